@@ -1,0 +1,23 @@
+"""One file per rule. A rule judges one message by itself, so the order of messages can't change its verdict.
+
+Adding a rule is one module and one line in `RULES`.
+"""
+
+from __future__ import annotations
+
+from alerts.rules import (
+    data_quality,
+    dead_letters,
+    excess_financing,
+    fin_extreme,
+    fin_streak,
+    market_cold,
+    market_hot,
+    peak_warning,
+)
+from alerts.rules.base import Rule
+
+RULES: tuple[Rule, ...] = (
+    peak_warning.RULE, market_hot.RULE, market_cold.RULE, excess_financing.RULE, fin_streak.RULE, fin_extreme.RULE,
+    data_quality.RULE, dead_letters.RULE,
+)

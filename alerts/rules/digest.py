@@ -1,0 +1,23 @@
+"""Digests: one alert a day that holds every flagged security, instead of hundreds of alerts."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from alerts.model import Member
+from processors.codes import to_codes
+from processors.outputs import SecuritySignals
+
+
+def members(frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str, notes: list[str]) -> list[Member]:
+    """Return the flagged securities, the largest figure first; ``notes`` has one text per flagged row."""
+    values = frame.columns[figure][flagged].astype(float)
+    found = [Member(code, value, note)
+             for code, value, note in zip(to_codes(frame.keys[flagged]), values.tolist(), notes, strict=True)]
+    return sorted(found, key=lambda m: (-m.value, m.code))
+
+
+def named(found: list[Member], most: int = 5) -> str:
+    """Name the first few members."""
+    return ", ".join(m.code for m in found[:most]) + (" …" if len(found) > most else "")

@@ -1,0 +1,40 @@
+"""fin_extreme 融资余额极值: the day's largest rises and falls of the margin balance across stocks [SW14]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alerts.model import Severity, Text
+from alerts.rules.base import Kind, Message, Rule, Verdict
+from alerts.rules.digest import members, named
+from processors.outputs import SecuritySignals
+from processors.parameters import Parameters
+
+
+def judge(message: Message) -> Iterator[Verdict]:
+    """Fire once a day with every extreme; consecutive ones, the stronger signal, are marked."""
+    if not isinstance(message, SecuritySignals):
+        return
+    status, side = message.status, message.columns["extreme"]
+    flagged = (side == 1) | (side == -1)
+    if not flagged.any():
+        yield Verdict("stocks", status.trade_date, status.available_at, status.revision, Kind.END)
+        return
+    twice = message.columns["consecutive_extreme"][flagged] != 0
+    found = members(message, flagged, "fin_change", ["consecutive" if t else "" for t in twice.tolist()])
+    repeated = [m for m in found if m.note]
+    rises = [m for m in repeated if m.value > 0]
+    figures: dict[str, float | int | str] = {
+        "rises": sum(m.value > 0 for m in found), "falls": sum(m.value < 0 for m in found),
+        "consecutive": len(repeated)}
+    yield Verdict(
+        "stocks", status.trade_date, status.available_at, status.revision, Kind.FIRE, figures,
+        {"share": Parameters().extreme_share},
+        Text(f"Extremes {status.trade_date}: {figures['rises']} rises and {figures['falls']} falls in the 5% tails, "
+             f"{len(repeated)} of them for the second day (the stronger signal); rises: {named(rises) or 'none'}.",
+             f"融资余额极值 {status.trade_date}：5%尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
+             f"（信号更强）；连增：{named(rises) or '无'}。"),
+        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"), found)
+
+
+RULE = Rule("fin_extreme", Severity.INFO, judge)

@@ -1,0 +1,89 @@
+"""Trading days (交易日) as integers, and the calendar that knows them.
+
+A trade date is an int32 of days since 1970-01-01 inside, ISO text at the edges. Trading days come from the
+exchange's calendar (XSHG), never from weekdays and never from gaps in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.errors import MarginwatchError
+
+Days = npt.NDArray[np.int32]
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+@lru_cache(maxsize=16_384)
+def to_day(when: date) -> int:
+    """Days since 1970-01-01."""
+    return when.toordinal() - _EPOCH
+
+
+@lru_cache(maxsize=16_384)
+def to_date(day: int) -> date:
+    """Return the inverse of `to_day`."""
+    return date.fromordinal(day + _EPOCH)
+
+
+_MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(microseconds: int) -> datetime:
+    """Microseconds since the epoch as a UTC datetime."""
+    return _MIDNIGHT + timedelta(microseconds=microseconds)
+
+
+def microseconds(when: datetime) -> int:
+    """Return the inverse of `moment`, exact to the microsecond."""
+    return (when - _MIDNIGHT) // timedelta(microseconds=1)
+
+
+class TradingCalendar:
+    """The sessions of the exchange, sorted; answers "is it one?", "the n-th before?" and "how many are left?"."""
+
+    def __init__(self, sessions: Iterable[date]) -> None:
+        self._days = np.unique(np.array([to_day(s) for s in sessions], dtype=np.int32))
+        if not len(self._days):
+            raise MarginwatchError("the trading calendar is empty: give at least one session")
+        self._position = {int(d): i for i, d in enumerate(self._days)}
+
+    def __contains__(self, day: int) -> bool:
+        return day in self._position
+
+    @property
+    def first(self) -> int:
+        """The first session known."""
+        return int(self._days[0])
+
+    @property
+    def last(self) -> int:
+        """The last session known; nothing after it can be validated."""
+        return int(self._days[-1])
+
+    def contains(self, days: Days) -> npt.NDArray[np.bool_]:
+        """Which of ``days`` are sessions."""
+        at = np.searchsorted(self._days, days)
+        at[at == len(self._days)] = 0
+        return np.asarray(self._days[at] == days)
+
+    def shift(self, day: int, sessions: int) -> int | None:
+        """Return the session ``sessions`` after (before, if negative) ``day``; None past the calendar's ends."""
+        at = self._position.get(day)
+        if at is None:
+            raise MarginwatchError(f"{to_date(day)} is not a trading day")
+        moved = at + sessions
+        return int(self._days[moved]) if 0 <= moved < len(self._days) else None
+
+    def between(self, start: int, end: int) -> Days:
+        """Return the sessions from ``start`` to ``end``, both included."""
+        return self._days[np.searchsorted(self._days, start):np.searchsorted(self._days, end, side="right")]
+
+    def left_after(self, day: int) -> int:
+        """How many sessions the calendar still knows after ``day``."""
+        return len(self._days) - int(np.searchsorted(self._days, day, side="right"))

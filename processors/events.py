@@ -1,0 +1,250 @@
+"""What comes in: one struct per input topic, and the columnar batch that the folds take.
+
+The structs are the contract of [signals.md §2]. Every other representation (JSON event, Arrow frame, columns of
+a `RowBatch`) is derived from them, so a field is added in one place. Money is CNY, quantities are shares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from types import UnionType
+from typing import Annotated, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import Ids
+from processors.days import Days
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)$")]
+Exchange = Literal["SSE", "SZSE", "BSE"]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Price = Annotated[float, msgspec.Meta(gt=0)]
+Revision = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every input row carries besides its figures."""
+
+    topic: ClassVar[str]
+    key_field: ClassVar[str] = "code"
+
+    source: str
+    revision: Revision = 0
+
+
+class DailyRow(Row, frozen=True, kw_only=True):
+    """A figure about a trade date, known to the world from ``available_at`` on."""
+
+    trade_date: date
+    available_at: Moment
+
+
+class IntradayRow(Row, frozen=True, kw_only=True):
+    """A figure of the running session at ``ts``; cumulative figures are since the open."""
+
+    ts: Moment
+
+
+class MarginFigures(DailyRow, frozen=True, kw_only=True):
+    """融资融券: figures of one security or one exchange, CNY and shares."""
+
+    fin_balance: Amount                     # 融资余额
+    fin_buy: Amount                         # 融资买入额
+    fin_repay: Amount | None = None         # 融资偿还额; Shenzhen publishes none
+    short_volume: Amount                    # 融券余量, shares
+    short_sell: Amount                      # 融券卖出量, shares
+    short_repay: Amount | None = None       # 融券偿还量, shares
+    short_balance: Amount | None = None     # 融券余额
+
+
+class MarginDaily(MarginFigures, frozen=True, kw_only=True):
+    """margin.daily: the exchange's margin detail of one security and day."""
+
+    topic = "margin.daily"
+    code: Code
+
+
+class MarginMarket(MarginFigures, frozen=True, kw_only=True):
+    """margin.market: the exchange's published totals of a day."""
+
+    topic = "margin.market"
+    key_field = "exchange"
+    exchange: Exchange
+
+
+class MarginIntraday(IntradayRow, frozen=True, kw_only=True):
+    """margin.intraday: the desk's own book or an estimate; cumulative since the open."""
+
+    topic = "margin.intraday"
+    code: Code
+    fin_buy: Amount
+    fin_repay: Amount
+
+
+class PriceDaily(DailyRow, frozen=True, kw_only=True):
+    """prices.daily: unadjusted prices; ``prev_close`` is ex-right adjusted, so return = close / prev_close − 1."""
+
+    topic = "prices.daily"
+    code: Code
+    open: Price | None = None
+    high: Price | None = None
+    low: Price | None = None
+    close: Price
+    prev_close: Price | None = None
+    volume: Amount | None = None
+    turnover: Amount | None = None
+    float_shares: Amount | None = None
+    suspended: bool = False
+
+
+class PriceIntraday(IntradayRow, frozen=True, kw_only=True):
+    """prices.intraday: a snapshot; volume and turnover are cumulative since the open."""
+
+    topic = "prices.intraday"
+    code: Code
+    last: Price
+    prev_close: Price
+    volume: Amount
+    turnover: Amount
+
+
+class IndexDaily(DailyRow, frozen=True, kw_only=True):
+    """indices.daily: the turnover of 000001.SH and 399001.SZ is that of the whole exchange."""
+
+    topic = "indices.daily"
+    code: Code
+    open: Price | None = None
+    high: Price | None = None
+    low: Price | None = None
+    close: Price
+    prev_close: Price | None = None
+    volume: Amount | None = None
+    turnover: Amount | None = None
+    pe_ttm: float | None = None
+    members: Amount | None = None
+
+
+class IndexIntraday(IntradayRow, frozen=True, kw_only=True):
+    """indices.intraday: a snapshot of an index."""
+
+    topic = "indices.intraday"
+    code: Code
+    last: Price
+    prev_close: Price
+    volume: Amount
+    turnover: Amount
+
+
+class SessionClose(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Punctuation: the rows of ``trade_date`` are complete in this partition of this topic.
+
+    ``expected`` counts the rows of this partition by exchange. A date is closed when every exchange that the
+    feed needs has been named; two feeds (one an exchange) may each send their own marker.
+    """
+
+    feed: str
+    trade_date: date
+    expected: dict[Exchange, Annotated[int, msgspec.Meta(ge=0)]]
+    source: str
+
+
+class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Punctuation that travels through every stage: what was fed before it is processed when it comes out."""
+
+    barrier: str
+
+
+INPUT_ROWS: dict[str, type[Row]] = {
+    row.topic: row
+    for row in (MarginDaily, MarginMarket, MarginIntraday, PriceDaily, PriceIntraday, IndexDaily, IndexIntraday)
+}
+
+
+class Sign(StrEnum):
+    """Which numbers a figure may be."""
+
+    POSITIVE = "positive"
+    NOT_NEGATIVE = "non-negative"
+    ANY = "finite"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure of a row type: its name, whether a row may lack it, and which numbers it may be."""
+
+    name: str
+    optional: bool
+    sign: Sign
+
+
+_COMMON = {"source", "revision", "trade_date", "available_at", "ts", "code", "exchange"}
+_SIGNS = {Price: Sign.POSITIVE, Amount: Sign.NOT_NEGATIVE}
+
+
+def figures_of(row: type[Row]) -> tuple[Column, ...]:
+    """Return the numeric columns of a row type, in the order of declaration."""
+    hints = get_type_hints(row, include_extras=True)
+    columns = []
+    for field in msgspec.structs.fields(row):
+        if field.name not in _COMMON:
+            kinds = get_args(hints[field.name]) if get_origin(hints[field.name]) in (Union, UnionType) else (
+                hints[field.name],)
+            sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
+            columns.append(Column(field.name, not field.required, sign))
+    return tuple(columns)
+
+
+FIGURES: dict[str, tuple[Column, ...]] = {topic: figures_of(row) for topic, row in INPUT_ROWS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Rows of one input topic as columns; all arrays have the same length n.
+
+    Parameters
+    ----------
+    topic : the input topic without version, e.g. ``margin.daily``.
+    keys : (n,) security ids, or the exchange's index in `codes.EXCHANGES` for ``margin.market``.
+    days : (n,) trade dates as days since 1970-01-01.
+    revisions : (n,) revision of each row.
+    stamps : (n,) microseconds since the epoch: ``available_at`` of a daily row, ``ts`` of an intraday one.
+    figures : name → (n,) float64, NaN where absent.
+    """
+
+    topic: str
+    keys: Ids
+    days: Days
+    revisions: npt.NDArray[np.int32]
+    stamps: Ints
+    figures: dict[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> RowBatch:
+        """Return the given rows."""
+        return RowBatch(self.topic, self.keys[rows], self.days[rows], self.revisions[rows], self.stamps[rows],
+                        {name: values[rows] for name, values in self.figures.items()})
+
+
+def concat(batches: list[RowBatch]) -> RowBatch:
+    """Join batches of one topic, in order."""
+    if len(batches) == 1:
+        return batches[0]
+    first = batches[0]
+    return RowBatch(
+        first.topic,
+        np.concatenate([b.keys for b in batches]),
+        np.concatenate([b.days for b in batches]),
+        np.concatenate([b.revisions for b in batches]),
+        np.concatenate([b.stamps for b in batches]),
+        {name: np.concatenate([b.figures[name] for b in batches]) for name in first.figures},
+    )

@@ -1,0 +1,1 @@
+"""One module per indicator: its declaration(s) and its computation, nothing else."""

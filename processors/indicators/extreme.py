@@ -1,0 +1,41 @@
+"""extreme 融资余额变动极值: the day's largest rises and falls of the margin balance across stocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.events import Floats
+from processors.signal import Level, Signal
+
+SIGNALS = (
+    Signal("extreme", Level.SECURITY, "Extreme rise (+1) or fall (−1) of the balance", "融资余额变动极值", "side",
+           ("margin.daily",),
+           "+1 for Δ > 0 among the ⌊5% n⌋ largest of the day's n stocks, −1 for Δ < 0 among the ⌊5% n⌋ smallest, "
+           "else 0; funds apart", "[SW14] §2.2", window_days=2),
+    Signal("consecutive_extreme", Level.SECURITY, "Extreme on the same side two days in a row", "连续极值", "side",
+           ("margin.daily",), "extreme_t where extreme_t = extreme_{t−1} ≠ 0, else 0", "[SW14]", window_days=3),
+)
+
+
+def extreme(change: Floats, fund: npt.NDArray[np.bool_], share: float) -> Floats:
+    """Return +1, −1, 0 for every stock with a Δ; NaN for funds, for absent Δ, and where the tails are empty."""
+    eligible = ~fund & ~np.isnan(change)
+    values = change[eligible]
+    tail = int(share * len(values) + 1e-9)
+    out = np.full(len(change), np.nan)
+    if not tail:
+        return out
+    ordered = np.sort(values)
+    highest, lowest = ordered[-tail], ordered[tail - 1]
+    side = np.where((values >= highest) & (values > 0), 1.0, 0.0)
+    side[(values <= lowest) & (values < 0)] = -1.0
+    out[eligible] = side
+    return out
+
+
+def consecutive(today: Floats, yesterday: Floats) -> Floats:
+    """Return the side held two days in a row, else 0; NaN where today's is absent."""
+    out = np.where((today == yesterday) & (today != 0), today, 0.0)
+    out[np.isnan(today)] = np.nan
+    return out

@@ -1,0 +1,33 @@
+"""fin_change 融资余额变动率: a security's day-to-day growth of its margin balance."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.events import Floats
+from processors.signal import Level, Signal
+
+SIGNALS = (
+    Signal("fin_change", Level.SECURITY, "Change of the margin balance", "融资余额变动率", "ratio", ("margin.daily",),
+           "Δ = B_t / B_{t−1} − 1; absent on the first 5 days after inclusion in the eligible list and below a "
+           "balance of 10 million CNY", "[SW14], exclusions ours", window_days=2),
+)
+
+#: Age of a security that is taken as included long before the data begin.
+LONG_AGO = 1_000_000
+
+
+def fin_change(balance: Floats, previous: Floats, age: npt.NDArray[np.int32], *, quiet_days: int,
+               minimum_balance: float) -> Floats:
+    """Return Δ for every security, NaN where absent.
+
+    Parameters
+    ----------
+    balance, previous : (n,) CNY, NaN where the security is not in the day's list.
+    age : (n,) days in the list since inclusion; 0 on the day of inclusion.
+    """
+    usable = (previous > 0) & (balance >= minimum_balance) & (age > quiet_days)
+    out = np.full(len(balance), np.nan)
+    np.divide(balance, previous, out=out, where=usable)
+    return np.asarray(out - 1.0)

@@ -1,0 +1,24 @@
+"""fin_streak 连续增减天数: consecutive days on which a security's margin balance rose or fell."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.events import Floats
+from processors.signal import Level, Signal
+
+SIGNALS = (
+    Signal("fin_streak", Level.SECURITY, "Consecutive rises (+) or falls (−)", "融资余额连续增减天数", "days",
+           ("margin.daily",),
+           "consecutive days with Δ > 0 (up) or Δ < 0 (down); zero ends it, a day without Δ pauses it, leaving the "
+           "eligible list resets it", "[SW14]", window_days=2),
+)
+
+
+def advance(before: npt.NDArray[np.int32], change: Floats) -> npt.NDArray[np.int32]:
+    """Return the streaks after a day with changes Δ (NaN where absent: the streak is paused)."""
+    up = np.maximum(before, 0) + 1
+    down = np.minimum(before, 0) - 1
+    moved = np.where(change > 0, up, np.where(change < 0, down, 0))
+    return np.where(np.isnan(change), before, moved).astype(np.int32)

@@ -1,0 +1,110 @@
+"""The running session: the newest snapshot and the newest margin figures of each security.
+
+Rows carry cumulative values, so only the newest (ts, revision) of a security counts: repeats, re-deliveries and
+rows that come late change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import Ids, to_code, to_id
+from processors.errors import StateError
+from processors.events import FIGURES, Floats, RowBatch
+from processors.outputs import Partial
+
+_VERSION = b"\x01"
+_FEEDS = ("prices.intraday", "margin.intraday")
+_RECORD = np.dtype([
+    (feed.partition(".")[0], [("day", "<i4"), ("revision", "<i4"), ("ts", "<i8"),
+                              *((c.name, "<f8") for c in FIGURES[feed])])
+    for feed in _FEEDS])
+_FIRST_CAPACITY = 256
+
+
+def _blank(size: int) -> npt.NDArray[np.void]:
+    records = np.zeros(size, dtype=_RECORD)
+    for feed in _FEEDS:
+        records[feed.partition(".")[0]]["revision"] = -1
+    return records
+
+
+@dataclass(slots=True)
+class LiveBook:
+    """One record per security of a partition: its newest price snapshot and its newest margin row."""
+
+    columns: dict[int, int] = field(default_factory=dict)
+    records: npt.NDArray[np.void] = field(default_factory=lambda: _blank(_FIRST_CAPACITY))
+    dirty: set[int] = field(default_factory=set)
+
+    def apply(self, batch: RowBatch) -> int:
+        """Fold intraday rows; return how many were news."""
+        if not len(batch):
+            return 0
+        order = np.lexsort((batch.revisions, batch.stamps, batch.keys))
+        keys = batch.keys[order]
+        newest = order[np.r_[keys[1:] != keys[:-1], True]]
+        columns = self._columns(batch.keys[newest])
+        part = self.records[batch.topic.partition(".")[0]]
+        stamps, revisions = batch.stamps[newest], batch.revisions[newest]
+        held = part["ts"][columns]
+        news = (stamps > held) | ((stamps == held) & (revisions > part["revision"][columns]))
+        newest, columns = newest[news], columns[news]
+        part["day"][columns] = batch.days[newest]
+        part["ts"][columns] = batch.stamps[newest]
+        part["revision"][columns] = batch.revisions[newest]
+        for name, values in batch.figures.items():
+            part[name][columns] = values[newest]
+        self.dirty.update(columns.tolist())
+        return len(columns)
+
+    def partial(self, partition: int, keys: Ids, balances: Floats) -> Partial:
+        """Sum the newest session; ``balances`` are the last published ones of ``keys``, CNY."""
+        used = self.records[:len(self.columns)]
+        prices, margin = used["prices"], used["margin"]
+        day = int(max(prices["day"].max(initial=0), margin["day"].max(initial=0)))
+        priced, bought = prices["day"] == day, margin["day"] == day
+        ids = np.fromiter(self.columns, dtype=np.int32, count=len(self.columns))
+        covered = np.isin(keys, ids[bought])
+        return Partial(
+            partition=partition, day=day,
+            ts=int(max(prices["ts"][priced].max(initial=0), margin["ts"][bought].max(initial=0))),
+            fin_buy=float(margin["fin_buy"][bought].sum()), fin_repay=float(margin["fin_repay"][bought].sum()),
+            covered_balance=float(np.nansum(balances[covered])), balance=float(np.nansum(balances)),
+            prices=int(priced.sum()), turnover=float(prices["turnover"][priced].sum()))
+
+    def _columns(self, keys: Ids) -> npt.NDArray[np.intp]:
+        known = self.columns
+        for key in keys.tolist():
+            if key not in known:
+                known[key] = len(known)
+        if len(known) > len(self.records):
+            self.records = np.concatenate([self.records, _blank(max(len(self.records), len(known)))])
+        return np.fromiter((known[key] for key in keys.tolist()), dtype=np.intp, count=len(keys))
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return the records changed since the last call."""
+        if not self.dirty:
+            return {}
+        ids = list(self.columns)
+        columns = sorted(self.dirty)
+        self.dirty.clear()
+        raw, size = self.records[columns].tobytes(), _RECORD.itemsize
+        return {f"live/{to_code(ids[column])}": _VERSION + raw[i * size:(i + 1) * size]
+                for i, column in enumerate(columns)}
+
+    def load(self, rows: dict[str, bytes]) -> None:
+        """Take back what `take_dirty` gave."""
+        if not rows:
+            return
+        for name, data in rows.items():
+            if data[:1] != _VERSION or len(data) != _RECORD.itemsize + 1:
+                raise StateError(f"stored row {name} has an unknown schema; `marginwatch rebuild` replays it")
+        ids = np.array([to_id(name.removeprefix("live/")) for name in rows], dtype=np.int32)
+        columns = self._columns(ids)
+        self.records[columns] = np.frombuffer(b"".join(d[1:] for d in rows.values()), dtype=_RECORD)
+
+

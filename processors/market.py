@@ -1,0 +1,249 @@
+"""The market stage: exchange totals, indices and the cross-section of all securities, in one partition.
+
+Folds ``margin.market`` and ``indices.daily`` into day books, joins the securities' feature frames, and computes the
+market indicators of every day whose inputs are closed. A change to a day computes that day and all behind it anew
+(states and streaks depend on the past); each is issued again with a higher revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from processors.codes import EXCHANGES
+from processors.crosssection import CrossSections
+from processors.daybook import Applied, DayBook
+from processors.days import TradingCalendar, moment, to_date, to_day
+from processors.errors import StateError
+from processors.events import RowBatch, SessionClose
+from processors.market_view import TURNOVER_INDEX, MarketView, Overlay, Series
+from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
+from processors.parameters import Parameters
+from processors.registry import MARKET_INDICATORS, SIGNALS
+from processors.session import Session
+from processors.signal import Absent, Reading
+
+TOTALS, INDICES = "margin.market", "indices.daily"
+INPUTS = (TOTALS, INDICES, "indices.intraday")
+_TOTALS = ("fin_balance", "fin_buy", "short_balance")
+#: Totals and indices are a few rows a day: keep them all, so that feeds may run years apart in a backfill.
+_KEEP_DAYS = 20_000
+_RESULTS_VERSION = 1
+
+
+class Market:
+    """State of the market stage.
+
+    Parameters
+    ----------
+    partitions : how many partitions the securities stage has.
+    exchanges : whose totals make the market; all of them must be there, or the signals are absent.
+    """
+
+    def __init__(self, partitions: int, parameters: Parameters, exchanges: tuple[str, ...],
+                 calendar: TradingCalendar) -> None:
+        self.parameters = parameters
+        self.exchanges = exchanges
+        self.calendar = calendar
+        self.totals = DayBook(TOTALS, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS,
+                              by_exchange=True)
+        self.indices = DayBook(INDICES, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS)
+        self.sections = CrossSections(partitions, parameters, exchanges, calendar)
+        self.session = Session(partitions)
+        self.series = Series()
+        self.results: dict[int, dict[str, Reading | Absent]] = {}
+        self.applied = Applied()
+        self._dirty: set[int] = set()
+
+    # -- folding ---------------------------------------------------------------------------------------------
+
+    def fold(self, items: Iterable[RowBatch | SessionClose | FeatureFrame | Partial],
+             ) -> list[MarketSignal | SecuritySignals]:
+        """Fold what came, in order; return the signals that are new or changed, oldest day first."""
+        frames: list[FeatureFrame] = []
+        touched: dict[str, set[int]] = {TOTALS: set(), INDICES: set()}
+        live = False
+        for item in items:
+            if isinstance(item, FeatureFrame):
+                frames.append(item)
+            elif isinstance(item, Partial):
+                live |= self.session.apply_partial(item)
+            elif isinstance(item, SessionClose):
+                if item.feed in touched:
+                    self._note(touched[item.feed], self._book(item.feed).close(item))
+            elif item.topic in touched:
+                self._note(touched[item.topic], self._book(item.topic).apply(item))
+            else:
+                live |= self.session.apply_indices(item)
+        out: list[MarketSignal | SecuritySignals] = [*self.sections.fold(frames)]
+        out += self._compute(touched)
+        if live or touched[INDICES]:
+            out += self._provisional()
+        return out
+
+    def close_through(self, day: int) -> list[MarketSignal | SecuritySignals]:
+        """Close what is still open up to ``day``: its deadline has passed."""
+        touched: dict[str, set[int]] = {TOTALS: set(), INDICES: set()}
+        for topic, days in touched.items():
+            self._note(days, self._book(topic).close_through(day))
+        return list(self._compute(touched))
+
+    def _book(self, topic: str) -> DayBook:
+        return self.totals if topic == TOTALS else self.indices
+
+    def _note(self, touched: set[int], applied: Applied) -> None:
+        self.applied.add(applied)
+        touched.update(applied.closed)
+        touched.update(applied.changed)
+
+    # -- final values ----------------------------------------------------------------------------------------
+
+    def _compute(self, touched: dict[str, set[int]]) -> list[MarketSignal]:
+        for day in touched[TOTALS]:
+            self._refresh_totals(day)
+        for day in touched[INDICES]:
+            self._refresh_indices(day)
+        days = touched[TOTALS] | touched[INDICES]
+        if not days:
+            return []
+        start, out = min(days), []
+        closed = {TOTALS: set(self.totals.closed_days(start)), INDICES: set(self.indices.closed_days(start))}
+        first = {topic: min(found) for topic, found in touched.items() if found}
+        for day in sorted(closed[TOTALS] | closed[INDICES]):
+            for module in MARKET_INDICATORS:
+                inputs = _inputs(module)
+                if all(day in closed[topic] for topic in inputs) and \
+                        any(topic in first and day >= first[topic] for topic in inputs):
+                    out += self._compute_module(module, inputs, day)
+        return out
+
+    def _compute_module(self, module: ModuleType, inputs: tuple[str, ...], day: int) -> list[MarketSignal]:
+        view = self._view(day)
+        view.computed = self.results.setdefault(day, {})
+        readings: dict[str, Reading | Absent] = module.compute(view)
+        view.computed.update(readings)
+        self._dirty.add(day)
+        books = [self._book(topic) for topic in inputs]
+        missing = {f"{book.topic} {exchange}": lack for book in books
+                   for exchange, lack in book.missing(day).items()}
+        known_at, revision = max(b.known_at(day) for b in books), sum(b.days[day].revision for b in books)
+        return [_signal(name, reading, day, known_at, revision, missing) for name, reading in readings.items()]
+
+    def _view(self, day: int, overlay: Overlay | None = None) -> MarketView:
+        return MarketView(day, calendar=self.calendar, series=self.series, results=self.results,
+                          parameters=self.parameters, overlay=overlay)
+
+    def _refresh_totals(self, day: int) -> None:
+        for name in _TOTALS:
+            figures = [self.totals.value(day, EXCHANGES.index(e), name) for e in self.exchanges]
+            absent = [e for e, figure in zip(self.exchanges, figures, strict=True) if figure is None]
+            self.series.totals.setdefault(name, {})[day] = (
+                f"{TOTALS} {name} of {to_date(day)} lacks {', '.join(absent)}" if absent
+                else float(sum(f for f in figures if f is not None)))
+
+    def _refresh_indices(self, day: int) -> None:
+        entry = self.indices.days[day]
+        present = np.flatnonzero(entry.present(self.indices.width))
+        for column, close in zip(present, self.indices.figure(day, "close")[present], strict=True):
+            self.series.closes.setdefault(int(self.indices.keys[column]), {})[day] = float(close)
+        figures = [self.indices.value(day, TURNOVER_INDEX[e], "turnover") for e in self.exchanges]
+        absent = [e for e, figure in zip(self.exchanges, figures, strict=True) if figure is None]
+        self.series.turnover[day] = (
+            f"{INDICES} of {to_date(day)} lacks the turnover of {', '.join(absent)}" if absent
+            else float(sum(f for f in figures if f is not None)))
+
+    # -- provisional values ----------------------------------------------------------------------------------
+
+    def _provisional(self) -> list[MarketSignal]:
+        """Signals of the newest day that is not published yet: live prices over the last published balances."""
+        day = max([self.session.day, *(d for d in self.indices.order[-1:] if self.indices.is_closed(d))], default=0)
+        if day not in self.calendar or self.totals.is_closed(day):
+            return []
+        yesterday = self.calendar.shift(day, -1)
+        if yesterday is None or not self.totals.is_closed(yesterday):
+            return []
+        closed = self.indices.is_closed(day)
+        live_turnover = self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day)
+        overlay = Overlay(
+            totals={"fin_balance": self.series.totals["fin_balance"][yesterday],
+                    "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage)},
+            turnover=self.series.turnover[day] if closed else live_turnover,
+            closes={index: closes[day] for index, closes in self.series.closes.items() if day in closes}
+            if closed else self.session.closes(day))
+        view = self._view(day, overlay)
+        out = []
+        known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)
+        for module in MARKET_INDICATORS:
+            if module.SIGNALS[0].provisional:
+                readings: dict[str, Reading | Absent] = module.compute(view)
+                view.computed.update(readings)
+                out += [_signal(name, reading, day, known_at, 0, {}, provisional=True)
+                        for name, reading in readings.items()]
+        return out
+
+    # -- state as bytes --------------------------------------------------------------------------------------
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return the rows changed since the last call: field → bytes, None to delete."""
+        rows: dict[str, bytes | None] = {}
+        for book in (self.totals, self.indices):
+            rows |= {f"{book.topic}/{iso}": data for iso, data in book.take_dirty().items()}
+        rows |= {f"results/{to_date(day).isoformat()}": _dump_results(self.results[day])
+                 for day in sorted(self._dirty)}
+        self._dirty.clear()
+        return rows | self.sections.take_dirty() | self.session.take_dirty()
+
+    def load(self, rows: dict[str, bytes]) -> None:
+        """Take back every row that `take_dirty` ever gave."""
+        for name, data in rows.items():
+            kind, _, rest = name.partition("/")
+            if kind in (TOTALS, INDICES):
+                self._book(kind).load(to_day(date.fromisoformat(rest)), data)
+            elif kind == "results":
+                day = to_day(date.fromisoformat(rest))
+                self.results[day] = _load_results(data)
+        for day in self.totals.closed_days():
+            self._refresh_totals(day)
+        for day in self.indices.closed_days():
+            self._refresh_indices(day)
+        self.sections.load(rows)
+        self.session.load(rows)
+
+
+def _inputs(module: ModuleType) -> tuple[str, ...]:
+    inputs: tuple[str, ...] = module.SIGNALS[0].inputs
+    return inputs
+
+
+def _signal(name: str, reading: Reading | Absent, day: int, available_at: int, revision: int,
+            missing: dict[str, int], *, provisional: bool = False) -> MarketSignal:
+    absent = isinstance(reading, Absent)
+    return MarketSignal(
+        signal=name, subject=str(SIGNALS[name].level), trade_date=to_date(day), available_at=moment(available_at),
+        revision=revision, value=None if isinstance(reading, Absent) else reading.value,
+        reason=reading.reason if isinstance(reading, Absent) else "", provisional=provisional,
+        degraded=bool(missing), missing=missing,
+        details={} if absent or isinstance(reading, Absent) else dict(reading.details or {}))
+
+
+_results_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def _dump_results(results: dict[str, Reading | Absent]) -> bytes:
+    return _results_encoder.encode((
+        _RESULTS_VERSION,
+        {name: [reading.reason] if isinstance(reading, Absent) else [reading.value, dict(reading.details or {})]
+         for name, reading in results.items()}))
+
+
+def _load_results(data: bytes) -> dict[str, Reading | Absent]:
+    version, stored = msgspec.msgpack.decode(data, type=tuple[int, dict[str, list[Any]]])
+    if version != _RESULTS_VERSION:
+        raise StateError(f"stored results have schema version {version}, this release reads {_RESULTS_VERSION}")
+    return {name: Absent(entry[0]) if len(entry) == 1 else Reading(entry[0], entry[1] or None)
+            for name, entry in stored.items()}

@@ -1,0 +1,90 @@
+"""What comes out: the structs and columnar frames that stages hand on.
+
+`FeatureFrame` and `Partial` travel from the securities stage to the market stage; `MarketSignal` and
+`SecuritySignals` are what subscribers read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+import numpy.typing as npt
+
+from processors.codes import Ids
+from processors.pack import Array
+from processors.signal import Value
+
+Column = npt.NDArray[Any]
+
+
+class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How complete a closed day is.
+
+    ``missing`` names feeds and what they lack, e.g. ``{"margin.daily SSE": 12}``; −1 stands for "nothing came".
+    """
+
+    trade_date: date
+    available_at: datetime
+    revision: int
+    missing: dict[str, int] = {}
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something that the day needs is missing."""
+        return bool(self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFrame:
+    """The securities of one partition on one closed day; all columns have the length of ``keys``."""
+
+    partition: int
+    day: int
+    revision: int
+    available_at: int               # µs since the epoch
+    missing: dict[str, int]
+    rows: dict[str, int]            # rows by exchange
+    keys: Ids
+    columns: dict[str, Array]
+
+
+class Partial(msgspec.Struct, frozen=True, kw_only=True):
+    """The running session in one partition: sums over its securities, CNY."""
+
+    partition: int
+    day: int
+    ts: int                         # µs since the epoch, the newest row
+    fin_buy: float
+    fin_repay: float
+    covered_balance: float          # last published balance of the securities that margin.intraday covers
+    balance: float                  # last published balance of all securities of the partition
+    prices: int                     # securities with a live price
+    turnover: float
+
+
+class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One market signal of one trade date, as published to ``signals.market.v1``."""
+
+    signal: str
+    subject: str
+    trade_date: date
+    available_at: datetime
+    revision: int
+    value: Value | None
+    reason: str = ""                # why the value is absent
+    provisional: bool = False
+    degraded: bool = False
+    missing: dict[str, int] = {}
+    details: dict[str, Value] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class SecuritySignals:
+    """All securities of one trade date, as published to ``signals.security.v1`` (one frame a day)."""
+
+    status: DayStatus
+    keys: Ids
+    columns: dict[str, Array]

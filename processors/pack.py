@@ -1,0 +1,43 @@
+"""How a piece of state becomes bytes: a schema version, a small header and raw little-endian columns.
+
+The same state always gives the same bytes, whatever the order in which it was built: that is what a rebuild and
+the replay tests compare.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from processors.errors import StateError
+
+VERSION = 1
+Array = npt.NDArray[Any]
+
+_decoder = msgspec.msgpack.Decoder(tuple[int, dict[str, Any], list[tuple[str, str, bytes]]])
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def pack(header: dict[str, Any], columns: dict[str, Array]) -> bytes:
+    """Return the bytes of ``header`` (plain types) and ``columns`` (one-dimensional arrays)."""
+    return _encoder.encode(
+        (VERSION, header, [(name, a.dtype.str, a.tobytes()) for name, a in columns.items()]))
+
+
+def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what `pack` was given; the arrays are read-only views.
+
+    Raises
+    ------
+    StateError : if the bytes are damaged or of a schema version this release doesn't read.
+    """
+    try:
+        version, header, columns = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise StateError(f"stored row can't be read ({error}); `marginwatch rebuild` replays it") from error
+    if version != VERSION:
+        raise StateError(f"stored row has schema version {version}, this release reads {VERSION}")
+    return header, {name: np.frombuffer(raw, dtype=dtype) for name, dtype, raw in columns}

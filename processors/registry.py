@@ -1,0 +1,38 @@
+"""Every signal there is. Topic schema, metric, status and documentation follow from the declarations found here.
+
+Adding an indicator is one module in `processors.indicators` and one line here.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from processors.indicators import (
+    excess_financing,
+    extreme,
+    fin_balance,
+    fin_buy_ratio,
+    fin_change,
+    ratio_state,
+    short_balance,
+    streak,
+)
+from processors.signal import Level, Signal
+
+#: Market indicators: ``compute(view)`` gives every declared signal of a day. Order matters where one reads
+#: another's value of the same day (ratio_state reads fin_buy_ratio).
+MARKET_INDICATORS: tuple[ModuleType, ...] = (
+    fin_balance, short_balance, fin_buy_ratio, ratio_state, excess_financing)
+
+#: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
+#: security) and `processors.crosssection` (all securities of a day).
+SECURITY_INDICATORS: tuple[ModuleType, ...] = (fin_change, streak, extreme)
+
+SIGNALS: dict[str, Signal] = {
+    signal.id: signal for module in (*MARKET_INDICATORS, *SECURITY_INDICATORS) for signal in module.SIGNALS
+}
+
+
+def signals_of(level: Level) -> tuple[Signal, ...]:
+    """Return the declared signals of a level, in order."""
+    return tuple(s for s in SIGNALS.values() if s.level is level)

@@ -1,0 +1,208 @@
+"""The securities stage: each security's own history, by partition.
+
+Folds ``margin.daily`` into a `DayBook` and, for every closed day, computes what needs nothing but the security's
+own past (Δ, streak, age in the list); hands on one `FeatureFrame` per closed day. Intraday rows go to a `LiveBook`
+that hands on a `Partial` sum of the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from processors import pack
+from processors.codes import EXCHANGES, Ids
+from processors.daybook import Applied, DayBook
+from processors.days import TradingCalendar, to_date, to_day
+from processors.events import Floats, RowBatch, SessionClose
+from processors.indicators import fin_change, streak
+from processors.live import LiveBook
+from processors.outputs import FeatureFrame, Partial
+from processors.parameters import Parameters
+
+MARGIN = "margin.daily"
+INPUTS = (MARGIN, "margin.intraday", "prices.intraday")
+#: The indicators of this stage look back one day; the rest of the window is for late rows.
+_HISTORY_DAYS = 2
+
+
+@dataclass(slots=True)
+class Derived:
+    """What is computed of one closed day; arrays by column of the book."""
+
+    change: Floats
+    streak: npt.NDArray[np.int32]
+    age: npt.NDArray[np.int32]
+    published: frozenset[str]   # exchanges that published a list on this day or before
+
+
+class Securities:
+    """State of one partition of the securities stage.
+
+    Parameters
+    ----------
+    partition : its number, which its frames carry.
+    required : exchanges whose detail closes a day.
+    """
+
+    def __init__(self, partition: int, parameters: Parameters, required: tuple[str, ...],
+                 calendar: TradingCalendar) -> None:
+        self.partition = partition
+        self.parameters = parameters
+        self._calendar = calendar
+        self.margin = DayBook(MARGIN, required, late_days=parameters.late_days, history_days=_HISTORY_DAYS)
+        self.derived: dict[int, Derived] = {}
+        self.live = LiveBook()
+        self.applied = Applied()
+        self._dirty: set[int] = set()
+        self._balance_day: int | None = None
+        self._balances: dict[int, float] = {}
+
+    def fold(self, items: Iterable[RowBatch | SessionClose]) -> list[FeatureFrame | Partial]:
+        """Fold rows and markers in the order in which they came; return what the market stage needs to know."""
+        out: list[FeatureFrame | Partial] = []
+        live = False
+        for item in items:
+            if isinstance(item, SessionClose):
+                if item.feed == MARGIN:
+                    out += self._closed(self.margin.close(item))
+            elif item.topic == MARGIN:
+                out += self._closed(self.margin.apply(item))
+            else:
+                accepted = self.live.apply(item)
+                self.applied.accepted += accepted
+                self.applied.duplicates += len(item) - accepted
+                live |= bool(accepted)
+        if live:
+            out.append(self._partial())
+        return out
+
+    def close_through(self, day: int) -> list[FeatureFrame | Partial]:
+        """Close what is still open up to ``day``: its deadline has passed."""
+        return list(self._closed(self.margin.close_through(day)))
+
+    # -- final values ----------------------------------------------------------------------------------------
+
+    def _closed(self, applied: Applied) -> list[FeatureFrame]:
+        self.applied.add(applied)
+        touched = {*applied.closed, *applied.changed}
+        if not touched:
+            return []
+        start = min(touched)
+        frames = []
+        for day in self.margin.closed_days(start):
+            self._derive(day)
+            frames.append(self._frame(day))
+        for day in self.margin.dropped:
+            self.derived.pop(day, None)
+        return frames
+
+    def _derive(self, day: int) -> None:
+        book, width = self.margin, self.margin.width
+        before = self._derived_before(day)
+        present, counts = book.present(day), book.counts(day)
+        # A day on which its exchange published nothing says nothing about a security's place in the list.
+        listed = np.array([name in counts for name in (*EXCHANGES, "")])[book.keys % 4]
+        was = _widen(before.age, _unlisted(book.keys, before.published))
+        age = np.where(present, np.where(was == _UNKNOWN, fin_change.LONG_AGO, was + 1),
+                       np.where(listed, _NOT_LISTED, was)).astype(np.int32)
+        held = np.where(age > 0, _widen(before.streak, np.zeros(width, dtype=np.int32)), 0).astype(np.int32)
+        yesterday = self._calendar.shift(day, -1)
+        previous = np.full(width, np.nan) if yesterday is None else book.figure(yesterday, "fin_balance")
+        change = fin_change.fin_change(
+            book.figure(day, "fin_balance"), previous, age, quiet_days=self.parameters.inclusion_quiet_days,
+            minimum_balance=self.parameters.minimum_balance_cny)
+        self.derived[day] = Derived(
+            change, streak.advance(held, change), age, before.published | counts.keys())
+        self._dirty.add(day)
+
+    def _derived_before(self, day: int) -> Derived:
+        before = self.margin.newest_closed(before=day)
+        return _NOTHING_BEFORE if before is None else self.derived[before]
+
+    def _frame(self, day: int) -> FeatureFrame:
+        book, derived = self.margin, self.derived[day]
+        columns = book.sorted_columns
+        columns = columns[book.present(day)[columns]]
+        return FeatureFrame(
+            self.partition, day, book.days[day].revision, book.known_at(day), book.missing(day), book.counts(day),
+            book.keys[columns],
+            {"fin_balance": book.figure(day, "fin_balance")[columns], "fin_change": derived.change[columns],
+             "fin_streak": derived.streak[columns]})
+
+    # -- the running session ---------------------------------------------------------------------------------
+
+    def _partial(self) -> Partial:
+        newest = self.margin.newest_closed()
+        if newest is None:
+            return self.live.partial(self.partition, np.empty(0, dtype=np.int32), np.empty(0))
+        return self.live.partial(self.partition, self.margin.keys, self.margin.figure(newest, "fin_balance"))
+
+    # -- state as bytes --------------------------------------------------------------------------------------
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return the rows changed since the last call: field → bytes, None to delete."""
+        rows: dict[str, bytes | None] = {}
+        for iso, data in self.margin.take_dirty().items():
+            rows[f"{MARGIN}/{iso}"] = data
+            if data is None:
+                rows[f"derived/{iso}"] = None
+        rows |= {f"derived/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty)
+                 if day in self.derived}
+        self._dirty.clear()
+        rows |= self.live.take_dirty()
+        return rows
+
+    def load(self, rows: dict[str, bytes]) -> None:
+        """Take back every row that `take_dirty` ever gave."""
+        for name, data in rows.items():
+            kind, _, rest = name.partition("/")
+            if kind == MARGIN:
+                self.margin.load(_day(rest), data)
+        for name, data in rows.items():
+            kind, _, rest = name.partition("/")
+            if kind == "derived":
+                self._load(_day(rest), data)
+        self.live.load({name: data for name, data in rows.items() if name.startswith("live/")})
+
+    def _dump(self, day: int) -> bytes:
+        derived, columns = self.derived[day], self.margin.sorted_columns
+        columns = columns[columns < len(derived.age)]
+        columns = columns[derived.age[columns] >= 0]
+        return pack.pack({"published": sorted(derived.published)}, {
+            "key": self.margin.keys[columns], "change": derived.change[columns],
+            "streak": derived.streak[columns], "age": derived.age[columns]})
+
+    def _load(self, day: int, data: bytes) -> None:
+        header, arrays = pack.unpack(data)
+        columns, width = self.margin.columns_of(arrays["key"]), self.margin.width
+        published = frozenset(header["published"])
+        derived = Derived(np.full(width, np.nan), np.zeros(width, dtype=np.int32),
+                          _unlisted(self.margin.keys, published), published)
+        derived.change[columns] = arrays["change"]
+        derived.streak[columns] = arrays["streak"]
+        derived.age[columns] = arrays["age"]
+        self.derived[day] = derived
+
+
+_NOT_LISTED, _UNKNOWN = -1, -2
+_NOTHING_BEFORE = Derived(np.empty(0), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32), frozenset())
+
+
+def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:
+    """Age of securities without a row: not listed where their exchange has published, else unknown."""
+    known = np.array([name in published for name in (*EXCHANGES, "")])
+    return np.where(known[keys % 4], _NOT_LISTED, _UNKNOWN).astype(np.int32)
+
+
+def _widen(values: npt.NDArray[np.int32], fill: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return ``values`` for columns that existed then, ``fill`` for those added since."""
+    return values if len(values) == len(fill) else np.concatenate([values, fill[len(values):]])
+
+
+def _day(iso: str) -> int:
+    return to_day(date.fromisoformat(iso))

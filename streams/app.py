@@ -1,0 +1,163 @@
+"""The Faust app: three agents on our transport, health and metrics, claiming of partitions.
+
+What Faust gives: the consumer group and its rebalancing, flow control, agents, producer, supervision, signals. What is
+ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`), the step (`streams.runner`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterable
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+import structlog
+from faust.types import TP
+from redis.asyncio import Redis
+from yarl import URL
+
+from alerts import metrics
+from processors.days import to_day
+from streams.calendars import xshg
+from streams.health import Health, HttpServer
+from streams.latest import LatestWriter
+from streams.runner import RevokedError, Runner
+from streams.settings import Settings
+from streams.stages import STAGES, AlertsState, Stage
+from streams.tables import Output
+from streams.topics import Topics
+from streams.transport import Poll, Transport
+
+log = structlog.get_logger()
+#: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
+_POLLS_BUFFERED = 8
+
+
+class MarginwatchApp(faust.App):
+    """A worker of the stream; see the module's docstring."""
+
+    fetch_max_wait_ms: int
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            settings.group,
+            broker=[URL(f"kafka://{server}") for server in settings.bootstrap],
+            store="memory://",
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.session_timeout_s / 4,
+            broker_request_timeout=max(30.0, settings.session_timeout_s * 2),
+            broker_commit_interval=1.0,
+            consumer_max_fetch_size=max(1024 * 1024, settings.max_message_bytes),
+            producer_acks=-1,
+            producer_linger=0,
+            producer_max_request_size=settings.max_message_bytes,
+            stream_buffer_maxsize=_POLLS_BUFFERED,
+            stream_wait_empty=True,
+        )
+        self.settings = settings
+        self.fetch_max_wait_ms = settings.fetch_max_wait_ms
+        self.names = Topics(settings)
+        self.calendar = xshg()
+        self.health = Health()
+        self.redis = Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5)
+        self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
+        stages = [make(settings, self.names, self.calendar) for make in STAGES]
+        self.runner = Runner(stages=stages, topics=self.names, redis=self.redis, namespace=settings.namespace,
+                             publish=self._publish_output, health=self.health, on_outputs=self.latest.offer)
+        self.http = HttpServer(self.health, settings.http_host, settings.http_port, self._refresh_metrics,
+                               beacon=self.beacon)
+        for stage in stages:
+            self._add_agent(stage)
+        self.on_rebalance_complete.connect(self._claim)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    async def on_start(self) -> None:
+        """Start health first, so that a worker that can't connect can say so."""
+        await super().on_start()
+        await self.add_runtime_dependency(self.http)
+        await self.add_runtime_dependency(self.latest)
+
+    async def on_shutdown(self) -> None:
+        """Close Redis last."""
+        await super().on_shutdown()
+        await self.redis.aclose()
+
+    def start_offset(self, topic: str, partition: int) -> int:
+        """Where to read a partition from; asked by the transport."""
+        return self.runner.start_offset(topic, partition)
+
+    async def _publish_output(self, output: Output) -> Any:
+        return await self.producer.send(output.topic, output.key, output.value, output.partition, None,
+                                        output.headers)
+
+    # -- agents ----------------------------------------------------------------------------------------------
+
+    def _add_agent(self, stage: Stage) -> None:
+        topic = self.topic(*(self.names.name(t) for t in stage.inputs), key_serializer="raw", value_serializer="raw")
+
+        async def work(stream: Any) -> None:
+            await self._work(stream.noack().events(), stream)
+
+        self.agent(topic, name=stage.name)(work)
+
+    async def _work(self, events: AsyncIterable[Any], stream: Any) -> None:
+        async for event in events:
+            poll: Poll = event.value
+            generation = self.consumer_generation_id
+
+            def still_ours(generation: int = generation) -> bool:
+                return (not self.should_stop and self.flow_control.is_active()
+                        and self.consumer_generation_id == generation)
+
+            try:
+                await self.runner.step(poll, still_ours)
+            except RevokedError:
+                log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
+            except Exception as error:
+                # Never skip what was being worked on: stop, and let the next owner begin at the stored offset.
+                log.critical("worker stops: a step failed", topic=poll.topic, partition=poll.partition,
+                             first_offset=poll.records[0].offset, last_offset=poll.offset, exc_info=error)
+                self.health.raise_("step", f"{type(error).__name__} in {poll.topic}[{poll.partition}]: {error}")
+                await self.crash(error)
+                raise
+            await stream.ack(event)
+
+    async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
+        assigned: set[TP] = set(self.consumer.assignment())
+        generation = self.consumer_generation_id
+        try:
+            await self.runner.claim(assigned, lambda: not self.should_stop
+                                    and self.consumer_generation_id == generation)
+        except RevokedError:
+            log.info("claim given up, another rebalance has begun")
+        except Exception as error:
+            log.critical("worker stops: its partitions can't be loaded", exc_info=error)
+            await self.crash(error)
+            raise
+        else:
+            self.health.clear("starting")
+            log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
+
+    # -- metrics ---------------------------------------------------------------------------------------------
+
+    def _refresh_metrics(self) -> None:
+        """Bring gauges up to date; called when somebody looks."""
+        today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
+        metrics.CALENDAR_LEFT.set(self.calendar.left_after(today))
+        metrics.LAG.clear()
+        for tp in self.consumer.assignment():
+            end = self.consumer.highwater(tp)
+            if end is not None:
+                behind = max(0, end - self.start_offset(tp.topic, tp.partition))
+                metrics.LAG.labels(tp.topic, str(tp.partition)).set(behind)
+        alerts = self.runner.owned.get(("alerts", 0))
+        if alerts is not None and isinstance(alerts.state, AlertsState):
+            metrics.ALERTS_FIRING.clear()
+            for alert in alerts.state.firing:
+                metrics.ALERTS_FIRING.labels(alert.rule, alert.severity.value).inc()

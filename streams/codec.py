@@ -1,0 +1,415 @@
+"""From the bytes of a message to columns and back: JSON events, Arrow frames, markers.
+
+One message holds one JSON event, or a *frame*: many rows of one topic (Arrow IPC stream, header
+``content-type: application/vnd.apache.arrow.stream``). In a frame, a column that is the same for all rows may stand in
+the schema's metadata instead. Both give the same `RowBatch`. Whatever doesn't decode or validate becomes a
+`DeadLetter` with the reason, and the messages around it count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from processors.codes import EXCHANGES, Ids, parse_codes, to_code, to_codes, to_id
+from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
+from processors.errors import RowError
+from processors.events import (
+    FIGURES,
+    INPUT_ROWS,
+    Barrier,
+    Column,
+    DailyRow,
+    Ints,
+    Row,
+    RowBatch,
+    SessionClose,
+    Sign,
+    concat,
+)
+from streams.topics import Partitioner
+
+ARROW = b"application/vnd.apache.arrow.stream"
+CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
+CLOSE_TYPE, BARRIER_TYPE = b"marginwatch.session_close.v1", b"marginwatch.barrier.v1"
+_SHANGHAI_OFFSET_US, _DAY_US = 8 * 3_600_000_000, 86_400_000_000
+Headers = Sequence[tuple[str, bytes]]
+_T = TypeVar("_T")
+
+
+class Record(Protocol):
+    """What a consumer hands over (aiokafka's and kafka-python's records both fit)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was not understood, with the reason."""
+
+    record: Record
+    reason: str
+
+
+Item = RowBatch | SessionClose | Barrier
+
+
+class Decoder:
+    """Decodes one input topic.
+
+    Parameters
+    ----------
+    topic : the short name, e.g. ``margin.daily``.
+    partitioner : for topics keyed by security: rows of another partition are refused, for they would be counted
+        twice or never; None where any key may come.
+    """
+
+    def __init__(self, topic: str, calendar: TradingCalendar, exchanges: tuple[str, ...],
+                 partitioner: Partitioner | None) -> None:
+        self.topic = topic
+        self.row = INPUT_ROWS[topic]
+        self.daily = issubclass(self.row, DailyRow)
+        self._calendar = calendar
+        self._exchanges = exchanges
+        self._partitioner = partitioner
+        self._one = msgspec.json.Decoder(self.row)
+        self._many = msgspec.json.Decoder(list[self.row])  # type: ignore[name-defined]
+        self._names = tuple(c.name for c in FIGURES[topic])
+
+    def decode(self, records: Sequence[Record]) -> tuple[list[Item], list[DeadLetter]]:
+        """Decode the messages of one partition, keeping their order; neighbouring JSON events become one batch."""
+        items: list[Item] = []
+        dead: list[DeadLetter] = []
+        events: list[Record] = []
+        for record in records:
+            headers = dict(record.headers) if record.headers else {}
+            kind, frame = headers.get(CE_TYPE), headers.get(CONTENT_TYPE) == ARROW
+            if not frame and kind not in (CLOSE_TYPE, BARRIER_TYPE):
+                events.append(record)
+                continue
+            self._flush(events, items, dead)
+            try:
+                if frame:
+                    items.append(self._placed(self.frame(_payload(record)), record.partition))
+                else:
+                    items.append(self._marker(record) if kind == CLOSE_TYPE else _decode(record, Barrier))
+            except RowError as error:
+                dead.append(DeadLetter(record, str(error)))
+        self._flush(events, items, dead)
+        return items, dead
+
+    def _marker(self, record: Record) -> SessionClose:
+        marker = _decode(record, SessionClose)
+        if marker.feed != self.topic or to_day(marker.trade_date) not in self._calendar:
+            raise RowError(f"session_close of feed {marker.feed!r}, {marker.trade_date}: expected {self.topic} and a "
+                           "trading day")
+        return marker
+
+    def _flush(self, events: list[Record], items: list[Item], dead: list[DeadLetter]) -> None:
+        if not events:
+            return
+        try:
+            items.append(self._placed(self._events([_payload(r) for r in events]), events[0].partition))
+        except RowError:
+            # One of them is bad: take them one by one, so that the good rows around it count.
+            good = []
+            for record in events:
+                try:
+                    good.append(self._placed(self._events([_payload(record)]), record.partition))
+                except RowError as error:
+                    dead.append(DeadLetter(record, str(error)))
+            if good:
+                items.append(concat(good))
+        events.clear()
+
+    # -- JSON ------------------------------------------------------------------------------------------------
+
+    def _events(self, payloads: list[bytes]) -> RowBatch:
+        try:
+            if len(payloads) == 1:
+                rows = [self._one.decode(payloads[0])]
+            else:
+                rows = self._many.decode(b"[" + b",".join(payloads) + b"]")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RowError(f"{self.topic} event: {error}") from error
+        if len(rows) != len(payloads):
+            raise RowError(f"{self.topic}: a message must hold one JSON object")
+        return self._checked(_columns_of(self.topic, rows, self._names, daily=self.daily))
+
+    # -- frames ----------------------------------------------------------------------------------------------
+
+    def frame(self, value: bytes) -> RowBatch:
+        """Decode a frame; raises `RowError` naming the column that is missing or wrong."""
+        try:
+            table = pa.ipc.open_stream(pa.py_buffer(value)).read_all().combine_chunks()
+            constants = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise RowError(f"{self.topic} frame is not an Arrow IPC stream: {error}") from error
+        frame = _Frame(self.topic, table, constants)
+        known = {self.row.key_field, "source", "revision", "trade_date", "available_at", "ts", *self._names}
+        strangers = [name for name in table.column_names if name not in known]
+        if strangers:
+            raise RowError(f"{self.topic} frame has unknown columns {', '.join(strangers)}")
+        frame.require("source")
+        keys = frame.codes() if self.row.key_field == "code" else frame.exchanges()
+        if self.daily:
+            days, stamps = frame.days("trade_date"), frame.moments("available_at")
+        else:
+            stamps = frame.moments("ts")
+            days = _days_of(stamps)
+        return self._checked(RowBatch(
+            self.topic, keys, days, frame.revisions(), stamps,
+            {column.name: frame.figures(column) for column in FIGURES[self.topic]}))
+
+    # -- checks of both --------------------------------------------------------------------------------------
+
+    def _checked(self, batch: RowBatch) -> RowBatch:
+        inside = self._calendar.contains(batch.days)
+        if not inside.all():
+            day = int(batch.days[int(np.argmin(inside))])
+            hint = f"; the calendar ends on {to_date(self._calendar.last)}" if day > self._calendar.last else ""
+            raise RowError(f"{self.topic}: {to_date(day)} is no trading day{hint}")
+        if self.row.key_field == "exchange":
+            for key in np.unique(batch.keys).tolist():
+                if EXCHANGES[key] not in self._exchanges:
+                    raise RowError(f"{self.topic}: exchange {EXCHANGES[key]} is not configured; configured are "
+                                   f"{', '.join(self._exchanges)}")
+        return batch
+
+    def _placed(self, batch: RowBatch, partition: int) -> RowBatch:
+        if self._partitioner is not None and len(batch):
+            places = self._partitioner.of(batch.keys)
+            if not (places == partition).all():
+                stray = int(batch.keys[int(np.argmax(places != partition))])
+                raise RowError(f"{self.topic}: {to_code(stray)} came in partition {partition}, its key belongs to "
+                               f"another: the producer must use Kafka's default partitioner on the code")
+        return batch
+
+
+class _Frame:
+    """Columns of a frame, or constants of its schema's metadata, checked and converted."""
+
+    def __init__(self, topic: str, table: pa.Table, constants: dict[str, str]) -> None:
+        self._topic = topic
+        self._table = table
+        self._constants = constants
+        self._columns = {name: table.column(i) for i, name in enumerate(table.column_names)}
+        self._rows = table.num_rows
+
+    def require(self, name: str) -> None:
+        if name not in self._columns and name not in self._constants:
+            raise RowError(f"{self._topic} frame lacks the column {name!r} (and its metadata has no constant)")
+
+    def _array(self, name: str) -> Any:
+        self.require(name)
+        column = self._columns[name]
+        array = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
+        if array.null_count:
+            raise RowError(f"{self._topic} frame: column {name!r} has nulls")
+        return array
+
+    def codes(self) -> Ids:
+        array = self._array("code")
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        if not pa.types.is_string(array.type):
+            raise RowError(f"{self._topic} frame: column 'code' must be text, it is {array.type}")
+        _, offsets, data = array.buffers()
+        if not self._rows:
+            return np.empty(0, dtype=np.int32)
+        ends = np.frombuffer(offsets, dtype=np.int32)[array.offset:array.offset + self._rows + 1]
+        if (np.diff(ends) != 9).any():
+            raise RowError(f"{self._topic} frame: codes must look like 600519.SH")
+        return parse_codes(data[int(ends[0]):int(ends[-1])].to_pybytes(), self._rows)
+
+    def exchanges(self) -> Ids:
+        array = self._array("exchange")
+        names = array.to_pylist()
+        unknown = sorted({str(n) for n in names} - set(EXCHANGES))
+        if unknown:
+            raise RowError(f"{self._topic} frame: unknown exchange {', '.join(unknown)}; known are "
+                           f"{', '.join(EXCHANGES)}")
+        return np.array([EXCHANGES.index(n) for n in names], dtype=np.int32)
+
+    def days(self, name: str) -> Any:
+        if name in self._constants:
+            return np.full(self._rows, to_day(_parse(date, self._constants[name], self._topic, name)), dtype=np.int32)
+        array = self._array(name)
+        if not pa.types.is_date32(array.type):
+            raise RowError(f"{self._topic} frame: column {name!r} must be date32, it is {array.type}")
+        return array.view(pa.int32()).to_numpy()
+
+    def moments(self, name: str) -> Ints:
+        if name in self._constants:
+            when = _parse(datetime, self._constants[name], self._topic, name)
+            return np.full(self._rows, microseconds(when), dtype=np.int64)
+        array = self._array(name)
+        if not pa.types.is_timestamp(array.type) or array.type.tz is None:
+            raise RowError(f"{self._topic} frame: column {name!r} must be a timestamp with time zone, it is "
+                           f"{array.type}")
+        values: Ints = array.cast(pa.timestamp("us", tz="UTC")).view(pa.int64()).to_numpy()
+        return values
+
+    def revisions(self) -> Any:
+        if "revision" not in self._columns:
+            text = self._constants.get("revision", "0")
+            if not text.isdecimal():
+                raise RowError(f"{self._topic} frame: revision {text!r} is not a whole number from 0 on")
+            return np.full(self._rows, int(text), dtype=np.int32)
+        array = self._array("revision")
+        if not pa.types.is_integer(array.type):
+            raise RowError(f"{self._topic} frame: column 'revision' must be an integer, it is {array.type}")
+        values = array.to_numpy()
+        if len(values) and (values.min() < 0 or values.max() > 1_000_000):
+            raise RowError(f"{self._topic} frame: revisions must lie between 0 and 1,000,000")
+        return values.astype(np.int32)
+
+    def figures(self, wanted: Column) -> Any:
+        name = wanted.name
+        if name not in self._columns:
+            if not wanted.optional:
+                raise RowError(f"{self._topic} frame lacks the column {name!r}")
+            return np.full(self._rows, np.nan)
+        column = self._columns[name]
+        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+                or pa.types.is_boolean(column.type)):
+            raise RowError(f"{self._topic} frame: column {name!r} must be a number, it is {column.type}")
+        array = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
+        if array.null_count and not wanted.optional:
+            raise RowError(f"{self._topic} frame: column {name!r} has nulls")
+        values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+        bad = np.isinf(values)
+        if wanted.sign is Sign.POSITIVE:
+            bad |= values <= 0
+        elif wanted.sign is Sign.NOT_NEGATIVE:
+            bad |= values < 0
+        if not wanted.optional:
+            bad |= np.isnan(values)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise RowError(f"{self._topic} frame: {name} of row {row} is {values[row]}: expected a "
+                           f"{wanted.sign.value} number")
+        return values
+
+
+def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:
+    try:
+        value = msgspec.convert(text, kind)
+    except msgspec.ValidationError as error:
+        raise RowError(f"{topic} frame: {name} {text!r} in the metadata: {error}") from error
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise RowError(f"{topic} frame: {name} {text!r} in the metadata has no time zone")
+    return value
+
+
+def _payload(record: Record) -> bytes:
+    if not record.value:
+        raise RowError("the message is empty")
+    return record.value
+
+
+def _decode(record: Record, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(_payload(record), type=kind)
+    except msgspec.DecodeError as error:
+        raise RowError(f"{kind.__name__}: {error}") from error
+
+
+def _days_of(stamps: Ints) -> Any:
+    return ((stamps + _SHANGHAI_OFFSET_US) // _DAY_US).astype(np.int32)
+
+
+def _columns_of(topic: str, rows: Sequence[Any], names: tuple[str, ...], *, daily: bool) -> RowBatch:
+    size = len(rows)
+    if INPUT_ROWS[topic].key_field == "code":
+        keys = np.fromiter((to_id(r.code) for r in rows), dtype=np.int32, count=size)
+    else:
+        keys = np.fromiter((EXCHANGES.index(r.exchange) for r in rows), dtype=np.int32, count=size)
+    revisions = np.fromiter((r.revision for r in rows), dtype=np.int32, count=size)
+    if daily:
+        days = np.fromiter((to_day(r.trade_date) for r in rows), dtype=np.int32, count=size)
+        stamps = np.fromiter((microseconds(r.available_at) for r in rows), dtype=np.int64, count=size)
+    else:
+        stamps = np.fromiter((microseconds(r.ts) for r in rows), dtype=np.int64, count=size)
+        days = _days_of(stamps)
+    figures = {name: np.array([getattr(r, name) for r in rows], dtype=np.float64) for name in names}
+    return RowBatch(topic, keys, days, revisions, stamps, figures)
+
+
+# -- encoding ----------------------------------------------------------------------------------------------------
+
+
+def encode_frame(batch: RowBatch, source: str) -> bytes:
+    """Return the rows of a batch as one frame; what is the same for all rows goes to the metadata."""
+    daily = issubclass(INPUT_ROWS[batch.topic], DailyRow)
+    constants = {"source": source}
+    columns: dict[str, pa.Array] = {}
+    if INPUT_ROWS[batch.topic].key_field == "code":
+        columns["code"] = pa.array(to_codes(batch.keys), type=pa.string())
+    else:
+        columns["exchange"] = pa.array([EXCHANGES[k] for k in batch.keys.tolist()], type=pa.string())
+    if daily:
+        if (batch.days == batch.days[0]).all():
+            constants["trade_date"] = to_date(int(batch.days[0])).isoformat()
+        else:
+            columns["trade_date"] = pa.array(batch.days, type=pa.int32()).view(pa.date32())
+    if (batch.stamps == batch.stamps[0]).all():
+        constants["available_at" if daily else "ts"] = moment(int(batch.stamps[0])).isoformat()
+    else:
+        columns["available_at" if daily else "ts"] = pa.array(batch.stamps, type=pa.timestamp("us", tz="UTC"))
+    if (batch.revisions == 0).all():
+        constants["revision"] = "0"
+    else:
+        columns["revision"] = pa.array(batch.revisions, type=pa.int32())
+    for name, values in batch.figures.items():
+        if not np.isnan(values).all():
+            columns[name] = pa.array(values, type=pa.float64(), from_pandas=True)
+    table = pa.RecordBatch.from_arrays(
+        list(columns.values()), schema=pa.schema([(n, a.type) for n, a in columns.items()], metadata=constants))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_batch(table)
+    return bytes(sink.getvalue())
+
+
+def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
+    """Return each row of a batch as ``(key, JSON)``."""
+    row: type[Row] = INPUT_ROWS[batch.topic]
+    daily, by_code = issubclass(row, DailyRow), row.key_field == "code"
+    names = list(batch.figures)
+    columns = [batch.figures[n].tolist() for n in names]
+    switches = {"suspended"}
+    out = []
+    for i, key in enumerate(batch.keys.tolist()):
+        text = to_code(key) if by_code else EXCHANGES[key]
+        event: dict[str, Any] = {row.key_field: text, "source": source, "revision": int(batch.revisions[i])}
+        when = moment(int(batch.stamps[i]))
+        if daily:
+            event |= {"trade_date": to_date(int(batch.days[i])), "available_at": when}
+        else:
+            event["ts"] = when
+        for name, values in zip(names, columns, strict=True):
+            if values[i] == values[i]:      # not NaN: an absent figure is left out
+                event[name] = bool(values[i]) if name in switches else values[i]
+        out.append((text, msgspec.json.encode(event)))
+    return out
+
+
+def headers_of(kind: str, *, identity: str, source: str, subject: str, time: str,
+               content_type: bytes = b"application/json") -> list[tuple[str, bytes]]:
+    """Return CloudEvents headers (binary mode)."""
+    return [("ce_specversion", b"1.0"), ("ce_id", identity.encode()), (CE_TYPE, kind.encode()),
+            ("ce_source", source.encode()), ("ce_time", time.encode()), ("ce_subject", subject.encode()),
+            (CONTENT_TYPE, content_type)]

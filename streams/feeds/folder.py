@@ -1,0 +1,210 @@
+"""Reading a folder of market files into columns, day by day.
+
+Files are recognised by their prefix (``margin_detail_sse_*``), parquet or CSV. Shanghai publishes CNY and shares;
+Shenzhen's totals are in 亿元 and 亿股 (1e8) and its files have no repayments: absent stays absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from processors.codes import EXCHANGES, to_id
+from processors.days import TradingCalendar, to_date, to_day
+from processors.errors import MarginwatchError
+from processors.events import FIGURES, RowBatch
+
+_YI = 1e8
+_SHANGHAI_OFFSET_US = 8 * 3_600_000_000
+_DAY_US = 86_400_000_000
+
+
+class FeedError(MarginwatchError):
+    """A file that can't be read as what its name says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """When a feed's figures of day T are known: hours of Shanghai time on T, or on the next session."""
+
+    at: time
+    next_session: bool = False
+
+
+#: Exchange margin figures appear before the open of T+1, prices and indices after the close of T.
+PUBLISHED = {
+    "margin.daily": Publication(time(8, 30), next_session=True),
+    "margin.market": Publication(time(8, 30), next_session=True),
+    "prices.daily": Publication(time(15, 30)),
+    "indices.daily": Publication(time(15, 30)),
+}
+
+
+def known_at(topic: str, day: int, calendar: TradingCalendar) -> int:
+    """When the figures of ``day`` are known, µs since the epoch."""
+    rule = PUBLISHED[topic]
+    shown = calendar.shift(day, 1) if rule.next_session else day
+    if shown is None:
+        raise FeedError(f"the trading calendar ends on {to_date(calendar.last)}: the session after {to_date(day)} is "
+                        "not known; extend it with an override file")
+    return shown * _DAY_US + (rule.at.hour * 60 + rule.at.minute) * 60_000_000 - _SHANGHAI_OFFSET_US
+
+
+@dataclass(slots=True)
+class Folder:
+    """All rows of a folder by topic, sorted by day and key; ``source`` names where they came from."""
+
+    batches: dict[str, RowBatch] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    source: str = "files"
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(len(b) for b in self.batches.values())
+
+    def days(self) -> list[int]:
+        """All trade dates, ascending."""
+        found = [np.unique(b.days) for b in self.batches.values()]
+        return np.unique(np.concatenate(found)).tolist() if found else []
+
+    def by_day(self) -> Iterator[tuple[int, dict[str, RowBatch]]]:
+        """Yield each day with its rows by topic."""
+        bounds = {}
+        for topic, batch in self.batches.items():
+            days, starts = np.unique(batch.days, return_index=True)
+            ends = np.append(starts[1:], len(batch))
+            bounds[topic] = {int(d): (int(a), int(b)) for d, a, b in zip(days, starts, ends, strict=True)}
+        for day in self.days():
+            yield day, {topic: self.batches[topic].take(np.arange(*bounds[topic][day]))
+                        for topic in self.batches if day in bounds[topic]}
+
+
+def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Folder:
+    """Read every file of ``folder`` whose prefix is known.
+
+    Raises
+    ------
+    FeedError : if the folder holds no such file, or a file lacks a column.
+    """
+    if not folder.is_dir():
+        raise FeedError(f"{folder} is not a folder: give one with files such as margin_detail_sse_2020.parquet")
+    parts: dict[str, list[pd.DataFrame]] = {}
+    out = Folder(source=f"files:{folder.name}")
+    for path in sorted(folder.iterdir()):
+        kind = next((k for k in _READERS if path.name.startswith(k)), None)
+        if kind is None or path.suffix not in (".parquet", ".csv"):
+            continue
+        topic, reader = _READERS[kind]
+        try:
+            frame = reader(_load(path))
+        except KeyError as error:
+            raise FeedError(f"{path}: column {error} is missing; a {kind}* file needs it") from error
+        if start is not None:
+            frame = frame[frame["day"] >= to_day(start)]
+        if end is not None:
+            frame = frame[frame["day"] <= to_day(end)]
+        parts.setdefault(topic, []).append(frame)
+        out.files.append(path)
+    if not parts:
+        raise FeedError(f"{folder} has no file that a feed knows; prefixes: {', '.join(_READERS)} (.parquet or .csv)")
+    out.batches = {topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar)
+                   for topic, frames in parts.items()}
+    return out
+
+
+def _batch(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowBatch:
+    frame = frame.sort_values(["day", "key"], kind="stable")
+    days = frame["day"].to_numpy(np.int32)
+    distinct, inverse = np.unique(days, return_inverse=True)
+    strangers = distinct[~calendar.contains(distinct)]
+    if len(strangers):
+        raise FeedError(f"{topic}: {to_date(int(strangers[0]))} is no trading day of XSHG "
+                        f"({len(strangers)} such dates)")
+    stamps = np.array([known_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
+    figures = {c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else np.full(len(frame), np.nan)
+               for c in FIGURES[topic]}
+    return RowBatch(topic, frame["key"].to_numpy(np.int32), days, np.zeros(len(frame), dtype=np.int32),
+                    stamps[inverse], figures)
+
+
+def _load(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    return pd.read_csv(path, dtype={"code": str, "secid": str, "sec_code": str})
+
+
+def _days(column: pd.Series) -> np.ndarray:
+    return pd.to_datetime(column).to_numpy("datetime64[D]").astype(np.int32)
+
+
+def _ids(codes: pd.Series, to_code: Callable[[str], str]) -> np.ndarray:
+    distinct = codes.astype(str).unique()
+    known = {text: to_id(to_code(text)) for text in distinct}
+    return codes.astype(str).map(known).to_numpy(np.int32)
+
+
+def _detail_sse(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({
+        "day": _days(raw["dt"]), "key": _ids(raw["code"], lambda c: f"{c.zfill(6)}.SH"),
+        "fin_balance": raw["margin_balance"], "fin_buy": raw["margin_buy_amt"], "fin_repay": raw["margin_repay_amt"],
+        "short_volume": raw["short_qty"], "short_sell": raw["short_sell_qty"], "short_repay": raw["short_repay_qty"]})
+
+
+def _detail_szse(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({
+        "day": _days(raw["dt"]), "key": _ids(raw["code"], lambda c: f"{c.zfill(6)}.SZ"),
+        "fin_balance": raw["margin_balance"], "fin_buy": raw["margin_buy_amt"], "short_volume": raw["short_qty"],
+        "short_sell": raw["short_sell_qty"], "short_balance": raw["short_value"]})
+
+
+def _total_sse(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({
+        "day": _days(raw["dt"]), "key": EXCHANGES.index("SSE"), "fin_balance": raw["margin_balance"],
+        "fin_buy": raw["margin_buy_amt"], "fin_repay": raw["margin_repay_amt"], "short_volume": raw["short_qty"],
+        "short_sell": raw["short_sell_qty"], "short_balance": raw["short_value"]})
+
+
+def _total_szse(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({
+        "day": _days(raw["dt"]), "key": EXCHANGES.index("SZSE"), "fin_balance": raw["margin_balance"] * _YI,
+        "fin_buy": raw["margin_buy_amt"] * _YI, "short_volume": raw["short_qty"] * _YI,
+        "short_sell": raw["short_sell_qty"] * _YI, "short_balance": raw["short_value"] * _YI})
+
+
+def _index_code(secid: str) -> str:
+    market, _, number = secid.partition(".")
+    return f"{number}.{'SH' if market == '1' else 'SZ'}"
+
+
+def _indices(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({
+        "day": _days(raw["dt"]), "key": _ids(raw["secid"], _index_code), "open": raw["open"], "high": raw["high"],
+        "low": raw["low"], "close": raw["close"], "prev_close": raw["close"] - raw["change"],
+        "volume": raw["volume"].astype(np.float64), "turnover": raw["amount"]})
+
+
+def _prices(raw: pd.DataFrame) -> pd.DataFrame:
+    # baostock writes sh.600000; a suspended day has tradestatus 0 and repeats the last close.
+    frame = pd.DataFrame({
+        "day": _days(raw["date"]), "key": _ids(raw["code"], lambda c: f"{c[3:]}.{c[:2].upper()}"),
+        "open": raw["open"], "high": raw["high"], "low": raw["low"], "close": raw["close"],
+        "prev_close": raw["preclose"], "volume": raw["volume"], "turnover": raw["amount"],
+        "suspended": (raw["tradestatus"] == 0).astype(np.float64)})
+    turn = raw["turn"].where(raw["turn"] > 0) / 100
+    return frame.assign(float_shares=raw["volume"] / turn)
+
+
+_READERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
+    "margin_detail_sse": ("margin.daily", _detail_sse),
+    "margin_detail_szse": ("margin.daily", _detail_szse),
+    "margin_total_sse": ("margin.market", _total_sse),
+    "margin_total_szse": ("margin.market", _total_szse),
+    "index_daily": ("indices.daily", _indices),
+    "csi300_prices": ("prices.daily", _prices),
+}

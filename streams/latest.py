@@ -1,0 +1,106 @@
+"""The newest values as JSON in Redis, for whoever only wants to know how things stand.
+
+``mw:latest:market`` one object; ``mw:latest:security:<code>`` one each; ``mw:latest:status`` what the market stage has
+processed. They are derived from the tables and written behind the stream, at most once a second: a backfill of years
+doesn't write every day of every security, and a reader never waits long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+import numpy as np
+from mode import Service
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from processors.codes import to_codes
+from processors.outputs import MarketSignal, SecuritySignals
+from streams.codec import ARROW, CONTENT_TYPE
+from streams.signal_codec import decode_security
+from streams.tables import Output
+
+_INTERVAL_S = 1.0
+
+
+class LatestWriter(Service):
+    """Collects published signals and writes the newest ones.
+
+    Parameters
+    ----------
+    redis : a client.
+    namespace : prefix of every key.
+    """
+
+    def __init__(self, redis: Redis, namespace: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._redis = redis
+        self._base = f"{namespace}:latest"
+        self._market: dict[str, MarketSignal] = {}
+        self._frame: bytes | None = None
+        self._frame_day = ""
+        self._news = asyncio.Event()
+
+    def offer(self, outputs: list[Output]) -> None:
+        """Take what the market stage has published."""
+        for output in outputs:
+            headers = dict(output.headers)
+            if headers.get("ce_type") == b"marginwatch.signal.market.v1":
+                self._offer_market(msgspec.json.decode(output.value, type=MarketSignal))
+            elif headers.get(CONTENT_TYPE) == ARROW and output.key.decode() >= self._frame_day:
+                self._frame, self._frame_day = output.value, output.key.decode()
+                self._news.set()
+
+    def _offer_market(self, signal: MarketSignal) -> None:
+        held = self._market.get(signal.signal)
+        rank = (signal.trade_date, not signal.provisional, signal.revision)
+        if held is None or rank >= (held.trade_date, not held.provisional, held.revision):
+            self._market[signal.signal] = signal
+            self._news.set()
+
+    @Service.task
+    async def _write_behind(self) -> None:
+        while not self.should_stop:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _INTERVAL_S)
+            if self._news.is_set():
+                self._news.clear()
+                try:
+                    await self.flush()
+                except RedisError as error:
+                    self._news.set()
+                    self.log.warning("latest values wait for Redis: %s", error)
+                await self.sleep(_INTERVAL_S)
+
+    async def on_stop(self) -> None:
+        """Write what is left."""
+        if self._news.is_set():
+            with contextlib.suppress(RedisError):
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Write the newest values now."""
+        pipe = self._redis.pipeline(transaction=False)
+        if self._market:
+            pipe.set(f"{self._base}:market", msgspec.json.encode(dict(sorted(self._market.items()))))
+        if self._frame is not None:
+            frame, self._frame = decode_security(self._frame), None
+            for code, value in _rows(frame):
+                pipe.set(f"{self._base}:security:{code}", value)
+        await pipe.execute()
+
+
+def _rows(frame: SecuritySignals) -> list[tuple[str, bytes]]:
+    names = list(frame.columns)
+    columns = [values.astype(object) for values in frame.columns.values()]
+    for values, kept in zip(frame.columns.values(), columns, strict=True):
+        if values.dtype.kind == "f":
+            kept[np.isnan(values)] = None
+    status = frame.status
+    common = {"trade_date": status.trade_date, "available_at": status.available_at, "revision": status.revision,
+              "degraded": status.degraded}
+    return [(code, msgspec.json.encode({"code": code, **common, **dict(zip(names, row, strict=True))}))
+            for code, row in zip(to_codes(frame.keys), zip(*(c.tolist() for c in columns), strict=True), strict=True)]

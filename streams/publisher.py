@@ -1,0 +1,167 @@
+"""Publishing rows: partitions, frames or events, session_close markers, barriers; with kafka-python.
+
+Rows of a day go out first, then the day's marker into every partition behind them, so that each partition knows by
+itself that its day is complete.
+"""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import numpy as np
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from processors.codes import EXCHANGES, exchange_of
+from processors.days import to_date
+from processors.errors import MarginwatchError
+from processors.events import INPUT_ROWS, Barrier, DailyRow, RowBatch, SessionClose
+from streams.codec import (
+    ARROW,
+    BARRIER_TYPE,
+    CE_TYPE,
+    CLOSE_TYPE,
+    CONTENT_TYPE,
+    encode_events,
+    encode_frame,
+)
+from streams.settings import Settings
+from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
+
+_TIMEOUT_S = 60.0
+
+
+class PublishError(MarginwatchError):
+    """The broker did not take what was published."""
+
+
+class Form(StrEnum):
+    """How rows travel."""
+
+    FRAMES = "frames"
+    EVENTS = "events"
+
+
+class Publisher:
+    """Publishes rows of input topics; a context manager that flushes at its end.
+
+    Raises
+    ------
+    PublishError : if no broker answers, or it refuses a message; nothing is dropped silently.
+    """
+
+    def __init__(self, settings: Settings, *, source: str, form: Form = Form.FRAMES) -> None:
+        self.settings = settings
+        self.source = source
+        self.form = form
+        self.topics = Topics(settings)
+        self.rows = 0
+        self.messages = 0
+        self._partitioner = Partitioner(settings.partitions)
+        self._failures: list[BaseException] = []
+        try:
+            self._producer = KafkaProducer(
+                bootstrap_servers=settings.bootstrap, client_id="marginwatch-feed", acks="all", linger_ms=5,
+                retries=10, enable_idempotence=False, max_in_flight_requests_per_connection=1,
+                max_request_size=settings.max_message_bytes, batch_size=256 * 1024)
+        except KafkaError as error:
+            raise PublishError(f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+                               "MARGINWATCH_KAFKA_URL, or use `marginwatch up`") from error
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.flush()
+        self._producer.close(timeout=5)
+
+    def rows_of(self, batch: RowBatch) -> None:
+        """Publish rows, each to the partition of its key."""
+        if not len(batch):
+            return
+        self.rows += len(batch)
+        if self.form is Form.EVENTS:
+            for key, value in encode_events(batch, self.source):
+                self._send(batch.topic, value, key=key.encode(), partition=self._partition(batch.topic, key))
+            return
+        for partition, part in self.split(batch):
+            self._send(batch.topic, encode_frame(part, self.source), partition=partition,
+                       headers=[(CONTENT_TYPE, ARROW)])
+
+    def split(self, batch: RowBatch) -> list[tuple[int, RowBatch]]:
+        """Cut a batch into its partitions."""
+        if batch.topic not in BY_CODE:
+            return [(0, batch)]
+        places = self._partitioner.of(batch.keys)
+        return [(int(p), batch.take(places == p)) for p in np.unique(places)]
+
+    def close_day(self, batch: RowBatch) -> None:
+        """Publish the marker of a day whose rows are ``batch``, into every partition of its topic."""
+        day = int(batch.days[0])
+        parts = dict(self.split(batch))
+        for partition in range(self.topics.partitions(batch.topic)):
+            part = parts.get(partition)
+            marker = SessionClose(feed=batch.topic, trade_date=to_date(day), source=self.source,
+                                  expected=self._expected(batch, part))
+            self._send(batch.topic, msgspec.json.encode(marker), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
+
+    def _expected(self, batch: RowBatch, part: RowBatch | None) -> dict[Any, int]:
+        """Rows by exchange: every exchange of the whole day, so that a partition without any of it knows so."""
+        named = batch.keys if batch.topic == "margin.market" else exchange_of(batch.keys)
+        here = np.empty(0, dtype=np.int32) if part is None else (
+            part.keys if batch.topic == "margin.market" else exchange_of(part.keys))
+        return {EXCHANGES[e]: int((here == e).sum()) for e in np.unique(named).tolist()}
+
+    def day(self, batches: dict[str, RowBatch]) -> None:
+        """Publish all rows of a day, then the markers of its daily feeds."""
+        for batch in batches.values():
+            self.rows_of(batch)
+        for topic, batch in batches.items():
+            if issubclass(INPUT_ROWS[topic], DailyRow) and len(batch):
+                self.close_day(batch)
+
+    def barrier(self) -> str:
+        """Publish a barrier behind everything so far; return its id."""
+        identity = f"{time.time_ns():020d}"
+        value = msgspec.json.encode(Barrier(barrier=identity))
+        for topic in dict.fromkeys((*SECURITIES_INPUTS, *(t for t in MARKET_INPUTS if t in INPUT_ROWS))):
+            for partition in range(self.topics.partitions(topic)):
+                self._send(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])
+        self.flush()
+        return identity
+
+    def raw(self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0,
+            headers: list[tuple[str, bytes]] | None = None) -> None:
+        """Publish bytes as they are."""
+        self._send(topic, value, key=key, partition=partition, headers=headers)
+
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged everything."""
+        try:
+            self._producer.flush(timeout=_TIMEOUT_S)
+        except KafkaError as error:
+            raise PublishError(f"the broker did not acknowledge within {_TIMEOUT_S:.0f} s: {error}") from error
+        self._check()
+
+    def _partition(self, topic: str, key: str) -> int:
+        return 0 if topic not in BY_CODE else self._partitioner.of_code(key)
+
+    def _send(self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0,
+              headers: list[tuple[str, bytes]] | None = None) -> None:
+        self._check()
+        self.messages += 1
+        try:
+            self._producer.send(self.topics.name(topic), value=value, key=key, partition=partition,
+                                headers=headers or []).add_errback(self._failures.append)
+        except KafkaError as error:
+            raise PublishError(f"{self.topics.name(topic)}[{partition}]: {error}") from error
+
+    def _check(self) -> None:
+        if self._failures:
+            raise PublishError(f"the broker refused a message: {self._failures[0]!r}") from self._failures[0]
+
+

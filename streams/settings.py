@@ -1,0 +1,84 @@
+"""All settings: environment ``MARGINWATCH_*``, a TOML file, defaults; documented here and nowhere else.
+
+The TOML file is ``marginwatch.toml`` in the working directory, or the one that ``MARGINWATCH_CONFIG`` names. Nested
+names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HOT=0.105``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from processors.codes import EXCHANGES
+from processors.parameters import Parameters
+
+
+class Settings(BaseSettings):
+    """What a worker, a feed or a command needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid",
+                                      frozen=True)
+
+    kafka_url: str = Field("kafka://127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"),
+                                 description="Redis, rediss:// for TLS; may hold a password, never printed")
+    redis_url_file: Path | None = Field(None, description="a file that holds the Redis URL (a secret)")
+    group: str = Field("marginwatch", description="consumer group; also the name of the Faust app")
+    namespace: str = Field("mw", description="prefix of every Redis key")
+    topic_prefix: str = Field("", description="prefix of every topic, for several systems on one cluster")
+
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of the topics keyed by security")
+    replication: int = Field(1, ge=1, description="replication factor of created topics")
+    retention_days: int = Field(3650, ge=1, description="how long input topics are kept; a rebuild needs them")
+    max_message_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="largest message taken or sent")
+
+    exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
+    parameters: Parameters = Parameters()
+
+    http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz listen")
+    http_port: int = Field(6066, ge=0, le=65535, description="their port; 0 takes a free one")
+    fetch_max_wait_ms: int = Field(10, ge=1, description="how long the broker may hold an empty fetch")
+    session_timeout_s: float = Field(8.0, ge=1, description="a silent worker loses its partitions after this")
+    dead_letters_per_hour: int = Field(100, ge=1, description="more of them raise a data-quality alert")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = Field("text", description="json for machines")
+
+    @field_validator("exchanges")
+    @classmethod
+    def _known_exchanges(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [e for e in value if e not in EXCHANGES]
+        if unknown or not value:
+            raise ValueError(f"unknown exchange {', '.join(unknown) or '(none)'}: choose from {', '.join(EXCHANGES)}")
+        return value
+
+    @property
+    def bootstrap(self) -> list[str]:
+        """Kafka bootstrap servers as ``host:port``."""
+        return [part.split("://")[-1] for part in self.kafka_url.replace(";", ",").split(",")]
+
+    @property
+    def redis(self) -> str:
+        """The Redis URL in clear text, for the client alone."""
+        if self.redis_url_file is not None:
+            return self.redis_url_file.read_text("utf-8").strip()
+        return self.redis_url.get_secret_value()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: arguments, environment, TOML file."""
+        path = Path(os.environ.get("MARGINWATCH_CONFIG", "marginwatch.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)

@@ -1,0 +1,67 @@
+"""How signals look on the wire: one JSON message per market signal and day, one Arrow frame per day for securities.
+
+``signals.market.v1``    key ``<signal>/<date>``, JSON of `MarketSignal`.
+``signals.security.v1``  key ``<date>``, an Arrow IPC stream: a row per security, a column per signal; the schema's
+metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from processors.codes import parse_codes, to_codes
+from processors.errors import RowError
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from streams.codec import ARROW, headers_of
+from streams.tables import Output
+
+
+def encode_market(signal: MarketSignal, topic: str) -> Output:
+    """Return a market signal as a message."""
+    key = f"{signal.signal}/{signal.trade_date.isoformat()}"
+    identity = f"{key}/{signal.revision}" + (f"/provisional/{signal.available_at.isoformat()}"
+                                             if signal.provisional else "")
+    return Output(topic, 0, key.encode(), msgspec.json.encode(signal), headers_of(
+        "marginwatch.signal.market.v1", identity=identity, source="marginwatch/market", subject=signal.signal,
+        time=signal.available_at.isoformat()))
+
+
+def encode_security(signals: SecuritySignals, topic: str) -> Output:
+    """Return a day's security signals as a frame."""
+    status = signals.status
+    columns: dict[str, pa.Array] = {"code": pa.array(to_codes(signals.keys), type=pa.string())}
+    for name, values in signals.columns.items():
+        columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
+    schema = pa.schema([(n, a.type) for n, a in columns.items()], metadata={"status": msgspec.json.encode(status)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
+    day = status.trade_date.isoformat()
+    return Output(topic, 0, day.encode(), bytes(sink.getvalue()), headers_of(
+        "marginwatch.signal.security.v1", identity=f"{day}/{status.revision}", source="marginwatch/market",
+        subject=day, time=status.available_at.isoformat(), content_type=ARROW))
+
+
+def decode_security(value: bytes) -> SecuritySignals:
+    """Return what `encode_security` was given; raises `RowError` if it is no such frame."""
+    try:
+        table = pa.ipc.open_stream(pa.py_buffer(value)).read_all().combine_chunks()
+        status = msgspec.json.decode(table.schema.metadata[b"status"], type=DayStatus)
+    except (pa.ArrowException, KeyError, TypeError, msgspec.DecodeError) as error:
+        raise RowError(f"not a frame of security signals: {error}") from error
+    rows = table.num_rows
+    columns: dict[str, Any] = {}
+    codes = b""
+    for name in table.column_names:
+        column = table.column(name)
+        if name == "code":
+            codes = "".join(column.to_pylist()).encode()
+        else:
+            columns[name] = column.to_numpy() if rows else np.empty(0)
+    return SecuritySignals(status, parse_codes(codes, rows), columns)
+
+

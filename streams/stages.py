@@ -1,0 +1,398 @@
+"""The three stages as the stream sees them: bytes of a partition in, rows and messages out.
+
+A `Stage` is made once per worker, a `StageState` once per owned partition. Between them stands everything that a pure
+processor must not know: topics, headers, barriers, dead letters. None of it does I/O.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from alerts import metrics
+from alerts.lifecycle import AlertBook
+from alerts.model import Alert, Input, State
+from alerts.rules import RULES
+from alerts.rules.base import DeadLetters
+from processors.crosssection import dump_frame, load_frame
+from processors.daybook import Applied
+from processors.days import TradingCalendar
+from processors.errors import StateError
+from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
+from processors.market import Market
+from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
+from processors.securities import Securities
+from streams.codec import (
+    BARRIER_TYPE,
+    CE_TYPE,
+    DeadLetter,
+    Decoder,
+    Record,
+    headers_of,
+)
+from streams.settings import Settings
+from streams.signal_codec import decode_security, encode_market, encode_security
+from streams.tables import Output
+from streams.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    FEATURES,
+    MARKET_INPUTS,
+    SECURITIES_INPUTS,
+    SIGNALS_MARKET,
+    SIGNALS_SECURITY,
+    Partitioner,
+    Topics,
+)
+
+FEATURE_TYPE, PARTIAL_TYPE = "marginwatch.feature_frame.v1", "marginwatch.partial.v1"
+_BARRIERS_KEPT = 50
+_LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
+
+
+class StageState(ABC):
+    """One partition of a stage: its processor, and the barriers on their way through it."""
+
+    def __init__(self, stage: Stage, partition: int) -> None:
+        self.stage = stage
+        self.partition = partition
+        self._barriers: dict[str, set[str]] = {}
+        self._passed: set[str] = set()
+        self._barrier_rows: dict[str, bytes | None] = {}
+
+    @abstractmethod
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        """Fold the records of one poll of one topic; return what must be published."""
+
+    @abstractmethod
+    def take_rows(self) -> dict[str, bytes | None]:
+        """Return the processor's changed rows."""
+
+    @abstractmethod
+    def load_rows(self, rows: Mapping[str, bytes]) -> None:
+        """Restore the processor."""
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return all changed rows since the last call."""
+        rows = self.take_rows() | self._barrier_rows
+        self._barrier_rows = {}
+        return rows
+
+    def load(self, rows: Mapping[str, bytes]) -> None:
+        """Restore processor and barriers."""
+        for name, data in rows.items():
+            kind, _, identity = name.partition("/")
+            if kind == "barrier":
+                self._barriers[identity] = set(msgspec.msgpack.decode(data, type=list[str]))
+            elif kind == "passed":
+                self._passed.add(identity)
+        self.load_rows(rows)
+
+    def barrier(self, marker: Barrier, origin: str) -> list[Output]:
+        """Note a barrier; once it has come from every origin, hand it on."""
+        identity = marker.barrier
+        if identity in self._passed:
+            return []
+        seen = self._barriers.setdefault(identity, set())
+        seen.add(origin)
+        if not self.stage.barrier_origins <= seen:
+            self._barrier_rows[f"barrier/{identity}"] = msgspec.msgpack.encode(sorted(seen))
+            return []
+        del self._barriers[identity]
+        self._passed.add(identity)
+        self._barrier_rows[f"barrier/{identity}"] = None
+        self._barrier_rows[f"passed/{identity}"] = b"1"
+        for old in sorted(self._passed)[:-_BARRIERS_KEPT]:
+            self._passed.discard(old)
+            self._barrier_rows[f"passed/{old}"] = None
+        value = msgspec.json.encode(marker)
+        headers = [*_LOCAL_HEADERS_BARRIER, ("origin", f"{self.stage.name}:{self.partition}".encode())]
+        return [Output(self.stage.topics.name(topic), 0, f"barrier/{identity}".encode(), value, headers)
+                for topic in self.stage.outputs]
+
+
+class Stage(ABC):
+    """A stage of the stream: which topics it reads and writes, and how a partition of it is made."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
+        self.settings = settings
+        self.topics = topics
+        self.calendar = calendar
+
+    @property
+    @abstractmethod
+    def barrier_origins(self) -> frozenset[str]:
+        """Every origin that a barrier must have come from."""
+
+    @abstractmethod
+    def open(self, partition: int) -> StageState:
+        """Make the empty state of a partition."""
+
+    def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
+        """Return refused messages as they go to the dead-letter topic: original bytes, reason in headers."""
+        out = []
+        for letter in dead:
+            record = letter.record
+            metrics.DEAD.labels(topic).inc()
+            value = record.value or b""
+            limit = self.settings.max_message_bytes // 2
+            headers = [*((k, v) for k, v in record.headers if not k.startswith("dlq_")),
+                       ("dlq_reason", letter.reason.encode()[:4096]), ("dlq_topic", record.topic.encode()),
+                       ("dlq_partition", str(record.partition).encode()), ("dlq_offset", str(record.offset).encode())]
+            if len(value) > limit:
+                headers.append(("dlq_truncated_from", str(len(value)).encode()))
+            out.append(Output(self.topics.name(topic + DEAD_LETTERS), 0, record.key or b"", value[:limit], headers))
+        return out
+
+
+def _count(stage: str, applied: Applied) -> None:
+    for reason, count in (("duplicate", applied.duplicates), ("conflict", applied.conflicts),
+                          ("too_old", applied.too_old)):
+        if count:
+            metrics.REPEATS.labels(stage, reason).inc(count)
+
+
+class SecuritiesStage(Stage):
+    """By code, N partitions: margin and price rows in, feature frames and session sums out."""
+
+    name, inputs, outputs = "securities", SECURITIES_INPUTS, (FEATURES,)
+
+    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
+        super().__init__(settings, topics, calendar)
+        partitioner = Partitioner(settings.partitions)
+        self.decoders = {t: Decoder(t, calendar, settings.exchanges, partitioner) for t in self.inputs}
+
+    @property
+    def barrier_origins(self) -> frozenset[str]:
+        return frozenset(self.inputs)
+
+    def open(self, partition: int) -> StageState:
+        return _SecuritiesState(self, partition)
+
+
+class _SecuritiesState(StageState):
+    stage: SecuritiesStage
+
+    def __init__(self, stage: SecuritiesStage, partition: int) -> None:
+        super().__init__(stage, partition)
+        self.processor = Securities(partition, stage.settings.parameters, stage.settings.exchanges, stage.calendar)
+
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        items, dead = self.stage.decoders[topic].decode(records)
+        out = self.stage.dead_letters(dead, topic)
+        facts: list[RowBatch | SessionClose] = []
+        for item in items:
+            if isinstance(item, Barrier):
+                out += self._outputs(facts)
+                facts = []
+                out += self.barrier(item, topic)
+            else:
+                facts.append(item)
+        out += self._outputs(facts)
+        metrics.ROWS.labels(topic).inc(sum(len(i) for i in items if isinstance(i, RowBatch)))
+        return out
+
+    def _outputs(self, facts: list[RowBatch | SessionClose]) -> list[Output]:
+        topic = self.stage.topics.name(FEATURES)
+        out = []
+        for made in self.processor.fold(facts):
+            if isinstance(made, FeatureFrame):
+                out.append(Output(topic, 0, f"{made.partition}/{made.day}".encode(), dump_frame(made),
+                                  [(CE_TYPE, FEATURE_TYPE.encode())]))
+            else:
+                out.append(Output(topic, 0, f"{made.partition}/live".encode(), msgspec.msgpack.encode(made),
+                                  [(CE_TYPE, PARTIAL_TYPE.encode())]))
+        _count(self.stage.name, self.processor.applied)
+        self.processor.applied = Applied()
+        return out
+
+    def take_rows(self) -> dict[str, bytes | None]:
+        return self.processor.take_dirty()
+
+    def load_rows(self, rows: Mapping[str, bytes]) -> None:
+        self.processor.load(dict(rows))
+
+
+class MarketStage(Stage):
+    """One partition: totals, indices and feature frames in, signals out."""
+
+    name, inputs, outputs = "market", MARKET_INPUTS, (SIGNALS_MARKET, SIGNALS_SECURITY)
+
+    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
+        super().__init__(settings, topics, calendar)
+        self.decoders = {t: Decoder(t, calendar, settings.exchanges, None) for t in self.inputs if t != FEATURES}
+
+    @property
+    def barrier_origins(self) -> frozenset[str]:
+        return frozenset({*(t for t in self.inputs if t != FEATURES),
+                          *(f"{SecuritiesStage.name}:{p}" for p in range(self.settings.partitions))})
+
+    def open(self, partition: int) -> StageState:
+        return MarketState(self, partition)
+
+
+class MarketState(StageState):
+    """The market stage's only partition; also remembers the newest signals for readers."""
+
+    stage: MarketStage
+
+    def __init__(self, stage: MarketStage, partition: int) -> None:
+        super().__init__(stage, partition)
+        settings = stage.settings
+        self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
+
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        out: list[Output] = []
+        items: list[Any]
+        if topic == FEATURES:
+            items = [_feature(record) for record in records]
+        else:
+            items, dead = self.stage.decoders[topic].decode(records)
+            out += self.stage.dead_letters(dead, topic)
+            metrics.ROWS.labels(topic).inc(sum(len(i) for i in items if isinstance(i, RowBatch)))
+            items = [(item, topic) for item in items]
+        facts: list[Any] = []
+        for item, origin in items:
+            if isinstance(item, Barrier):
+                out += self._outputs(facts)
+                facts = []
+                out += self.barrier(item, origin)
+            else:
+                facts.append(item)
+        return out + self._outputs(facts)
+
+    def _outputs(self, facts: list[Any]) -> list[Output]:
+        if not facts:
+            return []
+        out = []
+        for made in self.processor.fold(facts):
+            if isinstance(made, MarketSignal):
+                metrics.observe_signal(made)
+                out.append(encode_market(made, self.stage.topics.name(SIGNALS_MARKET)))
+            else:
+                out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
+        _count(self.stage.name, self.processor.applied)
+        self.processor.applied = Applied()
+        return out
+
+    def take_rows(self) -> dict[str, bytes | None]:
+        return self.processor.take_dirty()
+
+    def load_rows(self, rows: Mapping[str, bytes]) -> None:
+        self.processor.load(dict(rows))
+
+
+def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier, str]:
+    headers = dict(record.headers)
+    kind = headers.get(CE_TYPE, b"")
+    value = record.value or b""
+    if kind == BARRIER_TYPE:
+        return msgspec.json.decode(value, type=Barrier), headers["origin"].decode()
+    if kind == PARTIAL_TYPE.encode():
+        return msgspec.msgpack.decode(value, type=Partial), ""
+    if kind == FEATURE_TYPE.encode():
+        return load_frame(value), ""
+    raise StateError(f"{record.topic} offset {record.offset}: unknown ce_type {kind!r}; only marginwatch writes here")
+
+
+class AlertsStage(Stage):
+    """One partition: signals and dead letters in, alerts out."""
+
+    name = "alerts"
+    inputs = (SIGNALS_MARKET, SIGNALS_SECURITY, *(t + DEAD_LETTERS for t in INPUT_ROWS))
+    outputs = (ALERTS,)
+
+    @property
+    def barrier_origins(self) -> frozenset[str]:
+        return frozenset({SIGNALS_MARKET, SIGNALS_SECURITY})
+
+    def open(self, partition: int) -> StageState:
+        return AlertsState(self, partition)
+
+
+class AlertsState(StageState):
+    """The alerts stage's only partition."""
+
+    stage: AlertsStage
+
+    def __init__(self, stage: AlertsStage, partition: int) -> None:
+        super().__init__(stage, partition)
+        self.book = AlertBook(RULES)
+        self.refused: dict[str, tuple[int, int]] = {}       # topic → hour since the epoch, count
+        self._dirty_refused: set[str] = set()
+
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        now = datetime.fromtimestamp(time.time(), UTC)
+        alerts: list[Alert] = []
+        out: list[Output] = []
+        for record in records:
+            headers = dict(record.headers)
+            if headers.get(CE_TYPE) == BARRIER_TYPE:
+                out += self._outputs(alerts)
+                alerts = []
+                out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
+                continue
+            message: MarketSignal | SecuritySignals | DeadLetters
+            revision = 0
+            if topic == SIGNALS_MARKET:
+                message = msgspec.json.decode(record.value or b"", type=MarketSignal)
+                revision = message.revision
+            elif topic == SIGNALS_SECURITY:
+                message = decode_security(record.value or b"")
+                revision = message.status.revision
+            else:
+                message = self._refused(topic, record, headers)
+            alerts += self.book.fold(message, Input(record.topic, record.partition, record.offset, revision), now)
+        return out + self._outputs(alerts)
+
+    def _refused(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> DeadLetters:
+        """Count a dead letter into its hour (by Kafka's timestamp, so that a replay counts the same)."""
+        hour = record.timestamp // 3_600_000
+        before, count = self.refused.get(topic, (hour, 0))
+        count = count + 1 if before == hour else 1
+        self.refused[topic] = (hour, count)
+        self._dirty_refused.add(topic)
+        when = datetime.fromtimestamp(hour * 3600, UTC)
+        return DeadLetters(
+            topic=topic.removesuffix(DEAD_LETTERS), hour=when, count=count, trade_date=when.date(),
+            threshold=self.stage.settings.dead_letters_per_hour,
+            reason=headers.get("dlq_reason", b"").decode("utf-8", "replace"))
+
+    def _outputs(self, alerts: Iterable[Alert]) -> list[Output]:
+        out = []
+        topic = self.stage.topics.name(ALERTS)
+        for alert in alerts:
+            metrics.observe_alert(alert)
+            out.append(Output(topic, 0, alert.id.encode(), msgspec.json.encode(alert), headers_of(
+                "marginwatch.alert.v1", identity=f"{alert.id}/{alert.state.value}", source="marginwatch/alerts",
+                subject=alert.subject, time=alert.raised_at.isoformat())))
+        return out
+
+    @property
+    def firing(self) -> list[Alert]:
+        """Alerts that fire now."""
+        return [a for a in self.book.alerts.values() if a.state is State.FIRING]
+
+    def take_rows(self) -> dict[str, bytes | None]:
+        rows = self.book.take_dirty()
+        rows |= {f"refused/{topic}": msgspec.msgpack.encode(self.refused[topic]) for topic in sorted(self._dirty_refused)}
+        self._dirty_refused.clear()
+        return rows
+
+    def load_rows(self, rows: Mapping[str, bytes]) -> None:
+        self.book.load(dict(rows))
+        for name, data in rows.items():
+            if name.startswith("refused/"):
+                self.refused[name.removeprefix("refused/")] = msgspec.msgpack.decode(data, type=tuple[int, int])
+
+
+STAGES: tuple[type[Stage], ...] = (SecuritiesStage, MarketStage, AlertsStage)

@@ -1,0 +1,136 @@
+"""State in Redis: one atomic step for changed rows, input offsets and outputs; zombies are refused.
+
+A partition of a table is loaded when it is assigned and lives in memory while it is owned; Redis is its durable copy.
+Keys (the hash tag keeps a partition in one slot of a Redis cluster):
+
+- ``mw:{securities:3}:rows``     hash, field → packed row
+- ``mw:{securities:3}:offsets``  hash, topic/partition → next offset to read
+- ``mw:{securities:3}:epoch``    number of claims; only the newest claimant may write
+- ``mw:{securities:3}:outbox``   outputs of the last step, until they are acknowledged
+
+**Order of a step**: (1) one Lua script writes rows, offsets and the outputs themselves, if the epoch is still ours;
+(2) the outputs are published and their acknowledgements awaited; (3) Kafka is told. A crash between (1) and (2) is
+healed by the next owner, who publishes the outbox again, byte for byte. So what was once published is never published
+differently, nothing is published that isn't stored, and a worker that lost its partition without knowing (a zombie) is
+refused *before* it publishes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from processors.errors import MarginwatchError
+
+# KEYS: epoch, rows, offsets, outbox. ARGV: epoch, outbox, then counts and lists: set rows, deleted rows, offsets.
+_COMMIT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return redis.error_reply('FENCED epoch is ' .. tostring(redis.call('GET', KEYS[1])) .. ', not ' .. ARGV[1])
+end
+local at = 3
+local function take(command, key, width)
+  local count = tonumber(ARGV[at]); at = at + 1
+  local left = count * width
+  while left > 0 do
+    local n = math.min(left, 6000)
+    redis.call(command, key, unpack(ARGV, at, at + n - 1))
+    at = at + n; left = left - n
+  end
+end
+take('HSET', KEYS[2], 2)
+take('HDEL', KEYS[2], 1)
+take('HSET', KEYS[3], 2)
+if ARGV[2] == '' then redis.call('DEL', KEYS[4]) else redis.call('SET', KEYS[4], ARGV[2]) end
+return 1
+"""
+_NOTHING = b""
+
+
+class FencedError(MarginwatchError):
+    """Another worker has claimed this partition: this one must let it go."""
+
+
+class Output(msgspec.Struct, frozen=True, array_like=True):
+    """A message to publish."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What was stored of a partition."""
+
+    rows: dict[str, bytes]
+    offsets: dict[str, int]
+    outbox: list[Output]
+
+
+class TablePartition:
+    """One partition of one table, owned by this worker.
+
+    Parameters
+    ----------
+    redis : a client that returns bytes.
+    namespace, table, partition : make the keys.
+    """
+
+    def __init__(self, redis: Redis, namespace: str, table: str, partition: int) -> None:
+        self.table = table
+        self.partition = partition
+        self.offsets: dict[str, int] = {}
+        self.rows = 0
+        self._redis = redis
+        base = f"{namespace}:{{{table}:{partition}}}"
+        self._epoch_key, self._keys = f"{base}:epoch", [f"{base}:{part}" for part in
+                                                        ("epoch", "rows", "offsets", "outbox")]
+        self._epoch = _NOTHING
+        self._script = redis.register_script(_COMMIT)
+
+    async def claim(self) -> Loaded:
+        """Become the owner and load what is stored; from now on every earlier owner is refused."""
+        self._epoch = str(await self._redis.incr(self._epoch_key)).encode()
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.hgetall(self._keys[1])
+        pipe.hgetall(self._keys[2])
+        pipe.get(self._keys[3])
+        rows, offsets, outbox = await pipe.execute()
+        self.offsets = {name.decode(): int(value) for name, value in offsets.items()}
+        self.rows = len(rows)
+        return Loaded({name.decode(): value for name, value in rows.items()}, dict(self.offsets),
+                      msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [])
+
+    async def commit(self, rows: Mapping[str, bytes | None], offsets: Mapping[str, int],
+                     outputs: Sequence[Output]) -> None:
+        """Store a step: all of it or nothing.
+
+        Raises
+        ------
+        FencedError : if another worker has claimed the partition since (or Redis was emptied).
+        """
+        sets = [(name, value) for name, value in rows.items() if value is not None]
+        gone = [name for name, value in rows.items() if value is None]
+        arguments: list[Any] = [self._epoch, msgspec.msgpack.encode(outputs) if outputs else _NOTHING, len(sets)]
+        for pair in sets:
+            arguments.extend(pair)
+        arguments += [len(gone), *gone, len(offsets)]
+        for name, offset in offsets.items():
+            arguments += [name, offset]
+        try:
+            await self._script(keys=self._keys, args=arguments)
+        except NoScriptError:   # a Redis that was restarted has forgotten the script
+            await self._redis.script_load(_COMMIT)
+            await self._script(keys=self._keys, args=arguments)
+        except ResponseError as error:
+            if "FENCED" in str(error):
+                raise FencedError(f"{self.table}:{self.partition} was claimed by another worker ({error})") from error
+            raise
+        self.offsets.update(offsets)
