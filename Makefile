@@ -1,0 +1,41 @@
+# `make demo` and `make test` do everything on a fresh machine; nothing else needs to be installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types check bench lock clean
+
+demo: $(STAMP)
+	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
+	$(BIN)/marginwatch up --until-done
+
+test: $(STAMP) lint types
+	@echo "== Tests: pure processors, then the stream on real brokers and a real Redis"
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	@echo "== Lint"
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	@echo "== Types"
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m bench.pipeline
+
+# The lock file names exact versions and hashes; the extras are part of it.
+lock:
+	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --quiet --output-file requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "== Set-up: a virtual environment with the locked dependencies"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,74 @@
+"""What an analyst wants of a backfill: the final value of every signal as a table, and the alerts.
+
+``market.parquet``      a row per trade date, a column per signal id (absent: null), ``degraded``, ``available_at``
+``securities.parquet``  a row per trade date and code
+``alerts.jsonl``        every alert in its last state, by date
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+
+from alerts.model import Alert
+from processors.codes import to_codes
+from processors.outputs import MarketSignal, SecuritySignals
+from processors.registry import signals_of
+from processors.signal import Level
+from streams import readers
+from streams.settings import Settings
+
+
+def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
+    """Write the files of everything before ``barrier``; return rows by file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    market = market_table(readers.market_signals(settings, until=barrier))
+    market.to_parquet(folder / "market.parquet")
+    securities = securities_table(readers.security_signals(settings, until=barrier))
+    securities.to_parquet(folder / "securities.parquet")
+    found = final_alerts(readers.alerts(settings, until=barrier))
+    (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in found))
+    return {"market.parquet": len(market), "securities.parquet": len(securities), "alerts.jsonl": len(found)}
+
+
+def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
+    """Return final values: a row per trade date, a column per signal."""
+    newest: dict[tuple[date, str], MarketSignal] = {}
+    for signal in signals:
+        key = signal.trade_date, signal.signal
+        if not signal.provisional and (key not in newest or signal.revision >= newest[key].revision):
+            newest[key] = signal
+    rows: dict[date, dict[str, object]] = {}
+    for (day, name), signal in sorted(newest.items()):
+        row = rows.setdefault(day, {"available_at": signal.available_at, "degraded": False})
+        row[name] = signal.value
+        row["degraded"] = bool(row["degraded"]) or signal.degraded
+        row["available_at"] = max(row["available_at"], signal.available_at)  # type: ignore[type-var]
+    names = [s.id for s in signals_of(Level.MARKET)]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at", "degraded"])
+    table.index = pd.DatetimeIndex(table.index, name="trade_date")
+    return table.sort_index()
+
+
+def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
+    """Return final values: a row per trade date and code, a column per signal."""
+    newest: dict[date, SecuritySignals] = {}
+    for frame in frames:
+        held = newest.get(frame.status.trade_date)
+        if held is None or frame.status.revision >= held.status.revision:
+            newest[frame.status.trade_date] = frame
+    tables = [pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
+              for day, frame in sorted(newest.items())]
+    if not tables:
+        return pd.DataFrame()
+    return pd.concat(tables, ignore_index=True).set_index(["trade_date", "code"])
+
+
+def final_alerts(published: Iterable[Alert]) -> list[Alert]:
+    """Return every alert in its last state, by date, rule and subject."""
+    newest = {alert.id: alert for alert in published}
+    return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

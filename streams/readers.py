@@ -1,0 +1,100 @@
+"""Reading what the stream has published: tools and tests, by assigned partitions, with kafka-python.
+
+An end is never guessed from end offsets (the embedded broker answers them too low): a reader stops at a barrier that
+came through the stream, or when it is told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+
+from alerts.model import Alert
+from processors.events import Barrier
+from processors.outputs import MarketSignal, SecuritySignals
+from streams.codec import BARRIER_TYPE, CE_TYPE
+from streams.settings import Settings
+from streams.signal_codec import decode_security
+from streams.topics import ALERTS, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
+
+
+def records_with_barriers(settings: Settings, short: str, *, from_end: bool = False,
+                          stop: Callable[[], bool] = lambda: False,
+                          poll_ms: int = 200) -> Iterator[ConsumerRecord | str]:
+    """Yield the records of a topic's first partition, oldest first; a barrier is yielded as its id.
+
+    Parameters
+    ----------
+    from_end : begin with what comes from now on.
+    stop : asked whenever nothing has come for ``poll_ms``.
+    """
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, client_id="marginwatch-reader",
+                                 enable_auto_commit=False, auto_offset_reset="earliest", group_id=None,
+                                 max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes))
+    except KafkaError as error:
+        raise TopicError(f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+                         "MARGINWATCH_KAFKA_URL, or use `marginwatch up`") from error
+    try:
+        partition = TopicPartition(Topics(settings).name(short), 0)
+        consumer.assign([partition])
+        if from_end:
+            consumer.seek_to_end(partition)
+        else:
+            consumer.seek_to_beginning(partition)
+        while True:
+            found = consumer.poll(timeout_ms=poll_ms)
+            for record in found.get(partition, []):
+                if is_barrier(record):
+                    yield msgspec.json.decode(record.value, type=Barrier).barrier
+                else:
+                    yield record
+            if not found and stop():
+                return
+    finally:
+        consumer.close()
+
+
+def read(settings: Settings, short: str, *, until: str | None = None, from_end: bool = False,
+         stop: Callable[[], bool] = lambda: False) -> Iterator[ConsumerRecord]:
+    """Yield the records of a topic's first partition up to the barrier ``until`` (or until ``stop`` says so)."""
+    for record in records_with_barriers(settings, short, from_end=from_end, stop=stop):
+        if not isinstance(record, str):
+            yield record
+        elif record == until:
+            return
+
+
+def is_barrier(record: ConsumerRecord) -> bool:
+    """Whether a record is a barrier and no signal or alert."""
+    return dict(record.headers).get(CE_TYPE) == BARRIER_TYPE
+
+
+def market_signals(settings: Settings, *, until: str | None = None,
+                   stop: Callable[[], bool] = lambda: False) -> Iterator[MarketSignal]:
+    """Yield every market signal as it was published, provisional ones included."""
+    for record in read(settings, SIGNALS_MARKET, until=until, stop=stop):
+        yield msgspec.json.decode(record.value, type=MarketSignal)
+
+
+def security_signals(settings: Settings, *, until: str | None = None,
+                     stop: Callable[[], bool] = lambda: False) -> Iterator[SecuritySignals]:
+    """Yield every day's frame of security signals as it was published."""
+    for record in read(settings, SIGNALS_SECURITY, until=until, stop=stop):
+        yield decode_security(record.value)
+
+
+def alerts(settings: Settings, *, until: str | None = None, from_end: bool = False,
+           stop: Callable[[], bool] = lambda: False) -> Iterator[Alert]:
+    """Yield every alert as it was published: one message per change of state."""
+    for record in read(settings, ALERTS, until=until, from_end=from_end, stop=stop):
+        yield alert_of(record)
+
+
+def alert_of(record: ConsumerRecord) -> Alert:
+    """Decode a record of the alerts topic."""
+    return msgspec.json.decode(record.value, type=Alert)

@@ -1,0 +1,86 @@
+"""How things look on a terminal: alerts, signals, status; plain text where the output is no terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from alerts.model import Alert, Severity, State
+from processors.outputs import MarketSignal
+from processors.registry import SIGNALS
+
+_STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def figure(value: Any, unit: str) -> str:
+    """Show a value in its unit: fractions as percent, money in 亿元 (1e8 CNY)."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and unit == "ratio":
+        return f"{value * 100:.2f}%"
+    if isinstance(value, float) and unit == "CNY":
+        return f"{value / 1e8:,.2f} 亿元"
+    return str(value)
+
+
+def alert(found: Alert) -> None:
+    """Print an alert as it changes state."""
+    if found.state is State.FIRING:
+        out.print(Text(f"● {found.severity.upper():8} {found.rule} [{found.subject}]", style=_STYLE[found.severity]))
+        out.print(f"  {found.text.en}\n  {found.text.zh}")
+        out.print(Text(f"  {found.invalidation.en}  {found.invalidation.zh}", style="dim"))
+    else:
+        when = f" on {found.resolved_on}" if found.resolved_on else ""
+        out.print(Text(f"○ {found.state}{when}: {found.rule} [{found.subject}] of {found.trade_date}", style="dim"))
+
+
+def market(signals: dict[str, MarketSignal]) -> None:
+    """Print the market panel."""
+    table = Table(title="Market", title_justify="left", box=None, pad_edge=False)
+    for column in ("signal", "value", "date", "rev", "", "what"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for name, signal in signals.items():
+        declared = SIGNALS[name]
+        notes = " ".join(word for word, holds in (("provisional", signal.provisional), ("degraded", signal.degraded))
+                         if holds)
+        table.add_row(name, figure(signal.value, declared.unit), str(signal.trade_date), str(signal.revision), notes,
+                      signal.reason or f"{declared.title} {declared.title_zh}")
+    out.print(table)
+
+
+def mapping(title: str, values: dict[str, Any]) -> None:
+    """Print a flat mapping."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    for name, value in values.items():
+        unit = SIGNALS[name].unit if name in SIGNALS else "CNY" if name == "fin_balance" else ""
+        table.add_row(name, figure(value, unit))
+    out.print(table)
+
+
+def status(found: dict[str, Any]) -> None:
+    """Print what `streams.status.status` found."""
+    feeds = Table(title="Feeds", title_justify="left", box=None, pad_edge=False)
+    for column in ("feed", "newest day", "closed", "rows"):
+        feeds.add_column(column)
+    for name, feed in found["feeds"].items():
+        feeds.add_row(name, feed["newest"] or "nothing yet", "yes" if feed["closed"] else "open", str(feed["rows"]))
+    out.print(feeds)
+    absent = {name: s["reason"] for name, s in found["signals"].items() if s["value"] is None}
+    out.print(f"\nSignals: {len(found['signals']) - len(absent)} known, {len(absent)} absent")
+    for name, reason in absent.items():
+        out.print(f"  {name}: {reason}")
+    out.print(f"\nAlerts firing: {len(found['alerts_firing'])}")
+    for alert_ in found["alerts_firing"]:
+        out.print(f"  {alert_['severity']:8} {alert_['rule']} [{alert_['subject']}] of {alert_['trade_date']}")
+    out.print("\nTables")
+    for name, table in found["tables"].items():
+        out.print(f"  {name}: {table['rows']} rows, read up to " + (
+            ", ".join(f"{t} {o}" for t, o in table["offsets"].items()) or "nothing"))
+    left = found["calendar_days_left"]
+    warning = "  (soon running out: extend it)" if left < 60 else ""
+    out.print(f"\nTrading calendar: {left} days left{warning}")

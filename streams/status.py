@@ -1,0 +1,125 @@
+"""How the system stands: what each feed has closed, what signals are missing and why, what fires."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from redis import Redis
+
+from alerts.model import Alert, State
+from processors import pack
+from processors.days import to_day
+from processors.errors import MarginwatchError
+from processors.outputs import MarketSignal
+from processors.registry import SIGNALS
+from streams.calendars import xshg
+from streams.settings import Settings
+
+
+class NothingYetError(MarginwatchError):
+    """Redis holds no such value."""
+
+
+def connect(settings: Settings) -> Redis:
+    """Return a Redis client for readers."""
+    return Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5)
+
+
+def latest_market(settings: Settings) -> dict[str, MarketSignal]:
+    """Return the newest value of every market signal."""
+    data = connect(settings).get(f"{settings.namespace}:latest:market")
+    if data is None:
+        raise NothingYetError("no market signal has been computed yet: is a worker running, and has a feed published? "
+                              "See `marginwatch status`")
+    return msgspec.json.decode(_bytes(data), type=dict[str, MarketSignal])
+
+
+def latest_security(settings: Settings, code: str) -> dict[str, Any]:
+    """Return the newest values of a security."""
+    data = connect(settings).get(f"{settings.namespace}:latest:security:{code}")
+    if data is None:
+        raise NothingYetError(f"nothing is known of {code}: codes look like 600519.SH, and only securities in the "
+                              "margin list have figures")
+    found: dict[str, Any] = msgspec.json.decode(_bytes(data))
+    return found
+
+
+def latest_industry(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the newest values of an industry."""
+    data = connect(settings).get(f"{settings.namespace}:latest:industry:{name}")
+    if data is None:
+        raise NothingYetError(f"nothing is known of the industry {name}: no industry signal has been computed yet")
+    found: dict[str, Any] = msgspec.json.decode(_bytes(data))
+    return found
+
+
+def passed(settings: Settings, barrier: str, client: Redis | None = None) -> bool:
+    """Whether everything fed before a barrier has been processed to its end."""
+    return bool((client or connect(settings)).hexists(f"{settings.namespace}:{{alerts:0}}:rows", f"passed/{barrier}"))
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Return everything that `marginwatch status` shows, as plain types."""
+    client = connect(settings)
+    tables = {}
+    for name, partitions in (("securities", settings.partitions), ("market", 1), ("alerts", 1)):
+        for partition in range(partitions):
+            base = f"{settings.namespace}:{{{name}:{partition}}}"
+            offsets = client.hgetall(f"{base}:offsets")
+            tables[f"{name}:{partition}"] = {
+                "rows": client.hlen(f"{base}:rows"),
+                "offsets": {k.decode(): int(v) for k, v in sorted(offsets.items())}}     # type: ignore[union-attr]
+    feeds = {f"margin.daily[{p}]": _newest(client, settings, f"securities:{p}", "margin.daily")
+             for p in range(settings.partitions)}
+    feeds |= {topic: _newest(client, settings, "market:0", topic) for topic in ("margin.market", "indices.daily")}
+    try:
+        market = latest_market(settings)
+    except NothingYetError:
+        market = {}
+    today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
+    return {
+        "feeds": feeds,
+        "signals": {name: _signal(market.get(name)) for name, signal in SIGNALS.items() if signal.level == "market"},
+        "alerts_firing": [{"id": a.id, "rule": a.rule, "subject": a.subject, "trade_date": a.trade_date.isoformat(),
+                           "severity": a.severity.value} for a in firing(client, settings)],
+        "tables": tables,
+        "calendar_days_left": xshg().left_after(today),
+    }
+
+
+def firing(client: Redis, settings: Settings) -> list[Alert]:
+    """Return the alerts that fire now, newest first."""
+    rows: dict[bytes, bytes] = client.hgetall(f"{settings.namespace}:{{alerts:0}}:rows")    # type: ignore[assignment]
+    found = [msgspec.msgpack.decode(data, type=tuple[int, Alert])[1]
+             for name, data in rows.items() if name.startswith(b"alert/")]
+    return sorted((a for a in found if a.state is State.FIRING), key=lambda a: a.trade_date, reverse=True)
+
+
+def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[str, Any]:
+    """The newest day of a feed in a table, and whether it is closed."""
+    key = f"{settings.namespace}:{{{table}}}:rows"
+    days = sorted(n.decode() for n in client.hkeys(key) if n.startswith(topic.encode() + b"/"))  # type: ignore[union-attr]
+    if not days:
+        return {"newest": None, "closed": False, "rows": 0}
+    header, columns = pack.unpack(_bytes(client.hget(key, days[-1])))
+    return {"newest": days[-1].partition("/")[2], "closed": header["closed"], "rows": len(columns["key"]),
+            "revision": header["revision"]}
+
+
+def _signal(signal: MarketSignal | None) -> dict[str, Any]:
+    if signal is None:
+        return {"value": None, "reason": "not computed yet"}
+    out: dict[str, Any] = {"value": signal.value, "trade_date": signal.trade_date.isoformat(),
+                           "revision": signal.revision, "provisional": signal.provisional, "degraded": signal.degraded}
+    if signal.value is None:
+        out["reason"] = signal.reason
+    return out
+
+
+def _bytes(data: Any) -> bytes:
+    if not isinstance(data, bytes):
+        raise TypeError(f"expected bytes from Redis, got {type(data).__name__}")
+    return data

@@ -1,0 +1,290 @@
+"""Everything in one command: broker, Redis, worker, feed, and what happens on the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from alerts.model import Alert, Severity, State
+from processors.days import to_date, to_day
+from processors.errors import MarginwatchError
+from streams import local, readers, show
+from streams import status as standing
+from streams.calendars import xshg
+from streams.export import export
+from streams.feeds import folder, simulate
+from streams.feeds.run import publish_days, publish_session
+from streams.publisher import Form, Publisher
+from streams.settings import Settings
+from streams.topics import Topics
+
+_READY_S = 60.0
+
+
+class UpError(MarginwatchError):
+    """The local stack did not come up, or died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `marginwatch up` shall do."""
+
+    data: Path | None
+    start: date | None
+    end: date | None
+    form: Form
+    broker: str             # embedded, kafka
+    until_done: bool
+    export_to: Path | None
+    state_dir: Path | None
+
+
+def run(plan: Plan, base: Settings) -> None:
+    """Start the local stack, feed it, show what happens; return when done or on Ctrl-C."""
+    with contextlib.ExitStack() as stack:
+        scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
+        scratch.mkdir(parents=True, exist_ok=True)
+        settings = _services(plan, base, scratch, stack)
+        created = Topics(settings).create()
+        if problems := Topics(settings).problems():
+            raise UpError("; ".join(problems))
+        show.err.print(f"  topics   {len(created)} created")
+        worker = _Worker(settings, scratch / "worker.log")
+        stack.callback(worker.stop)
+        worker.start()
+        show.err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   "
+                       f"(log: {worker.log})")
+        watcher = _Alerts(settings)
+        stack.callback(watcher.stop)
+        watcher.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            _feed_and_wait(plan, settings, worker, watcher)
+            if not plan.until_done:
+                show.err.print("\nStaying up. In another terminal:\n"
+                               f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
+                               f"MARGINWATCH_REDIS_URL={settings.redis}\n"
+                               "  marginwatch latest market    marginwatch status    marginwatch alerts --follow\n"
+                               "Ctrl-C ends everything.")
+                worker.wait()
+        show.err.print("Stopping …")
+
+
+def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
+    keep = plan.broker == "kafka" and plan.state_dir is not None
+    show.err.print("Starting the local stack")
+    broker: Any
+    if plan.broker == "kafka":
+        reason = local.ApacheKafka.missing()
+        if reason:
+            raise UpError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
+        broker = stack.enter_context(local.ApacheKafka(scratch / "kafka"))
+    else:
+        broker = stack.enter_context(local.EmbeddedBroker(scratch / "broker"))
+    show.err.print(f"  broker   {broker.url}   ({plan.broker})")
+    # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
+    redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
+    show.err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
+    return base.model_copy(update={
+        "kafka_url": broker.url, "redis_url": type(base.redis_url)(redis.url), "redis_url_file": None,
+        "http_port": base.http_port if _free(base.http_port) else _free_port()})
+
+
+def _feed_and_wait(plan: Plan, settings: Settings, worker: _Worker, watcher: _Alerts) -> None:
+    calendar = xshg()
+    barrier = ""
+    if plan.data is not None:
+        show.err.print(f"Reading {plan.data} …")
+        found = folder.read(plan.data, calendar, plan.start, plan.end)
+        days, total, source = found.by_day(), len(found.days()), found.source
+        session: Callable[[Publisher], None] | None = None
+    else:
+        today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
+        market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
+        days, total, source = market.history(), market.simulation.days, simulate.SOURCE
+        session = _session(market, settings, until_done=plan.until_done)
+        show.err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
+    with _progress() as progress, Publisher(settings, source=source, form=plan.form) as publisher:
+        fed = progress.add_task("published", total=total)
+        publish_days(publisher, days, on_day=lambda day: progress.update(fed, advance=1, description=f"published {day}"))
+        barrier = publisher.barrier()
+        rows = publisher.rows
+        done = progress.add_task("processed", total=1)
+        _await(lambda: standing.passed(settings, barrier), worker, "the stream")
+        progress.update(done, advance=1)
+    show.err.print(f"{rows:,} rows of {total} trading days are processed")
+    if session is not None:
+        with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
+            session(publisher)
+            barrier = publisher.barrier()
+        _await(lambda: standing.passed(settings, barrier), worker, "the stream")
+    watcher.await_barrier(barrier, worker)
+    if plan.export_to is not None:
+        written = export(settings, plan.export_to, barrier)
+        for name, count in written.items():
+            show.err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
+    _summary(settings, watcher)
+
+
+def _session(market: simulate.Market, settings: Settings, *, until_done: bool) -> Callable[[Publisher], None]:
+    def run_session(publisher: Publisher) -> None:
+        day = market.simulation.calendar.shift(market.simulation.last_day, 1)
+        if day is None:
+            return
+        show.err.print(f"Simulating the running session of {to_date(day)}: provisional values")
+        publish_session(publisher, market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
+                        speed=3600.0 if until_done else 120.0)
+    return run_session
+
+
+def _summary(settings: Settings, watcher: _Alerts) -> None:
+    _await_latest(settings)
+    show.market(standing.latest_market(settings))
+    counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
+    show.out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
+    peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]
+    for peak in sorted(peaks, key=lambda a: (a.trade_date, a.subject))[-3:]:
+        show.alert(peak)
+
+
+def _await_latest(settings: Settings) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(standing.NothingYetError):
+            standing.latest_market(settings)
+            return
+        time.sleep(0.05)
+
+
+def _await(condition: Callable[[], bool], worker: _Worker, what: str) -> None:
+    """Wait for a condition as long as the worker lives."""
+    while not condition():
+        worker.check(what)
+        time.sleep(0.05)
+
+
+class _Worker:
+    """The worker as a child process; its log goes to a file."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self._settings = settings
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "worker"], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True, env=os.environ | environment(self._settings))
+        url = f"http://127.0.0.1:{self._settings.http_port}/readyz"
+        deadline = time.monotonic() + _READY_S
+        while not _ok(url):
+            self.check("its start")
+            if time.monotonic() > deadline:
+                raise UpError(f"the worker is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}")
+            time.sleep(0.05)
+
+    def check(self, what: str) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            raise UpError(f"the worker ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
+                          + self._tail())
+
+    def wait(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+            self.check("its work")
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _tail(self) -> str:
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
+
+
+class _Alerts:
+    """Reads the alerts topic in a thread; prints what the desk must see as it fires."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.seen: dict[str, Alert] = {}
+        self._stopping = threading.Event()
+        self._passed: set[str] = set()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(5)
+
+    def await_barrier(self, barrier: str, worker: _Worker) -> None:
+        _await(lambda: barrier in self._passed, worker, "reading the alerts")
+
+    def _read(self) -> None:
+        for record in readers.records_with_barriers(self._settings, readers.ALERTS, stop=self._stopping.is_set):
+            if isinstance(record, str):
+                self._passed.add(record)
+                continue
+            alert = readers.alert_of(record)
+            self.seen[alert.id] = alert
+            if alert.severity is not Severity.INFO and alert.state is State.FIRING:
+                show.alert(alert)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Settings as environment variables, for a child process."""
+    values = {"KAFKA_URL": settings.kafka_url, "REDIS_URL": settings.redis, "GROUP": settings.group,
+              "NAMESPACE": settings.namespace, "TOPIC_PREFIX": settings.topic_prefix,
+              "PARTITIONS": str(settings.partitions), "HTTP_PORT": str(settings.http_port),
+              "LOG_LEVEL": settings.log_level, "LOG_FORMAT": settings.log_format,
+              "SESSION_TIMEOUT_S": str(settings.session_timeout_s)}
+    return {f"MARGINWATCH_{name}": value for name, value in values.items()}
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    with Progress(SpinnerColumn(), TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.completed:>5}/"
+                  "{task.total}"), TimeElapsedColumn(), console=show.err, transient=True) as progress:
+        yield progress
+
+
+def _ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
