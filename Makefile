@@ -15,8 +15,8 @@ test: $(STAMP) lint types
 	$(BIN)/pytest
 
 lint: $(STAMP)
-	@echo "== Lint"
-	$(BIN)/ruff check .
+	@echo "== Lint and format"
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 types: $(STAMP)
 	@echo "== Types"

@@ -66,11 +66,22 @@ class AlertBook:
         if verdict.kind is Kind.FIRE:
             entry.alert = alert_id(rule.name, verdict.subject, verdict.trade_date, verdict.revision)
             self.alerts[entry.alert] = Alert(
-                id=entry.alert, rule=rule.name, severity=rule.severity, subject=verdict.subject,
-                trade_date=verdict.trade_date, revision=verdict.revision, state=State.FIRING,
-                available_at=verdict.available_at, raised_at=now, figures=verdict.figures,
-                thresholds=verdict.thresholds, text=verdict.text, invalidation=verdict.invalidation,
-                provenance=[origin], members=verdict.members)
+                id=entry.alert,
+                rule=rule.name,
+                severity=rule.severity,
+                subject=verdict.subject,
+                trade_date=verdict.trade_date,
+                revision=verdict.revision,
+                state=State.FIRING,
+                available_at=verdict.available_at,
+                raised_at=now,
+                figures=verdict.figures,
+                thresholds=verdict.thresholds,
+                text=verdict.text,
+                invalidation=verdict.invalidation,
+                provenance=[origin],
+                members=verdict.members,
+            )
             self._dirty_alerts.add(entry.alert)
             out.append(self.alerts[entry.alert])
         out += self._settle(history)
@@ -100,7 +111,7 @@ class AlertBook:
 
     def _trim(self, history: dict[date, _Entry]) -> None:
         """Forget the oldest verdicts, but never one whose alert still fires."""
-        for day in sorted(history)[:max(0, len(history) - self._keep)]:
+        for day in sorted(history)[: max(0, len(history) - self._keep)]:
             identity = history[day].alert
             if identity and self.alerts[identity].state is State.FIRING:
                 continue
@@ -118,10 +129,15 @@ class AlertBook:
     def take_dirty(self) -> dict[str, bytes | None]:
         """Return the rows changed since the last call: field → bytes, None to delete."""
         rows: dict[str, bytes | None] = {f"alert/{identity}": None for identity in sorted(self._gone)}
-        rows |= {f"verdicts/{name}": _encode((_VERSION, sorted(self._subjects[name].items())))
-                 for name in sorted(self._dirty_subjects)}
-        rows |= {f"alert/{identity}": _encode((_VERSION, self.alerts[identity]))
-                 for identity in sorted(self._dirty_alerts) if identity in self.alerts}
+        rows |= {
+            f"verdicts/{name}": _encode((_VERSION, sorted(self._subjects[name].items())))
+            for name in sorted(self._dirty_subjects)
+        }
+        rows |= {
+            f"alert/{identity}": _encode((_VERSION, self.alerts[identity]))
+            for identity in sorted(self._dirty_alerts)
+            if identity in self.alerts
+        }
         self._dirty_subjects.clear()
         self._dirty_alerts.clear()
         self._gone.clear()

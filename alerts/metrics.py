@@ -8,13 +8,21 @@ from alerts.model import Alert
 from processors.indicators.ratio_state import RatioState
 from processors.outputs import MarketSignal
 
-SIGNAL = Gauge("marginwatch_signal", "Newest value of a numeric market signal (ratios are fractions, money is CNY).",
-               ["signal", "provisional"])
-SIGNAL_DAY = Gauge("marginwatch_signal_trade_date_seconds", "Trade date of the newest value, seconds since the epoch.",
-                   ["signal", "provisional"])
+SIGNAL = Gauge(
+    "marginwatch_signal",
+    "Newest value of a numeric market signal (ratios are fractions, money is CNY).",
+    ["signal", "provisional"],
+)
+SIGNAL_DAY = Gauge(
+    "marginwatch_signal_trade_date_seconds",
+    "Trade date of the newest value, seconds since the epoch.",
+    ["signal", "provisional"],
+)
 STATE = Gauge("marginwatch_ratio_state", "1 for the state that holds, 0 for the others.", ["basis", "state"])
 DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed of incomplete data.", ["signal"])
-ALERTS = Counter("marginwatch_alerts_total", "Alerts published, by what happened to them.", ["rule", "severity", "state"])
+ALERTS = Counter(
+    "marginwatch_alerts_total", "Alerts published, by what happened to them.", ["rule", "severity", "state"]
+)
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])
 
 ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
@@ -22,17 +30,25 @@ MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])
 REPEATS = Counter("marginwatch_rows_ignored_total", "Input rows that changed nothing.", ["stage", "reason"])
 DEAD = Counter("marginwatch_dead_letters_total", "Messages refused and sent to a dead-letter topic.", ["topic"])
 OUTPUTS = Counter("marginwatch_outputs_total", "Messages published.", ["topic"])
-_FAST = (.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
-BATCH = Histogram("marginwatch_batch_seconds", "Time to fold, store and publish one poll of a partition.", ["stage"],
-                  buckets=_FAST)
-AGE = Histogram("marginwatch_event_age_seconds", "From the newest record's Kafka timestamp to its signals being "
-                "acknowledged (end to end within a stage).", ["stage"], buckets=(*_FAST, 30, 60, 300))
-LAG = Gauge("marginwatch_lag_messages", "Messages between what is stored and the end of the partition.",
-            ["topic", "partition"])
+_FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+BATCH = Histogram(
+    "marginwatch_batch_seconds", "Time to fold, store and publish one poll of a partition.", ["stage"], buckets=_FAST
+)
+AGE = Histogram(
+    "marginwatch_event_age_seconds",
+    "From the newest record's Kafka timestamp to its signals being acknowledged (end to end within a stage).",
+    ["stage"],
+    buckets=(*_FAST, 30, 60, 300),
+)
+LAG = Gauge(
+    "marginwatch_lag_messages", "Messages between what is stored and the end of the partition.", ["topic", "partition"]
+)
 TABLE_ROWS = Gauge("marginwatch_table_rows", "Rows of a table's partition in Redis.", ["table", "partition"])
 OWNED = Gauge("marginwatch_partitions_owned", "Partitions that this worker owns.", ["table"])
 REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated because Redis did not answer.")
-PUBLISH_RETRIES = Counter("marginwatch_publish_retries_total", "Publications repeated because Kafka did not acknowledge.")
+PUBLISH_RETRIES = Counter(
+    "marginwatch_publish_retries_total", "Publications repeated because Kafka did not acknowledge."
+)
 CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days that the calendar still knows.")
 READY = Gauge("marginwatch_ready", "1 if the worker is ready, as /readyz says.")
 

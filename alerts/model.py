@@ -23,8 +23,8 @@ class State(StrEnum):
     """Where an alert stands."""
 
     FIRING = "firing"
-    RESOLVED = "resolved"           # the condition ended on a later day
-    SUPERSEDED = "superseded"       # a correction replaced or removed the fact
+    RESOLVED = "resolved"  # the condition ended on a later day
+    SUPERSEDED = "superseded"  # a correction replaced or removed the fact
 
 
 class Input(msgspec.Struct, frozen=True):

@@ -26,8 +26,13 @@ _SUFFIX_FROM_BYTES = {(ord(s[0]), ord(s[1])): i for s, i in _SUFFIXES.items()}
 def to_id(code: str) -> int:
     """Return the int32 of one code: ``number * 4 + exchange``; raises `RowError` for anything else."""
     suffix = _SUFFIXES.get(code[7:])
-    if suffix is None or len(code) != _CODE_LENGTH or code[6] != "." or not code[:6].isascii() \
-            or not code[:6].isdigit():
+    if (
+        suffix is None
+        or len(code) != _CODE_LENGTH
+        or code[6] != "."
+        or not code[:6].isascii()
+        or not code[:6].isdigit()
+    ):
         raise RowError(f"security code {code!r}: expected six digits and .SH, .SZ or .BJ, e.g. 600519.SH")
     return int(code[:6]) * 4 + suffix
 

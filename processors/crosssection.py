@@ -18,6 +18,7 @@ from processors.indicators import extreme
 from processors.outputs import DayStatus, FeatureFrame, SecuritySignals
 from processors.parameters import Parameters
 
+
 @dataclass(slots=True)
 class Extremes:
     """The extremes of a day, kept for the next day's `consecutive_extreme`."""
@@ -29,8 +30,9 @@ class Extremes:
 class CrossSections:
     """The last days' frames by partition, and the cross-sectional signals of the days that are complete."""
 
-    def __init__(self, partitions: int, parameters: Parameters, required: tuple[str, ...],
-                 calendar: TradingCalendar) -> None:
+    def __init__(
+        self, partitions: int, parameters: Parameters, required: tuple[str, ...], calendar: TradingCalendar
+    ) -> None:
         self.partitions = partitions
         self.parameters = parameters
         self.required = required
@@ -51,12 +53,9 @@ class CrossSections:
                 held[frame.partition] = frame
                 self._dirty.add((frame.day, frame.partition))
                 touched.add(frame.day)
-        out = []
-        for day in sorted(touched):
-            if len(self.frames[day]) == self.partitions:
-                # A partition sends its days in order, and sends again every day behind a corrected one: so the
-                # day before is always computed first, and anew where it changed.
-                out.append(self._compute(day))
+        # A partition sends its days in order, and sends again every day behind a corrected one: so the day before
+        # is always computed first, and anew where it changed.
+        out = [self._compute(day) for day in sorted(touched) if len(self.frames[day]) == self.partitions]
         self._trim()
         return out
 
@@ -72,8 +71,11 @@ class CrossSections:
         self.extremes[day] = Extremes(keys, side)
         self._dirty_extremes.add(day)
         status = DayStatus(
-            trade_date=to_date(day), available_at=moment(max(f.available_at for f in frames)),
-            revision=sum(f.revision for f in frames), missing=self._missing(frames))
+            trade_date=to_date(day),
+            available_at=moment(max(f.available_at for f in frames)),
+            revision=sum(f.revision for f in frames),
+            missing=self._missing(frames),
+        )
         return SecuritySignals(status, keys, columns)
 
     def _missing(self, frames: list[FeatureFrame]) -> dict[str, int]:
@@ -102,7 +104,7 @@ class CrossSections:
     def _trim(self) -> None:
         """Forget days that no late row can reach any more; a day that still waits for a partition stays."""
         done = sorted(self.extremes)
-        for day in done[:max(0, len(done) - self.parameters.late_days - 1)]:
+        for day in done[: max(0, len(done) - self.parameters.late_days - 1)]:
             del self.extremes[day], self.frames[day]
             self._dropped.add(day)
 
@@ -121,7 +123,8 @@ class CrossSections:
             if day in self.extremes:
                 held = self.extremes[day]
                 rows[f"extreme/{to_date(day).isoformat()}"] = pack.pack(
-                    {"day": day}, {"key": held.keys, "side": held.side})
+                    {"day": day}, {"key": held.keys, "side": held.side}
+                )
         self._dirty.clear()
         self._dirty_extremes.clear()
         self._dropped.clear()
@@ -141,9 +144,16 @@ class CrossSections:
 def dump_frame(frame: FeatureFrame) -> bytes:
     """Return a feature frame as bytes (on the wire between the stages, and in the table)."""
     return pack.pack(
-        {"partition": frame.partition, "day": frame.day, "revision": frame.revision,
-         "available_at": frame.available_at, "missing": frame.missing, "rows": frame.rows},
-        {"key": frame.keys, **frame.columns})
+        {
+            "partition": frame.partition,
+            "day": frame.day,
+            "revision": frame.revision,
+            "available_at": frame.available_at,
+            "missing": frame.missing,
+            "rows": frame.rows,
+        },
+        {"key": frame.keys, **frame.columns},
+    )
 
 
 def load_frame(data: bytes) -> FeatureFrame:

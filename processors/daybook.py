@@ -35,12 +35,12 @@ _FIRST_CAPACITY = 64
 class Day:
     """One trade date of a book; arrays are indexed by the book's column of a key."""
 
-    values: Floats                          # (figures, capacity), NaN where absent
-    revisions: npt.NDArray[np.int32]        # (capacity,), −1 where there is no row
+    values: Floats  # (figures, capacity), NaN where absent
+    revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row
     expected: dict[str, int] = field(default_factory=dict)
     closed: bool = False
     revision: int = 0
-    available_at: int = 0                   # µs since the epoch, the latest of the rows
+    available_at: int = 0  # µs since the epoch, the latest of the rows
 
     def present(self, width: int) -> npt.NDArray[np.bool_]:
         """Which of the first ``width`` columns have a row."""
@@ -56,7 +56,7 @@ class Applied:
 
     accepted: int = 0
     duplicates: int = 0
-    conflicts: int = 0      # the same revision with other figures: the first one stands
+    conflicts: int = 0  # the same revision with other figures: the first one stands
     too_old: int = 0
     changed: set[int] = field(default_factory=set)
     closed: list[int] = field(default_factory=list)
@@ -83,8 +83,9 @@ class DayBook:
     by_exchange : keys are exchanges (``margin.market``), not securities.
     """
 
-    def __init__(self, topic: str, required: tuple[str, ...], *, late_days: int, history_days: int,
-                 by_exchange: bool = False) -> None:
+    def __init__(
+        self, topic: str, required: tuple[str, ...], *, late_days: int, history_days: int, by_exchange: bool = False
+    ) -> None:
         self.topic = topic
         self.names = tuple(c.name for c in FIGURES[topic])
         self.required = required
@@ -92,8 +93,8 @@ class DayBook:
         self.keep_days = late_days + history_days
         self.by_exchange = by_exchange
         self.days: dict[int, Day] = {}
-        self.order: list[int] = []                      # days, ascending
-        self.keys: Ids = np.empty(0, dtype=np.int32)    # column → key
+        self.order: list[int] = []  # days, ascending
+        self.keys: Ids = np.empty(0, dtype=np.int32)  # column → key
         self.marked = False
         self.dirty: set[int] = set()
         self.dropped: set[int] = set()
@@ -144,7 +145,7 @@ class DayBook:
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Closed days from ``start`` on, ascending."""
-        for day in self.order[0 if start is None else bisect_left(self.order, start):]:
+        for day in self.order[0 if start is None else bisect_left(self.order, start) :]:
             if self.days[day].closed:
                 yield day
 
@@ -161,7 +162,7 @@ class DayBook:
     def known_at(self, day: int) -> int:
         """When the figures up to ``day`` were known, µs since the epoch: a correction makes later days later."""
         end = bisect_right(self.order, day)
-        return max((self.days[d].available_at for d in self.order[max(0, end - self.late_days - 1):end]), default=0)
+        return max((self.days[d].available_at for d in self.order[max(0, end - self.late_days - 1) : end]), default=0)
 
     def counts(self, day: int) -> dict[str, int]:
         """Rows of a day by exchange."""
@@ -236,7 +237,7 @@ class DayBook:
         self._open.discard(day)
         self.dirty.add(day)
         applied.closed.append(day)
-        self._raise_revisions(day + 1, 1, applied)      # a day inserted late changes what comes after it
+        self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes what comes after it
 
     def _raise_revisions(self, day: int, step: int, applied: Applied) -> None:
         for other in self.closed_days(day):
@@ -283,8 +284,14 @@ class DayBook:
         if entry.closed:
             self._raise_revisions(day, int((batch.revisions - stored).sum()), applied)
 
-    def _count_repeats(self, entry: Day, batch: RowBatch, columns: npt.NDArray[np.intp],
-                       stored: npt.NDArray[np.int32], applied: Applied) -> None:
+    def _count_repeats(
+        self,
+        entry: Day,
+        batch: RowBatch,
+        columns: npt.NDArray[np.intp],
+        stored: npt.NDArray[np.int32],
+        applied: Applied,
+    ) -> None:
         same = batch.revisions == stored
         differs = np.zeros(len(columns), dtype=bool)
         for row, name in enumerate(self.names):
@@ -302,8 +309,9 @@ class DayBook:
         if len(self.order) >= self.late_days and day < self._oldest_open():
             return None
         capacity = max(_FIRST_CAPACITY, self.width)
-        entry = self.days[day] = Day(np.full((len(self.names), capacity), np.nan),
-                                     np.full(capacity, _ABSENT, dtype=np.int32))
+        entry = self.days[day] = Day(
+            np.full((len(self.names), capacity), np.nan), np.full(capacity, _ABSENT, dtype=np.int32)
+        )
         self._open.add(day)
         self.order.append(day)
         if len(self.order) > 1 and day < self.order[-2]:
@@ -353,8 +361,11 @@ class DayBook:
         columns = self.sorted_columns
         columns = columns[entry.present(self.width)[columns]]
         header: dict[str, Any] = {
-            "expected": dict(sorted(entry.expected.items())), "closed": entry.closed, "marked": self.marked,
-            "revision": entry.revision, "available_at": entry.available_at,
+            "expected": dict(sorted(entry.expected.items())),
+            "closed": entry.closed,
+            "marked": self.marked,
+            "revision": entry.revision,
+            "available_at": entry.available_at,
         }
         arrays: dict[str, pack.Array] = {"key": self.keys[columns], "revision": entry.revisions[columns]}
         for row, name in enumerate(self.names):
@@ -366,9 +377,14 @@ class DayBook:
         header, arrays = pack.unpack(data)
         columns = self.columns_of(arrays["key"])
         capacity = max(_FIRST_CAPACITY, self.width)
-        entry = Day(np.full((len(self.names), capacity), np.nan), np.full(capacity, _ABSENT, dtype=np.int32),
-                    expected=header["expected"], closed=header["closed"], revision=header["revision"],
-                    available_at=header["available_at"])
+        entry = Day(
+            np.full((len(self.names), capacity), np.nan),
+            np.full(capacity, _ABSENT, dtype=np.int32),
+            expected=header["expected"],
+            closed=header["closed"],
+            revision=header["revision"],
+            available_at=header["available_at"],
+        )
         for row, name in enumerate(self.names):
             if name in arrays:
                 entry.values[row, columns] = arrays[name]

@@ -82,7 +82,7 @@ class TradingCalendar:
 
     def between(self, start: int, end: int) -> Days:
         """Return the sessions from ``start`` to ``end``, both included."""
-        return self._days[np.searchsorted(self._days, start):np.searchsorted(self._days, end, side="right")]
+        return self._days[np.searchsorted(self._days, start) : np.searchsorted(self._days, end, side="right")]
 
     def left_after(self, day: int) -> int:
         """How many sessions the calendar still knows after ``day``."""

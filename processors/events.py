@@ -56,13 +56,13 @@ class IntradayRow(Row, frozen=True, kw_only=True):
 class MarginFigures(DailyRow, frozen=True, kw_only=True):
     """融资融券: figures of one security or one exchange, CNY and shares."""
 
-    fin_balance: Amount                     # 融资余额
-    fin_buy: Amount                         # 融资买入额
-    fin_repay: Amount | None = None         # 融资偿还额; Shenzhen publishes none
-    short_volume: Amount                    # 融券余量, shares
-    short_sell: Amount                      # 融券卖出量, shares
-    short_repay: Amount | None = None       # 融券偿还量, shares
-    short_balance: Amount | None = None     # 融券余额
+    fin_balance: Amount  # 融资余额
+    fin_buy: Amount  # 融资买入额
+    fin_repay: Amount | None = None  # 融资偿还额; Shenzhen publishes none
+    short_volume: Amount  # 融券余量, shares
+    short_sell: Amount  # 融券卖出量, shares
+    short_repay: Amount | None = None  # 融券偿还量, shares
+    short_balance: Amount | None = None  # 融券余额
 
 
 class MarginDaily(MarginFigures, frozen=True, kw_only=True):
@@ -195,8 +195,11 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
     columns = []
     for field in msgspec.structs.fields(row):
         if field.name not in _COMMON:
-            kinds = get_args(hints[field.name]) if get_origin(hints[field.name]) in (Union, UnionType) else (
-                hints[field.name],)
+            kinds = (
+                get_args(hints[field.name])
+                if get_origin(hints[field.name]) in (Union, UnionType)
+                else (hints[field.name],)
+            )
             sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
             columns.append(Column(field.name, not field.required, sign))
     return tuple(columns)
@@ -231,8 +234,14 @@ class RowBatch:
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> RowBatch:
         """Return the given rows."""
-        return RowBatch(self.topic, self.keys[rows], self.days[rows], self.revisions[rows], self.stamps[rows],
-                        {name: values[rows] for name, values in self.figures.items()})
+        return RowBatch(
+            self.topic,
+            self.keys[rows],
+            self.days[rows],
+            self.revisions[rows],
+            self.stamps[rows],
+            {name: values[rows] for name, values in self.figures.items()},
+        )
 
 
 def concat(batches: list[RowBatch]) -> RowBatch:

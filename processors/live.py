@@ -18,10 +18,15 @@ from processors.outputs import Partial
 
 _VERSION = b"\x01"
 _FEEDS = ("prices.intraday", "margin.intraday")
-_RECORD = np.dtype([
-    (feed.partition(".")[0], [("day", "<i4"), ("revision", "<i4"), ("ts", "<i8"),
-                              *((c.name, "<f8") for c in FIGURES[feed])])
-    for feed in _FEEDS])
+_RECORD = np.dtype(
+    [
+        (
+            feed.partition(".")[0],
+            [("day", "<i4"), ("revision", "<i4"), ("ts", "<i8"), *((c.name, "<f8") for c in FIGURES[feed])],
+        )
+        for feed in _FEEDS
+    ]
+)
 _FIRST_CAPACITY = 256
 
 
@@ -63,18 +68,23 @@ class LiveBook:
 
     def partial(self, partition: int, keys: Ids, balances: Floats) -> Partial:
         """Sum the newest session; ``balances`` are the last published ones of ``keys``, CNY."""
-        used = self.records[:len(self.columns)]
+        used = self.records[: len(self.columns)]
         prices, margin = used["prices"], used["margin"]
         day = int(max(prices["day"].max(initial=0), margin["day"].max(initial=0)))
         priced, bought = prices["day"] == day, margin["day"] == day
         ids = np.fromiter(self.columns, dtype=np.int32, count=len(self.columns))
         covered = np.isin(keys, ids[bought])
         return Partial(
-            partition=partition, day=day,
+            partition=partition,
+            day=day,
             ts=int(max(prices["ts"][priced].max(initial=0), margin["ts"][bought].max(initial=0))),
-            fin_buy=float(margin["fin_buy"][bought].sum()), fin_repay=float(margin["fin_repay"][bought].sum()),
-            covered_balance=float(np.nansum(balances[covered])), balance=float(np.nansum(balances)),
-            prices=int(priced.sum()), turnover=float(prices["turnover"][priced].sum()))
+            fin_buy=float(margin["fin_buy"][bought].sum()),
+            fin_repay=float(margin["fin_repay"][bought].sum()),
+            covered_balance=float(np.nansum(balances[covered])),
+            balance=float(np.nansum(balances)),
+            prices=int(priced.sum()),
+            turnover=float(prices["turnover"][priced].sum()),
+        )
 
     def _columns(self, keys: Ids) -> npt.NDArray[np.intp]:
         known = self.columns
@@ -93,8 +103,10 @@ class LiveBook:
         columns = sorted(self.dirty)
         self.dirty.clear()
         raw, size = self.records[columns].tobytes(), _RECORD.itemsize
-        return {f"live/{to_code(ids[column])}": _VERSION + raw[i * size:(i + 1) * size]
-                for i, column in enumerate(columns)}
+        return {
+            f"live/{to_code(ids[column])}": _VERSION + raw[i * size : (i + 1) * size]
+            for i, column in enumerate(columns)
+        }
 
     def load(self, rows: dict[str, bytes]) -> None:
         """Take back what `take_dirty` gave."""
@@ -106,5 +118,3 @@ class LiveBook:
         ids = np.array([to_id(name.removeprefix("live/")) for name in rows], dtype=np.int32)
         columns = self._columns(ids)
         self.records[columns] = np.frombuffer(b"".join(d[1:] for d in rows.values()), dtype=_RECORD)
-
-

@@ -45,13 +45,15 @@ class Market:
     exchanges : whose totals make the market; all of them must be there, or the signals are absent.
     """
 
-    def __init__(self, partitions: int, parameters: Parameters, exchanges: tuple[str, ...],
-                 calendar: TradingCalendar) -> None:
+    def __init__(
+        self, partitions: int, parameters: Parameters, exchanges: tuple[str, ...], calendar: TradingCalendar
+    ) -> None:
         self.parameters = parameters
         self.exchanges = exchanges
         self.calendar = calendar
-        self.totals = DayBook(TOTALS, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS,
-                              by_exchange=True)
+        self.totals = DayBook(
+            TOTALS, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS, by_exchange=True
+        )
         self.indices = DayBook(INDICES, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS)
         self.sections = CrossSections(partitions, parameters, exchanges, calendar)
         self.session = Session(partitions)
@@ -62,8 +64,10 @@ class Market:
 
     # -- folding ---------------------------------------------------------------------------------------------
 
-    def fold(self, items: Iterable[RowBatch | SessionClose | FeatureFrame | Partial],
-             ) -> list[MarketSignal | SecuritySignals]:
+    def fold(
+        self,
+        items: Iterable[RowBatch | SessionClose | FeatureFrame | Partial],
+    ) -> list[MarketSignal | SecuritySignals]:
         """Fold what came, in order; return the signals that are new or changed, oldest day first."""
         frames: list[FeatureFrame] = []
         touched: dict[str, set[int]] = {TOTALS: set(), INDICES: set()}
@@ -117,8 +121,9 @@ class Market:
         for day in sorted(closed[TOTALS] | closed[INDICES]):
             for module in MARKET_INDICATORS:
                 inputs = _inputs(module)
-                if all(day in closed[topic] for topic in inputs) and \
-                        any(topic in first and day >= first[topic] for topic in inputs):
+                if all(day in closed[topic] for topic in inputs) and any(
+                    topic in first and day >= first[topic] for topic in inputs
+                ):
                     out += self._compute_module(module, inputs, day)
         return out
 
@@ -129,22 +134,29 @@ class Market:
         view.computed.update(readings)
         self._dirty.add(day)
         books = [self._book(topic) for topic in inputs]
-        missing = {f"{book.topic} {exchange}": lack for book in books
-                   for exchange, lack in book.missing(day).items()}
+        missing = {f"{book.topic} {exchange}": lack for book in books for exchange, lack in book.missing(day).items()}
         known_at, revision = max(b.known_at(day) for b in books), sum(b.days[day].revision for b in books)
         return [_signal(name, reading, day, known_at, revision, missing) for name, reading in readings.items()]
 
     def _view(self, day: int, overlay: Overlay | None = None) -> MarketView:
-        return MarketView(day, calendar=self.calendar, series=self.series, results=self.results,
-                          parameters=self.parameters, overlay=overlay)
+        return MarketView(
+            day,
+            calendar=self.calendar,
+            series=self.series,
+            results=self.results,
+            parameters=self.parameters,
+            overlay=overlay,
+        )
 
     def _refresh_totals(self, day: int) -> None:
         for name in _TOTALS:
             figures = [self.totals.value(day, EXCHANGES.index(e), name) for e in self.exchanges]
             absent = [e for e, figure in zip(self.exchanges, figures, strict=True) if figure is None]
             self.series.totals.setdefault(name, {})[day] = (
-                f"{TOTALS} {name} of {to_date(day)} lacks {', '.join(absent)}" if absent
-                else float(sum(f for f in figures if f is not None)))
+                f"{TOTALS} {name} of {to_date(day)} lacks {', '.join(absent)}"
+                if absent
+                else float(sum(f for f in figures if f is not None))
+            )
 
     def _refresh_indices(self, day: int) -> None:
         entry = self.indices.days[day]
@@ -154,8 +166,10 @@ class Market:
         figures = [self.indices.value(day, TURNOVER_INDEX[e], "turnover") for e in self.exchanges]
         absent = [e for e, figure in zip(self.exchanges, figures, strict=True) if figure is None]
         self.series.turnover[day] = (
-            f"{INDICES} of {to_date(day)} lacks the turnover of {', '.join(absent)}" if absent
-            else float(sum(f for f in figures if f is not None)))
+            f"{INDICES} of {to_date(day)} lacks the turnover of {', '.join(absent)}"
+            if absent
+            else float(sum(f for f in figures if f is not None))
+        )
 
     # -- provisional values ----------------------------------------------------------------------------------
 
@@ -170,11 +184,15 @@ class Market:
         closed = self.indices.is_closed(day)
         live_turnover = self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day)
         overlay = Overlay(
-            totals={"fin_balance": self.series.totals["fin_balance"][yesterday],
-                    "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage)},
+            totals={
+                "fin_balance": self.series.totals["fin_balance"][yesterday],
+                "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage),
+            },
             turnover=self.series.turnover[day] if closed else live_turnover,
             closes={index: closes[day] for index, closes in self.series.closes.items() if day in closes}
-            if closed else self.session.closes(day))
+            if closed
+            else self.session.closes(day),
+        )
         view = self._view(day, overlay)
         out = []
         known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)
@@ -182,8 +200,9 @@ class Market:
             if module.SIGNALS[0].provisional:
                 readings: dict[str, Reading | Absent] = module.compute(view)
                 view.computed.update(readings)
-                out += [_signal(name, reading, day, known_at, 0, {}, provisional=True)
-                        for name, reading in readings.items()]
+                out += [
+                    _signal(name, reading, day, known_at, 0, {}, provisional=True) for name, reading in readings.items()
+                ]
         return out
 
     # -- state as bytes --------------------------------------------------------------------------------------
@@ -193,8 +212,7 @@ class Market:
         rows: dict[str, bytes | None] = {}
         for book in (self.totals, self.indices):
             rows |= {f"{book.topic}/{iso}": data for iso, data in book.take_dirty().items()}
-        rows |= {f"results/{to_date(day).isoformat()}": _dump_results(self.results[day])
-                 for day in sorted(self._dirty)}
+        rows |= {f"results/{to_date(day).isoformat()}": _dump_results(self.results[day]) for day in sorted(self._dirty)}
         self._dirty.clear()
         return rows | self.sections.take_dirty() | self.session.take_dirty()
 
@@ -220,30 +238,52 @@ def _inputs(module: ModuleType) -> tuple[str, ...]:
     return inputs
 
 
-def _signal(name: str, reading: Reading | Absent, day: int, available_at: int, revision: int,
-            missing: dict[str, int], *, provisional: bool = False) -> MarketSignal:
+def _signal(
+    name: str,
+    reading: Reading | Absent,
+    day: int,
+    available_at: int,
+    revision: int,
+    missing: dict[str, int],
+    *,
+    provisional: bool = False,
+) -> MarketSignal:
     absent = isinstance(reading, Absent)
     return MarketSignal(
-        signal=name, subject=str(SIGNALS[name].level), trade_date=to_date(day), available_at=moment(available_at),
-        revision=revision, value=None if isinstance(reading, Absent) else reading.value,
-        reason=reading.reason if isinstance(reading, Absent) else "", provisional=provisional,
-        degraded=bool(missing), missing=missing,
-        details={} if absent or isinstance(reading, Absent) else dict(reading.details or {}))
+        signal=name,
+        subject=str(SIGNALS[name].level),
+        trade_date=to_date(day),
+        available_at=moment(available_at),
+        revision=revision,
+        value=None if isinstance(reading, Absent) else reading.value,
+        reason=reading.reason if isinstance(reading, Absent) else "",
+        provisional=provisional,
+        degraded=bool(missing),
+        missing=missing,
+        details={} if absent or isinstance(reading, Absent) else dict(reading.details or {}),
+    )
 
 
 _results_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 def _dump_results(results: dict[str, Reading | Absent]) -> bytes:
-    return _results_encoder.encode((
-        _RESULTS_VERSION,
-        {name: [reading.reason] if isinstance(reading, Absent) else [reading.value, dict(reading.details or {})]
-         for name, reading in results.items()}))
+    return _results_encoder.encode(
+        (
+            _RESULTS_VERSION,
+            {
+                name: [reading.reason] if isinstance(reading, Absent) else [reading.value, dict(reading.details or {})]
+                for name, reading in results.items()
+            },
+        )
+    )
 
 
 def _load_results(data: bytes) -> dict[str, Reading | Absent]:
     version, stored = msgspec.msgpack.decode(data, type=tuple[int, dict[str, list[Any]]])
     if version != _RESULTS_VERSION:
         raise StateError(f"stored results have schema version {version}, this release reads {_RESULTS_VERSION}")
-    return {name: Absent(entry[0]) if len(entry) == 1 else Reading(entry[0], entry[1] or None)
-            for name, entry in stored.items()}
+    return {
+        name: Absent(entry[0]) if len(entry) == 1 else Reading(entry[0], entry[1] or None)
+        for name, entry in stored.items()
+    }

@@ -35,7 +35,7 @@ class Series:
 
     totals: dict[str, dict[int, float | str]] = field(default_factory=dict)
     turnover: dict[int, float | str] = field(default_factory=dict)
-    closes: dict[int, dict[int, float]] = field(default_factory=dict)   # index id → day → close
+    closes: dict[int, dict[int, float]] = field(default_factory=dict)  # index id → day → close
 
 
 @dataclass(slots=True)
@@ -50,8 +50,16 @@ class Overlay:
 class MarketView:
     """One trade date as an indicator sees it. ``back`` counts trading days before it."""
 
-    def __init__(self, day: int, *, calendar: TradingCalendar, series: Series, results: Mapping[int, Results],
-                 parameters: Parameters, overlay: Overlay | None = None) -> None:
+    def __init__(
+        self,
+        day: int,
+        *,
+        calendar: TradingCalendar,
+        series: Series,
+        results: Mapping[int, Results],
+        parameters: Parameters,
+        overlay: Overlay | None = None,
+    ) -> None:
         self.day = day
         self.parameters = parameters
         self.computed: dict[str, Reading | Absent] = {}

@@ -44,9 +44,9 @@ class FeatureFrame:
     partition: int
     day: int
     revision: int
-    available_at: int               # µs since the epoch
+    available_at: int  # µs since the epoch
     missing: dict[str, int]
-    rows: dict[str, int]            # rows by exchange
+    rows: dict[str, int]  # rows by exchange
     keys: Ids
     columns: dict[str, Array]
 
@@ -56,12 +56,12 @@ class Partial(msgspec.Struct, frozen=True, kw_only=True):
 
     partition: int
     day: int
-    ts: int                         # µs since the epoch, the newest row
+    ts: int  # µs since the epoch, the newest row
     fin_buy: float
     fin_repay: float
-    covered_balance: float          # last published balance of the securities that margin.intraday covers
-    balance: float                  # last published balance of all securities of the partition
-    prices: int                     # securities with a live price
+    covered_balance: float  # last published balance of the securities that margin.intraday covers
+    balance: float  # last published balance of all securities of the partition
+    prices: int  # securities with a live price
     turnover: float
 
 
@@ -74,7 +74,7 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     available_at: datetime
     revision: int
     value: Value | None
-    reason: str = ""                # why the value is absent
+    reason: str = ""  # why the value is absent
     provisional: bool = False
     degraded: bool = False
     missing: dict[str, int] = {}

@@ -23,8 +23,7 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 def pack(header: dict[str, Any], columns: dict[str, Array]) -> bytes:
     """Return the bytes of ``header`` (plain types) and ``columns`` (one-dimensional arrays)."""
-    return _encoder.encode(
-        (VERSION, header, [(name, a.dtype.str, a.tobytes()) for name, a in columns.items()]))
+    return _encoder.encode((VERSION, header, [(name, a.dtype.str, a.tobytes()) for name, a in columns.items()]))
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:

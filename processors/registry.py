@@ -21,8 +21,7 @@ from processors.signal import Level, Signal
 
 #: Market indicators: ``compute(view)`` gives every declared signal of a day. Order matters where one reads
 #: another's value of the same day (ratio_state reads fin_buy_ratio).
-MARKET_INDICATORS: tuple[ModuleType, ...] = (
-    fin_balance, short_balance, fin_buy_ratio, ratio_state, excess_financing)
+MARKET_INDICATORS: tuple[ModuleType, ...] = (fin_balance, short_balance, fin_buy_ratio, ratio_state, excess_financing)
 
 #: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
 #: security) and `processors.crosssection` (all securities of a day).

@@ -37,7 +37,7 @@ class Derived:
     change: Floats
     streak: npt.NDArray[np.int32]
     age: npt.NDArray[np.int32]
-    published: frozenset[str]   # exchanges that published a list on this day or before
+    published: frozenset[str]  # exchanges that published a list on this day or before
 
 
 class Securities:
@@ -49,8 +49,9 @@ class Securities:
     required : exchanges whose detail closes a day.
     """
 
-    def __init__(self, partition: int, parameters: Parameters, required: tuple[str, ...],
-                 calendar: TradingCalendar) -> None:
+    def __init__(
+        self, partition: int, parameters: Parameters, required: tuple[str, ...], calendar: TradingCalendar
+    ) -> None:
         self.partition = partition
         self.parameters = parameters
         self._calendar = calendar
@@ -108,16 +109,20 @@ class Securities:
         # A day on which its exchange published nothing says nothing about a security's place in the list.
         listed = np.array([name in counts for name in (*EXCHANGES, "")])[book.keys % 4]
         was = _widen(before.age, _unlisted(book.keys, before.published))
-        age = np.where(present, np.where(was == _UNKNOWN, fin_change.LONG_AGO, was + 1),
-                       np.where(listed, _NOT_LISTED, was)).astype(np.int32)
+        age = np.where(
+            present, np.where(was == _UNKNOWN, fin_change.LONG_AGO, was + 1), np.where(listed, _NOT_LISTED, was)
+        ).astype(np.int32)
         held = np.where(age > 0, _widen(before.streak, np.zeros(width, dtype=np.int32)), 0).astype(np.int32)
         yesterday = self._calendar.shift(day, -1)
         previous = np.full(width, np.nan) if yesterday is None else book.figure(yesterday, "fin_balance")
         change = fin_change.fin_change(
-            book.figure(day, "fin_balance"), previous, age, quiet_days=self.parameters.inclusion_quiet_days,
-            minimum_balance=self.parameters.minimum_balance_cny)
-        self.derived[day] = Derived(
-            change, streak.advance(held, change), age, before.published | counts.keys())
+            book.figure(day, "fin_balance"),
+            previous,
+            age,
+            quiet_days=self.parameters.inclusion_quiet_days,
+            minimum_balance=self.parameters.minimum_balance_cny,
+        )
+        self.derived[day] = Derived(change, streak.advance(held, change), age, before.published | counts.keys())
         self._dirty.add(day)
 
     def _derived_before(self, day: int) -> Derived:
@@ -129,10 +134,19 @@ class Securities:
         columns = book.sorted_columns
         columns = columns[book.present(day)[columns]]
         return FeatureFrame(
-            self.partition, day, book.days[day].revision, book.known_at(day), book.missing(day), book.counts(day),
+            self.partition,
+            day,
+            book.days[day].revision,
+            book.known_at(day),
+            book.missing(day),
+            book.counts(day),
             book.keys[columns],
-            {"fin_balance": book.figure(day, "fin_balance")[columns], "fin_change": derived.change[columns],
-             "fin_streak": derived.streak[columns]})
+            {
+                "fin_balance": book.figure(day, "fin_balance")[columns],
+                "fin_change": derived.change[columns],
+                "fin_streak": derived.streak[columns],
+            },
+        )
 
     # -- the running session ---------------------------------------------------------------------------------
 
@@ -151,8 +165,9 @@ class Securities:
             rows[f"{MARGIN}/{iso}"] = data
             if data is None:
                 rows[f"derived/{iso}"] = None
-        rows |= {f"derived/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty)
-                 if day in self.derived}
+        rows |= {
+            f"derived/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty) if day in self.derived
+        }
         self._dirty.clear()
         rows |= self.live.take_dirty()
         return rows
@@ -173,16 +188,23 @@ class Securities:
         derived, columns = self.derived[day], self.margin.sorted_columns
         columns = columns[columns < len(derived.age)]
         columns = columns[derived.age[columns] >= 0]
-        return pack.pack({"published": sorted(derived.published)}, {
-            "key": self.margin.keys[columns], "change": derived.change[columns],
-            "streak": derived.streak[columns], "age": derived.age[columns]})
+        return pack.pack(
+            {"published": sorted(derived.published)},
+            {
+                "key": self.margin.keys[columns],
+                "change": derived.change[columns],
+                "streak": derived.streak[columns],
+                "age": derived.age[columns],
+            },
+        )
 
     def _load(self, day: int, data: bytes) -> None:
         header, arrays = pack.unpack(data)
         columns, width = self.margin.columns_of(arrays["key"]), self.margin.width
         published = frozenset(header["published"])
-        derived = Derived(np.full(width, np.nan), np.zeros(width, dtype=np.int32),
-                          _unlisted(self.margin.keys, published), published)
+        derived = Derived(
+            np.full(width, np.nan), np.zeros(width, dtype=np.int32), _unlisted(self.margin.keys, published), published
+        )
         derived.change[columns] = arrays["change"]
         derived.streak[columns] = arrays["streak"]
         derived.age[columns] = arrays["age"]
@@ -201,7 +223,7 @@ def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:
 
 def _widen(values: npt.NDArray[np.int32], fill: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return ``values`` for columns that existed then, ``fill`` for those added since."""
-    return values if len(values) == len(fill) else np.concatenate([values, fill[len(values):]])
+    return values if len(values) == len(fill) else np.concatenate([values, fill[len(values) :]])
 
 
 def _day(iso: str) -> int:

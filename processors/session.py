@@ -39,8 +39,14 @@ class Session:
     def apply_indices(self, batch: RowBatch) -> bool:
         """Fold index snapshots; return whether any was news."""
         news = False
-        figures = (batch.keys, batch.days, batch.stamps, batch.revisions, batch.figures["last"],
-                   batch.figures["turnover"])
+        figures = (
+            batch.keys,
+            batch.days,
+            batch.stamps,
+            batch.revisions,
+            batch.figures["last"],
+            batch.figures["turnover"],
+        )
         for key, day, ts, revision, last, turnover in zip(*(f.tolist() for f in figures), strict=True):
             held = self.indices.get(key)
             if held is None or (ts, revision) > (held.ts, held.revision):
@@ -52,7 +58,7 @@ class Session:
     def apply_partial(self, partial: Partial) -> bool:
         """Take a partition's sums; return whether they were news."""
         held = self.partials.get(partial.partition)
-        if held is not None and (partial.day, partial.ts) < (held.day, held.ts) or partial == held:
+        if (held is not None and (partial.day, partial.ts) < (held.day, held.ts)) or partial == held:
             return False
         self.partials[partial.partition] = partial
         self._dirty.add(f"partial/{partial.partition}")

@@ -66,10 +66,18 @@ class MarginwatchApp(faust.App):
         self.redis = Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
-        self.runner = Runner(stages=stages, topics=self.names, redis=self.redis, namespace=settings.namespace,
-                             publish=self._publish_output, health=self.health, on_outputs=self.latest.offer)
-        self.http = HttpServer(self.health, settings.http_host, settings.http_port, self._refresh_metrics,
-                               beacon=self.beacon)
+        self.runner = Runner(
+            stages=stages,
+            topics=self.names,
+            redis=self.redis,
+            namespace=settings.namespace,
+            publish=self._publish_output,
+            health=self.health,
+            on_outputs=self.latest.offer,
+        )
+        self.http = HttpServer(
+            self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
+        )
         for stage in stages:
             self._add_agent(stage)
         self.on_rebalance_complete.connect(self._claim)
@@ -93,8 +101,7 @@ class MarginwatchApp(faust.App):
         return self.runner.start_offset(topic, partition)
 
     async def _publish_output(self, output: Output) -> Any:
-        return await self.producer.send(output.topic, output.key, output.value, output.partition, None,
-                                        output.headers)
+        return await self.producer.send(output.topic, output.key, output.value, output.partition, None, output.headers)
 
     # -- agents ----------------------------------------------------------------------------------------------
 
@@ -112,8 +119,9 @@ class MarginwatchApp(faust.App):
             generation = self.consumer_generation_id
 
             def still_ours(generation: int = generation) -> bool:
-                return (not self.should_stop and self.flow_control.is_active()
-                        and self.consumer_generation_id == generation)
+                return (
+                    not self.should_stop and self.flow_control.is_active() and self.consumer_generation_id == generation
+                )
 
             try:
                 await self.runner.step(poll, still_ours)
@@ -121,8 +129,14 @@ class MarginwatchApp(faust.App):
                 log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
             except Exception as error:
                 # Never skip what was being worked on: stop, and let the next owner begin at the stored offset.
-                log.critical("worker stops: a step failed", topic=poll.topic, partition=poll.partition,
-                             first_offset=poll.records[0].offset, last_offset=poll.offset, exc_info=error)
+                log.critical(
+                    "worker stops: a step failed",
+                    topic=poll.topic,
+                    partition=poll.partition,
+                    first_offset=poll.records[0].offset,
+                    last_offset=poll.offset,
+                    exc_info=error,
+                )
                 self.health.raise_("step", f"{type(error).__name__} in {poll.topic}[{poll.partition}]: {error}")
                 await self.crash(error)
                 raise
@@ -132,8 +146,9 @@ class MarginwatchApp(faust.App):
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
         try:
-            await self.runner.claim(assigned, lambda: not self.should_stop
-                                    and self.consumer_generation_id == generation)
+            await self.runner.claim(
+                assigned, lambda: not self.should_stop and self.consumer_generation_id == generation
+            )
         except RevokedError:
             log.info("claim given up, another rebalance has begun")
         except Exception as error:

@@ -12,14 +12,19 @@ import typer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from alerts.model import Alert
 from processors.errors import MarginwatchError
 from streams import show
 from streams.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
-                  help="[bold]marginwatch[/bold]: a live monitor of margin financing (融资融券) in China's A-share "
-                       "market.\n\nBegin with [bold]marginwatch up[/bold]: it starts everything on this machine and "
-                       "feeds a simulated market. Settings come from MARGINWATCH_* and marginwatch.toml.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="[bold]marginwatch[/bold]: a live monitor of margin financing (融资融券) in China's A-share "
+    "market.\n\nBegin with [bold]marginwatch up[/bold]: it starts everything on this machine and "
+    "feeds a simulated market. Settings come from MARGINWATCH_* and marginwatch.toml.",
+)
 feed_app = typer.Typer(no_args_is_help=True, help="Publish market data to Kafka.")
 topics_app = typer.Typer(no_args_is_help=True, help="Create and check the topics.")
 latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
@@ -50,21 +55,27 @@ def _print_json(value: object) -> None:
 def worker() -> None:
     """Run a worker: join the consumer group, fold, publish; SIGTERM ends it cleanly."""
     from streams.worker import run
+
     run(_settings())
 
 
 @app.command()
-def up(data: Annotated[Path | None, typer.Option(help="feed the files of this folder instead of a simulation")] = None,
-       start: From = None, end: To = None, as_: As = "frames",
-       broker: Annotated[str, typer.Option(help="embedded (nothing to install) or kafka (Apache Kafka, needs Java 17 "
-                                                "and Maven)")] = "embedded",
-       until_done: Annotated[bool, typer.Option("--until-done", help="return when all that was fed is processed")] = False,
-       export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
-       state: Annotated[Path | None, typer.Option(help="keep broker and Redis data here (--broker kafka)")] = None,
-       ) -> None:
+def up(
+    data: Annotated[Path | None, typer.Option(help="feed the files of this folder instead of a simulation")] = None,
+    start: From = None,
+    end: To = None,
+    as_: As = "frames",
+    broker: Annotated[
+        str, typer.Option(help="embedded (nothing to install) or kafka (Apache Kafka, needs Java 17 and Maven)")
+    ] = "embedded",
+    until_done: Annotated[bool, typer.Option("--until-done", help="return when all that was fed is processed")] = False,
+    export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
+    state: Annotated[Path | None, typer.Option(help="keep broker and Redis data here (--broker kafka)")] = None,
+) -> None:
     """Start everything on this machine (broker, Redis, worker), feed it and show what happens."""
     from streams.publisher import Form
     from streams.up import Plan, run
+
     if broker not in ("embedded", "kafka"):
         raise typer.BadParameter("choose embedded or kafka", param_hint="--broker")
     if export is not None and not until_done:
@@ -73,9 +84,13 @@ def up(data: Annotated[Path | None, typer.Option(help="feed the files of this fo
 
 
 @feed_app.command("files")
-def feed_files(folder: Annotated[Path, typer.Argument(help="a folder with margin_detail_sse_*, index_daily_* …")],
-               start: From = None, end: To = None, as_: As = "frames",
-               speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max") -> None:
+def feed_files(
+    folder: Annotated[Path, typer.Argument(help="a folder with margin_detail_sse_*, index_daily_* …")],
+    start: From = None,
+    end: To = None,
+    as_: As = "frames",
+    speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
+) -> None:
     """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker."""
     from rich.progress import track
 
@@ -83,6 +98,7 @@ def feed_files(folder: Annotated[Path, typer.Argument(help="a folder with margin
     from streams.feeds.folder import read
     from streams.feeds.run import parse_speed, publish_days
     from streams.publisher import Form, Publisher
+
     try:
         pace = parse_speed(speed)
     except ValueError as error:
@@ -91,20 +107,23 @@ def feed_files(folder: Annotated[Path, typer.Argument(help="a folder with margin
     found = read(folder, xshg(), _date(start), _date(end))
     show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
     with Publisher(settings, source=found.source, form=Form(as_)) as publisher:
-        publish_days(publisher, track(found.by_day(), "publishing", total=len(found.days()), console=show.err),
-                     speed=pace)
+        publish_days(
+            publisher, track(found.by_day(), "publishing", total=len(found.days()), console=show.err), speed=pace
+        )
         barrier = publisher.barrier()
     show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
 
 
 @feed_app.command("simulate")
-def feed_simulate(days: Annotated[int, typer.Option(min=30, help="trading days of history")] = 300,
-                  stocks: Annotated[int, typer.Option(min=20, help="stocks in the margin list")] = 400,
-                  seed: Annotated[int, typer.Option(help="the same seed gives the same market")] = 7,
-                  end: To = None, as_: As = "frames",
-                  session: Annotated[bool, typer.Option(help="go on with a running session")] = True,
-                  speed: Annotated[str, typer.Option(help="of the running session: max, or N× real time")] = "600×",
-                  ) -> None:
+def feed_simulate(
+    days: Annotated[int, typer.Option(min=30, help="trading days of history")] = 300,
+    stocks: Annotated[int, typer.Option(min=20, help="stocks in the margin list")] = 400,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same market")] = 7,
+    end: To = None,
+    as_: As = "frames",
+    session: Annotated[bool, typer.Option(help="go on with a running session")] = True,
+    speed: Annotated[str, typer.Option(help="of the running session: max, or N× real time")] = "600×",
+) -> None:
     """Publish a SIMULATED market with known episodes: a hot phase, a breakdown, a cold spell, extremes."""
     from rich.progress import track
 
@@ -113,21 +132,28 @@ def feed_simulate(days: Annotated[int, typer.Option(min=30, help="trading days o
     from streams.feeds import simulate
     from streams.feeds.run import parse_speed, publish_days, publish_session
     from streams.publisher import Form, Publisher
+
     try:
         pace = parse_speed(speed)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--speed") from error
     calendar = xshg()
     wanted = _date(end)
-    last = (simulate.last_session(calendar, to_day(datetime.now().astimezone().date())) if wanted is None
-            else simulate.last_session(calendar, to_day(wanted) + 1))
+    last = (
+        simulate.last_session(calendar, to_day(datetime.now().astimezone().date()))
+        if wanted is None
+        else simulate.last_session(calendar, to_day(wanted) + 1)
+    )
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
     with Publisher(_settings(), source=simulate.SOURCE, form=Form(as_)) as publisher:
         publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=show.err))
         following = calendar.shift(last, 1)
         if session and following is not None:
-            publish_session(publisher, track(list(market.session(following, ratio=0.091)), "running session (simulated)",
-                                             console=show.err), speed=pace)
+            publish_session(
+                publisher,
+                track(list(market.session(following, ratio=0.091)), "running session (simulated)", console=show.err),
+                speed=pace,
+            )
         barrier = publisher.barrier()
     show.err.print(f"published {publisher.rows:,} simulated rows in {publisher.messages:,} messages; barrier {barrier}")
 
@@ -136,6 +162,7 @@ def feed_simulate(days: Annotated[int, typer.Option(min=30, help="trading days o
 def topics_create() -> None:
     """Create the topics that are missing, with partitions, retention and compaction."""
     from streams.topics import Topics
+
     created = Topics(_settings()).create()
     for name in created:
         show.out.print(f"created {name}")
@@ -146,6 +173,7 @@ def topics_create() -> None:
 def topics_check() -> None:
     """Compare the cluster's topics with what the system needs; exit code 1 if anything is wrong."""
     from streams.topics import Topics
+
     problems = Topics(_settings()).problems()
     for problem in problems:
         show.out.print(problem)
@@ -158,6 +186,7 @@ def topics_check() -> None:
 def latest_market(as_json: Json = False) -> None:
     """The newest value of every market signal."""
     from streams.status import latest_market as newest
+
     found = newest(_settings())
     if as_json:
         _print_json(found)
@@ -169,6 +198,7 @@ def latest_market(as_json: Json = False) -> None:
 def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
     """The newest values of one security."""
     from streams.status import latest_security as newest
+
     found = newest(_settings(), code)
     if as_json:
         _print_json(found)
@@ -177,10 +207,12 @@ def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")],
 
 
 @latest_app.command("industry")
-def latest_industry(name: Annotated[str, typer.Argument(help="Shenwan level-1 industry, e.g. 银行")],
-                    as_json: Json = False) -> None:
+def latest_industry(
+    name: Annotated[str, typer.Argument(help="Shenwan level-1 industry, e.g. 银行")], as_json: Json = False
+) -> None:
     """The newest values of one industry."""
     from streams.status import latest_industry as newest
+
     found = newest(_settings(), name)
     if as_json:
         _print_json(found)
@@ -189,16 +221,20 @@ def latest_industry(name: Annotated[str, typer.Argument(help="Shenwan level-1 in
 
 
 @app.command()
-def alerts(start: From = None, end: To = None,
-           follow: Annotated[bool, typer.Option("--follow", help="go on with what comes; Ctrl-C ends")] = False,
-           as_json: Json = False) -> None:
+def alerts(
+    start: From = None,
+    end: To = None,
+    follow: Annotated[bool, typer.Option("--follow", help="go on with what comes; Ctrl-C ends")] = False,
+    as_json: Json = False,
+) -> None:
     """List alerts by trade date, each in its last state; with --follow every change as it happens."""
     from streams import readers
     from streams.export import final_alerts
+
     settings = _settings()
     low, high = _date(start) or date.min, _date(end) or date.max
 
-    def shown(found: readers.Alert) -> None:
+    def shown(found: Alert) -> None:
         if low <= found.trade_date <= high:
             if as_json:
                 sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
@@ -217,6 +253,7 @@ def alerts(start: From = None, end: To = None,
 def status(as_json: Json = False) -> None:
     """How the system stands: feeds, absent signals with their reasons, alerts, tables, calendar."""
     from streams.status import status as standing
+
     found = standing(_settings())
     if as_json:
         _print_json(found)
@@ -232,8 +269,9 @@ def main() -> None:
         show.err.print(f"[bold red]error[/bold red] {error}", markup=True)
         sys.exit(1)
     except RedisError as error:
-        show.err.print(f"[bold red]error[/bold red] Redis: {error}: start one, set MARGINWATCH_REDIS_URL, or use "
-                       "`marginwatch up`")
+        show.err.print(
+            f"[bold red]error[/bold red] Redis: {error}: start one, set MARGINWATCH_REDIS_URL, or use `marginwatch up`"
+        )
         sys.exit(1)
     except ValidationError as error:
         show.err.print("[bold red]error[/bold red] settings:")

@@ -76,8 +76,9 @@ class Decoder:
         twice or never; None where any key may come.
     """
 
-    def __init__(self, topic: str, calendar: TradingCalendar, exchanges: tuple[str, ...],
-                 partitioner: Partitioner | None) -> None:
+    def __init__(
+        self, topic: str, calendar: TradingCalendar, exchanges: tuple[str, ...], partitioner: Partitioner | None
+    ) -> None:
         self.topic = topic
         self.row = INPUT_ROWS[topic]
         self.daily = issubclass(self.row, DailyRow)
@@ -113,8 +114,9 @@ class Decoder:
     def _marker(self, record: Record) -> SessionClose:
         marker = _decode(record, SessionClose)
         if marker.feed != self.topic or to_day(marker.trade_date) not in self._calendar:
-            raise RowError(f"session_close of feed {marker.feed!r}, {marker.trade_date}: expected {self.topic} and a "
-                           "trading day")
+            raise RowError(
+                f"session_close of feed {marker.feed!r}, {marker.trade_date}: expected {self.topic} and a trading day"
+            )
         return marker
 
     def _flush(self, events: list[Record], items: list[Item], dead: list[DeadLetter]) -> None:
@@ -169,9 +171,16 @@ class Decoder:
         else:
             stamps = frame.moments("ts")
             days = _days_of(stamps)
-        return self._checked(RowBatch(
-            self.topic, keys, days, frame.revisions(), stamps,
-            {column.name: frame.figures(column) for column in FIGURES[self.topic]}))
+        return self._checked(
+            RowBatch(
+                self.topic,
+                keys,
+                days,
+                frame.revisions(),
+                stamps,
+                {column.name: frame.figures(column) for column in FIGURES[self.topic]},
+            )
+        )
 
     # -- checks of both --------------------------------------------------------------------------------------
 
@@ -184,8 +193,10 @@ class Decoder:
         if self.row.key_field == "exchange":
             for key in np.unique(batch.keys).tolist():
                 if EXCHANGES[key] not in self._exchanges:
-                    raise RowError(f"{self.topic}: exchange {EXCHANGES[key]} is not configured; configured are "
-                                   f"{', '.join(self._exchanges)}")
+                    raise RowError(
+                        f"{self.topic}: exchange {EXCHANGES[key]} is not configured; configured are "
+                        f"{', '.join(self._exchanges)}"
+                    )
         return batch
 
     def _placed(self, batch: RowBatch, partition: int) -> RowBatch:
@@ -193,8 +204,10 @@ class Decoder:
             places = self._partitioner.of(batch.keys)
             if not (places == partition).all():
                 stray = int(batch.keys[int(np.argmax(places != partition))])
-                raise RowError(f"{self.topic}: {to_code(stray)} came in partition {partition}, its key belongs to "
-                               f"another: the producer must use Kafka's default partitioner on the code")
+                raise RowError(
+                    f"{self.topic}: {to_code(stray)} came in partition {partition}, its key belongs to "
+                    f"another: the producer must use Kafka's default partitioner on the code"
+                )
         return batch
 
 
@@ -229,18 +242,19 @@ class _Frame:
         _, offsets, data = array.buffers()
         if not self._rows:
             return np.empty(0, dtype=np.int32)
-        ends = np.frombuffer(offsets, dtype=np.int32)[array.offset:array.offset + self._rows + 1]
+        ends = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + self._rows + 1]
         if (np.diff(ends) != 9).any():
             raise RowError(f"{self._topic} frame: codes must look like 600519.SH")
-        return parse_codes(data[int(ends[0]):int(ends[-1])].to_pybytes(), self._rows)
+        return parse_codes(data[int(ends[0]) : int(ends[-1])].to_pybytes(), self._rows)
 
     def exchanges(self) -> Ids:
         array = self._array("exchange")
         names = array.to_pylist()
         unknown = sorted({str(n) for n in names} - set(EXCHANGES))
         if unknown:
-            raise RowError(f"{self._topic} frame: unknown exchange {', '.join(unknown)}; known are "
-                           f"{', '.join(EXCHANGES)}")
+            raise RowError(
+                f"{self._topic} frame: unknown exchange {', '.join(unknown)}; known are {', '.join(EXCHANGES)}"
+            )
         return np.array([EXCHANGES.index(n) for n in names], dtype=np.int32)
 
     def days(self, name: str) -> Any:
@@ -257,8 +271,9 @@ class _Frame:
             return np.full(self._rows, microseconds(when), dtype=np.int64)
         array = self._array(name)
         if not pa.types.is_timestamp(array.type) or array.type.tz is None:
-            raise RowError(f"{self._topic} frame: column {name!r} must be a timestamp with time zone, it is "
-                           f"{array.type}")
+            raise RowError(
+                f"{self._topic} frame: column {name!r} must be a timestamp with time zone, it is {array.type}"
+            )
         values: Ints = array.cast(pa.timestamp("us", tz="UTC")).view(pa.int64()).to_numpy()
         return values
 
@@ -283,8 +298,9 @@ class _Frame:
                 raise RowError(f"{self._topic} frame lacks the column {name!r}")
             return np.full(self._rows, np.nan)
         column = self._columns[name]
-        if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
-                or pa.types.is_boolean(column.type)):
+        if not (
+            pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
+        ):
             raise RowError(f"{self._topic} frame: column {name!r} must be a number, it is {column.type}")
         array = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
         if array.null_count and not wanted.optional:
@@ -299,8 +315,9 @@ class _Frame:
             bad |= np.isnan(values)
         if bad.any():
             row = int(np.argmax(bad))
-            raise RowError(f"{self._topic} frame: {name} of row {row} is {values[row]}: expected a "
-                           f"{wanted.sign.value} number")
+            raise RowError(
+                f"{self._topic} frame: {name} of row {row} is {values[row]}: expected a {wanted.sign.value} number"
+            )
         return values
 
 
@@ -377,7 +394,8 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
         if not np.isnan(values).all():
             columns[name] = pa.array(values, type=pa.float64(), from_pandas=True)
     table = pa.RecordBatch.from_arrays(
-        list(columns.values()), schema=pa.schema([(n, a.type) for n, a in columns.items()], metadata=constants))
+        list(columns.values()), schema=pa.schema([(n, a.type) for n, a in columns.items()], metadata=constants)
+    )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_batch(table)
@@ -401,15 +419,22 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
         else:
             event["ts"] = when
         for name, values in zip(names, columns, strict=True):
-            if values[i] == values[i]:      # not NaN: an absent figure is left out
+            if values[i] == values[i]:  # not NaN: an absent figure is left out
                 event[name] = bool(values[i]) if name in switches else values[i]
         out.append((text, msgspec.json.encode(event)))
     return out
 
 
-def headers_of(kind: str, *, identity: str, source: str, subject: str, time: str,
-               content_type: bytes = b"application/json") -> list[tuple[str, bytes]]:
+def headers_of(
+    kind: str, *, identity: str, source: str, subject: str, time: str, content_type: bytes = b"application/json"
+) -> list[tuple[str, bytes]]:
     """Return CloudEvents headers (binary mode)."""
-    return [("ce_specversion", b"1.0"), ("ce_id", identity.encode()), (CE_TYPE, kind.encode()),
-            ("ce_source", source.encode()), ("ce_time", time.encode()), ("ce_subject", subject.encode()),
-            (CONTENT_TYPE, content_type)]
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", identity.encode()),
+        (CE_TYPE, kind.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", time.encode()),
+        ("ce_subject", subject.encode()),
+        (CONTENT_TYPE, content_type),
+    ]

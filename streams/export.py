@@ -42,12 +42,17 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
         key = signal.trade_date, signal.signal
         if not signal.provisional and (key not in newest or signal.revision >= newest[key].revision):
             newest[key] = signal
-    rows: dict[date, dict[str, object]] = {}
-    for (day, name), signal in sorted(newest.items()):
-        row = rows.setdefault(day, {"available_at": signal.available_at, "degraded": False})
-        row[name] = signal.value
-        row["degraded"] = bool(row["degraded"]) or signal.degraded
-        row["available_at"] = max(row["available_at"], signal.available_at)  # type: ignore[type-var]
+    by_day: dict[date, dict[str, MarketSignal]] = {}
+    for (day, name), signal in newest.items():
+        by_day.setdefault(day, {})[name] = signal
+    rows = {
+        day: {
+            **{name: signal.value for name, signal in found.items()},
+            "available_at": max(signal.available_at for signal in found.values()),
+            "degraded": any(signal.degraded for signal in found.values()),
+        }
+        for day, found in by_day.items()
+    }
     names = [s.id for s in signals_of(Level.MARKET)]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at", "degraded"])
     table.index = pd.DatetimeIndex(table.index, name="trade_date")
@@ -61,8 +66,10 @@ def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
         held = newest.get(frame.status.trade_date)
         if held is None or frame.status.revision >= held.status.revision:
             newest[frame.status.trade_date] = frame
-    tables = [pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
-              for day, frame in sorted(newest.items())]
+    tables = [
+        pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
+        for day, frame in sorted(newest.items())
+    ]
     if not tables:
         return pd.DataFrame()
     return pd.concat(tables, ignore_index=True).set_index(["trade_date", "code"])

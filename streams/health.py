@@ -17,8 +17,9 @@ class Health:
     """Reasons why the worker is not ready; none means ready."""
 
     def __init__(self) -> None:
-        self._problems: dict[str, tuple[str, float]] = {"starting": ("not yet joined the consumer group",
-                                                                     time.monotonic())}
+        self._problems: dict[str, tuple[str, float]] = {
+            "starting": ("not yet joined the consumer group", time.monotonic())
+        }
 
     def raise_(self, name: str, reason: str) -> None:
         """Note a problem (the first time counts as its beginning)."""
@@ -39,8 +40,10 @@ class Health:
     def problems(self) -> dict[str, dict[str, Any]]:
         """Each problem with its reason and age in seconds."""
         now = time.monotonic()
-        return {name: {"reason": reason, "seconds": round(now - since, 1)}
-                for name, (reason, since) in self._problems.items()}
+        return {
+            name: {"reason": reason, "seconds": round(now - since, 1)}
+            for name, (reason, since) in self._problems.items()
+        }
 
 
 class HttpServer(Service):
@@ -57,8 +60,9 @@ class HttpServer(Service):
     async def on_start(self) -> None:
         """Listen."""
         app = web.Application()
-        app.add_routes([web.get("/metrics", self._metrics), web.get("/healthz", self._alive),
-                        web.get("/readyz", self._ready)])
+        app.add_routes(
+            [web.get("/metrics", self._metrics), web.get("/healthz", self._alive), web.get("/readyz", self._ready)]
+        )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port)
@@ -80,5 +84,6 @@ class HttpServer(Service):
 
     async def _ready(self, _request: web.Request) -> web.Response:
         problems = self._health.problems()
-        return web.json_response({"status": "not ready" if problems else "ready", "problems": problems},
-                                 status=503 if problems else 200)
+        return web.json_response(
+            {"status": "not ready" if problems else "ready", "problems": problems}, status=503 if problems else 200
+        )

@@ -100,7 +100,13 @@ def _rows(frame: SecuritySignals) -> list[tuple[str, bytes]]:
         if values.dtype.kind == "f":
             kept[np.isnan(values)] = None
     status = frame.status
-    common = {"trade_date": status.trade_date, "available_at": status.available_at, "revision": status.revision,
-              "degraded": status.degraded}
-    return [(code, msgspec.json.encode({"code": code, **common, **dict(zip(names, row, strict=True))}))
-            for code, row in zip(to_codes(frame.keys), zip(*(c.tolist() for c in columns), strict=True), strict=True)]
+    common = {
+        "trade_date": status.trade_date,
+        "available_at": status.available_at,
+        "revision": status.revision,
+        "degraded": status.degraded,
+    }
+    return [
+        (code, msgspec.json.encode({"code": code, **common, **dict(zip(names, row, strict=True))}))
+        for code, row in zip(to_codes(frame.keys), zip(*(c.tolist() for c in columns), strict=True), strict=True)
+    ]

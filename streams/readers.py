@@ -22,9 +22,14 @@ from streams.signal_codec import decode_security
 from streams.topics import ALERTS, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
 
 
-def records_with_barriers(settings: Settings, short: str, *, from_end: bool = False,
-                          stop: Callable[[], bool] = lambda: False,
-                          poll_ms: int = 200) -> Iterator[ConsumerRecord | str]:
+def records_with_barriers(
+    settings: Settings,
+    short: str,
+    *,
+    from_end: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    poll_ms: int = 200,
+) -> Iterator[ConsumerRecord | str]:
     """Yield the records of a topic's first partition, oldest first; a barrier is yielded as its id.
 
     Parameters
@@ -33,12 +38,19 @@ def records_with_barriers(settings: Settings, short: str, *, from_end: bool = Fa
     stop : asked whenever nothing has come for ``poll_ms``.
     """
     try:
-        consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, client_id="marginwatch-reader",
-                                 enable_auto_commit=False, auto_offset_reset="earliest", group_id=None,
-                                 max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes))
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            client_id="marginwatch-reader",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            group_id=None,
+            max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
+        )
     except KafkaError as error:
-        raise TopicError(f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-                         "MARGINWATCH_KAFKA_URL, or use `marginwatch up`") from error
+        raise TopicError(
+            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+            "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
+        ) from error
     try:
         partition = TopicPartition(Topics(settings).name(short), 0)
         consumer.assign([partition])
@@ -59,8 +71,14 @@ def records_with_barriers(settings: Settings, short: str, *, from_end: bool = Fa
         consumer.close()
 
 
-def read(settings: Settings, short: str, *, until: str | None = None, from_end: bool = False,
-         stop: Callable[[], bool] = lambda: False) -> Iterator[ConsumerRecord]:
+def read(
+    settings: Settings,
+    short: str,
+    *,
+    until: str | None = None,
+    from_end: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[ConsumerRecord]:
     """Yield the records of a topic's first partition up to the barrier ``until`` (or until ``stop`` says so)."""
     for record in records_with_barriers(settings, short, from_end=from_end, stop=stop):
         if not isinstance(record, str):
@@ -74,22 +92,25 @@ def is_barrier(record: ConsumerRecord) -> bool:
     return dict(record.headers).get(CE_TYPE) == BARRIER_TYPE
 
 
-def market_signals(settings: Settings, *, until: str | None = None,
-                   stop: Callable[[], bool] = lambda: False) -> Iterator[MarketSignal]:
+def market_signals(
+    settings: Settings, *, until: str | None = None, stop: Callable[[], bool] = lambda: False
+) -> Iterator[MarketSignal]:
     """Yield every market signal as it was published, provisional ones included."""
     for record in read(settings, SIGNALS_MARKET, until=until, stop=stop):
         yield msgspec.json.decode(record.value, type=MarketSignal)
 
 
-def security_signals(settings: Settings, *, until: str | None = None,
-                     stop: Callable[[], bool] = lambda: False) -> Iterator[SecuritySignals]:
+def security_signals(
+    settings: Settings, *, until: str | None = None, stop: Callable[[], bool] = lambda: False
+) -> Iterator[SecuritySignals]:
     """Yield every day's frame of security signals as it was published."""
     for record in read(settings, SIGNALS_SECURITY, until=until, stop=stop):
         yield decode_security(record.value)
 
 
-def alerts(settings: Settings, *, until: str | None = None, from_end: bool = False,
-           stop: Callable[[], bool] = lambda: False) -> Iterator[Alert]:
+def alerts(
+    settings: Settings, *, until: str | None = None, from_end: bool = False, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Alert]:
     """Yield every alert as it was published: one message per change of state."""
     for record in read(settings, ALERTS, until=until, from_end=from_end, stop=stop):
         yield alert_of(record)

@@ -55,8 +55,17 @@ class Runner:
     on_outputs : told what a stage has published (latest values).
     """
 
-    def __init__(self, *, stages: Iterable[Stage], topics: Topics, redis: Redis, namespace: str, publish: Publish,
-                 health: Health, on_outputs: Callable[[list[Output]], None]) -> None:
+    def __init__(
+        self,
+        *,
+        stages: Iterable[Stage],
+        topics: Topics,
+        redis: Redis,
+        namespace: str,
+        publish: Publish,
+        health: Health,
+        on_outputs: Callable[[list[Output]], None],
+    ) -> None:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
         self._redis = redis
@@ -83,8 +92,12 @@ class Runner:
             metrics.TABLE_ROWS.labels(name, str(partition)).set(table.rows)
         for stage in {*self._stages.values()}:
             metrics.OWNED.labels(stage.name).set(sum(name == stage.name for name, _ in self.owned))
-        log.info("partitions claimed", count=len(self.owned), seconds=round(time.monotonic() - started, 3),
-                 partitions=[f"{name}:{p}" for name, p in sorted(self.owned)])
+        log.info(
+            "partitions claimed",
+            count=len(self.owned),
+            seconds=round(time.monotonic() - started, 3),
+            partitions=[f"{name}:{p}" for name, p in sorted(self.owned)],
+        )
 
     def start_offset(self, topic: str, partition: int) -> int:
         """Where to read a partition from: the offset stored with its state."""
@@ -170,5 +183,3 @@ class Runner:
         if not still_ours():
             raise RevokedError
         return min(seconds * 2, _LONGEST_WAIT_S)
-
-

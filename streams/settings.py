@@ -25,12 +25,13 @@ from processors.parameters import Parameters
 class Settings(BaseSettings):
     """What a worker, a feed or a command needs to know."""
 
-    model_config = SettingsConfigDict(env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid",
-                                      frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     kafka_url: str = Field("kafka://127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"),
-                                 description="Redis, rediss:// for TLS; may hold a password, never printed")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, rediss:// for TLS; may hold a password, never printed",
+    )
     redis_url_file: Path | None = Field(None, description="a file that holds the Redis URL (a secret)")
     group: str = Field("marginwatch", description="consumer group; also the name of the Faust app")
     namespace: str = Field("mw", description="prefix of every Redis key")
@@ -75,8 +76,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order of precedence: arguments, environment, TOML file."""

@@ -46,10 +46,17 @@ def market(signals: dict[str, MarketSignal]) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for name, signal in signals.items():
         declared = SIGNALS[name]
-        notes = " ".join(word for word, holds in (("provisional", signal.provisional), ("degraded", signal.degraded))
-                         if holds)
-        table.add_row(name, figure(signal.value, declared.unit), str(signal.trade_date), str(signal.revision), notes,
-                      signal.reason or f"{declared.title} {declared.title_zh}")
+        notes = " ".join(
+            word for word, holds in (("provisional", signal.provisional), ("degraded", signal.degraded)) if holds
+        )
+        table.add_row(
+            name,
+            figure(signal.value, declared.unit),
+            str(signal.trade_date),
+            str(signal.revision),
+            notes,
+            signal.reason or f"{declared.title} {declared.title_zh}",
+        )
     out.print(table)
 
 
@@ -79,8 +86,10 @@ def status(found: dict[str, Any]) -> None:
         out.print(f"  {alert_['severity']:8} {alert_['rule']} [{alert_['subject']}] of {alert_['trade_date']}")
     out.print("\nTables")
     for name, table in found["tables"].items():
-        out.print(f"  {name}: {table['rows']} rows, read up to " + (
-            ", ".join(f"{t} {o}" for t, o in table["offsets"].items()) or "nothing"))
+        out.print(
+            f"  {name}: {table['rows']} rows, read up to "
+            + (", ".join(f"{t} {o}" for t, o in table["offsets"].items()) or "nothing")
+        )
     left = found["calendar_days_left"]
     warning = "  (soon running out: extend it)" if left < 60 else ""
     out.print(f"\nTrading calendar: {left} days left{warning}")

@@ -23,11 +23,22 @@ from streams.tables import Output
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
     key = f"{signal.signal}/{signal.trade_date.isoformat()}"
-    identity = f"{key}/{signal.revision}" + (f"/provisional/{signal.available_at.isoformat()}"
-                                             if signal.provisional else "")
-    return Output(topic, 0, key.encode(), msgspec.json.encode(signal), headers_of(
-        "marginwatch.signal.market.v1", identity=identity, source="marginwatch/market", subject=signal.signal,
-        time=signal.available_at.isoformat()))
+    identity = f"{key}/{signal.revision}" + (
+        f"/provisional/{signal.available_at.isoformat()}" if signal.provisional else ""
+    )
+    return Output(
+        topic,
+        0,
+        key.encode(),
+        msgspec.json.encode(signal),
+        headers_of(
+            "marginwatch.signal.market.v1",
+            identity=identity,
+            source="marginwatch/market",
+            subject=signal.signal,
+            time=signal.available_at.isoformat(),
+        ),
+    )
 
 
 def encode_security(signals: SecuritySignals, topic: str) -> Output:
@@ -41,9 +52,20 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
     day = status.trade_date.isoformat()
-    return Output(topic, 0, day.encode(), bytes(sink.getvalue()), headers_of(
-        "marginwatch.signal.security.v1", identity=f"{day}/{status.revision}", source="marginwatch/market",
-        subject=day, time=status.available_at.isoformat(), content_type=ARROW))
+    return Output(
+        topic,
+        0,
+        day.encode(),
+        bytes(sink.getvalue()),
+        headers_of(
+            "marginwatch.signal.security.v1",
+            identity=f"{day}/{status.revision}",
+            source="marginwatch/market",
+            subject=day,
+            time=status.available_at.isoformat(),
+            content_type=ARROW,
+        ),
+    )
 
 
 def decode_security(value: bytes) -> SecuritySignals:
@@ -63,5 +85,3 @@ def decode_security(value: bytes) -> SecuritySignals:
         else:
             columns[name] = column.to_numpy() if rows else np.empty(0)
     return SecuritySignals(status, parse_codes(codes, rows), columns)
-
-

@@ -112,8 +112,10 @@ class StageState(ABC):
             self._barrier_rows[f"passed/{old}"] = None
         value = msgspec.json.encode(marker)
         headers = [*_LOCAL_HEADERS_BARRIER, ("origin", f"{self.stage.name}:{self.partition}".encode())]
-        return [Output(self.stage.topics.name(topic), 0, f"barrier/{identity}".encode(), value, headers)
-                for topic in self.stage.outputs]
+        return [
+            Output(self.stage.topics.name(topic), 0, f"barrier/{identity}".encode(), value, headers)
+            for topic in self.stage.outputs
+        ]
 
 
 class Stage(ABC):
@@ -145,9 +147,13 @@ class Stage(ABC):
             metrics.DEAD.labels(topic).inc()
             value = record.value or b""
             limit = self.settings.max_message_bytes // 2
-            headers = [*((k, v) for k, v in record.headers if not k.startswith("dlq_")),
-                       ("dlq_reason", letter.reason.encode()[:4096]), ("dlq_topic", record.topic.encode()),
-                       ("dlq_partition", str(record.partition).encode()), ("dlq_offset", str(record.offset).encode())]
+            headers = [
+                *((k, v) for k, v in record.headers if not k.startswith("dlq_")),
+                ("dlq_reason", letter.reason.encode()[:4096]),
+                ("dlq_topic", record.topic.encode()),
+                ("dlq_partition", str(record.partition).encode()),
+                ("dlq_offset", str(record.offset).encode()),
+            ]
             if len(value) > limit:
                 headers.append(("dlq_truncated_from", str(len(value)).encode()))
             out.append(Output(self.topics.name(topic + DEAD_LETTERS), 0, record.key or b"", value[:limit], headers))
@@ -155,8 +161,11 @@ class Stage(ABC):
 
 
 def _count(stage: str, applied: Applied) -> None:
-    for reason, count in (("duplicate", applied.duplicates), ("conflict", applied.conflicts),
-                          ("too_old", applied.too_old)):
+    for reason, count in (
+        ("duplicate", applied.duplicates),
+        ("conflict", applied.conflicts),
+        ("too_old", applied.too_old),
+    ):
         if count:
             metrics.REPEATS.labels(stage, reason).inc(count)
 
@@ -206,11 +215,25 @@ class _SecuritiesState(StageState):
         out = []
         for made in self.processor.fold(facts):
             if isinstance(made, FeatureFrame):
-                out.append(Output(topic, 0, f"{made.partition}/{made.day}".encode(), dump_frame(made),
-                                  [(CE_TYPE, FEATURE_TYPE.encode())]))
+                out.append(
+                    Output(
+                        topic,
+                        0,
+                        f"{made.partition}/{made.day}".encode(),
+                        dump_frame(made),
+                        [(CE_TYPE, FEATURE_TYPE.encode())],
+                    )
+                )
             else:
-                out.append(Output(topic, 0, f"{made.partition}/live".encode(), msgspec.msgpack.encode(made),
-                                  [(CE_TYPE, PARTIAL_TYPE.encode())]))
+                out.append(
+                    Output(
+                        topic,
+                        0,
+                        f"{made.partition}/live".encode(),
+                        msgspec.msgpack.encode(made),
+                        [(CE_TYPE, PARTIAL_TYPE.encode())],
+                    )
+                )
         _count(self.stage.name, self.processor.applied)
         self.processor.applied = Applied()
         return out
@@ -233,8 +256,12 @@ class MarketStage(Stage):
 
     @property
     def barrier_origins(self) -> frozenset[str]:
-        return frozenset({*(t for t in self.inputs if t != FEATURES),
-                          *(f"{SecuritiesStage.name}:{p}" for p in range(self.settings.partitions))})
+        return frozenset(
+            {
+                *(t for t in self.inputs if t != FEATURES),
+                *(f"{SecuritiesStage.name}:{p}" for p in range(self.settings.partitions)),
+            }
+        )
 
     def open(self, partition: int) -> StageState:
         return MarketState(self, partition)
@@ -327,7 +354,7 @@ class AlertsState(StageState):
     def __init__(self, stage: AlertsStage, partition: int) -> None:
         super().__init__(stage, partition)
         self.book = AlertBook(RULES)
-        self.refused: dict[str, tuple[int, int]] = {}       # topic → hour since the epoch, count
+        self.refused: dict[str, tuple[int, int]] = {}  # topic → hour since the epoch, count
         self._dirty_refused: set[str] = set()
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
@@ -363,18 +390,34 @@ class AlertsState(StageState):
         self._dirty_refused.add(topic)
         when = datetime.fromtimestamp(hour * 3600, UTC)
         return DeadLetters(
-            topic=topic.removesuffix(DEAD_LETTERS), hour=when, count=count, trade_date=when.date(),
+            topic=topic.removesuffix(DEAD_LETTERS),
+            hour=when,
+            count=count,
+            trade_date=when.date(),
             threshold=self.stage.settings.dead_letters_per_hour,
-            reason=headers.get("dlq_reason", b"").decode("utf-8", "replace"))
+            reason=headers.get("dlq_reason", b"").decode("utf-8", "replace"),
+        )
 
     def _outputs(self, alerts: Iterable[Alert]) -> list[Output]:
         out = []
         topic = self.stage.topics.name(ALERTS)
         for alert in alerts:
             metrics.observe_alert(alert)
-            out.append(Output(topic, 0, alert.id.encode(), msgspec.json.encode(alert), headers_of(
-                "marginwatch.alert.v1", identity=f"{alert.id}/{alert.state.value}", source="marginwatch/alerts",
-                subject=alert.subject, time=alert.raised_at.isoformat())))
+            out.append(
+                Output(
+                    topic,
+                    0,
+                    alert.id.encode(),
+                    msgspec.json.encode(alert),
+                    headers_of(
+                        "marginwatch.alert.v1",
+                        identity=f"{alert.id}/{alert.state.value}",
+                        source="marginwatch/alerts",
+                        subject=alert.subject,
+                        time=alert.raised_at.isoformat(),
+                    ),
+                )
+            )
         return out
 
     @property
@@ -384,7 +427,9 @@ class AlertsState(StageState):
 
     def take_rows(self) -> dict[str, bytes | None]:
         rows = self.book.take_dirty()
-        rows |= {f"refused/{topic}": msgspec.msgpack.encode(self.refused[topic]) for topic in sorted(self._dirty_refused)}
+        rows |= {
+            f"refused/{topic}": msgspec.msgpack.encode(self.refused[topic]) for topic in sorted(self._dirty_refused)
+        }
         self._dirty_refused.clear()
         return rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from redis import Redis
@@ -32,8 +32,10 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
     """Return the newest value of every market signal."""
     data = connect(settings).get(f"{settings.namespace}:latest:market")
     if data is None:
-        raise NothingYetError("no market signal has been computed yet: is a worker running, and has a feed published? "
-                              "See `marginwatch status`")
+        raise NothingYetError(
+            "no market signal has been computed yet: is a worker running, and has a feed published? "
+            "See `marginwatch status`"
+        )
     return msgspec.json.decode(_bytes(data), type=dict[str, MarketSignal])
 
 
@@ -41,8 +43,10 @@ def latest_security(settings: Settings, code: str) -> dict[str, Any]:
     """Return the newest values of a security."""
     data = connect(settings).get(f"{settings.namespace}:latest:security:{code}")
     if data is None:
-        raise NothingYetError(f"nothing is known of {code}: codes look like 600519.SH, and only securities in the "
-                              "margin list have figures")
+        raise NothingYetError(
+            f"nothing is known of {code}: codes look like 600519.SH, and only securities in the "
+            "margin list have figures"
+        )
     found: dict[str, Any] = msgspec.json.decode(_bytes(data))
     return found
 
@@ -68,12 +72,15 @@ def status(settings: Settings) -> dict[str, Any]:
     for name, partitions in (("securities", settings.partitions), ("market", 1), ("alerts", 1)):
         for partition in range(partitions):
             base = f"{settings.namespace}:{{{name}:{partition}}}"
-            offsets = client.hgetall(f"{base}:offsets")
+            offsets = _hash(client, f"{base}:offsets")
             tables[f"{name}:{partition}"] = {
                 "rows": client.hlen(f"{base}:rows"),
-                "offsets": {k.decode(): int(v) for k, v in sorted(offsets.items())}}     # type: ignore[union-attr]
-    feeds = {f"margin.daily[{p}]": _newest(client, settings, f"securities:{p}", "margin.daily")
-             for p in range(settings.partitions)}
+                "offsets": {k.decode(): int(v) for k, v in sorted(offsets.items())},
+            }
+    feeds = {
+        f"margin.daily[{p}]": _newest(client, settings, f"securities:{p}", "margin.daily")
+        for p in range(settings.partitions)
+    }
     feeds |= {topic: _newest(client, settings, "market:0", topic) for topic in ("margin.market", "indices.daily")}
     try:
         market = latest_market(settings)
@@ -83,8 +90,16 @@ def status(settings: Settings) -> dict[str, Any]:
     return {
         "feeds": feeds,
         "signals": {name: _signal(market.get(name)) for name, signal in SIGNALS.items() if signal.level == "market"},
-        "alerts_firing": [{"id": a.id, "rule": a.rule, "subject": a.subject, "trade_date": a.trade_date.isoformat(),
-                           "severity": a.severity.value} for a in firing(client, settings)],
+        "alerts_firing": [
+            {
+                "id": a.id,
+                "rule": a.rule,
+                "subject": a.subject,
+                "trade_date": a.trade_date.isoformat(),
+                "severity": a.severity.value,
+            }
+            for a in firing(client, settings)
+        ],
         "tables": tables,
         "calendar_days_left": xshg().left_after(today),
     }
@@ -92,31 +107,48 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def firing(client: Redis, settings: Settings) -> list[Alert]:
     """Return the alerts that fire now, newest first."""
-    rows: dict[bytes, bytes] = client.hgetall(f"{settings.namespace}:{{alerts:0}}:rows")    # type: ignore[assignment]
-    found = [msgspec.msgpack.decode(data, type=tuple[int, Alert])[1]
-             for name, data in rows.items() if name.startswith(b"alert/")]
+    rows = _hash(client, f"{settings.namespace}:{{alerts:0}}:rows")
+    found = [
+        msgspec.msgpack.decode(data, type=tuple[int, Alert])[1]
+        for name, data in rows.items()
+        if name.startswith(b"alert/")
+    ]
     return sorted((a for a in found if a.state is State.FIRING), key=lambda a: a.trade_date, reverse=True)
 
 
 def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[str, Any]:
     """The newest day of a feed in a table, and whether it is closed."""
     key = f"{settings.namespace}:{{{table}}}:rows"
-    days = sorted(n.decode() for n in client.hkeys(key) if n.startswith(topic.encode() + b"/"))  # type: ignore[union-attr]
+    names = cast("list[bytes]", client.hkeys(key))
+    days = sorted(n.decode() for n in names if n.startswith(topic.encode() + b"/"))
     if not days:
         return {"newest": None, "closed": False, "rows": 0}
     header, columns = pack.unpack(_bytes(client.hget(key, days[-1])))
-    return {"newest": days[-1].partition("/")[2], "closed": header["closed"], "rows": len(columns["key"]),
-            "revision": header["revision"]}
+    return {
+        "newest": days[-1].partition("/")[2],
+        "closed": header["closed"],
+        "rows": len(columns["key"]),
+        "revision": header["revision"],
+    }
 
 
 def _signal(signal: MarketSignal | None) -> dict[str, Any]:
     if signal is None:
         return {"value": None, "reason": "not computed yet"}
-    out: dict[str, Any] = {"value": signal.value, "trade_date": signal.trade_date.isoformat(),
-                           "revision": signal.revision, "provisional": signal.provisional, "degraded": signal.degraded}
+    out: dict[str, Any] = {
+        "value": signal.value,
+        "trade_date": signal.trade_date.isoformat(),
+        "revision": signal.revision,
+        "provisional": signal.provisional,
+        "degraded": signal.degraded,
+    }
     if signal.value is None:
         out["reason"] = signal.reason
     return out
+
+
+def _hash(client: Redis, key: str) -> dict[bytes, bytes]:
+    return cast("dict[bytes, bytes]", client.hgetall(key))
 
 
 def _bytes(data: Any) -> bytes:

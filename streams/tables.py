@@ -90,8 +90,10 @@ class TablePartition:
         self.rows = 0
         self._redis = redis
         base = f"{namespace}:{{{table}:{partition}}}"
-        self._epoch_key, self._keys = f"{base}:epoch", [f"{base}:{part}" for part in
-                                                        ("epoch", "rows", "offsets", "outbox")]
+        self._epoch_key, self._keys = (
+            f"{base}:epoch",
+            [f"{base}:{part}" for part in ("epoch", "rows", "offsets", "outbox")],
+        )
         self._epoch = _NOTHING
         self._script = redis.register_script(_COMMIT)
 
@@ -105,11 +107,15 @@ class TablePartition:
         rows, offsets, outbox = await pipe.execute()
         self.offsets = {name.decode(): int(value) for name, value in offsets.items()}
         self.rows = len(rows)
-        return Loaded({name.decode(): value for name, value in rows.items()}, dict(self.offsets),
-                      msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [])
+        return Loaded(
+            {name.decode(): value for name, value in rows.items()},
+            dict(self.offsets),
+            msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [],
+        )
 
-    async def commit(self, rows: Mapping[str, bytes | None], offsets: Mapping[str, int],
-                     outputs: Sequence[Output]) -> None:
+    async def commit(
+        self, rows: Mapping[str, bytes | None], offsets: Mapping[str, int], outputs: Sequence[Output]
+    ) -> None:
         """Store a step: all of it or nothing.
 
         Raises
@@ -126,7 +132,7 @@ class TablePartition:
             arguments += [name, offset]
         try:
             await self._script(keys=self._keys, args=arguments)
-        except NoScriptError:   # a Redis that was restarted has forgotten the script
+        except NoScriptError:  # a Redis that was restarted has forgotten the script
             await self._redis.script_load(_COMMIT)
             await self._script(keys=self._keys, args=arguments)
         except ResponseError as error:

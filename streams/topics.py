@@ -24,8 +24,9 @@ SIGNALS_MARKET, SIGNALS_SECURITY = "signals.market", "signals.security"
 ALERTS = "alerts"
 DEAD_LETTERS = ".dlq"
 #: Input topics keyed by security code: co-partitioned, so one worker owns the same securities of all of them.
-BY_CODE = tuple(topic for topic, row in INPUT_ROWS.items()
-                if row.key_field == "code" and not topic.startswith("indices."))
+BY_CODE = tuple(
+    topic for topic, row in INPUT_ROWS.items() if row.key_field == "code" and not topic.startswith("indices.")
+)
 SECURITIES_INPUTS = securities.INPUTS
 MARKET_INPUTS = (*market.INPUTS, FEATURES)
 _DAY_MS = 86_400_000
@@ -52,12 +53,15 @@ class Topics:
         self._settings = settings
         keep = settings.retention_days * _DAY_MS
         shorts: dict[str, tuple[int, bool]] = {
-            topic: (settings.partitions if topic in BY_CODE else 1, False) for topic in INPUT_ROWS}
+            topic: (settings.partitions if topic in BY_CODE else 1, False) for topic in INPUT_ROWS
+        }
         shorts |= {topic + DEAD_LETTERS: (1, False) for topic in INPUT_ROWS}
         shorts[FEATURES] = (1, False)
-        shorts |= {topic: (1, True) for topic in (SIGNALS_MARKET, SIGNALS_SECURITY, ALERTS)}
-        self.all = {short: Topic(self.name(short), n, compacted, -1 if compacted else keep)
-                    for short, (n, compacted) in shorts.items()}
+        shorts |= dict.fromkeys((SIGNALS_MARKET, SIGNALS_SECURITY, ALERTS), (1, True))
+        self.all = {
+            short: Topic(self.name(short), n, compacted, -1 if compacted else keep)
+            for short, (n, compacted) in shorts.items()
+        }
         self._shorts = {topic.name: short for short, topic in self.all.items()}
 
     def name(self, short: str) -> str:
@@ -80,12 +84,20 @@ class Topics:
             existing = set(admin.list_topics())
             wanted = [t for t in self.all.values() if t.name not in existing]
             if wanted:
-                admin.create_topics([NewTopic(
-                    name=t.name, num_partitions=t.partitions, replication_factor=self._settings.replication,
-                    topic_configs=_configs(t, self._settings)) for t in wanted])
+                admin.create_topics(
+                    [
+                        NewTopic(
+                            name=t.name,
+                            num_partitions=t.partitions,
+                            replication_factor=self._settings.replication,
+                            topic_configs=_configs(t, self._settings),
+                        )
+                        for t in wanted
+                    ]
+                )
             return sorted(t.name for t in wanted)
         except TopicAlreadyExistsError:
-            return []       # another worker was faster
+            return []  # another worker was faster
         finally:
             admin.close()
 
@@ -101,8 +113,10 @@ class Topics:
             if topic.name not in found:
                 out.append(f"{topic.name} is missing: run `marginwatch topics create`")
             elif found[topic.name] != topic.partitions:
-                out.append(f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are configured: set "
-                           f"MARGINWATCH_PARTITIONS to {found[topic.name]}, or make the topic anew")
+                out.append(
+                    f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are configured: set "
+                    f"MARGINWATCH_PARTITIONS to {found[topic.name]}, or make the topic anew"
+                )
         return out
 
 
@@ -122,11 +136,14 @@ def connect_admin(settings: Settings) -> KafkaAdminClient:
     TopicError : if no broker answers, naming where it was looked for.
     """
     try:
-        return KafkaAdminClient(bootstrap_servers=settings.bootstrap, client_id="marginwatch-admin",
-                                request_timeout_ms=15_000)
+        return KafkaAdminClient(
+            bootstrap_servers=settings.bootstrap, client_id="marginwatch-admin", request_timeout_ms=15_000
+        )
     except KafkaError as error:
-        raise TopicError(f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-                         "MARGINWATCH_KAFKA_URL, or use `marginwatch up`") from error
+        raise TopicError(
+            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+            "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
+        ) from error
 
 
 @lru_cache(maxsize=262_144)

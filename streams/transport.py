@@ -27,7 +27,6 @@ from faust.types import TP, ConsumerMessage
 from streams.codec import Record
 
 
-
 class Poll:
     """The records of one poll from one partition, in order."""
 
@@ -79,8 +78,20 @@ class _Consumer(driver.Consumer):
     def _to_message(self, tp: TP, poll: Poll) -> ConsumerMessage:
         last = poll.records[-1]
         return ConsumerMessage(
-            poll.topic, poll.partition, poll.offset, last.timestamp / 1000.0, 0, (), None, poll, None, 0, 0, tp,
-            generation_id=self.app.consumer_generation_id)
+            poll.topic,
+            poll.partition,
+            poll.offset,
+            last.timestamp / 1000.0,
+            0,
+            (),
+            None,
+            poll,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """A poll's offset jumps to its last record: nothing is missing."""
@@ -106,5 +117,3 @@ class Transport(driver.Transport):
     """The transport of the marginwatch app; see the module's docstring."""
 
     Consumer = _Consumer
-
-

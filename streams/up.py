@@ -33,7 +33,7 @@ from streams.feeds import folder, simulate
 from streams.feeds.run import publish_days, publish_session
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import ALERTS, Topics
 
 _READY_S = 60.0
 
@@ -50,7 +50,7 @@ class Plan:
     start: date | None
     end: date | None
     form: Form
-    broker: str             # embedded, kafka
+    broker: str  # embedded, kafka
     until_done: bool
     export_to: Path | None
     state_dir: Path | None
@@ -69,19 +69,22 @@ def run(plan: Plan, base: Settings) -> None:
         worker = _Worker(settings, scratch / "worker.log")
         stack.callback(worker.stop)
         worker.start()
-        show.err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   "
-                       f"(log: {worker.log})")
+        show.err.print(
+            f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})"
+        )
         watcher = _Alerts(settings)
         stack.callback(watcher.stop)
         watcher.start()
         with contextlib.suppress(KeyboardInterrupt):
             _feed_and_wait(plan, settings, worker, watcher)
             if not plan.until_done:
-                show.err.print("\nStaying up. In another terminal:\n"
-                               f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
-                               f"MARGINWATCH_REDIS_URL={settings.redis}\n"
-                               "  marginwatch latest market    marginwatch status    marginwatch alerts --follow\n"
-                               "Ctrl-C ends everything.")
+                show.err.print(
+                    "\nStaying up. In another terminal:\n"
+                    f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
+                    f"MARGINWATCH_REDIS_URL={settings.redis}\n"
+                    "  marginwatch latest market    marginwatch status    marginwatch alerts --follow\n"
+                    "Ctrl-C ends everything."
+                )
                 worker.wait()
         show.err.print("Stopping …")
 
@@ -101,9 +104,14 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
     redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
     show.err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
-    return base.model_copy(update={
-        "kafka_url": broker.url, "redis_url": type(base.redis_url)(redis.url), "redis_url_file": None,
-        "http_port": base.http_port if _free(base.http_port) else _free_port()})
+    return base.model_copy(
+        update={
+            "kafka_url": broker.url,
+            "redis_url": type(base.redis_url)(redis.url),
+            "redis_url_file": None,
+            "http_port": base.http_port if _free(base.http_port) else _free_port(),
+        }
+    )
 
 
 def _feed_and_wait(plan: Plan, settings: Settings, worker: _Worker, watcher: _Alerts) -> None:
@@ -118,11 +126,13 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: _Worker, watcher: _Al
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
         market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
         days, total, source = market.history(), market.simulation.days, simulate.SOURCE
-        session = _session(market, settings, until_done=plan.until_done)
+        session = _session(market, until_done=plan.until_done)
         show.err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     with _progress() as progress, Publisher(settings, source=source, form=plan.form) as publisher:
         fed = progress.add_task("published", total=total)
-        publish_days(publisher, days, on_day=lambda day: progress.update(fed, advance=1, description=f"published {day}"))
+        publish_days(
+            publisher, days, on_day=lambda day: progress.update(fed, advance=1, description=f"published {day}")
+        )
         barrier = publisher.barrier()
         rows = publisher.rows
         done = progress.add_task("processed", total=1)
@@ -142,14 +152,18 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: _Worker, watcher: _Al
     _summary(settings, watcher)
 
 
-def _session(market: simulate.Market, settings: Settings, *, until_done: bool) -> Callable[[Publisher], None]:
+def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publisher], None]:
     def run_session(publisher: Publisher) -> None:
         day = market.simulation.calendar.shift(market.simulation.last_day, 1)
         if day is None:
             return
         show.err.print(f"Simulating the running session of {to_date(day)}: provisional values")
-        publish_session(publisher, market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
-                        speed=3600.0 if until_done else 120.0)
+        publish_session(
+            publisher,
+            market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
+            speed=3600.0 if until_done else 120.0,
+        )
+
     return run_session
 
 
@@ -190,8 +204,13 @@ class _Worker:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker"], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                start_new_session=True, env=os.environ | environment(self._settings))
+                [sys.executable, "-m", "streams.cli", "worker"],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=os.environ | environment(self._settings),
+            )
         url = f"http://127.0.0.1:{self._settings.http_port}/readyz"
         deadline = time.monotonic() + _READY_S
         while not _ok(url):
@@ -202,8 +221,10 @@ class _Worker:
 
     def check(self, what: str) -> None:
         if self._process is not None and self._process.poll() is not None:
-            raise UpError(f"the worker ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
-                          + self._tail())
+            raise UpError(
+                f"the worker ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
+                + self._tail()
+            )
 
     def wait(self) -> None:
         if self._process is not None:
@@ -244,7 +265,7 @@ class _Alerts:
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:
-        for record in readers.records_with_barriers(self._settings, readers.ALERTS, stop=self._stopping.is_set):
+        for record in readers.records_with_barriers(self._settings, ALERTS, stop=self._stopping.is_set):
             if isinstance(record, str):
                 self._passed.add(record)
                 continue
@@ -256,24 +277,38 @@ class _Alerts:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
-    values = {"KAFKA_URL": settings.kafka_url, "REDIS_URL": settings.redis, "GROUP": settings.group,
-              "NAMESPACE": settings.namespace, "TOPIC_PREFIX": settings.topic_prefix,
-              "PARTITIONS": str(settings.partitions), "HTTP_PORT": str(settings.http_port),
-              "LOG_LEVEL": settings.log_level, "LOG_FORMAT": settings.log_format,
-              "SESSION_TIMEOUT_S": str(settings.session_timeout_s)}
+    values = {
+        "KAFKA_URL": settings.kafka_url,
+        "REDIS_URL": settings.redis,
+        "GROUP": settings.group,
+        "NAMESPACE": settings.namespace,
+        "TOPIC_PREFIX": settings.topic_prefix,
+        "PARTITIONS": str(settings.partitions),
+        "HTTP_PORT": str(settings.http_port),
+        "LOG_LEVEL": settings.log_level,
+        "LOG_FORMAT": settings.log_format,
+        "SESSION_TIMEOUT_S": str(settings.session_timeout_s),
+    }
     return {f"MARGINWATCH_{name}": value for name, value in values.items()}
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress]:
-    with Progress(SpinnerColumn(), TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.completed:>5}/"
-                  "{task.total}"), TimeElapsedColumn(), console=show.err, transient=True) as progress:
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TextColumn("{task.completed:>5}/{task.total}"),
+        TimeElapsedColumn(),
+        console=show.err,
+        transient=True,
+    ) as progress:
         yield progress
 
 
 def _ok(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -18,6 +18,12 @@ from alerts.rules import (
 from alerts.rules.base import Rule
 
 RULES: tuple[Rule, ...] = (
-    peak_warning.RULE, market_hot.RULE, market_cold.RULE, excess_financing.RULE, fin_streak.RULE, fin_extreme.RULE,
-    data_quality.RULE, dead_letters.RULE,
+    peak_warning.RULE,
+    market_hot.RULE,
+    market_cold.RULE,
+    excess_financing.RULE,
+    fin_streak.RULE,
+    fin_extreme.RULE,
+    data_quality.RULE,
+    dead_letters.RULE,
 )

@@ -22,7 +22,7 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     threshold: int
     trade_date: date
-    reason: str         # of the newest
+    reason: str  # of the newest
 
 
 Message = MarketSignal | SecuritySignals | DeadLetters
@@ -31,9 +31,9 @@ Message = MarketSignal | SecuritySignals | DeadLetters
 class Kind(StrEnum):
     """What a message says about a rule's condition on its day."""
 
-    FIRE = "fire"       # the condition begins
-    HOLD = "hold"       # nothing changes
-    END = "end"         # a condition that began before is over
+    FIRE = "fire"  # the condition begins
+    HOLD = "hold"  # nothing changes
+    END = "end"  # a condition that began before is over
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from processors.outputs import SecuritySignals
 def members(frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str, notes: list[str]) -> list[Member]:
     """Return the flagged securities, the largest figure first; ``notes`` has one text per flagged row."""
     values = frame.columns[figure][flagged].astype(float)
-    found = [Member(code, value, note)
-             for code, value, note in zip(to_codes(frame.keys[flagged]), values.tolist(), notes, strict=True)]
+    found = [
+        Member(code, value, note)
+        for code, value, note in zip(to_codes(frame.keys[flagged]), values.tolist(), notes, strict=True)
+    ]
     return sorted(found, key=lambda m: (-m.value, m.code))
 
 

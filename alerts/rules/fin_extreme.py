@@ -25,16 +25,27 @@ def judge(message: Message) -> Iterator[Verdict]:
     repeated = [m for m in found if m.note]
     rises = [m for m in repeated if m.value > 0]
     figures: dict[str, float | int | str] = {
-        "rises": sum(m.value > 0 for m in found), "falls": sum(m.value < 0 for m in found),
-        "consecutive": len(repeated)}
+        "rises": sum(m.value > 0 for m in found),
+        "falls": sum(m.value < 0 for m in found),
+        "consecutive": len(repeated),
+    }
     yield Verdict(
-        "stocks", status.trade_date, status.available_at, status.revision, Kind.FIRE, figures,
+        "stocks",
+        status.trade_date,
+        status.available_at,
+        status.revision,
+        Kind.FIRE,
+        figures,
         {"share": Parameters().extreme_share},
-        Text(f"Extremes {status.trade_date}: {figures['rises']} rises and {figures['falls']} falls in the 5% tails, "
-             f"{len(repeated)} of them for the second day (the stronger signal); rises: {named(rises) or 'none'}.",
-             f"融资余额极值 {status.trade_date}：5%尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
-             f"（信号更强）；连增：{named(rises) or '无'}。"),
-        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"), found)
+        Text(
+            f"Extremes {status.trade_date}: {figures['rises']} rises and {figures['falls']} falls in the 5% tails, "
+            f"{len(repeated)} of them for the second day (the stronger signal); rises: {named(rises) or 'none'}.",
+            f"融资余额极值 {status.trade_date}：5%尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
+            f"（信号更强）；连增：{named(rises) or '无'}。",
+        ),
+        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        found,
+    )
 
 
 RULE = Rule("fin_extreme", Severity.INFO, judge)

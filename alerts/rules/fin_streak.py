@@ -27,17 +27,29 @@ def judge(message: Message) -> Iterator[Verdict]:
     found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()))
     longest = max(FLAGS)
     figures: dict[str, float | int | str] = {
-        "flagged": len(found), "up": sum(m.value > 0 for m in found), "down": sum(m.value < 0 for m in found),
-        "longest_flag": sum(abs(m.value) >= longest for m in found)}
+        "flagged": len(found),
+        "up": sum(m.value > 0 for m in found),
+        "down": sum(m.value < 0 for m in found),
+        "longest_flag": sum(abs(m.value) >= longest for m in found),
+    }
     rising = [m for m in found if m.value >= longest]
     yield Verdict(
-        "securities", status.trade_date, status.available_at, status.revision, Kind.FIRE, figures,
+        "securities",
+        status.trade_date,
+        status.available_at,
+        status.revision,
+        Kind.FIRE,
+        figures,
         {"flags_days": ", ".join(map(str, FLAGS))},
-        Text(f"Streaks {status.trade_date}: {len(found)} securities reached {' or '.join(map(str, FLAGS))} days in a row "
-             f"({figures['up']} up, {figures['down']} down); up {longest} days: {named(rising) or 'none'}.",
-             f"融资连续增减 {status.trade_date}：{len(found)}只证券连续{'或'.join(map(str, FLAGS))}日（增{figures['up']}，减"
-             f"{figures['down']}）；连增{longest}日：{named(rising) or '无'}。"),
-        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"), found)
+        Text(
+            f"Streaks {status.trade_date}: {len(found)} securities reached {' or '.join(map(str, FLAGS))} days in a row "
+            f"({figures['up']} up, {figures['down']} down); up {longest} days: {named(rising) or 'none'}.",
+            f"融资连续增减 {status.trade_date}：{len(found)}只证券连续{'或'.join(map(str, FLAGS))}日（增{figures['up']}，减"
+            f"{figures['down']}）；连增{longest}日：{named(rising) or '无'}。",
+        ),
+        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        found,
+    )
 
 
 RULE = Rule("fin_streak", Severity.INFO, judge)

@@ -17,16 +17,29 @@ def judge(message: Message) -> Iterator[Verdict]:
     s, cold = change.signal, change.threshold("cold")
     if change.state in COLD_STATES and change.before not in COLD_STATES:
         yield Verdict(
-            change.basis, s.trade_date, s.available_at, s.revision, Kind.FIRE, {"ratio": change.ratio},
+            change.basis,
+            s.trade_date,
+            s.available_at,
+            s.revision,
+            Kind.FIRE,
+            {"ratio": change.ratio},
             {"cold": cold, "extreme_cold": change.threshold("extreme_cold")},
-            Text(f"Market cold {s.trade_date}: the 5-day financing-buy ratio fell to {change.shown} (≤ {percent(cold)}). "
-                 "Coldness is no bottom signal by itself: 6 of 11 cases were followed by a stop or rebound [DG22].",
-                 f"市场过冷 {s.trade_date}：5日融资买入占比降至{change.shown}（≤{percent(cold)}）。过冷本身不是见底信号："
-                 "11次中仅6次随后止跌或反弹［东莞证券2022］。"),
-            Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"))
+            Text(
+                f"Market cold {s.trade_date}: the 5-day financing-buy ratio fell to {change.shown} (≤ {percent(cold)}). "
+                "Coldness is no bottom signal by itself: 6 of 11 cases were followed by a stop or rebound [DG22].",
+                f"市场过冷 {s.trade_date}：5日融资买入占比降至{change.shown}（≤{percent(cold)}）。过冷本身不是见底信号："
+                "11次中仅6次随后止跌或反弹［东莞证券2022］。",
+            ),
+            Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
+        )
     else:
-        yield Verdict(change.basis, s.trade_date, s.available_at, s.revision,
-                      Kind.HOLD if change.state in COLD_STATES else Kind.END)
+        yield Verdict(
+            change.basis,
+            s.trade_date,
+            s.available_at,
+            s.revision,
+            Kind.HOLD if change.state in COLD_STATES else Kind.END,
+        )
 
 
 RULE = Rule("market_cold", Severity.INFO, judge)

@@ -19,14 +19,28 @@ def judge(message: Message) -> Iterator[Verdict]:
     if change.state is RatioState.HOT and change.before != RatioState.HOT:
         line = change.threshold("breakdown")
         yield Verdict(
-            change.basis, s.trade_date, s.available_at, s.revision, Kind.FIRE, {"ratio": change.ratio}, {"hot": hot},
-            Text(f"Market hot {s.trade_date}: the 5-day financing-buy ratio reached {change.shown} (≥ {percent(hot)}). "
-                 f"A fall below {percent(line)} from here is the peak warning.",
-                 f"市场过热 {s.trade_date}：5日融资买入占比升至{change.shown}（≥{percent(hot)}）。此后跌破{percent(line)}即触发顶部预警。"),
-            Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"))
+            change.basis,
+            s.trade_date,
+            s.available_at,
+            s.revision,
+            Kind.FIRE,
+            {"ratio": change.ratio},
+            {"hot": hot},
+            Text(
+                f"Market hot {s.trade_date}: the 5-day financing-buy ratio reached {change.shown} (≥ {percent(hot)}). "
+                f"A fall below {percent(line)} from here is the peak warning.",
+                f"市场过热 {s.trade_date}：5日融资买入占比升至{change.shown}（≥{percent(hot)}）。此后跌破{percent(line)}即触发顶部预警。",
+            ),
+            Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
+        )
     else:
-        yield Verdict(change.basis, s.trade_date, s.available_at, s.revision,
-                      Kind.HOLD if change.state is RatioState.HOT else Kind.END)
+        yield Verdict(
+            change.basis,
+            s.trade_date,
+            s.available_at,
+            s.revision,
+            Kind.HOLD if change.state is RatioState.HOT else Kind.END,
+        )
 
 
 RULE = Rule("market_hot", Severity.INFO, judge)

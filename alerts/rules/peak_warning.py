@@ -19,14 +19,22 @@ def judge(message: Message) -> Iterator[Verdict]:
     hot, line = change.threshold("hot"), change.threshold("breakdown")
     if change.state is RatioState.BREAKDOWN:
         yield Verdict(
-            change.basis, s.trade_date, s.available_at, s.revision, Kind.FIRE,
-            {"ratio": change.ratio}, {"hot": hot, "breakdown": line},
-            Text(f"PEAK WARNING {s.trade_date}: the {en} financing-buy ratio fell to {change.shown}, below "
-                 f"{percent(line)} after a hot phase (≥ {percent(hot)}). About 80% of such breaks were published as tops "
-                 "or high-level ranges [DG22].",
-                 f"顶部预警 {s.trade_date}：{zh}融资买入占比降至{change.shown}，过热（≥{percent(hot)}）后跌破{percent(line)}。"
-                 "历史上约八成对应顶部或高位震荡［东莞证券2022］。"),
-            Text(f"Void if the {en} ratio reaches {percent(hot)} again.", f"若{zh}占比重回{percent(hot)}以上则失效。"))
+            change.basis,
+            s.trade_date,
+            s.available_at,
+            s.revision,
+            Kind.FIRE,
+            {"ratio": change.ratio},
+            {"hot": hot, "breakdown": line},
+            Text(
+                f"PEAK WARNING {s.trade_date}: the {en} financing-buy ratio fell to {change.shown}, below "
+                f"{percent(line)} after a hot phase (≥ {percent(hot)}). About 80% of such breaks were published as tops "
+                "or high-level ranges [DG22].",
+                f"顶部预警 {s.trade_date}：{zh}融资买入占比降至{change.shown}，过热（≥{percent(hot)}）后跌破{percent(line)}。"
+                "历史上约八成对应顶部或高位震荡［东莞证券2022］。",
+            ),
+            Text(f"Void if the {en} ratio reaches {percent(hot)} again.", f"若{zh}占比重回{percent(hot)}以上则失效。"),
+        )
     else:
         over = change.state is RatioState.HOT or change.state in COLD_STATES
         yield Verdict(change.basis, s.trade_date, s.available_at, s.revision, Kind.END if over else Kind.HOLD)

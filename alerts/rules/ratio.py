@@ -39,8 +39,17 @@ class StateChange:
 
 def state_change(message: Message) -> StateChange | None:
     """Read a final state signal; None for anything else, and where the state is absent."""
-    if not isinstance(message, MarketSignal) or message.provisional or message.signal not in BASIS \
-            or message.value is None:
+    if (
+        not isinstance(message, MarketSignal)
+        or message.provisional
+        or message.signal not in BASIS
+        or message.value is None
+    ):
         return None
-    return StateChange(message, BASIS[message.signal], RatioState(str(message.value)),
-                       str(message.details.get("before", "")), number(message.details, "ratio"))
+    return StateChange(
+        message,
+        BASIS[message.signal],
+        RatioState(str(message.value)),
+        str(message.details.get("before", "")),
+        number(message.details, "ratio"),
+    )

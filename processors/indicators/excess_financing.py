@@ -8,12 +8,30 @@ from processors.signal import Absent, Level, Reading, Signal
 _INPUTS = ("margin.market", "indices.daily")
 
 SIGNALS = (
-    Signal("excess_financing", Level.MARKET, "Excess financing over 15 days", "超额融资（15日）", "ratio", _INPUTS,
-           "(B_t / B_{t−15} − 1) − (I_t / I_{t−15} − 1); B = margin balance of all exchanges, I = SSE Composite",
-           "[ZT21]", window_days=16, provisional=True),
-    Signal("excess_level", Level.MARKET, "Alert level of excess financing, with hysteresis", "超额融资警戒水平", "ratio",
-           _INPUTS, "±level at |excess| ≥ level (0.05); back to 0 once it is nearer to 0 than level − 0.01",
-           "[ZT21] levels, hysteresis ours", window_days=16, provisional=True),
+    Signal(
+        "excess_financing",
+        Level.MARKET,
+        "Excess financing over 15 days",
+        "超额融资（15日）",
+        "ratio",
+        _INPUTS,
+        "(B_t / B_{t−15} − 1) − (I_t / I_{t−15} − 1); B = margin balance of all exchanges, I = SSE Composite",
+        "[ZT21]",
+        window_days=16,
+        provisional=True,
+    ),
+    Signal(
+        "excess_level",
+        Level.MARKET,
+        "Alert level of excess financing, with hysteresis",
+        "超额融资警戒水平",
+        "ratio",
+        _INPUTS,
+        "±level at |excess| ≥ level (0.05); back to 0 once it is nearer to 0 than level − 0.01",
+        "[ZT21] levels, hysteresis ours",
+        window_days=16,
+        provisional=True,
+    ),
 )
 
 

@@ -8,11 +8,29 @@ from processors.signal import Absent, Level, Reading, Signal
 _INPUTS = ("margin.market", "indices.daily")
 
 SIGNALS = (
-    Signal("fin_buy_ratio", Level.MARKET, "Financing-buy ratio, daily", "融资买入额占两市成交额比例", "ratio", _INPUTS,
-           "Σ fin_buy / Σ turnover over the same exchanges", "[DG22]", provisional=True),
-    Signal("fin_buy_ratio_5d", Level.MARKET, "Financing-buy ratio, trailing 5 days", "融资买入额占比（5日）", "ratio",
-           _INPUTS, "Σ fin_buy / Σ turnover over 5 trading days", "[DG22], 5-day sum/sum ours", window_days=5,
-           provisional=True),
+    Signal(
+        "fin_buy_ratio",
+        Level.MARKET,
+        "Financing-buy ratio, daily",
+        "融资买入额占两市成交额比例",
+        "ratio",
+        _INPUTS,
+        "Σ fin_buy / Σ turnover over the same exchanges",
+        "[DG22]",
+        provisional=True,
+    ),
+    Signal(
+        "fin_buy_ratio_5d",
+        Level.MARKET,
+        "Financing-buy ratio, trailing 5 days",
+        "融资买入额占比（5日）",
+        "ratio",
+        _INPUTS,
+        "Σ fin_buy / Σ turnover over 5 trading days",
+        "[DG22], 5-day sum/sum ours",
+        window_days=5,
+        provisional=True,
+    ),
 )
 
 

@@ -9,17 +9,27 @@ from processors.events import Floats
 from processors.signal import Level, Signal
 
 SIGNALS = (
-    Signal("fin_change", Level.SECURITY, "Change of the margin balance", "融资余额变动率", "ratio", ("margin.daily",),
-           "Δ = B_t / B_{t−1} − 1; absent on the first 5 days after inclusion in the eligible list and below a "
-           "balance of 10 million CNY", "[SW14], exclusions ours", window_days=2),
+    Signal(
+        "fin_change",
+        Level.SECURITY,
+        "Change of the margin balance",
+        "融资余额变动率",
+        "ratio",
+        ("margin.daily",),
+        "Δ = B_t / B_{t−1} − 1; absent on the first 5 days after inclusion in the eligible list and below a "
+        "balance of 10 million CNY",
+        "[SW14], exclusions ours",
+        window_days=2,
+    ),
 )
 
 #: Age of a security that is taken as included long before the data begin.
 LONG_AGO = 1_000_000
 
 
-def fin_change(balance: Floats, previous: Floats, age: npt.NDArray[np.int32], *, quiet_days: int,
-               minimum_balance: float) -> Floats:
+def fin_change(
+    balance: Floats, previous: Floats, age: npt.NDArray[np.int32], *, quiet_days: int, minimum_balance: float
+) -> Floats:
     """Return Δ for every security, NaN where absent.
 
     Parameters

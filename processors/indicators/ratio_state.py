@@ -14,14 +14,35 @@ from processors.market_view import MarketView, Missing
 from processors.signal import Absent, Level, Reading, Signal
 
 _INPUTS = ("margin.market", "indices.daily")
-_FORMULA = ("HOT at ratio ≥ 10.3%; BREAKDOWN at the first < 10.0% after HOT; then NORMAL until a new ≥ 10.3%; "
-            "COLD at ≤ 6.75%, EXTREME_COLD at ≤ 6.25% (no bottom signal by itself: 6 of 11)")
+_FORMULA = (
+    "HOT at ratio ≥ 10.3%; BREAKDOWN at the first < 10.0% after HOT; then NORMAL until a new ≥ 10.3%; "
+    "COLD at ≤ 6.75%, EXTREME_COLD at ≤ 6.25% (no bottom signal by itself: 6 of 11)"
+)
 
 SIGNALS = (
-    Signal("ratio_state", Level.MARKET, "State of the 5-day financing-buy ratio", "融资买入占比状态（5日）", "state", _INPUTS,
-           _FORMULA, "[DG22]", window_days=5, provisional=True),
-    Signal("ratio_state_daily", Level.MARKET, "State of the daily financing-buy ratio", "融资买入占比状态（日）", "state",
-           _INPUTS, _FORMULA, "[DG22]", provisional=True),
+    Signal(
+        "ratio_state",
+        Level.MARKET,
+        "State of the 5-day financing-buy ratio",
+        "融资买入占比状态（5日）",
+        "state",
+        _INPUTS,
+        _FORMULA,
+        "[DG22]",
+        window_days=5,
+        provisional=True,
+    ),
+    Signal(
+        "ratio_state_daily",
+        Level.MARKET,
+        "State of the daily financing-buy ratio",
+        "融资买入占比状态（日）",
+        "state",
+        _INPUTS,
+        _FORMULA,
+        "[DG22]",
+        provisional=True,
+    ),
 )
 BASIS = {"ratio_state": "fin_buy_ratio_5d", "ratio_state_daily": "fin_buy_ratio"}
 
@@ -36,8 +57,9 @@ class RatioState(StrEnum):
     EXTREME_COLD = "EXTREME_COLD"
 
 
-def advance(before: str | None, ratio: float, *, hot: float, breakdown: float, cold: float,
-            extreme_cold: float) -> RatioState:
+def advance(
+    before: str | None, ratio: float, *, hot: float, breakdown: float, cold: float, extreme_cold: float
+) -> RatioState:
     """Return the next state; ``before`` is yesterday's, None if there was none."""
     if ratio >= hot:
         return RatioState.HOT
@@ -64,8 +86,17 @@ def _state(view: MarketView, signal: str, basis: str) -> Reading | Absent:
     last = view.latest_before(signal)
     before = last if isinstance(last, str) else None
     state = advance(before, ratio, hot=hot, breakdown=breakdown, cold=cold, extreme_cold=extreme_cold)
-    return Reading(state.value, {"ratio": ratio, "before": before or "", "hot": hot, "breakdown": breakdown,
-                                 "cold": cold, "extreme_cold": extreme_cold})
+    return Reading(
+        state.value,
+        {
+            "ratio": ratio,
+            "before": before or "",
+            "hot": hot,
+            "breakdown": breakdown,
+            "cold": cold,
+            "extreme_cold": extreme_cold,
+        },
+    )
 
 
 def _thresholds(view: MarketView, basis: str) -> tuple[float, float, float, float]:

@@ -6,10 +6,27 @@ from processors.market_view import MarketView, Missing
 from processors.signal import Absent, Level, Reading, Signal
 
 SIGNALS = (
-    Signal("short_balance", Level.MARKET, "Short balance (follows the index, no bottom signal)", "融券余额", "CNY",
-           ("margin.market",), "Σ short_balance over the exchanges", "[DG22]"),
-    Signal("short_balance_change", Level.MARKET, "Day change of the short balance", "融券余额日变动", "CNY",
-           ("margin.market",), "S_t − S_{t−1}", "[DG22]", window_days=2),
+    Signal(
+        "short_balance",
+        Level.MARKET,
+        "Short balance (follows the index, no bottom signal)",
+        "融券余额",
+        "CNY",
+        ("margin.market",),
+        "Σ short_balance over the exchanges",
+        "[DG22]",
+    ),
+    Signal(
+        "short_balance_change",
+        Level.MARKET,
+        "Day change of the short balance",
+        "融券余额日变动",
+        "CNY",
+        ("margin.market",),
+        "S_t − S_{t−1}",
+        "[DG22]",
+        window_days=2,
+    ),
 )
 
 

@@ -9,10 +9,18 @@ from processors.events import Floats
 from processors.signal import Level, Signal
 
 SIGNALS = (
-    Signal("fin_streak", Level.SECURITY, "Consecutive rises (+) or falls (−)", "融资余额连续增减天数", "days",
-           ("margin.daily",),
-           "consecutive days with Δ > 0 (up) or Δ < 0 (down); zero ends it, a day without Δ pauses it, leaving the "
-           "eligible list resets it", "[SW14]", window_days=2),
+    Signal(
+        "fin_streak",
+        Level.SECURITY,
+        "Consecutive rises (+) or falls (−)",
+        "融资余额连续增减天数",
+        "days",
+        ("margin.daily",),
+        "consecutive days with Δ > 0 (up) or Δ < 0 (down); zero ends it, a day without Δ pauses it, leaving the "
+        "eligible list resets it",
+        "[SW14]",
+        window_days=2,
+    ),
 )
 
 

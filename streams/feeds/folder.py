@@ -50,8 +50,10 @@ def known_at(topic: str, day: int, calendar: TradingCalendar) -> int:
     rule = PUBLISHED[topic]
     shown = calendar.shift(day, 1) if rule.next_session else day
     if shown is None:
-        raise FeedError(f"the trading calendar ends on {to_date(calendar.last)}: the session after {to_date(day)} is "
-                        "not known; extend it with an override file")
+        raise FeedError(
+            f"the trading calendar ends on {to_date(calendar.last)}: the session after {to_date(day)} is "
+            "not known; extend it with an override file"
+        )
     return shown * _DAY_US + (rule.at.hour * 60 + rule.at.minute) * 60_000_000 - _SHANGHAI_OFFSET_US
 
 
@@ -81,8 +83,14 @@ class Folder:
             ends = np.append(starts[1:], len(batch))
             bounds[topic] = {int(d): (int(a), int(b)) for d, a, b in zip(days, starts, ends, strict=True)}
         for day in self.days():
-            yield day, {topic: self.batches[topic].take(np.arange(*bounds[topic][day]))
-                        for topic in self.batches if day in bounds[topic]}
+            yield (
+                day,
+                {
+                    topic: self.batches[topic].take(np.arange(*bounds[topic][day]))
+                    for topic in self.batches
+                    if day in bounds[topic]
+                },
+            )
 
 
 def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Folder:
@@ -113,8 +121,9 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
         out.files.append(path)
     if not parts:
         raise FeedError(f"{folder} has no file that a feed knows; prefixes: {', '.join(_READERS)} (.parquet or .csv)")
-    out.batches = {topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar)
-                   for topic, frames in parts.items()}
+    out.batches = {
+        topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar) for topic, frames in parts.items()
+    }
     return out
 
 
@@ -124,13 +133,17 @@ def _batch(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowBat
     distinct, inverse = np.unique(days, return_inverse=True)
     strangers = distinct[~calendar.contains(distinct)]
     if len(strangers):
-        raise FeedError(f"{topic}: {to_date(int(strangers[0]))} is no trading day of XSHG "
-                        f"({len(strangers)} such dates)")
+        raise FeedError(
+            f"{topic}: {to_date(int(strangers[0]))} is no trading day of XSHG ({len(strangers)} such dates)"
+        )
     stamps = np.array([known_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
-    figures = {c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else np.full(len(frame), np.nan)
-               for c in FIGURES[topic]}
-    return RowBatch(topic, frame["key"].to_numpy(np.int32), days, np.zeros(len(frame), dtype=np.int32),
-                    stamps[inverse], figures)
+    figures = {
+        c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else np.full(len(frame), np.nan)
+        for c in FIGURES[topic]
+    }
+    return RowBatch(
+        topic, frame["key"].to_numpy(np.int32), days, np.zeros(len(frame), dtype=np.int32), stamps[inverse], figures
+    )
 
 
 def _load(path: Path) -> pd.DataFrame:
@@ -150,31 +163,61 @@ def _ids(codes: pd.Series, to_code: Callable[[str], str]) -> np.ndarray:
 
 
 def _detail_sse(raw: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({
-        "day": _days(raw["dt"]), "key": _ids(raw["code"], lambda c: f"{c.zfill(6)}.SH"),
-        "fin_balance": raw["margin_balance"], "fin_buy": raw["margin_buy_amt"], "fin_repay": raw["margin_repay_amt"],
-        "short_volume": raw["short_qty"], "short_sell": raw["short_sell_qty"], "short_repay": raw["short_repay_qty"]})
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": _ids(raw["code"], lambda c: f"{c.zfill(6)}.SH"),
+            "fin_balance": raw["margin_balance"],
+            "fin_buy": raw["margin_buy_amt"],
+            "fin_repay": raw["margin_repay_amt"],
+            "short_volume": raw["short_qty"],
+            "short_sell": raw["short_sell_qty"],
+            "short_repay": raw["short_repay_qty"],
+        }
+    )
 
 
 def _detail_szse(raw: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({
-        "day": _days(raw["dt"]), "key": _ids(raw["code"], lambda c: f"{c.zfill(6)}.SZ"),
-        "fin_balance": raw["margin_balance"], "fin_buy": raw["margin_buy_amt"], "short_volume": raw["short_qty"],
-        "short_sell": raw["short_sell_qty"], "short_balance": raw["short_value"]})
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": _ids(raw["code"], lambda c: f"{c.zfill(6)}.SZ"),
+            "fin_balance": raw["margin_balance"],
+            "fin_buy": raw["margin_buy_amt"],
+            "short_volume": raw["short_qty"],
+            "short_sell": raw["short_sell_qty"],
+            "short_balance": raw["short_value"],
+        }
+    )
 
 
 def _total_sse(raw: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({
-        "day": _days(raw["dt"]), "key": EXCHANGES.index("SSE"), "fin_balance": raw["margin_balance"],
-        "fin_buy": raw["margin_buy_amt"], "fin_repay": raw["margin_repay_amt"], "short_volume": raw["short_qty"],
-        "short_sell": raw["short_sell_qty"], "short_balance": raw["short_value"]})
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": EXCHANGES.index("SSE"),
+            "fin_balance": raw["margin_balance"],
+            "fin_buy": raw["margin_buy_amt"],
+            "fin_repay": raw["margin_repay_amt"],
+            "short_volume": raw["short_qty"],
+            "short_sell": raw["short_sell_qty"],
+            "short_balance": raw["short_value"],
+        }
+    )
 
 
 def _total_szse(raw: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({
-        "day": _days(raw["dt"]), "key": EXCHANGES.index("SZSE"), "fin_balance": raw["margin_balance"] * _YI,
-        "fin_buy": raw["margin_buy_amt"] * _YI, "short_volume": raw["short_qty"] * _YI,
-        "short_sell": raw["short_sell_qty"] * _YI, "short_balance": raw["short_value"] * _YI})
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": EXCHANGES.index("SZSE"),
+            "fin_balance": raw["margin_balance"] * _YI,
+            "fin_buy": raw["margin_buy_amt"] * _YI,
+            "short_volume": raw["short_qty"] * _YI,
+            "short_sell": raw["short_sell_qty"] * _YI,
+            "short_balance": raw["short_value"] * _YI,
+        }
+    )
 
 
 def _index_code(secid: str) -> str:
@@ -183,19 +226,37 @@ def _index_code(secid: str) -> str:
 
 
 def _indices(raw: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({
-        "day": _days(raw["dt"]), "key": _ids(raw["secid"], _index_code), "open": raw["open"], "high": raw["high"],
-        "low": raw["low"], "close": raw["close"], "prev_close": raw["close"] - raw["change"],
-        "volume": raw["volume"].astype(np.float64), "turnover": raw["amount"]})
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": _ids(raw["secid"], _index_code),
+            "open": raw["open"],
+            "high": raw["high"],
+            "low": raw["low"],
+            "close": raw["close"],
+            "prev_close": raw["close"] - raw["change"],
+            "volume": raw["volume"].astype(np.float64),
+            "turnover": raw["amount"],
+        }
+    )
 
 
 def _prices(raw: pd.DataFrame) -> pd.DataFrame:
     # baostock writes sh.600000; a suspended day has tradestatus 0 and repeats the last close.
-    frame = pd.DataFrame({
-        "day": _days(raw["date"]), "key": _ids(raw["code"], lambda c: f"{c[3:]}.{c[:2].upper()}"),
-        "open": raw["open"], "high": raw["high"], "low": raw["low"], "close": raw["close"],
-        "prev_close": raw["preclose"], "volume": raw["volume"], "turnover": raw["amount"],
-        "suspended": (raw["tradestatus"] == 0).astype(np.float64)})
+    frame = pd.DataFrame(
+        {
+            "day": _days(raw["date"]),
+            "key": _ids(raw["code"], lambda c: f"{c[3:]}.{c[:2].upper()}"),
+            "open": raw["open"],
+            "high": raw["high"],
+            "low": raw["low"],
+            "close": raw["close"],
+            "prev_close": raw["preclose"],
+            "volume": raw["volume"],
+            "turnover": raw["amount"],
+            "suspended": (raw["tradestatus"] == 0).astype(np.float64),
+        }
+    )
     turn = raw["turn"].where(raw["turn"] > 0) / 100
     return frame.assign(float_shares=raw["volume"] / turn)
 

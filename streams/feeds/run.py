@@ -14,8 +14,9 @@ Days = Iterable[tuple[int, dict[str, RowBatch]]]
 _SESSION_S = 4 * 3600.0
 
 
-def publish_days(publisher: Publisher, days: Days, *, speed: float | None = None,
-                 on_day: Callable[[str], None] = lambda _day: None) -> int:
+def publish_days(
+    publisher: Publisher, days: Days, *, speed: float | None = None, on_day: Callable[[str], None] = lambda _day: None
+) -> int:
     """Publish every day's rows and markers; return how many days.
 
     Parameters
@@ -35,8 +36,13 @@ def publish_days(publisher: Publisher, days: Days, *, speed: float | None = None
     return count
 
 
-def publish_session(publisher: Publisher, snapshots: Iterable[tuple[int, dict[str, RowBatch]]], *,
-                    speed: float | None = None, on_minute: Callable[[str], None] = lambda _minute: None) -> None:
+def publish_session(
+    publisher: Publisher,
+    snapshots: Iterable[tuple[int, dict[str, RowBatch]]],
+    *,
+    speed: float | None = None,
+    on_minute: Callable[[str], None] = lambda _minute: None,
+) -> None:
     """Publish the snapshots of a running session; ``speed`` is relative to the clock on the wall."""
     started, first = time.monotonic(), None
     for minute, batches in snapshots:

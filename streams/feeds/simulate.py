@@ -49,14 +49,16 @@ class Simulation:
         """The trading days of the history."""
         first = self.calendar.shift(self.last_day, 1 - self.days)
         if first is None or self.calendar.shift(self.last_day, 2) is None:
-            raise MarginwatchError(f"the trading calendar does not hold {self.days} days up to "
-                                   f"{to_date(self.last_day)} and two behind it: choose another end")
-        return self.calendar.between(first, self.last_day).tolist()
+            raise MarginwatchError(
+                f"the trading calendar does not hold {self.days} days up to "
+                f"{to_date(self.last_day)} and two behind it: choose another end"
+            )
+        return [int(day) for day in self.calendar.between(first, self.last_day)]
 
 
 @dataclass(slots=True)
 class _State:
-    balance: Floats         # CNY, by security
+    balance: Floats  # CNY, by security
     close: Floats
     index: dict[int, float]
 
@@ -72,8 +74,11 @@ class Market:
         weights = self._rng.lognormal(0, 1, size)
         self._weight = weights / weights.sum()
         self._sse = self.keys % 4 == 0
-        self._state = _State(1.0e12 * self._weight, self._rng.uniform(5, 80, size).round(2),
-                             {SSE_COMPOSITE: 3200.0, TURNOVER_INDEX["SZSE"]: 10500.0, _CSI300: 3900.0})
+        self._state = _State(
+            1.0e12 * self._weight,
+            self._rng.uniform(5, 80, size).round(2),
+            {SSE_COMPOSITE: 3200.0, TURNOVER_INDEX["SZSE"]: 10500.0, _CSI300: 3900.0},
+        )
         self._ratios = _ratios(simulation.days, self._rng)
 
     def history(self) -> Iterator[tuple[int, dict[str, RowBatch]]]:
@@ -100,21 +105,39 @@ class Market:
         previous = state.close.copy()
         state.close = np.maximum((state.close * (1 + market_return + rng.normal(0, 0.018, size))).round(2), 0.5)
         lent = (state.balance * 0.008 / state.close).round(-2)
-        margin = {"fin_balance": state.balance, "fin_buy": buys.round(0), "fin_repay": repay.round(0),
-                  "short_volume": lent, "short_sell": (lent * 0.1).round(-2), "short_repay": (lent * 0.1).round(-2),
-                  "short_balance": (lent * state.close).round(0)}
+        margin = {
+            "fin_balance": state.balance,
+            "fin_buy": buys.round(0),
+            "fin_repay": repay.round(0),
+            "short_volume": lent,
+            "short_sell": (lent * 0.1).round(-2),
+            "short_repay": (lent * 0.1).round(-2),
+            "short_balance": (lent * state.close).round(0),
+        }
         share = {"SSE": 0.45, "SZSE": 0.55}
         traded = _normalised(self._weight * rng.lognormal(0, 0.3, size)) * turnover * 0.8
-        totals = {name: np.array([values[self._sse].sum(), values[~self._sse].sum()])
-                  for name, values in margin.items()}
-        indices = {"close": np.array([round(v, 2) for v in state.index.values()]),
-                   "prev_close": np.array([round(before[i], 2) for i in state.index]),
-                   "turnover": np.array([turnover * share["SSE"], turnover * share["SZSE"], turnover * 0.25]).round(0)}
+        totals = {
+            name: np.array([values[self._sse].sum(), values[~self._sse].sum()]) for name, values in margin.items()
+        }
+        indices = {
+            "close": np.array([round(v, 2) for v in state.index.values()]),
+            "prev_close": np.array([round(before[i], 2) for i in state.index]),
+            "turnover": np.array([turnover * share["SSE"], turnover * share["SZSE"], turnover * 0.25]).round(0),
+        }
         return {
             "indices.daily": self._batch("indices.daily", np.array([*state.index], dtype=np.int32), day, indices),
-            "prices.daily": self._batch("prices.daily", self.keys, day, {
-                "close": state.close, "prev_close": previous, "turnover": traded.round(0),
-                "volume": (traded / state.close).round(-2), "float_shares": (40 * state.balance / state.close).round(0)}),
+            "prices.daily": self._batch(
+                "prices.daily",
+                self.keys,
+                day,
+                {
+                    "close": state.close,
+                    "prev_close": previous,
+                    "turnover": traded.round(0),
+                    "volume": (traded / state.close).round(-2),
+                    "float_shares": (40 * state.balance / state.close).round(0),
+                },
+            ),
             "margin.daily": self._batch("margin.daily", self.keys, day, margin),
             "margin.market": self._batch("margin.market", np.array([0, 1], dtype=np.int32), day, totals),
         }
@@ -125,7 +148,7 @@ class Market:
         last, level = state.close.copy(), dict(state.index)
         turnover = 9e11 * float(np.exp(rng.normal(0, 0.06)))
         spread = _normalised(self._weight * rng.lognormal(0, 0.3, size))
-        minutes = _SESSION_MINUTES[every_minutes - 1::every_minutes]
+        minutes = _SESSION_MINUTES[every_minutes - 1 :: every_minutes]
         step = np.sqrt(every_minutes / len(_SESSION_MINUTES))
         for i, minute in enumerate(minutes, start=1):
             done = i / len(minutes)
@@ -135,18 +158,42 @@ class Market:
             ts = day * _DAY_US + minute * _MINUTE_US - _SHANGHAI_OFFSET_US
             traded = spread * turnover * done
             buys = ratio * turnover * done * spread
-            yield minute, {
-                "indices.intraday": self._live("indices.intraday", np.array([*level], dtype=np.int32), day, ts, {
-                    "last": np.array([round(v, 2) for v in level.values()]),
-                    "prev_close": np.array([round(v, 2) for v in state.index.values()]),
-                    "volume": np.zeros(len(level)),
-                    "turnover": np.array([0.45, 0.55, 0.25]) * turnover * done}),
-                "prices.intraday": self._live("prices.intraday", self.keys, day, ts, {
-                    "last": last, "prev_close": state.close, "volume": (traded / last).round(-2),
-                    "turnover": traded.round(0)}),
-                "margin.intraday": self._live("margin.intraday", self.keys, day, ts, {
-                    "fin_buy": buys.round(0), "fin_repay": (buys * 0.97).round(0)}),
-            }
+            yield (
+                minute,
+                {
+                    "indices.intraday": self._live(
+                        "indices.intraday",
+                        np.array([*level], dtype=np.int32),
+                        day,
+                        ts,
+                        {
+                            "last": np.array([round(v, 2) for v in level.values()]),
+                            "prev_close": np.array([round(v, 2) for v in state.index.values()]),
+                            "volume": np.zeros(len(level)),
+                            "turnover": np.array([0.45, 0.55, 0.25]) * turnover * done,
+                        },
+                    ),
+                    "prices.intraday": self._live(
+                        "prices.intraday",
+                        self.keys,
+                        day,
+                        ts,
+                        {
+                            "last": last,
+                            "prev_close": state.close,
+                            "volume": (traded / last).round(-2),
+                            "turnover": traded.round(0),
+                        },
+                    ),
+                    "margin.intraday": self._live(
+                        "margin.intraday",
+                        self.keys,
+                        day,
+                        ts,
+                        {"fin_buy": buys.round(0), "fin_repay": (buys * 0.97).round(0)},
+                    ),
+                },
+            )
 
     def _batch(self, topic: str, keys: Ids, day: int, figures: dict[str, Floats]) -> RowBatch:
         return _rows(topic, keys, day, known_at(topic, day, self.simulation.calendar), figures)
@@ -157,10 +204,14 @@ class Market:
 
 def _rows(topic: str, keys: Ids, day: int, stamp: int, figures: dict[str, Floats]) -> RowBatch:
     size = len(keys)
-    return RowBatch(topic, keys, np.full(size, day, dtype=np.int32), np.zeros(size, dtype=np.int32),
-                    np.full(size, stamp, dtype=np.int64),
-                    {c.name: np.asarray(figures.get(c.name, np.full(size, np.nan)), dtype=np.float64)
-                     for c in FIGURES[topic]})
+    return RowBatch(
+        topic,
+        keys,
+        np.full(size, day, dtype=np.int32),
+        np.zeros(size, dtype=np.int32),
+        np.full(size, stamp, dtype=np.int64),
+        {c.name: np.asarray(figures.get(c.name, np.full(size, np.nan)), dtype=np.float64) for c in FIGURES[topic]},
+    )
 
 
 def _universe(simulation: Simulation) -> Ids:
@@ -188,5 +239,3 @@ def last_session(calendar: TradingCalendar, today: int) -> int:
     """The newest finished session that leaves a few known sessions behind it."""
     limit = calendar.shift(calendar.last, -10) or calendar.first
     return int(calendar.between(calendar.first, min(today - 1, limit))[-1])
-
-
