@@ -31,6 +31,7 @@ from streams.calendars import xshg
 from streams.export import export
 from streams.feeds import folder, simulate
 from streams.feeds.run import publish_days, publish_session
+from streams.local import free_port
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
@@ -109,7 +110,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "kafka_url": broker.url,
             "redis_url": type(base.redis_url)(redis.url),
             "redis_url_file": None,
-            "http_port": base.http_port if _free(base.http_port) else _free_port(),
+            "http_port": base.http_port if _free(base.http_port) else free_port(),
         }
     )
 
@@ -213,7 +214,7 @@ class _Worker:
             )
         url = f"http://127.0.0.1:{self._settings.http_port}/readyz"
         deadline = time.monotonic() + _READY_S
-        while not _ok(url):
+        while not http_ok(url):
             self.check("its start")
             if time.monotonic() > deadline:
                 raise UpError(f"the worker is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}")
@@ -306,7 +307,8 @@ def _progress() -> Iterator[Progress]:
         yield progress
 
 
-def _ok(url: str) -> bool:
+def http_ok(url: str) -> bool:
+    """Whether a URL answers with 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -317,9 +319,3 @@ def _ok(url: str) -> bool:
 def _free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,6 +1,8 @@
 """The signals once more, in plain pandas, straight from the definitions: what the stream is checked against.
 
-Imports nothing of the project. `start` and `end` cut all inputs alike; nothing before `start` is known.
+It imports nothing of the project. It reads a folder of real or simulated exchange files, computes every
+signal over the whole history at once, and prefers the obvious way to the fast one. Absent is NaN (None for a
+state), never 0.
 """
 
 from __future__ import annotations
@@ -8,179 +10,306 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+RAW_FIGURES = {
+    "margin_balance": "fin_balance",
+    "margin_buy_amt": "fin_buy",
+    "margin_repay_amt": "fin_repay",
+    "short_qty": "short_volume",
+    "short_sell_qty": "short_sell",
+    "short_repay_qty": "short_repay",
+    "short_value": "short_balance",
+}
+FIGURES = list(RAW_FIGURES.values())
+INDEX_FIGURES = ["open", "high", "low", "close", "amount"]
+SSE_COMPOSITE, SZSE_COMPONENT = "000001.SH", "399001.SZ"  # 1.000001 and 0.399001 in the files
+
+HOT_AT, HOT_WHILE, COLD_AT, EXTREME_COLD_AT = 0.103, 0.100, 0.0675, 0.0625
+EXCESS_DAYS, EXCESS_LEVEL, EXCESS_LEFT = 15, 0.05, 0.04  # left at level − hysteresis 0.01
+HIGH_LOW_DAYS, RATIO_DAYS = 250, 5
+SMALLEST_BALANCE, NEW_FOR, TAIL_PERCENT = 10_000_000.0, 5, 5
 
 
-@dataclass
+@dataclass(frozen=True)
 class Data:
-    """Detail: columns day, code, balance; totals: CNY by day and exchange; indices: close and turnover by day."""
+    """All inputs, in CNY and shares. A figure that an exchange doesn't publish is NaN."""
 
-    detail: pd.DataFrame
-    balance: pd.DataFrame  # day × exchange, CNY
-    buys: pd.DataFrame
-    lent: pd.DataFrame
-    close: pd.Series  # SSE Composite
-    turnover: pd.Series  # both exchanges, CNY
+    detail: pd.DataFrame  # trade_date, code, FIGURES: a row per security and day
+    totals: pd.DataFrame  # trade_date, exchange (SSE, SZSE), FIGURES
+    indices: pd.DataFrame  # trade_date, code, INDEX_FIGURES
+
+
+# -- Reading ---------------------------------------------------------------------------------------
 
 
 def _read(folder: Path, prefix: str) -> pd.DataFrame:
-    return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob(f"{prefix}*.parquet"))])
+    """Every Parquet or CSV file of one kind, one below the other. Codes are text: 000001 keeps its zeros."""
+    paths = sorted(p for p in folder.glob(f"{prefix}_*") if p.suffix in (".parquet", ".csv"))
+    if not paths:
+        raise FileNotFoundError(f"No {prefix}_*.parquet or .csv in {folder}")
+    text: Any = {"dt": str, "code": str, "secid": str}
+    frames = [pd.read_parquet(p) if p.suffix == ".parquet" else pd.read_csv(p, dtype=text) for p in paths]
+    raw = pd.concat(frames, ignore_index=True)
+    raw["trade_date"] = pd.to_datetime(raw["dt"]).astype("datetime64[us]")
+    return raw
+
+
+def _figures(raw: pd.DataFrame, keys: list[str], names: list[str]) -> pd.DataFrame:
+    """The key columns and the figures as floats; a column that the file doesn't have is NaN throughout."""
+    return pd.concat([raw[keys], raw.reindex(columns=names).astype(float)], axis=1)
 
 
 def load(folder: Path, start: date | None = None, end: date | None = None) -> Data:
-    low, high = pd.Timestamp(start or date(1990, 1, 1)), pd.Timestamp(end or date(2100, 1, 1))
-    detail = []
-    for exchange, suffix in (("sse", ".SH"), ("szse", ".SZ")):
-        raw = _read(folder, f"margin_detail_{exchange}")
-        detail.append(
-            pd.DataFrame(
-                {"day": pd.to_datetime(raw["dt"]), "code": raw["code"] + suffix, "balance": raw["margin_balance"]}
-            )
-        )
-    rows = pd.concat(detail)
-    sse = _read(folder, "margin_total_sse").set_index("dt")
-    szse = _read(folder, "margin_total_szse").set_index("dt") * 1e8  # 亿元
-    index = _read(folder, "index_daily")
-    amount = index.pivot(index="dt", columns="secid", values="amount")
-    close = index.pivot(index="dt", columns="secid", values="close")
+    """The folder's files from `start` to `end`, both included. The cut holds for every input, indices too."""
+    details, totals = [], []
+    for exchange, suffix in (("SSE", ".SH"), ("SZSE", ".SZ")):
+        rows = _read(folder, f"margin_detail_{exchange.lower()}").rename(columns=RAW_FIGURES)
+        rows["code"] = rows["code"] + suffix
+        details.append(_figures(rows, ["trade_date", "code"], FIGURES))
 
-    def both(column: str) -> pd.DataFrame:
-        return pd.DataFrame({"SSE": sse[column].astype(float), "SZSE": szse[column]}).loc[low:high]
+        rows = _read(folder, f"margin_total_{exchange.lower()}").rename(columns=RAW_FIGURES)
+        rows["exchange"] = exchange
+        table = _figures(rows, ["trade_date", "exchange"], FIGURES)
+        if exchange == "SZSE":
+            table[FIGURES] = table[FIGURES] * 1e8  # 亿元, 亿股
+        totals.append(table)
+
+    rows = _read(folder, "index_daily")
+    rows["code"] = rows["secid"].str[2:] + rows["secid"].str[:1].map({"1": ".SH", "0": ".SZ"})
+    indices = _figures(rows, ["trade_date", "code"], INDEX_FIGURES)
+
+    def cut(table: pd.DataFrame, key: str) -> pd.DataFrame:
+        keep = pd.Series(True, index=table.index)
+        if start is not None:
+            keep &= table["trade_date"] >= pd.Timestamp(start)
+        if end is not None:
+            keep &= table["trade_date"] <= pd.Timestamp(end)
+        return table[keep].sort_values(["trade_date", key], ignore_index=True)
 
     return Data(
-        rows[(rows["day"] >= low) & (rows["day"] <= high)],
-        both("margin_balance"),
-        both("margin_buy_amt"),
-        both("short_value"),
-        close["1.000001"].loc[low:high],
-        (amount["1.000001"] + amount["0.399001"]).loc[low:high],
+        detail=cut(pd.concat(details, ignore_index=True), "code"),
+        totals=cut(pd.concat(totals, ignore_index=True), "exchange"),
+        indices=cut(indices, "code"),
     )
 
 
-def streaks(change: pd.Series) -> pd.Series:
-    """Signed count of consecutive rises or falls; 0 where there is no change."""
-    out, current = [], 0
+def trading_days(data: Data) -> pd.DatetimeIndex:
+    """Every day for which any input has a row: a day that one file lacks stays a trading day."""
+    tables = (data.detail, data.totals, data.indices)
+    days = pd.concat([table["trade_date"] for table in tables]).drop_duplicates().sort_values()
+    return pd.DatetimeIndex(days, name="trade_date")
+
+
+# -- State machines over one series ----------------------------------------------------------------
+
+
+def signed_streak(change: pd.Series) -> pd.Series:
+    """+n on the n-th rise in a row, −n on the n-th fall, 0 on no change. An absent change breaks the row."""
+    values, count = [], 0
     for step in change:
-        current = max(current, 0) + 1 if step > 0 else min(current, 0) - 1 if step < 0 else 0
-        out.append(current)
-    return pd.Series(out, change.index).where(change.notna())
+        if step > 0:
+            count = count + 1 if count > 0 else 1
+        elif step < 0:
+            count = count - 1 if count < 0 else -1
+        else:
+            count = 0
+        values.append(np.nan if np.isnan(step) else float(count))
+    return pd.Series(values, index=change.index, dtype=float)
 
 
-def states(ratio: pd.Series) -> pd.Series:
-    """The state machine of [DG22]."""
-    out, hot = [], False
+def ratio_states(ratio: pd.Series) -> pd.Series:
+    """NORMAL → HOT at ≥ 10.3% → BREAKDOWN, for one day, at < 10.0% → NORMAL, or cold.
+
+    An absent day has no state and changes nothing.
+    """
+    states: list[str | None] = []
+    hot = False
     for value in ratio:
         if np.isnan(value):
-            out.append(None)
-        elif value >= 0.103:
+            states.append(None)
+        elif value >= HOT_AT or (hot and value >= HOT_WHILE):
             hot = True
-            out.append("HOT")
-        elif hot and value >= 0.100:
-            out.append("HOT")
+            states.append("HOT")
         elif hot:
             hot = False
-            out.append("BREAKDOWN")
+            states.append("BREAKDOWN")
+        elif value <= EXTREME_COLD_AT:
+            states.append("EXTREME_COLD")
+        elif value <= COLD_AT:
+            states.append("COLD")
         else:
-            out.append("EXTREME_COLD" if value <= 0.0625 else "COLD" if value <= 0.0675 else "NORMAL")
-    return pd.Series(out, ratio.index, dtype=object)
+            states.append("NORMAL")
+    return pd.Series(states, index=ratio.index, dtype=object)
 
 
-def levels(excess: pd.Series, level: float = 0.05, hysteresis: float = 0.01) -> pd.Series:
-    """The level in force: entered at ±level, left inside level − hysteresis."""
-    out, held = [], 0.0
+def excess_levels(excess: pd.Series) -> pd.Series:
+    """The alert level in force: entered at ±0.05, left inside ±0.04. An absent day changes nothing."""
+    levels, level = [], 0.0
     for value in excess:
-        if np.isnan(value):
-            out.append(np.nan)
-            continue
-        if value >= level:
-            held = level
-        elif value <= -level:
-            held = -level
-        elif (held > 0 and value < level - hysteresis) or (held < 0 and value > -level + hysteresis):
-            held = 0.0
-        out.append(held)
-    return pd.Series(out, excess.index)
+        if value >= EXCESS_LEVEL:
+            level = EXCESS_LEVEL
+        elif value <= -EXCESS_LEVEL:
+            level = -EXCESS_LEVEL
+        elif (level > 0 and value < EXCESS_LEFT) or (level < 0 and value > -EXCESS_LEFT):
+            level = 0.0
+        levels.append(np.nan if np.isnan(value) else level)
+    return pd.Series(levels, index=excess.index, dtype=float)
+
+
+# -- Market signals --------------------------------------------------------------------------------
+
+
+def _lags(series: pd.Series, first: int, last: int) -> pd.DataFrame:
+    """Side by side: the values of `first`, first + 1, … `last` days ago."""
+    return pd.concat([series.shift(k) for k in range(first, last + 1)], axis=1)
 
 
 def market(data: Data) -> pd.DataFrame:
-    balance, lent = data.balance.sum(axis=1), data.lent.sum(axis=1)
-    buys, turnover = data.buys.sum(axis=1), data.turnover.reindex(data.buys.index)
-    out = pd.DataFrame({"fin_balance": balance, "fin_balance_change": balance.diff()})
-    out["streak"] = streaks(balance.diff())
-    before = balance.shift(1).rolling(249)
-    out["new_high_low"] = np.where(balance > before.max(), 1, np.where(balance < before.min(), -1, 0))
-    out.loc[before.max().isna(), "new_high_low"] = np.nan
-    out["short_balance"], out["short_balance_change"] = lent, lent.diff()
+    """The market signals, a row per trade date that has totals."""
+    days = trading_days(data)
+
+    def both_exchanges(figure: str) -> pd.Series:
+        wide = data.totals.pivot(index="trade_date", columns="exchange", values=figure)
+        wide = wide.reindex(index=days, columns=["SSE", "SZSE"])
+        return wide["SSE"] + wide["SZSE"]  # absent where either is
+
+    def of_index(code: str, figure: str) -> pd.Series:
+        wide = data.indices.pivot(index="trade_date", columns="code", values=figure)
+        return wide[code].reindex(days)
+
+    balance, buys, lent = (both_exchanges(figure) for figure in ("fin_balance", "fin_buy", "short_balance"))
+    turnover = of_index(SSE_COMPOSITE, "amount") + of_index(SZSE_COMPONENT, "amount")
+    close = of_index(SSE_COMPOSITE, "close")
+
+    out = pd.DataFrame(index=days)
+    out["fin_balance"] = balance
+    out["fin_balance_change"] = balance - balance.shift(1)
+    out["streak"] = signed_streak(out["fin_balance_change"])
+
+    others = _lags(balance, 1, HIGH_LOW_DAYS - 1)  # the window without today
+    highest, lowest = others.max(axis=1, skipna=False), others.min(axis=1, skipna=False)
+    high_low = (balance > highest).astype(float) - (balance < lowest).astype(float)
+    out["new_high_low"] = high_low.where(balance.notna() & highest.notna())
+
+    out["short_balance"] = lent
+    out["short_balance_change"] = lent - lent.shift(1)
+
     out["fin_buy_ratio"] = buys / turnover
-    out["fin_buy_ratio_5d"] = buys.rolling(5).sum() / turnover.rolling(5).sum()
-    out["ratio_state"], out["ratio_state_daily"] = states(out["fin_buy_ratio_5d"]), states(out["fin_buy_ratio"])
-    close = data.close.reindex(balance.index)
-    out["excess_financing"] = (balance / balance.shift(15) - 1) - (close / close.shift(15) - 1)
-    out["excess_level"] = levels(out["excess_financing"])
-    return out
+    buys_5d = _lags(buys, 0, RATIO_DAYS - 1).sum(axis=1, skipna=False)
+    turnover_5d = _lags(turnover, 0, RATIO_DAYS - 1).sum(axis=1, skipna=False)
+    out["fin_buy_ratio_5d"] = buys_5d / turnover_5d
+    out["ratio_state"] = ratio_states(out["fin_buy_ratio_5d"])
+    out["ratio_state_daily"] = ratio_states(out["fin_buy_ratio"])
 
-
-def is_fund(code: str) -> bool:
-    return code[0] == "5" if code.endswith(".SH") else code[:2] in ("15", "16", "18")
-
-
-def securities(data: Data) -> pd.DataFrame:
-    wide = data.detail.pivot(index="day", columns="code", values="balance").sort_index()
-    listed = wide.notna()
-    published = pd.DataFrame(
-        {suffix: listed.loc[:, wide.columns.str.endswith(suffix)].any(axis=1) for suffix in (".SH", ".SZ")}
-    )
-    shape = wide.shape
-    values, present = wide.to_numpy(), listed.to_numpy()
-    open_exchange = np.column_stack([published[c[-3:]].to_numpy() for c in wide.columns])
-    change, streak, side, twice = (np.full(shape, np.nan) for _ in range(4))
-    # Whether a security is known to have been off the list, and how many rows it has had since it came back.
-    off = np.zeros(shape[1], bool)
-    age = np.full(shape[1], 10**6)
-    current = np.zeros(shape[1], int)
-    stock = np.array([not is_fund(c) for c in wide.columns])
-    for t in range(shape[0]):
-        here, gone = present[t], ~present[t] & open_exchange[t]
-        age = np.where(here & off, 0, np.where(here, age + 1, age))
-        off = np.where(here, False, off | gone)
-        current[gone | (here & (age == 0))] = 0
-        if t:
-            usable = here & (values[t - 1] > 0) & (values[t] >= 1e7) & (age > 5)
-            change[t, usable] = values[t, usable] / values[t - 1, usable] - 1
-        up, down, flat = change[t] > 0, change[t] < 0, change[t] == 0
-        current[up] = np.maximum(current[up], 0) + 1
-        current[down] = np.minimum(current[down], 0) - 1
-        current[flat] = 0
-        streak[t, here] = current[here]
-        pool = np.flatnonzero(stock & ~np.isnan(change[t]))
-        tail = (len(pool) * 5) // 100
-        if tail:
-            ordered = np.sort(change[t, pool])
-            side[t, pool] = 0
-            side[t, pool[(change[t, pool] >= ordered[-tail]) & (change[t, pool] > 0)]] = 1
-            side[t, pool[(change[t, pool] <= ordered[tail - 1]) & (change[t, pool] < 0)]] = -1
-            known = ~np.isnan(side[t])
-            twice[t, known] = 0
-            if t:
-                same = known & (side[t] == side[t - 1])
-                twice[t, same] = side[t, same]
-    frames = {
-        "fin_balance": values,
-        "fin_change": change,
-        "fin_streak": streak,
-        "extreme": side,
-        "consecutive_extreme": twice,
-    }
-    rows, columns = np.nonzero(present)
-    index = pd.MultiIndex.from_arrays([wide.index[rows], wide.columns[columns]], names=["trade_date", "code"])
-    return pd.DataFrame({name: matrix[rows, columns] for name, matrix in frames.items()}, index=index)
+    growth, index_return = balance / balance.shift(EXCESS_DAYS) - 1, close / close.shift(EXCESS_DAYS) - 1
+    out["excess_financing"] = growth - index_return
+    out["excess_level"] = excess_levels(out["excess_financing"])
+    return out[out.index.isin(data.totals["trade_date"])]
 
 
 def peak_warnings(data: Data) -> dict[str, list[date]]:
+    """The days of BREAKDOWN, on the 5-day ratio and on the daily one."""
     table = market(data)
     return {
         name: [day.date() for day in table.index[table[name] == "BREAKDOWN"]]
         for name in ("ratio_state", "ratio_state_daily")
     }
+
+
+# -- Security signals: matrices of day × code ------------------------------------------------------
+
+
+def is_fund(code: str) -> bool:
+    """Funds and ETFs: Shanghai 5xxxxx, Shenzhen 15xxxx, 16xxxx, 18xxxx."""
+    return code.startswith("5") if code.endswith(".SH") else code.startswith(("15", "16", "18"))
+
+
+def _shifted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each day's row replaced by that of the trading day before."""
+    before = np.full_like(matrix, np.nan)
+    before[1:] = matrix[:-1]
+    return before
+
+
+def _ages(present: NDArray[np.bool_], gone: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Rows since inclusion (the day itself is 0); infinite for a code never seen off the list."""
+    ages = np.full(present.shape, np.nan)
+    age, off = np.full(present.shape[1], np.inf), np.zeros(present.shape[1], bool)
+    for t in range(len(present)):
+        age = np.where(present[t], np.where(off, 0, age + 1), age)
+        off = (off | gone[t]) & ~present[t]
+        ages[t] = age
+    return ages
+
+
+def _streaks(change: NDArray[np.float64], gone: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rises or falls in a row: no change ends it, an absent change pauses it, leaving the list resets it."""
+    streaks = np.zeros(change.shape, np.int64)
+    count = np.zeros(change.shape[1], np.int64)
+    for t in range(len(change)):
+        up, down, flat = change[t] > 0, change[t] < 0, change[t] == 0
+        count = np.select(
+            [up, down, flat | gone[t]],
+            [np.maximum(count, 0) + 1, np.minimum(count, 0) - 1, np.zeros_like(count)],
+            default=count,
+        )
+        streaks[t] = count
+    return streaks
+
+
+def _extremes(change: NDArray[np.float64], stock: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """±1 in the day's top and bottom 5% of the stocks with a change, ties at the cut included, else 0."""
+    extremes = np.full(change.shape, np.nan)
+    for t in range(len(change)):
+        known = stock & ~np.isnan(change[t])
+        k = int(known.sum()) * TAIL_PERCENT // 100
+        if k == 0:
+            continue
+        ordered = np.sort(change[t, known])
+        top = (change[t] >= ordered[-k]) & (change[t] > 0)
+        bottom = (change[t] <= ordered[k - 1]) & (change[t] < 0)
+        extremes[t, known] = (top.astype(float) - bottom.astype(float))[known]
+    return extremes
+
+
+def securities(data: Data) -> pd.DataFrame:
+    """The security signals, a row per trade date and code of that day's detail."""
+    days = trading_days(data)
+    wide = data.detail.pivot(index="trade_date", columns="code", values="fin_balance").reindex(days)
+    listed = data.detail.assign(row=1.0).pivot(index="trade_date", columns="code", values="row").reindex(days)
+    codes = wide.columns.astype(str)
+    shanghai = np.array([code.endswith(".SH") for code in codes], dtype=bool)
+    stock = np.array([not is_fund(code) for code in codes], dtype=bool)
+
+    balance = wide.to_numpy(dtype=float)
+    present = listed.notna().to_numpy()
+    # Off the list: no row although the code's own exchange has published that day.
+    published = np.empty_like(present)
+    published[:, shanghai] = present[:, shanghai].any(axis=1, keepdims=True)
+    published[:, ~shanghai] = present[:, ~shanghai].any(axis=1, keepdims=True)
+    gone = published & ~present
+
+    before = _shifted(balance)
+    usable = (before > 0) & (balance >= SMALLEST_BALANCE) & (_ages(present, gone) > NEW_FOR)
+    change = np.where(usable, balance / np.where(before > 0, before, np.nan) - 1, np.nan)
+
+    extreme = _extremes(change, stock)
+    again = (extreme == _shifted(extreme)) & (extreme != 0)
+    consecutive = np.where(np.isnan(extreme), np.nan, np.where(again, extreme, 0.0))
+
+    row, column = np.nonzero(present)
+    return pd.DataFrame(
+        {
+            "fin_balance": balance[row, column],
+            "fin_change": change[row, column],
+            "fin_streak": _streaks(change, gone)[row, column],
+            "extreme": extreme[row, column],
+            "consecutive_extreme": consecutive[row, column],
+        },
+        index=pd.MultiIndex.from_arrays([days[row], codes[column]], names=["trade_date", "code"]),
+    )

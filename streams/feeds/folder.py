@@ -122,7 +122,9 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     if not parts:
         raise FeedError(f"{folder} has no file that a feed knows; prefixes: {', '.join(_READERS)} (.parquet or .csv)")
     out.batches = {
-        topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar) for topic, frames in parts.items()
+        topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar)
+        for topic, frames in parts.items()
+        if any(len(frame) for frame in frames)
     }
     return out
 

@@ -1,0 +1,81 @@
+"""Fixtures: real data, a broker and a Redis per session, and a clean namespace per test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from streams import local
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.running import BROKERS, Stack
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real market data; the test is skipped where there is none."""
+    folder = Path(os.environ.get("MARGINWATCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real market data are not at {folder} (set MARGINWATCH_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.EmbeddedRedis]:
+    """One Redis for all tests; each test has a namespace of its own."""
+    with local.EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=BROKERS)
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Broker]:
+    """A real broker: the embedded one, and Apache Kafka where Java and Maven are."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "kafka":
+        reason = local.ApacheKafka.missing()
+        if reason:
+            pytest.skip(f"Apache Kafka can't run here: {reason}")
+        with local.ApacheKafka(folder) as server:
+            yield server
+    else:
+        with local.EmbeddedBroker(folder) as embedded:
+            yield embedded
+
+
+@pytest.fixture
+def stack(
+    broker: local.Broker, redis_server: local.EmbeddedRedis, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
+    """Topics and keys of this test alone on the session's broker and Redis, and a way to run workers."""
+    name = f"t{abs(hash(request.node.nodeid)) % 10**8}"
+    settings = Settings(
+        kafka_url=broker.url,
+        redis_url=SecretStr(redis_server.url),
+        group=name,
+        namespace=name,
+        topic_prefix=f"{name}.",
+        http_port=0,
+        partitions=4,
+        session_timeout_s=6,
+    )
+    Topics(settings).create()
+    made = Stack(settings, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def make_settings() -> Callable[..., Settings]:
+    """Settings that no environment or file of the machine can change."""
+    return lambda **changes: Settings(**changes)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("MARGINWATCH_") and name != "MARGINWATCH_DATA":
+            monkeypatch.delenv(name)

@@ -1,0 +1,86 @@
+"""The main job on real input: every value of every date, through broker, Faust and Redis, against plain pandas."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from streams.calendars import xshg
+from streams.feeds.folder import Folder, read
+from streams.publisher import Form
+from streams.topics import ALERTS
+from tests import oracle
+from tests.running import Stack
+
+START, END, QUARTER = date(2018, 1, 2), date(2021, 3, 31), date(2019, 2, 28)
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path) -> Folder:
+    return read(data_dir, xshg(), START, END)
+
+
+def _feed(stack: Stack, data: Folder, form: Form = Form.FRAMES) -> str:
+    with stack.publisher(form, data.source) as publisher:
+        for _, batches in data.by_day():
+            publisher.day(batches)
+        return stack.settle(publisher)
+
+
+def assert_same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    """Equal to 1e-9, and absent where the other is absent."""
+    assert ours.index.equals(theirs.index)
+    for name in theirs.columns:
+        a, b = ours[name], theirs[name]
+        if b.dtype == object:
+            assert a.astype(object).where(a.notna(), None).tolist() == b.tolist(), name
+        else:
+            np.testing.assert_allclose(a.astype(float), b.astype(float), rtol=1e-9, atol=0, err_msg=name)
+
+
+def test_every_value_of_every_date_equals_the_oracle(stack: Stack, folder: Folder, data_dir: Path) -> None:
+    stack.worker().ready()
+    barrier = _feed(stack, folder)
+
+    expected = oracle.load(data_dir, START, END)
+    assert len(folder.batches["margin.daily"]) == 1_112_913
+    assert_same(stack.market(barrier), oracle.market(expected))
+    assert_same(stack.securities(barrier).sort_index(), oracle.securities(expected).sort_index())
+
+    alerts = stack.alerts(barrier)
+    peaks = {
+        subject: [a.trade_date for a in alerts if a.rule == "peak_warning" and a.subject == subject]
+        for subject in ("fin_buy_ratio_5d", "fin_buy_ratio")
+    }
+    breakdowns = oracle.peak_warnings(expected)
+    assert peaks == {
+        "fin_buy_ratio_5d": breakdowns["ratio_state"],
+        "fin_buy_ratio": breakdowns["ratio_state_daily"],
+    }
+    assert (len(peaks["fin_buy_ratio_5d"]), len(peaks["fin_buy_ratio"])) == (8, 27)
+
+    # The same input once more: no state changes, nothing is announced again.
+    published, before = stack.count(ALERTS, barrier), stack.tables()
+    again = _feed(stack, folder)
+    assert stack.count(ALERTS, again) == published
+    assert stack.tables() == before
+
+
+def test_frames_and_single_events_give_the_same(stack: Stack, data_dir: Path) -> None:
+    data = read(data_dir, xshg(), START, QUARTER)
+    stack.worker().ready()
+    barrier = _feed(stack, data, Form.EVENTS)
+
+    expected = oracle.load(data_dir, START, QUARTER)
+    assert_same(stack.market(barrier), oracle.market(expected))
+    assert_same(stack.securities(barrier).sort_index(), oracle.securities(expected).sort_index())
+    rows, alerts = stack.tables(), stack.alerts(barrier)
+
+    # Frames behind the events are the same rows: nothing changes.
+    again = _feed(stack, data, Form.FRAMES)
+    assert stack.tables() == rows
+    assert stack.alerts(again) == alerts

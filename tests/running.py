@@ -1,0 +1,121 @@
+"""Running the real thing in a test: workers as processes, feeds, and awaiting what must come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from streams import readers
+from streams.export import final_alerts, market_table, securities_table
+from streams.publisher import Form, Publisher
+from streams.settings import Settings
+from streams.status import passed
+from streams.up import environment, free_port, http_ok
+
+BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str = "the condition") -> None:
+    """Wait for a condition; fail with its name when it does not come."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {timeout:.0f} s")
+        time.sleep(0.02)
+
+
+class Worker:
+    """A worker process of a stack."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.settings = settings.model_copy(update={"http_port": free_port()})
+        self.log = log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "worker"],
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | environment(self.settings),
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.http_port}"
+
+    def ready(self, timeout: float = 60.0) -> Worker:
+        def is_ready() -> bool:
+            assert self.process.poll() is None, f"the worker ended: {self.log.read_text()[-3000:]}"
+            return http_ok(f"{self.url}/readyz")
+
+        wait_until(is_ready, timeout, "a ready worker")
+        return self
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self, timeout: float = 15.0) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+
+class Stack:
+    """A namespace on real brokers: publish, run workers, read what came out."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._workers: list[Worker] = []
+        self.redis = redis.Redis.from_url(settings.redis)
+
+    def worker(self) -> Worker:
+        made = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log")
+        self._workers.append(made)
+        return made
+
+    def publisher(self, form: Form = Form.FRAMES, source: str = "test") -> Publisher:
+        return Publisher(self.settings, source=source, form=form)
+
+    def settle(self, publisher: Publisher, timeout: float = 120.0) -> str:
+        """Wait until all that was published is processed to its end; return the barrier."""
+        barrier = publisher.barrier()
+        wait_until(lambda: passed(self.settings, barrier, self.redis), timeout, "the end of processing")
+        return barrier
+
+    def market(self, barrier: str):
+        return market_table(readers.market_signals(self.settings, until=barrier))
+
+    def securities(self, barrier: str):
+        return securities_table(readers.security_signals(self.settings, until=barrier))
+
+    def alerts(self, barrier: str):
+        return final_alerts(readers.alerts(self.settings, until=barrier))
+
+    def count(self, topic: str, barrier: str) -> int:
+        return sum(1 for _ in readers.read(self.settings, topic, until=barrier))
+
+    def tables(self) -> dict[bytes, dict[bytes, bytes]]:
+        """All rows of all tables, without barriers."""
+        keys = self.redis.keys(f"{self.settings.namespace}:{{*}}:rows")
+        return {
+            key: {n: v for n, v in self.redis.hgetall(key).items() if not n.startswith((b"passed/", b"barrier/"))}
+            for key in sorted(keys)
+        }
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.kill()
+                worker.process.wait()
+        keys = self.redis.keys(f"{self.settings.namespace}:*")
+        if keys:
+            self.redis.delete(*keys)
