@@ -23,7 +23,7 @@ from streams.calendars import xshg
 from streams.health import Health, HttpServer
 from streams.latest import LatestWriter
 from streams.runner import RevokedError, Runner
-from streams.settings import Settings
+from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stages import STAGES, AlertsState, Stage
 from streams.tables import Output
 from streams.topics import Topics
@@ -54,7 +54,7 @@ class MarginwatchApp(faust.App):
             consumer_max_fetch_size=max(1024 * 1024, settings.max_message_bytes),
             producer_acks=-1,
             producer_linger=0,
-            producer_max_request_size=settings.max_message_bytes,
+            producer_max_request_size=MAX_BROKER_BYTES + 1024 * 1024,
             stream_buffer_maxsize=_POLLS_BUFFERED,
             stream_wait_empty=True,
         )

@@ -74,12 +74,19 @@ class Decoder:
     topic : the short name, e.g. ``margin.daily``.
     partitioner : for topics keyed by security: rows of another partition are refused, for they would be counted
         twice or never; None where any key may come.
+    max_bytes : a larger message is refused before anything tries to decode it.
     """
 
     def __init__(
-        self, topic: str, calendar: TradingCalendar, exchanges: tuple[str, ...], partitioner: Partitioner | None
+        self,
+        topic: str,
+        calendar: TradingCalendar,
+        exchanges: tuple[str, ...],
+        partitioner: Partitioner | None,
+        max_bytes: int,
     ) -> None:
         self.topic = topic
+        self._max_bytes = max_bytes
         self.row = INPUT_ROWS[topic]
         self.daily = issubclass(self.row, DailyRow)
         self._calendar = calendar
@@ -103,16 +110,16 @@ class Decoder:
             self._flush(events, items, dead)
             try:
                 if frame:
-                    items.append(self._placed(self.frame(_payload(record)), record.partition))
+                    items.append(self._placed(self.frame(self._payload(record)), record.partition))
                 else:
-                    items.append(self._marker(record) if kind == CLOSE_TYPE else _decode(record, Barrier))
+                    items.append(self._marker(record) if kind == CLOSE_TYPE else self._json(record, Barrier))
             except RowError as error:
                 dead.append(DeadLetter(record, str(error)))
         self._flush(events, items, dead)
         return items, dead
 
     def _marker(self, record: Record) -> SessionClose:
-        marker = _decode(record, SessionClose)
+        marker = self._json(record, SessionClose)
         if marker.feed != self.topic or to_day(marker.trade_date) not in self._calendar:
             raise RowError(
                 f"session_close of feed {marker.feed!r}, {marker.trade_date}: expected {self.topic} and a trading day"
@@ -123,18 +130,33 @@ class Decoder:
         if not events:
             return
         try:
-            items.append(self._placed(self._events([_payload(r) for r in events]), events[0].partition))
+            items.append(self._placed(self._events([self._payload(r) for r in events]), events[0].partition))
         except RowError:
             # One of them is bad: take them one by one, so that the good rows around it count.
             good = []
             for record in events:
                 try:
-                    good.append(self._placed(self._events([_payload(record)]), record.partition))
+                    good.append(self._placed(self._events([self._payload(record)]), record.partition))
                 except RowError as error:
                     dead.append(DeadLetter(record, str(error)))
             if good:
                 items.append(concat(good))
         events.clear()
+
+    def _payload(self, record: Record) -> bytes:
+        if not record.value:
+            raise RowError("the message is empty")
+        if len(record.value) > self._max_bytes:
+            raise RowError(
+                f"the message has {len(record.value):,} bytes, at most {self._max_bytes:,} are taken: cut it"
+            )
+        return record.value
+
+    def _json(self, record: Record, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(self._payload(record), type=kind)
+        except msgspec.DecodeError as error:
+            raise RowError(f"{kind.__name__}: {error}") from error
 
     # -- JSON ------------------------------------------------------------------------------------------------
 
@@ -329,19 +351,6 @@ def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:
     if isinstance(value, datetime) and value.tzinfo is None:
         raise RowError(f"{topic} frame: {name} {text!r} in the metadata has no time zone")
     return value
-
-
-def _payload(record: Record) -> bytes:
-    if not record.value:
-        raise RowError("the message is empty")
-    return record.value
-
-
-def _decode(record: Record, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(_payload(record), type=kind)
-    except msgspec.DecodeError as error:
-        raise RowError(f"{kind.__name__}: {error}") from error
 
 
 def _days_of(stamps: Ints) -> Any:

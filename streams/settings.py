@@ -21,6 +21,9 @@ from pydantic_settings import (
 from processors.codes import EXCHANGES
 from processors.parameters import Parameters
 
+#: What the topics themselves take, so that an oversized message reaches the dead-letter topic with its bytes.
+MAX_BROKER_BYTES = 64 * 1024 * 1024
+
 
 class Settings(BaseSettings):
     """What a worker, a feed or a command needs to know."""
@@ -40,7 +43,9 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=1024, description="partitions of the topics keyed by security")
     replication: int = Field(1, ge=1, description="replication factor of created topics")
     retention_days: int = Field(3650, ge=1, description="how long input topics are kept; a rebuild needs them")
-    max_message_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="largest message taken or sent")
+    max_message_bytes: int = Field(
+        10 * 1024 * 1024, ge=1024, le=MAX_BROKER_BYTES, description="a larger input is refused (dead-lettered)"
+    )
 
     exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
     parameters: Parameters = Parameters()

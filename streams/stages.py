@@ -146,7 +146,6 @@ class Stage(ABC):
             record = letter.record
             metrics.DEAD.labels(topic).inc()
             value = record.value or b""
-            limit = self.settings.max_message_bytes // 2
             headers = [
                 *((k, v) for k, v in record.headers if not k.startswith("dlq_")),
                 ("dlq_reason", letter.reason.encode()[:4096]),
@@ -154,9 +153,7 @@ class Stage(ABC):
                 ("dlq_partition", str(record.partition).encode()),
                 ("dlq_offset", str(record.offset).encode()),
             ]
-            if len(value) > limit:
-                headers.append(("dlq_truncated_from", str(len(value)).encode()))
-            out.append(Output(self.topics.name(topic + DEAD_LETTERS), 0, record.key or b"", value[:limit], headers))
+            out.append(Output(self.topics.name(topic + DEAD_LETTERS), 0, record.key or b"", value, headers))
         return out
 
 
@@ -178,7 +175,9 @@ class SecuritiesStage(Stage):
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
         partitioner = Partitioner(settings.partitions)
-        self.decoders = {t: Decoder(t, calendar, settings.exchanges, partitioner) for t in self.inputs}
+        self.decoders = {
+            t: Decoder(t, calendar, settings.exchanges, partitioner, settings.max_message_bytes) for t in self.inputs
+        }
 
     @property
     def barrier_origins(self) -> frozenset[str]:
@@ -252,7 +251,11 @@ class MarketStage(Stage):
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
-        self.decoders = {t: Decoder(t, calendar, settings.exchanges, None) for t in self.inputs if t != FEATURES}
+        self.decoders = {
+            t: Decoder(t, calendar, settings.exchanges, None, settings.max_message_bytes)
+            for t in self.inputs
+            if t != FEATURES
+        }
 
     @property
     def barrier_origins(self) -> frozenset[str]:

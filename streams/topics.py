@@ -16,7 +16,7 @@ from processors import market, securities
 from processors.codes import Ids, to_code
 from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS
-from streams.settings import Settings
+from streams.settings import MAX_BROKER_BYTES, Settings
 
 VERSION = "v1"
 FEATURES = "features.security"
@@ -90,7 +90,7 @@ class Topics:
                             name=t.name,
                             num_partitions=t.partitions,
                             replication_factor=self._settings.replication,
-                            topic_configs=_configs(t, self._settings),
+                            topic_configs=_configs(t),
                         )
                         for t in wanted
                     ]
@@ -120,11 +120,11 @@ class Topics:
         return out
 
 
-def _configs(topic: Topic, settings: Settings) -> dict[str, str]:
+def _configs(topic: Topic) -> dict[str, str]:
     return {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": str(topic.retention_ms),
-        "max.message.bytes": str(settings.max_message_bytes),
+        "max.message.bytes": str(MAX_BROKER_BYTES),
     }
 
 

@@ -33,7 +33,7 @@ def make(
     szse: list[dict[str, float] | None] | None = None,
     composite: list[tuple[float, float] | None] | None = None,
 ) -> Data:
-    """Data by hand: a value per day, None for no row; the composite as (close, amount), the other index flat."""
+    """Data by hand: a value per day, None for no row; `composite` is (close, amount) by day."""
     detail = [
         {"trade_date": day, "code": code, "fin_balance": value}
         for code, values in (details or {}).items()

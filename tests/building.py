@@ -1,0 +1,46 @@
+"""Small inputs by hand: rows, markers, days."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from processors.codes import EXCHANGES, to_id
+from processors.days import to_day
+from processors.events import FIGURES, RowBatch, SessionClose
+
+#: Trading days of the first weeks of 2020.
+DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20, 21, 22, 23)]
+
+
+def batch(topic: str, day: date, figures: dict[str, dict[str, float]], revision: int = 0) -> RowBatch:
+    """Rows by code or exchange: ``{"600000.SH": {"fin_balance": 1e9}}``; required figures not named are 0."""
+    size = len(figures)
+    hours = 2 if topic.endswith(".intraday") else 24  # UTC: in the session, or the next morning
+    keys = [EXCHANGES.index(k) if k in EXCHANGES else to_id(k) for k in figures]
+    columns = {}
+    for column in FIGURES[topic]:
+        default = np.nan if column.optional else 1.0 if column.sign == "positive" else 0.0
+        columns[column.name] = np.array([row.get(column.name, default) for row in figures.values()], dtype=np.float64)
+    return RowBatch(
+        topic,
+        np.array(keys, dtype=np.int32),
+        np.full(size, to_day(day), dtype=np.int32),
+        np.full(size, revision, dtype=np.int32),
+        np.full(size, to_day(day) * 86_400_000_000 + hours * 3_600_000_000, dtype=np.int64),
+        columns,
+    )
+
+
+def balances(day: date, values: dict[str, float], revision: int = 0) -> RowBatch:
+    """margin.daily rows with nothing but balances."""
+    return batch("margin.daily", day, {code: {"fin_balance": v} for code, v in values.items()}, revision)
+
+
+def closing(rows: RowBatch, day: date | None = None, **expected: int) -> SessionClose:
+    """The marker of a day whose rows are given."""
+    named = rows.keys if rows.topic == "margin.market" else rows.keys % 4
+    counts = {EXCHANGES[e]: int((named == e).sum()) for e in range(2)}
+    when = day if day is not None else date.fromordinal(int(rows.days[0]) + date(1970, 1, 1).toordinal())
+    return SessionClose(feed=rows.topic, trade_date=when, expected=counts | expected, source="test")

@@ -1,0 +1,166 @@
+"""Rules and the lifecycle: one alert per fact, resolved, superseded, remembered."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from itertools import count
+
+import numpy as np
+import pytest
+
+from alerts.lifecycle import AlertBook
+from alerts.model import Alert, Input, Severity, State, alert_id
+from alerts.rules import RULES
+from alerts.rules.base import DeadLetters
+from processors.codes import to_id
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from tests.building import DAYS
+
+NOW = datetime(2020, 2, 1, tzinfo=UTC)
+_offsets = count()
+
+
+def state(day: date, value: str, before: str, ratio: float, revision: int = 0, **changes: object) -> MarketSignal:
+    details = {"ratio": ratio, "before": before, "hot": 0.103, "breakdown": 0.1, "cold": 0.0675, "extreme_cold": 0.0625}
+    fields: dict[str, object] = {
+        "signal": "ratio_state", "subject": "market", "trade_date": day, "available_at": NOW, "revision": revision,
+        "value": value, "details": details}  # fmt: skip
+    return MarketSignal(**(fields | changes))  # type: ignore[arg-type]
+
+
+def fold(book: AlertBook, *messages: MarketSignal | SecuritySignals | DeadLetters) -> list[Alert]:
+    out = []
+    for message in messages:
+        out += book.fold(message, Input("signals", 0, next(_offsets), 0), NOW)
+    return out
+
+
+def of(alerts: list[Alert], rule: str) -> list[tuple[State, date]]:
+    return [(a.state, a.trade_date) for a in alerts if a.rule == rule]
+
+
+def test_a_breakdown_is_one_critical_peak_warning_that_ends_when_the_market_is_hot_again() -> None:
+    book = AlertBook(RULES)
+    made = fold(book, state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
+    assert of(made, "peak_warning") == [(State.FIRING, DAYS[1])]
+    assert of(made, "market_hot") == [(State.FIRING, DAYS[0]), (State.RESOLVED, DAYS[0])]
+    peak = next(a for a in made if a.rule == "peak_warning")
+    assert peak.severity is Severity.CRITICAL
+    assert peak.id == alert_id("peak_warning", "fin_buy_ratio_5d", DAYS[1], 0)
+    assert "9.90%" in peak.text.en
+    assert "9.90%" in peak.text.zh
+    assert "10.30%" in peak.invalidation.en
+    assert of(fold(book, state(DAYS[2], "NORMAL", "BREAKDOWN", 0.101)), "peak_warning") == []
+    (over,) = [a for a in fold(book, state(DAYS[3], "HOT", "NORMAL", 0.104)) if a.rule == "peak_warning"]
+    assert (over.id, over.state, over.resolved_on) == (peak.id, State.RESOLVED, DAYS[3])
+
+
+def test_repeats_and_lower_revisions_announce_nothing() -> None:
+    book = AlertBook(RULES)
+    breakdown = state(DAYS[1], "BREAKDOWN", "HOT", 0.099, revision=1)
+    assert fold(book, breakdown)
+    assert fold(book, breakdown, state(DAYS[1], "HOT", "HOT", 0.101, revision=0)) == []
+
+
+def test_a_correction_that_removes_the_condition_supersedes_the_alert() -> None:
+    book = AlertBook(RULES)
+    (first,) = fold(book, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
+    made = [a for a in fold(book, state(DAYS[1], "HOT", "HOT", 0.1001, revision=2)) if a.rule == "peak_warning"]
+    assert [(a.id, a.state) for a in made] == [(first.id, State.SUPERSEDED)]
+
+
+def test_a_correction_that_keeps_it_supersedes_and_fires_with_the_new_figures() -> None:
+    book = AlertBook(RULES)
+    fold(book, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
+    made = fold(book, state(DAYS[1], "BREAKDOWN", "HOT", 0.098, revision=1))
+    assert [a.state for a in made] == [State.SUPERSEDED, State.FIRING]
+    assert made[1].figures == {"ratio": 0.098}
+    assert made[0].id != made[1].id
+
+
+def test_corrections_out_of_order_end_in_the_same_state() -> None:
+    messages = [
+        state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099),
+        state(DAYS[2], "NORMAL", "BREAKDOWN", 0.1), state(DAYS[3], "HOT", "NORMAL", 0.104),
+        state(DAYS[1], "HOT", "HOT", 0.1, 1), state(DAYS[2], "BREAKDOWN", "HOT", 0.099, 1)]  # fmt: skip
+    books = [AlertBook(RULES) for _ in range(2)]
+    fold(books[0], *messages)
+    fold(books[1], *reversed(messages))
+    plain = [
+        {i: (a.state, a.resolved_on, a.figures) for i, a in sorted(book.alerts.items())} for book in books
+    ]  # fmt: skip
+    assert plain[0] == plain[1]
+
+
+def test_provisional_values_never_alert() -> None:
+    assert fold(AlertBook(RULES), state(DAYS[1], "BREAKDOWN", "HOT", 0.099, provisional=True)) == []
+
+
+def test_the_daily_basis_has_its_own_peak_warning_but_no_hot_and_cold() -> None:
+    made = fold(AlertBook(RULES), state(DAYS[0], "HOT", "NORMAL", 0.104, signal="ratio_state_daily"),
+                state(DAYS[1], "BREAKDOWN", "HOT", 0.099, signal="ratio_state_daily"))  # fmt: skip
+    assert [(a.rule, a.subject) for a in made] == [("peak_warning", "fin_buy_ratio")]
+
+
+def test_cold_is_never_called_a_bottom() -> None:
+    (cold,) = fold(AlertBook(RULES), state(DAYS[0], "COLD", "NORMAL", 0.066))
+    assert "no bottom signal" in cold.text.en
+    assert "不是见底信号" in cold.text.zh
+
+
+def securities(day: date, missing: dict[str, int] | None = None) -> SecuritySignals:
+    codes = ["600000.SH", "600519.SH", "000001.SZ"]
+    return SecuritySignals(
+        DayStatus(trade_date=day, available_at=NOW, revision=0, missing=missing or {}),
+        np.array([to_id(c) for c in codes], dtype=np.int32),
+        {"fin_change": np.array([0.1, -0.2, 0.0]), "fin_streak": np.array([8, -5, 0]),
+         "extreme": np.array([1.0, -1.0, 0.0]), "consecutive_extreme": np.array([1.0, 0.0, 0.0])})  # fmt: skip
+
+
+def test_a_day_of_flags_is_one_digest_with_each_security_inside() -> None:
+    book = AlertBook(RULES)
+    made = fold(book, securities(DAYS[0]))
+    assert {a.rule: [(m.code, m.note) for m in a.members] for a in made} == {
+        "fin_streak": [("600000.SH", ""), ("600519.SH", "")],
+        "fin_extreme": [("600000.SH", "consecutive"), ("600519.SH", "")],
+    }
+    following = fold(book, securities(DAYS[1]))
+    assert sorted((a.rule, a.state.value) for a in following) == [
+        ("fin_extreme", "firing"), ("fin_extreme", "resolved"), ("fin_streak", "firing"), ("fin_streak", "resolved")
+    ]  # fmt: skip
+
+
+def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
+    book = AlertBook(RULES)
+    made = [a for a in fold(book, securities(DAYS[0], {"margin.daily SZSE": 12})) if a.rule == "data_quality"]
+    assert [(a.subject, a.figures) for a in made] == [("margin.daily", {"margin.daily SZSE": 12})]
+    over = [a for a in fold(book, securities(DAYS[1])) if a.rule == "data_quality"]
+    assert [(a.id, a.state) for a in over] == [(made[0].id, State.RESOLVED)]
+
+
+def test_too_many_dead_letters_in_an_hour_are_one_alert() -> None:
+    book = AlertBook(RULES)
+    made = []
+    for refused in range(1, 8):
+        made += fold(book, DeadLetters(topic="margin.daily", hour=NOW, count=refused, threshold=3,
+                                       trade_date=NOW.date(), reason="bad"))  # fmt: skip
+    assert [(a.rule, a.figures) for a in made] == [("data_quality", {"refused": 4})]
+
+
+@pytest.mark.parametrize(("value", "before", "fires"), [(0.05, 0.0, True), (0.05, 0.05, False), (-0.05, 0.05, True)])
+def test_excess_financing_fires_when_a_level_comes_into_force(value: float, before: float, fires: bool) -> None:
+    signal = MarketSignal(
+        signal="excess_level", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0, value=value,
+        details={"excess": value, "before": before, "level": 0.05})  # fmt: skip
+    assert bool(fold(AlertBook(RULES), signal)) is fires
+
+
+def test_a_book_loaded_from_its_bytes_goes_on_the_same() -> None:
+    messages = [state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099), securities(DAYS[1])]
+    book, other = AlertBook(RULES), AlertBook(RULES)
+    fold(book, *messages)
+    rows = {k: v for k, v in book.take_dirty().items() if v is not None}
+    other.load(rows)
+    assert other.alerts == book.alerts
+    assert fold(other, *messages) == []
+    assert of(fold(other, state(DAYS[2], "HOT", "NORMAL", 0.104)), "peak_warning") == [(State.RESOLVED, DAYS[1])]

@@ -1,0 +1,149 @@
+"""Bytes to rows: both forms give the same, and whatever is wrong says what and where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+
+from processors.codes import EXCHANGES
+from processors.events import FIGURES, SessionClose
+from streams.calendars import xshg
+from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Decoder, encode_events, encode_frame
+from streams.topics import Partitioner, partition_of
+from tests.building import DAYS, batch
+
+MAX_BYTES = 10_000
+
+
+@dataclass
+class Message:
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    partition: int = 0
+    offset: int = 0
+    topic: str = "t"
+    timestamp: int = 0
+    key: bytes | None = None
+
+
+def decoder(topic: str = "margin.daily", partitions: int = 1) -> Decoder:
+    return Decoder(topic, xshg(), ("SSE", "SZSE"), Partitioner(partitions), MAX_BYTES)
+
+
+def good(**changes: object) -> dict[str, object]:
+    row = {"code": "600519.SH", "trade_date": "2020-01-02", "available_at": "2020-01-03T08:30:00+08:00", "source": "x",
+           "fin_balance": 1e9, "fin_buy": 1e7, "short_volume": 0, "short_sell": 0}  # fmt: skip
+    return row | changes
+
+
+def event(**changes: object) -> Message:
+    return Message(json.dumps({k: v for k, v in good(**changes).items() if v != "drop"}).encode())
+
+
+def frame(table: pa.Table) -> Message:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return Message(bytes(sink.getvalue()), [(CONTENT_TYPE, ARROW)])
+
+
+def table(**changes: object) -> pa.Table:
+    columns = {"code": ["600519.SH", "000001.SZ"], "fin_balance": [1e9, 2e9], "fin_buy": [1.0, 2.0],
+               "short_volume": [0.0, 0.0], "short_sell": [0.0, 0.0]} | changes  # fmt: skip
+    kept = {k: v for k, v in columns.items() if v != "drop"}
+    return pa.table(kept).replace_schema_metadata(
+        {"source": "x", "trade_date": "2020-01-02", "available_at": "2020-01-03T08:30:00+08:00"}
+    )
+
+
+@pytest.mark.parametrize("topic", sorted(FIGURES))
+def test_events_and_frames_give_the_same_rows(topic: str) -> None:
+    keys = EXCHANGES[:2] if topic == "margin.market" else ("600519.SH", "000001.SZ", "510050.SH")
+    rng = np.random.default_rng(1)
+    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 99)) for c in FIGURES[topic]
+                                      if c.name != "suspended"} for k in keys})  # fmt: skip
+    made = decoder(topic)
+    by_event, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
+    assert dead == []
+    by_frame = made.frame(encode_frame(rows, "x"))
+    for other in (by_event[0], by_frame):
+        assert other.keys.tolist() == rows.keys.tolist()
+        assert other.days.tolist() == rows.days.tolist()
+        assert other.stamps.tolist() == rows.stamps.tolist()
+        for name, values in rows.figures.items():
+            np.testing.assert_array_equal(np.nan_to_num(other.figures[name]), np.nan_to_num(values), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (Message(b"{not json"), "malformed"),
+        (Message(b""), "empty"),
+        (Message(b" " * (MAX_BYTES + 1)), "the message has 10,001 bytes"),
+        (Message(b"[1, 2]"), "Expected `object`"),
+        (Message(b'"' + b"x" * 100 + b'"'), "Expected `object`"),
+        (event(fin_balance="drop"), "missing required field `fin_balance`"),
+        (event(fin_balance=-1), ">= 0"),
+        (event(fin_balance="1e9"), "Expected `float`"),
+        (event(code="600519"), "regex"),
+        (event(extra=1), "unknown field `extra`"),
+        (event(trade_date="2020-01-04"), "no trading day"),
+        (event(trade_date="2027-01-04"), "the calendar ends on"),
+        (event(available_at="2020-01-03T08:30:00"), "timezone"),
+        (event(revision=-1), ">= 0"),
+        (Message(b"no arrow", [(CONTENT_TYPE, ARROW)]), "not an Arrow IPC stream"),
+        (frame(table(fin_balance="drop")), "lacks the column 'fin_balance'"),
+        (frame(table(fin_balance=[1e9, -2.0])), "fin_balance of row 1 is -2.0"),
+        (frame(table(fin_balance=[1e9, float("nan")])), "fin_balance of row 1 is nan"),
+        (frame(table(fin_balance=[1e9, None])), "has nulls"),
+        (frame(table(fin_balance=["1", "2"])), "must be a number"),
+        (frame(table(code=["600519.SH", "1.SZ"])), "codes must look like"),
+        (frame(table(code=["600519.SH", "00000x.SZ"])), "00000x.SZ"),
+        (frame(table(code=["600519.SH", "000001.XX"])), "000001.XX"),
+        (frame(table(surprise=[1, 2])), "unknown columns surprise"),
+        (frame(table().replace_schema_metadata({"source": "x", "trade_date": "2020-01-02"})), "'available_at'"),
+        (frame(table().replace_schema_metadata({"source": "x", "trade_date": "someday", "available_at": "x"})),
+         "trade_date 'someday'"),
+        (Message(b'{"feed": "other"}', [(CE_TYPE, CLOSE_TYPE)]), "SessionClose"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_with_its_reason_and_the_rows_around_it_count(message: Message, reason: str) -> None:
+    items, dead = decoder().decode([event(), message, event(code="000001.SZ")])
+    assert [reason in letter.reason for letter in dead] == [True], dead[0].reason if dead else "nothing refused"
+    assert sum(len(i) for i in items) == 2
+
+
+def test_an_unknown_exchange_is_refused() -> None:
+    row = {k: v for k, v in good().items() if k != "code"}
+    for name in ("NYSE", "BSE"):
+        items, dead = decoder("margin.market").decode([Message(json.dumps(row | {"exchange": name}).encode())])
+        assert items == []
+        assert name in dead[0].reason
+
+
+def test_markers_keep_their_place_between_rows() -> None:
+    marker = Message(b'{"feed":"margin.daily","trade_date":"2020-01-02","expected":{"SSE":1},"source":"x"}',
+                     [(CE_TYPE, CLOSE_TYPE)])  # fmt: skip
+    items, dead = decoder().decode([event(), event(code="600000.SH"), marker, event(trade_date="2020-01-03")])
+    assert dead == []
+    assert [type(i) is SessionClose for i in items] == [False, True, False]
+
+
+def test_rows_of_another_partition_are_refused() -> None:
+    place = partition_of("600519.SH", 4)
+    message = event()
+    message.partition = (place + 1) % 4
+    items, dead = decoder(partitions=4).decode([message])
+    assert items == []
+    assert "its key belongs to another" in dead[0].reason
+
+
+def test_partitions_are_kafkas_own() -> None:
+    theirs = DefaultPartitioner()
+    for code in ("600519.SH", "000001.SZ", "300750.SZ", "688981.SH", "510050.SH"):
+        assert partition_of(code, 7) == theirs(code.encode(), list(range(7)), list(range(7)))

@@ -1,0 +1,267 @@
+"""Properties of the folds: repeats, order, batching and revisions, down to the bytes of the state."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.daybook import DayBook
+from processors.days import to_day
+from processors.events import RowBatch, SessionClose, concat
+from processors.market import Market
+from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
+from processors.securities import Securities
+from streams.calendars import xshg
+from tests.building import DAYS, balances, batch, closing
+
+EXCHANGES = ("SSE", "SZSE")
+CODES = ["600000.SH", "600519.SH", "000001.SZ", "300750.SZ", "510050.SH"]
+
+
+def stage() -> Securities:
+    return Securities(0, Parameters(), EXCHANGES, xshg())
+
+
+def rows_of(made: Securities) -> dict[str, bytes | None]:
+    return made.take_dirty()
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[date, dict[str, list[float]]]]:
+    """Days with balances by code; several values of a code are its revisions 0, 1, …"""
+    days = draw(st.lists(st.sampled_from(DAYS), min_size=1, max_size=6, unique=True))
+    value = st.floats(1e7, 1e10)
+    return [
+        (day, draw(st.dictionaries(st.sampled_from(CODES), st.lists(value, min_size=1, max_size=3), min_size=1)))
+        for day in sorted(days)
+    ]
+
+
+def items_of(history: list[tuple[date, dict[str, list[float]]]]) -> list[list[RowBatch]]:
+    """One-row batches by day."""
+    return [
+        [balances(day, {code: v}, revision) for code, values in found.items() for revision, v in enumerate(values)]
+        for day, found in history
+    ]
+
+
+def marker_of(rows: list[RowBatch]) -> SessionClose:
+    newest = {int(r.keys[0]): r for r in rows}
+    return closing(concat(list(newest.values())))
+
+
+@given(histories(), st.randoms(use_true_random=False), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_order_within_a_day_repeats_and_batching_change_nothing(history, random, joined) -> None:
+    plain, shuffled = stage(), stage()
+    frames_plain, frames_shuffled = [], []
+    for rows in items_of(history):
+        frames_plain += plain.fold([*rows, marker_of(rows)])
+        mixed = [*rows, *random.sample(rows, random.randint(0, len(rows)))]
+        random.shuffle(mixed)
+        if joined:
+            mixed = [concat(mixed)]
+        frames_shuffled += shuffled.fold([*mixed, marker_of(rows), *mixed, marker_of(rows)])
+    assert [(f.day, f.revision, f.columns["fin_change"].tobytes()) for f in frames_plain] == [
+        (f.day, f.revision, f.columns["fin_change"].tobytes()) for f in frames_shuffled
+    ]
+    assert rows_of(plain) == rows_of(shuffled)
+
+
+@given(histories(), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_corrections_behind_the_close_give_the_same_state_in_any_order(history, random) -> None:
+    one, other = stage(), stage()
+    for made, order in ((one, None), (other, random)):
+        late = []
+        for rows in items_of(history):
+            first = [r for r in rows if r.revisions[0] == 0]
+            late += [r for r in rows if r.revisions[0] > 0]
+            made.fold([*first, marker_of(rows)])
+        if order is not None:
+            order.shuffle(late)
+            for row in late:
+                made.fold([row])
+        else:
+            made.fold(late)
+    assert rows_of(one) == rows_of(other)
+
+
+@given(histories(), st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_a_state_loaded_in_the_middle_goes_on_the_same(history, cut) -> None:
+    through, before = stage(), stage()
+    stored: dict[str, bytes] = {}
+    for i, rows in enumerate(items_of(history)):
+        through.fold([*rows, marker_of(rows)])
+        if i == cut:
+            stored |= {k: v for k, v in before.take_dirty().items() if v is not None}
+            before = stage()
+            before.load(stored)
+        before.fold([*rows, marker_of(rows)])
+    stored |= {k: v for k, v in before.take_dirty().items() if v is not None}
+    assert stored == {k: v for k, v in through.take_dirty().items() if v is not None}
+
+
+def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None:
+    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    for day in (DAYS[0], DAYS[2]):
+        rows = balances(day, {"600000.SH": 1e9})
+        book.apply(rows)
+        book.close(closing(rows))
+    late = balances(DAYS[1], {"600000.SH": 2e9})
+    book.apply(late)
+    applied = book.close(closing(late))
+    assert applied.closed == [to_day(DAYS[1])]
+    assert [book.days[to_day(d)].revision for d in DAYS[:3]] == [0, 0, 1]
+
+
+def test_a_feed_without_markers_is_closed_by_its_next_day() -> None:
+    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    both = {"600000.SH": 1e9, "000001.SZ": 1e9}
+    applied = book.apply(concat([balances(DAYS[0], both), balances(DAYS[1], both), balances(DAYS[0], {CODES[1]: 5e8})]))
+    assert applied.closed == [to_day(DAYS[0])]
+    # The row behind the first row of the next day is a late one.
+    assert book.days[to_day(DAYS[0])].revision == 1
+    assert book.missing(to_day(DAYS[0])) == {}
+
+
+def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_stands() -> None:
+    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    book.apply(balances(DAYS[0], {"600000.SH": 1e9}))
+    applied = book.apply(balances(DAYS[0], {"600000.SH": 2e9}))
+    assert (applied.conflicts, applied.accepted) == (1, 0)
+    assert book.figure(to_day(DAYS[0]), "fin_balance").tolist() == [1e9]
+
+
+def test_rows_older_than_the_window_are_refused() -> None:
+    book = DayBook("margin.daily", EXCHANGES, late_days=2, history_days=1)
+    for day in DAYS[:4]:
+        book.apply(balances(day, {"600000.SH": 1e9}))
+    assert book.apply(balances(DAYS[0], {"600000.SH": 2e9}, 1)).too_old == 1
+    assert len(book.days) == 3
+
+
+def test_leaving_the_list_resets_a_streak_and_inclusion_keeps_quiet_for_five_days() -> None:
+    made = stage()
+    always = {"600000.SH": 1e9}
+    streaks, changes = [], []
+    for i, day in enumerate(DAYS[:12]):
+        here = always | ({} if i == 3 else {"600519.SH": 1e9 + i * 1e7})
+        rows = balances(day, here)
+        (frame,) = made.fold([rows, closing(rows)])
+        assert isinstance(frame, FeatureFrame)
+        at = np.flatnonzero(frame.keys % 4 == 0)[-1]
+        streaks.append(int(frame.columns["fin_streak"][at]) if i != 3 else None)
+        changes.append(bool(np.isnan(frame.columns["fin_change"][at])) if i != 3 else None)
+    assert streaks == [0, 1, 2, None, 0, 0, 0, 0, 0, 0, 1, 2]
+    assert changes == [True, False, False, None, True, True, True, True, True, True, False, False]
+
+
+def test_a_day_without_the_whole_exchange_pauses_instead() -> None:
+    made = stage()
+    streaks = []
+    for i, day in enumerate(DAYS[:6]):
+        here = {"600000.SH": 1e9 + i} | ({} if i == 3 else {"000001.SZ": 1e9 + i * 1e7})
+        rows = balances(day, here)
+        expected = closing(rows) if i != 3 else closing(rows, SZSE=0)
+        frames = made.fold([rows, expected])
+        frame = frames[-1]
+        assert isinstance(frame, FeatureFrame)
+        shenzhen = np.flatnonzero(frame.keys % 4 == 1)
+        streaks.append(int(frame.columns["fin_streak"][shenzhen[0]]) if len(shenzhen) else None)
+    # Absent on day 3; day 4 has no figure of the day before; day 5 goes on counting.
+    assert streaks == [0, 1, 2, None, 2, 3]
+
+
+# -- the market stage ---------------------------------------------------------------------------------------------
+
+
+def market_day(day: date, sse: float, szse: float | None, close: float = 3000.0) -> list[RowBatch | SessionClose]:
+    figures = {"SSE": {"fin_balance": sse, "fin_buy": sse / 100, "short_balance": 1.0}}
+    if szse is not None:
+        figures["SZSE"] = {"fin_balance": szse, "fin_buy": szse / 100, "short_balance": 1.0}
+    totals = batch("margin.market", day, figures)
+    indices = batch("indices.daily", day, {"000001.SH": {"close": close, "turnover": sse / 10},
+                                           "399001.SZ": {"close": 1.0, "turnover": (szse or 1e9) / 10}})  # fmt: skip
+    return [totals, closing(totals, SZSE=1), indices, closing(indices)]
+
+
+def signals(made: list[MarketSignal | SecuritySignals]) -> dict[tuple[date, str], MarketSignal]:
+    return {(s.trade_date, s.signal): s for s in made if isinstance(s, MarketSignal) and not s.provisional}
+
+
+def test_half_a_market_is_absent_and_degraded_never_a_half_size_balance() -> None:
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    found = signals(market.fold([*market_day(DAYS[0], 1e9, 2e9), *market_day(DAYS[1], 1e9, None)]))
+    assert found[DAYS[0], "fin_balance"].value == 3e9
+    half = found[DAYS[1], "fin_balance"]
+    assert half.value is None
+    assert "SZSE" in half.reason
+    assert half.degraded
+    assert half.missing == {"margin.market SZSE": 1}
+
+    # The other half comes late: everything of the day is issued again, whole and with a higher revision.
+    late = batch("margin.market", DAYS[1], {"SZSE": {"fin_balance": 2e9, "fin_buy": 2e7, "short_balance": 1.0}})
+    whole = signals(market.fold([late]))[DAYS[1], "fin_balance"]
+    assert (whole.value, whole.revision, whole.degraded) == (3e9, 1, False)
+
+
+def test_a_correction_issues_every_dependent_day_again() -> None:
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    for i, day in enumerate(DAYS[:6]):
+        market.fold(market_day(day, 1e9 + i * 1e6, 2e9))
+    fixed = batch("margin.market", DAYS[2], {"SSE": {"fin_balance": 5e9, "fin_buy": 5e7, "short_balance": 1.0}}, 1)
+    found = signals(market.fold([fixed]))
+    assert {day for day, _ in found} == set(DAYS[2:6])
+    assert {s.revision for s in found.values()} == {1}
+    assert found[DAYS[2], "fin_balance"].value == 7e9
+    assert found[DAYS[3], "streak"].value == -1
+
+
+def test_absent_values_name_their_reason() -> None:
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    found = signals(market.fold(market_day(DAYS[0], 1e9, 2e9)))
+    for name in ("fin_buy_ratio_5d", "excess_financing", "new_high_low", "fin_balance_change"):
+        signal = found[DAYS[0], name]
+        assert signal.value is None
+        assert "not known" in signal.reason
+    assert found[DAYS[0], "fin_buy_ratio"].value == pytest.approx(0.1)
+
+
+def test_totals_and_indices_may_come_years_apart() -> None:
+    together, apart = (Market(1, Parameters(), EXCHANGES, xshg()) for _ in range(2))
+    items = [market_day(day, 1e9 + i * 1e7, 2e9 - i * 1e6, 3000 + i) for i, day in enumerate(DAYS)]
+    expected: dict[tuple[date, str], MarketSignal] = {}
+    for item in items:
+        expected |= signals(together.fold(item))
+    found: dict[tuple[date, str], MarketSignal] = {}
+    for part in ([i[:2] for i in items], [i[2:] for i in items]):
+        for item in part:
+            found |= signals(apart.fold(item))
+    assert found == expected
+    assert apart.take_dirty() == together.take_dirty()
+
+
+def test_provisional_values_use_live_prices_over_the_last_balances_and_final_ones_replace_them() -> None:
+    market = Market(1, Parameters(excess_lag_days=3), EXCHANGES, xshg())
+    for day in DAYS[:4]:
+        market.fold(market_day(day, 1e9, 2e9))
+    ts = (to_day(DAYS[4]) * 24 + 2) * 3_600_000_000
+    live = batch("indices.intraday", DAYS[4], {"000001.SH": {"last": 3300.0, "prev_close": 3000.0},
+                                               "399001.SZ": {"last": 1.0, "prev_close": 1.0}})  # fmt: skip
+    live = RowBatch(live.topic, live.keys, live.days, live.revisions, np.full(2, ts), live.figures)
+    made = {s.signal: s for s in market.fold([live]) if isinstance(s, MarketSignal)}
+    assert made["excess_financing"].provisional
+    assert made["excess_financing"].value == pytest.approx(-0.1)
+    assert made["fin_buy_ratio"].value is None
+    assert "margin.intraday covers" in made["fin_buy_ratio"].reason
+    final = signals(market.fold(market_day(DAYS[4], 1.1e9, 2.2e9, 3000.0)))
+    assert final[DAYS[4], "excess_financing"].value == pytest.approx(0.1)
+    assert not final[DAYS[4], "excess_financing"].provisional
+    assert not [s for s in market.fold([live]) if isinstance(s, MarketSignal)]
