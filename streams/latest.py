@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 
 from processors.codes import to_codes
 from processors.outputs import MarketSignal, SecuritySignals
-from streams.codec import ARROW, CONTENT_TYPE
-from streams.signal_codec import decode_security
+from streams.codec import CE_TYPE
+from streams.signal_codec import MARKET_TYPE, SECURITY_TYPE, decode_security
 from streams.tables import Output
 
 _INTERVAL_S = 1.0
@@ -48,9 +48,9 @@ class LatestWriter(Service):
         """Take what the market stage has published."""
         for output in outputs:
             headers = dict(output.headers)
-            if headers.get("ce_type") == b"marginwatch.signal.market.v1":
+            if headers.get(CE_TYPE) == MARKET_TYPE:
                 self._offer_market(msgspec.json.decode(output.value, type=MarketSignal))
-            elif headers.get(CONTENT_TYPE) == ARROW and output.key.decode() >= self._frame_day:
+            elif headers.get(CE_TYPE) == SECURITY_TYPE and output.key.decode() >= self._frame_day:
                 self._frame, self._frame_day = output.value, output.key.decode()
                 self._news.set()
 

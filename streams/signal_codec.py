@@ -19,6 +19,8 @@ from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from streams.codec import ARROW, headers_of
 from streams.tables import Output
 
+MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
+
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
@@ -32,7 +34,7 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
         key.encode(),
         msgspec.json.encode(signal),
         headers_of(
-            "marginwatch.signal.market.v1",
+            MARKET_TYPE.decode(),
             identity=identity,
             source="marginwatch/market",
             subject=signal.signal,
@@ -58,7 +60,7 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
         day.encode(),
         bytes(sink.getvalue()),
         headers_of(
-            "marginwatch.signal.security.v1",
+            SECURITY_TYPE.decode(),
             identity=f"{day}/{status.revision}",
             source="marginwatch/market",
             subject=day,

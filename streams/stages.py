@@ -140,14 +140,17 @@ class Stage(ABC):
         """Make the empty state of a partition."""
 
     def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
-        """Return refused messages as they go to the dead-letter topic: original bytes, reason in headers."""
+        """Return refused messages as they go to the dead-letter topic: original bytes, reason and origin in headers.
+
+        The original headers are kept under another name: a refused marker must not be taken for one again.
+        """
         out = []
         for letter in dead:
             record = letter.record
             metrics.DEAD.labels(topic).inc()
             value = record.value or b""
             headers = [
-                *((k, v) for k, v in record.headers if not k.startswith("dlq_")),
+                *((f"original_{k}", v) for k, v in record.headers),
                 ("dlq_reason", letter.reason.encode()[:4096]),
                 ("dlq_topic", record.topic.encode()),
                 ("dlq_partition", str(record.partition).encode()),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -23,51 +25,62 @@ class NothingYetError(MarginwatchError):
     """Redis holds no such value."""
 
 
-def connect(settings: Settings) -> Redis:
-    """Return a Redis client for readers."""
-    return Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5)
+@contextmanager
+def connected(settings: Settings) -> Iterator[Redis]:
+    """A Redis client for readers, closed at the end."""
+    with Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5) as client:
+        yield client
+
+
+def _get(settings: Settings, name: str) -> bytes | None:
+    with connected(settings) as client:
+        return cast("bytes | None", client.get(f"{settings.namespace}:latest:{name}"))
 
 
 def latest_market(settings: Settings) -> dict[str, MarketSignal]:
     """Return the newest value of every market signal."""
-    data = connect(settings).get(f"{settings.namespace}:latest:market")
+    data = _get(settings, "market")
     if data is None:
         raise NothingYetError(
             "no market signal has been computed yet: is a worker running, and has a feed published? "
             "See `marginwatch status`"
         )
-    return msgspec.json.decode(_bytes(data), type=dict[str, MarketSignal])
+    return msgspec.json.decode(data, type=dict[str, MarketSignal])
 
 
 def latest_security(settings: Settings, code: str) -> dict[str, Any]:
     """Return the newest values of a security."""
-    data = connect(settings).get(f"{settings.namespace}:latest:security:{code}")
+    data = _get(settings, f"security:{code}")
     if data is None:
         raise NothingYetError(
             f"nothing is known of {code}: codes look like 600519.SH, and only securities in the "
             "margin list have figures"
         )
-    found: dict[str, Any] = msgspec.json.decode(_bytes(data))
+    found: dict[str, Any] = msgspec.json.decode(data)
     return found
 
 
 def latest_industry(settings: Settings, name: str) -> dict[str, Any]:
     """Return the newest values of an industry."""
-    data = connect(settings).get(f"{settings.namespace}:latest:industry:{name}")
+    data = _get(settings, f"industry:{name}")
     if data is None:
         raise NothingYetError(f"nothing is known of the industry {name}: no industry signal has been computed yet")
-    found: dict[str, Any] = msgspec.json.decode(_bytes(data))
+    found: dict[str, Any] = msgspec.json.decode(data)
     return found
 
 
-def passed(settings: Settings, barrier: str, client: Redis | None = None) -> bool:
+def passed(settings: Settings, barrier: str, client: Redis) -> bool:
     """Whether everything fed before a barrier has been processed to its end."""
-    return bool((client or connect(settings)).hexists(f"{settings.namespace}:{{alerts:0}}:rows", f"passed/{barrier}"))
+    return bool(client.hexists(f"{settings.namespace}:{{alerts:0}}:rows", f"passed/{barrier}"))
 
 
 def status(settings: Settings) -> dict[str, Any]:
     """Return everything that `marginwatch status` shows, as plain types."""
-    client = connect(settings)
+    with connected(settings) as client:
+        return _status(settings, client)
+
+
+def _status(settings: Settings, client: Redis) -> dict[str, Any]:
     tables = {}
     for name, partitions in (("securities", settings.partitions), ("market", 1), ("alerts", 1)):
         for partition in range(partitions):

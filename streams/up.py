@@ -137,14 +137,14 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: _Worker, watcher: _Al
         barrier = publisher.barrier()
         rows = publisher.rows
         done = progress.add_task("processed", total=1)
-        _await(lambda: standing.passed(settings, barrier), worker, "the stream")
+        _await_stream(settings, barrier, worker)
         progress.update(done, advance=1)
     show.err.print(f"{rows:,} rows of {total} trading days are processed")
     if session is not None:
         with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
             session(publisher)
             barrier = publisher.barrier()
-        _await(lambda: standing.passed(settings, barrier), worker, "the stream")
+        _await_stream(settings, barrier, worker)
     watcher.await_barrier(barrier, worker)
     if plan.export_to is not None:
         written = export(settings, plan.export_to, barrier)
@@ -192,6 +192,12 @@ def _await(condition: Callable[[], bool], worker: _Worker, what: str) -> None:
     while not condition():
         worker.check(what)
         time.sleep(0.05)
+
+
+def _await_stream(settings: Settings, barrier: str, worker: _Worker) -> None:
+    """Wait until everything before a barrier is processed."""
+    with standing.connected(settings) as client:
+        _await(lambda: standing.passed(settings, barrier, client), worker, "the stream")
 
 
 class _Worker:

@@ -18,6 +18,7 @@ from streams.export import final_alerts, market_table, securities_table
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
 from streams.status import passed
+from streams.topics import Topics
 from streams.up import environment, free_port, http_ok
 
 BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
@@ -85,11 +86,27 @@ class Stack:
     def publisher(self, form: Form = Form.FRAMES, source: str = "test") -> Publisher:
         return Publisher(self.settings, source=source, form=form)
 
-    def settle(self, publisher: Publisher, timeout: float = 120.0) -> str:
+    def settle(self, publisher: Publisher, timeout: float = 60.0) -> str:
         """Wait until all that was published is processed to its end; return the barrier."""
         barrier = publisher.barrier()
-        wait_until(lambda: passed(self.settings, barrier, self.redis), timeout, "the end of processing")
+        try:
+            wait_until(lambda: passed(self.settings, barrier, self.redis), timeout, "the end of processing")
+        except AssertionError as error:
+            logs = "\n".join(f"{w.log} (exit {w.process.poll()}):\n{w.log.read_text()[-4000:]}" for w in self._workers)
+            raise AssertionError(f"{error}\n{logs}") from None
         return barrier
+
+    def publisher_topic(self, short: str) -> str:
+        return Topics(self.settings).name(short)
+
+    def fresh(self, name: str) -> Stack:
+        """Another namespace on the same brokers."""
+        base = f"{self.settings.namespace}{name}"
+        settings = self.settings.model_copy(update={"group": base, "namespace": base, "topic_prefix": f"{base}."})
+        Topics(settings).create()
+        folder = self._folder / name
+        folder.mkdir()
+        return Stack(settings, folder)
 
     def market(self, barrier: str):
         return market_table(readers.market_signals(self.settings, until=barrier))
@@ -119,3 +136,4 @@ class Stack:
         keys = self.redis.keys(f"{self.settings.namespace}:*")
         if keys:
             self.redis.delete(*keys)
+        self.redis.close()

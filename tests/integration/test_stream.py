@@ -1,0 +1,275 @@
+"""The stream as its users meet it: bad input, the running session, workers that die, the metrics."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+from datetime import date
+
+import numpy as np
+import pytest
+
+from processors.days import to_day
+from processors.events import RowBatch
+from streams import readers
+from streams.calendars import xshg
+from streams.codec import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
+from streams.feeds import simulate
+from streams.publisher import Form, Publisher
+from streams.status import latest_market, latest_security
+from streams.topics import ALERTS, DEAD_LETTERS, SIGNALS_MARKET, partition_of
+from tests.building import DAYS, batch
+from tests.running import Stack, wait_until
+
+
+def market_of(days: int = 40) -> simulate.Market:
+    return simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=days, stocks=60, funds=4))
+
+
+def test_bad_input_goes_to_the_dead_letters_and_stops_nothing(stack: Stack) -> None:
+    stack.worker().ready()
+    place = partition_of("600519.SH", 4)
+    good = {"code": "600519.SH", "trade_date": "2020-01-02", "available_at": "2020-01-03T08:30:00+08:00",
+            "source": "test", "fin_balance": 2.5e9, "fin_buy": 1e7, "short_volume": 0, "short_sell": 0}  # fmt: skip
+    huge = b"x" * (50 * 1024 * 1024)
+    bad: list[tuple[str, bytes, str]] = [
+        ("margin.daily", b"{not json", "malformed"),
+        ("margin.daily", json.dumps({"hello": 1}).encode(), "unknown field"),
+        ("margin.daily", json.dumps(good | {"fin_balance": -1}).encode(), ">= 0"),
+        ("margin.daily", json.dumps(good | {"trade_date": "2020-01-05"}).encode(), "no trading day"),
+        ("margin.daily", huge, "52,428,800 bytes"),
+        ("margin.market", json.dumps({k: v for k, v in good.items() if k != "code"} | {"exchange": "NYSE"}).encode(),
+         "NYSE"),
+    ]  # fmt: skip
+    wide = stack.settings.model_copy(update={"max_message_bytes": 60 * 1024 * 1024})
+    with Publisher(wide, source="test") as publisher:
+        publisher.raw("margin.daily", json.dumps(good | {"fin_balance": 1e9}).encode(), partition=place)
+        for topic, value, _ in bad:
+            publisher.raw(topic, value, partition=place if topic == "margin.daily" else 0)
+        publisher.raw("margin.daily", b"no barrier", partition=place, headers=[(CE_TYPE, BARRIER_TYPE)])
+        publisher.raw("margin.daily", b"no frame", partition=place, headers=[(CONTENT_TYPE, ARROW)])
+        publisher.raw("margin.daily", json.dumps(good | {"revision": 1}).encode(), partition=place)
+        rows = batch("margin.daily", DAYS[0], {"600519.SH": {"fin_balance": 2.5e9, "fin_buy": 1e7},
+                                               "000001.SZ": {"fin_balance": 3e9}}, 1)  # fmt: skip
+        publisher.rows_of(rows.take(rows.keys % 4 == 1))
+        publisher.close_day(rows)
+        barrier = stack.settle(publisher)
+
+    letters = []
+    for topic, expected in (("margin.daily", len(bad) + 1), ("margin.market", 1)):
+        for record in readers.read(stack.settings, topic + DEAD_LETTERS):
+            letters.append(record)
+            expected -= 1
+            if not expected:
+                break
+    found = {(record.value, dict(record.headers)["dlq_topic"]): dict(record.headers) for record in letters}
+    assert len(letters) == len(bad) + 2
+    for topic, value, reason in [
+        *bad,
+        ("margin.daily", b"no barrier", "Barrier"),
+        ("margin.daily", b"no frame", "not an Arrow IPC stream"),
+    ]:
+        headers = found[value, stack.publisher_topic(topic).encode()]
+        assert reason in headers["dlq_reason"].decode()
+        assert int(headers["dlq_offset"]) > 0 or topic == "margin.market"
+    # The good rows around them count.
+    assert stack.securities(barrier)["fin_balance"].tolist() == [3e9, 2.5e9]
+
+
+def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack: Stack) -> None:
+    stack.worker().ready()
+    market = market_of()
+    with stack.publisher(Form.EVENTS, simulate.SOURCE) as events, stack.publisher() as frames:
+        for _, batches in market.history():
+            frames.day(batches)
+        stack.settle(frames)
+        today = xshg().shift(market.simulation.last_day, 1)
+        assert today is not None
+        for _, batches in market.session(today, ratio=0.105, every_minutes=60):
+            for rows in batches.values():
+                events.rows_of(rows)
+        stack.settle(events)
+
+        def provisional(name: str) -> bool:
+            found = latest_market(stack.settings).get(name)
+            return found is not None and found.provisional and found.value is not None
+
+        wait_until(lambda: provisional("excess_financing"), 10, "provisional excess financing")
+        live = latest_market(stack.settings)
+        assert live["fin_buy_ratio"].value == pytest.approx(0.105, rel=1e-3)
+        assert live["ratio_state_daily"].value == "HOT"
+        assert not live["fin_balance"].provisional
+
+        # A session may look hot: nothing alerts before it is final.
+        published = [a for a in readers.alerts(stack.settings, stop=lambda: True) if to_day(a.trade_date) == today]
+        assert published == []
+
+        market._ratios = np.array([0.09])
+        frames.day(market._day(today, 0.09))
+        barrier = stack.settle(frames)
+    table = stack.market(barrier)
+    assert table.index[-1].date().toordinal() - date(1970, 1, 1).toordinal() == today
+    assert table["fin_buy_ratio"].iloc[-1] == pytest.approx(0.09, rel=1e-6)
+    wait_until(lambda: not latest_market(stack.settings)["fin_buy_ratio"].provisional, 10, "the final value")
+
+
+def test_a_killed_worker_loses_nothing_and_its_successor_ends_in_the_same_state(stack: Stack) -> None:
+    days = list(market_of().history())
+    first = stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in days[:25]:
+            publisher.day(batches)
+        publisher.flush()
+        wait_until(lambda: len(stack.tables()) > 3, 30, "the first state in Redis")
+        first.kill()
+        for _, batches in days[25:]:
+            publisher.day(batches)
+        second = stack.worker()
+        barrier = stack.settle(publisher)
+    table, rows = stack.market(barrier), stack.tables()
+    alerts = [(a.id, a.state, a.figures) for a in stack.alerts(barrier)]
+    assert second.terminate() == 0
+
+    # The same once more, undisturbed, on fresh topics.
+    calm = stack.fresh("calm")
+    calm.worker().ready()
+    with calm.publisher() as publisher:
+        for _, batches in days:
+            publisher.day(batches)
+        barrier = calm.settle(publisher)
+    try:
+        assert calm.market(barrier).equals(table)
+        assert [(a.id, a.state, a.figures) for a in calm.alerts(barrier)] == alerts
+        same = {k.split(b":", 1)[1]: v for k, v in calm.tables().items() if b"alerts" not in k}
+        assert same == {k.split(b":", 1)[1]: v for k, v in rows.items() if b"alerts" not in k}
+    finally:
+        calm.stop()
+
+
+def test_two_workers_share_the_partitions_and_one_that_leaves_hands_them_over(stack: Stack) -> None:
+    days = list(market_of().history())
+    first, second = stack.worker().ready(), stack.worker().ready()
+
+    def owned(worker) -> float:
+        text = _get(f"{worker.url}/metrics")
+        return sum(float(line.split()[-1]) for line in text.splitlines() if
+                   line.startswith("marginwatch_partitions_owned{") and "securities" in line)  # fmt: skip
+
+    wait_until(lambda: owned(first) == 2 and owned(second) == 2, 30, "an even share")
+    with stack.publisher() as publisher:
+        for _, batches in days[:20]:
+            publisher.day(batches)
+        stack.settle(publisher)
+        assert first.terminate() == 0
+        for _, batches in days[20:]:
+            publisher.day(batches)
+        barrier = stack.settle(publisher)
+    assert len(stack.market(barrier)) == len(days)
+    assert stack.market(barrier)["fin_balance"].notna().all()
+
+
+def test_metrics_and_health_tell_how_things_stand(stack: Stack) -> None:
+    worker = stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in market_of(10).history():
+            publisher.day(batches)
+        stack.settle(publisher)
+    text = _get(f"{worker.url}/metrics")
+    samples = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+               for line in text.splitlines() if not line.startswith("#")}  # fmt: skip
+    assert samples['marginwatch_rows_total{topic="margin.daily"}'] == 640
+    assert samples['marginwatch_signal{provisional="false",signal="fin_buy_ratio"}'] > 0.05
+    assert samples["marginwatch_ready"] == 1
+    assert samples["marginwatch_calendar_days_left"] >= 0
+    assert samples['marginwatch_batch_seconds_count{stage="market"}'] > 0
+    assert any(name.startswith("marginwatch_lag_messages") for name in samples)
+    assert json.loads(_get(f"{worker.url}/healthz")) == {"status": "alive"}
+    wait_until(lambda: stack.redis.exists(f"{stack.settings.namespace}:latest:security:600000.SH") == 1, 10, "latest")
+    assert latest_security(stack.settings, "600000.SH")["fin_balance"] > 0
+
+
+def test_a_worker_waits_for_redis_says_so_and_loses_nothing(stack: Stack, redis_server) -> None:
+    worker = stack.worker().ready()
+    days = list(market_of(10).history())
+    with stack.publisher() as publisher:
+        for _, batches in days[:5]:
+            publisher.day(batches)
+        stack.settle(publisher)
+        redis_server.pause()
+        try:
+            for _, batches in days[5:]:
+                publisher.day(batches)
+            publisher.flush()
+            wait_until(lambda: _not_ready(worker.url), 30, "a red readyz")
+        finally:
+            redis_server.resume()
+        barrier = stack.settle(publisher)
+    worker.ready()
+    assert len(stack.market(barrier)) == len(days)
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()
+
+
+def _not_ready(url: str) -> bool:
+    try:
+        _get(f"{url}/readyz")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 503 and b"Redis" in error.read()
+    return False
+
+
+def test_signals_are_published_once_per_revision(stack: Stack) -> None:
+    stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in market_of(12).history():
+            publisher.day(batches)
+        barrier = stack.settle(publisher)
+    seen = [(s.signal, s.trade_date, s.revision) for s in readers.market_signals(stack.settings, until=barrier)
+            if not s.provisional]  # fmt: skip
+    assert len(seen) == len(set(seen)) == 12 * 12
+    ids = [dict(r.headers)["ce_id"] for r in readers.read(stack.settings, SIGNALS_MARKET, until=barrier)]
+    assert len(ids) == len(set(ids))
+    assert stack.count(ALERTS, barrier) == len({(a.id, a.state) for a in readers.alerts(stack.settings, until=barrier)})
+
+
+def test_a_correction_supersedes_a_peak_warning(stack: Stack) -> None:
+    """A breakdown of the daily ratio is corrected away: the alert is superseded, the signals are issued again."""
+    stack.worker().ready()
+    market = market_of(30)
+    market._ratios = np.full(30, 0.09)
+    market._ratios[10:15] = 0.105
+    days = list(market.history())
+    with stack.publisher() as publisher:
+        for _, batches in days[:20]:
+            publisher.day(batches)
+        barrier = stack.settle(publisher)
+        (peak,) = [a for a in stack.alerts(barrier) if a.rule == "peak_warning" and a.subject == "fin_buy_ratio"]
+        totals = days[15][1]["margin.market"]
+        assert to_day(peak.trade_date) == days[15][0]
+        more = totals.figures | {"fin_buy": totals.figures["fin_buy"] * 1.12}
+        publisher.rows_of(RowBatch(totals.topic, totals.keys, totals.days, totals.revisions + 1, totals.stamps, more))
+        barrier = stack.settle(publisher)
+    found = {
+        a.trade_date: a for a in stack.alerts(barrier) if a.rule == "peak_warning" and a.subject == "fin_buy_ratio"
+    }
+    assert found[peak.trade_date].state == "superseded"
+    later = [a for a in found.values() if a.state != "superseded"]
+    assert [to_day(a.trade_date) for a in later] == [days[16][0]]
+
+
+def test_sigterm_ends_a_busy_worker_cleanly(stack: Stack) -> None:
+    worker = stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in market_of(40).history():
+            publisher.day(batches)
+        publisher.flush()
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(10) == 0
+        stack.worker().ready()
+        barrier = stack.settle(publisher)
+    assert len(stack.market(barrier)) == 40
