@@ -34,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "== Set-up: a virtual environment with the locked dependencies"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/pip install --quiet --no-deps -e .
 	@touch $(STAMP)
 
 clean:

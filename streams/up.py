@@ -67,7 +67,7 @@ def run(plan: Plan, base: Settings) -> None:
         if problems := Topics(settings).problems():
             raise UpError("; ".join(problems))
         show.err.print(f"  topics   {len(created)} created")
-        worker = _Worker(settings, scratch / "worker.log")
+        worker = WorkerProcess(settings, scratch / "worker.log")
         stack.callback(worker.stop)
         worker.start()
         show.err.print(
@@ -115,7 +115,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     )
 
 
-def _feed_and_wait(plan: Plan, settings: Settings, worker: _Worker, watcher: _Alerts) -> None:
+def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
     calendar = xshg()
     barrier = ""
     if plan.data is not None:
@@ -187,20 +187,20 @@ def _await_latest(settings: Settings) -> None:
         time.sleep(0.05)
 
 
-def _await(condition: Callable[[], bool], worker: _Worker, what: str) -> None:
+def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:
     """Wait for a condition as long as the worker lives."""
     while not condition():
         worker.check(what)
         time.sleep(0.05)
 
 
-def _await_stream(settings: Settings, barrier: str, worker: _Worker) -> None:
+def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
     """Wait until everything before a barrier is processed."""
     with standing.connected(settings) as client:
         _await(lambda: standing.passed(settings, barrier, client), worker, "the stream")
 
 
-class _Worker:
+class WorkerProcess:
     """The worker as a child process; its log goes to a file."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
@@ -268,7 +268,7 @@ class _Alerts:
         self._stopping.set()
         self._thread.join(5)
 
-    def await_barrier(self, barrier: str, worker: _Worker) -> None:
+    def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:
