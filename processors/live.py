@@ -44,6 +44,8 @@ class LiveBook:
     columns: dict[int, int] = field(default_factory=dict)
     records: npt.NDArray[np.void] = field(default_factory=lambda: _blank(_FIRST_CAPACITY))
     dirty: set[int] = field(default_factory=set)
+    day: int = 0  # the newest session
+    margin_version: int = 0  # counts changes of margin rows, on which the coverage depends
 
     def apply(self, batch: RowBatch) -> int:
         """Fold intraday rows; return how many were news."""
@@ -64,24 +66,38 @@ class LiveBook:
         for name, values in batch.figures.items():
             part[name][columns] = values[newest]
         self.dirty.update(columns.tolist())
+        if len(columns):
+            newest_day = int(batch.days[newest].max())
+            if batch.topic == "margin.intraday" or newest_day > self.day:
+                self.margin_version += 1
+            self.day = max(self.day, newest_day)
         return len(columns)
 
-    def partial(self, partition: int, keys: Ids, balances: Floats) -> Partial:
-        """Sum the newest session; ``balances`` are the last published ones of ``keys``, CNY."""
+    def coverage(self, keys: Ids, balances: Floats) -> tuple[float, float]:
+        """Balance of the securities with margin rows of the newest session, and of all, CNY.
+
+        Parameters
+        ----------
+        keys, balances : the last published balances.
+        """
+        margin = self.records[: len(self.columns)]["margin"]
+        ids = np.fromiter(self.columns, dtype=np.int32, count=len(self.columns))
+        covered = np.isin(keys, ids[margin["day"] == self.day])
+        return float(np.nansum(balances[covered])), float(np.nansum(balances))
+
+    def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
+        """Sum the newest session."""
         used = self.records[: len(self.columns)]
         prices, margin = used["prices"], used["margin"]
-        day = int(max(prices["day"].max(initial=0), margin["day"].max(initial=0)))
-        priced, bought = prices["day"] == day, margin["day"] == day
-        ids = np.fromiter(self.columns, dtype=np.int32, count=len(self.columns))
-        covered = np.isin(keys, ids[bought])
+        priced, bought = prices["day"] == self.day, margin["day"] == self.day
         return Partial(
             partition=partition,
-            day=day,
+            day=self.day,
             ts=int(max(prices["ts"][priced].max(initial=0), margin["ts"][bought].max(initial=0))),
             fin_buy=float(margin["fin_buy"][bought].sum()),
             fin_repay=float(margin["fin_repay"][bought].sum()),
-            covered_balance=float(np.nansum(balances[covered])),
-            balance=float(np.nansum(balances)),
+            covered_balance=coverage[0],
+            balance=coverage[1],
             prices=int(priced.sum()),
             turnover=float(prices["turnover"][priced].sum()),
         )
@@ -118,3 +134,4 @@ class LiveBook:
         ids = np.array([to_id(name.removeprefix("live/")) for name in rows], dtype=np.int32)
         columns = self._columns(ids)
         self.records[columns] = np.frombuffer(b"".join(d[1:] for d in rows.values()), dtype=_RECORD)
+        self.day = int(max(self.records["prices"]["day"].max(), self.records["margin"]["day"].max()))

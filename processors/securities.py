@@ -60,8 +60,7 @@ class Securities:
         self.live = LiveBook()
         self.applied = Applied()
         self._dirty: set[int] = set()
-        self._balance_day: int | None = None
-        self._balances: dict[int, float] = {}
+        self._coverage: tuple[tuple[int | None, int, int], tuple[float, float]] | None = None
 
     def fold(self, items: Iterable[RowBatch | SessionClose]) -> list[FeatureFrame | Partial]:
         """Fold rows and markers in the order in which they came; return what the market stage needs to know."""
@@ -152,9 +151,12 @@ class Securities:
 
     def _partial(self) -> Partial:
         newest = self.margin.newest_closed()
-        if newest is None:
-            return self.live.partial(self.partition, np.empty(0, dtype=np.int32), np.empty(0))
-        return self.live.partial(self.partition, self.margin.keys, self.margin.figure(newest, "fin_balance"))
+        revision = 0 if newest is None else self.margin.days[newest].revision
+        held = (newest, revision, self.live.margin_version)
+        if self._coverage is None or self._coverage[0] != held:
+            balances = np.empty(0) if newest is None else self.margin.figure(newest, "fin_balance")
+            self._coverage = held, self.live.coverage(self.margin.keys[: len(balances)], balances)
+        return self.live.partial(self.partition, self._coverage[1])
 
     # -- state as bytes --------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`),
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import time
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime
@@ -75,6 +77,7 @@ class MarginwatchApp(faust.App):
             publish=self._publish_output,
             health=self.health,
             on_outputs=self.latest.offer,
+            on_published=self._check_published,
         )
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
@@ -82,6 +85,7 @@ class MarginwatchApp(faust.App):
         for stage in stages:
             self._add_agent(stage)
         self.on_rebalance_complete.connect(self._claim)
+        self.on_partitions_revoked.connect(self._settle)
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
@@ -103,6 +107,16 @@ class MarginwatchApp(faust.App):
 
     async def _publish_output(self, output: Output) -> Any:
         return await self.producer.send(output.topic, output.key, output.value, output.partition, None, output.headers)
+
+    def _check_published(self, task: asyncio.Task[None]) -> None:
+        """End the worker if outputs could not be published for a reason that waiting can't mend."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, RevokedError):
+            log.critical("worker stops: publishing failed", exc_info=error)
+            self._crash(error)
+
+    async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
+        await self.runner.settle()
 
     # -- agents ----------------------------------------------------------------------------------------------
 
@@ -157,6 +171,9 @@ class MarginwatchApp(faust.App):
             await self.crash(error)
             raise
         else:
+            # What has been loaded stays: collecting it again and again would stop the stream for tens of ms.
+            gc.collect()
+            gc.freeze()
             self.health.clear("starting")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
 

@@ -1,7 +1,7 @@
 """The newest values as JSON in Redis, for whoever only wants to know how things stand.
 
-``mw:latest:market`` one object; ``mw:latest:security:<code>`` one each; ``mw:latest:status`` what the market stage has
-processed. They are derived from the tables and written behind the stream, at most once a second: a backfill of years
+``mw:latest:market`` one object; ``mw:latest:security:<code>`` one each; ``mw:latest:barrier`` the last barrier
+whose signals they hold. They are derived from the signals and written behind the stream, at most once a second: a backfill of years
 doesn't write every day of every security, and a reader never waits long.
 """
 
@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from processors.codes import to_codes
 from processors.outputs import MarketSignal, SecuritySignals
-from streams.codec import CE_TYPE
+from streams.codec import BARRIER_TYPE, CE_TYPE
 from streams.signal_codec import MARKET_TYPE, SECURITY_TYPE, decode_security
 from streams.tables import Output
 
@@ -42,6 +42,7 @@ class LatestWriter(Service):
         self._market: dict[str, MarketSignal] = {}
         self._frame: bytes | None = None
         self._frame_day = ""
+        self._barrier = ""
         self._news = asyncio.Event()
 
     def offer(self, outputs: list[Output]) -> None:
@@ -50,11 +51,16 @@ class LatestWriter(Service):
             headers = dict(output.headers)
             if headers.get(CE_TYPE) == MARKET_TYPE:
                 self._offer_market(msgspec.json.decode(output.value, type=MarketSignal))
+            elif headers.get(CE_TYPE) == BARRIER_TYPE:
+                self._barrier = output.key.decode().partition("/")[2]
+                self._news.set()
             elif headers.get(CE_TYPE) == SECURITY_TYPE and output.key.decode() >= self._frame_day:
                 self._frame, self._frame_day = output.value, output.key.decode()
                 self._news.set()
 
     def _offer_market(self, signal: MarketSignal) -> None:
+        if signal.provisional and signal.value is None:
+            return  # the last final value tells more than "not yet"
         held = self._market.get(signal.signal)
         rank = (signal.trade_date, not signal.provisional, signal.revision)
         if held is None or rank >= (held.trade_date, not held.provisional, held.revision):
@@ -90,6 +96,8 @@ class LatestWriter(Service):
             frame, self._frame = decode_security(self._frame), None
             for code, value in _rows(frame):
                 pipe.set(f"{self._base}:security:{code}", value)
+        if self._barrier:
+            pipe.set(f"{self._base}:barrier", self._barrier)
         await pipe.execute()
 
 

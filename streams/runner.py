@@ -1,11 +1,15 @@
-"""The step of every stage: fold, store, publish, acknowledge; and who owns which partition.
+"""The step of every stage: fold, store, publish; and who owns which partition.
 
-Whatever fails here is waited for (Redis, Kafka) or ends the worker (anything else): a poll is never skipped.
+A step ends when it is stored. Its outputs are published while the next polls are folded, and a partition's next step is
+not stored before they are acknowledged: so the outbox in Redis always holds all that may not have arrived yet, outputs
+keep their order, and the waiting for Kafka costs no time. Whatever fails here is waited for (Redis, Kafka) or ends the
+worker (anything else): a poll is never skipped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -21,7 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from alerts import metrics
 from streams.health import Health
-from streams.stages import AlertsState, Stage, StageState
+from streams.stages import MarketStage, Stage, StageState
 from streams.tables import Output, TablePartition
 from streams.topics import Topics
 from streams.transport import Poll
@@ -44,6 +48,13 @@ class Owned:
     def __init__(self, table: TablePartition, state: StageState) -> None:
         self.table = table
         self.state = state
+        self.publishing: asyncio.Task[None] | None = None
+
+    async def published(self) -> None:
+        """Wait until the outputs of the last step are acknowledged."""
+        if self.publishing is not None:
+            await self.publishing
+            self.publishing = None
 
 
 class Runner:
@@ -52,7 +63,8 @@ class Runner:
     Parameters
     ----------
     publish : sends one output and returns the awaitable of its acknowledgement.
-    on_outputs : told what a stage has published (latest values).
+    on_outputs : told what the market stage has published (latest values).
+    on_published : told of every finished publication, so that a failed one can end the worker.
     """
 
     def __init__(
@@ -65,6 +77,7 @@ class Runner:
         publish: Publish,
         health: Health,
         on_outputs: Callable[[list[Output]], None],
+        on_published: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
@@ -73,12 +86,16 @@ class Runner:
         self._publish = publish
         self._health = health
         self._on_outputs = on_outputs
+        self._on_published = on_published
         self.owned: dict[tuple[str, int], Owned] = {}
 
     # -- ownership -------------------------------------------------------------------------------------------
 
     async def claim(self, assigned: set[TP], still_ours: Callable[[], bool]) -> None:
         """Load every assigned partition from Redis and publish again what its last step left unacknowledged."""
+        for owned in self.owned.values():
+            if owned.publishing is not None:
+                owned.publishing.cancel()  # the outbox has them: whoever claims the partition publishes them
         self.owned.clear()
         wanted = {(self._stage(tp).name, tp.partition): self._stage(tp) for tp in assigned}
         started = time.monotonic()
@@ -129,13 +146,28 @@ class Runner:
         outputs = owned.state.fold(short, records)
         rows = owned.state.take_dirty()
         offsets = {poll.topic: poll.offset + 1}
+        await owned.published()
         await self._persist(lambda: owned.table.commit(rows, offsets, outputs), still_ours)
-        await self._send(outputs, still_ours)
-        if outputs and not isinstance(owned.state, AlertsState):
-            self._on_outputs(outputs)
         metrics.MESSAGES.labels(short).inc(len(records))
         metrics.BATCH.labels(stage.name).observe(time.perf_counter() - started)
-        metrics.AGE.labels(stage.name).observe(max(0.0, time.time() - records[-1].timestamp / 1000))
+        if outputs:
+            newest = records[-1].timestamp / 1000
+            owned.publishing = asyncio.create_task(self._publish_step(stage, outputs, newest, still_ours))
+            owned.publishing.add_done_callback(self._on_published)
+
+    async def _publish_step(
+        self, stage: Stage, outputs: list[Output], newest: float, still_ours: Callable[[], bool]
+    ) -> None:
+        await self._send(outputs, still_ours)
+        metrics.AGE.labels(stage.name).observe(max(0.0, time.time() - newest))
+        if stage.name == MarketStage.name:
+            self._on_outputs(outputs)
+
+    async def settle(self) -> None:
+        """Wait until every output of this worker is acknowledged (before it lets its partitions go)."""
+        for owned in self.owned.values():
+            with contextlib.suppress(RevokedError):
+                await owned.published()
 
     def _unread(self, table: TablePartition, poll: Poll) -> Sequence[Any]:
         """Drop what is already in the state (a poll fetched before a seek took effect)."""

@@ -150,7 +150,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         written = export(settings, plan.export_to, barrier)
         for name, count in written.items():
             show.err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
-    _summary(settings, watcher)
+    _summary(settings, barrier, watcher)
 
 
 def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publisher], None]:
@@ -168,8 +168,8 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
     return run_session
 
 
-def _summary(settings: Settings, watcher: _Alerts) -> None:
-    _await_latest(settings)
+def _summary(settings: Settings, barrier: str, watcher: _Alerts) -> None:
+    _await_latest(settings, barrier)
     show.market(standing.latest_market(settings))
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
     show.out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
@@ -178,13 +178,12 @@ def _summary(settings: Settings, watcher: _Alerts) -> None:
         show.alert(peak)
 
 
-def _await_latest(settings: Settings) -> None:
+def _await_latest(settings: Settings, barrier: str) -> None:
+    """Wait a moment until the newest values are written (they follow the stream)."""
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with contextlib.suppress(standing.NothingYetError):
-            standing.latest_market(settings)
-            return
-        time.sleep(0.05)
+    with standing.connected(settings) as client:
+        while client.get(f"{settings.namespace}:latest:barrier") != barrier.encode() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:

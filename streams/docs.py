@@ -1,0 +1,82 @@
+"""The README's tables, generated from the declarations: ``python -m streams.docs`` writes them into README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+
+import alerts.metrics  # noqa: F401 - registers the metrics
+from processors.registry import SIGNALS
+from streams.settings import Settings
+from streams.topics import BY_CODE, DEAD_LETTERS, Topics
+
+_README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def tables() -> dict[str, str]:
+    """Return each generated table by its name."""
+    settings = Settings.model_construct()
+    return {"signals": _signals(), "topics": _topics(), "settings": _settings(settings), "metrics": _metrics()}
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _signals() -> str:
+    rows = [
+        (f"`{s.id}`", s.level.value, f"{s.title} {s.title_zh}", s.unit, s.formula, s.source) for s in SIGNALS.values()
+    ]
+    return _table(("id", "about", "what", "unit", "definition", "source"), rows)
+
+
+def _topics() -> str:
+    keys = {
+        "margin.market": "exchange",
+        "features.security": "partition/day",
+        "signals.market": "signal/date",
+        "signals.security": "date (a frame of all securities)",
+        "alerts": "alert id",
+    }
+    rows = []
+    for short, topic in Topics(Settings()).all.items():
+        if short.endswith(DEAD_LETTERS):
+            continue
+        key = keys.get(short, "code" if short in BY_CODE else "index code")
+        kept = "compacted" if topic.compacted else "retention_days"
+        rows.append((f"`{topic.name}`", key, "partitions" if short in BY_CODE else "1", kept))
+    return _table(("topic", "key", "partitions", "keeps"), rows)
+
+
+def _settings(settings: Settings) -> str:
+    rows = []
+    for name, info in type(settings).model_fields.items():
+        default = "see `processors/parameters.py`" if name == "parameters" else f"`{info.default}`"
+        rows.append((f"`MARGINWATCH_{name.upper()}`", default, info.description or "the numbers of the signals"))
+    return _table(("variable", "default", "what"), rows)
+
+
+def _metrics() -> str:
+    rows = [
+        (f"`{m.name}`", m.type, m.documentation)
+        for m in sorted(REGISTRY.collect(), key=lambda m: m.name)
+        if m.name.startswith("marginwatch_")
+    ]
+    return _table(("metric", "type", "what"), rows)
+
+
+def rendered(text: str) -> str:
+    """Return a README with every generated table replaced."""
+    for name, table in tables().items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = f"{before}{start}\n{table}\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    _README.write_text(rendered(_README.read_text("utf-8")), "utf-8")
