@@ -1,8 +1,8 @@
 """The newest values as JSON in Redis, for whoever only wants to know how things stand.
 
-``mw:latest:market`` one object; ``mw:latest:security:<code>`` one each; ``mw:latest:barrier`` the last barrier
-whose signals they hold. They are derived from the signals and written behind the stream, at most once a second: a backfill of years
-doesn't write every day of every security, and a reader never waits long.
+``mw:latest:market`` one object; ``mw:latest:security:<code>`` one each; ``mw:latest:barrier`` the last barrier whose
+signals they hold. They are derived from the signals and written behind the stream, at most once a second: a backfill of
+years doesn't write every day of every security, and a reader never waits long.
 """
 
 from __future__ import annotations

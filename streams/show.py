@@ -43,7 +43,7 @@ def market(signals: dict[str, MarketSignal]) -> None:
     """Print the market panel."""
     table = Table(title="Market", title_justify="left", box=None, pad_edge=False)
     for column in ("signal", "value", "date", "rev", "", "what"):
-        table.add_column(column, justify="right" if column == "value" else "left")
+        table.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "what")
     for name, signal in signals.items():
         declared = SIGNALS[name]
         notes = " ".join(
@@ -55,7 +55,7 @@ def market(signals: dict[str, MarketSignal]) -> None:
             str(signal.trade_date),
             str(signal.revision),
             notes,
-            signal.reason or f"{declared.title} {declared.title_zh}",
+            signal.reason or declared.title_zh,
         )
     out.print(table)
 
