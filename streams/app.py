@@ -90,6 +90,9 @@ class MarginwatchApp(faust.App):
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
 
+    def _create_directories(self) -> None:
+        """Faust's data folder is for its own tables; ours are in Redis, and a worker writes no files."""
+
     async def on_start(self) -> None:
         """Start health first, so that a worker that can't connect can say so."""
         await super().on_start()
