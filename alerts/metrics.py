@@ -20,6 +20,18 @@ SIGNAL_DAY = Gauge(
 )
 STATE = Gauge("marginwatch_ratio_state", "1 for the state that holds, 0 for the others.", ["basis", "state"])
 DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed of incomplete data.", ["signal"])
+IDENTITY = Gauge(
+    "marginwatch_identity_breaks",
+    "Figures of the newest day whose balance is not the previous one plus buys less repayments.",
+    ["topic"],
+)
+CLOSED = Gauge(
+    "marginwatch_closed_day_seconds",
+    "Newest closed trade date of a feed, seconds since the epoch.",
+    ["topic", "partition"],
+)
+DEADLINES = Counter("marginwatch_deadline_closes_total", "Days closed because their deadline passed.", ["topic"])
+STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
 ALERTS = Counter(
     "marginwatch_alerts_total", "Alerts published, by what happened to them.", ["rule", "severity", "state"]
 )

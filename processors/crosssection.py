@@ -15,7 +15,7 @@ from processors.codes import Ids, is_fund
 from processors.days import TradingCalendar, moment, to_date
 from processors.events import Floats
 from processors.indicators import extreme
-from processors.outputs import DayStatus, FeatureFrame, SecuritySignals
+from processors.outputs import WORST_KEPT, DayStatus, FeatureFrame, IdentityCheck, SecuritySignals
 from processors.parameters import Parameters
 
 
@@ -75,6 +75,8 @@ class CrossSections:
             available_at=moment(max(f.available_at for f in frames)),
             revision=sum(f.revision for f in frames),
             missing=self._missing(frames),
+            input_revisions={f"margin.daily[{f.partition}]": f.revision for f in frames},
+            identity=_merged([f.identity for f in frames]),
         )
         return SecuritySignals(status, keys, columns)
 
@@ -151,6 +153,7 @@ def dump_frame(frame: FeatureFrame) -> bytes:
             "available_at": frame.available_at,
             "missing": frame.missing,
             "rows": frame.rows,
+            "identity": [frame.identity.checked, frame.identity.broken, frame.identity.worst],
         },
         {"key": frame.keys, **frame.columns},
     )
@@ -160,4 +163,11 @@ def load_frame(data: bytes) -> FeatureFrame:
     """Return what `dump_frame` was given."""
     header, arrays = pack.unpack(data)
     keys = arrays.pop("key")
-    return FeatureFrame(keys=keys, columns=arrays, **header)
+    checked, broken, worst = header.pop("identity")
+    return FeatureFrame(keys=keys, columns=arrays, identity=IdentityCheck(checked, broken, worst), **header)
+
+
+def _merged(checks: list[IdentityCheck]) -> IdentityCheck:
+    """Join the partitions' checks; the largest gaps of all are named."""
+    worst = sorted((item for c in checks for item in c.worst.items()), key=lambda item: (-abs(item[1]), item[0]))
+    return IdentityCheck(sum(c.checked for c in checks), sum(c.broken for c in checks), dict(worst[:WORST_KEPT]))

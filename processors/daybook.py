@@ -9,7 +9,7 @@ rows, never on how they were batched, repeated or ordered behind the close.
 
 **Closing.** A feed closes a day with `SessionClose` markers that name the row counts of every exchange that it
 needs. A feed that never sends markers is closed by its first row of a later day. A day that is still open when a
-later one closes is closed with it, as it stands, and reported incomplete.
+later one closes, or when its deadline passes, is closed as it stands, and reported incomplete.
 """
 
 from __future__ import annotations
@@ -154,6 +154,14 @@ class DayBook:
         end = len(self.order) if before is None else bisect_left(self.order, before)
         return next((day for day in reversed(self.order[:end]) if self.days[day].closed), None)
 
+    def oldest_open(self) -> int | None:
+        """The oldest day that is not closed yet, None if there is none."""
+        return min(self._open, default=None)
+
+    def newest_with_rows(self) -> int | None:
+        """The newest day that has any row, None if there is none."""
+        return next((day for day in reversed(self.order) if self.present(day).any()), None)
+
     def is_closed(self, day: int) -> bool:
         """Whether ``day`` is closed (completely or not)."""
         entry = self.days.get(day)
@@ -204,11 +212,14 @@ class DayBook:
         """Fold a marker; a repeated one changes nothing."""
         applied = Applied()
         day = to_day(marker.trade_date)
-        self.marked = True
         entry = self._entry(day)
         if entry is None:
             applied.too_old += 1
             return applied
+        if marker.deadline:
+            self._close_before(day + 1, applied)
+            return applied
+        self.marked = True
         before = dict(entry.expected)
         entry.expected.update({str(k): v for k, v in marker.expected.items()})
         if entry.expected == before:
@@ -219,12 +230,6 @@ class DayBook:
         elif all(exchange in entry.expected for exchange in self.required):
             self._close_before(day, applied)
             self._close_day(day, applied)
-        return applied
-
-    def close_through(self, day: int) -> Applied:
-        """Close every open day up to ``day`` as it stands (the deadline has passed)."""
-        applied = Applied()
-        self._close_before(day + 1, applied)
         return applied
 
     def _close_before(self, day: int, applied: Applied) -> None:

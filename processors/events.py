@@ -148,12 +148,15 @@ class SessionClose(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     ``expected`` counts the rows of this partition by exchange. A date is closed when every exchange that the
     feed needs has been named; two feeds (one an exchange) may each send their own marker.
+
+    With ``deadline`` it says instead: what is there of this date and of those before it stands, whatever is missing.
     """
 
     feed: str
     trade_date: date
     expected: dict[Exchange, Annotated[int, msgspec.Meta(ge=0)]]
     source: str
+    deadline: bool = False
 
 
 class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

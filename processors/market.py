@@ -7,9 +7,9 @@ market indicators of every day whose inputs are closed. A change to a day comput
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import msgspec
@@ -90,13 +90,6 @@ class Market:
             out += self._provisional()
         return out
 
-    def close_through(self, day: int) -> list[MarketSignal | SecuritySignals]:
-        """Close what is still open up to ``day``: its deadline has passed."""
-        touched: dict[str, set[int]] = {TOTALS: set(), INDICES: set()}
-        for topic, days in touched.items():
-            self._note(days, self._book(topic).close_through(day))
-        return list(self._compute(touched))
-
     def _book(self, topic: str) -> DayBook:
         return self.totals if topic == TOTALS else self.indices
 
@@ -135,8 +128,28 @@ class Market:
         self._dirty.add(day)
         books = [self._book(topic) for topic in inputs]
         missing = {f"{book.topic} {exchange}": lack for book in books for exchange, lack in book.missing(day).items()}
-        known_at, revision = max(b.known_at(day) for b in books), sum(b.days[day].revision for b in books)
-        return [_signal(name, reading, day, known_at, revision, missing) for name, reading in readings.items()]
+        known_at, revisions = max(b.known_at(day) for b in books), {b.topic: b.days[day].revision for b in books}
+        gaps = self._identity_gaps(day) if TOTALS in inputs else {}
+        return [
+            _signal(name, reading, day, known_at, missing=missing, revisions=revisions, gaps=gaps)
+            for name, reading in readings.items()
+        ]
+
+    def _identity_gaps(self, day: int) -> dict[str, float]:
+        """Exchanges whose balance is not the previous one plus buys less repayments (beyond rounding), CNY."""
+        yesterday = self.calendar.shift(day, -1)
+        if yesterday is None:
+            return {}
+        out = {}
+        for exchange in self.exchanges:
+            key = EXCHANGES.index(exchange)
+            before = self.totals.value(yesterday, key, "fin_balance")
+            now, buy, repay = (self.totals.value(day, key, f"fin_{n}") for n in ("balance", "buy", "repay"))
+            if before is not None and now is not None and buy is not None and repay is not None:
+                gap = now - (before + buy - repay)
+                if abs(gap) > self.parameters.identity_tolerance_cny:
+                    out[exchange] = gap
+        return out
 
     def _view(self, day: int, overlay: Overlay | None = None) -> MarketView:
         return MarketView(
@@ -200,9 +213,7 @@ class Market:
             if module.SIGNALS[0].provisional:
                 readings: dict[str, Reading | Absent] = module.compute(view)
                 view.computed.update(readings)
-                out += [
-                    _signal(name, reading, day, known_at, 0, {}, provisional=True) for name, reading in readings.items()
-                ]
+                out += [_signal(name, reading, day, known_at, provisional=True) for name, reading in readings.items()]
         return out
 
     # -- state as bytes --------------------------------------------------------------------------------------
@@ -243,9 +254,10 @@ def _signal(
     reading: Reading | Absent,
     day: int,
     available_at: int,
-    revision: int,
-    missing: dict[str, int],
     *,
+    missing: Mapping[str, int] = MappingProxyType({}),
+    revisions: Mapping[str, int] = MappingProxyType({}),
+    gaps: Mapping[str, float] = MappingProxyType({}),
     provisional: bool = False,
 ) -> MarketSignal:
     absent = isinstance(reading, Absent)
@@ -254,12 +266,14 @@ def _signal(
         subject=str(SIGNALS[name].level),
         trade_date=to_date(day),
         available_at=moment(available_at),
-        revision=revision,
+        revision=sum(revisions.values()),
         value=None if isinstance(reading, Absent) else reading.value,
         reason=reading.reason if isinstance(reading, Absent) else "",
         provisional=provisional,
         degraded=bool(missing),
-        missing=missing,
+        missing=dict(missing),
+        input_revisions=dict(revisions),
+        identity_gaps=dict(gaps),
         details={} if absent or isinstance(reading, Absent) else dict(reading.details or {}),
     )
 

@@ -18,18 +18,34 @@ from processors.pack import Array
 from processors.signal import Value
 
 Column = npt.NDArray[Any]
+#: How many of a day's identity breaks are named.
+WORST_KEPT = 20
+
+
+class IdentityCheck(msgspec.Struct, frozen=True):
+    """How often balance = previous balance + buys − repayments held where all of them are published.
+
+    ``worst`` names the largest gaps, code → balance minus what it should be, CNY.
+    """
+
+    checked: int = 0
+    broken: int = 0
+    worst: dict[str, float] = {}
 
 
 class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How complete a closed day is.
+    """How complete a closed day is, and how consistent.
 
     ``missing`` names feeds and what they lack, e.g. ``{"margin.daily SSE": 12}``; −1 stands for "nothing came".
+    ``input_revisions`` tells of which revisions of its inputs it was computed; ``revision`` is their sum.
     """
 
     trade_date: date
     available_at: datetime
     revision: int
     missing: dict[str, int] = {}
+    input_revisions: dict[str, int] = {}
+    identity: IdentityCheck = IdentityCheck()
 
     @property
     def degraded(self) -> bool:
@@ -47,6 +63,7 @@ class FeatureFrame:
     available_at: int  # µs since the epoch
     missing: dict[str, int]
     rows: dict[str, int]  # rows by exchange
+    identity: IdentityCheck
     keys: Ids
     columns: dict[str, Array]
 
@@ -66,7 +83,11 @@ class Partial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One market signal of one trade date, as published to ``signals.market.v1``."""
+    """One market signal of one trade date, as published to ``signals.market.v1``.
+
+    ``input_revisions`` tells of which revisions of its inputs it was computed; ``revision`` is their sum.
+    ``identity_gaps`` names exchanges whose balance is not the previous one plus buys less repayments, CNY.
+    """
 
     signal: str
     subject: str
@@ -78,6 +99,8 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     provisional: bool = False
     degraded: bool = False
     missing: dict[str, int] = {}
+    input_revisions: dict[str, int] = {}
+    identity_gaps: dict[str, float] = {}
     details: dict[str, Value] = {}
 
 

@@ -32,6 +32,8 @@ class Parameters:
     extreme_share: float = 0.05
     # provisional values: share of the last published balance that margin.intraday must cover
     intraday_coverage: float = 0.9
+    # balance = previous balance + buys − repayments: a larger gap is no rounding any more (ours)
+    identity_tolerance_cny: float = 100.0
     # how far back a late or corrected row is still inserted
     late_days: int = 60
 

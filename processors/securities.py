@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from processors import pack
-from processors.codes import EXCHANGES, Ids
+from processors.codes import EXCHANGES, Ids, to_codes
 from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats, RowBatch, SessionClose
 from processors.indicators import fin_change, streak
 from processors.live import LiveBook
-from processors.outputs import FeatureFrame, Partial
+from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
 from processors.parameters import Parameters
 
 MARGIN = "margin.daily"
@@ -61,6 +61,7 @@ class Securities:
         self.applied = Applied()
         self._dirty: set[int] = set()
         self._coverage: tuple[tuple[int | None, int, int], tuple[float, float]] | None = None
+        self._told: tuple[int | None, int, int] | None = None
 
     def fold(self, items: Iterable[RowBatch | SessionClose]) -> list[FeatureFrame | Partial]:
         """Fold rows and markers in the order in which they came; return what the market stage needs to know."""
@@ -77,13 +78,9 @@ class Securities:
                 self.applied.accepted += accepted
                 self.applied.duplicates += len(item) - accepted
                 live |= bool(accepted)
-        if live:
+        if self.live.day and (live or self._coverage_key() != self._told):
             out.append(self._partial())
         return out
-
-    def close_through(self, day: int) -> list[FeatureFrame | Partial]:
-        """Close what is still open up to ``day``: its deadline has passed."""
-        return list(self._closed(self.margin.close_through(day)))
 
     # -- final values ----------------------------------------------------------------------------------------
 
@@ -139,6 +136,7 @@ class Securities:
             book.known_at(day),
             book.missing(day),
             book.counts(day),
+            self._identity(day, columns),
             book.keys[columns],
             {
                 "fin_balance": book.figure(day, "fin_balance")[columns],
@@ -147,13 +145,31 @@ class Securities:
             },
         )
 
+    def _identity(self, day: int, columns: npt.NDArray[np.intp]) -> IdentityCheck:
+        """Check balance = previous balance + buys − repayments where all of them are there; repair nothing."""
+        yesterday = self._calendar.shift(day, -1)
+        if yesterday is None or yesterday not in self.margin.days:
+            return IdentityCheck()
+        balance, buy, repay = (self.margin.figure(day, f"fin_{name}")[columns] for name in ("balance", "buy", "repay"))
+        gap = balance - (self.margin.figure(yesterday, "fin_balance")[columns] + buy - repay)
+        broken = np.flatnonzero(np.abs(gap) > self.parameters.identity_tolerance_cny)
+        worst = broken[np.argsort(-np.abs(gap[broken]), kind="stable")[:WORST_KEPT]]
+        codes = to_codes(self.margin.keys[columns[worst]])
+        return IdentityCheck(
+            int((~np.isnan(gap)).sum()), len(broken), dict(zip(codes, gap[worst].tolist(), strict=True))
+        )
+
     # -- the running session ---------------------------------------------------------------------------------
 
+    def _coverage_key(self) -> tuple[int | None, int, int]:
+        """What the coverage depends on: the last balances before the session, and the session's margin rows."""
+        newest = self.margin.newest_closed(before=self.live.day)
+        return newest, 0 if newest is None else self.margin.days[newest].revision, self.live.margin_version
+
     def _partial(self) -> Partial:
-        newest = self.margin.newest_closed()
-        revision = 0 if newest is None else self.margin.days[newest].revision
-        held = (newest, revision, self.live.margin_version)
+        held = self._told = self._coverage_key()
         if self._coverage is None or self._coverage[0] != held:
+            newest = held[0]
             balances = np.empty(0) if newest is None else self.margin.figure(newest, "fin_balance")
             self._coverage = held, self.live.coverage(self.margin.keys[: len(balances)], balances)
         return self.live.partial(self.partition, self._coverage[1])

@@ -27,9 +27,10 @@ from streams.latest import LatestWriter
 from streams.runner import RevokedError, Runner
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stages import STAGES, AlertsState, Stage
-from streams.tables import Output
+from streams.tables import FencedError, Output
 from streams.topics import Topics
 from streams.transport import Poll, Transport
+from streams.watch import Watch
 
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
@@ -73,7 +74,8 @@ class MarginwatchApp(faust.App):
             stages=stages,
             topics=self.names,
             redis=self.redis,
-            namespace=settings.namespace,
+            settings=settings,
+            calendar=self.calendar,
             publish=self._publish_output,
             health=self.health,
             on_outputs=self.latest.offer,
@@ -81,6 +83,16 @@ class MarginwatchApp(faust.App):
         )
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
+        )
+        self.watch = Watch(
+            runner=self.runner,
+            health=self.health,
+            redis=self.redis,
+            kafka_answers=self._kafka_answers,
+            publish=self._publish_output,
+            lag=lambda: sum(self._lags().values()),
+            stall_after_s=settings.stall_after_s,
+            beacon=self.beacon,
         )
         for stage in stages:
             self._add_agent(stage)
@@ -98,6 +110,7 @@ class MarginwatchApp(faust.App):
         await super().on_start()
         await self.add_runtime_dependency(self.http)
         await self.add_runtime_dependency(self.latest)
+        await self.add_runtime_dependency(self.watch)
 
     async def on_shutdown(self) -> None:
         """Close Redis last."""
@@ -110,6 +123,10 @@ class MarginwatchApp(faust.App):
 
     async def _publish_output(self, output: Output) -> Any:
         return await self.producer.send(output.topic, output.key, output.value, output.partition, None, output.headers)
+
+    async def _kafka_answers(self) -> bool:
+        producer = self.producer._producer  # Faust's wrapper hides the client
+        return producer is None or bool(await producer.client.force_metadata_update())
 
     def _check_published(self, task: asyncio.Task[None]) -> None:
         """End the worker if outputs could not be published for a reason that waiting can't mend."""
@@ -145,17 +162,9 @@ class MarginwatchApp(faust.App):
                 await self.runner.step(poll, still_ours)
             except RevokedError:
                 log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
-            except Exception as error:
-                # Never skip what was being worked on: stop, and let the next owner begin at the stored offset.
-                log.critical(
-                    "worker stops: a step failed",
-                    topic=poll.topic,
-                    partition=poll.partition,
-                    first_offset=poll.records[0].offset,
-                    last_offset=poll.offset,
-                    exc_info=error,
-                )
-                self.health.raise_("step", f"{type(error).__name__} in {poll.topic}[{poll.partition}]: {error}")
+            except FencedError as error:
+                # A zombie, or a Redis that is not what it was: only a fresh start knows what is true.
+                log.critical("worker stops: it is not the owner any more", topic=poll.topic, error=str(error))
                 await self.crash(error)
                 raise
             await stream.ack(event)
@@ -169,16 +178,19 @@ class MarginwatchApp(faust.App):
             )
         except RevokedError:
             log.info("claim given up, another rebalance has begun")
-        except Exception as error:
-            log.critical("worker stops: its partitions can't be loaded", exc_info=error)
-            await self.crash(error)
-            raise
         else:
             # What has been loaded stays: collecting it again and again would stop the stream for tens of ms.
             gc.collect()
             gc.freeze()
             self.health.clear("starting")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
+
+    def _lags(self) -> dict[TP, int]:
+        """Messages that are not stored yet, by partition."""
+        ends = {tp: self.consumer.highwater(tp) for tp in self.consumer.assignment()}
+        return {
+            tp: max(0, end - self.start_offset(tp.topic, tp.partition)) for tp, end in ends.items() if end is not None
+        }
 
     # -- metrics ---------------------------------------------------------------------------------------------
 
@@ -187,11 +199,12 @@ class MarginwatchApp(faust.App):
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
         metrics.CALENDAR_LEFT.set(self.calendar.left_after(today))
         metrics.LAG.clear()
-        for tp in self.consumer.assignment():
-            end = self.consumer.highwater(tp)
-            if end is not None:
-                behind = max(0, end - self.start_offset(tp.topic, tp.partition))
-                metrics.LAG.labels(tp.topic, str(tp.partition)).set(behind)
+        for tp, behind in self._lags().items():
+            metrics.LAG.labels(tp.topic, str(tp.partition)).set(behind)
+        for (_, partition), owned in self.runner.owned.items():
+            for topic, book in (owned.state.books if owned.state is not None else {}).items():
+                if (closed := book.newest_closed()) is not None:
+                    metrics.CLOSED.labels(topic, str(partition)).set(closed * 86_400)
         alerts = self.runner.owned.get(("alerts", 0))
         if alerts is not None and isinstance(alerts.state, AlertsState):
             metrics.ALERTS_FIRING.clear()

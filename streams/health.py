@@ -27,10 +27,11 @@ class Health:
         self._problems[name] = (reason, since)
         metrics.READY.set(0)
 
-    def clear(self, name: str) -> None:
-        """The problem is over."""
-        self._problems.pop(name, None)
+    def clear(self, name: str) -> bool:
+        """The problem is over; return whether there was one."""
+        known = self._problems.pop(name, None) is not None
         metrics.READY.set(not self._problems)
+        return known
 
     @property
     def ready(self) -> bool:

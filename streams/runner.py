@@ -2,8 +2,11 @@
 
 A step ends when it is stored. Its outputs are published while the next polls are folded, and a partition's next step is
 not stored before they are acknowledged: so the outbox in Redis always holds all that may not have arrived yet, outputs
-keep their order, and the waiting for Kafka costs no time. Whatever fails here is waited for (Redis, Kafka) or ends the
-worker (anything else): a poll is never skipped.
+keep their order, and the waiting for Kafka costs no time.
+
+A poll is never skipped. Redis or Kafka gone: the step waits for them. Anything else that fails (state that can't be
+read, an error in a fold) *stalls* its partition: it says so in ``/readyz``, ``marginwatch_stalled`` and the log, loads
+its state anew and tries again, while the other partitions go on. Only a zombie ends the worker.
 """
 
 from __future__ import annotations
@@ -14,19 +17,26 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from faust.types import TP
+from msgspec import MsgspecError
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from alerts import metrics
+from processors.days import TradingCalendar
+from processors.deadlines import overdue
+from processors.errors import StateError
+from streams.codec import CE_TYPE, CLOSE_TYPE
 from streams.health import Health
+from streams.settings import Settings
 from streams.stages import MarketStage, Stage, StageState
-from streams.tables import Output, TablePartition
+from streams.tables import FencedError, Output, TablePartition
 from streams.topics import Topics
 from streams.transport import Poll
 
@@ -34,6 +44,7 @@ log = structlog.get_logger()
 _T = TypeVar("_T")
 _REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
+_FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
 Publish = Callable[[Output], Awaitable[Awaitable[Any]]]
 
@@ -43,12 +54,22 @@ class RevokedError(Exception):
 
 
 class Owned:
-    """A partition that this worker owns: its table, its state, where it reads."""
+    """A partition that this worker owns: its table, its state (None: it could not be loaded), when it heard of whom."""
 
-    def __init__(self, table: TablePartition, state: StageState) -> None:
+    def __init__(self, table: TablePartition, state: StageState | None) -> None:
         self.table = table
         self.state = state
         self.publishing: asyncio.Task[None] | None = None
+        self._heard: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def hear(self, topic: str) -> None:
+        """Note that a topic has sent something."""
+        self._heard[topic] = time.monotonic()
+
+    def silence(self, topic: str) -> float:
+        """For how many seconds a topic has sent nothing."""
+        return time.monotonic() - self._heard.get(topic, self._since)
 
     async def published(self) -> None:
         """Wait until the outputs of the last step are acknowledged."""
@@ -73,7 +94,8 @@ class Runner:
         stages: Iterable[Stage],
         topics: Topics,
         redis: Redis,
-        namespace: str,
+        settings: Settings,
+        calendar: TradingCalendar,
         publish: Publish,
         health: Health,
         on_outputs: Callable[[list[Output]], None],
@@ -82,12 +104,15 @@ class Runner:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
         self._redis = redis
-        self._namespace = namespace
+        self._settings = settings
+        self._namespace = settings.namespace
+        self._calendar = calendar
         self._publish = publish
         self._health = health
         self._on_outputs = on_outputs
         self._on_published = on_published
         self.owned: dict[tuple[str, int], Owned] = {}
+        self.stepped = time.monotonic()  # when a step was finished last
 
     # -- ownership -------------------------------------------------------------------------------------------
 
@@ -100,13 +125,14 @@ class Runner:
         wanted = {(self._stage(tp).name, tp.partition): self._stage(tp) for tp in assigned}
         started = time.monotonic()
         for (name, partition), stage in sorted(wanted.items(), key=lambda item: item[0]):
-            table = TablePartition(self._redis, self._namespace, name, partition)
-            loaded = await self._persist(table.claim, still_ours)
-            state = stage.open(partition)
-            state.load(loaded.rows)
-            await self._send(loaded.outbox, still_ours)
-            self.owned[name, partition] = Owned(table, state)
-            metrics.TABLE_ROWS.labels(name, str(partition)).set(table.rows)
+            try:
+                await self._open(stage, partition, still_ours)
+            except RevokedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is: only this partition stands still, and says so
+                table = TablePartition(self._redis, self._namespace, name, partition)
+                self.owned[name, partition] = Owned(table, None)
+                self._stalled(name, partition, error, first=True)
         for stage in {*self._stages.values()}:
             metrics.OWNED.labels(stage.name).set(sum(name == stage.name for name, _ in self.owned))
         log.info(
@@ -116,6 +142,22 @@ class Runner:
             partitions=[f"{name}:{p}" for name, p in sorted(self.owned)],
         )
 
+    async def _open(self, stage: Stage, partition: int, still_ours: Callable[[], bool]) -> Owned:
+        table = TablePartition(self._redis, self._namespace, stage.name, partition)
+        loaded = await self._persist(table.claim, still_ours)
+        state = stage.open(partition)
+        try:
+            state.load(loaded.rows)
+        except (StateError, MsgspecError, ValueError, KeyError, TypeError) as error:
+            raise StateError(
+                f"the rows of {stage.name}:{partition} in Redis can't be read ({type(error).__name__}: {error}); "
+                f"`marginwatch rebuild --table {stage.name}` replays them"
+            ) from error
+        await self._send(loaded.outbox, still_ours)
+        owned = self.owned[stage.name, partition] = Owned(table, state)
+        metrics.TABLE_ROWS.labels(stage.name, str(partition)).set(table.rows)
+        return owned
+
     def start_offset(self, topic: str, partition: int) -> int:
         """Where to read a partition from: the offset stored with its state."""
         owned = self.owned.get((self._stages[self._topics.short(topic)].name, partition))
@@ -124,27 +166,87 @@ class Runner:
     def _stage(self, tp: TP) -> Stage:
         return self._stages[self._topics.short(tp.topic)]
 
+    def overdue(self, now: int) -> list[Output]:
+        """Return the markers that close days whose deadline has passed, for feeds that have fallen silent.
+
+        Parameters
+        ----------
+        now : µs since the epoch.
+        """
+        out = []
+        for (_, partition), owned in self.owned.items():
+            for topic, book in (owned.state.books if owned.state is not None else {}).items():
+                if owned.silence(topic) < self._settings.deadline_quiet_s:
+                    continue
+                due, gap = self._settings.due(topic), self._settings.deadline_gap_days
+                marker = overdue(book, now, due, self._calendar, gap)
+                if marker is not None:
+                    owned.hear(topic)  # not again before this one has been read
+                    metrics.DEADLINES.labels(topic).inc()
+                    log.warning("closing a day by its deadline", feed=topic, partition=partition, day=marker.trade_date)
+                    value, headers = msgspec.json.encode(marker), [(CE_TYPE, CLOSE_TYPE)]
+                    out.append(Output(self._topics.name(topic), partition, b"", value, headers))
+        return out
+
     # -- a step ----------------------------------------------------------------------------------------------
 
     async def step(self, poll: Poll, still_ours: Callable[[], bool]) -> None:
-        """Process one poll to its end.
+        """Process one poll to its end; stay with it as long as it fails.
 
         Raises
         ------
         RevokedError : if the partition was taken away meanwhile; nothing was lost.
         FencedError : if another worker owns it (this one is a zombie); nothing was published.
         """
+        stage = self._stages[self._topics.short(poll.topic)]
+        wait, first = _FIRST_STALL_S, True
+        while True:
+            try:
+                await self._step(stage, poll, still_ours)
+            except (RevokedError, FencedError):
+                raise
+            except Exception as error:
+                self._stalled(stage.name, poll.partition, error, first=first, poll=poll)
+                owned = self.owned.get((stage.name, poll.partition))
+                if owned is not None:
+                    owned.state = None  # half a fold may be in it
+                await asyncio.sleep(wait)
+                if not still_ours():
+                    raise RevokedError from error
+                wait, first = min(wait * 2, _LONGEST_STALL_S), False
+            else:
+                self.stepped = time.monotonic()
+                if self._health.clear(f"{stage.name}:{poll.partition}"):
+                    metrics.STALLED.labels(stage.name, str(poll.partition)).set(0)
+                    log.info("goes on", stage=stage.name, partition=poll.partition)
+                return
+
+    def _stalled(self, stage: str, partition: int, error: Exception, *, first: bool, poll: Poll | None = None) -> None:
+        self._health.raise_(f"{stage}:{partition}", f"stalled: {type(error).__name__}: {error}")
+        metrics.STALLED.labels(stage, str(partition)).set(1)
+        where = {} if poll is None else {"topic": poll.topic, "offsets": f"{poll.records[0].offset}-{poll.offset}"}
+        tell = log.critical if first else log.error
+        tell("a partition stands still", stage=stage, partition=partition, **where, exc_info=error if first else None)
+
+    async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool]) -> None:
         short = self._topics.short(poll.topic)
-        stage = self._stages[short]
         owned = self.owned.get((stage.name, poll.partition))
         if owned is None:
             raise RevokedError
+        if owned.state is None:
+            with contextlib.suppress(RevokedError):
+                await owned.published()
+            owned = await self._open(stage, poll.partition, still_ours)
+        state = owned.state
+        if state is None:
+            raise RevokedError
+        owned.hear(short)
         started = time.perf_counter()
         records = self._unread(owned.table, poll)
         if not records:
             return
-        outputs = owned.state.fold(short, records)
-        rows = owned.state.take_dirty()
+        outputs = state.fold(short, records)
+        rows = state.take_dirty()
         offsets = {poll.topic: poll.offset + 1}
         await owned.published()
         await self._persist(lambda: owned.table.commit(rows, offsets, outputs), still_ours)

@@ -7,6 +7,7 @@ names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HO
 from __future__ import annotations
 
 import os
+from datetime import time
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from pydantic_settings import (
 )
 
 from processors.codes import EXCHANGES
+from processors.deadlines import DEADLINES, Due
 from processors.parameters import Parameters
 
 #: What the topics themselves take, so that an oversized message reaches the dead-letter topic with its bytes.
@@ -54,6 +56,19 @@ class Settings(BaseSettings):
     http_port: int = Field(6066, ge=0, le=65535, description="their port; 0 takes a free one")
     fetch_max_wait_ms: int = Field(10, ge=1, description="how long the broker may hold an empty fetch")
     session_timeout_s: float = Field(8.0, ge=1, description="a silent worker loses its partitions after this")
+    deadlines: dict[str, time] = Field(
+        {},
+        description="feed → time in Shanghai at which a day is closed as it stands, e.g. margin.daily = 09:10 (on T+1)",
+    )
+    deadline_quiet_s: float = Field(
+        900.0, gt=0, description="no deadline closes a feed that has sent something this recently (a running backfill)"
+    )
+    deadline_gap_days: int = Field(
+        10,
+        ge=1,
+        description="days without a row are closed by deadline for this many trading days, then the feed ended",
+    )
+    stall_after_s: float = Field(60.0, gt=0, description="unread messages and no step for this long: not ready")
     dead_letters_per_hour: int = Field(100, ge=1, description="more of them raise a data-quality alert")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -66,6 +81,19 @@ class Settings(BaseSettings):
         if unknown or not value:
             raise ValueError(f"unknown exchange {', '.join(unknown) or '(none)'}: choose from {', '.join(EXCHANGES)}")
         return value
+
+    @field_validator("deadlines")
+    @classmethod
+    def _known_feeds(cls, value: dict[str, time]) -> dict[str, time]:
+        unknown = sorted(set(value) - set(DEADLINES))
+        if unknown:
+            raise ValueError(f"no deadline for {', '.join(unknown)}: choose from {', '.join(DEADLINES)}")
+        return value
+
+    def due(self, topic: str) -> Due:
+        """When a day of a feed is due."""
+        default = DEADLINES[topic]
+        return Due(self.deadlines.get(topic, default.at), default.next_session)
 
     @property
     def bootstrap(self) -> list[str]:

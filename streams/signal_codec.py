@@ -7,6 +7,8 @@ metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -25,14 +27,18 @@ MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.sign
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
     key = f"{signal.signal}/{signal.trade_date.isoformat()}"
-    identity = f"{key}/{signal.revision}" + (
-        f"/provisional/{signal.available_at.isoformat()}" if signal.provisional else ""
+    value = msgspec.json.encode(signal)
+    # A provisional value has no revision: what it says is what names it.
+    identity = f"{key}/" + (
+        f"provisional/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
+        if signal.provisional
+        else _vector(signal.input_revisions)
     )
     return Output(
         topic,
         0,
         key.encode(),
-        msgspec.json.encode(signal),
+        value,
         headers_of(
             MARKET_TYPE.decode(),
             identity=identity,
@@ -61,13 +67,18 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
         bytes(sink.getvalue()),
         headers_of(
             SECURITY_TYPE.decode(),
-            identity=f"{day}/{status.revision}",
+            identity=f"{day}/{_vector(status.input_revisions)}",
             source="marginwatch/market",
             subject=day,
             time=status.available_at.isoformat(),
             content_type=ARROW,
         ),
     )
+
+
+def _vector(revisions: Mapping[str, int]) -> str:
+    """The revisions of all inputs: their sum alone could name two contents, if inputs were read in another order."""
+    return ".".join(str(revisions[name]) for name in sorted(revisions))
 
 
 def decode_security(value: bytes) -> SecuritySignals:

@@ -20,13 +20,13 @@ from alerts.model import Alert, Input, State
 from alerts.rules import RULES
 from alerts.rules.base import DeadLetters
 from processors.crosssection import dump_frame, load_frame
-from processors.daybook import Applied
+from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar
 from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
-from processors.market import Market
+from processors.market import TOTALS, Market
 from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
-from processors.securities import Securities
+from processors.securities import MARGIN, Securities
 from streams.codec import (
     BARRIER_TYPE,
     CE_TYPE,
@@ -64,6 +64,11 @@ class StageState(ABC):
         self._barriers: dict[str, set[str]] = {}
         self._passed: set[str] = set()
         self._barrier_rows: dict[str, bytes | None] = {}
+
+    @property
+    def books(self) -> Mapping[str, DayBook]:
+        """The day books by the topic that fills them."""
+        return {}
 
     @abstractmethod
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
@@ -197,6 +202,10 @@ class _SecuritiesState(StageState):
         super().__init__(stage, partition)
         self.processor = Securities(partition, stage.settings.parameters, stage.settings.exchanges, stage.calendar)
 
+    @property
+    def books(self) -> Mapping[str, DayBook]:
+        return {self.processor.margin.topic: self.processor.margin}
+
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         items, dead = self.stage.decoders[topic].decode(records)
         out = self.stage.dead_letters(dead, topic)
@@ -283,6 +292,10 @@ class MarketState(StageState):
         settings = stage.settings
         self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
 
+    @property
+    def books(self) -> Mapping[str, DayBook]:
+        return {book.topic: book for book in (self.processor.totals, self.processor.indices)}
+
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         out: list[Output] = []
         items: list[Any]
@@ -311,8 +324,11 @@ class MarketState(StageState):
             if isinstance(made, MarketSignal):
                 metrics.observe_signal(made)
                 out.append(encode_market(made, self.stage.topics.name(SIGNALS_MARKET)))
+                if TOTALS in made.input_revisions:
+                    metrics.IDENTITY.labels(TOTALS).set(len(made.identity_gaps))
             else:
                 out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
+                metrics.IDENTITY.labels(MARGIN).set(made.status.identity.broken)
         _count(self.stage.name, self.processor.applied)
         self.processor.applied = Applied()
         return out
@@ -417,7 +433,8 @@ class AlertsState(StageState):
                     msgspec.json.encode(alert),
                     headers_of(
                         "marginwatch.alert.v1",
-                        identity=f"{alert.id}/{alert.state.value}",
+                        identity=f"{alert.id}/{alert.state.value}"
+                        + (f"/{alert.resolved_on.isoformat()}" if alert.resolved_on is not None else ""),
                         source="marginwatch/alerts",
                         subject=alert.subject,
                         time=alert.raised_at.isoformat(),

@@ -5,10 +5,11 @@ Keys (the hash tag keeps a partition in one slot of a Redis cluster):
 
 - ``mw:{securities:3}:rows``     hash, field → packed row
 - ``mw:{securities:3}:offsets``  hash, topic/partition → next offset to read
-- ``mw:{securities:3}:epoch``    number of claims; only the newest claimant may write
+- ``mw:{securities:3}:owner``    ``<token of the newest claim>/<steps it has stored>``
 - ``mw:{securities:3}:outbox``   outputs of the last step, until they are acknowledged
 
-**Order of a step**: (1) one Lua script writes rows, offsets and the outputs themselves, if the epoch is still ours;
+**Order of a step**: (1) one Lua script writes rows, offsets and the outputs themselves, if Redis still stands exactly
+where this owner left it;
 (2) the outputs are published and their acknowledgements awaited; (3) Kafka is told. A crash between (1) and (2) is
 healed by the next owner, who publishes the outbox again, byte for byte. So what was once published is never published
 differently, nothing is published that isn't stored, and a worker that lost its partition without knowing (a zombie) is
@@ -17,22 +18,28 @@ refused *before* it publishes anything.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from processors.errors import MarginwatchError
 
-# KEYS: epoch, rows, offsets, outbox. ARGV: epoch, outbox, then counts and lists: set rows, deleted rows, offsets.
+# KEYS: owner, rows, offsets, outbox. ARGV: token, steps stored before, outbox, then counts and lists: set rows, deleted
+# rows, offsets. A repeated step (its answer was lost) finds itself stored already; anything else that is not what this
+# owner left (a newer claim, an emptied Redis, one that was restored from before) is refused.
 _COMMIT = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return redis.error_reply('FENCED epoch is ' .. tostring(redis.call('GET', KEYS[1])) .. ', not ' .. ARGV[1])
+local stands = redis.call('GET', KEYS[1])
+local before = tonumber(ARGV[2])
+if stands == ARGV[1] .. '/' .. (before + 1) then return 0 end
+if stands ~= ARGV[1] .. '/' .. before then
+  return redis.error_reply('FENCED stands at ' .. tostring(stands) .. ', expected ' .. ARGV[1] .. '/' .. before)
 end
-local at = 3
+local at = 4
 local function take(command, key, width)
   local count = tonumber(ARGV[at]); at = at + 1
   local left = count * width
@@ -45,14 +52,15 @@ end
 take('HSET', KEYS[2], 2)
 take('HDEL', KEYS[2], 1)
 take('HSET', KEYS[3], 2)
-if ARGV[2] == '' then redis.call('DEL', KEYS[4]) else redis.call('SET', KEYS[4], ARGV[2]) end
+if ARGV[3] == '' then redis.call('DEL', KEYS[4]) else redis.call('SET', KEYS[4], ARGV[3]) end
+redis.call('SET', KEYS[1], ARGV[1] .. '/' .. (before + 1))
 return 1
 """
 _NOTHING = b""
 
 
 class FencedError(MarginwatchError):
-    """Another worker has claimed this partition: this one must let it go."""
+    """Redis does not stand where this owner left it (claimed by another, emptied, set back): let the partition go."""
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True):
@@ -74,6 +82,11 @@ class Loaded:
     outbox: list[Output]
 
 
+def table_key(namespace: str, table: str, partition: int) -> str:
+    """Return the common beginning of a partition's keys."""
+    return f"{namespace}:{{{table}:{partition}}}"
+
+
 class TablePartition:
     """One partition of one table, owned by this worker.
 
@@ -89,22 +102,21 @@ class TablePartition:
         self.offsets: dict[str, int] = {}
         self.rows = 0
         self._redis = redis
-        base = f"{namespace}:{{{table}:{partition}}}"
-        self._epoch_key, self._keys = (
-            f"{base}:epoch",
-            [f"{base}:{part}" for part in ("epoch", "rows", "offsets", "outbox")],
-        )
-        self._epoch = _NOTHING
+        base = table_key(namespace, table, partition)
+        self._keys = [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox")]
+        self._token, self._steps = "", 0
         self._script = redis.register_script(_COMMIT)
 
     async def claim(self) -> Loaded:
         """Become the owner and load what is stored; from now on every earlier owner is refused."""
-        self._epoch = str(await self._redis.incr(self._epoch_key)).encode()
+        token = uuid.uuid4().hex
         pipe = self._redis.pipeline(transaction=True)
+        pipe.set(self._keys[0], f"{token}/0")
         pipe.hgetall(self._keys[1])
         pipe.hgetall(self._keys[2])
         pipe.get(self._keys[3])
-        rows, offsets, outbox = await pipe.execute()
+        _, rows, offsets, outbox = await pipe.execute()
+        self._token, self._steps = token, 0
         self.offsets = {name.decode(): int(value) for name, value in offsets.items()}
         self.rows = len(rows)
         return Loaded(
@@ -120,11 +132,12 @@ class TablePartition:
 
         Raises
         ------
-        FencedError : if another worker has claimed the partition since (or Redis was emptied).
+        FencedError : if Redis does not stand where this owner left it; nothing was stored.
         """
         sets = [(name, value) for name, value in rows.items() if value is not None]
         gone = [name for name, value in rows.items() if value is None]
-        arguments: list[Any] = [self._epoch, msgspec.msgpack.encode(outputs) if outputs else _NOTHING, len(sets)]
+        outbox = msgspec.msgpack.encode(outputs) if outputs else _NOTHING
+        arguments: list[Any] = [self._token, self._steps, outbox, len(sets)]
         for pair in sets:
             arguments.extend(pair)
         arguments += [len(gone), *gone, len(offsets)]
@@ -132,11 +145,12 @@ class TablePartition:
             arguments += [name, offset]
         try:
             await self._script(keys=self._keys, args=arguments)
-        except NoScriptError:  # a Redis that was restarted has forgotten the script
-            await self._redis.script_load(_COMMIT)
-            await self._script(keys=self._keys, args=arguments)
         except ResponseError as error:
             if "FENCED" in str(error):
-                raise FencedError(f"{self.table}:{self.partition} was claimed by another worker ({error})") from error
+                raise FencedError(
+                    f"{self.table}:{self.partition} is not as this worker left it: claimed by another worker, or Redis "
+                    f"was emptied or set back ({error})"
+                ) from error
             raise
+        self._steps += 1
         self.offsets.update(offsets)

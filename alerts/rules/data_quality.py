@@ -1,10 +1,10 @@
-"""data_quality 数据质量: a day was closed although something that its signals need is missing."""
+"""data_quality 数据质量: a day was closed although something is missing, or its figures contradict each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alerts.model import Severity, Text
+from alerts.model import Member, Severity, Text
 from alerts.rules.base import DeadLetters, Kind, Message, Rule, Verdict
 from processors.outputs import DayStatus, SecuritySignals
 
@@ -12,22 +12,30 @@ from processors.outputs import DayStatus, SecuritySignals
 _SPEAKERS = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + indices.daily"}
 
 
+#: The detail breaks the identity for single securities on many days; more than this share is worth a warning (ours).
+_BROKEN_SHARE = 0.01
+
+
 def judge(message: Message) -> Iterator[Verdict]:
-    """Fire for a degraded day; over with the next complete one."""
+    """Fire for a degraded day or one that contradicts itself; over with the next good one."""
     if isinstance(message, DeadLetters):
         return
     if isinstance(message, SecuritySignals):
-        subject, s = "margin.daily", message.status
+        yield from _completeness("margin.daily", message.status)
+        yield from _detail_identity(message.status)
     elif message.signal in _SPEAKERS and not message.provisional:
-        subject = _SPEAKERS[message.signal]
-        s = DayStatus(
+        status = DayStatus(
             trade_date=message.trade_date,
             available_at=message.available_at,
             revision=message.revision,
             missing=message.missing,
         )
-    else:
-        return
+        yield from _completeness(_SPEAKERS[message.signal], status)
+        if message.signal == "fin_balance":
+            yield from _totals_identity(status, message.identity_gaps)
+
+
+def _completeness(subject: str, s: DayStatus) -> Iterator[Verdict]:
     missing = s.missing
     if not missing:
         yield Verdict(subject, s.trade_date, s.available_at, s.revision, Kind.END)
@@ -47,6 +55,50 @@ def judge(message: Message) -> Iterator[Verdict]:
             f"数据质量 {s.trade_date}：当日数据不完整，缺少{lacks_zh}。相关信号降级或缺失。",
         ),
         Text("Superseded when the missing rows arrive.", "缺失数据补齐后自动更正。"),
+    )
+
+
+def _detail_identity(s: DayStatus) -> Iterator[Verdict]:
+    subject, check = "margin.daily identity", s.identity
+    if check.broken <= _BROKEN_SHARE * check.checked:
+        yield Verdict(subject, s.trade_date, s.available_at, s.revision, Kind.END)
+        return
+    yield Verdict(
+        subject,
+        s.trade_date,
+        s.available_at,
+        s.revision,
+        Kind.FIRE,
+        {"broken": check.broken, "checked": check.checked},
+        {"broken_share": _BROKEN_SHARE},
+        Text(
+            f"Data quality {s.trade_date}: in {check.broken} of {check.checked} securities the margin balance is not the previous one plus buys less repayments. Figures stand as published.",
+            f"数据质量 {s.trade_date}：{check.checked}只证券中有{check.broken}只的融资余额不等于前一日余额加买入减偿还。数据按公布值使用。",
+        ),
+        Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。"),
+        [Member(code, gap, "CNY") for code, gap in check.worst.items()],
+    )
+
+
+def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Verdict]:
+    subject = "margin.market identity"
+    if not gaps:
+        yield Verdict(subject, s.trade_date, s.available_at, s.revision, Kind.END)
+        return
+    words = ", ".join(f"{exchange} {gap:+,.0f} CNY" for exchange, gap in sorted(gaps.items()))
+    yield Verdict(
+        subject,
+        s.trade_date,
+        s.available_at,
+        s.revision,
+        Kind.FIRE,
+        dict(gaps),
+        {"expected_gap": 0},
+        Text(
+            f"Data quality {s.trade_date}: an exchange's total margin balance is not the previous one plus buys less repayments: {words}. Figures stand as published.",
+            f"数据质量 {s.trade_date}：交易所融资余额不等于前一日余额加买入减偿还：{words}。数据按公布值使用。",
+        ),
+        Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。"),
     )
 
 

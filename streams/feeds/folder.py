@@ -16,45 +16,35 @@ import pandas as pd
 
 from processors.codes import EXCHANGES, to_id
 from processors.days import TradingCalendar, to_date, to_day
+from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, RowBatch
 
 _YI = 1e8
-_SHANGHAI_OFFSET_US = 8 * 3_600_000_000
-_DAY_US = 86_400_000_000
 
 
 class FeedError(MarginwatchError):
     """A file that can't be read as what its name says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """When a feed's figures of day T are known: hours of Shanghai time on T, or on the next session."""
-
-    at: time
-    next_session: bool = False
-
-
 #: Exchange margin figures appear before the open of T+1, prices and indices after the close of T.
 PUBLISHED = {
-    "margin.daily": Publication(time(8, 30), next_session=True),
-    "margin.market": Publication(time(8, 30), next_session=True),
-    "prices.daily": Publication(time(15, 30)),
-    "indices.daily": Publication(time(15, 30)),
+    "margin.daily": Due(time(8, 30), next_session=True),
+    "margin.market": Due(time(8, 30), next_session=True),
+    "prices.daily": Due(time(15, 30)),
+    "indices.daily": Due(time(15, 30)),
 }
 
 
 def known_at(topic: str, day: int, calendar: TradingCalendar) -> int:
     """When the figures of ``day`` are known, µs since the epoch."""
-    rule = PUBLISHED[topic]
-    shown = calendar.shift(day, 1) if rule.next_session else day
-    if shown is None:
+    moment = PUBLISHED[topic].moment(day, calendar)
+    if moment is None:
         raise FeedError(
             f"the trading calendar ends on {to_date(calendar.last)}: the session after {to_date(day)} is "
             "not known; extend it with an override file"
         )
-    return shown * _DAY_US + (rule.at.hour * 60 + rule.at.minute) * 60_000_000 - _SHANGHAI_OFFSET_US
+    return moment
 
 
 @dataclass(slots=True)

@@ -64,7 +64,7 @@ def test_a_zombie_is_refused_and_changes_nothing(redis_server: EmbeddedRedis, em
                 await redis.flushdb()
             else:
                 await owner.claim()
-            with pytest.raises(FencedError, match="claimed by another worker"):
+            with pytest.raises(FencedError, match="not as this worker left it"):
                 await zombie.commit({"x": b"zombie"}, {"a": 99}, [OUT])
             loaded = await owner.claim()
             assert (loaded.rows, loaded.offsets, loaded.outbox) == ({}, {}, [])

@@ -1,0 +1,62 @@
+"""When a daily feed should have spoken: the last resort that closes a day whose marker never comes.
+
+A deadline is data, not a clock: whoever watches the clock writes a `SessionClose` with ``deadline`` into the feed's
+partition, and the fold closes the day when it reads that. So a replay of the topic closes the same days at the same
+rows, whenever it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import time
+
+from processors.daybook import DayBook
+from processors.days import TradingCalendar, to_date
+from processors.events import SessionClose
+
+_SHANGHAI_OFFSET_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A time of day in Shanghai, on the trade date itself or on the next session."""
+
+    at: time
+    next_session: bool = False
+
+    def moment(self, day: int, calendar: TradingCalendar) -> int | None:
+        """µs since the epoch; None where the calendar doesn't know the next session."""
+        shown = calendar.shift(day, 1) if self.next_session else day
+        if shown is None:
+            return None
+        return shown * _DAY_US + (self.at.hour * 60 + self.at.minute) * _MINUTE_US - _SHANGHAI_OFFSET_US
+
+
+#: Exchange margin figures appear before the open of T+1 (08:30–09:00), prices and indices after the close of T.
+DEADLINES = {
+    "margin.daily": Due(time(9, 10), next_session=True),
+    "margin.market": Due(time(9, 10), next_session=True),
+    "indices.daily": Due(time(18, 0)),
+    "prices.daily": Due(time(18, 0)),
+}
+
+
+def overdue(book: DayBook, now: int, due: Due, calendar: TradingCalendar, gap_days: int) -> SessionClose | None:
+    """Return the marker that closes the oldest day whose deadline has passed; None if there is none.
+
+    Parameters
+    ----------
+    now : µs since the epoch.
+    gap_days : a feed that has been silent for more trading days than this has ended (a backfill of old years): days
+        without any row are not closed any more, days with rows always are.
+    """
+    day = book.oldest_open()
+    if day is None:
+        newest = book.newest_with_rows()
+        day = None if newest is None or newest not in calendar else calendar.shift(book.order[-1], 1)
+        if day is None or newest is None or len(calendar.between(newest, day)) - 1 > gap_days:
+            return None
+    moment = due.moment(day, calendar)
+    if moment is None or now <= moment:
+        return None
+    return SessionClose(feed=book.topic, trade_date=to_date(day), expected={}, source="deadline", deadline=True)
