@@ -153,6 +153,20 @@ class AlertBook:
                 self.alerts[rest] = _decode_alert(data)
 
 
+def timeless(name: str, data: bytes) -> bytes:
+    """Return a stored row without what a replay can't know: when an alert was raised, and the offsets it quotes."""
+    if not name.startswith("alert/"):
+        return data
+    alert = _decode_alert(data)
+    return _encode((_VERSION, timeless_alert(alert)))
+
+
+def timeless_alert(alert: Alert) -> Alert:
+    """Return an alert without its time of raising and the offsets of its inputs."""
+    provenance = [msgspec.structs.replace(origin, offset=0) for origin in alert.provenance]
+    return msgspec.structs.replace(alert, raised_at=alert.available_at, provenance=provenance)
+
+
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 

@@ -46,6 +46,7 @@ class LiveBook:
     dirty: set[int] = field(default_factory=set)
     day: int = 0  # the newest session
     margin_version: int = 0  # counts changes of margin rows, on which the coverage depends
+    _by_key: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
     def apply(self, batch: RowBatch) -> int:
         """Fold intraday rows; return how many were news."""
@@ -87,7 +88,10 @@ class LiveBook:
 
     def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
         """Sum the newest session."""
-        used = self.records[: len(self.columns)]
+        # In the order of the keys: a sum of floats depends on it, and columns stand as they happened to come.
+        if len(self._by_key) != len(self.columns):
+            self._by_key = np.argsort(np.fromiter(self.columns, dtype=np.int32, count=len(self.columns)))
+        used = self.records[self._by_key]
         prices, margin = used["prices"], used["margin"]
         priced, bought = prices["day"] == self.day, margin["day"] == self.day
         return Partial(

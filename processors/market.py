@@ -61,6 +61,7 @@ class Market:
         self.results: dict[int, dict[str, Reading | Absent]] = {}
         self.applied = Applied()
         self._dirty: set[int] = set()
+        self._told: dict[str, MarketSignal] = {}  # the newest provisional values: what hasn't changed isn't told again
 
     # -- folding ---------------------------------------------------------------------------------------------
 
@@ -214,7 +215,9 @@ class Market:
                 readings: dict[str, Reading | Absent] = module.compute(view)
                 view.computed.update(readings)
                 out += [_signal(name, reading, day, known_at, provisional=True) for name, reading in readings.items()]
-        return out
+        news = [signal for signal in out if self._told.get(signal.signal) != signal]
+        self._told |= {signal.signal: signal for signal in news}
+        return news
 
     # -- state as bytes --------------------------------------------------------------------------------------
 

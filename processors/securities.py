@@ -94,8 +94,6 @@ class Securities:
         for day in self.margin.closed_days(start):
             self._derive(day)
             frames.append(self._frame(day))
-        for day in self.margin.dropped:
-            self.derived.pop(day, None)
         return frames
 
     def _derive(self, day: int) -> None:
@@ -169,9 +167,9 @@ class Securities:
     def _partial(self) -> Partial:
         held = self._told = self._coverage_key()
         if self._coverage is None or self._coverage[0] != held:
-            newest = held[0]
-            balances = np.empty(0) if newest is None else self.margin.figure(newest, "fin_balance")
-            self._coverage = held, self.live.coverage(self.margin.keys[: len(balances)], balances)
+            newest, columns = held[0], self.margin.sorted_columns
+            balances = np.full(len(columns), np.nan) if newest is None else self.margin.figure(newest, "fin_balance")
+            self._coverage = held, self.live.coverage(self.margin.keys[columns], balances[columns])
         return self.live.partial(self.partition, self._coverage[1])
 
     # -- state as bytes --------------------------------------------------------------------------------------
@@ -183,6 +181,7 @@ class Securities:
             rows[f"{MARGIN}/{iso}"] = data
             if data is None:
                 rows[f"derived/{iso}"] = None
+                self.derived.pop(_day(iso), None)
         rows |= {
             f"derived/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty) if day in self.derived
         }

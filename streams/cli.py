@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -259,6 +259,40 @@ def status(as_json: Json = False) -> None:
         _print_json(found)
     else:
         show.status(found)
+
+
+@app.command()
+def rebuild(
+    table: Annotated[list[str] | None, typer.Option(help="securities, market or alerts; may be repeated")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="only compare, also while workers run; exit code 1 if not equal")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Replay the topics into fresh tables and compare them with Redis; replace what differs.
+
+    Every row follows from the messages before the offsets that stand beside it, so the replay must give the same bytes.
+    Stop the workers before tables are replaced. If Redis was emptied, all tables are made anew and signals and alerts
+    are published again under their old ids.
+    """
+    from streams.rebuild import describe
+    from streams.rebuild import rebuild as replay
+
+    with show.progress() as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
+
+        found = replay(_settings(), table or (), check=check, on_progress=tell)
+    if as_json:
+        _print_json([describe(one) for one in found])
+    else:
+        show.comparisons(found, check=check)
+    if check and not all(one.equal for one in found):
+        raise typer.Exit(1)
 
 
 def main() -> None:

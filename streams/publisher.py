@@ -85,8 +85,9 @@ class Publisher:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self.flush()
-        self._producer.close(timeout=5)
+            self.close()
+        else:
+            self._producer.close(timeout=5)
 
     def rows_of(self, batch: RowBatch) -> None:
         """Publish rows, each to the partition of its key."""
@@ -159,6 +160,15 @@ class Publisher:
     ) -> None:
         """Publish bytes as they are."""
         self._send(topic, value, key=key, partition=partition, headers=headers)
+
+    def send(self, name: str, value: bytes, *, key: bytes, partition: int, headers: list[tuple[str, bytes]]) -> None:
+        """Publish to a topic by its name on the cluster."""
+        self._send(self.topics.short(name), value, key=key, partition=partition, headers=headers)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._producer.close(timeout=5)
 
     def flush(self) -> None:
         """Wait until the broker has acknowledged everything."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -12,9 +15,27 @@ from alerts.model import Alert, Severity, State
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 
+if TYPE_CHECKING:
+    from streams.rebuild import Comparison
+
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """Show how far long work is, on stderr."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TextColumn("{task.completed:>5}/{task.total}"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    ) as bars:
+        yield bars
 
 
 def figure(value: Any, unit: str) -> str:
@@ -93,3 +114,23 @@ def status(found: dict[str, Any]) -> None:
     left = found["calendar_days_left"]
     warning = "  (soon running out: extend it)" if left < 60 else ""
     out.print(f"\nTrading calendar: {left} days left{warning}")
+
+
+def comparisons(found: Sequence[Comparison], *, check: bool) -> None:
+    """Print what a replay said about the tables."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("table", "messages", "rows", "different", "missing", "surplus", ""):
+        table.add_column(column, justify="left" if column in ("table", "") else "right")
+    for one in found:
+        word = "[green]equal[/green]" if one.equal else "[red]not equal[/red]"
+        counts = (one.messages, one.rows, len(one.different), len(one.missing), len(one.surplus))
+        table.add_row(f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), "replaced" if one.replaced else word)
+    out.print(table)
+    for one in found:
+        for what in ("different", "missing", "surplus"):
+            names = getattr(one, what)
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                out.print(f"  {one.table}:{one.partition} {what}: {', '.join(names[:5])}{more}")
+    if check and not all(one.equal for one in found):
+        out.print("Redis does not hold what the topics say: stop the workers and run `marginwatch rebuild`")

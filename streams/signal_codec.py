@@ -24,10 +24,13 @@ from streams.tables import Output
 MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
 
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
     key = f"{signal.signal}/{signal.trade_date.isoformat()}"
-    value = msgspec.json.encode(signal)
+    value = _encode(signal)
     # A provisional value has no revision: what it says is what names it.
     identity = f"{key}/" + (
         f"provisional/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
@@ -55,7 +58,7 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     columns: dict[str, pa.Array] = {"code": pa.array(to_codes(signals.keys), type=pa.string())}
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
-    schema = pa.schema([(n, a.type) for n, a in columns.items()], metadata={"status": msgspec.json.encode(status)})
+    schema = pa.schema([(n, a.type) for n, a in columns.items()], metadata={"status": _encode(status)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))

@@ -52,6 +52,7 @@ from streams.topics import (
 
 FEATURE_TYPE, PARTIAL_TYPE = "marginwatch.feature_frame.v1", "marginwatch.partial.v1"
 _BARRIERS_KEPT = 50
+_encode = msgspec.json.Encoder(order="deterministic").encode
 _LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
 
 
@@ -430,7 +431,7 @@ class AlertsState(StageState):
                     topic,
                     0,
                     alert.id.encode(),
-                    msgspec.json.encode(alert),
+                    _encode(alert),
                     headers_of(
                         "marginwatch.alert.v1",
                         identity=f"{alert.id}/{alert.state.value}"

@@ -87,6 +87,31 @@ def table_key(namespace: str, table: str, partition: int) -> str:
     return f"{namespace}:{{{table}:{partition}}}"
 
 
+async def peek(redis: Redis, namespace: str, table: str, partition: int) -> Loaded:
+    """Return what is stored of a partition at one moment, without claiming it."""
+    return await _load(redis, _keys(namespace, table, partition), None)
+
+
+def _keys(namespace: str, table: str, partition: int) -> list[str]:
+    base = table_key(namespace, table, partition)
+    return [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox")]
+
+
+async def _load(redis: Redis, keys: list[str], owner: str | None) -> Loaded:
+    pipe = redis.pipeline(transaction=True)
+    if owner is not None:
+        pipe.set(keys[0], owner)
+    pipe.hgetall(keys[1])
+    pipe.hgetall(keys[2])
+    pipe.get(keys[3])
+    rows, offsets, outbox = (await pipe.execute())[-3:]
+    return Loaded(
+        {name.decode(): value for name, value in rows.items()},
+        {name.decode(): int(value) for name, value in offsets.items()},
+        msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [],
+    )
+
+
 class TablePartition:
     """One partition of one table, owned by this worker.
 
@@ -102,28 +127,18 @@ class TablePartition:
         self.offsets: dict[str, int] = {}
         self.rows = 0
         self._redis = redis
-        base = table_key(namespace, table, partition)
-        self._keys = [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox")]
+        self._keys = _keys(namespace, table, partition)
         self._token, self._steps = "", 0
         self._script = redis.register_script(_COMMIT)
 
     async def claim(self) -> Loaded:
         """Become the owner and load what is stored; from now on every earlier owner is refused."""
         token = uuid.uuid4().hex
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.set(self._keys[0], f"{token}/0")
-        pipe.hgetall(self._keys[1])
-        pipe.hgetall(self._keys[2])
-        pipe.get(self._keys[3])
-        _, rows, offsets, outbox = await pipe.execute()
+        loaded = await _load(self._redis, self._keys, f"{token}/0")
         self._token, self._steps = token, 0
-        self.offsets = {name.decode(): int(value) for name, value in offsets.items()}
-        self.rows = len(rows)
-        return Loaded(
-            {name.decode(): value for name, value in rows.items()},
-            dict(self.offsets),
-            msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [],
-        )
+        self.offsets = dict(loaded.offsets)
+        self.rows = len(loaded.rows)
+        return loaded
 
     async def commit(
         self, rows: Mapping[str, bytes | None], offsets: Mapping[str, int], outputs: Sequence[Output]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,13 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
-
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from alerts.model import Alert, Severity, State
 from processors.days import to_date, to_day
@@ -129,7 +128,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         days, total, source = market.history(), market.simulation.days, simulate.SOURCE
         session = _session(market, until_done=plan.until_done)
         show.err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
-    with _progress() as progress, Publisher(settings, source=source, form=plan.form) as publisher:
+    with show.progress() as progress, Publisher(settings, source=source, form=plan.form) as publisher:
         fed = progress.add_task("published", total=total)
         publish_days(
             publisher, days, on_day=lambda day: progress.update(fed, advance=1, description=f"published {day}")
@@ -283,33 +282,11 @@ class _Alerts:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
-    values = {
-        "KAFKA_URL": settings.kafka_url,
-        "REDIS_URL": settings.redis,
-        "GROUP": settings.group,
-        "NAMESPACE": settings.namespace,
-        "TOPIC_PREFIX": settings.topic_prefix,
-        "PARTITIONS": str(settings.partitions),
-        "HTTP_PORT": str(settings.http_port),
-        "LOG_LEVEL": settings.log_level,
-        "LOG_FORMAT": settings.log_format,
-        "SESSION_TIMEOUT_S": str(settings.session_timeout_s),
+    values = settings.model_dump(mode="json", exclude={"redis_url_file"}) | {"redis_url": settings.redis}
+    return {
+        f"MARGINWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
     }
-    return {f"MARGINWATCH_{name}": value for name, value in values.items()}
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:24}"),
-        BarColumn(),
-        TextColumn("{task.completed:>5}/{task.total}"),
-        TimeElapsedColumn(),
-        console=show.err,
-        transient=True,
-    ) as progress:
-        yield progress
 
 
 def http_ok(url: str) -> bool:

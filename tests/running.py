@@ -52,10 +52,13 @@ class Worker:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.settings.http_port}"
 
+    def answers_ready(self) -> bool:
+        return http_ok(f"{self.url}/readyz")
+
     def ready(self, timeout: float = 60.0) -> Worker:
         def is_ready() -> bool:
             assert self.process.poll() is None, f"the worker ended: {self.log.read_text()[-3000:]}"
-            return http_ok(f"{self.url}/readyz")
+            return self.answers_ready()
 
         wait_until(is_ready, timeout, "a ready worker")
         return self

@@ -1,0 +1,268 @@
+"""Replaying topics into fresh tables: to prove that Redis holds what the topics say, or to make it so.
+
+Every row of a table is a pure function of the messages before the offsets that stand beside it. So a replay up to
+exactly these offsets must give the same rows, byte for byte; it can be compared while workers run. An alert's time of
+raising and the offsets it quotes are the only things that a replay can't know, and are left out of the comparison.
+
+A table that is replaced is claimed first: a worker that still owns it is refused from then on. A table of which Redis
+holds nothing (it was emptied) is replayed up to the end of its topics, and its outputs are published again: all ids are
+the same, so subscribers ignore what they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+
+from alerts.lifecycle import timeless
+from processors.errors import MarginwatchError
+from streams.calendars import xshg
+from streams.latest import LatestWriter
+from streams.publisher import Publisher
+from streams.settings import Settings
+from streams.stages import STAGES, Stage, StageState
+from streams.tables import FencedError, Loaded, Output, TablePartition, peek
+from streams.topics import Topics
+
+_POLL_MS, _PATIENCE_S = 500, 15.0
+
+
+class RebuildError(MarginwatchError):
+    """The topics can't be replayed, or the tables can't be replaced."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a replay says about one partition of a table; rows by name."""
+
+    table: str
+    partition: int
+    messages: int = 0
+    rows: int = 0
+    different: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # the topics say so, Redis hasn't
+    surplus: list[str] = field(default_factory=list)  # Redis has it, the topics don't say so
+    replaced: bool = False
+
+    @property
+    def equal(self) -> bool:
+        """Whether Redis holds exactly what the topics say."""
+        return not (self.different or self.missing or self.surplus)
+
+
+@dataclass(slots=True)
+class _Replay:
+    state: StageState
+    rows: dict[str, bytes]
+    offsets: dict[str, int]
+    messages: int = 0
+
+
+def rebuild(
+    settings: Settings,
+    tables: Iterable[str] = (),
+    *,
+    check: bool = False,
+    on_progress: Callable[[str, int, int], None] = lambda _table, _done, _total: None,
+) -> list[Comparison]:
+    """Replay tables (all, in the order of the stages, if none is named) and compare; replace them unless ``check``.
+
+    Parameters
+    ----------
+    on_progress : told the table's partition, the messages replayed and how many there are.
+
+    Raises
+    ------
+    RebuildError : if a topic has lost its beginning, or a worker takes a table back while it is replaced.
+    """
+    wanted = set(tables)
+    unknown = sorted(wanted - {stage.name for stage in STAGES})
+    if unknown:
+        raise RebuildError(f"no table {', '.join(unknown)}: choose from {', '.join(s.name for s in STAGES)}")
+    return asyncio.run(_rebuild(settings, wanted or {stage.name for stage in STAGES}, on_progress, check=check))
+
+
+async def _rebuild(
+    settings: Settings, wanted: set[str], on_progress: Callable[[str, int, int], None], *, check: bool
+) -> list[Comparison]:
+    topics, calendar = Topics(settings), xshg()
+    out = []
+    async with Redis.from_url(settings.redis, socket_timeout=30, socket_connect_timeout=5) as redis:
+        for make in STAGES:
+            if make.name in wanted:
+                stage = make(settings, topics, calendar)
+                partitions = range(topics.partitions(stage.inputs[0]))
+                out += [await _partition(settings, stage, p, redis, on_progress, check=check) for p in partitions]
+    return out
+
+
+async def _partition(
+    settings: Settings,
+    stage: Stage,
+    partition: int,
+    redis: Redis,
+    on_progress: Callable[[str, int, int], None],
+    *,
+    check: bool,
+) -> Comparison:
+    table = TablePartition(redis, settings.namespace, stage.name, partition)
+    stored = await peek(redis, settings.namespace, stage.name, partition) if check else await table.claim()
+    latest = LatestWriter(redis, settings.namespace)
+    # Outputs of what was stored have been published, or wait in the outbox; of an emptied table nobody knows.
+    publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
+    try:
+
+        def take(outputs: list[Output]) -> None:
+            latest.offer(outputs)
+            if publisher is not None:
+                for o in outputs:
+                    publisher.send(o.topic, o.value, key=o.key, partition=o.partition, headers=o.headers)
+
+        name = f"{stage.name}:{partition}"
+        replay = await _replay(
+            settings, stage, partition, stored.offsets, take, lambda done, total: on_progress(name, done, total)
+        )
+    finally:
+        if publisher is not None:
+            publisher.close()
+    found = compare(stage.name, partition, stored.rows, replay.rows)
+    found.messages = replay.messages
+    if not check and (not found.equal or not stored.offsets):
+        await _replace(table, stored, replay)
+        found.replaced = True
+    if not check and stage.name == "market":
+        await latest.flush()
+    return found
+
+
+async def _replace(table: TablePartition, stored: Loaded, replay: _Replay) -> None:
+    gone: dict[str, bytes | None] = {name: None for name in stored.rows if name not in replay.rows}
+    try:
+        await table.commit(gone | replay.rows, replay.offsets, stored.outbox)
+    except FencedError as error:
+        raise RebuildError(
+            f"a worker has taken {table.table}:{table.partition} back while it was replayed; nothing was replaced. "
+            "Stop the workers, rebuild, start them again"
+        ) from error
+
+
+def compare(table: str, partition: int, stored: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> Comparison:
+    """Compare rows byte for byte, but for the times of raising."""
+    return Comparison(
+        table,
+        partition,
+        rows=len(replayed),
+        different=sorted(
+            name
+            for name in stored.keys() & replayed.keys()
+            if stored[name] != replayed[name] and timeless(name, stored[name]) != timeless(name, replayed[name])
+        ),
+        missing=sorted(replayed.keys() - stored.keys()),
+        surplus=sorted(stored.keys() - replayed.keys()),
+    )
+
+
+async def _replay(
+    settings: Settings,
+    stage: Stage,
+    partition: int,
+    offsets: Mapping[str, int],
+    take: Callable[[list[Output]], None],
+    on_progress: Callable[[int, int], None],
+) -> _Replay:
+    """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
+    out = _Replay(stage.open(partition), {}, dict(offsets))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        client_id="marginwatch-rebuild",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
+    )
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        raise RebuildError(
+            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, or set "
+            "MARGINWATCH_KAFKA_URL"
+        ) from error
+    try:
+        partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
+        ends = await consumer.end_offsets(partitions) if not offsets else {}
+        starts = await consumer.beginning_offsets(partitions)
+        targets = {tp: offsets.get(tp.topic, 0) if offsets else ends[tp] for tp in partitions}
+        targets = {tp: end for tp, end in targets.items() if end > 0}
+        _check_beginnings(stage, starts, targets)
+        total = sum(end - starts[tp] for tp, end in targets.items())
+        consumer.assign(list(targets))
+        for tp in targets:
+            consumer.seek(tp, starts[tp])
+        while targets:
+            await _poll(consumer, stage, targets, out, take)
+            on_progress(out.messages, total)
+    finally:
+        await consumer.stop()
+    return out
+
+
+def _check_beginnings(stage: Stage, starts: Mapping[Any, int], targets: Mapping[Any, int]) -> None:
+    for tp in targets:
+        if starts[tp] > 0 and not stage.topics.all[stage.topics.short(tp.topic)].compacted:
+            raise RebuildError(
+                f"{tp.topic}[{tp.partition}] begins at offset {starts[tp]}: what was before it is gone by retention, a "
+                "replay can't give the same state. Keep the tables, or feed the history anew into fresh topics"
+            )
+
+
+async def _poll(
+    consumer: AIOKafkaConsumer,
+    stage: Stage,
+    targets: dict[Any, int],
+    out: _Replay,
+    take: Callable[[list[Output]], None],
+) -> None:
+    """Fold what comes; forget every partition that has reached its target."""
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    found: dict[Any, list[Any]] = {}
+    while not found:
+        found = await consumer.getmany(*targets, timeout_ms=_POLL_MS)
+        if not found and asyncio.get_running_loop().time() > deadline:
+            # Compaction may have taken the last messages before the target: then there is nothing left to wait for.
+            for tp in list(targets):
+                if not stage.topics.all[stage.topics.short(tp.topic)].compacted:
+                    at = await consumer.position(tp)
+                    raise RebuildError(
+                        f"{tp.topic}[{tp.partition}] gives nothing behind offset {at}, but the table was made of "
+                        f"messages up to {targets[tp]}: is it the same cluster?"
+                    )
+                del targets[tp]
+            return
+    for tp, records in found.items():
+        end = targets.get(tp)
+        if end is None:
+            continue
+        inside = [record for record in records if record.offset < end]
+        if inside:
+            take(out.state.fold(stage.topics.short(tp.topic), inside))
+            for name, data in out.state.take_dirty().items():
+                if data is None:
+                    out.rows.pop(name, None)
+                else:
+                    out.rows[name] = data
+            out.messages += len(inside)
+            out.offsets[tp.topic] = max(out.offsets.get(tp.topic, 0), inside[-1].offset + 1)
+        if len(inside) < len(records) or await consumer.position(tp) >= end:
+            del targets[tp]
+            consumer.pause(tp)
+
+
+def describe(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain types, for JSON."""
+    return msgspec.to_builtins(found) | {"equal": found.equal}  # type: ignore[no-any-return]

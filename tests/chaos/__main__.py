@@ -1,0 +1,73 @@
+"""`python -m tests.chaos`: the long golden replay, with a seed that it prints, and a table of what came out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from streams import local
+from streams.show import err
+from tests.chaos.arena import Arena
+from tests.chaos.judge import Verdict, compare
+from tests.chaos.runs import LONG, Plan, nothing, play
+from tests.chaos.scenario import all_rows, build
+
+_COLUMNS = ("broker", "run", "faults", "s", "lost", "doubled", "wrong", "repeated")
+
+
+def main() -> int:
+    """Run everything; 0 if nothing was lost, doubled or wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=None, help="the same seed does the same harm")
+    parser.add_argument("--broker", choices=["embedded", "kafka", "both"], default="both")
+    parser.add_argument("--only", default="", help="only runs whose name has this in it")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("MARGINWATCH_DATA", "../shared/data")))
+    parser.add_argument("--out", type=Path, default=Path("out"), help="where the table goes")
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    if not options.data.is_dir():
+        err.print(f"real market data are not at {options.data}: name them with --data or MARGINWATCH_DATA")
+        return 2
+    brokers = ["embedded", "kafka"] if options.broker == "both" else [options.broker]
+    if "kafka" in brokers and (reason := local.ApacheKafka.missing()):
+        err.print(f"without Apache Kafka: {reason}")
+        brokers.remove("kafka")
+    steps = build(options.data)
+    err.print(f"seed {seed}: {len(steps)} steps, {all_rows(steps):,} rows of real data")
+    lines = [f"Seed {seed}.", "", f"| {' | '.join(_COLUMNS)} |", "| --- | --- |" + " --: |" * (len(_COLUMNS) - 2)]
+    clean = True
+    for broker in brokers:
+        plans = [p for p in LONG if options.only in p.name and (broker == "kafka" or not p.kafka_only)]
+        with tempfile.TemporaryDirectory(prefix="marginwatch-chaos-") as folder, Arena(Path(folder), broker) as arena:
+            golden = play(arena, "golden", steps, Plan("golden", nothing), random.Random(seed))
+            err.print(f"{broker}: golden run of {golden.messages:,} messages, {len(golden.final):,} facts")
+            for i, plan in enumerate(plans):
+                started = time.monotonic()
+                result = play(arena, f"run{i}", steps, plan, random.Random(f"{seed} {plan.name}"))
+                verdict = compare(golden, result)
+                clean &= verdict.clean
+                lines.append(_line(broker, plan, time.monotonic() - started, verdict))
+                err.print(lines[-1])
+                for what in ("lost", "doubled", "wrong"):
+                    for name in getattr(verdict, what)[:5]:
+                        err.print(f"    {what}: {name}")
+    options.out.mkdir(exist_ok=True)
+    path = options.out / f"chaos-{seed}.md"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    sys.stdout.write(path.read_text("utf-8"))
+    return 0 if clean else 1
+
+
+def _line(broker: str, plan: Plan, seconds: float, verdict: Verdict) -> str:
+    counts = (len(verdict.lost), len(verdict.doubled), len(verdict.wrong), verdict.repeated)
+    faults = plan.count if plan.fault is not nothing and " cut " not in plan.name else int(" cut " in plan.name)
+    return f"| {broker} | {plan.name} | {faults} | {seconds:.0f} | " + " | ".join(map(str, counts)) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The servers of the chaos runs, each behind a proxy that can be cut, and a fleet of workers that is kept alive."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from streams import local
+from streams.publisher import Publisher
+from streams.settings import Settings
+from streams.status import passed
+from streams.topics import Topics
+from tests.chaos.proxy import Proxy
+from tests.running import Stack, Worker, wait_until
+
+SESSION_TIMEOUT_S = 6.0
+
+
+class Arena:
+    """A broker and a Redis (with its append-only file) behind proxies; a namespace of its own for every run."""
+
+    def __init__(self, folder: Path, broker: str) -> None:
+        self.folder = folder
+        self.kind = broker
+        self._stack = contextlib.ExitStack()
+        broker_port, redis_port = local.free_port(), local.free_port()
+        self.broker_line = self._stack.enter_context(Proxy(local.free_port(), broker_port))
+        self.redis_line = self._stack.enter_context(Proxy(local.free_port(), redis_port))
+        make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
+        self.broker: local.Broker = make(folder / broker, broker_port, advertised_port=self.broker_line.port)
+        self.redis = local.EmbeddedRedis(folder / "redis", redis_port, append_only=True)
+
+    def __enter__(self) -> Arena:
+        self._stack.enter_context(self.redis)
+        self._stack.enter_context(self.broker)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def stack(self, name: str) -> Stack:
+        """Fresh topics and keys."""
+        settings = Settings(
+            kafka_url=self.broker.url,
+            redis_url=SecretStr(f"redis://127.0.0.1:{self.redis_line.port}/0"),
+            group=name,
+            namespace=name,
+            topic_prefix=f"{name}.",
+            http_port=0,
+            partitions=4,
+            session_timeout_s=SESSION_TIMEOUT_S,
+            dead_letters_per_hour=1_000_000,
+        )
+        Topics(settings).create()
+        folder = self.folder / name
+        folder.mkdir()
+        return Stack(settings, folder)
+
+
+class Fleet:
+    """Workers of a stack; whoever dies is replaced, as a supervisor would."""
+
+    def __init__(self, stack: Stack, size: int = 1) -> None:
+        self.stack = stack
+        self.deaths = 0
+        self.workers = [stack.worker() for _ in range(size)]
+
+    def ready(self) -> Fleet:
+        """Wait until every worker is ready."""
+
+        def all_ready() -> bool:
+            self.tend()
+            return all(worker.answers_ready() for worker in self.workers)
+
+        wait_until(all_ready, 90, "a ready fleet")
+        return self
+
+    def tend(self) -> None:
+        """Replace the dead."""
+        for i, worker in enumerate(self.workers):
+            if worker.process.poll() is not None:
+                self.deaths += 1
+                self.workers[i] = self.stack.worker()
+
+    def join(self) -> None:
+        """One more."""
+        self.workers.append(self.stack.worker())
+
+    def leave(self, at: int) -> None:
+        """One ends in order."""
+        assert self.workers.pop(at).terminate() == 0
+
+    def kill(self, at: int) -> None:
+        """One dies; its successor starts at once."""
+        self.workers[at].kill()
+        self.tend()
+
+    def freeze(self, at: int) -> Worker:
+        """One stops breathing and doesn't know it."""
+        worker = self.workers[at]
+        worker.process.send_signal(signal.SIGSTOP)
+        return worker
+
+    def settle(self, publisher: Publisher, timeout: float = 120.0) -> str:
+        """Wait until everything published is processed, tending the fleet; return the barrier."""
+        barrier = publisher.barrier()
+        started = time.monotonic()
+        while not passed(self.stack.settings, barrier, self.stack.redis):
+            self.tend()
+            if time.monotonic() - started > timeout:
+                logs = "\n".join(f"== {w.log}\n{w.log.read_text()[-3000:]}" for w in self.workers)
+                raise AssertionError(f"not everything was processed within {timeout:.0f} s\n{logs}")
+            time.sleep(0.02)
+        return barrier

@@ -1,0 +1,79 @@
+"""A TCP proxy whose line can be cut: what a worker sees when the network to Redis or to the broker is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+
+_CHUNK = 1 << 16
+
+
+class Proxy:
+    """Forwards a loopback port to a server; while it is cut, connections stand still and new ones get no answer."""
+
+    def __init__(self, port: int, target: int) -> None:
+        self.port = port
+        self._target = target
+        self._whole = threading.Event()
+        self._whole.set()
+        self._closing = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        self._listener.settimeout(0.2)
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def cut(self) -> None:
+        """Nothing passes from now on, and nobody is told (no RST, no FIN): like a pulled cable."""
+        self._whole.clear()
+
+    def heal(self) -> None:
+        """Let everything pass again, what was sent meanwhile included."""
+        self._whole.set()
+
+    def close(self) -> None:
+        """Stop listening and end every connection."""
+        self._closing.set()
+        self._whole.set()
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError, OSError):
+                client, _ = self._listener.accept()
+                thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            self._whole.wait()
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            except OSError:
+                return
+            with server:
+                for end in (client, server):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    end.settimeout(None)
+                with contextlib.suppress(OSError):
+                    self._pump({client: server, server: client})
+
+    def _pump(self, other: dict[socket.socket, socket.socket]) -> None:
+        while not self._closing.is_set():
+            readable, _, _ = select.select(list(other), [], [], 0.5)
+            for end in readable:
+                data = end.recv(_CHUNK)
+                self._whole.wait()
+                if not data:
+                    return
+                other[end].sendall(data)

@@ -1,0 +1,183 @@
+"""Half a year of the real market as it might have arrived: sessions, corrections, half days, a day that comes late."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from processors.codes import EXCHANGES, to_id
+from processors.days import to_day
+from processors.events import FIGURES, Floats, RowBatch
+from streams.calendars import xshg
+from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
+from streams.feeds.folder import known_at, read
+from streams.publisher import Form, Publisher
+from streams.topics import partition_of
+
+START, END = date(2019, 1, 2), date(2019, 7, 5)
+#: Days of the scenario with a running session before their close.
+_SESSIONS = (20, 45, 75, 110)
+_MINUTES = (600, 660, 840, 895)  # of the day: 10:00, 11:00, 14:00, 14:55
+_POISON = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "trade_date": "2019-01-05"}')
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is published together: rows in their order, then the markers of the closed feeds."""
+
+    name: str
+    rows: list[RowBatch]
+    closes: list[RowBatch] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How the same facts travel.
+
+    Parameters
+    ----------
+    shuffled : rows and feeds of a day come in any order (markers stay behind them).
+    duplicated : this share of the rows comes again.
+    poisoned : this share of the messages is followed by one that can't be read.
+    """
+
+    form: Form = Form.FRAMES
+    shuffled: bool = False
+    duplicated: float = 0.0
+    poisoned: float = 0.0
+
+
+def build(data_dir: Path) -> list[Step]:
+    """Read the real data and lay them out."""
+    folder = read(data_dir, xshg(), START, END)
+    days = list(folder.by_day())
+    assert len(days) >= 120
+    steps: list[Step] = []
+    for i, (day, batches) in enumerate(days):
+        margin, totals, indices = (batches[t] for t in ("margin.daily", "margin.market", "indices.daily"))
+        prices = _prices(margin, day)
+        if i in _SESSIONS or i == len(days) - 1:
+            steps += _session(f"session {i}", day, days[i - 1][1], batches)
+        evening = Step(f"close {i}", [indices, prices], [indices, prices])
+        morning = Step(f"margin {i}", [margin, totals], [margin, totals])
+        if i == 70:  # Shenzhen publishes its totals three days late
+            early = totals.take(totals.keys == EXCHANGES.index("SSE"))
+            morning = Step(f"margin {i}", [margin, early], [margin, early])
+        if i == 80:  # the detail of a whole day comes late
+            morning = Step(f"margin {i}", [totals], [totals])
+        steps += [evening, morning]
+        if i == 73:
+            steps.append(Step("late totals of day 70", [days[70][1]["margin.market"]], [days[70][1]["margin.market"]]))
+        if i == 83:
+            steps.append(Step("late detail of day 80", [days[80][1]["margin.daily"]], [days[80][1]["margin.daily"]]))
+        if i == 40:
+            wrong = days[38][1]["margin.market"]
+            steps.append(Step("correction of totals", [_corrected(wrong, "SSE", "fin_buy", 1.02)]))
+        if i == 60:
+            detail = days[57][1]["margin.daily"]
+            steps.append(Step("correction of detail", [_corrected(detail, "600519.SH", "fin_balance", 1.03)]))
+        if i == 55:
+            steps.append(Step("day 50 again", [days[50][1]["margin.daily"]], [days[50][1]["margin.daily"]]))
+        if day == to_day(date(2019, 3, 19)):  # removes the breakdown of 2019-03-14
+            wrong = dict(days)[to_day(date(2019, 3, 14))]["margin.market"]
+            steps.append(Step("correction of a peak", [_corrected(wrong, "SZSE", "fin_buy", 1.30)]))
+    return steps
+
+
+def _prices(margin: RowBatch, day: int) -> RowBatch:
+    """Shenzhen's closes follow exactly from what is lent: value / volume."""
+    lent = (margin.keys % 4 == 1) & (margin.figures["short_volume"] > 0)
+    rows = margin.take(lent)
+    close = (rows.figures["short_balance"] / rows.figures["short_volume"]).round(2)
+    rows = rows.take(close > 0)
+    return _rows("prices.daily", rows.keys, day, known_at("prices.daily", day, xshg()), {"close": close[close > 0]})
+
+
+def _session(name: str, day: int, before: dict[str, RowBatch], today: dict[str, RowBatch]) -> Iterator[Step]:
+    """Snapshots between yesterday's and today's close, inside today's range; cumulative turnover and buys."""
+    indices, margin = today["indices.daily"], today["margin.daily"]
+    prices, previous = _prices(margin, day), _prices(before["margin.daily"], day)
+    both = np.intersect1d(prices.keys, previous.keys)
+    prices, previous = prices.take(np.isin(prices.keys, both)), previous.take(np.isin(previous.keys, both))
+    for i, minute in enumerate(_MINUTES, start=1):
+        done, ts = i / len(_MINUTES), day * 86_400_000_000 + (minute - 480) * 60_000_000
+        level = ("open", "low", "high", "close")[i - 1]
+        old, new = previous.figures["close"], prices.figures["close"]
+        yield Step(
+            f"{name} {minute}",
+            [
+                _rows("indices.intraday", indices.keys, day, ts, {
+                    "last": indices.figures[level], "prev_close": indices.figures["prev_close"],
+                    "volume": indices.figures["volume"] * done, "turnover": indices.figures["turnover"] * done}),
+                _rows("prices.intraday", prices.keys, day, ts, {
+                    "last": (old + (new - old) * done).round(2), "prev_close": old,
+                    "volume": np.zeros(len(old)), "turnover": np.zeros(len(old))}),
+                _rows("margin.intraday", margin.keys, day, ts, {
+                    "fin_buy": margin.figures["fin_buy"] * done, "fin_repay": margin.figures["fin_buy"] * done * 0.9}),
+            ],
+        )  # fmt: skip
+
+
+def _rows(topic: str, keys: np.ndarray, day: int, stamp: int, figures: dict[str, Floats]) -> RowBatch:
+    size = len(keys)
+    columns = {c.name: np.asarray(figures.get(c.name, np.full(size, np.nan))) for c in FIGURES[topic]}
+    return RowBatch(topic, keys, np.full(size, day, np.int32), np.zeros(size, np.int32), np.full(size, stamp), columns)
+
+
+def _corrected(batch: RowBatch, who: str, figure: str, factor: float) -> RowBatch:
+    row = batch.take(batch.keys == (EXCHANGES.index(who) if who in EXCHANGES else to_id(who)))
+    assert len(row) == 1
+    return replace(row, revisions=row.revisions + 1, figures=row.figures | {figure: row.figures[figure] * factor})
+
+
+def publish(publisher: Publisher, step: Step, variant: Variant, rng: random.Random) -> None:
+    """Publish a step as the variant says, and wait for the acknowledgements."""
+    batches = [(b, len(b)) for b in step.rows]
+    if variant.shuffled:
+        batches = _shuffled(step.rows, rng)
+    if variant.duplicated:
+        again = [b.take(np.array(sorted(rng.sample(range(n), int(n * variant.duplicated))), dtype=np.intp))
+                 for b, n in batches]  # fmt: skip
+        batches += [(b, len(b)) for b in again if len(b)]
+        if variant.shuffled:
+            rng.shuffle(batches)
+    for batch, size in batches:
+        publisher.rows_of(batch)
+        messages = size if variant.form is Form.EVENTS else 4
+        for _ in range(_drawn(messages * variant.poisoned, rng)):
+            _poison(publisher, batch.topic, rng)
+    for batch in step.closes:
+        publisher.close_day(batch)
+        if variant.duplicated:
+            publisher.close_day(batch)
+    publisher.flush()
+
+
+def _drawn(expected: float, rng: random.Random) -> int:
+    return int(expected) + (rng.random() < expected % 1)
+
+
+def _shuffled(batches: list[RowBatch], rng: random.Random) -> list[tuple[RowBatch, int]]:
+    """Every feed cut into pieces, rows and pieces in random order."""
+    pieces = []
+    for batch in batches:
+        order = np.array(rng.sample(range(len(batch)), len(batch)), dtype=np.intp)
+        pieces += [(batch.take(part), len(part)) for part in np.array_split(order, min(4, len(batch)))]
+    rng.shuffle(pieces)
+    return pieces
+
+
+def _poison(publisher: Publisher, topic: str, rng: random.Random) -> None:
+    headers = rng.choice([[], [(CONTENT_TYPE, ARROW)], [(CE_TYPE, CLOSE_TYPE)]])
+    place = partition_of("600000.SH", publisher.settings.partitions) % publisher.topics.partitions(topic)
+    publisher.raw(topic, rng.choice(_POISON), partition=place, headers=headers)
+
+
+def all_rows(steps: list[Step]) -> int:
+    """How many rows the scenario has."""
+    return sum(len(b) for step in steps for b in step.rows)
