@@ -57,6 +57,8 @@ class AlertBook:
         old = history.get(verdict.trade_date)
         if old is not None and verdict.revision <= old.revision:
             return []
+        if old is None and len(history) >= self._keep and verdict.trade_date < sorted(history)[-self._keep]:
+            return []  # forgotten long ago: a replay tells it again
         out: list[Alert] = []
         entry = history[verdict.trade_date] = _Entry(verdict.revision, verdict.kind)
         self._dirty_subjects.add(name)

@@ -46,7 +46,11 @@ class CrossSections:
     def fold(self, frames: list[FeatureFrame]) -> list[SecuritySignals]:
         """Take frames (older revisions and repeats change nothing); return every day that is new or changed."""
         touched: set[int] = set()
+        # Days that have left the window don't come back (a replay sends them again): what they rest on is gone.
+        oldest = min(self.extremes) if len(self.extremes) > self.parameters.late_days else -(2**31)
         for frame in frames:
+            if frame.day < oldest:
+                continue
             held = self.frames.setdefault(frame.day, {})
             old = held.get(frame.partition)
             if old is None or frame.revision > old.revision:

@@ -55,6 +55,11 @@ class Record(Protocol):
     headers: Headers
 
 
+def is_barrier(record: Record) -> bool:
+    """Whether a record is a barrier, and neither row nor marker, signal or alert."""
+    return any(name == CE_TYPE and value == BARRIER_TYPE for name, value in record.headers or ())
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that was not understood, with the reason."""

@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from alerts.model import Alert
 from processors.events import Barrier
 from processors.outputs import MarketSignal, SecuritySignals
-from streams.codec import BARRIER_TYPE, CE_TYPE
+from streams.codec import is_barrier
 from streams.settings import Settings
 from streams.signal_codec import decode_security
 from streams.topics import ALERTS, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
@@ -85,11 +85,6 @@ def read(
             yield record
         elif record == until:
             return
-
-
-def is_barrier(record: ConsumerRecord) -> bool:
-    """Whether a record is a barrier and no signal or alert."""
-    return dict(record.headers).get(CE_TYPE) == BARRIER_TYPE
 
 
 def market_signals(

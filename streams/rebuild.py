@@ -31,7 +31,8 @@ from streams.stages import STAGES, Stage, StageState
 from streams.tables import FencedError, Loaded, Output, TablePartition, peek
 from streams.topics import Topics
 
-_POLL_MS, _PATIENCE_S = 500, 15.0
+_POLL_MS, _PATIENCE_S, _QUIET_S = 250, 15.0, 1.5
+_NO_END = 2**62
 
 
 class RebuildError(MarginwatchError):
@@ -195,21 +196,31 @@ async def _replay(
         ) from error
     try:
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
-        ends = await consumer.end_offsets(partitions) if not offsets else {}
         starts = await consumer.beginning_offsets(partitions)
-        targets = {tp: offsets.get(tp.topic, 0) if offsets else ends[tp] for tp in partitions}
-        targets = {tp: end for tp, end in targets.items() if end > 0}
-        _check_beginnings(stage, starts, targets)
-        total = sum(end - starts[tp] for tp, end in targets.items())
-        consumer.assign(list(targets))
-        for tp in targets:
+        ends = (
+            {tp: offsets.get(tp.topic, 0) for tp in partitions} if offsets else await consumer.end_offsets(partitions)
+        )
+        ends = {tp: end for tp, end in ends.items() if end > 0 or not offsets}
+        _check_beginnings(stage, starts, ends)
+        total = sum(end - starts[tp] for tp, end in ends.items())
+        consumer.assign(list(ends))
+        for tp in ends:
             consumer.seek(tp, starts[tp])
-        while targets:
-            await _poll(consumer, stage, targets, out, take)
-            on_progress(out.messages, total)
+        # Without stored offsets, what is there is replayed: the embedded broker names ends that are too low.
+        targets = ends if offsets else dict.fromkeys(ends, _NO_END)
+        while targets and await _poll(consumer, stage, targets, out, take):
+            on_progress(out.messages, max(total, out.messages))
+        if not offsets:
+            await _check_ends(consumer, ends)
     finally:
         await consumer.stop()
     return out
+
+
+async def _check_ends(consumer: AIOKafkaConsumer, ends: Mapping[Any, int]) -> None:
+    for tp, end in ends.items():
+        if await consumer.position(tp) < end:
+            raise RebuildError(f"{tp.topic}[{tp.partition}] gives nothing more, {end} is its end: is the broker well?")
 
 
 def _check_beginnings(stage: Stage, starts: Mapping[Any, int], targets: Mapping[Any, int]) -> None:
@@ -227,13 +238,16 @@ async def _poll(
     targets: dict[Any, int],
     out: _Replay,
     take: Callable[[list[Output]], None],
-) -> None:
-    """Fold what comes; forget every partition that has reached its target."""
-    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+) -> bool:
+    """Fold what comes; forget every partition that has reached its target; return whether anything came."""
+    endless = _NO_END in targets.values()
+    deadline = asyncio.get_running_loop().time() + (_QUIET_S if endless else _PATIENCE_S)
     found: dict[Any, list[Any]] = {}
     while not found:
         found = await consumer.getmany(*targets, timeout_ms=_POLL_MS)
         if not found and asyncio.get_running_loop().time() > deadline:
+            if endless:
+                return False
             # Compaction may have taken the last messages before the target: then there is nothing left to wait for.
             for tp in list(targets):
                 if not stage.topics.all[stage.topics.short(tp.topic)].compacted:
@@ -243,7 +257,7 @@ async def _poll(
                         f"messages up to {targets[tp]}: is it the same cluster?"
                     )
                 del targets[tp]
-            return
+            return False
     for tp, records in found.items():
         end = targets.get(tp)
         if end is None:
@@ -261,6 +275,7 @@ async def _poll(
         if len(inside) < len(records) or await consumer.position(tp) >= end:
             del targets[tp]
             consumer.pause(tp)
+    return True
 
 
 def describe(found: Comparison) -> dict[str, Any]:

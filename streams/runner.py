@@ -32,7 +32,7 @@ from alerts import metrics
 from processors.days import TradingCalendar
 from processors.deadlines import overdue
 from processors.errors import StateError
-from streams.codec import CE_TYPE, CLOSE_TYPE
+from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.health import Health
 from streams.settings import Settings
 from streams.stages import MarketStage, Stage, StageState
@@ -240,11 +240,12 @@ class Runner:
         state = owned.state
         if state is None:
             raise RevokedError
-        owned.hear(short)
         started = time.perf_counter()
         records = self._unread(owned.table, poll)
         if not records:
             return
+        if not all(is_barrier(record) for record in records):
+            owned.hear(short)
         outputs = state.fold(short, records)
         rows = state.take_dirty()
         offsets = {poll.topic: poll.offset + 1}

@@ -224,6 +224,13 @@ class WorkerProcess:
                 raise UpError(f"the worker is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}")
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Process id of the running worker."""
+        if self._process is None:
+            raise UpError("the worker is not running: start it first")
+        return self._process.pid
+
     def check(self, what: str) -> None:
         if self._process is not None and self._process.poll() is not None:
             raise UpError(

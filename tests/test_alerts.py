@@ -13,7 +13,7 @@ from alerts.model import Alert, Input, Severity, State, alert_id
 from alerts.rules import RULES
 from alerts.rules.base import DeadLetters
 from processors.codes import to_id
-from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.outputs import DayStatus, IdentityCheck, MarketSignal, SecuritySignals
 from tests.building import DAYS
 
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
@@ -164,3 +164,40 @@ def test_a_book_loaded_from_its_bytes_goes_on_the_same() -> None:
     assert other.alerts == book.alerts
     assert fold(other, *messages) == []
     assert of(fold(other, state(DAYS[2], "HOT", "NORMAL", 0.104)), "peak_warning") == [(State.RESOLVED, DAYS[1])]
+
+
+def test_figures_that_contradict_each_other_are_a_data_quality_alert_that_ends_with_a_good_day() -> None:
+    book = AlertBook(RULES)
+
+    def total(day: date, gaps: dict[str, float]) -> MarketSignal:
+        return MarketSignal(signal="fin_balance", subject="market", trade_date=day, available_at=NOW, revision=0,
+                            value=1e12, identity_gaps=gaps)  # fmt: skip
+
+    (broken,) = fold(book, total(DAYS[0], {"SSE": -2.5e8}))
+    assert (broken.rule, broken.subject, broken.figures) == ("data_quality", "margin.market identity", {"SSE": -2.5e8})
+    assert "SSE -250,000,000 CNY" in broken.text.en
+    assert "SSE -250,000,000" in broken.text.zh
+    (over,) = fold(book, total(DAYS[1], {}))
+    assert (over.id, over.state) == (broken.id, State.RESOLVED)
+
+
+@pytest.mark.parametrize(("broken", "fires"), [(10, False), (11, True)])
+def test_single_breaks_of_the_detail_are_no_alert_but_many_are(broken: int, fires: bool) -> None:
+    status = DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0,
+                       identity=IdentityCheck(1000, broken, {"600519.SH": 1e6}))  # fmt: skip
+    made = fold(AlertBook(RULES), SecuritySignals(status, np.empty(0, dtype=np.int32), {
+        name: np.empty(0) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")}))  # fmt: skip
+    found = [a for a in made if a.subject == "margin.daily identity"]
+    assert len(found) == fires
+    if fires:
+        assert [m.code for m in found[0].members] == ["600519.SH"]
+        assert "11 of 1000" in found[0].text.en
+
+
+def test_days_that_were_forgotten_do_not_come_back_when_a_replay_tells_them_again() -> None:
+    book = AlertBook(RULES, keep_days=3)
+    fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
+    fold(book, *(state(day, "HOT", "HOT", 0.104) for day in DAYS[1:6]))
+    book.take_dirty()
+    assert fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
+    assert book.take_dirty() == {}

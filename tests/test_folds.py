@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.daybook import DayBook
+from processors.codes import to_id
+from processors.crosssection import dump_frame, load_frame
+from processors.daybook import Applied, DayBook
 from processors.days import to_day
+from processors.deadlines import DEADLINES, overdue
 from processors.events import RowBatch, SessionClose, concat
 from processors.market import Market
-from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
+from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
 from processors.parameters import Parameters
 from processors.securities import Securities
 from streams.calendars import xshg
@@ -265,3 +268,139 @@ def test_provisional_values_use_live_prices_over_the_last_balances_and_final_one
     assert final[DAYS[4], "excess_financing"].value == pytest.approx(0.1)
     assert not final[DAYS[4], "excess_financing"].provisional
     assert not [s for s in market.fold([live]) if isinstance(s, MarketSignal)]
+
+
+# -- deadlines ----------------------------------------------------------------------------------------------------
+
+
+def at(day: date, hour: float) -> int:
+    """Shanghai time of a day, µs since the epoch."""
+    return to_day(day) * 86_400_000_000 + int((hour - 8) * 3_600_000_000)
+
+
+def late(book: DayBook, now: int) -> SessionClose | None:
+    return overdue(book, now, DEADLINES[book.topic], xshg(), gap_days=3)
+
+
+def test_a_day_without_its_marker_is_closed_by_its_deadline_and_reported() -> None:
+    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    rows = balances(DAYS[0], {"600000.SH": 1e9})
+    book.apply(rows)
+    book.close(SessionClose(feed="margin.daily", trade_date=DAYS[0], expected={"SSE": 1}, source="test"))
+    assert late(book, at(DAYS[1], 9)) is None  # the figures of a day appear before the open of the next one
+    marker = late(book, at(DAYS[1], 9.5))
+    assert marker is not None
+    assert (marker.trade_date, marker.deadline) == (DAYS[0], True)
+    assert book.close(marker).closed == [to_day(DAYS[0])]
+    assert book.missing(to_day(DAYS[0])) == {"SZSE": -1}
+    assert book.close(marker) == Applied()
+    # What comes behind it counts as a revision.
+    book.apply(balances(DAYS[0], {"000001.SZ": 2e9}))
+    assert book.days[to_day(DAYS[0])].revision == 1
+
+
+def test_a_feed_that_falls_silent_is_closed_for_a_few_days_and_then_has_ended() -> None:
+    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    rows = balances(DAYS[0], {"600000.SH": 1e9, "000001.SZ": 1e9})
+    book.apply(rows)
+    book.close(closing(rows))
+    closed = []
+    while (marker := late(book, at(DAYS[9], 12))) is not None:
+        closed += book.close(marker).closed
+    assert closed == [to_day(d) for d in DAYS[1:4]]
+    assert book.missing(closed[0]) == {"SSE": -1, "SZSE": -1}
+
+
+def test_an_empty_book_is_never_overdue() -> None:
+    assert late(DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2), at(DAYS[9], 12)) is None
+
+
+# -- the balance identity -----------------------------------------------------------------------------------------
+
+
+def test_breaks_of_the_balance_identity_are_reported_and_nothing_is_repaired() -> None:
+    made = stage()
+    figures = {"600000.SH": (1.05e9, 8e7, 3e7), "600519.SH": (1.05e9, 8e7, 2.9e7), "000001.SZ": (5e9, 1.0, np.nan)}
+    first = balances(DAYS[0], dict.fromkeys(figures, 1e9))
+    rows = {code: dict(zip(("fin_balance", "fin_buy", "fin_repay"), f, strict=True)) for code, f in figures.items()}
+    second = batch("margin.daily", DAYS[1], rows)
+    (before,) = made.fold([first, closing(first)])
+    (frame,) = made.fold([second, closing(second)])
+    assert isinstance(before, FeatureFrame)
+    assert isinstance(frame, FeatureFrame)
+    assert before.identity.checked == 0
+    assert (frame.identity.checked, frame.identity.broken) == (2, 1)  # Shenzhen publishes no repayments
+    assert frame.identity.worst == {"600519.SH": pytest.approx(-1e6)}
+    assert frame.columns["fin_balance"][frame.keys == to_id("600519.SH")] == [1.05e9]
+    assert load_frame(dump_frame(frame)).identity == frame.identity
+
+
+def test_an_exchange_whose_total_breaks_the_identity_is_named() -> None:
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    for day, balance, repay in ((DAYS[0], 1e12, 1e10), (DAYS[1], 1e12, 1e10), (DAYS[2], 1e12, 9e9)):
+        totals = batch("margin.market", day, {
+            e: {"fin_balance": balance, "fin_buy": 1e10, "fin_repay": repay if e == "SSE" else np.nan}
+            for e in EXCHANGES})  # fmt: skip
+        found = signals(market.fold([totals, closing(totals)]))
+        assert found[day, "fin_balance"].identity_gaps == ({"SSE": -1e9} if day == DAYS[2] else {})
+
+
+def test_frames_of_days_that_left_the_window_change_nothing_when_a_replay_sends_them_again() -> None:
+    made, market = stage(), Market(1, Parameters(late_days=3), EXCHANGES, xshg())
+    frames: list[FeatureFrame] = []
+    for i, day in enumerate(DAYS[:8]):
+        rows = balances(day, {"600000.SH": 1e9 + i, "000001.SZ": 1e9 - i})
+        frames += [f for f in made.fold([rows, closing(rows)]) if isinstance(f, FeatureFrame)]
+    assert len(market.fold(frames)) == 8
+    market.take_dirty()
+    assert market.fold(frames) == []
+    assert market.take_dirty() == {}
+
+
+# -- any order of arrival -----------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from(EXCHANGES), st.floats(1e9, 1e12)), max_size=6),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=40, deadline=None)
+def test_however_topics_interleave_the_market_ends_in_the_same_bytes(corrections, random) -> None:
+    """Each topic keeps its own order (Kafka's promise); how the topics mix, and where polls are cut, is chance."""
+    totals: list[RowBatch | SessionClose] = []
+    indices: list[RowBatch | SessionClose] = []
+    for i, day in enumerate(DAYS[:10]):
+        one = market_day(day, 1e9 + i * 1e6, 2e9, 3000.0 + i)
+        totals += one[:2]
+        indices += one[2:]
+    for revision, (i, exchange, balance) in enumerate(corrections, start=1):
+        totals.append(batch("margin.market", DAYS[i], {exchange: {"fin_balance": balance, "fin_buy": 1e7}}, revision))
+    ends = []
+    for mixed in (False, True):
+        market = Market(1, Parameters(excess_lag_days=3, high_low_days=5), EXCHANGES, xshg())
+        found: dict[tuple[date, str], MarketSignal] = {}
+        rows: dict[str, bytes | None] = {}
+        queues = [list(totals), list(indices)]
+        while any(queues):
+            queue = random.choice([q for q in queues if q]) if mixed else next(q for q in queues if q)
+            count = random.randint(1, 5) if mixed else len(queue)
+            found |= signals(market.fold(queue[:count]))
+            del queue[:count]
+            rows |= market.take_dirty()
+        ends.append((found, rows))
+    assert ends[0] == ends[1]
+
+
+@given(st.permutations(CODES), st.permutations(CODES))
+@settings(max_examples=30, deadline=None)
+def test_a_session_s_sums_do_not_depend_on_who_came_first(one, other) -> None:
+    """Sums of floats depend on their order: the order must be that of the keys."""
+    sums = []
+    for order in (one, other):
+        made = stage()
+        for code in order:
+            made.fold([batch("margin.intraday", DAYS[1], {code: {"fin_buy": 0.1 * (1 + CODES.index(code))}})])
+        rows = balances(DAYS[0], {code: 0.1 + 1e8 * CODES.index(code) for code in order})
+        sums.append([p for p in made.fold([rows, closing(rows)]) if isinstance(p, Partial)])
+    assert sums[0] == sums[1]
+    assert sums[0][-1].balance > 0  # told again: the balances before the session came behind it

@@ -1,0 +1,151 @@
+"""What a worker does when it can't go on, when a feed falls silent, and how tables are proved and made anew."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from datetime import date
+
+import numpy as np
+import pytest
+
+from processors.days import to_date, to_day
+from processors.deadlines import DEADLINES
+from processors.events import RowBatch
+from streams.calendars import xshg
+from streams.feeds import simulate
+from streams.settings import Settings
+from streams.status import latest_market
+from tests.building import batch
+from tests.chaos.runs import command
+from tests.running import Stack, Worker, wait_until
+
+#: These faults are not the broker's: the quicker one is enough.
+pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+
+
+def feed(stack: Stack, days: int = 8) -> None:
+    market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=days, stocks=40, funds=4))
+    with stack.publisher() as publisher:
+        for _, batches in market.history():
+            publisher.day(batches)
+        stack.settle(publisher)
+
+
+def problems(worker: Worker) -> dict[str, dict[str, object]]:
+    try:
+        with urllib.request.urlopen(f"{worker.url}/readyz", timeout=5) as answer:
+            return json.loads(answer.read())["problems"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return json.loads(error.read())["problems"]
+    except OSError:
+        return {}
+
+
+def metric(worker: Worker, name: str) -> float:
+    with urllib.request.urlopen(f"{worker.url}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), -1.0)
+
+
+def test_state_that_cannot_be_read_stalls_its_partition_says_so_and_rebuild_mends_it(stack: Stack) -> None:
+    first = stack.worker().ready()
+    feed(stack)
+    assert first.terminate() == 0
+    good = stack.tables()
+    key = f"{stack.settings.namespace}:{{market:0}}:rows"
+    name = next(n for n in sorted(stack.redis.hkeys(key)) if n.startswith(b"results/"))
+    stack.redis.hset(key, name, b"\xc1 not a row")
+
+    # The comparison names it, and touches nothing.
+    with pytest.raises(AssertionError, match=rf"market:0 different: {name.decode()}"):
+        command(stack, "rebuild", "--check")
+    assert stack.redis.hget(key, name) == b"\xc1 not a row"
+
+    worker = stack.worker()
+    # It stays, to say so, and the other partitions go on.
+    wait_until(lambda: set(problems(worker)) == {"market:0"}, 30, "a red readyz that names the partition alone")
+    reason = str(problems(worker)["market:0"]["reason"])
+    assert "rebuild --table market" in reason
+    assert metric(worker, 'marginwatch_stalled{partition="0",stage="market"}') == 1
+    assert "a partition stands still" in worker.log.read_text()
+    worker.kill()
+
+    assert "replaced" in command(stack, "rebuild", "--table", "market")
+    assert stack.tables() == good
+    again = stack.worker().ready()
+    feed(stack)
+    assert metric(again, 'marginwatch_stalled{partition="0",stage="market"}') in (-1, 0)
+
+
+def test_a_message_that_breaks_the_fold_stalls_and_is_never_skipped(stack: Stack) -> None:
+    """Only marginwatch writes to features: a stranger's message there is a bug that must not be passed over."""
+    worker = stack.worker().ready()
+    feed(stack, 4)
+    before = stack.redis.hgetall(f"{stack.settings.namespace}:{{market:0}}:offsets")
+    with stack.publisher() as publisher:
+        publisher.raw("features.security", b"?", headers=[("ce_type", b"who.knows")])
+    wait_until(lambda: "market:0" in problems(worker), 20, "a red readyz")
+    assert "unknown ce_type" in str(problems(worker)["market:0"]["reason"])
+    assert stack.redis.hgetall(f"{stack.settings.namespace}:{{market:0}}:offsets") == before
+    assert worker.terminate() == 0  # a stalled worker still ends in order
+
+
+def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> None:
+    worker = stack.worker().ready()
+    feed(stack)
+    assert worker.terminate() == 0
+    good = stack.tables()
+    keys = stack.redis.keys(f"{stack.settings.namespace}:*")
+    stack.redis.delete(*keys)
+    out = json.loads(command(stack, "rebuild", "--json"))
+    assert [r["replaced"] for r in out] == [True] * 6
+    assert {k: v for k, v in stack.tables().items() if b"alerts" not in k} == {
+        k: v for k, v in good.items() if b"alerts" not in k
+    }
+    assert latest_market(stack.settings)["fin_balance"].value is not None
+    assert all(r["equal"] for r in json.loads(command(stack, "rebuild", "--check", "--json")))
+
+
+def test_a_day_whose_markers_never_come_is_closed_by_its_deadline(stack: Stack) -> None:
+    """Shenzhen is silent: the day is closed without it, degraded, absent where it needs both, and alerted."""
+    hasty = stack.settings.model_copy(update={"deadline_quiet_s": 1.0})
+    stack.settings = Settings(**hasty.model_dump())
+    calendar, now = xshg(), time.time_ns() // 1000
+    due = DEADLINES["margin.market"]
+    days = calendar.between(calendar.first, calendar.last - 30).tolist()
+    day = to_date([d for d in days if (due.moment(d, calendar) or now) < now][-1])
+    stack.worker().ready()
+    with stack.publisher() as publisher:
+        detail = batch("margin.daily", day, {f"{600000 + i}.SH": {"fin_balance": 1e9 + i} for i in range(40)})
+        totals = batch("margin.market", day, {"SSE": {"fin_balance": 1e12, "fin_buy": 1e10}})
+        prices = batch("indices.daily", day, {"000001.SH": {"close": 3000.0, "turnover": 4e11},
+                                              "399001.SZ": {"close": 9000.0, "turnover": 5e11}})  # fmt: skip
+        for rows in (detail, totals, prices):
+            publisher.rows_of(rows)
+        publisher.flush()
+
+        def closed() -> bool:
+            barrier = stack.settle(publisher)
+            return len(stack.market(barrier)) > 0 and len(stack.securities(barrier)) > 0
+
+        wait_until(closed, 60, "the close by deadline")
+        barrier = stack.settle(publisher)
+        row = stack.market(barrier).iloc[0]
+        assert row["fin_balance"] is None or np.isnan(row["fin_balance"])  # never a half-size balance
+        assert row["degraded"]
+        alerts = {a.subject: a for a in stack.alerts(barrier) if a.rule == "data_quality" and a.trade_date == day}
+        assert "margin.market SZSE" in alerts["margin.market"].text.en
+        assert "margin.daily SZSE" in alerts["margin.daily"].text.en
+
+        # Shenzhen comes after all: everything is issued again, whole.
+        late = batch("margin.market", day, {"SZSE": {"fin_balance": 5e11, "fin_buy": 1e10}})
+        publisher.rows_of(late)
+        publisher.close_day(RowBatch.take(totals, np.array([0])))
+        publisher.close_day(late)
+        barrier = stack.settle(publisher)
+    assert stack.market(barrier)["fin_balance"].iloc[0] == 1.5e12
+    assert all(r["equal"] for r in json.loads(command(stack, "rebuild", "--check", "--json")))
