@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types check bench lock clean
+.PHONY: demo test lint types bench chaos lock clean
 
 demo: $(STAMP)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
@@ -24,6 +24,11 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench.pipeline
+	$(BIN)/python -m bench.recovery
+
+# About half an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 # The lock file names exact versions and hashes; the extras are part of it.
 lock:

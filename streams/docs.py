@@ -61,7 +61,7 @@ def _settings(settings: Settings) -> str:
 
 def _metrics() -> str:
     rows = [
-        (f"`{m.name}`", m.type, m.documentation)
+        (f"`{m.name}{'_total' if m.type == 'counter' else ''}`", m.type, m.documentation)
         for m in sorted(REGISTRY.collect(), key=lambda m: m.name)
         if m.name.startswith("marginwatch_")
     ]

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     stall_after_s: float = Field(60.0, gt=0, description="unread messages and no step for this long: not ready")
     dead_letters_per_hour: int = Field(100, ge=1, description="more of them raise a data-quality alert")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["text", "json"] = Field("text", description="json for machines")
 
     @field_validator("exchanges")
