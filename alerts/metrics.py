@@ -11,12 +11,12 @@ from processors.outputs import MarketSignal
 SIGNAL = Gauge(
     "marginwatch_signal",
     "Newest value of a numeric market signal (ratios are fractions, money is CNY).",
-    ["signal", "provisional"],
+    ["signal", "subject", "provisional"],
 )
 SIGNAL_DAY = Gauge(
     "marginwatch_signal_trade_date_seconds",
     "Trade date of the newest value, seconds since the epoch.",
-    ["signal", "provisional"],
+    ["signal", "subject", "provisional"],
 )
 STATE = Gauge("marginwatch_ratio_state", "1 for the state that holds, 0 for the others.", ["basis", "state"])
 DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed of incomplete data.", ["signal"])
@@ -69,10 +69,10 @@ def observe_signal(signal: MarketSignal) -> None:
     """Show a market signal's newest value."""
     provisional = "true" if signal.provisional else "false"
     if isinstance(signal.value, (int, float)):
-        SIGNAL.labels(signal.signal, provisional).set(signal.value)
+        SIGNAL.labels(signal.signal, signal.subject, provisional).set(signal.value)
         seconds = (signal.trade_date.toordinal() - 719_163) * 86_400
-        SIGNAL_DAY.labels(signal.signal, provisional).set(seconds)
-    elif isinstance(signal.value, str) and not signal.provisional:
+        SIGNAL_DAY.labels(signal.signal, signal.subject, provisional).set(seconds)
+    elif isinstance(signal.value, str) and not signal.provisional and signal.signal.startswith("ratio_state"):
         for state in RatioState:
             STATE.labels(signal.signal, state.value).set(state.value == signal.value)
     DEGRADED.labels(signal.signal).set(signal.degraded)

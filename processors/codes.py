@@ -16,8 +16,10 @@ from processors.errors import RowError
 Ids = npt.NDArray[np.int32]
 
 EXCHANGES = ("SSE", "SZSE", "BSE")
-_SUFFIXES = {"SH": 0, "SZ": 1, "BJ": 2}
-_SUFFIX_TEXT = ("SH", "SZ", "BJ")
+#: What stands behind the dot: three exchanges, and Shenwan's indices, which no exchange publishes.
+_SUFFIX_TEXT = ("SH", "SZ", "BJ", "SI")
+_SUFFIXES = {text: i for i, text in enumerate(_SUFFIX_TEXT)}
+SHENWAN = _SUFFIXES["SI"]
 _CODE_LENGTH = 9
 _SUFFIX_FROM_BYTES = {(ord(s[0]), ord(s[1])): i for s, i in _SUFFIXES.items()}
 

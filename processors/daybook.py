@@ -77,21 +77,21 @@ class DayBook:
     Parameters
     ----------
     topic : a daily input topic.
-    required : the exchanges whose markers close a day.
+    required : the exchanges whose markers close a day; if there are none, any marker does.
     late_days : how many trading days back a late or corrected row is still inserted.
     history_days : how many days before those the indicators look back.
-    by_exchange : keys are exchanges (``margin.market``), not securities.
+    by_word : keys are words such as exchanges (``margin.market``), not codes.
     """
 
     def __init__(
-        self, topic: str, required: tuple[str, ...], *, late_days: int, history_days: int, by_exchange: bool = False
+        self, topic: str, required: tuple[str, ...], *, late_days: int, history_days: int, by_word: bool = False
     ) -> None:
         self.topic = topic
         self.names = tuple(c.name for c in FIGURES[topic])
         self.required = required
         self.late_days = late_days
         self.keep_days = late_days + history_days
-        self.by_exchange = by_exchange
+        self.by_word = by_word
         self.days: dict[int, Day] = {}
         self.order: list[int] = []  # days, ascending
         self.keys: Ids = np.empty(0, dtype=np.int32)  # column → key
@@ -99,6 +99,7 @@ class DayBook:
         self.dirty: set[int] = set()
         self.dropped: set[int] = set()
         self._open: set[int] = set()
+        self._known_at: dict[int, int] = {}
         self._row = {name: i for i, name in enumerate(self.names)}
         self._sorted: Ids = np.empty(0, dtype=np.int32)
         self._column: npt.NDArray[np.intp] = np.empty(0, dtype=np.intp)
@@ -169,13 +170,16 @@ class DayBook:
 
     def known_at(self, day: int) -> int:
         """When the figures up to ``day`` were known, µs since the epoch: a correction makes later days later."""
-        end = bisect_right(self.order, day)
-        return max((self.days[d].available_at for d in self.order[max(0, end - self.late_days - 1) : end]), default=0)
+        if day not in self._known_at:
+            end = bisect_right(self.order, day)
+            days = self.order[max(0, end - self.late_days - 1) : end]
+            self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
+        return self._known_at[day]
 
     def counts(self, day: int) -> dict[str, int]:
         """Rows of a day by exchange."""
         keys = self.keys[self.present(day)]
-        per = np.bincount(keys if self.by_exchange else keys % 4, minlength=len(EXCHANGES))
+        per = np.bincount(keys if self.by_word else keys % 4, minlength=len(EXCHANGES))
         return {name: int(n) for name, n in zip(EXCHANGES, per, strict=False) if n}
 
     def missing(self, day: int) -> dict[str, int]:
@@ -222,7 +226,7 @@ class DayBook:
         self.marked = True
         before = dict(entry.expected)
         entry.expected.update({str(k): v for k, v in marker.expected.items()})
-        if entry.expected == before:
+        if entry.expected == before and (entry.closed or self.required):
             return applied
         self.dirty.add(day)
         if entry.closed:
@@ -284,7 +288,10 @@ class DayBook:
         for row, name in enumerate(self.names):
             entry.values[row, columns] = batch.figures[name]
         entry.revisions[columns] = batch.revisions
-        entry.available_at = max(entry.available_at, int(batch.stamps.max()))
+        newest = int(batch.stamps.max())
+        if newest > entry.available_at:
+            entry.available_at = newest
+            self._known_at.clear()
         self.dirty.add(day)
         if entry.closed:
             self._raise_revisions(day, int((batch.revisions - stored).sum()), applied)
@@ -318,6 +325,7 @@ class DayBook:
             np.full((len(self.names), capacity), np.nan), np.full(capacity, _ABSENT, dtype=np.int32)
         )
         self._open.add(day)
+        self._known_at.clear()
         self.order.append(day)
         if len(self.order) > 1 and day < self.order[-2]:
             self.order.sort()
@@ -395,6 +403,7 @@ class DayBook:
                 entry.values[row, columns] = arrays[name]
         entry.revisions[columns] = arrays["revision"]
         self.days[day] = entry
+        self._known_at.clear()
         insort(self.order, day)
         if not entry.closed:
             self._open.add(day)

@@ -66,6 +66,20 @@ class TradingCalendar:
         """The last session known; nothing after it can be validated."""
         return int(self._days[-1])
 
+    def __len__(self) -> int:
+        return len(self._days)
+
+    def position(self, day: int) -> int:
+        """The place of a session among all sessions; raises `MarginwatchError` for any other day."""
+        at = self._position.get(day)
+        if at is None:
+            raise MarginwatchError(f"{to_date(day)} is not a trading day")
+        return at
+
+    def day_at(self, position: int) -> int:
+        """Return the inverse of `position`."""
+        return int(self._days[position])
+
     def contains(self, days: Days) -> npt.NDArray[np.bool_]:
         """Which of ``days`` are sessions."""
         at = np.searchsorted(self._days, days)
@@ -74,10 +88,7 @@ class TradingCalendar:
 
     def shift(self, day: int, sessions: int) -> int | None:
         """Return the session ``sessions`` after (before, if negative) ``day``; None past the calendar's ends."""
-        at = self._position.get(day)
-        if at is None:
-            raise MarginwatchError(f"{to_date(day)} is not a trading day")
-        moved = at + sessions
+        moved = self.position(day) + sessions
         return int(self._days[moved]) if 0 <= moved < len(self._days) else None
 
     def between(self, start: int, end: int) -> Days:

@@ -16,14 +16,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids
+from processors.codes import EXCHANGES, Ids
 from processors.days import Days
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)$")]
+IndexCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ|SI)$")]
 Exchange = Literal["SSE", "SZSE", "BSE"]
+Tenor = Literal["CN10Y"]
+Style = Literal["broad", "sector", "theme", "growth", "value", "cross_border", "bond", "commodity", "other"]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(gt=0)]
 Revision = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -117,26 +120,50 @@ class PriceIntraday(IntradayRow, frozen=True, kw_only=True):
 
 
 class IndexDaily(DailyRow, frozen=True, kw_only=True):
-    """indices.daily: the turnover of 000001.SH and 399001.SZ is that of the whole exchange."""
+    """indices.daily: the turnover of 000001.SH and 399001.SZ is that of the whole exchange.
+
+    The float cap of 000001.SH and 399106.SZ is that of their exchange's A shares; a row may carry nothing else.
+    """
 
     topic = "indices.daily"
-    code: Code
+    code: IndexCode
     open: Price | None = None
     high: Price | None = None
     low: Price | None = None
-    close: Price
+    close: Price | None = None
     prev_close: Price | None = None
     volume: Amount | None = None
     turnover: Amount | None = None
+    turnover_rate: Amount | None = None  # 换手率, of the float shares
+    float_cap: Amount | None = None  # 流通市值, CNY
     pe_ttm: float | None = None
     members: Amount | None = None
+
+
+class RateDaily(DailyRow, frozen=True, kw_only=True):
+    """rates.daily: the yield of a tenor, a fraction (0.0285)."""
+
+    topic = "rates.daily"
+    key_field = "tenor"
+    tenor: Tenor
+    yield_: float = msgspec.field(name="yield")
+
+
+class EtfDaily(DailyRow, frozen=True, kw_only=True):
+    """etf.daily: a fund's shares outstanding 份额 and its price (net asset value or close)."""
+
+    topic = "etf.daily"
+    code: Code
+    shares: Amount
+    price: Price | None = None
+    style: Style = "other"
 
 
 class IndexIntraday(IntradayRow, frozen=True, kw_only=True):
     """indices.intraday: a snapshot of an index."""
 
     topic = "indices.intraday"
-    code: Code
+    code: IndexCode
     last: Price
     prev_close: Price
     volume: Amount
@@ -167,7 +194,17 @@ class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 INPUT_ROWS: dict[str, type[Row]] = {
     row.topic: row
-    for row in (MarginDaily, MarginMarket, MarginIntraday, PriceDaily, PriceIntraday, IndexDaily, IndexIntraday)
+    for row in (
+        MarginDaily,
+        MarginMarket,
+        MarginIntraday,
+        PriceDaily,
+        PriceIntraday,
+        IndexDaily,
+        IndexIntraday,
+        RateDaily,
+        EtfDaily,
+    )
 }
 
 
@@ -181,14 +218,27 @@ class Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A figure of a row type: its name, whether a row may lack it, and which numbers it may be."""
+    """A figure of a row type.
+
+    Parameters
+    ----------
+    name : on the wire and in a batch.
+    attribute : of the struct.
+    optional : whether a row may lack it.
+    sign : which numbers it may be.
+    words : the words that it may be instead; a batch holds their place in this tuple.
+    """
 
     name: str
+    attribute: str
     optional: bool
     sign: Sign
+    words: tuple[str, ...] = ()
 
 
-_COMMON = {"source", "revision", "trade_date", "available_at", "ts", "code", "exchange"}
+#: The keys that are words, not codes; a batch holds their place in the tuple.
+KEYS: dict[str, tuple[str, ...]] = {"exchange": EXCHANGES, "tenor": get_args(Tenor)}
+_COMMON = {"source", "revision", "trade_date", "available_at", "ts", "code", *KEYS}
 _SIGNS = {Price: Sign.POSITIVE, Amount: Sign.NOT_NEGATIVE}
 
 
@@ -204,7 +254,8 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
                 else (hints[field.name],)
             )
             sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
-            columns.append(Column(field.name, not field.required, sign))
+            words = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+            columns.append(Column(field.encode_name, field.name, not field.required, sign, words))
     return tuple(columns)
 
 
@@ -218,7 +269,7 @@ class RowBatch:
     Parameters
     ----------
     topic : the input topic without version, e.g. ``margin.daily``.
-    keys : (n,) security ids, or the exchange's index in `codes.EXCHANGES` for ``margin.market``.
+    keys : (n,) security ids, or the place of the key in `KEYS` (exchange, tenor).
     days : (n,) trade dates as days since 1970-01-01.
     revisions : (n,) revision of each row.
     stamps : (n,) microseconds since the epoch: ``available_at`` of a daily row, ``ts`` of an intraday one.

@@ -7,7 +7,7 @@ market indicators of every day whose inputs are closed. A change to a day comput
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -21,17 +21,23 @@ from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar, moment, to_date, to_day
 from processors.errors import StateError
 from processors.events import RowBatch, SessionClose
-from processors.market_view import TURNOVER_INDEX, MarketView, Overlay, Series
+from processors.market_view import INDICES, TOTALS, TURNOVER_INDEX, MarketView, Missing, Overlay, Series
 from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
 from processors.parameters import Parameters
 from processors.registry import MARKET_INDICATORS, SIGNALS
 from processors.session import Session
 from processors.signal import Absent, Reading
 
-TOTALS, INDICES = "margin.market", "indices.daily"
-INPUTS = (TOTALS, INDICES, "indices.intraday")
-_TOTALS = ("fin_balance", "fin_buy", "short_balance")
-#: Totals and indices are a few rows a day: keep them all, so that feeds may run years apart in a backfill.
+RATES, FUNDS = "rates.daily", "etf.daily"
+INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS)
+#: Figures whose history the indicators look at, as lines.
+_LINES: dict[str, tuple[str, ...]] = {
+    TOTALS: ("fin_balance", "fin_buy", "short_volume", "short_sell", "short_balance"),
+    INDICES: ("close", "high", "low", "turnover", "turnover_rate", "float_cap", "pe_ttm"),
+    RATES: ("yield",),
+    FUNDS: (),
+}
+#: These are a few rows a day: keep them all, so that feeds may run years apart in a backfill.
 _KEEP_DAYS = 20_000
 _RESULTS_VERSION = 1
 
@@ -51,16 +57,19 @@ class Market:
         self.parameters = parameters
         self.exchanges = exchanges
         self.calendar = calendar
-        self.totals = DayBook(
-            TOTALS, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS, by_exchange=True
-        )
-        self.indices = DayBook(INDICES, exchanges, late_days=parameters.late_days, history_days=_KEEP_DAYS)
+        late = parameters.late_days
+        self.totals = DayBook(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, by_word=True)
+        self.indices = DayBook(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
+        rates = DayBook(RATES, (), late_days=late, history_days=_KEEP_DAYS, by_word=True)
+        funds = DayBook(FUNDS, (), late_days=late, history_days=parameters.etf_flow_days + 1)
+        self.books = {book.topic: book for book in (self.totals, self.indices, rates, funds)}
         self.sections = CrossSections(partitions, parameters, exchanges, calendar)
         self.session = Session(partitions)
-        self.series = Series()
+        self.series = Series(calendar)
         self.results: dict[int, dict[str, Reading | Absent]] = {}
         self.applied = Applied()
         self._dirty: set[int] = set()
+        self._forgotten: set[int] = set()
         self._told: dict[str, MarketSignal] = {}  # the newest provisional values: what hasn't changed isn't told again
 
     # -- folding ---------------------------------------------------------------------------------------------
@@ -71,7 +80,7 @@ class Market:
     ) -> list[MarketSignal | SecuritySignals]:
         """Fold what came, in order; return the signals that are new or changed, oldest day first."""
         frames: list[FeatureFrame] = []
-        touched: dict[str, set[int]] = {TOTALS: set(), INDICES: set()}
+        touched: dict[str, set[int]] = {topic: set() for topic in self.books}
         live = False
         for item in items:
             if isinstance(item, FeatureFrame):
@@ -80,9 +89,9 @@ class Market:
                 live |= self.session.apply_partial(item)
             elif isinstance(item, SessionClose):
                 if item.feed in touched:
-                    self._note(touched[item.feed], self._book(item.feed).close(item))
+                    self._note(touched[item.feed], self.books[item.feed].close(item))
             elif item.topic in touched:
-                self._note(touched[item.topic], self._book(item.topic).apply(item))
+                self._note(touched[item.topic], self.books[item.topic].apply(item))
             else:
                 live |= self.session.apply_indices(item)
         out: list[MarketSignal | SecuritySignals] = [*self.sections.fold(frames)]
@@ -90,9 +99,6 @@ class Market:
         if live or touched[INDICES]:
             out += self._provisional()
         return out
-
-    def _book(self, topic: str) -> DayBook:
-        return self.totals if topic == TOTALS else self.indices
 
     def _note(self, touched: set[int], applied: Applied) -> None:
         self.applied.add(applied)
@@ -102,32 +108,43 @@ class Market:
     # -- final values ----------------------------------------------------------------------------------------
 
     def _compute(self, touched: dict[str, set[int]]) -> list[MarketSignal]:
-        for day in touched[TOTALS]:
-            self._refresh_totals(day)
-        for day in touched[INDICES]:
-            self._refresh_indices(day)
-        days = touched[TOTALS] | touched[INDICES]
-        if not days:
-            return []
-        start, out = min(days), []
-        closed = {TOTALS: set(self.totals.closed_days(start)), INDICES: set(self.indices.closed_days(start))}
+        for topic, days in touched.items():
+            for day in days:
+                self._refresh(topic, day)
         first = {topic: min(found) for topic, found in touched.items() if found}
-        for day in sorted(closed[TOTALS] | closed[INDICES]):
+        if not first:
+            return []
+        start, out = min(first.values()), []
+        closed = {topic: set(book.closed_days(start)) for topic, book in self.books.items()}
+        for day in sorted(set().union(*closed.values())):
             for module in MARKET_INDICATORS:
                 inputs = _inputs(module)
                 if all(day in closed[topic] for topic in inputs) and any(
                     topic in first and day >= first[topic] for topic in inputs
                 ):
                     out += self._compute_module(module, inputs, day)
+        self._trim_results()
         return out
+
+    def _trim_results(self) -> None:
+        """Forget results that no late row can reach any more, nor a recursion behind it."""
+        newest = [book.newest_closed() for book in (self.totals, self.indices)]
+        if None in newest:
+            return
+        oldest = self.calendar.shift(min(n for n in newest if n is not None), -2 * self.parameters.late_days - 2)
+        for day in [d for d in self.results if oldest is not None and d < oldest]:
+            del self.results[day]
+            self._dirty.discard(day)
+            self._forgotten.add(day)
 
     def _compute_module(self, module: ModuleType, inputs: tuple[str, ...], day: int) -> list[MarketSignal]:
         view = self._view(day)
         view.computed = self.results.setdefault(day, {})
         readings: dict[str, Reading | Absent] = module.compute(view)
         view.computed.update(readings)
+        view.computed.update({name: Reading(0, state) for name, state in view.carries.items()})
         self._dirty.add(day)
-        books = [self._book(topic) for topic in inputs]
+        books = [self.books[topic] for topic in inputs]
         missing = {f"{book.topic} {exchange}": lack for book in books for exchange, lack in book.missing(day).items()}
         known_at, revisions = max(b.known_at(day) for b in books), {b.topic: b.days[day].revision for b in books}
         gaps = self._identity_gaps(day) if TOTALS in inputs else {}
@@ -155,35 +172,21 @@ class Market:
     def _view(self, day: int, overlay: Overlay | None = None) -> MarketView:
         return MarketView(
             day,
-            calendar=self.calendar,
             series=self.series,
+            exchanges=self.exchanges,
+            books=self.books,
             results=self.results,
             parameters=self.parameters,
             overlay=overlay,
         )
 
-    def _refresh_totals(self, day: int) -> None:
-        for name in _TOTALS:
-            figures = [self.totals.value(day, EXCHANGES.index(e), name) for e in self.exchanges]
-            absent = [e for e, figure in zip(self.exchanges, figures, strict=True) if figure is None]
-            self.series.totals.setdefault(name, {})[day] = (
-                f"{TOTALS} {name} of {to_date(day)} lacks {', '.join(absent)}"
-                if absent
-                else float(sum(f for f in figures if f is not None))
-            )
-
-    def _refresh_indices(self, day: int) -> None:
-        entry = self.indices.days[day]
-        present = np.flatnonzero(entry.present(self.indices.width))
-        for column, close in zip(present, self.indices.figure(day, "close")[present], strict=True):
-            self.series.closes.setdefault(int(self.indices.keys[column]), {})[day] = float(close)
-        figures = [self.indices.value(day, TURNOVER_INDEX[e], "turnover") for e in self.exchanges]
-        absent = [e for e, figure in zip(self.exchanges, figures, strict=True) if figure is None]
-        self.series.turnover[day] = (
-            f"{INDICES} of {to_date(day)} lacks the turnover of {', '.join(absent)}"
-            if absent
-            else float(sum(f for f in figures if f is not None))
-        )
+    def _refresh(self, topic: str, day: int) -> None:
+        book = self.books[topic]
+        present = np.flatnonzero(book.present(day))
+        keys = book.keys[present].tolist()
+        for name in _LINES[topic]:
+            for key, value in zip(keys, book.figure(day, name)[present].tolist(), strict=True):
+                self.series.put(topic, key, name, day, value)
 
     # -- provisional values ----------------------------------------------------------------------------------
 
@@ -196,16 +199,16 @@ class Market:
         if yesterday is None or not self.totals.is_closed(yesterday):
             return []
         closed = self.indices.is_closed(day)
-        live_turnover = self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day)
+        before, plain = self._view(yesterday), self._view(day)
         overlay = Overlay(
             totals={
-                "fin_balance": self.series.totals["fin_balance"][yesterday],
+                "fin_balance": _or_reason(lambda: before.total("fin_balance")),
                 "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage),
             },
-            turnover=self.series.turnover[day] if closed else live_turnover,
-            closes={index: closes[day] for index, closes in self.series.closes.items() if day in closes}
+            turnover=_or_reason(plain.turnover)
             if closed
-            else self.session.closes(day),
+            else self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day),
+            closes=self._closes(day) if closed else self.session.closes(day),
         )
         view = self._view(day, overlay)
         out = []
@@ -215,17 +218,24 @@ class Market:
                 readings: dict[str, Reading | Absent] = module.compute(view)
                 view.computed.update(readings)
                 out += [_signal(name, reading, day, known_at, provisional=True) for name, reading in readings.items()]
-        news = [signal for signal in out if self._told.get(signal.signal) != signal]
-        self._told |= {signal.signal: signal for signal in news}
+        news = [signal for signal in out if self._told.get(signal.name) != signal]
+        self._told |= {signal.name: signal for signal in news}
         return news
+
+    def _closes(self, day: int) -> dict[int, float]:
+        closes = self.indices.figure(day, "close")
+        known = np.flatnonzero(~np.isnan(closes))
+        return dict(zip(self.indices.keys[known].tolist(), closes[known].tolist(), strict=True))
 
     # -- state as bytes --------------------------------------------------------------------------------------
 
     def take_dirty(self) -> dict[str, bytes | None]:
         """Return the rows changed since the last call: field → bytes, None to delete."""
         rows: dict[str, bytes | None] = {}
-        for book in (self.totals, self.indices):
+        for book in self.books.values():
             rows |= {f"{book.topic}/{iso}": data for iso, data in book.take_dirty().items()}
+        rows |= {f"results/{to_date(day).isoformat()}": None for day in sorted(self._forgotten)}
+        self._forgotten.clear()
         rows |= {f"results/{to_date(day).isoformat()}": _dump_results(self.results[day]) for day in sorted(self._dirty)}
         self._dirty.clear()
         return rows | self.sections.take_dirty() | self.session.take_dirty()
@@ -234,17 +244,23 @@ class Market:
         """Take back every row that `take_dirty` ever gave."""
         for name, data in rows.items():
             kind, _, rest = name.partition("/")
-            if kind in (TOTALS, INDICES):
-                self._book(kind).load(to_day(date.fromisoformat(rest)), data)
+            if kind in self.books:
+                self.books[kind].load(to_day(date.fromisoformat(rest)), data)
             elif kind == "results":
                 day = to_day(date.fromisoformat(rest))
                 self.results[day] = _load_results(data)
-        for day in self.totals.closed_days():
-            self._refresh_totals(day)
-        for day in self.indices.closed_days():
-            self._refresh_indices(day)
+        for topic, book in self.books.items():
+            for day in book.closed_days():
+                self._refresh(topic, day)
         self.sections.load(rows)
         self.session.load(rows)
+
+
+def _or_reason(figure: Callable[[], float]) -> float | str:
+    try:
+        return figure()
+    except Missing as missing:
+        return str(missing)
 
 
 def _inputs(module: ModuleType) -> tuple[str, ...]:
@@ -264,9 +280,10 @@ def _signal(
     provisional: bool = False,
 ) -> MarketSignal:
     absent = isinstance(reading, Absent)
+    signal, _, subject = name.partition("/")
     return MarketSignal(
-        signal=name,
-        subject=str(SIGNALS[name].level),
+        signal=signal,
+        subject=subject or str(SIGNALS[signal].level),
         trade_date=to_date(day),
         available_at=moment(available_at),
         revision=sum(revisions.values()),

@@ -7,16 +7,29 @@ Look-backs count sessions of the exchange calendar, never the rows at hand. A fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
-from processors.codes import to_code, to_id
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import EXCHANGES, to_code, to_id
+from processors.daybook import DayBook
 from processors.days import TradingCalendar, to_date
+from processors.events import INPUT_ROWS, KEYS, Floats
 from processors.parameters import Parameters
 from processors.signal import Absent, Reading, Value
 
+TOTALS, INDICES = "margin.market", "indices.daily"
 SSE_COMPOSITE = to_id("000001.SH")
 #: The index whose published turnover is that of its whole exchange.
 TURNOVER_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399001.SZ"), "BSE": to_id("899050.BJ")}
+
+#: The index whose row carries the float cap of its whole exchange.
+FLOAT_CAP_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399106.SZ"), "BSE": to_id("899050.BJ")}
+_CARRIED = "~"
+_WHY = "(window not full, or the feed is late)"
 
 Results = Mapping[str, Reading | Absent]
 
@@ -29,13 +42,30 @@ class Missing(Exception):  # noqa: N818 - not an error: a signal that can't be c
         return Absent(str(self))
 
 
-@dataclass(slots=True)
 class Series:
-    """Daily figures of the market, by day; a missing figure is stored as the reason why."""
+    """Daily figures as lines over the trading calendar, NaN where unknown: a window is a slice.
 
-    totals: dict[str, dict[int, float | str]] = field(default_factory=dict)
-    turnover: dict[int, float | str] = field(default_factory=dict)
-    closes: dict[int, dict[int, float]] = field(default_factory=dict)  # index id → day → close
+    A line is as long as the calendar, whatever the history: memory and time per day do not grow with it.
+    """
+
+    def __init__(self, calendar: TradingCalendar) -> None:
+        self.calendar = calendar
+        self._lines: dict[tuple[str, int, str], Floats] = {}
+        self._nothing = np.full(len(calendar), np.nan)
+        self._nothing.flags.writeable = False
+
+    def put(self, topic: str, key: int, name: str, day: int, value: float) -> None:
+        """Set one figure."""
+        line = self._lines.get((topic, key, name))
+        if line is None:
+            if np.isnan(value):
+                return
+            line = self._lines[topic, key, name] = self._nothing.copy()
+        line[self.calendar.position(day)] = value
+
+    def line(self, topic: str, key: int, name: str) -> Floats:
+        """All values of a figure, by position in the calendar."""
+        return self._lines.get((topic, key, name), self._nothing)
 
 
 @dataclass(slots=True)
@@ -54,8 +84,9 @@ class MarketView:
         self,
         day: int,
         *,
-        calendar: TradingCalendar,
         series: Series,
+        exchanges: tuple[str, ...],
+        books: Mapping[str, DayBook],
         results: Mapping[int, Results],
         parameters: Parameters,
         overlay: Overlay | None = None,
@@ -63,31 +94,94 @@ class MarketView:
         self.day = day
         self.parameters = parameters
         self.computed: dict[str, Reading | Absent] = {}
-        self._calendar = calendar
+        self._calendar = series.calendar
+        self._at = self._calendar.position(day)
         self._series = series
+        self.exchanges = exchanges
+        self.carries: dict[str, dict[str, float]] = {}
+        self._books = books
         self._results = results
         self._overlay = overlay
 
+    # -- figures ---------------------------------------------------------------------------------------------
+
     def total(self, name: str, back: int = 0) -> float:
-        """Σ of a margin figure over the exchanges, CNY; raises `Missing`."""
+        """Σ of a margin figure over the exchanges, CNY or shares; raises `Missing`."""
         if back == 0 and self._overlay is not None:
-            return _known(self._overlay.totals.get(name), "margin.market", name, self.day)
-        day = self._back(back)
-        return _known(self._series.totals.get(name, {}).get(day), "margin.market", name, day)
+            return _live(self._overlay.totals.get(name), f"{TOTALS} {name}", self.day)
+        lines = {e: self._series.line(TOTALS, EXCHANGES.index(e), name) for e in self.exchanges}
+        return self._sum(lines, f"{TOTALS} {name}", back)
 
     def turnover(self, back: int = 0) -> float:
         """Σ turnover of the same exchanges, CNY; raises `Missing`."""
         if back == 0 and self._overlay is not None:
-            return _known(self._overlay.turnover, "indices.daily", "turnover", self.day)
-        day = self._back(back)
-        return _known(self._series.turnover.get(day), "indices.daily", "turnover", day)
+            return _live(self._overlay.turnover, f"{INDICES} turnover", self.day)
+        lines = {e: self._series.line(INDICES, TURNOVER_INDEX[e], "turnover") for e in self.exchanges}
+        return self._sum(lines, f"{INDICES} turnover", back)
+
+    def float_cap(self, back: int = 0) -> float:
+        """Σ float capitalisation 流通市值 of the same exchanges' A shares, CNY; raises `Missing`."""
+        lines = {e: self._series.line(INDICES, FLOAT_CAP_INDEX[e], "float_cap") for e in self.exchanges}
+        return self._sum(lines, f"{INDICES} float_cap", back)
+
+    def total_window(self, name: str, days: int) -> Floats:
+        """The last ``days`` values of `total`, oldest first, NaN where unknown."""
+        return self._sums([self._series.line(TOTALS, EXCHANGES.index(e), name) for e in self.exchanges], days)
+
+    def turnover_window(self, days: int) -> Floats:
+        """The last ``days`` values of `turnover`, oldest first, NaN where unknown."""
+        return self._sums([self._series.line(INDICES, TURNOVER_INDEX[e], "turnover") for e in self.exchanges], days)
+
+    def float_cap_window(self, days: int) -> Floats:
+        """The last ``days`` values of `float_cap`, oldest first, NaN where unknown."""
+        return self._sums([self._series.line(INDICES, FLOAT_CAP_INDEX[e], "float_cap") for e in self.exchanges], days)
+
+    def exchange_window(self, exchange: str, name: str, days: int) -> Floats:
+        """The last ``days`` values of one exchange's total, oldest first, NaN where unknown."""
+        return self._slice(self._series.line(TOTALS, EXCHANGES.index(exchange), name), days)
+
+    def book_day(self, topic: str, back: int) -> dict[str, npt.NDArray[Any]]:
+        """All rows of a topic on one day, as columns in the order of their keys: ``key`` and its figures."""
+        book, day = self._books[topic], self._calendar.shift(self.day, -back)
+        columns = book.sorted_columns
+        columns = columns[book.present(day)[columns]] if day is not None else columns[:0]
+        out: dict[str, npt.NDArray[Any]] = {"key": book.keys[columns]}
+        return out | {name: book.figure(day, name)[columns] for name in book.names if day is not None}
 
     def index_close(self, index: int, back: int = 0) -> float:
         """Close of an index; raises `Missing`."""
-        day = self._back(back)
-        closes = self._series.closes.get(index, {})
-        close = closes.get(day) if back or self._overlay is None else self._overlay.closes.get(index)
-        return _known(close, "indices.daily", to_code(index), day)
+        if back == 0 and self._overlay is not None:
+            return _live(self._overlay.closes.get(index), f"{INDICES} {to_code(index)}", self.day)
+        return self.value(INDICES, index, "close", back)
+
+    def value(self, topic: str, key: int, name: str, back: int = 0) -> float:
+        """One figure of one key; raises `Missing`."""
+        at = self._back(back)
+        value = float(self._series.line(topic, key, name)[at])
+        if np.isnan(value):
+            raise Missing(f"{topic} {key_text(topic, key)} {name} of {self._date(at)} is not known {_WHY}")
+        return value
+
+    def window(self, topic: str, key: int, name: str, days: int) -> Floats:
+        """The last ``days`` values of a figure, oldest first, NaN where unknown."""
+        return self._slice(self._series.line(topic, key, name), days)
+
+    def full_window(self, topic: str, key: int, name: str, days: int) -> Floats:
+        """The last ``days`` values of a figure, oldest first; raises `Missing` unless all of them are known."""
+        found = self.window(topic, key, name, days)
+        known = int((~np.isnan(found)).sum())
+        if known < days:
+            raise Missing(f"{topic} {key_text(topic, key)} {name}: {days} days are needed, {known} are known")
+        return found
+
+    def at_date(self, topic: str, key: int, name: str, day: int, days: int) -> Floats:
+        """The ``days`` values of a figure up to another, earlier day; none if that is no trading day."""
+        if day not in self._calendar:
+            return self._series.line(topic, key, name)[:0]
+        at = self._calendar.position(day) + 1
+        return self._series.line(topic, key, name)[max(0, at - days) : at]
+
+    # -- results ---------------------------------------------------------------------------------------------
 
     def today(self, signal: str) -> Value | None:
         """The value of a signal computed before on the same day, None if absent."""
@@ -99,8 +193,18 @@ class MarketView:
 
     def result(self, signal: str, back: int) -> Value | None:
         """The value of a signal ``back`` trading days before, None if absent."""
-        day = self._calendar.shift(self.day, -back)
-        return None if day is None else _value(self._results.get(day, {}).get(signal))
+        return _value(self._reading(signal, back))
+
+    def carry(self, signal: str, state: dict[str, float]) -> None:
+        """Leave the state of a recursion to the next trading day, whether the signal has a value yet or not."""
+        self.carries[_CARRIED + signal] = state
+
+    def carried(self, signal: str) -> Mapping[str, float] | None:
+        """What the trading day before has left; None if nothing: the recursion begins anew."""
+        reading = self._reading(_CARRIED + signal, 1)
+        if not isinstance(reading, Reading) or reading.details is None:
+            return None
+        return {name: float(value) for name, value in reading.details.items()}
 
     def latest_before(self, signal: str) -> Value | None:
         """The newest known value before this day: a state machine pauses over days without a value."""
@@ -110,20 +214,48 @@ class MarketView:
                 return value
         return None
 
-    def _back(self, back: int) -> int:
+    def _reading(self, signal: str, back: int) -> Reading | Absent | None:
         day = self._calendar.shift(self.day, -back)
-        if day is None:
+        return None if day is None else self._results.get(day, {}).get(signal)
+
+    def _back(self, back: int) -> int:
+        if self._at < back:
             raise Missing(f"the calendar does not reach {back} trading days before {to_date(self.day)}")
-        return day
+        return self._at - back
+
+    def _date(self, at: int) -> date:
+        return to_date(self._calendar.day_at(at))
+
+    def _slice(self, line: Floats, days: int) -> Floats:
+        return line[max(0, self._at + 1 - days) : self._at + 1]
+
+    def _sums(self, lines: list[Floats], days: int) -> Floats:
+        return np.asarray(sum(self._slice(line, days) for line in lines))
+
+    def _sum(self, lines: Mapping[str, Floats], what: str, back: int) -> float:
+        at = self._back(back)
+        figures = {exchange: float(line[at]) for exchange, line in lines.items()}
+        absent = [exchange for exchange, figure in figures.items() if np.isnan(figure)]
+        if not absent:
+            return sum(figures.values())
+        if len(absent) == len(figures):
+            raise Missing(f"{what} of {self._date(at)} is not known {_WHY}")
+        raise Missing(f"{what} of {self._date(at)} lacks {', '.join(absent)}")
 
 
 def _value(reading: Reading | Absent | None) -> Value | None:
     return reading.value if isinstance(reading, Reading) else None
 
 
-def _known(figure: float | str | None, topic: str, name: str, day: int) -> float:
+def _live(figure: float | str | None, what: str, day: int) -> float:
     if isinstance(figure, str):
         raise Missing(figure)
     if figure is None:
-        raise Missing(f"{topic} {name} of {to_date(day)} is not known (window not full, or the feed is late)")
+        raise Missing(f"{what} of {to_date(day)} is not known {_WHY}")
     return figure
+
+
+def key_text(topic: str, key: int) -> str:
+    """A key as people read it."""
+    words = KEYS.get(INPUT_ROWS[topic].key_field)
+    return to_code(key) if words is None else words[key]

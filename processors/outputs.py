@@ -103,6 +103,11 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     identity_gaps: dict[str, float] = {}
     details: dict[str, Value] = {}
 
+    @property
+    def name(self) -> str:
+        """The signal, and its subject where that is not the whole market: ``llt/000300.SH``."""
+        return self.signal if self.subject == "market" else f"{self.signal}/{self.subject}"
+
 
 @dataclass(frozen=True, slots=True)
 class SecuritySignals:

@@ -24,6 +24,28 @@ class Parameters:
     ratio_quantile_days: int = 250
     # fin_balance
     high_low_days: int = 250
+    # percentiles of ratios: over this many trading days, at least so many of them known (ours)
+    percentile_days: int = 1250
+    percentile_least: int = 250
+    # etf_flow: days of the cumulative flow (ours)
+    etf_flow_days: int = 20
+    # oversold, llt, gftd, bottom_panel: the indices that they look at; oversold compares with a reference date [GF25]
+    timing_indices: tuple[str, ...] = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
+    oversold_days: int = 250
+    oversold_reference: str = "2018-12-28"
+    llt_days: int = 39
+    gftd_lag: int = 4
+    gftd_setup: int = 4
+    gftd_count: int = 4
+    # risk_premium [GF25]: the index whose PE is used; the mean and σ over so many days (ours)
+    risk_premium_index: str = "000985.SH"
+    risk_premium_days: int = 1250
+    # regime (ours)
+    regime_index: str = "000300.SH"
+    regime_days: int = 60
+    regime_return: float = 0.10
+    # bottom_panel: a fall of this much from a high is a bear market (ours)
+    bear_market: float = 0.20
     # fin_change
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
@@ -36,8 +58,3 @@ class Parameters:
     identity_tolerance_cny: float = 100.0
     # how far back a late or corrected row is still inserted
     late_days: int = 60
-
-    @property
-    def market_history_days(self) -> int:
-        """Days that the market indicators look back from any day that may still change."""
-        return max(self.high_low_days, self.excess_lag_days, self.ratio_window_days, self.ratio_quantile_days) + 1

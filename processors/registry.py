@@ -8,12 +8,21 @@ from __future__ import annotations
 from types import ModuleType
 
 from processors.indicators import (
+    bottom_panel,
+    etf_flow,
     excess_financing,
     extreme,
     fin_balance,
     fin_buy_ratio,
     fin_change,
+    float_cap,
+    gftd,
+    llt,
+    margin_trade_share,
+    oversold,
     ratio_state,
+    regime,
+    risk_premium,
     short_balance,
     streak,
 )
@@ -21,7 +30,22 @@ from processors.signal import Level, Signal
 
 #: Market indicators: ``compute(view)`` gives every declared signal of a day. Order matters where one reads
 #: another's value of the same day (ratio_state reads fin_buy_ratio).
-MARKET_INDICATORS: tuple[ModuleType, ...] = (fin_balance, short_balance, fin_buy_ratio, ratio_state, excess_financing)
+MARKET_INDICATORS: tuple[ModuleType, ...] = (
+    fin_balance,
+    short_balance,
+    fin_buy_ratio,
+    ratio_state,
+    excess_financing,
+    float_cap,
+    margin_trade_share,
+    risk_premium,
+    regime,
+    oversold,
+    llt,
+    gftd,
+    etf_flow,
+    bottom_panel,
+)
 
 #: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
 #: security) and `processors.crosssection` (all securities of a day).

@@ -33,6 +33,7 @@ class Signal:
     source : where the definition comes from.
     window_days : trading days that must be known before it exists.
     provisional : whether it is also computed during the session.
+    subjects : whether it has a value per subject (an index, a style …) instead of one for the market.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Signal:
     source: str
     window_days: int = 1
     provisional: bool = False
+    subjects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from processors.codes import EXCHANGES, Ids, parse_codes, to_code, to_codes, to_id
+from processors.codes import EXCHANGES, SHENWAN, Ids, parse_codes, to_code, to_codes, to_id
 from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
 from processors.errors import RowError
 from processors.events import (
     FIGURES,
     INPUT_ROWS,
+    KEYS,
     Barrier,
     Column,
     DailyRow,
@@ -100,6 +101,7 @@ class Decoder:
         self._one = msgspec.json.Decoder(self.row)
         self._many = msgspec.json.Decoder(list[self.row])  # type: ignore[name-defined]
         self._names = tuple(c.name for c in FIGURES[topic])
+        self._exchange_only = not topic.startswith("indices.")
 
     def decode(self, records: Sequence[Record]) -> tuple[list[Item], list[DeadLetter]]:
         """Decode the messages of one partition, keeping their order; neighbouring JSON events become one batch."""
@@ -175,7 +177,7 @@ class Decoder:
             raise RowError(f"{self.topic} event: {error}") from error
         if len(rows) != len(payloads):
             raise RowError(f"{self.topic}: a message must hold one JSON object")
-        return self._checked(_columns_of(self.topic, rows, self._names, daily=self.daily))
+        return self._checked(_columns_of(self.topic, rows, daily=self.daily))
 
     # -- frames ----------------------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class Decoder:
         if strangers:
             raise RowError(f"{self.topic} frame has unknown columns {', '.join(strangers)}")
         frame.require("source")
-        keys = frame.codes() if self.row.key_field == "code" else frame.exchanges()
+        keys = frame.codes() if self.row.key_field == "code" else frame.words(self.row.key_field)
         if self.daily:
             days, stamps = frame.days("trade_date"), frame.moments("available_at")
         else:
@@ -217,6 +219,9 @@ class Decoder:
             day = int(batch.days[int(np.argmin(inside))])
             hint = f"; the calendar ends on {to_date(self._calendar.last)}" if day > self._calendar.last else ""
             raise RowError(f"{self.topic}: {to_date(day)} is no trading day{hint}")
+        if self.row.key_field == "code" and self._exchange_only and (batch.keys % 4 == SHENWAN).any():
+            stray = int(batch.keys[int(np.argmax(batch.keys % 4 == SHENWAN))])
+            raise RowError(f"{self.topic}: {to_code(stray)} is an index of Shenwan, here stand securities")
         if self.row.key_field == "exchange":
             for key in np.unique(batch.keys).tolist():
                 if EXCHANGES[key] not in self._exchanges:
@@ -274,15 +279,14 @@ class _Frame:
             raise RowError(f"{self._topic} frame: codes must look like 600519.SH")
         return parse_codes(data[int(ends[0]) : int(ends[-1])].to_pybytes(), self._rows)
 
-    def exchanges(self) -> Ids:
-        array = self._array("exchange")
-        names = array.to_pylist()
-        unknown = sorted({str(n) for n in names} - set(EXCHANGES))
+    def words(self, field: str) -> Ids:
+        return np.asarray(self._places(field, self._array(field).to_pylist(), KEYS[field]), dtype=np.int32)
+
+    def _places(self, field: str, found: list[str | None], known: tuple[str, ...]) -> Any:
+        unknown = sorted({str(word) for word in found if word is not None} - set(known))
         if unknown:
-            raise RowError(
-                f"{self._topic} frame: unknown exchange {', '.join(unknown)}; known are {', '.join(EXCHANGES)}"
-            )
-        return np.array([EXCHANGES.index(n) for n in names], dtype=np.int32)
+            raise RowError(f"{self._topic} frame: unknown {field} {', '.join(unknown)}; known are {', '.join(known)}")
+        return np.array([np.nan if word is None else known.index(word) for word in found], dtype=np.float64)
 
     def days(self, name: str) -> Any:
         if name in self._constants:
@@ -325,6 +329,8 @@ class _Frame:
                 raise RowError(f"{self._topic} frame lacks the column {name!r}")
             return np.full(self._rows, np.nan)
         column = self._columns[name]
+        if wanted.words and pa.types.is_string(column.type):
+            return self._places(name, column.to_pylist(), wanted.words)
         if not (
             pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
         ):
@@ -362,12 +368,12 @@ def _days_of(stamps: Ints) -> Any:
     return ((stamps + _SHANGHAI_OFFSET_US) // _DAY_US).astype(np.int32)
 
 
-def _columns_of(topic: str, rows: Sequence[Any], names: tuple[str, ...], *, daily: bool) -> RowBatch:
-    size = len(rows)
-    if INPUT_ROWS[topic].key_field == "code":
+def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
+    size, field = len(rows), INPUT_ROWS[topic].key_field
+    if field == "code":
         keys = np.fromiter((to_id(r.code) for r in rows), dtype=np.int32, count=size)
     else:
-        keys = np.fromiter((EXCHANGES.index(r.exchange) for r in rows), dtype=np.int32, count=size)
+        keys = np.fromiter((KEYS[field].index(getattr(r, field)) for r in rows), dtype=np.int32, count=size)
     revisions = np.fromiter((r.revision for r in rows), dtype=np.int32, count=size)
     if daily:
         days = np.fromiter((to_day(r.trade_date) for r in rows), dtype=np.int32, count=size)
@@ -375,7 +381,12 @@ def _columns_of(topic: str, rows: Sequence[Any], names: tuple[str, ...], *, dail
     else:
         stamps = np.fromiter((microseconds(r.ts) for r in rows), dtype=np.int64, count=size)
         days = _days_of(stamps)
-    figures = {name: np.array([getattr(r, name) for r in rows], dtype=np.float64) for name in names}
+    figures = {}
+    for column in FIGURES[topic]:
+        values = [getattr(r, column.attribute) for r in rows]
+        if column.words:
+            values = [column.words.index(word) for word in values]
+        figures[column.name] = np.array(values, dtype=np.float64)
     return RowBatch(topic, keys, days, revisions, stamps, figures)
 
 
@@ -387,10 +398,8 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
     daily = issubclass(INPUT_ROWS[batch.topic], DailyRow)
     constants = {"source": source}
     columns: dict[str, pa.Array] = {}
-    if INPUT_ROWS[batch.topic].key_field == "code":
-        columns["code"] = pa.array(to_codes(batch.keys), type=pa.string())
-    else:
-        columns["exchange"] = pa.array([EXCHANGES[k] for k in batch.keys.tolist()], type=pa.string())
+    field = INPUT_ROWS[batch.topic].key_field
+    columns[field] = pa.array(_key_texts(batch), type=pa.string())
     if daily:
         if (batch.days == batch.days[0]).all():
             constants["trade_date"] = to_date(int(batch.days[0])).isoformat()
@@ -404,9 +413,12 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
         constants["revision"] = "0"
     else:
         columns["revision"] = pa.array(batch.revisions, type=pa.int32())
-    for name, values in batch.figures.items():
-        if not np.isnan(values).all():
-            columns[name] = pa.array(values, type=pa.float64(), from_pandas=True)
+    for column in FIGURES[batch.topic]:
+        values = batch.figures[column.name]
+        if column.words:
+            columns[column.name] = pa.array([column.words[int(v)] for v in values.tolist()], type=pa.string())
+        elif not np.isnan(values).all():
+            columns[column.name] = pa.array(values, type=pa.float64(), from_pandas=True)
     table = pa.RecordBatch.from_arrays(
         list(columns.values()), schema=pa.schema([(n, a.type) for n, a in columns.items()], metadata=constants)
     )
@@ -416,16 +428,21 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
     return bytes(sink.getvalue())
 
 
+def _key_texts(batch: RowBatch) -> list[str]:
+    field = INPUT_ROWS[batch.topic].key_field
+    return to_codes(batch.keys) if field == "code" else [KEYS[field][k] for k in batch.keys.tolist()]
+
+
 def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
     """Return each row of a batch as ``(key, JSON)``."""
     row: type[Row] = INPUT_ROWS[batch.topic]
-    daily, by_code = issubclass(row, DailyRow), row.key_field == "code"
+    daily = issubclass(row, DailyRow)
     names = list(batch.figures)
     columns = [batch.figures[n].tolist() for n in names]
+    words = {c.name: c.words for c in FIGURES[batch.topic] if c.words}
     switches = {"suspended"}
     out = []
-    for i, key in enumerate(batch.keys.tolist()):
-        text = to_code(key) if by_code else EXCHANGES[key]
+    for i, text in enumerate(_key_texts(batch)):
         event: dict[str, Any] = {row.key_field: text, "source": source, "revision": int(batch.revisions[i])}
         when = moment(int(batch.stamps[i]))
         if daily:
@@ -434,7 +451,9 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
             event["ts"] = when
         for name, values in zip(names, columns, strict=True):
             if values[i] == values[i]:  # not NaN: an absent figure is left out
-                event[name] = bool(values[i]) if name in switches else values[i]
+                event[name] = (
+                    bool(values[i]) if name in switches else words[name][int(values[i])] if name in words else values[i]
+                )
         out.append((text, msgspec.json.encode(event)))
     return out
 

@@ -36,8 +36,10 @@ def _signals() -> str:
 def _topics() -> str:
     keys = {
         "margin.market": "exchange",
+        "rates.daily": "tenor",
+        "etf.daily": "code",
         "features.security": "partition/day",
-        "signals.market": "signal/date",
+        "signals.market": "signal[/subject]/date",
         "signals.security": "date (a frame of all securities)",
         "alerts": "alert id",
     }

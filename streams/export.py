@@ -39,7 +39,7 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
     """Return final values: a row per trade date, a column per signal."""
     newest: dict[tuple[date, str], MarketSignal] = {}
     for signal in signals:
-        key = signal.trade_date, signal.signal
+        key = signal.trade_date, signal.name
         if not signal.provisional and (key not in newest or signal.revision >= newest[key].revision):
             newest[key] = signal
     by_day: dict[date, dict[str, MarketSignal]] = {}

@@ -61,10 +61,10 @@ class LatestWriter(Service):
     def _offer_market(self, signal: MarketSignal) -> None:
         if signal.provisional and signal.value is None:
             return  # the last final value tells more than "not yet"
-        held = self._market.get(signal.signal)
+        held = self._market.get(signal.name)
         rank = (signal.trade_date, not signal.provisional, signal.revision)
         if held is None or rank >= (held.trade_date, not held.provisional, held.revision):
-            self._market[signal.signal] = signal
+            self._market[signal.name] = signal
             self._news.set()
 
     @Service.task

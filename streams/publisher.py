@@ -123,13 +123,16 @@ class Publisher:
 
     def _expected(self, batch: RowBatch, part: RowBatch | None) -> dict[Any, int]:
         """Rows by exchange: every exchange of the whole day, so that a partition without any of it knows so."""
-        named = batch.keys if batch.topic == "margin.market" else exchange_of(batch.keys)
+        field = INPUT_ROWS[batch.topic].key_field
+        if field not in ("code", "exchange"):
+            return {}
+        named = batch.keys if field == "exchange" else exchange_of(batch.keys)
         here = (
             np.empty(0, dtype=np.int32)
             if part is None
-            else (part.keys if batch.topic == "margin.market" else exchange_of(part.keys))
+            else (part.keys if field == "exchange" else exchange_of(part.keys))
         )
-        return {EXCHANGES[e]: int((here == e).sum()) for e in np.unique(named).tolist()}
+        return {EXCHANGES[e]: int((here == e).sum()) for e in np.unique(named).tolist() if e < len(EXCHANGES)}
 
     def day(self, batches: dict[str, RowBatch]) -> None:
         """Publish all rows of a day, then the markers of its daily feeds."""

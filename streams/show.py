@@ -66,7 +66,7 @@ def market(signals: dict[str, MarketSignal]) -> None:
     for column in ("signal", "value", "date", "rev", "", "what"):
         table.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "what")
     for name, signal in signals.items():
-        declared = SIGNALS[name]
+        declared = SIGNALS[signal.signal]
         notes = " ".join(
             word for word, holds in (("provisional", signal.provisional), ("degraded", signal.degraded)) if holds
         )

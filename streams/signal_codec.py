@@ -1,6 +1,6 @@
 """How signals look on the wire: one JSON message per market signal and day, one Arrow frame per day for securities.
 
-``signals.market.v1``    key ``<signal>/<date>``, JSON of `MarketSignal`.
+``signals.market.v1``    key ``<signal>/<date>`` or ``<signal>/<subject>/<date>``, JSON of `MarketSignal`.
 ``signals.security.v1``  key ``<date>``, an Arrow IPC stream: a row per security, a column per signal; the schema's
 metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
 """
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
-    key = f"{signal.signal}/{signal.trade_date.isoformat()}"
+    key = f"{signal.name}/{signal.trade_date.isoformat()}"
     value = _encode(signal)
     # A provisional value has no revision: what it says is what names it.
     identity = f"{key}/" + (
@@ -46,7 +46,7 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
             MARKET_TYPE.decode(),
             identity=identity,
             source="marginwatch/market",
-            subject=signal.signal,
+            subject=signal.name,
             time=signal.available_at.isoformat(),
         ),
     )

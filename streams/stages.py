@@ -24,7 +24,8 @@ from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar
 from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
-from processors.market import TOTALS, Market
+from processors.market import Market
+from processors.market_view import TOTALS
 from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
 from processors.securities import MARGIN, Securities
 from streams.codec import (
@@ -295,7 +296,7 @@ class MarketState(StageState):
 
     @property
     def books(self) -> Mapping[str, DayBook]:
-        return {book.topic: book for book in (self.processor.totals, self.processor.indices)}
+        return self.processor.books
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         out: list[Output] = []

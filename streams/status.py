@@ -17,6 +17,7 @@ from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
+from processors.signal import Level
 from streams.calendars import xshg
 from streams.settings import Settings
 
@@ -102,7 +103,10 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
     today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
     return {
         "feeds": feeds,
-        "signals": {name: _signal(market.get(name)) for name, signal in SIGNALS.items() if signal.level == "market"},
+        "signals": {
+            **{name: _signal(None) for name, s in SIGNALS.items() if s.level is Level.MARKET and not s.subjects},
+            **{name: _signal(found) for name, found in market.items()},
+        },
         "alerts_firing": [
             {
                 "id": a.id,

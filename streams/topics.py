@@ -24,9 +24,7 @@ SIGNALS_MARKET, SIGNALS_SECURITY = "signals.market", "signals.security"
 ALERTS = "alerts"
 DEAD_LETTERS = ".dlq"
 #: Input topics keyed by security code: co-partitioned, so one worker owns the same securities of all of them.
-BY_CODE = tuple(
-    topic for topic, row in INPUT_ROWS.items() if row.key_field == "code" and not topic.startswith("indices.")
-)
+BY_CODE = tuple(topic for topic, row in INPUT_ROWS.items() if row.key_field == "code" and topic not in market.INPUTS)
 SECURITIES_INPUTS = securities.INPUTS
 MARKET_INPUTS = (*market.INPUTS, FEATURES)
 _DAY_MS = 86_400_000

@@ -8,7 +8,7 @@ import numpy as np
 
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_day
-from processors.events import FIGURES, RowBatch, SessionClose
+from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, SessionClose
 
 #: Trading days of the first weeks of 2020.
 DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20, 21, 22, 23)]
@@ -18,10 +18,12 @@ def batch(topic: str, day: date, figures: dict[str, dict[str, float]], revision:
     """Rows by code or exchange: ``{"600000.SH": {"fin_balance": 1e9}}``; required figures not named are 0."""
     size = len(figures)
     hours = 2 if topic.endswith(".intraday") else 24  # UTC: in the session, or the next morning
-    keys = [EXCHANGES.index(k) if k in EXCHANGES else to_id(k) for k in figures]
+    words = KEYS.get(INPUT_ROWS[topic].key_field)
+    keys = [to_id(k) if words is None else words.index(k) for k in figures]
     columns = {}
     for column in FIGURES[topic]:
-        default = np.nan if column.optional else 1.0 if column.sign == "positive" else 0.0
+        default = 0.0 if column.words or not column.optional else np.nan
+        default = 1.0 if column.sign == "positive" and not column.optional else default
         columns[column.name] = np.array([row.get(column.name, default) for row in figures.values()], dtype=np.float64)
     return RowBatch(
         topic,

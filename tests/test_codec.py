@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
-from processors.codes import EXCHANGES
-from processors.events import FIGURES, SessionClose
+from processors.events import FIGURES, INPUT_ROWS, KEYS, SessionClose
 from streams.calendars import xshg
 from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Decoder, encode_events, encode_frame
 from streams.topics import Partitioner, partition_of
@@ -63,9 +62,9 @@ def table(**changes: object) -> pa.Table:
 
 @pytest.mark.parametrize("topic", sorted(FIGURES))
 def test_events_and_frames_give_the_same_rows(topic: str) -> None:
-    keys = EXCHANGES[:2] if topic == "margin.market" else ("600519.SH", "000001.SZ", "510050.SH")
+    keys = KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH", "000001.SZ", "510050.SH"))[:2]
     rng = np.random.default_rng(1)
-    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 99)) for c in FIGURES[topic]
+    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, len(c.words) or 99)) for c in FIGURES[topic]
                                       if c.name != "suspended"} for k in keys})  # fmt: skip
     made = decoder(topic)
     by_event, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])

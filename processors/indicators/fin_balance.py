@@ -6,6 +6,8 @@ securities that left the eligible list stay in the totals.
 
 from __future__ import annotations
 
+import numpy as np
+
 from processors.market_view import MarketView, Missing
 from processors.signal import Absent, Level, Reading, Signal
 
@@ -90,7 +92,11 @@ def _advance(before: object, change: float) -> int:
 
 
 def _high_low(today: float, view: MarketView) -> int:
-    window = [view.total("fin_balance", back) for back in range(1, view.parameters.high_low_days)]
-    if today > max(window):
+    days = view.parameters.high_low_days
+    view.total("fin_balance", days - 1)  # names what is missing
+    window = view.total_window("fin_balance", days)[:-1]
+    if np.isnan(window).any():
+        raise Missing(f"{days} days of the margin balance are needed, {int((~np.isnan(window)).sum()) + 1} are known")
+    if today > window.max():
         return 1
-    return -1 if today < min(window) else 0
+    return -1 if today < window.min() else 0

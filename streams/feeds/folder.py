@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from processors.codes import EXCHANGES, to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
-from processors.events import FIGURES, RowBatch
+from processors.events import FIGURES, RowBatch, Style
 
 _YI = 1e8
 
@@ -33,6 +34,8 @@ PUBLISHED = {
     "margin.market": Due(time(8, 30), next_session=True),
     "prices.daily": Due(time(15, 30)),
     "indices.daily": Due(time(15, 30)),
+    "rates.daily": Due(time(17, 30)),
+    "etf.daily": Due(time(8, 30), next_session=True),
 }
 
 
@@ -121,6 +124,9 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
 
 def _batch(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowBatch:
     frame = frame.sort_values(["day", "key"], kind="stable")
+    if frame.duplicated(["day", "key"]).any():
+        # Two files may tell of one index: prices here, capitalisation there.
+        frame = frame.groupby(["day", "key"], as_index=False, sort=True).first()
     days = frame["day"].to_numpy(np.int32)
     distinct, inverse = np.unique(days, return_inverse=True)
     strangers = distinct[~calendar.contains(distinct)]
@@ -229,6 +235,55 @@ def _indices(raw: pd.DataFrame) -> pd.DataFrame:
             "prev_close": raw["close"] - raw["change"],
             "volume": raw["volume"].astype(np.float64),
             "turnover": raw["amount"],
+            "turnover_rate": raw["turnover_rate"] / 100,
+        }
+    )
+
+
+def _industries(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": _ids(raw["swindexcode"], lambda c: f"{c}.SI"),
+            "open": raw["open_index"],
+            "high": raw["high_index"],
+            "low": raw["low_index"],
+            "close": raw["close_index"],
+            "prev_close": raw["close_index"] - raw["change"],
+            "volume": raw["volume_100m_shares"] * _YI,
+            "turnover": raw["amount_100m_yuan"] * _YI,
+        }
+    )
+
+
+#: Boards of a market summary whose capitalisation or valuation is used: the two exchanges and ChiNext.
+_BOARDS = {"000001": "000001.SH", "399106": "399106.SZ", "399006": "399006.SZ"}
+
+
+def _summary(raw: pd.DataFrame) -> pd.DataFrame:
+    raw = raw[raw["code"].isin(_BOARDS)]
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": _ids(raw["code"], _BOARDS.__getitem__),
+            "float_cap": raw["float_cap"],
+            "pe_ttm": raw["pe"],
+        }
+    )
+
+
+#: The exchange names how a fund settles; only one of its kinds is a style.
+_STYLES = get_args(Style)
+_STYLE_OF = {"跨境": "cross_border"}
+
+
+def _etf_shares(raw: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "day": _days(raw["dt"]),
+            "key": _ids(raw["sec_code"], lambda c: f"{c}.SH"),
+            "shares": raw["total_volume_10k_shares"] * 1e4,
+            "style": raw["etf_type"].map(lambda kind: _STYLES.index(_STYLE_OF.get(kind, "other"))).astype(np.float64),
         }
     )
 
@@ -259,5 +314,8 @@ _READERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "margin_total_sse": ("margin.market", _total_sse),
     "margin_total_szse": ("margin.market", _total_szse),
     "index_daily": ("indices.daily", _indices),
+    "sw_industry_daily": ("indices.daily", _industries),
+    "market_summary": ("indices.daily", _summary),
+    "sse_etf_shares": ("etf.daily", _etf_shares),
     "csi300_prices": ("prices.daily", _prices),
 }

@@ -1,4 +1,4 @@
-"""The golden replay in short: a few faults on each broker must end in the same bytes (`make chaos` runs the long form)."""
+"""The golden replay in short: a few faults on each broker must end in the same bytes (`make chaos`: the long form)."""
 
 from __future__ import annotations
 

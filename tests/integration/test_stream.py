@@ -179,7 +179,7 @@ def test_metrics_and_health_tell_how_things_stand(stack: Stack) -> None:
     samples = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
                for line in text.splitlines() if not line.startswith("#")}  # fmt: skip
     assert samples['marginwatch_rows_total{topic="margin.daily"}'] == 640
-    assert samples['marginwatch_signal{provisional="false",signal="fin_buy_ratio"}'] > 0.05
+    assert samples['marginwatch_signal{provisional="false",signal="fin_buy_ratio",subject="market"}'] > 0.05
     assert samples["marginwatch_ready"] == 1
     assert samples["marginwatch_calendar_days_left"] >= 0
     assert samples['marginwatch_batch_seconds_count{stage="market"}'] > 0
