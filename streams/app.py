@@ -15,6 +15,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.tables import TableManager
 from faust.types import TP
 from redis.asyncio import Redis
 from yarl import URL
@@ -37,6 +38,15 @@ log = structlog.get_logger()
 _POLLS_BUFFERED = 8
 
 
+class _NoTables(TableManager):
+    """Faust's manager of its own tables: there are none, so nothing waits a second for them to be declared."""
+
+    async def on_start(self) -> None:
+        """Say at once that all of them are known."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class MarginwatchApp(faust.App):
     """A worker of the stream; see the module's docstring."""
 
@@ -47,6 +57,7 @@ class MarginwatchApp(faust.App):
             settings.group,
             broker=[URL(f"kafka://{server}") for server in settings.bootstrap],
             store="memory://",
+            TableManager=_NoTables,
             web_enabled=False,
             topic_disable_leader=True,
             topic_allow_declare=False,
@@ -172,6 +183,7 @@ class MarginwatchApp(faust.App):
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
+        gc.disable()  # nothing that is loaded is garbage
         try:
             await self.runner.claim(
                 assigned, lambda: not self.should_stop and self.consumer_generation_id == generation
@@ -179,11 +191,12 @@ class MarginwatchApp(faust.App):
         except RevokedError:
             log.info("claim given up, another rebalance has begun")
         else:
-            # What has been loaded stays: collecting it again and again would stop the stream for tens of ms.
-            gc.collect()
+            # What has been loaded stays: looking at it again and again would stop the stream for tens of ms.
             gc.freeze()
             self.health.clear("starting")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
+        finally:
+            gc.enable()
 
     def _lags(self) -> dict[TP, int]:
         """Messages that are not stored yet, by partition."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
-from kafka.partitioner.default import murmur2
+from aiokafka.partitioner import murmur2
 
 from processors import market, securities
 from processors.codes import Ids, to_code
 from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS
 from streams.settings import MAX_BROKER_BYTES, Settings
+
+if TYPE_CHECKING:
+    from kafka.admin import KafkaAdminClient  # a worker needs none of it, and would wait 0.3 s for its import
 
 VERSION = "v1"
 FEATURES = "features.security"
@@ -77,6 +79,9 @@ class Topics:
 
     def create(self) -> list[str]:
         """Create what is missing on the cluster; return the names created. Existing topics are left alone."""
+        from kafka.admin import NewTopic
+        from kafka.errors import TopicAlreadyExistsError
+
         admin = connect_admin(self._settings)
         try:
             existing = set(admin.list_topics())
@@ -133,6 +138,9 @@ def connect_admin(settings: Settings) -> KafkaAdminClient:
     ------
     TopicError : if no broker answers, naming where it was looked for.
     """
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
+
     try:
         return KafkaAdminClient(
             bootstrap_servers=settings.bootstrap, client_id="marginwatch-admin", request_timeout_ms=15_000

@@ -209,7 +209,7 @@ class WorkerProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker"],
+                [sys.executable, "-m", "streams", "worker"],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

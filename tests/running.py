@@ -41,7 +41,7 @@ class Worker:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker"],
+                [sys.executable, "-m", "streams", "worker"],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,

@@ -204,7 +204,7 @@ def play(arena: Arena, name: str, steps: Sequence[Step], plan: Plan, rng: random
 def command(stack: Stack, *arguments: str) -> str:
     """Run `marginwatch …` on a stack; return its output."""
     done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", *arguments],
+        [sys.executable, "-m", "streams", *arguments],
         env=os.environ | environment(stack.settings), capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
