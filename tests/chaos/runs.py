@@ -172,16 +172,14 @@ LONG = (
 )
 SHORT = {
     "embedded": (
-        Plan("SIGKILL", kill, 2),
-        Plan("zombies", zombie, 1),
-        Plan("Redis emptied", redis_emptied, 1),
+        Plan("SIGKILL", kill, 1),
         Plan("events shuffled, 20% twice, 1% poison", nothing, 0, MIXED),
     ),
     "kafka": (
-        Plan("workers join, leave, die", fleet, 3),
+        Plan("workers join, leave, die", fleet, 2),
+        Plan("zombies", zombie, 1),
         Plan("Redis restarted", redis_restart, 1),
         Plan("broker restarted", broker_restart, 1, kafka_only=True),
-        Plan("line to broker cut 3 s", cut_broker, 3),
     ),
 }
 

@@ -52,11 +52,12 @@ class Variant:
     poisoned: float = 0.0
 
 
-def build(data_dir: Path) -> list[Step]:
-    """Read the real data and lay them out."""
+def build(data_dir: Path, length: int = 122) -> list[Step]:
+    """Read the real data and lay them out; ``length`` trading days."""
     folder = read(data_dir, xshg(), START, END)
-    days = list(folder.by_day())
-    assert len(days) >= 120
+    folder.batches.pop("etf.daily", None)
+    days = list(folder.by_day())[:length]
+    assert len(days) == length
     steps: list[Step] = []
     for i, (day, batches) in enumerate(days):
         margin, totals, indices = (batches[t] for t in ("margin.daily", "margin.market", "indices.daily"))
@@ -65,23 +66,23 @@ def build(data_dir: Path) -> list[Step]:
             steps += _session(f"session {i}", day, days[i - 1][1], batches)
         evening = Step(f"close {i}", [indices, prices], [indices, prices])
         morning = Step(f"margin {i}", [margin, totals], [margin, totals])
-        if i == 70:  # Shenzhen publishes its totals three days late
+        if i == 25:  # Shenzhen publishes its totals three days late
             early = totals.take(totals.keys == EXCHANGES.index("SSE"))
             morning = Step(f"margin {i}", [margin, early], [margin, early])
-        if i == 80:  # the detail of a whole day comes late
+        if i == 30:  # the detail of a whole day comes late
             morning = Step(f"margin {i}", [totals], [totals])
         steps += [evening, morning]
-        if i == 73:
-            steps.append(Step("late totals of day 70", [days[70][1]["margin.market"]], [days[70][1]["margin.market"]]))
-        if i == 83:
-            steps.append(Step("late detail of day 80", [days[80][1]["margin.daily"]], [days[80][1]["margin.daily"]]))
+        if i == 28:
+            steps.append(Step("late totals of day 25", [days[25][1]["margin.market"]], [days[25][1]["margin.market"]]))
+        if i == 33:
+            steps.append(Step("late detail of day 30", [days[30][1]["margin.daily"]], [days[30][1]["margin.daily"]]))
         if i == 40:
             wrong = days[38][1]["margin.market"]
             steps.append(Step("correction of totals", [_corrected(wrong, "SSE", "fin_buy", 1.02)]))
-        if i == 60:
-            detail = days[57][1]["margin.daily"]
+        if i == 54:
+            detail = days[51][1]["margin.daily"]
             steps.append(Step("correction of detail", [_corrected(detail, "600519.SH", "fin_balance", 1.03)]))
-        if i == 55:
+        if i == 52:
             steps.append(Step("day 50 again", [days[50][1]["margin.daily"]], [days[50][1]["margin.daily"]]))
         if day == to_day(date(2019, 3, 19)):  # removes the breakdown of 2019-03-14
             wrong = dict(days)[to_day(date(2019, 3, 14))]["margin.market"]
@@ -101,6 +102,7 @@ def _prices(margin: RowBatch, day: int) -> RowBatch:
 def _session(name: str, day: int, before: dict[str, RowBatch], today: dict[str, RowBatch]) -> Iterator[Step]:
     """Snapshots between yesterday's and today's close, inside today's range; cumulative turnover and buys."""
     indices, margin = today["indices.daily"], today["margin.daily"]
+    indices = indices.take(~np.isnan(indices.figures["close"]) & ~np.isnan(indices.figures["turnover"]))
     prices, previous = _prices(margin, day), _prices(before["margin.daily"], day)
     both = np.intersect1d(prices.keys, previous.keys)
     prices, previous = prices.take(np.isin(prices.keys, both)), previous.take(np.isin(previous.keys, both))

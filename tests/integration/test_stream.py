@@ -114,61 +114,6 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
     wait_until(lambda: not latest_market(stack.settings)["fin_buy_ratio"].provisional, 10, "the final value")
 
 
-def test_a_killed_worker_loses_nothing_and_its_successor_ends_in_the_same_state(stack: Stack) -> None:
-    days = list(market_of().history())
-    first = stack.worker().ready()
-    with stack.publisher() as publisher:
-        for _, batches in days[:25]:
-            publisher.day(batches)
-        publisher.flush()
-        wait_until(lambda: len(stack.tables()) > 3, 30, "the first state in Redis")
-        first.kill()
-        for _, batches in days[25:]:
-            publisher.day(batches)
-        second = stack.worker()
-        barrier = stack.settle(publisher)
-    table, rows = stack.market(barrier), stack.tables()
-    alerts = [(a.id, a.state, a.figures) for a in stack.alerts(barrier)]
-    assert second.terminate() == 0
-
-    # The same once more, undisturbed, on fresh topics.
-    calm = stack.fresh("calm")
-    calm.worker().ready()
-    with calm.publisher() as publisher:
-        for _, batches in days:
-            publisher.day(batches)
-        barrier = calm.settle(publisher)
-    try:
-        assert calm.market(barrier).equals(table)
-        assert [(a.id, a.state, a.figures) for a in calm.alerts(barrier)] == alerts
-        same = {k.split(b":", 1)[1]: v for k, v in calm.tables().items() if b"alerts" not in k}
-        assert same == {k.split(b":", 1)[1]: v for k, v in rows.items() if b"alerts" not in k}
-    finally:
-        calm.stop()
-
-
-def test_two_workers_share_the_partitions_and_one_that_leaves_hands_them_over(stack: Stack) -> None:
-    days = list(market_of().history())
-    first, second = stack.worker().ready(), stack.worker().ready()
-
-    def owned(worker) -> float:
-        text = _get(f"{worker.url}/metrics")
-        return sum(float(line.split()[-1]) for line in text.splitlines() if
-                   line.startswith("marginwatch_partitions_owned{") and "securities" in line)  # fmt: skip
-
-    wait_until(lambda: owned(first) == 2 and owned(second) == 2, 30, "an even share")
-    with stack.publisher() as publisher:
-        for _, batches in days[:20]:
-            publisher.day(batches)
-        stack.settle(publisher)
-        assert first.terminate() == 0
-        for _, batches in days[20:]:
-            publisher.day(batches)
-        barrier = stack.settle(publisher)
-    assert len(stack.market(barrier)) == len(days)
-    assert stack.market(barrier)["fin_balance"].notna().all()
-
-
 def test_metrics_and_health_tell_how_things_stand(stack: Stack) -> None:
     worker = stack.worker().ready()
     with stack.publisher() as publisher:
