@@ -89,3 +89,26 @@ def is_fund(securities: Ids) -> npt.NDArray[np.bool_]:
     in_sh = (exchange == 0) & (number // 100_000 == 5)
     in_sz = (exchange == 1) & ((head == 15) | (head == 16) | (head == 18))
     return np.asarray(in_sh | in_sz)
+
+
+def among(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
+    """Which of ``keys`` are in ``known``, which ascends."""
+    if not len(known):
+        return np.zeros(len(keys), dtype=bool)
+    return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
+
+
+def is_chinext(securities: Ids) -> npt.NDArray[np.bool_]:
+    """Stocks of ChiNext 创业板: SZ 30xxxx."""
+    return np.asarray((securities % 4 == 1) & (securities // 4 // 10_000 == 30))
+
+
+#: Boards of stocks, in the order of `board_of`.
+BOARDS = ("SSE main", "SZSE main", "ChiNext", "STAR", "BSE")
+
+
+def board_of(securities: Ids) -> npt.NDArray[np.intp]:
+    """Place of each stock's board in `BOARDS`."""
+    exchange = securities % 4
+    star = (exchange == 0) & (securities // 4 // 1_000 == 688)
+    return np.select([star, is_chinext(securities), exchange == 1, exchange == 2], [3, 2, 1, 4], 0)

@@ -15,8 +15,12 @@ from processors.codes import Ids, is_fund
 from processors.days import TradingCalendar, moment, to_date
 from processors.events import Floats
 from processors.indicators import extreme
-from processors.outputs import WORST_KEPT, DayStatus, FeatureFrame, IdentityCheck, SecuritySignals
+from processors.outputs import WORST_KEPT, DayStatus, Detail, FeatureFrame, IdentityCheck, SecuritySignals
 from processors.parameters import Parameters
+
+#: Columns of the frames that subscribers see.
+_PUBLISHED = ("fin_balance", "fin_change", "fin_streak")
+_MOST_ROWS = 1_000_000
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class CrossSections:
         self._calendar = calendar
         self.frames: dict[int, dict[int, FeatureFrame]] = {}
         self.extremes: dict[int, Extremes] = {}
+        self._detail: Detail | None = None  # the one that was made last: several sections read it
         self._dirty: set[tuple[int, int]] = set()
         self._dirty_extremes: set[int] = set()
         self._dropped: set[int] = set()
@@ -59,22 +64,16 @@ class CrossSections:
                 touched.add(frame.day)
         # A partition sends its days in order, and sends again every day behind a corrected one: so the day before
         # is always computed first, and anew where it changed.
-        out = [self._compute(day) for day in sorted(touched) if len(self.frames[day]) == self.partitions]
-        self._trim()
-        return out
+        return [self._compute(day) for day in sorted(touched) if len(self.frames[day]) == self.partitions]
 
-    def _compute(self, day: int) -> SecuritySignals:
+    def complete_days(self) -> list[int]:
+        """Days of which every partition has sent its frame, ascending."""
+        return sorted(self.extremes)
+
+    def status(self, day: int) -> DayStatus:
+        """How complete and consistent a complete day is."""
         frames = [self.frames[day][p] for p in sorted(self.frames[day])]
-        keys = np.concatenate([f.keys for f in frames])
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
-        side = extreme.extreme(columns["fin_change"], is_fund(keys), self.parameters.extreme_share)
-        columns["extreme"] = side
-        columns["consecutive_extreme"] = extreme.consecutive(side, self._side_before(day, keys))
-        self.extremes[day] = Extremes(keys, side)
-        self._dirty_extremes.add(day)
-        status = DayStatus(
+        return DayStatus(
             trade_date=to_date(day),
             available_at=moment(max(f.available_at for f in frames)),
             revision=sum(f.revision for f in frames),
@@ -82,7 +81,28 @@ class CrossSections:
             input_revisions={f"margin.daily[{f.partition}]": f.revision for f in frames},
             identity=_merged([f.identity for f in frames]),
         )
-        return SecuritySignals(status, keys, columns)
+
+    def detail(self, day: int) -> Detail:
+        """All securities of a complete day, with every column of their frames."""
+        status = self.status(day)
+        if self._detail is not None and self._detail.status == status:
+            return self._detail
+        frames = [self.frames[day][p] for p in sorted(self.frames[day])]
+        keys = np.concatenate([f.keys for f in frames])
+        order = np.argsort(keys, kind="stable")
+        columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
+        self._detail = Detail(status, keys[order], columns)
+        return self._detail
+
+    def _compute(self, day: int) -> SecuritySignals:
+        detail = self.detail(day)
+        keys, columns = detail.keys, {name: detail.columns[name] for name in _PUBLISHED}
+        side = extreme.extreme(columns["fin_change"], is_fund(keys), self.parameters.extreme_share)
+        columns["extreme"] = side
+        columns["consecutive_extreme"] = extreme.consecutive(side, self._side_before(day, keys))
+        self.extremes[day] = Extremes(keys, side)
+        self._dirty_extremes.add(day)
+        return SecuritySignals(detail.status, keys, columns)
 
     def _missing(self, frames: list[FeatureFrame]) -> dict[str, int]:
         """Merge what the partitions lack; an exchange is absent only if no partition had a row of it."""
@@ -107,10 +127,20 @@ class CrossSections:
             out[same] = before.side[at[same]]
         return out
 
-    def _trim(self) -> None:
-        """Forget days that no late row can reach any more; a day that still waits for a partition stays."""
+    def trim(self, read_through: int | None) -> None:
+        """Forget days that no late row can reach any more; a day that still waits for a partition stays.
+
+        Parameters
+        ----------
+        read_through : the day up to which the other inputs of the sections are closed. Frames behind it are kept: they
+            wait for them, up to a million rows. None: nothing is closed yet.
+        """
         done = sorted(self.extremes)
+        rows = sum(len(self.extremes[day].keys) for day in done)
         for day in done[: max(0, len(done) - self.parameters.late_days - 1)]:
+            if (read_through is None or day > read_through) and rows <= _MOST_ROWS:
+                break
+            rows -= len(self.extremes[day].keys)
             del self.extremes[day], self.frames[day]
             self._dropped.add(day)
 

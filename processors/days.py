@@ -91,6 +91,16 @@ class TradingCalendar:
         moved = self.position(day) + sessions
         return int(self._days[moved]) if 0 <= moved < len(self._days) else None
 
+    def before(self, day: int) -> int | None:
+        """Return the last session before a day (any day); None before the first one."""
+        at = int(np.searchsorted(self._days, day))
+        return int(self._days[at - 1]) if at else None
+
+    def ends_week(self, day: int) -> bool:
+        """Whether a session is the last one of its calendar week; not known of the calendar's last one."""
+        following = self.shift(day, 1)
+        return following is not None and following - to_date(following).weekday() > day
+
     def between(self, start: int, end: int) -> Days:
         """Return the sessions from ``start`` to ``end``, both included."""
         return self._days[np.searchsorted(self._days, start) : np.searchsorted(self._days, end, side="right")]

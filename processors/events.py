@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from processors.codes import EXCHANGES, Ids
 from processors.days import Days
+from processors.industries import Industry
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -137,7 +138,19 @@ class IndexDaily(DailyRow, frozen=True, kw_only=True):
     turnover_rate: Amount | None = None  # 换手率, of the float shares
     float_cap: Amount | None = None  # 流通市值, CNY
     pe_ttm: float | None = None
+    pb: float | None = None
+    dividend_yield: Amount | None = None  # 股息率, a fraction
     members: Amount | None = None
+
+
+class Reference(DailyRow, frozen=True, kw_only=True):
+    """reference: what a security is from ``trade_date`` (its effective date) on; a later row replaces all of it."""
+
+    topic = "reference"
+    code: Code
+    industry: Industry | None = None  # 申万一级行业
+    csi300: bool = False  # 沪深300成份
+    csi500: bool = False  # 中证500成份
 
 
 class RateDaily(DailyRow, frozen=True, kw_only=True):
@@ -204,6 +217,7 @@ INPUT_ROWS: dict[str, type[Row]] = {
         IndexIntraday,
         RateDaily,
         EtfDaily,
+        Reference,
     )
 }
 
@@ -227,6 +241,7 @@ class Column:
     optional : whether a row may lack it.
     sign : which numbers it may be.
     words : the words that it may be instead; a batch holds their place in this tuple.
+    flag : whether it is yes or no; a batch holds 1 or 0.
     """
 
     name: str
@@ -234,6 +249,7 @@ class Column:
     optional: bool
     sign: Sign
     words: tuple[str, ...] = ()
+    flag: bool = False
 
 
 #: The keys that are words, not codes; a batch holds their place in the tuple.
@@ -255,7 +271,7 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
             )
             sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
             words = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
-            columns.append(Column(field.encode_name, field.name, not field.required, sign, words))
+            columns.append(Column(field.encode_name, field.name, not field.required, sign, words, bool in kinds))
     return tuple(columns)
 
 

@@ -18,24 +18,29 @@ import numpy as np
 from processors.codes import EXCHANGES
 from processors.crosssection import CrossSections
 from processors.daybook import Applied, DayBook
-from processors.days import TradingCalendar, moment, to_date, to_day
+from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
 from processors.errors import StateError
 from processors.events import RowBatch, SessionClose
-from processors.market_view import INDICES, TOTALS, TURNOVER_INDEX, MarketView, Missing, Overlay, Series
-from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
+from processors.market_view import DETAIL, INDICES, TOTALS, TURNOVER_INDEX, MarketView, Missing, Overlay, Series
+from processors.outputs import DayStatus, FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
+from processors.pack import Array
 from processors.parameters import Parameters
-from processors.registry import MARKET_INDICATORS, SIGNALS
+from processors.reference import TOPIC as REFERENCE
+from processors.reference import ReferenceBook
+from processors.registry import INDUSTRY_INDICATORS, INDUSTRY_INPUTS, MARKET_INDICATORS, SIGNALS
 from processors.session import Session
 from processors.signal import Absent, Reading
 
+Made = MarketSignal | SecuritySignals | IndustrySignals
 RATES, FUNDS = "rates.daily", "etf.daily"
-INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS)
+INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)
 #: Figures whose history the indicators look at, as lines.
 _LINES: dict[str, tuple[str, ...]] = {
     TOTALS: ("fin_balance", "fin_buy", "short_volume", "short_sell", "short_balance"),
-    INDICES: ("close", "high", "low", "turnover", "turnover_rate", "float_cap", "pe_ttm"),
+    INDICES: ("close", "high", "low", "turnover", "turnover_rate", "float_cap", "pe_ttm", "pb", "dividend_yield"),
     RATES: ("yield",),
     FUNDS: (),
+    REFERENCE: (),
 }
 #: These are a few rows a day: keep them all, so that feeds may run years apart in a backfill.
 _KEEP_DAYS = 20_000
@@ -62,7 +67,8 @@ class Market:
         self.indices = DayBook(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
         rates = DayBook(RATES, (), late_days=late, history_days=_KEEP_DAYS, by_word=True)
         funds = DayBook(FUNDS, (), late_days=late, history_days=parameters.etf_flow_days + 1)
-        self.books = {book.topic: book for book in (self.totals, self.indices, rates, funds)}
+        self.reference = ReferenceBook(late, _KEEP_DAYS)
+        self.books = {book.topic: book for book in (self.totals, self.indices, rates, funds, self.reference.book)}
         self.sections = CrossSections(partitions, parameters, exchanges, calendar)
         self.session = Session(partitions)
         self.series = Series(calendar)
@@ -77,7 +83,7 @@ class Market:
     def fold(
         self,
         items: Iterable[RowBatch | SessionClose | FeatureFrame | Partial],
-    ) -> list[MarketSignal | SecuritySignals]:
+    ) -> list[Made]:
         """Fold what came, in order; return the signals that are new or changed, oldest day first."""
         frames: list[FeatureFrame] = []
         touched: dict[str, set[int]] = {topic: set() for topic in self.books}
@@ -94,8 +100,9 @@ class Market:
                 self._note(touched[item.topic], self.books[item.topic].apply(item))
             else:
                 live |= self.session.apply_indices(item)
-        out: list[MarketSignal | SecuritySignals] = [*self.sections.fold(frames)]
-        out += self._compute(touched)
+        sections = self.sections.fold(frames)
+        out: list[Made] = [*sections, *self._compute(touched, {to_day(s.status.trade_date) for s in sections})]
+        self.sections.trim(self._read_through())
         if live or touched[INDICES]:
             out += self._provisional()
         return out
@@ -107,22 +114,41 @@ class Market:
 
     # -- final values ----------------------------------------------------------------------------------------
 
-    def _compute(self, touched: dict[str, set[int]]) -> list[MarketSignal]:
+    def _read_through(self) -> int | None:
+        """The day up to which everything is closed that the sections read beside the detail."""
+        return self.indices.newest_closed() if self.reference.book.newest_closed() is not None else None
+
+    def _compute(self, touched: dict[str, set[int]], detail: set[int]) -> list[Made]:
+        """Compute every day whose inputs are closed and changed.
+
+        Parameters
+        ----------
+        touched : by topic, the days that were closed or changed; what comes behind them rests on them.
+        detail : days whose cross-section is new or changed (days behind them are in it, if they changed).
+        """
         for topic, days in touched.items():
             for day in days:
                 self._refresh(topic, day)
         first = {topic: min(found) for topic, found in touched.items() if found}
-        if not first:
+        if not first and not detail:
             return []
-        start, out = min(first.values()), []
-        closed = {topic: set(book.closed_days(start)) for topic, book in self.books.items()}
+        start = min([*first.values(), *detail])
+        closed = {topic: set(book.closed_days(start)) for topic, book in self.books.items() if topic != REFERENCE}
+        closed[DETAIL] = {day for day in self.sections.complete_days() if day >= start}
+
+        def due(inputs: tuple[str, ...], day: int) -> bool:
+            return all(self.reference.known(day) if t == REFERENCE else day in closed[t] for t in inputs) and any(
+                day in detail if topic == DETAIL else topic in first and day >= first[topic] for topic in inputs
+            )
+
+        out: list[Made] = []
         for day in sorted(set().union(*closed.values())):
             for module in MARKET_INDICATORS:
                 inputs = _inputs(module)
-                if all(day in closed[topic] for topic in inputs) and any(
-                    topic in first and day >= first[topic] for topic in inputs
-                ):
+                if due(inputs, day):
                     out += self._compute_module(module, inputs, day)
+            if due(INDUSTRY_INPUTS, day):
+                out.append(self._industries(day))
         self._trim_results()
         return out
 
@@ -144,14 +170,49 @@ class Market:
         view.computed.update(readings)
         view.computed.update({name: Reading(0, state) for name, state in view.carries.items()})
         self._dirty.add(day)
-        books = [self.books[topic] for topic in inputs]
-        missing = {f"{book.topic} {exchange}": lack for book in books for exchange, lack in book.missing(day).items()}
-        known_at, revisions = max(b.known_at(day) for b in books), {b.topic: b.days[day].revision for b in books}
+        known_at, revisions, missing = self._origin(inputs, day)
         gaps = self._identity_gaps(day) if TOTALS in inputs else {}
         return [
             _signal(name, reading, day, known_at, missing=missing, revisions=revisions, gaps=gaps)
             for name, reading in readings.items()
         ]
+
+    def _industries(self, day: int) -> IndustrySignals:
+        view = self._view(day)
+        columns: dict[str, Array] = {}
+        left_out: dict[str, str] = {}
+        for module in INDUSTRY_INDICATORS:
+            made, lacking = module.compute(view)
+            columns |= made
+            left_out |= lacking
+        known_at, revisions, missing = self._origin(INDUSTRY_INPUTS, day)
+        status = DayStatus(
+            trade_date=to_date(day),
+            available_at=moment(known_at),
+            revision=sum(revisions.values()),
+            missing=missing,
+            input_revisions=revisions,
+        )
+        return IndustrySignals(status, columns, left_out)
+
+    def _origin(self, inputs: tuple[str, ...], day: int) -> tuple[int, dict[str, int], dict[str, int]]:
+        """When the inputs of a day were known, their revisions, and what they lack."""
+        known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
+        for topic in inputs:
+            if topic == DETAIL:
+                status = self.sections.status(day)
+                known_at = max(known_at, microseconds(status.available_at))
+                revisions |= status.input_revisions
+                missing |= status.missing
+            elif topic == REFERENCE:
+                known_at = max(known_at, self.reference.known_at(day))
+                revisions[topic] = self.reference.revision(day)
+            else:
+                book = self.books[topic]
+                known_at = max(known_at, book.known_at(day))
+                revisions[topic] = book.days[day].revision
+                missing |= {f"{topic} {exchange}": lack for exchange, lack in book.missing(day).items()}
+        return known_at, revisions, missing
 
     def _identity_gaps(self, day: int) -> dict[str, float]:
         """Exchanges whose balance is not the previous one plus buys less repayments (beyond rounding), CNY."""
@@ -175,6 +236,8 @@ class Market:
             series=self.series,
             exchanges=self.exchanges,
             books=self.books,
+            detail=self.sections.detail,
+            members=self.reference.members,
             results=self.results,
             parameters=self.parameters,
             overlay=overlay,

@@ -6,9 +6,10 @@ Look-backs count sessions of the exchange calendar, never the rows at hand. A fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from processors.codes import EXCHANGES, to_code, to_id
 from processors.daybook import DayBook
 from processors.days import TradingCalendar, to_date
 from processors.events import INPUT_ROWS, KEYS, Floats
+from processors.outputs import Detail
 from processors.parameters import Parameters
+from processors.reference import Members
 from processors.signal import Absent, Reading, Value
 
-TOTALS, INDICES = "margin.market", "indices.daily"
+TOTALS, INDICES, DETAIL = "margin.market", "indices.daily", "margin.daily"
 SSE_COMPOSITE = to_id("000001.SH")
 #: The index whose published turnover is that of its whole exchange.
 TURNOVER_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399001.SZ"), "BSE": to_id("899050.BJ")}
@@ -87,6 +90,8 @@ class MarketView:
         series: Series,
         exchanges: tuple[str, ...],
         books: Mapping[str, DayBook],
+        detail: Callable[[int], Detail],
+        members: Callable[[int], Members],
         results: Mapping[int, Results],
         parameters: Parameters,
         overlay: Overlay | None = None,
@@ -99,7 +104,10 @@ class MarketView:
         self._series = series
         self.exchanges = exchanges
         self.carries: dict[str, dict[str, float]] = {}
+        self.calendar = series.calendar
         self._books = books
+        self._make_detail = detail
+        self._make_members = members
         self._results = results
         self._overlay = overlay
 
@@ -180,6 +188,18 @@ class MarketView:
             return self._series.line(topic, key, name)[:0]
         at = self._calendar.position(day) + 1
         return self._series.line(topic, key, name)[max(0, at - days) : at]
+
+    # -- all securities --------------------------------------------------------------------------------------
+
+    @cached_property
+    def detail(self) -> Detail:
+        """All securities of the day; only for indicators that read ``margin.daily``."""
+        return self._make_detail(self.day)
+
+    @cached_property
+    def members(self) -> Members:
+        """What each security is on the day; only for indicators that read ``reference``."""
+        return self._make_members(self.day)
 
     # -- results ---------------------------------------------------------------------------------------------
 

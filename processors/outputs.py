@@ -54,6 +54,15 @@ class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """The securities of all partitions on one closed day, as the sections of the market stage see them."""
+
+    status: DayStatus
+    keys: Ids
+    columns: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureFrame:
     """The securities of one partition on one closed day; all columns have the length of ``keys``."""
 
@@ -116,3 +125,15 @@ class SecuritySignals:
     status: DayStatus
     keys: Ids
     columns: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class IndustrySignals:
+    """All industries of one trade date, in the order of `industries.INDUSTRIES`; published to ``signals.industry.v1``.
+
+    ``left_out`` names the parts of composite signals whose inputs are missing, with the reason.
+    """
+
+    status: DayStatus
+    columns: dict[str, Array]
+    left_out: dict[str, str]

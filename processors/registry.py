@@ -9,6 +9,7 @@ from types import ModuleType
 
 from processors.indicators import (
     bottom_panel,
+    coverage,
     etf_flow,
     excess_financing,
     extreme,
@@ -17,6 +18,10 @@ from processors.indicators import (
     fin_change,
     float_cap,
     gftd,
+    groups,
+    industry_balance,
+    industry_heat,
+    industry_rotation,
     llt,
     margin_trade_share,
     oversold,
@@ -45,17 +50,25 @@ MARKET_INDICATORS: tuple[ModuleType, ...] = (
     gftd,
     etf_flow,
     bottom_panel,
+    groups,
+    coverage,
 )
+
+#: Industry indicators: ``compute(view)`` gives columns over all industries, and what is left out of them.
+INDUSTRY_INDICATORS: tuple[ModuleType, ...] = (industry_balance, industry_rotation, industry_heat)
+INDUSTRY_INPUTS: tuple[str, ...] = industry_balance.INPUTS
 
 #: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
 #: security) and `processors.crosssection` (all securities of a day).
 SECURITY_INDICATORS: tuple[ModuleType, ...] = (fin_change, streak, extreme)
 
+#: Signals of the market and of securities by id; industries have ids of their own in `INDUSTRY_SIGNALS`.
 SIGNALS: dict[str, Signal] = {
     signal.id: signal for module in (*MARKET_INDICATORS, *SECURITY_INDICATORS) for signal in module.SIGNALS
 }
+INDUSTRY_SIGNALS: dict[str, Signal] = {signal.id: signal for module in INDUSTRY_INDICATORS for signal in module.SIGNALS}
 
 
 def signals_of(level: Level) -> tuple[Signal, ...]:
     """Return the declared signals of a level, in order."""
-    return tuple(s for s in SIGNALS.values() if s.level is level)
+    return tuple(s for s in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values()) if s.level is level)

@@ -26,8 +26,8 @@ from processors.parameters import Parameters
 
 MARGIN = "margin.daily"
 INPUTS = (MARGIN, "margin.intraday", "prices.intraday")
-#: The indicators of this stage look back one day; the rest of the window is for late rows.
-_HISTORY_DAYS = 2
+#: The indicators of this stage look back to the last week's end; the rest of the window is for late rows.
+_HISTORY_DAYS = 11
 
 
 @dataclass(slots=True)
@@ -127,6 +127,9 @@ class Securities:
         book, derived = self.margin, self.derived[day]
         columns = book.sorted_columns
         columns = columns[book.present(day)[columns]]
+        balance, buy, repay = (book.figure(day, f"fin_{name}") for name in ("balance", "buy", "repay"))
+        yesterday, week = self._calendar.shift(day, -1), self._calendar.before(day - to_date(day).weekday())
+        grown = np.full(book.width, np.nan) if yesterday is None else balance - book.figure(yesterday, "fin_balance")
         return FeatureFrame(
             self.partition,
             day,
@@ -137,9 +140,15 @@ class Securities:
             self._identity(day, columns),
             book.keys[columns],
             {
-                "fin_balance": book.figure(day, "fin_balance")[columns],
+                "fin_balance": balance[columns],
                 "fin_change": derived.change[columns],
                 "fin_streak": derived.streak[columns],
+                "fin_buy": buy[columns],
+                # Where repayments are not published, they follow from the balances: net buy = change of the balance.
+                "net_buy": np.where(np.isnan(repay), grown, buy - repay)[columns],
+                "fin_balance_last_week": (
+                    np.full(len(columns), np.nan) if week is None else book.figure(week, "fin_balance")[columns]
+                ),
             },
         )
 

@@ -28,13 +28,17 @@ def distance(closes: Floats) -> float:
     return float(closes[-1] / np.nanmean(closes) - 1)
 
 
-def rsi(closes: Floats, days: int) -> float:
+def rsi(closes: Floats, days: int) -> Floats:
     """Return the relative strength index 0–100: Wilder's smoothing (weight 1/days), over the window's changes.
 
     The weights are those of an infinite past, normalised over the window: of 250 days and RSI(14) what is cut off
     weighs 10⁻⁸.
+
+    Parameters
+    ----------
+    closes : (…, window); the result has the shape of what stands before the window.
     """
     changes = np.diff(closes)
-    weights = (1 - 1 / days) ** np.arange(len(changes) - 1, -1, -1)
-    up, moved = float(weights @ np.maximum(changes, 0)), float(weights @ np.abs(changes))
-    return 50.0 if moved == 0 else 100 * up / moved
+    weights = (1 - 1 / days) ** np.arange(changes.shape[-1] - 1, -1, -1)
+    up, moved = np.maximum(changes, 0) @ weights, np.abs(changes) @ weights
+    return np.asarray(np.where(moved == 0, 50.0, 100 * up / np.where(moved == 0, 1.0, moved)))

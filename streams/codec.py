@@ -340,6 +340,8 @@ class _Frame:
             raise RowError(f"{self._topic} frame: column {name!r} has nulls")
         values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
         bad = np.isinf(values)
+        if wanted.flag:
+            bad |= ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
         if wanted.sign is Sign.POSITIVE:
             bad |= values <= 0
         elif wanted.sign is Sign.NOT_NEGATIVE:
@@ -385,7 +387,7 @@ def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
     for column in FIGURES[topic]:
         values = [getattr(r, column.attribute) for r in rows]
         if column.words:
-            values = [column.words.index(word) for word in values]
+            values = [None if word is None else column.words.index(word) for word in values]
         figures[column.name] = np.array(values, dtype=np.float64)
     return RowBatch(topic, keys, days, revisions, stamps, figures)
 
@@ -416,7 +418,8 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
     for column in FIGURES[batch.topic]:
         values = batch.figures[column.name]
         if column.words:
-            columns[column.name] = pa.array([column.words[int(v)] for v in values.tolist()], type=pa.string())
+            words = [None if v != v else column.words[int(v)] for v in values.tolist()]
+            columns[column.name] = pa.array(words, type=pa.string())
         elif not np.isnan(values).all():
             columns[column.name] = pa.array(values, type=pa.float64(), from_pandas=True)
     table = pa.RecordBatch.from_arrays(
@@ -440,7 +443,7 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
     names = list(batch.figures)
     columns = [batch.figures[n].tolist() for n in names]
     words = {c.name: c.words for c in FIGURES[batch.topic] if c.words}
-    switches = {"suspended"}
+    flags = {c.name for c in FIGURES[batch.topic] if c.flag}
     out = []
     for i, text in enumerate(_key_texts(batch)):
         event: dict[str, Any] = {row.key_field: text, "source": source, "revision": int(batch.revisions[i])}
@@ -452,7 +455,7 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
         for name, values in zip(names, columns, strict=True):
             if values[i] == values[i]:  # not NaN: an absent figure is left out
                 event[name] = (
-                    bool(values[i]) if name in switches else words[name][int(values[i])] if name in words else values[i]
+                    bool(values[i]) if name in flags else words[name][int(values[i])] if name in words else values[i]
                 )
         out.append((text, msgspec.json.encode(event)))
     return out

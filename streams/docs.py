@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 import alerts.metrics  # noqa: F401 - registers the metrics
-from processors.registry import SIGNALS
+from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.settings import Settings
 from streams.topics import BY_CODE, DEAD_LETTERS, Topics
 
@@ -28,7 +28,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _signals() -> str:
     rows = [
-        (f"`{s.id}`", s.level.value, f"{s.title} {s.title_zh}", s.unit, s.formula, s.source) for s in SIGNALS.values()
+        (f"`{s.id}`", s.level.value, f"{s.title} {s.title_zh}", s.unit, s.formula, s.source)
+        for s in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values())
     ]
     return _table(("id", "about", "what", "unit", "definition", "source"), rows)
 
@@ -41,6 +42,7 @@ def _topics() -> str:
         "features.security": "partition/day",
         "signals.market": "signal[/subject]/date",
         "signals.security": "date (a frame of all securities)",
+        "signals.industry": "date (a frame of all industries)",
         "alerts": "alert id",
     }
     rows = []

@@ -2,6 +2,7 @@
 
 ``market.parquet``      a row per trade date, a column per signal id (absent: null), ``degraded``, ``available_at``
 ``securities.parquet``  a row per trade date and code
+``industries.parquet``  a row per trade date and industry
 ``alerts.jsonl``        every alert in its last state, by date
 """
 
@@ -16,7 +17,8 @@ import pandas as pd
 
 from alerts.model import Alert
 from processors.codes import to_codes
-from processors.outputs import MarketSignal, SecuritySignals
+from processors.industries import INDUSTRIES
+from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import signals_of
 from processors.signal import Level
 from streams import readers
@@ -30,9 +32,16 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     market.to_parquet(folder / "market.parquet")
     securities = securities_table(readers.security_signals(settings, until=barrier))
     securities.to_parquet(folder / "securities.parquet")
+    industries = industries_table(readers.industry_signals(settings, until=barrier))
+    industries.to_parquet(folder / "industries.parquet")
     found = final_alerts(readers.alerts(settings, until=barrier))
     (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in found))
-    return {"market.parquet": len(market), "securities.parquet": len(securities), "alerts.jsonl": len(found)}
+    return {
+        "market.parquet": len(market),
+        "securities.parquet": len(securities),
+        "industries.parquet": len(industries),
+        "alerts.jsonl": len(found),
+    }
 
 
 def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
@@ -73,6 +82,22 @@ def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame()
     return pd.concat(tables, ignore_index=True).set_index(["trade_date", "code"])
+
+
+def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
+    """Return final values: a row per trade date and industry, a column per signal and part."""
+    newest: dict[date, IndustrySignals] = {}
+    for frame in frames:
+        day = frame.status.trade_date
+        if day not in newest or frame.status.revision >= newest[day].status.revision:
+            newest[day] = frame
+    parts = [
+        pd.DataFrame({"trade_date": pd.Timestamp(day), "industry": list(INDUSTRIES), **newest[day].columns})
+        for day in sorted(newest)
+    ]
+    if not parts:
+        return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["trade_date", "industry"]))
+    return pd.concat(parts, ignore_index=True).set_index(["trade_date", "industry"])
 
 
 def final_alerts(published: Iterable[Alert]) -> list[Alert]:

@@ -1,14 +1,16 @@
 """The newest values as JSON in Redis, for whoever only wants to know how things stand.
 
-``mw:latest:market`` one object; ``mw:latest:security:<code>`` one each; ``mw:latest:barrier`` the last barrier whose
-signals they hold. They are derived from the signals and written behind the stream, at most once a second: a backfill of
-years doesn't write every day of every security, and a reader never waits long.
+``mw:latest:market`` one object; ``mw:latest:security:<code>`` and ``mw:latest:industry:<name>`` one each;
+``mw:latest:barrier`` the last barrier whose signals they hold. They are derived from the signals and written behind the
+stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never waits
+long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,9 +20,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from processors.codes import to_codes
-from processors.outputs import MarketSignal, SecuritySignals
+from processors.industries import INDUSTRIES
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from streams.codec import BARRIER_TYPE, CE_TYPE
-from streams.signal_codec import MARKET_TYPE, SECURITY_TYPE, decode_security
+from streams.signal_codec import INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, decode_industry, decode_security
 from streams.tables import Output
 
 _INTERVAL_S = 1.0
@@ -42,6 +45,8 @@ class LatestWriter(Service):
         self._market: dict[str, MarketSignal] = {}
         self._frame: bytes | None = None
         self._frame_day = ""
+        self._industries: bytes | None = None
+        self._industry_day = ""
         self._barrier = ""
         self._news = asyncio.Event()
 
@@ -53,6 +58,9 @@ class LatestWriter(Service):
                 self._offer_market(msgspec.json.decode(output.value, type=MarketSignal))
             elif headers.get(CE_TYPE) == BARRIER_TYPE:
                 self._barrier = output.key.decode().partition("/")[2]
+                self._news.set()
+            elif headers.get(CE_TYPE) == INDUSTRY_TYPE and output.key.decode() >= self._industry_day:
+                self._industries, self._industry_day = output.value, output.key.decode()
                 self._news.set()
             elif headers.get(CE_TYPE) == SECURITY_TYPE and output.key.decode() >= self._frame_day:
                 self._frame, self._frame_day = output.value, output.key.decode()
@@ -96,25 +104,44 @@ class LatestWriter(Service):
             frame, self._frame = decode_security(self._frame), None
             for code, value in _rows(frame):
                 pipe.set(f"{self._base}:security:{code}", value)
+        if self._industries is not None:
+            industries, self._industries = decode_industry(self._industries), None
+            for name, value in _industry_rows(industries):
+                pipe.set(f"{self._base}:industry:{name}", value)
         if self._barrier:
             pipe.set(f"{self._base}:barrier", self._barrier)
         await pipe.execute()
 
 
+def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:
+    return [
+        (name, msgspec.json.encode({"industry": name, **_common(frame.status), **row, "left_out": frame.left_out}))
+        for name, row in zip(INDUSTRIES, _by_row(frame.columns), strict=True)
+    ]
+
+
 def _rows(frame: SecuritySignals) -> list[tuple[str, bytes]]:
-    names = list(frame.columns)
-    columns = [values.astype(object) for values in frame.columns.values()]
-    for values, kept in zip(frame.columns.values(), columns, strict=True):
-        if values.dtype.kind == "f":
-            kept[np.isnan(values)] = None
-    status = frame.status
-    common = {
+    return [
+        (code, msgspec.json.encode({"code": code, **_common(frame.status), **row}))
+        for code, row in zip(to_codes(frame.keys), _by_row(frame.columns), strict=True)
+    ]
+
+
+def _common(status: DayStatus) -> dict[str, Any]:
+    return {
         "trade_date": status.trade_date,
         "available_at": status.available_at,
         "revision": status.revision,
         "degraded": status.degraded,
     }
-    return [
-        (code, msgspec.json.encode({"code": code, **common, **dict(zip(names, row, strict=True))}))
-        for code, row in zip(to_codes(frame.keys), zip(*(c.tolist() for c in columns), strict=True), strict=True)
-    ]
+
+
+def _by_row(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Columns as a mapping per row; NaN becomes None."""
+    kept = []
+    for values in columns.values():
+        plain = values.astype(object)
+        if values.dtype.kind == "f":
+            plain[np.isnan(values)] = None
+        kept.append(plain.tolist())
+    return (dict(zip(columns, row, strict=True)) for row in zip(*kept, strict=True))

@@ -29,7 +29,7 @@ from streams.codec import (
     encode_frame,
 )
 from streams.settings import Settings
-from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
+from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
 
 _TIMEOUT_S = 60.0
 
@@ -65,6 +65,7 @@ class Publisher:
         try:
             self._producer = KafkaProducer(
                 bootstrap_servers=settings.bootstrap,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
                 client_id="marginwatch-feed",
                 acks="all",
                 linger_ms=5,

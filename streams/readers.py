@@ -15,11 +15,11 @@ from kafka.errors import KafkaError
 
 from alerts.model import Alert
 from processors.events import Barrier
-from processors.outputs import MarketSignal, SecuritySignals
+from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams.codec import is_barrier
 from streams.settings import Settings
-from streams.signal_codec import decode_security
-from streams.topics import ALERTS, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
+from streams.signal_codec import decode_industry, decode_security
+from streams.topics import ALERTS, BOOTSTRAP_MS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
 
 
 def records_with_barriers(
@@ -40,6 +40,7 @@ def records_with_barriers(
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=settings.bootstrap,
+            bootstrap_timeout_ms=BOOTSTRAP_MS,
             client_id="marginwatch-reader",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -101,6 +102,14 @@ def security_signals(
     """Yield every day's frame of security signals as it was published."""
     for record in read(settings, SIGNALS_SECURITY, until=until, stop=stop):
         yield decode_security(record.value)
+
+
+def industry_signals(
+    settings: Settings, *, until: str | None = None, stop: Callable[[], bool] = lambda: False
+) -> Iterator[IndustrySignals]:
+    """Yield every day's frame of industry signals as it was published."""
+    for record in read(settings, SIGNALS_INDUSTRY, until=until, stop=stop):
+        yield decode_industry(record.value)
 
 
 def alerts(

@@ -3,6 +3,7 @@
 ``signals.market.v1``    key ``<signal>/<date>`` or ``<signal>/<subject>/<date>``, JSON of `MarketSignal`.
 ``signals.security.v1``  key ``<date>``, an Arrow IPC stream: a row per security, a column per signal; the schema's
 metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
+``signals.industry.v1``  the same, a row per industry; the metadata ``left_out`` names parts whose inputs are missing.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import pyarrow as pa
 
 from processors.codes import parse_codes, to_codes
 from processors.errors import RowError
-from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.industries import INDUSTRIES
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from streams.codec import ARROW, headers_of
 from streams.tables import Output
 
 MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
+INDUSTRY_TYPE = b"marginwatch.signal.industry.v1"
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -58,16 +61,12 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     columns: dict[str, pa.Array] = {"code": pa.array(to_codes(signals.keys), type=pa.string())}
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
-    schema = pa.schema([(n, a.type) for n, a in columns.items()], metadata={"status": _encode(status)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
     day = status.trade_date.isoformat()
     return Output(
         topic,
         0,
         day.encode(),
-        bytes(sink.getvalue()),
+        _frame(columns, {"status": _encode(status)}),
         headers_of(
             SECURITY_TYPE.decode(),
             identity=f"{day}/{_vector(status.input_revisions)}",
@@ -77,6 +76,49 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
             content_type=ARROW,
         ),
     )
+
+
+def encode_industry(signals: IndustrySignals, topic: str) -> Output:
+    """Return a day's industry signals as a frame."""
+    status = signals.status
+    columns: dict[str, pa.Array] = {"industry": pa.array(INDUSTRIES, type=pa.string())}
+    columns |= {name: pa.array(values, from_pandas=True) for name, values in signals.columns.items()}
+    metadata = {"status": _encode(status), "left_out": _encode(signals.left_out)}
+    day = status.trade_date.isoformat()
+    return Output(
+        topic,
+        0,
+        day.encode(),
+        _frame(columns, metadata),
+        headers_of(
+            INDUSTRY_TYPE.decode(),
+            identity=f"{day}/{_vector(status.input_revisions)}",
+            source="marginwatch/market",
+            subject=day,
+            time=status.available_at.isoformat(),
+            content_type=ARROW,
+        ),
+    )
+
+
+def decode_industry(value: bytes) -> IndustrySignals:
+    """Return what `encode_industry` was given; raises `RowError` if it is no such frame."""
+    try:
+        table = pa.ipc.open_stream(pa.py_buffer(value)).read_all().combine_chunks()
+        status = msgspec.json.decode(table.schema.metadata[b"status"], type=DayStatus)
+        left_out = msgspec.json.decode(table.schema.metadata[b"left_out"], type=dict[str, str])
+    except (pa.ArrowException, KeyError, TypeError, msgspec.DecodeError) as error:
+        raise RowError(f"not a frame of industry signals: {error}") from error
+    columns = {name: table.column(name).to_numpy() for name in table.column_names if name != "industry"}
+    return IndustrySignals(status, columns, left_out)
+
+
+def _frame(columns: dict[str, pa.Array], metadata: dict[str, bytes]) -> bytes:
+    schema = pa.schema([(n, a.type) for n, a in columns.items()], metadata=metadata)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
+    return bytes(sink.getvalue())
 
 
 def _vector(revisions: Mapping[str, int]) -> str:

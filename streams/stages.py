@@ -22,11 +22,12 @@ from alerts.rules.base import DeadLetters
 from processors.crosssection import dump_frame, load_frame
 from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar
+from processors.deadlines import DEADLINES
 from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
 from processors.market import Market
 from processors.market_view import TOTALS
-from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
+from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
 from processors.securities import MARGIN, Securities
 from streams.codec import (
     BARRIER_TYPE,
@@ -37,7 +38,7 @@ from streams.codec import (
     headers_of,
 )
 from streams.settings import Settings
-from streams.signal_codec import decode_security, encode_market, encode_security
+from streams.signal_codec import decode_security, encode_industry, encode_market, encode_security
 from streams.tables import Output
 from streams.topics import (
     ALERTS,
@@ -45,6 +46,7 @@ from streams.topics import (
     FEATURES,
     MARKET_INPUTS,
     SECURITIES_INPUTS,
+    SIGNALS_INDUSTRY,
     SIGNALS_MARKET,
     SIGNALS_SECURITY,
     Partitioner,
@@ -261,7 +263,7 @@ class _SecuritiesState(StageState):
 class MarketStage(Stage):
     """One partition: totals, indices and feature frames in, signals out."""
 
-    name, inputs, outputs = "market", MARKET_INPUTS, (SIGNALS_MARKET, SIGNALS_SECURITY)
+    name, inputs, outputs = "market", MARKET_INPUTS, (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY)
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
@@ -296,7 +298,7 @@ class MarketState(StageState):
 
     @property
     def books(self) -> Mapping[str, DayBook]:
-        return self.processor.books
+        return {topic: book for topic, book in self.processor.books.items() if topic in DEADLINES}
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         out: list[Output] = []
@@ -328,6 +330,8 @@ class MarketState(StageState):
                 out.append(encode_market(made, self.stage.topics.name(SIGNALS_MARKET)))
                 if TOTALS in made.input_revisions:
                     metrics.IDENTITY.labels(TOTALS).set(len(made.identity_gaps))
+            elif isinstance(made, IndustrySignals):
+                out.append(encode_industry(made, self.stage.topics.name(SIGNALS_INDUSTRY)))
             else:
                 out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
                 metrics.IDENTITY.labels(MARGIN).set(made.status.identity.broken)

@@ -20,9 +20,11 @@ from streams.settings import MAX_BROKER_BYTES, Settings
 if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient  # a worker needs none of it, and would wait 0.3 s for its import
 
+#: How long a command looks for a broker before it says that there is none.
+BOOTSTRAP_MS = 10_000
 VERSION = "v1"
 FEATURES = "features.security"
-SIGNALS_MARKET, SIGNALS_SECURITY = "signals.market", "signals.security"
+SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY = "signals.market", "signals.security", "signals.industry"
 ALERTS = "alerts"
 DEAD_LETTERS = ".dlq"
 #: Input topics keyed by security code: co-partitioned, so one worker owns the same securities of all of them.
@@ -57,7 +59,7 @@ class Topics:
         }
         shorts |= {topic + DEAD_LETTERS: (1, False) for topic in INPUT_ROWS}
         shorts[FEATURES] = (1, False)
-        shorts |= dict.fromkeys((SIGNALS_MARKET, SIGNALS_SECURITY, ALERTS), (1, True))
+        shorts |= dict.fromkeys((SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS), (1, True))
         self.all = {
             short: Topic(self.name(short), n, compacted, -1 if compacted else keep)
             for short, (n, compacted) in shorts.items()
@@ -143,7 +145,10 @@ def connect_admin(settings: Settings) -> KafkaAdminClient:
 
     try:
         return KafkaAdminClient(
-            bootstrap_servers=settings.bootstrap, client_id="marginwatch-admin", request_timeout_ms=15_000
+            bootstrap_servers=settings.bootstrap,
+            client_id="marginwatch-admin",
+            request_timeout_ms=15_000,
+            bootstrap_timeout_ms=BOOTSTRAP_MS,
         )
     except KafkaError as error:
         raise TopicError(

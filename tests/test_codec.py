@@ -64,8 +64,8 @@ def table(**changes: object) -> pa.Table:
 def test_events_and_frames_give_the_same_rows(topic: str) -> None:
     keys = KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH", "000001.SZ", "510050.SH"))[:2]
     rng = np.random.default_rng(1)
-    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, len(c.words) or 99)) for c in FIGURES[topic]
-                                      if c.name != "suspended"} for k in keys})  # fmt: skip
+    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 2 if c.flag else len(c.words) or 99))
+                                      for c in FIGURES[topic]} for k in keys})  # fmt: skip
     made = decoder(topic)
     by_event, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
     assert dead == []

@@ -57,4 +57,4 @@ def _index(view: MarketView, code: str) -> Reading | Absent:
 
 
 def _figures(closes: Floats) -> dict[str, float]:
-    return {"rsi_14": rsi(closes, _RSI_DAYS), "mean_distance": distance(closes)}
+    return {"rsi_14": float(rsi(closes, _RSI_DAYS)), "mean_distance": distance(closes)}

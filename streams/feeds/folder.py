@@ -20,6 +20,7 @@ from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, RowBatch, Style
+from processors.industries import INDUSTRIES
 
 _YI = 1e8
 
@@ -36,6 +37,7 @@ PUBLISHED = {
     "indices.daily": Due(time(15, 30)),
     "rates.daily": Due(time(17, 30)),
     "etf.daily": Due(time(8, 30), next_session=True),
+    "reference": Due(time(0, 0)),
 }
 
 
@@ -96,6 +98,8 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     if not folder.is_dir():
         raise FeedError(f"{folder} is not a folder: give one with files such as margin_detail_sse_2020.parquet")
     parts: dict[str, list[pd.DataFrame]] = {}
+    undated: list[tuple[str, pd.DataFrame]] = []
+    csi300: np.ndarray | None = None  # the one snapshot of members that a folder has is the codes of this file
     out = Folder(source=f"files:{folder.name}")
     for path in sorted(folder.iterdir()):
         kind = next((k for k in _READERS if path.name.startswith(k)), None)
@@ -106,6 +110,12 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
             frame = reader(_load(path))
         except KeyError as error:
             raise FeedError(f"{path}: column {error} is missing; a {kind}* file needs it") from error
+        if kind == "csi300_prices":
+            csi300 = frame["key"].unique()
+        if "day" not in frame:
+            undated.append((topic, frame))
+            out.files.append(path)
+            continue
         if start is not None:
             frame = frame[frame["day"] >= to_day(start)]
         if end is not None:
@@ -114,6 +124,14 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
         out.files.append(path)
     if not parts:
         raise FeedError(f"{folder} has no file that a feed knows; prefixes: {', '.join(_READERS)} (.parquet or .csv)")
+    first = min((int(f["day"].min()) for frames in parts.values() for f in frames if len(f)), default=None)
+    for topic, frame in undated:
+        # A file without dates holds for all of them, from the first one on: it is what is known today, not then.
+        if csi300 is not None:
+            others = pd.DataFrame({"key": np.setdiff1d(csi300, frame["key"])}).assign(csi500=0.0)
+            frame = pd.concat([frame, others], ignore_index=True)
+            frame = frame.assign(csi300=frame["key"].isin(csi300).astype(np.float64))
+        parts.setdefault(topic, []).append(frame.assign(day=np.int32(first or calendar.first)))
     out.batches = {
         topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar)
         for topic, frames in parts.items()
@@ -308,6 +326,19 @@ def _prices(raw: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(float_shares=raw["volume"] / turn)
 
 
+def _membership(raw: pd.DataFrame) -> pd.DataFrame:
+    codes = raw["code"].str.zfill(6)
+    suffix = codes.str[0].map({"6": "SH", "0": "SZ", "3": "SZ"}).fillna("BJ")
+    return pd.DataFrame(
+        {
+            "key": _ids(codes + "." + suffix, lambda c: c),
+            "industry": raw["sw_l1"].map({name: float(i) for i, name in enumerate(INDUSTRIES)}),
+            "csi300": 0.0,
+            "csi500": 0.0,
+        }
+    )
+
+
 _READERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "margin_detail_sse": ("margin.daily", _detail_sse),
     "margin_detail_szse": ("margin.daily", _detail_szse),
@@ -317,5 +348,6 @@ _READERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "sw_industry_daily": ("indices.daily", _industries),
     "market_summary": ("indices.daily", _summary),
     "sse_etf_shares": ("etf.daily", _etf_shares),
+    "sw_l1_membership": ("reference", _membership),
     "csi300_prices": ("prices.daily", _prices),
 }

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, to_id
+from processors.codes import Ids, is_fund, to_id
 from processors.days import TradingCalendar, to_date
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, Floats, RowBatch
+from processors.industries import INDEX_OF, INDUSTRIES
 from processors.market_view import SSE_COMPOSITE, TURNOVER_INDEX
 from streams.feeds.folder import known_at
 
@@ -77,14 +78,31 @@ class Market:
         self._state = _State(
             1.0e12 * self._weight,
             self._rng.uniform(5, 80, size).round(2),
-            {SSE_COMPOSITE: 3200.0, TURNOVER_INDEX["SZSE"]: 10500.0, _CSI300: 3900.0},
+            {
+                SSE_COMPOSITE: 3200.0,
+                TURNOVER_INDEX["SZSE"]: 10500.0,
+                _CSI300: 3900.0,
+                **dict.fromkeys(INDEX_OF, 3000.0),
+            },
         )
+        self._slices = _normalised(np.random.default_rng(simulation.seed).lognormal(0, 0.5, len(INDEX_OF)))
         self._ratios = _ratios(simulation.days, self._rng)
 
     def history(self) -> Iterator[tuple[int, dict[str, RowBatch]]]:
         """Yield each day of the history with its rows by topic."""
-        for day, ratio in zip(self.simulation.dates(), self._ratios, strict=True):
-            yield day, self._day(day, float(ratio))
+        for number, (day, ratio) in enumerate(zip(self.simulation.dates(), self._ratios, strict=True)):
+            yield day, (self._reference(day) if number == 0 else {}) | self._day(day, float(ratio))
+
+    def _reference(self, day: int) -> dict[str, RowBatch]:
+        """Industries and index members of all stocks, drawn once."""
+        stocks = self.keys[~is_fund(self.keys)]
+        size = np.argsort(-self._weight[~is_fund(self.keys)])
+        large, middle = np.zeros(len(stocks)), np.zeros(len(stocks))
+        large[size[: len(stocks) // 4]] = 1.0
+        middle[size[len(stocks) // 4 : len(stocks) // 2]] = 1.0
+        industry = (np.arange(len(stocks)) % len(INDUSTRIES)).astype(np.float64)
+        figures: dict[str, Floats] = {"industry": industry, "csi300": large, "csi500": middle}
+        return {"reference": self._batch("reference", stocks, day, figures)}
 
     def _day(self, day: int, ratio: float) -> dict[str, RowBatch]:
         rng, state, size = self._rng, self._state, len(self.keys)
@@ -92,7 +110,7 @@ class Market:
         market_return = float(rng.normal(0.0006 + 0.004 * heat, 0.010))
         before = dict(state.index)
         for index in state.index:
-            state.index[index] *= 1 + market_return + float(rng.normal(0, 0.002))
+            state.index[index] *= 1 + market_return + float(rng.normal(0, 0.008 if index in INDEX_OF else 0.002))
         turnover = 9e11 * float(np.exp(0.8 * heat + rng.normal(0, 0.06)))
         buys = ratio * turnover * _normalised(self._weight * rng.lognormal(0, 0.35, size))
         drift = 0.0009 + 0.010 * heat + rng.normal(0, 0.010, size)
@@ -122,7 +140,9 @@ class Market:
         indices = {
             "close": np.array([round(v, 2) for v in state.index.values()]),
             "prev_close": np.array([round(before[i], 2) for i in state.index]),
-            "turnover": np.array([turnover * share["SSE"], turnover * share["SZSE"], turnover * 0.25]).round(0),
+            "high": np.array([round(max(v, before[i]) * 1.005, 2) for i, v in state.index.items()]),
+            "low": np.array([round(min(v, before[i]) * 0.995, 2) for i, v in state.index.items()]),
+            "turnover": (turnover * np.array([share["SSE"], share["SZSE"], 0.25, *self._slices])).round(0),
         }
         return {
             "indices.daily": self._batch("indices.daily", np.array([*state.index], dtype=np.int32), day, indices),
@@ -170,7 +190,7 @@ class Market:
                             "last": np.array([round(v, 2) for v in level.values()]),
                             "prev_close": np.array([round(v, 2) for v in state.index.values()]),
                             "volume": np.zeros(len(level)),
-                            "turnover": np.array([0.45, 0.55, 0.25]) * turnover * done,
+                            "turnover": np.array([0.45, 0.55, 0.25, *self._slices]) * turnover * done,
                         },
                     ),
                     "prices.intraday": self._live(

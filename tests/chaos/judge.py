@@ -11,8 +11,8 @@ from alerts.lifecycle import timeless, timeless_alert
 from alerts.model import Alert, State
 from processors.outputs import MarketSignal
 from streams import readers
-from streams.signal_codec import decode_security
-from streams.topics import ALERTS, SIGNALS_MARKET, SIGNALS_SECURITY
+from streams.signal_codec import decode_industry, decode_security
+from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY
 from tests.running import Stack
 
 
@@ -54,7 +54,7 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
     }
     out = Outcome(rows, {})
     alerts: dict[str, tuple[Alert, bytes]] = {}
-    for topic in (SIGNALS_MARKET, SIGNALS_SECURITY, ALERTS):
+    for topic in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS):
         for record in readers.read(stack.settings, topic, until=barrier):
             identity = f"{topic} {dict(record.headers)['ce_id'].decode()}"
             content, out.messages = record.value, out.messages + 1
@@ -73,8 +73,8 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
 
 
 def _last_word(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) -> None:
-    if topic == SIGNALS_SECURITY:
-        status = decode_security(value).status
+    if topic != SIGNALS_MARKET:
+        status = (decode_security if topic == SIGNALS_SECURITY else decode_industry)(value).status
         key, revision = f"{topic} {status.trade_date}", status.revision
     else:
         signal = msgspec.json.decode(value, type=MarketSignal)

@@ -58,7 +58,8 @@ def build(data_dir: Path, length: int = 122) -> list[Step]:
     folder.batches.pop("etf.daily", None)
     days = list(folder.by_day())[:length]
     assert len(days) == length
-    steps: list[Step] = []
+    master = days[0][1]["reference"]
+    steps = [Step("reference", [master], [master])]
     for i, (day, batches) in enumerate(days):
         margin, totals, indices = (batches[t] for t in ("margin.daily", "margin.market", "indices.daily"))
         prices = _prices(margin, day)

@@ -1,0 +1,36 @@
+"""coverage 两融标的覆盖率: how much of the market can be bought on margin at all."""
+
+from __future__ import annotations
+
+from processors.codes import BOARDS, among, board_of
+from processors.market_view import DETAIL, MarketView
+from processors.reference import TOPIC as REFERENCE
+from processors.signal import Absent, Level, Reading, Signal, Value
+
+SIGNALS = (
+    Signal(
+        "coverage",
+        Level.MARKET,
+        "Share of stocks in the margin list",
+        "两融标的覆盖率",
+        "ratio",
+        (DETAIL, REFERENCE),
+        "stocks with a margin row / stocks of the reference, by count; details: the same by board (2014-11: 35%)",
+        "[SW14]",
+    ),
+)
+
+
+def compute(view: MarketView) -> dict[str, Reading | Absent]:
+    """Return the share by count, and by board in the details."""
+    stocks = view.members.stocks
+    if not len(stocks):
+        return {"coverage": Absent(f"{REFERENCE} names no stock")}
+    listed = among(stocks, view.detail.keys)
+    board = board_of(stocks)
+    details: dict[str, Value] = {"stocks": len(stocks), "eligible": int(listed.sum())}
+    for number, name in enumerate(BOARDS):
+        here = board == number
+        if here.any():
+            details[name] = float(listed[here].mean())
+    return {"coverage": Reading(float(listed.mean()), details)}

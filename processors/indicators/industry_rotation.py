@@ -1,0 +1,63 @@
+"""Weekly change and breadth of the industries' balances, and the six selections of [SW14], on a week's last trading day."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processors.codes import is_fund
+from processors.events import Floats
+from processors.indicators.industry_balance import INPUTS, ranks
+from processors.industries import INDUSTRIES
+from processors.market_view import MarketView
+from processors.reference import UNKNOWN
+from processors.signal import Level, Signal
+
+
+def _signal(name: str, title: str, title_zh: str, unit: str, formula: str) -> Signal:
+    return Signal(name, Level.INDUSTRY, title, title_zh, unit, INPUTS, formula, "[SW14]", window_days=6)
+
+
+SIGNALS = (
+    _signal("week_change", "Weekly change of the balance", "融资余额周变动", "ratio", "Σ B_t / Σ B_{last week's end} − 1 over stocks in the list on both days (matched: ours)"),
+    _signal("week_breadth", "Share of stocks whose balance rose over the week", "融资余额上升个股占比", "ratio", "stocks with B_t > B_{last week's end} / stocks in the list on both days"),
+    _signal("change_top9", "Among the 9 largest weekly changes", "变动前9", "flag", "1 if rank(week_change) ≤ 9"),
+    _signal("breadth_top9", "Among the 9 largest breadths", "广度前9", "flag", "1 if rank(week_breadth) ≤ 9"),
+    _signal("dual_1", "Both", "双选1", "flag", "change_top9 and breadth_top9"),
+    _signal("dual_2", "Both, without the top 3 by change", "双选2", "flag", "dual_1 and rank(week_change) > 3 (published IR 2.31, weekly win rate 60.87%)"),
+    _signal("dual_3", "As dual_2 with the 6 largest breadths", "双选3", "flag", "change_top9 and rank(week_breadth) ≤ 6 and rank(week_change) > 3"),
+)  # fmt: skip
+NAMES = tuple(signal.id for signal in SIGNALS)
+
+
+def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
+    """Return the columns (31,); NaN on every day that does not end a week."""
+    if not view.calendar.ends_week(view.day):
+        return {name: np.full(len(INDUSTRIES), np.nan) for name in NAMES}, {}
+    detail = view.detail
+    industry = view.members.industry_of(detail.keys)
+    now, before = detail.columns["fin_balance"], detail.columns["fin_balance_last_week"]
+    used = (industry != UNKNOWN) & (before > 0) & ~np.isnan(now) & ~is_fund(detail.keys)
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(industry[used], weights=values[used], minlength=len(INDUSTRIES)).astype(np.float64)
+
+    stocks = total(np.ones(len(now)))
+    stocks[stocks == 0] = np.nan
+    change = total(now) / np.where(np.isnan(stocks), np.nan, total(before)) - 1
+    breadth = total((now > before).astype(np.float64)) / stocks
+    return {"week_change": change, "week_breadth": breadth} | selections(change, breadth), {}
+
+
+def selections(change: Floats, breadth: Floats) -> dict[str, Floats]:
+    """Return the flags of every selection: 1 selected, 0 not, NaN where change or breadth is absent."""
+    by_change, by_breadth = ranks(change), ranks(breadth)
+    first, second = by_change <= 9, by_breadth <= 9
+    flags = {
+        "change_top9": first,
+        "breadth_top9": second,
+        "dual_1": first & second,
+        "dual_2": first & second & (by_change > 3),
+        "dual_3": first & (by_breadth <= 6) & (by_change > 3),
+    }
+    absent = np.isnan(change) | np.isnan(breadth)
+    return {name: np.where(absent, np.nan, flag.astype(np.float64)) for name, flag in flags.items()}

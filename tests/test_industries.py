@@ -1,0 +1,254 @@
+"""Groups, coverage and industries on the real data against plain pandas, and by hand where the data have no input."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from processors.days import to_date, to_day
+from processors.events import RowBatch
+from processors.indicators.industry_balance import ranks
+from processors.indicators.industry_heat import composite, kdj_j, z_scores
+from processors.indicators.industry_rotation import selections
+from processors.industries import INDEX_OF, INDUSTRIES
+from processors.market import Market
+from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal
+from processors.parameters import Parameters
+from processors.securities import Securities
+from streams.calendars import xshg
+from streams.feeds.folder import read
+from tests import oracle
+from tests.building import closing
+
+EXCHANGES = ("SSE", "SZSE")
+START, END = date(2018, 6, 1), date(2019, 3, 29)
+Made = tuple[dict[date, IndustrySignals], dict[tuple[date, str], MarketSignal]]
+
+
+def run(days: dict[int, dict[str, RowBatch]]) -> Made:
+    securities = Securities(0, Parameters(), EXCHANGES, xshg())
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    industries: dict[date, IndustrySignals] = {}
+    signals: dict[tuple[date, str], MarketSignal] = {}
+    for feeds in days.values():
+        items = [
+            item
+            for topic in ("reference", "indices.daily", "margin.market")
+            if topic in feeds
+            for item in (feeds[topic], closing(feeds[topic]))
+        ]
+        detail = feeds["margin.daily"]
+        frames = [f for f in securities.fold([detail, closing(detail)]) if isinstance(f, FeatureFrame)]
+        for made in market.fold([*items, *frames]):
+            if isinstance(made, IndustrySignals):
+                industries[made.status.trade_date] = made
+            elif isinstance(made, MarketSignal):
+                signals[made.trade_date, made.name] = made
+    return industries, signals
+
+
+@pytest.fixture(scope="module")
+def days(data_dir: Path) -> dict[int, dict[str, RowBatch]]:
+    return dict(read(data_dir, xshg(), START, END).by_day())
+
+
+@pytest.fixture(scope="module")
+def made(days: dict[int, dict[str, RowBatch]]) -> Made:
+    return run(days)
+
+
+@pytest.fixture(scope="module")
+def detail(data_dir: Path) -> pd.DataFrame:
+    """Rows of the detail with the industry of today's membership."""
+    rows = oracle.load(data_dir, START, END).detail
+    membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})
+    of = dict(zip(membership["code"].str.zfill(6), membership["sw_l1"], strict=True))
+    rows["industry"] = rows["code"].str[:6].map(of)
+    number = rows["code"].str[:6]
+    in_sh, in_sz = rows["code"].str.endswith(".SH"), rows["code"].str.endswith(".SZ")
+    rows["fund"] = (in_sh & number.str.startswith("5")) | (in_sz & number.str[:2].isin(["15", "16", "18"]))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def index(data_dir: Path) -> pd.DataFrame:
+    raw = pd.read_parquet(data_dir / "sw_industry_daily_2016_2021q1.parquet")
+    raw["dt"] = pd.to_datetime(raw["dt"])
+    return raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END))]
+
+
+def table(made: Made, name: str) -> pd.DataFrame:
+    industries = made[0]
+    return pd.DataFrame(
+        {pd.Timestamp(day): frame.columns[name] for day, frame in industries.items()}, index=list(INDUSTRIES)
+    ).T
+
+
+def same(ours: pd.DataFrame, theirs: pd.DataFrame, least: int) -> None:
+    theirs = theirs.reindex(index=ours.index, columns=ours.columns)
+    np.testing.assert_allclose(ours.to_numpy(float), theirs.to_numpy(float), rtol=1e-9, atol=1e-12)
+    assert ours.notna().sum().sum() >= least
+
+
+def stocks(detail: pd.DataFrame) -> pd.DataFrame:
+    return detail[~detail["fund"] & detail["industry"].notna()]
+
+
+def test_every_industry_of_the_file_has_its_index(index: pd.DataFrame) -> None:
+    names = dict(zip(index["swindexcode"], index["industry_name"], strict=True))
+    ours = {f"{key // 4:06d}": name for key, name in zip(INDEX_OF, INDUSTRIES, strict=True)}
+    assert len(names) >= 27
+    assert all(ours[code] == name for code, name in names.items())
+
+
+def test_balances_shares_and_ranks(made: Made, detail: pd.DataFrame) -> None:
+    held = stocks(detail).pivot_table(index="trade_date", columns="industry", values="fin_balance", aggfunc="sum")
+    same(table(made, "fin_balance"), held, 6_000)
+    same(table(made, "fin_balance_share"), held.div(held.sum(axis=1), axis=0), 6_000)
+    same(table(made, "fin_balance_rank"), held.rank(axis=1, ascending=False, method="first"), 6_000)
+
+
+def test_net_buys_and_buys_over_turnover(made: Made, detail: pd.DataFrame, index: pd.DataFrame) -> None:
+    rows = stocks(detail).copy()
+    days = sorted(rows["trade_date"].unique())
+    wide = rows.pivot(index="trade_date", columns="code", values="fin_balance").reindex(days)
+    grown = wide.diff().stack().rename("grown").reset_index()
+    rows = rows.merge(grown, on=["trade_date", "code"], how="left")
+    rows["net"] = (rows["fin_buy"] - rows["fin_repay"]).fillna(rows["grown"])
+    net = rows.groupby(["trade_date", "industry"])["net"].sum(min_count=1).unstack()
+    same(table(made, "net_buy"), net, 6_000)
+    turnover = index.pivot(index="dt", columns="industry_name", values="amount_100m_yuan") * 1e8
+    bought = rows.pivot_table(index="trade_date", columns="industry", values="fin_buy", aggfunc="sum")
+    same(table(made, "buy_to_turnover"), (bought / turnover).where(turnover > 0), 5_000)
+
+
+def test_weekly_change_breadth_and_the_selections(made: Made, detail: pd.DataFrame) -> None:
+    rows = stocks(detail)
+    wide = rows.pivot(index="trade_date", columns="code", values="fin_balance")
+    ends = wide.groupby(wide.index.to_period("W")).tail(1)
+    before = ends.shift(1)
+    industry = rows.drop_duplicates("code").set_index("code")["industry"]
+    both = ends.notna() & (before > 0)
+    total = lambda values: values.T.groupby(industry).sum(min_count=1).T  # noqa: E731
+    change = total(ends.where(both)) / total(before.where(both)) - 1
+    breadth = total((ends > before).astype(float).where(both)) / total(both.astype(float).where(both))
+    # The data begin and end inside a week: what comes before them is not known, and the last week may go on.
+    ours = table(made, "week_change").dropna(how="all")
+    same(ours, change, 1_000)
+    same(table(made, "week_breadth").loc[ours.index], breadth, 1_000)
+    assert [d for d in ends.index[1:-1] if d not in ours.index] == []
+    # Of equals the one whose index comes first.
+    order = [name for name in INDUSTRIES if name in change]
+    first = change.loc[ours.index, order].rank(axis=1, ascending=False, method="first")
+    second = breadth.loc[ours.index, order].rank(axis=1, ascending=False, method="first")
+    dual = ((first <= 9) & (second <= 9) & (first > 3)).astype(float).where(first.notna())
+    same(table(made, "dual_2").loc[ours.index, order], dual[order], 1_000)
+
+
+def test_heat_and_risk_of_prices(made: Made, index: pd.DataFrame) -> None:
+    close = index.pivot(index="dt", columns="industry_name", values="close_index")
+    high, low = (index.pivot(index="dt", columns="industry_name", values=f"{n}_index") for n in ("high", "low"))
+    day = pd.Timestamp("2019-03-15")
+    window = close.loc[:day].tail(61)
+    returns = window.pct_change().dropna(how="all")
+
+    def z(values: pd.Series) -> pd.Series:
+        return ((values - values.mean()) / values.std(ddof=0)).clip(-3, 3)
+
+    smooth = lambda x: x.ewm(alpha=1 / 14, adjust=True).mean().iloc[-1]  # noqa: E731
+    change = window.diff().iloc[1:]
+    ranges = high.rolling(9).max() - low.rolling(9).min()
+    raw = (100 * (close - low.rolling(9).min()) / ranges).loc[:day].tail(53)
+    k, d = pd.Series(50.0, close.columns), pd.Series(50.0, close.columns)
+    for row in raw.to_numpy():
+        k = k * 2 / 3 + row / 3
+        d = d * 2 / 3 + k / 3
+    expected = {
+        "heat_volatility": -returns.std() * np.sqrt(250),
+        "heat_downside_deviation": -np.sqrt((returns.clip(upper=0) ** 2).mean() * 250),
+        "heat_max_drawdown": (window / window.cummax() - 1).min(),
+        "heat_return_20": window.iloc[-1] / window.iloc[-21] - 1,
+        "heat_distance_60": window.iloc[-1] / window.iloc[1:].mean() - 1,
+        "heat_rsi_14": smooth(change.clip(lower=0)) / smooth(change.abs()),
+        "risk_kdj_j": 3 * k - 2 * d,
+    }
+    for name, values in expected.items():
+        ours = table(made, name).loc[day]
+        np.testing.assert_allclose(ours, z(values).reindex(ours.index), rtol=1e-9, atol=1e-12, err_msg=name)
+    frame = made[0][day.date()]
+    parts = [c for c in frame.columns if c.startswith("heat_") and c not in frame.left_out]
+    scores = pd.DataFrame({c: frame.columns[c] for c in parts}, index=list(INDUSTRIES))
+    mean = scores.mean(axis=1).where(scores.notna().sum(axis=1) * 2 >= len(parts))
+    np.testing.assert_allclose(table(made, "heat").loc[day], mean, rtol=1e-9)
+    assert {"heat_pe", "heat_dividend_yield", "risk_pb"} <= set(frame.left_out)  # no feed here brings valuations
+    assert "20 are needed" in frame.left_out["heat_pe"]
+
+
+def test_groups_and_coverage(made: Made, detail: pd.DataFrame, data_dir: Path) -> None:
+    signals, day = made[1], date(2019, 3, 15)
+    rows = detail[detail["trade_date"] == pd.Timestamp(day)].set_index("code")
+    chinext = rows.index.str.startswith("30") & rows.index.str.endswith(".SZ")
+    large = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")["code"].unique()
+    csi300 = rows.index.isin([f"{c[3:]}.{c[:2].upper()}" for c in large])
+    for group, member in (("ChiNext", chinext), ("ETF", rows["fund"]), ("CSI300", csi300)):
+        found = signals[day, f"group_balance/{group}"]
+        assert found.value == pytest.approx(rows.loc[member, "fin_balance"].sum(), rel=1e-12)
+        assert found.details["share"] == pytest.approx(found.value / rows["fin_balance"].sum())
+    assert "no security of the day belongs to CSI500" in signals[day, "group_balance/CSI500"].reason
+    week = xshg().between(to_day(date(2019, 3, 11)), to_day(day))
+    five = [signals[to_date(d), "group_net_buy/ETF"].value for d in week]
+    assert signals[day, "group_net_buy/ETF"].details["five_days"] == pytest.approx(sum(five))
+    membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})["code"].str.zfill(6)
+    everything = pd.concat([membership, pd.Series([c[3:] for c in large])]).drop_duplicates()
+    listed = everything.isin(rows.index.str[:6][~rows["fund"]])
+    assert signals[day, "coverage"].value == pytest.approx(listed.mean())
+
+
+def test_statistics_by_hand() -> None:
+    assert ranks(np.array([3.0, np.nan, 5.0, 3.0])).tolist()[0::2] == [2.0, 1.0]
+    assert np.isnan(z_scores(np.arange(19.0))).all()  # too few to compare
+    assert z_scores(np.r_[np.zeros(30), 100.0])[-1] == 3.0  # winsorised
+    assert np.isnan(composite(np.array([[1.0, 2.0], [1.0, np.nan], [1.0, np.nan]]))).tolist() == [False, True]
+    flat = np.full((1, 20), 5.0)
+    assert kdj_j(flat, flat, flat).tolist() == [50.0]
+    flags = selections(np.arange(31.0), np.arange(31.0))
+    assert [int(np.nansum(flags[n])) for n in ("change_top9", "dual_1", "dual_2", "dual_3")] == [9, 9, 6, 3]
+
+
+def test_no_industry_signal_reads_the_future(days: dict[int, dict[str, RowBatch]], made: Made) -> None:
+    cut, rng = to_day(date(2019, 1, 31)), np.random.default_rng(5)
+
+    def noisy(rows: RowBatch) -> RowBatch:
+        figures = {n: v * rng.uniform(0.5, 2.0, len(rows)) for n, v in rows.figures.items()}
+        return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps, figures)
+
+    def changed_at_random(feeds: dict[str, RowBatch]) -> dict[str, RowBatch]:
+        return {topic: rows if topic == "reference" else noisy(rows) for topic, rows in feeds.items()}
+
+    changed, _ = run({d: feeds if d <= cut else changed_at_random(feeds) for d, feeds in days.items()})
+    past = [d for d in made[0] if to_day(d) <= cut]
+    assert len(past) > 150
+    for day in past:
+        assert made[0][day].status == changed[day].status
+        for name, values in made[0][day].columns.items():
+            np.testing.assert_array_equal(values, changed[day].columns[name], err_msg=f"{day} {name}")
+
+
+def test_a_late_membership_makes_the_days_behind_it_anew(days: dict[int, dict[str, RowBatch]]) -> None:
+    few = dict(list(days.items())[:8])
+    first = next(iter(few))
+    reference = few[first]["reference"]
+    before, _ = run(few)
+    assert {s.status.revision for s in before.values()} == {0}
+    moved = RowBatch("reference", reference.keys[:500], np.full(500, list(few)[4], np.int32), reference.revisions[:500],
+                     reference.stamps[:500], {n: v[:500] * 0 for n, v in reference.figures.items()})  # fmt: skip
+    later = {d: f | ({"reference": moved} if d == list(few)[6] else {}) for d, f in few.items()}
+    after, _ = run(later)
+    revisions = [after[to_date(d)].status.revision for d in few]
+    assert revisions == [0, 0, 0, 0, 1, 1, 1, 1]
+    behind = to_date(list(few)[5])
+    assert after[behind].columns["fin_balance"][0] > before[behind].columns["fin_balance"][0]
