@@ -34,6 +34,7 @@ class Signal:
     window_days : trading days that must be known before it exists.
     provisional : whether it is also computed during the session.
     subjects : whether it has a value per subject (an index, a style …) instead of one for the market.
+    parameters : the names of the `Parameters` that it depends on.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Signal:
     window_days: int = 1
     provisional: bool = False
     subjects: bool = False
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

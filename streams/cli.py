@@ -262,6 +262,27 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def explain(
+    signal: Annotated[str, typer.Argument(metavar="ID", help="e.g. fin_buy_ratio_5d; the README lists all of them")],
+    on: Annotated[
+        datetime | None, typer.Option("--date", formats=_DATES, help="show where this day's value comes from")
+    ] = None,
+    of: Annotated[str | None, typer.Option(help="a code, an industry, or the subject of a market signal")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a signal is: formula, source, inputs, parameters; with --date the numbers that its value was made of."""
+    from streams.explain import declaration, derivation
+
+    settings = _settings()
+    declared = declaration(settings, signal)
+    derived = derivation(settings, signal, on.date(), of) if on is not None else None
+    if as_json:
+        _print_json({"declared": [{**msgspec.to_builtins(s), "values": v} for s, v in declared], "derived": derived})
+    else:
+        show.explanation(declared, derived)
+
+
+@app.command()
 def rebuild(
     table: Annotated[list[str] | None, typer.Option(help="securities, market or alerts; may be repeated")] = None,
     check: Annotated[

@@ -14,6 +14,7 @@ from rich.text import Text
 from alerts.model import Alert, Severity, State
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
+from processors.signal import Signal
 
 if TYPE_CHECKING:
     from streams.rebuild import Comparison
@@ -134,3 +135,39 @@ def comparisons(found: Sequence[Comparison], *, check: bool) -> None:
                 out.print(f"  {one.table}:{one.partition} {what}: {', '.join(names[:5])}{more}")
     if check and not all(one.equal for one in found):
         out.print("Redis does not hold what the topics say: stop the workers and run `marginwatch rebuild`")
+
+
+def explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived: dict[str, Any] | None) -> None:
+    """Print a signal's declaration, and where a day's value comes from."""
+    for signal, parameters in declared:
+        out.print(f"[bold]{signal.id}[/bold]  {signal.title}  {signal.title_zh}")
+        out.print(f"  of          {signal.level.value}{' (per subject)' if signal.subjects else ''}, in {signal.unit}")
+        out.print(Text(f"  formula     {signal.formula}"))
+        out.print(Text(f"  source      {signal.source}"))
+        out.print(f"  inputs      {', '.join(signal.inputs)}")
+        out.print(f"  window      {signal.window_days} trading day{'s' if signal.window_days > 1 else ''}")
+        for name, value in parameters.items():
+            out.print(f"  parameter   {name} = {value}")
+    if derived is None:
+        return
+    unit = declared[0][0].unit
+    out.print(f"\n{derived['trade_date']}  {derived['signal']} = [bold]{figure(derived['value'], unit)}[/bold]")
+    if derived["reason"]:
+        out.print(Text(f"  absent      {derived['reason']}"))
+    out.print(f"  known at    {derived['available_at']:%Y-%m-%d %H:%M %Z}, revision {derived['revision']}")
+    for topic, revision in derived["input_revisions"].items():
+        out.print(Text(f"  of          {topic}, revision {revision}"))
+    for feed, lack in derived["missing"].items():
+        out.print(Text(f"  missing     {feed}: {'everything' if lack < 0 else lack}"))
+    for name, value in derived["details"].items():
+        out.print(Text(f"  {name:32} {value}"))
+    for name, why in derived.get("left_out", {}).items():
+        out.print(Text(f"  left out    {name}: {why}"))
+    for topic, rows in derived.get("inputs", {}).items():
+        table = Table(title=f"{topic} (as stored)", title_justify="left", box=None, pad_edge=False)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        for name in names:
+            table.add_column(name, justify="left" if name in ("key", "trade_date") else "right")
+        for row in rows:
+            table.add_row(*("" if row.get(n) is None else str(row[n]) for n in names))
+        out.print(table)

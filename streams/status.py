@@ -15,11 +15,13 @@ from alerts.model import Alert, State
 from processors import pack
 from processors.days import to_day
 from processors.errors import MarginwatchError
+from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
 from streams.calendars import xshg
 from streams.settings import Settings
+from streams.topics import MARKET_INPUTS
 
 
 class NothingYetError(MarginwatchError):
@@ -95,7 +97,11 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
         f"margin.daily[{p}]": _newest(client, settings, f"securities:{p}", "margin.daily")
         for p in range(settings.partitions)
     }
-    feeds |= {topic: _newest(client, settings, "market:0", topic) for topic in ("margin.market", "indices.daily")}
+    feeds |= {
+        topic: _newest(client, settings, "market:0", topic)
+        for topic in MARKET_INPUTS
+        if topic in INPUT_ROWS and issubclass(INPUT_ROWS[topic], DailyRow)
+    }
     try:
         market = latest_market(settings)
     except NothingYetError:

@@ -23,6 +23,7 @@ SIGNALS = (
         "side by side: ratio and whether it is in the cold zone; each index's drawdown and its rank among the deepest falls "
         "of its own past bear markets (≥ 20%); month-average turnover rate and PE of the SSE Composite with percentiles",
         "[DG22], ranks ours",
+        parameters=("timing_indices", "ratio_cold", "bear_market", "percentile_days", "percentile_least"),
     ),
 )
 

@@ -23,6 +23,7 @@ SIGNALS = (
         "[GF25], window of the sum ours",
         window_days=2,
         subjects=True,
+        parameters=("etf_flow_days",),
     ),
 )
 

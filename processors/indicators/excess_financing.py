@@ -19,6 +19,7 @@ SIGNALS = (
         "[ZT21]",
         window_days=16,
         provisional=True,
+        parameters=("excess_lag_days", "excess_level", "excess_hysteresis"),
     ),
     Signal(
         "excess_level",
@@ -31,6 +32,7 @@ SIGNALS = (
         "[ZT21] levels, hysteresis ours",
         window_days=16,
         provisional=True,
+        parameters=("excess_lag_days", "excess_level", "excess_hysteresis"),
     ),
 )
 

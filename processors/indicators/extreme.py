@@ -20,6 +20,7 @@ SIGNALS = (
         "else 0; funds apart",
         "[SW14] §2.2",
         window_days=2,
+        parameters=("extreme_share",),
     ),
     Signal(
         "consecutive_extreme",
@@ -31,6 +32,7 @@ SIGNALS = (
         "extreme_t where extreme_t = extreme_{t−1} ≠ 0, else 0",
         "[SW14]",
         window_days=3,
+        parameters=("extreme_share",),
     ),
 )
 

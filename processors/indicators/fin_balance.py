@@ -56,6 +56,7 @@ SIGNALS = (
         "+1 if B_t > all of the N−1 days before, −1 if below all of them, else 0; N = high_low_days (250)",
         "[GF25], N ours",
         window_days=250,
+        parameters=("high_low_days",),
     ),
 )
 

@@ -30,6 +30,7 @@ SIGNALS = (
         "[DG22], 5-day sum/sum ours",
         window_days=5,
         provisional=True,
+        parameters=("ratio_window_days",),
     ),
 )
 

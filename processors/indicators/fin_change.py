@@ -20,6 +20,7 @@ SIGNALS = (
         "balance of 10 million CNY",
         "[SW14], exclusions ours",
         window_days=2,
+        parameters=("inclusion_quiet_days", "minimum_balance_cny"),
     ),
 )
 

@@ -18,6 +18,7 @@ SIGNALS = (
         _INPUTS,
         "B_t / Σ float cap of the exchanges' A shares (000001.SH and 399106.SZ)",
         "[DG24]",
+        parameters=("percentile_days", "percentile_least"),
     ),
     Signal(
         "fin_balance_to_float_cap_percentile",
@@ -29,6 +30,7 @@ SIGNALS = (
         "share of the last 1250 trading days' known values that are not above today's; at least 250 of them",
         "[DG24], window ours",
         window_days=250,
+        parameters=("percentile_days", "percentile_least"),
     ),
 )
 

@@ -27,6 +27,7 @@ SIGNALS = (
         "[GF25], conditions of the count ours",
         window_days=9,
         subjects=True,
+        parameters=("timing_indices", "gftd_lag", "gftd_setup", "gftd_count"),
     ),
 )
 

@@ -19,6 +19,7 @@ SIGNALS = (
         "[GF25], d ours",
         window_days=39,
         subjects=True,
+        parameters=("timing_indices", "llt_days"),
     ),
 )
 

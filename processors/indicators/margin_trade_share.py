@@ -25,6 +25,7 @@ SIGNALS = (
         _INPUTS,
         "(Σ fin_buy + Σ short_sell × short_balance / short_volume) / Σ turnover over the same exchanges",
         "[DG24], value of short sales ours",
+        parameters=("percentile_days", "percentile_least"),
     ),
     Signal(
         "margin_trade_share_percentile",
@@ -36,6 +37,7 @@ SIGNALS = (
         "share of the last 1250 trading days' known values that are not above today's; at least 250 of them",
         "[DG24], window ours",
         window_days=250,
+        parameters=("percentile_days", "percentile_least"),
     ),
 )
 

@@ -28,6 +28,7 @@ SIGNALS = (
         "[GF25]",
         window_days=250,
         subjects=True,
+        parameters=("timing_indices", "oversold_days", "oversold_reference", "percentile_days", "percentile_least"),
     ),
 )
 

@@ -31,6 +31,14 @@ SIGNALS = (
         "[DG22]",
         window_days=5,
         provisional=True,
+        parameters=(
+            "ratio_hot",
+            "ratio_breakdown",
+            "ratio_cold",
+            "ratio_extreme_cold",
+            "ratio_thresholds",
+            "ratio_quantile_days",
+        ),
     ),
     Signal(
         "ratio_state_daily",
@@ -42,6 +50,14 @@ SIGNALS = (
         _FORMULA,
         "[DG22]",
         provisional=True,
+        parameters=(
+            "ratio_hot",
+            "ratio_breakdown",
+            "ratio_cold",
+            "ratio_extreme_cold",
+            "ratio_thresholds",
+            "ratio_quantile_days",
+        ),
     ),
 )
 BASIS = {"ratio_state": "fin_buy_ratio_5d", "ratio_state_daily": "fin_buy_ratio"}

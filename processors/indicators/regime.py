@@ -19,6 +19,7 @@ SIGNALS = (
         "RALLY when the CSI 300 closes above its 60-day mean and its 60-day return > 10%, else RANGE",
         "[SW14], definition ours",
         window_days=61,
+        parameters=("regime_index", "regime_days", "regime_return"),
     ),
 )
 

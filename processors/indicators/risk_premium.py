@@ -22,6 +22,7 @@ SIGNALS = (
         (INDICES, RATES),
         "1 / PE of the CSI All Share (or the index given) − 10-year yield; bands: trailing mean ± 2σ; above 4% is rare",
         "[GF25], window of the bands ours",
+        parameters=("risk_premium_index", "risk_premium_days", "percentile_least"),
     ),
 )
 

@@ -20,6 +20,7 @@ SIGNALS = (
         "eligible list resets it",
         "[SW14]",
         window_days=2,
+        parameters=("streak_flags",),
     ),
 )
 

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from processors.deadlines import DEADLINES
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.feeds import simulate
+from streams.local import Broker
 from streams.settings import Settings
 from streams.status import latest_market
 from tests.building import batch
+from tests.chaos.arena import Arena
 from tests.chaos.runs import command
 from tests.running import Stack, Worker, wait_until
 
@@ -149,3 +152,22 @@ def test_a_day_whose_markers_never_come_is_closed_by_its_deadline(stack: Stack) 
         barrier = stack.settle(publisher)
     assert stack.market(barrier)["fin_balance"].iloc[0] == 1.5e12
     assert all(r["equal"] for r in json.loads(command(stack, "rebuild", "--check", "--json")))
+
+
+def test_a_worker_whose_line_to_the_broker_is_cut_says_so_and_goes_on_when_it_heals(
+    tmp_path: Path, broker: Broker
+) -> None:
+    del broker  # a broker of its own, behind a proxy
+    with Arena(tmp_path, "embedded") as arena:
+        stack = arena.stack("cut")
+        try:
+            worker = stack.worker().ready()
+            feed(stack, 4)
+            arena.broker_line.cut()
+            wait_until(lambda: "kafka away" in problems(worker), 30, "a red readyz that names Kafka")
+            assert metric(worker, "marginwatch_ready") == 0
+            arena.broker_line.heal()
+            wait_until(lambda: not problems(worker), 30, "a green readyz")
+            feed(stack, 8)
+        finally:
+            stack.stop()

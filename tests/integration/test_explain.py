@@ -1,0 +1,65 @@
+"""`marginwatch explain` on a running stream: the numbers that it shows are those that the value was made of."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from processors.days import to_date, to_day
+from processors.industries import INDUSTRIES
+from streams.calendars import xshg
+from streams.feeds import simulate
+from tests.chaos.runs import command
+from tests.running import Stack
+
+pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+
+
+def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
+    market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=70, stocks=62, funds=4))
+    stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in market.history():
+            publisher.day(batches)
+        stack.settle(publisher)
+    day = to_date(market.simulation.dates()[-1]).isoformat()
+
+    def explained(*arguments: str) -> dict:
+        return json.loads(command(stack, "explain", *arguments, "--date", day, "--json"))
+
+    ratio = explained("fin_buy_ratio")["derived"]
+    buys = sum(row["fin_buy"] for row in ratio["inputs"]["margin.market"])
+    both = ("000001.SH", "399001.SZ")
+    turnover = sum(row["turnover"] for row in ratio["inputs"]["indices.daily"] if row["key"] in both)
+    assert ratio["value"] == pytest.approx(buys / turnover)
+    assert ratio["details"] == {"fin_buy_cny": pytest.approx(buys), "turnover_cny": pytest.approx(turnover)}
+    assert ratio["input_revisions"] == {"margin.market": 0, "indices.daily": 0}
+
+    change = explained("fin_change", "--of", "600001.SH")["derived"]
+    before, today = (row["fin_balance"] for row in change["inputs"]["margin.daily"][-2:])
+    assert change["value"] == pytest.approx(today / before - 1)
+
+    heat = explained("heat", "--of", INDUSTRIES[3])["derived"]
+    assert heat["details"]["heat_rsi_14"] is not None
+    assert "20 are needed" in heat["left_out"]["heat_pe"]
+
+    text = command(stack, "explain", "llt", "--date", day, "--of", "000001.SH")
+    assert "低延迟趋势线" in text
+    assert "llt_days = 39" in text
+    assert "line" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fin_bal",), "did you mean fin_balance"),
+        (("fin_change", "--date", "2024-06-28"), "name one with --of"),
+        (("heat", "--date", "2024-06-28"), "signal of industries"),
+        (("fin_balance", "--date", "2024-06-28"), "nothing was published"),
+    ],
+)
+def test_what_cannot_be_explained_names_the_remedy(stack: Stack, arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        command(stack, "explain", *arguments)
