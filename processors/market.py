@@ -16,18 +16,27 @@ import msgspec
 import numpy as np
 
 from processors.codes import EXCHANGES
-from processors.crosssection import CrossSections
+from processors.crosssection import CrossSection
 from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
 from processors.errors import StateError
 from processors.events import RowBatch, SessionClose
+from processors.frames import Frames
 from processors.market_view import DETAIL, INDICES, TOTALS, TURNOVER_INDEX, MarketView, Missing, Overlay, Series
 from processors.outputs import DayStatus, FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
 from processors.pack import Array
 from processors.parameters import Parameters
+from processors.pricing import PRICES
 from processors.reference import TOPIC as REFERENCE
 from processors.reference import ReferenceBook
-from processors.registry import INDUSTRY_INDICATORS, INDUSTRY_INPUTS, MARKET_INDICATORS, SIGNALS
+from processors.registry import (
+    INDUSTRY_INDICATORS,
+    INDUSTRY_INPUTS,
+    MARKET_INDICATORS,
+    PRICING_INDICATORS,
+    PRICING_INPUTS,
+    SIGNALS,
+)
 from processors.session import Session
 from processors.signal import Absent, Reading
 
@@ -45,6 +54,8 @@ _LINES: dict[str, tuple[str, ...]] = {
 #: These are a few rows a day: keep them all, so that feeds may run years apart in a backfill.
 _KEEP_DAYS = 20_000
 _RESULTS_VERSION = 1
+#: Days of results that are kept at most while a feed is behind.
+_MOST_RESULTS = 1500
 
 
 class Market:
@@ -69,7 +80,12 @@ class Market:
         funds = DayBook(FUNDS, (), late_days=late, history_days=parameters.etf_flow_days + 1)
         self.reference = ReferenceBook(late, _KEEP_DAYS)
         self.books = {book.topic: book for book in (self.totals, self.indices, rates, funds, self.reference.book)}
-        self.sections = CrossSections(partitions, parameters, exchanges, calendar)
+        # A price of a day may be asked for by a late row, a streak back.
+        self.frames = {
+            DETAIL: Frames(DETAIL, partitions, exchanges, late + 1),
+            PRICES: Frames(PRICES, partitions, (), 2 * late + 2),
+        }
+        self.section = CrossSection(parameters, calendar)
         self.session = Session(partitions)
         self.series = Series(calendar)
         self.results: dict[int, dict[str, Reading | Absent]] = {}
@@ -100,9 +116,13 @@ class Market:
                 self._note(touched[item.topic], self.books[item.topic].apply(item))
             else:
                 live |= self.session.apply_indices(item)
-        sections = self.sections.fold(frames)
-        out: list[Made] = [*sections, *self._compute(touched, {to_day(s.status.trade_date) for s in sections})]
-        self.sections.trim(self._read_through())
+        news: dict[str, set[int]] = {}
+        for topic, held in self.frames.items():
+            news[topic] = set(held.fold([frame for frame in frames if frame.topic == topic]))
+        detail = self.frames[DETAIL]
+        out: list[Made] = [self.section.compute(day, detail.detail(day)) for day in sorted(news[DETAIL])]
+        out += self._compute(touched, news)
+        self._trim_frames()
         if live or touched[INDICES]:
             out += self._provisional()
         return out
@@ -114,31 +134,35 @@ class Market:
 
     # -- final values ----------------------------------------------------------------------------------------
 
-    def _read_through(self) -> int | None:
-        """The day up to which everything is closed that the sections read beside the detail."""
-        return self.indices.newest_closed() if self.reference.book.newest_closed() is not None else None
+    def _trim_frames(self) -> None:
+        """Forget frames that are joined with everything that they can be joined with."""
+        index = self.indices.newest_closed() if self.reference.book.newest_closed() is not None else None
+        detail, prices = (self.frames[topic].newest_complete() for topic in (DETAIL, PRICES))
+        self.section.forget(self.frames[DETAIL].trim(_earliest(index, prices)))
+        self.frames[PRICES].trim(_earliest(index, detail))
 
-    def _compute(self, touched: dict[str, set[int]], detail: set[int]) -> list[Made]:
+    def _compute(self, touched: dict[str, set[int]], news: dict[str, set[int]]) -> list[Made]:
         """Compute every day whose inputs are closed and changed.
 
         Parameters
         ----------
         touched : by topic, the days that were closed or changed; what comes behind them rests on them.
-        detail : days whose cross-section is new or changed (days behind them are in it, if they changed).
+        news : by topic, days whose frames are new or changed (days behind them are in it, if they changed).
         """
         for topic, days in touched.items():
             for day in days:
                 self._refresh(topic, day)
         first = {topic: min(found) for topic, found in touched.items() if found}
-        if not first and not detail:
+        starts = [*first.values(), *(min(days) for days in news.values() if days)]
+        if not starts:
             return []
-        start = min([*first.values(), *detail])
+        start = min(starts)
         closed = {topic: set(book.closed_days(start)) for topic, book in self.books.items() if topic != REFERENCE}
-        closed[DETAIL] = {day for day in self.sections.complete_days() if day >= start}
+        closed |= {topic: {d for d in held.complete_days() if d >= start} for topic, held in self.frames.items()}
 
         def due(inputs: tuple[str, ...], day: int) -> bool:
             return all(self.reference.known(day) if t == REFERENCE else day in closed[t] for t in inputs) and any(
-                day in detail if topic == DETAIL else topic in first and day >= first[topic] for topic in inputs
+                day in news[topic] if topic in news else topic in first and day >= first[topic] for topic in inputs
             )
 
         out: list[Made] = []
@@ -149,16 +173,21 @@ class Market:
                     out += self._compute_module(module, inputs, day)
             if due(INDUSTRY_INPUTS, day):
                 out.append(self._industries(day))
+            if due(PRICING_INPUTS, day):
+                out.append(self._pricing(day))
         self._trim_results()
         return out
 
     def _trim_results(self) -> None:
         """Forget results that no late row can reach any more, nor a recursion behind it."""
-        newest = [book.newest_closed() for book in (self.totals, self.indices)]
-        if None in newest:
-            return
-        oldest = self.calendar.shift(min(n for n in newest if n is not None), -2 * self.parameters.late_days - 2)
-        for day in [d for d in self.results if oldest is not None and d < oldest]:
+        newest = _earliest(
+            *(book.newest_closed() for book in (self.totals, self.indices)),
+            *(held.newest_complete() for held in self.frames.values()),
+        )
+        # What one feed is behind, its sections will ask for.
+        oldest = None if newest is None else self.calendar.shift(newest, -2 * self.parameters.late_days - 2)
+        beyond = sorted(self.results)[: max(0, len(self.results) - _MOST_RESULTS)]
+        for day in {*beyond, *(d for d in self.results if oldest is not None and d < oldest)}:
             del self.results[day]
             self._dirty.discard(day)
             self._forgotten.add(day)
@@ -195,12 +224,28 @@ class Market:
         )
         return IndustrySignals(status, columns, left_out)
 
+    def _pricing(self, day: int) -> SecuritySignals:
+        """Security signals that need prices as well."""
+        view = self._view(day)
+        columns: dict[str, Array] = {}
+        for module in PRICING_INDICATORS:
+            columns |= module.compute(view)
+        known_at, revisions, missing = self._origin(PRICING_INPUTS, day)
+        status = DayStatus(
+            trade_date=to_date(day),
+            available_at=moment(known_at),
+            revision=sum(revisions.values()),
+            missing=missing,
+            input_revisions=revisions,
+        )
+        return SecuritySignals(status, view.detail.keys, columns, "pricing")
+
     def _origin(self, inputs: tuple[str, ...], day: int) -> tuple[int, dict[str, int], dict[str, int]]:
         """When the inputs of a day were known, their revisions, and what they lack."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
         for topic in inputs:
-            if topic == DETAIL:
-                status = self.sections.status(day)
+            if topic in self.frames:
+                status = self.frames[topic].status(day)
                 known_at = max(known_at, microseconds(status.available_at))
                 revisions |= status.input_revisions
                 missing |= status.missing
@@ -236,7 +281,7 @@ class Market:
             series=self.series,
             exchanges=self.exchanges,
             books=self.books,
-            detail=self.sections.detail,
+            frames=self.frames,
             members=self.reference.members,
             results=self.results,
             parameters=self.parameters,
@@ -301,7 +346,9 @@ class Market:
         self._forgotten.clear()
         rows |= {f"results/{to_date(day).isoformat()}": _dump_results(self.results[day]) for day in sorted(self._dirty)}
         self._dirty.clear()
-        return rows | self.sections.take_dirty() | self.session.take_dirty()
+        for held in self.frames.values():
+            rows |= held.take_dirty()
+        return rows | self.section.take_dirty() | self.session.take_dirty()
 
     def load(self, rows: dict[str, bytes]) -> None:
         """Take back every row that `take_dirty` ever gave."""
@@ -315,8 +362,16 @@ class Market:
         for topic, book in self.books.items():
             for day in book.closed_days():
                 self._refresh(topic, day)
-        self.sections.load(rows)
+        for held in self.frames.values():
+            held.load(rows)
+        self.section.load(rows)
         self.session.load(rows)
+
+
+def _earliest(*days: int | None) -> int | None:
+    """The earliest of the days; None if one of them is not there."""
+    known = [day for day in days if day is not None]
+    return min(known) if len(known) == len(days) else None
 
 
 def _or_reason(figure: Callable[[], float]) -> float | str:

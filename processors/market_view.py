@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, to_code, to_id
+from processors.codes import EXCHANGES, Ids, among, to_code, to_id
 from processors.daybook import DayBook
 from processors.days import TradingCalendar, to_date
 from processors.events import INPUT_ROWS, KEYS, Floats
+from processors.frames import Frames
 from processors.outputs import Detail
 from processors.parameters import Parameters
+from processors.pricing import PRICES
 from processors.reference import Members
 from processors.signal import Absent, Reading, Value
 
@@ -90,7 +92,7 @@ class MarketView:
         series: Series,
         exchanges: tuple[str, ...],
         books: Mapping[str, DayBook],
-        detail: Callable[[int], Detail],
+        frames: Mapping[str, Frames],
         members: Callable[[int], Members],
         results: Mapping[int, Results],
         parameters: Parameters,
@@ -106,7 +108,7 @@ class MarketView:
         self.carries: dict[str, dict[str, float]] = {}
         self.calendar = series.calendar
         self._books = books
-        self._make_detail = detail
+        self._frames = frames
         self._make_members = members
         self._results = results
         self._overlay = overlay
@@ -194,7 +196,22 @@ class MarketView:
     @cached_property
     def detail(self) -> Detail:
         """All securities of the day; only for indicators that read ``margin.daily``."""
-        return self._make_detail(self.day)
+        return self._frames[DETAIL].detail(self.day)
+
+    @cached_property
+    def prices(self) -> Detail:
+        """Prices of all securities; only for indicators that read ``prices.daily``."""
+        return self._frames[PRICES].detail(self.day)
+
+    def priced(self, name: str, keys: Ids, back: int = 0) -> Floats:
+        """A column of the prices some days back, for the given securities; NaN where there is none."""
+        out, day = np.full(len(keys), np.nan), self._calendar.shift(self.day, -back)
+        if day is None or day not in self._frames[PRICES].complete_days():
+            return out
+        found = self.prices if not back else self._frames[PRICES].detail(day)
+        known = among(keys, found.keys)
+        out[known] = found.columns[name][np.searchsorted(found.keys, keys[known])]
+        return out
 
     @cached_property
     def members(self) -> Members:
@@ -206,6 +223,10 @@ class MarketView:
     def today(self, signal: str) -> Value | None:
         """The value of a signal computed before on the same day, None if absent."""
         return _value(self.computed.get(signal))
+
+    def today_of(self, signal: str) -> Value | None:
+        """The value of a signal of the same day that was computed from other inputs, None if absent."""
+        return self.result(signal, 0)
 
     def yesterday(self, signal: str) -> Value | None:
         """The value of a signal on the trading day before, None if absent."""

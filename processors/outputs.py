@@ -64,8 +64,9 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class FeatureFrame:
-    """The securities of one partition on one closed day; all columns have the length of ``keys``."""
+    """What a topic says of the securities of one partition on one closed day; columns have the length of ``keys``."""
 
+    topic: str
     partition: int
     day: int
     revision: int
@@ -120,11 +121,15 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 @dataclass(frozen=True, slots=True)
 class SecuritySignals:
-    """All securities of one trade date, as published to ``signals.security.v1`` (one frame a day)."""
+    """All securities of one trade date, as published to ``signals.security.v1``.
+
+    A day has a frame per family: ``financing`` needs the margin detail alone, ``pricing`` the prices as well.
+    """
 
     status: DayStatus
     keys: Ids
     columns: dict[str, Array]
+    family: str = "financing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,15 @@ class Parameters:
     # fin_change
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
+    # breadth_200 [GF25]: days of the mean, at least so many of them with a price (ours)
+    breadth_days: int = 200
+    breadth_least: int = 160
+    # excess_score [ZT21]: days of return and growth, share that is flagged
+    score_days: int = 15
+    score_top: float = 0.10
+    # divergence [SW14]: length of the streak, excess return over it in a range
+    divergence_streak: int = 8
+    divergence_excess: float = -0.10
     # streak, extreme [SW14]
     streak_flags: tuple[int, int] = (5, 8)
     extreme_share: float = 0.05

@@ -9,9 +9,13 @@ from types import ModuleType
 
 from processors.indicators import (
     bottom_panel,
+    breadth,
     coverage,
+    divergence,
+    equal_weight,
     etf_flow,
     excess_financing,
+    excess_score,
     extreme,
     fin_balance,
     fin_buy_ratio,
@@ -52,7 +56,13 @@ MARKET_INDICATORS: tuple[ModuleType, ...] = (
     bottom_panel,
     groups,
     coverage,
+    breadth,
+    equal_weight,
 )
+
+#: Security indicators that need prices as well: ``compute(view)`` gives columns over the day's margin detail.
+PRICING_INDICATORS: tuple[ModuleType, ...] = (excess_score, divergence)
+PRICING_INPUTS: tuple[str, ...] = excess_score.INPUTS
 
 #: Industry indicators: ``compute(view)`` gives columns over all industries, and what is left out of them.
 INDUSTRY_INDICATORS: tuple[ModuleType, ...] = (industry_balance, industry_rotation, industry_heat)
@@ -64,7 +74,9 @@ SECURITY_INDICATORS: tuple[ModuleType, ...] = (fin_change, streak, extreme)
 
 #: Signals of the market and of securities by id; industries have ids of their own in `INDUSTRY_SIGNALS`.
 SIGNALS: dict[str, Signal] = {
-    signal.id: signal for module in (*MARKET_INDICATORS, *SECURITY_INDICATORS) for signal in module.SIGNALS
+    signal.id: signal
+    for module in (*MARKET_INDICATORS, *SECURITY_INDICATORS, *PRICING_INDICATORS)
+    for signal in module.SIGNALS
 }
 INDUSTRY_SIGNALS: dict[str, Signal] = {signal.id: signal for module in INDUSTRY_INDICATORS for signal in module.SIGNALS}
 

@@ -23,11 +23,10 @@ from processors.indicators import fin_change, streak
 from processors.live import LiveBook
 from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
 from processors.parameters import Parameters
+from processors.pricing import PRICES, Pricing
 
 MARGIN = "margin.daily"
-INPUTS = (MARGIN, "margin.intraday", "prices.intraday")
-#: The indicators of this stage look back to the last week's end; the rest of the window is for late rows.
-_HISTORY_DAYS = 11
+INPUTS = (MARGIN, PRICES, "margin.intraday", "prices.intraday")
 
 
 @dataclass(slots=True)
@@ -55,7 +54,10 @@ class Securities:
         self.partition = partition
         self.parameters = parameters
         self._calendar = calendar
-        self.margin = DayBook(MARGIN, required, late_days=parameters.late_days, history_days=_HISTORY_DAYS)
+        # The indicators of this stage look back to the last week's end and over the days of the excess score.
+        history = max(11, parameters.score_days + 1)
+        self.margin = DayBook(MARGIN, required, late_days=parameters.late_days, history_days=history)
+        self.pricing = Pricing(parameters, calendar)
         self.derived: dict[int, Derived] = {}
         self.live = LiveBook()
         self.applied = Applied()
@@ -71,8 +73,12 @@ class Securities:
             if isinstance(item, SessionClose):
                 if item.feed == MARGIN:
                     out += self._closed(self.margin.close(item))
+                elif item.feed == PRICES:
+                    out += self._priced(self.pricing.book.close(item))
             elif item.topic == MARGIN:
                 out += self._closed(self.margin.apply(item))
+            elif item.topic == PRICES:
+                out += self._priced(self.pricing.book.apply(item))
             else:
                 accepted = self.live.apply(item)
                 self.applied.accepted += accepted
@@ -94,6 +100,28 @@ class Securities:
         for day in self.margin.closed_days(start):
             self._derive(day)
             frames.append(self._frame(day))
+        return frames
+
+    def _priced(self, applied: Applied) -> list[FeatureFrame]:
+        self.applied.add(applied)
+        book, frames = self.pricing.book, []
+        for day in self.pricing.closed(applied):
+            columns = book.sorted_columns
+            columns = columns[book.present(day)[columns]]
+            frames.append(
+                FeatureFrame(
+                    PRICES,
+                    self.partition,
+                    day,
+                    book.days[day].revision,
+                    book.known_at(day),
+                    book.missing(day),
+                    book.counts(day),
+                    IdentityCheck(),
+                    book.keys[columns],
+                    self.pricing.features(day, columns),
+                )
+            )
         return frames
 
     def _derive(self, day: int) -> None:
@@ -130,7 +158,10 @@ class Securities:
         balance, buy, repay = (book.figure(day, f"fin_{name}") for name in ("balance", "buy", "repay"))
         yesterday, week = self._calendar.shift(day, -1), self._calendar.before(day - to_date(day).weekday())
         grown = np.full(book.width, np.nan) if yesterday is None else balance - book.figure(yesterday, "fin_balance")
+        ago = self._calendar.shift(day, -self.parameters.score_days)
+        held = np.full(book.width, np.nan) if ago is None else book.figure(ago, "fin_balance")
         return FeatureFrame(
+            MARGIN,
             self.partition,
             day,
             book.days[day].revision,
@@ -146,6 +177,7 @@ class Securities:
                 "fin_buy": buy[columns],
                 # Where repayments are not published, they follow from the balances: net buy = change of the balance.
                 "net_buy": np.where(np.isnan(repay), grown, buy - repay)[columns],
+                "growth_15": (balance / np.where(held > 0, held, np.nan) - 1)[columns],
                 "fin_balance_last_week": (
                     np.full(len(columns), np.nan) if week is None else book.figure(week, "fin_balance")[columns]
                 ),
@@ -195,6 +227,7 @@ class Securities:
             f"derived/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty) if day in self.derived
         }
         self._dirty.clear()
+        rows |= self.pricing.take_dirty()
         rows |= self.live.take_dirty()
         return rows
 
@@ -208,6 +241,7 @@ class Securities:
             kind, _, rest = name.partition("/")
             if kind == "derived":
                 self._load(_day(rest), data)
+        self.pricing.load(rows)
         self.live.load({name: data for name, data in rows.items() if name.startswith("live/")})
 
     def _dump(self, day: int) -> bytes:

@@ -41,7 +41,7 @@ def _topics() -> str:
         "etf.daily": "code",
         "features.security": "partition/day",
         "signals.market": "signal[/subject]/date",
-        "signals.security": "date (a frame of all securities)",
+        "signals.security": "date/family (a frame of all securities)",
         "signals.industry": "date (a frame of all industries)",
         "alerts": "alert id",
     }

@@ -109,7 +109,8 @@ def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[
     found: tuple[DayStatus, dict[str, Any]] | None = None
     for frame in readers.security_signals(settings, stop=lambda: True):
         at = int(np.searchsorted(frame.keys, key))
-        if frame.status.trade_date == day and at < len(frame.keys) and frame.keys[at] == key:
+        here = at < len(frame.keys) and frame.keys[at] == key
+        if here and signal.id in frame.columns and frame.status.trade_date == day:
             found = frame.status, {name: _plain(values[at]) for name, values in frame.columns.items()}
     if found is None:
         raise ExplainError(_nothing(f"{signal.id} of {code}", day))

@@ -70,18 +70,19 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
 
 def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
     """Return final values: a row per trade date and code, a column per signal."""
-    newest: dict[date, SecuritySignals] = {}
+    newest: dict[tuple[date, str], SecuritySignals] = {}
     for frame in frames:
-        held = newest.get(frame.status.trade_date)
-        if held is None or frame.status.revision >= held.status.revision:
-            newest[frame.status.trade_date] = frame
-    tables = [
-        pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
-        for day, frame in sorted(newest.items())
-    ]
-    if not tables:
+        key = frame.status.trade_date, frame.family
+        if key not in newest or frame.status.revision >= newest[key].status.revision:
+            newest[key] = frame
+    families: dict[str, list[pd.DataFrame]] = {}
+    for (day, family), frame in sorted(newest.items(), key=lambda item: item[0]):
+        table = pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
+        families.setdefault(family, []).append(table)
+    if not families:
         return pd.DataFrame()
-    return pd.concat(tables, ignore_index=True).set_index(["trade_date", "code"])
+    tables = [pd.concat(parts, ignore_index=True).set_index(["trade_date", "code"]) for parts in families.values()]
+    return pd.concat(tables, axis=1) if len(tables) > 1 else tables[0]
 
 
 def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:

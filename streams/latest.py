@@ -43,8 +43,8 @@ class LatestWriter(Service):
         self._redis = redis
         self._base = f"{namespace}:latest"
         self._market: dict[str, MarketSignal] = {}
-        self._frame: bytes | None = None
-        self._frame_day = ""
+        self._families: dict[str, tuple[str, bytes]] = {}  # family → day and frame
+        self._fresh = False
         self._industries: bytes | None = None
         self._industry_day = ""
         self._barrier = ""
@@ -62,9 +62,12 @@ class LatestWriter(Service):
             elif headers.get(CE_TYPE) == INDUSTRY_TYPE and output.key.decode() >= self._industry_day:
                 self._industries, self._industry_day = output.value, output.key.decode()
                 self._news.set()
-            elif headers.get(CE_TYPE) == SECURITY_TYPE and output.key.decode() >= self._frame_day:
-                self._frame, self._frame_day = output.value, output.key.decode()
-                self._news.set()
+            elif headers.get(CE_TYPE) == SECURITY_TYPE:
+                day, _, family = output.key.decode().partition("/")
+                if day >= self._families.get(family, ("", b""))[0]:
+                    self._families[family] = day, output.value
+                    self._fresh = True
+                    self._news.set()
 
     def _offer_market(self, signal: MarketSignal) -> None:
         if signal.provisional and signal.value is None:
@@ -100,9 +103,9 @@ class LatestWriter(Service):
         pipe = self._redis.pipeline(transaction=False)
         if self._market:
             pipe.set(f"{self._base}:market", msgspec.json.encode(dict(sorted(self._market.items()))))
-        if self._frame is not None:
-            frame, self._frame = decode_security(self._frame), None
-            for code, value in _rows(frame):
+        if self._fresh:
+            self._fresh = False
+            for code, value in _rows([decode_security(data) for _, data in self._families.values()]):
                 pipe.set(f"{self._base}:security:{code}", value)
         if self._industries is not None:
             industries, self._industries = decode_industry(self._industries), None
@@ -120,11 +123,15 @@ def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:
     ]
 
 
-def _rows(frame: SecuritySignals) -> list[tuple[str, bytes]]:
-    return [
-        (code, msgspec.json.encode({"code": code, **_common(frame.status), **row}))
-        for code, row in zip(to_codes(frame.keys), _by_row(frame.columns), strict=True)
-    ]
+def _rows(families: list[SecuritySignals]) -> list[tuple[str, bytes]]:
+    """One JSON per security of the newest day; what another family says of the same day stands beside it."""
+    newest = max(frame.status.trade_date for frame in families)
+    found: dict[str, dict[str, Any]] = {}
+    for frame in sorted(families, key=lambda f: f.family):
+        if frame.status.trade_date == newest:
+            for code, row in zip(to_codes(frame.keys), _by_row(frame.columns), strict=True):
+                found.setdefault(code, {"code": code, **_common(frame.status)}).update(row)
+    return [(code, msgspec.json.encode(row)) for code, row in found.items()]
 
 
 def _common(status: DayStatus) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """How signals look on the wire: one JSON message per market signal and day, one Arrow frame per day for securities.
 
 ``signals.market.v1``    key ``<signal>/<date>`` or ``<signal>/<subject>/<date>``, JSON of `MarketSignal`.
-``signals.security.v1``  key ``<date>``, an Arrow IPC stream: a row per security, a column per signal; the schema's
-metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
+``signals.security.v1``  key ``<date>/<family>``, an Arrow IPC stream: a row per security, a column per signal; the
+schema's metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
 ``signals.industry.v1``  the same, a row per industry; the metadata ``left_out`` names parts whose inputs are missing.
 """
 
@@ -62,14 +62,15 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
     day = status.trade_date.isoformat()
+    key = f"{day}/{signals.family}"
     return Output(
         topic,
         0,
-        day.encode(),
-        _frame(columns, {"status": _encode(status)}),
+        key.encode(),
+        _frame(columns, {"status": _encode(status), "family": signals.family.encode()}),
         headers_of(
             SECURITY_TYPE.decode(),
-            identity=f"{day}/{_vector(status.input_revisions)}",
+            identity=f"{key}/{_vector(status.input_revisions)}",
             source="marginwatch/market",
             subject=day,
             time=status.available_at.isoformat(),
@@ -142,4 +143,4 @@ def decode_security(value: bytes) -> SecuritySignals:
             codes = "".join(column.to_pylist()).encode()
         else:
             columns[name] = column.to_numpy() if rows else np.empty(0)
-    return SecuritySignals(status, parse_codes(codes, rows), columns)
+    return SecuritySignals(status, parse_codes(codes, rows), columns, table.schema.metadata[b"family"].decode())

@@ -19,12 +19,12 @@ from alerts.lifecycle import AlertBook
 from alerts.model import Alert, Input, State
 from alerts.rules import RULES
 from alerts.rules.base import DeadLetters
-from processors.crosssection import dump_frame, load_frame
 from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar
 from processors.deadlines import DEADLINES
 from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
+from processors.frames import dump_frame, load_frame
 from processors.market import Market
 from processors.market_view import TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
@@ -208,7 +208,7 @@ class _SecuritiesState(StageState):
 
     @property
     def books(self) -> Mapping[str, DayBook]:
-        return {self.processor.margin.topic: self.processor.margin}
+        return {book.topic: book for book in (self.processor.margin, self.processor.pricing.book)}
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         items, dead = self.stage.decoders[topic].decode(records)
@@ -234,7 +234,7 @@ class _SecuritiesState(StageState):
                     Output(
                         topic,
                         0,
-                        f"{made.partition}/{made.day}".encode(),
+                        f"{made.topic}/{made.partition}/{made.day}".encode(),
                         dump_frame(made),
                         [(CE_TYPE, FEATURE_TYPE.encode())],
                     )

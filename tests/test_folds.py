@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.codes import to_id
-from processors.crosssection import dump_frame, load_frame
 from processors.daybook import Applied, DayBook
 from processors.days import to_day
 from processors.deadlines import DEADLINES, overdue
 from processors.events import RowBatch, SessionClose, concat
+from processors.frames import dump_frame, load_frame
 from processors.market import Market
 from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
 from processors.parameters import Parameters

@@ -21,6 +21,8 @@ def judge(message: Message) -> Iterator[Verdict]:
     if isinstance(message, DeadLetters):
         return
     if isinstance(message, SecuritySignals):
+        if message.family != "financing":
+            return  # its prices are judged where they are missed: in the signals that lack them
         yield from _completeness("margin.daily", message.status)
         yield from _detail_identity(message.status)
     elif message.signal in _SPEAKERS and not message.provisional:

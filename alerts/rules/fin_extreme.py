@@ -13,7 +13,7 @@ from processors.parameters import Parameters
 
 def judge(message: Message) -> Iterator[Verdict]:
     """Fire once a day with every extreme; consecutive ones, the stronger signal, are marked."""
-    if not isinstance(message, SecuritySignals):
+    if not isinstance(message, SecuritySignals) or message.family != "financing":
         return
     status, side = message.status, message.columns["extreme"]
     flagged = (side == 1) | (side == -1)

@@ -17,7 +17,7 @@ FLAGS = Parameters().streak_flags
 
 def judge(message: Message) -> Iterator[Verdict]:
     """Fire once a day with every security that reached a flag that day."""
-    if not isinstance(message, SecuritySignals):
+    if not isinstance(message, SecuritySignals) or message.family != "financing":
         return
     status, streak = message.status, message.columns["fin_streak"]
     flagged = np.isin(np.abs(streak), FLAGS) & ~np.isnan(message.columns["fin_change"])

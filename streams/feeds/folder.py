@@ -105,23 +105,23 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
         kind = next((k for k in _READERS if path.name.startswith(k)), None)
         if kind is None or path.suffix not in (".parquet", ".csv"):
             continue
-        topic, reader = _READERS[kind]
-        try:
-            frame = reader(_load(path))
-        except KeyError as error:
-            raise FeedError(f"{path}: column {error} is missing; a {kind}* file needs it") from error
-        if kind == "csi300_prices":
-            csi300 = frame["key"].unique()
-        if "day" not in frame:
-            undated.append((topic, frame))
-            out.files.append(path)
-            continue
-        if start is not None:
-            frame = frame[frame["day"] >= to_day(start)]
-        if end is not None:
-            frame = frame[frame["day"] <= to_day(end)]
-        parts.setdefault(topic, []).append(frame)
+        raw = _load(path)
         out.files.append(path)
+        for topic, reader in _READERS[kind]:
+            try:
+                frame = reader(raw)
+            except KeyError as error:
+                raise FeedError(f"{path}: column {error} is missing; a {kind}* file needs it") from error
+            if kind == "csi300_prices":
+                csi300 = frame["key"].unique()
+            if "day" not in frame:
+                undated.append((topic, frame))
+                continue
+            if start is not None:
+                frame = frame[frame["day"] >= to_day(start)]
+            if end is not None:
+                frame = frame[frame["day"] <= to_day(end)]
+            parts.setdefault(topic, []).append(frame)
     if not parts:
         raise FeedError(f"{folder} has no file that a feed knows; prefixes: {', '.join(_READERS)} (.parquet or .csv)")
     first = min((int(f["day"].min()) for frames in parts.values() for f in frames if len(f)), default=None)
@@ -339,15 +339,32 @@ def _membership(raw: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-_READERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
-    "margin_detail_sse": ("margin.daily", _detail_sse),
-    "margin_detail_szse": ("margin.daily", _detail_szse),
-    "margin_total_sse": ("margin.market", _total_sse),
-    "margin_total_szse": ("margin.market", _total_szse),
-    "index_daily": ("indices.daily", _indices),
-    "sw_industry_daily": ("indices.daily", _industries),
-    "market_summary": ("indices.daily", _summary),
-    "sse_etf_shares": ("etf.daily", _etf_shares),
-    "sw_l1_membership": ("reference", _membership),
-    "csi300_prices": ("prices.daily", _prices),
+def _closes_szse(raw: pd.DataFrame) -> pd.DataFrame:
+    """What is lent is valued at the close: value / shares is the exact unadjusted close, where anything is lent."""
+    lent = raw[raw["short_qty"] > 0]
+    fund = lent["code"].str[:2].isin(["15", "16", "18"])  # funds are quoted to a thousandth
+    exact = lent["short_value"] / lent["short_qty"]
+    close = exact.round(3).where(fund, exact.round(2))
+    known = close > 0
+    return pd.DataFrame(
+        {
+            "day": _days(lent["dt"][known]),
+            "key": _ids(lent["code"][known], lambda c: f"{c.zfill(6)}.SZ"),
+            "close": close[known].to_numpy(),
+        }
+    )
+
+
+#: File prefix → what it holds; a file may hold two things.
+_READERS: dict[str, tuple[tuple[str, Callable[[pd.DataFrame], pd.DataFrame]], ...]] = {
+    "margin_detail_sse": (("margin.daily", _detail_sse),),
+    "margin_detail_szse": (("margin.daily", _detail_szse), ("prices.daily", _closes_szse)),
+    "margin_total_sse": (("margin.market", _total_sse),),
+    "margin_total_szse": (("margin.market", _total_szse),),
+    "index_daily": (("indices.daily", _indices),),
+    "sw_industry_daily": (("indices.daily", _industries),),
+    "market_summary": (("indices.daily", _summary),),
+    "sse_etf_shares": (("etf.daily", _etf_shares),),
+    "sw_l1_membership": (("reference", _membership),),
+    "csi300_prices": (("prices.daily", _prices),),
 }

@@ -74,8 +74,9 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
 
 def _last_word(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) -> None:
     if topic != SIGNALS_MARKET:
-        status = (decode_security if topic == SIGNALS_SECURITY else decode_industry)(value).status
-        key, revision = f"{topic} {status.trade_date}", status.revision
+        frame = (decode_security if topic == SIGNALS_SECURITY else decode_industry)(value)
+        family = getattr(frame, "family", "")
+        key, revision = f"{topic} {frame.status.trade_date} {family}", frame.status.revision
     else:
         signal = msgspec.json.decode(value, type=MarketSignal)
         if signal.provisional:

@@ -1,0 +1,234 @@
+"""Breadth, excess score and divergence: Shenzhen's real closes against plain pandas, and small cases by hand."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from processors.codes import to_codes, to_id
+from processors.events import RowBatch
+from processors.indicators.excess_score import scores
+from processors.market import Market
+from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
+from processors.securities import Securities
+from streams.calendars import xshg
+from streams.feeds.folder import read
+from tests.building import DAYS, batch, closing
+
+EXCHANGES = ("SSE", "SZSE")
+START, END = date(2018, 1, 2), date(2019, 3, 29)
+Made = tuple[pd.DataFrame, dict[tuple[date, str], MarketSignal]]
+FEEDS = ("reference", "indices.daily", "margin.market")
+
+
+def run(days: dict[int, dict[str, RowBatch]], parameters: Parameters | None = None) -> Made:
+    """Every pricing column by day and code, and the market signals."""
+    securities = Securities(0, parameters or Parameters(), EXCHANGES, xshg())
+    market = Market(1, parameters or Parameters(), EXCHANGES, xshg())
+    tables, signals = [], {}
+    for feeds in days.values():
+        items = [item for topic in FEEDS if topic in feeds for item in (feeds[topic], closing(feeds[topic]))]
+        own = [item for topic in ("prices.daily", "margin.daily") if topic in feeds
+               for item in (feeds[topic], closing(feeds[topic]))]  # fmt: skip
+        frames = [f for f in securities.fold(own) if isinstance(f, FeatureFrame)]
+        for made in market.fold([*items, *frames]):
+            if isinstance(made, SecuritySignals):
+                table = pd.DataFrame(made.columns, index=to_codes(made.keys))
+                tables.append((made.family, made.status.trade_date, table))
+            elif isinstance(made, MarketSignal):
+                signals[made.trade_date, made.name] = made
+    parts = []
+    for family in ("financing", "pricing"):
+        found = {pd.Timestamp(day): table for name, day, table in tables if name == family}
+        parts.append(pd.concat(found, names=["day", "code"]) if found else pd.DataFrame())
+    return pd.concat(parts, axis=1), signals
+
+
+@pytest.fixture(scope="module")
+def days(data_dir: Path) -> dict[int, dict[str, RowBatch]]:
+    return dict(read(data_dir, xshg(), START, END).by_day())
+
+
+@pytest.fixture(scope="module")
+def made(days: dict[int, dict[str, RowBatch]]) -> Made:
+    return run(days)
+
+
+@pytest.fixture(scope="module")
+def close(data_dir: Path) -> pd.DataFrame:
+    """Closes of Shenzhen's stocks by day and code, NaN where nothing is lent."""
+    raw = pd.read_parquet(data_dir / "margin_detail_szse_2018_2021q1.parquet")
+    raw["dt"] = pd.to_datetime(raw["dt"])
+    raw = raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END)) & (raw["short_qty"] > 0)]
+    raw = raw[~raw["code"].str[:2].isin(["15", "16", "18"])]
+    raw["close"] = (raw["short_value"] / raw["short_qty"]).round(2)
+    return raw[raw["close"] > 0].pivot(index="dt", columns="code", values="close").add_suffix(".SZ")
+
+
+def column(signals: dict[tuple[date, str], MarketSignal], name: str) -> pd.Series:
+    found = {pd.Timestamp(day): s.value for (day, signal), s in signals.items() if signal == name}
+    return pd.Series(found, dtype=float).sort_index()
+
+
+def wide(made: Made, name: str, like: pd.DataFrame) -> pd.DataFrame:
+    return made[0][name].unstack().reindex(index=like.index, columns=like.columns)
+
+
+def test_breadth_and_the_distribution_of_the_year(made: Made, close: pd.DataFrame) -> None:
+    mean = close.rolling(200, min_periods=160).mean()
+    whole = pd.Series(np.arange(len(close)) >= 200, index=close.index)
+    above = (close > mean).where(close.notna() & mean.notna())
+    expected = above.astype(float).mean(axis=1).where(whole)
+    ours = column(made[1], "breadth_200")
+    np.testing.assert_allclose(ours, expected.reindex(ours.index), rtol=1e-9)
+    assert ours.notna().sum() == len(close) - 200
+
+    base = close.ffill().loc["2018-12-28"]
+    gains = (close / base - 1).loc["2019"]
+    ours = column(made[1], "ytd_distribution")["2019":]
+    np.testing.assert_allclose(ours, gains.median(axis=1), rtol=1e-9)
+    last = made[1][date(2019, 3, 29), "ytd_distribution"].details
+    known = gains.iloc[-1].dropna().round(12)
+    assert last["stocks"] == len(known)
+    assert last["30…50%"] == pytest.approx(((known >= 0.30) & (known < 0.50)).mean())
+    assert sum(v for k, v in last.items() if k != "stocks") == pytest.approx(1)
+    assert "price of the year before" in made[1][date(2018, 3, 1), "ytd_distribution"].reason
+
+
+def test_the_excess_score(made: Made, close: pd.DataFrame) -> None:
+    balance = made[0]["fin_balance"].unstack()
+    growth = (balance / balance.shift(15).where(balance.shift(15) > 0) - 1).reindex(columns=close.columns)
+    gain = close / close.ffill().shift(15) - 1
+    both = gain.notna() & growth.notna()
+    s0 = gain.where(both).round(12).rank(axis=1) / growth.where(both).round(12).rank(axis=1)
+    middle = s0.median(axis=1)
+    score = s0.sub(middle, axis=0).abs()
+    np.testing.assert_allclose(wide(made, "excess_score", close), score, rtol=1e-9)
+    np.testing.assert_array_equal(wide(made, "excess_kind", close), np.sign(s0.sub(middle, axis=0)))
+    top = wide(made, "excess_top", close)
+    counts = both.sum(axis=1)
+    assert (top.sum(axis=1) == (counts * 0.10 + 1e-9).astype(int)).all()
+    day = pd.Timestamp("2019-03-15")
+    assert score.loc[day][top.loc[day] == 1].min() >= score.loc[day][top.loc[day] == 0].max()
+    assert score.notna().sum().sum() > 100_000
+
+
+def test_equal_weight_streak_excess_and_divergence(made: Made, close: pd.DataFrame) -> None:
+    listed = made[0]["fin_balance"].unstack().reindex(index=close.index, columns=close.columns).notna()
+    returns = (close / close.shift(1) - 1).where(listed)
+    mean = returns.mean(axis=1)
+    ours = column(made[1], "equal_weight_return")
+    np.testing.assert_allclose(ours, mean.reindex(ours.index), rtol=1e-9)
+    streak = wide(made, "fin_streak", close)
+    level, market = close.ffill(), (1 + mean.fillna(0)).cumprod()
+    excess = pd.DataFrame(np.nan, index=close.index, columns=close.columns)
+    for k in range(1, 61):
+        here = streak.abs().clip(upper=60).eq(k) & close.notna() & listed
+        # A compounded mean needs every day of the streak; the first day of the data has none.
+        known = pd.Series(np.arange(len(close)) >= k + (mean.iloc[:1].isna().sum() > 0) - 1, index=close.index)
+        value = (close / close.shift(k) - 1).sub(market / market.shift(k) - 1, axis=0)
+        excess = excess.mask(here & known.to_numpy()[:, None] & level.shift(k).notna(), value)
+    ours = wide(made, "streak_excess", close)
+    both = ours.notna() & excess.notna()
+    assert both.sum().sum() > 100_000
+    np.testing.assert_allclose(ours.where(both), excess.where(both), rtol=1e-7, atol=1e-12)
+    # Theirs needs a price on the very day k days ago, ours too: the streak's first day must be known.
+    assert (ours.notna() & ~both).sum().sum() == 0
+
+    rally = pd.Series({pd.Timestamp(d): s.value for (d, n), s in made[1].items() if n == "regime"})
+    rally = rally.reindex(close.index)
+    case = wide(made, "divergence", close)
+    first = (streak >= 8) & (ours < -0.10) & (rally == "RANGE").to_numpy()[:, None]
+    second = (streak <= -8) & (ours > 0) & (rally == "RALLY").to_numpy()[:, None]
+    known = case.notna()
+    assert ((case == 1) == (first & known)).all().all()
+    assert ((case == 2) == (second & known)).all().all()
+    assert (case == 1).sum().sum() > 10
+    assert (case == 2).sum().sum() > 5
+
+
+def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
+    """prev_close knows what the exchange took off; a gap and a suspended day have no return, but the chain goes on."""
+    prices: list[dict[str, float]] = [
+        {"close": 10.0},
+        {"close": 5.5, "prev_close": 5.0},  # two for one: +10%
+        {"close": 5.5, "prev_close": 5.5, "suspended": 1.0},
+        {},  # no row at all
+        {"close": 6.6, "prev_close": 5.5},  # +20% after the gap: its return is told by prev_close
+        {"close": 6.6},
+    ]
+    made = Securities(0, Parameters(score_days=4), EXCHANGES, xshg())
+    seen = []
+    for day, figures in zip(DAYS, prices, strict=False):
+        rows = batch("prices.daily", day, {"000001.SZ": figures, "000002.SZ": {"close": 1.0}} if figures else
+                     {"000002.SZ": {"close": 1.0}})  # fmt: skip
+        (frame,) = [f for f in made.fold([rows, closing(rows)]) if isinstance(f, FeatureFrame)]
+        at = np.flatnonzero(frame.keys == to_id("000001.SZ"))
+        seen.append({n: float(v[at[0]]) for n, v in frame.columns.items()} if len(at) else {})
+    level = [row.get("level", np.nan) for row in seen]
+    np.testing.assert_allclose(level, [1.0, 1.1, np.nan, np.nan, 1.32, 1.32])
+    returns = [row.get("return_1", np.nan) for row in seen]
+    np.testing.assert_allclose(returns, [np.nan, 0.10, np.nan, np.nan, 0.20, 0.0], atol=1e-12)
+    assert seen[4]["return_15"] == pytest.approx(0.32)
+    assert np.isnan(seen[5]["above_200"])  # 200 days are not known
+
+
+def test_scores_by_hand() -> None:
+    gain, growth = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1])
+    score, kind, top = scores(gain, growth, 0.25)
+    s0 = np.array([1 / 4, 2 / 3, 3 / 2, 4.0])
+    np.testing.assert_allclose(score, np.abs(s0 - np.median(s0)))
+    assert kind.tolist() == [-1, -1, 1, 1]
+    assert top.tolist() == [0, 0, 0, 1]
+    assert np.isnan(scores(gain[:1], growth[:1], 0.1)[0]).all()
+
+
+def test_prices_that_come_behind_the_detail_give_the_same(days: dict[int, dict[str, RowBatch]]) -> None:
+    """However far one feed is ahead of the other: the frames wait, and the end is the same."""
+    few = dict(list(days.items())[:90])
+    together, _ = run(few)
+    apart: list[tuple[str, list[RowBatch]]] = [
+        (topic, [feeds[topic] for feeds in few.values() if topic in feeds])
+        for topic in ("margin.daily", "prices.daily", "margin.market", "indices.daily", "reference")
+    ]
+    securities = Securities(0, Parameters(), EXCHANGES, xshg())
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    tables: dict[tuple[str, date], SecuritySignals] = {}
+    for topic, batches in apart:
+        for rows in batches:
+            items = [rows, closing(rows)]
+            own = topic in ("margin.daily", "prices.daily")
+            frames = [f for f in securities.fold(items) if isinstance(f, FeatureFrame)] if own else items
+            for one in market.fold(frames):
+                if isinstance(one, SecuritySignals):
+                    tables[one.family, one.status.trade_date] = one
+    assert len([key for key in tables if key[0] == "pricing"]) == 90
+    for (family, day), found in tables.items():
+        expected = together.loc[pd.Timestamp(day)]
+        for name, values in found.columns.items():
+            if family == "pricing":
+                ours = pd.Series(values, index=to_codes(found.keys))
+                np.testing.assert_array_equal(ours, expected[name].reindex(ours.index), err_msg=f"{day} {name}")
+
+
+def test_no_security_signal_reads_the_future(days: dict[int, dict[str, RowBatch]]) -> None:
+    few = dict(list(days.items())[:60])
+    cut, rng = list(few)[39], np.random.default_rng(9)
+
+    def noisy(rows: RowBatch) -> RowBatch:
+        if rows.topic == "reference":
+            return rows
+        figures = {n: v if n == "suspended" else v * rng.uniform(0.5, 2.0, len(rows)) for n, v in rows.figures.items()}
+        return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps, figures)
+
+    other = {d: feeds if d <= cut else {t: noisy(b) for t, b in feeds.items()} for d, feeds in few.items()}
+    plain, changed = run(few)[0], run(other)[0]
+    before = plain.index.get_level_values("day") <= pd.Timestamp("1970-01-01") + pd.Timedelta(days=cut)
+    assert before.sum() > 30_000
+    pd.testing.assert_frame_equal(plain[before], changed.loc[plain.index[before]])
+    assert not plain[~before].equals(changed.reindex(plain.index[~before]))
