@@ -1,6 +1,6 @@
 """What an analyst wants of a backfill: the final value of every signal as a table, and the alerts.
 
-``market.parquet``      a row per trade date, a column per signal id (absent: null), ``degraded``, ``available_at``
+``market.parquet``      a row per trade date, a column per signal (absent: null), ``degraded``, ``available_at``
 ``securities.parquet``  a row per trade date and code
 ``industries.parquet``  a row per trade date and industry
 ``alerts.jsonl``        every alert in its last state, by date
@@ -45,7 +45,7 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
 
 
 def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
-    """Return final values: a row per trade date, a column per signal."""
+    """Return final values: a row per trade date, a column per signal (and subject: ``llt/000300.SH``)."""
     newest: dict[tuple[date, str], MarketSignal] = {}
     for signal in signals:
         key = signal.trade_date, signal.name
@@ -62,7 +62,9 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
         }
         for day, found in by_day.items()
     }
-    names = [s.id for s in signals_of(Level.MARKET)]
+    order = {s.id: i for i, s in enumerate(signals_of(Level.MARKET))}
+    names = [s.id for s in signals_of(Level.MARKET) if not s.subjects]
+    names += sorted({s.name for s in newest.values()} - set(names), key=lambda n: (order[n.partition("/")[0]], n))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at", "degraded"])
     table.index = pd.DatetimeIndex(table.index, name="trade_date")
     return table.sort_index()

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from streams import readers
-from streams.export import final_alerts, market_table, securities_table
+from streams.export import final_alerts, industries_table, market_table, securities_table
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
 from streams.status import passed
@@ -116,6 +116,9 @@ class Stack:
 
     def securities(self, barrier: str):
         return securities_table(readers.security_signals(self.settings, until=barrier))
+
+    def industries(self, barrier: str):
+        return industries_table(readers.industry_signals(self.settings, until=barrier))
 
     def alerts(self, barrier: str):
         return final_alerts(readers.alerts(self.settings, until=barrier))
