@@ -106,6 +106,8 @@ def feed_files(
     settings = _settings()
     found = read(folder, xshg(), _date(start), _date(end))
     show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
+    for note in found.notes:
+        show.err.print(f"  note: {note}")
     with Publisher(settings, source=found.source, form=Form(as_)) as publisher:
         publish_days(
             publisher, track(found.by_day(), "publishing", total=len(found.days()), console=show.err), speed=pace

@@ -121,6 +121,8 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         show.err.print(f"Reading {plan.data} …")
         found = folder.read(plan.data, calendar, plan.start, plan.end)
         days, total, source = found.by_day(), len(found.days()), found.source
+        for note in found.notes:
+            show.err.print(f"  note: {note}")
         session: Callable[[Publisher], None] | None = None
     else:
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())

@@ -59,6 +59,7 @@ class Folder:
     batches: dict[str, RowBatch] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     source: str = "files"
+    notes: list[str] = field(default_factory=list)  # what whoever uses these files should know
 
     @property
     def rows(self) -> int:
@@ -114,8 +115,12 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
                 raise FeedError(f"{path}: column {error} is missing; a {kind}* file needs it") from error
             if kind == "csi300_prices":
                 csi300 = frame["key"].unique()
+                out.notes.append(
+                    f"the members of the CSI 300 are the codes of {path.name}: one snapshot for every date"
+                )
             if "day" not in frame:
                 undated.append((topic, frame))
+                out.notes.append(f"{path.name} has no dates: what it says today is used for every date")
                 continue
             if start is not None:
                 frame = frame[frame["day"] >= to_day(start)]
