@@ -242,6 +242,7 @@ class Column:
     sign : which numbers it may be.
     words : the words that it may be instead; a batch holds their place in this tuple.
     flag : whether it is yes or no; a batch holds 1 or 0.
+    default : what a batch holds where a row lacks it: NaN, or the place of the word that stands for nothing.
     """
 
     name: str
@@ -250,6 +251,7 @@ class Column:
     sign: Sign
     words: tuple[str, ...] = ()
     flag: bool = False
+    default: float = np.nan
 
 
 #: The keys that are words, not codes; a batch holds their place in the tuple.
@@ -271,8 +273,17 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
             )
             sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
             words = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
-            columns.append(Column(field.encode_name, field.name, not field.required, sign, words, bool in kinds))
+            default = _default(field.default, words) if not field.required else np.nan
+            columns.append(
+                Column(field.encode_name, field.name, not field.required, sign, words, bool in kinds, default)
+            )
     return tuple(columns)
+
+
+def _default(value: object, words: tuple[str, ...]) -> float:
+    if isinstance(value, str):
+        return float(words.index(value))
+    return float(value) if isinstance(value, bool) else np.nan
 
 
 FIGURES: dict[str, tuple[Column, ...]] = {topic: figures_of(row) for topic, row in INPUT_ROWS.items()}

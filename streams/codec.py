@@ -327,10 +327,11 @@ class _Frame:
         if name not in self._columns:
             if not wanted.optional:
                 raise RowError(f"{self._topic} frame lacks the column {name!r}")
-            return np.full(self._rows, np.nan)
+            return np.full(self._rows, wanted.default)
         column = self._columns[name]
         if wanted.words and pa.types.is_string(column.type):
-            return self._places(name, column.to_pylist(), wanted.words)
+            places = self._places(name, column.to_pylist(), wanted.words)
+            return np.where(np.isnan(places), wanted.default, places)
         if not (
             pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
         ):
@@ -338,6 +339,8 @@ class _Frame:
         array = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
         if array.null_count and not wanted.optional:
             raise RowError(f"{self._topic} frame: column {name!r} has nulls")
+        if array.null_count and not np.isnan(wanted.default):
+            array = array.fill_null(bool(wanted.default) if pa.types.is_boolean(array.type) else wanted.default)
         values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
         bad = np.isinf(values)
         if wanted.flag:

@@ -78,6 +78,27 @@ def test_events_and_frames_give_the_same_rows(topic: str) -> None:
             np.testing.assert_array_equal(np.nan_to_num(other.figures[name]), np.nan_to_num(values), err_msg=name)
 
 
+@pytest.mark.parametrize("topic", sorted(FIGURES))
+def test_what_a_row_lacks_is_the_same_in_events_and_frames(topic: str) -> None:
+    """A default of the struct (not suspended, style other) is that of a frame's absent column or null as well."""
+    keys = KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH", "000001.SZ"))[:2]
+    required = {c.name: 1.0 for c in FIGURES[topic] if not c.optional}
+    rows = batch(topic, DAYS[0], dict.fromkeys(keys, required))
+    for column in FIGURES[topic]:
+        if column.optional:
+            rows.figures[column.name][:] = np.nan
+    made = decoder(topic)
+    for filled in (0, 1):  # nobody has it; the first row has it
+        for column in FIGURES[topic]:
+            if column.optional:
+                rows.figures[column.name][:filled] = 1.0
+        (by_event,), dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
+        assert dead == []
+        by_frame = made.frame(encode_frame(rows, "x"))
+        for name, values in by_event.figures.items():
+            np.testing.assert_array_equal(by_frame.figures[name], values, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
