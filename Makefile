@@ -12,7 +12,7 @@ demo: $(STAMP)
 
 test: $(STAMP) lint types
 	@echo "== Tests: pure processors, then the stream on real brokers and a real Redis"
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile  # much of a test is waiting for sessions to expire: two at a time
 
 lint: $(STAMP)
 	@echo "== Lint and format"
