@@ -89,14 +89,12 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
         for _, batches in market.session(today, ratio=0.105, every_minutes=60):
             for rows in batches.values():
                 events.rows_of(rows)
-        stack.settle(events)
-
-        def provisional(name: str) -> bool:
-            found = latest_market(stack.settings).get(name)
-            return found is not None and found.provisional and found.value is not None
-
-        wait_until(lambda: provisional("excess_financing"), 10, "provisional excess financing")
+        barrier = stack.settle(events)
+        newest = f"{stack.settings.namespace}:latest:barrier"
+        wait_until(lambda: stack.redis.get(newest) == barrier.encode(), 10, "the newest values")
         live = latest_market(stack.settings)
+        assert live["excess_financing"].provisional
+        assert live["excess_financing"].value is not None
         assert live["fin_buy_ratio"].value == pytest.approx(0.105, rel=1e-3)
         assert live["ratio_state_daily"].value == "HOT"
         assert not live["fin_balance"].provisional
