@@ -91,7 +91,7 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
                 events.rows_of(rows)
         barrier = stack.settle(events)
         newest = f"{stack.settings.namespace}:latest:barrier"
-        wait_until(lambda: stack.redis.get(newest) == barrier.encode(), 10, "the newest values")
+        wait_until(lambda: stack.redis.get(newest) == barrier.encode(), 30, "the newest values")
         live = latest_market(stack.settings)
         assert live["excess_financing"].provisional
         assert live["excess_financing"].value is not None
