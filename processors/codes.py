@@ -98,6 +98,13 @@ def among(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
     return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
 
 
+def aligned(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Values of ``known`` (which ascends) for other keys; NaN where a key is not among them."""
+    found, out = among(keys, known), np.full(len(keys), np.nan)
+    out[found] = values[np.searchsorted(known, keys[found])]
+    return out
+
+
 def is_chinext(securities: Ids) -> npt.NDArray[np.bool_]:
     """Stocks of ChiNext 创业板: SZ 30xxxx."""
     return np.asarray((securities % 4 == 1) & (securities // 4 // 10_000 == 30))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from processors import pack
-from processors.codes import Ids, is_fund
+from processors.codes import Ids, aligned, is_fund
 from processors.days import TradingCalendar, to_date
 from processors.events import Floats
 from processors.indicators import extreme
@@ -56,12 +56,7 @@ class CrossSection:
     def _side_before(self, day: int, keys: Ids) -> Floats:
         yesterday = self._calendar.shift(day, -1)
         before = self.extremes.get(yesterday) if yesterday is not None else None
-        out = np.full(len(keys), np.nan)
-        if before is not None and len(before.keys):
-            at = np.minimum(np.searchsorted(before.keys, keys), len(before.keys) - 1)
-            same = before.keys[at] == keys
-            out[same] = before.side[at[same]]
-        return out
+        return np.full(len(keys), np.nan) if before is None else aligned(keys, before.keys, before.side)
 
     # -- state as bytes --------------------------------------------------------------------------------------
 

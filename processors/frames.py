@@ -59,6 +59,10 @@ class Frames:
         """Days of which every partition has sent its frame, ascending."""
         return sorted(self._complete)
 
+    def is_complete(self, day: int) -> bool:
+        """Whether every partition has sent its frame of a day."""
+        return day in self._complete
+
     def newest_complete(self) -> int | None:
         """The newest of them."""
         return max(self._complete, default=None)

@@ -122,7 +122,6 @@ class Market:
         detail = self.frames[DETAIL]
         out: list[Made] = [self.section.compute(day, detail.detail(day)) for day in sorted(news[DETAIL])]
         out += self._compute(touched, news)
-        self._trim_frames()
         if live or touched[INDICES]:
             out += self._provisional()
         return out
@@ -176,6 +175,7 @@ class Market:
             if due(PRICING_INPUTS, day):
                 out.append(self._pricing(day))
         self._trim_results()
+        self._trim_frames()
         return out
 
     def _trim_results(self) -> None:
@@ -199,12 +199,9 @@ class Market:
         view.computed.update(readings)
         view.computed.update({name: Reading(0, state) for name, state in view.carries.items()})
         self._dirty.add(day)
-        known_at, revisions, missing = self._origin(inputs, day)
+        status = self._status(inputs, day)
         gaps = self._identity_gaps(day) if TOTALS in inputs else {}
-        return [
-            _signal(name, reading, day, known_at, missing=missing, revisions=revisions, gaps=gaps)
-            for name, reading in readings.items()
-        ]
+        return [_signal(name, reading, status, gaps=gaps) for name, reading in readings.items()]
 
     def _industries(self, day: int) -> IndustrySignals:
         view = self._view(day)
@@ -214,15 +211,7 @@ class Market:
             made, lacking = module.compute(view)
             columns |= made
             left_out |= lacking
-        known_at, revisions, missing = self._origin(INDUSTRY_INPUTS, day)
-        status = DayStatus(
-            trade_date=to_date(day),
-            available_at=moment(known_at),
-            revision=sum(revisions.values()),
-            missing=missing,
-            input_revisions=revisions,
-        )
-        return IndustrySignals(status, columns, left_out)
+        return IndustrySignals(self._status(INDUSTRY_INPUTS, day), columns, left_out)
 
     def _pricing(self, day: int) -> SecuritySignals:
         """Security signals that need prices as well."""
@@ -230,17 +219,9 @@ class Market:
         columns: dict[str, Array] = {}
         for module in PRICING_INDICATORS:
             columns |= module.compute(view)
-        known_at, revisions, missing = self._origin(PRICING_INPUTS, day)
-        status = DayStatus(
-            trade_date=to_date(day),
-            available_at=moment(known_at),
-            revision=sum(revisions.values()),
-            missing=missing,
-            input_revisions=revisions,
-        )
-        return SecuritySignals(status, view.detail.keys, columns, "pricing")
+        return SecuritySignals(self._status(PRICING_INPUTS, day), view.detail.keys, columns, "pricing")
 
-    def _origin(self, inputs: tuple[str, ...], day: int) -> tuple[int, dict[str, int], dict[str, int]]:
+    def _status(self, inputs: tuple[str, ...], day: int) -> DayStatus:
         """When the inputs of a day were known, their revisions, and what they lack."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
         for topic in inputs:
@@ -257,7 +238,13 @@ class Market:
                 known_at = max(known_at, book.known_at(day))
                 revisions[topic] = book.days[day].revision
                 missing |= {f"{topic} {exchange}": lack for exchange, lack in book.missing(day).items()}
-        return known_at, revisions, missing
+        return DayStatus(
+            trade_date=to_date(day),
+            available_at=moment(known_at),
+            revision=sum(revisions.values()),
+            missing=missing,
+            input_revisions=revisions,
+        )
 
     def _identity_gaps(self, day: int) -> dict[str, float]:
         """Exchanges whose balance is not the previous one plus buys less repayments (beyond rounding), CNY."""
@@ -321,11 +308,12 @@ class Market:
         view = self._view(day, overlay)
         out = []
         known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)
+        status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
         for module in MARKET_INDICATORS:
             if module.SIGNALS[0].provisional:
                 readings: dict[str, Reading | Absent] = module.compute(view)
                 view.computed.update(readings)
-                out += [_signal(name, reading, day, known_at, provisional=True) for name, reading in readings.items()]
+                out += [_signal(name, reading, status, provisional=True) for name, reading in readings.items()]
         news = [signal for signal in out if self._told.get(signal.name) != signal]
         self._told |= {signal.name: signal for signal in news}
         return news
@@ -389,30 +377,26 @@ def _inputs(module: ModuleType) -> tuple[str, ...]:
 def _signal(
     name: str,
     reading: Reading | Absent,
-    day: int,
-    available_at: int,
+    status: DayStatus,
     *,
-    missing: Mapping[str, int] = MappingProxyType({}),
-    revisions: Mapping[str, int] = MappingProxyType({}),
     gaps: Mapping[str, float] = MappingProxyType({}),
     provisional: bool = False,
 ) -> MarketSignal:
-    absent = isinstance(reading, Absent)
     signal, _, subject = name.partition("/")
     return MarketSignal(
         signal=signal,
         subject=subject or str(SIGNALS[signal].level),
-        trade_date=to_date(day),
-        available_at=moment(available_at),
-        revision=sum(revisions.values()),
+        trade_date=status.trade_date,
+        available_at=status.available_at,
+        revision=status.revision,
         value=None if isinstance(reading, Absent) else reading.value,
         reason=reading.reason if isinstance(reading, Absent) else "",
         provisional=provisional,
-        degraded=bool(missing),
-        missing=dict(missing),
-        input_revisions=dict(revisions),
+        degraded=status.degraded,
+        missing=status.missing,
+        input_revisions=status.input_revisions,
         identity_gaps=dict(gaps),
-        details={} if absent or isinstance(reading, Absent) else dict(reading.details or {}),
+        details={} if isinstance(reading, Absent) else dict(reading.details or {}),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids, among, to_code, to_id
+from processors.codes import EXCHANGES, Ids, aligned, to_code, to_id
 from processors.daybook import DayBook
 from processors.days import TradingCalendar, to_date
 from processors.events import INPUT_ROWS, KEYS, Floats
@@ -205,13 +205,11 @@ class MarketView:
 
     def priced(self, name: str, keys: Ids, back: int = 0) -> Floats:
         """A column of the prices some days back, for the given securities; NaN where there is none."""
-        out, day = np.full(len(keys), np.nan), self._calendar.shift(self.day, -back)
-        if day is None or day not in self._frames[PRICES].complete_days():
-            return out
+        day = self._calendar.shift(self.day, -back)
+        if day is None or not self._frames[PRICES].is_complete(day):
+            return np.full(len(keys), np.nan)
         found = self.prices if not back else self._frames[PRICES].detail(day)
-        known = among(keys, found.keys)
-        out[known] = found.columns[name][np.searchsorted(found.keys, keys[known])]
-        return out
+        return aligned(keys, found.keys, found.columns[name])
 
     @cached_property
     def members(self) -> Members:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, is_fund
+from processors.codes import Ids, aligned, is_fund
 from processors.daybook import DayBook
 from processors.events import Floats
 
@@ -33,8 +33,7 @@ class Members:
         return np.asarray(self._of(keys, index) == 1.0)
 
     def _of(self, keys: Ids, name: str) -> Floats:
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, self.figures[name][at], np.nan)
+        return aligned(keys, self.keys, self.figures[name])
 
 
 class ReferenceBook:

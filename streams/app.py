@@ -183,6 +183,9 @@ class MarginwatchApp(faust.App):
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
+        if self.runner.owned:  # of what an earlier claim has loaded, something may be garbage by now
+            gc.unfreeze()
+            gc.collect()
         gc.disable()  # nothing that is loaded is garbage
         try:
             await self.runner.claim(

@@ -27,7 +27,7 @@ from streams.calendars import xshg
 from streams.latest import LatestWriter
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.stages import STAGES, Stage, StageState
+from streams.stages import STAGES, MarketStage, Stage, StageState
 from streams.tables import FencedError, Loaded, Output, TablePartition, peek
 from streams.topics import Topics
 
@@ -115,13 +115,14 @@ async def _partition(
 ) -> Comparison:
     table = TablePartition(redis, settings.namespace, stage.name, partition)
     stored = await peek(redis, settings.namespace, stage.name, partition) if check else await table.claim()
-    latest = LatestWriter(redis, settings.namespace)
+    latest = LatestWriter(redis, settings.namespace) if not check and stage.name == MarketStage.name else None
     # Outputs of what was stored have been published, or wait in the outbox; of an emptied table nobody knows.
     publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
     try:
 
         def take(outputs: list[Output]) -> None:
-            latest.offer(outputs)
+            if latest is not None:
+                latest.offer(outputs)
             if publisher is not None:
                 for o in outputs:
                     publisher.send(o.topic, o.value, key=o.key, partition=o.partition, headers=o.headers)
@@ -138,7 +139,7 @@ async def _partition(
     if not check and (not found.equal or not stored.offsets):
         await _replace(table, stored, replay)
         found.replaced = True
-    if not check and stage.name == "market":
+    if latest is not None:
         await latest.flush()
     return found
 
