@@ -144,6 +144,10 @@ class DayBook:
         entry = self.days.get(day)
         return entry.present(self.width) if entry is not None else np.zeros(self.width, dtype=bool)
 
+    def columns_on(self, day: int) -> npt.NDArray[np.intp]:
+        """The columns that have a row on ``day``, in ascending order of their keys."""
+        return self._column[self.present(day)[self._column]]
+
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Closed days from ``start`` on, ascending."""
         for day in self.order[0 if start is None else bisect_left(self.order, start) :]:
@@ -371,8 +375,7 @@ class DayBook:
     def dump(self, day: int) -> bytes:
         """Return a day as bytes; rows in the order of their keys, so equal states give equal bytes."""
         entry = self.days[day]
-        columns = self.sorted_columns
-        columns = columns[entry.present(self.width)[columns]]
+        columns = self.columns_on(day)
         header: dict[str, Any] = {
             "expected": dict(sorted(entry.expected.items())),
             "closed": entry.closed,

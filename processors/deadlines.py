@@ -38,6 +38,7 @@ DEADLINES = {
     "margin.market": Due(time(9, 10), next_session=True),
     "indices.daily": Due(time(18, 0)),
     "prices.daily": Due(time(18, 0)),
+    "valuations.daily": Due(time(18, 0)),
     "rates.daily": Due(time(18, 0)),
     "etf.daily": Due(time(9, 10), next_session=True),
 }

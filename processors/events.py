@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids
+from processors.codes import EXCHANGES, Ids, exchange_of
 from processors.days import Days
 from processors.industries import Industry
 
@@ -153,6 +153,18 @@ class Reference(DailyRow, frozen=True, kw_only=True):
     csi500: bool = False  # 中证500成份
 
 
+class ValuationDaily(DailyRow, frozen=True, kw_only=True):
+    """valuations.daily: what the market pays for a security, and how much of it floats. Feeds bring what they have."""
+
+    topic = "valuations.daily"
+    code: Code
+    pe_ttm: float | None = None  # 市盈率; negative where the last four quarters lost money
+    pb: float | None = None  # 市净率
+    dividend_yield: Amount | None = None  # 股息率, a fraction
+    turnover_rate: Amount | None = None  # 换手率, of the float shares
+    float_cap: Amount | None = None  # 流通市值, CNY
+
+
 class RateDaily(DailyRow, frozen=True, kw_only=True):
     """rates.daily: the yield of a tenor, a fraction (0.0285)."""
 
@@ -213,6 +225,7 @@ INPUT_ROWS: dict[str, type[Row]] = {
         MarginIntraday,
         PriceDaily,
         PriceIntraday,
+        ValuationDaily,
         IndexDaily,
         IndexIntraday,
         RateDaily,
@@ -323,6 +336,17 @@ class RowBatch:
             self.stamps[rows],
             {name: values[rows] for name, values in self.figures.items()},
         )
+
+
+def by_exchange(rows: RowBatch) -> dict[Exchange, int]:
+    """Count rows by exchange, as a marker tells them; nothing for topics whose keys have none."""
+    field = INPUT_ROWS[rows.topic].key_field
+    if field not in ("code", "exchange"):
+        return {}
+    places = rows.keys if field == "exchange" else exchange_of(rows.keys)
+    counts = np.bincount(places, minlength=len(EXCHANGES))
+    names: tuple[Exchange, ...] = get_args(Exchange)
+    return {name: int(count) for name, count in zip(names, counts.tolist(), strict=False) if count}
 
 
 def concat(batches: list[RowBatch]) -> RowBatch:

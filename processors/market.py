@@ -32,13 +32,15 @@ from processors.reference import ReferenceBook
 from processors.registry import (
     INDUSTRY_INDICATORS,
     INDUSTRY_INPUTS,
+    INDUSTRY_OPTIONAL,
     MARKET_INDICATORS,
     PRICING_INDICATORS,
     PRICING_INPUTS,
     SIGNALS,
 )
+from processors.securities import VALUATIONS
 from processors.session import Session
-from processors.signal import Absent, Reading
+from processors.signal import Absent, Reading, Signal
 
 Made = MarketSignal | SecuritySignals | IndustrySignals
 RATES, FUNDS = "rates.daily", "etf.daily"
@@ -84,6 +86,7 @@ class Market:
         self.frames = {
             DETAIL: Frames(DETAIL, partitions, exchanges, late + 1),
             PRICES: Frames(PRICES, partitions, (), 2 * late + 2),
+            VALUATIONS: Frames(VALUATIONS, partitions, (), late + 1),
         }
         self.section = CrossSection(parameters, calendar)
         self.session = Session(partitions)
@@ -136,9 +139,12 @@ class Market:
     def _trim_frames(self) -> None:
         """Forget frames that are joined with everything that they can be joined with."""
         index = self.indices.newest_closed() if self.reference.book.newest_closed() is not None else None
-        detail, prices = (self.frames[topic].newest_complete() for topic in (DETAIL, PRICES))
-        self.section.forget(self.frames[DETAIL].trim(_earliest(index, prices)))
+        detail, prices, valuations = (self.frames[topic].newest_complete() for topic in (DETAIL, PRICES, VALUATIONS))
+        joined = _earliest(index, prices)
+        # Not every market has a feed of valuations; where there is one, it is waited for.
+        self.section.forget(self.frames[DETAIL].trim(joined if valuations is None else _earliest(joined, valuations)))
         self.frames[PRICES].trim(_earliest(index, detail))
+        self.frames[VALUATIONS].trim(_earliest(index, detail))
 
     def _compute(self, touched: dict[str, set[int]], news: dict[str, set[int]]) -> list[Made]:
         """Compute every day whose inputs are closed and changed.
@@ -159,20 +165,20 @@ class Market:
         closed = {topic: set(book.closed_days(start)) for topic, book in self.books.items() if topic != REFERENCE}
         closed |= {topic: {d for d in held.complete_days() if d >= start} for topic, held in self.frames.items()}
 
-        def due(inputs: tuple[str, ...], day: int) -> bool:
+        def due(inputs: tuple[str, ...], optional: tuple[str, ...], day: int) -> bool:
             return all(self.reference.known(day) if t == REFERENCE else day in closed[t] for t in inputs) and any(
-                day in news[topic] if topic in news else topic in first and day >= first[topic] for topic in inputs
+                day in news[topic] if topic in news else topic in first and day >= first[topic]
+                for topic in (*inputs, *optional)
             )
 
         out: list[Made] = []
         for day in sorted(set().union(*closed.values())):
             for module in MARKET_INDICATORS:
-                inputs = _inputs(module)
-                if due(inputs, day):
-                    out += self._compute_module(module, inputs, day)
-            if due(INDUSTRY_INPUTS, day):
+                if due(*_inputs(module), day):
+                    out += self._compute_module(module, day)
+            if due(INDUSTRY_INPUTS, INDUSTRY_OPTIONAL, day):
                 out.append(self._industries(day))
-            if due(PRICING_INPUTS, day):
+            if due(PRICING_INPUTS, (), day):
                 out.append(self._pricing(day))
         self._trim_results()
         self._trim_frames()
@@ -182,7 +188,7 @@ class Market:
         """Forget results that no late row can reach any more, nor a recursion behind it."""
         newest = _earliest(
             *(book.newest_closed() for book in (self.totals, self.indices)),
-            *(held.newest_complete() for held in self.frames.values()),
+            *(self.frames[topic].newest_complete() for topic in (DETAIL, PRICES)),
         )
         # What one feed is behind, its sections will ask for.
         oldest = None if newest is None else self.calendar.shift(newest, -2 * self.parameters.late_days - 2)
@@ -192,14 +198,15 @@ class Market:
             self._dirty.discard(day)
             self._forgotten.add(day)
 
-    def _compute_module(self, module: ModuleType, inputs: tuple[str, ...], day: int) -> list[MarketSignal]:
+    def _compute_module(self, module: ModuleType, day: int) -> list[MarketSignal]:
+        inputs, optional = _inputs(module)
         view = self._view(day)
         view.computed = self.results.setdefault(day, {})
         readings: dict[str, Reading | Absent] = module.compute(view)
         view.computed.update(readings)
         view.computed.update({name: Reading(0, state) for name, state in view.carries.items()})
         self._dirty.add(day)
-        status = self._status(inputs, day)
+        status = self._status(inputs, day, optional)
         gaps = self._identity_gaps(day) if TOTALS in inputs else {}
         return [_signal(name, reading, status, gaps=gaps) for name, reading in readings.items()]
 
@@ -211,7 +218,7 @@ class Market:
             made, lacking = module.compute(view)
             columns |= made
             left_out |= lacking
-        return IndustrySignals(self._status(INDUSTRY_INPUTS, day), columns, left_out)
+        return IndustrySignals(self._status(INDUSTRY_INPUTS, day, INDUSTRY_OPTIONAL), columns, left_out)
 
     def _pricing(self, day: int) -> SecuritySignals:
         """Security signals that need prices as well."""
@@ -221,10 +228,10 @@ class Market:
             columns |= module.compute(view)
         return SecuritySignals(self._status(PRICING_INPUTS, day), view.detail.keys, columns, "pricing")
 
-    def _status(self, inputs: tuple[str, ...], day: int) -> DayStatus:
+    def _status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
         """When the inputs of a day were known, their revisions, and what they lack."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
-        for topic in inputs:
+        for topic in (*inputs, *(t for t in optional if self.frames[t].is_complete(day))):
             if topic in self.frames:
                 status = self.frames[topic].status(day)
                 known_at = max(known_at, microseconds(status.available_at))
@@ -369,9 +376,10 @@ def _or_reason(figure: Callable[[], float]) -> float | str:
         return str(missing)
 
 
-def _inputs(module: ModuleType) -> tuple[str, ...]:
-    inputs: tuple[str, ...] = module.SIGNALS[0].inputs
-    return inputs
+def _inputs(module: ModuleType) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The topics that a module needs, and those that it uses where they are there."""
+    signal: Signal = module.SIGNALS[0]
+    return signal.inputs, signal.optional
 
 
 def _signal(

@@ -24,6 +24,7 @@ from processors.outputs import Detail
 from processors.parameters import Parameters
 from processors.pricing import PRICES
 from processors.reference import Members
+from processors.securities import VALUATIONS
 from processors.signal import Absent, Reading, Value
 
 TOTALS, INDICES, DETAIL = "margin.market", "indices.daily", "margin.daily"
@@ -153,8 +154,7 @@ class MarketView:
     def book_day(self, topic: str, back: int) -> dict[str, npt.NDArray[Any]]:
         """All rows of a topic on one day, as columns in the order of their keys: ``key`` and its figures."""
         book, day = self._books[topic], self._calendar.shift(self.day, -back)
-        columns = book.sorted_columns
-        columns = columns[book.present(day)[columns]] if day is not None else columns[:0]
+        columns = book.sorted_columns[:0] if day is None else book.columns_on(day)
         out: dict[str, npt.NDArray[Any]] = {"key": book.keys[columns]}
         return out | {name: book.figure(day, name)[columns] for name in book.names if day is not None}
 
@@ -209,6 +209,14 @@ class MarketView:
         if day is None or not self._frames[PRICES].is_complete(day):
             return np.full(len(keys), np.nan)
         found = self.prices if not back else self._frames[PRICES].detail(day)
+        return aligned(keys, found.keys, found.columns[name])
+
+    def valued(self, name: str, keys: Ids) -> Floats:
+        """A column of the day's valuations for the given securities; NaN where there is none."""
+        held = self._frames[VALUATIONS]
+        if not held.is_complete(self.day):
+            return np.full(len(keys), np.nan)
+        found = held.detail(self.day)
         return aligned(keys, found.keys, found.columns[name])
 
     @cached_property

@@ -67,6 +67,7 @@ PRICING_INPUTS: tuple[str, ...] = excess_score.INPUTS
 #: Industry indicators: ``compute(view)`` gives columns over all industries, and what is left out of them.
 INDUSTRY_INDICATORS: tuple[ModuleType, ...] = (industry_balance, industry_rotation, industry_heat)
 INDUSTRY_INPUTS: tuple[str, ...] = industry_balance.INPUTS
+INDUSTRY_OPTIONAL: tuple[str, ...] = industry_balance.OPTIONAL
 
 #: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
 #: security) and `processors.crosssection` (all securities of a day).

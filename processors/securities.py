@@ -22,11 +22,14 @@ from processors.events import Floats, RowBatch, SessionClose
 from processors.indicators import fin_change, streak
 from processors.live import LiveBook
 from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
+from processors.pack import Array
 from processors.parameters import Parameters
 from processors.pricing import PRICES, Pricing
 
 MARGIN = "margin.daily"
-INPUTS = (MARGIN, PRICES, "margin.intraday", "prices.intraday")
+VALUATIONS = "valuations.daily"
+_RATE_DAYS = 20
+INPUTS = (MARGIN, PRICES, VALUATIONS, "margin.intraday", "prices.intraday")
 
 
 @dataclass(slots=True)
@@ -58,6 +61,8 @@ class Securities:
         history = max(11, parameters.score_days + 1)
         self.margin = DayBook(MARGIN, required, late_days=parameters.late_days, history_days=history)
         self.pricing = Pricing(parameters, calendar)
+        # Handed on as they come; any marker closes a day, as for prices.
+        self.valuations = DayBook(VALUATIONS, (), late_days=parameters.late_days, history_days=_RATE_DAYS)
         self.derived: dict[int, Derived] = {}
         self.live = LiveBook()
         self.applied = Applied()
@@ -75,10 +80,14 @@ class Securities:
                     out += self._closed(self.margin.close(item))
                 elif item.feed == PRICES:
                     out += self._priced(self.pricing.book.close(item))
+                elif item.feed == VALUATIONS:
+                    out += self._valued(self.valuations.close(item))
             elif item.topic == MARGIN:
                 out += self._closed(self.margin.apply(item))
             elif item.topic == PRICES:
                 out += self._priced(self.pricing.book.apply(item))
+            elif item.topic == VALUATIONS:
+                out += self._valued(self.valuations.apply(item))
             else:
                 accepted = self.live.apply(item)
                 self.applied.accepted += accepted
@@ -106,23 +115,47 @@ class Securities:
         self.applied.add(applied)
         book, frames = self.pricing.book, []
         for day in self.pricing.closed(applied):
-            columns = book.sorted_columns
-            columns = columns[book.present(day)[columns]]
-            frames.append(
-                FeatureFrame(
-                    PRICES,
-                    self.partition,
-                    day,
-                    book.days[day].revision,
-                    book.known_at(day),
-                    book.missing(day),
-                    book.counts(day),
-                    IdentityCheck(),
-                    book.keys[columns],
-                    self.pricing.features(day, columns),
-                )
-            )
+            columns = book.columns_on(day)
+            frames.append(self._feature_frame(book, day, columns, self.pricing.features(day, columns)))
         return frames
+
+    def _valued(self, applied: Applied) -> list[FeatureFrame]:
+        self.applied.add(applied)
+        book, frames = self.valuations, []
+        for day in sorted({*applied.closed, *applied.changed}):
+            columns = book.columns_on(day)
+            figures = {name: book.figure(day, name)[columns] for name in book.names}
+            figures["turnover_rate_20"] = self._mean_rate(day)[columns]
+            frames.append(self._feature_frame(book, day, columns, figures))
+        return frames
+
+    def _mean_rate(self, day: int) -> Floats:
+        """Mean turnover rate of 20 sessions, NaN where fewer than half of them are known (ours)."""
+        days = (self._calendar.shift(day, -back) for back in range(_RATE_DAYS))
+        rates = np.array([self.valuations.figure(d, "turnover_rate") for d in days if d is not None])
+        known = (~np.isnan(rates)).sum(axis=0)
+        return np.asarray(np.nansum(rates, axis=0) / np.where(known * 2 >= _RATE_DAYS, known, np.nan))
+
+    def _feature_frame(
+        self,
+        book: DayBook,
+        day: int,
+        columns: npt.NDArray[np.intp],
+        figures: dict[str, Array],
+        identity: IdentityCheck | None = None,
+    ) -> FeatureFrame:
+        return FeatureFrame(
+            book.topic,
+            self.partition,
+            day,
+            book.days[day].revision,
+            book.known_at(day),
+            book.missing(day),
+            book.counts(day),
+            identity or IdentityCheck(),
+            book.keys[columns],
+            figures,
+        )
 
     def _derive(self, day: int) -> None:
         book, width = self.margin, self.margin.width
@@ -153,23 +186,16 @@ class Securities:
 
     def _frame(self, day: int) -> FeatureFrame:
         book, derived = self.margin, self.derived[day]
-        columns = book.sorted_columns
-        columns = columns[book.present(day)[columns]]
+        columns = book.columns_on(day)
         balance, buy, repay = (book.figure(day, f"fin_{name}") for name in ("balance", "buy", "repay"))
         yesterday, week = self._calendar.shift(day, -1), self._calendar.before(day - to_date(day).weekday())
         grown = np.full(book.width, np.nan) if yesterday is None else balance - book.figure(yesterday, "fin_balance")
         ago = self._calendar.shift(day, -self.parameters.score_days)
         held = np.full(book.width, np.nan) if ago is None else book.figure(ago, "fin_balance")
-        return FeatureFrame(
-            MARGIN,
-            self.partition,
+        return self._feature_frame(
+            book,
             day,
-            book.days[day].revision,
-            book.known_at(day),
-            book.missing(day),
-            book.counts(day),
-            self._identity(day, columns),
-            book.keys[columns],
+            columns,
             {
                 "fin_balance": balance[columns],
                 "fin_change": derived.change[columns],
@@ -182,6 +208,7 @@ class Securities:
                     np.full(len(columns), np.nan) if week is None else book.figure(week, "fin_balance")[columns]
                 ),
             },
+            self._identity(day, columns),
         )
 
     def _identity(self, day: int, columns: npt.NDArray[np.intp]) -> IdentityCheck:
@@ -228,6 +255,7 @@ class Securities:
         }
         self._dirty.clear()
         rows |= self.pricing.take_dirty()
+        rows |= {f"{VALUATIONS}/{iso}": data for iso, data in self.valuations.take_dirty().items()}
         rows |= self.live.take_dirty()
         return rows
 
@@ -237,6 +265,8 @@ class Securities:
             kind, _, rest = name.partition("/")
             if kind == MARGIN:
                 self.margin.load(_day(rest), data)
+            elif kind == VALUATIONS:
+                self.valuations.load(_day(rest), data)
         for name, data in rows.items():
             kind, _, rest = name.partition("/")
             if kind == "derived":

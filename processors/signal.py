@@ -29,6 +29,7 @@ class Signal:
     title, title_zh : what people read.
     unit : CNY, ratio, days, state, side …
     inputs : the topics it is computed from.
+    optional : topics that it uses where they are there; one that comes later makes it anew.
     formula : the definition, in plain text.
     source : where the definition comes from.
     window_days : trading days that must be known before it exists.
@@ -49,6 +50,7 @@ class Signal:
     provisional: bool = False
     subjects: bool = False
     parameters: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The README's tables, generated from the declarations: ``python -m streams.docs`` writes them into README.md."""
+"""What is generated from the declarations: the README's tables and the AsyncAPI file.
+
+``python -m streams.docs`` writes them; tests say when that was forgotten.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from prometheus_client import REGISTRY
 
 import alerts.metrics  # noqa: F401 - registers the metrics
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+from streams import asyncapi
 from streams.settings import Settings
 from streams.topics import BY_CODE, DEAD_LETTERS, Topics
 
@@ -39,6 +43,7 @@ def _topics() -> str:
         "margin.market": "exchange",
         "rates.daily": "tenor",
         "etf.daily": "code",
+        "reference": "code",
         "features.security": "partition/day",
         "signals.market": "signal[/subject]/date",
         "signals.security": "date/family (a frame of all securities)",
@@ -84,3 +89,4 @@ def rendered(text: str) -> str:
 
 if __name__ == "__main__":
     _README.write_text(rendered(_README.read_text("utf-8")), "utf-8")
+    asyncapi.PATH.write_text(asyncapi.rendered(), "utf-8")

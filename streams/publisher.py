@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 import numpy as np
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from processors.codes import EXCHANGES, exchange_of
 from processors.days import to_date
 from processors.errors import MarginwatchError
-from processors.events import INPUT_ROWS, Barrier, DailyRow, RowBatch, SessionClose
+from processors.events import INPUT_ROWS, Barrier, DailyRow, RowBatch, SessionClose, by_exchange
 from streams.codec import (
     ARROW,
     BARRIER_TYPE,
@@ -115,25 +113,17 @@ class Publisher:
         """Publish the marker of a day whose rows are ``batch``, into every partition of its topic."""
         day = int(batch.days[0])
         parts = dict(self.split(batch))
+        whole = dict.fromkeys(by_exchange(batch), 0)
         for partition in range(self.topics.partitions(batch.topic)):
             part = parts.get(partition)
             marker = SessionClose(
-                feed=batch.topic, trade_date=to_date(day), source=self.source, expected=self._expected(batch, part)
+                feed=batch.topic,
+                trade_date=to_date(day),
+                source=self.source,
+                # Every exchange of the whole day, so that a partition without any of it knows so.
+                expected=whole | (by_exchange(part) if part is not None else {}),
             )
             self._send(batch.topic, msgspec.json.encode(marker), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
-
-    def _expected(self, batch: RowBatch, part: RowBatch | None) -> dict[Any, int]:
-        """Rows by exchange: every exchange of the whole day, so that a partition without any of it knows so."""
-        field = INPUT_ROWS[batch.topic].key_field
-        if field not in ("code", "exchange"):
-            return {}
-        named = batch.keys if field == "exchange" else exchange_of(batch.keys)
-        here = (
-            np.empty(0, dtype=np.int32)
-            if part is None
-            else (part.keys if field == "exchange" else exchange_of(part.keys))
-        )
-        return {EXCHANGES[e]: int((here == e).sum()) for e in np.unique(named).tolist() if e < len(EXCHANGES)}
 
     def day(self, batches: dict[str, RowBatch]) -> None:
         """Publish all rows of a day, then the markers of its daily feeds."""

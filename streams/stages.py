@@ -208,7 +208,9 @@ class _SecuritiesState(StageState):
 
     @property
     def books(self) -> Mapping[str, DayBook]:
-        return {book.topic: book for book in (self.processor.margin, self.processor.pricing.book)}
+        return {
+            book.topic: book for book in (self.processor.margin, self.processor.pricing.book, self.processor.valuations)
+        }
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         items, dead = self.stage.decoders[topic].decode(records)

@@ -11,43 +11,32 @@ import pytest
 
 from processors.days import to_date, to_day
 from processors.events import RowBatch
+from processors.history import replay
 from processors.indicators.industry_balance import ranks
 from processors.indicators.industry_heat import composite, kdj_j, z_scores
 from processors.indicators.industry_rotation import selections
 from processors.industries import INDEX_OF, INDUSTRIES
-from processors.market import Market
-from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal
+from processors.outputs import IndustrySignals, MarketSignal
 from processors.parameters import Parameters
-from processors.securities import Securities
 from streams.calendars import xshg
 from streams.feeds.folder import read
 from tests import oracle
-from tests.building import closing
 
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 6, 1), date(2019, 3, 29)
+FEEDS = ("reference", "indices.daily", "margin.market", "margin.daily", "valuations.daily")
 Made = tuple[dict[date, IndustrySignals], dict[tuple[date, str], MarketSignal]]
 
 
 def run(days: dict[int, dict[str, RowBatch]]) -> Made:
-    securities = Securities(0, Parameters(), EXCHANGES, xshg())
-    market = Market(1, Parameters(), EXCHANGES, xshg())
     industries: dict[date, IndustrySignals] = {}
     signals: dict[tuple[date, str], MarketSignal] = {}
-    for feeds in days.values():
-        items = [
-            item
-            for topic in ("reference", "indices.daily", "margin.market")
-            if topic in feeds
-            for item in (feeds[topic], closing(feeds[topic]))
-        ]
-        detail = feeds["margin.daily"]
-        frames = [f for f in securities.fold([detail, closing(detail)]) if isinstance(f, FeatureFrame)]
-        for made in market.fold([*items, *frames]):
-            if isinstance(made, IndustrySignals):
-                industries[made.status.trade_date] = made
-            elif isinstance(made, MarketSignal):
-                signals[made.trade_date, made.name] = made
+    feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
+    for made in replay(feeds, Parameters(), EXCHANGES, xshg()):
+        if isinstance(made, IndustrySignals):
+            industries[made.status.trade_date] = made
+        elif isinstance(made, MarketSignal):
+            signals[made.trade_date, made.name] = made
     return industries, signals
 
 
@@ -186,6 +175,82 @@ def test_heat_and_risk_of_prices(made: Made, index: pd.DataFrame) -> None:
     np.testing.assert_allclose(table(made, "heat").loc[day], mean, rtol=1e-9)
     assert {"heat_pe", "heat_dividend_yield", "risk_pb"} <= set(frame.left_out)  # no feed here brings valuations
     assert "20 are needed" in frame.left_out["heat_pe"]
+
+
+@pytest.fixture(scope="module")
+def valued(data_dir: Path) -> Made:
+    """The weeks around the turn of 2020, when the ratios of 279 large caps begin."""
+    return run(dict(read(data_dir, xshg(), date(2019, 10, 8), date(2020, 2, 28)).by_day()))
+
+
+def test_valuations_of_the_stocks_stand_in_for_those_of_the_index(valued: Made, data_dir: Path) -> None:
+    day = date(2020, 2, 28)
+    raw = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")
+    raw = raw.assign(
+        code=raw["code"].str[3:], date=pd.to_datetime(raw["date"]), rate=raw["turn"].where(raw["turn"] > 0) / 100
+    )
+    rows = raw[raw["date"] == pd.Timestamp(day)].set_index("code")
+    membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})
+    industry = membership.assign(code=membership["code"].str.zfill(6)).set_index("code")["sw_l1"].reindex(rows.index)
+    caps = rows["close"] * rows["volume"] / rows["rate"]
+
+    def ratio(top: pd.Series, bottom: pd.Series) -> pd.Series:
+        both = top.notna() & bottom.notna()
+        return top[both].groupby(industry).sum() / bottom[both].groupby(industry).sum()
+
+    calendar = xshg()
+    span = [pd.Timestamp(to_date(calendar.shift(to_day(day), -back) or 0)) for back in range(20)]
+    rates = raw[raw["date"].isin(span)].pivot(index="date", columns="code", values="rate")
+    mean = rates.mean().where(rates.notna().sum() >= 10).reindex(rows.index)
+    factors = {
+        "heat_pe": -ratio(caps, caps / rows["peTTM"].where(rows["peTTM"] != 0)),
+        "heat_pb": -ratio(caps, caps / rows["pbMRQ"].where(rows["pbMRQ"] != 0)),
+        "heat_turnover_rate": ratio(caps * rows["rate"], caps),
+        "risk_turnover_rate_20": ratio(caps * mean, caps.where(mean.notna())),
+    }
+    frame = valued[0][day]
+    for name, values in factors.items():
+        z = ((values - values.mean()) / values.std(ddof=0)).clip(-3, 3).reindex(list(INDUSTRIES))
+        np.testing.assert_allclose(frame.columns[name], z, rtol=1e-9, atol=1e-12, err_msg=name)
+        assert np.isfinite(z).sum() >= 20
+    assert "heat_dividend_yield" in frame.left_out  # no file has it
+    assert "heat_pe" in valued[0][date(2019, 12, 31)].left_out  # nor this before 2020
+    assert frame.status.input_revisions["valuations.daily[0]"] == 0
+    assert "valuations.daily[0]" not in valued[0][date(2019, 12, 31)].status.input_revisions
+
+    detail = oracle.load(data_dir, day, day).detail
+    balance = detail.assign(code=detail["code"].str[:6]).set_index("code")["fin_balance"].reindex(rows.index)
+    expected = balance[caps.notna()].groupby(industry).sum() / caps.groupby(industry).sum()
+    np.testing.assert_allclose(frame.columns["fin_balance_to_float_cap"], expected.reindex(list(INDUSTRIES)), rtol=1e-9)
+    coverage = valued[1][day, "coverage"].details
+    assert coverage["by_float_cap"] == pytest.approx(caps[balance.notna()].sum() / caps.sum())
+    assert coverage["float_cap_known"] == caps.notna().sum()
+
+
+def test_valuations_that_come_late_make_the_day_anew(data_dir: Path) -> None:
+    days = read(data_dir, xshg(), date(2019, 12, 2), date(2020, 1, 10)).by_day()
+    feeds = [{topic: day[topic] for topic in FEEDS if topic in day} for _, day in days]
+    together: dict[date, IndustrySignals] = {}
+    late: dict[date, IndustrySignals] = {}
+    for made in replay(feeds, Parameters(), EXCHANGES, xshg()):
+        if isinstance(made, IndustrySignals):
+            together[made.status.trade_date] = made
+    behind = [
+        *({t: rows for t, rows in day.items() if t != "valuations.daily"} for day in feeds),
+        *({"valuations.daily": day["valuations.daily"]} for day in feeds if "valuations.daily" in day),
+    ]
+    told = 0
+    for made in replay(behind, Parameters(), EXCHANGES, xshg()):
+        if isinstance(made, IndustrySignals):
+            late[made.status.trade_date] = made
+            told += 1
+    assert told == len(together) + sum("valuations.daily" in day for day in feeds)
+    assert late.keys() == together.keys()
+    for day, frame in together.items():
+        assert late[day].status == frame.status
+        assert late[day].left_out == frame.left_out
+        for name, values in frame.columns.items():
+            np.testing.assert_array_equal(late[day].columns[name], values, err_msg=f"{day} {name}")
 
 
 def test_groups_and_coverage(made: Made, detail: pd.DataFrame, data_dir: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from processors.days import to_date, to_day
 from processors.events import RowBatch
+from processors.history import replay
 from processors.indicators.bottom_panel import bear_markets
 from processors.indicators.llt import advance
 from processors.market import Market
@@ -26,20 +27,19 @@ INDICES = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
 END = date(2021, 3, 31)
 
 
-def run(market: Market, days: dict[int, dict[str, RowBatch]]) -> dict[tuple[date, str], MarketSignal]:
+def run(days: dict[int, dict[str, RowBatch]]) -> dict[tuple[date, str], MarketSignal]:
     found: dict[tuple[date, str], MarketSignal] = {}
-    for feeds in days.values():
-        items = [item for topic in FEEDS if topic in feeds for item in (feeds[topic], closing(feeds[topic]))]
-        for made in market.fold(items):
-            assert isinstance(made, MarketSignal)
-            found[made.trade_date, made.name] = made
+    feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
+    for made in replay(feeds, Parameters(), EXCHANGES, xshg()):
+        assert isinstance(made, MarketSignal)
+        found[made.trade_date, made.name] = made
     return found
 
 
 @pytest.fixture(scope="module")
 def signals(data_dir: Path) -> dict[tuple[date, str], MarketSignal]:
     """Every market signal of the real data, of indices from 2016-12 on."""
-    return run(Market(1, Parameters(), EXCHANGES, xshg()), dict(read(data_dir, xshg(), None, END).by_day()))
+    return run(dict(read(data_dir, xshg(), None, END).by_day()))
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ def test_no_market_signal_reads_the_future(data_dir: Path) -> None:
         return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps, figures)
 
     other = {day: feeds if day <= cut else {t: noisy(b) for t, b in feeds.items()} for day, feeds in days.items()}
-    plain, changed = (run(Market(1, Parameters(), EXCHANGES, xshg()), d) for d in (days, other))
+    plain, changed = (run(d) for d in (days, other))
     past = {key for key in plain if to_day(key[0]) <= cut}
     assert len(past) > 1_500
     assert all(plain[key] == changed[key] for key in past)

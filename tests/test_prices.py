@@ -11,6 +11,7 @@ import pytest
 
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
+from processors.history import replay
 from processors.indicators.excess_score import scores
 from processors.market import Market
 from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
@@ -23,25 +24,17 @@ from tests.building import DAYS, batch, closing
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 1, 2), date(2019, 3, 29)
 Made = tuple[pd.DataFrame, dict[tuple[date, str], MarketSignal]]
-FEEDS = ("reference", "indices.daily", "margin.market")
 
 
 def run(days: dict[int, dict[str, RowBatch]], parameters: Parameters | None = None) -> Made:
     """Every pricing column by day and code, and the market signals."""
-    securities = Securities(0, parameters or Parameters(), EXCHANGES, xshg())
-    market = Market(1, parameters or Parameters(), EXCHANGES, xshg())
     tables, signals = [], {}
-    for feeds in days.values():
-        items = [item for topic in FEEDS if topic in feeds for item in (feeds[topic], closing(feeds[topic]))]
-        own = [item for topic in ("prices.daily", "margin.daily") if topic in feeds
-               for item in (feeds[topic], closing(feeds[topic]))]  # fmt: skip
-        frames = [f for f in securities.fold(own) if isinstance(f, FeatureFrame)]
-        for made in market.fold([*items, *frames]):
-            if isinstance(made, SecuritySignals):
-                table = pd.DataFrame(made.columns, index=to_codes(made.keys))
-                tables.append((made.family, made.status.trade_date, table))
-            elif isinstance(made, MarketSignal):
-                signals[made.trade_date, made.name] = made
+    for made in replay(days.values(), parameters or Parameters(), EXCHANGES, xshg()):
+        if isinstance(made, SecuritySignals):
+            table = pd.DataFrame(made.columns, index=to_codes(made.keys))
+            tables.append((made.family, made.status.trade_date, table))
+        elif isinstance(made, MarketSignal):
+            signals[made.trade_date, made.name] = made
     parts = []
     for family in ("financing", "pricing"):
         found = {pd.Timestamp(day): table for name, day, table in tables if name == family}
@@ -221,7 +214,7 @@ def test_no_security_signal_reads_the_future(days: dict[int, dict[str, RowBatch]
     cut, rng = list(few)[39], np.random.default_rng(9)
 
     def noisy(rows: RowBatch) -> RowBatch:
-        if rows.topic == "reference":
+        if rows.topic in ("reference", "etf.daily"):
             return rows
         figures = {n: v if n == "suspended" else v * rng.uniform(0.5, 2.0, len(rows)) for n, v in rows.figures.items()}
         return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps, figures)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.codes import among, is_fund
+from processors.codes import Ids, among, is_fund
 from processors.events import Floats
 from processors.industries import INDEX_OF, INDUSTRIES
 from processors.market_view import DETAIL, INDICES, MarketView
 from processors.reference import TOPIC as REFERENCE
 from processors.reference import UNKNOWN
+from processors.securities import VALUATIONS
 from processors.signal import Level, Signal
 
 INPUTS = (DETAIL, INDICES, REFERENCE)
+OPTIONAL = (VALUATIONS,)
 
 
 def _signal(name: str, title: str, title_zh: str, unit: str, formula: str) -> Signal:
-    return Signal(name, Level.INDUSTRY, title, title_zh, unit, INPUTS, formula, "[DG22, DG24]")
+    return Signal(name, Level.INDUSTRY, title, title_zh, unit, INPUTS, formula, "[DG22, DG24]", optional=OPTIONAL)
 
 
 SIGNALS = (
     _signal("fin_balance", "Margin balance", "融资余额", "CNY", "Σ fin_balance over the industry's stocks"),
     _signal("fin_balance_share", "Share of the margin balance", "融资余额占比", "ratio", "fin_balance / Σ over all industries"),
-    _signal("fin_balance_to_float_cap", "Margin balance over float cap", "融资余额占流通市值", "ratio", "fin_balance / float cap of the industry's index"),
+    _signal("fin_balance_to_float_cap", "Margin balance over float cap", "融资余额占流通市值", "ratio", "fin_balance / float cap of the industry's index; where that is not known, both over the stocks whose float cap is (valuations.daily)"),
     _signal("net_buy", "Net buy", "融资净买入", "CNY", "Σ (fin_buy − fin_repay); where repayments are not published, the change of the balance"),
     _signal("buy_to_turnover", "Margin buys over turnover", "融资买入额占成交额", "ratio", "Σ fin_buy / turnover of the industry's index"),
     _signal("industry_coverage", "Share of stocks in the margin list", "两融标的覆盖率", "ratio", "stocks with a margin row / stocks of the reference"),
@@ -33,7 +35,7 @@ RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover
 def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
     """Return the columns (31,) and their ranks ``<column>_rank`` (1 is the largest)."""
     balance, buy, net = (sums(view, name) for name in ("fin_balance", "fin_buy", "net_buy"))
-    turnover, cap = (index_values(view, name) for name in ("turnover", "float_cap"))
+    turnover = index_values(view, "turnover")
     stocks = view.members.stocks
     industry, listed = view.members.industry_of(stocks), among(stocks, view.detail.keys)
     known = industry != UNKNOWN
@@ -42,7 +44,7 @@ def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
     columns = {
         "fin_balance": balance,
         "fin_balance_share": balance / np.nansum(balance),
-        "fin_balance_to_float_cap": balance / np.where(cap > 0, cap, np.nan),
+        "fin_balance_to_float_cap": balance_to_float_cap(view, balance),
         "net_buy": net,
         "buy_to_turnover": buy / np.where(turnover > 0, turnover, np.nan),
         "industry_coverage": eligible / np.where(total > 0, total, np.nan),
@@ -50,15 +52,27 @@ def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
     return columns | {f"{name}_rank": ranks(columns[name]) for name in RANKED}, {}
 
 
+def balance_to_float_cap(view: MarketView, balance: Floats) -> Floats:
+    """Margin balance over float cap (31,): of the industry's index, or of the stocks whose float cap is known."""
+    cap, keys = index_values(view, "float_cap"), view.detail.keys
+    known = np.where(view.valued("float_cap", keys) > 0, view.detail.columns["fin_balance"], np.nan)
+    stocks = view.members.stocks
+    caps = by_industry(view, stocks, view.valued("float_cap", stocks))
+    return np.where(cap > 0, balance / cap, by_industry(view, keys, known) / np.where(caps > 0, caps, np.nan))
+
+
 def sums(view: MarketView, column: str) -> Floats:
-    """Sum of a column over each industry's stocks (31,), NaN where none has it."""
-    detail = view.detail
-    industry = view.members.industry_of(detail.keys)
-    values = detail.columns[column]
-    used = (industry != UNKNOWN) & ~np.isnan(values) & ~is_fund(detail.keys)
-    out = np.bincount(industry[used], weights=values[used], minlength=len(INDUSTRIES))
+    """Sum of a column of the margin detail over each industry's stocks (31,), NaN where none has it."""
+    return by_industry(view, view.detail.keys, view.detail.columns[column])
+
+
+def by_industry(view: MarketView, keys: Ids, values: Floats) -> Floats:
+    """Sum of values over each industry's stocks (31,), NaN where none has one."""
+    industry = view.members.industry_of(keys)
+    used = (industry != UNKNOWN) & ~np.isnan(values) & ~is_fund(keys)
+    out = np.bincount(industry[used], weights=values[used], minlength=len(INDUSTRIES)).astype(np.float64)
     out[np.bincount(industry[used], minlength=len(INDUSTRIES)) == 0] = np.nan
-    return np.asarray(out, dtype=np.float64)
+    return out
 
 
 def index_values(view: MarketView, name: str) -> Floats:

@@ -1,7 +1,8 @@
 """Heat and risk of the industries 行业热度与风险: means of z-scores across the 31 industries.
 
 [DG24] names the groups; where it names only the group, the factors are ours. Valuation, turnover rate and float cap are
-those of the industry's index row (``indices.daily``); what no feed brings is left out, and said so.
+those of the industry's index row (``indices.daily``), or of its stocks (``valuations.daily``) weighted by float cap:
+Σ cap / Σ (cap / PE), the same of PB, Σ cap × yield / Σ cap. What no feed brings is left out, and said so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from processors.codes import is_fund
 from processors.events import Floats
-from processors.indicators.industry_balance import INPUTS, index_values, index_windows, sums
+from processors.indicators.industry_balance import (
+    INPUTS,
+    OPTIONAL,
+    balance_to_float_cap,
+    by_industry,
+    index_values,
+    index_windows,
+    sums,
+)
 from processors.industries import INDUSTRIES
 from processors.market_view import MarketView
 from processors.reference import UNKNOWN
@@ -47,6 +56,7 @@ SIGNALS = (
         "the 60-day mean, RSI(14); parts in heat_<factor>",
         "[DG24], factors ours where only the group is named",
         window_days=61,
+        optional=OPTIONAL,
     ),
     Signal(
         "risk",
@@ -59,6 +69,7 @@ SIGNALS = (
         "mean turnover rate, share of the margin balance; parts in risk_<factor>",
         "[DG24]",
         window_days=61,
+        optional=OPTIONAL,
     ),
 )
 
@@ -106,21 +117,23 @@ def _factors(view: MarketView) -> dict[str, Floats]:
     balance = sums(view, "fin_balance")
     per_turnover = np.where(turnover > 0, turnover, np.nan)
     traded = view.turnover_window(1)[-1]
+    absent = np.full(len(INDUSTRIES), np.nan)
     out = {
-        "pe": _positive(index_values(view, "pe_ttm")),
-        "pb": _positive(index_values(view, "pb")),
-        "dividend_yield": index_values(view, "dividend_yield"),
-        "balance_to_float_cap": balance / _positive(index_values(view, "float_cap")),
+        "pe": _or_of_stocks(_positive(index_values(view, "pe_ttm")), _multiple(view, "pe_ttm")),
+        "pb": _or_of_stocks(_positive(index_values(view, "pb")), _multiple(view, "pb")),
+        "dividend_yield": _or_of_stocks(index_values(view, "dividend_yield"), _weighted(view, "dividend_yield")),
+        "balance_to_float_cap": balance_to_float_cap(view, balance),
         "net_buy_to_turnover": sums(view, "net_buy") / per_turnover,
         "buy_to_turnover": sums(view, "fin_buy") / per_turnover,
-        "turnover_rate": rates[:, -1],
-        "turnover_rate_20": rates.mean(axis=1) if rates.shape[1] == 20 else np.full(len(INDUSTRIES), np.nan),
+        "turnover_rate": _or_of_stocks(rates[:, -1], _weighted(view, "turnover_rate")),
+        "turnover_rate_20": _or_of_stocks(
+            rates.mean(axis=1) if rates.shape[1] == 20 else absent, _weighted(view, "turnover_rate_20")
+        ),
         "turnover_share": turnover / traded,
         "breadth": _breadth(view),
         "balance_share": balance / np.nansum(balance),
     }
     full = closes.shape[1] == 61
-    absent = np.full(len(INDUSTRIES), np.nan)
     out["rsi_14"] = rsi(closes, _RSI_DAYS) if full else absent
     out["kdj_j"] = kdj_j(closes, index_windows(view, "high", 61), index_windows(view, "low", 61)) if full else absent
     return out | _of_prices(closes)
@@ -171,6 +184,27 @@ def _breadth(view: MarketView) -> Floats:
     rose = np.bincount(industry[used & (change > 0)], minlength=len(INDUSTRIES))
     count = np.bincount(industry[used], minlength=len(INDUSTRIES))
     return np.asarray(rose / np.where(count > 0, count, np.nan))
+
+
+def _or_of_stocks(of_index: Floats, of_stocks: Floats) -> Floats:
+    return np.where(np.isnan(of_index), of_stocks, of_index)
+
+
+def _weighted(view: MarketView, name: str) -> Floats:
+    """Mean of a figure over each industry's stocks, weighted by float cap (31,); NaN where no stock has both."""
+    stocks = view.members.stocks
+    values, caps = view.valued(name, stocks), view.valued("float_cap", stocks)
+    caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
+    return by_industry(view, stocks, values * caps) / by_industry(view, stocks, caps)
+
+
+def _multiple(view: MarketView, name: str) -> Floats:
+    """What a unit of earnings or book value costs in each industry (31,), losses included; NaN where there are none."""
+    stocks = view.members.stocks
+    values, caps = view.valued(name, stocks), view.valued("float_cap", stocks)
+    known = (values != 0) & (caps > 0)
+    earned = by_industry(view, stocks, np.where(known, caps / np.where(known, values, 1.0), np.nan))
+    return by_industry(view, stocks, np.where(known, caps, np.nan)) / _positive(earned)
 
 
 def _positive(values: Floats) -> Floats:

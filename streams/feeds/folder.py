@@ -34,6 +34,7 @@ PUBLISHED = {
     "margin.daily": Due(time(8, 30), next_session=True),
     "margin.market": Due(time(8, 30), next_session=True),
     "prices.daily": Due(time(15, 30)),
+    "valuations.daily": Due(time(15, 30)),
     "indices.daily": Due(time(15, 30)),
     "rates.daily": Due(time(17, 30)),
     "etf.daily": Due(time(8, 30), next_session=True),
@@ -113,7 +114,7 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
                 frame = reader(raw)
             except KeyError as error:
                 raise FeedError(f"{path}: column {error} is missing; a {kind}* file needs it") from error
-            if kind == "csi300_prices":
+            if topic == "prices.daily" and kind == "csi300_prices":
                 csi300 = frame["key"].unique()
                 out.notes.append(
                     f"the members of the CSI 300 are the codes of {path.name}: one snapshot for every date"
@@ -331,6 +332,21 @@ def _prices(raw: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(float_shares=raw["volume"] / turn)
 
 
+def _valuations(raw: pd.DataFrame) -> pd.DataFrame:
+    """Ratios of the same file; a 0 stands for "none", and the float cap follows from volume and turnover rate."""
+    rate = raw["turn"].where(raw["turn"] > 0) / 100
+    return pd.DataFrame(
+        {
+            "day": _days(raw["date"]),
+            "key": _ids(raw["code"], lambda c: f"{c[3:]}.{c[:2].upper()}"),
+            "pe_ttm": raw["peTTM"].where(raw["peTTM"] != 0),
+            "pb": raw["pbMRQ"].where(raw["pbMRQ"] != 0),
+            "turnover_rate": rate,
+            "float_cap": raw["close"] * raw["volume"] / rate,
+        }
+    )
+
+
 def _membership(raw: pd.DataFrame) -> pd.DataFrame:
     codes = raw["code"].str.zfill(6)
     suffix = codes.str[0].map({"6": "SH", "0": "SZ", "3": "SZ"}).fillna("BJ")
@@ -371,5 +387,5 @@ _READERS: dict[str, tuple[tuple[str, Callable[[pd.DataFrame], pd.DataFrame]], ..
     "market_summary": (("indices.daily", _summary),),
     "sse_etf_shares": (("etf.daily", _etf_shares),),
     "sw_l1_membership": (("reference", _membership),),
-    "csi300_prices": (("prices.daily", _prices),),
+    "csi300_prices": (("prices.daily", _prices), ("valuations.daily", _valuations)),
 }

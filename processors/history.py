@@ -1,0 +1,54 @@
+"""A history folded without a broker: the processors of the stream, fed a day at a time. For studies and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from processors.days import TradingCalendar, to_date
+from processors.events import RowBatch, SessionClose, by_exchange
+from processors.market import INPUTS, Made, Market
+from processors.outputs import FeatureFrame
+from processors.parameters import Parameters
+from processors.securities import INPUTS as SECURITIES_INPUTS
+from processors.securities import Securities
+
+
+def marker(rows: RowBatch) -> SessionClose:
+    """Return the marker that closes the day of these rows (of one day, at least one): it expects just them."""
+    return SessionClose(
+        feed=rows.topic, trade_date=to_date(int(rows.days[0])), expected=by_exchange(rows), source="history"
+    )
+
+
+class History:
+    """Both folding stages in one process, with one partition.
+
+    Parameters
+    ----------
+    exchanges : whose margin figures make the market.
+    """
+
+    def __init__(self, parameters: Parameters, exchanges: tuple[str, ...], calendar: TradingCalendar) -> None:
+        self.securities = Securities(0, parameters, exchanges, calendar)
+        self.market = Market(1, parameters, exchanges, calendar)
+
+    def fold(self, feeds: Mapping[str, RowBatch]) -> list[Made]:
+        """Fold all rows of one day by topic, each feed closed behind its rows; return what was made of them."""
+        own, rest = (
+            [item for topic in topics if topic in feeds for item in (feeds[topic], marker(feeds[topic]))]
+            for topics in (SECURITIES_INPUTS, INPUTS)
+        )
+        frames = [made for made in self.securities.fold(own) if isinstance(made, FeatureFrame)]
+        return self.market.fold([*rest, *frames])
+
+
+def replay(
+    days: Iterable[Mapping[str, RowBatch]],
+    parameters: Parameters,
+    exchanges: tuple[str, ...],
+    calendar: TradingCalendar,
+) -> Iterator[Made]:
+    """Yield everything that the stream would publish of these days, in its order."""
+    history = History(parameters, exchanges, calendar)
+    for feeds in days:
+        yield from history.fold(feeds)

@@ -1,0 +1,147 @@
+"""The AsyncAPI 3 document of every public topic, generated from the structs: ``deploy/asyncapi.json``.
+
+``python -m streams.docs`` writes it; a test holds it against the code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from alerts.model import Alert
+from processors.events import FIGURES, INPUT_ROWS, Row, SessionClose, Sign
+from processors.outputs import DayStatus, MarketSignal
+from processors.registry import signals_of
+from processors.signal import Level
+from streams.codec import ARROW
+from streams.settings import Settings
+from streams.topics import ALERTS, DEAD_LETTERS, FEATURES, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+
+PATH = Path(__file__).resolve().parents[1] / "deploy" / "asyncapi.json"
+_SCHEMAS = "#/components/schemas/"
+
+
+def document() -> dict[str, Any]:
+    """Return the document; channels are named as with default settings (no topic prefix)."""
+    topics = Topics(Settings.model_construct())
+    structs: list[type[msgspec.Struct]] = [*INPUT_ROWS.values(), SessionClose, MarketSignal, DayStatus, Alert]
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
+    messages: dict[str, Any] = {"SessionClose": _json("SessionClose", "Punctuation behind the rows of a day.")}
+    channels: dict[str, Any] = {}
+    for short, topic in topics.all.items():
+        if short == FEATURES:
+            continue  # between the stages, nobody else's
+        if short.endswith(DEAD_LETTERS):
+            messages["DeadLetter"] = _DEAD_LETTER
+            named = ["DeadLetter"]
+        elif short in INPUT_ROWS:
+            row = INPUT_ROWS[short]
+            messages[row.__name__] = _json(row.__name__, _first_line(row))
+            messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
+            named = [row.__name__, row.__name__ + "Frame", "SessionClose"]
+        else:
+            name, message = _OUTPUTS[short]()
+            messages[name] = message
+            named = [name]
+        channels[short] = {
+            "address": topic.name,
+            "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in named},
+            "bindings": {
+                "kafka": {
+                    "partitions": topic.partitions,
+                    "topicConfiguration": {"cleanup.policy": ["compact" if topic.compacted else "delete"]},
+                }
+            },
+        }
+    operations = {
+        f"{'receive' if short in INPUT_ROWS else 'send'}.{short}": {
+            "action": "receive" if short in INPUT_ROWS else "send",
+            "channel": {"$ref": f"#/channels/{short}"},
+        }
+        for short in channels
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "marginwatch",
+            "version": "1",
+            "description": "Leverage in China's A-share market 融资融券: what goes in, what comes out. Money is CNY, "
+            "quantities are shares, ratios are fractions. CloudEvents headers (ce_id, ce_type, ce_source, ce_time, "
+            "ce_subject) stand on every message that comes out; ignore a ce_id that you have.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def rendered() -> str:
+    """Return the document as it lies in the file."""
+    return json.dumps(document(), ensure_ascii=False, indent=1) + "\n"
+
+
+def _first_line(row: type[Row]) -> str:
+    return (row.__doc__ or "").partition("\n")[0]
+
+
+def _json(name: str, summary: str) -> dict[str, Any]:
+    return {"contentType": "application/json", "summary": summary, "payload": {"$ref": _SCHEMAS + name}}
+
+
+def _frame(summary: str, columns: dict[str, str], metadata: str = "") -> dict[str, Any]:
+    """An Arrow IPC stream; its columns stand beside the schema, for JSON Schema knows no Arrow."""
+    return {
+        "contentType": ARROW.decode(),
+        "summary": summary,
+        "description": metadata,
+        "payload": {"type": "string", "format": "binary", "x-arrow-columns": columns},
+    }
+
+
+def _row_columns(row: type[Row]) -> dict[str, str]:
+    stamps = {"trade_date": "date32", "available_at": "timestamp[us, UTC]"}
+    if "ts" in row.__struct_fields__:
+        stamps = {"ts": "timestamp[us, UTC]"}
+    figures = {
+        c.name: ("string" if c.words else "bool" if c.flag else "float64")
+        + (", null where absent" if c.optional else f", {c.sign.value}" if c.sign is not Sign.ANY else "")
+        for c in FIGURES[row.topic]
+    }
+    return {row.key_field: "string"} | stamps | {"source": "string", "revision": "int32"} | figures
+
+
+def _columns(level: Level) -> dict[str, str]:
+    return {s.id: f"{s.unit}: {s.title} {s.title_zh}" for s in signals_of(level)}
+
+
+def _security() -> tuple[str, dict[str, Any]]:
+    metadata = "Schema metadata: status (DayStatus as JSON), family (financing or pricing). Null where absent."
+    columns = {"code": "string"} | _columns(Level.SECURITY)
+    return "SecuritySignals", _frame("All securities of a day.", columns, metadata)
+
+
+def _industry() -> tuple[str, dict[str, Any]]:
+    metadata = "Schema metadata: status (DayStatus as JSON), left_out (part → why). Ranks and parts have columns too."
+    columns = {"industry": "string"} | _columns(Level.INDUSTRY)
+    return "IndustrySignals", _frame("All industries of a day.", columns, metadata)
+
+
+_OUTPUTS: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
+    SIGNALS_MARKET: lambda: ("MarketSignal", _json("MarketSignal", "One market signal of one trade date.")),
+    SIGNALS_SECURITY: _security,
+    SIGNALS_INDUSTRY: _industry,
+    ALERTS: lambda: ("Alert", _json("Alert", "One fact in its newest state, keyed by its id.")),
+}
+_DEAD_LETTER: dict[str, Any] = {
+    "summary": "A message that was refused: original bytes, the reason in headers.",
+    "headers": {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("dlq_reason", "dlq_topic", "dlq_partition", "dlq_offset")},
+    },
+    "payload": {"type": "string", "format": "binary"},
+}
