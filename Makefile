@@ -25,6 +25,7 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.recovery
+	$(BIN)/python -m bench.studies
 
 # About half an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
 chaos: $(STAMP)
@@ -32,7 +33,7 @@ chaos: $(STAMP)
 
 # The lock file names exact versions and hashes; the extras are part of it.
 lock:
-	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra local --extra study --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet --output-file requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml

@@ -26,11 +26,16 @@ class History:
     Parameters
     ----------
     exchanges : whose margin figures make the market.
+
+    Attributes
+    ----------
+    frames : what the first stage handed to the second on the last day.
     """
 
     def __init__(self, parameters: Parameters, exchanges: tuple[str, ...], calendar: TradingCalendar) -> None:
         self.securities = Securities(0, parameters, exchanges, calendar)
         self.market = Market(1, parameters, exchanges, calendar)
+        self.frames: list[FeatureFrame] = []
 
     def fold(self, feeds: Mapping[str, RowBatch]) -> list[Made]:
         """Fold all rows of one day by topic, each feed closed behind its rows; return what was made of them."""
@@ -38,8 +43,8 @@ class History:
             [item for topic in topics if topic in feeds for item in (feeds[topic], marker(feeds[topic]))]
             for topics in (SECURITIES_INPUTS, INPUTS)
         )
-        frames = [made for made in self.securities.fold(own) if isinstance(made, FeatureFrame)]
-        return self.market.fold([*rest, *frames])
+        self.frames = [made for made in self.securities.fold(own) if isinstance(made, FeatureFrame)]
+        return self.market.fold([*rest, *self.frames])
 
 
 def replay(

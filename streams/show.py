@@ -15,6 +15,7 @@ from alerts.model import Alert, Severity, State
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Signal
+from processors.studies.result import Result
 
 if TYPE_CHECKING:
     from streams.rebuild import Comparison
@@ -135,6 +136,24 @@ def comparisons(found: Sequence[Comparison], *, check: bool) -> None:
                 out.print(f"  {one.table}:{one.partition} {what}: {', '.join(names[:5])}{more}")
     if check and not all(one.equal for one in found):
         out.print("Redis does not hold what the topics say: stop the workers and run `marginwatch rebuild`")
+
+
+def study(modes: list[Result], rows: list[list[str]]) -> None:
+    """Print a study: figures beside the published ones, what each mode says, notes on the method."""
+    first = modes[0]
+    out.print()
+    out.print(Text(f"{first.title} {first.source}", style="bold"))
+    out.print(Text(f"{first.first} … {first.last}", style="dim"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure", min_width=30)
+    for name in ("published", *(str(m.mode).replace("-", " ") for m in modes), "95% interval", "cases"):
+        table.add_column(name, justify="right")
+    table.add_column("note", style="dim", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+    for note in dict.fromkeys(note for m in modes for note in m.notes):
+        out.print(Text(f"  · {note}", style="dim"))
 
 
 def explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived: dict[str, Any] | None) -> None:

@@ -148,19 +148,25 @@ def test_gftd(signals, index: pd.DataFrame, code: str) -> None:
     rows = index.xs(code, level="code")
     close, high, low = rows["close"], rows["high"], rows["low"]
     direction = np.sign(close - close.shift(4)).fillna(0)
-    expected, run_length, pending, counted = [], 0, 0, []
+    expected, run_length = [], 0
+    buys: list[float] | None = None  # closes counted; None: no setup to count from
+    sells: list[float] | None = None
     for i, way in enumerate(direction):
         run_length = 0 if way == 0 else run_length + 1 if i and direction.iloc[i - 1] == way else 1
-        fired = 0
-        if way and run_length == 4:
-            pending, counted = -way, []
-        elif pending > 0 and close.iloc[i] >= high.iloc[i - 2] and high.iloc[i] > high.iloc[i - 1]:
-            counted += [close.iloc[i]] if not counted or close.iloc[i] > counted[-1] else []
-        elif pending < 0 and close.iloc[i] <= low.iloc[i - 2] and low.iloc[i] < low.iloc[i - 1]:
-            counted += [close.iloc[i]] if not counted or close.iloc[i] < counted[-1] else []
-        if len(counted) == 4:
-            fired, pending, counted = int(pending), 0, []
-        expected.append(float(fired))
+        today, fired = close.iloc[i], 0.0
+        if way < 0 and run_length == 4:
+            buys = []
+        elif buys is not None and today >= high.iloc[i - 2] and high.iloc[i] > high.iloc[i - 1]:
+            buys += [today] if not buys or today > buys[-1] else []
+        if way > 0 and run_length == 4:
+            sells = []
+        elif sells is not None and today <= low.iloc[i - 2] and low.iloc[i] < low.iloc[i - 1]:
+            sells += [today] if not sells or today < sells[-1] else []
+        if buys is not None and len(buys) == 4:
+            fired, buys = 1.0, None
+        if sells is not None and len(sells) == 4:
+            fired, sells = -1.0, None
+        expected.append(fired)
     theirs = pd.Series(expected, index=rows.index)
     same(column(signals, f"gftd/{code}"), theirs.where(close.shift(4).notna()), 900)
     assert len(set(theirs)) > 1

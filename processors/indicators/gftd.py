@@ -3,7 +3,8 @@
 A setup of n2 closes each below (above) the close n1 earlier announces the end of a fall (rise). From then on a day
 counts towards a buy (sell) when its close is not below (above) the high (low) two days before, its high above (low
 below) the one of the day before, and its close beyond that of the day counted before. n3 counts are the signal; a new
-setup begins the count anew.
+setup of the same direction begins its count anew. Buys and sells are counted side by side: a rise that counts towards
+a buy is soon a setup of a sell, and doesn't end it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ SIGNALS = (
         "side",
         (INDICES,),
         "setup: n2 = 4 closes each below (above) the close n1 = 4 earlier; then a count to n3 = 4 of days with close ≥ high "
-        "of two days before, high > high of the day before, close > close of the day counted before (sell: mirrored)",
+        "of two days before, high > high of the day before, close > close of the day counted before (sell: mirrored); both "
+        "are counted side by side",
         "[GF25], conditions of the count ours",
         window_days=9,
         subjects=True,
         parameters=("timing_indices", "gftd_lag", "gftd_setup", "gftd_count"),
     ),
 )
+
+_NO_SETUP = -1.0
+_BEGINNING = {"setup": 0.0, "buy": _NO_SETUP, "buy_last": 0.0, "sell": _NO_SETUP, "sell_last": 0.0, "position": 0.0}
 
 
 def compute(view: MarketView) -> dict[str, Reading | Absent]:
@@ -44,21 +49,20 @@ def _index(view: MarketView, code: str) -> Reading | Absent:
         highs, lows = (view.full_window(INDICES, index, name, 3) for name in ("high", "low"))
     except Missing as missing:
         return missing.absent()
-    held = view.carried(f"gftd/{code}") or {"setup": 0.0, "side": 0.0, "count": 0.0, "last": 0.0, "position": 0.0}
-    setup, side, count, last, position = (held[n] for n in ("setup", "side", "count", "last", "position"))
+    state = dict(view.carried(f"gftd/{code}") or _BEGINNING)
     close = float(closes[-1])
     direction = int(np.sign(close - closes[0]))
-    setup = (setup if setup * direction > 0 else 0) + direction
+    state["setup"] = (state["setup"] if state["setup"] * direction > 0 else 0) + direction
     signal = 0
-    if direction and abs(setup) == p.gftd_setup:
-        side, count, last = -direction, 0, 0.0  # a completed fall is counted towards a buy
-    elif side:
-        edges, extremes = (highs, highs) if side > 0 else (lows, lows)
-        turned = side * (close - edges[0]) >= 0 and side * (extremes[2] - extremes[1]) > 0
-        if turned and (count == 0 or side * (close - last) > 0):
-            count, last = count + 1, close
-        if count == p.gftd_count:
-            signal, position, side, count, last = int(side), side, 0, 0, 0.0
-    state = {"setup": setup, "side": side, "count": count, "last": last, "position": position}
+    for side, name, edges in ((1, "buy", highs), (-1, "sell", lows)):
+        if state["setup"] == -side * p.gftd_setup:
+            state |= {name: 0.0, f"{name}_last": -side * np.inf}  # a completed fall is counted towards a buy
+        elif state[name] >= 0:
+            turned = side * (close - edges[0]) >= 0 and side * (edges[2] - edges[1]) > 0
+            if turned and side * (close - state[f"{name}_last"]) > 0:
+                state |= {name: state[name] + 1, f"{name}_last": close}
+            if state[name] == p.gftd_count:
+                signal = side
+                state |= {name: _NO_SETUP, "position": float(side)}
     view.carry(f"gftd/{code}", {name: float(value) for name, value in state.items()})
-    return Reading(signal, {"setup": int(setup), "side": int(side), "count": int(count), "position": int(position)})
+    return Reading(signal, {name: int(state[name]) for name in ("setup", "buy", "sell", "position")})

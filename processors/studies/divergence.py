@@ -1,0 +1,48 @@
+"""divergence: long streaks against the price, by regime [SW14]."""
+
+from __future__ import annotations
+
+from processors.studies.events import COLUMNS, SURVIVORSHIP, UNITS, Forward
+from processors.studies.panel import Panel
+from processors.studies.result import Bars, Cell, Chart, Finding, Mode, Result, Table, Unit
+
+TITLE = "Divergence 背离: excess return over 20 days after streaks that the price does not follow"
+SOURCE = "[SW14]"
+_CASES = (
+    (1.0, "RANGE: up-streak ≥ 8, excess over it < −10%", -0.0204),
+    (2.0, "RALLY: down-streak ≥ 8, excess over it > 0", -0.0310),
+)
+
+
+def run(panel: Panel, mode: Mode) -> Result:
+    """Every day of a divergence is a case; ``days apart`` counts those that do not overlap."""
+    divergence = panel.securities.of("divergence")
+    forward = Forward(panel, mode)
+    table: list[tuple[Cell, ...]] = []
+    findings: list[Finding] = []
+    bars: list[Bars] = []
+    for number, name, published in _CASES:
+        for horizon in (5, 20, 60):
+            group = forward.of(divergence == number, horizon)
+            table.append((name, horizon, *group.row()))
+            if horizon == 20:
+                findings.append(
+                    Finding(
+                        name, group.mean, published=published, low=group.low, high=group.high,
+                        interval="block bootstrap", cases=len(group.returns), episodes=group.episodes,
+                        note="" if len(group.returns) else "no case in the period with both prices",
+                    )
+                )  # fmt: skip
+                if group.mean is not None:
+                    bars.append(Bars(name.partition(":")[0], group.mean, group.low, group.high, published))
+    first, last = panel.period()
+    return Result(
+        "divergence", TITLE, SOURCE, mode, first, last, findings,
+        [Table("cases", "By case and horizon", ("case", "horizon", *COLUMNS), table, UNITS)],
+        [Chart("divergence", "Excess return over 20 days; diamond: published", Unit.RATIO, bars=bars)],
+        [
+            "regime by rule (CSI 300 above its 60-day mean and up 10% in 60 days is a RALLY), not by hindsight as in [SW14]",
+            "intervals: moving-block bootstrap of trading days",
+            SURVIVORSHIP,
+        ],
+    )  # fmt: skip

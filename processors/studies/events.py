@@ -1,0 +1,68 @@
+"""Forward excess returns of groups of securities: what streaks, extremes and divergence have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import is_fund
+from processors.studies.measure import Interval, block_interval, episodes, mean
+from processors.studies.panel import Panel
+from processors.studies.result import Cell, Mode, Unit
+
+COLUMNS = ("cases", "days apart", "mean", "low", "high", "median", "win rate")
+UNITS = dict.fromkeys(("mean", "low", "high", "median", "win rate"), Unit.RATIO)
+SURVIVORSHIP = (
+    "closes are known for Shenzhen's stocks on days on which shares of them were lent, and from 2020 on for 279 large caps "
+    "that were members of the CSI 300 at one later date: survivors. Cases without both prices are left out"
+)
+
+
+class Forward:
+    """Forward excess returns of every stock and day within the period, in one mode."""
+
+    def __init__(self, panel: Panel, mode: Mode) -> None:
+        self._panel = panel
+        self._entry = panel.entry(mode, at_open=False)
+        self._stock = ~is_fund(panel.securities.keys) & panel.shown[panel.securities.at]
+        self._returns: dict[int, npt.NDArray[np.float64]] = {}
+
+    def of(self, chosen: npt.NDArray[np.bool_], horizon: int) -> Group:
+        """The chosen rows of the long table."""
+        if horizon not in self._returns:
+            self._returns[horizon] = self._panel.security_forward(self._entry, horizon)
+        returns = self._returns[horizon]
+        used = chosen & self._stock & ~np.isnan(returns)
+        return Group(returns[used], self._panel.securities.at[used].astype(np.int_), horizon)
+
+
+class Group:
+    """Returns of cases with the days on which they came."""
+
+    def __init__(self, returns: npt.NDArray[np.float64], days: npt.NDArray[np.int_], horizon: int) -> None:
+        self.returns, self.days, self.horizon = returns, days, horizon
+        self.low, self.high = block_interval(returns, days, horizon)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean excess return."""
+        return mean(self.returns)
+
+    @property
+    def wins(self) -> float | None:
+        """Share of positive excess returns."""
+        return float((self.returns > 0).mean()) if len(self.returns) else None
+
+    @property
+    def episodes(self) -> int:
+        """How many of its days do not overlap."""
+        return episodes(self.days, self.horizon)
+
+    def win_interval(self) -> Interval:
+        """95% block bootstrap of the win rate."""
+        return block_interval((self.returns > 0).astype(np.float64), self.days, self.horizon)
+
+    def row(self) -> tuple[Cell, ...]:
+        """Its cells, in the order of `COLUMNS`."""
+        median = float(np.median(self.returns)) if len(self.returns) else None
+        return (len(self.returns), self.episodes, self.mean, self.low, self.high, median, self.wins)

@@ -1,0 +1,124 @@
+"""Statistics of the studies. Regressions are statsmodels', performance is empyrical's; the rest is a few lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import empyrical
+import numpy as np
+import numpy.typing as npt
+import statsmodels.api as sm
+from statsmodels.stats.proportion import proportion_confint
+
+from processors.events import Floats
+from processors.pack import Array
+
+Interval: TypeAlias = tuple[float | None, float | None]
+_DRAWS, _SEED = 1_000, 20_140_801
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """y = α + βx with plain and with heteroskedasticity and autocorrelation consistent (HAC, Newey-West) errors."""
+
+    n: int
+    alpha: float
+    beta: float
+    t_ols: float
+    t_hac: float
+    p_hac: float
+    low: float  # 95%, HAC
+    high: float
+    correlation: float
+
+
+def regression(x: Floats, y: Floats, lags: int) -> Regression | None:
+    """Regress y on x where both are known; None for fewer than ten pairs or a constant x."""
+    known = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[known], y[known]
+    if len(x) < 10 or not np.ptp(x):
+        return None
+    model: Any = sm.OLS(y, sm.add_constant(x))
+    plain, hac = model.fit(), model.fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+    low, high = hac.conf_int()[1]
+    return Regression(
+        len(x),
+        float(plain.params[0]),
+        float(plain.params[1]),
+        float(plain.tvalues[1]),
+        float(hac.tvalues[1]),
+        float(hac.pvalues[1]),
+        float(low),
+        float(high),
+        float(np.corrcoef(x, y)[0, 1]),
+    )
+
+
+def wilson(hits: int, cases: int) -> Interval:
+    """95% interval of a hit rate (Wilson); nothing without cases."""
+    if not cases:
+        return None, None
+    low, high = proportion_confint(hits, cases, method="wilson")
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def episodes(days: npt.NDArray[np.integer[Any]], span: int) -> int:
+    """How many of the days (positions in the calendar) are at least ``span`` days apart, taken from the first on."""
+    count, free = 0, -(2**31)
+    for day in np.unique(days).tolist():
+        if day >= free:
+            count, free = count + 1, day + span
+    return count
+
+
+def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: int) -> Interval:
+    """95% interval of a mean whose observations share days and overlap in time: a moving-block bootstrap of days.
+
+    Parameters
+    ----------
+    values, days : (n,) observations and their positions in the calendar.
+    block : length of a block of days, the horizon of the returns.
+    """
+    if not len(values) or episodes(days, block) < 3:
+        return None, None
+    first, size = int(days.min()), int(days.max() - days.min()) + 1
+    total = np.bincount(days - first, weights=values, minlength=size)
+    count = np.bincount(days - first, minlength=size).astype(np.float64)
+    block = min(block, size)
+    blocks = -(-size // block)
+    starts = np.random.default_rng(_SEED).integers(0, size - block + 1, (_DRAWS, blocks))
+    totals, counts = (np.concatenate([[0.0], np.cumsum(v)]) for v in (total, count))
+    drawn = (totals[starts + block] - totals[starts]).sum(axis=1)
+    number = (counts[starts + block] - counts[starts]).sum(axis=1)
+    means = drawn[number > 0] / number[number > 0]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """Of a series of returns, as fractions."""
+
+    annual: float  # compounded
+    cumulative: float
+    volatility: float  # annualised
+    sharpe: float  # without a risk-free rate
+    drawdown: float  # positive
+
+
+def performance(returns: Floats, per_year: int) -> Performance:
+    """Performance of returns of equal length (days: 244 a year, weeks: 52); NaN counts as 0."""
+    known = np.nan_to_num(returns)
+    return Performance(
+        float(empyrical.annual_return(known, annualization=per_year)),
+        float(empyrical.cum_returns_final(known)),
+        float(empyrical.annual_volatility(known, annualization=per_year)),
+        float(empyrical.sharpe_ratio(known, annualization=per_year)),
+        -float(empyrical.max_drawdown(known)),
+    )
+
+
+def mean(values: Array) -> float | None:
+    """The mean; None of nothing."""
+    return float(np.mean(values)) if len(values) else None

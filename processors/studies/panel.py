@@ -1,0 +1,321 @@
+"""The history that the studies look at: what the processors made of every day, as tables.
+
+Securities are one long table (a row per margin row), prices a matrix of days × securities of adjusted levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from processors.codes import Ids, to_id
+from processors.days import TradingCalendar, microseconds, to_date, to_day
+from processors.events import Floats, RowBatch
+from processors.history import History
+from processors.industries import INDEX_OF, INDUSTRIES
+from processors.market_view import INDICES
+from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
+from processors.pricing import PRICES
+from processors.studies.result import Mode
+
+SSE, CSI300 = "000001.SH", "000300.SH"
+_SHANGHAI_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
+_OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
+#: Columns of the long table and how they are kept.
+_COLUMNS: dict[str, type[np.generic]] = {
+    "fin_change": np.float32, "fin_streak": np.int16, "extreme": np.float32, "consecutive_extreme": np.float32,
+    "excess_score": np.float32, "excess_kind": np.float32, "streak_excess": np.float32, "divergence": np.float32,
+    "csi300": np.int8, "csi500": np.int8,
+}  # fmt: skip
+_MARKET_DETAILS = {"fin_buy_ratio": ("fin_buy_cny", "turnover_cny")}
+_POSITIONS = ("gftd",)
+
+
+@dataclass(frozen=True, slots=True)
+class Securities:
+    """One row per security and day, by day; ``at`` is the day's place in `Panel.days`."""
+
+    at: npt.NDArray[np.int32]
+    keys: Ids
+    columns: dict[str, npt.NDArray[np.generic]]
+
+    def of(self, name: str) -> Floats:
+        """A column as floats."""
+        return self.columns[name].astype(np.float64)
+
+
+@dataclass(slots=True)
+class Panel:
+    """Everything by trading day; arrays over days stand in the order of ``days``.
+
+    Parameters
+    ----------
+    days : trade dates with margin figures or index prices, ascending, days since 1970-01-01.
+    market : a row per day, a column per market signal.
+    available : when the margin figures of a day were known, µs since the epoch; 0 where there are none.
+    opens, closes : index code or industry → prices.
+    levels : (days, len(level_keys)) adjusted levels, NaN without a price of that very day.
+    industries : column → (days, 31).
+    shown : which days lie in the period that the studies look at.
+    """
+
+    calendar: TradingCalendar
+    days: npt.NDArray[np.int32]
+    market: pd.DataFrame
+    available: npt.NDArray[np.int64]
+    opens: dict[str, Floats]
+    closes: dict[str, Floats]
+    securities: Securities
+    level_keys: Ids
+    levels: Floats
+    industries: dict[str, Floats]
+    shown: npt.NDArray[np.bool_]
+    notes: list[str]
+
+    def dates(self) -> list[str]:
+        """All days as text."""
+        return [to_date(day).isoformat() for day in self.days.tolist()]
+
+    def period(self) -> tuple[str, str]:
+        """First and last day of the period that have margin figures."""
+        used = self.days[self.shown & (self.available > 0)]
+        if not len(used):
+            return "", ""
+        return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
+
+    # -- what could be traded, and what came of it -----------------------------------------------------------
+
+    def entry(self, mode: Mode, *, at_open: bool, known: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int_]:
+        """Place of the session at whose open (or close) a figure of each day is traded; len(days) where there is none.
+
+        Parameters
+        ----------
+        known : when the figure of each day was known; default: the margin figures.
+        """
+        here = np.arange(len(self.days))
+        if mode is Mode.AS_SOURCE:
+            return here
+        minute = _OPEN if at_open else _CLOSE
+        moments = self.days.astype(np.int64) * _DAY_US + minute * _MINUTE_US - _SHANGHAI_US
+        moment = self.available if known is None else known
+        return np.where(moment > 0, np.searchsorted(moments, moment, side="right"), len(self.days))
+
+    def index_forward(self, index: str, entry: npt.NDArray[np.int_], horizon: int, mode: Mode) -> Floats:
+        """Return of an index until ``horizon`` days behind each day; as the source from that day's close, else from
+        the open of the entry session."""
+        price = self.closes[index] if mode is Mode.AS_SOURCE else self.opens[index]
+        exit_ = np.arange(len(self.days)) + horizon
+        return _ratio(_at(self.closes[index], exit_), _at(price, entry))
+
+    def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
+        """Excess return of every row of the long table over ``horizon`` days from the close of the entry session.
+
+        Over the compounded equal-weight mean return of the stocks in the margin list; NaN without both prices.
+        """
+        column = np.searchsorted(self.level_keys, self.securities.keys)
+        column[column == len(self.level_keys)] = 0
+        priced = (
+            self.level_keys[column] == self.securities.keys
+            if len(self.level_keys)
+            else np.zeros(len(column), dtype=bool)
+        )
+        start = entry[self.securities.at]
+        end = start + horizon
+        inside = priced & (end < len(self.days))
+        out = np.full(len(start), np.nan)
+        s, e, c = start[inside], end[inside], column[inside]
+        growth = self.levels[e, c] / self.levels[s, c]
+        mean = self.equal_weight()
+        out[inside] = growth - mean[e] / mean[s]
+        return out
+
+    def equal_weight(self) -> Floats:
+        """Level of the equal-weight mean of the stocks in the margin list; NaN before its first day."""
+        returns = self.column("equal_weight_return")
+        level = np.asarray(np.cumprod(1 + np.nan_to_num(returns)), dtype=np.float64)
+        first = int(np.argmax(~np.isnan(returns))) if (~np.isnan(returns)).any() else len(level)
+        level[:first] = np.nan
+        return level
+
+    def column(self, name: str) -> Floats:
+        """A numeric market signal by day, NaN where absent."""
+        if name not in self.market:
+            return np.full(len(self.days), np.nan)
+        return self.market[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def text(self, name: str) -> npt.NDArray[np.object_]:
+        """A market signal that is a word, by day; "" where absent."""
+        if name not in self.market:
+            return np.full(len(self.days), "", dtype=object)
+        return self.market[name].fillna("").astype(str).to_numpy(dtype=object)
+
+    def week_ends(self) -> npt.NDArray[np.int_]:
+        """Places of the days that end a trading week, within the period."""
+        ends = [i for i, day in enumerate(self.days.tolist()) if self.calendar.ends_week(day)]
+        return np.array([i for i in ends if self.shown[i]], dtype=np.int_)
+
+
+def collect(
+    days: Iterable[Mapping[str, RowBatch]],
+    parameters: Parameters,
+    exchanges: tuple[str, ...],
+    calendar: TradingCalendar,
+    *,
+    start: date | None = None,
+    notes: Iterable[str] = (),
+) -> Panel:
+    """Fold every day and keep what the studies need.
+
+    Parameters
+    ----------
+    start : first day of the period; what lies before it is folded too, so that windows are full.
+    """
+    history = History(parameters, exchanges, calendar)
+    market: dict[int, dict[str, object]] = {}
+    available: dict[int, int] = {}
+    indices: dict[int, RowBatch] = {}
+    parts: dict[int, dict[str, SecuritySignals]] = {}
+    prices: dict[int, tuple[Ids, Floats]] = {}
+    industries: dict[int, IndustrySignals] = {}
+    members: dict[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] = {}
+    for feeds in days:
+        if INDICES in feeds:
+            indices[int(feeds[INDICES].days[0])] = feeds[INDICES]
+        for made in history.fold(feeds):
+            if isinstance(made, MarketSignal):
+                _keep_market(market, available, made)
+            elif isinstance(made, SecuritySignals):
+                day = to_day(made.status.trade_date)
+                parts.setdefault(day, {})[made.family] = _slim(made)
+                if day not in members:
+                    reference = history.market.reference
+                    known = reference.members(day) if reference.known(day) else None
+                    nobody = np.zeros(len(made.keys), dtype=bool)
+                    members[day] = (
+                        (nobody, nobody)
+                        if known is None
+                        else (known.belongs(made.keys, "csi300"), known.belongs(made.keys, "csi500"))
+                    )
+            else:
+                industries[to_day(made.status.trade_date)] = made
+        for frame in history.frames:
+            if frame.topic == PRICES:
+                prices[frame.day] = frame.keys, frame.columns["level"]
+    every = np.array(sorted({*market, *indices, *parts}), dtype=np.int32)
+    place = {day: i for i, day in enumerate(every.tolist())}
+    opens, closes = _index_prices(indices, place)
+    level_keys, levels = _levels(prices, place)
+    shown = np.ones(len(every), dtype=bool) if start is None else every >= to_day(start)
+    return Panel(
+        calendar,
+        every,
+        pd.DataFrame([market.get(day, {}) for day in every.tolist()], index=every),
+        np.array([available.get(day, 0) for day in every.tolist()], dtype=np.int64),
+        opens,
+        closes,
+        _long(parts, members, place),
+        level_keys,
+        levels,
+        _industry_matrices(industries, place),
+        shown,
+        list(notes),
+    )
+
+
+def _keep_market(market: dict[int, dict[str, object]], available: dict[int, int], made: MarketSignal) -> None:
+    day = to_day(made.trade_date)
+    row = market.setdefault(day, {})
+    if made.value is None or made.provisional:
+        return
+    row[made.name] = made.value
+    for detail in _MARKET_DETAILS.get(made.signal, ()):
+        row[detail] = made.details[detail]
+    if made.signal in _POSITIONS:
+        row[f"{made.name}/position"] = made.details["position"]
+    if made.signal == "fin_balance":
+        available[day] = microseconds(made.available_at)
+
+
+def _slim(made: SecuritySignals) -> SecuritySignals:
+    columns = {name: v.astype(_COLUMNS[name]) for name, v in made.columns.items() if name in _COLUMNS}
+    return SecuritySignals(made.status, made.keys, columns, made.family)
+
+
+def _index_prices(indices: Mapping[int, RowBatch], place: Mapping[int, int]) -> tuple[dict[str, Floats], ...]:
+    """Opens and closes by index code and industry name."""
+    names = dict(zip(INDEX_OF, INDUSTRIES, strict=True))
+    names |= {to_id(code): code for code in (SSE, CSI300, "000905.SH", "399006.SZ")}
+    out: tuple[dict[str, Floats], ...] = tuple(
+        {name: np.full(len(place), np.nan) for name in names.values()} for _ in range(2)
+    )
+    for day, rows in indices.items():
+        for key, opened, closed in zip(
+            rows.keys.tolist(), rows.figures["open"].tolist(), rows.figures["close"].tolist(), strict=True
+        ):
+            if key in names:
+                out[0][names[key]][place[day]] = opened
+                out[1][names[key]][place[day]] = closed
+    return out
+
+
+def _levels(prices: Mapping[int, tuple[Ids, Floats]], place: Mapping[int, int]) -> tuple[Ids, Floats]:
+    if not prices:
+        return np.empty(0, dtype=np.int32), np.full((len(place), 1), np.nan)
+    keys = np.unique(np.concatenate([k for k, _ in prices.values()]))
+    levels = np.full((len(place), len(keys)), np.nan)
+    for day, (held, values) in prices.items():
+        levels[place[day], np.searchsorted(keys, held)] = values
+    return keys, levels
+
+
+def _long(
+    parts: Mapping[int, Mapping[str, SecuritySignals]],
+    members: Mapping[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]],
+    place: Mapping[int, int],
+) -> Securities:
+    days = sorted(parts)
+    sizes = [len(parts[day]["financing"].keys) for day in days]
+    total = sum(sizes)
+    columns: dict[str, npt.NDArray[np.generic]] = {
+        name: np.full(total, np.nan, dtype=kind) if np.issubdtype(kind, np.floating) else np.zeros(total, dtype=kind)
+        for name, kind in _COLUMNS.items()
+    }
+    keys = np.empty(total, dtype=np.int32)
+    at = np.empty(total, dtype=np.int32)
+    begin = 0
+    for day, size in zip(days, sizes, strict=True):
+        here = slice(begin, begin + size)
+        keys[here], at[here] = parts[day]["financing"].keys, place[day]
+        for signals in parts[day].values():
+            for name, values in signals.columns.items():
+                columns[name][here] = values
+        columns["csi300"][here], columns["csi500"][here] = members[day]
+        begin += size
+    return Securities(at, keys, columns)
+
+
+def _industry_matrices(industries: Mapping[int, IndustrySignals], place: Mapping[int, int]) -> dict[str, Floats]:
+    out: dict[str, Floats] = {}
+    for day, made in industries.items():
+        for name, values in made.columns.items():
+            if name not in out:
+                out[name] = np.full((len(place), len(INDUSTRIES)), np.nan)
+            out[name][place[day]] = values
+    return out
+
+
+def _at(values: Floats, places: npt.NDArray[np.int_]) -> Floats:
+    out = np.full(len(places), np.nan)
+    inside = places < len(values)
+    out[inside] = values[places[inside]]
+    return out
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    return np.asarray(top / bottom - 1)

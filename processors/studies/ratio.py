@@ -1,0 +1,141 @@
+"""ratio: quantiles of the financing-buy ratio, and what followed its breakdowns and cold spells [DG22]."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from processors.days import to_date
+from processors.events import Floats
+from processors.studies.measure import episodes, wilson
+from processors.studies.panel import SSE, Panel
+from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
+
+TITLE = "Financing-buy ratio 融资买入占比: quantiles, breakdowns, cold spells"
+SOURCE = "[DG22]"
+#: A top or high-level range: the index is not more than this above its entry after 20 days (ours).
+TOP = 0.02
+_HORIZONS = (5, 20, 60)
+_PUBLISHED = (("maximum", 1.0, 0.1201), ("90% quantile", 0.9, 0.103), ("median", 0.5, 0.0838),
+              ("10% quantile", 0.1, 0.0675), ("minimum", 0.0, 0.0533))  # fmt: skip
+
+
+def run(panel: Panel, mode: Mode) -> Result:
+    """Quantiles of three forms of the ratio; every breakdown with what followed."""
+    forms = {
+        "daily": panel.column("fin_buy_ratio")[panel.shown],
+        "5-day sum/sum": panel.column("fin_buy_ratio_5d")[panel.shown],
+        "weekly sum/sum": _weekly(panel),
+    }
+    quantiles = [
+        (name, *(_quantile(values, q) for values in forms.values()), published) for name, q, published in _PUBLISHED
+    ]
+    findings = [
+        Finding(f"weekly {name}", _quantile(forms["weekly sum/sum"], q), published=p) for name, q, p in _PUBLISHED
+    ]
+    cases: list[tuple[Cell, ...]] = []
+    for form, state, published in (("5-day", "ratio_state", 8.0), ("daily", "ratio_state_daily", 27.0)):
+        found = _entries(panel, state, {"BREAKDOWN"})
+        findings.append(Finding(f"{form} breakdowns", float(len(found)), Unit.COUNT, published))
+        rows = _cases(panel, mode, found, form, "fin_buy_ratio_5d" if form == "5-day" else "fin_buy_ratio")
+        cases += rows
+        findings.append(_hits(f"{form} breakdowns that were tops", rows, found, published=0.8))
+    findings.append(_base(panel, mode))
+    cold = _entries(panel, "ratio_state", {"COLD", "EXTREME_COLD"})
+    after = panel.index_forward(SSE, panel.entry(mode, at_open=True), 20, mode)[cold]
+    known = after[~np.isnan(after)]
+    low, high = wilson(int((known > 0).sum()), len(known))
+    findings.append(
+        Finding(
+            "cold spells followed by a rise in 20 days", float((known > 0).mean()) if len(known) else None,
+            published=6 / 11, low=low, high=high, interval="Wilson", cases=len(known), episodes=episodes(cold, 20),
+        )
+    )  # fmt: skip
+    dates = panel.dates()
+    shown = np.flatnonzero(panel.shown)
+    ratio = panel.column("fin_buy_ratio_5d")
+    chart = Chart(
+        "ratio", "5-day financing-buy ratio with its breakdowns", Unit.RATIO,
+        lines=[Line("5-day ratio", [dates[i] for i in shown], ratio[shown].tolist())],
+        levels={"hot 10.3%": 0.103, "breakdown 10.0%": 0.100, "cold 6.75%": 0.0675},
+        marks=[dates[i] for i in _entries(panel, "ratio_state", {"BREAKDOWN"}).tolist()],
+    )  # fmt: skip
+    first, last = panel.period()
+    return Result(
+        "ratio", TITLE, SOURCE, mode, first, last, findings,
+        [
+            Table("quantiles", "Quantiles of the ratio", ("quantile", *forms, "published"), quantiles,
+                  dict.fromkeys((*forms, "published"), Unit.RATIO)),
+            Table("breakdowns", "Breakdowns and what the SSE Composite did", _COLUMNS, cases, _UNITS),
+        ],
+        [chart],
+        [
+            "published figures are of 2018-01…2022-11; ours end where the data do",
+            f"a breakdown was a top if the SSE Composite stood at most {TOP:.0%} above its entry 20 trading days later (ours; "
+            "the source judges by eye: about 80% tops or high-level ranges)",
+            "weeks are calendar weeks, Σ margin buys / Σ turnover; the state machine runs on the 5-day ratio",
+        ],
+    )  # fmt: skip
+
+
+_COLUMNS = ("form", "date", "ratio", "entry", *(f"{h} days" for h in _HORIZONS), "drawdown in 60 days", "top")
+_UNITS = dict.fromkeys(("ratio", *(f"{h} days" for h in _HORIZONS), "drawdown in 60 days"), Unit.RATIO)
+
+
+def _weekly(panel: Panel) -> Floats:
+    frame = pd.DataFrame({"buy": panel.column("fin_buy_cny"), "turnover": panel.column("turnover_cny")})
+    weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])
+    frame = frame[panel.shown].groupby([weeks[panel.shown, 0], weeks[panel.shown, 1]]).sum(min_count=1)
+    return (frame["buy"] / frame["turnover"]).to_numpy(dtype=np.float64)
+
+
+def _quantile(values: Floats, q: float) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, q)) if len(known) else None
+
+
+def _entries(panel: Panel, name: str, states: set[str]) -> npt.NDArray[np.intp]:
+    """Days within the period on which the state machine came into one of the states."""
+    state = panel.text(name)
+    inside = np.isin(state, list(states))
+    before = np.concatenate([[False], inside[:-1]])
+    return np.flatnonzero(inside & ~before & panel.shown)
+
+
+def _cases(panel: Panel, mode: Mode, found: npt.NDArray[np.intp], form: str, ratio: str) -> list[tuple[Cell, ...]]:
+    entry, dates = panel.entry(mode, at_open=True), panel.dates()
+    after = {h: panel.index_forward(SSE, entry, h, mode) for h in _HORIZONS}
+    close, values = panel.closes[SSE], panel.column(ratio)
+    rows: list[tuple[Cell, ...]] = []
+    for day in found.tolist():
+        path = close[entry[day] : day + 61] / (close if mode is Mode.AS_SOURCE else panel.opens[SSE])[entry[day]] - 1
+        twenty = after[20][day]
+        rows.append(
+            (
+                form, dates[day], float(values[day]), dates[entry[day]] if entry[day] < len(dates) else None,
+                *(None if np.isnan(after[h][day]) else float(after[h][day]) for h in _HORIZONS),
+                float(np.nanmin(path)) if len(path) else None,
+                None if np.isnan(twenty) else ("yes" if twenty <= TOP else "no"),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _hits(what: str, rows: list[tuple[Cell, ...]], found: npt.NDArray[np.intp], published: float) -> Finding:
+    verdicts = [row[-1] for row in rows if row[-1] is not None]
+    hits = verdicts.count("yes")
+    low, high = wilson(hits, len(verdicts))
+    return Finding(
+        what, hits / len(verdicts) if verdicts else None, published=published, low=low, high=high, interval="Wilson",
+        cases=len(verdicts), episodes=episodes(found, 20),
+    )  # fmt: skip
+
+
+def _base(panel: Panel, mode: Mode) -> Finding:
+    after = panel.index_forward(SSE, panel.entry(mode, at_open=True), 20, mode)[panel.shown & (panel.available > 0)]
+    known = after[~np.isnan(after)]
+    return Finding(
+        "any day that was a top, for comparison", float((known <= TOP).mean()) if len(known) else None, cases=len(known),
+        note="the same test on every day of the period",
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""streaks: excess returns after runs of rising or falling balances, by length, year and regime [SW14]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processors.days import to_date
+from processors.studies.events import COLUMNS, SURVIVORSHIP, UNITS, Forward
+from processors.studies.panel import Panel
+from processors.studies.result import Bars, Cell, Chart, Finding, Mode, Result, Table, Unit
+
+TITLE = "Streaks 连续增减: forward excess return by the streak's length, phase and regime"
+SOURCE = "[SW14]"
+HORIZONS = (5, 20)
+_LONG = 8
+
+
+def run(panel: Panel, mode: Mode) -> Result:
+    """A case is the day on which a streak reaches a length, so a long streak is one case of every length it had."""
+    rows = panel.securities
+    streak = rows.columns["fin_streak"].astype(int)
+    # A pause repeats the streak of the day before without a change: only the day that reaches a length counts.
+    moved = ~np.isnan(rows.of("fin_change"))
+    regime = panel.text("regime")[rows.at]
+    years = np.array([to_date(day).year for day in panel.days.tolist()])[rows.at]
+    forward = Forward(panel, mode)
+    by_length: list[tuple[Cell, ...]] = []
+    bars: list[Bars] = []
+    findings: list[Finding] = []
+    for length in (*range(-_LONG, 0), *range(1, _LONG + 1)):
+        chosen = moved & (streak == length)
+        for horizon in HORIZONS:
+            group = forward.of(chosen, horizon)
+            by_length.append((length, horizon, *group.row()))
+            if horizon == 20 and group.mean is not None:
+                bars.append(Bars(f"{length:+d}", group.mean, group.low, group.high))
+            if abs(length) == _LONG and horizon == 20:
+                findings.append(
+                    Finding(
+                        f"{'up' if length > 0 else 'down'}-streak of {_LONG}: excess over 20 days", group.mean,
+                        low=group.low, high=group.high, interval="block bootstrap", cases=len(group.returns),
+                        episodes=group.episodes,
+                    )
+                )  # fmt: skip
+    phases: list[tuple[Cell, ...]] = []
+    for side, long in (("up", streak == _LONG), ("down", streak == -_LONG)):
+        for name, where in (
+            *((word, regime == word) for word in ("RANGE", "RALLY")),
+            *((str(year), years == year) for year in np.unique(years[panel.shown[rows.at]]).tolist()),
+        ):
+            phases.append((side, name, *forward.of(moved & long & where, 20).row()))
+    first, last = panel.period()
+    return Result(
+        "streaks", TITLE, SOURCE, mode, first, last, findings,
+        [
+            Table("lengths", "By length", ("length", "horizon", *COLUMNS), by_length, UNITS),
+            Table("phases", f"Streaks of {_LONG} by regime and year, 20 days", ("side", "phase", *COLUMNS), phases, UNITS),
+        ],
+        [Chart("streaks", "Excess return over 20 days by streak length", Unit.RATIO, bars=bars, x_label="streak, days")],
+        [
+            "excess over the equal-weight mean of the stocks in the margin list; [SW14] names lengths of 8 and more as the "
+            "ones that tell, its own table is not quoted in our contract",
+            "intervals: moving-block bootstrap of trading days (blocks as long as the horizon)",
+            SURVIVORSHIP,
+        ],
+    )  # fmt: skip

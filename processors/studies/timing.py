@@ -1,0 +1,121 @@
+"""timing: the low-lag trendline and GF's TD-style timing on the indices [GF25]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processors.events import Floats
+from processors.studies.measure import performance, wilson
+from processors.studies.panel import CSI300, SSE, Panel
+from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
+
+TITLE = "Timing 择时: LLT and GFTD"
+SOURCE = "[GF25]"
+_YEAR = 244
+_COLUMNS = (
+    "index",
+    "strategy",
+    "annual",
+    "cumulative",
+    "σ",
+    "Sharpe",
+    "drawdown",
+    "trades",
+    "trades won",
+    "share of days in",
+)
+_UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown", "trades won", "share of days in"), Unit.RATIO)
+_INDICES = (SSE, CSI300, "000905.SH", "399006.SZ")
+_SHANGHAI_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
+
+
+def run(panel: Panel, mode: Mode) -> Result:
+    """Long or out (LLT), long or short (GFTD), against holding the index."""
+    rows: list[tuple[Cell, ...]] = []
+    findings: list[Finding] = []
+    lines: list[Line] = []
+    dates = panel.dates()
+    wins = cases = 0
+    for index in _INDICES:
+        returns, dates_used = _returns(panel, index, mode)
+        if not np.isfinite(returns).any():
+            continue
+        held = performance(returns, _YEAR)
+        rows.append(
+            (index, "hold", held.annual, held.cumulative, held.volatility, held.sharpe, held.drawdown, None, None, 1.0)
+        )
+        for name, column in (("LLT", f"llt/{index}"), ("GFTD", f"gftd/{index}/position")):
+            position = _positions(panel, column, mode)[panel.shown]
+            earned = np.nan_to_num(position) * np.nan_to_num(returns)
+            p = performance(earned, _YEAR)
+            trades = _trades(position, returns)
+            won = int((trades > 0).sum())
+            rows.append((index, name, p.annual, p.cumulative, p.volatility, p.sharpe, p.drawdown, len(trades),
+                         won / len(trades) if len(trades) else None, float((np.nan_to_num(position) != 0).mean())))  # fmt: skip
+            if name == "GFTD":
+                wins, cases = wins + won, cases + len(trades)
+            if index == CSI300:
+                lines.append(Line(name, [dates[i] for i in dates_used], (np.cumprod(1 + earned) - 1).tolist()))
+        if index == CSI300:
+            lines.append(
+                Line("hold", [dates[i] for i in dates_used], (np.cumprod(1 + np.nan_to_num(returns)) - 1).tolist())
+            )
+    low, high = wilson(wins, cases)
+    findings.append(
+        Finding(
+            "GFTD: signals that earned until the next one", wins / cases if cases else None, published=0.8, low=low,
+            high=high, interval="Wilson", cases=cases, note=f"{len(_INDICES)} indices that move together: fewer are independent",
+        )
+    )  # fmt: skip
+    for row in rows:
+        if row[0] == CSI300:
+            value = row[5]
+            findings.append(
+                Finding(f"{CSI300} {row[1]}: Sharpe", value if isinstance(value, float) else None, Unit.NUMBER)
+            )
+    first, last = panel.period()
+    return Result(
+        "timing", TITLE, SOURCE, mode, first, last, findings,
+        [Table("strategies", "Strategies against holding", _COLUMNS, rows, _UNITS)],
+        [Chart("timing", "Cumulative return on the CSI 300", Unit.RATIO, lines=lines)],
+        [
+            "no costs; short positions of GFTD earn the index's fall",
+            "the published success rate of about 80% does not say when a signal counts as right: ours, if the index moved its way "
+            "until the next signal",
+        ],
+    )  # fmt: skip
+
+
+def _returns(panel: Panel, index: str, mode: Mode) -> tuple[Floats, list[int]]:
+    """Returns of the days of the period: close to close, or open to the next open."""
+    price = panel.closes[index] if mode is Mode.AS_SOURCE else panel.opens[index]
+    returns = np.full(len(price), np.nan)
+    if mode is Mode.AS_SOURCE:
+        returns[1:] = price[1:] / price[:-1] - 1
+    else:
+        returns[:-1] = price[1:] / price[:-1] - 1
+    return returns[panel.shown], np.flatnonzero(panel.shown).tolist()
+
+
+def _positions(panel: Panel, column: str, mode: Mode) -> Floats:
+    """The position held on each day: decided at the close of the day before; traded there, or at this day's open."""
+    decided = panel.column(column)
+    known = panel.days.astype(np.int64) * _DAY_US + (15 * 60 + 30) * _MINUTE_US - _SHANGHAI_US
+    held = np.full(len(decided), np.nan)
+    if mode is Mode.AS_SOURCE:
+        held[1:] = decided[:-1]
+        return held
+    entry = panel.entry(mode, at_open=True, known=known)
+    inside = entry < len(held)
+    held[entry[inside]] = decided[inside]
+    return held
+
+
+def _trades(position: Floats, returns: Floats) -> Floats:
+    """Return of every run of days with the same position; the last one is still open and left out."""
+    held = np.nan_to_num(position)
+    cuts = np.flatnonzero(np.diff(held)) + 1
+    runs = np.split(np.arange(len(held)), cuts)
+    return np.array(
+        [float(np.prod(1 + held[r] * np.nan_to_num(returns[r])) - 1) for r in runs[:-1] if len(r) and held[r[0]]]
+    )

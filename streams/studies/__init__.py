@@ -1,0 +1,21 @@
+"""`marginwatch study`: reads a folder, runs the studies of `processors.studies`, and writes what they found."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from processors.errors import MarginwatchError
+
+
+def load() -> ModuleType:
+    """Return `streams.studies.run`.
+
+    Raises
+    ------
+    MarginwatchError : if the libraries of the studies are not installed.
+    """
+    try:
+        from streams.studies import run
+    except ModuleNotFoundError as error:
+        raise MarginwatchError(f"studies need {error.name}: pip install 'marginwatch[study]'") from error
+    return run

@@ -1,0 +1,365 @@
+"""Studies against plain pandas on the real data, their statistics by hand, and what a reader gets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import empyrical
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from processors.days import to_date, to_day
+from processors.industries import INDUSTRIES
+from processors.parameters import Parameters
+from processors.studies import STUDIES, divergence, excess, factor, ratio, rotation, timing
+from processors.studies.measure import block_interval, episodes, performance, regression, wilson
+from processors.studies.panel import SSE, Panel, collect
+from processors.studies.result import Finding, Mode, Result
+from streams.calendars import xshg
+from streams.cli import app
+from streams.feeds.folder import read
+from streams.studies import run
+
+EXCHANGES = ("SSE", "SZSE")
+
+
+@pytest.fixture(scope="module")
+def panel(data_dir: Path) -> Panel:
+    folder = read(data_dir, xshg())
+    return collect((feeds for _, feeds in folder.by_day()), Parameters(), EXCHANGES, xshg())
+
+
+@pytest.fixture(scope="module")
+def index(data_dir: Path) -> pd.DataFrame:
+    raw = pd.read_parquet(data_dir / "index_daily_2016_2021q1.parquet")
+    raw["dt"] = pd.to_datetime(raw["dt"])
+    return raw[raw["secid"] == "1.000001"].set_index("dt").sort_index()
+
+
+def finding(result: Result, what: str) -> Finding:
+    return next(f for f in result.findings if f.what == what)
+
+
+# -- against plain pandas --------------------------------------------------------------------------------------
+
+
+def excess_by_pandas(data_dir: Path, index: pd.DataFrame) -> pd.Series:
+    sse, szse = (
+        pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_balance"]
+        for e in ("sse", "szse")
+    )
+    balance = sse.astype(float) + szse * 1e8
+    balance.index = pd.to_datetime(balance.index)
+    growth = balance.sort_index().pct_change(15)
+    return (growth - index["close"].pct_change(15).reindex(growth.index)).dropna()
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_excess(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) -> None:
+    x = excess_by_pandas(data_dir, index)
+    close, opened = index["close"], index["open"]
+    start = close if mode is Mode.AS_SOURCE else opened.shift(-1)
+    both = pd.DataFrame({"x": x, "y": (close.shift(-5) / start - 1).reindex(x.index)}).dropna()
+    beta = both.cov().loc["x", "y"] / both["x"].var()
+    rest = both["y"] - both["y"].mean() - beta * (both["x"] - both["x"].mean())
+    error = np.sqrt((rest**2).sum() / (len(both) - 2) / ((both["x"] - both["x"].mean()) ** 2).sum())
+    result = excess.run(panel, mode)
+    assert finding(result, "beta").ours == pytest.approx(beta, rel=1e-9)
+    assert finding(result, "beta").cases == len(both) == 768
+    assert finding(result, "t (OLS)").ours == pytest.approx(beta / error, rel=1e-9)
+    for threshold in (0.0, 0.05, 0.07):
+        above = both[(both["x"] >= threshold) & (both["x"] > 0)]
+        expected = above.corr().loc["x", "y"]
+        assert finding(result, f"correlation where excess ≥ {threshold:.2f}").ours == pytest.approx(expected, rel=1e-9)
+    # Independently found figures: β ≈ 0.083 … 0.086, HAC t ≈ 1.4 … 1.5, correlation from about 0.13 to about 0.55.
+    if mode is Mode.AS_SOURCE:
+        assert finding(result, "beta").ours == pytest.approx(0.086, abs=0.006)
+        assert finding(result, "t (HAC, 5 lags)").ours == pytest.approx(1.45, abs=0.1)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_ratio(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) -> None:
+    result = ratio.run(panel, mode)
+    assert finding(result, "5-day breakdowns").ours == 8
+    assert finding(result, "daily breakdowns").ours == 27
+    buys = [
+        pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_buy_amt"]
+        for e in ("sse", "szse")
+    ]
+    buy = buys[0].astype(float) + buys[1] * 1e8
+    buy.index = pd.to_datetime(buy.index)
+    raw = pd.read_parquet(data_dir / "index_daily_2016_2021q1.parquet")
+    amount = raw[raw["secid"].isin(["1.000001", "0.399001"])].groupby("dt")["amount"].sum()
+    amount.index = pd.to_datetime(amount.index)
+    week = buy.index.to_period("W")
+    weekly = buy.groupby(week).sum() / amount.reindex(buy.index).groupby(week).sum()
+    for name, q in (("maximum", 1), ("90% quantile", 0.9), ("median", 0.5), ("minimum", 0)):
+        assert finding(result, f"weekly {name}").ours == pytest.approx(weekly.quantile(q), rel=1e-9)
+    cases = next(t for t in result.tables if t.name == "breakdowns")
+    for row in cases.rows:
+        case = dict(zip(cases.columns, row, strict=True))
+        at = index.index.get_loc(pd.Timestamp(str(case["date"])))
+        bought = index["close"].iloc[at] if mode is Mode.AS_SOURCE else index["open"].iloc[at + 1]
+        if case["20 days"] is not None:
+            assert case["20 days"] == pytest.approx(index["close"].iloc[at + 20] / bought - 1)
+            path = index["close"].iloc[at if mode is Mode.AS_SOURCE else at + 1 : at + 61] / bought - 1
+            assert case["drawdown in 60 days"] == pytest.approx(path.min())
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_rotation(panel: Panel, data_dir: Path, mode: Mode) -> None:
+    raw = pd.read_parquet(data_dir / "sw_industry_daily_2016_2021q1.parquet")
+    raw["dt"] = pd.to_datetime(raw["dt"])
+    close, opened = (
+        raw.pivot(index="dt", columns="industry_name", values=f"{n}_index").reindex(columns=list(INDUSTRIES))
+        for n in ("close", "open")
+    )
+    ends = [d for d in close.index if xshg().ends_week(to_day(d.date())) and d >= pd.Timestamp("2018-01-02")]
+    start = close if mode is Mode.AS_SOURCE else opened.shift(-1)
+    gains = pd.DataFrame(
+        {a: close.loc[b] / start.loc[a].where(start.loc[a] > 0) - 1 for a, b in itertools.pairwise(ends)}
+    ).T
+    result = rotation.run(panel, mode)
+    days = {pd.Timestamp(to_date(day)): i for i, day in enumerate(panel.days.tolist())}
+    for name in ("change_top9", "dual_2", "dual_3"):
+        flags = pd.DataFrame([panel.industries[name][days[d]] for d in gains.index], gains.index, list(INDUSTRIES)) == 1
+        held = gains.where(flags).mean(axis=1) - gains.mean(axis=1)
+        found = finding(result, f"{name}: weekly mean")
+        assert found.cases == held.notna().sum() > 150
+        assert found.ours == pytest.approx(held.mean(), rel=1e-9)
+        expected = held.mean() / held.std() * np.sqrt(52)
+        assert finding(result, f"{name}: IR").ours == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_divergence_cases_by_hand(panel: Panel, mode: Mode) -> None:
+    """Every case once more, one by one, from the matrix of levels."""
+    rows = panel.securities
+    lag = 0 if mode is Mode.AS_SOURCE else 1
+    returns = []
+    mean = (1 + pd.Series(panel.column("equal_weight_return"))).fillna(1.0).cumprod().to_numpy()
+    for row in np.flatnonzero(rows.columns["divergence"] == 1.0).tolist():
+        start = int(rows.at[row]) + lag
+        if start + 20 >= len(panel.days):
+            continue
+        level = panel.levels[:, np.searchsorted(panel.level_keys, rows.keys[row])]
+        gain = level[start + 20] / level[start] - mean[start + 20] / mean[start]
+        returns += [gain] if not np.isnan(gain) else []
+    found = finding(divergence.run(panel, mode), "RANGE: up-streak ≥ 8, excess over it < −10%")
+    assert found.cases == len(returns) > 80
+    assert found.ours == pytest.approx(float(np.mean(returns)), rel=1e-9)
+    assert found.low < found.ours < found.high
+
+
+def test_factor_tails_of_a_week_by_hand(panel: Panel) -> None:
+    result = factor.run(panel, Mode.AS_SOURCE)
+    line = next(line for line in result.charts[0].lines if line.label == "all stocks")
+    ends = panel.week_ends().tolist()
+    dates = panel.dates()
+    number = 60
+    at = line.days.index(dates[ends[number + 1]])
+    weekly = (1 + line.values[at]) / (1 + line.values[at - 1]) - 1
+    here = panel.securities.at == ends[number]
+    score = pd.Series(panel.securities.of("excess_score")[here], panel.securities.keys[here]).dropna()
+    level = pd.DataFrame(panel.levels, columns=panel.level_keys)
+    gain = (level.loc[ends[number + 1]] / level.loc[ends[number]] - 1).reindex(score.index).dropna()
+    ordered = gain[score[gain.index].sort_values(kind="stable").index]
+    tail = int(len(ordered) * 0.1)
+    assert weekly == pytest.approx(ordered.iloc[-tail:].mean() - ordered.iloc[:tail].mean(), rel=1e-9)
+    assert finding(result, "CSI 500: Sharpe").ours is None
+    assert "no members" in finding(result, "CSI 500: Sharpe").note
+    assert any("five-factor regression is left out" in note for note in result.notes)
+
+
+def test_the_five_factor_regression_finds_what_was_put_in(panel: Panel) -> None:
+    plain = factor.run(panel, Mode.AS_SOURCE)
+    line = next(line for line in plain.charts[0].lines if line.label == "all stocks")
+    levels = 1 + np.array(line.values)
+    weekly = pd.Series(levels / np.r_[1.0, levels[:-1]] - 1, pd.to_datetime(line.days))
+    noise = np.random.default_rng(3).normal(0, 0.01, (len(weekly), 5))
+    given_ = pd.DataFrame(noise, weekly.index, list(factor.FACTORS))
+    given_["MKT"] = (weekly - 0.002) / 0.5  # so that the spread is 0.2% + half the market
+    table = factor.run(panel, Mode.AS_SOURCE, given_).tables[-1]
+    found = {row[0]: row[1] for row in table.rows}
+    assert found["alpha (weekly)"] == pytest.approx(0.002)
+    assert found["MKT"] == pytest.approx(0.5)
+    assert found["SMB"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_timing_against_holding_by_hand(panel: Panel, index: pd.DataFrame) -> None:
+    result = timing.run(panel, Mode.AS_SOURCE)
+    table = result.tables[0]
+    row = next(dict(zip(table.columns, r, strict=True)) for r in table.rows if r[:2] == (SSE, "LLT"))
+    long = pd.Series(panel.column(f"llt/{SSE}"), [pd.Timestamp(d) for d in panel.dates()])
+    earned = (index["close"].pct_change() * long.shift(1)).fillna(0.0)
+    assert row["cumulative"] == pytest.approx((1 + earned).prod() - 1, rel=1e-9)
+    assert row["Sharpe"] == pytest.approx(empyrical.sharpe_ratio(earned, annualization=244), rel=1e-9)
+
+
+# -- what a study may know -------------------------------------------------------------------------------------
+
+
+def test_point_in_time_never_acts_before_the_figures_are_published(panel: Panel) -> None:
+    for at_open, minute in ((True, 9 * 60 + 30), (False, 15 * 60)):
+        entry = panel.entry(Mode.POINT_IN_TIME, at_open=at_open)
+        inside = entry < len(panel.days)
+        days = panel.days[entry[inside]].astype(np.int64)
+        moment = days * 86_400_000_000 + minute * 60_000_000 - 8 * 3_600_000_000
+        assert (moment > panel.available[inside]).all()
+        known = np.flatnonzero(inside)
+        assert (entry[inside] == known + 1).all()  # published at 08:30 of the next session
+        assert (panel.available[~inside][:-1] == 0).all()
+
+
+def test_the_future_changes_no_panel_of_the_past(data_dir: Path) -> None:
+    short, long = (
+        collect((f for _, f in read(data_dir, xshg(), date(2019, 1, 2), end).by_day()), Parameters(), EXCHANGES, xshg())
+        for end in (date(2019, 3, 29), date(2019, 4, 30))
+    )
+    n = len(short.days)
+    pd.testing.assert_frame_equal(short.market, long.market.iloc[:n][short.market.columns])
+    rows = len(short.securities.at)
+    for name in ("fin_streak", "consecutive_extreme", "excess_score", "divergence"):
+        np.testing.assert_array_equal(short.securities.columns[name], long.securities.columns[name][:rows])
+    columns = np.searchsorted(long.level_keys, short.level_keys)
+    np.testing.assert_array_equal(short.levels, long.levels[:n, columns])
+
+
+def test_a_period_is_shown_and_what_lies_before_it_only_fills_windows(data_dir: Path) -> None:
+    folder = read(data_dir, xshg(), date(2018, 1, 2), date(2018, 6, 29))
+    days = [feeds for _, feeds in folder.by_day()]
+    late = collect(days, Parameters(), EXCHANGES, xshg(), start=date(2018, 3, 1))
+    assert late.period() == ("2018-03-01", "2018-06-29")
+    assert not np.isnan(late.column("excess_financing")[late.shown]).any()
+    result = ratio.run(late, Mode.AS_SOURCE)
+    cases = next(t for t in result.tables if t.name == "breakdowns").rows
+    assert all(str(row[1]) >= "2018-03-01" for row in cases)
+
+
+# -- statistics ------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 30))
+def test_episodes_never_overlap_and_are_the_most_there_can_be(days: list[int], span: int) -> None:
+    free, count = -1, 0
+    for day in sorted(days):
+        if day >= free:
+            free, count = day + span, count + 1
+    assert episodes(np.array(days), span) == count <= len(set(days))
+
+
+def test_intervals() -> None:
+    low, high = wilson(8, 10)
+    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-4)  # Newcombe 1998
+    assert wilson(0, 0) == (None, None)
+    days = np.repeat(np.arange(200), 3)
+    values = np.sin(days / 7.0)
+    low, high = block_interval(values, days, 20)
+    again = block_interval(values, days, 20)
+    assert (low, high) == again
+    assert low < values.mean() < high
+    narrow = block_interval(values, days, 1)
+    assert high - low > 1.5 * (narrow[1] - narrow[0])  # what overlaps is worth less
+    assert block_interval(values[:2], days[:2], 20) == (None, None)
+
+
+def test_regression_and_performance_of_nothing_much() -> None:
+    assert regression(np.ones(50), np.arange(50.0), 5) is None
+    assert regression(np.arange(5.0), np.arange(5.0), 5) is None
+    x = np.linspace(-1, 1, 40)
+    fit = regression(np.r_[x, np.nan], np.r_[2 * x + 1 + 0.1 * np.cos(9 * x), 5.0], 2)
+    assert fit is not None
+    assert fit.n == 40
+    assert fit.beta == pytest.approx(2.0, abs=0.02)
+    p = performance(np.array([0.1, -0.5, 0.2]), 52)
+    assert p.cumulative == pytest.approx(1.1 * 0.5 * 1.2 - 1)
+    assert p.drawdown == pytest.approx(0.5)
+
+
+# -- what a reader gets ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four months of the files, as a folder of its own."""
+    out = tmp_path_factory.mktemp("small")
+    for path in data_dir.glob("*.parquet"):
+        if path.name.startswith(("margin_", "index_", "sw_industry")):
+            frame = pd.read_parquet(path)
+            keep = pd.to_datetime(frame["dt"]).between("2020-01-02", "2020-05-29")
+            frame[keep].to_parquet(out / path.name)
+    (out / "sw_l1_membership_2026.csv").write_bytes((data_dir / "sw_l1_membership_2026.csv").read_bytes())
+    return out
+
+
+def marginwatch(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_all_studies_as_a_command(small: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "out", tmp_path / "report.html"
+    code, text = marginwatch("study", "all", "--data", str(small), "--out", str(out), "--report", str(report))
+    assert code == 0, text
+    for name in STUDIES:
+        found = json.loads((out / f"{name}.json").read_text("utf-8"))
+        assert [one["mode"] for one in found] == ["as-source", "point-in-time"]
+        assert found[0]["first"] == "2020-01-02"
+    quantiles = list(csv.reader(io.StringIO((out / "ratio_quantiles_as-source.csv").read_text("utf-8"))))
+    assert quantiles[0] == ["quantile", "daily", "5-day sum/sum", "weekly sum/sum", "published"]
+    assert float(quantiles[1][1]) > 0.1
+    images = list(out.glob("*.png"))
+    assert len(images) >= 10
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 8_000 for path in images)
+    page = report.read_text("utf-8")
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # self-contained
+    assert "viewport" in page
+    assert "the five-factor regression is left out" in page
+    assert page.count("<h2") == len(STUDIES)
+
+
+def test_one_study_in_one_mode_as_json(small: Path) -> None:
+    code, text = marginwatch("study", "excess", "--data", str(small), "--as-source", "--from", "2020-03-02", "--json")
+    assert code == 0
+    (modes,) = json.loads(text[text.index("[") :])
+    assert [m["mode"] for m in modes] == ["as-source"]
+    assert modes[0]["first"] == "2020-03-02"
+    assert {f["what"] for f in modes[0]["findings"]} >= {"beta", "t (OLS)", "t (HAC, 5 lags)"}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda small, tmp: ("study", "tops", "--data", str(small)), "there is no study 'tops': choose ratio"),
+        (lambda small, tmp: ("study", "ratio", "--data", str(tmp / "none")), "is not a folder"),
+        (lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"), "ends before 2025-01-02"),
+    ],
+)
+def test_errors_name_cause_and_remedy(
+    small: Path, tmp_path: Path, make: Callable[[Path, Path], tuple[str, ...]], message: str
+) -> None:
+    with pytest.raises(Exception, match=re.escape(message)):
+        marginwatch(*make(small, tmp_path))
+
+
+def test_factor_files_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "factors.csv"
+    path.write_text("date,MKT\n2020-01-02,0.01\n")
+    with pytest.raises(run.StudyError, match="lacks SMB, HML, RMW, CMA"):
+        run.read_factors(path)
+    path.write_text("date,MKT,SMB,HML,RMW,CMA\n2020-01-02,1.2,0.4,0.3,0.2,0.1\n2020-01-03,-1.2,0.4,0.3,0.2,0.1\n")
+    with pytest.raises(run.StudyError, match="look like per cent"):
+        run.read_factors(path)
