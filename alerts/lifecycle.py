@@ -1,7 +1,8 @@
 """From verdicts to alerts: one alert per fact, resolved when its condition ends, superseded by corrections.
 
 An alert's state follows from the verdicts on its subject alone: it fires on its day and is resolved on the first later
-day whose verdict is "end" or "fire". So a correction of any day gives the same states as if it had come in time.
+day whose verdict is "end" or "fire". A condition that must hold for some days is pending until it has, and a subject
+that has just calmed down rests. So a correction of any day gives the same states as if it had come in time.
 """
 
 from __future__ import annotations
@@ -31,15 +32,19 @@ class AlertBook:
 
     Parameters
     ----------
-    keep_days : verdicts of a subject that are kept; corrections of older days are not expected.
+    keep_days : verdicts of a subject that are kept. Corrections reach into the newer half of them; conditions and rests
+        are shorter than that, so whether an alert began is never judged without what came before it.
     """
 
     def __init__(self, rules: Iterable[Rule], keep_days: int = 130) -> None:
         self._rules = tuple(rules)
         self._keep = keep_days
+        self._open = keep_days // 2
         self._subjects: dict[str, dict[date, _Entry]] = {}
+        self._drafts: dict[str, Alert] = {}  # "<rule>/<subject>/<date>" → what it would raise, if it has not
         self.alerts: dict[str, Alert] = {}
         self._dirty_subjects: set[str] = set()
+        self._dirty_drafts: set[str] = set()
         self._dirty_alerts: set[str] = set()
         self._gone: set[str] = set()
 
@@ -51,6 +56,11 @@ class AlertBook:
                 out += self._take(rule, verdict, origin, now)
         return out
 
+    def put(self, alert: Alert) -> None:
+        """Replace an alert by the same with other words beside its state (evidence, acknowledgement, silence)."""
+        self.alerts[alert.id] = alert
+        self._dirty_alerts.add(alert.id)
+
     def _take(self, rule: Rule, verdict: Verdict, origin: Input, now: datetime) -> list[Alert]:
         name = f"{rule.name}/{verdict.subject}"
         history = self._subjects.setdefault(name, {})
@@ -60,64 +70,66 @@ class AlertBook:
         if old is None and len(history) >= self._keep and verdict.trade_date < sorted(history)[-self._keep]:
             return []  # forgotten long ago: a replay tells it again
         out: list[Alert] = []
-        entry = history[verdict.trade_date] = _Entry(verdict.revision, verdict.kind)
+        history[verdict.trade_date] = _Entry(verdict.revision, verdict.kind)
         self._dirty_subjects.add(name)
         if old is not None and old.alert:
-            out.append(msgspec.structs.replace(self.alerts[old.alert], state=State.SUPERSEDED, resolved_on=None))
-            self._forget(old.alert)
-        if verdict.kind is Kind.FIRE:
-            entry.alert = alert_id(rule.name, verdict.subject, verdict.trade_date, verdict.revision)
-            self.alerts[entry.alert] = Alert(
-                id=entry.alert,
-                rule=rule.name,
-                severity=rule.severity,
-                subject=verdict.subject,
-                trade_date=verdict.trade_date,
-                revision=verdict.revision,
-                state=State.FIRING,
-                available_at=verdict.available_at,
-                raised_at=now,
-                figures=verdict.figures,
-                thresholds=verdict.thresholds,
-                text=verdict.text,
-                invalidation=verdict.invalidation,
-                provenance=[origin],
-                members=verdict.members,
-            )
-            self._dirty_alerts.add(entry.alert)
-            out.append(self.alerts[entry.alert])
-        out += self._settle(history)
-        self._trim(history)
+            out.append(self._supersede(old.alert))
+        self._draft(name, verdict.trade_date, None)
+        if verdict.kind in (Kind.FIRE, Kind.ON):
+            self._draft(name, verdict.trade_date, _alert(rule, verdict, origin, now))
+        out += self._settle(rule, name, history)
+        self._trim(name, history)
         # Of several changes of one alert only the last counts.
         return list({alert.id: self.alerts.get(alert.id, alert) for alert in out}.values())
 
-    def _settle(self, history: dict[date, _Entry]) -> list[Alert]:
-        """Bring the state of every alert of a subject in line with the verdicts behind it."""
+    def _settle(self, rule: Rule, name: str, history: dict[date, _Entry]) -> list[Alert]:
+        """Bring every alert of a subject in line with all verdicts on it."""
         out: list[Alert] = []
-        ends: date | None = None
-        for day in sorted(history, reverse=True):
+        wanted = _wanted(rule, history)
+        days = sorted(history, reverse=True)
+        for day in days:
             entry = history[day]
-            if entry.alert:
-                alert = self.alerts[entry.alert]
-                state = State.FIRING if ends is None else State.RESOLVED
-                if (alert.state, alert.resolved_on) != (state, ends):
-                    out.append(self._change(entry.alert, state, ends))
-            if entry.kind is not Kind.HOLD:
-                ends = day
+            if day < days[: self._open][-1] and (not entry.alert or day not in wanted):
+                continue  # what made it so may be forgotten; no correction reaches so far back
+            if day not in wanted:
+                if entry.alert:  # what was before it changed: its condition began earlier, or rests
+                    self._draft(name, day, msgspec.structs.replace(self.alerts[entry.alert], state=State.FIRING))
+                    out.append(self._supersede(entry.alert))
+                    entry.alert = ""
+                continue
+            state, ends = wanted[day]
+            if not entry.alert:
+                alert = self._drafts[f"{name}/{day.isoformat()}"]
+                self._draft(name, day, None)
+                entry.alert = alert.id
+                self.put(msgspec.structs.replace(alert, state=state, resolved_on=ends))
+                out.append(self.alerts[alert.id])
+            elif (self.alerts[entry.alert].state, self.alerts[entry.alert].resolved_on) != (state, ends):
+                self.put(msgspec.structs.replace(self.alerts[entry.alert], state=state, resolved_on=ends))
+                out.append(self.alerts[entry.alert])
         return out
 
-    def _change(self, identity: str, state: State, resolved_on: date | None) -> Alert:
-        self.alerts[identity] = msgspec.structs.replace(self.alerts[identity], state=state, resolved_on=resolved_on)
-        self._dirty_alerts.add(identity)
-        return self.alerts[identity]
+    def _supersede(self, identity: str) -> Alert:
+        alert = msgspec.structs.replace(self.alerts[identity], state=State.SUPERSEDED, resolved_on=None)
+        self._forget(identity)
+        return alert
 
-    def _trim(self, history: dict[date, _Entry]) -> None:
+    def _draft(self, name: str, day: date, alert: Alert | None) -> None:
+        key = f"{name}/{day.isoformat()}"
+        if alert is not None:
+            self._drafts[key] = alert
+        elif self._drafts.pop(key, None) is None:
+            return
+        self._dirty_drafts.add(key)
+
+    def _trim(self, name: str, history: dict[date, _Entry]) -> None:
         """Forget the oldest verdicts, but never one whose alert still fires."""
         for day in sorted(history)[: max(0, len(history) - self._keep)]:
             identity = history[day].alert
             if identity and self.alerts[identity].state is State.FIRING:
                 continue
             del history[day]
+            self._draft(name, day, None)
             if identity:
                 self._forget(identity)
 
@@ -136,11 +148,16 @@ class AlertBook:
             for name in sorted(self._dirty_subjects)
         }
         rows |= {
+            f"draft/{key}": _encode((_VERSION, self._drafts[key])) if key in self._drafts else None
+            for key in sorted(self._dirty_drafts)
+        }
+        rows |= {
             f"alert/{identity}": _encode((_VERSION, self.alerts[identity]))
             for identity in sorted(self._dirty_alerts)
             if identity in self.alerts
         }
         self._dirty_subjects.clear()
+        self._dirty_drafts.clear()
         self._dirty_alerts.clear()
         self._gone.clear()
         return rows
@@ -153,18 +170,71 @@ class AlertBook:
                 self._subjects[rest] = dict(_decode_entries(data))
             elif kind == "alert":
                 self.alerts[rest] = _decode_alert(data)
+            elif kind == "draft":
+                self._drafts[rest] = _decode_alert(data)
+
+
+def _wanted(rule: Rule, history: dict[date, _Entry]) -> dict[date, tuple[State, date | None]]:
+    """Return, by the day on which it begins, the state of every alert that the verdicts stand for, and its end."""
+    wanted: dict[date, tuple[State, date | None]] = {}
+    active: date | None = None
+    begun: date | None = None  # first day of a condition that holds
+    held = 0
+    rests_until = 0  # in verdicts: there is one per trading day
+    for at, day in enumerate(sorted(history)):
+        kind = history[day].kind
+        if kind is Kind.ON and active is None:
+            if begun is None and at < rests_until:
+                continue
+            begun, held = begun or day, held + 1
+            wanted[begun] = (State.PENDING, None)
+            if held >= rule.minimum_days:
+                active = begun
+                wanted[begun] = (State.FIRING, None)
+        elif kind is Kind.FIRE or kind is Kind.END:
+            if begun is not None or active is not None:
+                wanted[active or begun or day] = (State.RESOLVED, day)
+                rests_until = at + rule.cooldown_days + 1 if kind is Kind.END else rests_until
+            active = begun = None
+            held = 0
+            if kind is Kind.FIRE and at >= rests_until:
+                active = day
+                wanted[day] = (State.FIRING, None)
+    return wanted
+
+
+def _alert(rule: Rule, verdict: Verdict, origin: Input, now: datetime) -> Alert:
+    return Alert(
+        id=alert_id(rule.name, verdict.subject, verdict.trade_date, verdict.revision),
+        rule=rule.name,
+        severity=rule.severity,
+        subject=verdict.subject,
+        trade_date=verdict.trade_date,
+        revision=verdict.revision,
+        state=State.FIRING,
+        available_at=verdict.available_at,
+        raised_at=now,
+        figures=verdict.figures,
+        thresholds=verdict.thresholds,
+        text=verdict.text,
+        invalidation=verdict.invalidation,
+        provenance=[origin],
+        members=verdict.members,
+        rule_version=rule.version,
+        source=rule.source,
+    )
 
 
 def timeless(name: str, data: bytes) -> bytes:
     """Return a stored row without what a replay can't know: when an alert was raised, and the offsets it quotes."""
-    if not name.startswith("alert/"):
+    if not name.startswith(("alert/", "draft/")):
         return data
     alert = _decode_alert(data)
     return _encode((_VERSION, timeless_alert(alert)))
 
 
 def timeless_alert(alert: Alert) -> Alert:
-    """Return an alert without its time of raising and the offsets of its inputs."""
+    """Return an alert without its time of raising and the offsets of its inputs (what two runs may differ in)."""
     provenance = [msgspec.structs.replace(origin, offset=0) for origin in alert.provenance]
     return msgspec.structs.replace(alert, raised_at=alert.available_at, provenance=provenance)
 

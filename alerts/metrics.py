@@ -78,6 +78,6 @@ def observe_signal(signal: MarketSignal) -> None:
     DEGRADED.labels(signal.signal).set(signal.degraded)
 
 
-def observe_alert(alert: Alert) -> None:
-    """Count an alert's change of state."""
-    ALERTS.labels(alert.rule, alert.severity.value, alert.state.value).inc()
+def observe_alert(alert: Alert, what: str) -> None:
+    """Count what happened to an alert: its new state, or what somebody said about it."""
+    ALERTS.labels(alert.rule, alert.severity.value, what).inc()

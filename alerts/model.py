@@ -20,8 +20,9 @@ class Severity(StrEnum):
 
 
 class State(StrEnum):
-    """Where an alert stands."""
+    """Where an alert stands. Whether somebody has acknowledged or silenced it is told beside it."""
 
+    PENDING = "pending"  # the condition holds, but not yet for as long as its rule asks
     FIRING = "firing"
     RESOLVED = "resolved"  # the condition ended on a later day
     SUPERSEDED = "superseded"  # a correction replaced or removed the fact
@@ -51,6 +52,66 @@ class Member(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What followed earlier cases over a horizon: how many are known, their median and worst return (fractions)."""
+
+    cases: int
+    median: float
+    worst: float
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of a rule before an alert's day: nothing that came on this day or later is in it.
+
+    ``hits`` of the ``cases`` whose 20 days are over went as ``definition`` says; ``low`` and ``high`` bound the hit
+    rate (95%, Wilson). ``drawdown`` is the worst fall within 60 days after a case. Returns are the SSE Composite's, or
+    the mean excess of the alert's securities over the equal-weight mean of all stocks.
+    """
+
+    definition: Text
+    cases: int = 0
+    hits: int = 0
+    low: float | None = None
+    high: float | None = None
+    outcomes: dict[str, Outcome] = {}  # by horizon in trading days
+    drawdown: float | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Share of hits; None without a case."""
+        return self.hits / self.cases if self.cases else None
+
+
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """Who has seen an alert."""
+
+    by: str
+    at: datetime
+    note: str = ""
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose notifications rest until when; empty matchers match everything."""
+
+    id: str
+    until: datetime
+    by: str
+    note: str = ""
+    rule: str = ""
+    subject: str = ""
+    severity: Severity | None = None
+    alert: str = ""
+
+    def matches(self, alert: Alert) -> bool:
+        """Whether it is about this alert."""
+        return (
+            self.rule in ("", alert.rule)
+            and self.subject in ("", alert.subject)
+            and self.severity in (None, alert.severity)
+            and self.alert in ("", alert.id)
+        )
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One fact, as published to ``alerts.v1`` (keyed by id)."""
 
@@ -70,6 +131,25 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     invalidation: Text
     provenance: list[Input]
     members: list[Member] = []
+    rule_version: int = 1
+    source: str = ""
+    evidence: Evidence | None = None
+    acknowledged: Acknowledgement | None = None
+    silence: Silence | None = None
+
+
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one alert, as published to ``alerts.log.v1``: the history that ``alerts.v1`` forgets."""
+
+    alert: str
+    rule: str
+    subject: str
+    trade_date: date
+    at: datetime
+    what: str  # the new state, or acknowledged, unacknowledged, silenced, unsilenced, evidence
+    by: str = ""
+    note: str = ""
+    provenance: list[Input] = []
 
 
 def alert_id(rule: str, subject: str, trade_date: date, revision: int) -> str:

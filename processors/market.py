@@ -231,7 +231,8 @@ class Market:
     def _status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
         """When the inputs of a day were known, their revisions, and what they lack."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
-        for topic in (*inputs, *(t for t in optional if self.frames[t].is_complete(day))):
+        used = [topic for topic in optional if self.frames[topic].is_complete(day)]
+        for topic in (*inputs, *used):
             if topic in self.frames:
                 status = self.frames[topic].status(day)
                 known_at = max(known_at, microseconds(status.available_at))
@@ -248,7 +249,7 @@ class Market:
         return DayStatus(
             trade_date=to_date(day),
             available_at=moment(known_at),
-            revision=sum(revisions.values()),
+            revision=sum(revisions.values()) + len(used),  # one that comes late must be told from its absence
             missing=missing,
             input_revisions=revisions,
         )

@@ -23,12 +23,14 @@ from processors.indicators import (
     float_cap,
     gftd,
     groups,
+    index_close,
     industry_balance,
     industry_heat,
     industry_rotation,
     llt,
     margin_trade_share,
     oversold,
+    price_level,
     ratio_state,
     regime,
     risk_premium,
@@ -58,10 +60,11 @@ MARKET_INDICATORS: tuple[ModuleType, ...] = (
     coverage,
     breadth,
     equal_weight,
+    index_close,
 )
 
 #: Security indicators that need prices as well: ``compute(view)`` gives columns over the day's margin detail.
-PRICING_INDICATORS: tuple[ModuleType, ...] = (excess_score, divergence)
+PRICING_INDICATORS: tuple[ModuleType, ...] = (price_level, excess_score, divergence)
 PRICING_INPUTS: tuple[str, ...] = excess_score.INPUTS
 
 #: Industry indicators: ``compute(view)`` gives columns over all industries, and what is left out of them.

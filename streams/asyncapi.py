@@ -12,14 +12,25 @@ from typing import Any
 
 import msgspec
 
-from alerts.model import Alert
+from alerts.commands import Acknowledge, SetSilence
+from alerts.model import Alert, AlertEvent
 from processors.events import FIGURES, INPUT_ROWS, Row, SessionClose, Sign
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import signals_of
 from processors.signal import Level
 from streams.codec import ARROW
 from streams.settings import Settings
-from streams.topics import ALERTS, DEAD_LETTERS, FEATURES, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+from streams.topics import (
+    ALERT_COMMANDS,
+    ALERTS,
+    ALERTS_LOG,
+    DEAD_LETTERS,
+    FEATURES,
+    SIGNALS_INDUSTRY,
+    SIGNALS_MARKET,
+    SIGNALS_SECURITY,
+    Topics,
+)
 
 PATH = Path(__file__).resolve().parents[1] / "deploy" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
@@ -28,7 +39,15 @@ _SCHEMAS = "#/components/schemas/"
 def document() -> dict[str, Any]:
     """Return the document; channels are named as with default settings (no topic prefix)."""
     topics = Topics(Settings.model_construct())
-    structs: list[type[msgspec.Struct]] = [*INPUT_ROWS.values(), SessionClose, MarketSignal, DayStatus, Alert]
+    structs: list[type[msgspec.Struct]] = [
+        *INPUT_ROWS.values(),
+        SessionClose,
+        MarketSignal,
+        DayStatus,
+        Alert,
+        AlertEvent,
+    ]
+    structs += [Acknowledge, SetSilence]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     messages: dict[str, Any] = {"SessionClose": _json("SessionClose", "Punctuation behind the rows of a day.")}
     channels: dict[str, Any] = {}
@@ -43,6 +62,9 @@ def document() -> dict[str, Any]:
             messages[row.__name__] = _json(row.__name__, _first_line(row))
             messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
             named = [row.__name__, row.__name__ + "Frame", "SessionClose"]
+        elif short == ALERT_COMMANDS:
+            messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in (Acknowledge, SetSilence)}
+            named = [Acknowledge.__name__, SetSilence.__name__]
         else:
             name, message = _OUTPUTS[short]()
             messages[name] = message
@@ -57,9 +79,10 @@ def document() -> dict[str, Any]:
                 }
             },
         }
+    taken = {*INPUT_ROWS, ALERT_COMMANDS}
     operations = {
-        f"{'receive' if short in INPUT_ROWS else 'send'}.{short}": {
-            "action": "receive" if short in INPUT_ROWS else "send",
+        f"{'receive' if short in taken else 'send'}.{short}": {
+            "action": "receive" if short in taken else "send",
             "channel": {"$ref": f"#/channels/{short}"},
         }
         for short in channels
@@ -85,7 +108,7 @@ def rendered() -> str:
     return json.dumps(document(), ensure_ascii=False, indent=1) + "\n"
 
 
-def _first_line(row: type[Row]) -> str:
+def _first_line(row: type[msgspec.Struct]) -> str:
     return (row.__doc__ or "").partition("\n")[0]
 
 
@@ -136,6 +159,7 @@ _OUTPUTS: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
     SIGNALS_SECURITY: _security,
     SIGNALS_INDUSTRY: _industry,
     ALERTS: lambda: ("Alert", _json("Alert", "One fact in its newest state, keyed by its id.")),
+    ALERTS_LOG: lambda: ("AlertEvent", _json("AlertEvent", "One change of an alert, keyed by the alert's id.")),
 }
 _DEAD_LETTER: dict[str, Any] = {
     "summary": "A message that was refused: original bytes, the reason in headers.",

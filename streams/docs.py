@@ -49,6 +49,8 @@ def _topics() -> str:
         "signals.security": "date/family (a frame of all securities)",
         "signals.industry": "date (a frame of all industries)",
         "alerts": "alert id",
+        "alerts.log": "alert id",
+        "alerts.commands": "alert id",
     }
     rows = []
     for short, topic in Topics(Settings()).all.items():

@@ -19,6 +19,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from alerts.rules import RULES
+from alerts.rules.base import Rule
+from alerts.rules.custom import load as load_rules
 from processors.codes import EXCHANGES
 from processors.deadlines import DEADLINES, Due
 from processors.parameters import Parameters
@@ -51,6 +54,8 @@ class Settings(BaseSettings):
 
     exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
     parameters: Parameters = Parameters()
+
+    rules_file: Path | None = Field(None, description="TOML with rules of your own and changes to the built-in ones")
 
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz listen")
     http_port: int = Field(6066, ge=0, le=65535, description="their port; 0 takes a free one")
@@ -89,6 +94,10 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"no deadline for {', '.join(unknown)}: choose from {', '.join(DEADLINES)}")
         return value
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The alert rules: built in, as `rules_file` changes them, and those that it adds; raises `RuleError`."""
+        return RULES if self.rules_file is None else load_rules(self.rules_file, RULES)
 
     def due(self, topic: str) -> Due:
         """When a day of a feed is due."""

@@ -6,6 +6,7 @@ processor must not know: topics, headers, barriers, dead letters. None of it doe
 
 from __future__ import annotations
 
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +16,11 @@ from typing import Any
 import msgspec
 
 from alerts import metrics
-from alerts.lifecycle import AlertBook
+from alerts.commands import decode as decode_command
+from alerts.desk import AlertDesk, Change
+from alerts.lifecycle import timeless_alert
 from alerts.model import Alert, Input, State
-from alerts.rules import RULES
-from alerts.rules.base import DeadLetters
+from alerts.rules.base import DeadLetters, Message
 from processors.daybook import Applied, DayBook
 from processors.days import TradingCalendar
 from processors.deadlines import DEADLINES
@@ -27,7 +29,7 @@ from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
 from processors.frames import dump_frame, load_frame
 from processors.market import Market
 from processors.market_view import TOTALS
-from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
+from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from processors.securities import MARGIN, Securities
 from streams.codec import (
     BARRIER_TYPE,
@@ -38,10 +40,12 @@ from streams.codec import (
     headers_of,
 )
 from streams.settings import Settings
-from streams.signal_codec import decode_security, encode_industry, encode_market, encode_security
+from streams.signal_codec import decode_industry, decode_security, encode_industry, encode_market, encode_security
 from streams.tables import Output
 from streams.topics import (
+    ALERT_COMMANDS,
     ALERTS,
+    ALERTS_LOG,
     DEAD_LETTERS,
     FEATURES,
     MARKET_INPUTS,
@@ -362,15 +366,21 @@ def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier, str]:
 
 
 class AlertsStage(Stage):
-    """One partition: signals and dead letters in, alerts out."""
+    """One partition: signals, dead letters and what people say about alerts in; alerts and their history out."""
 
     name = "alerts"
-    inputs = (SIGNALS_MARKET, SIGNALS_SECURITY, *(t + DEAD_LETTERS for t in INPUT_ROWS))
-    outputs = (ALERTS,)
+    inputs = (
+        SIGNALS_MARKET,
+        SIGNALS_SECURITY,
+        SIGNALS_INDUSTRY,
+        ALERT_COMMANDS,
+        *(t + DEAD_LETTERS for t in INPUT_ROWS),
+    )
+    outputs = (ALERTS, ALERTS_LOG)
 
     @property
     def barrier_origins(self) -> frozenset[str]:
-        return frozenset({SIGNALS_MARKET, SIGNALS_SECURITY})
+        return frozenset({SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY})
 
     def open(self, partition: int) -> StageState:
         return AlertsState(self, partition)
@@ -383,33 +393,44 @@ class AlertsState(StageState):
 
     def __init__(self, stage: AlertsStage, partition: int) -> None:
         super().__init__(stage, partition)
-        self.book = AlertBook(RULES)
+        self.desk = AlertDesk(stage.settings.rules(), stage.calendar)
         self.refused: dict[str, tuple[int, int]] = {}  # topic → hour since the epoch, count
         self._dirty_refused: set[str] = set()
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         now = datetime.fromtimestamp(time.time(), UTC)
-        alerts: list[Alert] = []
+        changes: list[Change] = []
         out: list[Output] = []
         for record in records:
             headers = dict(record.headers)
             if headers.get(CE_TYPE) == BARRIER_TYPE:
-                out += self._outputs(alerts)
-                alerts = []
+                out += self._outputs(changes)
+                changes = []
                 out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
-                continue
-            message: MarketSignal | SecuritySignals | DeadLetters
-            revision = 0
-            if topic == SIGNALS_MARKET:
-                message = msgspec.json.decode(record.value or b"", type=MarketSignal)
-                revision = message.revision
-            elif topic == SIGNALS_SECURITY:
-                message = decode_security(record.value or b"")
-                revision = message.status.revision
+            elif topic == ALERT_COMMANDS:
+                origin = Input(record.topic, record.partition, record.offset, 0)
+                try:
+                    changes += self.desk.command(decode_command(record.value or b""), origin, now)
+                except msgspec.DecodeError as error:
+                    out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
             else:
-                message = self._refused(topic, record, headers)
-            alerts += self.book.fold(message, Input(record.topic, record.partition, record.offset, revision), now)
-        return out + self._outputs(alerts)
+                message, revision = self._message(topic, record, headers)
+                origin = Input(record.topic, record.partition, record.offset, revision)
+                changes += self.desk.fold(message, origin, now)
+        return out + self._outputs(changes)
+
+    def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:
+        value = record.value or b""
+        if topic == SIGNALS_MARKET:
+            signal = msgspec.json.decode(value, type=MarketSignal)
+            return signal, signal.revision
+        if topic == SIGNALS_SECURITY:
+            securities = decode_security(value)
+            return securities, securities.status.revision
+        if topic == SIGNALS_INDUSTRY:
+            industries = decode_industry(value)
+            return industries, industries.status.revision
+        return self._refused(topic, record, headers), 0
 
     def _refused(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> DeadLetters:
         """Count a dead letter into its hour (by Kafka's timestamp, so that a replay counts the same)."""
@@ -428,36 +449,34 @@ class AlertsState(StageState):
             reason=headers.get("dlq_reason", b"").decode("utf-8", "replace"),
         )
 
-    def _outputs(self, alerts: Iterable[Alert]) -> list[Output]:
+    def _outputs(self, changes: Iterable[Change]) -> list[Output]:
         out = []
-        topic = self.stage.topics.name(ALERTS)
-        for alert in alerts:
-            metrics.observe_alert(alert)
-            out.append(
-                Output(
-                    topic,
-                    0,
-                    alert.id.encode(),
-                    _encode(alert),
-                    headers_of(
-                        "marginwatch.alert.v1",
-                        identity=f"{alert.id}/{alert.state.value}"
-                        + (f"/{alert.resolved_on.isoformat()}" if alert.resolved_on is not None else ""),
-                        source="marginwatch/alerts",
-                        subject=alert.subject,
-                        time=alert.raised_at.isoformat(),
-                    ),
-                )
-            )
+        for change in changes:
+            alert, event = change.alert, change.event
+            metrics.observe_alert(alert, event.what)
+            content = hashlib.blake2b(_encode(timeless_alert(alert)), digest_size=8).hexdigest()
+            out.append(self._output(ALERTS, alert, _encode(alert), "marginwatch.alert.v1", f"{alert.id}/{content}"))
+            identity = f"{alert.id}/{event.what}/{content}"
+            out.append(self._output(ALERTS_LOG, alert, _encode(event), "marginwatch.alert_event.v1", identity))
         return out
+
+    def _output(self, topic: str, alert: Alert, value: bytes, kind: str, identity: str) -> Output:
+        headers = headers_of(
+            kind,
+            identity=identity,
+            source="marginwatch/alerts",
+            subject=alert.subject,
+            time=alert.raised_at.isoformat(),
+        )
+        return Output(self.stage.topics.name(topic), 0, alert.id.encode(), value, headers)
 
     @property
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
-        return [a for a in self.book.alerts.values() if a.state is State.FIRING]
+        return [a for a in self.desk.book.alerts.values() if a.state is State.FIRING]
 
     def take_rows(self) -> dict[str, bytes | None]:
-        rows = self.book.take_dirty()
+        rows = self.desk.take_dirty()
         rows |= {
             f"refused/{topic}": msgspec.msgpack.encode(self.refused[topic]) for topic in sorted(self._dirty_refused)
         }
@@ -465,7 +484,7 @@ class AlertsState(StageState):
         return rows
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        self.book.load(dict(rows))
+        self.desk.load(dict(rows))
         for name, data in rows.items():
             if name.startswith("refused/"):
                 self.refused[name.removeprefix("refused/")] = msgspec.msgpack.decode(data, type=tuple[int, int])

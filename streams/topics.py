@@ -25,7 +25,7 @@ BOOTSTRAP_MS = 10_000
 VERSION = "v1"
 FEATURES = "features.security"
 SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY = "signals.market", "signals.security", "signals.industry"
-ALERTS = "alerts"
+ALERTS, ALERTS_LOG, ALERT_COMMANDS = "alerts", "alerts.log", "alerts.commands"
 DEAD_LETTERS = ".dlq"
 #: Input topics keyed by security code: co-partitioned, so one worker owns the same securities of all of them.
 BY_CODE = tuple(topic for topic, row in INPUT_ROWS.items() if row.key_field == "code" and topic not in market.INPUTS)
@@ -58,7 +58,7 @@ class Topics:
             topic: (settings.partitions if topic in BY_CODE else 1, False) for topic in INPUT_ROWS
         }
         shorts |= {topic + DEAD_LETTERS: (1, False) for topic in INPUT_ROWS}
-        shorts[FEATURES] = (1, False)
+        shorts |= dict.fromkeys((FEATURES, ALERTS_LOG, ALERT_COMMANDS, ALERT_COMMANDS + DEAD_LETTERS), (1, False))
         shorts |= dict.fromkeys((SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS), (1, True))
         self.all = {
             short: Topic(self.name(short), n, compacted, -1 if compacted else keep)

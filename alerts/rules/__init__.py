@@ -9,11 +9,15 @@ from alerts.rules import (
     data_quality,
     dead_letters,
     excess_financing,
+    excess_score_top,
+    fin_divergence,
     fin_extreme,
     fin_streak,
+    industry_risk,
     market_cold,
     market_hot,
     peak_warning,
+    threshold,
 )
 from alerts.rules.base import Rule
 
@@ -24,6 +28,10 @@ RULES: tuple[Rule, ...] = (
     excess_financing.RULE,
     fin_streak.RULE,
     fin_extreme.RULE,
+    fin_divergence.RULE,
+    excess_score_top.RULE,
+    *threshold.RULES,
+    industry_risk.RULE,
     data_quality.RULE,
     dead_letters.RULE,
 )

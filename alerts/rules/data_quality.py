@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alerts.model import Member, Severity, Text
 from alerts.rules.base import DeadLetters, Kind, Message, Rule, Verdict
-from processors.outputs import DayStatus, SecuritySignals
+from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
 
 #: One signal per feed group speaks for it, so that one hole is one alert.
 _SPEAKERS = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + indices.daily"}
@@ -18,7 +18,7 @@ _BROKEN_SHARE = 0.01
 
 def judge(message: Message) -> Iterator[Verdict]:
     """Fire for a degraded day or one that contradicts itself; over with the next good one."""
-    if isinstance(message, DeadLetters):
+    if isinstance(message, (DeadLetters, IndustrySignals)):
         return
     if isinstance(message, SecuritySignals):
         if message.family != "financing":
@@ -104,4 +104,4 @@ def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule("data_quality", Severity.WARNING, judge)
+RULE = Rule("data_quality", Severity.WARNING, judge, source="signals.md §1")

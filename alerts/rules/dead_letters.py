@@ -28,4 +28,4 @@ def judge(message: Message) -> Iterator[Verdict]:
         )
 
 
-RULE = Rule("data_quality", Severity.WARNING, judge)
+RULE = Rule("data_quality", Severity.WARNING, judge, source="signals.md §2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alerts.model import Member
+from alerts.model import Member, Text
 from processors.codes import to_codes
 from processors.outputs import SecuritySignals
 
@@ -18,6 +18,10 @@ def members(frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str,
         for code, value, note in zip(to_codes(frame.keys[flagged]), values.tolist(), notes, strict=True)
     ]
     return sorted(found, key=lambda m: (-m.value, m.code))
+
+
+#: Published of streaks, extremes and divergence: what follows is below the market's mean [SW14].
+LAGS = Text("the securities lag the mean of all stocks over 20 days", "20个交易日后平均跑输等权市场")
 
 
 def named(found: list[Member], most: int = 5) -> str:

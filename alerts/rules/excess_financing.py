@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict, number, percent
+from alerts.rules.base import Expectation, Kind, Message, Rule, Verdict, number, percent
 from processors.outputs import MarketSignal
 
 
@@ -48,4 +48,14 @@ def judge(message: Message) -> Iterator[Verdict]:
         )
 
 
-RULE = Rule("excess_financing", Severity.WARNING, judge)
+RULE = Rule(
+    "excess_financing",
+    Severity.WARNING,
+    judge,
+    source="[ZT21]",
+    expectation=Expectation(
+        Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"),
+        lambda after: after > 0,
+        side=lambda alert: "up" if float(alert.thresholds["level"]) > 0 else "down",
+    ),
+)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict
-from alerts.rules.digest import members, named
+from alerts.model import Alert, Severity, Text
+from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.digest import LAGS, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -48,4 +48,14 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule("fin_extreme", Severity.INFO, judge)
+def _repeated_rises(alert: Alert) -> list[str]:
+    return [m.code for m in alert.members if m.note and m.value > 0]
+
+
+RULE = Rule(
+    "fin_extreme",
+    Severity.INFO,
+    judge,
+    source="[SW14]",
+    expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS, _repeated_rises),
+)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict
-from alerts.rules.digest import members, named
+from alerts.model import Alert, Severity, Text
+from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.digest import LAGS, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -52,4 +52,14 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule("fin_streak", Severity.INFO, judge)
+def _long_rises(alert: Alert) -> list[str]:
+    return [m.code for m in alert.members if m.value >= max(FLAGS)]
+
+
+RULE = Rule(
+    "fin_streak",
+    Severity.INFO,
+    judge,
+    source="[SW14]",
+    expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS, _long_rises),
+)

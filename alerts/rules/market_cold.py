@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict, percent
+from alerts.rules.base import Expectation, Kind, Message, Rule, Verdict, percent
 from alerts.rules.ratio import COLD_STATES, state_change
 
 
@@ -42,4 +42,12 @@ def judge(message: Message) -> Iterator[Verdict]:
         )
 
 
-RULE = Rule("market_cold", Severity.INFO, judge)
+RULE = Rule(
+    "market_cold",
+    Severity.INFO,
+    judge,
+    source="[DG22]",
+    expectation=Expectation(
+        Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"), lambda after: after > 0
+    ),
+)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict, percent
+from alerts.rules.base import Expectation, Kind, Message, Rule, Verdict, percent
 from alerts.rules.ratio import COLD_STATES, state_change
 from processors.indicators.ratio_state import RatioState
+
+#: A top or high-level range: the index is not more than this above its close 20 trading days later (ours).
+TOP = 0.02
 
 
 def judge(message: Message) -> Iterator[Verdict]:
@@ -40,4 +43,13 @@ def judge(message: Message) -> Iterator[Verdict]:
         yield Verdict(change.basis, s.trade_date, s.available_at, s.revision, Kind.END if over else Kind.HOLD)
 
 
-RULE = Rule("peak_warning", Severity.CRITICAL, judge)
+RULE = Rule(
+    "peak_warning",
+    Severity.CRITICAL,
+    judge,
+    source="[DG22]",
+    expectation=Expectation(
+        Text("SSE Composite at most 2% higher 20 days later", "20个交易日后上证指数涨幅不超过2%"),
+        lambda after: after <= TOP,
+    ),
+)

@@ -87,7 +87,7 @@ def _last_word(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) ->
 
 
 def _anywhere(name: str, data: bytes, prefix: str) -> bytes:
-    if not name.startswith("alert/"):
+    if not name.startswith(("alert/", "draft/")):
         return data
     version, alert = msgspec.msgpack.decode(timeless(name, data), type=tuple[int, Alert])
     return msgspec.msgpack.encode((version, _without_prefix(alert, prefix)), order="deterministic")

@@ -1,0 +1,151 @@
+"""The whole of an alert: its state by the rules, the record of its rule, and what people have said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import msgspec
+
+from alerts.commands import Acknowledge, Command
+from alerts.evidence import EvidenceBook
+from alerts.lifecycle import AlertBook
+from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
+from alerts.rules.base import Message, Rule
+from processors.days import TradingCalendar
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alert as it is now, and what has just happened to it."""
+
+    alert: Alert
+    event: AlertEvent
+
+
+class AlertDesk:
+    """Verdicts, evidence, acknowledgements and silences of all rules."""
+
+    def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
+        rules = tuple(rules)
+        self.book = AlertBook(rules)
+        self.evidence = EvidenceBook(calendar)
+        self.silences: dict[str, Silence] = {}
+        self._expected = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
+        self._dirty_silences: set[str] = set()
+        self._newest = date.min  # trade date of the newest alert that has a record
+
+    def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
+        """Judge a message; return every alert that is new or changed."""
+        seen = self.evidence.observe(message)
+        changed = [] if seen is None else self._retell(seen, origin, now)
+        for alert in self.book.fold(message, origin, now):
+            changed += self._judged(alert, origin, now)
+        return changed
+
+    def command(self, command: Command, origin: Input, now: datetime) -> list[Change]:
+        """Take what somebody says; an alert that is not known any more is left alone."""
+        if isinstance(command, Acknowledge):
+            alert = self.book.alerts.get(command.alert)
+            if alert is None:
+                return []
+            said = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)
+            what = "unacknowledged" if command.withdraw else "acknowledged"
+            return [self._put(alert, what, origin, now, command.by, command.note, acknowledged=said)]
+        silence = command.silence
+        ended = silence.until <= command.at
+        if ended:
+            self.silences.pop(silence.id, None)
+        else:
+            self.silences[silence.id] = silence
+        self._dirty_silences.add(silence.id)
+        out = []
+        for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
+            if alert.state not in (State.FIRING, State.PENDING):
+                continue
+            wanted = self._silence_of(alert)
+            if wanted != alert.silence:
+                what = "silenced" if wanted is not None else "unsilenced"
+                out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=wanted))
+        return out
+
+    def _judged(self, alert: Alert, origin: Input, now: datetime) -> list[Change]:
+        """Complete an alert whose state has changed, and what follows for the records of others."""
+        expectation = self._expected.get(alert.rule)
+        out: list[Change] = []
+        if alert.id not in self.book.alerts:  # superseded
+            if expectation is not None:
+                self.evidence.remove(alert, expectation)
+                out = self._retell(alert.trade_date, origin, now, alert.rule)
+            return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
+        if expectation is not None and alert.state is State.FIRING and alert.evidence is None:
+            self.evidence.add(alert, expectation)
+            self._newest = max(self._newest, alert.trade_date)
+            alert = msgspec.structs.replace(alert, evidence=self.evidence.record(alert, expectation))
+            out = self._retell(alert.trade_date, origin, now, alert.rule)
+        if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
+            alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
+        self.book.put(alert)
+        return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
+
+    def _retell(self, since: date, origin: Input, now: datetime, rule: str = "") -> list[Change]:
+        """Bring the evidence of alerts behind a day in line with what is known now; most often there are none."""
+        if since >= self._newest:
+            return []
+        out = []
+        for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
+            if alert.trade_date <= since or rule not in ("", alert.rule) or alert.evidence is None:
+                continue
+            record = self.evidence.record(alert, self._expected[alert.rule])
+            if record != alert.evidence:
+                out.append(self._put(alert, "evidence", origin, now, evidence=record))
+        return out
+
+    def _put(
+        self, alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "", **changes: object
+    ) -> Change:
+        alert = msgspec.structs.replace(alert, **changes)
+        self.book.put(alert)
+        return Change(alert, _event(alert, what, origin, now, by, note))
+
+    def _silence_of(self, alert: Alert) -> Silence | None:
+        """The silence that lasts longest among those that match."""
+        found = [s for s in self.silences.values() if s.matches(alert)]
+        return max(found, key=lambda s: (s.until, s.id), default=None)
+
+    # -- state as bytes --------------------------------------------------------------------------------------
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return the rows changed since the last call: field → bytes, None to delete."""
+        rows = self.book.take_dirty() | self.evidence.take_dirty()
+        for identity in sorted(self._dirty_silences):
+            held = self.silences.get(identity)
+            rows[f"silence/{identity}"] = None if held is None else msgspec.json.encode(held)
+        self._dirty_silences.clear()
+        return rows
+
+    def load(self, rows: dict[str, bytes]) -> None:
+        """Take back the rows of `take_dirty`; others are ignored."""
+        self.book.load(rows)
+        self.evidence.load(rows)
+        for name, data in rows.items():
+            if name.startswith("silence/"):
+                silence = msgspec.json.decode(data, type=Silence)
+                self.silences[silence.id] = silence
+        judged = (a.trade_date for a in self.book.alerts.values() if a.evidence is not None)
+        self._newest = max(judged, default=date.min)
+
+
+def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> AlertEvent:
+    return AlertEvent(
+        alert=alert.id,
+        rule=alert.rule,
+        subject=alert.subject,
+        trade_date=alert.trade_date,
+        at=now,
+        what=what,
+        by=by,
+        note=note,
+        provenance=[origin],
+    )

@@ -1,0 +1,246 @@
+"""What followed earlier alerts of a rule: scored day by day, and told only as far as it was known (walk-forward).
+
+An alert of day T carries the record of all earlier cases whose horizon ended *before* T. That follows from the closes
+and levels alone, whenever they were read: one that comes late makes the alerts behind it anew, with the same ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import msgspec
+import numpy as np
+
+from alerts.model import Alert, Evidence, Outcome
+from alerts.rules.base import Basis, Expectation, Message
+from processors import pack
+from processors.codes import Ids, aligned, is_fund, to_id
+from processors.days import TradingCalendar, to_date, to_day
+from processors.errors import StateError
+from processors.events import Floats
+from processors.outputs import MarketSignal, SecuritySignals
+
+HORIZONS = (5, 20, 60)
+_JUDGED = 20
+_INDEX = "index_close/000001.SH"
+_VERSION = 1
+
+
+class _Case(msgspec.Struct, array_like=True):
+    """An earlier alert; members and outcomes only where securities are judged."""
+
+    alert: str
+    members: list[str] = []
+    outcomes: dict[str, float] = {}  # by horizon
+
+
+@dataclass(slots=True)
+class _Levels:
+    revision: int
+    keys: Ids
+    level: Floats
+
+
+@dataclass(slots=True)
+class _Dirty:
+    closes: set[int] = field(default_factory=set)  # years
+    levels: set[int] = field(default_factory=set)
+    cases: set[tuple[str, int]] = field(default_factory=set)
+
+
+class EvidenceBook:
+    """Closes of the index, levels of the last 61 sessions, and every case."""
+
+    def __init__(self, calendar: TradingCalendar) -> None:
+        self._calendar = calendar
+        self._closes = np.full(len(calendar), np.nan)
+        self._close_revisions: dict[int, int] = {}
+        self._levels: dict[int, _Levels] = {}
+        self._cases: dict[str, dict[int, _Case]] = {}
+        self._dirty = _Dirty()
+
+    # -- what happened ---------------------------------------------------------------------------------------
+
+    def observe(self, message: Message) -> date | None:
+        """Take closes and levels; return the day of which something is new or changed."""
+        if isinstance(message, MarketSignal):
+            if message.name != _INDEX or message.provisional or message.value is None:
+                return None
+            day = to_day(message.trade_date)
+            if day not in self._calendar or self._close_revisions.get(day, -1) >= message.revision:
+                return None
+            self._close_revisions[day] = message.revision
+            self._closes[self._calendar.position(day)] = float(message.value)
+            self._dirty.closes.add(message.trade_date.year)
+            return message.trade_date
+        if isinstance(message, SecuritySignals) and message.family == "pricing" and "price_level" in message.columns:
+            return self._observe_levels(message)
+        return None
+
+    def _observe_levels(self, frame: SecuritySignals) -> date | None:
+        day = to_day(frame.status.trade_date)
+        held = self._levels.get(day)
+        if held is not None and held.revision >= frame.status.revision:
+            return None
+        if len(self._levels) > HORIZONS[-1] + 1 and day < min(self._levels):
+            return None  # forgotten long ago: a replay tells it again
+        stock = ~is_fund(frame.keys) & ~np.isnan(frame.columns["price_level"])
+        self._levels[day] = _Levels(frame.status.revision, frame.keys[stock], frame.columns["price_level"][stock])
+        self._dirty.levels.add(day)
+        for name, cases in self._cases.items():
+            for horizon in HORIZONS:
+                self._score(name, cases, self._calendar.shift(day, -horizon), horizon)
+                self._score(name, cases, day, horizon)
+        for old in sorted(self._levels)[: -HORIZONS[-1] - 1]:
+            del self._levels[old]
+            self._dirty.levels.add(old)
+        return frame.status.trade_date
+
+    def _score(self, name: str, cases: dict[int, _Case], day: int | None, horizon: int) -> None:
+        """Mean excess return of a case's members over the equal-weight mean of all stocks with both levels."""
+        case = cases.get(day) if day is not None else None
+        if case is None or not case.members or day is None:
+            return
+        end = self._calendar.shift(day, horizon)
+        if end is None or day not in self._levels or end not in self._levels:
+            return
+        first, last = self._levels[day], self._levels[end]
+        growth = aligned(first.keys, last.keys, last.level) / first.level - 1
+        ours = np.isin(first.keys, np.array([to_id(code) for code in case.members], dtype=np.int32))
+        known = ~np.isnan(growth)
+        if (ours & known).any():
+            case.outcomes[str(horizon)] = float(growth[ours & known].mean() - growth[known].mean())
+            self._dirty.cases.add((name, day))
+
+    # -- cases -----------------------------------------------------------------------------------------------
+
+    def add(self, alert: Alert, expectation: Expectation) -> None:
+        """Remember that a rule has fired."""
+        name, day = _record(alert, expectation), to_day(alert.trade_date)
+        members = expectation.members(alert) if expectation.basis is Basis.MEMBERS else []
+        cases = self._cases.setdefault(name, {})
+        cases[day] = _Case(alert.id, members)
+        self._dirty.cases.add((name, day))
+        for horizon in HORIZONS:
+            self._score(name, cases, day, horizon)
+
+    def remove(self, alert: Alert, expectation: Expectation) -> None:
+        """Forget a firing that a correction has removed."""
+        name, day = _record(alert, expectation), to_day(alert.trade_date)
+        held = self._cases.get(name, {}).get(day)
+        if held is not None and held.alert == alert.id:
+            del self._cases[name][day]
+            self._dirty.cases.add((name, day))
+
+    def record(self, alert: Alert, expectation: Expectation) -> Evidence:
+        """Return what was known of the rule's earlier cases before the alert's day."""
+        today = to_day(alert.trade_date)
+        cases = self._cases.get(_record(alert, expectation), {})
+        days = [day for day in cases if day < today and day in self._calendar]
+        if expectation.basis is Basis.INDEX:
+            found, drawdown = self._of_index(days, today)
+        else:
+            found, drawdown = self._of_members(cases, days, today), None
+        judged = found.get(_JUDGED, np.empty(0))
+        hits = sum(expectation.hit(value) for value in judged.tolist())
+        low, high = wilson(hits, len(judged))
+        return Evidence(
+            definition=expectation.definition,
+            cases=len(judged),
+            hits=hits,
+            low=low,
+            high=high,
+            outcomes={str(h): Outcome(len(v), float(np.median(v)), float(v.min())) for h, v in found.items() if len(v)},
+            drawdown=drawdown,
+        )
+
+    def _of_index(self, days: list[int], today: int) -> tuple[dict[int, Floats], float | None]:
+        at = np.array([self._calendar.position(day) for day in days], dtype=np.intp)
+        end = self._calendar.position(today) if today in self._calendar else len(self._closes)
+        found: dict[int, Floats] = {}
+        for horizon in HORIZONS:
+            over = at[at + horizon < end]
+            values = self._closes[over + horizon] / self._closes[over] - 1
+            found[horizon] = values[~np.isnan(values)]
+        falls = [
+            float(np.nanmin(self._closes[a : a + HORIZONS[-1] + 1]) / self._closes[a] - 1)
+            for a in at[at + HORIZONS[-1] < end].tolist()
+            if not np.isnan(self._closes[a])
+        ]
+        return found, min(falls, default=None)
+
+    def _of_members(self, cases: dict[int, _Case], days: list[int], today: int) -> dict[int, Floats]:
+        found: dict[int, Floats] = {}
+        for horizon in HORIZONS:
+            values = []
+            for day in days:
+                end = self._calendar.shift(day, horizon)
+                if end is not None and end < today and str(horizon) in cases[day].outcomes:
+                    values.append(cases[day].outcomes[str(horizon)])
+            found[horizon] = np.array(values)
+        return found
+
+    # -- state as bytes --------------------------------------------------------------------------------------
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return the rows changed since the last call: field → bytes, None to delete."""
+        rows: dict[str, bytes | None] = {}
+        for year in sorted(self._dirty.closes):
+            days = [d for d in sorted(self._close_revisions) if to_date(d).year == year]
+            found = [(d, self._close_revisions[d], float(self._closes[self._calendar.position(d)])) for d in days]
+            rows[f"closes/{year}"] = msgspec.msgpack.encode((_VERSION, found))
+        for day in sorted(self._dirty.levels):
+            row, held = f"levels/{to_date(day).isoformat()}", self._levels.get(day)
+            rows[row] = None
+            if held is not None:
+                rows[row] = pack.pack({"revision": held.revision}, {"key": held.keys, "level": held.level})
+        for name, day in sorted(self._dirty.cases):
+            case = self._cases.get(name, {}).get(day)
+            rows[f"case/{to_date(day).isoformat()}/{name}"] = None if case is None else _encode((_VERSION, case))
+        self._dirty = _Dirty()
+        return rows
+
+    def load(self, rows: dict[str, bytes]) -> None:
+        """Take back the rows of `take_dirty`; others are ignored."""
+        for name, data in rows.items():
+            kind, _, rest = name.partition("/")
+            if kind == "closes":
+                version, found = msgspec.msgpack.decode(data, type=tuple[int, list[tuple[int, int, float]]])
+                _check(version)
+                for day, revision, close in found:
+                    self._close_revisions[day] = revision
+                    self._closes[self._calendar.position(day)] = close
+            elif kind == "levels":
+                header, arrays = pack.unpack(data)
+                day = to_day(date.fromisoformat(rest))
+                self._levels[day] = _Levels(header["revision"], arrays["key"], arrays["level"])
+            elif kind == "case":
+                iso, _, record = rest.partition("/")
+                version, case = msgspec.msgpack.decode(data, type=tuple[int, _Case])
+                _check(version)
+                self._cases.setdefault(record, {})[to_day(date.fromisoformat(iso))] = case
+
+
+def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:
+    """95% interval of a share by Wilson's score; nothing without cases."""
+    if not cases:
+        return None, None
+    z, share = 1.959963984540054, hits / cases
+    middle = (share + z * z / (2 * cases)) / (1 + z * z / cases)
+    half = z / (1 + z * z / cases) * float(np.sqrt(share * (1 - share) / cases + z * z / (4 * cases * cases)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _record(alert: Alert, expectation: Expectation) -> str:
+    """Whose record an alert belongs to: its rule and subject, and the side where a rule has two."""
+    side = expectation.side(alert)
+    return f"{alert.rule}/{alert.subject}" + (f"/{side}" if side else "")
+
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+def _check(version: int) -> None:
+    if version != _VERSION:
+        raise StateError(f"stored evidence has schema version {version}, this release reads {_VERSION}")

@@ -1,0 +1,130 @@
+"""Rules of a desk's own, and changes to the built-in ones, from a TOML file.
+
+[rules.peak_warning]            # a built-in rule: any of enabled, severity, minimum_days, cooldown_days
+cooldown_days = 5
+
+[rules.ratio_above_11]          # a rule of one's own, about one market signal
+signal = "fin_buy_ratio_5d"     # with its subject where it has one: "oversold/000300.SH"
+above = 0.11                    # or below = …
+clear = 0.105                   # over when it is back past this; default: the level itself
+severity = "info"
+minimum_days = 2                # pending until it has held for so many trading days
+title = "5-day ratio above 11%"
+title_zh = "5日融资买入占比高于11%"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from alerts.model import Severity, Text
+from alerts.rules.base import MOST_DAYS, Rule
+from alerts.rules.threshold import Threshold, rule
+from processors.errors import MarginwatchError
+from processors.registry import SIGNALS
+from processors.signal import Level
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class RuleError(MarginwatchError):
+    """A rules file that can't be used, and where."""
+
+
+class _Changes(msgspec.Struct, forbid_unknown_fields=True):
+    enabled: bool = True
+    severity: Severity | None = None
+    minimum_days: int | None = None
+    cooldown_days: int | None = None
+
+
+class _Own(msgspec.Struct, forbid_unknown_fields=True):
+    signal: str
+    title: str
+    severity: Severity
+    above: float | None = None
+    below: float | None = None
+    clear: float | None = None
+    title_zh: str = ""
+    minimum_days: int = 1
+    cooldown_days: int = 0
+    enabled: bool = True
+    source: str = "own"
+
+
+def load(path: Path, built_in: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Return the built-in rules as the file changes them, and those that it adds.
+
+    Raises
+    ------
+    RuleError : if the file or a rule in it can't be read, naming the rule and what is wrong.
+    """
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise RuleError(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RuleError(f"{path}: not TOML: {error}") from error
+    if set(found) - {"rules"}:
+        raise RuleError(f"{path}: only [rules.NAME] tables are known, not {', '.join(sorted(set(found) - {'rules'}))}")
+    tables = dict(found.get("rules", {}))
+    names = {one.name for one in built_in}
+    out = []
+    for one in built_in:
+        changes = _read(path, one.name, tables.get(one.name, {}), _Changes)
+        if changes.enabled:
+            _check_days(f"{path}: [rules.{one.name}]", changes.minimum_days or 1, changes.cooldown_days or 0)
+            given = {
+                f: v for f in ("severity", "minimum_days", "cooldown_days") if (v := getattr(changes, f)) is not None
+            }
+            out.append(dataclasses.replace(one, **given))
+    for name, table in tables.items():
+        if name not in names:
+            own = _read(path, name, table, _Own)
+            if own.enabled:
+                out.append(_own(path, name, own))
+    return tuple(out)
+
+
+def _read(path: Path, name: str, table: object, kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise RuleError(f"{path}: [rules.{name}]: {error}") from error
+
+
+def _own(path: Path, name: str, own: _Own) -> Rule:
+    where = f"{path}: [rules.{name}]"
+    declared = SIGNALS.get(own.signal.partition("/")[0])
+    if declared is None or declared.level is not Level.MARKET:
+        raise RuleError(f"{where}: there is no market signal {own.signal!r}; `marginwatch explain` knows them")
+    if declared.subjects != ("/" in own.signal):
+        subject = "needs a subject, e.g. oversold/000300.SH" if declared.subjects else "has no subject"
+        raise RuleError(f"{where}: {declared.id} {subject}")
+    if (own.above is None) == (own.below is None):
+        raise RuleError(f"{where}: give above or below, one of them")
+    level = own.above if own.above is not None else own.below
+    assert level is not None
+    clear = level if own.clear is None else own.clear
+    if (own.above is not None and clear > level) or (own.below is not None and clear < level):
+        raise RuleError(f"{where}: clear must lie on the calm side of the level ({level})")
+    _check_days(where, own.minimum_days, own.cooldown_days)
+    threshold = Threshold(own.signal, level, clear, own.above is not None, Text(own.title, own.title_zh or own.title))
+    return rule(
+        name,
+        own.severity,
+        threshold,
+        source=own.source,
+        minimum_days=own.minimum_days,
+        cooldown_days=own.cooldown_days,
+    )
+
+
+def _check_days(where: str, minimum: int, cooldown: int) -> None:
+    if not (1 <= minimum <= MOST_DAYS and 0 <= cooldown <= MOST_DAYS):
+        raise RuleError(f"{where}: minimum_days is 1 to {MOST_DAYS}, cooldown_days 0 to {MOST_DAYS}")

@@ -1,0 +1,52 @@
+"""fin_divergence 背离: the day's securities whose long streak of financing the price does not follow [SW14]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alerts.model import Severity, Text
+from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.digest import LAGS, members, named
+from processors.outputs import SecuritySignals
+from processors.parameters import Parameters
+
+_NOTES = {1: "range", 2: "rally"}
+
+
+def judge(message: Message) -> Iterator[Verdict]:
+    """Fire once a day with every divergence; its members' figure is the excess return over the streak."""
+    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+        return
+    status, case = message.status, message.columns["divergence"]
+    flagged = (case == 1) | (case == 2)
+    if not flagged.any():
+        yield Verdict("stocks", status.trade_date, status.available_at, status.revision, Kind.END)
+        return
+    found = members(message, flagged, "streak_excess", [_NOTES[int(c)] for c in case[flagged].tolist()])
+    days, excess = Parameters().divergence_streak, Parameters().divergence_excess
+    yield Verdict(
+        "stocks",
+        status.trade_date,
+        status.available_at,
+        status.revision,
+        Kind.FIRE,
+        {"range": sum(m.note == "range" for m in found), "rally": sum(m.note == "rally" for m in found)},
+        {"streak_days": days, "excess": excess},
+        Text(
+            f"Divergence {status.trade_date}: {len(found)} stocks with {days} days or more of one-way financing against their "
+            f"price: {named(found)}. Published: about −2% (range) and −3% (rally) against the market over 20 days.",
+            f"背离 {status.trade_date}：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found)}。"
+            "公布的后续20日超额收益：震荡市约−2%，上涨市约−3%。",
+        ),
+        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        found,
+    )
+
+
+RULE = Rule(
+    "fin_divergence",
+    Severity.INFO,
+    judge,
+    source="[SW14]",
+    expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS),
+)

@@ -1,0 +1,310 @@
+"""Conditions that must hold, rest and are silenced; the record of a rule, as far as it was known."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.commands import Acknowledge, SetSilence, decode
+from alerts.desk import AlertDesk, Change
+from alerts.evidence import EvidenceBook, wilson
+from alerts.model import Alert, Input, Severity, Silence, State, Text
+from alerts.rules import RULES
+from alerts.rules.base import Message, Rule
+from alerts.rules.custom import RuleError, load
+from alerts.rules.threshold import Threshold, rule
+from processors.codes import to_id
+from processors.days import to_date, to_day
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from streams.calendars import xshg
+from tests.test_alerts import state
+
+NOW = datetime(2020, 2, 1, tzinfo=UTC)
+CALENDAR = xshg()
+FIRST = CALENDAR.position(to_day(date(2018, 1, 2)))
+DAYS = [to_date(CALENDAR.day_at(FIRST + i)) for i in range(400)]
+
+
+def over(minimum: int = 1, cooldown: int = 0) -> Rule:
+    title = Text("Ratio high", "占比偏高")
+    return rule(
+        "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title), source="test",
+        minimum_days=minimum, cooldown_days=cooldown,
+    )  # fmt: skip
+
+
+def ratio(at: int, value: float, revision: int = 0) -> MarketSignal:
+    return MarketSignal(signal="fin_buy_ratio", subject="market", trade_date=DAYS[at], available_at=NOW,
+                        revision=revision, value=value)  # fmt: skip
+
+
+def close(at: int, value: float, revision: int = 0) -> MarketSignal:
+    return MarketSignal(signal="index_close", subject="000001.SH", trade_date=DAYS[at], available_at=NOW,
+                        revision=revision, value=value)  # fmt: skip
+
+
+def fold(desk: AlertDesk, *messages: Message) -> list[Change]:
+    out: list[Change] = []
+    for message in messages:
+        out += desk.fold(message, Input("signals", 0, 0, 0), NOW)
+    return out
+
+
+def standing(desk: AlertDesk) -> dict[date, tuple[State, date | None]]:
+    return {a.trade_date: (a.state, a.resolved_on) for a in desk.book.alerts.values()}
+
+
+# -- conditions ------------------------------------------------------------------------------------------------
+
+
+def test_a_condition_fires_once_however_long_it_holds_and_ends_past_its_hysteresis() -> None:
+    desk = AlertDesk([over()], CALENDAR)
+    made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.08, 0.101, 0.11, 0.095, 0.12, 0.089, 0.1])))
+    assert [(c.alert.state, c.alert.trade_date) for c in made] == [
+        (State.FIRING, DAYS[1]), (State.RESOLVED, DAYS[1]), (State.FIRING, DAYS[6])
+    ]  # fmt: skip
+    assert standing(desk)[DAYS[1]] == (State.RESOLVED, DAYS[5])
+    assert made[0].alert.text.en == f"Ratio high {DAYS[1]}: 10.10%, at least 10.00%."
+    assert made[0].alert.invalidation.zh == "低于9.00%时结束。"
+
+
+def test_a_condition_is_pending_until_it_has_held_for_long_enough() -> None:
+    desk = AlertDesk([over(minimum=3)], CALENDAR)
+    made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.12, 0.13])))
+    assert [(c.alert.state, c.alert.trade_date) for c in made] == [
+        (State.PENDING, DAYS[0]), (State.RESOLVED, DAYS[0]), (State.PENDING, DAYS[2]), (State.FIRING, DAYS[2])
+    ]  # fmt: skip
+
+
+def test_a_subject_that_flaps_rests() -> None:
+    desk = AlertDesk([over(cooldown=3)], CALENDAR)
+    fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.08, 0.11, 0.08, 0.08, 0.08, 0.08, 0.11])))
+    assert standing(desk) == {DAYS[0]: (State.RESOLVED, DAYS[1]), DAYS[9]: (State.FIRING, None)}
+
+
+def test_what_is_forgotten_does_not_bring_back_what_rested() -> None:
+    desk = AlertDesk([over(cooldown=20)], CALENDAR)
+    made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.11, 0.08] + [0.08] * 300)))
+    assert {c.alert.trade_date for c in made} == {DAYS[0]}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.08, 0.095, 0.11]), min_size=3, max_size=14),
+    st.integers(1, 3), st.integers(0, 3), st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_the_order_of_reading_and_corrections_do_not_matter(values, minimum, cooldown, random) -> None:  # type: ignore[no-untyped-def]
+    final = [ratio(i, v, revision=1) for i, v in enumerate(values)]
+    plain = AlertDesk([over(minimum, cooldown)], CALENDAR)
+    fold(plain, *final)
+    shuffled = [*final, *(ratio(i, random.choice([0.08, 0.095, 0.11])) for i in range(len(values)))]
+    random.shuffle(shuffled)
+    other = AlertDesk([over(minimum, cooldown)], CALENDAR)
+    fold(other, *shuffled)
+    assert standing(other) == standing(plain)
+    loaded = AlertDesk([over(minimum, cooldown)], CALENDAR)
+    loaded.load({k: v for k, v in other.take_dirty().items() if v is not None})
+    following = ratio(len(values), 0.11)
+    assert [c.alert.id for c in fold(loaded, following)] == [c.alert.id for c in fold(other, following)]
+
+
+# -- what people say -------------------------------------------------------------------------------------------
+
+
+def test_acknowledging_and_silencing_an_alert() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+    (peak,) = [c.alert for c in fold(desk, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))]
+    origin = Input("commands", 0, 3, 0)
+    (acked,) = desk.command(Acknowledge(alert=peak.id, by="li", at=NOW, note="seen"), origin, NOW)
+    assert acked.alert.acknowledged is not None
+    assert (acked.alert.acknowledged.by, acked.event.what, acked.event.note) == ("li", "acknowledged", "seen")
+    assert desk.command(Acknowledge(alert="nobody", by="li", at=NOW), origin, NOW) == []
+    silence = Silence(id="s1", until=NOW + timedelta(hours=2), by="li", rule="peak_warning")
+    (silenced,) = desk.command(SetSilence(silence=silence, at=NOW), origin, NOW)
+    assert silenced.alert.silence == silence
+    assert silenced.alert.acknowledged is not None  # nothing else is forgotten
+    (other,) = [c.alert for c in fold(desk, state(DAYS[2], "BREAKDOWN", "HOT", 0.098, signal="ratio_state_daily"))]
+    assert other.silence == silence  # also of those that come later
+    loaded = AlertDesk(RULES, CALENDAR)
+    loaded.load({k: v for k, v in desk.take_dirty().items() if v is not None})
+    assert loaded.silences == {"s1": silence}
+    assert loaded.book.alerts == desk.book.alerts
+    over_ = msgspec.structs.replace(silence, until=NOW)
+    lifted = loaded.command(SetSilence(silence=over_, at=NOW), origin, NOW)
+    assert {c.event.what for c in lifted} == {"unsilenced"}
+    assert all(c.alert.silence is None for c in lifted)
+
+
+def test_commands_are_checked() -> None:
+    command = Acknowledge(alert="a", by="li", at=NOW)
+    assert decode(msgspec.json.encode(command)) == command
+    for bad in (b"{}", b'{"type":"acknowledge"}', b"no", b'{"type":"delete","alert":"a","by":"x","at":"2020-01-01"}'):
+        with pytest.raises(msgspec.DecodeError):
+            decode(bad)
+
+
+# -- evidence --------------------------------------------------------------------------------------------------
+
+
+def breakdown(at: int, revision: int = 0) -> MarketSignal:
+    return state(DAYS[at], "BREAKDOWN", "HOT", 0.099, revision)
+
+
+def history(breakdowns: list[int], closes: list[float]) -> list[MarketSignal]:
+    """Closes of every day, each before the day's states."""
+    out = []
+    for at, value in enumerate(closes):
+        out.append(close(at, value))
+        out.append(breakdown(at) if at in breakdowns else state(DAYS[at], "HOT", "HOT", 0.11))
+    return out
+
+
+def peaks(desk: AlertDesk) -> dict[date, Alert]:
+    return {a.trade_date: a for a in desk.book.alerts.values() if a.rule == "peak_warning"}
+
+
+def test_the_first_alert_has_an_empty_record_and_later_ones_only_what_was_known() -> None:
+    closes = [100 + 10 * np.sin(i / 9) for i in range(130)]
+    breakdowns = [5, 15, 26, 110]
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *history(breakdowns, closes))
+    found = peaks(desk)
+    empty = found[DAYS[5]].evidence
+    assert empty is not None
+    assert (empty.cases, empty.rate, empty.outcomes, empty.drawdown) == (0, None, {}, None)
+    second = found[DAYS[15]].evidence
+    assert second is not None
+    assert second.cases == 0  # 10 days later the first case's 20 days are not over
+    assert {h: o.cases for h, o in second.outcomes.items()} == {"5": 1}
+    third = found[DAYS[26]].evidence
+    assert third is not None
+    gain = closes[25] / closes[5] - 1
+    assert third.cases == 1
+    assert third.hits == int(gain <= 0.02)
+    assert third.outcomes["20"].median == pytest.approx(gain)
+    last = found[DAYS[110]].evidence
+    assert last is not None
+    returns = np.array([closes[d + 20] / closes[d] - 1 for d in breakdowns[:3]])
+    assert last.cases == 3
+    assert last.hits == int((returns <= 0.02).sum())
+    assert last.outcomes["20"].median == pytest.approx(float(np.median(returns)))
+    assert last.outcomes["60"].worst == pytest.approx(min(closes[d + 60] / closes[d] - 1 for d in breakdowns[:3]))
+    assert last.drawdown == pytest.approx(min(min(closes[d : d + 61]) / closes[d] - 1 for d in breakdowns[:3]))
+    assert (last.low, last.high) == wilson(last.hits, 3)
+
+
+def test_the_future_is_in_no_record() -> None:
+    closes = [100.0 + i for i in range(60)]
+    first, other = (AlertDesk(RULES, CALENDAR) for _ in range(2))
+    fold(first, *history([2, 30], closes))
+    fold(other, *history([2, 30], closes[:30] + [1.0 + i * i for i in range(30)]))
+    assert peaks(first)[DAYS[30]].evidence == peaks(other)[DAYS[30]].evidence
+
+
+def test_what_is_read_late_makes_the_records_behind_it_anew() -> None:
+    closes = [100 + 10 * np.sin(i / 9) for i in range(130)]
+    messages = history([5, 15, 50, 110], closes)
+    plain = AlertDesk(RULES, CALENDAR)
+    fold(plain, *messages)
+    late = AlertDesk(RULES, CALENDAR)
+    changes = fold(late, *(m for m in messages if m.signal != "index_close"),
+                   *(m for m in messages if m.signal == "index_close"))  # fmt: skip
+    assert {d: a.evidence for d, a in peaks(late).items()} == {d: a.evidence for d, a in peaks(plain).items()}
+    assert {a.id for a in peaks(late).values()} == {a.id for a in peaks(plain).values()}
+    assert any(c.event.what == "evidence" for c in changes)
+    # A correction that removes a case, and one of a close.
+    fold(plain, state(DAYS[5], "HOT", "HOT", 0.11, 2), close(70, 50.0, 1))
+    without = AlertDesk(RULES, CALENDAR)
+    closes[70] = 50.0
+    fold(without, *history([15, 50, 110], closes))
+    assert peaks(plain)[DAYS[110]].evidence == peaks(without)[DAYS[110]].evidence
+
+
+def flags(at: int, codes: list[str]) -> SecuritySignals:
+    keys = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
+    side = np.isin(keys, [to_id(c) for c in codes]).astype(float)
+    return SecuritySignals(
+        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), keys,
+        {"fin_change": side * 0.1, "fin_streak": np.zeros(10), "extreme": side, "consecutive_extreme": side},
+    )  # fmt: skip
+
+
+def levels(at: int, values: np.ndarray) -> SecuritySignals:
+    keys = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
+    zero = np.zeros(10)
+    return SecuritySignals(
+        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), keys,
+        {"price_level": values, "excess_top": zero, "excess_kind": zero, "excess_score": zero, "divergence": zero,
+         "streak_excess": zero}, "pricing",
+    )  # fmt: skip
+
+
+def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
+    rng = np.random.default_rng(1)
+    paths = np.cumprod(1 + rng.normal(0, 0.02, (70, 10)), axis=0)
+    desk = AlertDesk(RULES, CALENDAR)
+    for at in range(70):
+        fold(desk, flags(at, ["000002.SZ", "000005.SZ"] if at in (3, 60) else []), levels(at, paths[at]))
+    digest = next(a for a in desk.book.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
+    growth = paths[23] / paths[3] - 1
+    expected = growth[[1, 4]].mean() - growth.mean()
+    assert digest.evidence is not None
+    assert digest.evidence.cases == 1
+    assert digest.evidence.outcomes["20"].median == pytest.approx(expected)
+    assert digest.evidence.hits == int(expected < 0)
+    assert digest.evidence.drawdown is None
+    loaded = EvidenceBook(CALENDAR)
+    loaded.load({k: v for k, v in desk.evidence.take_dirty().items() if v is not None})
+    expectation = next(r.expectation for r in RULES if r.name == "fin_extreme")
+    assert expectation is not None
+    assert loaded.record(digest, expectation) == digest.evidence
+
+
+# -- rules of a desk's own -------------------------------------------------------------------------------------
+
+
+def test_rules_from_toml(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        '[rules.market_cold]\nenabled = false\n[rules.peak_warning]\nseverity = "warning"\ncooldown_days = 3\n'
+        '[rules.low_ratio]\nsignal = "fin_buy_ratio_5d"\nbelow = 0.07\nclear = 0.072\nseverity = "info"\n'
+        'minimum_days = 2\ntitle = "Ratio low"\ntitle_zh = "占比低"\n'
+    )
+    found = {r.name: r for r in load(path, RULES)}
+    assert "market_cold" not in found
+    assert (found["peak_warning"].severity, found["peak_warning"].cooldown_days) == (Severity.WARNING, 3)
+    assert found["low_ratio"].minimum_days == 2
+    signal = MarketSignal(signal="fin_buy_ratio_5d", subject="market", trade_date=DAYS[0], available_at=NOW,
+                          revision=0, value=0.069)  # fmt: skip
+    (verdict,) = found["low_ratio"].judge(signal)
+    assert verdict.text.zh.startswith("占比低")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", r"only \[rules.NAME\] tables are known, not x"),
+        ("[rules", "not TOML"),
+        ('[rules.peak_warning]\nseverity = "loud"', r"\[rules.peak_warning\]: Invalid enum value 'loud'"),
+        ("[rules.peak_warning]\nhot = 1", "unknown field `hot`"),
+        ('[rules.a]\nsignal="nope"\ntitle="x"\nseverity="info"\nabove=1', "no market signal 'nope'"),
+        ('[rules.a]\nsignal="oversold"\ntitle="x"\nseverity="info"\nabove=1', "needs a subject"),
+        ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"', "give above or below"),
+        ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=0.5\nclear=0.6', "calm side"),
+        (
+            '[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=0.5\nminimum_days=0',
+            "minimum_days is 1 to 60",
+        ),
+    ],
+)
+def test_errors_of_a_rules_file_name_the_rule_and_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text(text)
+    with pytest.raises(RuleError, match=message):
+        load(path, RULES)
