@@ -58,6 +58,7 @@ class EvidenceBook:
         self._close_revisions: dict[int, int] = {}
         self._levels: dict[int, _Levels] = {}
         self._cases: dict[str, dict[int, _Case]] = {}
+        self._outcomes: dict[str, Floats] = {}  # of cases with members: (horizons, calendar), by the case's place
         self._dirty = _Dirty()
 
     # -- what happened ---------------------------------------------------------------------------------------
@@ -111,7 +112,15 @@ class EvidenceBook:
         known = ~np.isnan(growth)
         if (ours & known).any():
             case.outcomes[str(horizon)] = float(growth[ours & known].mean() - growth[known].mean())
+            self._note(name, day, case)
             self._dirty.cases.add((name, day))
+
+    def _note(self, name: str, day: int, case: _Case | None) -> None:
+        """Keep the outcomes of a case where they are found at once; None takes them away."""
+        if name not in self._outcomes:
+            self._outcomes[name] = np.full((len(HORIZONS), len(self._calendar)), np.nan)
+        held = {} if case is None else case.outcomes
+        self._outcomes[name][:, self._calendar.position(day)] = [held.get(str(h), np.nan) for h in HORIZONS]
 
     # -- cases -----------------------------------------------------------------------------------------------
 
@@ -131,17 +140,19 @@ class EvidenceBook:
         held = self._cases.get(name, {}).get(day)
         if held is not None and held.alert == alert.id:
             del self._cases[name][day]
+            if expectation.basis is Basis.MEMBERS:
+                self._note(name, day, None)
             self._dirty.cases.add((name, day))
 
     def record(self, alert: Alert, expectation: Expectation) -> Evidence:
         """Return what was known of the rule's earlier cases before the alert's day."""
         today = to_day(alert.trade_date)
-        cases = self._cases.get(_record(alert, expectation), {})
-        days = [day for day in cases if day < today and day in self._calendar]
+        name = _record(alert, expectation)
         if expectation.basis is Basis.INDEX:
+            days = [day for day in self._cases.get(name, {}) if day < today and day in self._calendar]
             found, drawdown = self._of_index(days, today)
         else:
-            found, drawdown = self._of_members(cases, days, today), None
+            found, drawdown = self._of_members(name, today), None
         judged = found.get(_JUDGED, np.empty(0))
         hits = sum(expectation.hit(value) for value in judged.tolist())
         low, high = wilson(hits, len(judged))
@@ -170,16 +181,13 @@ class EvidenceBook:
         ]
         return found, min(falls, default=None)
 
-    def _of_members(self, cases: dict[int, _Case], days: list[int], today: int) -> dict[int, Floats]:
-        found: dict[int, Floats] = {}
-        for horizon in HORIZONS:
-            values = []
-            for day in days:
-                end = self._calendar.shift(day, horizon)
-                if end is not None and end < today and str(horizon) in cases[day].outcomes:
-                    values.append(cases[day].outcomes[str(horizon)])
-            found[horizon] = np.array(values)
-        return found
+    def _of_members(self, name: str, today: int) -> dict[int, Floats]:
+        lines = self._outcomes.get(name)
+        if lines is None or today not in self._calendar:
+            return {}
+        end = self._calendar.position(today)
+        found = {h: line[: max(0, end - h)] for h, line in zip(HORIZONS, lines, strict=True)}
+        return {h: values[~np.isnan(values)] for h, values in found.items()}
 
     # -- state as bytes --------------------------------------------------------------------------------------
 
@@ -219,7 +227,10 @@ class EvidenceBook:
                 iso, _, record = rest.partition("/")
                 version, case = msgspec.msgpack.decode(data, type=tuple[int, _Case])
                 _check(version)
-                self._cases.setdefault(record, {})[to_day(date.fromisoformat(iso))] = case
+                day = to_day(date.fromisoformat(iso))
+                self._cases.setdefault(record, {})[day] = case
+                if case.outcomes:
+                    self._note(record, day, case)
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:

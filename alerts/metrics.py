@@ -36,6 +36,10 @@ ALERTS = Counter(
     "marginwatch_alerts_total", "Alerts published, by what happened to them.", ["rule", "severity", "state"]
 )
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])
+NOTIFICATIONS = Counter("marginwatch_notifications_total", "Attempts to tell a channel.", ["channel", "result"])
+NOTIFICATIONS_WAITING = Gauge(
+    "marginwatch_notifications_waiting", "Facts that a channel has not been told yet.", ["channel"]
+)
 
 ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
 MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])

@@ -122,6 +122,10 @@ class MarginwatchApp(faust.App):
         await self.add_runtime_dependency(self.http)
         await self.add_runtime_dependency(self.latest)
         await self.add_runtime_dependency(self.watch)
+        if self.settings.channels:
+            from streams.notify import Notifier  # most workers tell nobody
+
+            await self.add_runtime_dependency(Notifier(self.settings, self.redis, beacon=self.beacon))
 
     async def on_shutdown(self) -> None:
         """Close Redis last."""

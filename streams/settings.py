@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from alerts.delivery.channel import Channel
 from alerts.rules import RULES
 from alerts.rules.base import Rule
 from alerts.rules.custom import load as load_rules
@@ -55,6 +56,8 @@ class Settings(BaseSettings):
     exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
     parameters: Parameters = Parameters()
 
+    channels: dict[str, Channel] = Field({}, description="where alerts are told: [channels.NAME] tables, see Alerts")
+    console_url: str = Field("", description="address of the console for links in notifications")
     rules_file: Path | None = Field(None, description="TOML with rules of your own and changes to the built-in ones")
 
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz listen")

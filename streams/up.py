@@ -291,7 +291,8 @@ class _Alerts:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
-    values = settings.model_dump(mode="json", exclude={"redis_url_file"}) | {"redis_url": settings.redis}
+    values = settings.model_dump(mode="json", exclude={"redis_url_file", "channels"}, exclude_none=True)
+    values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}
     return {
         f"MARGINWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()

@@ -1,0 +1,103 @@
+"""What a channel is: where alerts go, which of them, and when it must be quiet."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from alerts.model import Alert, Severity
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Channel(BaseModel):
+    """One place that alerts are told to; ``[channels.NAME]`` in marginwatch.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["webhook", "alertmanager", "apprise"] = Field(description="how it is reached")
+    url: SecretStr | None = Field(None, description="where; of apprise: its own URL (wecombot://, dingtalk://, feishu://, mailtos://, slack://)")  # fmt: skip
+    url_file: Path | None = Field(None, description="a file that holds the URL (a secret)")
+    secret: SecretStr | None = Field(None, description="webhook: key of the HMAC-SHA256 signature")
+    secret_file: Path | None = Field(None, description="a file that holds it")
+    severity: Severity = Field(Severity.INFO, description="the least severity that is told")
+    rules: tuple[str, ...] = Field((), description="only these rules; all if empty")
+    language: Literal["en", "zh", "both"] = Field("both", description="of the text")
+    quiet: str = Field("", description="quiet hours in Shanghai, e.g. 22:00-07:30: what comes then waits for their end")
+    quiet_severity: Severity = Field(Severity.CRITICAL, description="from this severity on quiet hours are ignored")
+    per_minute: int = Field(20, ge=1, le=6000, description="at most so many messages a minute (DingTalk takes 20)")
+    max_chars: int = Field(1800, ge=200, description="longer texts are cut")
+    max_age_days: float = Field(3.0, gt=0, description="older facts are not told: a backfill wakes nobody")
+    timeout_s: float = Field(10.0, gt=0, description="of one attempt")
+
+    @field_validator("quiet")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        if value:
+            _parse_hours(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Channel:
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("give url or url_file, one of them")
+        return self
+
+    def address(self) -> str:
+        """The URL in clear text, for the client alone."""
+        return _secret(self.url, self.url_file)
+
+    def key(self) -> bytes:
+        """The key of the signature; empty if there is none."""
+        if self.secret is None and self.secret_file is None:
+            return b""
+        return _secret(self.secret, self.secret_file).encode()
+
+    def in_clear(self) -> dict[str, Any]:
+        """All fields as plain values, secrets included: for a child process's environment, and nothing else."""
+        plain = self.model_dump(mode="json", exclude_none=True)
+        hidden = {n: v.get_secret_value() for n in ("url", "secret") if (v := getattr(self, n)) is not None}
+        return plain | hidden
+
+    def shown(self) -> str:
+        """Where it goes, without anything secret: scheme and host."""
+        parts = urlsplit(self.address())
+        return f"{parts.scheme}://{parts.hostname or ''}" if self.kind != "apprise" else f"{parts.scheme}://…"
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether an alert is for this channel at all."""
+        return _RANK[alert.severity] >= _RANK[self.severity] and (not self.rules or alert.rule in self.rules)
+
+    def due(self, alert: Alert, now: datetime) -> datetime:
+        """When an alert may be told: now, or when quiet hours or a silence are over."""
+        at = max(now, alert.silence.until) if alert.silence is not None else now
+        if not self.quiet or _RANK[alert.severity] >= _RANK[self.quiet_severity]:
+            return at
+        start, end = _parse_hours(self.quiet)
+        local = at.astimezone(SHANGHAI)
+        clock = local.time()
+        quiet = start <= clock < end if start < end else clock >= start or clock < end
+        if not quiet:
+            return at
+        over = local.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
+        return (over if over > local else over + timedelta(days=1)).astimezone(at.tzinfo)
+
+
+def _secret(value: SecretStr | None, path: Path | None) -> str:
+    if path is not None:
+        return path.read_text("utf-8").strip()
+    return "" if value is None else value.get_secret_value()
+
+
+def _parse_hours(text: str) -> tuple[time, time]:
+    try:
+        start, end = (time.fromisoformat(part.strip()) for part in text.split("-"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no span of hours: write it as 22:00-07:30") from None
+    return start, end

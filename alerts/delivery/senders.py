@@ -1,0 +1,158 @@
+"""How a channel is reached: webhook with a signature, Alertmanager's API v2, apprise. Errors never show a secret."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from alerts.delivery import text
+from alerts.delivery.channel import Channel
+from alerts.model import Alert, State
+
+#: Alertmanager forgets an alert that is not sent again; this is how often it is, and how long it may be away.
+AGAIN_S, FORGOTTEN_AFTER = 30.0, timedelta(minutes=5)
+_SCOPES = {"fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
+           "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data"}  # fmt: skip
+
+
+class DeliveryError(Exception):
+    """An attempt that failed; the text is safe to show."""
+
+
+class Sender(ABC):
+    """Sends one alert in its present state."""
+
+    def __init__(self, channel: Channel, session: aiohttp.ClientSession, link: str) -> None:
+        self.channel = channel
+        self.session = session
+        self.link = link
+
+    @abstractmethod
+    async def send(self, alert: Alert) -> None:
+        """Send; raises `DeliveryError`."""
+
+    def link_to(self, alert: Alert) -> str:
+        """Where more is to be seen; empty without a console."""
+        return f"{self.link.rstrip('/')}/alerts/{alert.id}" if self.link else ""
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
+        timeout = aiohttp.ClientTimeout(total=self.channel.timeout_s)
+        try:
+            async with self.session.post(url, data=body, headers=headers, timeout=timeout) as answer:
+                if answer.status >= 300:
+                    said = (await answer.text())[:200]
+                    raise DeliveryError(f"{self.channel.shown()} answered {answer.status} {answer.reason}: {said}")
+        except TimeoutError:
+            raise DeliveryError(f"{self.channel.shown()} did not answer within {self.channel.timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise DeliveryError(f"{self.channel.shown()}: {type(error).__name__}") from None
+
+
+class WebhookSender(Sender):
+    """POST of the alert as JSON with its text.
+
+    ``X-Marginwatch-Signature: t=<seconds>,v1=<hex>`` is HMAC-SHA256 over ``<seconds>.<body>``; ``Idempotency-Key`` is the
+    same for every attempt at the same fact.
+    """
+
+    async def send(self, alert: Alert) -> None:
+        body = msgspec.json.encode(
+            {
+                "alert": alert,
+                "title": text.title(alert),
+                "text": text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars),
+            }
+        )
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f"{alert.id}/{alert.state}"}
+        if key := self.channel.key():
+            headers["X-Marginwatch-Signature"] = signature(key, body, int(time.time()))
+        await self._post(self.channel.address(), body, headers)
+
+
+def signature(key: bytes, body: bytes, seconds: int) -> str:
+    """The signature of a webhook's body, as it stands in its header."""
+    digest = hmac.new(key, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={digest}"
+
+
+class AlertmanagerSender(Sender):
+    """Alertmanager: labels identify, values stand in annotations; it routes, groups and inhibits."""
+
+    async def send(self, alert: Alert) -> None:
+        await self.send_all([alert])
+
+    async def send_all(self, alerts: list[Alert]) -> None:
+        """Send several alerts in one request."""
+        url = self.channel.address().rstrip("/") + "/api/v2/alerts"
+        body = msgspec.json.encode([self._as_sent(alert) for alert in alerts])
+        await self._post(url, body, {"Content-Type": "application/json"})
+
+    def _as_sent(self, alert: Alert) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        firing = alert.state is State.FIRING
+        annotations = {
+            "summary": text.title(alert),
+            "description": alert.text.en,
+            "description_zh": alert.text.zh,
+            "invalidation": alert.invalidation.en,
+            "invalidation_zh": alert.invalidation.zh,
+            "evidence": text.evidence(alert.evidence) if alert.evidence is not None else "",
+            "source": alert.source,
+            "id": alert.id,
+            "revision": str(alert.revision),
+            **{f"figure_{name.replace(' ', '_')}": f"{value}" for name, value in alert.figures.items()},
+        }
+        return {
+            "labels": {
+                "alertname": alert.rule,
+                "severity": alert.severity.value,
+                "scope": _SCOPES.get(alert.rule, "market"),
+                "subject": alert.subject,
+                "trade_date": alert.trade_date.isoformat(),
+            },
+            "annotations": {name: value for name, value in annotations.items() if value},
+            "startsAt": alert.raised_at.isoformat(),
+            "endsAt": ((now + FORGOTTEN_AFTER) if firing else now).isoformat(),
+            **({"generatorURL": self.link_to(alert)} if self.link else {}),
+        }
+
+
+class AppriseSender(Sender):
+    """Chat, mail and whatever else apprise speaks."""
+
+    async def send(self, alert: Alert) -> None:
+        try:
+            import apprise
+        except ModuleNotFoundError:
+            raise DeliveryError("apprise is not installed: pip install 'marginwatch[notify]'") from None
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages hold addresses
+        service = apprise.Apprise()
+        if not service.add(self.channel.address()):
+            raise DeliveryError(f"apprise does not know {self.channel.shown()}")
+        kinds = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
+        kind = kinds.get(alert.severity.value, apprise.NotifyType.INFO)
+        words = text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars)
+        try:
+            sent = await asyncio.wait_for(
+                service.async_notify(words, title=text.title(alert), notify_type=kind), self.channel.timeout_s
+            )
+        except TimeoutError:
+            raise DeliveryError(f"{self.channel.shown()} did not answer within {self.channel.timeout_s:g} s") from None
+        if not sent:
+            raise DeliveryError(f"{self.channel.shown()} did not take the message")
+
+
+SENDERS: dict[str, type[Sender]] = {
+    "webhook": WebhookSender,
+    "alertmanager": AlertmanagerSender,
+    "apprise": AppriseSender,
+}

@@ -1,0 +1,238 @@
+"""Alerts reach people: a real Alertmanager, a real webhook receiver, through kills, outages and corrections."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from alerts.commands import Acknowledge, SetSilence
+from alerts.delivery.channel import Channel
+from alerts.delivery.log import Note, Status
+from alerts.delivery.senders import signature
+from alerts.model import Severity, Silence, State
+from processors.days import to_day
+from streams import readers
+from streams.calendars import xshg
+from streams.feeds import simulate
+from streams.publisher import Publisher
+from streams.topics import ALERT_COMMANDS, ALERTS_LOG
+from streams.up import free_port, http_ok
+from tests.running import Stack, wait_until
+
+SECRET = "a key that nobody must see"
+
+
+class Receiver:
+    """A webhook receiver that remembers what it was told, and can be down."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.told: list[tuple[dict[str, str], bytes]] = []
+        self.refusing = False
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(503 if receiver.refusing else 204)
+                self.end_headers()
+                if not receiver.refusing:
+                    receiver.told.append((dict(self.headers), body))
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/hook/t0ken"
+
+    def keys(self) -> list[str]:
+        return [headers["Idempotency-Key"] for headers, _ in list(self.told)]
+
+    def alerts(self, rule: str) -> list[tuple[str, str]]:
+        """(subject or day, state) of a rule, in the order of arrival."""
+        bodies = [json.loads(body)["alert"] for _, body in list(self.told)]
+        return [(b["trade_date"], b["state"]) for b in bodies if b["rule"] == rule]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+def with_channels(stack: Stack, **channels: dict[str, object]) -> Stack:
+    given = {name: Channel(**({"max_age_days": 10_000, "per_minute": 6000} | c)) for name, c in channels.items()}  # type: ignore[arg-type]
+    stack.settings = stack.settings.model_copy(update={"channels": given})
+    return stack
+
+
+def market(days: int = 60) -> simulate.Market:
+    return simulate.Market(simulate.Simulation(xshg(), to_day(datetime(2024, 6, 28).date()), days=days, stocks=60))
+
+
+def publish(stack: Stack, days: int = 60, first: int = 0, last: int | None = None) -> None:
+    with stack.publisher() as publisher:
+        for _, batches in list(market(days).history())[first:last]:
+            publisher.day(batches)
+        stack.settle(publisher)
+
+
+def command(stack: Stack, what: Acknowledge | SetSilence) -> None:
+    with Publisher(stack.settings, source="test") as publisher:
+        publisher.raw(ALERT_COMMANDS, msgspec.json.encode(what), partition=0)
+
+
+def notes(stack: Stack, channel: str) -> dict[str, Note]:
+    found = stack.redis.hgetall(f"{stack.settings.namespace}:notify:{channel}")
+    return {name.decode(): msgspec.json.decode(data, type=Note) for name, data in found.items()}
+
+
+def all_told(stack: Stack, channel: str) -> bool:
+    held = notes(stack, channel)
+    return bool(held) and all(n.status is not Status.WAITING for n in held.values())
+
+
+def test_every_fact_is_told_once_with_a_signature_through_kills_and_an_outage(stack: Stack, receiver: Receiver) -> None:
+    with_channels(stack, hook={"kind": "webhook", "url": receiver.url, "secret": SECRET})
+    worker = stack.worker().ready()
+    publish(stack, last=30)
+    wait_until(lambda: all_told(stack, "hook"), what="everything told")
+    before = set(receiver.keys())
+    assert before
+    receiver.refusing = True
+    publish(stack, first=30, last=45)
+    wait_until(lambda: any(n.attempts for n in notes(stack, "hook").values() if n.status is Status.WAITING),
+               what="a failed attempt")  # fmt: skip
+    failing = next(n for n in notes(stack, "hook").values() if n.status is Status.WAITING and n.attempts)
+    assert "503" in failing.error
+    assert "t0ken" not in failing.error
+    worker.kill()
+    stack.worker().ready()
+    publish(stack, first=45)
+    receiver.refusing = False
+    wait_until(lambda: all_told(stack, "hook"), what="everything told after the outage")
+    keys = receiver.keys()
+    assert len(keys) == len(set(keys)), "a fact was told twice"
+    log = "\n".join(path.read_text() for path in stack._folder.glob("worker-*.log"))
+    assert SECRET not in log
+    assert "t0ken" not in log
+    # All that fires or fired is told, each before its end.
+    for alert in {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}.values():
+        if alert.state is not State.SUPERSEDED:
+            told = [key.partition("/")[2] for key in keys if key.startswith(alert.id)]
+            assert told == [State.FIRING, State.RESOLVED][: 1 + (alert.state is State.RESOLVED)]
+    headers, body = receiver.told[0]
+    stamp = int(headers["X-Marginwatch-Signature"].split(",")[0][2:])
+    assert headers["X-Marginwatch-Signature"] == signature(SECRET.encode(), body, stamp)
+    words = json.loads(body)
+    assert words["title"]
+    assert len(words["text"]) <= 1800
+
+
+def test_a_day_of_flags_is_one_message_and_a_severity_floor_holds(stack: Stack, receiver: Receiver) -> None:
+    with_channels(
+        stack,
+        all={"kind": "webhook", "url": receiver.url},
+        few={"kind": "webhook", "url": receiver.url + "/few", "severity": "critical"},
+    )
+    stack.worker().ready()
+    publish(stack)
+    wait_until(lambda: all_told(stack, "all"), what="everything told")
+    wait_until(lambda: all_told(stack, "few"), what="everything told")
+    firing = [day for day, state in receiver.alerts("fin_extreme") if state == "firing"]
+    assert firing
+    assert len(firing) == len(set(firing))
+    assert {n.alert.severity for n in notes(stack, "few").values()} == {Severity.CRITICAL}
+
+
+def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, receiver: Receiver) -> None:
+    with_channels(stack, hook={"kind": "webhook", "url": receiver.url, "severity": "critical"})
+    stack.worker().ready()
+    now = datetime.now(UTC)
+    silence = Silence(id="s", until=now + timedelta(days=1), by="li", rule="peak_warning")
+    command(stack, SetSilence(silence=silence, at=now))
+    publish(stack)
+
+    def peak() -> Note | None:
+        firing = [n for n in notes(stack, "hook").values() if n.alert.state is State.FIRING]
+        return firing[-1] if firing else None
+
+    wait_until(lambda: peak() is not None, what="a noted peak warning")
+    held = peak()
+    assert held is not None
+    if held.status is Status.WAITING:
+        assert held.due == silence.until
+        assert not receiver.told
+        command(stack, SetSilence(silence=msgspec.structs.replace(silence, until=now), at=datetime.now(UTC)))
+        wait_until(lambda: bool(receiver.told), what="the message after the silence")
+    command(stack, Acknowledge(alert=held.alert.id, by="li", at=now, note="on it"))
+    wait_until(
+        lambda: any(
+            a.id == held.alert.id and a.acknowledged is not None
+            for a in readers.alerts(stack.settings, stop=lambda: True)
+        ),
+        what="the acknowledgement",
+    )
+    events = [json.loads(r.value) for r in readers.read(stack.settings, ALERTS_LOG, stop=lambda: True)]
+    assert {"firing", "acknowledged"} <= {e["what"] for e in events if e["alert"] == held.alert.id}
+
+
+def test_a_real_alertmanager(stack: Stack, tmp_path: Path) -> None:
+    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    if program is None:
+        pytest.skip("Alertmanager is not installed (Debian: prometheus-alertmanager)")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    config = Path(__file__).resolve().parents[2] / "deploy/alertmanager/alertmanager.yml"
+    command_line = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
+                    f"--storage.path={tmp_path}", "--cluster.listen-address="]  # fmt: skip
+    with (tmp_path / "alertmanager.log").open("wb") as log:
+        process = subprocess.Popen(command_line, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: http_ok(f"{url}/-/ready"), what="Alertmanager")
+        with_channels(stack, desk={"kind": "alertmanager", "url": url})
+        worker = stack.worker().ready()
+        publish(stack)
+        wait_until(lambda: all_told(stack, "desk"), what="everything told")
+        wanted = {a.id for a in firing(stack)}
+        wait_until(lambda: shown(url).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
+        peak = next((a for a in shown(url).values() if a["labels"]["severity"] == "critical"), None)
+        if peak is not None:
+            assert peak["labels"].keys() == {"alertname", "severity", "scope", "subject", "trade_date"}
+            assert "PEAK WARNING" in peak["annotations"]["description"]
+            assert "%" not in " ".join(peak["labels"].values())  # values stand in annotations
+        worker.kill()
+        stack.worker().ready()
+        assert shown(url).keys() == wanted
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def firing(stack: Stack) -> list:  # type: ignore[type-arg]
+    last = {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}
+    return [a for a in last.values() if a.state is State.FIRING]
+
+
+def shown(url: str) -> dict[str, dict]:  # type: ignore[type-arg]
+    with urllib.request.urlopen(f"{url}/api/v2/alerts?active=true", timeout=5) as answer:
+        return {a["annotations"]["id"]: a for a in json.load(answer)}
