@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,8 @@ import typer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from alerts.model import Alert
+from alerts.commands import Acknowledge, Command, SetSilence
+from alerts.model import Alert, Severity, Silence
 from processors.errors import MarginwatchError
 from streams import show
 from streams.settings import Settings
@@ -28,9 +30,15 @@ app = typer.Typer(
 feed_app = typer.Typer(no_args_is_help=True, help="Publish market data to Kafka.")
 topics_app = typer.Typer(no_args_is_help=True, help="Create and check the topics.")
 latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
+alerts_app = typer.Typer(invoke_without_command=True, help="List alerts; acknowledge, silence, ask why.")
+rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list them, rehearse new ones on history.")
+notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
 app.add_typer(latest_app, name="latest")
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(rules_app, name="rules")
+app.add_typer(notify_app, name="notify")
 
 _DATES = ["%Y-%m-%d"]
 From = Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="first trade date")]
@@ -222,14 +230,17 @@ def latest_industry(
         show.mapping(name, found)
 
 
-@app.command()
+@alerts_app.callback()
 def alerts(
+    context: typer.Context,
     start: From = None,
     end: To = None,
     follow: Annotated[bool, typer.Option("--follow", help="go on with what comes; Ctrl-C ends")] = False,
     as_json: Json = False,
 ) -> None:
     """List alerts by trade date, each in its last state; with --follow every change as it happens."""
+    if context.invoked_subcommand is not None:
+        return
     from streams import readers
     from streams.export import final_alerts
 
@@ -249,6 +260,141 @@ def alerts(
             shown(found)
     for found in final_alerts(readers.alerts(settings, stop=lambda: True)):
         shown(found)
+
+
+def _somebody() -> str:
+    return os.environ.get("USER", "") or "unknown"
+
+
+By = Annotated[str, typer.Option(help="who says so", default_factory=_somebody, show_default="you")]
+Note = Annotated[str, typer.Option(help="a word for the others")]
+
+
+def _say(command: Command) -> None:
+    from streams.publisher import Publisher
+    from streams.topics import ALERT_COMMANDS
+
+    with Publisher(_settings(), source="command line") as publisher:
+        publisher.raw(ALERT_COMMANDS, msgspec.json.encode(command), partition=0)
+
+
+@alerts_app.command("ack")
+def alerts_ack(
+    alert: Annotated[str, typer.Argument(help="the alert's id")],
+    by: By,
+    note: Note = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="take an acknowledgement back")] = False,
+) -> None:
+    """Acknowledge an alert: everybody sees who has it in hand; restarts forget nothing."""
+    _say(Acknowledge(alert=alert, by=by, at=datetime.now(UTC), note=note, withdraw=withdraw))
+    show.err.print("withdrawn" if withdraw else "acknowledged")
+
+
+@alerts_app.command("silence")
+def alerts_silence(
+    by: By,
+    hours: Annotated[float, typer.Option(min=0, help="for how long; 0 ends the silence of the same matchers")] = 8,
+    rule: Annotated[str, typer.Option(help="only this rule")] = "",
+    subject: Annotated[str, typer.Option(help="only this subject")] = "",
+    severity: Annotated[Severity | None, typer.Option(help="only this severity")] = None,
+    alert: Annotated[str, typer.Option(help="only this alert's id")] = "",
+    note: Note = "",
+) -> None:
+    """Hold back notifications of what matches; what still stands when the silence is over is told then."""
+    if not (rule or subject or severity or alert):
+        raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
+    now = datetime.now(UTC)
+    identity = "/".join((rule or "*", subject or "*", severity.value if severity else "*", alert or "*"))
+    silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,
+                      severity=severity, alert=alert)  # fmt: skip
+    _say(SetSilence(silence=silence, at=now))
+    show.err.print(f"silence {identity} until {silence.until:%Y-%m-%d %H:%M} UTC" if hours else f"{identity} is ended")
+
+
+@alerts_app.command("why")
+def alerts_why(
+    alert: Annotated[str, typer.Argument(help="the alert's id, or its beginning")], as_json: Json = False
+) -> None:
+    """Why an alert was raised: its inputs (topics, offsets, revisions), the rule once more on them, every change."""
+    from streams.why import why
+
+    found = why(_settings(), alert)
+    if as_json:
+        _print_json(found)
+    else:
+        show.why(found)
+
+
+@rules_app.command("list")
+def rules_list(as_json: Json = False) -> None:
+    """List every rule in force: severity, durations, source, what counts as a hit."""
+    found = _settings().rules()
+    if as_json:
+        _print_json([show.rule_words(one) for one in found])
+    else:
+        show.rules(found)
+
+
+@rules_app.command("test")
+def rules_test(
+    file: Annotated[Path, typer.Argument(help="a TOML file of rules, see alerts/rules/custom.py")],
+    data: Annotated[Path, typer.Option(help="a folder of market files, as for `feed files`")],
+    start: From = None,
+    end: To = None,
+    only: Annotated[list[str] | None, typer.Option("--rule", help="only these rules; may be repeated")] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay history through rules before they go live: when would they have fired, and what followed?"""
+    from alerts.rules import RULES
+    from alerts.rules.custom import load
+    from streams.rehearsal import rehearse
+
+    rules = load(file, RULES)
+    with show.progress() as progress:
+        task = progress.add_task("folding the history", total=None)
+        found = rehearse(
+            rules, data, _settings(), _date(start), _date(end),
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    found = [a for a in found if not only or a.rule in only]
+    if as_json:
+        _print_json(found)
+    else:
+        show.rehearsal(found)
+
+
+@notify_app.command("test")
+def notify_test(
+    channels: Annotated[list[str] | None, typer.Argument(help="names of channels; all if none is given")] = None,
+) -> None:
+    """Send a test message through the channels; exit code 1 if one fails."""
+    from streams.notify import send_test
+
+    settings = _settings()
+    if not settings.channels:
+        raise MarginwatchError("no channel is set: write [channels.NAME] tables into marginwatch.toml, see the README")
+    results = send_test(settings, channels or list(settings.channels))
+    for name, error in results.items():
+        show.out.print(f"{name}: {'sent' if not error else f'failed: {error}'}", markup=False)
+    if any(results.values()):
+        raise typer.Exit(1)
+
+
+@notify_app.command("log")
+def notify_log(
+    waiting: Annotated[bool, typer.Option("--waiting", help="only what has not been told yet")] = False,
+    as_json: Json = False,
+) -> None:
+    """What was told to which channel, and what waits, with the reason."""
+    from streams.notify import told
+
+    found = {
+        name: [n for n in notes if not waiting or n.status == "waiting"] for name, notes in told(_settings()).items()
+    }
+    if as_json:
+        _print_json(found)
+    else:
+        show.notes(found)
 
 
 @app.command()

@@ -6,8 +6,10 @@ Its position is committed after every fact of a poll is noted in Redis, so a res
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -17,13 +19,65 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alerts.delivery.dispatcher import Dispatcher
-from alerts.model import Alert
+from alerts.delivery.log import Note, NotificationLog
+from alerts.delivery.senders import SENDERS, DeliveryError
+from alerts.model import Alert, Severity, State, Text
+from processors.errors import MarginwatchError
 from streams.codec import BARRIER_TYPE, CE_TYPE
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
 log = structlog.get_logger()
 _AGAIN_S = 2.0
+
+
+def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
+    """Send a test message through channels; return the error of each, "" where it went well.
+
+    Raises
+    ------
+    MarginwatchError : for a channel that is not set.
+    """
+    unknown = [name for name in names if name not in settings.channels]
+    if unknown:
+        raise MarginwatchError(f"no channel {', '.join(unknown)}: there are {', '.join(settings.channels)}")
+
+    async def send() -> dict[str, str]:
+        async with aiohttp.ClientSession() as session:
+            out = {}
+            for name in names:
+                channel = settings.channels[name]
+                try:
+                    await SENDERS[channel.kind](channel, session, settings.console_url).send(_test_alert())
+                    out[name] = ""
+                except (DeliveryError, OSError) as error:
+                    out[name] = str(error)
+            return out
+
+    return asyncio.run(send())
+
+
+def _test_alert() -> Alert:
+    now = datetime.now(UTC)
+    words = Text("This is a test of the channel; nothing has happened.", "这是通道测试，并无任何事件。")
+    return Alert(
+        id=f"test-{now:%Y%m%d%H%M%S%f}", rule="test", severity=Severity.INFO, subject="test", trade_date=now.date(),
+        revision=0, state=State.FIRING, available_at=now, raised_at=now, figures={}, thresholds={}, text=words,
+        invalidation=Text("", ""), provenance=[],
+    )  # fmt: skip
+
+
+def told(settings: Settings) -> dict[str, list[Note]]:
+    """Return the notes of every channel that has some, oldest first."""
+
+    async def read() -> dict[str, list[Note]]:
+        redis = Redis.from_url(settings.redis)
+        try:
+            return {name: await NotificationLog(redis, settings.namespace, name).all() for name in settings.channels}
+        finally:
+            await redis.aclose()
+
+    return asyncio.run(read())
 
 
 class Notifier(Service):

@@ -7,6 +7,7 @@ came through the stream, or when it is told to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
@@ -20,6 +21,30 @@ from streams.codec import is_barrier
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS, BOOTSTRAP_MS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
+
+
+@contextmanager
+def consumer(settings: Settings) -> Iterator[KafkaConsumer]:
+    """A consumer without a group, closed at the end; raises `TopicError` if no broker answers."""
+    try:
+        made = KafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            bootstrap_timeout_ms=BOOTSTRAP_MS,
+            client_id="marginwatch-reader",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            group_id=None,
+            max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
+        )
+    except KafkaError as error:
+        raise TopicError(
+            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+            "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
+        ) from error
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def records_with_barriers(
@@ -37,30 +62,15 @@ def records_with_barriers(
     from_end : begin with what comes from now on.
     stop : asked whenever nothing has come for ``poll_ms``.
     """
-    try:
-        consumer = KafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
-            bootstrap_timeout_ms=BOOTSTRAP_MS,
-            client_id="marginwatch-reader",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            group_id=None,
-            max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
-        )
-    except KafkaError as error:
-        raise TopicError(
-            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-            "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
-        ) from error
-    try:
+    with consumer(settings) as reader:
         partition = TopicPartition(Topics(settings).name(short), 0)
-        consumer.assign([partition])
+        reader.assign([partition])
         if from_end:
-            consumer.seek_to_end(partition)
+            reader.seek_to_end(partition)
         else:
-            consumer.seek_to_beginning(partition)
+            reader.seek_to_beginning(partition)
         while True:
-            found = consumer.poll(timeout_ms=poll_ms)
+            found = reader.poll(timeout_ms=poll_ms)
             for record in found.get(partition, []):
                 if is_barrier(record):
                     yield msgspec.json.decode(record.value, type=Barrier).barrier
@@ -68,8 +78,6 @@ def records_with_barriers(
                     yield record
             if not found and stop():
                 return
-    finally:
-        consumer.close()
 
 
 def read(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery.channel import Channel
@@ -23,13 +24,16 @@ from alerts.model import Severity, Silence, State
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
+from streams.cli import app
 from streams.feeds import simulate
 from streams.publisher import Publisher
 from streams.topics import ALERT_COMMANDS, ALERTS_LOG
-from streams.up import free_port, http_ok
+from streams.up import environment, free_port, http_ok
 from tests.running import Stack, wait_until
 
 SECRET = "a key that nobody must see"
+#: How alerts are told does not depend on the broker.
+pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 
 
 class Receiver:
@@ -236,3 +240,41 @@ def firing(stack: Stack) -> list:  # type: ignore[type-arg]
 def shown(url: str) -> dict[str, dict]:  # type: ignore[type-arg]
     with urllib.request.urlopen(f"{url}/api/v2/alerts?active=true", timeout=5) as answer:
         return {a["annotations"]["id"]: a for a in json.load(answer)}
+
+
+def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_channels(stack, hook={"kind": "webhook", "url": receiver.url, "severity": "critical"})
+    worker = stack.worker().ready()
+    publish(stack)
+    wait_until(lambda: all_told(stack, "hook"), what="everything told")
+    for name, value in environment(worker.settings).items():
+        monkeypatch.setenv(name, value)
+
+    def marginwatch(*arguments: str) -> str:
+        result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    peak = next(n.alert for n in notes(stack, "hook").values())
+    why = json.loads(marginwatch("alerts", "why", peak.id[:12], "--json"))
+    (given,) = why["inputs"]
+    assert given["recomputed"] == peak.id  # the rule gives the same alert from the message at that offset
+    assert given["content"]["signal"].startswith("ratio_state")
+    assert given["content"]["details"]["ratio"] == peak.figures["ratio"]
+    assert next(e["what"] for e in why["history"]) == "firing"
+    assert "the rule gives the same alert" in marginwatch("alerts", "why", peak.id)
+    marginwatch("alerts", "ack", peak.id, "--by", "wang", "--note", "on it")
+    wait_until(lambda: "wang" in marginwatch("alerts", "why", peak.id), what="the acknowledgement")
+    standing = [n.alert for n in notes(stack, "hook").values()][-1]
+    marginwatch("alerts", "silence", "--rule", "peak_warning", "--hours", "1", "--by", "wang")
+    if standing.state is State.FIRING:
+        wait_until(lambda: "silenced" in marginwatch("alerts", "why", standing.id), what="the silence")
+    assert "sent" in marginwatch("notify", "log")
+    before = len(receiver.told)
+    assert marginwatch("notify", "test") == "hook: sent\n"
+    assert len(receiver.told) == before + 1
+    receiver.refusing = True
+    failed = CliRunner().invoke(app, ["notify", "test", "hook"])
+    assert failed.exit_code == 1
+    assert "503" in failed.output
+    assert "t0ken" not in failed.output

@@ -1,0 +1,98 @@
+"""Why an alert was raised: its inputs as they lie in Kafka, the rule once more on them, and every change since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from alerts.model import Alert, AlertEvent, Input, alert_id
+from alerts.rules.base import Kind
+from processors.errors import MarginwatchError
+from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from streams import readers
+from streams.settings import Settings
+from streams.signal_codec import decode_industry, decode_security
+from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+
+_PATIENCE_MS = 5_000
+
+
+class WhyError(MarginwatchError):
+    """There is no such alert."""
+
+
+def why(settings: Settings, identity: str) -> dict[str, Any]:
+    """Return an alert with its inputs, what the rule makes of them now, and its history.
+
+    Parameters
+    ----------
+    identity : the alert's id, or its beginning.
+
+    Raises
+    ------
+    WhyError : if no alert, or more than one, has this id.
+    """
+    found = {a.id: a for a in readers.alerts(settings, stop=lambda: True) if a.id.startswith(identity)}
+    if not found:
+        raise WhyError(f"no alert {identity!r} in alerts.v1: `marginwatch alerts --json` lists the ids")
+    if len(found) > 1:
+        raise WhyError(f"{identity!r} begins {len(found)} ids: {', '.join(sorted(found)[:5])} …")
+    (alert,) = found.values()
+    events = [
+        event
+        for record in readers.read(settings, ALERTS_LOG, stop=lambda: True)
+        if (event := msgspec.json.decode(record.value, type=AlertEvent)).alert == alert.id
+    ]
+    inputs = [_input(settings, alert, origin) for origin in alert.provenance]
+    return {
+        "alert": alert,
+        "rule_version": alert.rule_version,
+        "inputs": inputs,
+        "history": list({(e.what, e.at): e for e in events}.values()),
+    }
+
+
+def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
+    base = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset, "revision": origin.revision}
+    record = _record(settings, origin)
+    if record is None:
+        return base | {
+            "content": None,
+            "recomputed": None,
+            "note": "compacted away, or older than what the topic keeps",
+        }
+    message = _message(Topics(settings).short(origin.topic), record)
+    if message is None:
+        return base | {"content": None, "recomputed": None, "note": "a message of the dead letters; see its topic"}
+    status = message if isinstance(message, MarketSignal) else message.status
+    rules = [rule for rule in settings.rules() if rule.name == alert.rule]
+    verdicts = [v for rule in rules for v in rule.judge(message) if v.kind in (Kind.FIRE, Kind.ON)]
+    ids = [alert_id(alert.rule, v.subject, v.trade_date, v.revision) for v in verdicts]
+    return base | {
+        "content": msgspec.to_builtins(message) if isinstance(message, MarketSignal) else msgspec.to_builtins(status),
+        "input_revisions": status.input_revisions,
+        "recomputed": alert.id if alert.id in ids else (ids[0] if ids else None),
+        "note": "the rule gives the same alert" if alert.id in ids else "the rule gives something else now",
+    }
+
+
+def _message(short: str, record: ConsumerRecord) -> MarketSignal | SecuritySignals | IndustrySignals | None:
+    if short == SIGNALS_MARKET:
+        return msgspec.json.decode(record.value, type=MarketSignal)
+    if short == SIGNALS_SECURITY:
+        return decode_security(record.value)
+    return decode_industry(record.value) if short == SIGNALS_INDUSTRY else None
+
+
+def _record(settings: Settings, origin: Input) -> ConsumerRecord | None:
+    """The message at an offset; None if it is not kept any more."""
+    with readers.consumer(settings) as consumer:
+        partition = TopicPartition(origin.topic, origin.partition)
+        consumer.assign([partition])
+        consumer.seek(partition, origin.offset)
+        for record in consumer.poll(timeout_ms=_PATIENCE_MS, max_records=1).get(partition, []):
+            return record if record.offset == origin.offset else None
+    return None
