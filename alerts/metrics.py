@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
+
 from prometheus_client import Counter, Gauge, Histogram
 
-from alerts.model import Alert
+from alerts.model import Alert, State
+from alerts.rules import RULES
+from processors.days import to_day
+from processors.deadlines import DEADLINES as DAILY_FEEDS
+from processors.events import INPUT_ROWS
 from processors.indicators.ratio_state import RatioState
-from processors.outputs import MarketSignal
+from processors.industries import INDUSTRIES
+from processors.outputs import IndustrySignals, MarketSignal
 
 SIGNAL = Gauge(
     "marginwatch_signal",
@@ -20,6 +28,16 @@ SIGNAL_DAY = Gauge(
 )
 STATE = Gauge("marginwatch_ratio_state", "1 for the state that holds, 0 for the others.", ["basis", "state"])
 DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed of incomplete data.", ["signal"])
+INDUSTRY = Gauge(
+    "marginwatch_industry",
+    "Newest value of an industry's signal (ratios are fractions, money is CNY); no series where it is absent.",
+    ["industry", "signal"],
+)
+INDUSTRY_DAY = Gauge(
+    "marginwatch_industry_trade_date_seconds",
+    "Trade date of the newest value, seconds since the epoch.",
+    ["signal"],
+)
 IDENTITY = Gauge(
     "marginwatch_identity_breaks",
     "Figures of the newest day whose balance is not the previous one plus buys less repayments.",
@@ -29,6 +47,11 @@ CLOSED = Gauge(
     "marginwatch_closed_day_seconds",
     "Newest closed trade date of a feed, seconds since the epoch.",
     ["topic", "partition"],
+)
+DUE = Gauge(
+    "marginwatch_due_day_seconds",
+    "Newest trade date that a feed should have closed by now, seconds since the epoch.",
+    ["topic"],
 )
 DEADLINES = Counter("marginwatch_deadline_closes_total", "Days closed because their deadline passed.", ["topic"])
 STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
@@ -68,18 +91,81 @@ PUBLISH_RETRIES = Counter(
 CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days that the calendar still knows.")
 READY = Gauge("marginwatch_ready", "1 if the worker is ready, as /readyz says.")
 
+#: The signals of industries that become metrics; the others are in the topic.
+INDUSTRY_SIGNALS = ("heat", "risk", "fin_balance", "fin_balance_share", "net_buy", "buy_to_turnover")
+_DAY_S = 86_400
+_provisional: dict[tuple[str, str], date] = {}  # newest provisional day by signal and subject
+
+
+def declare(stage: str, topics: Iterable[str]) -> None:
+    """Let the counters of a stage begin at 0: Prometheus sees no increase in a series that begins with its first event.
+
+    Parameters
+    ----------
+    topics : the short names of what the stage reads.
+    """
+    BATCH.labels(stage)
+    AGE.labels(stage)
+    for topic in topics:
+        MESSAGES.labels(topic)
+        if topic in INPUT_ROWS:
+            ROWS.labels(topic)
+            DEAD.labels(topic)
+        if topic in DAILY_FEEDS:
+            DEADLINES.labels(topic)
+
+
+def declare_rules() -> None:
+    """Let the counters of all rules begin at 0."""
+    for rule in RULES:
+        for state in State:
+            ALERTS.labels(rule.name, rule.severity.value, state.value)
+
 
 def observe_signal(signal: MarketSignal) -> None:
     """Show a market signal's newest value."""
     provisional = "true" if signal.provisional else "false"
     if isinstance(signal.value, (int, float)):
         SIGNAL.labels(signal.signal, signal.subject, provisional).set(signal.value)
-        seconds = (signal.trade_date.toordinal() - 719_163) * 86_400
-        SIGNAL_DAY.labels(signal.signal, signal.subject, provisional).set(seconds)
+        SIGNAL_DAY.labels(signal.signal, signal.subject, provisional).set(to_day(signal.trade_date) * _DAY_S)
+        _settle_provisional(signal)
     elif isinstance(signal.value, str) and not signal.provisional and signal.signal.startswith("ratio_state"):
         for state in RatioState:
             STATE.labels(signal.signal, state.value).set(state.value == signal.value)
-    DEGRADED.labels(signal.signal).set(signal.degraded)
+    if not signal.provisional:
+        DEGRADED.labels(signal.signal).set(signal.degraded)
+
+
+def _settle_provisional(signal: MarketSignal) -> None:
+    """Take a provisional value away once its day has a final one."""
+    key = (signal.signal, signal.subject)
+    if signal.provisional:
+        _provisional[key] = signal.trade_date
+    elif key in _provisional and _provisional[key] <= signal.trade_date:
+        del _provisional[key]
+        SIGNAL.remove(*key, "true")
+        SIGNAL_DAY.remove(*key, "true")
+
+
+def observe_industries(signals: IndustrySignals) -> None:
+    """Show the newest values of all industries; what is absent has no series."""
+    for name in INDUSTRY_SIGNALS:
+        values = signals.columns.get(name)
+        if values is None:
+            continue
+        for industry, value in zip(INDUSTRIES, values.tolist(), strict=True):
+            if value is None or value != value:  # NaN
+                INDUSTRY.remove(industry, name)
+            else:
+                INDUSTRY.labels(industry, name).set(value)
+        INDUSTRY_DAY.labels(name).set(to_day(signals.status.trade_date) * _DAY_S)
+
+
+def forget_market() -> None:
+    """Take the newest values away: another worker owns the market now, and would be contradicted by old ones."""
+    for gauge in (SIGNAL, SIGNAL_DAY, STATE, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
+        gauge.clear()
+    _provisional.clear()
 
 
 def observe_alert(alert: Alert, what: str) -> None:

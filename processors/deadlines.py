@@ -44,6 +44,17 @@ DEADLINES = {
 }
 
 
+def newest_due(due: Due, now: int, calendar: TradingCalendar) -> int | None:
+    """Return the newest trade date that should be closed by ``now`` (µs since the epoch); None if none is known."""
+    day = calendar.before((now + _SHANGHAI_OFFSET_US) // _DAY_US + 1)
+    while day is not None:
+        moment = due.moment(day, calendar)
+        if moment is not None and moment < now:
+            return day
+        day = calendar.shift(day, -1)
+    return None
+
+
 def overdue(book: DayBook, now: int, due: Due, calendar: TradingCalendar, gap_days: int) -> SessionClose | None:
     """Return the marker that closes the oldest day whose deadline has passed; None if there is none.
 

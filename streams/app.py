@@ -21,13 +21,14 @@ from redis.asyncio import Redis
 from yarl import URL
 
 from alerts import metrics
-from processors.days import to_day
+from processors.days import microseconds, to_day
+from processors.deadlines import DEADLINES, newest_due
 from streams.calendars import xshg
 from streams.health import Health, HttpServer
 from streams.latest import LatestWriter
 from streams.runner import RevokedError, Runner
 from streams.settings import MAX_BROKER_BYTES, Settings
-from streams.stages import STAGES, AlertsState, Stage
+from streams.stages import STAGES, AlertsState, MarketStage, Stage
 from streams.tables import FencedError, Output
 from streams.topics import Topics
 from streams.transport import Poll, Transport
@@ -198,6 +199,10 @@ class MarginwatchApp(faust.App):
         except RevokedError:
             log.info("claim given up, another rebalance has begun")
         else:
+            if (MarketStage.name, 0) in self.runner.owned:
+                await self.latest.restore()
+            else:
+                metrics.forget_market()
             # What has been loaded stays: looking at it again and again would stop the stream for tens of ms.
             gc.freeze()
             self.health.clear("starting")
@@ -216,17 +221,23 @@ class MarginwatchApp(faust.App):
 
     def _refresh_metrics(self) -> None:
         """Bring gauges up to date; called when somebody looks."""
-        today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
-        metrics.CALENDAR_LEFT.set(self.calendar.left_after(today))
-        metrics.LAG.clear()
+        now = datetime.fromtimestamp(time.time(), UTC)
+        metrics.CALENDAR_LEFT.set(self.calendar.left_after(to_day(now.date())))
+        for topic in DEADLINES:
+            day = newest_due(self.settings.due(topic), microseconds(now), self.calendar)
+            if day is not None:
+                metrics.DUE.labels(topic).set(day * 86_400)
+        # What another worker owns by now is its to tell.
+        for gauge in (metrics.LAG, metrics.CLOSED, metrics.TABLE_ROWS, metrics.ALERTS_FIRING):
+            gauge.clear()
         for tp, behind in self._lags().items():
-            metrics.LAG.labels(tp.topic, str(tp.partition)).set(behind)
-        for (_, partition), owned in self.runner.owned.items():
+            metrics.LAG.labels(self.names.short(tp.topic), str(tp.partition)).set(behind)
+        for (table, partition), owned in self.runner.owned.items():
+            metrics.TABLE_ROWS.labels(table, str(partition)).set(owned.table.rows)
             for topic, book in (owned.state.books if owned.state is not None else {}).items():
                 if (closed := book.newest_closed()) is not None:
                     metrics.CLOSED.labels(topic, str(partition)).set(closed * 86_400)
         alerts = self.runner.owned.get(("alerts", 0))
         if alerts is not None and isinstance(alerts.state, AlertsState):
-            metrics.ALERTS_FIRING.clear()
             for alert in alerts.state.firing:
                 metrics.ALERTS_FIRING.labels(alert.rule, alert.severity.value).inc()

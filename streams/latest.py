@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from alerts import metrics
 from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
@@ -49,6 +51,26 @@ class LatestWriter(Service):
         self._industry_day = ""
         self._barrier = ""
         self._news = asyncio.Event()
+
+    async def restore(self) -> None:
+        """Take up what the owner before wrote, here and in the metrics: no restart makes the newest values unknown.
+
+        It goes on without them where Redis does not answer or holds something else; the next signals bring new ones.
+        """
+        try:
+            market = await self._redis.get(f"{self._base}:market")
+            industries = await self._redis.mget([f"{self._base}:industry:{name}" for name in INDUSTRIES])
+            signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
+            frame = _industries_of(industries)
+        except (RedisError, msgspec.MsgspecError) as error:
+            self.log.warning("the newest values of before can't be read: %s", error)
+            return
+        for signal in signals.values():
+            self._offer_market(signal)
+        for signal in self._market.values():
+            metrics.observe_signal(signal)
+        if frame is not None:
+            metrics.observe_industries(frame)
 
     def offer(self, outputs: list[Output]) -> None:
         """Take what the market stage has published."""
@@ -114,6 +136,26 @@ class LatestWriter(Service):
         if self._barrier:
             pipe.set(f"{self._base}:barrier", self._barrier)
         await pipe.execute()
+
+
+class _IndustryDay(msgspec.Struct):
+    trade_date: date
+    available_at: datetime
+    revision: int
+
+
+def _industries_of(rows: list[Any]) -> IndustrySignals | None:
+    """The inverse of `_industry_rows`, as far as metrics show it; None where an industry is not known."""
+    if any(row is None for row in rows):
+        return None
+    day = msgspec.json.decode(rows[0], type=_IndustryDay)
+    values = [msgspec.json.decode(row, type=dict[str, Any]) for row in rows]
+    columns = {
+        name: np.array([v.get(name) if v.get(name) is not None else np.nan for v in values], dtype=np.float64)
+        for name in metrics.INDUSTRY_SIGNALS
+    }
+    status = DayStatus(trade_date=day.trade_date, available_at=day.available_at, revision=day.revision)
+    return IndustrySignals(status, columns, {})
 
 
 def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:

@@ -121,8 +121,11 @@ class Runner:
         for owned in self.owned.values():
             if owned.publishing is not None:
                 owned.publishing.cancel()  # the outbox has them: whoever claims the partition publishes them
-        self.owned.clear()
         wanted = {(self._stage(tp).name, tp.partition): self._stage(tp) for tp in assigned}
+        for name, partition in self.owned.keys() - wanted.keys():
+            if self._health.clear(f"{name}:{partition}"):  # whoever owns it now has the trouble
+                metrics.STALLED.labels(name, str(partition)).set(0)
+        self.owned.clear()
         started = time.monotonic()
         for (name, partition), stage in sorted(wanted.items(), key=lambda item: item[0]):
             try:
@@ -155,7 +158,6 @@ class Runner:
             ) from error
         await self._send(loaded.outbox, still_ours)
         owned = self.owned[stage.name, partition] = Owned(table, state)
-        metrics.TABLE_ROWS.labels(stage.name, str(partition)).set(table.rows)
         return owned
 
     def start_offset(self, topic: str, partition: int) -> int:
@@ -295,7 +297,7 @@ class Runner:
             else:
                 self._health.clear("kafka")
                 for output in left:
-                    metrics.OUTPUTS.labels(output.topic).inc()
+                    metrics.OUTPUTS.labels(self._topics.short(output.topic)).inc()
                 left = []
 
     async def _persist(self, step: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]) -> _T:

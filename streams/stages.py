@@ -142,6 +142,7 @@ class Stage(ABC):
         self.settings = settings
         self.topics = topics
         self.calendar = calendar
+        metrics.declare(self.name, self.inputs)
 
     @property
     @abstractmethod
@@ -337,6 +338,7 @@ class MarketState(StageState):
                 if TOTALS in made.input_revisions:
                     metrics.IDENTITY.labels(TOTALS).set(len(made.identity_gaps))
             elif isinstance(made, IndustrySignals):
+                metrics.observe_industries(made)
                 out.append(encode_industry(made, self.stage.topics.name(SIGNALS_INDUSTRY)))
             else:
                 out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
@@ -377,6 +379,10 @@ class AlertsStage(Stage):
         *(t + DEAD_LETTERS for t in INPUT_ROWS),
     )
     outputs = (ALERTS, ALERTS_LOG)
+
+    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
+        super().__init__(settings, topics, calendar)
+        metrics.declare_rules()
 
     @property
     def barrier_origins(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from prometheus_client import REGISTRY
 from typer.main import get_command
 
 import alerts.metrics  # noqa: F401 - registers the metrics
+from alerts import dashboards
 from streams.cli import app
 from streams.settings import Settings
 
@@ -73,14 +75,67 @@ def test_scrape_targets_are_services_on_the_port_they_listen_on() -> None:
         assert services[service]["environment"]["MARGINWATCH_HTTP_PORT"] == port
 
 
-@pytest.mark.parametrize("path", ["deploy/prometheus/rules.yml", "deploy/grafana/dashboards/pipeline.json"])
-def test_every_metric_that_rules_and_panels_use_exists(path: str) -> None:
-    text = (ROOT / path).read_text("utf-8")
-    if path.endswith(".json"):
-        text = " ".join(t["expr"] for p in json.loads(text)["panels"] for t in p["targets"])
-    used = set(re.findall(r"marginwatch_\w+", text))
-    assert used
-    assert used <= metric_names()
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def boards() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(dashboards.FOLDER.glob("*.json"))]
+
+
+def queries(board: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+
+
+def test_every_metric_that_rules_and_panels_use_exists() -> None:
+    exprs = [rule["expr"] for rule in rules()] + [query for board in boards() for query in queries(board)]
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    used_records = {name for expr in exprs for name in re.findall(r"\w+:marginwatch_\w+:\w+", expr)}
+    assert used_records == recorded  # each is recorded, and none for nothing
+    assert {name for expr in exprs for name in re.findall(r"\bmarginwatch_\w+", expr)} <= metric_names()
+
+
+def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
+    rendered = dashboards.rendered()
+    assert {*dashboards.FOLDER.glob("*.json")} == rendered.keys()
+    for path, text in rendered.items():
+        assert path.read_text("utf-8") == text, "run `python -m alerts.dashboards`"
+
+
+def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> None:
+    source = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text("utf-8"))
+    (provisioned,) = source["datasources"]
+    assert len({board["uid"] for board in boards()}) == 4
+    for board in boards():
+        (variable,) = [v for v in board["templating"]["list"] if v["type"] == "datasource"]
+        assert (variable["name"], variable["current"]["value"]) == ("datasource", provisioned["uid"])
+        taken: set[tuple[int, int]] = set()
+        for panel in board["panels"]:
+            place = panel["gridPos"]
+            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                     for y in range(place["y"], place["y"] + place["h"])}  # fmt: skip
+            assert not cells & taken, panel["title"]
+            assert max(x for x, _ in cells) < 24, panel["title"]
+            taken |= cells
+            assert panel["datasource"]["uid"] == "${datasource}"
+            assert panel["type"] in ("table", "state-timeline") or panel["fieldConfig"]["defaults"]["unit"]
+            assert re.search(r"[\u4e00-\u9fff]", panel["title"]), f"{panel['title']} has no Chinese term"
+
+
+def test_every_state_of_the_ratio_has_the_number_that_its_rule_records() -> None:
+    (rule,) = [r for r in rules() if r.get("record") == "basis:marginwatch_ratio_state:code"]
+    found = {name: int(factor or 1) for name, factor in re.findall(r'state="(\w+)"\}\)(?: \* (-?\d))?', rule["expr"])}
+    assert found == {state.value: code for state, (code, _, _) in dashboards.STATES.items()}
+
+
+def test_every_alert_rule_has_a_test_that_it_fires_and_one_that_it_does_not() -> None:
+    tests = yaml.safe_load((ROOT / "deploy/prometheus/tests.yml").read_text("utf-8"))["tests"]
+    cases = [case for test in tests for case in test.get("alert_rule_test", ())]
+    for rule in rules():
+        if "alert" in rule:
+            fires = {bool(case.get("exp_alerts")) for case in cases if case["alertname"] == rule["alert"]}
+            assert fires == {True, False}, rule["alert"]
 
 
 def test_the_image_holds_what_it_copies() -> None:
@@ -95,6 +150,7 @@ def test_the_image_holds_what_it_copies() -> None:
     [
         ["promtool", "check", "config", "--syntax-only", "deploy/prometheus/prometheus.yml"],
         ["promtool", "check", "rules", "deploy/prometheus/rules.yml"],
+        ["promtool", "test", "rules", "deploy/prometheus/tests.yml"],
         ["amtool", "check-config", "deploy/alertmanager/alertmanager.yml"],
         ["docker", "compose", "config", "--quiet"],
     ],

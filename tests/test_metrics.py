@@ -1,0 +1,108 @@
+"""What the metrics show: newest values only, nothing where nothing is known, counters that begin at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from alerts import metrics
+from processors.days import microseconds, to_date, to_day
+from processors.deadlines import DEADLINES, newest_due
+from processors.industries import INDUSTRIES
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal
+from streams.calendars import xshg
+
+FRIDAY, MONDAY = date(2020, 1, 3), date(2020, 1, 6)
+NOON = datetime(2020, 1, 6, 4, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> Iterator[None]:
+    metrics.forget_market()
+    yield
+    metrics.forget_market()
+
+
+def signal(value: float, day: date, *, provisional: bool = False) -> MarketSignal:
+    return MarketSignal(
+        signal="fin_buy_ratio",
+        subject="market",
+        trade_date=day,
+        available_at=NOON,
+        revision=0,
+        value=value,
+        provisional=provisional,
+    )
+
+
+def shown(provisional: str) -> float | None:
+    labels = {"signal": "fin_buy_ratio", "subject": "market", "provisional": provisional}
+    return REGISTRY.get_sample_value("marginwatch_signal", labels)
+
+
+def industries(heat: list[float]) -> IndustrySignals:
+    status = DayStatus(trade_date=FRIDAY, available_at=NOON, revision=0)
+    return IndustrySignals(status, {"heat": np.array(heat)}, {})
+
+
+def heat_of(industry: str) -> float | None:
+    return REGISTRY.get_sample_value("marginwatch_industry", {"industry": industry, "signal": "heat"})
+
+
+def test_a_provisional_value_goes_once_its_day_is_final() -> None:
+    metrics.observe_signal(signal(0.08, FRIDAY))
+    metrics.observe_signal(signal(0.10, MONDAY, provisional=True))
+    metrics.observe_signal(signal(0.081, FRIDAY))  # a correction of the day before, while the session runs
+    assert (shown("false"), shown("true")) == (0.081, 0.10)
+
+    metrics.observe_signal(signal(0.09, MONDAY))
+    assert (shown("false"), shown("true")) == (0.09, None)
+
+
+def test_industries_without_a_value_have_no_series() -> None:
+    metrics.observe_industries(industries([0.5] * len(INDUSTRIES)))
+    metrics.observe_industries(industries([np.nan, *[-0.25] * (len(INDUSTRIES) - 1)]))
+    assert heat_of(INDUSTRIES[0]) is None
+    assert {heat_of(name) for name in INDUSTRIES[1:]} == {-0.25}
+    day = REGISTRY.get_sample_value("marginwatch_industry_trade_date_seconds", {"signal": "heat"})
+    assert day == datetime(2020, 1, 3, tzinfo=UTC).timestamp()
+
+
+def test_whoever_does_not_own_the_market_shows_nothing_of_it() -> None:
+    metrics.observe_signal(signal(0.08, FRIDAY))
+    metrics.observe_industries(industries([0.5] * len(INDUSTRIES)))
+    metrics.forget_market()
+    assert shown("false") is None
+    assert heat_of(INDUSTRIES[0]) is None
+
+
+def test_counters_begin_at_zero() -> None:
+    metrics.declare("a stage", ["etf.daily"])
+    for name in ("marginwatch_dead_letters_total", "marginwatch_messages_total", "marginwatch_deadline_closes_total"):
+        assert REGISTRY.get_sample_value(name, {"topic": "etf.daily"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("topic", "shanghai", "day"),
+    [
+        ("indices.daily", datetime(2020, 1, 3, 17, 59), date(2020, 1, 2)),
+        ("indices.daily", datetime(2020, 1, 3, 18, 1), FRIDAY),
+        ("indices.daily", datetime(2020, 1, 5, 12, 0), FRIDAY),  # a Sunday
+        ("margin.market", datetime(2020, 1, 6, 9, 9), date(2020, 1, 2)),  # Friday's come on Monday morning
+        ("margin.market", datetime(2020, 1, 6, 9, 11), FRIDAY),
+        ("margin.market", datetime(2020, 1, 30, 12, 0), date(2020, 1, 22)),  # the Spring Festival
+    ],
+)
+def test_the_day_that_is_due_follows_the_calendar(topic: str, shanghai: datetime, day: date) -> None:
+    now = microseconds(shanghai.replace(tzinfo=UTC)) - 8 * 3_600_000_000
+    due = newest_due(DEADLINES[topic], now, xshg())
+    assert due is not None
+    assert to_date(due) == day
+
+
+def test_no_day_is_due_before_the_calendar_begins() -> None:
+    assert newest_due(DEADLINES["margin.market"], (to_day(date(1980, 1, 1))) * 86_400_000_000, xshg()) is None
