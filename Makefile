@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench chaos lock clean
+#: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
+PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
+
+.PHONY: demo test lint types programs bench chaos lock clean
 
 demo: $(STAMP)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
 	$(BIN)/marginwatch up --until-done
 
-test: $(STAMP) lint types
+test: $(STAMP) lint types programs
 	@echo "== Tests: pure processors, then the stream on real brokers and a real Redis"
 	$(BIN)/pytest -n 2 --dist loadfile  # much of a test is waiting for sessions to expire: two at a time
 
@@ -22,9 +25,19 @@ types: $(STAMP)
 	@echo "== Types"
 	$(BIN)/mypy
 
+programs:
+	@for name in $(PROGRAMS); do command -v $$name >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "== Set-up: Debian's Prometheus, Alertmanager and Chromium, which the tests run"; \
+		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			prometheus prometheus-alertmanager chromium fonts-noto-cjk) >/dev/null 2>&1 \
+			|| echo "   not possible here: the tests that need them skip"; \
+	fi
+
 bench: $(STAMP)
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.recovery
+	$(BIN)/python -m bench.alerts
 	$(BIN)/python -m bench.studies
 
 # About half an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.

@@ -42,7 +42,8 @@ _RATE, _TICK_S = 1800, 0.01
 
 
 @contextmanager
-def _worker(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
+def worker_of(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
+    """Run a worker until the end."""
     worker = WorkerProcess(settings.model_copy(update={"http_port": local.free_port()}), folder / "worker.log")
     worker.start()
     try:
@@ -51,7 +52,8 @@ def _worker(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
         worker.stop()
 
 
-def _market(stocks: int, days: int) -> simulate.Market:
+def market_of(stocks: int, days: int) -> simulate.Market:
+    """Return a simulated market."""
     last = to_day(date(2025, 6, 30))
     return simulate.Market(simulate.Simulation(xshg(), last, days=days, stocks=stocks, funds=20))
 
@@ -60,12 +62,12 @@ def _throughput(settings: Settings, folder: Path, form: Form, stocks: int, days:
     """Feed a backlog, then time a worker over it; return rows and seconds."""
     Topics(settings).create()
     with Publisher(settings, source="bench", form=form) as publisher:
-        for _, batches in _market(stocks, days).history():
+        for _, batches in market_of(stocks, days).history():
             publisher.day({topic: rows for topic, rows in batches.items() if topic != "prices.daily"})
         barrier = publisher.barrier()
-    with redis.Redis.from_url(settings.redis) as client, _worker(settings, folder) as worker:
+    with redis.Redis.from_url(settings.redis) as client, worker_of(settings, folder) as worker:
         started = time.perf_counter()
-        _await(lambda: passed(settings, barrier, client), worker)
+        await_(lambda: passed(settings, barrier, client), worker)
         return publisher.rows, time.perf_counter() - started
 
 
@@ -149,7 +151,8 @@ async def _latency(settings: Settings, market: simulate.Market, seconds: float) 
     return out
 
 
-def _await(condition: Callable[[], bool], worker: WorkerProcess) -> None:
+def await_(condition: Callable[[], bool], worker: WorkerProcess) -> None:
+    """Wait for a condition while the worker lives."""
     while not condition():
         worker.check("the measurement")
         time.sleep(0.005)
@@ -194,13 +197,13 @@ def main(
             row("raw getmany of the same JSON messages", *asyncio.run(_raw(settings("json"))))
             live = settings("live")
             Topics(live).create()
-            market = _market(stocks, 30)
+            market = market_of(stocks, 30)
             with Publisher(live, source="bench") as publisher:
                 for _, batches in market.history():
                     publisher.day(batches)
                 barrier = publisher.barrier()
-            with redis.Redis.from_url(live.redis) as client, _worker(live, folder) as worker:
-                _await(lambda: passed(live, barrier, client), worker)
+            with redis.Redis.from_url(live.redis) as client, worker_of(live, folder) as worker:
+                await_(lambda: passed(live, barrier, client), worker)
                 found = np.array(asyncio.run(_latency(live, market, seconds)))
             show.out.print(table)
             p50, p99 = np.percentile(found, [50, 99])

@@ -1,0 +1,190 @@
+"""From the event that completes a condition to the alert on its topic, and to a webhook, under load: one run.
+
+``python -m bench.alerts [--broker embedded|kafka]``. 1,800 price events a second go through the stream meanwhile. The
+condition is a ratio that turns hot and breaks down day by day; the completing event is the marker that closes a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import redis
+import typer
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from pydantic import SecretStr
+from rich.table import Table
+
+from alerts.delivery.channel import Channel
+from alerts.model import Alert, State
+from bench.pipeline import await_, market_of, worker_of
+from processors.codes import EXCHANGES, to_id
+from processors.days import to_date, to_day
+from processors.events import FIGURES, RowBatch, SessionClose
+from streams import local, show
+from streams.calendars import xshg
+from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, encode_events
+from streams.feeds.folder import known_at
+from streams.publisher import Publisher
+from streams.settings import Settings
+from streams.status import passed
+from streams.topics import ALERTS, Topics
+
+_RATE, _TICK_S, _EVERY_S = 1800, 0.01, 0.1
+_RULE, _SUBJECT = "peak_warning", "fin_buy_ratio"
+
+
+def _rows(topic: str, day: int, figures: dict[int, dict[str, float]]) -> RowBatch:
+    keys = sorted(figures)
+    columns = {
+        c.name: np.array([figures[k].get(c.name, np.nan if c.optional else 0.0) for k in keys]) for c in FIGURES[topic]
+    }
+    size = len(keys)
+    return RowBatch(
+        topic, np.array(keys, dtype=np.int32), np.full(size, day, dtype=np.int32), np.zeros(size, dtype=np.int32),
+        np.full(size, known_at(topic, day, xshg())), columns,
+    )  # fmt: skip
+
+
+class _Clock:
+    """When each day was completed, and when its alert was seen in each place."""
+
+    def __init__(self) -> None:
+        self.sent: dict[date, float] = {}
+        self.topic: dict[date, float] = {}
+        self.webhook: dict[date, float] = {}
+
+    def see(self, place: dict[date, float], alert: Alert) -> None:
+        if (alert.rule, alert.subject, alert.state) == (_RULE, _SUBJECT, State.FIRING):
+            place.setdefault(alert.trade_date, time.perf_counter())
+
+    def ms(self, place: dict[date, float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([(place.get(day, np.inf) - sent) * 1000 for day, sent in self.sent.items()])
+
+
+async def _load(settings: Settings, done: asyncio.Event) -> None:
+    """Price events of a session at a steady rate."""
+    market = market_of(5000, 30)
+    today = xshg().shift(market.simulation.last_day, 1)
+    assert today is not None
+    snapshots = [rows["prices.intraday"] for _, rows in market.session(today, ratio=0.09, every_minutes=60)]
+    names, publisher = Topics(settings), Publisher(settings, source="bench")
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks=1, linger_ms=0)
+    await producer.start()
+    started, tick, per_tick = time.perf_counter(), 0, int(_RATE * _TICK_S)
+    while not done.is_set():
+        await asyncio.sleep(max(0.0, started + tick * _TICK_S - time.perf_counter()))
+        rows = snapshots[tick % len(snapshots)]
+        part = rows.take(np.arange(tick * per_tick, (tick + 1) * per_tick) % len(rows))
+        for partition, chunk in publisher.split(part):
+            for key, value in encode_events(chunk, "bench"):
+                await producer.send(names.name(chunk.topic), value, key=key.encode(), partition=partition)
+        tick += 1
+    await producer.stop()
+    publisher.__exit__(None)
+
+
+async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: web.AppRunner, port: int) -> None:
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    names = Topics(settings)
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, fetch_max_wait_ms=5, auto_offset_reset="latest")
+    await consumer.start()
+    consumer.assign([TopicPartition(names.name(ALERTS), 0)])
+    await consumer.seek_to_end()
+    done = asyncio.Event()
+
+    async def listen() -> None:
+        while not done.is_set():
+            for records in (await consumer.getmany(timeout_ms=20)).values():
+                for record in records:
+                    if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
+                        clock.see(clock.topic, msgspec.json.decode(record.value, type=Alert))
+
+    tasks = [asyncio.create_task(listen()), asyncio.create_task(_load(settings, done))]
+    await asyncio.sleep(1.0)  # the load comes up to speed
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks=1, linger_ms=0)
+    await producer.start()
+    topic = names.name("margin.market")
+    for at, day in enumerate(days):
+        ratio = 0.11 if at % 2 == 0 else 0.09
+        figures = {e: {"fin_balance": 5e11, "fin_buy": ratio * 5e11} for e in range(2)}
+        for _, value in encode_events(_rows("margin.market", day, figures), "bench"):
+            await producer.send(topic, value, partition=0)
+        marker = SessionClose(
+            feed="margin.market", trade_date=to_date(day), expected={"SSE": 1, "SZSE": 1}, source="bench"
+        )
+        if at % 2:
+            clock.sent[to_date(day)] = time.perf_counter()
+        await producer.send(topic, msgspec.json.encode(marker), partition=0, headers=[(CE_TYPE, CLOSE_TYPE)])
+        await asyncio.sleep(_EVERY_S)
+    deadline = time.perf_counter() + 10
+    while len(clock.webhook) < len(clock.sent) and time.perf_counter() < deadline:
+        await asyncio.sleep(0.02)
+    done.set()
+    await asyncio.gather(*tasks)
+    await producer.stop()
+    await consumer.stop()
+    await runner.cleanup()
+
+
+def main(
+    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+    days: Annotated[int, typer.Option(help="days that are closed, one every 100 ms")] = 200,
+) -> None:
+    """Measure and print."""
+    clock = _Clock()
+
+    async def hook(request: web.Request) -> web.Response:
+        body = await request.json()
+        clock.see(clock.webhook, msgspec.convert(body["alert"], type=Alert))
+        return web.Response(status=204)
+
+    application = web.Application()
+    application.router.add_post("/", hook)
+    port = local.free_port()
+    assert EXCHANGES[:2] == ("SSE", "SZSE")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        made: local.Broker = (
+            local.ApacheKafka(folder / "b") if broker == "kafka" else local.EmbeddedBroker(folder / "b")
+        )
+        with made as server, local.EmbeddedRedis(folder / "r") as store:
+            channel = Channel(kind="webhook", url=SecretStr(f"http://127.0.0.1:{port}/"), per_minute=6000,
+                              max_age_days=10_000)  # fmt: skip
+            settings = Settings(
+                kafka_url=server.url, redis_url=SecretStr(store.url), group="alerts", namespace="alerts",
+                topic_prefix="bench.", channels={"hook": channel},
+            )  # fmt: skip
+            Topics(settings).create()
+            calendar = xshg()
+            first = calendar.position(to_day(date(2018, 1, 2)))
+            found = [calendar.day_at(first + i) for i in range(days)]
+            closes = {to_id("000001.SH"): {"close": 3000.0, "turnover": 5e11},
+                      to_id("399001.SZ"): {"close": 10_000.0, "turnover": 5e11}}  # fmt: skip
+            with Publisher(settings, source="bench") as publisher:
+                for day in found:
+                    publisher.day({"indices.daily": _rows("indices.daily", day, closes)})
+                barrier = publisher.barrier()
+            with redis.Redis.from_url(settings.redis) as client, worker_of(settings, folder) as worker:
+                await_(lambda: passed(settings, barrier, client), worker)
+                asyncio.run(_measure(settings, found, clock, web.AppRunner(application), port))
+    table = Table(title=f"{broker}, {len(clock.sent)} alerts at {_RATE:,} events/s", title_justify="left", box=None)
+    for column in ("from the completing event to", "p50 ms", "p99 ms", "max ms", "target p99"):
+        table.add_column(column, justify="left" if column.startswith("from") else "right")
+    for name, place, target in (("alerts.v1", clock.topic, 50), ("a local webhook", clock.webhook, 200)):
+        ms = clock.ms(place)
+        p50, p99 = np.percentile(ms, [50, 99])
+        table.add_row(name, f"{p50:.1f}", f"{p99:.1f}", f"{ms.max():.1f}", str(target))
+    show.out.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
