@@ -132,6 +132,7 @@ def _publish_checked(
     check: bool,
     force: bool,
     dates: tuple[date | None, date | None] = (None, None),
+    ranked: bool = False,
     before: Parts | None = None,
 ) -> None:
     """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
@@ -147,7 +148,7 @@ def _publish_checked(
     findings = list(found.findings)
     folder = None
     if found.parts:
-        folder = checked.gather(found.parts, xshg(), source, *dates)
+        folder = checked.gather(found.parts, xshg(), source, *dates, ranked=ranked)
         earlier = checked.newest(checked.gather(before.parts, xshg(), source)) if before is not None else {}
         findings += checked.reports(folder.by_day(), xshg(), earlier)
         for note in folder.notes:
@@ -220,7 +221,8 @@ def feed_vendor(
     from streams.feeds import mapping, vendor
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
-    _publish_checked(found, source=source, as_=as_, check=check, force=force, dates=(_date(start), _date(end)))
+    dates = (_date(start), _date(end))
+    _publish_checked(found, source=source, as_=as_, check=check, force=force, dates=dates, ranked=map_ is not None)
 
 
 @feed_app.command("simulate")

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from processors.codes import to_code
@@ -46,12 +47,23 @@ class Parts:
 
 
 def gather(
-    parts: Sequence[Part], calendar: TradingCalendar, source: str, start: date | None = None, end: date | None = None
+    parts: Sequence[Part],
+    calendar: TradingCalendar,
+    source: str,
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    ranked: bool = False,
 ) -> Folder:
     """Put parts together as a `Folder`.
 
     Rows of one key and day that complete each other become one; rows that contradict each other stay apart, for the
     report to name. Rows without a date hold from the first date of all on: it is what is known today, not then.
+
+    Parameters
+    ----------
+    ranked : whether the parts stand in an order of preference, as a mapping file gives it: where two of them contradict
+        each other the first counts, and a note says so. Rows of one part never may.
 
     Raises
     ------
@@ -77,23 +89,47 @@ def gather(
     batches = {}
     for topic, frames in dated.items():
         if any(len(frame) for frame in frames):
-            joined = _joined(pd.concat(frames, ignore_index=True))
+            joined, overruled = _joined(frames, ranked=ranked)
+            if len(overruled):
+                notes.append(_told_overruled(topic, overruled))
             batches[topic] = _with_defaults(batch_of(topic, joined, calendar, join=False))
     if not batches:
         raise FeedError("no row was found: look at the files with --check, and at --from and --to")
     return Folder(batches, source=source, notes=notes)
 
 
-def _joined(frame: pd.DataFrame) -> pd.DataFrame:
-    """Join rows of one day and key, but for those of which a figure differs."""
-    twice = frame.duplicated(["day", "key"], keep=False)
-    if not twice.any():
-        return frame
+def _joined(frames: Sequence[pd.DataFrame], *, ranked: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join rows of one day and key, the first figure known of each column, but for those of which a figure differs.
+
+    Ranked, only rows of one part are kept apart for that; the second frame tells which (day, key) an earlier part of
+    the ranking decided.
+    """
     keys = ["day", "key"]
-    known = frame[twice].groupby(keys).nunique().max(axis=1)
-    torn = pd.MultiIndex.from_frame(frame[keys]).isin(known[known > 1].index)
-    whole = frame[~torn].groupby(keys, as_index=False, sort=True).first()
-    return pd.concat([whole, frame[torn]], ignore_index=True) if torn.any() else whole
+    frame = pd.concat([one.assign(part=place) for place, one in enumerate(frames)], ignore_index=True)
+    frame["row"] = frame["day"].astype(np.int64) * 2**32 + frame["key"]  # day and key as one number
+    twice = frame[frame["row"].duplicated(keep=False)]
+    differs = _differing(twice.drop(columns="part"), ["row"])
+    torn = _differing(twice, ["row", "part"]) if ranked else differs
+    overruled = twice[twice["row"].isin(np.setdiff1d(differs, torn))].drop_duplicates("row")[keys]
+    if len(twice):
+        apart = frame["row"].isin(torn)
+        whole = frame[~apart].groupby(keys, as_index=False, sort=True).first()
+        frame = pd.concat([whole, frame[apart]], ignore_index=True) if apart.any() else whole
+    return frame.drop(columns=["part", "row"]), overruled
+
+
+def _differing(frame: pd.DataFrame, by: list[str]) -> npt.NDArray[np.int64]:
+    """Return the rows (their ``row``) of which some figure has two values within a group."""
+    counts = frame.groupby(by).nunique().max(axis=1)
+    return counts[counts > 1].reset_index()["row"].unique().astype(np.int64)
+
+
+def _told_overruled(topic: str, overruled: pd.DataFrame) -> str:
+    first = overruled.iloc[0]
+    return (
+        f"{topic}: {len(overruled)} rows differ between two files, such as {_key(topic, first['key'])} on "
+        f"{to_date(int(first['day']))}; the file that comes first in the mapping counts"
+    )
 
 
 def _with_defaults(batch: RowBatch) -> RowBatch:
@@ -138,8 +174,6 @@ def examples(parts: Iterable[Part], rows: int = 3) -> Iterator[str]:
 
 
 def _row(topic: str, row: dict[Hashable, Any]) -> str:
-    field_ = INPUT_ROWS[topic].key_field
-    key = to_code(int(row["key"])) if field_ == "code" else KEYS[field_][int(row["key"])]
     day = to_date(int(row["day"])).isoformat() if "day" in row else "every date"
     words = {column.name: column.words for column in FIGURES[topic]}
     shown = [
@@ -147,7 +181,12 @@ def _row(topic: str, row: dict[Hashable, Any]) -> str:
         for name, own in words.items()
         if name in row and row[name] == row[name]
     ]
-    return f"{day} {key}: " + ", ".join(shown)
+    return f"{day} {_key(topic, row['key'])}: " + ", ".join(shown)
+
+
+def _key(topic: str, key: float) -> str:
+    name = INPUT_ROWS[topic].key_field
+    return to_code(int(key)) if name == "code" else KEYS[name][int(key)]
 
 
 def refuse(findings: Iterable[Finding], *, force: bool) -> None:
