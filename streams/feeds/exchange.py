@@ -15,13 +15,17 @@ counts them in shares. Shenzhen's and Beijing's files hold no date: it comes fro
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
+import struct
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -158,16 +162,13 @@ def open_book(content: bytes, name: str) -> Grids:
     FeedError : if it is neither, or the library that reads it is not installed.
     """
     if content.startswith((_ZIP, _OLE)):
-        engine: Literal["openpyxl", "xlrd"] = "openpyxl" if content.startswith(_ZIP) else "xlrd"
+        library, opened = ("openpyxl", _xlsx) if content.startswith(_ZIP) else ("xlrd", _xls)
         try:
-            sheets = pd.read_excel(
-                io.BytesIO(content), sheet_name=None, header=None, dtype=np.dtype(object), engine=engine
-            )
+            return opened(content)
         except ImportError as error:
-            raise FeedError(f"{name}: {engine} is needed: pip install 'marginwatch[excel]'") from error
-        except (ValueError, OSError, KeyError) as error:
+            raise FeedError(f"{name}: {library} is needed: pip install 'marginwatch[excel]'") from error
+        except (ValueError, OSError, KeyError, BadZipFile, struct.error) as error:
             raise FeedError(f"{name} is a damaged workbook ({error}): download it again") from error
-        return {str(sheet): grid for sheet, grid in sheets.items()}
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = content.decode(encoding)
@@ -180,6 +181,34 @@ def open_book(content: bytes, name: str) -> Grids:
         except pd.errors.ParserError as error:
             raise FeedError(f"{name} is no CSV file: {error}") from error
     raise FeedError(f"{name} is no workbook and no text: expected {', '.join(SUFFIXES)}")
+
+
+def _xlsx(content: bytes) -> Grids:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # openpyxl misses the default style in Shenzhen's workbooks
+        sheets = pd.read_excel(
+            io.BytesIO(content), sheet_name=None, header=None, dtype=np.dtype(object), engine="openpyxl"
+        )
+    return {str(sheet): grid for sheet, grid in sheets.items()}
+
+
+def _xls(content: bytes) -> Grids:
+    """Read a workbook of before 2007 by xlrd itself: pandas is about to drop it."""
+    xlrd = importlib.import_module("xlrd")
+    try:
+        book = xlrd.open_workbook(file_contents=content)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
+        raise ValueError(str(error)) from error
+
+    def value(cell: Any) -> object:
+        if cell.ctype == xlrd.XL_CELL_DATE:
+            return xlrd.xldate_as_datetime(cell.value, book.datemode)
+        return None if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK, xlrd.XL_CELL_ERROR) else cell.value
+
+    return {
+        sheet.name: pd.DataFrame([[value(cell) for cell in row] for row in sheet.get_rows()], dtype=object)
+        for sheet in book.sheets()
+    }
 
 
 def _width(text: str) -> range:
