@@ -11,6 +11,7 @@ import msgspec
 import typer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
+from rich.markup import escape
 
 from alerts.model import Alert
 from processors.days import to_date
@@ -136,8 +137,6 @@ def _publish_checked(
     before: Parts | None = None,
 ) -> None:
     """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
-    from rich.markup import escape
-
     from streams.calendars import xshg
     from streams.feeds import checked
     from streams.publisher import Form, Publisher
@@ -482,7 +481,7 @@ def main() -> None:
     try:
         app()
     except MarginwatchError as error:
-        show.err.print(f"[bold red]error[/bold red] {error}", markup=True)
+        show.err.print(f"[bold red]error[/bold red] {escape(str(error))}", markup=True)
         sys.exit(1)
     except RedisError as error:
         show.err.print(

@@ -4,6 +4,7 @@ no akshare, can be had where these tests were written."""
 from __future__ import annotations
 
 import io
+import sys
 import types
 from collections.abc import Callable
 from datetime import date, datetime
@@ -326,6 +327,13 @@ def test_what_is_fetched_equals_what_the_files_say() -> None:
             np.testing.assert_array_equal(values, expected[topic].figures[name], err_msg=name)
 
 
+def test_the_command_fetches_a_day_without_files(monkeypatch: pytest.MonkeyPatch, sent: list[Message]) -> None:
+    monkeypatch.setitem(sys.modules, "akshare", fake())
+    result = feed("exchange", "--date", DAY, "--source", "akshare")
+    assert result.exit_code == 0, result.output
+    assert {topic for topic, *_ in sent} == {"margin.daily", "margin.market"}
+
+
 def test_the_functions_are_asked_for_the_day() -> None:
     asked = {}
 
@@ -395,7 +403,7 @@ def test_a_day_to_come_and_a_holiday_are_not_even_asked_for() -> None:
 
 
 def test_without_akshare_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "akshare", None)
+    monkeypatch.setitem(sys.modules, "akshare", None)
     with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
         fetch.load_akshare()
     result = feed("exchange", "--date", DAY)
