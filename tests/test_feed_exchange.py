@@ -161,6 +161,7 @@ def test_titles_blank_rows_sums_and_footers_are_left_out() -> None:
         SZSE_DETAIL[2],
         ["合计", None, "400,000,000", "10,000,000,000", "1,000", "21,000", "380,000", "10,000,380,000"],
         ["注：数据由证券公司报送，2024-06-12"],
+        ["数据来源", "深圳证券交易所"],
     ]
     found = taken(workbook(sheet=noisy))
     assert len(found["margin.daily"]) == 2

@@ -288,6 +288,10 @@ def _blank(cell: object) -> bool:
     return cell is None or cell != cell or not str(cell).replace("&nbsp;", "").strip()
 
 
+def _numeric(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[\d,]+(\.\d*)?", text) is not None
+
+
 def _names(table: pd.DataFrame) -> dict[str, str]:
     """Name without unit → header as it stands."""
     return {split_header(str(header))[0]: str(header) for header in table.columns}
@@ -296,7 +300,7 @@ def _names(table: pd.DataFrame) -> dict[str, str]:
 def _rows(layout: Layout, table: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, str]:
     """Keep the rows of figures; also return what stands in place of them, if anything does.
 
-    Blank rows, footers (text in one cell) and sums are left out; anything else that has no code is refused.
+    Blank rows, footers (no figure behind the first cell) and sums are left out; figures without a code are refused.
 
     Raises
     ------
@@ -314,7 +318,7 @@ def _rows(layout: Layout, table: pd.DataFrame, origin: str) -> tuple[pd.DataFram
                 kept.append(at)
         elif plain_number(row[key]) is not None and len(filled) > 1:
             kept.append(at)
-        elif len(filled) > 1 and not any(word in text for text in filled for word in _SUMS):
+        elif any(map(_numeric, filled[1:])) and not any(word in text for text in filled for word in _SUMS):
             raise FeedError(f"{origin}: row {at + 1} below the header has no six-digit code but {filled[:3]}")
     return table.iloc[kept].reset_index(drop=True), placeholder
 

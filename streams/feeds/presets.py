@@ -1,7 +1,10 @@
 """Tables of vendors that need no mapping file: tushare's, by their documented columns; Chinese headers, by their text.
 
 tushare's files name no units; its documentation does (tushare.pro documents 27, 32, 58 and 59): vol in 手, amount in
-千元, circ_mv in 万元, ratios in %, all else in 元 and 股. Chinese headers carry their units: ``融资余额(元)``.
+千元, circ_mv in 万元, ratios in %, all else in 元 and 股. (rqmcl is documented as "股,份,手" by the kind of security:
+shares of stocks, units of funds; bonds, in 手, are in none of the feeds here.)
+
+Chinese headers carry their units: ``融资余额(元)``; one without is refused.
 """
 
 from __future__ import annotations
