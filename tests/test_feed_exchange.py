@@ -19,9 +19,10 @@ from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feeds import exchange, fetch
-from streams.feeds.checked import gather
+from streams.feeds import exchange, fetch, folder
+from streams.feeds.checked import gather, reports
 from streams.feeds.folder import FeedError
+from streams.feeds.validate import Severity
 from tests.publishing import Message, feed, sent
 
 __all__ = ["sent"]  # a fixture
@@ -220,6 +221,62 @@ def test_no_trading_day_is_refused() -> None:
         taken(workbook(sheet=SZSE_DETAIL), day=date(2024, 6, 10))  # Dragon Boat Festival
 
 
+def as_text(values: pd.Series) -> list[str]:
+    return [f"{value:,.0f}" for value in values]
+
+
+def test_real_figures_in_the_published_layouts_give_what_the_folder_gives(data_dir: Path, tmp_path: Path) -> None:
+    """Layouts constructed, figures real: two days of both exchanges, with thousands separators and 亿."""
+    start, end = date(2020, 3, 2), date(2020, 3, 3)
+    expected = folder.read(data_dir, xshg(), start, end)
+    raw = {}
+    for kind in ("detail_sse", "detail_szse", "total_sse", "total_szse"):
+        table = pd.read_parquet(data_dir / f"margin_{kind}_2018_2021q1.parquet")
+        raw[kind] = table[table["dt"].between(pd.Timestamp(start), pd.Timestamp(end))]
+    for day, sse in raw["detail_sse"].groupby("dt"):
+        stamp = f"{day:%Y%m%d}"
+        total = raw["total_sse"][raw["total_sse"]["dt"] == day].iloc[0]
+        numbers = [
+            "margin_balance",
+            "margin_buy_amt",
+            "short_qty",
+            "short_value",
+            "short_sell_qty",
+            "marginnshort_total",
+        ]
+        detail = [sse["code"], sse["name"]] + [
+            as_text(sse[name])
+            for name in ("margin_balance", "margin_buy_amt", "margin_repay_amt", "short_qty", "short_sell_qty",
+                         "short_repay_qty")
+        ]  # fmt: skip
+        (tmp_path / f"sse{stamp}.xlsx").write_bytes(
+            workbook(
+                汇总信息=[SSE_SUMMARY[0], [stamp, *as_text(total[numbers])]],
+                明细信息=[SSE_DETAIL[0], *map(list, zip(*detail, strict=True))],
+            )
+        )
+        szse = raw["detail_szse"][raw["detail_szse"]["dt"] == day]
+        both = szse["margin_balance"] + szse["short_value"]
+        names = ("margin_buy_amt", "margin_balance", "short_sell_qty", "short_qty", "short_value")
+        columns = [szse["code"], szse["name"], *(as_text(szse[name]) for name in names), as_text(both)]
+        (tmp_path / f"detail {stamp}.xlsx").write_bytes(workbook(a=[SZSE_HEAD, *map(list, zip(*columns, strict=True))]))
+        total = raw["total_szse"][raw["total_szse"]["dt"] == day].iloc[0]
+        row = [f"{total[name]:,.2f}" for name in (*names, "marginnshort_total")]
+        (tmp_path / f"totals {stamp}.xlsx").write_bytes(workbook(a=[SZSE_TOTALS[0], row]))
+
+    found = gather(exchange.read([tmp_path]).parts, xshg(), "x")
+    assert [f for f in reports(found.by_day(), xshg()) if f.severity is Severity.ERROR] == []
+    assert len(found.batches["margin.daily"]) > 3000
+    for topic, batch in found.batches.items():
+        files = expected.batches[topic]
+        np.testing.assert_array_equal(batch.keys, files.keys)
+        np.testing.assert_array_equal(batch.days, files.days)
+        np.testing.assert_array_equal(batch.stamps, files.stamps)
+        for name, values in batch.figures.items():
+            if (topic, name) != ("margin.market", "fin_repay"):  # not in Shanghai's summary
+                np.testing.assert_array_equal(values, files.figures[name], err_msg=f"{topic} {name}")
+
+
 # -- the command ---------------------------------------------------------------------------------------------
 
 
@@ -249,21 +306,21 @@ def test_check_shows_what_was_understood_and_publishes_nothing(tmp_path: Path, s
 
 
 def test_a_unit_slip_stops_the_command_unless_forced(tmp_path: Path, sent: list[Message]) -> None:
-    folder = folder_of(tmp_path, replaced(SZSE_DETAIL, "(元)", "(万元)"))
-    result = feed("exchange", folder, "--date", DAY)
+    files = folder_of(tmp_path, replaced(SZSE_DETAIL, "(元)", "(万元)"))
+    result = feed("exchange", files, "--date", DAY)
     assert isinstance(result.exception, FeedError) and "nothing was published" in str(result.exception)
     assert sent == []
-    assert feed("exchange", folder, "--date", DAY, "--force").exit_code == 0
+    assert feed("exchange", files, "--date", DAY, "--force").exit_code == 0
     assert sent
 
 
 def test_two_files_of_one_day_that_contradict_each_other_stop(tmp_path: Path, sent: list[Message]) -> None:
-    folder = folder_of(tmp_path)
-    (folder / "d.xlsx").write_bytes(workbook(明细=replaced(SZSE_DETAIL, "4,000,000,000", "4,000,000,001")))
-    result = feed("exchange", folder, "--date", DAY)
+    files = folder_of(tmp_path)
+    (files / "d.xlsx").write_bytes(workbook(明细=replaced(SZSE_DETAIL, "4,000,000,000", "4,000,000,001")))
+    result = feed("exchange", files, "--date", DAY)
     assert isinstance(result.exception, FeedError) and "000001.SZ" in str(result.exception)
-    (folder / "d.xlsx").write_bytes((folder / "b.xlsx").read_bytes())
-    assert feed("exchange", folder, "--date", DAY).exit_code == 0
+    (files / "d.xlsx").write_bytes((files / "b.xlsx").read_bytes())
+    assert feed("exchange", files, "--date", DAY).exit_code == 0
 
 
 def test_the_day_before_is_compared_with(tmp_path: Path, sent: list[Message]) -> None:
