@@ -312,7 +312,7 @@ def test_a_mapping_that_leaves_a_doubt_is_refused_before_any_file_is_read(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"balance": ["x", "1"]}, r"any.csv → margin.daily, fin_balance, row 0: 'x' is no number"),
+        ({"balance": ["x", "1"]}, r"any.csv → margin.daily, fin_balance, row 1: 'x' is no number"),
         ({"id": ["600519.SH", "AAPL"]}, "code 'AAPL' is not written like 600519.SH"),
         ({"day": ["02.08.2018", "2018-08-02"]}, "is not written as"),
         ({"day": ["02.08.2018", None]}, "not written as|no date"),

@@ -279,7 +279,9 @@ def _days(column: pd.Series, when: When, where: Where) -> np.ndarray:
         except ValueError as error:
             raise FeedError(f"{where}: column {when.column!r} is not written as {when.format}: {error}") from error
     if stamps.isna().any():
-        raise FeedError(f"{where}: row {int(np.argmax(stamps.isna()))} has no date in column {when.column!r}")
+        raise FeedError(
+            f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))] + 1} has no date in column {when.column!r}"
+        )
     return stamps.to_numpy("datetime64[D]").astype(np.int32)
 
 
@@ -309,7 +311,7 @@ def _figure(column: Column, figure: Figure, raw: pd.DataFrame, keys: np.ndarray,
 def _numbers(values: pd.Series, where: str, unit: Unit | None) -> Floats:
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(np.float64, na_value=np.nan)
-    cells = [parse_number(cell, f"{where}, row {row}", unit) for row, cell in enumerate(values.tolist())]
+    cells = [parse_number(c, f"{where}, row {row + 1}", unit) for row, c in zip(values.index, values, strict=True)]
     return np.array(cells, dtype=np.float64)
 
 
