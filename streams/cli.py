@@ -6,18 +6,23 @@ import os
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from pydantic import ValidationError
 from redis.exceptions import RedisError
+from rich.markup import escape
 
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence
+from processors.days import to_date
 from processors.errors import MarginwatchError
 from streams import show
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.feeds.checked import Parts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +49,10 @@ _DATES = ["%Y-%m-%d"]
 From = Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="first trade date")]
 To = Annotated[datetime | None, typer.Option("--to", formats=_DATES, help="last trade date")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+Check = Annotated[
+    bool, typer.Option("--check", help="show the first rows as understood and what is wrong; publish nothing")
+]
+Force = Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")]
 As = Annotated[str, typer.Option("--as", help="how rows travel: frames (fast) or events (one JSON each)")]
 
 
@@ -122,6 +131,105 @@ def feed_files(
         )
         barrier = publisher.barrier()
     show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+
+
+def _publish_checked(
+    found: Parts,
+    *,
+    source: str,
+    as_: str,
+    check: bool,
+    force: bool,
+    dates: tuple[date | None, date | None] = (None, None),
+    ranked: bool = False,
+    before: Parts | None = None,
+) -> None:
+    """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
+    from streams.calendars import xshg
+    from streams.feeds import checked
+    from streams.publisher import Form, Publisher
+
+    if check:
+        for line in checked.examples(found.parts):
+            show.out.print(escape(line))
+    findings = list(found.findings)
+    folder = None
+    if found.parts:
+        folder = checked.gather(found.parts, xshg(), source, *dates, ranked=ranked)
+        earlier = checked.newest(checked.gather(before.parts, xshg(), source)) if before is not None else {}
+        findings += checked.reports(folder.by_day(), xshg(), earlier)
+        for note in folder.notes:
+            show.err.print(escape(f"  note: {note}"))
+    for line in checked.told(findings):
+        show.err.print(escape(line))
+    checked.refuse(findings, force=force)
+    if folder is None:
+        raise MarginwatchError("nothing was published: no file holds any figures")
+    days = folder.days()
+    span = f"{to_date(days[0])} to {to_date(days[-1])}"
+    show.err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
+    if check:
+        show.err.print("checked only: nothing was published")
+        return
+    with Publisher(_settings(), source=source, form=Form(as_)) as publisher:
+        barrier = checked.publish(publisher, folder)
+    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+
+
+@feed_app.command("exchange")
+def feed_exchange(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="files as published, or folders; without any, --date is fetched")
+    ] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--date", formats=_DATES, help="trade date of files that tell none; or to fetch")
+    ] = None,
+    before: Annotated[
+        list[Path] | None, typer.Option(help="files of the day before, only to compare with; may be repeated")
+    ] = None,
+    check: Check = False,
+    force: Force = False,
+    source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
+    as_: As = "frames",
+) -> None:
+    """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
+
+    Shanghai's workbook, Shenzhen's detail and totals, Beijing's detail; xls, xlsx or CSV. Without files, the figures of
+    --date are fetched through akshare.
+    """
+    from streams.calendars import xshg
+    from streams.feeds import exchange
+
+    day = _date(on)
+    if paths:
+        found = exchange.read(paths, day)
+    elif day is not None:
+        from streams.feeds.fetch import fetch
+
+        found = fetch(day, xshg())
+    else:
+        raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
+    earlier = exchange.read(before) if before else None
+    _publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier)
+
+
+@feed_app.command("vendor")
+def feed_vendor(
+    paths: Annotated[list[Path], typer.Argument(help="CSV or parquet files, or folders of them")],
+    map_: Annotated[Path | None, typer.Option("--map", help="a mapping file; see deploy/mapping.example.toml")] = None,
+    start: From = None,
+    end: To = None,
+    check: Check = False,
+    force: Force = False,
+    source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
+    as_: As = "frames",
+) -> None:
+    """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file."""
+    from streams.feeds import mapping, vendor
+
+    found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
+    dates = (_date(start), _date(end))
+    _publish_checked(found, source=source, as_=as_, check=check, force=force, dates=dates, ranked=map_ is not None)
 
 
 @feed_app.command("simulate")
@@ -519,7 +627,7 @@ def main() -> None:
     try:
         app()
     except MarginwatchError as error:
-        show.err.print(f"[bold red]error[/bold red] {error}", markup=True)
+        show.err.print(f"[bold red]error[/bold red] {escape(str(error))}", markup=True)
         sys.exit(1)
     except RedisError as error:
         show.err.print(

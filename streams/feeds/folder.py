@@ -139,16 +139,26 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
             frame = frame.assign(csi300=frame["key"].isin(csi300).astype(np.float64))
         parts.setdefault(topic, []).append(frame.assign(day=np.int32(first or calendar.first)))
     out.batches = {
-        topic: _batch(topic, pd.concat(frames, ignore_index=True), calendar)
+        topic: batch_of(topic, pd.concat(frames, ignore_index=True), calendar)
         for topic, frames in parts.items()
         if any(len(frame) for frame in frames)
     }
     return out
 
 
-def _batch(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowBatch:
+def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar, *, join: bool = True) -> RowBatch:
+    """Return the rows of a frame (``day``, ``key`` and figures) as a batch, sorted by day and key.
+
+    Parameters
+    ----------
+    join : rows of one day and key become one, the first figure known of each column; else they stay apart.
+
+    Raises
+    ------
+    FeedError : for a day that is no trading day, or behind the end of the calendar.
+    """
     frame = frame.sort_values(["day", "key"], kind="stable")
-    if frame.duplicated(["day", "key"]).any():
+    if join and frame.duplicated(["day", "key"]).any():
         # Two files may tell of one index: prices here, capitalisation there.
         frame = frame.groupby(["day", "key"], as_index=False, sort=True).first()
     days = frame["day"].to_numpy(np.int32)

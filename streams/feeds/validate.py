@@ -1,0 +1,295 @@
+"""Are the figures of a day fit to be published? A report, made before anything is sent.
+
+Errors stop publishing (a unit slip, a security twice, a figure that can't be), warnings are told. Nothing is repaired
+and no unit is guessed: a column that is 1e4 or 1e8 off is named, with the likely cause.
+
+Tolerances of sums: balances 2%, buys 0.1%. On the real figures of 2018–2021 buys of the detail sum to the totals within
+0.015%, Shanghai's balances within 1.2% and Shenzhen's within 4.5%, for securities removed from the list stay in the
+totals. So a balance that is off is a warning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import EXCHANGES, aligned, exchange_of, to_code
+from processors.days import TradingCalendar, to_date
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
+
+Rows = Mapping[str, RowBatch]
+Mask = npt.NDArray[np.bool_]
+
+#: Relative deviation of a detail's sum from the published total: told from the first, an error from the second.
+SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": (0.001, 0.01)}
+#: Factors by which a column in a wrong unit is off: 万, 亿; and 手, 千 where many securities agree.
+_CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
+#: How near a factor must be, as a ratio either way.
+_NEAR = 3.0
+_IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
+_EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
+_PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
+_NAMED = 5
+_DETAIL, _TOTALS = "margin.daily", "margin.market"
+
+
+class Severity(StrEnum):
+    """What a finding does: an error stops publishing, a warning is told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Parameters
+    ----------
+    check : which rule found it.
+    topic : the input topic; empty where a file as a whole is meant.
+    day : trade date as days since 1970-01-01, None where it is not known.
+    text : what was expected, what came, what to do.
+    """
+
+    severity: Severity
+    check: str
+    topic: str
+    day: int | None
+    text: str
+
+    def __str__(self) -> str:
+        when = f" {to_date(self.day)}" if self.day is not None else ""
+        return f"{self.severity.upper()} {self.check} {self.topic}{when}: {self.text}"
+
+
+def report(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Finding]:
+    """Check the rows of one day against each other and against the day before; errors first.
+
+    Parameters
+    ----------
+    rows : topic → the rows of a day.
+    before : topic → the rows of the last day known of it. What needs consecutive days is checked where it is the
+        session before.
+    """
+    found: list[Finding] = []
+    for topic, batch in rows.items():
+        if not len(batch):
+            continue
+        found += [*duplicates(batch), *impossible(batch), *placeholders(batch)]
+        previous = before.get(topic)
+        if previous is None or not len(previous):
+            continue
+        found += unit_slips(batch, previous)
+        if calendar.before(int(batch.days[0])) == int(previous.days[0]):
+            found += [*identity(batch, previous), *jumps(batch, previous), *missing(batch, previous)]
+    if _DETAIL in rows and _TOTALS in rows:
+        found += sums(rows[_DETAIL], rows[_TOTALS])
+    slipped = {(f.topic, f.day) for f in found if f.check == "unit"}
+    # A slip explains the jump and the broken identity.
+    found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in slipped]
+    return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
+
+
+def duplicates(batch: RowBatch) -> Iterator[Finding]:
+    """A security twice: which of its rows is meant is not known."""
+    keys, counts = np.unique(batch.keys, return_counts=True)
+    if (counts > 1).any():
+        twice = keys[counts > 1]
+        yield _finding(
+            batch, "duplicate", f"{len(twice)} of {len(keys)} keys come more than once: {_names(batch, twice)}"
+        )
+
+
+def first_of_each(batch: RowBatch) -> RowBatch:
+    """Keep the first row of each day and key."""
+    both = batch.days.astype(np.int64) << 32 | batch.keys.astype(np.int64)
+    return batch.take(np.sort(np.unique(both, return_index=True)[1]))
+
+
+def impossible(batch: RowBatch) -> Iterator[Finding]:
+    """Figures that no row may have: absent where one is needed, negative, not finite."""
+    for column in FIGURES[batch.topic]:
+        values = batch.figures[column.name]
+        cases = {
+            "absent": np.isnan(values) & (not column.optional),
+            "negative": (values < 0) & (column.sign is Sign.NOT_NEGATIVE),
+            "not positive": (values <= 0) & (column.sign is Sign.POSITIVE),
+            "not finite": np.isinf(values),
+        }
+        for word, wrong in cases.items():
+            if wrong.any():
+                named = _names(batch, batch.keys[wrong])
+                text = f"{column.name} is {word} in {wrong.sum()} of {len(batch)} rows: {named}"
+                yield _finding(batch, "figure", text)
+
+
+def placeholders(batch: RowBatch) -> Iterator[Finding]:
+    """An exchange whose every figure is zero or absent: rows that stand for "no data"."""
+    if not batch.topic.startswith("margin."):
+        return
+    nothing = np.ones(len(batch), dtype=bool)
+    for values in batch.figures.values():
+        nothing &= np.isnan(values) | (values == 0)
+    for name, mask in _exchanges(batch):
+        if nothing[mask].all():
+            yield _finding(
+                batch, "placeholder", f"every figure of {name} is 0 or absent: a placeholder; publish when figures come"
+            )
+
+
+def unit_slips(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """A column that is 1e4 or 1e8 times (or, where many agree, 100 or 1000 times) what it was before.
+
+    The median over the keys that both days have, by exchange; zeros left out.
+    """
+    for name, mask in _exchanges(batch):
+        for column in FIGURES[batch.topic]:
+            if column.words or column.flag:
+                continue
+            ratios = _ratios(batch.take(mask), previous, column.name)
+            if not len(ratios):
+                continue
+            factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
+            middle = float(np.median(ratios))
+            slip = _slip(middle, factors)
+            if slip is not None:
+                then = to_date(int(previous.days[0]))
+                text = (
+                    f"{column.name} of {name} is {middle:,.4g} times that of {then} (median of {len(ratios)}), "
+                    f"a step of about {slip:g}: look at the unit of the file"
+                )
+                yield _finding(batch, "unit", text)
+
+
+def sums(detail: RowBatch, totals: RowBatch) -> Iterator[Finding]:
+    """Published totals against the sum of the detail, by exchange."""
+    places = exchange_of(detail.keys)
+    for row, place in enumerate(totals.keys.tolist()):
+        mask = places == place
+        if not mask.any():
+            continue
+        for column in FIGURES[_DETAIL]:
+            parts, total = detail.figures[column.name][mask], float(totals.figures[column.name][row])
+            if np.isnan(parts).any() or not total > 0:
+                continue
+            ratio = float(parts.sum()) / total
+            told = (
+                f"{column.name} of {EXCHANGES[place]} sums to {parts.sum():,.0f}, the published total is {total:,.0f}"
+            )
+            slip = _slip(ratio, _CERTAIN)
+            if slip is not None:
+                yield _finding(detail, "unit", f"{told}: {ratio:,.4g} times; look at the units of both files")
+            elif column.name in SUMS:
+                warned, refused = SUMS[column.name]
+                if abs(ratio - 1) > warned:
+                    severity = Severity.ERROR if abs(ratio - 1) > refused else Severity.WARNING
+                    yield _finding(
+                        detail, "sum", f"{told} ({ratio - 1:+.3%}, up to {warned:.1%} is usual): is it whole?", severity
+                    )
+
+
+def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Balance = previous balance + buys − repayments, where all three are published (signals.md §1)."""
+    if not batch.topic.startswith("margin.") or "fin_repay" not in batch.figures:
+        return
+    earlier = _earlier(previous, "fin_balance", batch.keys)
+    figures = batch.figures
+    gap = earlier + figures["fin_buy"] - figures["fin_repay"] - figures["fin_balance"]
+    broken = np.flatnonzero(np.abs(gap) > _IDENTITY_CNY)
+    if len(broken):
+        worst = int(broken[np.argmax(np.abs(gap[broken]))])
+        yield _finding(
+            batch,
+            "identity",
+            f"balance ≠ previous + buys − repayments for {len(broken)} of {int((~np.isnan(gap)).sum())}; worst "
+            f"{_names(batch, batch.keys[[worst]])} by {gap[worst]:,.0f} CNY",
+            Severity.WARNING,
+        )
+
+
+def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Changes from one session to the next that markets hardly make."""
+    if batch.topic.startswith("margin."):
+        for name, mask in _exchanges(batch):
+            part = batch.take(mask)
+            earlier = _earlier(previous, "fin_balance", part.keys)
+            both = ~np.isnan(earlier) & ~np.isnan(part.figures["fin_balance"])
+            now, then = part.figures["fin_balance"][both], earlier[both]
+            if then.sum() > 0 and abs(now.sum() / then.sum() - 1) > _EXCHANGE_JUMP:
+                text = f"fin_balance of {name} changed by {now.sum() / then.sum() - 1:+.1%} in a day"
+                yield _finding(batch, "jump", text, Severity.WARNING)
+            many = (np.maximum(now, then) > _SECURITY_LEAST_CNY) & (then > 0) & (now > 0)
+            many &= np.maximum(now, then) > _SECURITY_JUMP * np.minimum(now, then)
+            if many.any():
+                keys = part.keys[both][many]
+                text = f"fin_balance of {len(keys)} changed more than {_SECURITY_JUMP:g}-fold: {_names(batch, keys)}"
+                yield _finding(batch, "jump", text, Severity.WARNING)
+    elif batch.topic in _PRICE_JUMP:
+        close = batch.figures["close"]
+        reference = batch.figures["prev_close"]
+        reference = np.where(np.isnan(reference), _earlier(previous, "close", batch.keys), reference)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = np.abs(close / reference - 1) > _PRICE_JUMP[batch.topic]
+        if far.any():
+            text = f"close moved by more than {_PRICE_JUMP[batch.topic]:.0%}: {_names(batch, batch.keys[far])}"
+            yield _finding(batch, "jump", text, Severity.WARNING)
+
+
+def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Securities of the session before that have no row: gone from the list, or lost on the way."""
+    if batch.topic == "reference":
+        return
+    gone = np.setdiff1d(previous.keys, batch.keys)
+    if len(gone):
+        text = f"{len(gone)} of the {len(previous)} keys of the day before are missing: {_names(batch, gone)}"
+        yield _finding(batch, "missing", text, Severity.WARNING)
+
+
+def _ratios(batch: RowBatch, previous: RowBatch, name: str) -> Floats:
+    now, then = batch.figures[name], _earlier(previous, name, batch.keys)
+    both = (now > 0) & (then > 0) & np.isfinite(now) & np.isfinite(then)
+    return np.asarray(now[both] / then[both])
+
+
+def _slip(ratio: float, factors: tuple[float, ...]) -> float | None:
+    """Return the factor, or one over it, that a ratio is near to; None for an ordinary one."""
+    if not ratio > 0 or math.isinf(ratio):
+        return None
+    for factor in factors:
+        for candidate in (factor, 1 / factor):
+            if max(ratio / candidate, candidate / ratio) < _NEAR:
+                return candidate
+    return None
+
+
+def _earlier(previous: RowBatch, name: str, keys: npt.NDArray[np.int32]) -> Floats:
+    order = np.argsort(previous.keys, kind="stable")
+    return aligned(keys, previous.keys[order], previous.figures[name][order])
+
+
+def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
+    """Name each exchange of a batch, with its rows; one group for topics whose keys have none."""
+    field = INPUT_ROWS[batch.topic].key_field
+    if field not in ("code", "exchange"):
+        yield batch.topic, np.ones(len(batch), dtype=bool)
+        return
+    places = batch.keys if field == "exchange" else exchange_of(batch.keys)
+    for place in np.unique(places).tolist():
+        yield EXCHANGES[place] if place < len(EXCHANGES) else "Shenwan", places == place
+
+
+def _names(batch: RowBatch, keys: npt.NDArray[np.int32]) -> str:
+    field = INPUT_ROWS[batch.topic].key_field
+    first = np.unique(keys)[:_NAMED].tolist()
+    named = ", ".join(to_code(k) if field == "code" else KEYS[field][k] for k in first)
+    return named + (" …" if len(np.unique(keys)) > _NAMED else "")
+
+
+def _finding(batch: RowBatch, check: str, text: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(severity, check, batch.topic, int(batch.days[0]), text)

@@ -1,0 +1,178 @@
+"""The report before publishing: what stops a day, what is told, and what real days say. Rows are constructed here."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from processors.days import to_day
+from processors.events import RowBatch
+from streams.calendars import xshg
+from streams.feeds.checked import refuse, reports, told
+from streams.feeds.folder import FeedError, read
+from streams.feeds.validate import Finding, Severity, first_of_each, report
+from tests.building import DAYS, batch
+
+CODES = [f"{600000 + i}.SH" for i in range(30)]
+
+
+def detail(day: date, **changes: dict[str, float]) -> RowBatch:
+    """A day of 30 securities: balance 1e8, buys 1e7, the same repaid."""
+    figures = {"fin_balance": 1e8, "fin_buy": 1e7, "fin_repay": 1e7, "short_volume": 1e5, "short_sell": 1e4}
+    return batch("margin.daily", day, {code: {**figures, **changes.get(f"c{code[:6]}", {})} for code in CODES})
+
+
+def totals(day: date, **changes: float) -> RowBatch:
+    figures = {"fin_balance": 3.01e9, "fin_buy": 3e8, "fin_repay": 3e8, "short_volume": 3e6, "short_sell": 3e5}
+    return batch("margin.market", day, {"SSE": {**figures, **changes}})
+
+
+def times(rows: RowBatch, column: str, factor: float) -> RowBatch:
+    return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps,
+                    {n: v * factor if n == column else v for n, v in rows.figures.items()})  # fmt: skip
+
+
+def found(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
+    return report({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg())
+
+
+def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.severity.value, f.check) for f in findings]
+
+
+def test_an_ordinary_day_has_no_findings() -> None:
+    assert found(detail(DAYS[1]), totals(DAYS[1]), before=(detail(DAYS[0]), totals(DAYS[0]))) == []
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e-4, 1e8, 1e-8, 100.0, 1000.0])
+@pytest.mark.parametrize("column", ["fin_balance", "fin_buy", "short_volume"])
+def test_a_column_in_another_unit_than_the_day_before_stops_publishing(column: str, factor: float) -> None:
+    (finding,) = found(times(detail(DAYS[1]), column, factor), before=(detail(DAYS[0]),))
+    assert (finding.severity, finding.check) == (Severity.ERROR, "unit")
+    assert column in finding.text and "SSE" in finding.text
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e-4, 1e8, 1e-8])
+def test_a_detail_in_another_unit_than_the_totals_stops_publishing(factor: float) -> None:
+    (finding,) = found(times(detail(DAYS[0]), "fin_buy", factor), totals(DAYS[0]))
+    assert (finding.severity, finding.check) == (Severity.ERROR, "unit")
+
+
+def test_totals_in_yi_read_as_yuan_are_caught_against_the_day_before() -> None:
+    (finding,) = found(times(totals(DAYS[1]), "fin_balance", 1e-8), before=(totals(DAYS[0]),))
+    assert finding.check == "unit"
+
+
+def test_one_security_that_grows_ten_thousandfold_is_a_jump_and_no_unit_slip() -> None:
+    rows = detail(DAYS[1], c600003={"fin_balance": 1e12, "fin_buy": 1e12, "fin_repay": 1e8})
+    assert ("error", "unit") not in kinds(found(rows, before=(detail(DAYS[0]),)))
+    (jump,) = [f for f in found(rows, before=(detail(DAYS[0]),)) if "fold" in f.text]
+    assert "600003.SH" in jump.text
+
+
+@pytest.mark.parametrize(
+    ("column", "off", "expected"),
+    [
+        ("fin_buy", 0.0009, []),
+        ("fin_buy", 0.002, [("warning", "sum")]),
+        ("fin_buy", 0.02, [("error", "sum")]),
+        ("fin_balance", 0.015, []),
+        ("fin_balance", 0.03, [("warning", "sum")]),
+        ("fin_balance", 0.30, [("error", "sum")]),
+    ],
+)
+def test_sums_of_the_detail_against_the_totals(column: str, off: float, expected: list[tuple[str, str]]) -> None:
+    whole = detail(DAYS[0]).figures[column].sum()
+    assert kinds(found(detail(DAYS[0]), totals(DAYS[0], **{column: whole / (1 - off)}))) == expected
+
+
+def test_an_exchange_without_totals_is_not_compared() -> None:
+    other = batch("margin.market", DAYS[0], {"SZSE": {"fin_balance": 1.0, "fin_buy": 1.0}})
+    assert [f for f in found(detail(DAYS[0]), other) if f.check in ("sum", "unit")] == []
+
+
+def test_a_broken_identity_is_told_with_its_worst_case() -> None:
+    rows = detail(DAYS[1], c600007={"fin_balance": 1e8 + 5e6}, c600008={"fin_balance": 1e8 + 50})
+    (finding,) = found(rows, before=(detail(DAYS[0]),))
+    assert kinds([finding]) == [("warning", "identity")]
+    assert "600007.SH by -5,000,000 CNY" in finding.text
+
+
+def test_missing_securities_are_named_and_a_gap_of_days_is_not_compared() -> None:
+    few = batch("margin.daily", DAYS[1], {c: {"fin_balance": 1e8, "fin_buy": 1e7, "fin_repay": 1e7, "short_volume": 1e5,
+                                              "short_sell": 1e4} for c in CODES[6:]})  # fmt: skip
+    (finding,) = found(few, before=(detail(DAYS[0]),))
+    assert kinds([finding]) == [("warning", "missing")]
+    assert "6 of the 30" in finding.text and "600000.SH, 600001.SH" in finding.text and finding.text.endswith("…")
+    later = RowBatch(few.topic, few.keys, few.days + 3, few.revisions, few.stamps, few.figures)  # Friday to Monday
+    assert found(later, before=(detail(DAYS[0]),)) == []
+
+
+def test_a_security_twice_stops_and_forced_the_first_row_counts() -> None:
+    rows = detail(DAYS[0])
+    twice = times(rows.take(np.arange(30).repeat([2] + [1] * 29)), "fin_balance", 1.0)
+    twice.figures["fin_balance"][1] = 5.0
+    assert kinds(found(twice)) == [("error", "duplicate")]
+    kept = first_of_each(twice)
+    np.testing.assert_array_equal(kept.keys, rows.keys)
+    np.testing.assert_array_equal(kept.figures["fin_balance"], rows.figures["fin_balance"])
+
+
+@pytest.mark.parametrize(
+    ("figures", "word"),
+    [({"fin_buy": np.nan}, "absent"), ({"fin_buy": -1.0}, "negative"), ({"fin_buy": np.inf}, "not")],
+)
+def test_figures_that_can_not_be_stop_publishing(figures: dict[str, float], word: str) -> None:
+    (finding,) = found(detail(DAYS[0], c600002=figures))
+    assert finding.severity is Severity.ERROR and word in finding.text and "600002.SH" in finding.text
+
+
+def test_a_day_of_zeros_is_a_placeholder() -> None:
+    rows = detail(DAYS[0])
+    nothing = RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps,
+                       {n: v * 0 for n, v in rows.figures.items()})  # fmt: skip
+    assert kinds(found(nothing)) == [("error", "placeholder")]
+
+
+def test_prices_that_jump_are_named_unless_the_reference_explains_them() -> None:
+    before = batch("prices.daily", DAYS[0], {"600000.SH": {"close": 10.0}, "600001.SH": {"close": 10.0}})
+    rows = batch("prices.daily", DAYS[1], {"600000.SH": {"close": 5.0, "prev_close": 5.1}, "600001.SH": {"close": 5.0}})
+    (finding,) = found(rows, before=(before,))
+    assert finding.check == "jump" and "600001.SH" in finding.text and "600000.SH" not in finding.text
+
+
+def test_errors_refuse_and_force_lets_them_pass() -> None:
+    findings = found(times(detail(DAYS[1]), "fin_buy", 1e4), before=(detail(DAYS[0]),))
+    with pytest.raises(FeedError, match=r"nothing was published: 1 error .*--force"):
+        refuse(findings, force=False)
+    refuse(findings, force=True)
+    refuse([f for f in findings if f.severity is Severity.WARNING], force=False)
+
+
+def test_many_findings_of_a_kind_are_told_briefly() -> None:
+    lines = list(told([Finding(Severity.WARNING, "jump", "margin.daily", to_day(DAYS[0]), str(i)) for i in range(9)]))
+    assert len(lines) == 6 and lines[-1].endswith("… and 4 more")
+
+
+def test_real_days_have_warnings_but_no_errors(data_dir: Path) -> None:
+    """Half a year around the great enlargement of the list (2019-08-19): nothing real is refused."""
+    folder = read(data_dir, xshg(), date(2019, 6, 3), date(2019, 11, 29))
+    margins = [(day, {t: b for t, b in rows.items() if t.startswith(("margin.", "indices."))})
+               for day, rows in folder.by_day()]  # fmt: skip
+    findings = list(reports(margins, xshg()))
+    assert [f for f in findings if f.severity is Severity.ERROR] == []
+    assert {f.check for f in findings} >= {"sum", "identity", "missing"}
+
+
+@pytest.mark.parametrize("exchange_column", ["fin_balance", "fin_buy", "short_volume", "short_sell"])
+def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, exchange_column: str) -> None:
+    """Shenzhen publishes 亿元 and 亿股: read as 元 and 股 they don't fit the sums of its detail."""
+    ((_, rows),) = read(data_dir, xshg(), date(2020, 3, 2), date(2020, 3, 2)).by_day()
+    market = rows["margin.market"]
+    market.figures[exchange_column][market.keys == 1] /= 1e8
+    wrong = [f for f in report(rows, {}, xshg()) if f.severity is Severity.ERROR]
+    assert [f.check for f in wrong] == ["unit"]
+    assert exchange_column in wrong[0].text and "SZSE" in wrong[0].text

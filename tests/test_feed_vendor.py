@@ -1,0 +1,385 @@
+"""Vendors' files. The real data published by a mapping file give the same bytes as `feed files`; tushare's tables and
+CSV files with Chinese headers are CONSTRUCTED here after their documented columns."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from processors.codes import to_codes
+from processors.events import RowBatch
+from streams.calendars import xshg
+from streams.cli import main
+from streams.feeds import mapping, vendor
+from streams.feeds.checked import gather
+from streams.feeds.folder import FeedError
+from tests.publishing import Message, feed, sent
+
+__all__ = ["sent"]  # a fixture
+EXAMPLE = Path(__file__).resolve().parents[1] / "deploy" / "mapping.example.toml"
+
+
+def taken(path: Path, rules: mapping.Mapping | None = None) -> dict[str, RowBatch]:
+    return gather(vendor.read([path], rules).parts, xshg(), "test", ranked=rules is not None).batches
+
+
+def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
+    return {code: {n: float(v[i]) for n, v in batch.figures.items() if v[i] == v[i]}
+            for i, code in enumerate(to_codes(batch.keys))}  # fmt: skip
+
+
+def mapped(tmp_path: Path, text: str) -> mapping.Mapping:
+    path = tmp_path / "map.toml"
+    path.write_text(text, "utf-8")
+    return mapping.load(path)
+
+
+# -- the real data -------------------------------------------------------------------------------------------
+
+FILES = ("margin_detail_sse", "margin_detail_szse", "margin_total_sse", "margin_total_szse", "index_daily")
+
+
+@pytest.mark.parametrize("form", ["frames", "events"])
+@pytest.mark.parametrize(
+    ("prefixes", "start", "end", "topics"),
+    [
+        (FILES, "2018-01-02", "2018-01-15", {"margin.daily", "margin.market", "prices.daily", "indices.daily"}),
+        # All files, among them days on which two of them contradict each other (2020-09-14).
+        ((), "2020-09-11", "2020-09-15", {"margin.daily", "margin.market", "prices.daily", "indices.daily",
+                                          "valuations.daily", "etf.daily", "reference"}),
+    ],
+)  # fmt: skip
+def test_a_mapping_file_gives_the_same_bytes_as_feed_files(
+    data_dir: Path,
+    tmp_path: Path,
+    sent: list[Message],
+    form: str,
+    prefixes: tuple[str, ...],
+    start: str,
+    end: str,
+    topics: set[str],
+) -> None:
+    folder = tmp_path / "market"
+    folder.mkdir()
+    for path in data_dir.iterdir():
+        if path.is_file() and path.name.startswith(prefixes or ""):
+            (folder / path.name).symlink_to(path.resolve())
+    dates = ("--from", start, "--to", end, "--as", form)
+
+    assert feed("files", folder, *dates).exit_code == 0
+    files = list(sent)
+    sent.clear()
+    result = feed("vendor", folder, "--map", EXAMPLE, "--source", "files:market", *dates)
+    assert result.exit_code == 0, result.output
+    assert {topic for topic, *_ in sent} == topics
+    assert len(sent) > 50
+    assert sent == files
+
+
+def test_the_example_is_read_in_full() -> None:
+    assert len(mapping.load(EXAMPLE).table) == 13
+
+
+# -- tushare -------------------------------------------------------------------------------------------------
+
+MARGIN_DETAIL = pd.DataFrame(
+    {
+        "trade_date": ["20180802", "20180802"],
+        "ts_code": ["000001.SZ", "600519.SH"],
+        "name": ["平安银行", "贵州茅台"],
+        "rzye": [4.430811e9, 2e9],
+        "rqye": [8238210.0, 7e5],
+        "rzmre": [78800436.0, 1e8],
+        "rqyl": [921500.0, 1000.0],
+        "rzche": [90e6, 2e8],
+        "rqchl": [100.0, np.nan],
+        "rqmcl": [200.0, 300.0],
+        "rzrqye": [4.439049e9, 2.0007e9],
+    }
+)
+MARGIN = pd.DataFrame(
+    {
+        "trade_date": ["20180802", "20180802"],
+        "exchange_id": ["SZSE", "SSE"],
+        "rzye": [3.495054e11, 5.311746e11],
+        "rzmre": [1.347549e10, 1.484584e10],
+        "rzche": [1.463921e10, 1.573947e10],
+        "rqye": [1.083380e9, 6.029618e9],
+        "rqmcl": [24418046.0, 83721012.0],
+        "rzrqye": [3.505888e11, 5.372042e11],
+        "rqyl": [1e8, 5e8],
+    }
+)
+DAILY = pd.DataFrame(
+    {
+        "ts_code": ["000001.SZ", "000001.SH"],
+        "trade_date": ["20180802", "20180802"],
+        "open": [9.0, 2800.0],
+        "high": [9.2, 2810.0],
+        "low": [8.8, 2700.0],
+        "close": [8.9, 2768.0],
+        "pre_close": [9.1, 2824.5],
+        "change": [-0.2, -56.5],
+        "pct_chg": [-2.2, -2.0],
+        "vol": [1315053.22, 150000000.0],
+        "amount": [1174000.5, 162000000.0],
+    }
+)
+DAILY_BASIC = pd.DataFrame(
+    {
+        "ts_code": ["000001.SZ"],
+        "trade_date": ["20180802"],
+        "close": [8.9],
+        "turnover_rate": [0.78],
+        "pe_ttm": [6.4],
+        "pb": [0.75],
+        "dv_ttm": [1.53],
+        "circ_mv": [15056000.0],
+    }
+)
+
+
+def written(table: pd.DataFrame, folder: Path, kind: str) -> Path:
+    path = folder / f"export.{kind}"
+    if kind == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tushares_margin_detail(tmp_path: Path, kind: str) -> None:
+    found = taken(written(MARGIN_DETAIL, tmp_path, kind))
+    assert rows_of(found["margin.daily"])["000001.SZ"] == {
+        "fin_balance": 4.430811e9, "fin_buy": 78800436.0, "fin_repay": 90e6, "short_volume": 921500.0,
+        "short_sell": 200.0, "short_repay": 100.0, "short_balance": 8238210.0,
+    }  # fmt: skip
+    assert "short_repay" not in rows_of(found["margin.daily"])["600519.SH"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tushares_margin_of_exchanges(tmp_path: Path, kind: str) -> None:
+    batch = taken(written(MARGIN, tmp_path, kind))["margin.market"]
+    assert batch.keys.tolist() == [0, 1]
+    assert batch.figures["fin_balance"].tolist() == [5.311746e11, 3.495054e11]
+    assert batch.figures["fin_repay"].tolist() == [1.573947e10, 1.463921e10]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tushares_daily_is_in_lots_and_thousands_and_knows_indices(tmp_path: Path, kind: str) -> None:
+    found = taken(written(DAILY, tmp_path, kind))
+    (stock,), (index,) = rows_of(found["prices.daily"]).values(), rows_of(found["indices.daily"]).values()
+    assert (stock["volume"], stock["turnover"], stock["prev_close"]) == (131505322.0, 1174000500.0, 9.1)
+    assert (index["volume"], index["turnover"], index["close"]) == (1.5e10, 1.62e11, 2768.0)
+    assert to_codes(found["prices.daily"].keys) == ["000001.SZ"]
+    assert to_codes(found["indices.daily"].keys) == ["000001.SH"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tushares_daily_basic_is_in_per_cent_and_wan(tmp_path: Path, kind: str) -> None:
+    (row,) = rows_of(taken(written(DAILY_BASIC, tmp_path, kind))["valuations.daily"]).values()
+    assert row == {"pe_ttm": 6.4, "pb": 0.75, "dividend_yield": 1.53 / 100, "turnover_rate": 0.78 / 100,
+                   "float_cap": 15056000.0 * 1e4}  # fmt: skip
+
+
+def test_a_figure_of_tushare_that_may_be_missing_is_absent_one_that_is_needed_is_refused(tmp_path: Path) -> None:
+    found = taken(written(MARGIN_DETAIL.drop(columns=["rzche", "rqchl", "rqye"]), tmp_path, "csv"))
+    assert np.isnan(found["margin.daily"].figures["fin_repay"]).all()
+    with pytest.raises(FeedError, match="give a mapping file"):
+        taken(written(MARGIN_DETAIL.drop(columns="rzmre"), tmp_path, "csv"))
+
+
+# -- Chinese headers -----------------------------------------------------------------------------------------
+
+CHINESE = (
+    "交易日期,股票代码,股票简称,收盘价(元),融资余额(元),融资买入额(元),融资偿还额(元),融券余额(元),"
+    "融券余量(股),融券卖出量(股),融券偿还量(股)\n"
+    '2018-08-02,600519,贵州茅台,700.50,"2,000,000,000",1.5亿,2亿,"700,500","1,000",300,-\n'
+    "2018-08-02,000001,平安银行,8.90,44.3亿,7880.04万,9000万,820.1万,92.15万,200,100\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_chinese_headers_carry_their_units(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "东财.csv"
+    path.write_bytes(CHINESE.encode(encoding))
+    found = taken(path)
+    assert rows_of(found["margin.daily"]) == {
+        "600519.SH": {"fin_balance": 2e9, "fin_buy": 1.5e8, "fin_repay": 2e8, "short_volume": 1000.0,
+                      "short_sell": 300.0, "short_balance": 700500.0},
+        "000001.SZ": pytest.approx({"fin_balance": 4.43e9, "fin_buy": 78800400.0, "fin_repay": 9e7,
+                                    "short_volume": 921500.0, "short_sell": 200.0, "short_repay": 100.0,
+                                    "short_balance": 8201000.0}),
+    }  # fmt: skip
+    assert rows_of(found["prices.daily"]) == {"000001.SZ": {"close": 8.9}, "600519.SH": {"close": 700.5}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("融资余额(元)", "融资余额", "no unit is given"),
+        ("融券余量(股)", "融券余量", "no unit is given"),
+        ("融券余量(股)", "融券余量(股/手)", "ambiguous"),
+        ("融资买入额(元)", "融资买入额(万元)", "factor of its own"),
+        ("2018-08-02,600519", "03/04/2018,600519", "ambiguous or unknown"),
+        ("600519,贵", "maotai,贵", "in no style that is known"),
+        ("股票简称", "融资余额(万元)", "are both 融资余额"),
+        ("融资余额(元)", "余额", "give a mapping file"),
+    ],
+)
+def test_chinese_headers_that_leave_a_doubt_are_refused(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    path = tmp_path / "x.csv"
+    text = CHINESE.replace(old, new)
+    path.write_text(text.replace("收盘价(元)", "涨跌幅") if new == "余额" else text, "utf-8")
+    with pytest.raises(FeedError, match=reason):
+        taken(path)
+
+
+# -- mapping files -------------------------------------------------------------------------------------------
+
+BASE = """
+[[table]]
+topic = "margin.daily"
+date = {{ column = "day", format = "%d.%m.%Y" }}
+code = {{ column = "id", {code} }}
+[table.columns]
+fin_balance = {{ column = "balance", {unit} }}
+fin_buy = {{ column = "buy", unit = "万元" }}
+short_volume = {{ value = 0, unit = "股" }}
+short_sell = {{ formula = "`sold today` * 2", where = "buy > 1", unit = "手" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("style", "codes"),
+    [
+        ('style = "600519.SH"', ["600519.SH", "000001.SZ"]),
+        ('style = "sh600519"', ["sh600519", "SZ000001"]),
+        ('style = "sh.600519"', ["sh.600519", "sz.000001"]),
+        ('style = "1.600519"', ["1.600519", "0.000001"]),
+        ('style = "600519", exchange = "by number"', ["600519", "1"]),
+        ('style = "600519", exchange_column = "market"', ["600519", "000001"]),
+        ('codes = { MAOTAI = "600519.SH", PINGAN = "000001.SZ" }', ["MAOTAI", "PINGAN"]),
+    ],
+)
+def test_any_csv_by_a_mapping(tmp_path: Path, style: str, codes: list[str]) -> None:
+    rules = mapped(tmp_path, BASE.format(code=style, unit='unit = "亿元"'))
+    table = {"day": ["02.08.2018"] * 2, "id": codes, "market": ["沪", "深"], "balance": ["20.5", "1,044.3"],
+             "buy": [1, 7880.0], "sold today": [3, 4]}  # fmt: skip
+    path = tmp_path / "any.csv"
+    pd.DataFrame(table).to_csv(path, index=False)
+    assert rows_of(taken(path, rules)["margin.daily"]) == {
+        "600519.SH": {"fin_balance": 20.5e8, "fin_buy": 1e4, "short_volume": 0.0},
+        "000001.SZ": {"fin_balance": 1044.3e8, "fin_buy": 7.88e7, "short_volume": 0.0, "short_sell": 800.0},
+    }
+
+
+GOOD: dict[str, Any] = {"code": 'style = "600519.SH"', "unit": 'unit = "元"'}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BASE.format(**(GOOD | {"unit": "decimals = 2"})), "fin_balance: no unit is given"),
+        (BASE.format(**(GOOD | {"unit": 'unit = "股"'})), "does not measure money"),
+        (BASE.format(**(GOOD | {"unit": 'unit = "百"'})), "'百' is not known"),
+        (BASE.format(**(GOOD | {"unit": 'unit = "元", formula = "a"'})), "one of `column`, `formula` and `value`"),
+        (BASE.format(**(GOOD | {"unit": 'unti = "元"'})), "unti"),
+        (BASE.format(**(GOOD | {"code": 'style = "600519"'})), "need `exchange` or `exchange_column`"),
+        (BASE.format(**(GOOD | {"code": 'style = "600519", exchange = "LSE"'})), "'LSE' is not known"),
+        (BASE.format(**(GOOD | {"code": 'style = "RIC"'})), "'RIC' is not known"),
+        (BASE.format(**GOOD).replace("margin.daily", "margin.weekly"), "'margin.weekly' is not known"),
+        (BASE.format(**GOOD).replace("margin.daily", "margin.intraday"), "'margin.intraday' is not known"),
+        (BASE.format(**GOOD).replace("fin_buy", "fin_sold"), "no such figure"),
+        (BASE.format(**GOOD).replace("margin.daily", "margin.market"), "keyed by exchange"),
+        (BASE.format(**GOOD).replace("date =", "undated = true\ndate ="), "give either `date"),
+        ("[[table", "deploy/mapping.example.toml"),
+    ],
+)
+def test_a_mapping_that_leaves_a_doubt_is_refused_before_any_file_is_read(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(FeedError, match=reason):
+        mapped(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"balance": ["x", "1"]}, r"any.csv → margin.daily, fin_balance, row 1: 'x' is no number"),
+        ({"id": ["600519.SH", "AAPL"]}, "code 'AAPL' is not written like 600519.SH"),
+        ({"day": ["02.08.2018", "2018-08-02"]}, "is not written as"),
+        ({"day": ["02.08.2018", None]}, "not written as|no date"),
+        ({"balance": None}, "column 'balance' is missing; there are day"),
+        ({"sold today": None}, "formula .*'sold today' is missing"),
+        ({"day": ["04.08.2018"] * 2}, "2018-08-04 is no trading day"),
+    ],
+)
+def test_a_file_that_is_not_as_its_mapping_says_is_refused(
+    tmp_path: Path, change: dict[str, list[object] | None], reason: str
+) -> None:
+    rules = mapped(tmp_path, BASE.format(**GOOD))
+    table = {"day": ["02.08.2018"] * 2, "id": ["600519.SH", "000001.SZ"], "balance": ["1", "2"], "buy": [1, 2],
+             "sold today": [3, 4]} | change  # fmt: skip
+    path = tmp_path / "any.csv"
+    pd.DataFrame({n: v for n, v in table.items() if v is not None}).to_csv(path, index=False)
+    with pytest.raises(FeedError, match=reason):
+        taken(path, rules)
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+
+
+def test_check_shows_the_first_rows_as_understood_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
+    result = feed("vendor", written(MARGIN_DETAIL, tmp_path, "csv"), "--check")
+    assert result.exit_code == 0, result.output
+    assert sent == []
+    assert "export.csv (tushare margin_detail) → margin.daily, 2 rows" in result.output
+    assert "2018-08-02 000001.SZ: fin_balance 4,430,811,000, fin_buy 78,800,436" in result.output
+    assert "nothing was published" in result.output
+
+
+def test_a_column_that_changes_its_unit_on_the_second_day_stops(tmp_path: Path, sent: list[Message]) -> None:
+    wrong = MARGIN.assign(trade_date="20180803", rzye=MARGIN["rzye"] / 1e8)
+    path = written(pd.concat([MARGIN, wrong]), tmp_path, "parquet")
+    result = feed("vendor", path)
+    assert isinstance(result.exception, FeedError)
+    assert "fin_balance of SSE" in str(result.exception) and "--force" in str(result.exception)
+    assert sent == []
+
+
+def test_a_security_twice_in_one_file_stops_but_a_repeated_row_does_no_harm(
+    tmp_path: Path, sent: list[Message]
+) -> None:
+    again = MARGIN_DETAIL.iloc[:1]
+    assert feed("vendor", written(pd.concat([MARGIN_DETAIL, again]), tmp_path, "csv")).exit_code == 0
+    path = written(pd.concat([MARGIN_DETAIL, again.assign(rzye=1.0)]), tmp_path, "csv")
+    result = feed("vendor", path)
+    assert isinstance(result.exception, FeedError) and "000001.SZ" in str(result.exception)
+    sent.clear()
+    assert feed("vendor", path, "--force", "--as", "events").exit_code == 0
+    values = [value for topic, _, key, value, _ in sent if key == b"000001.SZ"]
+    assert len(values) == 1 and b'"fin_balance":4430811000.0' in values[0]
+
+
+def test_errors_keep_their_brackets_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["marginwatch", "feed", "exchange", "--date", "2024-06-11"])
+    monkeypatch.setitem(sys.modules, "akshare", None)
+    with pytest.raises(SystemExit):
+        main()
+    assert "pip install 'marginwatch[fetch]'" in capsys.readouterr().err
+
+
+def test_an_empty_folder_and_a_file_that_no_table_names_are_refused(tmp_path: Path, sent: list[Message]) -> None:
+    result = feed("vendor", tmp_path)
+    assert isinstance(result.exception, FeedError) and "there is no file" in str(result.exception)
+    result = feed("vendor", written(MARGIN, tmp_path, "csv"), "--map", EXAMPLE)
+    assert isinstance(result.exception, FeedError) and "no table of the mapping file fits" in str(result.exception)
