@@ -12,7 +12,7 @@ from processors import pack
 from processors.days import moment, to_date
 from processors.outputs import WORST_KEPT, DayStatus, Detail, FeatureFrame, IdentityCheck
 
-_MOST_ROWS = 1_000_000
+_MOST_ROWS, _MOST_DETAILS = 1_000_000, 64
 
 
 class Frames:
@@ -31,7 +31,7 @@ class Frames:
         self.keep_days = keep_days
         self.frames: dict[int, dict[int, FeatureFrame]] = {}
         self._complete: dict[int, int] = {}  # complete day → its rows
-        self._detail: Detail | None = None  # the one that was made last: several sections read it
+        self._details: dict[int, Detail] = {}  # days that were asked for: streaks look back over dozens of them
         self._dirty: set[tuple[int, int]] = set()
         self._dropped: set[int] = set()
 
@@ -47,6 +47,7 @@ class Frames:
             old = held.get(frame.partition)
             if old is None or frame.revision > old.revision:
                 held[frame.partition] = frame
+                self._details.pop(frame.day, None)
                 self._dirty.add((frame.day, frame.partition))
                 touched.add(frame.day)
         # A partition sends its days in order, and sends again every day behind a corrected one: so the day before
@@ -81,15 +82,16 @@ class Frames:
 
     def detail(self, day: int) -> Detail:
         """All securities of a complete day, in the order of their keys."""
-        status = self.status(day)
-        if self._detail is not None and self._detail.status == status:
-            return self._detail
+        if day in self._details:
+            return self._details[day]
         frames = [self.frames[day][p] for p in sorted(self.frames[day])]
         keys = np.concatenate([f.keys for f in frames])
         order = np.argsort(keys, kind="stable")
         columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
-        self._detail = Detail(status, keys[order], columns)
-        return self._detail
+        self._details[day] = Detail(self.status(day), keys[order], columns)
+        while len(self._details) > _MOST_DETAILS:
+            del self._details[min(self._details)]
+        return self._details[day]
 
     def _missing(self, frames: list[FeatureFrame]) -> dict[str, int]:
         """Merge what the partitions lack; an exchange is absent only if no partition had a row of it."""
@@ -119,6 +121,7 @@ class Frames:
                 break
             rows -= self._complete.pop(day)
             del self.frames[day]
+            self._details.pop(day, None)
             gone.add(day)
         self._dropped |= gone
         return gone

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import cached_property
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -173,13 +174,14 @@ class Market:
 
         out: list[Made] = []
         for day in sorted(set().union(*closed.values())):
+            made = _Day(self, day)
             for module in MARKET_INDICATORS:
                 if due(*_inputs(module), day):
-                    out += self._compute_module(module, day)
+                    out += self._compute_module(module, made)
             if due(INDUSTRY_INPUTS, INDUSTRY_OPTIONAL, day):
-                out.append(self._industries(day))
+                out.append(self._industries(made))
             if due(PRICING_INPUTS, (), day):
-                out.append(self._pricing(day))
+                out.append(self._pricing(made))
         self._trim_results()
         self._trim_frames()
         return out
@@ -198,37 +200,36 @@ class Market:
             self._dirty.discard(day)
             self._forgotten.add(day)
 
-    def _compute_module(self, module: ModuleType, day: int) -> list[MarketSignal]:
+    def _compute_module(self, module: ModuleType, made: _Day) -> list[MarketSignal]:
         inputs, optional = _inputs(module)
-        view = self._view(day)
-        view.computed = self.results.setdefault(day, {})
+        day, view = made.day, made.view
+        view.computed, view.carries = self.results.setdefault(day, {}), {}
         readings: dict[str, Reading | Absent] = module.compute(view)
         view.computed.update(readings)
         view.computed.update({name: Reading(0, state) for name, state in view.carries.items()})
         self._dirty.add(day)
-        status = self._status(inputs, day, optional)
-        gaps = self._identity_gaps(day) if TOTALS in inputs else {}
+        status = made.status(inputs, optional)
+        gaps = made.identity_gaps if TOTALS in inputs else {}
         return [_signal(name, reading, status, gaps=gaps) for name, reading in readings.items()]
 
-    def _industries(self, day: int) -> IndustrySignals:
-        view = self._view(day)
+    def _industries(self, made: _Day) -> IndustrySignals:
+        view = made.view
         columns: dict[str, Array] = {}
         left_out: dict[str, str] = {}
         for module in INDUSTRY_INDICATORS:
-            made, lacking = module.compute(view)
-            columns |= made
+            computed, lacking = module.compute(view)
+            columns |= computed
             left_out |= lacking
-        return IndustrySignals(self._status(INDUSTRY_INPUTS, day, INDUSTRY_OPTIONAL), columns, left_out)
+        return IndustrySignals(made.status(INDUSTRY_INPUTS, INDUSTRY_OPTIONAL), columns, left_out)
 
-    def _pricing(self, day: int) -> SecuritySignals:
+    def _pricing(self, made: _Day) -> SecuritySignals:
         """Security signals that need prices as well."""
-        view = self._view(day)
         columns: dict[str, Array] = {}
         for module in PRICING_INDICATORS:
-            columns |= module.compute(view)
-        return SecuritySignals(self._status(PRICING_INPUTS, day), view.detail.keys, columns, "pricing")
+            columns |= module.compute(made.view)
+        return SecuritySignals(made.status(PRICING_INPUTS, ()), made.view.detail.keys, columns, "pricing")
 
-    def _status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
+    def status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
         """When the inputs of a day were known, their revisions, and what they lack."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
         used = [topic for topic in optional if self.frames[topic].is_complete(day)]
@@ -254,7 +255,7 @@ class Market:
             input_revisions=revisions,
         )
 
-    def _identity_gaps(self, day: int) -> dict[str, float]:
+    def identity_gaps(self, day: int) -> dict[str, float]:
         """Exchanges whose balance is not the previous one plus buys less repayments (beyond rounding), CNY."""
         yesterday = self.calendar.shift(day, -1)
         if yesterday is None:
@@ -270,7 +271,8 @@ class Market:
                     out[exchange] = gap
         return out
 
-    def _view(self, day: int, overlay: Overlay | None = None) -> MarketView:
+    def view(self, day: int, overlay: Overlay | None = None) -> MarketView:
+        """A day as the indicators see it."""
         return MarketView(
             day,
             series=self.series,
@@ -286,10 +288,8 @@ class Market:
     def _refresh(self, topic: str, day: int) -> None:
         book = self.books[topic]
         present = np.flatnonzero(book.present(day))
-        keys = book.keys[present].tolist()
         for name in _LINES[topic]:
-            for key, value in zip(keys, book.figure(day, name)[present].tolist(), strict=True):
-                self.series.put(topic, key, name, day, value)
+            self.series.put(topic, book.keys[present], name, day, book.figure(day, name)[present])
 
     # -- provisional values ----------------------------------------------------------------------------------
 
@@ -302,7 +302,7 @@ class Market:
         if yesterday is None or not self.totals.is_closed(yesterday):
             return []
         closed = self.indices.is_closed(day)
-        before, plain = self._view(yesterday), self._view(day)
+        before, plain = self.view(yesterday), self.view(day)
         overlay = Overlay(
             totals={
                 "fin_balance": _or_reason(lambda: before.total("fin_balance")),
@@ -313,7 +313,7 @@ class Market:
             else self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day),
             closes=self._closes(day) if closed else self.session.closes(day),
         )
-        view = self._view(day, overlay)
+        view = self.view(day, overlay)
         out = []
         known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)
         status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
@@ -362,6 +362,28 @@ class Market:
             held.load(rows)
         self.section.load(rows)
         self.session.load(rows)
+
+
+class _Day:
+    """One day while it is computed: what its indicators share."""
+
+    def __init__(self, market: Market, day: int) -> None:
+        self._market = market
+        self._statuses: dict[tuple[tuple[str, ...], tuple[str, ...]], DayStatus] = {}
+        self.day = day
+        self.view = market.view(day)
+
+    def status(self, inputs: tuple[str, ...], optional: tuple[str, ...]) -> DayStatus:
+        """When these inputs were known, their revisions, and what they lack."""
+        key = inputs, optional
+        if key not in self._statuses:
+            self._statuses[key] = self._market.status(inputs, self.day, optional)
+        return self._statuses[key]
+
+    @cached_property
+    def identity_gaps(self) -> dict[str, float]:
+        """Exchanges whose totals contradict each other, CNY."""
+        return self._market.identity_gaps(self.day)
 
 
 def _earliest(*days: int | None) -> int | None:

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids, aligned, to_code, to_id
+from processors.codes import EXCHANGES, Ids, aligned, is_fund, to_code, to_id
 from processors.daybook import DayBook
 from processors.days import TradingCalendar, to_date
 from processors.events import INPUT_ROWS, KEYS, Floats
 from processors.frames import Frames
+from processors.industries import INDEX_OF
 from processors.outputs import Detail
 from processors.parameters import Parameters
 from processors.pricing import PRICES
-from processors.reference import Members
+from processors.reference import UNKNOWN, Members
 from processors.securities import VALUATIONS
 from processors.signal import Absent, Reading, Value
 
@@ -34,6 +35,7 @@ TURNOVER_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399001.SZ"), "BSE": to_id
 
 #: The index whose row carries the float cap of its whole exchange.
 FLOAT_CAP_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399106.SZ"), "BSE": to_id("899050.BJ")}
+_INDUSTRY_ROW = {key: row for row, key in enumerate(INDEX_OF)}
 _CARRIED = "~"
 _WHY = "(window not full, or the feed is late)"
 
@@ -51,7 +53,8 @@ class Missing(Exception):  # noqa: N818 - not an error: a signal that can't be c
 class Series:
     """Daily figures as lines over the trading calendar, NaN where unknown: a window is a slice.
 
-    A line is as long as the calendar, whatever the history: memory and time per day do not grow with it.
+    A line is as long as the calendar, whatever the history: memory and time per day do not grow with it. The lines of
+    the industries' indices lie side by side, so that a figure of all of them is one slice.
     """
 
     def __init__(self, calendar: TradingCalendar) -> None:
@@ -59,15 +62,34 @@ class Series:
         self._lines: dict[tuple[str, int, str], Floats] = {}
         self._nothing = np.full(len(calendar), np.nan)
         self._nothing.flags.writeable = False
+        self._blocks: dict[str, Floats] = {}
+        self._no_block = np.broadcast_to(self._nothing, (len(INDEX_OF), len(calendar)))
 
-    def put(self, topic: str, key: int, name: str, day: int, value: float) -> None:
-        """Set one figure."""
-        line = self._lines.get((topic, key, name))
-        if line is None:
-            if np.isnan(value):
-                return
-            line = self._lines[topic, key, name] = self._nothing.copy()
-        line[self.calendar.position(day)] = value
+    def put(self, topic: str, keys: Ids, name: str, day: int, values: Floats) -> None:
+        """Set one figure of several keys."""
+        at = self.calendar.position(day)
+        known = ~np.isnan(values)
+        for key, value in zip(keys[known].tolist(), values[known].tolist(), strict=True):
+            line = self._lines.get((topic, key, name))
+            if line is None:
+                line = self._lines[topic, key, name] = self._new_line(topic, key, name)
+            line[at] = value
+        for key in keys[~known].tolist():
+            line = self._lines.get((topic, key, name))
+            if line is not None:
+                line[at] = np.nan
+
+    def _new_line(self, topic: str, key: int, name: str) -> Floats:
+        if topic != INDICES or key not in _INDUSTRY_ROW:
+            return self._nothing.copy()
+        if name not in self._blocks:
+            self._blocks[name] = self._no_block.copy()
+        line: Floats = self._blocks[name][_INDUSTRY_ROW[key]]
+        return line
+
+    def industries(self, name: str) -> Floats:
+        """All values of a figure of the industries' indices: (31, calendar)."""
+        return self._blocks.get(name, self._no_block)
 
     def line(self, topic: str, key: int, name: str) -> Floats:
         """All values of a figure, by position in the calendar."""
@@ -184,6 +206,10 @@ class MarketView:
             raise Missing(f"{topic} {key_text(topic, key)} {name}: {days} days are needed, {known} are known")
         return found
 
+    def industry_window(self, name: str, days: int) -> Floats:
+        """The last ``days`` values of a figure of every industry's index: (31, days), NaN where unknown."""
+        return self._series.industries(name)[:, max(0, self._at + 1 - days) : self._at + 1]
+
     def at_date(self, topic: str, key: int, name: str, day: int, days: int) -> Floats:
         """The ``days`` values of a figure up to another, earlier day; none if that is no trading day."""
         if day not in self._calendar:
@@ -197,6 +223,16 @@ class MarketView:
     def detail(self) -> Detail:
         """All securities of the day; only for indicators that read ``margin.daily``."""
         return self._frames[DETAIL].detail(self.day)
+
+    @cached_property
+    def stock(self) -> npt.NDArray[np.bool_]:
+        """Which rows of the margin detail are stocks, not funds."""
+        return ~is_fund(self.detail.keys)
+
+    @cached_property
+    def industry(self) -> npt.NDArray[np.intp]:
+        """The industry of every row of the margin detail; `reference.UNKNOWN` for funds and where there is none."""
+        return np.where(self.stock, self.members.industry_of(self.detail.keys), UNKNOWN)
 
     @cached_property
     def prices(self) -> Detail:

@@ -22,11 +22,11 @@ class Members:
     keys: Ids
     figures: dict[str, Floats]
     stocks: Ids  # the keys without funds
+    stock_industry: npt.NDArray[np.intp]  # theirs, as `industry_of` gives it
 
     def industry_of(self, keys: Ids) -> npt.NDArray[np.intp]:
         """Place of each security's industry in `industries.INDUSTRIES`, `UNKNOWN` where there is none."""
-        found = self._of(keys, "industry")
-        return np.where(np.isnan(found), UNKNOWN, found).astype(np.intp)
+        return _places(self._of(keys, "industry"))
 
     def belongs(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
         """Whether each security is a member of ``csi300`` or ``csi500``."""
@@ -34,6 +34,10 @@ class Members:
 
     def _of(self, keys: Ids, name: str) -> Floats:
         return aligned(keys, self.keys, self.figures[name])
+
+
+def _places(industry: Floats) -> npt.NDArray[np.intp]:
+    return np.where(np.isnan(industry), UNKNOWN, industry).astype(np.intp)
 
 
 class ReferenceBook:
@@ -70,7 +74,8 @@ class ReferenceBook:
                     values[present] = self.book.figure(known, name)[present]
             order = self.book.sorted_columns
             keys = self.book.keys[order]
-            self._made = versions, Members(keys, {n: v[order] for n, v in figures.items()}, keys[~is_fund(keys)])
+            ordered, stock = {n: v[order] for n, v in figures.items()}, ~is_fund(keys)
+            self._made = versions, Members(keys, ordered, keys[stock], _places(ordered["industry"][stock]))
         return self._made[1]
 
     def _versions(self, day: int) -> tuple[tuple[int, int], ...]:

@@ -279,7 +279,7 @@ def test_statistics_by_hand() -> None:
     assert z_scores(np.r_[np.zeros(30), 100.0])[-1] == 3.0  # winsorised
     assert np.isnan(composite(np.array([[1.0, 2.0], [1.0, np.nan], [1.0, np.nan]]))).tolist() == [False, True]
     flat = np.full((1, 20), 5.0)
-    assert kdj_j(flat, flat, flat).tolist() == [50.0]
+    assert kdj_j(flat, flat, flat) == pytest.approx([50.0])
     flags = selections(np.arange(31.0), np.arange(31.0))
     assert [int(np.nansum(flags[n])) for n in ("change_top9", "dual_1", "dual_2", "dual_3")] == [9, 9, 6, 3]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.codes import is_fund
 from processors.indicators.excess_score import INPUTS
 from processors.indicators.regime import RALLY, RANGE
 from processors.market_view import MarketView
@@ -50,23 +49,30 @@ def compute(view: MarketView) -> dict[str, Array]:
     days = np.minimum(np.abs(streak), MOST_DAYS)
     level = view.priced("level", detail.keys)
     excess = np.full(len(streak), np.nan)
-    stock = ~is_fund(detail.keys) & ~np.isnan(level)
-    for back in np.unique(days[stock & (days > 0)]).tolist():
-        mean = _compounded(view, back)
-        if mean is not None:
-            here = stock & (days == back)
-            excess[here] = level[here] / view.priced("level", detail.keys[here], back) - 1 - mean
+    stock = view.stock & ~np.isnan(level)
+    means = _compounded(view, int(days[stock].max(initial=0)))
+    order = np.argsort(np.where(stock, days, 0), kind="stable")
+    bounds = np.searchsorted(np.where(stock, days, 0)[order], np.arange(len(means) + 2))
+    for back in range(1, len(means)):
+        here = order[bounds[back] : bounds[back + 1]]
+        if len(here):
+            excess[here] = level[here] / view.priced("level", detail.keys[here], back) - 1 - means[back]
     regime = view.today_of("regime")
     in_range, in_rally = regime == RANGE, regime == RALLY
     case = np.where(in_range & (streak >= p.divergence_streak) & (excess < p.divergence_excess), 1.0, 0.0)
     case[in_rally & (streak <= -p.divergence_streak) & (excess > 0)] = 2.0
     known = ~np.isnan(level) & ((np.abs(streak) < p.divergence_streak) | ~np.isnan(excess)) & (in_range or in_rally)
-    case[~known | is_fund(detail.keys)] = np.nan
+    case[~known | ~view.stock] = np.nan
     return {"streak_excess": excess, "divergence": case}
 
 
-def _compounded(view: MarketView, days: int) -> float | None:
-    """The equal-weight mean return compounded over the last days; None where a day of it is not known."""
-    means = [view.today_of(_EQUAL_WEIGHT), *(view.result(_EQUAL_WEIGHT, back) for back in range(1, days))]
-    known = [float(mean) for mean in means if mean is not None]
-    return float(np.prod(1 + np.array(known))) - 1 if len(known) == days else None
+def _compounded(view: MarketView, most: int) -> list[float]:
+    """The equal-weight mean return compounded over the last 0, 1, … days, as far back as every day of it is known."""
+    out, grown = [0.0], 1.0
+    for back in range(most):
+        mean = view.today_of(_EQUAL_WEIGHT) if back == 0 else view.result(_EQUAL_WEIGHT, back)
+        if mean is None:
+            break
+        grown *= 1 + float(mean)
+        out.append(grown - 1)
+    return out

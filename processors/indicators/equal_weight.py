@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.codes import is_fund
 from processors.market_view import DETAIL, MarketView
 from processors.pricing import PRICES
 from processors.signal import Absent, Level, Reading, Signal
@@ -25,7 +24,7 @@ SIGNALS = (
 
 def compute(view: MarketView) -> dict[str, Reading | Absent]:
     """Return the mean; details carry how many stocks it is of."""
-    keys = view.detail.keys[~is_fund(view.detail.keys)]
+    keys = view.detail.keys[view.stock]
     returns = view.priced("return_1", keys)
     known = returns[~np.isnan(returns)]
     if not len(known):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.codes import is_fund
 from processors.events import Floats
 from processors.market_view import DETAIL, INDICES, MarketView
 from processors.pack import Array
@@ -58,7 +57,7 @@ def compute(view: MarketView) -> dict[str, Array]:
     keys = view.detail.keys
     gain = view.priced("return_15", keys)
     growth = view.detail.columns["growth_15"]
-    used = ~np.isnan(gain) & ~np.isnan(growth) & ~is_fund(keys)
+    used = ~np.isnan(gain) & ~np.isnan(growth) & view.stock
     score, kind, top = scores(gain[used], growth[used], view.parameters.score_top)
     out = {name: np.full(len(keys), np.nan) for name in ("excess_score", "excess_kind", "excess_top")}
     out["excess_score"][used], out["excess_kind"][used], out["excess_top"][used] = score, kind, top

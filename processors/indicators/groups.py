@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import is_chinext, is_fund
+from processors.codes import is_chinext
 from processors.market_view import DETAIL, MarketView
 from processors.reference import TOPIC as REFERENCE
 from processors.signal import Absent, Level, Reading, Signal, Value
@@ -73,4 +73,4 @@ def _groups(view: MarketView) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     yield "CSI300", view.members.belongs(keys, "csi300")
     yield "CSI500", view.members.belongs(keys, "csi500")
     yield "ChiNext", is_chinext(keys)
-    yield "ETF", is_fund(keys)
+    yield "ETF", ~view.stock

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from processors.codes import Ids, among, is_fund
+from processors.codes import among
 from processors.events import Floats
-from processors.industries import INDEX_OF, INDUSTRIES
+from processors.industries import INDUSTRIES
 from processors.market_view import DETAIL, INDICES, MarketView
 from processors.reference import TOPIC as REFERENCE
 from processors.reference import UNKNOWN
@@ -37,7 +38,7 @@ def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
     balance, buy, net = (sums(view, name) for name in ("fin_balance", "fin_buy", "net_buy"))
     turnover = index_values(view, "turnover")
     stocks = view.members.stocks
-    industry, listed = view.members.industry_of(stocks), among(stocks, view.detail.keys)
+    industry, listed = view.members.stock_industry, among(stocks, view.detail.keys)
     known = industry != UNKNOWN
     total = np.bincount(industry[known], minlength=len(INDUSTRIES))
     eligible = np.bincount(industry[known & listed], minlength=len(INDUSTRIES))
@@ -56,33 +57,32 @@ def balance_to_float_cap(view: MarketView, balance: Floats) -> Floats:
     """Margin balance over float cap (31,): of the industry's index, or of the stocks whose float cap is known."""
     cap, keys = index_values(view, "float_cap"), view.detail.keys
     known = np.where(view.valued("float_cap", keys) > 0, view.detail.columns["fin_balance"], np.nan)
-    stocks = view.members.stocks
-    caps = by_industry(view, stocks, view.valued("float_cap", stocks))
-    return np.where(cap > 0, balance / cap, by_industry(view, keys, known) / np.where(caps > 0, caps, np.nan))
+    caps = by_industry(view.members.stock_industry, view.valued("float_cap", view.members.stocks))
+    return np.where(cap > 0, balance / cap, by_industry(view.industry, known) / np.where(caps > 0, caps, np.nan))
 
 
 def sums(view: MarketView, column: str) -> Floats:
     """Sum of a column of the margin detail over each industry's stocks (31,), NaN where none has it."""
-    return by_industry(view, view.detail.keys, view.detail.columns[column])
+    return by_industry(view.industry, view.detail.columns[column])
 
 
-def by_industry(view: MarketView, keys: Ids, values: Floats) -> Floats:
-    """Sum of values over each industry's stocks (31,), NaN where none has one."""
-    industry = view.members.industry_of(keys)
-    used = (industry != UNKNOWN) & ~np.isnan(values) & ~is_fund(keys)
-    out = np.bincount(industry[used], weights=values[used], minlength=len(INDUSTRIES)).astype(np.float64)
-    out[np.bincount(industry[used], minlength=len(INDUSTRIES)) == 0] = np.nan
+def by_industry(industry: npt.NDArray[np.intp], values: Floats) -> Floats:
+    """Sum of values over each industry (31,), NaN where none has one; rows of an unknown industry are left out."""
+    used = (industry != UNKNOWN) & ~np.isnan(values)
+    found = industry[used]
+    out = np.bincount(found, weights=values[used], minlength=len(INDUSTRIES)).astype(np.float64)
+    out[np.bincount(found, minlength=len(INDUSTRIES)) == 0] = np.nan
     return out
 
 
 def index_values(view: MarketView, name: str) -> Floats:
     """A figure of every industry's index today (31,), NaN where unknown."""
-    return np.array([view.window(INDICES, index, name, 1)[-1] for index in INDEX_OF])
+    return view.industry_window(name, 1)[:, -1]
 
 
 def index_windows(view: MarketView, name: str, days: int) -> Floats:
     """The last ``days`` values of every industry's index (31, days), NaN where unknown."""
-    return np.array([view.window(INDICES, index, name, days) for index in INDEX_OF])
+    return view.industry_window(name, days)
 
 
 def ranks(values: Floats) -> Floats:

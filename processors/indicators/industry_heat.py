@@ -7,10 +7,11 @@ those of the industry's index row (``indices.daily``), or of its stocks (``valua
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from processors.codes import is_fund
 from processors.events import Floats
 from processors.indicators.industry_balance import (
     INPUTS,
@@ -169,18 +170,24 @@ def kdj_j(closes: Floats, highs: Floats, lows: Floats) -> Floats:
     width = np.where(high > low, high - low, np.nan)
     raw = 100 * (closes[:, _KDJ_DAYS - 1 :] - low) / width
     raw = np.where(high == low, 50.0, raw)
-    k = d = np.full(len(closes), 50.0)
-    for at in range(raw.shape[1]):
-        k = k * 2 / 3 + raw[:, at] / 3
-        d = d * 2 / 3 + k / 3
-    return np.asarray(3 * k - 2 * d)
+    weights = _smoothing(raw.shape[1])
+    fading = (2 / 3) ** np.arange(1, raw.shape[1] + 1)
+    k = raw @ weights.T + 50.0 * fading
+    d = k @ weights[-1] + 50.0 * fading[-1]
+    return np.asarray(3 * k[:, -1] - 2 * d)
+
+
+@lru_cache(maxsize=4)
+def _smoothing(days: int) -> Floats:
+    """Weights of x_i in s_n = s_{n−1} · 2/3 + x_n / 3 (days, days): each line smooths up to its day."""
+    apart = np.subtract.outer(np.arange(days), np.arange(days))
+    return np.where(apart >= 0, (2 / 3) ** np.maximum(apart, 0) / 3, 0.0)
 
 
 def _breadth(view: MarketView) -> Floats:
     """Share of an industry's stocks whose balance rose today (31,)."""
-    detail = view.detail
-    industry, change = view.members.industry_of(detail.keys), detail.columns["fin_change"]
-    used = (industry != UNKNOWN) & ~np.isnan(change) & ~is_fund(detail.keys)
+    industry, change = view.industry, view.detail.columns["fin_change"]
+    used = (industry != UNKNOWN) & ~np.isnan(change)
     rose = np.bincount(industry[used & (change > 0)], minlength=len(INDUSTRIES))
     count = np.bincount(industry[used], minlength=len(INDUSTRIES))
     return np.asarray(rose / np.where(count > 0, count, np.nan))
@@ -195,7 +202,8 @@ def _weighted(view: MarketView, name: str) -> Floats:
     stocks = view.members.stocks
     values, caps = view.valued(name, stocks), view.valued("float_cap", stocks)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
-    return by_industry(view, stocks, values * caps) / by_industry(view, stocks, caps)
+    industry = view.members.stock_industry
+    return by_industry(industry, values * caps) / by_industry(industry, caps)
 
 
 def _multiple(view: MarketView, name: str) -> Floats:
@@ -203,8 +211,9 @@ def _multiple(view: MarketView, name: str) -> Floats:
     stocks = view.members.stocks
     values, caps = view.valued(name, stocks), view.valued("float_cap", stocks)
     known = (values != 0) & (caps > 0)
-    earned = by_industry(view, stocks, np.where(known, caps / np.where(known, values, 1.0), np.nan))
-    return by_industry(view, stocks, np.where(known, caps, np.nan)) / _positive(earned)
+    industry = view.members.stock_industry
+    earned = by_industry(industry, np.where(known, caps / np.where(known, values, 1.0), np.nan))
+    return by_industry(industry, np.where(known, caps, np.nan)) / _positive(earned)
 
 
 def _positive(values: Floats) -> Floats:

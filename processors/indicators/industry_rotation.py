@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.codes import is_fund
 from processors.events import Floats
 from processors.indicators.industry_balance import INPUTS, ranks
 from processors.industries import INDUSTRIES
@@ -34,9 +33,9 @@ def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
     if not view.calendar.ends_week(view.day):
         return {name: np.full(len(INDUSTRIES), np.nan) for name in NAMES}, {}
     detail = view.detail
-    industry = view.members.industry_of(detail.keys)
+    industry = view.industry
     now, before = detail.columns["fin_balance"], detail.columns["fin_balance_last_week"]
-    used = (industry != UNKNOWN) & (before > 0) & ~np.isnan(now) & ~is_fund(detail.keys)
+    used = (industry != UNKNOWN) & (before > 0) & ~np.isnan(now)
 
     def total(values: Floats) -> Floats:
         return np.bincount(industry[used], weights=values[used], minlength=len(INDUSTRIES)).astype(np.float64)
