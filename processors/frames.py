@@ -88,9 +88,9 @@ class Frames:
         keys = np.concatenate([f.keys for f in frames])
         order = np.argsort(keys, kind="stable")
         columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
+        if len(self._details) == _MOST_DETAILS:
+            del self._details[next(iter(self._details))]  # the one that was made first
         self._details[day] = Detail(self.status(day), keys[order], columns)
-        while len(self._details) > _MOST_DETAILS:
-            del self._details[min(self._details)]
         return self._details[day]
 
     def _missing(self, frames: list[FeatureFrame]) -> dict[str, int]:
