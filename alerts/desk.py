@@ -79,7 +79,7 @@ class AlertDesk:
                 self.evidence.remove(alert, expectation)
                 out = self._retell(alert.trade_date, origin, now, alert.rule)
             return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
-        if expectation is not None and alert.state is State.FIRING and alert.evidence is None:
+        if expectation is not None and alert.fired and alert.evidence is None:
             self.evidence.add(alert, expectation)
             self._newest = max(self._newest, alert.trade_date)
             alert = msgspec.structs.replace(alert, evidence=self.evidence.record(alert, expectation))

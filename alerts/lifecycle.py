@@ -8,6 +8,7 @@ that has just calmed down rests. So a correction of any day gives the same state
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import msgspec
@@ -25,6 +26,15 @@ class _Entry(msgspec.Struct, array_like=True):
     revision: int
     kind: Kind
     alert: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """How an alert stands: its state, the day that ended it, and whether it has ever fired."""
+
+    state: State
+    ends: date | None = None
+    fired: bool = False
 
 
 class AlertBook:
@@ -93,20 +103,18 @@ class AlertBook:
                 continue  # what made it so may be forgotten; no correction reaches so far back
             if day not in wanted:
                 if entry.alert:  # what was before it changed: its condition began earlier, or rests
-                    self._draft(name, day, msgspec.structs.replace(self.alerts[entry.alert], state=State.FIRING))
+                    again = msgspec.structs.replace(self.alerts[entry.alert], evidence=None)
+                    self._draft(name, day, again)
                     out.append(self._supersede(entry.alert))
                     entry.alert = ""
                 continue
-            state, ends = wanted[day]
-            if not entry.alert:
-                alert = self._drafts[f"{name}/{day.isoformat()}"]
+            alert = self.alerts[entry.alert] if entry.alert else self._drafts[f"{name}/{day.isoformat()}"]
+            stand = wanted[day]
+            if not entry.alert or (alert.state, alert.resolved_on) != (stand.state, stand.ends):
                 self._draft(name, day, None)
                 entry.alert = alert.id
-                self.put(msgspec.structs.replace(alert, state=state, resolved_on=ends))
+                self.put(msgspec.structs.replace(alert, state=stand.state, resolved_on=stand.ends, fired=stand.fired))
                 out.append(self.alerts[alert.id])
-            elif (self.alerts[entry.alert].state, self.alerts[entry.alert].resolved_on) != (state, ends):
-                self.put(msgspec.structs.replace(self.alerts[entry.alert], state=state, resolved_on=ends))
-                out.append(self.alerts[entry.alert])
         return out
 
     def _supersede(self, identity: str) -> Alert:
@@ -174,9 +182,9 @@ class AlertBook:
                 self._drafts[rest] = _decode_alert(data)
 
 
-def _wanted(rule: Rule, history: dict[date, _Entry]) -> dict[date, tuple[State, date | None]]:
-    """Return, by the day on which it begins, the state of every alert that the verdicts stand for, and its end."""
-    wanted: dict[date, tuple[State, date | None]] = {}
+def _wanted(rule: Rule, history: dict[date, _Entry]) -> dict[date, _Stand]:
+    """Return every alert that the verdicts stand for, by the day on which it begins."""
+    wanted: dict[date, _Stand] = {}
     active: date | None = None
     begun: date | None = None  # first day of a condition that holds
     held = 0
@@ -187,19 +195,19 @@ def _wanted(rule: Rule, history: dict[date, _Entry]) -> dict[date, tuple[State, 
             if begun is None and at < rests_until:
                 continue
             begun, held = begun or day, held + 1
-            wanted[begun] = (State.PENDING, None)
+            wanted[begun] = _Stand(State.PENDING)
             if held >= rule.minimum_days:
                 active = begun
-                wanted[begun] = (State.FIRING, None)
+                wanted[begun] = _Stand(State.FIRING, fired=True)
         elif kind is Kind.FIRE or kind is Kind.END:
             if begun is not None or active is not None:
-                wanted[active or begun or day] = (State.RESOLVED, day)
+                wanted[active or begun or day] = _Stand(State.RESOLVED, day, fired=active is not None)
                 rests_until = at + rule.cooldown_days + 1 if kind is Kind.END else rests_until
             active = begun = None
             held = 0
             if kind is Kind.FIRE and at >= rests_until:
                 active = day
-                wanted[day] = (State.FIRING, None)
+                wanted[day] = _Stand(State.FIRING, fired=True)
     return wanted
 
 

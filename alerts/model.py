@@ -131,6 +131,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     invalidation: Text
     provenance: list[Input]
     members: list[Member] = []
+    fired: bool = False  # whether it has: one that was pending may end without
     rule_version: int = 1
     source: str = ""
     evidence: Evidence | None = None

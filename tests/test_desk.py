@@ -199,6 +199,18 @@ def test_the_first_alert_has_an_empty_record_and_later_ones_only_what_was_known(
     assert (last.low, last.high) == wilson(last.hits, 3)
 
 
+def test_an_alert_that_comes_late_and_is_over_already_is_a_case_too() -> None:
+    closes = [100.0 + i for i in range(60)]
+    messages = history([2, 4, 40], closes)
+    late = [m for m in messages if m.trade_date == DAYS[2]]
+    desk, plain = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
+    fold(desk, *(m for m in messages if m not in late), *late)
+    fold(plain, *messages)
+    found = [{d: (a.state, a.evidence) for d, a in peaks(d).items()} for d in (desk, plain)]
+    assert found[0] == found[1]
+    assert found[0][DAYS[40]][1].cases == 2
+
+
 def test_the_future_is_in_no_record() -> None:
     closes = [100.0 + i for i in range(60)]
     first, other = (AlertDesk(RULES, CALENDAR) for _ in range(2))
