@@ -7,6 +7,7 @@ that has just calmed down rests. So a correction of any day gives the same state
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -87,19 +88,23 @@ class AlertBook:
         self._draft(name, verdict.trade_date, None)
         if verdict.kind in (Kind.FIRE, Kind.ON):
             self._draft(name, verdict.trade_date, _alert(rule, verdict, origin, now))
-        out += self._settle(rule, name, history)
+        out += self._settle(rule, name, history, verdict.trade_date)
         self._trim(name, history)
         # Of several changes of one alert only the last counts.
         return list({alert.id: self.alerts.get(alert.id, alert) for alert in out}.values())
 
-    def _settle(self, rule: Rule, name: str, history: dict[date, _Entry]) -> list[Alert]:
-        """Bring every alert of a subject in line with all verdicts on it."""
+    def _settle(self, rule: Rule, name: str, history: dict[date, _Entry], changed: date) -> list[Alert]:
+        """Bring the alerts of a subject in line with a new verdict on a day: the one before it and all behind."""
         out: list[Alert] = []
-        wanted = _wanted(rule, history)
-        days = sorted(history, reverse=True)
-        for day in days:
-            entry = history[day]
-            if day < days[: self._open][-1] and (not entry.alert or day not in wanted):
+        days = sorted(history)
+        first = bisect_left(days, changed)
+        while first and not history[days[first]].alert:
+            first -= 1
+        oldest_open = max(0, len(days) - self._open)
+        wanted = _wanted(rule, history, days[_anchor(rule, history, days, first) :])
+        for at in range(len(days) - 1, first - 1, -1):
+            day, entry = days[at], history[days[at]]
+            if at < oldest_open and (not entry.alert or day not in wanted):
                 continue  # what made it so may be forgotten; no correction reaches so far back
             if day not in wanted:
                 if entry.alert:  # what was before it changed: its condition began earlier, or rests
@@ -182,14 +187,25 @@ class AlertBook:
                 self._drafts[rest] = _decode_alert(data)
 
 
-def _wanted(rule: Rule, history: dict[date, _Entry]) -> dict[date, _Stand]:
-    """Return every alert that the verdicts stand for, by the day on which it begins."""
+def _anchor(rule: Rule, history: dict[date, _Entry], days: list[date], first: int) -> int:
+    """A day before ``first`` that begins or ends everything: what came before it changes nothing behind it.
+
+    Of a rule that rests it is the first day of all, for a rest may reach over it.
+    """
+    at = 0 if rule.cooldown_days else first - 1
+    while at > 0 and history[days[at]].kind not in (Kind.FIRE, Kind.END):
+        at -= 1
+    return max(0, at)
+
+
+def _wanted(rule: Rule, history: dict[date, _Entry], days: list[date]) -> dict[date, _Stand]:
+    """Return every alert that the verdicts on ascending days stand for, by the day on which it begins."""
     wanted: dict[date, _Stand] = {}
     active: date | None = None
     begun: date | None = None  # first day of a condition that holds
     held = 0
     rests_until = 0  # in verdicts: there is one per trading day
-    for at, day in enumerate(sorted(history)):
+    for at, day in enumerate(days):
         kind = history[day].kind
         if kind is Kind.ON and active is None:
             if begun is None and at < rests_until:
