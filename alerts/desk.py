@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
@@ -35,6 +35,7 @@ class AlertDesk:
         self._expected = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
         self._dirty_silences: set[str] = set()
         self._newest = date.min  # trade date of the newest alert that has a record
+        self._stamped = datetime.min.replace(tzinfo=UTC)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
         """Judge a message; return every alert that is new or changed."""
@@ -73,6 +74,7 @@ class AlertDesk:
     def _judged(self, alert: Alert, origin: Input, now: datetime) -> list[Change]:
         """Complete an alert whose state has changed, and what follows for the records of others."""
         expectation = self._expected.get(alert.rule)
+        alert = msgspec.structs.replace(alert, changed_at=self._stamp(now))
         out: list[Change] = []
         if alert.id not in self.book.alerts:  # superseded
             if expectation is not None:
@@ -105,9 +107,14 @@ class AlertDesk:
     def _put(
         self, alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "", **changes: object
     ) -> Change:
-        alert = msgspec.structs.replace(alert, **changes)
+        alert = msgspec.structs.replace(alert, changed_at=self._stamp(now), **changes)
         self.book.put(alert)
         return Change(alert, _event(alert, what, origin, now, by, note))
+
+    def _stamp(self, now: datetime) -> datetime:
+        """A time that no other change has: of two changes of an alert it tells the later one."""
+        self._stamped = max(now, self._stamped + timedelta(microseconds=1))
+        return self._stamped
 
     def _silence_of(self, alert: Alert) -> Silence | None:
         """The silence that lasts longest among those that match."""

@@ -238,6 +238,7 @@ def _alert(rule: Rule, verdict: Verdict, origin: Input, now: datetime) -> Alert:
         state=State.FIRING,
         available_at=verdict.available_at,
         raised_at=now,
+        changed_at=now,
         figures=verdict.figures,
         thresholds=verdict.thresholds,
         text=verdict.text,
@@ -258,9 +259,10 @@ def timeless(name: str, data: bytes) -> bytes:
 
 
 def timeless_alert(alert: Alert) -> Alert:
-    """Return an alert without its time of raising and the offsets of its inputs (what two runs may differ in)."""
+    """Return an alert without the times of its changes and the offsets of its inputs: what two runs may differ in."""
     provenance = [msgspec.structs.replace(origin, offset=0) for origin in alert.provenance]
-    return msgspec.structs.replace(alert, raised_at=alert.available_at, provenance=provenance)
+    when = alert.available_at
+    return msgspec.structs.replace(alert, raised_at=when, changed_at=when, provenance=provenance)
 
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode

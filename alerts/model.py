@@ -113,7 +113,11 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact, as published to ``alerts.v1`` (keyed by id)."""
+    """One fact, as published to ``alerts.v1`` (keyed by id).
+
+    Of several messages about one id the one with the latest ``changed_at`` is true: a worker that has lost its partition
+    and doesn't know it yet may repeat an older one.
+    """
 
     id: str
     rule: str
@@ -124,6 +128,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     available_at: datetime
     raised_at: datetime
+    changed_at: datetime
     resolved_on: date | None = None
     figures: dict[str, Value]
     thresholds: dict[str, Value]

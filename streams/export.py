@@ -105,5 +105,8 @@ def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
 
 def final_alerts(published: Iterable[Alert]) -> list[Alert]:
     """Return every alert in its last state, by date, rule and subject."""
-    newest = {alert.id: alert for alert in published}
+    newest: dict[str, Alert] = {}
+    for alert in published:
+        if alert.id not in newest or alert.changed_at >= newest[alert.id].changed_at:
+            newest[alert.id] = alert
     return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

@@ -6,7 +6,6 @@ processor must not know: topics, headers, barriers, dead letters. None of it doe
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +17,10 @@ import msgspec
 from alerts import metrics
 from alerts.commands import decode as decode_command
 from alerts.desk import AlertDesk, Change
-from alerts.lifecycle import timeless_alert
 from alerts.model import Alert, Input, State
 from alerts.rules.base import DeadLetters, Message
 from processors.daybook import Applied, DayBook
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, microseconds
 from processors.deadlines import DEADLINES
 from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
@@ -460,10 +458,13 @@ class AlertsState(StageState):
         for change in changes:
             alert, event = change.alert, change.event
             metrics.observe_alert(alert, event.what)
-            content = hashlib.blake2b(_encode(timeless_alert(alert)), digest_size=8).hexdigest()
-            out.append(self._output(ALERTS, alert, _encode(alert), "marginwatch.alert.v1", f"{alert.id}/{content}"))
-            identity = f"{alert.id}/{event.what}/{content}"
-            out.append(self._output(ALERTS_LOG, alert, _encode(event), "marginwatch.alert_event.v1", identity))
+            identity = f"{alert.id}/{microseconds(alert.changed_at)}"
+            out.append(self._output(ALERTS, alert, _encode(alert), "marginwatch.alert.v1", identity))
+            out.append(
+                self._output(
+                    ALERTS_LOG, alert, _encode(event), "marginwatch.alert_event.v1", f"{identity}/{event.what}"
+                )
+            )
         return out
 
     def _output(self, topic: str, alert: Alert, value: bytes, kind: str, identity: str) -> Output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -53,19 +54,21 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
         for key, found in stack.tables().items()
     }
     out = Outcome(rows, {})
-    alerts: dict[str, tuple[Alert, bytes]] = {}
+    alerts: dict[str, tuple[Alert, bytes, datetime]] = {}
     for topic in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS):
         for record in readers.read(stack.settings, topic, until=barrier):
             identity = f"{topic} {dict(record.headers)['ce_id'].decode()}"
             content, out.messages = record.value, out.messages + 1
             if topic == ALERTS:
-                alert = _without_prefix(timeless_alert(readers.alert_of(record)), prefix)
+                told = readers.alert_of(record)
+                alert = _without_prefix(timeless_alert(told), prefix)
                 content = msgspec.json.encode(alert)
-                alerts[alert.id] = alert, content
+                if alert.id not in alerts or told.changed_at >= alerts[alert.id][2]:
+                    alerts[alert.id] = alert, content, told.changed_at
             else:
                 _last_word(out.final, topic, record.value)
             out.contents.setdefault(identity, set()).add(content)
-    for identity, (alert, content) in alerts.items():
+    for identity, (alert, content, _) in alerts.items():
         # A warning that was corrected away may never have been raised where the correction was read with it.
         if alert.state is not State.SUPERSEDED and alert.rule != "dead_letters":
             out.final[f"{ALERTS} {identity} {alert.rule} {alert.trade_date}"] = 0, content
