@@ -115,8 +115,8 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One fact, as published to ``alerts.v1`` (keyed by id).
 
-    Of several messages about one id the one with the latest ``changed_at`` is true: a worker that has lost its partition
-    and doesn't know it yet may repeat an older one.
+    Of several messages about one id the one with the latest ``changed_at`` is true: a worker that has lost its
+    partition and doesn't know it yet may repeat an older one.
     """
 
     id: str

@@ -62,8 +62,8 @@ def _test_alert() -> Alert:
     words = Text("This is a test of the channel; nothing has happened.", "这是通道测试，并无任何事件。")
     return Alert(
         id=f"test-{now:%Y%m%d%H%M%S%f}", rule="test", severity=Severity.INFO, subject="test", trade_date=now.date(),
-        revision=0, state=State.FIRING, available_at=now, raised_at=now, changed_at=now, figures={}, thresholds={}, text=words,
-        invalidation=Text("", ""), provenance=[],
+        revision=0, state=State.FIRING, available_at=now, raised_at=now, changed_at=now, figures={}, thresholds={},
+        text=words, invalidation=Text("", ""), provenance=[],
     )  # fmt: skip
 
 

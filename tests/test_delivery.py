@@ -22,7 +22,8 @@ def alert(severity: Severity = Severity.WARNING, state: State = State.FIRING, **
                       outcomes={"20": Outcome(4, -0.021, -0.108)}, drawdown=-0.14)  # fmt: skip
     fields: dict[str, object] = {
         "id": "a1", "rule": "peak_warning", "severity": severity, "subject": "fin_buy_ratio_5d",
-        "trade_date": date(2024, 6, 27), "revision": 0, "state": state, "available_at": NOW, "raised_at": NOW, "changed_at": NOW,
+        "trade_date": date(2024, 6, 27), "revision": 0, "state": state, "available_at": NOW, "raised_at": NOW,
+        "changed_at": NOW,
         "figures": {"ratio": 0.0993}, "thresholds": {"hot": 0.103}, "text": Text("It fell to 9.93%.", "降至9.93%。"),
         "invalidation": Text("Void at 10.30%.", "重回10.30%则失效。"), "provenance": [], "source": "[DG22]",
         "evidence": record,
