@@ -12,7 +12,7 @@ from alerts.commands import Acknowledge, Command
 from alerts.evidence import EvidenceBook
 from alerts.lifecycle import AlertBook
 from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
-from alerts.rules.base import Message, Rule
+from alerts.rules.base import Basis, Message, Rule
 from processors.days import TradingCalendar
 
 
@@ -40,7 +40,7 @@ class AlertDesk:
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
         """Judge a message; return every alert that is new or changed."""
         seen = self.evidence.observe(message)
-        changed = [] if seen is None else self._retell(seen, origin, now)
+        changed = [] if seen is None else self._retell(seen[1], origin, now, basis=seen[0])
         for alert in self.book.fold(message, origin, now):
             changed += self._judged(alert, origin, now)
         return changed
@@ -79,29 +79,38 @@ class AlertDesk:
         if alert.id not in self.book.alerts:  # superseded
             if expectation is not None:
                 self.evidence.remove(alert, expectation)
-                out = self._retell(alert.trade_date, origin, now, alert.rule)
+                out = self._retell(alert.trade_date, origin, now, rule=alert.rule)
             return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
         if expectation is not None and alert.fired and alert.evidence is None:
             self.evidence.add(alert, expectation)
             self._newest = max(self._newest, alert.trade_date)
             alert = msgspec.structs.replace(alert, evidence=self.evidence.record(alert, expectation))
-            out = self._retell(alert.trade_date, origin, now, alert.rule)
+            out = self._retell(alert.trade_date, origin, now, rule=alert.rule)
         if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
             alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
         self.book.put(alert)
         return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
 
-    def _retell(self, since: date, origin: Input, now: datetime, rule: str = "") -> list[Change]:
-        """Bring the evidence of alerts behind a day in line with what is known now; most often there are none."""
+    def _retell(
+        self, since: date, origin: Input, now: datetime, *, basis: Basis | None = None, rule: str = ""
+    ) -> list[Change]:
+        """Bring the evidence of alerts behind a day in line with what is known now; most often there are none.
+
+        Parameters
+        ----------
+        basis, rule : whose alerts may have changed.
+        """
         if since >= self._newest:
             return []
         out = []
         for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            if alert.trade_date <= since or rule not in ("", alert.rule) or alert.evidence is None:
+            expectation = self._expected.get(alert.rule)
+            if alert.trade_date <= since or expectation is None or alert.evidence is None:
                 continue
-            record = self.evidence.record(alert, self._expected[alert.rule])
-            if record != alert.evidence:
-                out.append(self._put(alert, "evidence", origin, now, evidence=record))
+            if basis in (None, expectation.basis) and rule in ("", alert.rule):
+                record = self.evidence.record(alert, expectation)
+                if record != alert.evidence:
+                    out.append(self._put(alert, "evidence", origin, now, evidence=record))
         return out
 
     def _put(

@@ -63,8 +63,8 @@ class EvidenceBook:
 
     # -- what happened ---------------------------------------------------------------------------------------
 
-    def observe(self, message: Message) -> date | None:
-        """Take closes and levels; return the day of which something is new or changed."""
+    def observe(self, message: Message) -> tuple[Basis, date] | None:
+        """Take closes and levels; return whose records they belong to, and the day of which something is new."""
         if isinstance(message, MarketSignal):
             if message.name != _INDEX or message.provisional or message.value is None:
                 return None
@@ -74,16 +74,16 @@ class EvidenceBook:
             self._close_revisions[day] = message.revision
             self._closes[self._calendar.position(day)] = float(message.value)
             self._dirty.closes.add(message.trade_date.year)
-            return message.trade_date
-        if isinstance(message, SecuritySignals) and message.family == "pricing" and "price_level" in message.columns:
-            return self._observe_levels(message)
+            return Basis.INDEX, message.trade_date
+        if isinstance(message, SecuritySignals) and message.family == "pricing" and self._observe_levels(message):
+            return Basis.MEMBERS, message.status.trade_date
         return None
 
-    def _observe_levels(self, frame: SecuritySignals) -> date | None:
+    def _observe_levels(self, frame: SecuritySignals) -> bool:
         day = to_day(frame.status.trade_date)
         held = self._levels.get(day)
         if held is not None and held.revision >= frame.status.revision:
-            return None
+            return False
         if len(self._levels) > HORIZONS[-1] + 1 and day < min(self._levels):
             return None  # forgotten long ago: a replay tells it again
         stock = ~is_fund(frame.keys) & ~np.isnan(frame.columns["price_level"])
@@ -96,7 +96,7 @@ class EvidenceBook:
         for old in sorted(self._levels)[: -HORIZONS[-1] - 1]:
             del self._levels[old]
             self._dirty.levels.add(old)
-        return frame.status.trade_date
+        return True
 
     def _score(self, name: str, cases: dict[int, _Case], day: int | None, horizon: int) -> None:
         """Mean excess return of a case's members over the equal-weight mean of all stocks with both levels."""

@@ -1,0 +1,86 @@
+"""The whole real data set through broker and Redis, and the fold alone, beside plain pandas: one run.
+
+``python -m bench.history [--data ../shared/data] [--broker embedded|kafka]``: seconds from a ready worker with a full
+backlog to the moment at which the last alert is stored; the fold of the same rows in one process; the independent
+pandas computation of the tests (fewer signals).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import redis
+import typer
+from pydantic import SecretStr
+from rich.table import Table
+
+from bench.pipeline import await_, worker_of
+from processors.history import History
+from streams import local, show
+from streams.calendars import xshg
+from streams.feeds.folder import Folder, read
+from streams.publisher import Publisher
+from streams.settings import Settings
+from streams.status import passed
+from streams.topics import Topics
+from tests import oracle
+
+
+def _streamed(settings: Settings, scratch: Path, folder: Folder) -> float:
+    Topics(settings).create()
+    with Publisher(settings, source=folder.source) as publisher:
+        for _, batches in folder.by_day():
+            publisher.day(batches)
+        barrier = publisher.barrier()
+    with redis.Redis.from_url(settings.redis) as client, worker_of(settings, scratch) as worker:
+        started = time.perf_counter()
+        await_(lambda: passed(settings, barrier, client), worker)
+        return time.perf_counter() - started
+
+
+def _folded(settings: Settings, folder: Folder) -> float:
+    days = [feeds for _, feeds in folder.by_day()]
+    history = History(settings.parameters, settings.exchanges, xshg())
+    started = time.perf_counter()
+    for feeds in days:
+        history.fold(feeds)
+    return time.perf_counter() - started
+
+
+def _plain(data: Path) -> float:
+    loaded = oracle.load(data)
+    started = time.perf_counter()
+    oracle.market(loaded)
+    oracle.securities(loaded)
+    return time.perf_counter() - started
+
+
+def main(
+    data: Path = Path("../shared/data"),
+    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+) -> None:
+    """Measure and print."""
+    folder = read(data, xshg())
+    rows = len(folder.batches["margin.daily"])
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        made: local.Broker = (
+            local.ApacheKafka(scratch / "b") if broker == "kafka" else local.EmbeddedBroker(scratch / "b")
+        )
+        with made as server, local.EmbeddedRedis(scratch / "r") as store:
+            settings = Settings(kafka_url=server.url, redis_url=SecretStr(store.url), group="history", namespace="h")
+            streamed = _streamed(settings, scratch, folder)
+    table = Table(title=f"{broker}, {rows:,} margin rows, {len(folder.days())} days", title_justify="left", box=None)
+    for column in ("what", "seconds", "target"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    table.add_row("broker, Redis, all signals, all alerts", f"{streamed:.1f}", "20")
+    table.add_row("the fold alone, all signals", f"{_folded(Settings(), folder):.1f}", "3")
+    table.add_row("pandas, the signals of the first issue", f"{_plain(data):.1f}", "")
+    show.out.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
