@@ -12,7 +12,7 @@ from alerts.commands import Acknowledge, Command
 from alerts.evidence import EvidenceBook
 from alerts.lifecycle import AlertBook
 from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
-from alerts.rules.base import Basis, Message, Rule
+from alerts.rules.base import Message, Rule
 from processors.days import TradingCalendar
 
 
@@ -34,16 +34,37 @@ class AlertDesk:
         self.silences: dict[str, Silence] = {}
         self._expected = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
         self._dirty_silences: set[str] = set()
+        self._late: dict[str, date] = {}  # basis or rule → the day behind which records may be others
         self._newest = date.min  # trade date of the newest alert that has a record
         self._stamped = datetime.min.replace(tzinfo=UTC)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
-        """Judge a message; return every alert that is new or changed."""
+        """Judge a message; return every alert that is new or whose state changed. Behind the last one comes `settle`."""
         seen = self.evidence.observe(message)
-        changed = [] if seen is None else self._retell(seen[1], origin, now, basis=seen[0])
-        for alert in self.book.fold(message, origin, now):
-            changed += self._judged(alert, origin, now)
-        return changed
+        if seen is not None:
+            self._unsettle(*seen)
+        return [self._judged(alert, origin, now) for alert in self.book.fold(message, origin, now)]
+
+    def settle(self, origin: Input, now: datetime) -> list[Change]:
+        """Bring the records of alerts in line with what was read behind them; most often there are none."""
+        out = []
+        late, self._late = self._late, {}
+        since = min(late.values(), default=date.max)
+        if since >= self._newest:
+            return []
+        for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
+            expectation = self._expected.get(alert.rule)
+            if expectation is None or alert.evidence is None:
+                continue
+            if alert.trade_date > min(late.get(expectation.basis, date.max), late.get(alert.rule, date.max)):
+                record = self.evidence.record(alert, expectation)
+                if record != alert.evidence:
+                    out.append(self._put(alert, "evidence", origin, now, evidence=record))
+        return out
+
+    def _unsettle(self, what: str, since: date) -> None:
+        """Note that the records of a rule, or of all rules of a basis, may be others behind a day."""
+        self._late[what] = min(since, self._late.get(what, date.max))
 
     def command(self, command: Command, origin: Input, now: datetime) -> list[Change]:
         """Take what somebody says; an alert that is not known any more is left alone."""
@@ -71,47 +92,24 @@ class AlertDesk:
                 out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=wanted))
         return out
 
-    def _judged(self, alert: Alert, origin: Input, now: datetime) -> list[Change]:
-        """Complete an alert whose state has changed, and what follows for the records of others."""
+    def _judged(self, alert: Alert, origin: Input, now: datetime) -> Change:
+        """Complete an alert whose state has changed."""
         expectation = self._expected.get(alert.rule)
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now))
-        out: list[Change] = []
         if alert.id not in self.book.alerts:  # superseded
             if expectation is not None:
                 self.evidence.remove(alert, expectation)
-                out = self._retell(alert.trade_date, origin, now, rule=alert.rule)
-            return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
+                self._unsettle(alert.rule, alert.trade_date)
+            return Change(alert, _event(alert, alert.state.value, origin, now))
         if expectation is not None and alert.fired and alert.evidence is None:
             self.evidence.add(alert, expectation)
             self._newest = max(self._newest, alert.trade_date)
             alert = msgspec.structs.replace(alert, evidence=self.evidence.record(alert, expectation))
-            out = self._retell(alert.trade_date, origin, now, rule=alert.rule)
+            self._unsettle(alert.rule, alert.trade_date)
         if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
             alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
         self.book.put(alert)
-        return [Change(alert, _event(alert, alert.state.value, origin, now)), *out]
-
-    def _retell(
-        self, since: date, origin: Input, now: datetime, *, basis: Basis | None = None, rule: str = ""
-    ) -> list[Change]:
-        """Bring the evidence of alerts behind a day in line with what is known now; most often there are none.
-
-        Parameters
-        ----------
-        basis, rule : whose alerts may have changed.
-        """
-        if since >= self._newest:
-            return []
-        out = []
-        for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            expectation = self._expected.get(alert.rule)
-            if alert.trade_date <= since or expectation is None or alert.evidence is None:
-                continue
-            if basis in (None, expectation.basis) and rule in ("", alert.rule):
-                record = self.evidence.record(alert, expectation)
-                if record != alert.evidence:
-                    out.append(self._put(alert, "evidence", origin, now, evidence=record))
-        return out
+        return Change(alert, _event(alert, alert.state.value, origin, now))
 
     def _put(
         self, alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "", **changes: object

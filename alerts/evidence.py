@@ -85,7 +85,7 @@ class EvidenceBook:
         if held is not None and held.revision >= frame.status.revision:
             return False
         if len(self._levels) > HORIZONS[-1] + 1 and day < min(self._levels):
-            return None  # forgotten long ago: a replay tells it again
+            return False  # forgotten long ago: a replay tells it again
         stock = ~is_fund(frame.keys) & ~np.isnan(frame.columns["price_level"])
         self._levels[day] = _Levels(frame.status.revision, frame.keys[stock], frame.columns["price_level"][stock])
         self._dirty.levels.add(day)

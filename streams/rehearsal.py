@@ -40,6 +40,7 @@ def rehearse(
         for made in history.fold(feeds):
             for change in desk.fold(made, origin, now):
                 last[change.alert.id] = change.alert
+        last |= {change.alert.id: change.alert for change in desk.settle(origin, now)}
         desk.take_dirty()
         advance(done, days)
     return sorted(

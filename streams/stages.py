@@ -407,20 +407,22 @@ class AlertsState(StageState):
         out: list[Output] = []
         for record in records:
             headers = dict(record.headers)
+            origin = Input(record.topic, record.partition, record.offset, 0)
             if headers.get(CE_TYPE) == BARRIER_TYPE:
-                out += self._outputs(changes)
+                out += self._outputs(changes + self.desk.settle(origin, now))
                 changes = []
                 out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
             elif topic == ALERT_COMMANDS:
-                origin = Input(record.topic, record.partition, record.offset, 0)
                 try:
                     changes += self.desk.command(decode_command(record.value or b""), origin, now)
                 except msgspec.DecodeError as error:
                     out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
             else:
                 message, revision = self._message(topic, record, headers)
-                origin = Input(record.topic, record.partition, record.offset, revision)
-                changes += self.desk.fold(message, origin, now)
+                changes += self.desk.fold(message, msgspec.structs.replace(origin, revision=revision), now)
+        if records:
+            last = records[-1]
+            changes += self.desk.settle(Input(last.topic, last.partition, last.offset, 0), now)
         return out + self._outputs(changes)
 
     def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:

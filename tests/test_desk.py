@@ -53,7 +53,7 @@ def fold(desk: AlertDesk, *messages: Message) -> list[Change]:
     out: list[Change] = []
     for message in messages:
         out += desk.fold(message, Input("signals", 0, 0, 0), NOW)
-    return out
+    return out + desk.settle(Input("signals", 0, 0, 0), NOW)
 
 
 def standing(desk: AlertDesk) -> dict[date, tuple[State, date | None]]:
