@@ -39,7 +39,7 @@ class AlertDesk:
         self._stamped = datetime.min.replace(tzinfo=UTC)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
-        """Judge a message; return every alert that is new or whose state changed. Behind the last one comes `settle`."""
+        """Judge a message; return what is new or has another state. Behind the last one comes `settle`."""
         seen = self.evidence.observe(message)
         if seen is not None:
             self._unsettle(*seen)
