@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +25,8 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.feeds.checked import Parts
+    from streams.feeds.journal import Journal
+    from streams.publisher import Publisher
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,6 +58,10 @@ Check = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")]
 As = Annotated[str, typer.Option("--as", help="how rows travel: frames (fast) or events (one JSON each)")]
+NoJournal = Annotated[
+    bool,
+    typer.Option("--no-journal", help="publish without Redis: rows go out again, corrections get no new revision"),
+]
 
 
 def _settings() -> Settings:
@@ -62,6 +70,27 @@ def _settings() -> Settings:
 
 def _date(moment: datetime | None) -> date | None:
     return moment.date() if moment is not None else None
+
+
+@contextmanager
+def _journal(*, without: bool) -> Iterator[Journal | None]:
+    """What was published so far, unless that shall not matter."""
+    if without:
+        yield None
+        return
+    from streams.feeds import journal
+
+    with journal.opened(_settings()) as found:
+        yield found
+
+
+def _tell_published(publisher: Publisher, journal: Journal | None, barrier: str) -> None:
+    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+    if journal is not None and (journal.unchanged or journal.corrected):
+        show.err.print(
+            f"{journal.unchanged:,} rows were published before and not sent again; {journal.corrected:,} corrected "
+            "ones went out with a new revision"
+        )
 
 
 def _print_json(value: object) -> None:
@@ -107,8 +136,13 @@ def feed_files(
     end: To = None,
     as_: As = "frames",
     speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
+    no_journal: NoJournal = False,
 ) -> None:
-    """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker."""
+    """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker.
+
+    Run it again whenever you like: rows that are published already are not sent again, corrected ones go out with the
+    next revision.
+    """
     from rich.progress import track
 
     from streams.calendars import xshg
@@ -125,12 +159,18 @@ def feed_files(
     show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
     for note in found.notes:
         show.err.print(f"  note: {note}")
-    with Publisher(settings, source=found.source, form=Form(as_)) as publisher:
+    with (
+        _journal(without=no_journal) as journal,
+        Publisher(settings, source=found.source, form=Form(as_)) as publisher,
+    ):
         publish_days(
-            publisher, track(found.by_day(), "publishing", total=len(found.days()), console=show.err), speed=pace
+            publisher,
+            track(found.by_day(), "publishing", total=len(found.days()), console=show.err),
+            journal=journal,
+            speed=pace,
         )
         barrier = publisher.barrier()
-    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+    _tell_published(publisher, journal, barrier)
 
 
 def _publish_checked(
@@ -143,6 +183,7 @@ def _publish_checked(
     dates: tuple[date | None, date | None] = (None, None),
     ranked: bool = False,
     before: Parts | None = None,
+    no_journal: bool,
 ) -> None:
     """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
     from streams.calendars import xshg
@@ -171,9 +212,12 @@ def _publish_checked(
     if check:
         show.err.print("checked only: nothing was published")
         return
-    with Publisher(_settings(), source=source, form=Form(as_)) as publisher:
-        barrier = checked.publish(publisher, folder)
-    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+    with (
+        _journal(without=no_journal) as journal,
+        Publisher(_settings(), source=source, form=Form(as_)) as publisher,
+    ):
+        barrier = checked.publish(publisher, folder, journal)
+    _tell_published(publisher, journal, barrier)
 
 
 @feed_app.command("exchange")
@@ -191,6 +235,7 @@ def feed_exchange(
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
     as_: As = "frames",
+    no_journal: NoJournal = False,
 ) -> None:
     """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
 
@@ -210,7 +255,7 @@ def feed_exchange(
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
-    _publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier)
+    _publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_journal=no_journal)
 
 
 @feed_app.command("vendor")
@@ -223,13 +268,23 @@ def feed_vendor(
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
     as_: As = "frames",
+    no_journal: NoJournal = False,
 ) -> None:
     """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file."""
     from streams.feeds import mapping, vendor
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
     dates = (_date(start), _date(end))
-    _publish_checked(found, source=source, as_=as_, check=check, force=force, dates=dates, ranked=map_ is not None)
+    _publish_checked(
+        found,
+        source=source,
+        as_=as_,
+        check=check,
+        force=force,
+        dates=dates,
+        ranked=map_ is not None,
+        no_journal=no_journal,
+    )
 
 
 @feed_app.command("simulate")

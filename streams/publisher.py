@@ -125,11 +125,16 @@ class Publisher:
             )
             self._send(batch.topic, msgspec.json.encode(marker), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
 
-    def day(self, batches: dict[str, RowBatch]) -> None:
-        """Publish all rows of a day, then the markers of its daily feeds."""
+    def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
+        """Publish all rows of a day, then the markers of its daily feeds.
+
+        Parameters
+        ----------
+        counted : by topic, the rows that the markers count, where some of them were published before.
+        """
         for batch in batches.values():
             self.rows_of(batch)
-        for topic, batch in batches.items():
+        for topic, batch in (batches if counted is None else counted).items():
             if issubclass(INPUT_ROWS[topic], DailyRow) and len(batch):
                 self.close_day(batch)
 

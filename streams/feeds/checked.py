@@ -16,6 +16,7 @@ from processors.codes import to_code
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch
 from streams.feeds.folder import FeedError, Folder, batch_of
+from streams.feeds.journal import Journal
 from streams.feeds.run import Days, publish_days
 from streams.feeds.validate import Finding, Rows, Severity, first_of_each, report
 from streams.publisher import Publisher
@@ -204,8 +205,13 @@ def refuse(findings: Iterable[Finding], *, force: bool) -> None:
         )
 
 
-def publish(publisher: Publisher, found: Folder, on_day: Callable[[str], None] = lambda _day: None) -> str:
+def publish(
+    publisher: Publisher,
+    found: Folder,
+    journal: Journal | None = None,
+    on_day: Callable[[str], None] = lambda _day: None,
+) -> str:
     """Publish every day and return the barrier; of a key that comes twice (only with --force) the first row."""
     found.batches = {topic: first_of_each(batch) for topic, batch in found.batches.items()}
-    publish_days(publisher, found.by_day(), on_day=on_day)
+    publish_days(publisher, found.by_day(), journal=journal, on_day=on_day)
     return publisher.barrier()
