@@ -77,7 +77,7 @@ class MarginwatchApp(faust.App):
         self.settings = settings
         self.fetch_max_wait_ms = settings.fetch_max_wait_ms
         self.names = Topics(settings)
-        self.calendar = xshg()
+        self.calendar = xshg(settings.calendar_file)
         self.health = Health()
         self.redis = Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)

@@ -21,6 +21,7 @@ from alerts.model import Alert, Severity, Silence
 from processors.days import to_date
 from processors.errors import MarginwatchError
 from streams import show
+from streams.cli_calendar import calendar_app
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ app.add_typer(latest_app, name="latest")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(rules_app, name="rules")
 app.add_typer(notify_app, name="notify")
+app.add_typer(calendar_app, name="calendar")
 
 _DATES = ["%Y-%m-%d"]
 From = Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="first trade date")]
@@ -155,7 +157,7 @@ def feed_files(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--speed") from error
     settings = _settings()
-    found = read(folder, xshg(), _date(start), _date(end))
+    found = read(folder, xshg(settings.calendar_file), _date(start), _date(end))
     show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
     for note in found.notes:
         show.err.print(f"  note: {note}")
@@ -196,9 +198,10 @@ def _publish_checked(
     findings = list(found.findings)
     folder = None
     if found.parts:
-        folder = checked.gather(found.parts, xshg(), source, *dates, ranked=ranked)
-        earlier = checked.newest(checked.gather(before.parts, xshg(), source)) if before is not None else {}
-        findings += checked.reports(folder.by_day(), xshg(), earlier)
+        calendar = xshg(_settings().calendar_file)
+        folder = checked.gather(found.parts, calendar, source, *dates, ranked=ranked)
+        earlier = checked.newest(checked.gather(before.parts, calendar, source)) if before is not None else {}
+        findings += checked.reports(folder.by_day(), calendar, earlier)
         for note in folder.notes:
             show.err.print(escape(f"  note: {note}"))
     for line in checked.told(findings):
@@ -251,7 +254,7 @@ def feed_exchange(
     elif day is not None:
         from streams.feeds.fetch import fetch
 
-        found = fetch(day, xshg())
+        found = fetch(day, xshg(_settings().calendar_file))
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
@@ -310,7 +313,7 @@ def feed_simulate(
         pace = parse_speed(speed)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--speed") from error
-    calendar = xshg()
+    calendar = xshg(_settings().calendar_file)
     wanted = _date(end)
     last = (
         simulate.last_session(calendar, to_day(datetime.now().astimezone().date()))

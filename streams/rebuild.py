@@ -93,7 +93,7 @@ def rebuild(
 async def _rebuild(
     settings: Settings, wanted: set[str], on_progress: Callable[[str, int, int], None], *, check: bool
 ) -> list[Comparison]:
-    topics, calendar = Topics(settings), xshg()
+    topics, calendar = Topics(settings), xshg(settings.calendar_file)
     out = []
     async with Redis.from_url(settings.redis, socket_timeout=30, socket_connect_timeout=5) as redis:
         for make in STAGES:

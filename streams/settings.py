@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     )
 
     exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
+    calendar_file: Path | None = Field(
+        None, description="TOML with sessions and holidays that the trading calendar lacks, see `marginwatch calendar`"
+    )
     parameters: Parameters = Parameters()
 
     channels: dict[str, Channel] = Field({}, description="where alerts are told: [channels.NAME] tables, see Alerts")

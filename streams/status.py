@@ -124,7 +124,7 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
             for a in firing(client, settings)
         ],
         "tables": tables,
-        "calendar_days_left": xshg().left_after(today),
+        "calendar_days_left": xshg(settings.calendar_file).left_after(today),
     }
 
 

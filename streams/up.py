@@ -115,7 +115,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
 
 
 def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
-    calendar = xshg()
+    calendar = xshg(settings.calendar_file)
     barrier = ""
     if plan.data is not None:
         show.err.print(f"Reading {plan.data} …")

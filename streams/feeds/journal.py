@@ -296,5 +296,5 @@ def _contended(topic: str, day: int) -> JournalError:
 def _unreachable(error: RedisError) -> JournalError:
     return JournalError(
         f"the journal of what was published can't be reached in Redis ({error}): start Redis, set "
-        "MARGINWATCH_REDIS_URL, or publish without it by --no-journal (then nothing keeps a figure from going out twice)"
+        "MARGINWATCH_REDIS_URL, or publish without it by --no-journal (then nothing keeps figures from going out twice)"
     )
