@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -18,16 +16,12 @@ from rich.markup import escape
 
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence
-from processors.days import to_date
 from processors.errors import MarginwatchError
 from streams import show
 from streams.cli_calendar import calendar_app
+from streams.cli_publish import opened_journal, publish_checked, tell_published
+from streams.cli_reference import reference_app
 from streams.settings import Settings
-
-if TYPE_CHECKING:
-    from streams.feeds.checked import Parts
-    from streams.feeds.journal import Journal
-    from streams.publisher import Publisher
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +44,7 @@ app.add_typer(alerts_app, name="alerts")
 app.add_typer(rules_app, name="rules")
 app.add_typer(notify_app, name="notify")
 app.add_typer(calendar_app, name="calendar")
+app.add_typer(reference_app, name="reference")
 
 _DATES = ["%Y-%m-%d"]
 From = Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="first trade date")]
@@ -72,27 +67,6 @@ def _settings() -> Settings:
 
 def _date(moment: datetime | None) -> date | None:
     return moment.date() if moment is not None else None
-
-
-@contextmanager
-def _journal(*, without: bool) -> Iterator[Journal | None]:
-    """What was published so far, unless that shall not matter."""
-    if without:
-        yield None
-        return
-    from streams.feeds import journal
-
-    with journal.opened(_settings()) as found:
-        yield found
-
-
-def _tell_published(publisher: Publisher, journal: Journal | None, barrier: str) -> None:
-    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
-    if journal is not None and (journal.unchanged or journal.corrected):
-        show.err.print(
-            f"{journal.unchanged:,} rows were published before and not sent again; {journal.corrected:,} corrected "
-            "ones went out with a new revision"
-        )
 
 
 def _print_json(value: object) -> None:
@@ -162,7 +136,7 @@ def feed_files(
     for note in found.notes:
         show.err.print(f"  note: {note}")
     with (
-        _journal(without=no_journal) as journal,
+        opened_journal(without=no_journal) as journal,
         Publisher(settings, source=found.source, form=Form(as_)) as publisher,
     ):
         publish_days(
@@ -172,55 +146,7 @@ def feed_files(
             speed=pace,
         )
         barrier = publisher.barrier()
-    _tell_published(publisher, journal, barrier)
-
-
-def _publish_checked(
-    found: Parts,
-    *,
-    source: str,
-    as_: str,
-    check: bool,
-    force: bool,
-    dates: tuple[date | None, date | None] = (None, None),
-    ranked: bool = False,
-    before: Parts | None = None,
-    no_journal: bool,
-) -> None:
-    """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
-    from streams.calendars import xshg
-    from streams.feeds import checked
-    from streams.publisher import Form, Publisher
-
-    if check:
-        for line in checked.examples(found.parts):
-            show.out.print(escape(line))
-    findings = list(found.findings)
-    folder = None
-    if found.parts:
-        calendar = xshg(_settings().calendar_file)
-        folder = checked.gather(found.parts, calendar, source, *dates, ranked=ranked)
-        earlier = checked.newest(checked.gather(before.parts, calendar, source)) if before is not None else {}
-        findings += checked.reports(folder.by_day(), calendar, earlier)
-        for note in folder.notes:
-            show.err.print(escape(f"  note: {note}"))
-    for line in checked.told(findings):
-        show.err.print(escape(line))
-    checked.refuse(findings, force=force)
-    if folder is None:
-        raise MarginwatchError("nothing was published: no file holds any figures")
-    days = folder.days()
-    span = f"{to_date(days[0])} to {to_date(days[-1])}"
-    show.err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
-    if check:
-        show.err.print("checked only: nothing was published")
-        return
-    with (
-        _journal(without=no_journal) as journal,
-        Publisher(_settings(), source=source, form=Form(as_)) as publisher,
-    ):
-        barrier = checked.publish(publisher, folder, journal)
-    _tell_published(publisher, journal, barrier)
+    tell_published(publisher, journal, barrier)
 
 
 @feed_app.command("exchange")
@@ -258,7 +184,7 @@ def feed_exchange(
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
-    _publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_journal=no_journal)
+    publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_journal=no_journal)
 
 
 @feed_app.command("vendor")
@@ -278,7 +204,7 @@ def feed_vendor(
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
     dates = (_date(start), _date(end))
-    _publish_checked(
+    publish_checked(
         found,
         source=source,
         as_=as_,
@@ -374,12 +300,13 @@ def latest_market(as_json: Json = False) -> None:
 def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
     """The newest values of one security."""
     from streams.status import latest_security as newest
+    from streams.status import name_of
 
     found = newest(_settings(), code)
     if as_json:
         _print_json(found)
     else:
-        show.mapping(code, found)
+        show.mapping(f"{code} {name_of(_settings(), code)}".rstrip(), found)
 
 
 @latest_app.command("industry")

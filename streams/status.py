@@ -51,6 +51,13 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
     return msgspec.json.decode(data, type=dict[str, MarketSignal])
 
 
+def name_of(settings: Settings, code: str) -> str:
+    """Return the name of a security as `marginwatch reference load` was told it, "" where it is not known."""
+    with connected(settings) as client:
+        found = cast("bytes | None", client.hget(f"{settings.namespace}:names", code))
+    return found.decode() if found else ""
+
+
 def latest_security(settings: Settings, code: str) -> dict[str, Any]:
     """Return the newest values of a security."""
     data = _get(settings, f"security:{code}")
