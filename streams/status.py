@@ -20,6 +20,7 @@ from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
 from streams.calendars import xshg
+from streams.security import connect_redis
 from streams.settings import Settings
 from streams.topics import MARKET_INPUTS
 
@@ -31,7 +32,7 @@ class NothingYetError(MarginwatchError):
 @contextmanager
 def connected(settings: Settings) -> Iterator[Redis]:
     """A Redis client for readers, closed at the end."""
-    with Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5) as client:
+    with connect_redis(settings) as client:
         yield client
 
 

@@ -25,6 +25,7 @@ from processors.codes import Ids, exchange_of
 from processors.days import to_date
 from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
+from streams.security import connect_redis
 from streams.settings import Settings
 
 Digests = npt.NDArray[np.uint64]
@@ -244,7 +245,7 @@ class Journal:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Journal]:
     """The journal of these settings' Redis, closed at the end."""
-    with Redis.from_url(settings.redis, socket_timeout=30, socket_connect_timeout=5) as redis:
+    with connect_redis(settings, timeout_s=30) as redis:
         yield Journal(RedisStore(redis, settings.namespace))
 
 

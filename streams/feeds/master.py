@@ -15,7 +15,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
-from redis import Redis
 
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
@@ -24,6 +23,7 @@ from streams.feeds.checked import Part, Parts
 from streams.feeds.code_styles import BY_NUMBER, STYLES, to_own
 from streams.feeds.folder import FeedError
 from streams.feeds.vendor import load as load_table
+from streams.security import connect_redis
 from streams.settings import Settings
 
 TOPIC = "reference"
@@ -71,7 +71,7 @@ def read(
 def keep_names(settings: Settings, names: dict[str, str]) -> None:
     """Write names to Redis, for commands and the console."""
     if names:
-        with Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5) as redis:
+        with connect_redis(settings) as redis:
             redis.hset(names_key(settings), mapping=dict(names))  # stubs want a wider type
 
 
