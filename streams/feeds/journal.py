@@ -201,6 +201,10 @@ class Journal:
                 raise _contended(topic, day)
         self._open.clear()
 
+    def abandon(self) -> None:
+        """Leave what was begun as pending: whether the broker has it is not known."""
+        self._open.clear()
+
     def _begin(self, batch: RowBatch) -> tuple[RowBatch, Noted]:
         topic, day = batch.topic, int(batch.days[0])
         digests = digests_of(batch)

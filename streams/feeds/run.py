@@ -35,23 +35,32 @@ def publish_days(
     """
     count = 0
     started = time.monotonic()
-    for day, batches in days:
-        if speed is not None:
-            time.sleep(max(0.0, started + count * _SESSION_S / speed - time.monotonic()))
-        if journal is None:
-            publisher.day(batches)
-        else:
-            news = journal.begin(batches)
-            publisher.day(news.rows, news.counted)
-            if journal.days_open >= _CONFIRM_EVERY:
-                publisher.flush()
-                journal.confirm()
-        count += 1
-        on_day(to_date(day).isoformat())
-    publisher.flush()
-    if journal is not None:
-        journal.confirm()
+    try:
+        for day, batches in days:
+            if speed is not None:
+                time.sleep(max(0.0, started + count * _SESSION_S / speed - time.monotonic()))
+            _publish_day(publisher, batches, journal)
+            count += 1
+            on_day(to_date(day).isoformat())
+        publisher.flush()
+        if journal is not None:
+            journal.confirm()
+    except BaseException:
+        if journal is not None:
+            journal.abandon()
+        raise
     return count
+
+
+def _publish_day(publisher: Publisher, batches: dict[str, RowBatch], journal: Journal | None) -> None:
+    if journal is None:
+        publisher.day(batches)
+        return
+    news = journal.begin(batches)
+    publisher.day(news.rows, news.counted)
+    if journal.days_open >= _CONFIRM_EVERY:
+        publisher.flush()
+        journal.confirm()
 
 
 def publish_session(
