@@ -30,6 +30,8 @@ Tenor = Literal["CN10Y"]
 Style = Literal["broad", "sector", "theme", "growth", "value", "cross_border", "bond", "commodity", "other"]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(gt=0)]
+EpochDay = Annotated[float, msgspec.Meta(ge=0, description="days since 1970-01-01")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Revision = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -39,6 +41,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     topic: ClassVar[str]
     key_field: ClassVar[str] = "code"
+    #: Fields that are text for people: taken and checked, no figure of a batch.
+    texts: ClassVar[tuple[str, ...]] = ()
 
     source: str
     revision: Revision = 0
@@ -147,10 +151,15 @@ class Reference(DailyRow, frozen=True, kw_only=True):
     """reference: what a security is from ``trade_date`` (its effective date) on; a later row replaces all of it."""
 
     topic = "reference"
+    texts = ("name",)
     code: Code
+    name: Name | None = None  # 证券简称
     industry: Industry | None = None  # 申万一级行业
     csi300: bool = False  # 沪深300成份
     csi500: bool = False  # 中证500成份
+    eligible_from: EpochDay | None = None  # 两融标的: first day in the margin list
+    eligible_to: EpochDay | None = None  # last day in it; none while it is in
+    float_shares: Amount | None = None  # 流通股本, shares
 
 
 class ValuationDaily(DailyRow, frozen=True, kw_only=True):
@@ -256,6 +265,7 @@ class Column:
     words : the words that it may be instead; a batch holds their place in this tuple.
     flag : whether it is yes or no; a batch holds 1 or 0.
     default : what a batch holds where a row lacks it: NaN, or the place of the word that stands for nothing.
+    date : whether it is a day, counted from 1970-01-01.
     """
 
     name: str
@@ -265,12 +275,13 @@ class Column:
     words: tuple[str, ...] = ()
     flag: bool = False
     default: float = np.nan
+    date: bool = False
 
 
 #: The keys that are words, not codes; a batch holds their place in the tuple.
 KEYS: dict[str, tuple[str, ...]] = {"exchange": EXCHANGES, "tenor": get_args(Tenor)}
 _COMMON = {"source", "revision", "trade_date", "available_at", "ts", "code", *KEYS}
-_SIGNS = {Price: Sign.POSITIVE, Amount: Sign.NOT_NEGATIVE}
+_SIGNS = {Price: Sign.POSITIVE, Amount: Sign.NOT_NEGATIVE, EpochDay: Sign.NOT_NEGATIVE}
 
 
 def figures_of(row: type[Row]) -> tuple[Column, ...]:
@@ -278,7 +289,7 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
     hints = get_type_hints(row, include_extras=True)
     columns = []
     for field in msgspec.structs.fields(row):
-        if field.name not in _COMMON:
+        if field.name not in _COMMON and field.name not in row.texts:
             kinds = (
                 get_args(hints[field.name])
                 if get_origin(hints[field.name]) in (Union, UnionType)
@@ -288,7 +299,16 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
             words = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
             default = _default(field.default, words) if not field.required else np.nan
             columns.append(
-                Column(field.encode_name, field.name, not field.required, sign, words, bool in kinds, default)
+                Column(
+                    field.encode_name,
+                    field.name,
+                    not field.required,
+                    sign,
+                    words,
+                    bool in kinds,
+                    default,
+                    EpochDay in kinds,
+                )
             )
     return tuple(columns)
 

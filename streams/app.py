@@ -17,7 +17,6 @@ import faust
 import structlog
 from faust.tables import TableManager
 from faust.types import TP
-from redis.asyncio import Redis
 from yarl import URL
 
 from alerts import metrics
@@ -27,6 +26,7 @@ from streams.calendars import xshg
 from streams.health import Health, HttpServer
 from streams.latest import LatestWriter
 from streams.runner import RevokedError, Runner
+from streams.security import connect_redis_async, faust_credentials
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stages import STAGES, AlertsState, MarketStage, Stage
 from streams.tables import FencedError, Output
@@ -57,6 +57,7 @@ class MarginwatchApp(faust.App):
         super().__init__(
             settings.group,
             broker=[URL(f"kafka://{server}") for server in settings.bootstrap],
+            broker_credentials=faust_credentials(settings),
             store="memory://",
             TableManager=_NoTables,
             web_enabled=False,
@@ -77,9 +78,9 @@ class MarginwatchApp(faust.App):
         self.settings = settings
         self.fetch_max_wait_ms = settings.fetch_max_wait_ms
         self.names = Topics(settings)
-        self.calendar = xshg()
+        self.calendar = xshg(settings.calendar_file)
         self.health = Health()
-        self.redis = Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5)
+        self.redis = connect_redis_async(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
         self.runner = Runner(

@@ -135,7 +135,8 @@ def _row_columns(row: type[Row]) -> dict[str, str]:
         + (", null where absent" if c.optional else f", {c.sign.value}" if c.sign is not Sign.ANY else "")
         for c in FIGURES[row.topic]
     }
-    return {row.key_field: "string"} | stamps | {"source": "string", "revision": "int32"} | figures
+    texts = dict.fromkeys(row.texts, "string, null where absent")
+    return {row.key_field: "string"} | stamps | {"source": "string", "revision": "int32"} | texts | figures
 
 
 def _columns(level: Level) -> dict[str, str]:

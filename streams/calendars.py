@@ -1,33 +1,141 @@
-"""The exchange's trading calendar: exchange_calendars' XSHG, as the weekdays on which it is closed.
+"""The exchange's trading calendar: exchange_calendars' XSHG, as the weekdays on which it is closed, and a file of ours.
 
 The library takes a second to import, most of it pandas; a worker that restarts should not wait for it. So its sessions
 are kept in `streams.xshg_closures`, which ``python -m streams.calendars`` writes; a test holds the two together.
+
+The exchanges announce a year's holidays in the December before, the library learns them later, if it is updated. Until
+then the file that the setting ``calendar_file`` names says them (see `Override`).
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
 from processors.days import TradingCalendar
+from processors.errors import MarginwatchError
 from streams import xshg_closures
 
 _SATURDAY = 5
 
 
+class CalendarError(MarginwatchError):
+    """A calendar file that can't be read, or contradicts itself."""
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a calendar file says.
+
+    Parameters
+    ----------
+    weekdays_until : every weekday behind the library's end up to this date is a session, but for the holidays.
+    sessions : days that are sessions, whatever the library says.
+    holidays : days that are none.
+    half_days : sessions that end at 11:30 (XSHG has had none; for a session cut short).
+    """
+
+    weekdays_until: date | None = None
+    sessions: tuple[date, ...] = ()
+    holidays: tuple[date, ...] = ()
+    half_days: tuple[date, ...] = ()
+
+
 @cache
-def xshg() -> TradingCalendar:
-    """Return the sessions of the Shanghai exchange; Shenzhen and Beijing trade on the same days."""
-    return TradingCalendar(sessions())
+def xshg(calendar_file: Path | None = None) -> TradingCalendar:
+    """Return the sessions of the Shanghai exchange; Shenzhen and Beijing trade on the same days.
+
+    Parameters
+    ----------
+    calendar_file : adds to them and takes from them; every worker and feed of a system must use the same.
+
+    Raises
+    ------
+    CalendarError : if that file is not readable, or contradicts itself.
+    """
+    return TradingCalendar(sessions() if calendar_file is None else merged(load(calendar_file)))
+
+
+def load(path: Path) -> Override:
+    """Read a calendar file; raises `CalendarError` naming the file and what is wrong."""
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Override)
+    except OSError as error:
+        raise CalendarError(f"calendar file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CalendarError(f"calendar file {path} is no TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise CalendarError(
+            f"calendar file {path}: {error}; it holds `holidays = [2027-01-01, …]`, `sessions = […]`, `half_days = "
+            "[…]` and `weekdays_until = 2027-12-31`"
+        ) from error
+    both = sorted(set(found.sessions) & set(found.holidays))
+    if both:
+        raise CalendarError(f"calendar file {path}: {_listed(both)} stand under sessions and under holidays")
+    return found
+
+
+def merged(override: Override) -> list[date]:
+    """Return the library's sessions as a file changes them."""
+    known = set(sessions())
+    if override.weekdays_until is not None:
+        known.update(_weekdays(max(known) + timedelta(days=1), override.weekdays_until))
+    return sorted((known | set(override.sessions)) - set(override.holidays))
+
+
+def changes(override: Override) -> tuple[list[date], list[date]]:
+    """Return the sessions that a file adds to the library's, and those that it takes away."""
+    ours, theirs = set(merged(override)), set(sessions())
+    return sorted(ours - theirs), sorted(theirs - ours)
+
+
+def problems(override: Override) -> list[str]:
+    """What is wrong with a file that can be read; an empty list is good."""
+    out = []
+    merged_days = merged(override)
+    known = set(merged_days)
+    weekend = sorted(day for day in override.sessions if day.weekday() >= _SATURDAY)
+    if weekend:
+        out.append(f"sessions on a weekend: {_listed(weekend)}; A shares do not trade on working Saturdays and Sundays")
+    closed = sorted(set(override.half_days) - known)
+    if closed:
+        out.append(f"half days that are no sessions: {_listed(closed)}")
+    library_end = date.fromisoformat(xshg_closures.LAST)
+    told = known | set(override.holidays)
+    gaps = [day for day in _weekdays(library_end + timedelta(days=1), merged_days[-1]) if day not in told]
+    if gaps:
+        out.append(
+            f"weekdays behind the library's end that stand neither under sessions nor under holidays: {_listed(gaps)}; "
+            "they are taken for closed. weekdays_until makes them sessions"
+        )
+    idle = sorted(set(override.sessions) & set(sessions()))
+    if idle:
+        out.append(f"sessions that the library knows already: {_listed(idle)}")
+    idle = sorted(day for day in override.holidays if day <= library_end and day not in set(sessions()))
+    if idle:
+        out.append(f"holidays on which the library has no session anyway: {_listed(idle)}")
+    return out
+
+
+def _weekdays(first: date, last: date) -> Iterator[date]:
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return (day for day in days if day.weekday() < _SATURDAY)
+
+
+def _listed(days: list[date]) -> str:
+    more = f" … and {len(days) - 5} more" if len(days) > 5 else ""
+    return ", ".join(map(str, days[:5])) + more
 
 
 def sessions() -> list[date]:
     """Every weekday from the first session to the last one known, but for those on which the exchange is closed."""
     first, last = date.fromisoformat(xshg_closures.FIRST), date.fromisoformat(xshg_closures.LAST)
     closed = {date.fromisoformat(text) for text in xshg_closures.CLOSED.split()}
-    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-    return [day for day in days if day.weekday() < _SATURDAY and day not in closed]
+    return [day for day in _weekdays(first, last) if day not in closed]
 
 
 def library_sessions() -> list[date]:

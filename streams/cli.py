@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -16,13 +16,13 @@ from rich.markup import escape
 
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence
-from processors.days import to_date
 from processors.errors import MarginwatchError
 from streams import show
+from streams.cli_calendar import calendar_app
+from streams.cli_feed_run import feed_run
+from streams.cli_publish import opened_journal, publish_checked, tell_published
+from streams.cli_reference import reference_app
 from streams.settings import Settings
-
-if TYPE_CHECKING:
-    from streams.feeds.checked import Parts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,12 +38,15 @@ latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
 alerts_app = typer.Typer(invoke_without_command=True, help="List alerts; acknowledge, silence, ask why.")
 rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list them, rehearse new ones on history.")
 notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
+feed_app.command("run")(feed_run)
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
 app.add_typer(latest_app, name="latest")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(rules_app, name="rules")
 app.add_typer(notify_app, name="notify")
+app.add_typer(calendar_app, name="calendar")
+app.add_typer(reference_app, name="reference")
 
 _DATES = ["%Y-%m-%d"]
 From = Annotated[datetime | None, typer.Option("--from", formats=_DATES, help="first trade date")]
@@ -54,6 +57,10 @@ Check = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")]
 As = Annotated[str, typer.Option("--as", help="how rows travel: frames (fast) or events (one JSON each)")]
+NoJournal = Annotated[
+    bool,
+    typer.Option("--no-journal", help="publish without Redis: rows go out again, corrections get no new revision"),
+]
 
 
 def _settings() -> Settings:
@@ -107,8 +114,13 @@ def feed_files(
     end: To = None,
     as_: As = "frames",
     speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
+    no_journal: NoJournal = False,
 ) -> None:
-    """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker."""
+    """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker.
+
+    Run it again whenever you like: rows that are published already are not sent again, corrected ones go out with the
+    next revision.
+    """
     from rich.progress import track
 
     from streams.calendars import xshg
@@ -121,59 +133,22 @@ def feed_files(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--speed") from error
     settings = _settings()
-    found = read(folder, xshg(), _date(start), _date(end))
+    found = read(folder, xshg(settings.calendar_file), _date(start), _date(end))
     show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
     for note in found.notes:
         show.err.print(f"  note: {note}")
-    with Publisher(settings, source=found.source, form=Form(as_)) as publisher:
+    with (
+        opened_journal(without=no_journal) as journal,
+        Publisher(settings, source=found.source, form=Form(as_)) as publisher,
+    ):
         publish_days(
-            publisher, track(found.by_day(), "publishing", total=len(found.days()), console=show.err), speed=pace
+            publisher,
+            track(found.by_day(), "publishing", total=len(found.days()), console=show.err),
+            journal=journal,
+            speed=pace,
         )
         barrier = publisher.barrier()
-    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
-
-
-def _publish_checked(
-    found: Parts,
-    *,
-    source: str,
-    as_: str,
-    check: bool,
-    force: bool,
-    dates: tuple[date | None, date | None] = (None, None),
-    ranked: bool = False,
-    before: Parts | None = None,
-) -> None:
-    """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
-    from streams.calendars import xshg
-    from streams.feeds import checked
-    from streams.publisher import Form, Publisher
-
-    if check:
-        for line in checked.examples(found.parts):
-            show.out.print(escape(line))
-    findings = list(found.findings)
-    folder = None
-    if found.parts:
-        folder = checked.gather(found.parts, xshg(), source, *dates, ranked=ranked)
-        earlier = checked.newest(checked.gather(before.parts, xshg(), source)) if before is not None else {}
-        findings += checked.reports(folder.by_day(), xshg(), earlier)
-        for note in folder.notes:
-            show.err.print(escape(f"  note: {note}"))
-    for line in checked.told(findings):
-        show.err.print(escape(line))
-    checked.refuse(findings, force=force)
-    if folder is None:
-        raise MarginwatchError("nothing was published: no file holds any figures")
-    days = folder.days()
-    span = f"{to_date(days[0])} to {to_date(days[-1])}"
-    show.err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
-    if check:
-        show.err.print("checked only: nothing was published")
-        return
-    with Publisher(_settings(), source=source, form=Form(as_)) as publisher:
-        barrier = checked.publish(publisher, folder)
-    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+    tell_published(publisher, journal, barrier)
 
 
 @feed_app.command("exchange")
@@ -191,6 +166,7 @@ def feed_exchange(
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
     as_: As = "frames",
+    no_journal: NoJournal = False,
 ) -> None:
     """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
 
@@ -206,11 +182,11 @@ def feed_exchange(
     elif day is not None:
         from streams.feeds.fetch import fetch
 
-        found = fetch(day, xshg())
+        found = fetch(day, xshg(_settings().calendar_file))
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
-    _publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier)
+    publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_journal=no_journal)
 
 
 @feed_app.command("vendor")
@@ -223,13 +199,23 @@ def feed_vendor(
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
     as_: As = "frames",
+    no_journal: NoJournal = False,
 ) -> None:
     """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file."""
     from streams.feeds import mapping, vendor
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
     dates = (_date(start), _date(end))
-    _publish_checked(found, source=source, as_=as_, check=check, force=force, dates=dates, ranked=map_ is not None)
+    publish_checked(
+        found,
+        source=source,
+        as_=as_,
+        check=check,
+        force=force,
+        dates=dates,
+        ranked=map_ is not None,
+        no_journal=no_journal,
+    )
 
 
 @feed_app.command("simulate")
@@ -255,7 +241,7 @@ def feed_simulate(
         pace = parse_speed(speed)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--speed") from error
-    calendar = xshg()
+    calendar = xshg(_settings().calendar_file)
     wanted = _date(end)
     last = (
         simulate.last_session(calendar, to_day(datetime.now().astimezone().date()))
@@ -316,12 +302,13 @@ def latest_market(as_json: Json = False) -> None:
 def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
     """The newest values of one security."""
     from streams.status import latest_security as newest
+    from streams.status import name_of
 
     found = newest(_settings(), code)
     if as_json:
         _print_json(found)
     else:
-        show.mapping(code, found)
+        show.mapping(f"{code} {name_of(_settings(), code)}".rstrip(), found)
 
 
 @latest_app.command("industry")

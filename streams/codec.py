@@ -189,7 +189,16 @@ class Decoder:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise RowError(f"{self.topic} frame is not an Arrow IPC stream: {error}") from error
         frame = _Frame(self.topic, table, constants)
-        known = {self.row.key_field, "source", "revision", "trade_date", "available_at", "ts", *self._names}
+        known = {
+            self.row.key_field,
+            "source",
+            "revision",
+            "trade_date",
+            "available_at",
+            "ts",
+            *self._names,
+            *self.row.texts,
+        }
         strangers = [name for name in table.column_names if name not in known]
         if strangers:
             raise RowError(f"{self.topic} frame has unknown columns {', '.join(strangers)}")

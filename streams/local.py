@@ -27,7 +27,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from processors.errors import MarginwatchError
 
@@ -233,6 +233,10 @@ class Broker(LocalService):
         """Where clients find it."""
         return f"kafka://{self.bootstrap}"
 
+    def _client_options(self) -> dict[str, Any]:
+        """What a client needs besides the address, where the server asks who it is."""
+        return {}
+
     def _answers(self) -> bool:
         """Whether it names a live broker: a listening port alone, or a fenced Kafka, takes no topics yet."""
         if not _listens(self.port):
@@ -241,7 +245,9 @@ class Broker(LocalService):
         from kafka.errors import KafkaError
 
         try:
-            admin = KafkaAdminClient(bootstrap_servers=[self.bootstrap], request_timeout_ms=3000)
+            admin = KafkaAdminClient(
+                bootstrap_servers=[self.bootstrap], request_timeout_ms=3000, **self._client_options()
+            )
         except (KafkaError, OSError):
             return False
         try:
@@ -324,7 +330,16 @@ class ApacheKafka(Broker):
         java = ["java", "-Xms256m", "-Xmx768m", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
         if not (self.data_dir / "data" / "meta.properties").exists():
             done = subprocess.run(
-                [*java, "kafka.tools.StorageTool", "format", "-t", "marginwatchLocalKafkaA", "-c", str(properties)],
+                [
+                    *java,
+                    "kafka.tools.StorageTool",
+                    "format",
+                    "-t",
+                    "marginwatchLocalKafkaA",
+                    "-c",
+                    str(properties),
+                    *self._format_options(),
+                ],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -334,6 +349,10 @@ class ApacheKafka(Broker):
                     f"Kafka's storage could not be formatted in {self.data_dir}: {(done.stdout + done.stderr)[-800:]}"
                 )
         return [*java, "kafka.Kafka", str(properties)]
+
+    def _format_options(self) -> list[str]:
+        """What the storage must know from its first start on, such as users."""
+        return []
 
     def _properties(self) -> str:
         return "\n".join(

@@ -37,6 +37,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Faust and aiokafka talk a lot; what matters of it comes as warnings.
+    # Faust and aiokafka talk a lot; what matters of it comes as warnings. At debug they print every byte that they
+    # send, so also a password that SASL's PLAIN mechanism sends.
     for noisy in ("faust", "aiokafka", "mode", "kafka", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

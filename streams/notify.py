@@ -24,6 +24,7 @@ from alerts.delivery.senders import SENDERS, DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.errors import MarginwatchError
 from streams.codec import BARRIER_TYPE, CE_TYPE
+from streams.security import connect_redis_async, kafka_options
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
@@ -71,7 +72,7 @@ def told(settings: Settings) -> dict[str, list[Note]]:
     """Return the notes of every channel that has some, oldest first."""
 
     async def read() -> dict[str, list[Note]]:
-        redis = Redis.from_url(settings.redis)
+        redis = connect_redis_async(settings)
         try:
             return {name: await NotificationLog(redis, settings.namespace, name).all() for name in settings.channels}
         finally:
@@ -108,6 +109,7 @@ class Notifier(Service):
             bootstrap_servers=self._settings.bootstrap,
             group_id=f"{self._settings.group}-notify",
             client_id="marginwatch-notify",
+            **kafka_options(self._settings),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,

@@ -26,6 +26,7 @@ from streams.codec import (
     encode_events,
     encode_frame,
 )
+from streams.security import kafka_options, no_broker
 from streams.settings import Settings
 from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
 
@@ -64,6 +65,7 @@ class Publisher:
             self._producer = KafkaProducer(
                 bootstrap_servers=settings.bootstrap,
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
+                **kafka_options(settings),
                 client_id="marginwatch-feed",
                 acks="all",
                 linger_ms=5,
@@ -74,10 +76,7 @@ class Publisher:
                 batch_size=256 * 1024,
             )
         except KafkaError as error:
-            raise PublishError(
-                f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-                "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
-            ) from error
+            raise PublishError(no_broker(settings, error)) from error
 
     def __enter__(self) -> Publisher:
         return self
@@ -125,11 +124,16 @@ class Publisher:
             )
             self._send(batch.topic, msgspec.json.encode(marker), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
 
-    def day(self, batches: dict[str, RowBatch]) -> None:
-        """Publish all rows of a day, then the markers of its daily feeds."""
+    def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
+        """Publish all rows of a day, then the markers of its daily feeds.
+
+        Parameters
+        ----------
+        counted : by topic, the rows that the markers count, where some of them were published before.
+        """
         for batch in batches.values():
             self.rows_of(batch)
-        for topic, batch in batches.items():
+        for topic, batch in (batches if counted is None else counted).items():
             if issubclass(INPUT_ROWS[topic], DailyRow) and len(batch):
                 self.close_day(batch)
 

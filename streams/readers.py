@@ -18,6 +18,7 @@ from alerts.model import Alert
 from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams.codec import is_barrier
+from streams.security import kafka_options, no_broker
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS, BOOTSTRAP_MS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
@@ -30,6 +31,7 @@ def consumer(settings: Settings) -> Iterator[KafkaConsumer]:
         made = KafkaConsumer(
             bootstrap_servers=settings.bootstrap,
             bootstrap_timeout_ms=BOOTSTRAP_MS,
+            **kafka_options(settings),
             client_id="marginwatch-reader",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -37,10 +39,7 @@ def consumer(settings: Settings) -> Iterator[KafkaConsumer]:
             max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
         )
     except KafkaError as error:
-        raise TopicError(
-            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-            "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
-        ) from error
+        raise TopicError(no_broker(settings, error)) from error
     try:
         yield made
     finally:

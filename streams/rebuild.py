@@ -26,6 +26,7 @@ from processors.errors import MarginwatchError
 from streams.calendars import xshg
 from streams.latest import LatestWriter
 from streams.publisher import Publisher
+from streams.security import connect_redis_async, kafka_options, no_broker
 from streams.settings import Settings
 from streams.stages import STAGES, MarketStage, Stage, StageState
 from streams.tables import FencedError, Loaded, Output, TablePartition, peek
@@ -93,9 +94,9 @@ def rebuild(
 async def _rebuild(
     settings: Settings, wanted: set[str], on_progress: Callable[[str, int, int], None], *, check: bool
 ) -> list[Comparison]:
-    topics, calendar = Topics(settings), xshg()
+    topics, calendar = Topics(settings), xshg(settings.calendar_file)
     out = []
-    async with Redis.from_url(settings.redis, socket_timeout=30, socket_connect_timeout=5) as redis:
+    async with connect_redis_async(settings, timeout_s=30) as redis:
         for make in STAGES:
             if make.name in wanted:
                 stage = make(settings, topics, calendar)
@@ -184,6 +185,7 @@ async def _replay(
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap,
         client_id="marginwatch-rebuild",
+        **kafka_options(settings),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
@@ -191,10 +193,7 @@ async def _replay(
     try:
         await consumer.start()
     except KafkaError as error:
-        raise RebuildError(
-            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, or set "
-            "MARGINWATCH_KAFKA_URL"
-        ) from error
+        raise RebuildError(no_broker(settings, error)) from error
     try:
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)

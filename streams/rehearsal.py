@@ -30,7 +30,7 @@ def rehearse(
     start : alerts from this day on; what lies before it fills windows and records.
     advance : hears of (days done, days in all).
     """
-    calendar = xshg()
+    calendar = xshg(settings.calendar_file)
     folder = read(data, calendar, None, end)
     days = len(folder.days())
     history, desk = History(settings.parameters, settings.exchanges, calendar), AlertDesk(rules, calendar)

@@ -42,6 +42,19 @@ class Settings(BaseSettings):
         description="Redis, rediss:// for TLS; may hold a password, never printed",
     )
     redis_url_file: Path | None = Field(None, description="a file that holds the Redis URL (a secret)")
+    redis_ca_file: Path | None = Field(None, description="PEM certificates that sign Redis' own (rediss://)")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="TLS, SASL, both or neither"
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="how a SASL user proves itself"
+    )
+    kafka_username: str = Field("", description="SASL user")
+    kafka_password: SecretStr = Field(SecretStr(""), description="its password; never printed")
+    kafka_password_file: Path | None = Field(None, description="a file that holds the password (a secret)")
+    kafka_ca_file: Path | None = Field(None, description="PEM certificates that sign the brokers'; else the system's")
+    kafka_cert_file: Path | None = Field(None, description="PEM certificate of this client, for mutual TLS")
+    kafka_key_file: Path | None = Field(None, description="its key, PEM without a passphrase (a secret)")
     group: str = Field("marginwatch", description="consumer group; also the name of the Faust app")
     namespace: str = Field("mw", description="prefix of every Redis key")
     topic_prefix: str = Field("", description="prefix of every topic, for several systems on one cluster")
@@ -54,6 +67,9 @@ class Settings(BaseSettings):
     )
 
     exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
+    calendar_file: Path | None = Field(
+        None, description="TOML with sessions and holidays that the trading calendar lacks, see `marginwatch calendar`"
+    )
     parameters: Parameters = Parameters()
 
     channels: dict[str, Channel] = Field({}, description="where alerts are told: [channels.NAME] tables, see Alerts")

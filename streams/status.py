@@ -20,6 +20,7 @@ from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
 from streams.calendars import xshg
+from streams.security import connect_redis
 from streams.settings import Settings
 from streams.topics import MARKET_INPUTS
 
@@ -31,7 +32,7 @@ class NothingYetError(MarginwatchError):
 @contextmanager
 def connected(settings: Settings) -> Iterator[Redis]:
     """A Redis client for readers, closed at the end."""
-    with Redis.from_url(settings.redis, socket_timeout=10, socket_connect_timeout=5) as client:
+    with connect_redis(settings) as client:
         yield client
 
 
@@ -49,6 +50,13 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
             "See `marginwatch status`"
         )
     return msgspec.json.decode(data, type=dict[str, MarketSignal])
+
+
+def name_of(settings: Settings, code: str) -> str:
+    """Return the name of a security as `marginwatch reference load` was told it, "" where it is not known."""
+    with connected(settings) as client:
+        found = cast("bytes | None", client.hget(f"{settings.namespace}:names", code))
+    return found.decode() if found else ""
 
 
 def latest_security(settings: Settings, code: str) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
             for a in firing(client, settings)
         ],
         "tables": tables,
-        "calendar_days_left": xshg().left_after(today),
+        "calendar_days_left": xshg(settings.calendar_file).left_after(today),
     }
 
 

@@ -15,6 +15,7 @@ from processors import market, securities
 from processors.codes import Ids, to_code
 from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS
+from streams.security import kafka_options, no_broker
 from streams.settings import MAX_BROKER_BYTES, Settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Topics:
     def create(self) -> list[str]:
         """Create what is missing on the cluster; return the names created. Existing topics are left alone."""
         from kafka.admin import NewTopic
-        from kafka.errors import TopicAlreadyExistsError
+        from kafka.errors import KafkaError, TopicAlreadyExistsError
 
         admin = connect_admin(self._settings)
         try:
@@ -103,6 +104,12 @@ class Topics:
             return sorted(t.name for t in wanted)
         except TopicAlreadyExistsError:
             return []  # another worker was faster
+        except KafkaError as error:
+            raise TopicError(
+                f"the cluster refused to make topics ({type(error).__name__}): with ACLs the user "
+                f"{self._settings.kafka_username or '(none)'} needs Create, Describe, Read and Write on topics that "
+                f"begin with {self._settings.topic_prefix!r}; or let an administrator make them"
+            ) from error
         finally:
             admin.close()
 
@@ -149,12 +156,10 @@ def connect_admin(settings: Settings) -> KafkaAdminClient:
             client_id="marginwatch-admin",
             request_timeout_ms=15_000,
             bootstrap_timeout_ms=BOOTSTRAP_MS,
+            **kafka_options(settings),
         )
     except KafkaError as error:
-        raise TopicError(
-            f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
-            "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
-        ) from error
+        raise TopicError(no_broker(settings, error)) from error
 
 
 @lru_cache(maxsize=262_144)

@@ -32,6 +32,7 @@ from streams.feeds import folder, simulate
 from streams.feeds.run import publish_days, publish_session
 from streams.local import free_port
 from streams.publisher import Form, Publisher
+from streams.security import kafka_password
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
@@ -109,13 +110,20 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "kafka_url": broker.url,
             "redis_url": type(base.redis_url)(redis.url),
             "redis_url_file": None,
+            "redis_ca_file": None,
+            # What stands here is for the cluster that the settings name, not for a broker on this machine.
+            "kafka_security_protocol": "PLAINTEXT",
+            "kafka_username": "",
+            "kafka_ca_file": None,
+            "kafka_cert_file": None,
+            "kafka_key_file": None,
             "http_port": base.http_port if _free(base.http_port) else free_port(),
         }
     )
 
 
 def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
-    calendar = xshg()
+    calendar = xshg(settings.calendar_file)
     barrier = ""
     if plan.data is not None:
         show.err.print(f"Reading {plan.data} …")
@@ -291,8 +299,11 @@ class _Alerts:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
-    values = settings.model_dump(mode="json", exclude={"redis_url_file", "channels"}, exclude_none=True)
+    values = settings.model_dump(
+        mode="json", exclude={"redis_url_file", "kafka_password_file", "channels"}, exclude_none=True
+    )
     values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}
+    values["kafka_password"] = str(kafka_password(settings))
     return {
         f"MARGINWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()

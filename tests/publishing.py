@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from typer.testing import CliRunner, Result
 from streams import publisher
 from streams.cli import app
 from streams.codec import BARRIER_TYPE
+from streams.feeds import journal
+from streams.feeds.journal import Journal
 
 #: topic, partition, key, value, headers
 Message = tuple[str, int, bytes | None, bytes, tuple[tuple[str, bytes], ...]]
@@ -24,6 +27,22 @@ class _Producer:
 
     def close(self, timeout: float) -> None:
         pass
+
+
+class MemoryStore:
+    """A journal's place without Redis."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, int], bytes] = {}
+
+    def read(self, topic: str, day: int) -> bytes:
+        return self.kept.get((topic, day), b"")
+
+    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
+        if self.read(topic, day) != old:
+            return False
+        self.kept[topic, day] = new
+        return True
 
 
 @pytest.fixture
@@ -45,6 +64,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
             messages.append((topic, partition, key, value, marks))
 
     monkeypatch.setattr(publisher, "KafkaProducer", _Producer)
+    # Each command has a journal of its own: these tests publish the same day many times on purpose.
+    monkeypatch.setattr(journal, "opened", lambda _settings: nullcontext(Journal(MemoryStore())))
     monkeypatch.setattr(publisher.Publisher, "_send", catch)
     return messages
 

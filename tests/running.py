@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import redis
 
 from streams import readers
 from streams.export import final_alerts, industries_table, market_table, securities_table
 from streams.publisher import Form, Publisher
+from streams.security import connect_redis
 from streams.settings import Settings
 from streams.status import passed
 from streams.topics import Topics
@@ -79,7 +79,7 @@ class Stack:
         self.settings = settings
         self._folder = folder
         self._workers: list[Worker] = []
-        self.redis = redis.Redis.from_url(settings.redis)
+        self.redis = connect_redis(settings)
 
     def worker(self) -> Worker:
         made = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log")

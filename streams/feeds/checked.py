@@ -14,8 +14,9 @@ import pandas as pd
 
 from processors.codes import to_code
 from processors.days import TradingCalendar, to_date, to_day
-from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Column, RowBatch
 from streams.feeds.folder import FeedError, Folder, batch_of
+from streams.feeds.journal import Journal
 from streams.feeds.run import Days, publish_days
 from streams.feeds.validate import Finding, Rows, Severity, first_of_each, report
 from streams.publisher import Publisher
@@ -175,13 +176,18 @@ def examples(parts: Iterable[Part], rows: int = 3) -> Iterator[str]:
 
 def _row(topic: str, row: dict[Hashable, Any]) -> str:
     day = to_date(int(row["day"])).isoformat() if "day" in row else "every date"
-    words = {column.name: column.words for column in FIGURES[topic]}
     shown = [
-        f"{name} {own[int(row[name])] if own else f'{row[name]:,.15g}'}"
-        for name, own in words.items()
-        if name in row and row[name] == row[name]
+        f"{column.name} {_figure(column, row[column.name])}"
+        for column in FIGURES[topic]
+        if column.name in row and row[column.name] == row[column.name]
     ]
     return f"{day} {_key(topic, row['key'])}: " + ", ".join(shown)
+
+
+def _figure(column: Column, value: float) -> str:
+    if column.words:
+        return column.words[int(value)]
+    return to_date(int(value)).isoformat() if column.date else f"{value:,.15g}"
 
 
 def _key(topic: str, key: float) -> str:
@@ -204,8 +210,13 @@ def refuse(findings: Iterable[Finding], *, force: bool) -> None:
         )
 
 
-def publish(publisher: Publisher, found: Folder, on_day: Callable[[str], None] = lambda _day: None) -> str:
+def publish(
+    publisher: Publisher,
+    found: Folder,
+    journal: Journal | None = None,
+    on_day: Callable[[str], None] = lambda _day: None,
+) -> str:
     """Publish every day and return the barrier; of a key that comes twice (only with --force) the first row."""
     found.batches = {topic: first_of_each(batch) for topic, batch in found.batches.items()}
-    publish_days(publisher, found.by_day(), on_day=on_day)
+    publish_days(publisher, found.by_day(), journal=journal, on_day=on_day)
     return publisher.barrier()

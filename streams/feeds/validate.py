@@ -150,7 +150,7 @@ def unit_slips(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     """
     for name, mask in _exchanges(batch):
         for column in FIGURES[batch.topic]:
-            if column.words or column.flag:
+            if column.words or column.flag or column.date:
                 continue
             ratios = _ratios(batch.take(mask), previous, column.name)
             if not len(ratios):

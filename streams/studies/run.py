@@ -64,7 +64,7 @@ def modes(*, as_source: bool, point_in_time: bool) -> tuple[Mode, ...]:
 
 def panel(plan: Plan, settings: Settings, advance: Callable[[int, int], None]) -> Panel:
     """Fold the folder; ``advance`` hears of (days done, days in all)."""
-    calendar = xshg()
+    calendar = xshg(settings.calendar_file)
     folder = read(plan.folder, calendar, None, plan.end)
     days = folder.days()
     if plan.start is not None and (not days or to_day(plan.start) > days[-1]):

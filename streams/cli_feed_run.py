@@ -1,0 +1,74 @@
+"""`marginwatch feed run`: the scheduler."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+log = structlog.get_logger()
+
+
+def feed_run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="the plan, one table for each feed")],
+    once: Annotated[
+        bool, typer.Option("--once", help="do what is due now, then return; exit code 1 if a part failed")
+    ] = False,
+) -> None:
+    """Run feeds by a plan: what to publish when; missed days are caught up after a stop; SIGTERM ends it cleanly.
+
+    A plan (times are Shanghai's, paths are relative to the plan):
+
+        \\[feeds.exchange]
+
+        kind = "fetch"                # margin figures of the exchanges through akshare
+
+        since = 2024-06-03            # catch up from here on
+
+        at = 08:45:00                 # on the next session; then every retry_s = 600 until they are there
+
+        \\[feeds.prices]
+
+        kind = "folder"               # files that somebody drops here; a file that changes is read again
+
+        path = "/data/prices"
+
+        format = "vendor"             # or "exchange"
+
+        map = "mapping.toml"
+
+    What was done stands in Redis; what was published before is not published again, corrections get a new revision.
+    A file with errors in its figures is refused, told once, and read again when it changes.
+    """
+    from streams.calendars import xshg
+    from streams.feeds import journal, scheduler
+    from streams.feeds.plan import load
+    from streams.logs import configure
+    from streams.security import connect_redis
+    from streams.settings import Settings
+
+    settings = Settings()
+    plan = load(file)
+    calendar = xshg(settings.calendar_file)
+    configure(settings.log_level, settings.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with journal.opened(settings) as kept, connect_redis(settings) as redis:
+        outlet = scheduler.Outlet(settings, calendar, kept)
+        runs = scheduler.runs_of(
+            plan,
+            outlet.publish,
+            lambda name: scheduler.RedisState(redis, settings.namespace, name),
+            calendar,
+            stop.wait,
+        )
+        log.info("feeds run", plan=str(file), feeds=list(plan.feeds))
+        failed = scheduler.run(runs, stop, once=once)
+    log.info("feeds ended", failed=failed)
+    if once and failed:
+        raise typer.Exit(1)

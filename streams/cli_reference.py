@@ -1,0 +1,55 @@
+"""`marginwatch reference`: the security master."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
+
+
+@reference_app.callback()
+def reference() -> None:
+    """The security master: names, industries, members, margin list."""
+
+
+@reference_app.command("load")
+def reference_load(
+    files: Annotated[list[Path], typer.Argument(help="CSV, parquet or xlsx")],
+    on: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="effective date of files that have no such column"),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="show the first rows as understood and what is wrong; publish nothing")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")] = False,
+    source: Annotated[str, typer.Option(help="the name under which the rows are published")] = "master",
+    as_: Annotated[str, typer.Option("--as", help="how rows travel: frames or events")] = "frames",
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="publish without Redis")] = False,
+) -> None:
+    """Load what securities are: name, Shenwan industry, index members, margin list from/to, float shares.
+
+    One row is one security from its effective date on, and replaces all of the row before; a column that a file lacks
+    is unknown from then on. Columns (Chinese headers are known too; only the code is needed):
+
+        code,name,industry,csi300,csi500,eligible_from,eligible_to,float_shares,effective_date
+
+        600519.SH,贵州茅台,食品饮料,1,0,2010-03-31,,1256197800,2024-06-17
+
+    Codes may be 600519.SH, sh.600519 or 600519; dates 2024-06-17 or 20240617; an empty eligible_to is still in the
+    list. Names are kept in Redis.
+    """
+    from streams.calendars import xshg
+    from streams.cli_publish import publish_checked
+    from streams.feeds import master
+    from streams.settings import Settings
+
+    settings = Settings()
+    found, names = master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
+    publish_checked(found, source=source, as_=as_, check=check, force=force, no_journal=no_journal)
+    if not check and not no_journal:
+        master.keep_names(settings, names)
