@@ -1,11 +1,11 @@
-"""Who may see the console: passwords as scrypt hashes, a token, sessions in a signed cookie, and requests from elsewhere.
+"""Who may see the console: passwords as scrypt hashes, a token, sessions in a signed cookie, foreign requests.
 
 Login is required unless the console is bound to loopback and neither users nor a token are set.
 
 Why there is no CSRF token: nothing is changed by a request that another site could make a browser send. An
-acknowledgement or a silence travels over the page's websocket, to a page object whose random id stands only in the HTML
-that a logged-in user was served; the handshake itself, and every POST, is refused unless its Origin is this console, and
-the cookie is ``SameSite=Lax`` and ``HttpOnly``. Each such action looks once more whether the session still holds. Where
+acknowledgement or a silence travels over the page's websocket, to a page object whose random id stands only in the
+HTML that a logged-in user was served; the handshake itself, and every POST, is refused unless its Origin is this
+console, and the cookie is ``SameSite=Lax`` and ``HttpOnly``. Each such action looks once more whether the session still holds. Where
 no login is required, the Host must be a loopback name, so a foreign name that resolves to 127.0.0.1 gets nothing.
 """
 
@@ -108,8 +108,8 @@ class Access:
         self.users()
         if not is_loopback(self.host) and not self.required:
             raise AccessError(
-                f"the console would be open to everybody who reaches {self.host}: set MARGINWATCH_CONSOLE_USERS_FILE or "
-                "MARGINWATCH_CONSOLE_TOKEN, or bind it to 127.0.0.1"
+                f"the console would be open to everybody who reaches {self.host}: set "
+                "MARGINWATCH_CONSOLE_USERS_FILE or MARGINWATCH_CONSOLE_TOKEN, or bind it to 127.0.0.1"
             )
 
     @property

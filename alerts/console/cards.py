@@ -43,7 +43,7 @@ def listing(page: Page) -> None:
         with ui.element("h2"):
             ui.label(say("alerts"))
             count = ui.label().classes("pill num")
-        area = ui.element("div").classes("scroll").props("role=list aria-live=polite")
+        area = ui.element("div").classes("scroll").props("role=list aria-live=polite tabindex=0")
     shown: list[Alert] = []
 
     def draw() -> None:
@@ -171,9 +171,8 @@ def _silence(page: Page, alert: Alert) -> None:
             one = scope.value == "alert"
             rule, only = ("", alert.id) if one else (alert.rule, "")
             identity = "/".join((rule or "*", "*", "*", only or "*"))
-            silence = Silence(
-                id=identity, until=now + timedelta(hours=hours.value), by=by, note=note.value.strip(), rule=rule, alert=only
-            )  # fmt: skip
+            until = now + timedelta(hours=hours.value)
+            silence = Silence(id=identity, until=until, by=by, note=note.value.strip(), rule=rule, alert=only)
             return SetSilence(silence=silence, at=now)
 
         return made

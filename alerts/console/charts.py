@@ -104,7 +104,7 @@ def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
                 },
             }
         )
-    return {"silent": True, "symbol": "none", "data": data, "label": {"color": text}}
+    return {"silent": True, "symbol": "none", "precision": 6, "data": data, "label": {"color": text}}
 
 
 def history(view: View, p: Parameters, ratio: Points, daily: Points, tail: Points) -> Options:
@@ -160,11 +160,11 @@ def gauge(view: View, p: Parameters, value: float | None) -> Options:
         "series": [
             {
                 "id": "gauge", "type": "gauge", "min": low * 100, "max": high * 100, "startAngle": 205, "endAngle": -25,
-                "radius": "98%", "center": ["50%", "60%"], "splitNumber": 7,
-                "axisLine": {"lineStyle": {"width": 12, "color": bands}},
+                "radius": "112%", "center": ["50%", "66%"], "splitNumber": 7,
+                "axisLine": {"lineStyle": {"width": 16, "color": bands}},
                 "axisTick": {"show": False},
-                "splitLine": {"length": 12, "lineStyle": {"color": c.card, "width": 2}},
-                "axisLabel": {"color": c.muted, "fontSize": 11, "distance": 16},
+                "splitLine": {"length": 16, "lineStyle": {"color": c.card, "width": 2}},
+                "axisLabel": {"show": False},
                 "pointer": {"width": 5, "length": "62%", "itemStyle": {"color": c.text}},
                 "anchor": {"show": True, "size": 10, "itemStyle": {"color": c.text}},
                 "title": {"show": False},
@@ -204,7 +204,7 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
         "animation": False,
         "aria": {"enabled": True},
         "textStyle": {"color": c.text, "fontFamily": "inherit"},
-        "grid": {"left": 44, "right": 14, "top": 8, "bottom": 36},
+        "grid": {"left": 44, "right": 62, "top": 8, "bottom": 36},
         "tooltip": {
             "confine": True,
             "backgroundColor": c.card,
@@ -233,7 +233,7 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
                 "markArea": {
                     "silent": True,
                     "itemStyle": {"color": c.hot, "opacity": 0.07},
-                    "label": {"color": c.hot, "position": "insideTopRight", "fontSize": 11},
+                    "label": {"color": c.hot, "position": "insideBottomRight", "fontSize": 11},
                     "data": [
                         [{"name": f"▲ {view.say('hot_risky')}", "xAxis": 0.5, "yAxis": 0.5}, {"x": "100%", "y": "0%"}]
                     ],
@@ -243,18 +243,21 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
     }
 
 
-def two(view: View, left: tuple[str, Points, str], right: tuple[str, Points], *, bars: bool = False) -> Options:
+def two(view: View, left: tuple[str, Points, str], right: tuple[str, Points]) -> Options:
     """A line over another figure with an axis of its own."""
     c, out = view.colours, _frame(view, left[1] or right[1])
     out["yAxis"] = [_axis(view), _axis(view)]
     out["yAxis"][1]["splitLine"] = {"show": False}
-    out["yAxis"][1]["axisLabel"]["hideOverlap"] = True
     out["grid"]["right"] = 64
     behind = _line("right", right[0], points(right[1]), c.muted, yAxisIndex=1, areaStyle={"opacity": 0.18}, width=1)
-    front = _line("left", left[0], points(left[1]), left[2], z=3)
-    if bars:
-        front |= {"type": "bar"}
-    out["series"] = [behind, front]
+    out["series"] = [behind, _line("left", left[0], points(left[1]), left[2], z=3)]
+    return out
+
+
+def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
+    """Figures of one unit over time: name, figures, colour, dash."""
+    out = _frame(view, found[0][1])
+    out["series"] = [_line(name, name, points(data), colour, dash=dash) for name, data, colour, dash in found]
     return out
 
 
@@ -263,6 +266,7 @@ def single(
 ) -> Options:
     """One figure over time; as bars that are coloured and directed by their sign where asked."""
     out = _frame(view, found)
+    out["legend"]["show"] = False
     if ratio:
         out["tooltip"][":valueFormatter"] = _PERCENT
         out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS

@@ -1,4 +1,4 @@
-"""The one screen: answer, gauge and history, figures, alerts, excess financing, industries, flags, the data's status."""
+"""The one screen: answer, gauge and history, figures, alerts, excess financing, industries, flags, state of data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _card(name: str, title: str, note: str = "") -> tuple[ui.element, ui.label]:
     """A titled part of the screen, and the label behind its title."""
     with ui.element("section").classes(f"card {name}").props(f'aria-label="{title}"') as box, ui.element("h2"):
         ui.label(title)
-        small = ui.label(note).classes("num")
+        small = ui.label(note).classes("num note")
     return box, small
 
 
@@ -65,6 +65,12 @@ def _gauge(page: Page) -> None:
         with ui.row().classes("w-full items-baseline justify-center").style("gap:8px"):
             value = ui.label("–").classes("num").style("font-size:24px;font-weight:800").mark("ratio")
             live = ui.label().classes("num").mark("ratio-live")
+        lines = {
+            "cold": words.percent(p.ratio_cold),
+            "breakdown": words.percent(p.ratio_breakdown),
+            "hot": words.percent(p.ratio_hot),
+        }
+        ui.label(page.view.say("lines").format(**lines)).classes("muted num").style("font-size:11px;text-align:center")
 
     def update() -> None:
         final, now = page.site.book.latest.get("fin_buy_ratio_5d"), page.site.book.live.get("fin_buy_ratio_5d")
@@ -128,7 +134,7 @@ def _history(page: Page) -> None:
     _curve_card(
         page,
         "history",
-        words.signal_title("fin_buy_ratio", view.language),
+        view.say("ratio_history"),
         {"ratio": "fin_buy_ratio_5d", "daily": "fin_buy_ratio"},
         lambda: charts.history(
             view,
@@ -154,10 +160,10 @@ def _excess(page: Page) -> None:
 
     def update() -> None:
         level = book.latest.get("excess_level")
-        beyond = level is not None and isinstance(level.value, (int, float)) and level.value != 0
+        side = level.value if level is not None and isinstance(level.value, (int, float)) else 0
         band = words.percent(page.site.parameters.excess_level, 0)
-        small.set_text(f"{words.signed(float(level.value))} ±{band}" if beyond and level is not None else f"±{band}")
-        small.classes(replace=f"num pill mark {'critical' if beyond else ''}")
+        small.set_text(f"{words.signed(side)} ±{band}".strip())
+        small.classes(replace=f"num pill mark {'critical' if side else ''}")
 
     page.follow((Part.FINAL,), update)
 
@@ -174,7 +180,7 @@ def _tiles(page: Page) -> None:
         if not isinstance(before, float) or not isinstance(signal.value, float):
             return ""
         change = signal.value - before
-        return f"{words.signed(change)} {words.percent(change, signed=True)}"
+        return f"{words.signed(change)} {words.percent(change, signed=True)}".replace("%", " pp")
 
     def balance_change(_: MarketSignal) -> str:
         found = page.site.book.latest.get("fin_balance_change")
@@ -268,7 +274,8 @@ def _map(page: Page) -> None:
             heat, risk, balance = (float(frame.columns[c][i]) for c in ("heat", "risk", "fin_balance"))
             if heat == heat and risk == risk:  # both are known
                 found.append((name, heat, risk, balance if balance == balance else None))
-        small.set_text(words.day(frame.status.trade_date) + (" ⚠" if frame.status.degraded else ""))
+        note = " ⚠" if frame.status.degraded else ""
+        small.set_text(f"{words.day(frame.status.trade_date)}{note} · {page.view.say('map_note')}")
         _set(chart, [{"id": "map", "data": charts.heat_map(page.view, found)["series"][0]["data"]}])
 
     page.follow((Part.INDUSTRIES,), update)
@@ -287,14 +294,15 @@ def _flags(page: Page) -> None:
         {"name": "excess", "label": say("excess_return"), "field": "excess", "align": "right", "sortable": True,
          ":format": "v => v == null ? '–' : (v * 100).toFixed(1) + '%'"},
     ]  # fmt: skip
-    kinds = {"": say("all"), "extreme": say("flag_extreme"), "streak": say("flag_streak"), "divergence": say("flag_divergence"), "score": say("score")}  # fmt: skip
+    kinds = {"": say("all"), "score": say("score")}
+    kinds |= {name: say(f"flag_{name}") for name in ("extreme", "streak", "divergence")}
     with box:
         with ui.row().classes("w-full items-center no-wrap").style("gap:6px"):
             search = ui.input(placeholder=say("search")).props(f'dense outlined clearable aria-label="{say("search")}"')
             search.classes("grow").mark("search")
             kind = ui.select(kinds, value="").props(f'dense outlined options-dense aria-label="{say("flag")}"')
         table = ui.table(columns=columns, rows=[], row_key="id").props(
-            'flat dense virtual-scroll hide-bottom :rows-per-page-options="[0]"'
+            'flat dense virtual-scroll hide-bottom :rows-per-page-options="[0]" :virtual-scroll-item-size="27"'
         )
         table.classes("w-full").bind_filter_from(search, "value", lambda v: v or "")
         table.props(f'no-data-label="{say("no_flags")}"')
@@ -391,5 +399,5 @@ def _standing(page: Page, feed: Feed, missing: dict[str, str]) -> tuple[str, str
     if not feed.closed:
         return say("open"), "late", "…"
     if feed.late:
-        return f"{say('late')} ({say('due')} {feed.due:%m-%d})", "late", "⏱"
+        return say("late"), "late", "⚠"
     return say("complete"), "ok", "✓"

@@ -98,7 +98,8 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   display:flex;flex-direction:column;gap:4px;overflow:hidden}
 .card h2{font-size:13px;font-weight:600;margin:0;line-height:1.3;color:var(--muted);display:flex;gap:8px;
   align-items:baseline}
-.card h2 small{font-weight:400}
+.card h2 .note{font-weight:400;font-size:11px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;min-width:0}
+.card h2>:first-child{white-space:nowrap}
 .grid{display:grid;gap:8px;padding:8px;min-height:640px;height:calc(100vh - 46px);
   grid-template-columns:270px minmax(0,1.15fr) minmax(0,1fr) 372px;
   grid-template-rows:auto minmax(190px,1.1fr) auto minmax(210px,1.2fr) auto;
@@ -131,10 +132,13 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .mark.info{color:var(--cold)}
 .data{flex-direction:row;align-items:center;gap:6px 14px;flex-wrap:wrap;padding:6px 10px;font-size:12px}
 .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
-.q-btn{text-transform:none!important} .q-table th,.q-table td{padding:2px 6px!important;font-size:12px}
-.q-table tbody td{height:26px!important} .q-table thead tr{height:28px!important}
+.q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
+.q-table tbody .q-td{height:26px!important} .q-table thead tr{height:28px!important}
 .q-table__card{background:transparent!important;color:var(--text)!important;box-shadow:none!important}
-.q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
+.q-table__grid-content{color:var(--text)} .q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
+.flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}
+.flags .q-field__native{min-height:30px!important;padding:0!important} .flags .q-field--auto-height .q-field__native{min-height:30px!important}
+.q-table thead th{position:sticky;top:0;background:var(--card);z-index:1}
 .q-table__middle{max-height:100%} .flags .q-table__container{flex:1;min-height:0}
 .sub{display:grid;gap:8px;padding:8px;grid-template-columns:repeat(6,minmax(0,1fr))} .sub .wide{grid-column:1/-1}
 .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
@@ -146,7 +150,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
   .verdict{flex-direction:column;align-items:flex-start;gap:2px} .verdict .answer{white-space:normal;font-size:24px}
-  .bar{gap:4px;padding:2px 8px} .wideonly{display:none!important}
+  .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span{display:none} .bar .pill{padding:0 5px;font-size:11px} .wideonly{display:none!important}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}

@@ -121,11 +121,13 @@ def frame(page: Page) -> None:
     ui.add_css(CSS)
     ui.add_css(view.css())
     ui.dark_mode(view.dark)
+    ui.colors(primary=view.colours.accent)
     ui.page_title(f"{say('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#alerts">{say("skip")}</a>', sanitize=False)
     with ui.element("header").classes("bar w-full"):
-        ui.link(f"◢ {say('title')}", "/").classes("name").props(f'aria-label="{say("back")}"')
+        with ui.link(target="/").classes("name").props(f'aria-label="{say("back")}"'):
+            ui.html(f"◢<span> {say('title')}</span>", sanitize=False, tag="span")
         day = ui.label().classes("pill num").mark("day")
         live = ui.label().classes("pill live").mark("live")
         fake = ui.label(say("simulated")).classes("pill bad")

@@ -115,7 +115,7 @@ def _flags(page: Page, last: dict[str, float | None]) -> str:
 def _alerts_of(page: Page, code: str) -> None:
     """The newest digests that name a security."""
     with ui.element("h2"):
-        ui.label(page.view.say("flags"))
+        ui.label(page.view.say("earlier"))
     found = [a for a in page.site.book.alerts.values() if any(m.code == code for m in a.members)]
     for alert in sorted(found, key=lambda a: a.trade_date, reverse=True)[:12]:
         rule = words.RULES.get(alert.rule)
@@ -154,20 +154,22 @@ def industry(page: Page, name: str) -> None:
         _figure(title("week_change"), f"{words.signed(week)} {words.percent(week, signed=True)}", _tone(week))
         _chart(
             f"{say('heat')} · {say('risk')}",
-            charts.two(
+            charts.lines(
                 view,
-                (say("heat"), _points(rows, "heat"), view.colours.warm),
-                (say("risk"), _points(rows, "risk")),
+                (
+                    (say("heat"), _points(rows, "heat"), view.colours.warm, "solid"),
+                    (say("risk"), _points(rows, "risk"), view.colours.accent, "dashed"),
+                ),
             ),
             "wide tall",
         )
         _chart(
-            title("fin_balance"),
+            title("fin_balance") + suffix,
             charts.single(view, title("fin_balance") + suffix, _points(rows, "fin_balance", unit), view.colours.accent),
         )
         _chart(
-            title("net_buy"),
-            charts.single(view, title("net_buy"), _points(rows, "net_buy", unit), "", signed_bars=True),
+            title("net_buy") + suffix,
+            charts.single(view, title("net_buy") + suffix, _points(rows, "net_buy", unit), "", signed_bars=True),
         )
         _parts(page, last)
 

@@ -45,7 +45,7 @@ def verdict(book: Book, p: Parameters, language: Language) -> Verdict:
     if warnings or state.value == RatioState.BREAKDOWN:
         since = max((a.trade_date for a in warnings), default=state.trade_date)
         why = (
-            f"5-day ratio {now}: it fell below {line} after a hot phase (≥ {hot}); warning of {since}, void at {hot} again."
+            f"5-day ratio {now}: below {line} after a hot phase (≥ {hot}); warned on {since}, void at {hot} again."
             if english
             else f"5日占比{now}：过热（≥{hot}）后跌破{line}；{since}发出预警，重回{hot}则失效。"
         )

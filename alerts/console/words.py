@@ -48,6 +48,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "back": ("Overview", "返回总览"),
     "question": ("Near a top?", "是否接近顶部？"),
     "gauge": ("Financing-buy ratio, 5 days", "融资买入占比（5日）"),
+    "ratio_history": ("Financing buys over turnover", "融资买入额占两市成交额比例"),
+    "lines": ("cold ≤ {cold} · breakdown < {breakdown} · hot ≥ {hot}", "低迷≤{cold} · 跌破<{breakdown} · 过热≥{hot}"),
+    "map_note": ("size: balance; ▲ both above 0.5", "大小＝余额；▲＝热度、风险均高于0.5"),
     "ratio_daily": ("Daily ratio", "当日占比"),
     "ratio_5d": ("5-day ratio", "5日占比"),
     "provisional": ("provisional", "盘中估算"),
@@ -63,6 +66,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "share_trade": ("Margin trades / turnover", "两融交易占比"),
     "streak": ("Balance streak", "余额连续增减"),
     "flags": ("Flags of the day", "当日异动"),
+    "earlier": ("When it was flagged", "历次标记"),
     "search": ("Search code or flag", "搜索代码或类型"),
     "code": ("Code", "代码"),
     "flag": ("Flag", "类型"),
@@ -195,8 +199,10 @@ def money(value: Any, language: Language, *, signed: bool = False) -> str:
     if not isinstance(value, (int, float)):
         return "–"
     sign = "+" if signed else ""
-    text = f"{value / 1e8:{sign},.1f} 亿" if language == "zh" else f"¥{value / 1e9:{sign},.2f} bn"
-    return text.replace("-", "−")
+    if language == "zh":
+        return f"{value / 1e8:{sign},.1f} 亿".replace("-", "−")
+    mark = "−" if value < 0 else sign
+    return f"{mark}¥{abs(value) / 1e9:,.2f} bn"
 
 
 def day(found: date | None) -> str:
