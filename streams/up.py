@@ -107,13 +107,15 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
     redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
     show.err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
+    console_port = base.console_port if _free(base.console_port) else free_port()
     return base.model_copy(
         update={
             "kafka_url": broker.url,
             "redis_url": type(base.redis_url)(redis.url),
             "redis_url_file": None,
             "http_port": base.http_port if _free(base.http_port) else free_port(),
-            "console_port": base.console_port if _free(base.console_port) else free_port(),
+            "console_port": console_port,
+            "console_url": base.console_url or ("" if plan.until_done else f"http://127.0.0.1:{console_port}"),
         }
     )
 

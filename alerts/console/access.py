@@ -5,8 +5,9 @@ Login is required unless the console is bound to loopback and neither users nor 
 Why there is no CSRF token: nothing is changed by a request that another site could make a browser send. An
 acknowledgement or a silence travels over the page's websocket, to a page object whose random id stands only in the
 HTML that a logged-in user was served; the handshake itself, and every POST, is refused unless its Origin is this
-console, and the cookie is ``SameSite=Lax`` and ``HttpOnly``. Each such action looks once more whether the session still holds. Where
-no login is required, the Host must be a loopback name, so a foreign name that resolves to 127.0.0.1 gets nothing.
+console, and the cookie is ``SameSite=Lax`` and ``HttpOnly``. Each such action looks once more whether the session still
+holds. Where no login is required, the Host must be a loopback name, so a foreign name that resolves to 127.0.0.1 gets
+nothing.
 """
 
 from __future__ import annotations

@@ -170,12 +170,13 @@ class Book:
         return self._values[name][days[-1]][1] if days else None
 
     def firing(self) -> list[Alert]:
-        """Alerts that fire: the gravest first, the newest of them first; of a digest only its newest day."""
+        """Alerts that fire: the gravest first, then what nobody has acknowledged; of a digest only its newest day."""
         found = [a for a in self.alerts.values() if a.state is State.FIRING]
         newest = {rule: max((a.trade_date for a in found if a.rule == rule), default=None) for rule in DIGESTS}
         kept = [a for a in found if a.rule not in newest or a.trade_date == newest[a.rule]]
         return sorted(
-            kept, key=lambda a: (a.acknowledged is not None, _RANK[a.severity], -a.trade_date.toordinal(), a.id)
+            kept,
+            key=lambda a: (_RANK[a.severity], a.acknowledged is not None, -a.trade_date.toordinal(), a.id),
         )
 
     def industry_day(self) -> IndustrySignals | None:

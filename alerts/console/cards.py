@@ -10,12 +10,13 @@ import msgspec
 from nicegui import ui
 
 from alerts.commands import Acknowledge, SetSilence
-from alerts.console import words
+from alerts.console import charts, words
 from alerts.console.book import Part
 from alerts.console.site import Page
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
 from processors.industries import INDUSTRIES
+from processors.signal import Value
 
 _MARKS = {Severity.CRITICAL: "◆", Severity.WARNING: "▲", Severity.INFO: "●"}
 _HOURS = (1, 4, 8, 24, 72, 168)
@@ -44,34 +45,37 @@ def listing(page: Page) -> None:
             ui.label(say("alerts"))
             count = ui.label().classes("pill num")
         area = ui.element("div").classes("scroll").props("role=list aria-live=polite tabindex=0")
-    shown: list[Alert] = []
+        with area:
+            none = ui.label(say("no_alerts")).classes("muted")
+    held: dict[str, tuple[Alert, ui.element]] = {}
 
     def draw() -> None:
-        nonlocal shown
         found = page.site.book.firing()
-        if found == shown and found:
-            return
-        shown = found
         count.set_text(str(len(found)))
-        area.clear()
-        with area:
-            if not found:
-                ui.label(say("no_alerts")).classes("muted")
-            for alert in found[:_SHOWN]:
-                card(page, alert)
-            if len(found) > _SHOWN:
-                ui.label(f"… {len(found) - _SHOWN}").classes("muted")
+        none.set_visibility(not found)
+        found = found[:_SHOWN]
+        kept = {alert.id: alert for alert in found}
+        for identity, (alert, element) in list(held.items()):
+            if kept.get(identity) != alert:
+                element.delete()
+                del held[identity]
+        # What has not changed stays as it is, and so does the keyboard's focus in it.
+        for place, alert in enumerate(found):
+            if alert.id not in held:
+                with area:
+                    held[alert.id] = alert, card(page, alert)
+                held[alert.id][1].move(area, place)
 
     page.follow((Part.ALERTS,), draw)
 
 
-def card(page: Page, alert: Alert, *, whole: bool = False) -> None:
+def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
     """One alert."""
     view, language = page.view, page.view.language
     say = view.say
     acked = alert.acknowledged
     classes = f"alert {alert.severity.value}{' acked' if acked else ''}"
-    with ui.element("article").classes(classes).props("role=listitem").mark(f"alert-{alert.rule}"):
+    with ui.element("article").classes(classes).props("role=listitem") as box:
         with ui.element("div").classes("head"):
             word = words.pick(words.SEVERITIES[alert.severity.value], language)
             ui.label(f"{_MARKS[alert.severity]} {word}").classes(f"mark {alert.severity.value}")
@@ -94,6 +98,7 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> None:
             ui.label(f"🔕 {say('silenced')} {words.moment(alert.silence.until)} · {alert.silence.by}").classes("muted")
         if alert.state in (State.FIRING, State.PENDING):
             _actions(page, alert)
+    return box
 
 
 def _actions(page: Page, alert: Alert) -> None:
@@ -127,7 +132,7 @@ def _dialog(
 ) -> None:
     """Ask for what a command needs; ``fields`` draws the inputs and returns what makes the command."""
     say = page.view.say
-    with ui.dialog(value=True) as dialog, ui.card().style("min-width:min(360px,92vw)"):
+    with page.layer, ui.dialog(value=True) as dialog, ui.card().style("min-width:min(360px,92vw)"):
         ui.label(f"{say(action)}: {title(page, alert)} {alert.trade_date}").style("font-weight:700")
         ui.label(say(hint)).classes("muted")
         who = _who(page)
@@ -197,30 +202,30 @@ def detail(page: Page, alert_id: str) -> None:
     """The page of one alert, where notifications lead to."""
     say = page.view.say
     area = ui.element("main").classes("sub")
-    shown: list[Alert | None] = [None]
+    shown: list[Alert | None] = []
 
     def draw() -> None:
         found = page.site.book.alerts.get(alert_id)
-        if found is not None and found == shown[0]:
+        if shown == [found]:
             return
-        shown[0] = found
+        shown[:] = [found]
         area.clear()
         with area:
             if found is None:
                 ui.label(f"{say('not_found')} {alert_id}").classes("wide")
                 return
             with ui.element("div").classes("card wide"):
+                ui.link(f"← {say('back')}", "/")
                 card(page, found, whole=True)
                 if found.source:
                     ui.label(f"{say('source')}: {found.source}").classes("muted")
+            _context(page, found)
             for head, values in (("figures", found.figures), ("thresholds", found.thresholds)):
                 with ui.element("div").classes("card half"):
                     with ui.element("h2"):
                         ui.label(say(head))
                     for name, value in values.items():
-                        ui.label(f"{name} = {value:.6g}" if isinstance(value, float) else f"{name} = {value}").classes(
-                            "num"
-                        )
+                        ui.label(f"{name} = {_exact(value)}").classes("num")
             if found.members:
                 _members(page, found)
             with ui.element("div").classes("card wide"):
@@ -234,6 +239,29 @@ def detail(page: Page, alert_id: str) -> None:
 
     ui.page_title(f"{alert_id} · marginwatch")
     page.follow((Part.ALERTS,), draw)
+
+
+def _context(page: Page, alert: Alert) -> None:
+    """The curve that a rule of the market watches."""
+    book, view, p = page.site.book, page.view, page.site.parameters
+    if alert.rule in ("peak_warning", "market_hot", "market_cold"):
+        title = view.say("ratio_history")
+        options = charts.history(view, p, book.curve("fin_buy_ratio_5d"), book.curve("fin_buy_ratio"), [])
+    elif alert.rule == "excess_financing":
+        title, options = view.say("excess"), charts.excess(view, p, book.curve("excess_financing"), [])
+    else:
+        return
+    with ui.element("div").classes("card wide tall"):
+        with ui.element("h2"):
+            ui.label(title)
+        ui.echart(options).classes("chart").props(f'role=img aria-label="{title}"')
+
+
+def _exact(value: Value) -> str:
+    """A figure as it is, and as percent where it looks like a fraction."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.6g} ({words.percent(value)})" if abs(value) < 2 else f"{value:,.6g}"
 
 
 def _members(page: Page, alert: Alert) -> None:

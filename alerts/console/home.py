@@ -17,6 +17,8 @@ from processors.industries import INDUSTRIES
 from processors.outputs import MarketSignal
 
 _FIGURES = (Part.FINAL, Part.LIVE)
+#: Whole curves and tables are sent at most so often.
+_CURVES_S = 1.0
 
 
 def draw(page: Page) -> None:
@@ -116,16 +118,15 @@ def _curve_card(
     with box:
         chart = ui.echart(made()).classes("chart").props(f'role=img aria-label="{title}"')
     main = next(iter(curves.values()))
-    counts = {"final": page.site.book.versions[Part.FINAL]}
 
-    def update() -> None:
-        series = [{"id": "tail", "data": charts.points(_tail(book, main))}]
-        if counts["final"] != book.versions[Part.FINAL]:
-            counts["final"] = book.versions[Part.FINAL]
-            series += [{"id": i, "data": charts.points(book.curve(name))} for i, name in curves.items()]
-        _set(chart, series)
+    def follow_session() -> None:
+        _set(chart, [{"id": "tail", "data": charts.points(_tail(book, main))}])
 
-    page.follow(_FIGURES, update)
+    def follow_days() -> None:
+        _set(chart, [{"id": i, "data": charts.points(book.curve(name))} for i, name in curves.items()])
+
+    page.follow(_FIGURES, follow_session)
+    page.follow((Part.FINAL,), follow_days, every_s=_CURVES_S)  # a backfill closes many days a second
     return small
 
 
@@ -278,7 +279,7 @@ def _map(page: Page) -> None:
         small.set_text(f"{words.day(frame.status.trade_date)}{note} · {page.view.say('map_note')}")
         _set(chart, [{"id": "map", "data": charts.heat_map(page.view, found)["series"][0]["data"]}])
 
-    page.follow((Part.INDUSTRIES,), update)
+    page.follow((Part.INDUSTRIES,), update, every_s=_CURVES_S)
 
 
 def _flags(page: Page) -> None:
@@ -322,7 +323,7 @@ def _flags(page: Page) -> None:
         table.rows = [_flag_row(page, f) for f in chosen]
 
     kind.on_value_change(update)
-    page.follow((Part.SECURITIES,), update)
+    page.follow((Part.SECURITIES,), update, every_s=_CURVES_S)
 
 
 def _flag_row(page: Page, flag: Flag) -> dict[str, Any]:
@@ -373,7 +374,7 @@ def _data(page: Page) -> None:
             if left is not None and left < 60:
                 ui.label(f"⚠ {say('calendar_left')}: {left}").classes("late")
 
-    page.follow((Part.FEEDS, Part.FINAL, Part.SECURITIES), update)
+    page.follow((Part.FEEDS, Part.FINAL, Part.LIVE, Part.SECURITIES), update, every_s=_CURVES_S)
 
 
 def _missing(book: Book) -> dict[str, str]:

@@ -56,6 +56,7 @@ def run(
         },
         uvicorn_logging_level="warning",
         reconnect_timeout=20.0,
+        timeout_graceful_shutdown=2,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -49,6 +50,17 @@ class Site:
 
 
 @dataclass(slots=True)
+class _Following:
+    """A part of a page, and which versions of the book it shows."""
+
+    parts: tuple[Part, ...]
+    draw: Callable[[], None]
+    every_s: float
+    seen: list[int]
+    drawn: float
+
+
+@dataclass(slots=True)
 class Page:
     """One open page of one person."""
 
@@ -57,16 +69,17 @@ class Page:
     session: Mapping[str, Any]
     user: str
     remembered: dict[str, Any]
-    _parts: list[tuple[tuple[Part, ...], Callable[[], None], list[int]]] = field(default_factory=list)
+    layer: ui.element = field(init=False)  # holds dialogs: parts that are drawn anew must not take them away
+    _parts: list[_Following] = field(default_factory=list)
 
     @property
     def who(self) -> str:
         """The key of this person's preferences."""
         return f"user:{self.user}" if self.user else f"browser:{self.session.get('id', '')}"
 
-    def follow(self, parts: tuple[Part, ...], draw: Callable[[], None]) -> None:
-        """Draw now, and again whenever one of the parts of the book has changed."""
-        self._parts.append((parts, draw, self._versions(parts)))
+    def follow(self, parts: tuple[Part, ...], draw: Callable[[], None], *, every_s: float = TICK_S) -> None:
+        """Draw now, and again when one of the parts of the book has changed, at most once in ``every_s``."""
+        self._parts.append(_Following(parts, draw, every_s, self._versions(parts), time.monotonic()))
         draw()
 
     def start(self) -> None:
@@ -74,11 +87,12 @@ class Page:
         ui.timer(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        for i, (parts, draw, seen) in enumerate(self._parts):
-            versions = self._versions(parts)
-            if versions != seen:
-                self._parts[i] = parts, draw, versions
-                draw()
+        now = time.monotonic()
+        for one in self._parts:
+            versions = self._versions(one.parts)
+            if versions != one.seen and now - one.drawn >= one.every_s - TICK_S / 2:
+                one.seen, one.drawn = versions, now
+                one.draw()
 
     def _versions(self, parts: tuple[Part, ...]) -> list[int]:
         return [self.site.book.versions[part] for part in parts]
@@ -125,6 +139,7 @@ def frame(page: Page) -> None:
     ui.page_title(f"{say('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#alerts">{say("skip")}</a>', sanitize=False)
+    page.layer = ui.element("div")
     with ui.element("header").classes("bar w-full"):
         with ui.link(target="/").classes("name").props(f'aria-label="{say("back")}"'):
             ui.html(f"◢<span> {say('title')}</span>", sanitize=False, tag="span")

@@ -53,7 +53,7 @@ def _following(page: Page, part: Part, drawn: Callable[[], None]) -> None:
         with area:
             drawn()
 
-    page.follow((part,), draw)
+    page.follow((part,), draw, every_s=5.0)
 
 
 def security(page: Page, code: str) -> None:

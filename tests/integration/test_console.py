@@ -7,19 +7,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from alerts.console.access import hash_password
-from alerts.model import State
+from alerts.model import Alert, Severity, State, Text
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
 from streams.feeds import simulate
 from streams.settings import Settings
+from streams.topics import ALERTS
 from streams.up import ConsoleProcess, free_port
 from tests.integration.test_monitoring import fuller
 from tests.running import Stack, wait_until
@@ -38,6 +40,14 @@ pytestmark = [
     pytest.mark.parametrize("broker", ["embedded"], indirect=True),
     pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (Debian's package has it)"),
 ]
+
+
+AN_ALERT = Alert(
+    id="abc", rule="market_hot", severity=Severity.WARNING, subject="fin_buy_ratio_5d", trade_date=date(2024, 6, 28),
+    revision=0, state=State.FIRING, available_at=datetime(2024, 7, 1, 1, tzinfo=UTC),
+    raised_at=datetime(2024, 7, 1, 1, tzinfo=UTC), figures={"ratio": 0.104}, thresholds={"hot": 0.103},
+    text=Text("Hot.", "过热。"), invalidation=Text("", ""), provenance=[],
+)  # fmt: skip
 
 
 class Market:
@@ -224,8 +234,8 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
 def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser: Browser, tmp_path: Path) -> None:
     users = tmp_path / "users"
     users.write_text(f"wang:{hash_password('right one')}\n", "utf-8")
-    stack.worker().ready()
-    Market().publish(stack, 30)
+    with stack.publisher() as publisher:
+        publisher.raw(ALERTS, msgspec.json.encode(AN_ALERT), key=AN_ALERT.id.encode(), partition=0)
     console: ConsoleProcess = consoles(stack.settings, console_host="0.0.0.0", console_users_file=users)
     assert refused(f"{console.address}_nicegui/3.18.0/nicegui.js") in (401, 404)
     assert refused(f"{console.address}_nicegui_ws/socket.io/?EIO=4&transport=polling") == 401
@@ -246,7 +256,7 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     page.goto(console.address)
     page.get_by_text("是否接近顶部？").wait_for()
     # A user who is removed can change nothing, even in a page that is still open.
-    page.locator("article.info, article.warning").first.get_by_role("button", name="确认").click()
+    page.locator("article.warning").get_by_role("button", name="确认").click()
     users.write_text("# nobody\n", "utf-8")
     page.get_by_role("dialog").get_by_role("button", name="确认").click()
     page.get_by_text("登录已失效").wait_for()
@@ -259,4 +269,5 @@ def refused(url: str, method: str = "GET", **headers: str) -> int:
     request = urllib.request.Request(url, method=method, headers=headers, data=b"" if method == "POST" else None)
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=5)
+    caught.value.close()
     return caught.value.code
