@@ -6,7 +6,6 @@ It reads without a group and commits nothing, so any number of consoles may run 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from datetime import UTC, datetime
@@ -35,7 +34,7 @@ from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERT_COMMANDS, ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
 
 log = structlog.get_logger()
-_AGAIN_S, _FEEDS_S = 2.0, 2.0
+_AGAIN_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
 _PREFERENCES_KEPT_S = 400 * 86_400
 _SHOWN = (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS)
 
@@ -109,7 +108,7 @@ class Backend:
         self._calendar = xshg()
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None
-        self._kafka_trouble = ""
+        self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         """Begin to read."""
@@ -127,16 +126,23 @@ class Backend:
         """Publish a command; raises `MarginwatchError` if Kafka does not take it."""
         try:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.bootstrap, client_id="marginwatch-console", acks="all"
-                )
-                await producer.start()
-                self._producer = producer
+                self._producer = await self._connected()
             await self._producer.send_and_wait(
                 self._names.name(ALERT_COMMANDS), msgspec.json.encode(command), partition=0
             )
         except KafkaError as error:
             raise MarginwatchError(f"Kafka does not take it: {type(error).__name__}: {error}") from error
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap, client_id="marginwatch-console", acks="all"
+        )
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+            raise
+        return producer
 
     async def _read_forever(self) -> None:
         """Read from the beginning; after an outage once more, which changes nothing that is known."""
@@ -144,7 +150,6 @@ class Backend:
             try:
                 await self._read()
             except (KafkaError, OSError) as error:
-                self._kafka_trouble = f"Kafka: {type(error).__name__}"
                 log.warning("the console waits for Kafka", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(_AGAIN_S)
 
@@ -159,20 +164,31 @@ class Backend:
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             max_partition_fetch_bytes=max(1024 * 1024, self._settings.max_message_bytes),
         )
-        await consumer.start()
         try:
+            await consumer.start()
+            self._consumer = consumer
             consumer.assign(list(partitions))
             await consumer.seek_to_beginning(*partitions)
             while True:
                 found = await consumer.getmany(timeout_ms=500, max_records=500)
-                self._kafka_trouble = ""
                 for partition, records in found.items():
                     for record in records:
                         if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
                             self._offer(partitions[partition], record)
                     await asyncio.sleep(0)  # pages are served while years of history come in
         finally:
+            self._consumer = None
             await asyncio.shield(consumer.stop())
+
+    async def _kafka(self) -> str:
+        """Why Kafka does not answer, "" if it does: a consumer that waits for a broker says nothing by itself."""
+        try:
+            if self._consumer is not None:
+                await asyncio.wait_for(self._consumer.topics(), _PATIENCE_S)
+                return ""
+        except (KafkaError, OSError, TimeoutError):
+            pass
+        return "Kafka"
 
     def _offer(self, short: str, record: Any) -> None:
         try:
@@ -189,15 +205,15 @@ class Backend:
 
     async def _watch_feeds(self) -> None:
         while True:
-            trouble = self._kafka_trouble
+            trouble = await self._kafka()
             feeds, left = self._book.feeds, self._book.calendar_days_left
             try:
                 found = await asyncio.to_thread(standing.status, self._settings)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
             except (RedisError, OSError) as error:
-                trouble = trouble or f"Redis: {type(error).__name__}"
-            with contextlib.suppress(asyncio.CancelledError):
-                self._book.offer_feeds(feeds, left, trouble)
+                log.warning("how feeds stand is not known", error=f"{type(error).__name__}: {error}")
+                trouble = ", ".join(filter(None, (trouble, "Redis")))
+            self._book.offer_feeds(feeds, left, trouble)
             await asyncio.sleep(_FEEDS_S)
 
     def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:

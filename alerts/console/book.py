@@ -169,6 +169,11 @@ class Book:
         days = [d for d in self._days.get(name, [])[-2:] if d < day]
         return self._values[name][days[-1]][1] if days else None
 
+    def last_known(self, name: str) -> tuple[date, Any] | None:
+        """The newest final value that is not absent, and its day."""
+        held = self._values.get(name, {})
+        return next(((d, held[d][1]) for d in reversed(self._days.get(name, [])) if held[d][1] is not None), None)
+
     def firing(self) -> list[Alert]:
         """Alerts that fire: the gravest first, then what nobody has acknowledged; of a digest only its newest day."""
         found = [a for a in self.alerts.values() if a.state is State.FIRING]

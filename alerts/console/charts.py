@@ -160,7 +160,7 @@ def gauge(view: View, p: Parameters, value: float | None) -> Options:
         "series": [
             {
                 "id": "gauge", "type": "gauge", "min": low * 100, "max": high * 100, "startAngle": 205, "endAngle": -25,
-                "radius": "112%", "center": ["50%", "66%"], "splitNumber": 7,
+                "radius": "100%", "center": ["50%", "62%"], "splitNumber": 7,
                 "axisLine": {"lineStyle": {"width": 16, "color": bands}},
                 "axisTick": {"show": False},
                 "splitLine": {"length": 16, "lineStyle": {"color": c.card, "width": 2}},

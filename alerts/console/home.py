@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from msgspec.structs import replace
 from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments
 
@@ -84,7 +85,9 @@ def _gauge(page: Page) -> None:
         live.style(f"color:{page.view.colours.warm}")
         found = page.site.book.now("ratio_state")
         name = str(found.value) if found is not None and found.value is not None else ""
-        state.set_text(words.pick(words.STATES[name], page.view.language) if name in words.STATES else "")
+        mark = "◔ " if found is not None and found.provisional else ""
+        state.set_text(mark + words.pick(words.STATES[name], page.view.language) if name in words.STATES else "")
+        state.set_visibility(name in words.STATES)
         state.classes(replace=f"num mark pill {charts.state_tone(name)}")
         _set(chart, [{"id": "gauge", "data": charts.gauge_data(held if running is None else running)}])
 
@@ -200,7 +203,7 @@ def _tiles(page: Page) -> None:
             return "–"
         return f"{words.signed(signal.value)} {abs(signal.value)} {'days' if zh == 'en' else '日'}"
 
-    _tile(page, view.say("excess"), "excess_financing", lambda s: words.percent(s.value, signed=True),
+    _tile(page, view.say("excess_short"), "excess_financing", lambda s: words.percent(s.value, signed=True),
           lambda _: f"±{words.percent(p.excess_level, 0)}", coloured=True)  # fmt: skip
     _tile(page, view.say("balance"), "fin_balance", lambda s: words.money(s.value, zh), balance_change)
     _tile(page, view.say("streak"), "streak", run, lambda s: _high(page, s), coloured=True)
@@ -239,8 +242,11 @@ def _tile(
         tip.set_text("" if signal is None else f"{words.signal_title(name, page.view.language)} · {signal.trade_date}")
         if signal is None or signal.value is None:
             value.set_text("–")
-            under.set_text(page.view.say("absent") if signal is not None else "")
+            under.set_text("")
             if signal is not None:
+                known = page.site.book.last_known(name)
+                last = "" if known is None else f" · {known[0]:%m-%d} {shown(replace(signal, value=known[1]))}"
+                under.set_text(page.view.say("absent") + last)
                 tip.set_text(signal.reason)
             under.classes(replace="d muted")
             return
@@ -306,8 +312,8 @@ def _flags(page: Page) -> None:
             'flat dense virtual-scroll hide-bottom :rows-per-page-options="[0]" :virtual-scroll-item-size="27"'
         )
         table.classes("w-full").bind_filter_from(search, "value", lambda v: v or "")
-        table.props(f'no-data-label="{say("no_flags")}"')
         cards.link_codes(table)
+        none = ui.label(say("no_flags")).classes("muted")
         for name in ("change", "streak"):
             table.add_slot(
                 f"body-cell-{name}",
@@ -320,6 +326,8 @@ def _flags(page: Page) -> None:
         day, found = page.site.book.flags()
         chosen = [f for f in found if kind.value in ("", f.kind)]
         small.set_text(f"{words.day(day)} · {len(chosen)}")
+        none.set_visibility(not chosen)
+        table.set_visibility(bool(chosen))
         table.rows = [_flag_row(page, f) for f in chosen]
 
     kind.on_value_change(update)
@@ -350,16 +358,16 @@ def _data(page: Page) -> None:
         box.clear()
         with box:
             ui.label(say("data")).style("font-weight:700")
+            groups: dict[tuple[str, str, str], list[Feed]] = {}
             for feed in book.feeds:
-                if feed.newest is None:
-                    continue
-                word, tone, mark = _standing(page, feed, missing)
-                with ui.label(f"{mark} {feed.name} {feed.newest:%m-%d} {word}").classes(f"num {tone}").mark("feed"):
-                    lacks = missing.get(feed.name, "")
-                    ui.tooltip(
-                        f"{feed.newest} · {feed.rows:,} {say('rows')} · {say('due')} {words.day(feed.due)}"
-                        + (f" · {say('missing')} {lacks}" if lacks else "")
-                    )
+                if feed.newest is not None:
+                    groups.setdefault(_standing(page, feed, missing), []).append(feed)
+            for (day_and_word, tone, mark), feeds in groups.items():
+                with ui.element("span").classes(f"num {tone}"):
+                    ui.html(f"{mark} {day_and_word}:", sanitize=False, tag="span")
+                    for feed in feeds:
+                        with ui.label(feed.name).classes("feed"):
+                            ui.tooltip(_feed_words(page, feed, missing.get(feed.name, "")))
             empty = [f.name for f in book.feeds if f.newest is None]
             if empty:
                 with ui.label(f"– {say('nothing')}: {len(empty)}").classes("muted"):
@@ -392,13 +400,22 @@ def _missing(book: Book) -> dict[str, str]:
     return out
 
 
-def _standing(page: Page, feed: Feed, missing: dict[str, str]) -> tuple[str, str, str]:
-    """A feed's word, class and mark."""
+def _feed_words(page: Page, feed: Feed, lacks: str) -> str:
     say = page.view.say
+    text = f"{feed.newest} · {feed.rows:,} {say('rows')} · {say('due')} {words.day(feed.due)}"
+    return text + (f" · {say('missing')} {lacks}" if lacks else "")
+
+
+def _standing(page: Page, feed: Feed, missing: dict[str, str]) -> tuple[str, str, str]:
+    """A feed's newest day with how it stands, class and mark; feeds that stand alike are shown together."""
+    say = page.view.say
+    day = f"{feed.newest:%m-%d}"
     if feed.name in missing:
-        return say("degraded"), "degraded", "⚠"
+        return f"{day} {say('degraded')}", "degraded", "⚠"
+    if not feed.closed and feed.due is not None and feed.newest is not None and feed.newest <= feed.due:
+        return f"{day} {say('late')}", "late", "⚠"
     if not feed.closed:
-        return say("open"), "late", "…"
+        return f"{day} {say('open')}", "", "…"
     if feed.late:
-        return say("late"), "late", "⚠"
-    return say("complete"), "ok", "✓"
+        return f"{day} {say('late')}", "late", "⚠"
+    return f"{day} {say('complete')}", "ok", "✓"

@@ -131,10 +131,10 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .mark{font-size:12px;font-weight:700} .mark.critical{color:var(--hot)} .mark.warning{color:var(--warm)}
 .mark.info{color:var(--cold)}
 .data{flex-direction:row;align-items:center;gap:6px 14px;flex-wrap:wrap;padding:6px 10px;font-size:12px}
-.data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
+.data .feed{display:inline;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
 .body--dark .q-btn.bg-primary{color:#10151c!important}
 .q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
-.q-table tbody .q-td{height:26px!important} .q-table thead tr{height:28px!important}
+.q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
 .q-table__card{background:transparent!important;color:var(--text)!important;box-shadow:none!important}
 .q-table__grid-content{color:var(--text)} .q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
 .flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}

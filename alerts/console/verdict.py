@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from alerts.console import words
 from alerts.console.book import Book
@@ -33,15 +34,13 @@ def verdict(book: Book, p: Parameters, language: Language) -> Verdict:
     """Judge by final values; a provisional breakdown is told as such."""
     ratio, state = book.latest.get("fin_buy_ratio_5d"), book.latest.get("ratio_state")
     english = language == "en"
+    warnings = [a for a in book.alerts.values() if a.rule == "peak_warning" and a.state is State.FIRING]
     if ratio is None or state is None or not isinstance(ratio.value, float) or not isinstance(state.value, str):
-        reason = state.reason if state is not None else ""
-        waiting = words.pick(words.WORDS["waiting"], language)
-        return Verdict("unknown", "calm", reason or waiting)
+        return _without_ratio(book, max((a.trade_date for a in warnings), default=None), language)
     hot, line = words.percent(p.ratio_hot), words.percent(p.ratio_breakdown)
     now = words.percent(ratio.value)
     room = words.percent(p.ratio_hot - ratio.value)
     extra = _excess(book, p, language)
-    warnings = [a for a in book.alerts.values() if a.rule == "peak_warning" and a.state is State.FIRING]
     if warnings or state.value == RatioState.BREAKDOWN:
         since = max((a.trade_date for a in warnings), default=state.trade_date)
         why = (
@@ -82,6 +81,28 @@ def verdict(book: Book, p: Parameters, language: Language) -> Verdict:
         else f"5日占比{now}，距过热线{hot}还有{room}。"
     )
     return Verdict("no", "calm", why + extra)
+
+
+def _without_ratio(book: Book, warned: date | None, language: Language) -> Verdict:
+    """The newest ratio is absent: nothing is carried forward, but a warning that fires still stands."""
+    english = language == "en"
+    signal = book.latest.get("fin_buy_ratio_5d")
+    if signal is None:
+        return Verdict("unknown", "calm", words.pick(words.WORDS["waiting"], language))
+    why = (
+        f"The ratio of {signal.trade_date} is absent: {signal.reason}."
+        if english
+        else f"{signal.trade_date}占比缺失：{signal.reason}。"
+    )
+    known = book.last_known("fin_buy_ratio_5d")
+    if known is not None:
+        day, value = known
+        shown = words.percent(value)
+        why += f" Last known: {shown} on {day}." if english else f"最近一次：{day} {shown}。"
+    if warned is None:
+        return Verdict("unknown", "calm", why)
+    stands = f"The warning of {warned} stands. " if english else f"{warned}的预警仍有效。"
+    return Verdict("peak", "hot", stands + why)
 
 
 def _excess(book: Book, p: Parameters, language: Language) -> str:
