@@ -149,9 +149,10 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 @media (max-width:700px){
   .grid{grid-template-columns:minmax(0,1fr);grid-template-areas:"verdict" "gauge" "alerts" "tiles" "history" "excess" "map" "flags" "data"}
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
+  .q-table th,.q-table .q-td{padding:2px 4px!important}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
   .verdict{flex-direction:column;align-items:flex-start;gap:2px} .verdict .answer{white-space:normal;font-size:24px}
-  .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span{display:none} .bar .pill{padding:0 5px;font-size:11px} .wideonly{display:none!important}
+  .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span{display:none} .bar .pill{padding:0 4px;font-size:10px} .wideonly{display:none!important}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}

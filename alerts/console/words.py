@@ -79,7 +79,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "flag_streak": ("Streak", "连续增减"),
     "flag_streak_strong": ("Long streak", "长连续"),
     "flag_divergence": ("Divergence", "背离"),
-    "flag_score": ("Excess score top 10%", "超额得分前10%"),
+    "flag_score": ("Score top 10%", "超额得分前10%"),
     "no_flags": ("No security is flagged.", "当日无异动。"),
     "all": ("All", "全部"),
     "map": ("Industries: heat, risk", "行业热度与风险"),

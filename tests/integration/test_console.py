@@ -174,6 +174,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     desk.get_by_text("是：顶部预警").wait_for()
     card = ratio_card(desk)
     card.get_by_text("顶部预警", exact=False).first.wait_for()
+    desk.locator(".data").get_by_text("prices.daily").wait_for()
     shot(desk, "home-zh-desk-light")
     card.get_by_role("button", name="确认").click()
     desk.get_by_label("处理人").fill("李")
@@ -258,6 +259,7 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     page.get_by_text("是否接近顶部？").wait_for()
     # A user who is removed can change nothing, even in a page that is still open.
     page.locator("article.warning").get_by_role("button", name="确认").click()
+    page.get_by_role("dialog").get_by_label("备注").wait_for()  # the page's websocket was let in before
     users.write_text("# nobody\n", "utf-8")
     page.get_by_role("dialog").get_by_role("button", name="确认").click()
     page.get_by_text("登录已失效").wait_for()
