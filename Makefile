@@ -46,7 +46,7 @@ chaos: $(STAMP)
 
 # The lock file names exact versions and hashes; the extras are part of it.
 lock:
-	uv pip compile pyproject.toml --extra local --extra notify --extra study --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra local --extra notify --extra console --extra study --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --quiet --output-file requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml

@@ -74,6 +74,14 @@ class Settings(BaseSettings):
 
     channels: dict[str, Channel] = Field({}, description="where alerts are told: [channels.NAME] tables, see Alerts")
     console_url: str = Field("", description="address of the console for links in notifications")
+    console_host: str = Field("127.0.0.1", description="where the console listens; elsewhere one must log in")
+    console_port: int = Field(6067, ge=1, le=65535, description="its port")
+    console_users_file: Path | None = Field(
+        None, description="lines name:hash of those who may log in, as `marginwatch console-password` prints them"
+    )
+    console_token: SecretStr | None = Field(
+        None, description="a secret that lets in as well: as the password of any other name, or as a bearer token"
+    )
     rules_file: Path | None = Field(None, description="TOML with rules of your own and changes to the built-in ones")
 
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz listen")

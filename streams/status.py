@@ -22,7 +22,7 @@ from processors.signal import Level
 from streams.calendars import xshg
 from streams.security import connect_redis
 from streams.settings import Settings
-from streams.topics import MARKET_INPUTS
+from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS
 
 
 class NothingYetError(MarginwatchError):
@@ -102,7 +102,9 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
                 "offsets": {k.decode(): int(v) for k, v in sorted(offsets.items())},
             }
     feeds = {
-        f"margin.daily[{p}]": _newest(client, settings, f"securities:{p}", "margin.daily")
+        f"{topic}[{p}]": _newest(client, settings, f"securities:{p}", topic)
+        for topic in SECURITIES_INPUTS
+        if issubclass(INPUT_ROWS[topic], DailyRow)
         for p in range(settings.partitions)
     }
     feeds |= {

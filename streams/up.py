@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -73,6 +74,8 @@ def run(plan: Plan, base: Settings) -> None:
         show.err.print(
             f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})"
         )
+        if not plan.until_done:
+            _start_console(settings, scratch / "console.log", stack, simulated=plan.data is None)
         watcher = _Alerts(settings)
         stack.callback(watcher.stop)
         watcher.start()
@@ -105,6 +108,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
     redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
     show.err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
+    console_port = base.console_port if _free(base.console_port) else free_port()
     return base.model_copy(
         update={
             "kafka_url": broker.url,
@@ -118,8 +122,21 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "kafka_cert_file": None,
             "kafka_key_file": None,
             "http_port": base.http_port if _free(base.http_port) else free_port(),
+            "console_port": console_port,
+            "console_url": base.console_url or ("" if plan.until_done else f"http://127.0.0.1:{console_port}"),
         }
     )
+
+
+def _start_console(settings: Settings, log: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
+    """The console as a child process; without its libraries everything else runs all the same."""
+    if importlib.util.find_spec("nicegui") is None:
+        show.err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
+        return
+    process = ConsoleProcess(settings, log, simulated=simulated)
+    stack.callback(process.stop)
+    process.start()
+    show.err.print(f"  console  {process.address}   (log: {log})")
 
 
 def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
@@ -211,40 +228,53 @@ def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> No
 class WorkerProcess:
     """The worker as a child process; its log goes to a file."""
 
+    name = "worker"
+
     def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def arguments(self) -> list[str]:
+        """Of the command line."""
+        return [self.name]
+
+    @property
+    def ready_url(self) -> str:
+        """What answers once it is ready."""
+        return f"http://127.0.0.1:{self._settings.http_port}/readyz"
+
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker"],
+                [sys.executable, "-m", "streams", *self.arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env=os.environ | environment(self._settings),
             )
-        url = f"http://127.0.0.1:{self._settings.http_port}/readyz"
         deadline = time.monotonic() + _READY_S
-        while not http_ok(url):
+        while not http_ok(self.ready_url):
             self.check("its start")
             if time.monotonic() > deadline:
-                raise UpError(f"the worker is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}")
+                raise UpError(
+                    f"the {self.name} is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}"
+                )
             time.sleep(0.05)
 
     @property
     def pid(self) -> int:
         """Process id of the running worker."""
         if self._process is None:
-            raise UpError("the worker is not running: start it first")
+            raise UpError(f"the {self.name} is not running: start it first")
         return self._process.pid
 
     def check(self, what: str) -> None:
         if self._process is not None and self._process.poll() is not None:
             raise UpError(
-                f"the worker ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
+                f"the {self.name} ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
                 + self._tail()
             )
 
@@ -264,6 +294,30 @@ class WorkerProcess:
 
     def _tail(self) -> str:
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
+
+
+class ConsoleProcess(WorkerProcess):
+    """The console as a child process."""
+
+    name = "console"
+
+    def __init__(self, settings: Settings, log: Path, *, simulated: bool = False) -> None:
+        super().__init__(settings, log)
+        self._simulated = simulated
+
+    @property
+    def arguments(self) -> list[str]:
+        return [self.name, *(["--simulated"] if self._simulated else [])]
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds it."""
+        host = self._settings.console_host
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self._settings.console_port}/"
+
+    @property
+    def ready_url(self) -> str:
+        return f"{self.address}healthz"
 
 
 class _Alerts:
@@ -300,8 +354,12 @@ class _Alerts:
 def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
     values = settings.model_dump(
-        mode="json", exclude={"redis_url_file", "kafka_password_file", "channels"}, exclude_none=True
+        mode="json",
+        exclude={"redis_url_file", "kafka_password_file", "channels", "console_token"},
+        exclude_none=True,
     )
+    if settings.console_token is not None:
+        values["console_token"] = settings.console_token.get_secret_value()
     values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}
     values["kafka_password"] = str(kafka_password(settings))
     return {

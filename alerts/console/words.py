@@ -1,0 +1,223 @@
+"""The console's words in English and Chinese, and how figures are written."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from processors.industries import ENGLISH
+from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+
+Language = Literal["en", "zh"]
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Margin watch", "融资监测"),
+    "ack": ("Acknowledge", "确认"),
+    "ack_withdraw": ("Withdraw", "撤回确认"),
+    "ack_done": ("Acknowledged", "已确认"),
+    "ack_hint": ("Everybody sees who has it in hand.", "所有人都会看到由谁处理。"),
+    "silence": ("Silence", "静默"),
+    "silence_hint": ("Notifications rest until then; the alert itself stays visible.", "静默期内不再推送通知，预警仍然显示。"),
+    "silence_end": ("End silence", "结束静默"),
+    "silenced": ("Silenced until", "静默至"),
+    "who": ("Who", "处理人"),
+    "note": ("Note", "备注"),
+    "hours": ("Hours", "小时"),
+    "scope": ("What", "范围"),
+    "scope_alert": ("This alert only", "仅此预警"),
+    "scope_rule": ("Every alert of this rule", "该规则的全部预警"),
+    "cancel": ("Cancel", "取消"),
+    "sent": ("Sent", "已提交"),
+    "need_who": ("Say who you are", "请填写处理人"),
+    "no_session": ("Your session is over: log in again", "登录已失效，请重新登录"),
+    "failed": ("Not sent", "提交失败"),
+    "details": ("Details", "详情"),
+    "alerts": ("Active alerts", "当前预警"),
+    "no_alerts": ("No alert fires.", "当前没有预警。"),
+    "more_alerts": ("Older acknowledged ones", "较早且已确认"),
+    "history": ("Record before it", "历史记录"),
+    "void": ("Void if", "失效条件"),
+    "source": ("Source", "来源"),
+    "members": ("Securities", "涉及证券"),
+    "figures": ("Figures", "数据"),
+    "thresholds": ("Thresholds", "阈值"),
+    "inputs": ("Computed from", "计算来源"),
+    "not_found": ("Nothing is known of", "没有相关数据："),
+    "back": ("Overview", "返回总览"),
+    "question": ("Near a top?", "是否接近顶部？"),
+    "gauge": ("Financing-buy ratio, 5 days", "融资买入占比（5日）"),
+    "ratio_history": ("Financing buys over turnover", "融资买入额占两市成交额比例"),
+    "lines": ("cold ≤{cold} · top <{breakdown} · hot ≥{hot}", "低迷≤{cold} · 跌破<{breakdown} · 过热≥{hot}"),
+    "map_note": ("▲ both > 0.5", "▲＝均高于0.5"),
+    "ratio_daily": ("Daily ratio", "当日占比"),
+    "ratio_5d": ("5-day ratio", "5日占比"),
+    "provisional": ("provisional", "盘中估算"),
+    "final": ("final", "已收盘"),
+    "degraded": ("incomplete", "数据不全"),
+    "line_hot": ("hot", "过热"),
+    "line_breakdown": ("breakdown", "跌破"),
+    "line_cold": ("cold", "低迷"),
+    "excess": ("Excess financing, 15 days", "超额融资（15日）"),
+    "excess_short": ("Excess, 15 days", "超额融资（15日）"),
+    "balance": ("Margin balance", "融资余额"),
+    "float_cap": ("Of float cap", "占流通市值"),
+    "breadth": ("Above 200-day mean", "站上200日均线"),
+    "share_trade": ("Margin trade share", "两融交易占比"),
+    "streak": ("Balance streak", "余额连续增减"),
+    "flags": ("Flags of the day", "当日异动"),
+    "earlier": ("When it was flagged", "历次标记"),
+    "search": ("Search code or flag", "搜索代码或类型"),
+    "code": ("Code", "代码"),
+    "flag": ("Flag", "类型"),
+    "change": ("Change", "变动"),
+    "days": ("Streak", "连续"),
+    "excess_return": ("Excess", "超额"),
+    "flag_extreme": ("Extreme", "极值"),
+    "flag_extreme_strong": ("Extreme, 2nd day", "连续极值"),
+    "flag_streak": ("Streak", "连续增减"),
+    "flag_streak_strong": ("Long streak", "长连续"),
+    "flag_divergence": ("Divergence", "背离"),
+    "flag_score": ("Score top 10%", "超额得分前10%"),
+    "no_flags": ("No security is flagged.", "当日无异动。"),
+    "all": ("All", "全部"),
+    "map": ("Industries: heat, risk", "行业热度与风险"),
+    "heat": ("Heat", "热度"),
+    "risk": ("Risk", "风险"),
+    "hot_risky": ("hot and risky", "高热高险"),
+    "cool_safe": ("cool and calm", "低热低险"),
+    "data": ("Data", "数据"),
+    "complete": ("complete", "完整"),
+    "late": ("late", "迟到"),
+    "open": ("open", "未收齐"),
+    "nothing": ("nothing yet", "尚无数据"),
+    "absent": ("absent", "缺失"),
+    "missing": ("missing", "缺少"),
+    "everything": ("everything", "全部"),
+    "due": ("due", "应到"),
+    "rows": ("rows", "行"),
+    "calendar_left": ("Trading calendar: days left", "交易日历剩余天数"),
+    "waiting": ("Waiting for the first signals …", "等待首批信号……"),
+    "price_level": ("Adjusted price (first day = 1)", "复权价格（首日＝1）"),
+    "fin_balance": ("Margin balance", "融资余额"),
+    "score": ("Excess score", "超额得分"),
+    "no_security": ("No figures: only securities in the margin list have some.", "没有数据：仅两融标的有数据。"),
+    "open_security": ("Go to a security …", "查看证券…"),
+    "theme": ("Dark or light", "深色/浅色"),
+    "colours": ("Colours of rise and fall", "涨跌颜色"),
+    "palette_cn": ("Rise red ▲, fall green ▼", "红涨绿跌"),
+    "palette_west": ("Rise green ▲, fall red ▼", "绿涨红跌"),
+    "palette_cvd": ("Rise orange ▲, fall blue ▼ (colour-blind)", "橙涨蓝跌（色盲友好）"),
+    "language": ("Switch to Chinese 中文", "切换为英文 English"),
+    "logout": ("Log out", "退出登录"),
+    "login": ("Log in", "登录"),
+    "name": ("Name", "用户名"),
+    "password": ("Password or token", "密码或令牌"),
+    "wrong": ("Name and password don't fit.", "用户名或密码不正确。"),
+    "blocked": ("Too many failures: wait five minutes.", "失败次数过多，请五分钟后再试。"),
+    "simulated": ("SIMULATED", "模拟数据"),
+    "updated": ("updated", "更新于"),
+    "skip": ("Skip to the alerts", "跳到预警"),
+    "trouble": ("Nothing new comes", "没有新数据"),
+}  # fmt: skip
+
+VERDICTS: dict[str, tuple[str, str]] = {
+    "peak": ("YES: peak warning", "是：顶部预警"),
+    "peak_live": ("Provisionally yes: below the line", "盘中已跌破：待收盘确认"),
+    "hot": ("CLOSE: overheated", "临近：市场过热"),
+    "near": ("WATCH: heat is rising", "关注：热度上升"),
+    "no": ("NO", "否"),
+    "cold": ("NO: cold market", "否：市场低迷"),
+    "extreme_cold": ("NO: extremely cold", "否：极度低迷"),
+    "unknown": ("UNKNOWN", "未知"),
+}
+STATES: dict[str, tuple[str, str]] = {
+    "NORMAL": ("normal", "正常"),
+    "HOT": ("hot", "过热"),
+    "BREAKDOWN": ("breakdown", "跌破"),
+    "COLD": ("cold", "低迷"),
+    "EXTREME_COLD": ("extremely cold", "极度低迷"),
+}
+RULES: dict[str, tuple[str, str]] = {
+    "peak_warning": ("Peak warning", "顶部预警"),
+    "market_hot": ("Market overheated", "市场过热"),
+    "market_cold": ("Market cold", "市场低迷"),
+    "excess_financing": ("Excess financing", "超额融资"),
+    "fin_streak": ("Streaks of the day", "当日连续增减"),
+    "fin_extreme": ("Extremes of the day", "当日余额极值"),
+    "fin_divergence": ("Divergence", "背离"),
+    "excess_score_top": ("Excess score", "超额得分"),
+    "balance_new_high": ("Balance at 250-day high", "余额创250日新高"),
+    "balance_new_low": ("Balance at 250-day low", "余额创250日新低"),
+    "risk_premium_high": ("Risk premium high", "风险溢价偏高"),
+    "industry_risk": ("Industry risk", "行业风险"),
+    "data_quality": ("Data quality", "数据质量"),
+    "dead_letters": ("Refused messages", "拒收消息"),
+}
+SEVERITIES: dict[str, tuple[str, str]] = {
+    "critical": ("critical", "严重"),
+    "warning": ("warning", "警告"),
+    "info": ("info", "提示"),
+}
+ALERT_STATES: dict[str, tuple[str, str]] = {
+    "pending": ("pending", "待确认"),
+    "firing": ("active", "触发中"),
+    "resolved": ("over", "已结束"),
+    "superseded": ("corrected", "已更正"),
+}
+
+
+def pick(words: tuple[str, str], language: Language) -> str:
+    """One of two languages."""
+    return words[0] if language == "en" else words[1]
+
+
+def industry(name: str, language: Language) -> str:
+    """An industry's name."""
+    return ENGLISH[name] if language == "en" else name
+
+
+def signal_title(name: str, language: Language) -> str:
+    """What a signal is called, with its subject where it has one."""
+    base, _, subject = name.partition("/")
+    declared = SIGNALS.get(base) or INDUSTRY_SIGNALS.get(base)
+    if declared is None:
+        return name
+    title = declared.title if language == "en" else declared.title_zh
+    return f"{title} {subject}".strip()
+
+
+def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:
+    """A fraction as percent; an en dash where there is none."""
+    if not isinstance(value, (int, float)):
+        return "–"
+    return f"{value * 100:{'+' if signed else ''},.{decimals}f}%".replace("-", "−")
+
+
+def money(value: Any, language: Language, *, signed: bool = False) -> str:
+    """CNY in 亿 or billions."""
+    if not isinstance(value, (int, float)):
+        return "–"
+    sign = "+" if signed else ""
+    if language == "zh":
+        return f"{value / 1e8:{sign},.1f} 亿".replace("-", "−")
+    mark = "−" if value < 0 else sign
+    return f"{mark}¥{abs(value) / 1e9:,.2f} bn"
+
+
+def day(found: date | None) -> str:
+    """A date, an en dash where there is none."""
+    return found.isoformat() if found is not None else "–"
+
+
+def moment(found: datetime) -> str:
+    """A moment on the clocks of Shanghai."""
+    return f"{found.astimezone(SHANGHAI):%m-%d %H:%M}"
+
+
+def signed(value: float | None) -> str:
+    """An arrow that says the direction without colour."""
+    if value is None or value == 0:
+        return ""
+    return "▲" if value > 0 else "▼"

@@ -1,0 +1,239 @@
+"""Running the console: topics into its book, how feeds stand from Redis, what people say into ``alerts.commands``.
+
+It reads without a group and commits nothing, so any number of consoles may run beside the workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from alerts.commands import Command
+from alerts.console.access import Access, AccessError
+from alerts.console.book import Book, Feed
+from alerts.model import Alert
+from processors.days import to_date
+from processors.deadlines import DEADLINES, newest_due
+from processors.errors import MarginwatchError, RowError
+from processors.outputs import MarketSignal
+from streams import status as standing
+from streams.calendars import xshg
+from streams.codec import BARRIER_TYPE, CE_TYPE
+from streams.settings import Settings
+from streams.signal_codec import decode_industry, decode_security
+from streams.topics import ALERT_COMMANDS, ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+
+log = structlog.get_logger()
+_AGAIN_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
+_PREFERENCES_KEPT_S = 400 * 86_400
+_SHOWN = (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS)
+
+
+def run(settings: Settings, *, simulated: bool = False) -> None:
+    """Serve the console until the process is told to end; raises `MarginwatchError` if it can't be opened."""
+    token = settings.console_token.get_secret_value() if settings.console_token is not None else ""
+    access = Access(settings.console_host, settings.console_users_file, token, settings.console_url)
+    try:
+        from alerts.console.server import run as serve
+        from alerts.console.site import Site
+    except ImportError as error:
+        raise AccessError(f"the console needs an extra ({error}): pip install 'marginwatch[console]'") from error
+    book = Book(settings.parameters.streak_flags)
+    book.simulated = simulated
+    backend = Backend(settings, book)
+    site = Site(book, access, settings.parameters, RedisPreferences(settings), backend.say)
+    serve(
+        site,
+        host=settings.console_host,
+        port=settings.console_port,
+        secret=asyncio.run(_secret(settings)),
+        start=backend.start,
+        stop=backend.stop,
+    )
+
+
+async def _secret(settings: Settings) -> str:
+    """The key of the session cookies: made once and kept in Redis, so that a restart ends no session."""
+    redis = Redis.from_url(settings.redis, socket_timeout=5, socket_connect_timeout=5)
+    key = f"{settings.namespace}:console:secret"
+    try:
+        await redis.set(key, secrets.token_hex(32), nx=True)
+        found: Any = await redis.get(key)
+    finally:
+        await redis.aclose()
+    return str(found.decode())
+
+
+class RedisPreferences:
+    """Language, theme, colours and name of people, a key each; forgotten after a year without a change."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = Redis.from_url(settings.redis, socket_timeout=2, socket_connect_timeout=2)
+        self._base = f"{settings.namespace}:console:preferences"
+
+    async def load(self, who: str) -> dict[str, Any]:
+        """What was saved; defaults where Redis does not answer."""
+        try:
+            found = await self._redis.get(f"{self._base}:{who}")
+            return msgspec.json.decode(found, type=dict[str, Any]) if found is not None else {}
+        except (RedisError, msgspec.MsgspecError) as error:
+            log.warning("preferences can't be read", error=str(error))
+            return {}
+
+    async def save(self, who: str, values: dict[str, Any]) -> None:
+        """Remember; without Redis only as long as the page lives."""
+        try:
+            await self._redis.set(f"{self._base}:{who}", msgspec.json.encode(values), ex=_PREFERENCES_KEPT_S)
+        except RedisError as error:
+            log.warning("preferences can't be saved", error=str(error))
+
+
+class Backend:
+    """Fills a book as long as it runs, and publishes commands."""
+
+    def __init__(self, settings: Settings, book: Book) -> None:
+        self._settings = settings
+        self._book = book
+        self._names = Topics(settings)
+        self._calendar = xshg()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._producer: AIOKafkaProducer | None = None
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Begin to read."""
+        self._tasks = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._watch_feeds())]
+
+    async def stop(self) -> None:
+        """End; what was said is acknowledged already."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def say(self, command: Command) -> None:
+        """Publish a command; raises `MarginwatchError` if Kafka does not take it."""
+        try:
+            if self._producer is None:
+                self._producer = await self._connected()
+            await self._producer.send_and_wait(
+                self._names.name(ALERT_COMMANDS), msgspec.json.encode(command), partition=0
+            )
+        except KafkaError as error:
+            raise MarginwatchError(f"Kafka does not take it: {type(error).__name__}: {error}") from error
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.bootstrap, client_id="marginwatch-console", acks="all"
+        )
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _read_forever(self) -> None:
+        """Read from the beginning; after an outage once more, which changes nothing that is known."""
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, OSError) as error:
+                log.warning("the console waits for Kafka", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _read(self) -> None:
+        partitions = {TopicPartition(self._names.name(short), 0): short for short in _SHOWN}
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            client_id="marginwatch-console",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
+            max_partition_fetch_bytes=max(1024 * 1024, self._settings.max_message_bytes),
+        )
+        try:
+            await consumer.start()
+            self._consumer = consumer
+            consumer.assign(list(partitions))
+            await consumer.seek_to_beginning(*partitions)
+            while True:
+                found = await consumer.getmany(timeout_ms=500, max_records=500)
+                for partition, records in found.items():
+                    for record in records:
+                        if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
+                            self._offer(partitions[partition], record)
+                    await asyncio.sleep(0)  # pages are served while years of history come in
+        finally:
+            self._consumer = None
+            await asyncio.shield(consumer.stop())
+
+    async def _kafka(self) -> str:
+        """Why Kafka does not answer, "" if it does: a consumer that waits for a broker says nothing by itself."""
+        try:
+            if self._consumer is not None:
+                await asyncio.wait_for(self._consumer.topics(), _PATIENCE_S)
+                return ""
+        except (KafkaError, OSError, TimeoutError):
+            pass
+        return "Kafka"
+
+    def _offer(self, short: str, record: Any) -> None:
+        try:
+            if short == SIGNALS_MARKET:
+                self._book.offer_market(msgspec.json.decode(record.value, type=MarketSignal))
+            elif short == SIGNALS_SECURITY:
+                self._book.offer_securities(decode_security(record.value))
+            elif short == SIGNALS_INDUSTRY:
+                self._book.offer_industries(decode_industry(record.value))
+            else:
+                self._book.offer_alert(msgspec.json.decode(record.value, type=Alert))
+        except (msgspec.MsgspecError, RowError) as error:
+            log.warning("a message can't be shown", topic=record.topic, offset=record.offset, error=str(error))
+
+    async def _watch_feeds(self) -> None:
+        while True:
+            trouble = await self._kafka()
+            feeds, left = self._book.feeds, self._book.calendar_days_left
+            try:
+                found = await asyncio.to_thread(standing.status, self._settings)
+                feeds, left = self._feeds(found), found["calendar_days_left"]
+            except (RedisError, OSError) as error:
+                log.warning("how feeds stand is not known", error=f"{type(error).__name__}: {error}")
+                trouble = ", ".join(filter(None, (trouble, "Redis")))
+            self._book.offer_feeds(feeds, left, trouble)
+            await asyncio.sleep(_FEEDS_S)
+
+    def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:
+        """Feeds as the status tells them, the partitions of one taken together: as late as the latest of them."""
+        by_name: dict[str, list[dict[str, Any]]] = {}
+        for name, feed in found["feeds"].items():
+            by_name.setdefault(name.partition("[")[0], []).append(feed)
+        now = time.time_ns() // 1000
+        out = []
+        for name, parts in by_name.items():
+            known = [p for p in parts if p["newest"] is not None]
+            newest = min((p["newest"] for p in known), default=None)
+            due = newest_due(self._settings.due(name), now, self._calendar) if name in DEADLINES else None
+            out.append(
+                Feed(
+                    name,
+                    datetime.fromisoformat(newest).replace(tzinfo=UTC).date() if newest is not None else None,
+                    all(p["closed"] for p in known),
+                    to_date(due) if due is not None else None,
+                    sum(p["rows"] for p in known),
+                )
+            )
+        return tuple(out)

@@ -1,0 +1,276 @@
+"""The console in a real browser on the real stream: languages, sizes, acknowledging, login, push, no internet."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from alerts.console.access import hash_password
+from alerts.model import Alert, Severity, State, Text
+from processors.days import to_day
+from streams import readers
+from streams.calendars import xshg
+from streams.feeds import simulate
+from streams.settings import Settings
+from streams.topics import ALERTS
+from streams.up import ConsoleProcess, free_port
+from tests.integration.test_monitoring import fuller
+from tests.running import Stack, wait_until
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("nicegui", reason="nicegui is not installed")
+
+CHROMIUM = Path("/usr/bin/chromium")
+SHOTS = Path(__file__).resolve().parents[2] / "out" / "console"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+DESK, PHONE = {"width": 1366, "height": 768}, {"width": 375, "height": 812}
+#: Days of the simulated history, and how many of them make the market hot and break down.
+DAYS, UNTIL_BREAKDOWN = 120, 61
+pytestmark = [
+    pytest.mark.parametrize("broker", ["embedded"], indirect=True),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (Debian's package has it)"),
+]
+
+
+AN_ALERT = Alert(
+    id="abc", rule="market_hot", severity=Severity.WARNING, subject="fin_buy_ratio_5d", trade_date=date(2024, 6, 28),
+    revision=0, state=State.FIRING, available_at=datetime(2024, 7, 1, 1, tzinfo=UTC),
+    raised_at=datetime(2024, 7, 1, 1, tzinfo=UTC), figures={"ratio": 0.104}, thresholds={"hot": 0.103},
+    text=Text("Hot.", "过热。"), invalidation=Text("", ""), provenance=[],
+)  # fmt: skip
+
+
+class Market:
+    """A simulated market that has just broken down, and goes on when told to."""
+
+    def __init__(self) -> None:
+        self.simulated = simulate.Market(
+            simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=DAYS, stocks=93, funds=4)
+        )
+        self.history = self.simulated.history()
+        self.last = 0
+
+    def publish(self, stack: Stack, days: int) -> None:
+        with stack.publisher(source=simulate.SOURCE) as publisher:
+            for _ in range(days):
+                self.last, batches = next(self.history)
+                publisher.day(fuller(self.last, batches))
+            stack.settle(publisher)
+
+    def publish_session(self, stack: Stack, ratio: float, minutes: int) -> float:
+        """The next session up to a minute of it; return when its last figures were sent."""
+        sent = 0.0
+        today = xshg().shift(self.last, 1)
+        assert today is not None
+        with stack.publisher(source=simulate.SOURCE) as publisher:
+            for minute, batches in self.simulated.session(today, ratio=ratio, every_minutes=10):
+                sent = time.monotonic()
+                for rows in batches.values():
+                    publisher.rows_of(rows)
+                publisher.flush()
+                if minute >= 9 * 60 + 30 + minutes:
+                    break
+        return sent
+
+
+@pytest.fixture
+def consoles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Start consoles; they end with the test."""
+    started: list[ConsoleProcess] = []
+
+    def start(settings: Settings, **changes: object) -> ConsoleProcess:
+        given = settings.model_copy(update={"console_port": free_port()} | changes)
+        started.append(ConsoleProcess(given, tmp_path / f"console-{len(started)}.log", simulated=True))
+        with monkeypatch.context() as outside:
+            outside.delenv("PYTEST_CURRENT_TEST")  # NiceGUI would run as one of its own tests
+            started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+class Browser:
+    """Headless Chromium that remembers every address that a page asked for and every error that it told."""
+
+    def __init__(self, playwright: Any) -> None:
+        self.chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        self.asked: set[str] = set()
+        self.errors: list[str] = []
+
+    def page(self, size: dict[str, int], locale: str = "zh-CN") -> Any:
+        context = self.chromium.new_context(viewport=size, locale=locale, has_touch=size is PHONE)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("request", lambda request: self.asked.add(request.url))
+        page.on("websocket", lambda socket: self.asked.add(socket.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        return page
+
+    def close(self) -> None:
+        self.chromium.close()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_api.sync_playwright() as playwright:
+        made = Browser(playwright)
+        yield made
+        made.close()
+    strangers = [url for url in made.asked if url.split("/")[2].split(":")[0] != "127.0.0.1" and "://" in url
+                 and not url.startswith(("data:", "blob:"))]  # fmt: skip
+    assert strangers == [], "a page asked for something elsewhere"
+    assert made.errors == []
+
+
+def shot(page: Any, name: str, *, full: bool = False) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(400)  # charts are drawn
+    page.screenshot(path=str(SHOTS / f"{name}.png"), full_page=full)
+
+
+def peak_id(stack: Stack) -> str:
+    found = {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}
+    return next(a.id for a in found.values() if a.rule == "peak_warning" and a.subject == "fin_buy_ratio_5d")
+
+
+def acknowledged(stack: Stack, alert: str) -> bool:
+    found = {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}
+    return found[alert].acknowledged is not None and found[alert].state is State.FIRING
+
+
+def ratio_card(page: Any) -> Any:
+    return (
+        page.locator("article.critical")
+        .filter(has_text="5日占比")
+        .or_(page.locator("article.critical").filter(has_text="5-day ratio"))
+    )
+
+
+@pytest.mark.timeout(120)
+def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, consoles: Any, browser: Browser) -> None:
+    # Half a year of prices would take half a minute: the breadth of this market is over fewer days.
+    parameters = replace(stack.settings.parameters, breadth_days=40, breadth_least=30)
+    stack.settings = stack.settings.model_copy(update={"parameters": parameters})
+    stack.worker().ready()
+    market = Market()
+    market.publish(stack, UNTIL_BREAKDOWN)
+    console: ConsoleProcess = consoles(stack.settings)
+
+    # Chinese, desk
+    desk = browser.page(DESK)
+    desk.goto(console.address)
+    desk.get_by_text("是：顶部预警").wait_for()
+    card = ratio_card(desk)
+    card.get_by_text("顶部预警", exact=False).first.wait_for()
+    desk.locator(".data").get_by_text("prices.daily").wait_for()
+    shot(desk, "home-zh-desk-light")
+    card.get_by_role("button", name="确认").click()
+    desk.get_by_label("处理人").fill("李")
+    desk.get_by_label("备注").fill("已通知风控")
+    shot(desk, "acknowledge-zh-desk")
+    desk.get_by_role("dialog").get_by_role("button", name="确认").click()
+    ratio_card(desk).get_by_text("已确认 · 李: 已通知风控").wait_for()
+    assert acknowledged(stack, peak_id(stack))
+    desk.reload()
+    ratio_card(desk).get_by_text("已确认 · 李: 已通知风控").wait_for()
+
+    # The keyboard reaches what changes something.
+    reached = set()
+    for _ in range(40):
+        desk.keyboard.press("Tab")
+        reached.add(desk.evaluate("document.activeElement.innerText"))
+    assert {"静默", "EN"} <= {text.strip() for text in reached if text}
+
+    # English is remembered; a phone sees the same alert.
+    desk.get_by_role("button", name="切换为英文 English").click()
+    desk.get_by_text("YES: peak warning").wait_for()
+    ratio_card(desk).get_by_text("Acknowledged · 李").wait_for()
+    desk.reload()
+    desk.get_by_text("YES: peak warning").wait_for()
+    shot(desk, "home-en-desk-light")
+    for locale, words in (("zh-CN", "是：顶部预警"), ("en-US", "YES: peak warning")):
+        phone = browser.page(PHONE, locale)
+        phone.goto(console.address)
+        phone.get_by_text(words).wait_for()
+        ratio_card(phone).get_by_text("李").wait_for()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        shot(phone, f"home-{locale[:2]}-phone", full=True)
+
+    # The running session arrives without a reload.
+    sent = market.publish_session(stack, ratio=0.085, minutes=0)
+    desk.locator(".pill.live").wait_for(timeout=4_000)
+    desk.locator(".gauge").get_by_text("provisional").wait_for()
+    assert time.monotonic() - sent < 2
+    desk.get_by_role("button", name="Dark or light").click()
+    desk.locator("body.body--dark").wait_for()
+    desk.get_by_text("YES: peak warning").wait_for()
+    shot(desk, "home-en-desk-dark")
+
+    # Details: where notifications lead to, a security, an industry.
+    desk.goto(f"{console.address}alerts/{peak_id(stack)}")
+    desk.get_by_text("fell to").first.wait_for()
+    shot(desk, "alert-en-desk-dark", full=True)
+    desk.goto(f"{console.address}security/600000.SH")
+    desk.get_by_text("Adjusted price").first.wait_for()
+    shot(desk, "security-en-desk-dark", full=True)
+    desk.goto(f"{console.address}industry/银行")
+    desk.get_by_text("Banks").first.wait_for()
+    shot(desk, "industry-en-desk-dark", full=True)
+    phone.goto(f"{console.address}security/600000.SH")
+    phone.get_by_text("Adjusted price").first.wait_for()
+    shot(phone, "security-en-phone", full=True)
+
+
+def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser: Browser, tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"wang:{hash_password('right one')}\n", "utf-8")
+    with stack.publisher() as publisher:
+        publisher.raw(ALERTS, msgspec.json.encode(AN_ALERT), key=AN_ALERT.id.encode(), partition=0)
+    console: ConsoleProcess = consoles(stack.settings, console_host="0.0.0.0", console_users_file=users)
+    assert refused(f"{console.address}_nicegui/3.18.0/nicegui.js") in (401, 404)
+    assert refused(f"{console.address}_nicegui_ws/socket.io/?EIO=4&transport=polling") == 401
+    assert refused(f"{console.address}login", method="POST", Origin="http://elsewhere.example") == 403
+
+    page = browser.page(DESK)
+    page.goto(f"{console.address}alerts/abc")
+    assert page.url.endswith("/login?next=/alerts/abc")
+    shot(page, "login-zh-desk")
+    page.get_by_label("用户名").fill("wang")
+    page.get_by_label("密码或令牌").fill("wrong one")
+    page.get_by_role("button", name="登录").click()
+    page.get_by_text("用户名或密码不正确").wait_for()
+    page.get_by_label("用户名").fill("wang")
+    page.get_by_label("密码或令牌").fill("right one")
+    page.get_by_role("button", name="登录").click()
+    page.wait_for_url("**/alerts/abc")
+    page.goto(console.address)
+    page.get_by_text("是否接近顶部？").wait_for()
+    # A user who is removed can change nothing, even in a page that is still open.
+    page.locator("article.warning").get_by_role("button", name="确认").click()
+    page.get_by_role("dialog").get_by_label("备注").wait_for()  # the page's websocket was let in before
+    users.write_text("# nobody\n", "utf-8")
+    page.get_by_role("dialog").get_by_role("button", name="确认").click()
+    page.get_by_text("登录已失效").wait_for()
+    page.goto(console.address)
+    wait_until(lambda: "/login" in page.url, 5, "the login")
+
+
+def refused(url: str, method: str = "GET", **headers: str) -> int:
+    """The status with which a request is refused."""
+    request = urllib.request.Request(url, method=method, headers=headers, data=b"" if method == "POST" else None)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=5)
+    caught.value.close()
+    return caught.value.code

@@ -1,0 +1,194 @@
+"""The console without a browser: what it knows, what it answers, whom it lets in."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from alerts.console import access as doors
+from alerts.console.access import Access, AccessError, hash_password, verify
+from alerts.console.book import Book, Feed
+from alerts.console.verdict import verdict
+from alerts.console.words import WORDS, money, percent
+from alerts.model import Acknowledgement, Alert, Severity, State, Text
+from processors.outputs import MarketSignal
+from processors.parameters import Parameters
+from processors.signal import Value
+
+NOW = datetime(2024, 7, 1, 1, tzinfo=UTC)
+P = Parameters()
+
+
+def signal(
+    name: str, value: Value | None, day: int = 1, *, revision: int = 0, provisional: bool = False
+) -> MarketSignal:
+    return MarketSignal(
+        signal=name, subject="market", trade_date=date(2024, 7, day), available_at=NOW, revision=revision, value=value,
+        reason="" if value is not None else "no rows", provisional=provisional,
+    )  # fmt: skip
+
+
+def alert(identity: str, rule: str = "peak_warning", severity: Severity = Severity.CRITICAL, day: int = 1) -> Alert:
+    return Alert(
+        id=identity, rule=rule, severity=severity, subject="fin_buy_ratio_5d", trade_date=date(2024, 7, day),
+        revision=0, state=State.FIRING, available_at=NOW, raised_at=NOW, figures={}, thresholds={},
+        text=Text("en", "zh"), invalidation=Text("", ""), provenance=[],
+    )  # fmt: skip
+
+
+def book(ratio: float, state: str, *others: MarketSignal) -> Book:
+    made = Book()
+    for one in (signal("fin_buy_ratio_5d", ratio), signal("ratio_state", state), *others):
+        made.offer_market(one)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ratio", "state", "key", "tone"),
+    [
+        (0.0985, "BREAKDOWN", "peak", "hot"),
+        (0.105, "HOT", "hot", "warm"),
+        (0.0985, "NORMAL", "near", "warm"),
+        (0.0850, "NORMAL", "no", "calm"),
+        (0.0660, "COLD", "cold", "cold"),
+        (0.0600, "EXTREME_COLD", "extreme_cold", "cold"),
+    ],
+)
+def test_the_answer_follows_the_state_of_the_ratio(ratio: float, state: str, key: str, tone: str) -> None:
+    found = verdict(book(ratio, state), P, "en")
+    assert (found.key, found.tone) == (key, tone)
+    assert percent(ratio) in found.why
+
+
+def test_a_peak_warning_that_fires_is_the_answer_on_later_days_too() -> None:
+    made = book(0.09, "NORMAL")
+    made.offer_alert(alert("a"))
+    assert verdict(made, P, "zh").key == "peak"
+    made.offer_alert(msgspec.structs.replace(alert("a"), state=State.RESOLVED))
+    assert verdict(made, P, "zh").key == "no"
+
+
+def test_a_breakdown_of_the_running_session_is_told_as_provisional() -> None:
+    running = signal("ratio_state", "BREAKDOWN", 2, provisional=True)
+    assert verdict(book(0.104, "HOT", running), P, "en").key == "peak_live"
+
+
+def test_without_a_ratio_the_answer_is_unknown_and_says_why() -> None:
+    made = Book()
+    made.offer_market(signal("fin_buy_ratio_5d", None))
+    made.offer_market(signal("ratio_state", None))
+    found = verdict(made, P, "en")
+    assert found.key == "unknown"
+    assert "no rows" in found.why
+    made.offer_alert(alert("a"))
+    assert verdict(made, P, "en").key == "peak"  # a warning stands although the newest ratio is absent
+
+
+def test_the_highest_revision_counts_and_a_final_value_ends_the_provisional_one() -> None:
+    made = Book()
+    made.offer_market(signal("fin_balance", 1.0))
+    made.offer_market(signal("fin_balance", 2.0, 2, provisional=True))
+    assert made.now("fin_balance").value == 2.0
+    made.offer_market(signal("fin_balance", 3.0, 2, revision=1))
+    made.offer_market(signal("fin_balance", 9.0, 2, revision=0))  # an older version that is read later
+    made.offer_market(signal("fin_balance", 8.0, 2, provisional=True))
+    assert made.now("fin_balance").value == 3.0
+    assert made.curve("fin_balance") == [(date(2024, 7, 1), 1.0), (date(2024, 7, 2), 3.0)]
+    assert made.before("fin_balance", date(2024, 7, 2)) == 1.0
+
+
+def test_the_gravest_alert_stands_first_and_a_digest_shows_its_newest_day() -> None:
+    made = Book()
+    seen = msgspec.structs.replace(alert("seen", day=2), acknowledged=Acknowledgement("li", NOW))
+    for one in (alert("digest1", "fin_extreme", Severity.INFO), alert("digest2", "fin_extreme", Severity.INFO, 2),
+                seen, alert("new")):  # fmt: skip
+        made.offer_alert(one)
+    assert [a.id for a in made.firing()] == ["new", "seen", "digest2"]
+
+
+@pytest.mark.parametrize(
+    ("newest", "closed", "late"), [(2, True, False), (2, False, True), (1, True, True), (3, False, False)]
+)
+def test_a_feed_is_late_when_its_due_day_is_not_closed(newest: int, closed: bool, late: bool) -> None:
+    assert Feed("margin.daily", date(2024, 7, newest), closed, date(2024, 7, 2), 1).late is late
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    assert all(en and zh for en, zh in WORDS.values())
+    assert money(-1.5e9, "en") == "−¥1.50 bn"
+    assert money(1.5e9, "zh") == "15.0 亿"
+
+
+def test_passwords_are_hashed_and_compared() -> None:
+    hashed = hash_password("秘密")
+    assert hashed != hash_password("秘密")
+    assert verify("秘密", hashed)
+    assert not verify("other", hashed)
+    assert not verify("秘密", "scrypt$nonsense")
+
+
+def test_a_console_that_everybody_reaches_needs_a_login() -> None:
+    with pytest.raises(AccessError, match="CONSOLE_USERS_FILE"):
+        Access("0.0.0.0")
+    assert not Access("127.0.0.1").required
+    assert Access("127.0.0.1", token="t").required
+
+
+def test_a_session_ends_with_its_user_its_password_its_age_and_its_logout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"# desk\nwang:{hash_password('pw')}\n", "utf-8")
+    access = Access("0.0.0.0", users)
+    assert access.login("wang", "wrong", "10.0.0.1") is None
+    session = access.login("wang", "pw", "10.0.0.1")
+    assert session is not None and access.user(session) == "wang"
+    assert access.user({}) is None
+    assert access.user(session | {"user": "other"}) is None
+    monkeypatch.setattr(doors.time, "time", lambda: session["at"] + doors.SESSION_S + 1)
+    assert access.user(session) is None
+    monkeypatch.undo()
+    copy = dict(session)
+    access.logout(session)
+    assert access.user(copy) is None
+    again = access.login("wang", "pw", "10.0.0.1")
+    users.write_text(f"wang:{hash_password('changed')}\n", "utf-8")
+    assert again is not None and access.user(again) is None
+
+
+def test_the_token_is_a_password_of_names_that_have_none_and_a_bearer(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"wang:{hash_password('pw')}\n", "utf-8")
+    access = Access("0.0.0.0", users, "tok")
+    assert access.login("wang", "tok", "10.0.0.1") is None
+    assert access.login("screen", "tok", "10.0.0.1") is not None
+    assert access.user({}, "tok") == "token"
+    assert access.user({}, "no") is None
+
+
+def test_an_address_that_fails_often_waits() -> None:
+    access = Access("0.0.0.0", token="tok")
+    for _ in range(10):
+        assert access.login("a", "wrong", "10.0.0.1") is None
+    assert access.login("a", "tok", "10.0.0.1") is None
+    assert access.login("a", "tok", "10.0.0.2") is not None
+
+
+def test_a_line_that_is_no_user_is_named(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("\nwang:plain\n", "utf-8")
+    with pytest.raises(AccessError, match="line 2"):
+        Access("0.0.0.0", users)
+
+
+def test_requests_of_other_sites_and_names_are_told_apart() -> None:
+    open_ = Access("127.0.0.1", public_url="https://desk.example")
+    assert open_.host_allowed("127.0.0.1:6067") and open_.host_allowed("localhost:6067")
+    assert not open_.host_allowed("rebound.example:6067")
+    assert open_.same_origin("http://127.0.0.1:6067", "127.0.0.1:6067")
+    assert open_.same_origin("https://desk.example", "127.0.0.1:6067")
+    assert not open_.same_origin("http://elsewhere.example", "127.0.0.1:6067")
+    assert not open_.same_origin("null", "127.0.0.1:6067")
