@@ -34,7 +34,7 @@ def signal(
 def alert(identity: str, rule: str = "peak_warning", severity: Severity = Severity.CRITICAL, day: int = 1) -> Alert:
     return Alert(
         id=identity, rule=rule, severity=severity, subject="fin_buy_ratio_5d", trade_date=date(2024, 7, day),
-        revision=0, state=State.FIRING, available_at=NOW, raised_at=NOW, figures={}, thresholds={},
+        revision=0, state=State.FIRING, available_at=NOW, raised_at=NOW, changed_at=NOW, figures={}, thresholds={},
         text=Text("en", "zh"), invalidation=Text("", ""), provenance=[],
     )  # fmt: skip
 
