@@ -1,11 +1,13 @@
-"""What people say about alerts: acknowledgements and silences, as messages of ``alerts.commands.v1``.
+"""What is said about alerts from outside: acknowledgements, silences, live feeds that fall silent.
+
+Messages of ``alerts.commands.v1``.
 
 They are inputs like any other, so the state of every alert follows from the log, and a restart forgets nothing.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -29,7 +31,16 @@ class SetSilence(msgspec.Struct, frozen=True, kw_only=True, tag="silence", forbi
     at: datetime
 
 
-Command = Acknowledge | SetSilence
+class FeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_unknown_fields=True):
+    """A live feed runs on a day, or has fallen silent in its session; written by the worker that watches the clock."""
+
+    feed: str
+    trade_date: date
+    at: datetime
+    silent_since: datetime | None = None
+
+
+Command = Acknowledge | SetSilence | FeedState
 _decoder = msgspec.json.Decoder(Command)
 
 

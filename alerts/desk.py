@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from alerts.commands import Acknowledge, Command
+from alerts.commands import Acknowledge, Command, FeedState
 from alerts.evidence import EvidenceBook
 from alerts.lifecycle import AlertBook
 from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
@@ -68,6 +68,8 @@ class AlertDesk:
 
     def command(self, command: Command, origin: Input, now: datetime) -> list[Change]:
         """Take what somebody says; an alert that is not known any more is left alone."""
+        if isinstance(command, FeedState):
+            return self.fold(command, origin, now)
         if isinstance(command, Acknowledge):
             alert = self.book.alerts.get(command.alert)
             if alert is None:

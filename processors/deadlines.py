@@ -14,7 +14,7 @@ from processors.daybook import DayBook
 from processors.days import TradingCalendar, to_date
 from processors.events import SessionClose
 
-_SHANGHAI_OFFSET_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
+SHANGHAI_OFFSET_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,29 @@ class Due:
         shown = calendar.shift(day, 1) if self.next_session else day
         if shown is None:
             return None
-        return shown * _DAY_US + (self.at.hour * 60 + self.at.minute) * _MINUTE_US - _SHANGHAI_OFFSET_US
+        return shown * _DAY_US + (self.at.hour * 60 + self.at.minute) * _MINUTE_US - SHANGHAI_OFFSET_US
+
+
+#: Opening and end of the two halves of a session, minutes of the day in Shanghai.
+SESSION = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
+
+
+def silent_since(newest: int, now: int, patience: int, calendar: TradingCalendar) -> int | None:
+    """Return since when a live feed has been silent; None outside sessions, or while it is not for too long.
+
+    Parameters
+    ----------
+    newest : its newest row, µs since the epoch.
+    patience : µs; before a session's half is that old nothing is missed.
+    """
+    day, within = divmod(now + SHANGHAI_OFFSET_US, _DAY_US)
+    if day not in calendar:
+        return None
+    for opening, end in SESSION:
+        if opening * _MINUTE_US <= within <= end * _MINUTE_US:
+            since = max(newest, now - within + opening * _MINUTE_US)
+            return since if now - since > patience else None
+    return None
 
 
 #: Exchange margin figures appear before the open of T+1 (08:30–09:00), prices and indices after the close of T.
@@ -46,7 +68,7 @@ DEADLINES = {
 
 def newest_due(due: Due, now: int, calendar: TradingCalendar) -> int | None:
     """Return the newest trade date that should be closed by ``now`` (µs since the epoch); None if none is known."""
-    day = calendar.before((now + _SHANGHAI_OFFSET_US) // _DAY_US + 1)
+    day = calendar.before((now + SHANGHAI_OFFSET_US) // _DAY_US + 1)
     while day is not None:
         moment = due.moment(day, calendar)
         if moment is not None and moment < now:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from alerts.commands import Acknowledge, SetSilence
+from alerts.commands import Acknowledge, FeedState, SetSilence
 from alerts.model import Alert, AlertEvent
 from processors.events import FIGURES, INPUT_ROWS, Row, SessionClose, Sign
 from processors.outputs import DayStatus, MarketSignal
@@ -47,7 +47,7 @@ def document() -> dict[str, Any]:
         Alert,
         AlertEvent,
     ]
-    structs += [Acknowledge, SetSilence]
+    structs += [Acknowledge, SetSilence, FeedState]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     messages: dict[str, Any] = {"SessionClose": _json("SessionClose", "Punctuation behind the rows of a day.")}
     channels: dict[str, Any] = {}
@@ -63,8 +63,8 @@ def document() -> dict[str, Any]:
             messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
             named = [row.__name__, row.__name__ + "Frame", "SessionClose"]
         elif short == ALERT_COMMANDS:
-            messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in (Acknowledge, SetSilence)}
-            named = [Acknowledge.__name__, SetSilence.__name__]
+            messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in (Acknowledge, SetSilence, FeedState)}
+            named = [Acknowledge.__name__, SetSilence.__name__, FeedState.__name__]
         else:
             name, message = _OUTPUTS[short]()
             messages[name] = message

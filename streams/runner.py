@@ -29,15 +29,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from alerts import metrics
-from processors.days import TradingCalendar
-from processors.deadlines import overdue
+from alerts.commands import FeedState
+from processors.days import TradingCalendar, moment, to_date, to_day
+from processors.deadlines import SHANGHAI_OFFSET_US, overdue, silent_since
 from processors.errors import StateError
 from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.health import Health
 from streams.settings import Settings
 from streams.stages import MarketStage, Stage, StageState
 from streams.tables import FencedError, Output, TablePartition
-from streams.topics import Topics
+from streams.topics import ALERT_COMMANDS, Topics
 from streams.transport import Poll
 
 log = structlog.get_logger()
@@ -112,6 +113,7 @@ class Runner:
         self._on_outputs = on_outputs
         self._on_published = on_published
         self.owned: dict[tuple[str, int], Owned] = {}
+        self._told: set[tuple[int, bool]] = set()  # day and silence of the live feed, as it was said
         self.stepped = time.monotonic()  # when a step was finished last
 
     # -- ownership -------------------------------------------------------------------------------------------
@@ -189,6 +191,28 @@ class Runner:
                     value, headers = msgspec.json.encode(marker), [(CE_TYPE, CLOSE_TYPE)]
                     out.append(Output(self._topics.name(topic), partition, b"", value, headers))
         return out
+
+    def feed_states(self, now: int) -> list[Output]:
+        """Return what must be said of the live feed: once a day that it runs, once that it has fallen silent.
+
+        A system that had no live row on this trading day or the one before has no live feed.
+        """
+        live = next((o.state.live for o in self.owned.values() if o.state is not None and o.state.live), None)
+        today = to_day(moment(now + SHANGHAI_OFFSET_US).date())
+        if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
+            return []
+        since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._calendar)
+        state = today, since is not None
+        if state in self._told or (since is None and live[0] < today):
+            return []
+        self._told.add(state)
+        said = FeedState(
+            feed="prices.intraday",
+            trade_date=to_date(today),
+            at=moment(now),
+            silent_since=None if since is None else moment(since),
+        )
+        return [Output(self._topics.name(ALERT_COMMANDS), 0, b"", msgspec.json.encode(said), [])]
 
     # -- a step ----------------------------------------------------------------------------------------------
 

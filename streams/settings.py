@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         ge=1,
         description="days without a row are closed by deadline for this many trading days, then the feed ended",
     )
+    stale_after_s: float = Field(
+        180.0, gt=0, description="live prices that are silent for this long within a session raise an alert"
+    )
     stall_after_s: float = Field(60.0, gt=0, description="unread messages and no step for this long: not ready")
     dead_letters_per_hour: int = Field(100, ge=1, description="more of them raise a data-quality alert")
 

@@ -76,6 +76,11 @@ class StageState(ABC):
         """The day books by the topic that fills them."""
         return {}
 
+    @property
+    def live(self) -> tuple[int, int] | None:
+        """Day and moment (µs since the epoch) of the newest live row, if this stage knows of any."""
+        return None
+
     @abstractmethod
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         """Fold the records of one poll of one topic; return what must be published."""
@@ -304,6 +309,10 @@ class MarketState(StageState):
     @property
     def books(self) -> Mapping[str, DayBook]:
         return {topic: book for topic, book in self.processor.books.items() if topic in DEADLINES}
+
+    @property
+    def live(self) -> tuple[int, int] | None:
+        return (self.processor.session.day, self.processor.session.ts) if self.processor.session.day else None
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         out: list[Output] = []

@@ -90,6 +90,7 @@ class Watch(Service):
             self._health.clear("progress")
 
     async def _close_overdue(self) -> None:
-        for output in self._runner.overdue(time.time_ns() // 1000):
+        now = time.time_ns() // 1000
+        for output in (*self._runner.overdue(now), *self._runner.feed_states(now)):
             with contextlib.suppress(KafkaError, ProducerSendError, OSError):  # it is still overdue next time
                 await (await self._publish(output))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.commands import Acknowledge, SetSilence, decode
+from alerts.commands import Acknowledge, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.evidence import EvidenceBook, wilson
 from alerts.model import Alert, Input, Severity, Silence, State, Text
@@ -21,6 +21,7 @@ from alerts.rules.custom import RuleError, load
 from alerts.rules.threshold import Threshold, rule
 from processors.codes import to_id
 from processors.days import to_date, to_day
+from processors.deadlines import silent_since
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from streams.calendars import xshg
 from tests.test_alerts import state
@@ -147,6 +148,43 @@ def test_commands_are_checked() -> None:
     for bad in (b"{}", b'{"type":"acknowledge"}', b"no", b'{"type":"delete","alert":"a","by":"x","at":"2020-01-01"}'):
         with pytest.raises(msgspec.DecodeError):
             decode(bad)
+
+
+def shanghai(day: date, clock: str) -> int:
+    hours, minutes = map(int, clock.split(":"))
+    return to_day(day) * 86_400_000_000 + ((hours - 8) * 60 + minutes) * 60_000_000
+
+
+@pytest.mark.parametrize(
+    ("newest", "now", "since"),
+    [
+        ("10:00", "10:02", None),  # within patience
+        ("10:00", "10:04", "10:00"),
+        ("11:29", "11:45", None),  # lunch
+        ("11:29", "13:02", None),  # the afternoon has just begun
+        ("11:29", "13:04", "13:00"),
+        ("09:00", "09:31", None),
+        ("09:00", "09:34", "09:30"),
+        ("14:50", "15:30", None),  # after the close
+    ],
+)
+def test_a_live_feed_is_silent_only_within_a_session(newest: str, now: str, since: str | None) -> None:
+    found = silent_since(shanghai(DAYS[0], newest), shanghai(DAYS[0], now), 180_000_000, CALENDAR)
+    assert found == (None if since is None else shanghai(DAYS[0], since))
+    sunday = date(2018, 1, 7)
+    assert silent_since(0, shanghai(sunday, "10:30"), 180_000_000, CALENDAR) is None
+
+
+def test_a_silent_feed_is_an_alert_until_it_runs_on_a_later_day() -> None:
+    desk, origin = AlertDesk(RULES, CALENDAR), Input("commands", 0, 0, 0)
+    since = datetime(2018, 1, 2, 2, 12, tzinfo=UTC)
+    silent = FeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=since)
+    (fired,) = desk.command(decode(msgspec.json.encode(silent)), origin, NOW)
+    assert fired.alert.rule == "data_quality"
+    assert "since 10:12 (Shanghai)" in fired.alert.text.en
+    assert desk.command(silent, origin, NOW) == []  # once a day
+    (over_,) = desk.command(FeedState(feed="prices.intraday", trade_date=DAYS[1], at=NOW), origin, NOW)
+    assert (over_.alert.id, over_.alert.state) == (fired.alert.id, State.RESOLVED)
 
 
 # -- evidence --------------------------------------------------------------------------------------------------

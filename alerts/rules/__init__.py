@@ -17,6 +17,7 @@ from alerts.rules import (
     market_cold,
     market_hot,
     peak_warning,
+    stale_feed,
     threshold,
 )
 from alerts.rules.base import Rule
@@ -34,4 +35,5 @@ RULES: tuple[Rule, ...] = (
     industry_risk.RULE,
     data_quality.RULE,
     dead_letters.RULE,
+    stale_feed.RULE,
 )

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from alerts.commands import FeedState
 from alerts.model import Alert, Member, Severity, Text
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
@@ -28,7 +29,7 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
     reason: str  # of the newest
 
 
-Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters
+Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | FeedState
 
 
 class Kind(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from alerts.commands import FeedState
 from alerts.model import Member, Severity, Text
 from alerts.rules.base import DeadLetters, Kind, Message, Rule, Verdict
 from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
@@ -18,7 +19,7 @@ _BROKEN_SHARE = 0.01
 
 def judge(message: Message) -> Iterator[Verdict]:
     """Fire for a degraded day or one that contradicts itself; over with the next good one."""
-    if isinstance(message, (DeadLetters, IndustrySignals)):
+    if isinstance(message, (DeadLetters, FeedState, IndustrySignals)):
         return
     if isinstance(message, SecuritySignals):
         if message.family != "financing":

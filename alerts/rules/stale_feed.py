@@ -1,0 +1,39 @@
+"""data_quality 数据质量 (stale feed): live prices have fallen silent within a trading session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from alerts.commands import FeedState
+from alerts.model import Severity, Text
+from alerts.rules.base import Kind, Message, Rule, Verdict
+
+_SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def judge(message: Message) -> Iterator[Verdict]:
+    """Fire for a day on which the feed fell silent; over on the next day on which it runs."""
+    if not isinstance(message, FeedState):
+        return
+    if message.silent_since is None:
+        yield Verdict(message.feed, message.trade_date, message.at, 0, Kind.END)
+        return
+    clock = f"{message.silent_since.astimezone(_SHANGHAI):%H:%M}"
+    yield Verdict(
+        message.feed,
+        message.trade_date,
+        message.at,
+        1,
+        Kind.FIRE,
+        {"silent_since": clock},
+        {},
+        Text(
+            f"Data quality {message.trade_date}: {message.feed} has brought nothing since {clock} (Shanghai), within the session. Provisional values stand still.",
+            f"数据质量 {message.trade_date}：{message.feed}自{clock}起在交易时段内无新数据，盘中暂估值停止更新。",
+        ),
+        Text("Over on the next day on which the feed runs.", "该行情下一交易日恢复后结束。"),
+    )
+
+
+RULE = Rule("data_quality", Severity.WARNING, judge, source="signals.md §6")
