@@ -45,7 +45,8 @@ pytestmark = [
 AN_ALERT = Alert(
     id="abc", rule="market_hot", severity=Severity.WARNING, subject="fin_buy_ratio_5d", trade_date=date(2024, 6, 28),
     revision=0, state=State.FIRING, available_at=datetime(2024, 7, 1, 1, tzinfo=UTC),
-    raised_at=datetime(2024, 7, 1, 1, tzinfo=UTC), figures={"ratio": 0.104}, thresholds={"hot": 0.103},
+    raised_at=datetime(2024, 7, 1, 1, tzinfo=UTC), changed_at=datetime(2024, 7, 1, 1, tzinfo=UTC),
+    figures={"ratio": 0.104}, thresholds={"hot": 0.103},
     text=Text("Hot.", "过热。"), invalidation=Text("", ""), provenance=[],
 )  # fmt: skip
 

@@ -47,10 +47,11 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(503 if receiver.refusing else 204)
-                self.end_headers()
-                if not receiver.refusing:
+                refused = receiver.refusing
+                if not refused:  # before the answer: the next request may come at once
                     receiver.told.append((dict(self.headers), body))
+                self.send_response(503 if refused else 204)
+                self.end_headers()
 
             def log_message(self, *args: object) -> None:
                 pass
