@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import date, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from processors.signal import Value
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class Severity(StrEnum):
@@ -142,6 +145,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     acknowledged: Acknowledgement | None = None
     silence: Silence | None = None
+
+    def replaces(self, other: Alert | None) -> bool:
+        """Whether this is no older word than another about the same id; None: nothing was said yet."""
+        return other is None or self.changed_at >= other.changed_at
 
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,6 +107,6 @@ def final_alerts(published: Iterable[Alert]) -> list[Alert]:
     """Return every alert in its last state, by date, rule and subject."""
     newest: dict[str, Alert] = {}
     for alert in published:
-        if alert.id not in newest or alert.changed_at >= newest[alert.id].changed_at:
+        if alert.replaces(newest.get(alert.id)):
             newest[alert.id] = alert
     return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

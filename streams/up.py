@@ -346,7 +346,8 @@ class _Alerts:
                 self._passed.add(record)
                 continue
             alert = readers.alert_of(record)
-            self.seen[alert.id] = alert
+            if alert.replaces(self.seen.get(alert.id)):
+                self.seen[alert.id] = alert
             if alert.severity is not Severity.INFO and alert.state is State.FIRING:
                 show.alert(alert)
 

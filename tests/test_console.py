@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from alerts.model import Acknowledgement, Alert, Severity, State, Text
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
+from streams.export import final_alerts
 
 NOW = datetime(2024, 7, 1, 1, tzinfo=UTC)
 P = Parameters()
@@ -107,6 +108,15 @@ def test_the_gravest_alert_stands_first_and_a_digest_shows_its_newest_day() -> N
                 seen, alert("new")):  # fmt: skip
         made.offer_alert(one)
     assert [a.id for a in made.firing()] == ["new", "seen", "digest2"]
+
+
+def test_a_late_repeat_of_an_older_word_changes_nothing() -> None:
+    made, old = Book(), alert("one")
+    over = msgspec.structs.replace(old, state=State.RESOLVED, changed_at=NOW + timedelta(seconds=1))
+    for told in (old, over, old):
+        made.offer_alert(told)
+    assert made.alerts["one"] == over
+    assert final_alerts([old, over, old]) == [over]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,8 @@ class Book:
 
     def offer_alert(self, alert: Alert) -> None:
         """Take an alert as it is now."""
-        self.alerts[alert.id] = alert
+        if alert.replaces(self.alerts.get(alert.id)):
+            self.alerts[alert.id] = alert
         self._changed(Part.ALERTS)
 
     def offer_feeds(self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "") -> None:
