@@ -16,6 +16,8 @@ import numpy.typing as npt
 from processors.errors import MarginwatchError
 
 Days = npt.NDArray[np.int32]
+#: The exchange's clock, UTC+8 all year, for moments in µs since the epoch.
+SHANGHAI_OFFSET_US, DAY_US, MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
 
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from datetime import time
 
 from processors.daybook import DayBook
-from processors.days import TradingCalendar, to_date
+from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date
 from processors.events import SessionClose
-
-SHANGHAI_OFFSET_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Due:
         shown = calendar.shift(day, 1) if self.next_session else day
         if shown is None:
             return None
-        return shown * _DAY_US + (self.at.hour * 60 + self.at.minute) * _MINUTE_US - SHANGHAI_OFFSET_US
+        return shown * DAY_US + (self.at.hour * 60 + self.at.minute) * MINUTE_US - SHANGHAI_OFFSET_US
 
 
 #: Opening and end of the two halves of a session, minutes of the day in Shanghai.
@@ -44,12 +42,12 @@ def silent_since(newest: int, now: int, patience: int, calendar: TradingCalendar
     newest : its newest row, µs since the epoch.
     patience : µs; before a session's half is that old nothing is missed.
     """
-    day, within = divmod(now + SHANGHAI_OFFSET_US, _DAY_US)
+    day, within = divmod(now + SHANGHAI_OFFSET_US, DAY_US)
     if day not in calendar:
         return None
     for opening, end in SESSION:
-        if opening * _MINUTE_US <= within <= end * _MINUTE_US:
-            since = max(newest, now - within + opening * _MINUTE_US)
+        if opening * MINUTE_US <= within <= end * MINUTE_US:
+            since = max(newest, now - within + opening * MINUTE_US)
             return since if now - since > patience else None
     return None
 
@@ -68,7 +66,7 @@ DEADLINES = {
 
 def newest_due(due: Due, now: int, calendar: TradingCalendar) -> int | None:
     """Return the newest trade date that should be closed by ``now`` (µs since the epoch); None if none is known."""
-    day = calendar.before((now + SHANGHAI_OFFSET_US) // _DAY_US + 1)
+    day = calendar.before((now + SHANGHAI_OFFSET_US) // DAY_US + 1)
     while day is not None:
         moment = due.moment(day, calendar)
         if moment is not None and moment < now:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from processors.codes import EXCHANGES, SHENWAN, Ids, parse_codes, to_code, to_codes, to_id
-from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
+from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, microseconds, moment, to_date, to_day
 from processors.errors import RowError
 from processors.events import (
     FIGURES,
@@ -39,7 +39,6 @@ from streams.topics import Partitioner
 ARROW = b"application/vnd.apache.arrow.stream"
 CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
 CLOSE_TYPE, BARRIER_TYPE = b"marginwatch.session_close.v1", b"marginwatch.barrier.v1"
-_SHANGHAI_OFFSET_US, _DAY_US = 8 * 3_600_000_000, 86_400_000_000
 Headers = Sequence[tuple[str, bytes]]
 _T = TypeVar("_T")
 
@@ -379,7 +378,7 @@ def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:
 
 
 def _days_of(stamps: Ints) -> Any:
-    return ((stamps + _SHANGHAI_OFFSET_US) // _DAY_US).astype(np.int32)
+    return ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
 
 
 def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:

@@ -30,8 +30,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from alerts import metrics
 from alerts.commands import FeedState
-from processors.days import TradingCalendar, moment, to_date, to_day
-from processors.deadlines import SHANGHAI_OFFSET_US, overdue, silent_since
+from processors.days import SHANGHAI_OFFSET_US, TradingCalendar, moment, to_date, to_day
+from processors.deadlines import overdue, silent_since
 from processors.errors import StateError
 from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.health import Health

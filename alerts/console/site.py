@@ -14,6 +14,7 @@ from alerts.console import words
 from alerts.console.access import Access
 from alerts.console.book import Book, Part
 from alerts.console.look import CSS, Palette, View
+from alerts.model import SHANGHAI
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 
@@ -187,6 +188,6 @@ def frame(page: Page) -> None:
         trouble.set_visibility(bool(book.trouble))
         trouble.set_text(f"⚠ {say('trouble')}: {book.trouble}"[:80])
         changed = book.changed_at
-        clock.set_text("" if changed is None else f"{say('updated')} {changed.astimezone(words.SHANGHAI):%H:%M:%S}")
+        clock.set_text("" if changed is None else f"{say('updated')} {changed.astimezone(SHANGHAI):%H:%M:%S}")
 
     page.follow((Part.FINAL, Part.LIVE, Part.FEEDS), draw)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
+from alerts.model import SHANGHAI
 from processors.industries import ENGLISH
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 
 Language = Literal["en", "zh"]
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("Margin watch", "融资监测"),

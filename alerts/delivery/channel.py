@@ -6,13 +6,11 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from alerts.model import Alert, Severity
+from alerts.model import SHANGHAI, Alert, Severity
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 

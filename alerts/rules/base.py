@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.commands import FeedState
 from alerts.model import Alert, Member, Severity, Text
-from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
 
 #: Longest minimum duration and longest rest of a rule, trading days.
@@ -41,6 +41,9 @@ class Kind(StrEnum):
     END = "end"  # a condition that began before is over
 
 
+_NO_TEXT = Text("", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A rule's word on one message; figures, thresholds and texts only where it fires."""
@@ -52,9 +55,35 @@ class Verdict:
     kind: Kind
     figures: dict[str, Value] = field(default_factory=dict)
     thresholds: dict[str, Value] = field(default_factory=dict)
-    text: Text = Text("", "")
-    invalidation: Text = Text("", "")
+    text: Text = _NO_TEXT
+    invalidation: Text = _NO_TEXT
     members: list[Member] = field(default_factory=list)
+
+    @classmethod
+    def on(
+        cls,
+        about: MarketSignal | DayStatus,
+        subject: str,
+        kind: Kind,
+        figures: Mapping[str, Value] | None = None,
+        thresholds: Mapping[str, Value] | None = None,
+        text: Text = _NO_TEXT,
+        invalidation: Text = _NO_TEXT,
+        members: list[Member] | None = None,
+    ) -> Verdict:
+        """Judge the day of a signal or a frame, in its revision."""
+        return cls(
+            subject,
+            about.trade_date,
+            about.available_at,
+            about.revision,
+            kind,
+            dict(figures or {}),
+            dict(thresholds or {}),
+            text,
+            invalidation,
+            members or [],
+        )
 
 
 class Basis(StrEnum):

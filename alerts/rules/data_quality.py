@@ -41,15 +41,13 @@ def judge(message: Message) -> Iterator[Verdict]:
 def _completeness(subject: str, s: DayStatus) -> Iterator[Verdict]:
     missing = s.missing
     if not missing:
-        yield Verdict(subject, s.trade_date, s.available_at, s.revision, Kind.END)
+        yield Verdict.on(s, subject, Kind.END)
         return
     lacks = ", ".join(f"{feed}: {'everything' if n < 0 else f'{n} rows'}" for feed, n in sorted(missing.items()))
     lacks_zh = "，".join(f"{feed}：{'全部' if n < 0 else f'{n}行'}" for feed, n in sorted(missing.items()))
-    yield Verdict(
+    yield Verdict.on(
+        s,
         subject,
-        s.trade_date,
-        s.available_at,
-        s.revision,
         Kind.FIRE,
         dict(missing),
         {"expected_missing": 0},
@@ -64,13 +62,11 @@ def _completeness(subject: str, s: DayStatus) -> Iterator[Verdict]:
 def _detail_identity(s: DayStatus) -> Iterator[Verdict]:
     subject, check = "margin.daily identity", s.identity
     if check.broken <= _BROKEN_SHARE * check.checked:
-        yield Verdict(subject, s.trade_date, s.available_at, s.revision, Kind.END)
+        yield Verdict.on(s, subject, Kind.END)
         return
-    yield Verdict(
+    yield Verdict.on(
+        s,
         subject,
-        s.trade_date,
-        s.available_at,
-        s.revision,
         Kind.FIRE,
         {"broken": check.broken, "checked": check.checked},
         {"broken_share": _BROKEN_SHARE},
@@ -86,14 +82,12 @@ def _detail_identity(s: DayStatus) -> Iterator[Verdict]:
 def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Verdict]:
     subject = "margin.market identity"
     if not gaps:
-        yield Verdict(subject, s.trade_date, s.available_at, s.revision, Kind.END)
+        yield Verdict.on(s, subject, Kind.END)
         return
     words = ", ".join(f"{exchange} {gap:+,.0f} CNY" for exchange, gap in sorted(gaps.items()))
-    yield Verdict(
+    yield Verdict.on(
+        s,
         subject,
-        s.trade_date,
-        s.available_at,
-        s.revision,
         Kind.FIRE,
         dict(gaps),
         {"expected_gap": 0},

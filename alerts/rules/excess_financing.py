@@ -22,11 +22,9 @@ def judge(message: Message) -> Iterator[Verdict]:
     if level and level != before:
         excess = number(message.details, "excess")
         faster = level > 0
-        yield Verdict(
+        yield Verdict.on(
+            message,
             "market",
-            message.trade_date,
-            message.available_at,
-            message.revision,
             Kind.FIRE,
             {"excess_financing": excess},
             {"level": level},
@@ -43,9 +41,7 @@ def judge(message: Message) -> Iterator[Verdict]:
             ),
         )
     else:
-        yield Verdict(
-            "market", message.trade_date, message.available_at, message.revision, Kind.HOLD if level else Kind.END
-        )
+        yield Verdict.on(message, "market", Kind.HOLD if level else Kind.END)
 
 
 RULE = Rule(

@@ -19,7 +19,7 @@ def judge(message: Message) -> Iterator[Verdict]:
         return
     status, top = message.status, message.columns["excess_top"] == 1
     if not top.any():
-        yield Verdict("stocks", status.trade_date, status.available_at, status.revision, Kind.END)
+        yield Verdict.on(status, "stocks", Kind.END)
         return
     kinds = message.columns["excess_kind"][top]
     found = members(message, top, "excess_score", [_NOTES[int(k)] for k in kinds.tolist()])
@@ -28,11 +28,9 @@ def judge(message: Message) -> Iterator[Verdict]:
         "early_positioning": int((kinds == -1).sum()),
         "chasing": int((kinds == 1).sum()),
     }
-    yield Verdict(
+    yield Verdict.on(
+        status,
         "stocks",
-        status.trade_date,
-        status.available_at,
-        status.revision,
         Kind.FIRE,
         figures,
         {"share": share},

@@ -20,15 +20,13 @@ def judge(message: Message) -> Iterator[Verdict]:
     status, case = message.status, message.columns["divergence"]
     flagged = (case == 1) | (case == 2)
     if not flagged.any():
-        yield Verdict("stocks", status.trade_date, status.available_at, status.revision, Kind.END)
+        yield Verdict.on(status, "stocks", Kind.END)
         return
     found = members(message, flagged, "streak_excess", [_NOTES[int(c)] for c in case[flagged].tolist()])
     days, excess = Parameters().divergence_streak, Parameters().divergence_excess
-    yield Verdict(
+    yield Verdict.on(
+        status,
         "stocks",
-        status.trade_date,
-        status.available_at,
-        status.revision,
         Kind.FIRE,
         {"range": sum(m.note == "range" for m in found), "rally": sum(m.note == "rally" for m in found)},
         {"streak_days": days, "excess": excess},

@@ -18,7 +18,7 @@ def judge(message: Message) -> Iterator[Verdict]:
     status, side = message.status, message.columns["extreme"]
     flagged = (side == 1) | (side == -1)
     if not flagged.any():
-        yield Verdict("stocks", status.trade_date, status.available_at, status.revision, Kind.END)
+        yield Verdict.on(status, "stocks", Kind.END)
         return
     twice = message.columns["consecutive_extreme"][flagged] != 0
     found = members(message, flagged, "fin_change", ["consecutive" if t else "" for t in twice.tolist()])
@@ -29,11 +29,9 @@ def judge(message: Message) -> Iterator[Verdict]:
         "falls": sum(m.value < 0 for m in found),
         "consecutive": len(repeated),
     }
-    yield Verdict(
+    yield Verdict.on(
+        status,
         "stocks",
-        status.trade_date,
-        status.available_at,
-        status.revision,
         Kind.FIRE,
         figures,
         {"share": Parameters().extreme_share},

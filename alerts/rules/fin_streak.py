@@ -22,7 +22,7 @@ def judge(message: Message) -> Iterator[Verdict]:
     status, streak = message.status, message.columns["fin_streak"]
     flagged = np.isin(np.abs(streak), FLAGS) & ~np.isnan(message.columns["fin_change"])
     if not flagged.any():
-        yield Verdict("securities", status.trade_date, status.available_at, status.revision, Kind.END)
+        yield Verdict.on(status, "securities", Kind.END)
         return
     found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()))
     longest = max(FLAGS)
@@ -33,11 +33,9 @@ def judge(message: Message) -> Iterator[Verdict]:
         "longest_flag": sum(abs(m.value) >= longest for m in found),
     }
     rising = [m for m in found if m.value >= longest]
-    yield Verdict(
+    yield Verdict.on(
+        status,
         "securities",
-        status.trade_date,
-        status.available_at,
-        status.revision,
         Kind.FIRE,
         figures,
         {"flags_days": ", ".join(map(str, FLAGS))},

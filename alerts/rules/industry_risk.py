@@ -25,13 +25,11 @@ def judge(message: Message) -> Iterator[Verdict]:
         key=lambda m: -m.value,
     )
     if not found:
-        yield Verdict("industries", status.trade_date, status.available_at, status.revision, Kind.END)
+        yield Verdict.on(status, "industries", Kind.END)
         return
-    yield Verdict(
+    yield Verdict.on(
+        status,
         "industries",
-        status.trade_date,
-        status.available_at,
-        status.revision,
         Kind.FIRE,
         {"industries": len(found), "highest": found[0].value},
         {"risk": LEVEL},

@@ -16,11 +16,9 @@ def judge(message: Message) -> Iterator[Verdict]:
         return
     s, cold = change.signal, change.threshold("cold")
     if change.state in COLD_STATES and change.before not in COLD_STATES:
-        yield Verdict(
+        yield Verdict.on(
+            s,
             change.basis,
-            s.trade_date,
-            s.available_at,
-            s.revision,
             Kind.FIRE,
             {"ratio": change.ratio},
             {"cold": cold, "extreme_cold": change.threshold("extreme_cold")},
@@ -33,11 +31,9 @@ def judge(message: Message) -> Iterator[Verdict]:
             Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
         )
     else:
-        yield Verdict(
+        yield Verdict.on(
+            s,
             change.basis,
-            s.trade_date,
-            s.available_at,
-            s.revision,
             Kind.HOLD if change.state in COLD_STATES else Kind.END,
         )
 

@@ -18,11 +18,9 @@ def judge(message: Message) -> Iterator[Verdict]:
     s, hot = change.signal, change.threshold("hot")
     if change.state is RatioState.HOT and change.before != RatioState.HOT:
         line = change.threshold("breakdown")
-        yield Verdict(
+        yield Verdict.on(
+            s,
             change.basis,
-            s.trade_date,
-            s.available_at,
-            s.revision,
             Kind.FIRE,
             {"ratio": change.ratio},
             {"hot": hot},
@@ -34,11 +32,9 @@ def judge(message: Message) -> Iterator[Verdict]:
             Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
         )
     else:
-        yield Verdict(
+        yield Verdict.on(
+            s,
             change.basis,
-            s.trade_date,
-            s.available_at,
-            s.revision,
             Kind.HOLD if change.state is RatioState.HOT else Kind.END,
         )
 

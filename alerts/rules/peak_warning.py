@@ -21,11 +21,9 @@ def judge(message: Message) -> Iterator[Verdict]:
     s, (en, zh) = change.signal, change.names
     hot, line = change.threshold("hot"), change.threshold("breakdown")
     if change.state is RatioState.BREAKDOWN:
-        yield Verdict(
+        yield Verdict.on(
+            s,
             change.basis,
-            s.trade_date,
-            s.available_at,
-            s.revision,
             Kind.FIRE,
             {"ratio": change.ratio},
             {"hot": hot, "breakdown": line},
@@ -40,7 +38,7 @@ def judge(message: Message) -> Iterator[Verdict]:
         )
     else:
         over = change.state is RatioState.HOT or change.state in COLD_STATES
-        yield Verdict(change.basis, s.trade_date, s.available_at, s.revision, Kind.END if over else Kind.HOLD)
+        yield Verdict.on(s, change.basis, Kind.END if over else Kind.HOLD)
 
 
 RULE = Rule(

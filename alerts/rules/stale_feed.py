@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zoneinfo import ZoneInfo
 
 from alerts.commands import FeedState
-from alerts.model import Severity, Text
+from alerts.model import SHANGHAI, Severity, Text
 from alerts.rules.base import Kind, Message, Rule, Verdict
-
-_SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def judge(message: Message) -> Iterator[Verdict]:
@@ -19,7 +16,7 @@ def judge(message: Message) -> Iterator[Verdict]:
     if message.silent_since is None:
         yield Verdict(message.feed, message.trade_date, message.at, 0, Kind.END)
         return
-    clock = f"{message.silent_since.astimezone(_SHANGHAI):%H:%M}"
+    clock = f"{message.silent_since.astimezone(SHANGHAI):%H:%M}"
     yield Verdict(
         message.feed,
         message.trade_date,

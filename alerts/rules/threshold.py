@@ -42,13 +42,13 @@ class Threshold:
         ):
             return
         value, sign = float(message.value), 1 if self.above else -1
-        base = (message.subject, message.trade_date, message.available_at, message.revision)
         if sign * (value - self.level) >= 0:
             shown, level = _shown(self.signal, value), _shown(self.signal, self.level)
             clear = _shown(self.signal, self.clear)
             than, than_zh = ("at least", "不低于") if self.above else ("at most", "不高于")
-            yield Verdict(
-                *base,
+            yield Verdict.on(
+                message,
+                message.subject,
                 Kind.ON,
                 {self.signal: value},
                 {"level": self.level, "clear": self.clear},
@@ -62,7 +62,7 @@ class Threshold:
                 ),
             )
         else:
-            yield Verdict(*base, Kind.HOLD if sign * (value - self.clear) >= 0 else Kind.END)
+            yield Verdict.on(message, message.subject, Kind.HOLD if sign * (value - self.clear) >= 0 else Kind.END)
 
 
 def rule(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from processors.codes import Ids, to_id
-from processors.days import TradingCalendar, microseconds, to_date, to_day
+from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, microseconds, to_date, to_day
 from processors.events import Floats, RowBatch
 from processors.history import History
 from processors.industries import INDEX_OF, INDUSTRIES
@@ -25,7 +25,6 @@ from processors.pricing import PRICES
 from processors.studies.result import Mode
 
 SSE, CSI300 = "000001.SH", "000300.SH"
-_SHANGHAI_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 _OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
 #: Columns of the long table and how they are kept.
 _COLUMNS: dict[str, type[np.generic]] = {
@@ -101,10 +100,13 @@ class Panel:
         here = np.arange(len(self.days))
         if mode is Mode.AS_SOURCE:
             return here
-        minute = _OPEN if at_open else _CLOSE
-        moments = self.days.astype(np.int64) * _DAY_US + minute * _MINUTE_US - _SHANGHAI_US
+        moments = self.moments(_OPEN if at_open else _CLOSE)
         moment = self.available if known is None else known
         return np.where(moment > 0, np.searchsorted(moments, moment, side="right"), len(self.days))
+
+    def moments(self, minute: int) -> npt.NDArray[np.int64]:
+        """A minute of every day in Shanghai, µs since the epoch."""
+        return np.asarray(self.days.astype(np.int64) * DAY_US + minute * MINUTE_US - SHANGHAI_OFFSET_US)
 
     def index_forward(self, index: str, entry: npt.NDArray[np.int_], horizon: int, mode: Mode) -> Floats:
         """Return of an index until ``horizon`` days behind each day; as the source from that day's close, else from

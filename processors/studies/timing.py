@@ -26,7 +26,6 @@ _COLUMNS = (
 )
 _UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown", "trades won", "share of days in"), Unit.RATIO)
 _INDICES = (SSE, CSI300, "000905.SH", "399006.SZ")
-_SHANGHAI_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 
 
 def run(panel: Panel, mode: Mode) -> Result:
@@ -100,7 +99,7 @@ def _returns(panel: Panel, index: str, mode: Mode) -> tuple[Floats, list[int]]:
 def _positions(panel: Panel, column: str, mode: Mode) -> Floats:
     """The position held on each day: decided at the close of the day before; traded there, or at this day's open."""
     decided = panel.column(column)
-    known = panel.days.astype(np.int64) * _DAY_US + (15 * 60 + 30) * _MINUTE_US - _SHANGHAI_US
+    known = panel.moments(15 * 60 + 30)  # when the day's index prices are published
     held = np.full(len(decided), np.nan)
     if mode is Mode.AS_SOURCE:
         held[1:] = decided[:-1]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.codes import Ids, is_fund, to_id
-from processors.days import TradingCalendar, to_date
+from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
@@ -22,7 +22,6 @@ from processors.market_view import SSE_COMPOSITE, TURNOVER_INDEX
 from streams.feeds.folder import known_at
 
 SOURCE = "simulated"
-_SHANGHAI_OFFSET_US, _DAY_US, _MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 _CSI300 = to_id("000300.SH")
 #: The script of the ratio: share of the period, level at its end.
 _SCRIPT = ((0.25, 0.084), (0.12, 0.108), (0.08, 0.109), (0.06, 0.094), (0.20, 0.070), (0.10, 0.061), (0.19, 0.083))
@@ -175,7 +174,7 @@ class Market:
             drift = float(rng.normal(0, 0.008 * step))
             last = np.maximum((last * (1 + drift + rng.normal(0, 0.015 * step, size))).round(2), 0.5)
             level = {k: v * (1 + drift) for k, v in level.items()}
-            ts = day * _DAY_US + minute * _MINUTE_US - _SHANGHAI_OFFSET_US
+            ts = day * DAY_US + minute * MINUTE_US - SHANGHAI_OFFSET_US
             traded = spread * turnover * done
             buys = ratio * turnover * done * spread
             yield (
