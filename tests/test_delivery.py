@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 from pydantic import SecretStr, ValidationError
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
-from alerts.delivery.senders import signature
+from alerts.delivery.senders import AppriseSender, DeliveryError, signature
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
 from streams.settings import Settings
+from streams.up import free_port
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
 
@@ -127,3 +131,37 @@ def test_a_digest_of_400_flags_fits_on_a_phone() -> None:
     words = text.body(alert(members=members, text=Text("x" * 5_000, "")), "en", link="https://l", most=1800)
     assert len(words) == 1800
     assert words.endswith("…\nhttps://l")
+
+
+async def _send_by_apprise(status: int) -> list[dict[str, str]]:
+    """Send one alert through apprise to a receiver that answers with a status; return what it was told."""
+    told: list[dict[str, str]] = []
+
+    async def hook(request: web.Request) -> web.Response:
+        told.append(await request.json())
+        return web.Response(status=status)
+
+    application = web.Application()
+    application.router.add_post("/t0ken", hook)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            channel = Channel(kind="apprise", url=SecretStr(f"json://127.0.0.1:{port}/t0ken"), max_chars=400)
+            await AppriseSender(channel, session, "https://console.example").send(alert())
+    finally:
+        await runner.cleanup()
+    return told
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
+def test_apprise_sends_the_words_and_says_when_it_could_not() -> None:
+    (told,) = asyncio.run(_send_by_apprise(200))
+    assert told["title"] == text.title(alert())
+    assert "It fell to 9.93%." in told["message"]
+    assert told["message"].endswith("https://console.example/alerts/a1")
+    with pytest.raises(DeliveryError, match="did not take the message") as failed:
+        asyncio.run(_send_by_apprise(500))
+    assert "t0ken" not in str(failed.value)
