@@ -8,10 +8,12 @@ the schema's metadata instead. Both give the same `RowBatch`. Whatever doesn't d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Protocol, TypeVar
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 import msgspec
 import numpy as np
@@ -25,9 +27,12 @@ from processors.events import (
     INPUT_ROWS,
     KEYS,
     Barrier,
+    Code,
     Column,
     DailyRow,
+    IndexCode,
     Ints,
+    Moment,
     Row,
     RowBatch,
     SessionClose,
@@ -97,8 +102,8 @@ class Decoder:
         self._calendar = calendar
         self._exchanges = exchanges
         self._partitioner = partitioner
-        self._one = msgspec.json.Decoder(self.row)
-        self._many = msgspec.json.Decoder(list[self.row])  # type: ignore[name-defined]
+        self._strict = msgspec.json.Decoder(self.row)
+        self._texts = msgspec.json.Decoder(list[_with_texts(self.row)])  # type: ignore[misc]
         self._names = tuple(c.name for c in FIGURES[topic])
         self._exchange_only = not topic.startswith("indices.")
 
@@ -168,15 +173,22 @@ class Decoder:
 
     def _events(self, payloads: list[bytes]) -> RowBatch:
         try:
-            if len(payloads) == 1:
-                rows = [self._one.decode(payloads[0])]
-            else:
-                rows = self._many.decode(b"[" + b",".join(payloads) + b"]")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RowError(f"{self.topic} event: {error}") from error
-        if len(rows) != len(payloads):
+            rows = self._texts.decode(b"[" + b",".join(payloads) + b"]")
+            batch = _columns_of(self.topic, rows, daily=self.daily)
+        except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
+            raise RowError(self._why(payloads, error)) from error
+        if len(batch) != len(payloads):
             raise RowError(f"{self.topic}: a message must hold one JSON object")
-        return self._checked(_columns_of(self.topic, rows, daily=self.daily))
+        return self._checked(batch)
+
+    def _why(self, payloads: list[bytes], error: Exception) -> str:
+        """What is wrong with events, in the words of the row type itself where there is only one."""
+        if len(payloads) == 1:
+            try:
+                self._strict.decode(payloads[0])
+            except (msgspec.DecodeError, UnicodeDecodeError) as strict:
+                error = strict
+        return str(error) if isinstance(error, RowError) else f"{self.topic} event: {error}"
 
     # -- frames ----------------------------------------------------------------------------------------------
 
@@ -381,25 +393,57 @@ def _days_of(stamps: Ints) -> Any:
     return ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
 
 
+def _with_texts(row: type[Row]) -> type[msgspec.Struct]:
+    """The same row, but codes, dates and moments are text still.
+
+    Matching a pattern takes as long as all the rest of a row, and thousands of rows share a few dates: so these are
+    parsed once each. What such a row takes and `_columns_of` understands, the row type takes, and nothing else.
+    """
+    hints = get_type_hints(row, include_extras=True)
+    texts = (Code, IndexCode, date, Moment)
+    fields = [
+        (
+            field.name,
+            str if hints[field.name] in texts else hints[field.name],
+            msgspec.field(name=field.encode_name)
+            if field.required
+            else msgspec.field(name=field.encode_name, default=field.default),
+        )
+        for field in msgspec.structs.fields(row)
+    ]
+    return msgspec.defstruct(f"{row.__name__}Texts", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+@lru_cache(maxsize=16_384)
+def _day_of(text: str) -> int:
+    return to_day(msgspec.convert(text, date))
+
+
+@lru_cache(maxsize=65_536)
+def _stamp_of(text: str) -> int:
+    return microseconds(msgspec.convert(text, Moment))
+
+
 def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
-    size, field = len(rows), INPUT_ROWS[topic].key_field
-    if field == "code":
-        keys = np.fromiter((to_id(r.code) for r in rows), dtype=np.int32, count=size)
-    else:
-        keys = np.fromiter((KEYS[field].index(getattr(r, field)) for r in rows), dtype=np.int32, count=size)
-    revisions = np.fromiter((r.revision for r in rows), dtype=np.int32, count=size)
+    field = INPUT_ROWS[topic].key_field
+
+    def column(name: str, parse: Callable[[Any], int] | None, kind: type[np.integer[Any]]) -> Any:
+        values = map(attrgetter(name), rows)
+        return np.fromiter(values if parse is None else map(parse, values), dtype=kind, count=len(rows))
+
+    keys = column(field, to_id if field == "code" else KEYS[field].index, np.int32)
+    revisions = column("revision", None, np.int32)
     if daily:
-        days = np.fromiter((to_day(r.trade_date) for r in rows), dtype=np.int32, count=size)
-        stamps = np.fromiter((microseconds(r.available_at) for r in rows), dtype=np.int64, count=size)
+        days, stamps = column("trade_date", _day_of, np.int32), column("available_at", _stamp_of, np.int64)
     else:
-        stamps = np.fromiter((microseconds(r.ts) for r in rows), dtype=np.int64, count=size)
+        stamps = column("ts", _stamp_of, np.int64)
         days = _days_of(stamps)
     figures = {}
-    for column in FIGURES[topic]:
-        values = [getattr(r, column.attribute) for r in rows]
-        if column.words:
-            values = [None if word is None else column.words.index(word) for word in values]
-        figures[column.name] = np.array(values, dtype=np.float64)
+    for wanted in FIGURES[topic]:
+        values = list(map(attrgetter(wanted.attribute), rows))
+        if wanted.words:
+            values = [None if word is None else wanted.words.index(word) for word in values]
+        figures[wanted.name] = np.array(values, dtype=np.float64)
     return RowBatch(topic, keys, days, revisions, stamps, figures)
 
 

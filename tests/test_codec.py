@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
+from hypothesis import given
+from hypothesis import strategies as st
 
-from processors.events import FIGURES, INPUT_ROWS, KEYS, SessionClose
+from processors.codes import to_id
+from processors.days import microseconds, to_day
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, MarginDaily, SessionClose
 from streams.calendars import xshg
 from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Decoder, encode_events, encode_frame
 from streams.topics import Partitioner, partition_of
@@ -136,6 +141,42 @@ def test_bad_input_is_refused_with_its_reason_and_the_rows_around_it_count(messa
     items, dead = decoder().decode([event(), message, event(code="000001.SZ")])
     assert [reason in letter.reason for letter in dead] == [True], dead[0].reason if dead else "nothing refused"
     assert sum(len(i) for i in items) == 2
+
+
+_ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2_000_000), st.floats(allow_nan=False), st.text(max_size=3),
+    st.sampled_from(["600519.SH\n", "600519.sh", " 600519.SH", "６00519.SH", "801010.SI", "430047.BJ", "2020-01-02",
+                     "2020-1-2", "20200102", "2020-01-02T00:00:00", "2020-01-03T08:30:00+08:00", "2020-01-03 08:30Z",
+                     "2020-01-03T00:30:00.123456Z", "2020-01-03T00:30:00.1234567Z", "2020-01-03T08:30:00"]),
+)  # fmt: skip
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from([*good(), "fin_repay", "short_balance", "revision", "extra"]), _ODD, max_size=2
+    )
+)
+def test_events_are_taken_just_as_their_row_type_takes_them(fields: dict[str, object]) -> None:
+    """The decoder parses dates, moments and codes by itself; the row type stays the contract."""
+    odd = event(**fields)
+    items, dead = decoder().decode([event(), odd, event(code="000001.SZ")])
+    try:
+        row = msgspec.json.decode(odd.value or b"", type=MarginDaily)
+    except msgspec.DecodeError:
+        assert [letter.record for letter in dead] == [odd]
+        return
+    if to_day(row.trade_date) not in xshg():
+        assert "no trading day" in dead[0].reason
+        return
+    (rows,) = items
+    assert not isinstance(rows, SessionClose | Barrier)
+    assert rows.keys[1] == to_id(row.code)
+    assert rows.days[1] == to_day(row.trade_date)
+    assert rows.stamps[1] == microseconds(row.available_at)
+    assert rows.revisions[1] == row.revision
+    for column in FIGURES["margin.daily"]:
+        figure = getattr(row, column.attribute)
+        np.testing.assert_equal(rows.figures[column.name][1], np.nan if figure is None else figure)
 
 
 def test_an_unknown_exchange_is_refused() -> None:
