@@ -121,21 +121,27 @@ class LatestWriter(Service):
                 await self.flush()
 
     async def flush(self) -> None:
-        """Write the newest values now."""
-        pipe = self._redis.pipeline(transaction=False)
+        """Write the newest values now: one command, however many securities there are."""
+        fresh, industries = self._fresh, self._industries
+        self._fresh, self._industries = False, None
+        values: dict[str, str | bytes] = {}
         if self._market:
-            pipe.set(f"{self._base}:market", msgspec.json.encode(dict(sorted(self._market.items()))))
-        if self._fresh:
-            self._fresh = False
-            for code, value in _rows([decode_security(data) for _, data in self._families.values()]):
-                pipe.set(f"{self._base}:security:{code}", value)
-        if self._industries is not None:
-            industries, self._industries = decode_industry(self._industries), None
-            for name, value in _industry_rows(industries):
-                pipe.set(f"{self._base}:industry:{name}", value)
+            values["market"] = msgspec.json.encode(dict(sorted(self._market.items())))
+        if fresh:
+            families = [decode_security(data) for _, data in self._families.values()]
+            values |= {f"security:{code}": value for code, value in _rows(families)}
+        if industries is not None:
+            values |= {f"industry:{name}": value for name, value in _industry_rows(decode_industry(industries))}
         if self._barrier:
-            pipe.set(f"{self._base}:barrier", self._barrier)
-        await pipe.execute()
+            values["barrier"] = self._barrier
+        if not values:
+            return
+        try:
+            await self._redis.mset({f"{self._base}:{name}": value for name, value in values.items()})
+        except RedisError:
+            self._fresh |= fresh
+            self._industries = self._industries or industries
+            raise
 
 
 class _IndustryDay(msgspec.Struct):
