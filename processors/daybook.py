@@ -26,6 +26,7 @@ from processors import pack
 from processors.codes import EXCHANGES, Ids
 from processors.days import to_date, to_day
 from processors.events import FIGURES, Floats, RowBatch, SessionClose
+from processors.places import Places
 
 _ABSENT = -1
 _FIRST_CAPACITY = 64
@@ -94,32 +95,25 @@ class DayBook:
         self.by_word = by_word
         self.days: dict[int, Day] = {}
         self.order: list[int] = []  # days, ascending
-        self.keys: Ids = np.empty(0, dtype=np.int32)  # column → key
+        self.places = Places()
         self.marked = False
         self.dirty: set[int] = set()
         self.dropped: set[int] = set()
         self._open: set[int] = set()
         self._known_at: dict[int, int] = {}
         self._row = {name: i for i, name in enumerate(self.names)}
-        self._sorted: Ids = np.empty(0, dtype=np.int32)
-        self._column: npt.NDArray[np.intp] = np.empty(0, dtype=np.intp)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     @property
     def width(self) -> int:
         """Number of keys seen in the kept days."""
-        return len(self.keys)
+        return len(self.places)
 
     @property
-    def sorted_columns(self) -> npt.NDArray[np.intp]:
-        """The columns in ascending order of their keys."""
-        return self._column
-
-    def column_of(self, key: int) -> int | None:
-        """Column of a key, None if it never came."""
-        at = int(np.searchsorted(self._sorted, key))
-        return int(self._column[at]) if at < len(self._sorted) and self._sorted[at] == key else None
+    def keys(self) -> Ids:
+        """The key of each column."""
+        return self.places.keys
 
     def figure(self, day: int, name: str) -> Floats:
         """One figure of one day over all columns, NaN where absent."""
@@ -133,7 +127,7 @@ class DayBook:
 
     def value(self, day: int, key: int, name: str) -> float | None:
         """One figure of one key and day, None where absent."""
-        entry, column = self.days.get(day), self.column_of(key)
+        entry, column = self.days.get(day), self.places.get(key)
         if entry is None or column is None or column >= len(entry.revisions) or entry.revisions[column] < 0:
             return None
         figure = float(entry.values[self._row[name], column])
@@ -146,7 +140,7 @@ class DayBook:
 
     def columns_on(self, day: int) -> npt.NDArray[np.intp]:
         """The columns that have a row on ``day``, in ascending order of their keys."""
-        return self._column[self.present(day)[self._column]]
+        return self.places.by_key[self.present(day)[self.places.by_key]]
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Closed days from ``start`` on, ascending."""
@@ -271,7 +265,7 @@ class DayBook:
         if entry is None:
             applied.too_old += len(batch)
             return
-        columns = self.columns_of(batch.keys)
+        columns = self.places.of(batch.keys)
         if self.width > len(entry.revisions):
             self._grow(entry)
         if len(np.unique(columns)) < len(columns):
@@ -345,22 +339,6 @@ class DayBook:
         """The oldest day that still takes rows: the ``late_days``-th newest of the book."""
         return self.order[-self.late_days] if len(self.order) >= self.late_days else -(2**31)
 
-    def columns_of(self, keys: Ids) -> npt.NDArray[np.intp]:
-        """Columns of many keys; unknown keys get new columns."""
-        at = np.searchsorted(self._sorted, keys)
-        known = np.zeros(len(keys), dtype=bool)
-        inside = at < len(self._sorted)
-        known[inside] = self._sorted[at[inside]] == keys[inside]
-        if not known.all():
-            self._add_keys(np.unique(keys[~known]))
-            at = np.searchsorted(self._sorted, keys)
-        return self._column[at]
-
-    def _add_keys(self, new: Ids) -> None:
-        self.keys = np.concatenate([self.keys, new])
-        self._column = np.argsort(self.keys, kind="stable")
-        self._sorted = self.keys[self._column]
-
     def _grow(self, entry: Day) -> None:
         old = len(entry.revisions)
         capacity = max(self.width, old * 3 // 2)
@@ -391,7 +369,7 @@ class DayBook:
     def load(self, day: int, data: bytes) -> None:
         """Take back what `dump` gave (days in any order)."""
         header, arrays = pack.unpack(data)
-        columns = self.columns_of(arrays["key"])
+        columns = self.places.of(arrays["key"])
         capacity = max(_FIRST_CAPACITY, self.width)
         entry = Day(
             np.full((len(self.names), capacity), np.nan),

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, to_code, to_id
+from processors.codes import Ids, to_codes, to_id
 from processors.errors import StateError
 from processors.events import FIGURES, Floats, RowBatch
 from processors.outputs import Partial
+from processors.places import Places
 
 _VERSION = b"\x01"
 _FEEDS = ("prices.intraday", "margin.intraday")
@@ -41,37 +42,37 @@ def _blank(size: int) -> npt.NDArray[np.void]:
 class LiveBook:
     """One record per security of a partition: its newest price snapshot and its newest margin row."""
 
-    columns: dict[int, int] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
     records: npt.NDArray[np.void] = field(default_factory=lambda: _blank(_FIRST_CAPACITY))
-    dirty: set[int] = field(default_factory=set)
+    dirty: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_FIRST_CAPACITY, dtype=bool))
     day: int = 0  # the newest session
     margin_version: int = 0  # counts changes of margin rows, on which the coverage depends
-    _by_key: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
     def apply(self, batch: RowBatch) -> int:
         """Fold intraday rows; return how many were news."""
-        if not len(batch):
-            return 0
-        order = np.lexsort((batch.revisions, batch.stamps, batch.keys))
-        keys = batch.keys[order]
-        newest = order[np.r_[keys[1:] != keys[:-1], True]]
-        columns = self._columns(batch.keys[newest])
+        columns = self._columns(batch.keys)
+        rows: npt.NDArray[np.intp] = np.arange(len(batch))
+        if not _all_differ(columns, len(self.places)):
+            order = np.lexsort((batch.revisions, batch.stamps, columns))
+            rows = order[np.r_[np.diff(columns[order]) != 0, True]]
+            columns = columns[rows]
         part = self.records[batch.topic.partition(".")[0]]
-        stamps, revisions = batch.stamps[newest], batch.revisions[newest]
+        stamps, revisions = batch.stamps[rows], batch.revisions[rows]
         held = part["ts"][columns]
         news = (stamps > held) | ((stamps == held) & (revisions > part["revision"][columns]))
-        newest, columns = newest[news], columns[news]
-        part["day"][columns] = batch.days[newest]
-        part["ts"][columns] = batch.stamps[newest]
-        part["revision"][columns] = batch.revisions[newest]
+        if not news.any():
+            return 0
+        if not news.all():
+            rows, columns, stamps, revisions = rows[news], columns[news], stamps[news], revisions[news]
+        days = batch.days[rows]
+        part["day"][columns], part["ts"][columns], part["revision"][columns] = days, stamps, revisions
         for name, values in batch.figures.items():
-            part[name][columns] = values[newest]
-        self.dirty.update(columns.tolist())
-        if len(columns):
-            newest_day = int(batch.days[newest].max())
-            if batch.topic == "margin.intraday" or newest_day > self.day:
-                self.margin_version += 1
-            self.day = max(self.day, newest_day)
+            part[name][columns] = values[rows]
+        self.dirty[columns] = True
+        newest_day = int(days.max())
+        if batch.topic == "margin.intraday" or newest_day > self.day:
+            self.margin_version += 1
+        self.day = max(self.day, newest_day)
         return len(columns)
 
     def coverage(self, keys: Ids, balances: Floats) -> tuple[float, float]:
@@ -81,17 +82,14 @@ class LiveBook:
         ----------
         keys, balances : the last published balances.
         """
-        margin = self.records[: len(self.columns)]["margin"]
-        ids = np.fromiter(self.columns, dtype=np.int32, count=len(self.columns))
-        covered = np.isin(keys, ids[margin["day"] == self.day])
+        margin = self.records[: len(self.places)]["margin"]
+        covered = np.isin(keys, self.places.keys[margin["day"] == self.day])
         return float(np.nansum(balances[covered])), float(np.nansum(balances))
 
     def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
         """Sum the newest session."""
         # In the order of the keys: a sum of floats depends on it, and columns stand as they happened to come.
-        if len(self._by_key) != len(self.columns):
-            self._by_key = np.argsort(np.fromiter(self.columns, dtype=np.int32, count=len(self.columns)))
-        used = self.records[self._by_key]
+        used = self.records[self.places.by_key]
         prices, margin = used["prices"], used["margin"]
         priced, bought = prices["day"] == self.day, margin["day"] == self.day
         return Partial(
@@ -107,25 +105,23 @@ class LiveBook:
         )
 
     def _columns(self, keys: Ids) -> npt.NDArray[np.intp]:
-        known = self.columns
-        for key in keys.tolist():
-            if key not in known:
-                known[key] = len(known)
-        if len(known) > len(self.records):
-            self.records = np.concatenate([self.records, _blank(max(len(self.records), len(known)))])
-        return np.fromiter((known[key] for key in keys.tolist()), dtype=np.intp, count=len(keys))
+        columns = self.places.of(keys)
+        if len(self.places) > len(self.records):
+            more = max(len(self.records), len(self.places))
+            self.records = np.concatenate([self.records, _blank(more)])
+            self.dirty = np.concatenate([self.dirty, np.zeros(more, dtype=bool)])
+        return columns
 
     def take_dirty(self) -> dict[str, bytes | None]:
         """Return the records changed since the last call."""
-        if not self.dirty:
+        columns = np.flatnonzero(self.dirty)
+        if not len(columns):
             return {}
-        ids = list(self.columns)
-        columns = sorted(self.dirty)
-        self.dirty.clear()
+        self.dirty[:] = False
         raw, size = self.records[columns].tobytes(), _RECORD.itemsize
         return {
-            f"live/{to_code(ids[column])}": _VERSION + raw[i * size : (i + 1) * size]
-            for i, column in enumerate(columns)
+            f"live/{code}": _VERSION + raw[i * size : (i + 1) * size]
+            for i, code in enumerate(to_codes(self.places.keys[columns]))
         }
 
     def load(self, rows: dict[str, bytes]) -> None:
@@ -139,3 +135,10 @@ class LiveBook:
         columns = self._columns(ids)
         self.records[columns] = np.frombuffer(b"".join(d[1:] for d in rows.values()), dtype=_RECORD)
         self.day = int(max(self.records["prices"]["day"].max(), self.records["margin"]["day"].max()))
+
+
+def _all_differ(columns: npt.NDArray[np.intp], width: int) -> bool:
+    """Whether no column comes twice: then each one still holds the place it was given."""
+    given, place = np.empty(width, dtype=np.intp), np.arange(len(columns))
+    given[columns] = place
+    return bool((given[columns] == place).all())

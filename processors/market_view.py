@@ -176,7 +176,7 @@ class MarketView:
     def book_day(self, topic: str, back: int) -> dict[str, npt.NDArray[Any]]:
         """All rows of a topic on one day, as columns in the order of their keys: ``key`` and its figures."""
         book, day = self._books[topic], self._calendar.shift(self.day, -back)
-        columns = book.sorted_columns[:0] if day is None else book.columns_on(day)
+        columns = book.places.by_key[:0] if day is None else book.columns_on(day)
         out: dict[str, npt.NDArray[Any]] = {"key": book.keys[columns]}
         return out | {name: book.figure(day, name)[columns] for name in book.names if day is not None}
 

@@ -153,7 +153,7 @@ class Pricing:
                 self._load(to_day(date.fromisoformat(rest)), data)
 
     def _dump(self, day: int) -> bytes:
-        found, columns = self.days[day], self.book.sorted_columns
+        found, columns = self.days[day], self.book.places.by_key
         columns = columns[columns < len(found.level)]
         columns = columns[~np.isnan(found.level[columns])]
         keys: Ids = self.book.keys[columns]
@@ -171,7 +171,7 @@ class Pricing:
 
     def _load(self, day: int, data: bytes) -> None:
         _, arrays = pack.unpack(data)
-        columns = self.book.columns_of(arrays["key"])
+        columns = self.book.places.of(arrays["key"])
         levels = _BEGINNING.widened(self.book.width)
         for name in ("level", "close", "fresh", "total", "count"):
             getattr(levels, name)[columns] = arrays[name]

@@ -72,7 +72,7 @@ class ReferenceBook:
                 present = self.book.present(known)
                 for name, values in figures.items():
                     values[present] = self.book.figure(known, name)[present]
-            order = self.book.sorted_columns
+            order = self.book.places.by_key
             keys = self.book.keys[order]
             ordered, stock = {n: v[order] for n, v in figures.items()}, ~is_fund(keys)
             self._made = versions, Members(keys, ordered, keys[stock], _places(ordered["industry"][stock]))

@@ -235,7 +235,7 @@ class Securities:
     def _partial(self) -> Partial:
         held = self._told = self._coverage_key()
         if self._coverage is None or self._coverage[0] != held:
-            newest, columns = held[0], self.margin.sorted_columns
+            newest, columns = held[0], self.margin.places.by_key
             balances = np.full(len(columns), np.nan) if newest is None else self.margin.figure(newest, "fin_balance")
             self._coverage = held, self.live.coverage(self.margin.keys[columns], balances[columns])
         return self.live.partial(self.partition, self._coverage[1])
@@ -275,7 +275,7 @@ class Securities:
         self.live.load({name: data for name, data in rows.items() if name.startswith("live/")})
 
     def _dump(self, day: int) -> bytes:
-        derived, columns = self.derived[day], self.margin.sorted_columns
+        derived, columns = self.derived[day], self.margin.places.by_key
         columns = columns[columns < len(derived.age)]
         columns = columns[derived.age[columns] >= 0]
         return pack.pack(
@@ -290,7 +290,7 @@ class Securities:
 
     def _load(self, day: int, data: bytes) -> None:
         header, arrays = pack.unpack(data)
-        columns, width = self.margin.columns_of(arrays["key"]), self.margin.width
+        columns, width = self.margin.places.of(arrays["key"]), self.margin.width
         published = frozenset(header["published"])
         derived = Derived(
             np.full(width, np.nan), np.zeros(width, dtype=np.int32), _unlisted(self.margin.keys, published), published
