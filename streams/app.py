@@ -7,9 +7,8 @@ ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`),
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +22,12 @@ from alerts import metrics
 from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
 from streams.calendars import xshg
+from streams.garbage import Garbage
 from streams.health import Health, HttpServer
 from streams.latest import LatestWriter
 from streams.runner import RevokedError, Runner
 from streams.security import connect_redis_async, faust_credentials
+from streams.sending import BATCH_BYTES, send
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stages import STAGES, AlertsState, MarketStage, Stage
 from streams.tables import FencedError, Output
@@ -70,6 +71,7 @@ class MarginwatchApp(faust.App):
             consumer_max_fetch_size=max(1024 * 1024, settings.max_message_bytes),
             producer_acks=-1,
             producer_linger=0,
+            producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=MAX_BROKER_BYTES + 1024 * 1024,
             stream_recovery_delay=0.0,  # made for tables of Faust's own: 3 s of nothing after every rebalance
             stream_buffer_maxsize=_POLLS_BUFFERED,
@@ -80,6 +82,7 @@ class MarginwatchApp(faust.App):
         self.names = Topics(settings)
         self.calendar = xshg(settings.calendar_file)
         self.health = Health()
+        self.garbage = Garbage()
         self.redis = connect_redis_async(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
@@ -89,7 +92,7 @@ class MarginwatchApp(faust.App):
             redis=self.redis,
             settings=settings,
             calendar=self.calendar,
-            publish=self._publish_output,
+            publish=self._publish_outputs,
             health=self.health,
             on_outputs=self.latest.offer,
             on_published=self._check_published,
@@ -102,9 +105,10 @@ class MarginwatchApp(faust.App):
             health=self.health,
             redis=self.redis,
             kafka_answers=self._kafka_answers,
-            publish=self._publish_output,
+            publish=self._publish_outputs,
             lag=lambda: sum(self._lags().values()),
             stall_after_s=settings.stall_after_s,
+            on_idle=self.garbage.look,
             beacon=self.beacon,
         )
         for stage in stages:
@@ -138,11 +142,11 @@ class MarginwatchApp(faust.App):
         """Where to read a partition from; asked by the transport."""
         return self.runner.start_offset(topic, partition)
 
-    async def _publish_output(self, output: Output) -> Any:
-        return await self.producer.send(output.topic, output.key, output.value, output.partition, None, output.headers)
+    async def _publish_outputs(self, outputs: Sequence[Output]) -> None:
+        await send(self.producer._ensure_producer(), outputs)  # Faust's wrapper hides the client
 
     async def _kafka_answers(self) -> bool:
-        producer = self.producer._producer  # Faust's wrapper hides the client
+        producer = self.producer._producer
         return producer is None or bool(await producer.client.force_metadata_update())
 
     def _check_published(self, task: asyncio.Task[None]) -> None:
@@ -189,10 +193,7 @@ class MarginwatchApp(faust.App):
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
-        if self.runner.owned:  # of what an earlier claim has loaded, something may be garbage by now
-            gc.unfreeze()
-            gc.collect()
-        gc.disable()  # nothing that is loaded is garbage
+        self.garbage.begin(reloading=bool(self.runner.owned))
         try:
             await self.runner.claim(
                 assigned, lambda: not self.should_stop and self.consumer_generation_id == generation
@@ -204,12 +205,10 @@ class MarginwatchApp(faust.App):
                 await self.latest.restore()
             else:
                 metrics.forget_market()
-            # What has been loaded stays: looking at it again and again would stop the stream for tens of ms.
-            gc.freeze()
             self.health.clear("starting")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
         finally:
-            gc.enable()
+            self.garbage.end()
 
     def _lags(self) -> dict[TP, int]:
         """Messages that are not stored yet, by partition."""

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from processors.codes import EXCHANGES, SHENWAN, Ids, parse_codes, to_code, to_codes, to_id
+from processors.codes import EXCHANGES, SHENWAN, Ids, join_codes, parse_codes, to_code, to_codes, to_id
 from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, microseconds, moment, to_date, to_day
 from processors.errors import RowError
 from processors.events import (
@@ -456,7 +456,7 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
     constants = {"source": source}
     columns: dict[str, pa.Array] = {}
     field = INPUT_ROWS[batch.topic].key_field
-    columns[field] = pa.array(_key_texts(batch), type=pa.string())
+    columns[field] = code_array(batch.keys) if field == "code" else pa.array(_key_texts(batch), type=pa.string())
     if daily:
         if (batch.days == batch.days[0]).all():
             constants["trade_date"] = to_date(int(batch.days[0])).isoformat()
@@ -484,6 +484,12 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_batch(table)
     return bytes(sink.getvalue())
+
+
+def code_array(securities: Ids) -> pa.Array:
+    """Return the codes of many ids as a column of text."""
+    ends = np.arange(len(securities) + 1, dtype=np.int32) * 9
+    return pa.StringArray.from_buffers(len(securities), pa.py_buffer(ends), pa.py_buffer(join_codes(securities)))
 
 
 def _key_texts(batch: RowBatch) -> list[str]:

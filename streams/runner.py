@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 from aiokafka.errors import KafkaError
-from faust.exceptions import ProducerSendError
 from faust.types import TP
 from msgspec import MsgspecError
 from redis.asyncio import Redis
@@ -47,7 +47,7 @@ _REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOn
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
-Publish = Callable[[Output], Awaitable[Awaitable[Any]]]
+Publish = Callable[[Sequence[Output]], Awaitable[None]]
 
 
 class RevokedError(Exception):
@@ -84,7 +84,7 @@ class Runner:
 
     Parameters
     ----------
-    publish : sends one output and returns the awaitable of its acknowledgement.
+    publish : sends outputs and awaits their acknowledgements.
     on_outputs : told what the market stage has published (latest values).
     on_published : told of every finished publication, so that a failed one can end the worker.
     """
@@ -307,22 +307,20 @@ class Runner:
 
     async def _send(self, outputs: Sequence[Output], still_ours: Callable[[], bool]) -> None:
         """Publish and await every acknowledgement; repeat until Kafka has them."""
-        left, wait = list(outputs), _FIRST_WAIT_S
-        while left:
+        wait = _FIRST_WAIT_S
+        while outputs:
             try:
-                pending = [await self._publish(output) for output in left]
-                for acknowledged in pending:
-                    await acknowledged
-            except (KafkaError, ProducerSendError, OSError) as error:
+                await self._publish(outputs)
+            except (KafkaError, OSError) as error:
                 metrics.PUBLISH_RETRIES.inc()
                 self._health.raise_("kafka", f"outputs are not acknowledged: {error!r}")
-                log.warning("publishing again", messages=len(left), error=repr(error))
+                log.warning("publishing again", messages=len(outputs), error=repr(error))
                 wait = await self._wait(wait, still_ours)
             else:
                 self._health.clear("kafka")
-                for output in left:
-                    metrics.OUTPUTS.labels(self._topics.short(output.topic)).inc()
-                left = []
+                for topic, count in Counter(output.topic for output in outputs).items():
+                    metrics.OUTPUTS.labels(self._topics.short(topic)).inc(count)
+                return
 
     async def _persist(self, step: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]) -> _T:
         """Run a Redis step until Redis answers; it is idempotent, so an answer lost on the way does no harm."""

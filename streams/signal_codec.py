@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from processors.codes import parse_codes, to_codes
+from processors.codes import parse_codes
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
-from streams.codec import ARROW, headers_of
+from streams.codec import ARROW, code_array, headers_of
 from streams.tables import Output
 
 MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
@@ -58,7 +58,7 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
 def encode_security(signals: SecuritySignals, topic: str) -> Output:
     """Return a day's security signals as a frame."""
     status = signals.status
-    columns: dict[str, pa.Array] = {"code": pa.array(to_codes(signals.keys), type=pa.string())}
+    columns: dict[str, pa.Array] = {"code": code_array(signals.keys)}
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
     day = status.trade_date.isoformat()

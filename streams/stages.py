@@ -338,18 +338,26 @@ class MarketState(StageState):
         if not facts:
             return []
         out = []
+        signals: dict[tuple[str, bool], MarketSignal] = {}  # the newest of each: a backlog has years of them
+        industries: IndustrySignals | None = None
+        gaps: int | None = None
         for made in self.processor.fold(facts):
             if isinstance(made, MarketSignal):
-                metrics.observe_signal(made)
+                signals[made.name, made.provisional] = made
+                gaps = len(made.identity_gaps) if TOTALS in made.input_revisions else gaps
                 out.append(encode_market(made, self.stage.topics.name(SIGNALS_MARKET)))
-                if TOTALS in made.input_revisions:
-                    metrics.IDENTITY.labels(TOTALS).set(len(made.identity_gaps))
             elif isinstance(made, IndustrySignals):
-                metrics.observe_industries(made)
+                industries = made
                 out.append(encode_industry(made, self.stage.topics.name(SIGNALS_INDUSTRY)))
             else:
                 out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
                 metrics.IDENTITY.labels(MARGIN).set(made.status.identity.broken)
+        for signal in signals.values():
+            metrics.observe_signal(signal)
+        if gaps is not None:
+            metrics.IDENTITY.labels(TOTALS).set(gaps)
+        if industries is not None:
+            metrics.observe_industries(industries)
         _count(self.stage.name, self.processor.applied)
         self.processor.applied = Applied()
         return out

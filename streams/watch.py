@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from faust.exceptions import ProducerSendError
 from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -32,6 +31,7 @@ class Watch(Service):
     kafka_answers : asks the broker for its metadata.
     lag : messages that are fetched or known but not stored yet.
     stall_after_s : so long may there be unread messages without a finished step.
+    on_idle : told each time for how many seconds no step has been finished.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Watch(Service):
         publish: Publish,
         lag: Callable[[], int],
         stall_after_s: float,
+        on_idle: Callable[[float], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,6 +55,7 @@ class Watch(Service):
         self._publish = publish
         self._lag = lag
         self._stall_after_s = stall_after_s
+        self._on_idle = on_idle
 
     @Service.task
     async def _look(self) -> None:
@@ -63,6 +65,7 @@ class Watch(Service):
                 self._answers("redis", self._ping), self._answers("kafka", self._kafka_answers)
             )
             self._watch_progress()
+            self._on_idle(time.monotonic() - self._runner.stepped)
             if redis_there and kafka_there:
                 await self._close_overdue()
 
@@ -91,6 +94,5 @@ class Watch(Service):
 
     async def _close_overdue(self) -> None:
         now = time.time_ns() // 1000
-        for output in (*self._runner.overdue(now), *self._runner.feed_states(now)):
-            with contextlib.suppress(KafkaError, ProducerSendError, OSError):  # it is still overdue next time
-                await (await self._publish(output))
+        with contextlib.suppress(KafkaError, OSError):  # it is still overdue next time
+            await self._publish([*self._runner.overdue(now), *self._runner.feed_states(now)])

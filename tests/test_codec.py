@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.codes import to_id
+from processors.codes import join_codes, parse_codes, to_codes, to_id
 from processors.days import microseconds, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, MarginDaily, SessionClose
 from streams.calendars import xshg
@@ -177,6 +177,13 @@ def test_events_are_taken_just_as_their_row_type_takes_them(fields: dict[str, ob
     for column in FIGURES["margin.daily"]:
         figure = getattr(row, column.attribute)
         np.testing.assert_equal(rows.figures[column.name][1], np.nan if figure is None else figure)
+
+
+@given(st.lists(st.builds(lambda n, e: n * 4 + e, st.integers(0, 999_999), st.integers(0, 3))))
+def test_codes_as_bytes_are_the_codes(ids: list[int]) -> None:
+    keys = np.array(ids, dtype=np.int32)
+    assert join_codes(keys).decode() == "".join(to_codes(keys))
+    assert parse_codes(join_codes(keys), len(keys)).tolist() == ids
 
 
 def test_an_unknown_exchange_is_refused() -> None:
