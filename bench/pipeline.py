@@ -30,7 +30,7 @@ from processors.days import to_day
 from processors.outputs import MarketSignal
 from streams import local, show
 from streams.calendars import xshg
-from streams.codec import BARRIER_TYPE, CE_TYPE, encode_events
+from streams.codec import BARRIER_TYPE, CE_TYPE, encode_events, is_barrier
 from streams.feeds import simulate
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
@@ -112,6 +112,8 @@ async def _latency(settings: Settings, market: simulate.Market, seconds: float) 
             for records in (await consumer.getmany(timeout_ms=50)).values():
                 now = time.perf_counter()
                 for record in records:
+                    if is_barrier(record):
+                        continue
                     signal = msgspec.json.decode(record.value, type=MarketSignal)
                     if signal.provisional and signal.signal == "excess_financing":
                         seen.append((now, int(signal.available_at.timestamp() * 1e6)))

@@ -38,6 +38,8 @@ from streams.watch import Watch
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
 _POLLS_BUFFERED = 8
+#: Of a partition at once; a larger message comes nevertheless, alone. More would only be more memory in a backlog.
+_FETCH_BYTES = 1024 * 1024
 
 
 class _NoTables(TableManager):
@@ -68,7 +70,7 @@ class MarginwatchApp(faust.App):
             broker_heartbeat_interval=settings.session_timeout_s / 4,
             broker_request_timeout=max(30.0, settings.session_timeout_s * 2),
             broker_commit_interval=1.0,
-            consumer_max_fetch_size=max(1024 * 1024, settings.max_message_bytes),
+            consumer_max_fetch_size=_FETCH_BYTES,
             producer_acks=-1,
             producer_linger=0,
             producer_max_batch_size=BATCH_BYTES,
