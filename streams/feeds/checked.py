@@ -216,7 +216,11 @@ def publish(
     journal: Journal | None = None,
     on_day: Callable[[str], None] = lambda _day: None,
 ) -> str:
-    """Publish every day and return the barrier; of a key that comes twice (only with --force) the first row."""
-    found.batches = {topic: first_of_each(batch) for topic, batch in found.batches.items()}
-    publish_days(publisher, found.by_day(), journal=journal, on_day=on_day)
+    """Publish every day and return the barrier."""
+    publish_days(publisher, once(found).by_day(), journal=journal, on_day=on_day)
     return publisher.barrier()
+
+
+def once(found: Folder) -> Folder:
+    """Of a key that comes twice in a day (only with --force it comes so far), keep the first row."""
+    return replace(found, batches={topic: first_of_each(batch) for topic, batch in found.batches.items()})

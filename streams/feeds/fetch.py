@@ -75,7 +75,7 @@ def fetch(
     akshare: Any = None,
     sources: Iterable[Source] = SOURCES,
     now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Parts:
     """Fetch the margin figures of a trade date from both exchanges.
 
@@ -119,7 +119,7 @@ def as_published(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
 
 
 def _asked(
-    module: Any, source: Source, day: date, due: int, now: Callable[[], float], sleep: Callable[[float], None]
+    module: Any, source: Source, day: date, due: int, now: Callable[[], float], sleep: Callable[[float], object]
 ) -> pd.DataFrame:
     function = getattr(module, source.function, None)
     if function is None:

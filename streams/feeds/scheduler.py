@@ -20,11 +20,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from processors.days import TradingCalendar, to_date, to_day
+from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import RowBatch
-from streams.feeds import checked, exchange, mapping, vendor
+from streams.feeds import checked, exchange, mapping, sources, vendor
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import NotPublishedError, fetch
+from streams.feeds.fetch import NotPublishedError
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal, JournalError
 from streams.feeds.plan import DropFolder, Feed, Fetch, Plan
@@ -192,7 +193,7 @@ class FolderRun:
 
 @dataclass(slots=True)
 class FetchRun:
-    """The exchanges' pages: every trade date since the first one wanted, once it is due."""
+    """A source: every trade date since the first one wanted, once it is due."""
 
     name: str
     feed: Fetch
@@ -200,6 +201,7 @@ class FetchRun:
     publish: Publish
     calendar: TradingCalendar
     fetch: Callable[[date], Parts]
+    due: Due
     failures: int = 0
     _tries: dict[int, tuple[float, float]] = field(default_factory=dict)  # day → next try, wait after it
 
@@ -250,14 +252,15 @@ class FetchRun:
             self._tries.pop(day, None)
 
     def _due(self, day: int, later: int = 0) -> float:
-        """When a day's figures are asked for: on the session after it."""
-        session = self.calendar.shift(day, 1 + later)
-        if session is None:
+        """When the figures of the session ``later`` after a day are asked for."""
+        session = self.calendar.shift(day, later)
+        moment = None if session is None else self.due.moment(session, self.calendar)
+        if moment is None:
             raise FeedError("the trading calendar has ended: see `marginwatch calendar check`")
-        return datetime.combine(to_date(session), self.feed.at, _SHANGHAI).timestamp()
+        return moment / 1e6
 
     def _newest_due(self, now: float) -> int:
-        day = self.calendar.before(to_day(datetime.fromtimestamp(now, _SHANGHAI).date()))
+        day = self.calendar.before(to_day(datetime.fromtimestamp(now, _SHANGHAI).date()) + 1)
         while day is not None and self._due(day) > now:
             day = self.calendar.before(day)
         if day is None:
@@ -273,22 +276,18 @@ def runs_of(
     publish: Publish,
     state: Callable[[str], State],
     calendar: TradingCalendar,
+    settings: Settings,
     sleep: Callable[[float], object] = time.sleep,
 ) -> list[Run]:
-    """Return the feeds of a plan, ready to be asked."""
+    """Return the feeds of a plan, ready to be asked; raises `SecurityError` if a source's token is missing."""
     found: list[Run] = []
-
-    def fetch_day(day: date) -> Parts:
-        return fetch(day, calendar, sleep=pause)
-
-    def pause(seconds: float) -> None:
-        sleep(seconds)
-
     for name, feed in plan.feeds.items():
         if isinstance(feed, DropFolder):
             found.append(FolderRun(name, feed, state(name), publish))
         else:
-            found.append(FetchRun(name, feed, state(name), publish, calendar, fetch_day))
+            fetch = sources.fetcher(settings, feed.via, feed.tables, calendar, sleep)
+            due = sources.due(feed.via, feed.tables, feed.at)
+            found.append(FetchRun(name, feed, state(name), publish, calendar, fetch, due))
     return found
 
 
