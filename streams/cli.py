@@ -20,6 +20,7 @@ from processors.errors import MarginwatchError
 from streams import show
 from streams.cli_calendar import calendar_app
 from streams.cli_feed_fetch import feed_fetch
+from streams.cli_feed_journal import feed_journal
 from streams.cli_feed_run import feed_run
 from streams.cli_publish import opened_journal, publish_checked, tell_published
 from streams.cli_reference import reference_app
@@ -41,6 +42,7 @@ rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list th
 notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
 feed_app.command("fetch")(feed_fetch)
 feed_app.command("run")(feed_run)
+feed_app.command("journal")(feed_journal)
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
 app.add_typer(latest_app, name="latest")

@@ -35,6 +35,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self.kept: dict[tuple[str, int], bytes] = {}
 
+    def begun(self, topic: str) -> bool:
+        return any(kept == topic for kept, _ in self.kept)
+
     def read(self, topic: str, day: int) -> bytes:
         return self.kept.get((topic, day), b"")
 
