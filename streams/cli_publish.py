@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streams.feeds.checked import Parts
     from streams.feeds.folder import Folder
     from streams.feeds.journal import Journal
+    from streams.feeds.names import Names
     from streams.feeds.validate import Rows
     from streams.publisher import Publisher
 
@@ -36,6 +37,13 @@ def opened_journal(*, without: bool) -> Iterator[Journal | None]:
 
     with journal.opened(Settings()) as found:
         yield found
+
+
+def known_names(*, without: bool) -> Names:
+    """The security master's names of securities, unless Redis shall not be asked."""
+    from streams.feeds import names
+
+    return names.Names() if without else names.remembered(Settings())
 
 
 def tell_published(publisher: Publisher, journal: Journal | None, barrier: str) -> None:
@@ -64,8 +72,12 @@ def publish_checked(
     from streams.publisher import Form, Publisher
 
     calendar = xshg(Settings().calendar_file)
-    earlier = checked.newest(checked.gather(before.parts, calendar, source)) if before is not None else {}
-    folder = judged(found, calendar, source, earlier, check=check, force=force, dates=dates, ranked=ranked)
+    names = known_names(without=check or no_journal)
+    earlier: Rows = {}
+    if before is not None:
+        earlier = checked.newest(checked.gather(before.parts, calendar, source))
+        names.learn(before.parts)
+    folder = judged(found, calendar, source, earlier, names, check=check, force=force, dates=dates, ranked=ranked)
     days = folder.days()
     span = f"{to_date(days[0])} to {to_date(days[-1])}"
     show.err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
@@ -105,19 +117,22 @@ def publish_fetched(
 
     calendar = xshg(Settings().calendar_file)
     before: Rows = {}
+    names = known_names(without=check or no_journal)
     with (
         opened_journal(without=check or no_journal) as journal,
         nullcontext() if check else Publisher(Settings(), source=source, form=Form(as_)) as publisher,
     ):
         for place, day in enumerate(track(days, "fetching", console=show.err)):
             try:
-                folder = judged(fetch(day), calendar, source, before, check=check, force=force)
+                found = fetch(day)
+                folder = judged(found, calendar, source, before, names, check=check, force=force)
             except FeedError as error:
                 done = (
                     f"; the {place} days before are published, go on with --from {day}" if place and publisher else ""
                 )
                 raise FeedError(f"{day}: {error}{done}") from error
             before = {**before, **checked.newest(folder)}
+            names.learn(found.parts)
             if publisher is not None:
                 publish_days(publisher, checked.once(folder).by_day(), journal=journal)
         barrier = publisher.barrier() if publisher is not None else ""
@@ -132,6 +147,7 @@ def judged(
     calendar: TradingCalendar,
     source: str,
     before: Rows,
+    names: Names,
     *,
     check: bool,
     force: bool,
@@ -149,7 +165,7 @@ def judged(
     if check:
         for line in checked.examples(found.parts):
             show.out.print(escape(line))
-    findings = list(found.findings)
+    findings = [*found.findings, *names.findings(found.parts)]
     folder = None
     if found.parts:
         folder = checked.gather(found.parts, calendar, source, *dates, ranked=ranked)

@@ -31,7 +31,8 @@ class Part:
     Parameters
     ----------
     origin : the file, and what it was taken for.
-    frame : ``key``, ``day`` (none where the file has no dates) and figures, as the readers of `folder` give them.
+    frame : ``key``, ``day`` (none where the file has no dates) and figures, as the readers of `folder` give them; also
+        ``name`` where the file has it, see `streams.feeds.names`.
     """
 
     topic: str
@@ -74,7 +75,7 @@ def gather(
     undated: dict[str, list[pd.DataFrame]] = {}
     notes = []
     for part in parts:
-        frame = part.frame
+        frame = part.frame.drop(columns="name", errors="ignore")
         if "day" not in frame:
             undated.setdefault(part.topic, []).append(frame)
             notes.append(f"{part.origin} has no dates: what it says today is used for every date")

@@ -46,6 +46,7 @@ _HEADER_ROWS = 20  # titles and dates may stand above the header
 _NOTHING = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据")
 _SUMS = ("合计", "总计", "小计", "汇总")
 _DATE_NAMES = ("信用交易日期", "交易日期")
+_SECURITY_NAMES = ("标的证券简称", "证券简称")
 _DATE = re.compile(r"(?<!\d)(20\d{2})[-/.年]?(0[1-9]|1[0-2])[-/.月]?(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
@@ -343,7 +344,11 @@ def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None) -> Table:
         columns,
         date=When(names[dated], _date_format(table[names[dated]])) if dated is not None else None,
         undated=dated is None,
-        code=Codes(names[layout.code], PLAIN, exchange) if layout.code is not None else None,
+        code=Codes(
+            names[layout.code], PLAIN, exchange, name=next((names[n] for n in _SECURITY_NAMES if n in names), None)
+        )
+        if layout.code is not None
+        else None,
         exchange=None if layout.code is not None else exchange,
     )
 

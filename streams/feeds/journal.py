@@ -265,7 +265,7 @@ class Journal:
             if self._store.begun(topic):
                 return
         except RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         if topic not in self._new:
             self._new = self._without_rows()
         if topic not in self._new:
@@ -279,13 +279,13 @@ class Journal:
         try:
             return self._store.read(topic, day)
         except RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def _replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
         try:
             return self._store.replace(topic, day, old, new)
         except RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
 
 @contextmanager
@@ -344,7 +344,8 @@ def _contended(topic: str, day: int) -> JournalError:
     return JournalError(f"another feed is publishing {topic} of {to_date(day)} at the same time: run this one again")
 
 
-def _unreachable(error: RedisError) -> JournalError:
+def unreachable(error: RedisError) -> JournalError:
+    """Say that Redis is away, and how to do without it."""
     return JournalError(
         f"the journal of what was published can't be reached in Redis ({error}): start Redis, set "
         "MARGINWATCH_REDIS_URL, or publish without it by --no-journal (then nothing keeps figures from going out twice)"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
+import msgspec
 import pandas as pd
 
 from processors.events import FIGURES
@@ -52,7 +53,7 @@ TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     (
         "tushare margin_detail",
         frozenset({"trade_date", "ts_code", "rzye", "rzmre", "rqyl", "rqmcl"}),
-        (Table("margin.daily", _MARGIN, date=_DATE, code=_CODE),),
+        (Table("margin.daily", _MARGIN, date=_DATE, code=msgspec.structs.replace(_CODE, name="name")),),
     ),
     (
         "tushare margin",
@@ -128,6 +129,7 @@ CHINESE: dict[str, dict[str, str]] = {
 }
 _CHINESE_DATES = ("日期", "交易日期", "信用交易日期", "数据日期", "交易日")
 _CHINESE_CODES = ("证券代码", "股票代码", "标的证券代码", "代码")
+_CHINESE_NAMES = ("证券简称", "股票简称", "标的证券简称", "证券名称", "股票名称", "简称", "名称")
 _CHINESE_EXCHANGES = ("交易所", "市场", "交易市场")
 
 
@@ -181,17 +183,13 @@ def recognise(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
 
 
 def _present(table: Table, headers: Container[str | None]) -> Table:
-    """Leave out optional figures whose column is not there."""
+    """Leave out names and optional figures whose column is not there."""
     optional = {column.name for column in FIGURES[table.topic] if column.optional}
     kept = {n: f for n, f in table.columns.items() if f.column in headers or n not in optional}
-    return Table(
-        table.topic,
-        kept,
-        date=table.date,
-        code=table.code,
-        exchange_column=table.exchange_column,
-        only=table.only,
-    )
+    code = table.code
+    if code is not None and code.name not in headers:
+        code = msgspec.structs.replace(code, name=None)
+    return msgspec.structs.replace(table, columns=kept, code=code)
 
 
 def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
@@ -219,7 +217,8 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
         if code is None:
             tables.append(Table("margin.market", columns, date=when, exchange_column=exchange))
             continue
-        by_code = _code_style(raw, code, exchange, file)
+        named = next((names[n] for n in _CHINESE_NAMES if n in names), None)
+        by_code = msgspec.structs.replace(_code_style(raw, code, exchange, file), name=named)
         tables.append(
             Table(topic if topic != "margin" else "margin.daily", columns, date=when, code=by_code, only="securities")
         )

@@ -23,7 +23,7 @@ from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import RowBatch
-from streams.feeds import checked, exchange, mapping, sources, vendor
+from streams.feeds import checked, exchange, mapping, names, sources, vendor
 from streams.feeds.checked import Parts
 from streams.feeds.fetch import NotPublishedError
 from streams.feeds.folder import FeedError
@@ -77,6 +77,7 @@ class Outlet:
         self._calendar = calendar
         self._journal = journal
         self._before: dict[str, dict[str, RowBatch]] = {}
+        self._names: names.Names | None = None  # of all feeds together
 
     def publish(self, name: str, parts: Parts, feed: Feed) -> None:
         """Publish rows of a feed.
@@ -87,7 +88,9 @@ class Outlet:
         PublishError, JournalError : if Kafka or Redis is away.
         """
         source = feed.source or name
-        findings = list(parts.findings)
+        if self._names is None:
+            self._names = names.remembered(self._settings)
+        findings = [*parts.findings, *self._names.findings(parts.parts)]
         folder = None
         if parts.parts:
             ranked = isinstance(feed, DropFolder) and feed.map is not None
@@ -105,6 +108,7 @@ class Outlet:
         unchanged, corrected = self._journal.unchanged, self._journal.corrected
         with Publisher(self._settings, source=source) as publisher:
             checked.publish(publisher, folder, self._journal)
+        self._names.learn(parts.parts)
         kept = self._before.setdefault(name, {})
         for topic, batch in checked.newest(folder).items():
             if topic not in kept or kept[topic].days[0] <= batch.days[0]:
