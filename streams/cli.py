@@ -204,7 +204,7 @@ def feed_exchange(
 ) -> None:
     """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
 
-    Shanghai's workbook, Shenzhen's detail and totals, Beijing's detail; xls, xlsx or CSV. Without files, the figures of
+    Shanghai's workbook, Shenzhen's and Beijing's detail and totals; xls, xlsx or CSV. Without files, the figures of
     --date are fetched through akshare.
     """
     from streams.calendars import xshg
@@ -216,7 +216,8 @@ def feed_exchange(
     elif day is not None:
         from streams.feeds.fetch import fetch
 
-        found = fetch(day, xshg(_settings().calendar_file))
+        settings = _settings()
+        found = fetch(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None

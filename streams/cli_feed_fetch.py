@@ -19,8 +19,8 @@ def feed_fetch(
     tables: Annotated[
         str,
         typer.Option(
-            help="comma separated; the margin figures if not given. tushare also has daily, fund_daily, "
-            "daily_basic, index_daily"
+            help="comma separated; the margin figures if not given. akshare has margin, prices, indices; "
+            "tushare margin, margin_detail, daily, fund_daily, daily_basic, index_daily"
         ),
     ] = "",
     check: Annotated[

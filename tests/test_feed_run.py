@@ -19,7 +19,7 @@ from streams.calendars import xshg
 from streams.feeds import plan as plans
 from streams.feeds import scheduler, sources
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import NotPublishedError
+from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal
 from streams.feeds.plan import DropFolder, Feed, Fetch
@@ -130,6 +130,16 @@ def test_a_day_that_fails_does_not_hold_up_the_others() -> None:
     exchange.refuse = {date(2024, 6, 3): FeedError("no")}
     drained(fetching(exchange, state, since=date(2024, 6, 3)), at("2024-06-06 09:00"))
     assert exchange.published == [date(2024, 6, 4), date(2024, 6, 5)]
+
+
+def test_a_day_that_is_gone_is_not_asked_for_again() -> None:
+    exchange, state = Exchange(), Memory()
+    exchange.refuse = {date(2024, 6, 3): GoneError("only the newest session")}
+    now = at("2024-06-05 09:00")
+    one = fetching(exchange, state, since=date(2024, 6, 3))
+    assert drained(one, now) == at("2024-06-06 08:45")
+    assert exchange.asked == [date(2024, 6, 3), date(2024, 6, 4)]
+    assert (one.failures, state.kept["day/2024-06-03"]) == (1, "failed")
 
 
 # -- folders -----------------------------------------------------------------------------------------------------

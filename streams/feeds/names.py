@@ -1,8 +1,8 @@
 """Do names still belong to their codes? A column that has slipped shows as many securities with another name.
 
 Names are in no event of margin figures: they are looked at while files are read, against the day before, other files
-of the run, and the security master's in Redis. On the real figures of 2018–2021 an exchange renamed at most 2 a day, and
-4% over all three years, so a few are told and many stop publishing.
+of the run, and the security master's in Redis. On the real figures of 2018–2021 an exchange renamed at most 2 a day,
+and 4% over all three years, so a few are told and many stop publishing.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ _CHINESE_EXCHANGES = ("交易所", "市场", "交易市场")
 
 
 #: tushare's index of Shenzhen's 500 constituents, and the one of all its A shares.
-_COMPONENT, _ALL_SHARES = "399001.SZ", "399107.SZ"
+COMPONENT, ALL_SHARES = "399001.SZ", "399107.SZ"
 
 
 def whole_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Finding]]:
@@ -145,10 +145,10 @@ def whole_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Fin
     """
     if not {"ts_code", "trade_date", "vol", "amount"} <= set(raw.columns):
         return raw, []
-    component = raw["ts_code"] == _COMPONENT
+    component = raw["ts_code"] == COMPONENT
     if not component.any():
         return raw, []
-    whole = raw[raw["ts_code"] == _ALL_SHARES].drop_duplicates("trade_date").set_index("trade_date")
+    whole = raw[raw["ts_code"] == ALL_SHARES].drop_duplicates("trade_date").set_index("trade_date")
     raw = raw.copy()
     for name in ("vol", "amount"):
         raw[name] = raw[name].mask(component, raw["trade_date"].map(whole[name]))
@@ -156,8 +156,8 @@ def whole_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Fin
     if not alone:
         return raw, []
     text = (
-        f"{file}: volume and turnover of {_COMPONENT} are left out on {len(alone)} days from {alone[0]} on: at tushare "
-        f"they are those of 500 stocks; with {_ALL_SHARES} in the same table they would be the exchange's"
+        f"{file}: volume and turnover of {COMPONENT} are left out on {len(alone)} days from {alone[0]} on: at tushare "
+        f"they are those of 500 stocks; with {ALL_SHARES} in the same table they would be the exchange's"
     )
     return raw, [Finding(Severity.WARNING, "turnover", "indices.daily", None, text)]
 

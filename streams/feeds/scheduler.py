@@ -25,7 +25,7 @@ from processors.errors import MarginwatchError
 from processors.events import RowBatch
 from streams.feeds import checked, exchange, mapping, names, sources, vendor
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import NotPublishedError
+from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal, JournalError
 from streams.feeds.plan import DropFolder, Feed, Fetch, Plan
@@ -246,6 +246,10 @@ class FetchRun:
             self._tries[day] = now + self.feed.retry_s, self.feed.retry_s
             log.info("not published yet", feed=self.name, day=when.isoformat(), again_s=self.feed.retry_s,
                      why=str(error))  # fmt: skip
+        except GoneError as error:
+            self.failures += 1
+            self.state.set(f"day/{when}", _FAILED)
+            log.warning("day is lost", feed=self.name, day=when.isoformat(), error=str(error))
         except FeedError as error:
             self.failures += 1
             wait = min(2 * self._tries.get(day, (0.0, self.feed.retry_s / 2))[1], _LONGEST_WAIT_S)

@@ -7,17 +7,24 @@ from datetime import date, time
 from time import sleep as rest
 from typing import Literal
 
-from processors.days import TradingCalendar
+from processors.codes import to_code
+from processors.days import TradingCalendar, to_day
 from processors.deadlines import Due
+from processors.market_view import TURNOVER_INDEX
 from streams.feeds import tushare
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import fetch
+from streams.feeds.fetch import GoneError, fetch
 from streams.feeds.folder import PUBLISHED, FeedError
+from streams.feeds.quotes import fetch_indices, fetch_prices
+from streams.feeds.validate import Finding, Severity
 from streams.settings import Settings
 
 Via = Literal["akshare", "tushare"]
 #: Source → its tables, each with a topic whose hours it keeps.
-TABLES: dict[Via, dict[str, str]] = {"akshare": {"margin": "margin.daily"}, "tushare": tushare.TABLES}
+TABLES: dict[Via, dict[str, str]] = {
+    "akshare": {"margin": "margin.daily", "prices": "prices.daily", "indices": "indices.daily"},
+    "tushare": tushare.TABLES,
+}
 _DEFAULT: dict[Via, tuple[str, ...]] = {"akshare": ("margin",), "tushare": ("margin", "margin_detail")}
 #: When a day is first asked for: exchanges begin at 08:30, prices are there some time after the close.
 _NEXT_SESSION, _SAME_DAY = Due(time(8, 45), next_session=True), Due(time(17, 0))
@@ -61,8 +68,34 @@ def fetcher(
     ------
     FeedError, SecurityError : for an unknown table, a missing token; the function itself raises what the sources do.
     """
-    wanted = chosen(via, tables)
+    wanted, indices = chosen(via, tables), indices_of(settings)
     if via == "tushare":
         client = tushare.client(settings, sleep)
-        return lambda day: tushare.fetch(day, client, wanted, calendar, settings.exchanges)
-    return lambda day: fetch(day, calendar, sleep=sleep)
+        return lambda day: tushare.fetch(day, client, wanted, calendar, settings.exchanges, indices)
+    functions: dict[str, Callable[[date], Parts]] = {
+        "margin": lambda day: fetch(day, calendar, exchanges=settings.exchanges, sleep=sleep),
+        "prices": lambda day: fetch_prices(day, calendar, sleep=sleep),
+        "indices": lambda day: fetch_indices(day, calendar, indices, sleep=sleep),
+    }
+
+    def fetched(day: date) -> Parts:
+        found = Parts()
+        for name in wanted:
+            try:
+                one = functions[name](day)
+            except GoneError as error:
+                if len(wanted) == 1:
+                    raise
+                lost = Finding(Severity.WARNING, "gone", TABLES[via][name], to_day(day), str(error))
+                one = Parts(findings=[lost])
+            found.parts += one.parts
+            found.findings += one.findings
+        return found
+
+    return fetched
+
+
+def indices_of(settings: Settings) -> tuple[str, ...]:
+    """Return the indices that signals of these settings are made of: turnovers of the exchanges, and timing."""
+    turnovers = (to_code(TURNOVER_INDEX[exchange]) for exchange in settings.exchanges)
+    return tuple(dict.fromkeys((*turnovers, *settings.parameters.timing_indices)))

@@ -26,12 +26,10 @@ from streams.feeds.checked import Part, Parts
 from streams.feeds.fetch import NotPublishedError
 from streams.feeds.folder import FeedError, known_at
 from streams.feeds.mapping import apply
-from streams.feeds.presets import recognise, whole_turnover
+from streams.feeds.presets import ALL_SHARES, COMPONENT, recognise, whole_turnover
 from streams.security import Secret, tushare_token
 from streams.settings import Settings
 
-#: Indices that signals are made of; of 399107.SZ only the turnover, see `presets.whole_turnover`.
-INDICES = ("000001.SH", "399001.SZ", "399107.SZ", "000300.SH", "000905.SH", "399006.SZ")
 #: Interface → the topic whose hours it keeps.
 TABLES = {
     "margin": "margin.market",
@@ -199,6 +197,7 @@ def fetch(
     tables: Iterable[str],
     calendar: TradingCalendar,
     exchanges: Iterable[str],
+    indices: Iterable[str],
     *,
     now: Callable[[], float] = time.time,
 ) -> Parts:
@@ -207,6 +206,7 @@ def fetch(
     Parameters
     ----------
     exchanges : without any of them margin figures are not complete yet: the exchanges publish one by one.
+    indices : the codes that index_daily is asked for, one by one.
     now : seconds since the epoch.
 
     Raises
@@ -228,7 +228,7 @@ def fetch(
         if now() * 1e6 < due - DAY_US:
             raise awaited
         stamp = f"{day:%Y%m%d}"
-        questions = [{"ts_code": code} for code in INDICES] if name == "index_daily" else [{}]
+        questions = [{"ts_code": code} for code in _with_turnover(indices)] if name == "index_daily" else [{}]
         answers = [asked.table(name, trade_date=stamp, **question) for question in questions]
         raw = pd.concat([a for a in answers if len(a)] or answers[:1], ignore_index=True)
         lacking = [] if len(raw) else ["any row"]
@@ -250,6 +250,11 @@ def fetch(
             if len(frame):
                 found.parts.append(Part(table.topic, origin, frame))
     return found
+
+
+def _with_turnover(indices: Iterable[str]) -> list[str]:
+    codes = list(indices)
+    return [*codes, ALL_SHARES] if COMPONENT in codes and ALL_SHARES not in codes else codes
 
 
 def _lacking(raw: pd.DataFrame, exchanges: Iterable[str]) -> list[str]:
