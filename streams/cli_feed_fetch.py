@@ -54,4 +54,7 @@ def feed_fetch(
         raise typer.BadParameter(f"no trading day from {start:%Y-%m-%d} to {last:%Y-%m-%d}", param_hint="--from")
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     fetch = sources.fetcher(settings, via, wanted, calendar)  # type: ignore[arg-type]  # a word of Via, looked up above
-    publish_fetched(days, fetch, source=source or via, as_=as_, check=check, force=force, no_journal=no_journal)
+    pause_s = 5.0 if via == "akshare" else 0.0  # the exchanges' pages are not ours; tushare tells what it bears
+    publish_fetched(
+        days, fetch, pause_s=pause_s, source=source or via, as_=as_, check=check, force=force, no_journal=no_journal
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
@@ -96,6 +97,7 @@ def publish_fetched(
     days: Sequence[date],
     fetch: Callable[[date], Parts],
     *,
+    pause_s: float,
     source: str,
     as_: str,
     check: bool,
@@ -103,6 +105,10 @@ def publish_fetched(
     no_journal: bool,
 ) -> None:
     """Fetch, judge and publish day by day: what stands in the way of one leaves those before it published.
+
+    Parameters
+    ----------
+    pause_s : between two days.
 
     Raises
     ------
@@ -123,13 +129,13 @@ def publish_fetched(
         nullcontext() if check else Publisher(Settings(), source=source, form=Form(as_)) as publisher,
     ):
         for place, day in enumerate(track(days, "fetching", console=show.err)):
+            if place:
+                time.sleep(pause_s)
             try:
                 found = fetch(day)
                 folder = judged(found, calendar, source, before, names, check=check, force=force)
             except FeedError as error:
-                done = (
-                    f"; the {place} days before are published, go on with --from {day}" if place and publisher else ""
-                )
+                done = f"; what was before it is published, go on with --from {day}" if place and publisher else ""
                 raise FeedError(f"{day}: {error}{done}") from error
             before = {**before, **checked.newest(folder)}
             names.learn(found.parts)

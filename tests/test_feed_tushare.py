@@ -18,7 +18,7 @@ import pytest
 from processors.codes import to_codes
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feeds import journal, sources, tushare, vendor
+from streams.feeds import journal, plan, scheduler, sources, tushare, vendor
 from streams.feeds.checked import Parts, gather
 from streams.feeds.fetch import NotPublishedError
 from streams.feeds.folder import FeedError
@@ -26,11 +26,13 @@ from streams.feeds.journal import Journal
 from streams.security import Secret, SecurityError, tushare_token
 from streams.settings import Settings
 from tests.publishing import MemoryStore, Message, feed, sent
+from tests.test_feed_run import Memory
 
 __all__ = ["sent"]  # a fixture
 TOKEN = "s3cret-t0ken"
 DAY, NEXT = date(2024, 6, 11), date(2024, 6, 12)
 SEEN = 1718152200.0  # 2024-06-12 08:30 in Shanghai
+LATER = SEEN + 5 * 86400
 
 INDICES = ("000001.SH", "399001.SZ", "000300.SH")
 Row = dict[str, Any]
@@ -304,14 +306,32 @@ def test_nothing_yet_and_half_of_it_are_not_published_yet(server: Tushare) -> No
     assert len(server.asked) == asked  # not even asked for
 
 
+@pytest.mark.parametrize(
+    ("name", "half", "whole"),
+    [
+        ("daily", {"600519_SH": 1e6}, {"600519_SH": 1e6, "000001_SZ": 2e6}),
+        ("index_daily", {"000001_SH": 1e8, "399001_SZ": 1e8, "000300_SH": 1e8},
+         {"000001_SH": 1e8, "399001_SZ": 1e8, "000300_SH": 1e8, "399107_SZ": 4e8}),
+    ],
+)  # fmt: skip
+def test_closes_that_are_not_all_there_are_waited_for(
+    server: Tushare, name: str, half: dict[str, float], whole: dict[str, float]
+) -> None:
+    evening = SEEN - 15 * 3600  # 17:30 of the day itself
+    server.tables[name] = bars("20240611", **half)
+    with pytest.raises(NotPublishedError, match=rf"{name} is not complete for 2024-06-11 yet.*2024-06-11 15:30"):
+        fetched(server, name, now=evening)
+    server.tables[name] = bars("20240611", **whole)
+    assert fetched(server, name, now=evening).findings == []
+
+
 def test_long_after_an_empty_table_is_an_error_but_an_exchange_may_be_missing(server: Tushare) -> None:
-    later = SEEN + 5 * 86400
     server.tables["margin"] = margin("20240607")
     with pytest.raises(FeedError, match="long due") as caught:
-        fetched(server, now=later)
+        fetched(server, now=LATER)
     assert not isinstance(caught.value, NotPublishedError)
     server.tables["margin"] = margin("20240611", "SSE")  # no such exchange yet, in those days
-    assert len(batches(fetched(server, "margin", now=later))["margin.market"]) == 1
+    assert len(batches(fetched(server, "margin", now=LATER))["margin.market"]) == 1
 
 
 def test_other_days_than_the_one_asked_for_are_not_taken(server: Tushare) -> None:
@@ -327,7 +347,7 @@ def test_other_days_than_the_one_asked_for_are_not_taken(server: Tushare) -> Non
 def test_the_turnover_of_shenzhen_is_that_of_all_its_shares(server: Tushare, tmp_path: Path) -> None:
     """Document 95: tushare's 399001.SZ counts 500 stocks, the signals mean the exchange by it."""
     server.tables["index_daily"] = bars("20240611", **{"000001_SH": 3e8, "399001_SZ": 1e8, "399107_SZ": 4e8})
-    found = batches(fetched(server, "index_daily"))["indices.daily"]
+    found = batches(fetched(server, "index_daily", now=LATER))["indices.daily"]
     assert dict(zip(to_codes(found.keys), found.figures["turnover"], strict=True)) == {
         "000001.SH": 3e11, "399001.SZ": 4e11, "399107.SZ": 4e11,
     }  # fmt: skip
@@ -337,7 +357,7 @@ def test_the_turnover_of_shenzhen_is_that_of_all_its_shares(server: Tushare, tmp
 
 def test_without_it_the_turnover_is_absent_and_that_is_told(server: Tushare) -> None:
     server.tables["index_daily"] = bars("20240611", **{"000001_SH": 3e8, "399001_SZ": 1e8})
-    parts = fetched(server, "index_daily")
+    parts = fetched(server, "index_daily", now=LATER)
     found = batches(parts)["indices.daily"]
     at = to_codes(found.keys).index("399001.SZ")
     assert np.isnan(found.figures["turnover"][at]) and np.isnan(found.figures["volume"][at])
@@ -426,7 +446,7 @@ def test_after_an_error_the_days_before_stand_and_nothing_goes_out_twice(
     result = feed(*arguments)
     assert isinstance(result.exception, FeedError)
     assert "2024-06-12: " in str(result.exception)
-    assert "the 1 days before are published, go on with --from 2024-06-12" in str(result.exception)
+    assert "what was before it is published, go on with --from 2024-06-12" in str(result.exception)
     assert {day for _, day in closed_days(sent)} == {"2024-06-11"}
     sent.clear()
     account.tables["margin_detail"] = whole
@@ -467,6 +487,16 @@ def test_a_feed_of_a_plan_asks_for_each_table_in_its_hours() -> None:
     assert margins.next_session and not closes.next_session
     with pytest.raises(FeedError, match="make two feeds"):
         sources.due("tushare", ["margin", "daily"])
+
+
+def test_a_plan_catches_up_missed_days_through_the_api(account: Tushare, sent: list[Message], tmp_path: Path) -> None:
+    path, kept = tmp_path / "plan.toml", Memory()
+    path.write_text('[feeds.x]\nkind = "fetch"\nvia = "tushare"\nsince = 2024-06-11\npause_s = 0\n')
+    outlet = scheduler.Outlet(Settings(), xshg(), Journal(MemoryStore()))
+    runs = scheduler.runs_of(plan.load(path), outlet.publish, lambda _name: kept, xshg(), Settings())
+    assert scheduler.run(runs, threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
+    assert kept.kept == {"day/2024-06-11": "done", "day/2024-06-12": "done"}
+    assert {day for _, day in closed_days(sent)} == {"2024-06-11", "2024-06-12"}
 
 
 def test_a_source_without_its_token_is_refused_at_once(make_settings: Callable[..., Settings]) -> None:

@@ -39,6 +39,7 @@ TABLES = {
     "daily_basic": "valuations.daily",
     "index_daily": "indices.daily",
 }
+_SUFFIXES = {"SSE": "SH", "SZSE": "SZ", "BSE": "BJ"}
 _PAGE = 5000
 _TIMEOUT_S = 30.0
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
@@ -205,13 +206,13 @@ def fetch(
 
     Parameters
     ----------
-    exchanges : without any of them margin figures are not complete yet: the exchanges publish one by one.
-    indices : the codes that index_daily is asked for, one by one.
+    exchanges : a table without any of them is not complete yet: they publish one by one.
+    indices : the codes that index_daily is asked for; without any of them it is not complete yet either.
     now : seconds since the epoch.
 
     Raises
     ------
-    NotPublishedError : if a table has nothing of this day yet.
+    NotPublishedError : if a table is not complete; a day after it was due it is taken as it is.
     FeedError : for no trading day, and all that `Client.table` raises.
     """
     if to_day(day) not in calendar:
@@ -228,13 +229,11 @@ def fetch(
         if now() * 1e6 < due - DAY_US:
             raise awaited
         stamp = f"{day:%Y%m%d}"
-        questions = [{"ts_code": code} for code in _with_turnover(indices)] if name == "index_daily" else [{}]
+        codes = _with_turnover(indices) if name == "index_daily" else []
+        questions = [{"ts_code": code} for code in codes] or [{}]
         answers = [asked.table(name, trade_date=stamp, **question) for question in questions]
         raw = pd.concat([a for a in answers if len(a)] or answers[:1], ignore_index=True)
-        lacking = [] if len(raw) else ["any row"]
-        if name.startswith("margin") and len(raw):
-            lacking = _lacking(raw, exchanges)
-        if lacking and now() * 1e6 < due + DAY_US:
+        if not _complete(name, raw, codes, exchanges) and now() * 1e6 < due + DAY_US:
             raise awaited
         if not len(raw):
             raise FeedError(
@@ -257,11 +256,12 @@ def _with_turnover(indices: Iterable[str]) -> list[str]:
     return [*codes, ALL_SHARES] if COMPONENT in codes and ALL_SHARES not in codes else codes
 
 
-def _lacking(raw: pd.DataFrame, exchanges: Iterable[str]) -> list[str]:
-    """Return the exchanges that no row of a margin table is of."""
-    suffixes = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
+def _complete(name: str, raw: pd.DataFrame, codes: Iterable[str], exchanges: Iterable[str]) -> bool:
+    """Whether a table has every index that was asked for, or something of every exchange."""
+    if not len(raw) or name == "fund_daily":  # funds are listed where they are
+        return bool(len(raw))
+    if name == "index_daily":
+        return set(codes) <= set(raw["ts_code"])
     if "exchange_id" in raw:
-        there = set(raw["exchange_id"])
-    else:
-        there = {suffixes.get(code) for code in raw["ts_code"].str[-2:].unique()}
-    return [exchange for exchange in exchanges if exchange not in there]
+        return set(exchanges) <= set(raw["exchange_id"])
+    return {_SUFFIXES[exchange] for exchange in exchanges} <= set(raw["ts_code"].str[-2:])
