@@ -19,6 +19,8 @@ from alerts.model import Alert, Severity, Silence
 from processors.errors import MarginwatchError
 from streams import show
 from streams.cli_calendar import calendar_app
+from streams.cli_feed_fetch import feed_fetch
+from streams.cli_feed_journal import feed_journal
 from streams.cli_feed_run import feed_run
 from streams.cli_publish import opened_journal, publish_checked, tell_published
 from streams.cli_reference import reference_app
@@ -38,7 +40,9 @@ latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
 alerts_app = typer.Typer(invoke_without_command=True, help="List alerts; acknowledge, silence, ask why.")
 rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list them, rehearse new ones on history.")
 notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
+feed_app.command("fetch")(feed_fetch)
 feed_app.command("run")(feed_run)
+feed_app.command("journal")(feed_journal)
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
 app.add_typer(latest_app, name="latest")
@@ -200,7 +204,7 @@ def feed_exchange(
 ) -> None:
     """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
 
-    Shanghai's workbook, Shenzhen's detail and totals, Beijing's detail; xls, xlsx or CSV. Without files, the figures of
+    Shanghai's workbook, Shenzhen's and Beijing's detail and totals; xls, xlsx or CSV. Without files, the figures of
     --date are fetched through akshare.
     """
     from streams.calendars import xshg
@@ -212,7 +216,8 @@ def feed_exchange(
     elif day is not None:
         from streams.feeds.fetch import fetch
 
-        found = fetch(day, xshg(_settings().calendar_file))
+        settings = _settings()
+        found = fetch(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None

@@ -31,6 +31,14 @@ def feed_run(
 
         at = 08:45:00                 # on the next session; then every retry_s = 600 until they are there
 
+        \\[feeds.closes]
+
+        kind = "fetch"
+
+        via = "tushare"               # with MARGINWATCH_TUSHARE_TOKEN_FILE
+
+        tables = ["daily", "daily_basic", "index_daily"]   # at 17:00 of the day itself
+
         \\[feeds.prices]
 
         kind = "folder"               # files that somebody drops here; a file that changes is read again
@@ -65,6 +73,7 @@ def feed_run(
             outlet.publish,
             lambda name: scheduler.RedisState(redis, settings.namespace, name),
             calendar,
+            settings,
             stop.wait,
         )
         log.info("feeds run", plan=str(file), feeds=list(plan.feeds))

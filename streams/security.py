@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
@@ -78,13 +79,28 @@ def no_broker(settings: Settings, error: Exception) -> str:
 
 def kafka_password(settings: Settings) -> Secret:
     """Return the password in clear text, for the client alone; raises `SecurityError` if its file can't be read."""
-    path = settings.kafka_password_file
-    if path is None:
-        return Secret(settings.kafka_password.get_secret_value())
+    return _secret("kafka_password", settings.kafka_password, settings.kafka_password_file)
+
+
+def tushare_token(settings: Settings) -> Secret:
+    """Return the token of tushare in clear text, for its client alone; raises `SecurityError` if there is none."""
+    token = _secret("tushare_token", settings.tushare_token, settings.tushare_token_file)
+    if not token:
+        raise SecurityError(
+            "tushare wants a token: set MARGINWATCH_TUSHARE_TOKEN_FILE to a file that holds it, or "
+            "MARGINWATCH_TUSHARE_TOKEN; an account at tushare.pro shows it"
+        )
+    return token
+
+
+def _secret(name: str, value: SecretStr | None, file: Path | None) -> Secret:
+    """Return a secret of the settings; raises `SecurityError` if its file can't be read."""
+    if file is None:
+        return Secret(value.get_secret_value() if value is not None else "")
     try:
-        return Secret(path.read_text("utf-8").strip())
-    except OSError as error:
-        raise SecurityError(f"kafka_password_file {path}: {error.strerror}") from error
+        return Secret(file.read_text("utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecurityError(f"{name}_file {file} can't be read: {getattr(error, 'strerror', 'no text')}") from error
 
 
 def faust_credentials(settings: Settings) -> Any:

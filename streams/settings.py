@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     )
     parameters: Parameters = Parameters()
 
+    tushare_token: SecretStr | None = Field(None, description="of an account at tushare.pro; never printed")
+    tushare_token_file: Path | None = Field(None, description="a file that holds the token (a secret)")
+    tushare_url: str = Field("https://api.tushare.pro", description="where tushare's API is asked")
+
     channels: dict[str, Channel] = Field({}, description="where alerts are told: [channels.NAME] tables, see Alerts")
     console_url: str = Field("", description="address of the console for links in notifications")
     console_host: str = Field("127.0.0.1", description="where the console listens; elsewhere one must log in")

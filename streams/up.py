@@ -356,11 +356,13 @@ def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
     values = settings.model_dump(
         mode="json",
-        exclude={"redis_url_file", "kafka_password_file", "channels", "console_token"},
+        exclude={"redis_url_file", "kafka_password_file", "channels"},
         exclude_none=True,
     )
-    if settings.console_token is not None:
-        values["console_token"] = settings.console_token.get_secret_value()
+    # A dump shows stars in their place.
+    for name in ("console_token", "tushare_token"):
+        if name in values:
+            values[name] = getattr(settings, name).get_secret_value()
     values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}
     values["kafka_password"] = str(kafka_password(settings))
     return {

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from streams import publisher
 from streams.cli import app
 from streams.codec import BARRIER_TYPE
-from streams.feeds import journal
+from streams.feeds import journal, names
 from streams.feeds.journal import Journal
 
 #: topic, partition, key, value, headers
@@ -34,6 +34,9 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, int], bytes] = {}
+
+    def begun(self, topic: str) -> bool:
+        return any(kept == topic for kept, _ in self.kept)
 
     def read(self, topic: str, day: int) -> bytes:
         return self.kept.get((topic, day), b"")
@@ -66,6 +69,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     monkeypatch.setattr(publisher, "KafkaProducer", _Producer)
     # Each command has a journal of its own: these tests publish the same day many times on purpose.
     monkeypatch.setattr(journal, "opened", lambda _settings: nullcontext(Journal(MemoryStore())))
+    monkeypatch.setattr(names, "remembered", lambda _settings: names.Names())
     monkeypatch.setattr(publisher.Publisher, "_send", catch)
     return messages
 

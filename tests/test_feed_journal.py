@@ -10,15 +10,20 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from processors.days import to_day
 from processors.events import RowBatch
 from streams.codec import CLOSE_TYPE
+from streams.feeds import journal
 from streams.feeds.journal import Journal, JournalError, Noted, RedisStore, digests_of
+from streams.feeds.recall import recall
 from streams.feeds.run import publish_days
 from streams.local import EmbeddedRedis
-from streams.publisher import Publisher
+from streams.publisher import Form, Publisher
 from streams.settings import Settings
+from streams.up import environment
 from tests.building import DAYS, balances, batch
-from tests.publishing import MemoryStore, Message, sent
+from tests.publishing import MemoryStore, Message, feed, sent
+from tests.running import Stack
 
 __all__ = ["sent"]
 
@@ -134,7 +139,7 @@ def test_without_redis_nothing_is_published() -> None:
         news(Journal(Away()), balances(DAYS[0], {A: 1.0}))
 
 
-@pytest.mark.parametrize("data", [b"\x02" + Noted.empty().dump()[1:], b"\x01junk"])
+@pytest.mark.parametrize("data", [b"\x01" + Noted.empty().dump()[1:], b"\x02junk"])
 def test_a_journal_of_another_format_is_refused(data: bytes) -> None:
     with pytest.raises(JournalError):
         Noted.load(data)
@@ -160,3 +165,114 @@ def test_days_published_twice_send_rows_and_markers_once(sent: list[Message]) ->
     assert len(corrected) - len(markers) == 1
     assert {m["trade_date"] for m in markers} == {DAYS[1].isoformat()}
     assert sum(m["expected"]["SSE"] for m in markers) == 1
+
+
+# -- a journal that was lost ---------------------------------------------------------------------------------
+
+
+def test_a_topic_with_rows_that_the_journal_knows_nothing_of_stops_publishing() -> None:
+    asked, without = [], {"prices.daily", "rates.daily"}
+
+    def without_rows() -> set[str]:
+        asked.append(1)
+        return set(without)
+
+    store = MemoryStore()
+    with pytest.raises(JournalError, match=r"margin\.daily holds rows, but .* `marginwatch feed journal`"):
+        news(Journal(store, without_rows), balances(DAYS[0], {A: 1.0}))
+    assert store.kept == {}
+    journal_, price = Journal(store, without_rows), {A: {"close": 9.0}}
+    for day in DAYS[:3]:
+        assert len(news(journal_, batch("prices.daily", day, price))) == 1
+    assert len(news(journal_, batch("rates.daily", DAYS[0], {"CN10Y": {"yield": 0.02}}))) == 1
+    assert len(asked) == 2  # what has begun is not looked into again
+    store.kept.clear()  # Redis is emptied while the feed runs
+    without.discard("prices.daily")
+    with pytest.raises(JournalError, match=r"prices\.daily"):
+        news(journal_, batch("prices.daily", DAYS[3], price))
+
+
+def test_a_flag_or_word_at_its_default_is_the_same_as_none() -> None:
+    """A message that leaves it out is read back with the default."""
+    plain = batch("prices.daily", DAYS[0], {A: {"close": 9.0}})
+    said = replace(plain, figures=plain.figures | {"suspended": np.zeros(1)})
+    suspended = replace(plain, figures=plain.figures | {"suspended": np.ones(1)})
+    assert digests_of(plain) == digests_of(said)
+    assert digests_of(plain) != digests_of(suspended)
+
+
+ROWS = {
+    "margin.daily": lambda day, value: balances(day, {A: value, B: 2 * value, C: 3.0}),
+    "margin.market": lambda day, value: batch("margin.market", day, {"SSE": {"fin_balance": value}}),
+    "prices.daily": lambda day, value: batch("prices.daily", day, {A: {"close": value}, B: {"close": 1.0}}),
+    "etf.daily": lambda day, value: batch("etf.daily", day, {"510300.SH": {"shares": value, "style": 4.0}}),
+    "reference": lambda day, value: batch("reference", day, {A: {"industry": 3.0, "csi300": 1.0, "csi500": 0.0}}),
+    "rates.daily": lambda day, value: batch("rates.daily", day, {"CN10Y": {"yield": value / 100}}),
+}
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_an_emptied_redis_is_filled_again_from_the_topics(stack: Stack, form: Form) -> None:
+    """Through the broker, corrections and both ways of travelling included: afterwards every row is known."""
+    settings = stack.settings
+    store = RedisStore(stack.redis, settings.namespace)
+
+    def published(days: list[tuple[int, dict[str, RowBatch]]]) -> Journal:
+        with journal.opened(settings) as kept, stack.publisher(form) as publisher:
+            publish_days(publisher, days, journal=kept)
+            return kept
+
+    def days(value: float) -> list[tuple[int, dict[str, RowBatch]]]:
+        return [(at, {topic: made(day, value) for topic, made in ROWS.items()}) for at, day in enumerate(DAYS[:3])]
+
+    with stack.publisher() as publisher:
+        publisher.barrier()  # markers and barriers are no rows: a new system is not refused
+    published(days(10.5))
+    published([(1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 11.25)})])
+    good = stack.redis.hgetall(f"{settings.namespace}:published:margin.daily")
+    assert recall(settings, store, check=True).equal
+
+    stack.redis.delete(*stack.redis.keys(f"{settings.namespace}:published:*"))
+    with pytest.raises(JournalError, match="marginwatch feed journal"):
+        published(days(10.5))
+    assert not recall(settings, store, check=True).equal
+    assert stack.redis.keys(f"{settings.namespace}:published:*") == []
+
+    told = recall(settings, store)
+    assert told.added == sum(told.rows.values()) == 3 * (3 + 1 + 2 + 1 + 1 + 1)
+    assert told.trimmed == []
+    assert stack.redis.hgetall(f"{settings.namespace}:published:margin.daily") == good
+    assert recall(settings, store, check=True).equal
+    again = published([*days(10.5)[:1], (1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 11.25)}), *days(10.5)[2:]])
+    assert (again.unchanged, again.corrected) == (9 + 3 + 9, 0)
+    assert published([(1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 12.0)})]).corrected == 2
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_what_the_journal_knows_better_than_the_topics_stays(stack: Stack) -> None:
+    store = RedisStore(stack.redis, stack.settings.namespace)
+    with stack.publisher() as publisher:
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 1.0, B: 2.0})})
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 9.0})})  # the same revision again: the first one stands
+    ahead = Journal(store)
+    news(ahead, balances(DAYS[0], {A: 1.0, B: 2.0}))
+    ahead.confirm()
+    news(ahead, balances(DAYS[0], {B: 5.0}))  # a correction that has not arrived
+    news(ahead, balances(DAYS[1], {C: 7.0}))  # a day that has not
+    before = {day: store.read("margin.daily", day) for day in (to_day(d) for d in DAYS[:2])}
+    told = recall(stack.settings, store)
+    assert told.equal
+    assert {day: store.read("margin.daily", day) for day in before} == before
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_the_command_fills_the_journal_and_says_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(stack.settings).items():
+        monkeypatch.setenv(name, value)
+    with stack.publisher() as publisher:
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 1.0, B: 2.0})})
+    result = feed("journal", "--check")
+    assert result.exit_code == 1 and "the journal lacks 2 rows" in result.output
+    result = feed("journal")
+    assert result.exit_code == 0 and "margin.daily: 2 rows of 1 days" in result.output
+    assert "the journal has learnt 2 rows and 0 revisions" in result.output

@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 
 from streams.calendars import xshg
 from streams.feeds import plan as plans
-from streams.feeds import scheduler
+from streams.feeds import scheduler, sources
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import NotPublishedError
+from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal
 from streams.feeds.plan import DropFolder, Feed, Fetch
@@ -67,7 +67,9 @@ def at(text: str) -> float:
 
 
 def fetching(exchange: Exchange, state: Memory, **feed: object) -> FetchRun:
-    return FetchRun("x", Fetch(**feed), state, exchange.publish, xshg(), exchange.fetch)  # type: ignore[arg-type]
+    made = Fetch(**feed)  # type: ignore[arg-type]
+    due = sources.due(made.via, made.tables, made.at)
+    return FetchRun("x", made, state, exchange.publish, xshg(), exchange.fetch, due)
 
 
 def drained(one: FetchRun, now: float) -> float:
@@ -87,6 +89,16 @@ def test_a_day_is_asked_for_on_the_next_session_at_its_time() -> None:
     following = drained(one, following)
     assert exchange.published == [date(2024, 6, 7)]
     assert following == at("2024-06-12 08:45:00")
+
+
+def test_prices_are_asked_for_on_the_day_itself() -> None:
+    exchange, state = Exchange(), Memory()
+    one = fetching(exchange, state, via="tushare", tables=("daily",), since=date(2024, 6, 7))
+    assert drained(one, at("2024-06-07 16:59:59")) == at("2024-06-07 17:00")
+    assert exchange.asked == []
+    assert drained(one, at("2024-06-07 17:00")) == at("2024-06-11 17:00")
+    drained(one, at("2024-06-12 18:00"))
+    assert exchange.published == [date(2024, 6, d) for d in (7, 11, 12)]
 
 
 def test_missed_days_are_caught_up_oldest_first_after_a_stop() -> None:
@@ -118,6 +130,16 @@ def test_a_day_that_fails_does_not_hold_up_the_others() -> None:
     exchange.refuse = {date(2024, 6, 3): FeedError("no")}
     drained(fetching(exchange, state, since=date(2024, 6, 3)), at("2024-06-06 09:00"))
     assert exchange.published == [date(2024, 6, 4), date(2024, 6, 5)]
+
+
+def test_a_day_that_is_gone_is_not_asked_for_again() -> None:
+    exchange, state = Exchange(), Memory()
+    exchange.refuse = {date(2024, 6, 3): GoneError("only the newest session")}
+    now = at("2024-06-05 09:00")
+    one = fetching(exchange, state, since=date(2024, 6, 3))
+    assert drained(one, now) == at("2024-06-06 08:45")
+    assert exchange.asked == [date(2024, 6, 3), date(2024, 6, 4)]
+    assert (one.failures, state.kept["day/2024-06-03"]) == (1, "failed")
 
 
 # -- folders -----------------------------------------------------------------------------------------------------
@@ -220,6 +242,9 @@ def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
         ('[feeds.x]\nkind = "folder"', "path"),
         ('[feeds.x]\nkind = "folder"\npath = 5', "5 is no Path"),
         ('[feeds.x]\nkind = "fetch"\nsince = "yesterday"', "since"),
+        ('[feeds.x]\nkind = "fetch"\nvia = "wind"', "via"),
+        ('[feeds.x]\nkind = "fetch"\nvia = "tushare"\ntables = ["ticks"]', "choose from margin"),
+        ('[feeds.x]\nkind = "fetch"\nvia = "tushare"\ntables = ["margin", "daily"]', "make two feeds"),
         ('[feeds.x]\nkind = "folder"\npath = "p"\nmap = "m.toml"', "vendor"),
         ("[feeds", "no TOML"),
     ],

@@ -4,6 +4,7 @@ CSV files with Chinese headers are CONSTRUCTED here after their documented colum
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from processors.codes import to_codes
+from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.cli import main
-from streams.feeds import mapping, vendor
+from streams.feeds import folder, mapping, vendor
 from streams.feeds.checked import gather
 from streams.feeds.folder import FeedError
 from tests.publishing import Message, feed, sent
@@ -64,21 +65,33 @@ def test_a_mapping_file_gives_the_same_bytes_as_feed_files(
     end: str,
     topics: set[str],
 ) -> None:
-    folder = tmp_path / "market"
-    folder.mkdir()
+    market = tmp_path / "market"
+    market.mkdir()
     for path in data_dir.iterdir():
         if path.is_file() and path.name.startswith(prefixes or ""):
-            (folder / path.name).symlink_to(path.resolve())
+            (market / path.name).symlink_to(path.resolve())
     dates = ("--from", start, "--to", end, "--as", form)
 
-    assert feed("files", folder, *dates).exit_code == 0
+    assert feed("files", market, *dates).exit_code == 0
     files = list(sent)
     sent.clear()
-    result = feed("vendor", folder, "--map", EXAMPLE, "--source", "files:market", *dates)
+    result = feed("vendor", market, "--map", EXAMPLE, "--source", "files:market", *dates)
     assert result.exit_code == 0, result.output
     assert {topic for topic, *_ in sent} == topics
     assert len(sent) > 50
     assert sent == files
+
+
+def test_volumes_of_the_real_files_are_shares(data_dir: Path) -> None:
+    """Turnover over volume is what a share cost: indices, industries and stocks must agree."""
+    found = folder.read(data_dir, xshg(), date(2020, 1, 2), date(2020, 12, 31)).batches
+    indices = found["indices.daily"]
+    cost = pd.Series(indices.figures["turnover"] / indices.figures["volume"]).groupby(indices.keys).median()
+    assert len(cost) > 13 and cost.between(3, 60).all()
+    index = indices.keys == to_id("000300.SH")
+    members = pd.Series(found["prices.daily"].figures["volume"]).groupby(found["prices.daily"].days).sum()
+    ratio = members.to_numpy() / indices.figures["volume"][index]
+    assert 0.75 < np.median(ratio) < 1.05  # 279 of the 300 members
 
 
 def test_the_example_is_read_in_full() -> None:

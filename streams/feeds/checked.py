@@ -31,7 +31,8 @@ class Part:
     Parameters
     ----------
     origin : the file, and what it was taken for.
-    frame : ``key``, ``day`` (none where the file has no dates) and figures, as the readers of `folder` give them.
+    frame : ``key``, ``day`` (none where the file has no dates) and figures, as the readers of `folder` give them; also
+        ``name`` where the file has it, see `streams.feeds.names`.
     """
 
     topic: str
@@ -74,7 +75,7 @@ def gather(
     undated: dict[str, list[pd.DataFrame]] = {}
     notes = []
     for part in parts:
-        frame = part.frame
+        frame = part.frame.drop(columns="name", errors="ignore")
         if "day" not in frame:
             undated.setdefault(part.topic, []).append(frame)
             notes.append(f"{part.origin} has no dates: what it says today is used for every date")
@@ -216,7 +217,11 @@ def publish(
     journal: Journal | None = None,
     on_day: Callable[[str], None] = lambda _day: None,
 ) -> str:
-    """Publish every day and return the barrier; of a key that comes twice (only with --force) the first row."""
-    found.batches = {topic: first_of_each(batch) for topic, batch in found.batches.items()}
-    publish_days(publisher, found.by_day(), journal=journal, on_day=on_day)
+    """Publish every day and return the barrier."""
+    publish_days(publisher, once(found).by_day(), journal=journal, on_day=on_day)
     return publisher.barrier()
+
+
+def once(found: Folder) -> Folder:
+    """Of a key that comes twice in a day (only with --force it comes so far), keep the first row."""
+    return replace(found, batches={topic: first_of_each(batch) for topic, batch in found.batches.items()})

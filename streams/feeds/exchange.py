@@ -6,11 +6,13 @@ file                   how it is recognised                                     
 Shanghai 汇总信息       信用交易日期 and 本日融资余额, no code                                 margin.market
 Shanghai 明细信息       标的证券代码                                                       margin.daily
 Shenzhen, Beijing 明细  证券代码 and 融资余额; which exchange is told by the codes             margin.daily
-Shenzhen 总量           融资余额 and 融资买入额, no code (亿元, 亿股)                           margin.market
+Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; which exchange is told by the units  margin.market
 =====================  ==============================================================  ======================
 
 Units stand in the headers; one without a unit is refused. Only Shanghai's volumes have none as published: the exchange
-counts them in shares. Shenzhen's and Beijing's files hold no date: it comes from the file's name or the command.
+counts them in shares. Shenzhen publishes its totals in 亿元 and 亿股, Beijing in 万元 and 万股; a cell that names one
+of them says it better. Shenzhen's files hold no date, Beijing's one in the last row: else it comes from the file's name
+or the command.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from streams.feeds.checked import Part, Parts
 from streams.feeds.code_styles import BY_NUMBER, PLAIN, by_number, plain_number
 from streams.feeds.folder import FeedError
 from streams.feeds.mapping import Codes, Figure, Table, When, apply
-from streams.feeds.units import split_header
+from streams.feeds.units import Kind, parse_unit, split_header
 from streams.feeds.validate import Finding, Severity
 
 #: Sheet name → cells as they stand, without any header.
@@ -46,6 +48,8 @@ _HEADER_ROWS = 20  # titles and dates may stand above the header
 _NOTHING = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据")
 _SUMS = ("合计", "总计", "小计", "汇总")
 _DATE_NAMES = ("信用交易日期", "交易日期")
+_DATE_BELOW = re.compile(r"(信用交易|交易|数据|业务)?日期\s*[:：]")
+_SECURITY_NAMES = ("标的证券简称", "证券简称")
 _DATE = re.compile(r"(?<!\d)(20\d{2})[-/.年]?(0[1-9]|1[0-2])[-/.月]?(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
@@ -56,7 +60,7 @@ class Layout:
     Parameters
     ----------
     code : header of the column of codes, None for totals.
-    exchange : a name, or `BY_NUMBER` where two exchanges share the layout.
+    exchange : a name; where two exchanges share the layout, `BY_NUMBER` or `_BY_UNIT`.
     columns : header without unit → figure; all are required.
     shares : headers that the exchange publishes without a unit and that are documented as shares.
     marks : headers by which it is told from others.
@@ -70,6 +74,11 @@ class Layout:
     marks: frozenset[str]
     shares: frozenset[str] = frozenset()
 
+
+#: Instead of an exchange: the unit of its totals tells it, unless a cell names it.
+_BY_UNIT = "by unit"
+_UNIT_OF_TOTALS = {"亿元": "SZSE", "万元": "BSE"}
+_NAMED = {"SZSE": re.compile(r"深圳证券交易所|深交所"), "BSE": re.compile(r"北京证券交易所|北交所")}
 
 _SSE_VOLUMES = frozenset({"本日融券余量", "本日融券卖出量", "本日融券偿还量"})
 _SZSE_COLUMNS = {
@@ -119,7 +128,14 @@ LAYOUTS = (
         _SZSE_COLUMNS,
         frozenset({"证券代码", "融资余额"}),
     ),
-    Layout("Shenzhen totals", "margin.market", None, "SZSE", _SZSE_COLUMNS, frozenset({"融资余额", "融资买入额"})),
+    Layout(
+        "Shenzhen or Beijing totals",
+        "margin.market",
+        None,
+        _BY_UNIT,
+        _SZSE_COLUMNS,
+        frozenset({"融资余额", "融资买入额"}),
+    ),
 )
 
 
@@ -246,7 +262,7 @@ def adapt(grids: Grids, name: str, day: date | None = None) -> Parts:
         if not len(table):
             continue
         dated = next((n for n in _DATE_NAMES if n in _names(table)), None)
-        frame = apply(_mapping(layout, table, dated), table, origin)
+        frame = apply(_mapping(layout, table, dated, grids[sheet], origin), table, origin)
         if dated is None:
             if len(dates) != 1:
                 told = "holds several dates" if dates else "holds no date"
@@ -323,7 +339,7 @@ def _rows(layout: Layout, table: pd.DataFrame, origin: str) -> tuple[pd.DataFram
     return table.iloc[kept].reset_index(drop=True), placeholder
 
 
-def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None) -> Table:
+def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.DataFrame, origin: str) -> Table:
     """Say how a layout's columns become figures, with the units of this file's headers."""
     names = _names(table)
     columns = {}
@@ -338,14 +354,34 @@ def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None) -> Table:
                 f"{layout.name}: the codes are of {', '.join(sorted(numbers))}: expected Shenzhen's or Beijing's alone"
             )
         exchange = numbers.pop()
+    elif exchange == _BY_UNIT:
+        exchange = _exchange_of_totals(columns["fin_balance"].unit, grid, origin)
     return Table(
         layout.topic,
         columns,
         date=When(names[dated], _date_format(table[names[dated]])) if dated is not None else None,
         undated=dated is None,
-        code=Codes(names[layout.code], PLAIN, exchange) if layout.code is not None else None,
+        code=Codes(
+            names[layout.code], PLAIN, exchange, name=next((names[n] for n in _SECURITY_NAMES if n in names), None)
+        )
+        if layout.code is not None
+        else None,
         exchange=None if layout.code is not None else exchange,
     )
+
+
+def _exchange_of_totals(unit: str | None, grid: pd.DataFrame, origin: str) -> str:
+    cells = " ".join(str(cell) for cell in grid.to_numpy().ravel() if not _blank(cell))
+    named = [exchange for exchange, words in _NAMED.items() if words.search(cells)]
+    if len(named) == 1:
+        return named[0]
+    text = parse_unit(unit, Kind.MONEY, f"{origin}, fin_balance").text
+    if text not in _UNIT_OF_TOTALS or named:
+        raise FeedError(
+            f"{origin}: whose totals these are is not clear: Shenzhen's are in 亿元, Beijing's in 万元, these in "
+            f"{text}; a cell that names one exchange (北交所) says it better"
+        )
+    return _UNIT_OF_TOTALS[text]
 
 
 def _date_format(column: pd.Series) -> str:
@@ -356,7 +392,7 @@ def _date_format(column: pd.Series) -> str:
 
 
 def _dates(name: str, grids: Grids, tables: list[tuple[str, Layout, pd.DataFrame]]) -> set[int]:
-    """Return the dates that a file tells: in a column, above its header, else in its name."""
+    """Return the dates that a file tells: in a column, above its header or below its rows, else in its name."""
     in_columns = {
         found
         for _, _, table in tables
@@ -368,7 +404,14 @@ def _dates(name: str, grids: Grids, tables: list[tuple[str, Layout, pd.DataFrame
     if in_columns:
         return in_columns
     above = {found for grid in grids.values() for cell in _above(grid) for found in _found(cell)}
-    return above or set(_found(name))
+    below = {
+        found
+        for grid in grids.values()
+        for cell in grid.iloc[:, 0].tolist()
+        if _DATE_BELOW.match(str(cell).strip())
+        for found in _found(cell)
+    }
+    return above or below or set(_found(name))
 
 
 def _above(grid: pd.DataFrame) -> Iterator[object]:

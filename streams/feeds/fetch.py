@@ -1,7 +1,7 @@
 """Fetching the exchanges' margin figures through akshare, an optional extra: ``pip install 'marginwatch[fetch]'``.
 
 akshare asks the exchanges' own pages; what it returns goes through the adapters of `exchange`. It drops the units of
-the headers and documents them instead, so they are put back here. Beijing has no such function.
+the headers and documents them instead, so they are put back here.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
-from processors.days import TradingCalendar, moment, to_day
+from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, moment, to_day
 from processors.errors import MarginwatchError
 from streams.feeds.checked import Parts
 from streams.feeds.exchange import adapt
 from streams.feeds.folder import FeedError, known_at
 
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
-_US = 1_000_000
 
 
 class NotPublishedError(FeedError):
     """The figures of a day are not there yet: ask again later."""
+
+
+class GoneError(FeedError):
+    """The figures of a day can't be had from here any more: don't ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,36 @@ SOURCES = (
     Source("stock_margin_detail_sse", "SSE", ("date",), "元", "股"),
     Source("stock_margin_szse", "SZSE", ("date",), "亿元", "亿股"),
     Source("stock_margin_detail_szse", "SZSE", ("date",), "元", "股"),
+    Source("stock_margin_bse", "BSE", ("date",), "万元", "万股"),
+    Source("stock_margin_detail_bse", "BSE", ("date",), "元", "股"),
 )
 _MONEY = ("融资余额", "融资买入额", "融资偿还额", "融券余额", "融券余量金额", "融资融券余额")
 _SHARES = ("融券余量", "融券卖出量", "融券偿还量")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call of a function of akshare.
+
+    Parameters
+    ----------
+    who, what : for messages: who publishes it, and what it is.
+    due : when it is published, µs since the epoch.
+    """
+
+    function: str
+    arguments: dict[str, str]
+    who: str
+    what: str
+    due: int
+
+    def not_yet(self, why: str = "") -> NotPublishedError:
+        """Say that it is not there yet."""
+        since = moment(self.due + SHANGHAI_OFFSET_US)  # Shanghai's clock
+        return NotPublishedError(
+            f"{self.who}: {self.what} are not published yet: that is done from {since:%Y-%m-%d %H:%M} in Shanghai on, "
+            f"ask again then{f' ({why})' if why else ''}"
+        )
 
 
 def load_akshare() -> Any:
@@ -73,11 +103,11 @@ def fetch(
     calendar: TradingCalendar,
     *,
     akshare: Any = None,
-    sources: Iterable[Source] = SOURCES,
+    exchanges: Iterable[str] = ("SSE", "SZSE"),
     now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Parts:
-    """Fetch the margin figures of a trade date from both exchanges.
+    """Fetch the margin figures of a trade date from the exchanges.
 
     Parameters
     ----------
@@ -92,15 +122,17 @@ def fetch(
     if to_day(day) not in calendar:
         raise FeedError(f"{day} is no trading day of XSHG: there are no margin figures of it")
     due = known_at("margin.daily", to_day(day), calendar)
-    if now() * _US < due - 24 * 3600 * _US:
-        raise NotPublishedError(_not_yet(day, due))
+    what, stamp = f"the margin figures of {day}", f"{day:%Y%m%d}"
+    if now() * 1e6 < due - DAY_US:
+        raise Question("", {}, "exchanges", what, due).not_yet()
     module = load_akshare() if akshare is None else akshare
     found = Parts()
-    for source in sources:
-        frame = _asked(module, source, day, due, now, sleep)
+    for source in (one for exchange in exchanges for one in SOURCES if one.exchange == exchange):
+        question = Question(source.function, dict.fromkeys(source.arguments, stamp), source.exchange, what, due)
+        frame = asked(module, question, now, sleep)
         one = adapt({"": as_published(frame, source)}, f"akshare {source.function} {day}", day)
         if not one.parts:
-            raise NotPublishedError(f"{source.exchange}: {_not_yet(day, due)}")
+            raise question.not_yet()
         found.parts += one.parts
         found.findings += one.findings
     return found
@@ -118,45 +150,41 @@ def as_published(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return grid.astype(object)
 
 
-def _asked(
-    module: Any, source: Source, day: date, due: int, now: Callable[[], float], sleep: Callable[[float], None]
-) -> pd.DataFrame:
-    function = getattr(module, source.function, None)
+def asked(module: Any, question: Question, now: Callable[[], float], sleep: Callable[[float], object]) -> pd.DataFrame:
+    """Ask akshare, again with growing waits while the network fails; return the rows that come.
+
+    Raises
+    ------
+    NotPublishedError : if nothing comes, or what can't be read within a day after it was due.
+    FeedError : if the page can't be reached, or nothing that can be read comes later.
+    """
+    function = getattr(module, question.function, None)
     if function is None:
-        raise FeedError(f"this akshare has no {source.function}: pip install --upgrade akshare")
-    arguments = dict.fromkeys(source.arguments, day.strftime("%Y%m%d"))
+        raise FeedError(f"this akshare has no {question.function}: pip install --upgrade akshare")
     wait = _FIRST_WAIT_S
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            frame = function(**arguments)
+            frame = function(**question.arguments)
         except MarginwatchError:
             raise
         except OSError as error:  # what requests raises
             if attempt == _ATTEMPTS:
                 raise FeedError(
-                    f"{source.exchange}: {source.function} could not be reached in {_ATTEMPTS} attempts ({error}): is "
-                    "the network there, and does the exchange answer?"
+                    f"{question.who}: {question.function} could not be reached in {_ATTEMPTS} attempts ({error}): is "
+                    "the network there, and does the page answer?"
                 ) from error
             sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
         except (ValueError, KeyError, IndexError, AttributeError, TypeError, BadZipFile) as error:
             # akshare names the columns of an answer without looking whether it is empty.
-            if now() * _US < due + 24 * 3600 * _US:
-                raise NotPublishedError(f"{source.exchange}: {_not_yet(day, due)} ({error})") from error
+            if now() * 1e6 < question.due + DAY_US:
+                raise question.not_yet(str(error)) from error
             raise FeedError(
-                f"{source.exchange}: {source.function} of {day} gave nothing that can be read ({error}); the figures "
-                "are long due, so the page may have changed: pip install --upgrade akshare, or give the files"
+                f"{question.who}: {question.function} gave nothing that can be read of {question.what} ({error}); they "
+                "are long due, so the page may have changed: pip install --upgrade akshare, or give files"
             ) from error
         else:
             if not len(frame):
-                raise NotPublishedError(f"{source.exchange}: {_not_yet(day, due)}")
+                raise question.not_yet()
             return pd.DataFrame(frame)
     raise AssertionError("unreachable")
-
-
-def _not_yet(day: date, due: int) -> str:
-    shown = moment(due + 8 * 3600 * _US)  # Shanghai's clock
-    return (
-        f"the margin figures of {day} are not published yet: exchanges publish them the session after, at about "
-        f"{shown:%Y-%m-%d %H:%M}–09:00 in Shanghai; ask again then"
-    )

@@ -22,7 +22,7 @@ from processors.errors import MarginwatchError
 from processors.events import FIGURES, RowBatch, Style
 from processors.industries import INDUSTRIES
 
-_YI = 1e8
+_YI, _LOT = 1e8, 100.0
 
 
 class FeedError(MarginwatchError):
@@ -267,7 +267,8 @@ def _indices(raw: pd.DataFrame) -> pd.DataFrame:
             "low": raw["low"],
             "close": raw["close"],
             "prev_close": raw["close"] - raw["change"],
-            "volume": raw["volume"].astype(np.float64),
+            # In 手: turnover / volume is about 1,000 CNY, a hundred times what shares cost.
+            "volume": raw["volume"].astype(np.float64) * _LOT,
             "turnover": raw["amount"],
             "turnover_rate": raw["turnover_rate"] / 100,
         }

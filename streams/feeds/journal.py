@@ -4,13 +4,16 @@ For every topic and trade date Redis keeps the keys, a digest of each row's figu
 (``<namespace>:published:<topic>``, field = days since 1970-01-01). Rows are noted as *pending* before they are sent and
 confirmed once the broker has them, so a feed that dies in between sends them again under the same revision. Which feed
 a figure came from does not matter: what counts is what readers of the topic have.
+
+A journal that knows nothing of a topic with rows was lost: then nothing is published until `streams.feeds.recall` has
+filled it from the topics.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,14 +27,15 @@ from redis.exceptions import RedisError
 from processors.codes import Ids, exchange_of
 from processors.days import to_date
 from processors.errors import MarginwatchError
-from processors.events import INPUT_ROWS, DailyRow, RowBatch
+from processors.events import FIGURES, INPUT_ROWS, DailyRow, RowBatch
 from streams.security import connect_redis
 from streams.settings import Settings
 
 Digests = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.uint32]
 
-_FORMAT = b"\x01"
+_FORMAT = b"\x02"
+_REMEDY = "fill it from the topics by `marginwatch feed journal`"
 _PENDING = np.uint32(1 << 31)
 _TRIES = 5
 #: Replaces a field only if nobody else has changed it since it was read.
@@ -48,6 +52,9 @@ class JournalError(MarginwatchError):
 
 class Store(Protocol):
     """Where a journal is kept."""
+
+    def begun(self, topic: str) -> bool:
+        """Whether anything is kept of a topic."""
 
     def read(self, topic: str, day: int) -> bytes:
         """Return what is kept of a day, ``b""`` if nothing is."""
@@ -66,6 +73,10 @@ class RedisStore:
 
     def _key(self, topic: str) -> str:
         return f"{self._namespace}:published:{topic}"
+
+    def begun(self, topic: str) -> bool:
+        """Whether anything is kept of a topic."""
+        return bool(self._redis.exists(self._key(topic)))
 
     def read(self, topic: str, day: int) -> bytes:
         """Return what is kept of a day, ``b""`` if nothing is."""
@@ -90,6 +101,11 @@ class Noted:
     digests: Digests
     marks: Marks
 
+    @property
+    def revisions(self) -> Marks:
+        """Revision of each row, confirmed or not."""
+        return self.marks & ~_PENDING
+
     @classmethod
     def empty(cls) -> Noted:
         """Nothing."""
@@ -103,10 +119,12 @@ class Noted:
         try:
             plain = zlib.decompress(data[1:])
         except zlib.error as error:
-            raise JournalError(f"the journal holds what no version wrote: {error}") from error
+            raise JournalError(f"the journal holds what no version wrote ({error}): {_REMEDY}") from error
         size, rest = divmod(len(plain), 16)
         if data[:1] != _FORMAT or rest:
-            raise JournalError(f"the journal has format {data[:1].hex()}: this version reads {_FORMAT.hex()}")
+            raise JournalError(
+                f"the journal has format {data[:1].hex()}, this version reads {_FORMAT.hex()}: {_REMEDY}"
+            )
         return cls(
             np.frombuffer(plain, np.dtype("<i4"), size),
             np.frombuffer(plain, np.dtype("<u8"), size, 8 * size),
@@ -153,10 +171,17 @@ class News:
 
 
 class Journal:
-    """Decides which rows are news, and under which revision; see the module's docstring."""
+    """Decides which rows are news, and under which revision; see the module's docstring.
 
-    def __init__(self, store: Store) -> None:
+    Parameters
+    ----------
+    without_rows : returns the topics that hold no row; asked where the journal knows nothing of a topic.
+    """
+
+    def __init__(self, store: Store, without_rows: Callable[[], set[str]] = lambda: set(INPUT_ROWS)) -> None:
         self._store = store
+        self._without_rows = without_rows
+        self._new: set[str] = set()  # topics that may be begun once
         self._open: list[tuple[str, int, RowBatch, Digests]] = []
         self.unchanged = 0
         self.corrected = 0
@@ -171,7 +196,7 @@ class Journal:
 
         Raises
         ------
-        JournalError : if the journal can't be read or written.
+        JournalError : if the journal can't be read or written, or was lost.
         """
         rows: dict[str, RowBatch] = {}
         counted: dict[str, RowBatch] = {}
@@ -210,6 +235,8 @@ class Journal:
         digests = digests_of(batch)
         for _ in range(_TRIES):
             old = self._read(topic, day)
+            if not old:
+                self._refuse_lost(topic)
             noted = Noted.load(old)
             at, found = noted.find(batch.keys)
             marks = np.zeros(len(batch), np.uint32)
@@ -233,34 +260,53 @@ class Journal:
                 return fresh, after
         raise _contended(topic, day)
 
+    def _refuse_lost(self, topic: str) -> None:
+        try:
+            if self._store.begun(topic):
+                return
+        except RedisError as error:
+            raise unreachable(error) from error
+        if topic not in self._new:
+            self._new = self._without_rows()
+        if topic not in self._new:
+            raise JournalError(
+                f"{topic} holds rows, but the journal of what was published knows none of them (was Redis emptied?): "
+                f"{_REMEDY}, or figures would go out twice and others under the same revision"
+            )
+        self._new.discard(topic)
+
     def _read(self, topic: str, day: int) -> bytes:
         try:
             return self._store.read(topic, day)
         except RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def _replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
         try:
             return self._store.replace(topic, day, old, new)
         except RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Journal]:
     """The journal of these settings' Redis, closed at the end."""
+    from streams.feeds.recall import without_rows  # which itself needs this module
+
     with connect_redis(settings, timeout_s=30) as redis:
-        yield Journal(RedisStore(redis, settings.namespace))
+        yield Journal(RedisStore(redis, settings.namespace), lambda: without_rows(settings))
 
 
 def digests_of(batch: RowBatch) -> Digests:
     """64-bit digests of the figures of each row: exact, whatever the order of columns; an absent figure adds nothing.
 
-    A figure that a later version knows and a row lacks therefore changes no digest.
+    A figure that a later version knows and a row lacks therefore changes no digest. A flag or word at its default is
+    absent too: a message that leaves it out says the same.
     """
     out = np.zeros(len(batch), np.uint64)
+    defaults = {column.name: column.default for column in FIGURES[batch.topic]}
     for name, values in batch.figures.items():
-        known = ~np.isnan(values)
+        known = ~np.isnan(values) & (values != defaults.get(name, np.nan))
         bits = (values + 0.0).view(np.uint64)  # −0 is 0
         out[known] += _mixed(bits[known] ^ _seed(name))
     return _mixed(out)
@@ -298,7 +344,8 @@ def _contended(topic: str, day: int) -> JournalError:
     return JournalError(f"another feed is publishing {topic} of {to_date(day)} at the same time: run this one again")
 
 
-def _unreachable(error: RedisError) -> JournalError:
+def unreachable(error: RedisError) -> JournalError:
+    """Say that Redis is away, and how to do without it."""
     return JournalError(
         f"the journal of what was published can't be reached in Redis ({error}): start Redis, set "
         "MARGINWATCH_REDIS_URL, or publish without it by --no-journal (then nothing keeps figures from going out twice)"

@@ -34,13 +34,19 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Codes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The security: a column in one of `STYLES`, or its values one by one (rows of other values are left out)."""
+    """The security: a column in one of `STYLES`, or its values one by one (rows of other values are left out).
+
+    Parameters
+    ----------
+    name : column of the security's name (证券简称): no figure, but it tells whether codes and rows belong together.
+    """
 
     column: str
     style: str | None = None
     exchange: str | None = None
     exchange_column: str | None = None
     codes: dict[str, str] | None = None
+    name: str | None = None
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,13 +191,14 @@ def tables_of(mapping: Mapping, file: str) -> list[Table]:
 
 def columns_used(table: Table) -> list[str]:
     """Name the columns that must stay text when a CSV file is read: codes, dates, exchanges."""
-    code = (table.code.column, table.code.exchange_column) if table.code is not None else ()
+    code = (table.code.column, table.code.exchange_column, table.code.name) if table.code is not None else ()
     date = (table.date.column,) if table.date is not None else ()
     return [name for name in (*code, *date, table.exchange_column) if name is not None]
 
 
 def apply(table: Table, raw: pd.DataFrame, file: str) -> pd.DataFrame:
-    """Return the rows of a table: ``key`` (int32), ``day`` (int32; not where undated) and its figures.
+    """Return the rows of a table: ``key`` (int32), ``day`` (int32; not where undated), ``name`` if the table names its
+    column, and figures.
 
     Raises
     ------
@@ -210,6 +217,8 @@ def apply(table: Table, raw: pd.DataFrame, file: str) -> pd.DataFrame:
     if table.date is not None:
         out["day"] = _days(_column(raw, table.date.column, where), table.date, where)
     out["key"] = keys
+    if table.code is not None and table.code.name is not None:
+        out["name"] = _column(raw, table.code.name, where).to_numpy(object)
     known = {column.name: column for column in FIGURES[table.topic]}
     for name, figure in table.columns.items():
         out[name] = _figure(known[name], figure, raw, keys, f"{where}, {name}")

@@ -132,6 +132,7 @@ def _read(
         row = int(np.argmax(turned.to_numpy()))
         raise FeedError(f"{path.name}, row {row + 1}: {codes[row]} leaves the list before it comes in")
     names = parsed("name", str) if "name" in columns else [""] * size
+    frame["name"] = names
     texts: dict[str, tuple[int, str]] = {}
     for code, day, name in zip(codes, days, names, strict=True):
         if day >= texts.get(code, (day, ""))[0]:

@@ -1,6 +1,6 @@
 """What `marginwatch feed run` does and when: a TOML file with one table for each feed.
 
-Times are Shanghai's. A feed is a folder that files are dropped into, or the exchanges' pages through akshare.
+Times are Shanghai's. A feed is a folder that files are dropped into, or a source that is asked for each day.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from streams.feeds import sources
 from streams.feeds.folder import FeedError
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -39,18 +40,22 @@ class DropFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="fetch"):
-    """The exchanges' margin figures through akshare; days that were missed are caught up, oldest first.
+    """Figures of a source, of the exchanges if none is named; days that were missed are caught up, oldest first.
 
     Parameters
     ----------
+    via, tables : the source and what of it, see `streams.feeds.sources`.
     since : the first trade date wanted; without it, the newest one that is due when the feed first starts.
-    at : when the figures of a day are first asked for, on the next session.
+    at : when the figures of a day are first asked for: margin figures on the next session (08:45), prices and indices
+        on the day itself (17:00).
     retry_s : how long to wait when they are not published yet; after an error twice as long each time, up to 2 hours.
     pause_s : between two days while catching up: the pages are not ours.
     """
 
+    via: sources.Via = "akshare"
+    tables: tuple[str, ...] = ()
     since: date | None = None
-    at: time = time(8, 45)
+    at: time | None = None
     source: str | None = None
     retry_s: Seconds = 600.0
     pause_s: Annotated[float, msgspec.Meta(ge=0)] = 5.0
@@ -97,5 +102,10 @@ def load(path: Path) -> Plan:
             feed = msgspec.structs.replace(feed, path=base / feed.path, map=mapping)
             if mapping is not None and feed.format != "vendor":
                 raise FeedError(f"{path}: [feeds.{name}] has a mapping: then its format is vendor")
+        else:
+            try:
+                sources.due(feed.via, feed.tables)
+            except FeedError as error:
+                raise FeedError(f"{path}: [feeds.{name}]: {error}") from error
         feeds[name] = feed
     return Plan(feeds)

@@ -4,6 +4,8 @@ tushare's files name no units; its documentation does (tushare.pro documents 27,
 千元, circ_mv in 万元, ratios in %, all else in 元 and 股. (rqmcl is documented as "股,份,手" by the kind of security:
 shares of stocks, units of funds; bonds, in 手, are in none of the feeds here.)
 
+Its turnover of 399001.SZ is that of 500 stocks, which `whole_turnover` mends (document 95).
+
 Chinese headers carry their units: ``融资余额(元)``; one without is refused.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
+import msgspec
 import pandas as pd
 
 from processors.events import FIGURES
@@ -19,6 +22,7 @@ from streams.feeds.code_styles import BY_NUMBER, PLAIN, STYLES, to_own
 from streams.feeds.folder import FeedError
 from streams.feeds.mapping import Codes, Figure, Table, When
 from streams.feeds.units import split_header
+from streams.feeds.validate import Finding, Severity
 
 _DATE, _CODE = When("trade_date", "%Y%m%d"), Codes("ts_code", "600519.SH")
 
@@ -49,7 +53,7 @@ TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     (
         "tushare margin_detail",
         frozenset({"trade_date", "ts_code", "rzye", "rzmre", "rqyl", "rqmcl"}),
-        (Table("margin.daily", _MARGIN, date=_DATE, code=_CODE),),
+        (Table("margin.daily", _MARGIN, date=_DATE, code=msgspec.structs.replace(_CODE, name="name")),),
     ),
     (
         "tushare margin",
@@ -125,7 +129,37 @@ CHINESE: dict[str, dict[str, str]] = {
 }
 _CHINESE_DATES = ("日期", "交易日期", "信用交易日期", "数据日期", "交易日")
 _CHINESE_CODES = ("证券代码", "股票代码", "标的证券代码", "代码")
+_CHINESE_NAMES = ("证券简称", "股票简称", "标的证券简称", "证券名称", "股票名称", "简称", "名称")
 _CHINESE_EXCHANGES = ("交易所", "市场", "交易市场")
+
+
+#: tushare's index of Shenzhen's 500 constituents, and the one of all its A shares.
+COMPONENT, ALL_SHARES = "399001.SZ", "399107.SZ"
+
+
+def whole_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Give tushare's 399001.SZ the volume and turnover of 399107.SZ: `indices.daily` means the whole exchange by it.
+
+    Elsewhere 399001 carries what all A shares of Shenzhen traded, at tushare only what its 500 stocks did. Where the
+    other index is not there, both are absent, and a finding says so.
+    """
+    if not {"ts_code", "trade_date", "vol", "amount"} <= set(raw.columns):
+        return raw, []
+    component = raw["ts_code"] == COMPONENT
+    if not component.any():
+        return raw, []
+    whole = raw[raw["ts_code"] == ALL_SHARES].drop_duplicates("trade_date").set_index("trade_date")
+    raw = raw.copy()
+    for name in ("vol", "amount"):
+        raw[name] = raw[name].mask(component, raw["trade_date"].map(whole[name]))
+    alone = sorted(set(raw["trade_date"][component]) - set(whole.index))
+    if not alone:
+        return raw, []
+    text = (
+        f"{file}: volume and turnover of {COMPONENT} are left out on {len(alone)} days from {alone[0]} on: at tushare "
+        f"they are those of 500 stocks; with {ALL_SHARES} in the same table they would be the exchange's"
+    )
+    return raw, [Finding(Severity.WARNING, "turnover", "indices.daily", None, text)]
 
 
 def recognise(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
@@ -149,17 +183,13 @@ def recognise(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
 
 
 def _present(table: Table, headers: Container[str | None]) -> Table:
-    """Leave out optional figures whose column is not there."""
+    """Leave out names and optional figures whose column is not there."""
     optional = {column.name for column in FIGURES[table.topic] if column.optional}
     kept = {n: f for n, f in table.columns.items() if f.column in headers or n not in optional}
-    return Table(
-        table.topic,
-        kept,
-        date=table.date,
-        code=table.code,
-        exchange_column=table.exchange_column,
-        only=table.only,
-    )
+    code = table.code
+    if code is not None and code.name not in headers:
+        code = msgspec.structs.replace(code, name=None)
+    return msgspec.structs.replace(table, columns=kept, code=code)
 
 
 def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
@@ -187,7 +217,8 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
         if code is None:
             tables.append(Table("margin.market", columns, date=when, exchange_column=exchange))
             continue
-        by_code = _code_style(raw, code, exchange, file)
+        named = next((names[n] for n in _CHINESE_NAMES if n in names), None)
+        by_code = msgspec.structs.replace(_code_style(raw, code, exchange, file), name=named)
         tables.append(
             Table(topic if topic != "margin" else "margin.daily", columns, date=when, code=by_code, only="securities")
         )

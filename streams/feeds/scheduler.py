@@ -20,11 +20,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from processors.days import TradingCalendar, to_date, to_day
+from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import RowBatch
-from streams.feeds import checked, exchange, mapping, vendor
+from streams.feeds import checked, exchange, mapping, names, sources, vendor
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import NotPublishedError, fetch
+from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal, JournalError
 from streams.feeds.plan import DropFolder, Feed, Fetch, Plan
@@ -76,6 +77,7 @@ class Outlet:
         self._calendar = calendar
         self._journal = journal
         self._before: dict[str, dict[str, RowBatch]] = {}
+        self._names: names.Names | None = None  # of all feeds together
 
     def publish(self, name: str, parts: Parts, feed: Feed) -> None:
         """Publish rows of a feed.
@@ -86,7 +88,9 @@ class Outlet:
         PublishError, JournalError : if Kafka or Redis is away.
         """
         source = feed.source or name
-        findings = list(parts.findings)
+        if self._names is None:
+            self._names = names.remembered(self._settings)
+        findings = [*parts.findings, *self._names.findings(parts.parts)]
         folder = None
         if parts.parts:
             ranked = isinstance(feed, DropFolder) and feed.map is not None
@@ -104,6 +108,7 @@ class Outlet:
         unchanged, corrected = self._journal.unchanged, self._journal.corrected
         with Publisher(self._settings, source=source) as publisher:
             checked.publish(publisher, folder, self._journal)
+        self._names.learn(parts.parts)
         kept = self._before.setdefault(name, {})
         for topic, batch in checked.newest(folder).items():
             if topic not in kept or kept[topic].days[0] <= batch.days[0]:
@@ -192,7 +197,7 @@ class FolderRun:
 
 @dataclass(slots=True)
 class FetchRun:
-    """The exchanges' pages: every trade date since the first one wanted, once it is due."""
+    """A source: every trade date since the first one wanted, once it is due."""
 
     name: str
     feed: Fetch
@@ -200,6 +205,7 @@ class FetchRun:
     publish: Publish
     calendar: TradingCalendar
     fetch: Callable[[date], Parts]
+    due: Due
     failures: int = 0
     _tries: dict[int, tuple[float, float]] = field(default_factory=dict)  # day → next try, wait after it
 
@@ -240,6 +246,10 @@ class FetchRun:
             self._tries[day] = now + self.feed.retry_s, self.feed.retry_s
             log.info("not published yet", feed=self.name, day=when.isoformat(), again_s=self.feed.retry_s,
                      why=str(error))  # fmt: skip
+        except GoneError as error:
+            self.failures += 1
+            self.state.set(f"day/{when}", _FAILED)
+            log.warning("day is lost", feed=self.name, day=when.isoformat(), error=str(error))
         except FeedError as error:
             self.failures += 1
             wait = min(2 * self._tries.get(day, (0.0, self.feed.retry_s / 2))[1], _LONGEST_WAIT_S)
@@ -250,14 +260,15 @@ class FetchRun:
             self._tries.pop(day, None)
 
     def _due(self, day: int, later: int = 0) -> float:
-        """When a day's figures are asked for: on the session after it."""
-        session = self.calendar.shift(day, 1 + later)
-        if session is None:
+        """When the figures of the session ``later`` after a day are asked for."""
+        session = self.calendar.shift(day, later)
+        moment = None if session is None else self.due.moment(session, self.calendar)
+        if moment is None:
             raise FeedError("the trading calendar has ended: see `marginwatch calendar check`")
-        return datetime.combine(to_date(session), self.feed.at, _SHANGHAI).timestamp()
+        return moment / 1e6
 
     def _newest_due(self, now: float) -> int:
-        day = self.calendar.before(to_day(datetime.fromtimestamp(now, _SHANGHAI).date()))
+        day = self.calendar.before(to_day(datetime.fromtimestamp(now, _SHANGHAI).date()) + 1)
         while day is not None and self._due(day) > now:
             day = self.calendar.before(day)
         if day is None:
@@ -273,22 +284,18 @@ def runs_of(
     publish: Publish,
     state: Callable[[str], State],
     calendar: TradingCalendar,
+    settings: Settings,
     sleep: Callable[[float], object] = time.sleep,
 ) -> list[Run]:
-    """Return the feeds of a plan, ready to be asked."""
+    """Return the feeds of a plan, ready to be asked; raises `SecurityError` if a source's token is missing."""
     found: list[Run] = []
-
-    def fetch_day(day: date) -> Parts:
-        return fetch(day, calendar, sleep=pause)
-
-    def pause(seconds: float) -> None:
-        sleep(seconds)
-
     for name, feed in plan.feeds.items():
         if isinstance(feed, DropFolder):
             found.append(FolderRun(name, feed, state(name), publish))
         else:
-            found.append(FetchRun(name, feed, state(name), publish, calendar, fetch_day))
+            fetch = sources.fetcher(settings, feed.via, feed.tables, calendar, sleep)
+            due = sources.due(feed.via, feed.tables, feed.at)
+            found.append(FetchRun(name, feed, state(name), publish, calendar, fetch, due))
     return found
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 from streams.feeds.checked import Part, Parts
 from streams.feeds.folder import FeedError
 from streams.feeds.mapping import Mapping, Table, apply, columns_used, tables_of
-from streams.feeds.presets import recognise
+from streams.feeds.presets import recognise, whole_turnover
+from streams.feeds.validate import Finding
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -30,6 +31,7 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None) -> Parts:
     FeedError : if a file can't be read as the mapping, or its columns, say.
     """
     found: list[tuple[int, Part]] = []
+    findings: list[Finding] = []
     files = [(file, path.is_dir()) for path in paths for file in _files_of(path)]
     if not files:
         raise FeedError(f"there is no file ({', '.join(SUFFIXES)}): give files of a vendor, or a folder of them")
@@ -37,6 +39,8 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None) -> Parts:
         if mapping is None:
             raw = load(file)
             name, tables = recognise(raw, file.name)
+            raw, told = whole_turnover(raw, file.name)
+            findings += told
             origin = f"{file.name} ({name})"
         else:
             tables = tables_of(mapping, file.name)
@@ -54,7 +58,7 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None) -> Parts:
     if mapping is not None:
         # The order of the mapping decides which of two files' figures stands where both have one.
         found.sort(key=lambda one: one[0])
-    return Parts([part for _, part in found])
+    return Parts([part for _, part in found], findings)
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -1,0 +1,180 @@
+"""Names against codes: renamings are told, columns that have slipped against each other stop publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from processors.codes import to_id
+from processors.days import to_day
+from streams.calendars import xshg
+from streams.feeds import exchange, mapping, master, vendor
+from streams.feeds.checked import Part
+from streams.feeds.folder import FeedError
+from streams.feeds.names import Names, remembered, same
+from streams.feeds.validate import Finding, Severity
+from tests.publishing import Message, feed, sent
+from tests.running import Stack
+from tests.test_feed_exchange import SZSE_HEAD, workbook
+from tests.test_feed_vendor import EXAMPLE, MARGIN_DETAIL
+
+__all__ = ["sent"]  # a fixture
+
+DAYS = (date(2024, 6, 11), date(2024, 6, 12))
+CODES = [f"{600000 + i}.SH" for i in range(40)]
+
+
+def part(day: date | None, names: dict[str, str], topic: str = "margin.daily") -> Part:
+    frame = pd.DataFrame({"key": [to_id(code) for code in names], "name": list(names.values())})
+    return Part(topic, "a file", frame if day is None else frame.assign(day=to_day(day)))
+
+
+def found(*parts: Part, known: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    names = Names({to_id(code): name for code, name in (known or {}).items()})
+    return [(f.severity.value, f.text) for f in names.findings(parts)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("贵州茅台", "XD贵州茅", True),  # a mark takes the place of the last character
+        ("平 安 银 行", "平安银行", True),
+        ("万 科Ａ", "万科A", True),
+        ("寒武纪", "寒武纪-U", True),
+        ("N中芯", "中芯国际", True),
+        ("C中芯国", "中芯国际", True),
+        ("ST康美", "*ST康美", True),
+        ("康美药业", "S*ST康美", True),
+        ("DR长江电", "XR长江电", True),
+        ("TCL 集团", "TCL集团", True),
+        ("贵州茅台", "平安银行", False),
+        ("中国平安", "平安银行", False),
+        ("南京银行", "宁波银行", False),
+        ("沱牌舍得", "舍得酒业", False),
+    ],
+)
+def test_marks_come_and_go_without_making_another_name(one: str, other: str, expected: bool) -> None:
+    assert same(one, other) is same(other, one) is expected
+
+
+def test_single_renamings_are_told_with_both_names() -> None:
+    before = {code: f"公司{i}号" for i, code in enumerate(CODES)}
+    ((severity, text),) = found(part(DAYS[0], before), part(DAYS[1], before | {CODES[3]: "新名字"}))
+    assert severity == "warning"
+    assert "1 of 40 securities have another name than before: 600003.SH 公司3号 → 新名字: renamed?" in text
+    assert found(part(DAYS[0], before), part(DAYS[1], before)) == []
+
+
+@pytest.mark.parametrize("rows", [6, 40])
+def test_names_that_slipped_by_a_row_are_an_error(rows: int) -> None:
+    before = {code: f"公司{i}号" for i, code in enumerate(CODES)}
+    slipped = dict(zip(CODES[:rows], [*list(before.values())[1:rows], "公司0号"], strict=True))
+    ((severity, text),) = found(part(DAYS[0], before), part(DAYS[1], before | slipped))
+    assert severity == "error"
+    assert f"{rows} of 40" in text and "slipped" in text and " …" in text
+
+
+def test_days_are_compared_in_their_order_and_a_new_name_is_known_from_then_on() -> None:
+    names = {code: f"公司{i}号" for i, code in enumerate(CODES)}
+    new = names | {CODES[0]: "新名字"}
+    assert len(found(part(DAYS[1], new), part(DAYS[0], names))) == 1  # told once, whatever the order of the files
+    assert found(part(DAYS[0], names), part(None, names, "reference")) == []
+
+
+def test_files_of_one_day_and_the_security_master_are_compared_too() -> None:
+    names = {code: f"公司{i}号" for i, code in enumerate(CODES)}
+    ((severity, _),) = found(part(DAYS[0], names), part(DAYS[0], {CODES[0]: "另一家"}, "prices.daily"))
+    assert severity == "warning"
+    ((severity, _),) = found(part(DAYS[0], dict(zip(CODES, reversed(names.values()), strict=True))), known=names)
+    assert severity == "error"
+
+
+def test_nothing_is_learnt_from_files_that_are_only_compared() -> None:
+    names = Names()
+    first = part(DAYS[0], {CODES[0]: "甲公司"})
+    second = part(DAYS[1], {CODES[0]: "乙公司"})
+    assert list(names.findings([first])) == [] == list(names.findings([second]))
+    names.learn([first])
+    assert len(list(names.findings([second]))) == 1
+
+
+def test_every_reader_hands_names_on(tmp_path: Path) -> None:
+    MARGIN_DETAIL.to_csv(tmp_path / "a.csv", index=False)
+    (tmp_path / "b.csv").write_text("日期,股票代码,股票简称,收盘价(元)\n2024-06-11,600519,贵州茅台,1700\n", "utf-8")
+    MARGIN_DETAIL.drop(columns="name").to_csv(tmp_path / "c.csv", index=False)
+    rows = [SZSE_HEAD, ["000001", "平安银行", "1", "2", "3", "4", "5", "6"]]
+    (tmp_path / "d.xlsx").write_bytes(workbook(a=rows))
+    (tmp_path / "e.csv").write_text("code,name,effective_date\n600519,贵州茅台,2024-06-11\n", "utf-8")
+    parts = [
+        *vendor.read([tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]).parts,
+        *exchange.read([tmp_path / "d.xlsx"], DAYS[0]).parts,
+        *master.read([tmp_path / "e.csv"], xshg())[0].parts,
+    ]
+    named = {p.origin.split(" ")[0]: p.frame["name"].tolist() for p in parts if "name" in p.frame and len(p.frame)}
+    assert named == {
+        "a.csv": ["平安银行", "贵州茅台"],
+        "b.csv": ["贵州茅台"],
+        "d.xlsx": ["平安银行"],
+        "e.csv": ["贵州茅台"],
+    }
+
+
+# -- the real names ------------------------------------------------------------------------------------------
+
+
+def real(data_dir: Path, names: Sequence[str] = ("sse", "szse")) -> list[Part]:
+    paths = [data_dir / f"margin_detail_{name}_2018_2021q1.parquet" for name in names]
+    parts = vendor.read(paths, mapping.load(EXAMPLE)).parts
+    return [p for p in parts if p.topic == "margin.daily"]
+
+
+def test_three_years_of_real_names_are_never_an_error(data_dir: Path) -> None:
+    findings: list[Finding] = []
+    for one in real(data_dir):
+        findings += Names().findings([one])
+    assert 60 < len(findings) < 100
+    assert {f.severity for f in findings} == {Severity.WARNING}
+    assert any("600690.SH 青岛海尔 → 海尔智家" in f.text for f in findings)
+
+
+def test_a_real_day_whose_names_slipped_is_an_error(data_dir: Path) -> None:
+    (whole,) = real(data_dir, ["szse"])
+    days = [whole.frame[whole.frame["day"] == to_day(date(2020, 3, d))].reset_index(drop=True) for d in (2, 3)]
+    days[1]["name"] = days[1]["name"].shift(1)
+    parts = [Part(whole.topic, "x", day) for day in days]
+    ((finding),) = Names().findings(parts)
+    assert finding.severity is Severity.ERROR
+    assert finding.day == to_day(date(2020, 3, 3))
+
+
+# -- the commands --------------------------------------------------------------------------------------------
+
+
+def detail(day: date, names: Sequence[str]) -> bytes:
+    rows = [[f"{1 + i:06d}", name, 1000 + i, 5000, 1, 7, 70, 5070] for i, name in enumerate(names)]
+    return workbook(a=[[f"{day}"], SZSE_HEAD, *rows])
+
+
+def test_slipped_names_stop_the_command_before_anything_is_sent(tmp_path: Path, sent: list[Message]) -> None:
+    names = [f"公司{i}号" for i in range(10)]
+    before, today = tmp_path / "1.xlsx", tmp_path / "2.xlsx"
+    before.write_bytes(detail(DAYS[0], names))
+    today.write_bytes(detail(DAYS[1], [*names[1:], names[0]]))
+    result = feed("exchange", today, "--before", before)
+    assert isinstance(result.exception, FeedError) and "10 of 10 securities have another name" in str(result.exception)
+    assert sent == []
+    assert feed("exchange", today, "--before", before, "--force").exit_code == 0
+    today.write_bytes(detail(DAYS[1], [*names[:9], "新名字"]))
+    result = feed("exchange", today, "--before", before)
+    assert result.exit_code == 0 and "公司9号 → 新名字" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_the_security_masters_names_are_remembered(stack: Stack) -> None:
+    master.keep_names(stack.settings, {"600519.SH": "贵州茅台"})
+    (finding,) = remembered(stack.settings).findings([part(DAYS[0], {"600519.SH": "平安银行"})])
+    assert finding.check == "name" and finding.topic == "margin.daily"
