@@ -17,11 +17,11 @@ from alerts.model import Alert, Severity, State
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Signal
-from processors.studies.result import Result
 
 if TYPE_CHECKING:
     from alerts.delivery.log import Note
     from alerts.rules.base import Rule
+    from processors.studies.result import Result
     from streams.rebuild import Comparison
 
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
