@@ -187,7 +187,7 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
         if code is None:
             tables.append(Table("margin.market", columns, date=when, exchange_column=exchange))
             continue
-        by_code = _code_style(raw, code, exchange, file)
+        by_code = code_style(raw, code, exchange, file)
         tables.append(
             Table(topic if topic != "margin" else "margin.daily", columns, date=when, code=by_code, only="securities")
         )
@@ -196,7 +196,8 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
     return tables
 
 
-def _code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> Codes:
+def code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> Codes:
+    """Return how a column writes codes, by its first one; raises `FeedError` where no style fits."""
     first = raw[code].iloc[0]
     for style in STYLES:
         try:
