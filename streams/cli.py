@@ -19,6 +19,7 @@ from alerts.model import Alert, Severity, Silence
 from processors.errors import MarginwatchError
 from streams import show
 from streams.cli_calendar import calendar_app
+from streams.cli_feed_live import feed_live
 from streams.cli_feed_run import feed_run
 from streams.cli_publish import opened_journal, publish_checked, tell_published
 from streams.cli_reference import reference_app
@@ -39,6 +40,7 @@ alerts_app = typer.Typer(invoke_without_command=True, help="List alerts; acknowl
 rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list them, rehearse new ones on history.")
 notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
 feed_app.command("run")(feed_run)
+feed_app.command("live")(feed_live)
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
 app.add_typer(latest_app, name="latest")

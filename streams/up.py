@@ -356,11 +356,12 @@ def environment(settings: Settings) -> dict[str, str]:
     """Settings as environment variables, for a child process."""
     values = settings.model_dump(
         mode="json",
-        exclude={"redis_url_file", "kafka_password_file", "channels", "console_token"},
+        exclude={"redis_url_file", "kafka_password_file", "channels", "console_token", "book_secret"},
         exclude_none=True,
     )
-    if settings.console_token is not None:
-        values["console_token"] = settings.console_token.get_secret_value()
+    for name in ("console_token", "book_secret"):
+        if (secret := getattr(settings, name)) is not None:
+            values[name] = secret.get_secret_value()
     values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}
     values["kafka_password"] = str(kafka_password(settings))
     return {
