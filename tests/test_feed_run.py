@@ -26,22 +26,11 @@ from streams.feeds.plan import DropFolder, Feed, Fetch
 from streams.feeds.scheduler import FetchRun, FolderRun, Outlet, run
 from streams.publisher import PublishError
 from streams.settings import Settings
-from tests.publishing import MemoryStore, Message, sent
+from tests.publishing import Memory, MemoryStore, Message, sent
 from tests.running import Stack, wait_until
 
 __all__ = ["sent"]
 SHANGHAI = timezone(timedelta(hours=8))
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def load(self) -> dict[str, str]:
-        return dict(self.kept)
-
-    def set(self, name: str, value: str) -> None:
-        self.kept[name] = value
 
 
 class Exchange:

@@ -8,6 +8,7 @@ request for a day.
 200   published: counts of rows published, unchanged, late
 400   no JSON, or an ``Idempotency-Key`` that is too long
 401   no signature, a wrong one, one that is too old
+408   the body did not come in time
 409   the ``Idempotency-Key`` stood over another body
 413   too large
 422   a row is wrong: which one, and which field
@@ -130,7 +131,7 @@ class WebhookRun(Run):
         self._redis = redis
         self._keys = f"{settings.namespace}:feeds:{name}:answers:"
         self._clock = clock
-        self._secret = secret_of(feed, settings).encode()
+        self._secret = secret_of(feed, settings)
         self._bucket = Bucket(feed.max_rows_per_s, feed.max_rows_per_s, time.monotonic)
         self._stop: Callable[[], object] | None = None
         self._ended = False
@@ -174,17 +175,22 @@ class WebhookRun(Run):
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            body = await asyncio.wait_for(request.read(), _READ_S)
-            return web.json_response(await self._answer(body, request.headers))
+            return web.json_response(await self._answer(await self._body(request), request.headers))
         except _Refused as refused:
             log.warning("request refused", feed=self.name, status=refused.status, error=str(refused))
             return web.json_response(refused.body, status=refused.status, headers=refused.headers)
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            return await asyncio.wait_for(request.read(), _READ_S)
         except TimeoutError:
-            return web.json_response({"error": f"the body did not come within {_READ_S:.0f} s"}, status=408)
+            raise _Refused(408, f"the body did not come within {_READ_S:.0f} s") from None
+        except web.HTTPRequestEntityTooLarge:
+            raise _Refused(413, f"the body has more than {self._feed.max_bytes:,} bytes: cut it") from None
 
     async def _answer(self, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
         try:
-            verify(self._secret, body, headers.get(HEADER), self._clock(), self._feed.tolerance_s)
+            verify(self._secret.encode(), body, headers.get(HEADER), self._clock(), self._feed.tolerance_s)
         except SignatureError as error:
             raise _Refused(401, str(error)) from None
         delay = self._bucket.delay()

@@ -135,6 +135,7 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
                     raise FeedError(f"{shown(url)} did not send all within {longest_s:g} s")
             expected = answer.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
+        error.close()
         raise FeedError(f"{shown(url)} answered {error.code}") from None  # its text shows the whole URL
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error

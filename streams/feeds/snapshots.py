@@ -66,14 +66,12 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         values = figures[column.name]
         untraded |= np.isnan(values) | ((values == 0) & (column.sign is Sign.POSITIVE))
         impossible |= np.isinf(values) | (values < 0)
+    if topic == "prices.intraday":
+        untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is the day before's
+    reasons = {"unknown": unknown, "old": days != today, "untraded": untraded, "impossible": impossible}
     left_out: Counter[str] = Counter()
     left = np.ones(len(frame), dtype=bool)
-    for reason, mask in (
-        ("unknown", unknown),
-        ("old", days != today),
-        ("untraded", untraded),
-        ("impossible", impossible),
-    ):
+    for reason, mask in reasons.items():
         left_out[reason] = int((mask & left).sum())
         left &= ~mask
     batch = RowBatch(topic, keys, days, np.zeros(len(frame), dtype=np.int32), stamps, figures)
