@@ -44,6 +44,9 @@ def feed_run(
 
         map = "mapping.toml"
 
+    The running session has feeds of the kinds snapshots and book: see `marginwatch feed live --help` and
+    deploy/live.example.toml. Each feed runs by itself: one that waits delays no other.
+
     What was done stands in Redis; what was published before is not published again, corrections get a new revision.
     A file with errors in its figures is refused, told once, and read again when it changes.
     """

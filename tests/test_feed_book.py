@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
@@ -186,6 +188,16 @@ def test_a_bucket_keeps_its_rate_whoever_takes_what(steps: list[tuple[float, int
         bucket.take(wanted)
         taken += wanted
     assert bucket.delay() <= max(0, steps[-1][1]) / 10
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
+def test_openssl_makes_the_same_signature() -> None:
+    """As the README shows it."""
+    digest = """printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac "$key" | sed 's/.* //'"""
+    shell = f'printf "t=$t,v1=$({digest})"'
+    made = subprocess.run(["sh", "-c", shell], env=os.environ | {"t": "1000", "body": '{"买": 1}', "key": SECRET},
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert made.stdout == signature(SECRET.encode(), '{"买": 1}'.encode(), 1000)
 
 
 def test_signatures_are_checked_with_their_clock() -> None:

@@ -381,36 +381,12 @@ def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
 
 
 #: The columns of akshare 1.19.5, in its order, with figures of 2021-03-31 (of the index) and made up ones.
-SPOT = [
-    "序号",
-    "代码",
-    "名称",
-    "最新价",
-    "涨跌幅",
-    "涨跌额",
-    "成交量",
-    "成交额",
-    "振幅",
-    "最高",
-    "最低",
-    "今开",
-    "昨收",
-    "量比",
-    "换手率",
-    "市盈率-动态",
-    "市净率",
-    "总市值",
-    "流通市值",
-    "涨速",
-    "5分钟涨跌",
-    "60日涨跌幅",
-    "年初至今涨跌幅",
-]
-INDEX_SPOT = SPOT[:14]
+INDEX_SPOT = "序号 代码 名称 最新价 涨跌幅 涨跌额 成交量 成交额 振幅 最高 最低 今开 昨收 量比"
+SPOT = f"{INDEX_SPOT} 换手率 市盈率-动态 市净率 总市值 流通市值 涨速 5分钟涨跌 60日涨跌幅 年初至今涨跌幅"
 
 
-def spot(columns: list[str], *rows: dict[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame([{name: row.get(name, np.nan) for name in columns} for row in rows])
+def spot(columns: str, *rows: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame([{name: row.get(name, np.nan) for name in columns.split()} for row in rows])
 
 
 def test_akshare_s_columns_and_units() -> None:
