@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from streams import cli_feed_live
 from streams.calendars import xshg
 from streams.feeds import plan as plans
-from streams.feeds import scheduler
+from streams.feeds import scheduler, snapshot_sources
 from streams.feeds.checked import Parts
 from streams.feeds.fetch import NotPublishedError
 from streams.feeds.folder import FeedError
@@ -311,6 +311,10 @@ def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name, feed in found.feeds.items()
     }
     kit = scheduler.Kit(Settings(), connect_redis(Settings()), threading.Event())
+    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
+        scheduler.runs_of(plans.Plan(feeds), kit)
+    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda name: name)
     runs = scheduler.runs_of(plans.Plan(feeds), kit)
     assert [one.name for one in runs] == list(found.feeds)
 

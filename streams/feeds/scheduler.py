@@ -50,7 +50,7 @@ from streams.feeds.plan import (
     UrlSnapshots,
 )
 from streams.feeds.runs import SHANGHAI, RedisState, Run, State, StoppedError
-from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource
+from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource, need_akshare
 from streams.feeds.snapshots import SnapshotRun, known_indices
 from streams.feeds.validate import Severity
 from streams.publisher import Publisher, PublishError
@@ -356,6 +356,7 @@ def _snapshots(name: str, feed: Snapshots, kit: Kit) -> SnapshotRun:
     source: Source
     match feed:
         case AkshareSnapshots():
+            need_akshare()
             source = AkshareSource(feed.of, indices, kit.clock)
         case UrlSnapshots():
             source = UrlSource(feed.address(), mapping.load(feed.map, IntradayRow), kit.clock)

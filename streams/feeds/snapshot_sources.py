@@ -9,6 +9,7 @@ pages, and 成交额 / 成交量 of the SSE Composite is a price only in 元 and
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import os
 import time
 import urllib.error
@@ -160,6 +161,12 @@ def akshare_table(of: Literal["indices", "securities"], indices: Sequence[str]) 
         return Table("prices.intraday", _spot("元"), code=Codes("代码", PLAIN, BY_NUMBER))
     codes = {code.partition(".")[0]: code for code in indices}
     return Table("indices.intraday", _spot("点"), code=Codes("代码", codes=codes))
+
+
+def need_akshare() -> None:
+    """Raise `FeedError` where akshare is not installed: at the start, not at the next opening."""
+    if importlib.util.find_spec("akshare") is None:
+        raise FeedError("snapshots from akshare need it: pip install 'marginwatch[fetch]'")
 
 
 @dataclass(slots=True)
