@@ -17,6 +17,7 @@ import msgspec
 import pandas as pd
 import structlog
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from processors.errors import RowError
 from processors.events import RowBatch, concat
@@ -142,8 +143,11 @@ class StreamRun(Run):
 
     def _check_place(self) -> None:
         """A stream that was deleted and made anew begins with lower ids: read it from its beginning."""
-        newest: Any = self.redis.xrevrange(self.feed.stream, count=1)
-        if newest and self._last is not None and _place(newest[0][0].decode()) < _place(self._last):
+        try:
+            newest: Any = self.redis.xinfo_stream(self.feed.stream)["last-generated-id"]
+        except ResponseError:
+            return  # there is none yet
+        if self._last is not None and _place(newest.decode()) < _place(self._last):
             log.warning("the stream was made anew: read from its beginning", feed=self.name, stream=self.feed.stream)
             self.state.set(_LAST, _BEGIN)
             self._last = _BEGIN

@@ -221,6 +221,14 @@ def test_a_book_from_a_stream_goes_on_where_it_was_killed_and_bad_entries_stop_n
     assert at_the_consumer(stack) == expected([*rows, later, last])
     assert count(stack) == total + 1
 
+    # The desk makes its stream anew.
+    stack.redis.delete(key)
+    newest = (last[0], last[1] + timedelta(minutes=1), 3e6, 1e5)
+    stack.redis.xadd(key, {"code": last[0], "ts": newest[1].isoformat(), "fin_buy": 3e6, "fin_repay": 1e5}, id="1-1")
+    again = start(*options, "--once")
+    assert again.process.wait(30) == 0, again.said()
+    assert at_the_consumer(stack) == expected([*rows, later, last, newest])
+
 
 def call(port: int, rows: list[Row], key: str) -> tuple[int, dict[str, Any]]:
     body = json.dumps(
