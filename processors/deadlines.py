@@ -13,6 +13,7 @@ from datetime import time
 from processors.daybook import DayBook
 from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date
 from processors.events import SessionClose
+from processors.sessions import Hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,7 @@ class Due:
         return shown * DAY_US + (self.at.hour * 60 + self.at.minute) * MINUTE_US - SHANGHAI_OFFSET_US
 
 
-#: Opening and end of the two halves of a session, minutes of the day in Shanghai.
-SESSION = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
-
-
-def silent_since(newest: int, now: int, patience: int, calendar: TradingCalendar) -> int | None:
+def silent_since(newest: int, now: int, patience: int, hours: Hours) -> int | None:
     """Return since when a live feed has been silent; None outside sessions, or while it is not for too long.
 
     Parameters
@@ -42,14 +39,11 @@ def silent_since(newest: int, now: int, patience: int, calendar: TradingCalendar
     newest : its newest row, µs since the epoch.
     patience : µs; before a session's half is that old nothing is missed.
     """
-    day, within = divmod(now + SHANGHAI_OFFSET_US, DAY_US)
-    if day not in calendar:
+    half = hours.half_at(now)
+    if half is None:
         return None
-    for opening, end in SESSION:
-        if opening * MINUTE_US <= within <= end * MINUTE_US:
-            since = max(newest, now - within + opening * MINUTE_US)
-            return since if now - since > patience else None
-    return None
+    since = max(newest, half[0])
+    return since if now - since > patience else None
 
 
 #: Exchange margin figures appear before the open of T+1 (08:30–09:00), prices and indices after the close of T.

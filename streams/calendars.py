@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, to_day
 from processors.errors import MarginwatchError
+from processors.sessions import Hours
 from streams import xshg_closures
 
 _SATURDAY = 5
@@ -58,6 +59,13 @@ def xshg(calendar_file: Path | None = None) -> TradingCalendar:
     CalendarError : if that file is not readable, or contradicts itself.
     """
     return TradingCalendar(sessions() if calendar_file is None else merged(load(calendar_file)))
+
+
+@cache
+def trading_hours(calendar_file: Path | None = None) -> Hours:
+    """Return when the exchanges trade; parameters and errors as of `xshg`."""
+    half_days = () if calendar_file is None else load(calendar_file).half_days
+    return Hours(xshg(calendar_file), frozenset(map(to_day, half_days)))
 
 
 def load(path: Path) -> Override:

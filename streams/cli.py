@@ -21,6 +21,7 @@ from streams import show
 from streams.cli_calendar import calendar_app
 from streams.cli_feed_fetch import feed_fetch
 from streams.cli_feed_journal import feed_journal
+from streams.cli_feed_live import feed_live
 from streams.cli_feed_run import feed_run
 from streams.cli_publish import opened_journal, publish_checked, tell_published
 from streams.cli_reference import reference_app
@@ -43,6 +44,7 @@ notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts ar
 feed_app.command("fetch")(feed_fetch)
 feed_app.command("run")(feed_run)
 feed_app.command("journal")(feed_journal)
+feed_app.command("live")(feed_live)
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
 app.add_typer(latest_app, name="latest")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
+
+if TYPE_CHECKING:
+    from streams.feeds.plan import Plan
 
 log = structlog.get_logger()
 
@@ -49,34 +52,32 @@ def feed_run(
 
         map = "mapping.toml"
 
+    The running session has feeds of the kinds snapshots and book: see `marginwatch feed live --help` and
+    deploy/live.example.toml. Each feed runs by itself: one that waits delays no other.
+
     What was done stands in Redis; what was published before is not published again, corrections get a new revision.
     A file with errors in its figures is refused, told once, and read again when it changes.
     """
-    from streams.calendars import xshg
-    from streams.feeds import journal, scheduler
     from streams.feeds.plan import load
+
+    run_plan(load(file), str(file), once=once)
+
+
+def run_plan(plan: Plan, where: str, *, once: bool) -> None:
+    """Run the feeds of a plan until SIGTERM or SIGINT, or what is due now; exit code 1 if a part of that failed."""
+    from streams.feeds import scheduler
     from streams.logs import configure
     from streams.security import connect_redis
     from streams.settings import Settings
 
     settings = Settings()
-    plan = load(file)
-    calendar = xshg(settings.calendar_file)
     configure(settings.log_level, settings.log_format)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with journal.opened(settings) as kept, connect_redis(settings) as redis:
-        outlet = scheduler.Outlet(settings, calendar, kept)
-        runs = scheduler.runs_of(
-            plan,
-            outlet.publish,
-            lambda name: scheduler.RedisState(redis, settings.namespace, name),
-            calendar,
-            settings,
-            stop.wait,
-        )
-        log.info("feeds run", plan=str(file), feeds=list(plan.feeds))
+    with connect_redis(settings, timeout_s=30) as redis:
+        runs = scheduler.runs_of(plan, scheduler.Kit(settings, redis, stop))
+        log.info("feeds run", plan=where, feeds=list(plan.feeds))
         failed = scheduler.run(runs, stop, once=once)
     log.info("feeds ended", failed=failed)
     if once and failed:

@@ -30,8 +30,6 @@ from streams.security import kafka_options, no_broker
 from streams.settings import Settings
 from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
 
-_TIMEOUT_S = 60.0
-
 
 class PublishError(MarginwatchError):
     """The broker did not take what was published."""
@@ -47,15 +45,20 @@ class Form(StrEnum):
 class Publisher:
     """Publishes rows of input topics; a context manager that flushes at its end.
 
+    Parameters
+    ----------
+    timeout_s : how long the broker may take to acknowledge.
+
     Raises
     ------
     PublishError : if no broker answers, or it refuses a message; nothing is dropped silently.
     """
 
-    def __init__(self, settings: Settings, *, source: str, form: Form = Form.FRAMES) -> None:
+    def __init__(self, settings: Settings, *, source: str, form: Form = Form.FRAMES, timeout_s: float = 60.0) -> None:
         self.settings = settings
         self.source = source
         self.form = form
+        self._timeout_s = timeout_s
         self.topics = Topics(settings)
         self.rows = 0
         self.messages = 0
@@ -85,7 +88,7 @@ class Publisher:
         if kind is None:
             self.close()
         else:
-            self._producer.close(timeout=5)
+            self.discard()
 
     def rows_of(self, batch: RowBatch) -> None:
         """Publish rows, each to the partition of its key."""
@@ -168,12 +171,16 @@ class Publisher:
         self.flush()
         self._producer.close(timeout=5)
 
+    def discard(self) -> None:
+        """Close; what the broker has not acknowledged may be lost."""
+        self._producer.close(timeout=5)
+
     def flush(self) -> None:
         """Wait until the broker has acknowledged everything."""
         try:
-            self._producer.flush(timeout=_TIMEOUT_S)
+            self._producer.flush(timeout=self._timeout_s)
         except KafkaError as error:
-            raise PublishError(f"the broker did not acknowledge within {_TIMEOUT_S:.0f} s: {error}") from error
+            raise PublishError(f"the broker did not acknowledge within {self._timeout_s:.0f} s: {error}") from error
         self._check()
 
     def _partition(self, topic: str, key: str) -> int:

@@ -33,6 +33,7 @@ from alerts.commands import FeedState
 from processors.days import SHANGHAI_OFFSET_US, TradingCalendar, moment, to_date, to_day
 from processors.deadlines import overdue, silent_since
 from processors.errors import StateError
+from streams.calendars import trading_hours
 from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.health import Health
 from streams.settings import Settings
@@ -108,6 +109,7 @@ class Runner:
         self._settings = settings
         self._namespace = settings.namespace
         self._calendar = calendar
+        self._hours = trading_hours(settings.calendar_file)
         self._publish = publish
         self._health = health
         self._on_outputs = on_outputs
@@ -201,7 +203,7 @@ class Runner:
         today = to_day(moment(now + SHANGHAI_OFFSET_US).date())
         if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
             return []
-        since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._calendar)
+        since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
         state = today, since is not None
         if state in self._told or (since is None and live[0] < today):
             return []

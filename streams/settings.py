@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     console_token: SecretStr | None = Field(
         None, description="a secret that lets in as well: as the password of any other name, or as a bearer token"
     )
+    book_secret: SecretStr | None = Field(
+        None, description="key of the signatures that a desk's book by webhook must carry; or secret_file in its plan"
+    )
     rules_file: Path | None = Field(None, description="TOML with rules of your own and changes to the built-in ones")
 
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz listen")

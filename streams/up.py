@@ -360,7 +360,7 @@ def environment(settings: Settings) -> dict[str, str]:
         exclude_none=True,
     )
     # A dump shows stars in their place.
-    for name in ("console_token", "tushare_token"):
+    for name in ("console_token", "tushare_token", "book_secret"):
         if name in values:
             values[name] = getattr(settings, name).get_secret_value()
     values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}

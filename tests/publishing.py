@@ -29,6 +29,19 @@ class _Producer:
         pass
 
 
+class Memory:
+    """What a feed remembers, without Redis."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def load(self) -> dict[str, str]:
+        return dict(self.kept)
+
+    def set(self, name: str, value: str) -> None:
+        self.kept[name] = value
+
+
 class MemoryStore:
     """A journal's place without Redis."""
 

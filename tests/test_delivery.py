@@ -13,7 +13,8 @@ from pydantic import SecretStr, ValidationError
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
-from alerts.delivery.senders import AppriseSender, DeliveryError, signature
+from alerts.delivery.senders import AppriseSender, DeliveryError
+from alerts.delivery.signing import signature
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
 from streams.settings import Settings
 from streams.up import free_port

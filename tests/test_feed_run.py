@@ -12,36 +12,29 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from streams import cli_feed_live
 from streams.calendars import xshg
 from streams.feeds import plan as plans
-from streams.feeds import scheduler, sources
+from streams.feeds import scheduler, snapshot_sources, sources
 from streams.feeds.checked import Parts
 from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal
 from streams.feeds.plan import DropFolder, Feed, Fetch
+from streams.feeds.runs import Run
 from streams.feeds.scheduler import FetchRun, FolderRun, Outlet, run
 from streams.publisher import PublishError
+from streams.security import connect_redis
 from streams.settings import Settings
-from tests.publishing import MemoryStore, Message, sent
+from tests.publishing import Memory, MemoryStore, Message, feed, sent
 from tests.running import Stack, wait_until
 
 __all__ = ["sent"]
 SHANGHAI = timezone(timedelta(hours=8))
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def load(self) -> dict[str, str]:
-        return dict(self.kept)
-
-    def set(self, name: str, value: str) -> None:
-        self.kept[name] = value
 
 
 class Exchange:
@@ -247,6 +240,14 @@ def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
         ('[feeds.x]\nkind = "fetch"\nvia = "tushare"\ntables = ["margin", "daily"]', "make two feeds"),
         ('[feeds.x]\nkind = "folder"\npath = "p"\nmap = "m.toml"', "vendor"),
         ("[feeds", "no TOML"),
+        ('[feeds.x]\nkind = "snapshots"', "needs `from`, one of akshare, url, file; it is None"),
+        ('[feeds.x]\nkind = "book"\nfrom = "pigeon"', "folder, redis, webhook; it is 'pigeon'"),
+        ('[feeds.x]\nkind = "snapshots"\nfrom = "url"\nmap = "m"', "url or url_file"),
+        ('[feeds.x]\nkind = "snapshots"\nfrom = "akshare"\nof = "securities"\nevery_s = 30', "60 at least"),
+        ('[feeds.x]\nkind = "snapshots"\nfrom = "file"\npath = "p"', "map"),
+        ('[feeds.x]\nkind = "book"\nfrom = "redis"\nstream = "s"\nmax_rows_per_s = 0', "max_rows_per_s"),
+        ('[feeds.x]\nkind = "book"\nfrom = "webhook"\nlisten = "6068"', "HOST:PORT"),
+        ('[feeds.x]\nkind = "book"\nfrom = "webhook"\nsecret = "hush"', "secret"),
     ],
 )
 def test_a_plan_that_can_not_work_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -263,6 +264,138 @@ def test_paths_of_a_plan_are_relative_to_it(tmp_path: Path) -> None:
     found = plans.load(path).feeds
     assert found["x"] == DropFolder(path=tmp_path / "in", format="vendor", map=tmp_path / "m.toml")
     assert isinstance(found["y"], Fetch) and found["y"].since == date(2024, 6, 3)
+
+
+# -- beside each other -------------------------------------------------------------------------------------------
+
+
+class Waiting(Run):
+    """A feed that waits for somebody until it is told to end."""
+
+    def __init__(self) -> None:
+        self.name, self.failures = "waiting", 0
+        self.begun, self.over, self.closed = threading.Event(), threading.Event(), False
+
+    def tick(self, now: float) -> float:
+        self.begun.set()
+        self.over.wait(20)
+        return now
+
+    def end(self) -> None:
+        self.over.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Busy(Run):
+    """A feed that does something three times, then makes a mistake."""
+
+    def __init__(self, waiting: Waiting, stop: threading.Event) -> None:
+        self.name, self.failures, self.count = "busy", 0, 0
+        self.waiting, self.stop = waiting, stop
+
+    def tick(self, now: float) -> float:
+        self.count += 1
+        assert self.waiting.begun.wait(10)
+        if self.count == 3:
+            self.stop.set()
+            raise KeyError("a mistake")
+        return now
+
+
+def test_a_feed_that_waits_delays_no_other_and_a_mistake_in_one_is_told() -> None:
+    stop, waiting = threading.Event(), Waiting()
+    busy = Busy(waiting, stop)
+    with capture_logs() as logs:
+        assert run([waiting, busy], stop, once=False) == 1
+    assert (busy.count, waiting.over.is_set(), waiting.closed) == (3, True, True)
+    assert [entry["event"] for entry in logs] == ["feed failed: this is a mistake of marginwatch"]
+
+
+class Server(Waiting):
+    serves = True
+
+
+def test_one_round_leaves_out_those_that_serve_others() -> None:
+    server = Server()
+    assert run([server], threading.Event(), once=True) == 0
+    assert not server.begun.is_set()
+
+
+LIVE = Path(__file__).parents[1] / "deploy" / "live.example.toml"
+
+
+def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = plans.load(LIVE)
+    kinds = {type(feed) for feed in found.feeds.values()}
+    assert kinds == {plans.AkshareSnapshots, plans.FileSnapshots, plans.BookFolder, plans.BookStream, plans.BookWebhook}
+    monkeypatch.setenv("MARGINWATCH_BOOK_SECRET", "0123456789abcdef")
+    feeds = {
+        name: msgspec.structs.replace(feed, secret_file=None) if isinstance(feed, plans.BookWebhook) else feed
+        for name, feed in found.feeds.items()
+    }
+    kit = scheduler.Kit(Settings(), connect_redis(Settings()), threading.Event())
+    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
+        scheduler.runs_of(plans.Plan(feeds), kit)
+    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda name: name)
+    runs = scheduler.runs_of(plans.Plan(feeds), kit)
+    assert [one.name for one in runs] == list(found.feeds)
+
+
+@pytest.mark.parametrize(
+    ("options", "feeds"),
+    [
+        (
+            "--snapshots akshare --book-folder in",
+            {
+                "snapshots.indices": plans.AkshareSnapshots(of="indices"),
+                "snapshots.securities": plans.AkshareSnapshots(of="securities"),
+                "book.folder": plans.BookFolder(path=Path.cwd() / "in"),
+            },
+        ),
+        (
+            "--snapshots https://x/y.csv --map m.toml --every 2m",
+            {"snapshots": plans.UrlSnapshots(url="https://x/y.csv", map=Path.cwd() / "m.toml", every_s=120)},
+        ),
+        (
+            "--snapshots /q.csv --map m.toml --every 5s --book-stream desk:book --book-map b.toml --max-rows-per-s 9",
+            {
+                "snapshots": plans.FileSnapshots(path=Path("/q.csv"), map=Path.cwd() / "m.toml", every_s=5),
+                "book.stream": plans.BookStream(stream="desk:book", map=Path.cwd() / "b.toml", max_rows_per_s=9),
+            },
+        ),
+        (
+            "--book-webhook 127.0.0.1:7000 --secret-file s",
+            {"book.webhook": plans.BookWebhook(listen="127.0.0.1:7000", secret_file=Path.cwd() / "s")},
+        ),
+    ],
+)
+def test_the_options_of_feed_live_make_a_plan(
+    options: str, feeds: dict[str, Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[plans.Plan] = []
+    monkeypatch.setattr(cli_feed_live, "run_plan", lambda plan, _where, *, once: made.append(plan))
+    found = feed("live", *options.split())
+    assert found.exit_code == 0, found.output
+    assert made == [plans.Plan(feeds)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("", "--book-folder"),
+        ("--every 5s --book-folder in", "--snapshots"),
+        ("--snapshots akshare --every 5s", "pace"),
+        ("--snapshots q.csv", "--map"),
+        ("--snapshots q.csv --map m.toml --every soon", "30s or 2m"),
+    ],
+)
+def test_options_of_feed_live_that_can_not_work_are_refused(options: str, said: str) -> None:
+    found = feed("live", *options.split())
+    assert found.exit_code == 2
+    assert said in found.output
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)

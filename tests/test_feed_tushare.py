@@ -493,8 +493,11 @@ def test_a_plan_catches_up_missed_days_through_the_api(account: Tushare, sent: l
     path, kept = tmp_path / "plan.toml", Memory()
     path.write_text('[feeds.x]\nkind = "fetch"\nvia = "tushare"\nsince = 2024-06-11\npause_s = 0\n')
     outlet = scheduler.Outlet(Settings(), xshg(), Journal(MemoryStore()))
-    runs = scheduler.runs_of(plan.load(path), outlet.publish, lambda _name: kept, xshg(), Settings())
-    assert scheduler.run(runs, threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
+    feed = plan.load(path).feeds["x"]
+    assert isinstance(feed, plan.Fetch)
+    fetch, due = sources.fetcher(Settings(), feed.via, feed.tables, xshg()), sources.due(feed.via, feed.tables)
+    run = scheduler.FetchRun("x", feed, kept, outlet.publish, xshg(), fetch, due)
+    assert scheduler.run([run], threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
     assert kept.kept == {"day/2024-06-11": "done", "day/2024-06-12": "done"}
     assert {day for _, day in closed_days(sent)} == {"2024-06-11", "2024-06-12"}
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +14,7 @@ import msgspec
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
+from alerts.delivery.signing import HEADER, signature
 from alerts.model import Alert, State
 
 #: Alertmanager forgets an alert that is not sent again; this is how often it is, and how long it may be away.
@@ -60,8 +59,7 @@ class Sender(ABC):
 class WebhookSender(Sender):
     """POST of the alert as JSON with its text.
 
-    ``X-Marginwatch-Signature: t=<seconds>,v1=<hex>`` is HMAC-SHA256 over ``<seconds>.<body>``; ``Idempotency-Key`` is the
-    same for every attempt at the same fact.
+    It is signed as `alerts.delivery.signing` says; ``Idempotency-Key`` is the same for every attempt at the same fact.
     """
 
     async def send(self, alert: Alert) -> None:
@@ -74,14 +72,8 @@ class WebhookSender(Sender):
         )
         headers = {"Content-Type": "application/json", "Idempotency-Key": f"{alert.id}/{alert.state}"}
         if key := self.channel.key():
-            headers["X-Marginwatch-Signature"] = signature(key, body, int(time.time()))
+            headers[HEADER] = signature(key, body, int(time.time()))
         await self._post(self.channel.address(), body, headers)
-
-
-def signature(key: bytes, body: bytes, seconds: int) -> str:
-    """The signature of a webhook's body, as it stands in its header."""
-    digest = hmac.new(key, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={seconds},v1={digest}"
 
 
 class AlertmanagerSender(Sender):

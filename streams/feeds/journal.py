@@ -288,13 +288,18 @@ class Journal:
             raise unreachable(error) from error
 
 
+def journal_of(settings: Settings, redis: Redis) -> Journal:
+    """The journal in a Redis; before a topic's first row it asks whether the topic has rows that it has forgotten."""
+    from streams.feeds.recall import without_rows  # which itself needs this module
+
+    return Journal(RedisStore(redis, settings.namespace), lambda: without_rows(settings))
+
+
 @contextmanager
 def opened(settings: Settings) -> Iterator[Journal]:
     """The journal of these settings' Redis, closed at the end."""
-    from streams.feeds.recall import without_rows  # which itself needs this module
-
     with connect_redis(settings, timeout_s=30) as redis:
-        yield Journal(RedisStore(redis, settings.namespace), lambda: without_rows(settings))
+        yield journal_of(settings, redis)
 
 
 def digests_of(batch: RowBatch) -> Digests:

@@ -1,5 +1,7 @@
 """A mapping file: how the columns of any CSV or parquet file become rows of a topic.
 
+A file of daily figures names a ``date``, one of the running session (prices.intraday, …) a ``ts``.
+
 TOML, one ``[[table]]`` for each topic that a kind of file holds; deploy/mapping.example.toml explains every key by
 mapping a whole folder. Units are given, never guessed.
 """
@@ -16,18 +18,20 @@ import numpy as np
 import pandas as pd
 
 from processors.codes import is_fund, to_id
+from processors.days import DAY_US, SHANGHAI_OFFSET_US
 from processors.errors import RowError
-from processors.events import FIGURES, INPUT_ROWS, KEYS, Column, DailyRow, Floats
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Column, DailyRow, Floats, Ints, Row
 from streams.feeds.code_styles import BY_NUMBER, EXCHANGE_NAMES, PLAIN, STYLES, exchange_name, is_index, to_own
 from streams.feeds.folder import FeedError
 from streams.feeds.formulas import evaluate
 from streams.feeds.units import KINDS, Unit, parse_number, parse_unit
 
+_DATE_PARTS = ("%d", "%j", "%x", "%c")
 _EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
 
 
 class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The trade date: a column, and its format (``%Y%m%d``) where the column holds text or numbers."""
+    """The trade date or moment: a column, and its format (``%Y%m%d``) where the column holds text or numbers."""
 
     column: str
     format: str | None = None
@@ -77,6 +81,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     files : a pattern of file names, ``margin_detail_sse_*``.
     date : None with ``undated``: the rows hold from the first date of all files on.
+    ts : of rows of the running session: when the figures stood so, by Shanghai's clock unless the format has ``%z``. A
+        format without a date means the day on which the file was written. Without it, the moment at which it was.
     code : for topics keyed by a security or an index.
     exchange, exchange_column : for topics keyed by an exchange.
     tenor : for ``rates.daily``.
@@ -95,6 +101,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenor: str | None = None
     rows: str | None = None
     only: Literal["securities", "indices"] | None = None
+    ts: When | None = None
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,8 +121,12 @@ class Where:
         return f"{self.file} → {self.topic}"
 
 
-def load(path: Path) -> Mapping:
+def load(path: Path, kind: type[Row] = DailyRow) -> Mapping:
     """Read and check a mapping file.
+
+    Parameters
+    ----------
+    kind : of the rows that its tables may give: `DailyRow` or `IntradayRow`.
 
     Raises
     ------
@@ -128,18 +139,21 @@ def load(path: Path) -> Mapping:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FeedError(f"{path}: {error}; see deploy/mapping.example.toml") from error
     for number, table in enumerate(mapping.table, start=1):
-        check(table, f"{path}, table {number} ({table.files} → {table.topic})")
+        check(table, f"{path}, table {number} ({table.files} → {table.topic})", kind)
     return mapping
 
 
-def check(table: Table, where: str) -> None:
+def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
     """Refuse a table that could not be applied to any file: unknown topics and figures, units that are missing."""
     row = INPUT_ROWS.get(table.topic)
-    if row is None or not issubclass(row, DailyRow):
-        daily = [topic for topic, kind in INPUT_ROWS.items() if issubclass(kind, DailyRow)]
-        raise FeedError(f"{where}: topic {table.topic!r} is not known; expected one of {', '.join(daily)}")
-    if (table.date is None) != table.undated:
-        raise FeedError(f"{where}: give either `date = {{ column = … }}` or `undated = true`")
+    if row is None or not issubclass(row, kind):
+        fitting = [topic for topic, one in INPUT_ROWS.items() if issubclass(one, kind)]
+        raise FeedError(f"{where}: topic {table.topic!r} is not known; expected one of {', '.join(fitting)}")
+    if not issubclass(row, DailyRow):
+        if table.date is not None or table.undated:
+            raise FeedError(f"{where}: rows of the running session have no date but `ts = {{ column = … }}`")
+    elif (table.date is None) != table.undated or table.ts is not None:
+        raise FeedError(f"{where}: give either `date = {{ column = … }}` or `undated = true`, and no `ts`")
     given = {
         "code": table.code is not None,
         "exchange": table.exchange is not None or table.exchange_column is not None,
@@ -192,13 +206,19 @@ def tables_of(mapping: Mapping, file: str) -> list[Table]:
 def columns_used(table: Table) -> list[str]:
     """Name the columns that must stay text when a CSV file is read: codes, dates, exchanges."""
     code = (table.code.column, table.code.exchange_column, table.code.name) if table.code is not None else ()
-    date = (table.date.column,) if table.date is not None else ()
-    return [name for name in (*code, *date, table.exchange_column) if name is not None]
+    when = [one.column for one in (table.date, table.ts) if one is not None]
+    return [name for name in (*code, *when, table.exchange_column) if name is not None]
 
 
-def apply(table: Table, raw: pd.DataFrame, file: str) -> pd.DataFrame:
+def apply(table: Table, raw: pd.DataFrame, file: str, today: int | None = None) -> pd.DataFrame:
     """Return the rows of a table: ``key`` (int32), ``day`` (int32; not where undated), ``name`` if the table names its
     column, and figures.
+
+    Rows of the running session have ``ts`` (int64, µs since the epoch) instead of a day, where the table names it.
+
+    Parameters
+    ----------
+    today : the day that a ``ts`` without a date belongs to, as days since 1970-01-01.
 
     Raises
     ------
@@ -216,6 +236,8 @@ def apply(table: Table, raw: pd.DataFrame, file: str) -> pd.DataFrame:
     out: dict[str, object] = {}
     if table.date is not None:
         out["day"] = _days(_column(raw, table.date.column, where), table.date, where)
+    if table.ts is not None:
+        out["ts"] = _moments(_column(raw, table.ts.column, where), table.ts, today, where)
     out["key"] = keys
     if table.code is not None and table.code.name is not None:
         out["name"] = _column(raw, table.code.name, where).to_numpy(object)
@@ -274,6 +296,25 @@ def _place(field: str, word: str, where: Where) -> int:
 
 
 def _days(column: pd.Series, when: When, where: Where) -> np.ndarray:
+    return _stamps(column, when, where).to_numpy("datetime64[D]").astype(np.int32)
+
+
+def _moments(column: pd.Series, when: When, today: int | None, where: Where) -> Ints:
+    stamps = _stamps(column, when, where)
+    zoned = stamps.dt.tz is not None
+    if zoned:
+        stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
+    moments: Ints = stamps.to_numpy("datetime64[us]").astype(np.int64)
+    if zoned:
+        return moments
+    if when.format is not None and not any(part in when.format for part in _DATE_PARTS):
+        if today is None:
+            raise FeedError(f"{where}: column {when.column!r} has times without a date, and their day is not known")
+        moments = moments % DAY_US + today * DAY_US
+    return moments - SHANGHAI_OFFSET_US
+
+
+def _stamps(column: pd.Series, when: When, where: Where) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         stamps = column
     elif when.format is None:
@@ -291,7 +332,7 @@ def _days(column: pd.Series, when: When, where: Where) -> np.ndarray:
         raise FeedError(
             f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))] + 1} has no date in column {when.column!r}"
         )
-    return stamps.to_numpy("datetime64[D]").astype(np.int32)
+    return stamps
 
 
 def _figure(column: Column, figure: Figure, raw: pd.DataFrame, keys: np.ndarray, where: str) -> np.ndarray:

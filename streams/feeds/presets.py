@@ -218,7 +218,7 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
             tables.append(Table("margin.market", columns, date=when, exchange_column=exchange))
             continue
         named = next((names[n] for n in _CHINESE_NAMES if n in names), None)
-        by_code = msgspec.structs.replace(_code_style(raw, code, exchange, file), name=named)
+        by_code = msgspec.structs.replace(code_style(raw, code, exchange, file), name=named)
         tables.append(
             Table(topic if topic != "margin" else "margin.daily", columns, date=when, code=by_code, only="securities")
         )
@@ -227,7 +227,8 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
     return tables
 
 
-def _code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> Codes:
+def code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> Codes:
+    """Return how a column writes codes, by its first one; raises `FeedError` where no style fits."""
     first = raw[code].iloc[0]
     for style in STYLES:
         try:

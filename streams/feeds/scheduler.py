@@ -1,7 +1,8 @@
-"""Running the feeds of a plan: each is asked in turn, does what is due, and says when to ask it again.
+"""Running the feeds of a plan: each does what is due and says when to ask it again, in a thread of its own.
 
-What is done stands in Redis (``<namespace>:feeds:<name>``), so after a stop a feed goes on where it was. It is noted
-only once the broker has everything; `streams.feeds.journal` keeps what comes twice at home.
+So a feed that waits for somebody delays no other; they share the pool of connections to Redis and nothing else. What is
+done stands in Redis (``<namespace>:feeds:<name>``), so after a stop a feed goes on where it was. It is noted only once
+the broker has everything; `streams.feeds.journal` and `streams.feeds.newest` keep what comes twice at home.
 """
 
 from __future__ import annotations
@@ -9,62 +10,57 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
+from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
-from processors.events import RowBatch
-from streams.feeds import checked, exchange, mapping, names, sources, vendor
+from processors.events import IntradayRow, RowBatch
+from streams.calendars import trading_hours, xshg
+from streams.feeds import book, checked, exchange, mapping, names, sources, vendor
+from streams.feeds.book_stream import StreamRun
+from streams.feeds.book_webhook import TIMEOUT_S, WebhookRun
 from streams.feeds.checked import Parts
 from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
-from streams.feeds.journal import Journal, JournalError
-from streams.feeds.plan import DropFolder, Feed, Fetch, Plan
+from streams.feeds.journal import Journal, JournalError, RedisStore, journal_of
+from streams.feeds.live import LiveOutlet
+from streams.feeds.plan import (
+    AkshareSnapshots,
+    BookFolder,
+    BookStream,
+    BookWebhook,
+    DropFolder,
+    Feed,
+    Fetch,
+    FileSnapshots,
+    Live,
+    Plan,
+    Snapshots,
+    UrlSnapshots,
+)
+from streams.feeds.runs import SHANGHAI, RedisState, Run, State, StoppedError
+from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource, need_akshare
+from streams.feeds.snapshots import SnapshotRun, known_indices
 from streams.feeds.validate import Severity
 from streams.publisher import Publisher, PublishError
 from streams.settings import Settings
 
 log = structlog.get_logger()
-_SHANGHAI = timezone(timedelta(hours=8))
 _AGAIN_S, _LONGEST_WAIT_S = 30.0, 7200.0
+_GRACE_S = 10.0  # for what feeds are doing when they are told to end
 _DONE, _FAILED = "done", "failed"
-
-
-class State(Protocol):
-    """What a feed remembers: field → text."""
-
-    def load(self) -> dict[str, str]:
-        """Return everything."""
-
-    def set(self, name: str, value: str) -> None:
-        """Remember one thing."""
-
-
-class RedisState:
-    """A feed's memory in Redis."""
-
-    def __init__(self, redis: Redis, namespace: str, feed: str) -> None:
-        self._redis = redis
-        self._key = f"{namespace}:feeds:{feed}"
-
-    def load(self) -> dict[str, str]:
-        """Return everything."""
-        found: Any = self._redis.hgetall(self._key)
-        return {name.decode(): value.decode() for name, value in found.items()}
-
-    def set(self, name: str, value: str) -> None:
-        """Remember one thing."""
-        self._redis.hset(self._key, name, value)
-
 
 Publish = Callable[[str, Parts, Feed], None]
 
@@ -125,13 +121,22 @@ class Outlet:
 
 
 @dataclass(slots=True)
-class FolderRun:
-    """A drop folder: new and changed files are read together, or one by one if that fails."""
+class FolderRun(Run):
+    """A drop folder: new and changed files are read together, or one by one if that fails.
+
+    Parameters
+    ----------
+    publish : takes the feed's name, what was read, and the feed; raises `FeedError` if that can't be published.
+    read : reads files as the feed says; raises `FeedError`.
+    finish : called at the end.
+    """
 
     name: str
-    feed: DropFolder
+    feed: DropFolder | BookFolder
     state: State
-    publish: Publish
+    publish: Callable[[str, Any, Any], None]
+    read: Callable[[str, Any, Sequence[Path]], Any] = field(default_factory=lambda: read_files)
+    finish: Callable[[], None] = lambda: None
     failures: int = 0
 
     def tick(self, now: float) -> float:
@@ -157,8 +162,13 @@ class FolderRun:
         """Whether something is left to do that does not wait for anybody else."""
         return any(now - path.stat().st_mtime < self.feed.settle_s for path in self._files())
 
+    def close(self) -> None:
+        """Let go of what `publish` holds."""
+        self.finish()
+
     def _files(self) -> list[Path]:
-        suffixes = exchange.SUFFIXES if self.feed.format == "exchange" else vendor.SUFFIXES
+        ours = isinstance(self.feed, DropFolder) and self.feed.format == "exchange"
+        suffixes = exchange.SUFFIXES if ours else vendor.SUFFIXES
         return sorted(
             path
             for path in self.feed.path.iterdir()
@@ -168,7 +178,7 @@ class FolderRun:
     def _publish(self, files: Mapping[Path, str], *, tell: bool) -> bool:
         """Publish files; say whether that is settled. A file that fails is told once, until it changes."""
         try:
-            self.publish(self.name, self._read(list(files)), self.feed)
+            self.publish(self.name, self.read(self.name, self.feed, list(files)), self.feed)
         except FeedError as error:
             if not tell:
                 return False
@@ -181,22 +191,24 @@ class FolderRun:
             self.state.set(f"file/{path.name}", f"{_DONE} {digest}")
         return True
 
-    def _read(self, files: list[Path]) -> Parts:
-        if self.feed.format == "exchange":
-            return exchange.read(files)
-        rules = mapping.load(self.feed.map) if self.feed.map is not None else None
-        if rules is not None:
-            named = [path for path in files if mapping.tables_of(rules, path.name)]
-            if not named:
-                raise FeedError(f"no table of the mapping file fits {', '.join(path.name for path in files)}")
-            for path in set(files) - set(named):
-                log.warning("file left out: no table of the mapping fits", feed=self.name, file=path.name)
-            files = named
-        return vendor.read(files, rules)
+
+def read_files(name: str, feed: DropFolder, files: Sequence[Path]) -> Parts:
+    """Read files of daily figures; raises `FeedError` naming the file."""
+    if feed.format == "exchange":
+        return exchange.read(files)
+    rules = mapping.load(feed.map) if feed.map is not None else None
+    if rules is not None:
+        named = [path for path in files if mapping.tables_of(rules, path.name)]
+        if not named:
+            raise FeedError(f"no table of the mapping file fits {', '.join(path.name for path in files)}")
+        for path in set(files) - set(named):
+            log.warning("file left out: no table of the mapping fits", feed=name, file=path.name)
+        files = named
+    return vendor.read(files, rules)
 
 
 @dataclass(slots=True)
-class FetchRun:
+class FetchRun(Run):
     """A source: every trade date since the first one wanted, once it is due."""
 
     name: str
@@ -268,7 +280,7 @@ class FetchRun:
         return moment / 1e6
 
     def _newest_due(self, now: float) -> int:
-        day = self.calendar.before(to_day(datetime.fromtimestamp(now, _SHANGHAI).date()) + 1)
+        day = self.calendar.before(to_day(datetime.fromtimestamp(now, SHANGHAI).date()) + 1)
         while day is not None and self._due(day) > now:
             day = self.calendar.before(day)
         if day is None:
@@ -276,57 +288,153 @@ class FetchRun:
         return day
 
 
-Run = FolderRun | FetchRun
-
-
-def runs_of(
-    plan: Plan,
-    publish: Publish,
-    state: Callable[[str], State],
-    calendar: TradingCalendar,
-    settings: Settings,
-    sleep: Callable[[float], object] = time.sleep,
-) -> list[Run]:
-    """Return the feeds of a plan, ready to be asked; raises `SecurityError` if a source's token is missing."""
-    found: list[Run] = []
-    for name, feed in plan.feeds.items():
-        if isinstance(feed, DropFolder):
-            found.append(FolderRun(name, feed, state(name), publish))
-        else:
-            fetch = sources.fetcher(settings, feed.via, feed.tables, calendar, sleep)
-            due = sources.due(feed.via, feed.tables, feed.at)
-            found.append(FetchRun(name, feed, state(name), publish, calendar, fetch, due))
-    return found
-
-
-def run(runs: list[Run], stop: threading.Event, *, once: bool, now: Callable[[], float] = time.time) -> int:
-    """Ask the feeds in turn until ``stop``; return how many files and days failed.
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What feeds are made with.
 
     Parameters
     ----------
-    once : return as soon as nothing is left that can be done now.
+    stop : set when they shall end.
+    clock : seconds since the epoch.
     """
-    next_at = dict.fromkeys(range(len(runs)), 0.0)
+
+    settings: Settings
+    redis: Redis
+    stop: threading.Event
+    clock: Callable[[], float] = time.time
+
+    @property
+    def calendar(self) -> TradingCalendar:
+        """The exchange's trading days."""
+        return xshg(self.settings.calendar_file)
+
+    def state(self, name: str) -> State:
+        """Return what a feed remembers."""
+        return RedisState(self.redis, self.settings.namespace, name)
+
+    def outlet(self) -> Outlet:
+        """Return a way to publish daily figures."""
+        return Outlet(self.settings, self.calendar, journal_of(self.settings, self.redis))
+
+    def live_outlet(self, name: str, feed: Live, rows_per_s: float | None = None, **more: float) -> LiveOutlet:
+        """Return a way to publish rows of the running session."""
+        return LiveOutlet(
+            self.settings,
+            self.calendar,
+            RedisStore(self.redis, self.settings.namespace),
+            source=feed.source or name,
+            rows_per_s=rows_per_s,
+            clock=self.clock,
+            wait=self.stop.wait,
+            **more,
+        )
+
+
+def runs_of(plan: Plan, kit: Kit) -> list[Run]:
+    """Return the feeds of a plan, ready to be asked; raises `FeedError` for a mapping or a key that can't be used."""
+    return [_run_of(name, feed, kit) for name, feed in plan.feeds.items()]
+
+
+def _run_of(name: str, feed: Feed, kit: Kit) -> Run:
+    state, calendar = kit.state(name), kit.calendar
+    match feed:
+        case DropFolder():
+            return FolderRun(name, feed, state, kit.outlet().publish)
+        case Fetch():
+            fetch = sources.fetcher(kit.settings, feed.via, feed.tables, calendar, kit.stop.wait)
+            due = sources.due(feed.via, feed.tables, feed.at)
+            return FetchRun(name, feed, state, kit.outlet().publish, calendar, fetch, due)
+        case BookFolder():
+            outlet = kit.live_outlet(name, feed, feed.max_rows_per_s)
+            return FolderRun(name, feed, state, book.publisher(outlet), book.read_files, outlet.close)
+        case BookStream():
+            return StreamRun(name, feed, kit.live_outlet(name, feed, feed.max_rows_per_s), state, kit.redis)
+        case BookWebhook():
+            outlet = kit.live_outlet(name, feed, timeout_s=TIMEOUT_S)
+            return WebhookRun(name, feed, outlet, kit.redis, kit.settings, kit.clock)
+        case _:
+            return _snapshots(name, feed, kit)
+
+
+def _snapshots(name: str, feed: Snapshots, kit: Kit) -> SnapshotRun:
+    indices = known_indices(kit.settings.parameters)
+    source: Source
+    match feed:
+        case AkshareSnapshots():
+            need_akshare()
+            source = AkshareSource(feed.of, indices, kit.clock)
+        case UrlSnapshots():
+            source = UrlSource(feed.address(), mapping.load(feed.map, IntradayRow), kit.clock)
+        case FileSnapshots():
+            source = FileSource(feed.path, mapping.load(feed.map, IntradayRow), feed.settle_s, kit.clock)
+    ids = np.array(sorted(map(to_id, indices)), dtype=np.int32)
+    hours, outlet = trading_hours(kit.settings.calendar_file), kit.live_outlet(name, feed)
+    return SnapshotRun(name, feed.interval, source, outlet, kit.state(name), hours, ids, feed.force, kit.clock)
+
+
+def run(runs: Sequence[Run], stop: threading.Event, *, once: bool, now: Callable[[], float] = time.time) -> int:
+    """Run the feeds until ``stop``; return how many files, days and snapshots failed.
+
+    Parameters
+    ----------
+    stop : set here when every feed has ended by itself.
+    once : a feed ends as soon as nothing is left that it can do now; those that serve others are left out.
+    """
+    runs = [one for one in runs if not (once and one.serves)]
+    away: Counter[str] = Counter()
+    left = set(range(len(runs)))
+
+    def ask(place: int) -> None:
+        try:
+            away[runs[place].name] += _ask(runs[place], stop, once=once, now=now)
+        finally:
+            left.discard(place)
+            if not left:
+                stop.set()
+
+    threads = [
+        threading.Thread(target=ask, args=(place,), name=one.name, daemon=True) for place, one in enumerate(runs)
+    ]
+    for thread in threads:
+        thread.start()
+    if threads:
+        stop.wait()
+    for one in runs:
+        one.end()
+    deadline = time.monotonic() + _GRACE_S
+    for one, thread in zip(runs, threads, strict=True):
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            log.warning("feed is left behind: it waits for somebody", feed=one.name)
+    return sum(away.values()) + sum(one.failures for one in runs)
+
+
+def _ask(one: Run, stop: threading.Event, *, once: bool, now: Callable[[], float]) -> int:
+    """Ask one feed until ``stop``; return how often Kafka or Redis was away."""
     away = 0
-    while not stop.is_set():
-        for place, one in enumerate(runs):
-            if next_at[place] > now() or stop.is_set():
-                continue
+    try:
+        while not stop.is_set():
             try:
-                next_at[place] = one.tick(now())
+                following = one.tick(now())
+                done = once and not one.pending(now())
+            except StoppedError as error:
+                log.info("feed ends early", feed=one.name, what=str(error))
+                break
             except (PublishError, JournalError, RedisError) as error:
                 away += 1
-                next_at[place] = now() + _AGAIN_S
+                following, done = now() + _AGAIN_S, once
                 log.warning("feed waits for Kafka and Redis", feed=one.name, again_s=_AGAIN_S, error=str(error))
             except (MarginwatchError, OSError) as error:
                 one.failures += 1
-                next_at[place] = now() + _AGAIN_S
+                following, done = now() + _AGAIN_S, once
                 log.warning("feed failed", feed=one.name, again_s=_AGAIN_S, error=str(error))
-            else:
-                continue
-            if once:
-                return away + sum(r.failures for r in runs)
-        if once and not any(one.pending(now()) for one in runs):
-            break
-        stop.wait(max(0.0, min(min(next_at.values()) - now(), 3600.0)))
-    return away + sum(one.failures for one in runs)
+            except Exception:
+                one.failures += 1
+                following, done = now() + _AGAIN_S, once
+                log.exception("feed failed: this is a mistake of marginwatch", feed=one.name, again_s=_AGAIN_S)
+            if done:
+                break
+            stop.wait(max(0.0, min(following - now(), 3600.0)))
+    finally:
+        one.close()
+    return away

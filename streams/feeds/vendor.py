@@ -81,7 +81,11 @@ def load(path: Path, tables: Iterable[Table] | None = None) -> pd.DataFrame:
             return pd.read_parquet(path)
         except (pa.ArrowException, OSError) as error:
             raise FeedError(f"{path.name} is no parquet file: {error}") from error
-    content = path.read_bytes()
+    return parse_csv(path.read_bytes(), path.name, tables)
+
+
+def parse_csv(content: bytes, name: str, tables: Iterable[Table] | None = None) -> pd.DataFrame:
+    """Read the bytes of a CSV file as `load` does; ``name`` is for errors."""
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = content.decode(encoding)
@@ -92,5 +96,5 @@ def load(path: Path, tables: Iterable[Table] | None = None) -> pd.DataFrame:
         try:
             return pd.read_csv(io.StringIO(text), dtype=kinds)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise FeedError(f"{path.name} is no CSV file: {error}") from error
-    raise FeedError(f"{path.name} is neither UTF-8 nor GB18030: save it as UTF-8")
+            raise FeedError(f"{name} is no CSV file: {error}") from error
+    raise FeedError(f"{name} is neither UTF-8 nor GB18030: save it as UTF-8")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery.channel import Channel
 from alerts.delivery.log import Note, Status
-from alerts.delivery.senders import signature
+from alerts.delivery.signing import signature
 from alerts.model import Severity, Silence, State
 from processors.days import to_day
 from streams import readers

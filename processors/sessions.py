@@ -1,0 +1,54 @@
+"""Trading hours: is the market in session, when does it open next, when did it last close?
+
+The call auction (09:15–09:25) is no session: it shows orders, not trades. Moments are µs since the epoch; nothing here
+asks a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar
+
+#: Opening and end of the two halves of a session, minutes of the day in Shanghai.
+HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
+
+
+def shanghai_day(moment: int) -> int:
+    """Return the day in Shanghai, counted from 1970-01-01."""
+    return (moment + SHANGHAI_OFFSET_US) // DAY_US
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When the exchanges trade.
+
+    Parameters
+    ----------
+    half_days : sessions that end with their first half, at 11:30.
+    """
+
+    calendar: TradingCalendar
+    half_days: frozenset[int] = frozenset()
+
+    def halves(self, day: int) -> list[tuple[int, int]]:
+        """Opening and end of each half of a day; nothing where it is no trading day."""
+        if day not in self.calendar:
+            return []
+        midnight = day * DAY_US - SHANGHAI_OFFSET_US
+        halves = HALVES[:1] if day in self.half_days else HALVES
+        return [(midnight + opening * MINUTE_US, midnight + end * MINUTE_US) for opening, end in halves]
+
+    def half_at(self, now: int) -> tuple[int, int] | None:
+        """Return the half that runs (its opening is part of it, its end is not); None outside sessions."""
+        return next((half for half in self.halves(shanghai_day(now)) if half[0] <= now < half[1]), None)
+
+    def next_open(self, now: int) -> int | None:
+        """Return the first opening of a half after ``now``; None where the calendar ends."""
+        days = self.calendar.between(shanghai_day(now), self.calendar.last)[:2].tolist()
+        return next((opening for day in days for opening, _ in self.halves(day) if opening > now), None)
+
+    def last_close(self, now: int) -> int | None:
+        """Return the newest end of a half up to ``now``, itself included; None before the first one."""
+        days = self.calendar.between(self.calendar.first, shanghai_day(now))[-2:].tolist()
+        return max((end for day in days for _, end in self.halves(day) if end <= now), default=None)

@@ -1,0 +1,89 @@
+"""How rows of the session go out: at a rate, all or nothing, never from the future, and on after a stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from processors.days import to_day
+from processors.events import RowBatch, concat
+from streams.calendars import xshg
+from streams.feeds import live
+from streams.feeds.live import LiveOutlet, RowsRefusedError
+from streams.feeds.newest import Judging
+from streams.feeds.runs import StoppedError
+from streams.settings import Settings
+from tests.building import DAYS
+from tests.publishing import MemoryStore
+from tests.test_feed_newest import OPEN, A, B, book
+
+CODES = [f"{600000 + n}.SH" for n in range(10)]
+
+
+class Clock:
+    """Time that passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.stop_after = float("inf")
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        return self.now > self.stop_after
+
+
+def outlet(store: MemoryStore, clock: Clock, sent: list[RowBatch], monkeypatch: pytest.MonkeyPatch) -> LiveOutlet:
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock.now)
+    today = OPEN / 1e6 + 3600
+    made = LiveOutlet(Settings(), xshg(), store, source="x", rows_per_s=4, clock=lambda: today, wait=clock.wait)
+
+    def take(rows: RowBatch) -> None:
+        sent.append(rows)
+        made._bucket.take(len(rows))  # type: ignore[union-attr]
+
+    made._send = take  # type: ignore[method-assign]
+    return made
+
+
+def test_a_replay_keeps_to_its_rate_and_goes_on_after_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = book([(code, minute, 1.0 + minute) for minute in range(4) for code in CODES])
+    store, clock, sent = MemoryStore(), Clock(), list[RowBatch]()
+    clock.stop_after = 4
+    with pytest.raises(StoppedError, match="of 40 rows are left"):
+        outlet(store, clock, sent, monkeypatch).publish(rows)
+    first = sum(map(len, sent))
+    assert 0 < first <= 4 + 4 * clock.now
+    clock.stop_after = float("inf")
+    begun = clock.now
+    told = outlet(store, clock, sent, monkeypatch).publish(rows)
+    assert told.published == 40 - first
+    assert told.published + told.unchanged + told.late == 40
+    assert clock.now - begun >= (told.published - 8) / 4
+    whole = concat(sent)
+    assert len(whole) == 40  # nothing twice, nothing left out
+    assert (np.diff(whole.stamps) >= 0).all()
+
+
+def test_all_or_nothing_names_every_row_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[RowBatch] = []
+    made = outlet(MemoryStore(), Clock(), sent, monkeypatch)
+    rows = book([(A, 1, 10), (B, 62, 5), (A, 2, 9), (A, 3, 11)])
+    with pytest.raises(RowsRefusedError, match=r"row 2: ts .* lies in the future .*and 1 more") as caught:
+        made.publish(rows, whole=True)
+    assert [(one.row, one.field) for one in caught.value.refused] == [(1, "ts"), (2, "fin_buy")]
+    assert sent == []
+    told = made.publish(rows)
+    assert [(one.row, one.field) for one in told.refused] == [(1, "ts"), (2, "fin_buy")]
+    assert told.published == 2
+    assert made.publish(rows.take(np.array([2, 3])), Judging(may_fall=True)).late == 1
+
+
+def test_no_trading_day_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = outlet(MemoryStore(), Clock(), [], monkeypatch)
+    rows = book([(A, 1, 10)])
+    sunday = to_day(DAYS[0]) - 4
+    rows = replace(rows, days=np.array([sunday], np.int32), stamps=rows.stamps - 4 * 86_400_000_000)
+    (refused,) = made.publish(rows).refused
+    assert "2019-12-29, no trading day" in str(refused)
