@@ -114,10 +114,10 @@ def _contenders() -> list[Contender]:
     faust = ("faust-streaming[rocksdict]", "uvloop")
     return [
         Contender("Redis, AOF"),
-        Contender("RocksDB + changelog", quixstreams, "quixstreams_rocksdb", durable=True),
+        Contender("RocksDB+changelog", quixstreams, "quixstreams_rocksdb", durable=True),
         Contender("SQLite snapshots", bytewax, "bytewax_flow", durable=True),
         Contender("memory", bytewax, "bytewax_flow"),
-        Contender("RocksDB + changelog", faust, "faust_agent", durable=True),
+        Contender("RocksDB+changelog", faust, "faust_agent", durable=True),
         Contender("memory", faust, "faust_agent"),
         Contender("memory", ("aiokafka", "msgspec", "uvloop"), "aiokafka_dict"),
     ]
@@ -271,7 +271,7 @@ def _run(number: int, contenders: list[Contender], topic: Topic, python: Path, s
 
 
 def _table(title: str, contenders: list[Contender]) -> Table:
-    table = Table(title=title, title_justify="left", box=None)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
     for column in ("contender", "state", "median s", "range s", "events/s", "ratio"):
         table.add_column(column, justify="left" if column in ("contender", "state") else "right", no_wrap=True)
     medians = [statistics.median(s.seconds for s in c.runs) if c.runs and not c.failed else np.nan for c in contenders]
