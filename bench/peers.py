@@ -155,18 +155,19 @@ def _prepare(contenders: list[Contender]) -> Path:
     python = environment / "bin" / "python"
     with (environment / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not python.exists():
-            show.err.print(f"making the peers' virtual environment, once: {environment}", markup=False)
-            subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
         for contender in contenders:
             done = environment / f"{contender.script}.installed"
             if done.exists() or not contender.packages:
                 continue
-            show.err.print(f"installing {', '.join(contender.packages)}", markup=False)
-            command = [str(python), "-m", "pip", "install", "-q", "-c", str(_PINS), *contender.packages]
-            ran = subprocess.run(command, capture_output=True, text=True, check=False)
-            if ran.returncode:
-                contender.failed = f"can't be installed: {_reason(ran.stderr)}"
+            show.err.print(f"installing once, into {environment}: {', '.join(contender.packages)}", markup=False)
+            commands = [[str(python), "-m", "pip", "install", "-q", "-c", str(_PINS), *contender.packages]]
+            if not python.exists():
+                commands.insert(0, [sys.executable, "-m", "venv", str(environment)])
+            for command in commands:
+                ran = subprocess.run(command, capture_output=True, text=True, check=False)
+                if ran.returncode:
+                    contender.failed = f"can't be installed: {_reason(ran.stderr or ran.stdout)}"
+                    break
             else:
                 done.touch()
     return python
@@ -287,7 +288,7 @@ def _table(title: str, contenders: list[Contender]) -> Table:
             f"{median:.2f}",
             f"{min(seconds):.2f}–{max(seconds):.2f}",
             f"{contender.runs[0].events / median:,.0f}",
-            f"{measure / median:.2f}",
+            "–" if np.isnan(measure) else f"{measure / median:.2f}",
         )
     return table
 
