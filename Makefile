@@ -39,6 +39,8 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.recovery
 	$(BIN)/python -m bench.alerts
 	$(BIN)/python -m bench.studies
+	$(BIN)/python -m bench.peers --short
+	$(BIN)/python -m bench.growth --short
 
 # About half an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
 chaos: $(STAMP)

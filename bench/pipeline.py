@@ -45,8 +45,8 @@ _RATE, _TICK_S = 1800, 0.01
 def worker_of(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
     """Run a worker until the end."""
     worker = WorkerProcess(settings.model_copy(update={"http_port": local.free_port()}), folder / "worker.log")
-    worker.start()
     try:
+        worker.start()
         yield worker
     finally:
         worker.stop()

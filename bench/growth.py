@@ -1,0 +1,249 @@
+"""What growth costs: more securities, more days, a second worker; memory of a worker, and what Redis is sent and keeps.
+
+``python -m bench.growth [--broker embedded|kafka] [--runs 3] [--short]``. Nanoseconds per row are fold, changed rows as
+bytes and their step in a real Redis, in this process, as medians of the timed days. Two workers are compared with one
+on the same backlog, with four partitions: all wait with their partitions assigned, stopped by SIGSTOP, until it is
+written. **Broker and Redis share the cores with them**, so on a machine of two cores two workers can't reach twice the
+rate. Commands of Redis include those within a step's script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.request import urlopen
+
+import redis
+import typer
+from pydantic import SecretStr
+from redis.asyncio import Redis as AsyncRedis
+from rich.table import Table
+
+from bench.pipeline import await_, market_of, worker_of
+from processors.errors import MarginwatchError
+from processors.history import History
+from processors.market import Market
+from processors.securities import Securities
+from streams import local, show
+from streams.calendars import xshg
+from streams.publisher import Form, Publisher
+from streams.settings import Settings
+from streams.status import passed
+from streams.tables import TablePartition
+from streams.topics import Topics
+from streams.up import WorkerProcess
+
+_FUNDS = 20  # of the simulated market, in every number of securities
+#: A worker that stands still while the backlog is written keeps its partitions so long. (The embedded broker lets a
+#: group wait for half of it before it assigns anything.)
+_SESSION_S = 30.0
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    securities: tuple[int, ...] = (500, 5000, 50_000)
+    warm_days: int = 60
+    history_days: tuple[int, ...] = (60, 250, 2500)
+    history_securities: int = 5000
+    timed_days: int = 20
+    stocks: int = 5000
+    frames_days: int = 60
+    events_days: int = 10
+    kept_days: int = 250
+
+
+_SHORT = Size((500, 5000), 30, (60, 250), 500, 10, 1000, 60, 30, 60)
+
+
+# -- the fold ----------------------------------------------------------------------------------------------------
+
+
+async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float:
+    """Median ns per row of the ``timed`` days behind ``days`` days of history."""
+    settings = Settings()
+    history = History(settings.parameters, settings.exchanges, xshg())
+    client = AsyncRedis.from_url(url)
+    await client.flushdb()
+    processors: dict[str, Securities | Market] = {"securities": history.securities, "market": history.market}
+    tables = {name: TablePartition(client, "growth", name, 0) for name in processors}
+    for table in tables.values():
+        await table.claim()
+    costs = []
+    for _, feeds in market_of(securities - _FUNDS, days + timed).history():
+        started = time.perf_counter()
+        history.fold(feeds)
+        for name, processor in processors.items():
+            await tables[name].commit(processor.take_dirty(), {}, [])
+        costs.append((time.perf_counter() - started) * 1e9 / sum(map(len, feeds.values())))
+    await client.aclose()
+    return statistics.median(costs[-timed:])
+
+
+# -- workers -----------------------------------------------------------------------------------------------------
+
+
+def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[int, str]:
+    """Publish all feeds of so many days; return rows and the barrier behind them."""
+    with Publisher(settings, source="bench", form=form) as publisher:
+        for _, batches in market_of(stocks, days).history():
+            publisher.day(batches)
+        return publisher.rows, publisher.barrier()
+
+
+def _owned(worker: WorkerProcess) -> int:
+    """How many partitions of the first stage a worker owns."""
+    with urlopen(worker.ready_url.replace("readyz", "metrics")) as answer:
+        found = re.search(r'^marginwatch_partitions_owned{table="securities"} (\S+)$', answer.read().decode(), re.M)
+    return int(float(found[1])) if found else 0
+
+
+def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: int, days: int) -> float:
+    """Rows a second of so many workers over a backlog."""
+    Topics(settings).create()
+    with ExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(settings.redis))
+        running = []
+        for number in range(workers):
+            (place := folder / f"{settings.group}-{number}").mkdir()
+            running.append(stack.enter_context(worker_of(settings, place)))
+        share = settings.partitions // workers
+        await_(lambda: all(_owned(worker) == share for worker in running), running[0])
+        stopped = time.perf_counter()
+        for worker in running:
+            os.kill(worker.pid, signal.SIGSTOP)
+        try:
+            rows, barrier = _backlog(settings, form, stocks, days)
+        finally:
+            for worker in running:
+                os.kill(worker.pid, signal.SIGCONT)
+        started = time.perf_counter()
+        if started - stopped > _SESSION_S:
+            raise MarginwatchError(
+                f"writing {rows:,} rows took {started - stopped:.0f} s, so the stopped workers lost their partitions: "
+                f"end what else runs here, or take --short"
+            )
+        await_(lambda: passed(settings, barrier, client), running[0])
+        return rows / (time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one worker needed for a history: its peak memory, and what Redis was sent and keeps, in bytes."""
+
+    rows: int
+    peak: int
+    stored: int
+    sent: int
+    commands: int
+    steps: int
+
+
+def _info(client: redis.Redis) -> dict[str, int]:
+    stats: Any = client.info("everything")
+    # Not ours: the measurement's own question whether the barrier has passed.
+    calls = {name: stats[name]["calls"] for name in stats if name.startswith("cmdstat_") and name != "cmdstat_hexists"}
+    return {
+        "stored": stats["used_memory_dataset"],
+        "sent": stats["total_net_input_bytes"],
+        "commands": sum(calls.values()),
+        "steps": calls.get("cmdstat_evalsha", 0),
+    }
+
+
+def _kept(settings: Settings, folder: Path, stocks: int, days: int) -> Kept:
+    Topics(settings).create()
+    (place := folder / settings.group).mkdir()
+    with redis.Redis.from_url(settings.redis) as client:
+        client.flushdb()
+        before = _info(client)
+        rows, barrier = _backlog(settings, Form.FRAMES, stocks, days)
+        with worker_of(settings, place) as worker:
+            await_(lambda: passed(settings, barrier, client), worker)
+            status = Path(f"/proc/{worker.pid}/status").read_text("utf-8")
+        after = _info(client)
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
+    assert peak is not None
+    return Kept(rows, int(peak[1]) * 1024, **{name: after[name] - before[name] for name in before})
+
+
+# -- the table ---------------------------------------------------------------------------------------------------
+
+
+def _grown(table: Table, what: str, costs: dict[int, float]) -> None:
+    for size, cost in costs.items():
+        table.add_row(f"{size:,} {what}, ns per row", f"{cost:,.0f}", "")
+    table.add_row(
+        f"{what.partition(',')[0]}: dearest over cheapest", f"{max(costs.values()) / min(costs.values()):.2f}", "≤ 1.5"
+    )
+
+
+def main(
+    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+    runs: Annotated[int, typer.Option(help="of the workers' rates; their median counts")] = 3,
+    short: Annotated[bool, typer.Option("--short", help="small sizes, one run")] = False,
+) -> None:
+    """Measure and print."""
+    size, runs = (_SHORT, 1) if short else (Size(), runs)
+    table = Table(title=f"Growth, {broker} broker, {os.cpu_count()} cores for all", title_justify="left", box=None)
+    for column in ("what", "figure", "target"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    with tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        store = stack.enter_context(local.EmbeddedRedis(folder / "redis"))
+
+        def cost(securities: int, days: int) -> float:
+            return asyncio.run(_ns_per_row(store.url, securities, days, size.timed_days))
+
+        _grown(table, f"securities, {size.warm_days} days", {n: cost(n, size.warm_days) for n in size.securities})
+        few = f"days, {size.history_securities:,} securities"
+        _grown(table, few, {days: cost(size.history_securities, days) for days in size.history_days})
+
+        make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
+        server = stack.enter_context(make(folder / "broker"))
+
+        def settings(name: str, session_s: float) -> Settings:
+            return Settings(
+                kafka_url=server.url,
+                redis_url=SecretStr(store.url),
+                group=name,
+                namespace=name,
+                topic_prefix=f"{name}.",
+                session_timeout_s=session_s,
+            )
+
+        for form, days in ((Form.FRAMES, size.frames_days), (Form.EVENTS, size.events_days)):
+            rates: dict[int, list[float]] = {1: [], 2: []}
+            for run in range(runs):
+                for workers, found in rates.items():
+                    group = f"{form}{workers}-{run}"
+                    found.append(_rate(settings(group, _SESSION_S), folder, workers, form, size.stocks, days))
+            one, two = (statistics.median(found) for found in rates.values())
+            table.add_row(f"rows/s of one worker, {form}", f"{one:,.0f}", "")
+            table.add_row(f"rows/s of two workers, {form}", f"{two:,.0f}", "")
+            table.add_row(f"{form}: two over one", f"{two / one:.2f}", "≥ 1.7")
+
+        kept = _kept(settings("kept", Settings().session_timeout_s), folder, size.stocks, size.kept_days)
+    per = kept.rows / 1000
+    where = f"{size.stocks:,} stocks × {size.kept_days} days"
+    table.add_row(f"peak memory of a worker, {where}", f"{kept.peak / _MIB:,.0f} MiB", "≤ 400")
+    table.add_row("Redis keeps", f"{kept.stored / _MIB:,.0f} MiB", "")
+    table.add_row("Redis is sent, per 1,000 rows", f"{kept.sent / per / 1024:,.0f} KiB", "")
+    table.add_row("steps stored, per 1,000 rows", f"{kept.steps / per:.2f}", "")
+    table.add_row("commands in Redis, per 1,000 rows", f"{kept.commands / per:.2f}", "")
+    show.out.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
