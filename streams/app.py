@@ -37,7 +37,7 @@ from streams.watch import Watch
 
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
-_POLLS_BUFFERED = 8
+_POLLS_BUFFERED = 16
 #: Of a partition at once; a larger message comes nevertheless, alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
 

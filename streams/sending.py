@@ -1,7 +1,8 @@
-"""Publishing outputs in batches: one request and one acknowledgement per partition, not one per message.
+"""Publishing outputs: many for one partition as a batch of their own, few of them one by one.
 
-Sent one by one, each message costs about 100 µs, most of it for futures that nobody looks at singly; a trade date has
-some forty signals.
+A message sent by itself costs about 100 µs, most of it for a future that nobody looks at; a trade date has some fifty
+signals. But a batch of its own is also a request of its own, and a partition takes one at a time: where several owners
+each have a message for the same partition, Kafka's client puts them into one request only if they are sent singly.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from streams.tables import Output
 
 #: Larger batches gain nothing; a message that is larger travels alone.
 BATCH_BYTES = 256 * 1024
+_FEW = 4
 
 
 async def send(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> None:
@@ -30,26 +32,34 @@ async def send(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> None:
     ------
     KafkaError, OSError : if any of them was not acknowledged; the others may have arrived.
     """
-    filling: dict[tuple[str, int], BatchBuilder] = {}
-    acknowledgements: list[Awaitable[Any]] = []
-
-    async def close(place: tuple[str, int], batch: BatchBuilder) -> None:
-        batch.close()
-        acknowledgements.append(await producer.send_batch(batch, place[0], partition=place[1]))
-
+    places: dict[tuple[str, int], list[Output]] = {}
     for output in outputs:
-        place = output.topic, output.partition
-        batch = filling.get(place)
-        if batch is None or not _add(batch, output):
-            if batch is not None:
-                await close(place, batch)
-            batch = filling[place] = producer.create_batch()
-            _add(batch, output)  # the first message of a batch may have any size
-    for place, batch in filling.items():
-        await close(place, batch)
+        places.setdefault((output.topic, output.partition), []).append(output)
+    acknowledgements: list[Awaitable[Any]] = []
+    for (topic, partition), group in places.items():
+        if len(group) <= _FEW:
+            acknowledgements += [
+                await producer.send(topic, one.value, key=one.key, partition=partition, headers=one.headers)
+                for one in group
+            ]
+        else:
+            acknowledgements += [
+                await producer.send_batch(batch, topic, partition=partition) for batch in _batches(producer, group)
+            ]
     for failed in await asyncio.gather(*acknowledgements, return_exceptions=True):
         if isinstance(failed, BaseException):
             raise failed
+
+
+def _batches(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> list[BatchBuilder]:
+    filled = [producer.create_batch()]
+    for output in outputs:
+        if not _add(filled[-1], output):
+            filled.append(producer.create_batch())
+            _add(filled[-1], output)  # the first message of a batch may have any size
+    for batch in filled:
+        batch.close()
+    return filled
 
 
 def _add(batch: BatchBuilder, output: Output) -> bool:

@@ -1,4 +1,4 @@
-"""Faust's Kafka transport, with three changes: whole polls, our offsets, short waits.
+"""Faust's Kafka transport, with four changes: whole polls, our offsets, short waits, no lost wake-ups.
 
 **Whole polls.** Faust hands an agent one message at a time, which costs about 80 µs each whatever the payload (two
 tasks are made per message). Here the records of one poll and partition become *one* Faust message whose value is a
@@ -10,7 +10,14 @@ acknowledging it acknowledges the poll, and since one agent works a partition in
 group's committed ones (`seek_to_committed`). Kafka's are still committed, for lag monitoring.
 
 **Short waits.** Faust fixes ``fetch_max_wait_ms=1500``: one idle topic then delays the busy ones on its node by that
-much. And partitions are assigned by range, so that the partitions with one number of all co-partitioned topics always
+much. aiokafka asks a node for nothing while records of one of its partitions lie there unread, for 100 ms: a busy agent
+would hold up the others by that much (`_PREFETCH_BACKOFF_S`).
+
+**No lost wake-ups.** An agent with a full buffer is not read for; once it has room again, Faust changes the set of
+partitions that it asks for, but who is waiting for records isn't told. Here it is (`on_buffer_drop`); else what lies
+there would wait for something new to come.
+
+Partitions are assigned by range, so that the partitions with one number of all co-partitioned topics always
 belong to one worker.
 """
 
@@ -25,6 +32,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.codec import Record
+
+_PREFETCH_BACKOFF_S = 0.002
 
 
 class Poll:
@@ -42,6 +51,15 @@ class Poll:
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._ensure_consumer()._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
+
+    def look_again(self) -> None:
+        """Wake up whoever waits for records; may be called from any thread."""
+        if self._consumer is not None:
+            self.thread_loop.call_soon_threadsafe(_wake, self._consumer._fetcher)
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = RangePartitionAssignor
@@ -67,9 +85,19 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
 
+def _wake(fetcher: Any) -> None:
+    for waiter in list(fetcher._fetch_waiters):
+        if not waiter.done():
+            waiter.set_result(None)
+
+
 class _Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        super().on_buffer_drop(tp)
+        self._thread.look_again()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Poll]]:
         records = await super()._getmany(active_partitions, timeout)
