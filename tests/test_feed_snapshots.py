@@ -323,12 +323,14 @@ class Page:
         self.content = PAGE.encode()
         self.status = 200
         self.length: int | None = None
+        self.proof: str | None = None
         self.hold = threading.Event()
         self.hold.set()
         page = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                page.proof = self.headers["Authorization"]
                 self.send_response(page.status)
                 self.send_header("Content-Length", str(page.length or len(page.content)))
                 self.end_headers()
@@ -358,6 +360,13 @@ def test_a_url_is_read_by_its_mapping(page: Page, tmp_path: Path) -> None:
     assert "hush" not in repr(source)
 
 
+def test_a_url_may_hold_a_user_and_a_password(page: Page) -> None:
+    download(page.url)
+    assert page.proof is None
+    download(page.url.replace("://", "://desk:a%40b@"))
+    assert page.proof == "Basic ZGVzazphQGI="  # desk:a@b
+
+
 def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
     def said(url: str, **limits: float) -> str:
         with pytest.raises(FeedError) as caught:
@@ -375,6 +384,13 @@ def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
     page.hold.set()
     assert "did not send all" in said(page.url, longest_s=0)
     assert "http://" in said("file:///etc/passwd?hush")
+    for wrong in (
+        "http://desk:hush@x:hush/q",
+        "http://x/q?token=hush hush",
+        "http://x/q?token=hüsh&hush",
+        "http://[x?hush",
+    ):
+        assert "URL is none" in said(wrong) or "can't be asked for" in said(wrong)
     page.server.shutdown()
     page.server.server_close()
     assert "refused" in said(page.url)

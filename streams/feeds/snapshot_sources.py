@@ -8,6 +8,7 @@ pages, and 成交额 / 成交量 of the SSE Composite is a price only in 元 and
 
 from __future__ import annotations
 
+import base64
 import http.client
 import importlib.util
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
@@ -104,9 +105,24 @@ class UrlSource:
 
 
 def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: its user and its query."""
-    parts = urlsplit(url)
+    """Return a URL without what may be secret in it: its user and its query; raises `FeedError` if it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise FeedError(f"the URL is none ({error})") from None
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Return what asks for a URL; its user and password go into a header, which no redirection takes elsewhere."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    headers = {"User-Agent": "marginwatch", "Cache-Control": "no-cache"}
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
+    if user:
+        proof = base64.b64encode(unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {proof}")
+    return request
 
 
 def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LONGEST_S) -> bytes:
@@ -121,13 +137,12 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
     ------
     FeedError : if it does not answer in time, answers with an error, or with too much.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not shown(url).startswith(("http://", "https://")):
         raise FeedError(f"{shown(url)}: the URL must begin with http:// or https://")
     deadline = time.monotonic() + longest_s
     content = bytearray()
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "marginwatch", "Cache-Control": "no-cache"})
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(_request(url), timeout=timeout_s) as answer:
             while part := answer.read1(1 << 20):
                 content += part
                 if len(content) > _MOST_BYTES:
@@ -138,6 +153,10 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
     except urllib.error.HTTPError as error:
         error.close()
         raise FeedError(f"{shown(url)} answered {error.code}") from None  # its text shows the whole URL
+    except (ValueError, http.client.InvalidURL) as error:  # its text shows parts of the URL
+        raise FeedError(
+            f"{shown(url)} can't be asked for ({type(error).__name__}): write what is no ASCII, and spaces, as %XX"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise FeedError(f"{shown(url)} can't be read ({type(error).__name__}: {reason})") from None
