@@ -183,6 +183,42 @@ def test_a_file_that_is_still_being_written_waits(tmp_path: Path, sent: list[Mes
     assert rows(sent) == 1
 
 
+def test_a_file_from_the_future_is_read(tmp_path: Path, sent: list[Message]) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000), age=-8 * 3600)  # of a machine with another clock
+    one = dropping(tmp_path, Memory())
+    one.tick(time.time())
+    assert not one.pending(time.time())
+    assert rows(sent) == 1
+
+
+def test_a_file_that_can_not_be_read_is_told_once_and_does_not_hold_up_the_others(
+    tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
+    closed = write(tmp_path, "2024-06-07.csv", DETAIL.format(4999))
+    reads: list[str] = []
+
+    def read_bytes(path: Path, real: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
+        reads.append(path.name)
+        if path == closed and not path.stat().st_mode & 0o100:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    one = dropping(tmp_path, Memory())
+    with capture_logs() as logs:
+        for _ in range(3):
+            one.tick(time.time())
+    assert rows(sent) == 1
+    assert [entry["file"] for entry in logs if entry["log_level"] == "warning"] == ["2024-06-07.csv"]
+    assert one.failures == 1
+    reads.clear()
+    closed.chmod(0o700)
+    one.tick(time.time())
+    assert rows(sent) == 2
+    assert set(reads) == {"2024-06-07.csv"}  # the other one has not changed
+
+
 def test_a_bad_file_is_told_once_and_does_not_hold_up_the_others(tmp_path: Path, sent: list[Message]) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     write(tmp_path, "2024-06-12.csv", "nothing,of\nthe,kind\n")

@@ -138,6 +138,8 @@ class FolderRun(Run):
     read: Callable[[str, Any, Sequence[Path]], Any] = field(default_factory=lambda: read_files)
     finish: Callable[[], None] = lambda: None
     failures: int = 0
+    _digests: dict[Path, tuple[tuple[int, int, int], str]] = field(default_factory=dict)  # by what `stat` says
+    _unreadable: set[Path] = field(default_factory=set)
 
     def tick(self, now: float) -> float:
         """Publish what is new; return when to look again."""
@@ -147,11 +149,11 @@ class FolderRun(Run):
         new = {}
         waiting = False
         for path in self._files():
-            if now - path.stat().st_mtime < self.feed.settle_s:
+            if self._settles(path, now):
                 waiting = True
                 continue
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            if known.get(f"file/{path.name}", "").partition(" ")[2] != digest:
+            digest = self._digest(path)
+            if digest is not None and known.get(f"file/{path.name}", "").partition(" ")[2] != digest:
                 new[path] = digest
         if new and not self._publish(new, tell=len(new) == 1):
             for path, digest in new.items() if len(new) > 1 else ():
@@ -160,7 +162,7 @@ class FolderRun(Run):
 
     def pending(self, now: float) -> bool:
         """Whether something is left to do that does not wait for anybody else."""
-        return any(now - path.stat().st_mtime < self.feed.settle_s for path in self._files())
+        return any(self._settles(path, now) for path in self._files())
 
     def close(self) -> None:
         """Let go of what `publish` holds."""
@@ -174,6 +176,31 @@ class FolderRun(Run):
             for path in self.feed.path.iterdir()
             if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(("~", "."))
         )
+
+    def _settles(self, path: Path, now: float) -> bool:
+        """Whether a file may still be written; one from the future is not, its clock is another one."""
+        try:
+            return abs(now - path.stat().st_mtime) < self.feed.settle_s
+        except FileNotFoundError:  # taken away just now
+            return False
+
+    def _digest(self, path: Path) -> str | None:
+        """Tell what a file holds, read anew only if it has changed; None for one that can't be read: told once."""
+        try:
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            if path not in self._digests or self._digests[path][0] != stamp:
+                self._digests[path] = stamp, hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if path not in self._unreadable:
+                self._unreadable.add(path)
+                self.failures += 1
+                log.warning("file can't be read", feed=self.name, file=path.name, error=str(error))
+            return None
+        self._unreadable.discard(path)
+        return self._digests[path][1]
 
     def _publish(self, files: Mapping[Path, str], *, tell: bool) -> bool:
         """Publish files; say whether that is settled. A file that fails is told once, until it changes."""
