@@ -252,6 +252,19 @@ def test_a_page_of_yesterday_is_no_news() -> None:
     assert market.published == before
 
 
+def test_figures_of_before_the_first_trades_are_those_of_the_day_before() -> None:
+    market = Market("2024-06-04 08:00")
+    file = market.shows(4 * 3600, 9e9)  # a terminal writes it when it starts, then next at 09:31
+    read, market.read = market.read, lambda: file  # type: ignore[method-assign]
+    market.now = at("2024-06-04 09:30")
+    one = market.run(60)
+    following = one.tick(market.now)
+    assert (market.published, one.failures) == ([], 0)
+    market.read, market.now = read, following  # type: ignore[method-assign]
+    one.tick(market.now)
+    assert market.published == [("2024-06-04 09:31:00", 60_000.0)]
+
+
 def test_a_source_without_one_usable_row_fails() -> None:
     market = Market("2024-06-03 10:00")
     market.read = lambda: market.shows(1, 1, "prices.intraday")  # type: ignore[method-assign]

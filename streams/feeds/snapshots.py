@@ -17,11 +17,11 @@ import pandas as pd
 import structlog
 
 from processors.codes import Ids, among, to_code
-from processors.days import DAY_US, SHANGHAI_OFFSET_US
+from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US
 from processors.events import FIGURES, RowBatch, Sign
 from processors.market_view import TURNOVER_INDEX
 from processors.parameters import Parameters
-from processors.sessions import Hours, shanghai_day
+from processors.sessions import FIRST_TRADES, Hours, shanghai_day
 from streams.feeds.code_styles import is_index
 from streams.feeds.folder import FeedError
 from streams.feeds.live import LiveOutlet
@@ -52,7 +52,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
     ----------
     frame : as `mapping.apply` gives it.
     at : the moment of rows that tell none, µs since the epoch.
-    today : rows of another day are old.
+    today : rows of another day, or of before its first trades, are old: they show the day before.
     indices : ids of the known ones, ascending.
     """
     keys = frame["key"].to_numpy(np.int32)
@@ -68,7 +68,9 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         impossible |= np.isinf(values) | (values < 0)
     if topic == "prices.intraday":
         untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is the day before's
-    reasons = {"unknown": unknown, "old": days != today, "untraded": untraded, "impossible": impossible}
+    first_trades = today * DAY_US - SHANGHAI_OFFSET_US + FIRST_TRADES * MINUTE_US
+    old = (days != today) | (stamps < first_trades)
+    reasons = {"unknown": unknown, "old": old, "untraded": untraded, "impossible": impossible}
     left_out: Counter[str] = Counter()
     left = np.ones(len(frame), dtype=bool)
     for reason, mask in reasons.items():
