@@ -224,6 +224,26 @@ def test_a_source_that_fails_is_asked_less_and_less_often_up_to_a_limit() -> Non
     assert market.asked == ["10:02:30", "10:03:00", "10:03:30"]
 
 
+def test_a_file_that_is_being_written_is_asked_for_again_in_a_moment_and_told_if_that_does_not_end() -> None:
+    def busy() -> Reading:
+        raise BusyError("it is being written")
+
+    market = Market("2024-06-03 10:00")
+    read, market.read = market.read, busy  # type: ignore[method-assign]
+    one = market.run(60)
+    assert one.tick(market.now) == market.now + 0.5
+    assert one.pending(market.now)
+    market.until(one, "2024-06-03 10:00:29")
+    assert one.failures == 0
+    with capture_logs() as logs:
+        market.until(one, "2024-06-03 10:00:31")
+    assert (one.failures, logs[0]["error"]) == (1, "it is being written")
+    assert not one.pending(market.now)
+    market.read = read  # type: ignore[method-assign]
+    market.until(one, "2024-06-03 10:02:31")
+    assert market.published and not one.pending(market.now)
+
+
 def test_turnover_that_falls_is_left_out_and_told_once() -> None:
     market = Market("2024-06-03 10:00")
     one = market.run(60)

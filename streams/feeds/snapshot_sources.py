@@ -78,8 +78,10 @@ class FileSource:
     def read(self) -> Reading:
         try:
             before = self.path.stat()
-            if self.clock() - before.st_mtime < self.settle_s:
-                raise BusyError(f"{self.path} is being written")
+            if abs(self.clock() - before.st_mtime) < self.settle_s:
+                raise BusyError(
+                    f"{self.path} is being written: if always, write another and rename it, or lower settle_s"
+                )
             raw = vendor.load(self.path, self.mapping.table)
             after = self.path.stat()
         except OSError as error:
