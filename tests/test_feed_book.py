@@ -332,6 +332,8 @@ def test_a_request_that_is_not_signed_for_this_body_and_time_is_refused(desk: De
         ([GOOD, GOOD | {"colour": "red"}], 422, 1, "colour"),
         ([GOOD, GOOD | {"ts": "2024-06-03T14:02:00+08:00"}], 422, 1, "ts"),  # in the future
         ([GOOD, GOOD | {"ts": "2024-06-02T10:00:00+08:00"}], 422, 1, "ts"),  # a Sunday
+        ([GOOD, GOOD | {"ts": "0001-01-01T00:00:00+14:00"}], 422, 1, "ts"),  # before the year 1
+        ([GOOD, GOOD | {"ts": "9999-12-31T23:59:59-12:00"}], 422, 1, "ts"),  # after the year 9999
         ([GOOD, GOOD | {"fin_buy": 9}], 422, 1, "fin_buy"),  # the same moment
         ([GOOD, GOOD | {"ts": "2024-06-03T10:01:00+08:00", "fin_buy": 9}], 422, 1, "fin_buy"),  # fell
     ],
