@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
-from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, moment, to_day
+from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
 from processors.errors import MarginwatchError
 from streams.feeds.checked import Parts
 from streams.feeds.exchange import adapt
@@ -80,7 +80,7 @@ class Question:
 
     def not_yet(self, why: str = "") -> NotPublishedError:
         """Say that it is not there yet."""
-        since = moment(self.due + SHANGHAI_OFFSET_US)  # Shanghai's clock
+        since = moment(self.due).astimezone(SHANGHAI)
         return NotPublishedError(
             f"{self.who}: {self.what} are not published yet: that is done from {since:%Y-%m-%d %H:%M} in Shanghai on, "
             f"ask again then{f' ({why})' if why else ''}"

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import IntradayRow, RowBatch
+from processors.sessions import shanghai_day
 from streams.calendars import trading_hours, xshg
 from streams.feeds import book, checked, exchange, mapping, names, sources, vendor
 from streams.feeds.book_stream import StreamRun
@@ -50,7 +51,7 @@ from streams.feeds.plan import (
     Snapshots,
     UrlSnapshots,
 )
-from streams.feeds.runs import SHANGHAI, RedisState, Run, State, StoppedError
+from streams.feeds.runs import RedisState, Run, State, StoppedError
 from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource, need_akshare
 from streams.feeds.snapshots import SnapshotRun, known_indices
 from streams.feeds.validate import Severity
@@ -73,7 +74,7 @@ class Outlet:
         self._calendar = calendar
         self._journal = journal
         self._before: dict[str, dict[str, RowBatch]] = {}
-        self._names: names.Names | None = None  # of all feeds together
+        self._names: names.Names | None = None
 
     def publish(self, name: str, parts: Parts, feed: Feed) -> None:
         """Publish rows of a feed.
@@ -307,7 +308,7 @@ class FetchRun(Run):
         return moment / 1e6
 
     def _newest_due(self, now: float) -> int:
-        day = self.calendar.before(to_day(datetime.fromtimestamp(now, SHANGHAI).date()) + 1)
+        day = self.calendar.before(shanghai_day(int(now * 1e6)) + 1)
         while day is not None and self._due(day) > now:
             day = self.calendar.before(day)
         if day is None:

@@ -17,7 +17,7 @@ import pandas as pd
 import structlog
 
 from processors.codes import Ids, among, to_code
-from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US
+from processors.days import DAY_US, MINUTE_US, SHANGHAI, SHANGHAI_OFFSET_US
 from processors.events import FIGURES, RowBatch, Sign
 from processors.market_view import TURNOVER_INDEX
 from processors.parameters import Parameters
@@ -26,7 +26,7 @@ from streams.feeds.code_styles import is_index
 from streams.feeds.folder import FeedError
 from streams.feeds.live import LiveOutlet
 from streams.feeds.newest import Judging
-from streams.feeds.runs import SHANGHAI, Run, State
+from streams.feeds.runs import Run, State
 from streams.feeds.snapshot_sources import BusyError, Reading, Source
 
 log = structlog.get_logger()
