@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from structlog.testing import capture_logs
 from streams import cli_feed_live
 from streams.calendars import xshg
 from streams.feeds import plan as plans
-from streams.feeds import scheduler, snapshot_sources, sources
+from streams.feeds import scheduler, sources
 from streams.feeds.checked import Parts
 from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
@@ -372,10 +373,12 @@ def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name, feed in found.feeds.items()
     }
     kit = scheduler.Kit(Settings(), connect_redis(Settings()), threading.Event())
-    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
         scheduler.runs_of(plans.Plan(feeds), kit)
-    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
+        scheduler.runs_of(plans.Plan({"exchange": Fetch()}), kit)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     runs = scheduler.runs_of(plans.Plan(feeds), kit)
     assert [one.name for one in runs] == list(found.feeds)
 
@@ -426,6 +429,7 @@ def test_the_options_of_feed_live_make_a_plan(
         ("--snapshots akshare --every 5s", "pace"),
         ("--snapshots q.csv", "--map"),
         ("--snapshots q.csv --map m.toml --every soon", "30s or 2m"),
+        ("--snapshots q.csv --map m.toml --every 0s", "once a second"),
     ],
 )
 def test_options_of_feed_live_that_can_not_work_are_refused(options: str, said: str) -> None:

@@ -6,7 +6,8 @@ the headers and documents them instead, so they are put back here.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -87,8 +88,15 @@ class Question:
         )
 
 
+def need_akshare() -> None:
+    """Raise `FeedError` where akshare is not installed: at the start, not when the first day is due."""
+    if importlib.util.find_spec("akshare") is None:
+        raise FeedError("akshare is needed: pip install 'marginwatch[fetch]'")
+
+
 def load_akshare() -> Any:
     """Import akshare; raises `FeedError` saying how to install it."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # it would draw its progress into the log
     try:
         return importlib.import_module("akshare")
     except ImportError as error:

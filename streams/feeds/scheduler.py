@@ -33,7 +33,7 @@ from streams.feeds import book, checked, exchange, mapping, names, sources, vend
 from streams.feeds.book_stream import StreamRun
 from streams.feeds.book_webhook import TIMEOUT_S, WebhookRun
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import GoneError, NotPublishedError
+from streams.feeds.fetch import GoneError, NotPublishedError, need_akshare
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal, JournalError, RedisStore, journal_of
 from streams.feeds.live import LiveOutlet
@@ -52,7 +52,7 @@ from streams.feeds.plan import (
     UrlSnapshots,
 )
 from streams.feeds.runs import RedisState, Run, State, StoppedError
-from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource, need_akshare
+from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource
 from streams.feeds.snapshots import SnapshotRun, known_indices
 from streams.feeds.validate import Severity
 from streams.publisher import Publisher, PublishError
@@ -369,6 +369,8 @@ def _run_of(name: str, feed: Feed, kit: Kit) -> Run:
         case DropFolder():
             return FolderRun(name, feed, state, kit.outlet().publish)
         case Fetch():
+            if feed.via == "akshare":
+                need_akshare()
             fetch = sources.fetcher(kit.settings, feed.via, feed.tables, calendar, kit.stop.wait)
             due = sources.due(feed.via, feed.tables, feed.at)
             return FetchRun(name, feed, state, kit.outlet().publish, calendar, fetch, due)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import importlib.util
-import os
 import time
 import urllib.error
 import urllib.request
@@ -184,12 +182,6 @@ def akshare_table(of: Literal["indices", "securities"], indices: Sequence[str]) 
     return Table("indices.intraday", _spot("点"), code=Codes("代码", codes=codes))
 
 
-def need_akshare() -> None:
-    """Raise `FeedError` where akshare is not installed: at the start, not at the next opening."""
-    if importlib.util.find_spec("akshare") is None:
-        raise FeedError("snapshots from akshare need it: pip install 'marginwatch[fetch]'")
-
-
 @dataclass(slots=True)
 class AkshareSource:
     """All A shares, or the well-known indices."""
@@ -201,7 +193,6 @@ class AkshareSource:
 
     def read(self) -> Reading:
         if self.akshare is None:
-            os.environ.setdefault("TQDM_DISABLE", "1")  # it would draw its progress into the log
             self.akshare = load_akshare()
         name = "stock_zh_a_spot_em" if self.of == "securities" else "stock_zh_index_spot_em"
         arguments = {} if self.of == "securities" else {"symbol": "沪深重要指数"}
