@@ -97,7 +97,7 @@ def parse_csv(content: bytes, name: str, tables: Iterable[Table] | None = None) 
             frame = pd.read_csv(io.StringIO(text), dtype=kinds)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise FeedError(f"{name} is no CSV file: {error}") from error
-        if not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first cells as an index
+        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first cells as an index
             raise FeedError(
                 f"{name}: its rows have more cells than its header, so all would slip: is there a comma within the "
                 "numbers, or behind the last cell?"
