@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import date, datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from processors.signal import Value
-
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class Severity(StrEnum):

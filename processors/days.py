@@ -7,7 +7,7 @@ exchange's calendar (XSHG), never from weekdays and never from gaps in the data.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +18,8 @@ from processors.errors import MarginwatchError
 Days = npt.NDArray[np.int32]
 #: The exchange's clock, UTC+8 all year, for moments in µs since the epoch.
 SHANGHAI_OFFSET_US, DAY_US, MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
+#: The same for datetimes.
+SHANGHAI = timezone(timedelta(microseconds=SHANGHAI_OFFSET_US))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 

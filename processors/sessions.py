@@ -1,7 +1,7 @@
 """Trading hours: is the market in session, when does it open next, when did it last close?
 
-The call auction (09:15–09:25) is no session: it shows orders, not trades. Moments are µs since the epoch; nothing here
-asks a clock.
+The call auction (09:15–09:25) is no session: it shows orders, and only its end trades. Moments are µs since the epoch;
+nothing here asks a clock.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalend
 
 #: Opening and end of the two halves of a session, minutes of the day in Shanghai.
 HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
+
+#: End of the call auction, minutes of the day: nothing trades before.
+FIRST_TRADES = 9 * 60 + 25
 
 
 def shanghai_day(moment: int) -> int:

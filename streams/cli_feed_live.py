@@ -104,4 +104,7 @@ def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([sm]?)", text)
     if found is None:
         raise typer.BadParameter(f"{text!r}: write it as 30s or 2m", param_hint="--every")
-    return float(found[1]) * _UNITS[found[2]]
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds < 1:
+        raise typer.BadParameter(f"{text!r}: once a second at most", param_hint="--every")
+    return seconds

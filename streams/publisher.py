@@ -7,6 +7,7 @@ itself that its day is complete.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
@@ -29,6 +30,8 @@ from streams.codec import (
 from streams.security import kafka_options, no_broker
 from streams.settings import Settings
 from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
+
+_CLOSE_S = 5.0
 
 
 class PublishError(MarginwatchError):
@@ -169,11 +172,17 @@ class Publisher:
     def close(self) -> None:
         """Flush and close."""
         self.flush()
-        self._producer.close(timeout=5)
+        self._producer.close(timeout=_CLOSE_S)
 
     def discard(self) -> None:
         """Close; what the broker has not acknowledged may be lost."""
-        self._producer.close(timeout=5)
+        try:
+            self._producer.close(timeout=0)
+        except KafkaError:  # closing waits for it in vain, and would leave a thread behind that goes on sending
+            self._producer._sender.force_close()
+            self._producer._sender.join(_CLOSE_S)
+            with suppress(KafkaError):
+                self._producer.close(timeout=0)
 
     def flush(self) -> None:
         """Wait until the broker has acknowledged everything."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +26,7 @@ from processors.codes import to_codes
 from processors.days import moment, to_day
 from processors.events import MarginIntraday, RowBatch
 from streams.calendars import xshg
-from streams.feeds import book
+from streams.feeds import book, vendor
 from streams.feeds.book import BookRow
 from streams.feeds.book_stream import Entry, Understood
 from streams.feeds.book_webhook import WebhookRun, secret_of
@@ -54,9 +53,7 @@ def plain(rows: RowBatch) -> list[tuple[str, str, float, float]]:
 
 
 def understood(text: str) -> list[tuple[str, str, float, float]]:
-    header, *lines = text.strip().splitlines()
-    raw = pd.DataFrame([line.split(",") for line in lines], columns=header.split(","))
-    return plain(book.rows_of(raw, "book.csv", (), to_day(DAY)))
+    return plain(book.rows_of(vendor.parse_csv(text.encode(), "book.csv"), "book.csv", (), to_day(DAY)))
 
 
 def test_a_row_of_the_book_is_a_row_of_the_topic() -> None:
@@ -98,6 +95,8 @@ def test_headers_say_what_columns_are(text: str) -> None:
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,x", "'x' is no number"),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,2\n600519.SH,later,1,2", "not written as %H:%M:%S"),
         ("code,ts,fin_buy,fin_repay\nMoutai,10:00:00,1,2", "no style that is known"),
+        ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,500,2", "more cells than its header"),
+        ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,500,000,2", "more cells than its header"),
         ("code,ts,fin_buy,融资买入额(元),fin_repay\n600519.SH,10:00:00,1,2,3", None),
         ("code,ts,fin_buy,fin_buy(元),fin_repay\n600519.SH,10:00:00,1,2,3", "both fin_buy"),
     ],
@@ -333,6 +332,8 @@ def test_a_request_that_is_not_signed_for_this_body_and_time_is_refused(desk: De
         ([GOOD, GOOD | {"colour": "red"}], 422, 1, "colour"),
         ([GOOD, GOOD | {"ts": "2024-06-03T14:02:00+08:00"}], 422, 1, "ts"),  # in the future
         ([GOOD, GOOD | {"ts": "2024-06-02T10:00:00+08:00"}], 422, 1, "ts"),  # a Sunday
+        ([GOOD, GOOD | {"ts": "0001-01-01T00:00:00+14:00"}], 422, 1, "ts"),  # before the year 1
+        ([GOOD, GOOD | {"ts": "9999-12-31T23:59:59-12:00"}], 422, 1, "ts"),  # after the year 9999
         ([GOOD, GOOD | {"fin_buy": 9}], 422, 1, "fin_buy"),  # the same moment
         ([GOOD, GOOD | {"ts": "2024-06-03T10:01:00+08:00", "fin_buy": 9}], 422, 1, "fin_buy"),  # fell
     ],

@@ -86,4 +86,4 @@ def test_no_trading_day_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
     sunday = to_day(DAYS[0]) - 4
     rows = replace(rows, days=np.array([sunday], np.int32), stamps=rows.stamps - 4 * 86_400_000_000)
     (refused,) = made.publish(rows).refused
-    assert "2019-12-29, no trading day" in str(refused)
+    assert "2019-12-29 in Shanghai, no trading day" in str(refused)

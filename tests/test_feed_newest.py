@@ -116,6 +116,16 @@ def test_rows_that_may_not_have_arrived_are_sent_again_and_no_revision_means_two
     assert plain(made.begin(book([(A, 3, 31)]))) == []
 
 
+def test_what_may_have_arrived_is_taken_back_by_the_row_before_it() -> None:
+    made = ledger()
+    published(made, book([(A, 1, 10)]))
+    made.begin(book([(A, 1, 20)]))  # the broker does not answer, but may have it
+    assert plain(published(made, book([(A, 1, 10)]))) == [(A, 1, 10, 2)]
+    assert plain(published(made, book([(A, 1, 10)]))) == []
+    made.begin(book([(A, 2, 20)]))
+    assert plain(published(made, book([(A, 3, 10)]), Judging(changed_only=True, may_fall=True))) == [(A, 3, 10, 0)]
+
+
 def test_a_confirmation_that_comes_late_takes_nothing_back() -> None:
     made = ledger()
     first = made.begin(book([(A, 1, 10)]))

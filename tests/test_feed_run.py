@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from structlog.testing import capture_logs
 from streams import cli_feed_live
 from streams.calendars import xshg
 from streams.feeds import plan as plans
-from streams.feeds import scheduler, snapshot_sources, sources
+from streams.feeds import scheduler, sources
 from streams.feeds.checked import Parts
 from streams.feeds.fetch import GoneError, NotPublishedError
 from streams.feeds.folder import FeedError
@@ -183,6 +184,42 @@ def test_a_file_that_is_still_being_written_waits(tmp_path: Path, sent: list[Mes
     assert rows(sent) == 1
 
 
+def test_a_file_from_the_future_is_read(tmp_path: Path, sent: list[Message]) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000), age=-8 * 3600)  # of a machine with another clock
+    one = dropping(tmp_path, Memory())
+    one.tick(time.time())
+    assert not one.pending(time.time())
+    assert rows(sent) == 1
+
+
+def test_a_file_that_can_not_be_read_is_told_once_and_does_not_hold_up_the_others(
+    tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
+    closed = write(tmp_path, "2024-06-07.csv", DETAIL.format(4999))
+    reads: list[str] = []
+
+    def read_bytes(path: Path, real: Callable[[Path], bytes] = Path.read_bytes) -> bytes:
+        reads.append(path.name)
+        if path == closed and not path.stat().st_mode & 0o100:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    one = dropping(tmp_path, Memory())
+    with capture_logs() as logs:
+        for _ in range(3):
+            one.tick(time.time())
+    assert rows(sent) == 1
+    assert [entry["file"] for entry in logs if entry["log_level"] == "warning"] == ["2024-06-07.csv"]
+    assert one.failures == 1
+    reads.clear()
+    closed.chmod(0o700)
+    one.tick(time.time())
+    assert rows(sent) == 2
+    assert set(reads) == {"2024-06-07.csv"}  # the other one has not changed
+
+
 def test_a_bad_file_is_told_once_and_does_not_hold_up_the_others(tmp_path: Path, sent: list[Message]) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     write(tmp_path, "2024-06-12.csv", "nothing,of\nthe,kind\n")
@@ -336,10 +373,12 @@ def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for name, feed in found.feeds.items()
     }
     kit = scheduler.Kit(Settings(), connect_redis(Settings()), threading.Event())
-    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
         scheduler.runs_of(plans.Plan(feeds), kit)
-    monkeypatch.setattr(snapshot_sources.importlib.util, "find_spec", lambda name: name)
+    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
+        scheduler.runs_of(plans.Plan({"exchange": Fetch()}), kit)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     runs = scheduler.runs_of(plans.Plan(feeds), kit)
     assert [one.name for one in runs] == list(found.feeds)
 
@@ -390,6 +429,7 @@ def test_the_options_of_feed_live_make_a_plan(
         ("--snapshots akshare --every 5s", "pace"),
         ("--snapshots q.csv", "--map"),
         ("--snapshots q.csv --map m.toml --every soon", "30s or 2m"),
+        ("--snapshots q.csv --map m.toml --every 0s", "once a second"),
     ],
 )
 def test_options_of_feed_live_that_can_not_work_are_refused(options: str, said: str) -> None:

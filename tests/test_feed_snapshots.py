@@ -224,6 +224,26 @@ def test_a_source_that_fails_is_asked_less_and_less_often_up_to_a_limit() -> Non
     assert market.asked == ["10:02:30", "10:03:00", "10:03:30"]
 
 
+def test_a_file_that_is_being_written_is_asked_for_again_in_a_moment_and_told_if_that_does_not_end() -> None:
+    def busy() -> Reading:
+        raise BusyError("it is being written")
+
+    market = Market("2024-06-03 10:00")
+    read, market.read = market.read, busy  # type: ignore[method-assign]
+    one = market.run(60)
+    assert one.tick(market.now) == market.now + 0.5
+    assert one.pending(market.now)
+    market.until(one, "2024-06-03 10:00:29")
+    assert one.failures == 0
+    with capture_logs() as logs:
+        market.until(one, "2024-06-03 10:00:31")
+    assert (one.failures, logs[0]["error"]) == (1, "it is being written")
+    assert not one.pending(market.now)
+    market.read = read  # type: ignore[method-assign]
+    market.until(one, "2024-06-03 10:02:31")
+    assert market.published and not one.pending(market.now)
+
+
 def test_turnover_that_falls_is_left_out_and_told_once() -> None:
     market = Market("2024-06-03 10:00")
     one = market.run(60)
@@ -250,6 +270,19 @@ def test_a_page_of_yesterday_is_no_news() -> None:
     market.read = lambda: page  # type: ignore[method-assign]
     market.run(60).tick(market.now)
     assert market.published == before
+
+
+def test_figures_of_before_the_first_trades_are_those_of_the_day_before() -> None:
+    market = Market("2024-06-04 08:00")
+    file = market.shows(4 * 3600, 9e9)  # a terminal writes it when it starts, then next at 09:31
+    read, market.read = market.read, lambda: file  # type: ignore[method-assign]
+    market.now = at("2024-06-04 09:30")
+    one = market.run(60)
+    following = one.tick(market.now)
+    assert (market.published, one.failures) == ([], 0)
+    market.read, market.now = read, following  # type: ignore[method-assign]
+    one.tick(market.now)
+    assert market.published == [("2024-06-04 09:31:00", 60_000.0)]
 
 
 def test_a_source_without_one_usable_row_fails() -> None:
@@ -323,12 +356,14 @@ class Page:
         self.content = PAGE.encode()
         self.status = 200
         self.length: int | None = None
+        self.proof: str | None = None
         self.hold = threading.Event()
         self.hold.set()
         page = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                page.proof = self.headers["Authorization"]
                 self.send_response(page.status)
                 self.send_header("Content-Length", str(page.length or len(page.content)))
                 self.end_headers()
@@ -358,6 +393,13 @@ def test_a_url_is_read_by_its_mapping(page: Page, tmp_path: Path) -> None:
     assert "hush" not in repr(source)
 
 
+def test_a_url_may_hold_a_user_and_a_password(page: Page) -> None:
+    download(page.url)
+    assert page.proof is None
+    download(page.url.replace("://", "://desk:a%40b@"))
+    assert page.proof == "Basic ZGVzazphQGI="  # desk:a@b
+
+
 def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
     def said(url: str, **limits: float) -> str:
         with pytest.raises(FeedError) as caught:
@@ -375,6 +417,13 @@ def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
     page.hold.set()
     assert "did not send all" in said(page.url, longest_s=0)
     assert "http://" in said("file:///etc/passwd?hush")
+    for wrong in (
+        "http://desk:hush@x:hush/q",
+        "http://x/q?token=hush hush",
+        "http://x/q?token=hüsh&hush",
+        "http://[x?hush",
+    ):
+        assert "URL is none" in said(wrong) or "can't be asked for" in said(wrong)
     page.server.shutdown()
     page.server.server_close()
     assert "refused" in said(page.url)

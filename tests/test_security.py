@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,21 @@ def test_secrets_are_not_printed(caplog: pytest.LogCaptureFixture) -> None:
             repr(redis),
         ]
     assert not [text for text in told if SECRET in text]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_traceback_in_the_log_shows_no_variable(form: str) -> None:
+    lines = (
+        "import structlog",
+        "from streams.logs import configure",
+        "def used(key):",
+        "    raise ValueError('a mistake')",
+        f"configure('info', {form!r})",
+        "try:",
+        "    used('-'.join(['hush', 'hush']))",
+        "except ValueError:",
+        "    structlog.get_logger().exception('failed')",
+    )
+    ran = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert "a mistake" in ran.stderr
+    assert "hush-hush" not in ran.stderr

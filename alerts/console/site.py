@@ -14,7 +14,7 @@ from alerts.console import words
 from alerts.console.access import Access
 from alerts.console.book import Book, Part
 from alerts.console.look import CSS, Palette, View
-from alerts.model import SHANGHAI
+from processors.days import SHANGHAI
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 

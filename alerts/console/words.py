@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal
 
-from alerts.model import SHANGHAI
+from processors.days import SHANGHAI
 from processors.industries import ENGLISH
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 

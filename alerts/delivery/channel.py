@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from alerts.model import SHANGHAI, Alert, Severity
+from alerts.model import Alert, Severity
+from processors.days import SHANGHAI
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 

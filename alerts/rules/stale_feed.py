@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.commands import FeedState
-from alerts.model import SHANGHAI, Severity, Text
+from alerts.model import Severity, Text
 from alerts.rules.base import Kind, Message, Rule, Verdict
+from processors.days import SHANGHAI
 
 
 def judge(message: Message) -> Iterator[Verdict]:

@@ -6,7 +6,8 @@ the headers and documents them instead, so they are put back here.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
-from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, moment, to_day
+from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
 from processors.errors import MarginwatchError
 from streams.feeds.checked import Parts
 from streams.feeds.exchange import adapt
@@ -80,15 +81,22 @@ class Question:
 
     def not_yet(self, why: str = "") -> NotPublishedError:
         """Say that it is not there yet."""
-        since = moment(self.due + SHANGHAI_OFFSET_US)  # Shanghai's clock
+        since = moment(self.due).astimezone(SHANGHAI)
         return NotPublishedError(
             f"{self.who}: {self.what} are not published yet: that is done from {since:%Y-%m-%d %H:%M} in Shanghai on, "
             f"ask again then{f' ({why})' if why else ''}"
         )
 
 
+def need_akshare() -> None:
+    """Raise `FeedError` where akshare is not installed: at the start, not when the first day is due."""
+    if importlib.util.find_spec("akshare") is None:
+        raise FeedError("akshare is needed: pip install 'marginwatch[fetch]'")
+
+
 def load_akshare() -> Any:
     """Import akshare; raises `FeedError` saying how to install it."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # it would draw its progress into the log
     try:
         return importlib.import_module("akshare")
     except ImportError as error:

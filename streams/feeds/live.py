@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from processors.codes import to_code
-from processors.days import TradingCalendar, moment, to_date
+from processors.days import TradingCalendar
 from processors.events import RowBatch
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Store
@@ -158,11 +158,12 @@ class LiveOutlet:
         closed = ~self._calendar.contains(batch.days)
         found = []
         for row in np.flatnonzero(ahead | closed).tolist():
-            code, ts = to_code(int(batch.keys[row])), moment(int(batch.stamps[row]))
+            # numpy's moments know years beyond 1 and 9999, where a time zone may lead.
+            code, ts = to_code(int(batch.keys[row])), np.datetime64(int(batch.stamps[row]), "us").astype("M8[s]")
             why = (
                 f"lies in the future (more than {AHEAD_S} s)"
                 if ahead[row]
-                else f"lies on {to_date(int(batch.days[row]))}, no trading day"
+                else f"lies on {np.datetime64(int(batch.days[row]), 'D')} in Shanghai, no trading day"
             )
-            found.append(Refusal(row, "ts", f"ts {ts.isoformat()} of {code} {why}"))
+            found.append(Refusal(row, "ts", f"ts {ts}Z of {code} {why}"))
         return found

@@ -214,8 +214,10 @@ def _judged(batch: RowBatch, sent: RowBatch, pending: RowBatch, how: Judging) ->
     news, refused = _one_of_each_moment(rows, last=how.last_counts)
     known, open_ = _Known(sent, rows.keys), _Known(pending, rows.keys)
     late = rows.stamps < known.stamps()
-    same_figures, same_moment = known.same_figures(rows), rows.stamps == known.stamps()
-    news &= ~late & ~(same_figures & (same_moment | how.changed_only))
+    same_moment = rows.stamps == known.stamps()
+    # What the broker has surely is repeated only where it can't have anything newer.
+    repeated = known.same_figures(rows) & ~(open_.found & (open_.stamps() <= rows.stamps))
+    news &= ~late & ~(repeated & (same_moment | how.changed_only))
 
     revisions = np.where(same_moment, known.revisions() + 1, 0)
     again = open_.revisions() + ~open_.same_figures(rows)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import timedelta, timezone
 from typing import Any, ClassVar, Protocol
 
 from redis import Redis
 
 from processors.errors import MarginwatchError
-
-SHANGHAI = timezone(timedelta(hours=8))
 
 
 class StoppedError(MarginwatchError):

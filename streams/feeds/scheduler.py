@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import IntradayRow, RowBatch
+from processors.sessions import shanghai_day
 from streams.calendars import trading_hours, xshg
 from streams.feeds import book, checked, exchange, mapping, names, sources, vendor
 from streams.feeds.book_stream import StreamRun
 from streams.feeds.book_webhook import TIMEOUT_S, WebhookRun
 from streams.feeds.checked import Parts
-from streams.feeds.fetch import GoneError, NotPublishedError
+from streams.feeds.fetch import GoneError, NotPublishedError, need_akshare
 from streams.feeds.folder import FeedError
 from streams.feeds.journal import Journal, JournalError, RedisStore, journal_of
 from streams.feeds.live import LiveOutlet
@@ -50,8 +51,8 @@ from streams.feeds.plan import (
     Snapshots,
     UrlSnapshots,
 )
-from streams.feeds.runs import SHANGHAI, RedisState, Run, State, StoppedError
-from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource, need_akshare
+from streams.feeds.runs import RedisState, Run, State, StoppedError
+from streams.feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource
 from streams.feeds.snapshots import SnapshotRun, known_indices
 from streams.feeds.validate import Severity
 from streams.publisher import Publisher, PublishError
@@ -73,7 +74,7 @@ class Outlet:
         self._calendar = calendar
         self._journal = journal
         self._before: dict[str, dict[str, RowBatch]] = {}
-        self._names: names.Names | None = None  # of all feeds together
+        self._names: names.Names | None = None
 
     def publish(self, name: str, parts: Parts, feed: Feed) -> None:
         """Publish rows of a feed.
@@ -138,6 +139,8 @@ class FolderRun(Run):
     read: Callable[[str, Any, Sequence[Path]], Any] = field(default_factory=lambda: read_files)
     finish: Callable[[], None] = lambda: None
     failures: int = 0
+    _digests: dict[Path, tuple[tuple[int, int, int], str]] = field(default_factory=dict)  # by what `stat` says
+    _unreadable: set[Path] = field(default_factory=set)
 
     def tick(self, now: float) -> float:
         """Publish what is new; return when to look again."""
@@ -147,11 +150,11 @@ class FolderRun(Run):
         new = {}
         waiting = False
         for path in self._files():
-            if now - path.stat().st_mtime < self.feed.settle_s:
+            if self._settles(path, now):
                 waiting = True
                 continue
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            if known.get(f"file/{path.name}", "").partition(" ")[2] != digest:
+            digest = self._digest(path)
+            if digest is not None and known.get(f"file/{path.name}", "").partition(" ")[2] != digest:
                 new[path] = digest
         if new and not self._publish(new, tell=len(new) == 1):
             for path, digest in new.items() if len(new) > 1 else ():
@@ -160,7 +163,7 @@ class FolderRun(Run):
 
     def pending(self, now: float) -> bool:
         """Whether something is left to do that does not wait for anybody else."""
-        return any(now - path.stat().st_mtime < self.feed.settle_s for path in self._files())
+        return any(self._settles(path, now) for path in self._files())
 
     def close(self) -> None:
         """Let go of what `publish` holds."""
@@ -174,6 +177,31 @@ class FolderRun(Run):
             for path in self.feed.path.iterdir()
             if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(("~", "."))
         )
+
+    def _settles(self, path: Path, now: float) -> bool:
+        """Whether a file may still be written; one from the future is not, its clock is another one."""
+        try:
+            return abs(now - path.stat().st_mtime) < self.feed.settle_s
+        except FileNotFoundError:  # taken away just now
+            return False
+
+    def _digest(self, path: Path) -> str | None:
+        """Tell what a file holds, read anew only if it has changed; None for one that can't be read: told once."""
+        try:
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            if path not in self._digests or self._digests[path][0] != stamp:
+                self._digests[path] = stamp, hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if path not in self._unreadable:
+                self._unreadable.add(path)
+                self.failures += 1
+                log.warning("file can't be read", feed=self.name, file=path.name, error=str(error))
+            return None
+        self._unreadable.discard(path)
+        return self._digests[path][1]
 
     def _publish(self, files: Mapping[Path, str], *, tell: bool) -> bool:
         """Publish files; say whether that is settled. A file that fails is told once, until it changes."""
@@ -280,7 +308,7 @@ class FetchRun(Run):
         return moment / 1e6
 
     def _newest_due(self, now: float) -> int:
-        day = self.calendar.before(to_day(datetime.fromtimestamp(now, SHANGHAI).date()) + 1)
+        day = self.calendar.before(shanghai_day(int(now * 1e6)) + 1)
         while day is not None and self._due(day) > now:
             day = self.calendar.before(day)
         if day is None:
@@ -341,6 +369,8 @@ def _run_of(name: str, feed: Feed, kit: Kit) -> Run:
         case DropFolder():
             return FolderRun(name, feed, state, kit.outlet().publish)
         case Fetch():
+            if feed.via == "akshare":
+                need_akshare()
             fetch = sources.fetcher(kit.settings, feed.via, feed.tables, calendar, kit.stop.wait)
             due = sources.due(feed.via, feed.tables, feed.at)
             return FetchRun(name, feed, state, kit.outlet().publish, calendar, fetch, due)

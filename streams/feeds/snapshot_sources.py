@@ -8,9 +8,8 @@ pages, and 成交额 / 成交量 of the SSE Composite is a price only in 元 and
 
 from __future__ import annotations
 
+import base64
 import http.client
-import importlib.util
-import os
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
@@ -77,8 +76,10 @@ class FileSource:
     def read(self) -> Reading:
         try:
             before = self.path.stat()
-            if self.clock() - before.st_mtime < self.settle_s:
-                raise BusyError(f"{self.path} is being written")
+            if abs(self.clock() - before.st_mtime) < self.settle_s:
+                raise BusyError(
+                    f"{self.path} is being written: if always, write another and rename it, or lower settle_s"
+                )
             raw = vendor.load(self.path, self.mapping.table)
             after = self.path.stat()
         except OSError as error:
@@ -104,9 +105,24 @@ class UrlSource:
 
 
 def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: its user and its query."""
-    parts = urlsplit(url)
+    """Return a URL without what may be secret in it: its user and its query; raises `FeedError` if it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise FeedError(f"the URL is none ({error})") from None
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Return what asks for a URL; its user and password go into a header, which no redirection takes elsewhere."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    headers = {"User-Agent": "marginwatch", "Cache-Control": "no-cache"}
+    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
+    if user:
+        proof = base64.b64encode(unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {proof}")
+    return request
 
 
 def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LONGEST_S) -> bytes:
@@ -121,13 +137,12 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
     ------
     FeedError : if it does not answer in time, answers with an error, or with too much.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not shown(url).startswith(("http://", "https://")):
         raise FeedError(f"{shown(url)}: the URL must begin with http:// or https://")
     deadline = time.monotonic() + longest_s
     content = bytearray()
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "marginwatch", "Cache-Control": "no-cache"})
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(_request(url), timeout=timeout_s) as answer:
             while part := answer.read1(1 << 20):
                 content += part
                 if len(content) > _MOST_BYTES:
@@ -138,6 +153,10 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
     except urllib.error.HTTPError as error:
         error.close()
         raise FeedError(f"{shown(url)} answered {error.code}") from None  # its text shows the whole URL
+    except (ValueError, http.client.InvalidURL) as error:  # its text shows parts of the URL
+        raise FeedError(
+            f"{shown(url)} can't be asked for ({type(error).__name__}): write what is no ASCII, and spaces, as %XX"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise FeedError(f"{shown(url)} can't be read ({type(error).__name__}: {reason})") from None
@@ -163,12 +182,6 @@ def akshare_table(of: Literal["indices", "securities"], indices: Sequence[str]) 
     return Table("indices.intraday", _spot("点"), code=Codes("代码", codes=codes))
 
 
-def need_akshare() -> None:
-    """Raise `FeedError` where akshare is not installed: at the start, not at the next opening."""
-    if importlib.util.find_spec("akshare") is None:
-        raise FeedError("snapshots from akshare need it: pip install 'marginwatch[fetch]'")
-
-
 @dataclass(slots=True)
 class AkshareSource:
     """All A shares, or the well-known indices."""
@@ -180,7 +193,6 @@ class AkshareSource:
 
     def read(self) -> Reading:
         if self.akshare is None:
-            os.environ.setdefault("TQDM_DISABLE", "1")  # it would draw its progress into the log
             self.akshare = load_akshare()
         name = "stock_zh_a_spot_em" if self.of == "securities" else "stock_zh_index_spot_em"
         arguments = {} if self.of == "securities" else {"symbol": "沪深重要指数"}

@@ -17,23 +17,24 @@ import pandas as pd
 import structlog
 
 from processors.codes import Ids, among, to_code
-from processors.days import DAY_US, SHANGHAI_OFFSET_US
+from processors.days import DAY_US, MINUTE_US, SHANGHAI, SHANGHAI_OFFSET_US
 from processors.events import FIGURES, RowBatch, Sign
 from processors.market_view import TURNOVER_INDEX
 from processors.parameters import Parameters
-from processors.sessions import Hours, shanghai_day
+from processors.sessions import FIRST_TRADES, Hours, shanghai_day
 from streams.feeds.code_styles import is_index
 from streams.feeds.folder import FeedError
 from streams.feeds.live import LiveOutlet
 from streams.feeds.newest import Judging
-from streams.feeds.runs import SHANGHAI, Run, State
+from streams.feeds.runs import Run, State
 from streams.feeds.snapshot_sources import BusyError, Reading, Source
 
 log = structlog.get_logger()
 _US = 1_000_000
 #: Closing prices are shown a moment after the close.
 AFTER_CLOSE_S = 60.0
-_LONGEST_WAIT_S, _BUSY_S, _TELL_EVERY_S = 300.0, 0.5, 60.0
+_LONGEST_WAIT_S, _TELL_EVERY_S = 300.0, 60.0
+_BUSY_S, _LONGEST_BUSY_S = 0.5, 30.0
 #: Indices of signals.md §1, besides those that parameters name.
 _INDICES = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ")
 _TAKEN = "taken"
@@ -52,7 +53,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
     ----------
     frame : as `mapping.apply` gives it.
     at : the moment of rows that tell none, µs since the epoch.
-    today : rows of another day are old.
+    today : rows of another day, or of before its first trades, are old: they show the day before.
     indices : ids of the known ones, ascending.
     """
     keys = frame["key"].to_numpy(np.int32)
@@ -68,7 +69,9 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         impossible |= np.isinf(values) | (values < 0)
     if topic == "prices.intraday":
         untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is the day before's
-    reasons = {"unknown": unknown, "old": days != today, "untraded": untraded, "impossible": impossible}
+    first_trades = today * DAY_US - SHANGHAI_OFFSET_US + FIRST_TRADES * MINUTE_US
+    old = (days != today) | (stamps < first_trades)
+    reasons = {"unknown": unknown, "old": old, "untraded": untraded, "impossible": impossible}
     left_out: Counter[str] = Counter()
     left = np.ones(len(frame), dtype=bool)
     for reason, mask in reasons.items():
@@ -106,6 +109,7 @@ class SnapshotRun(Run):
     failures: int = 0
     _taken: float | None = None
     _wait: float = 0.0
+    _busy_since: float | None = None
     _counts: Counter[str] = field(default_factory=Counter)
     _told_at: float = 0.0
     _told_refused: int = 0
@@ -133,6 +137,10 @@ class SnapshotRun(Run):
             log.info("the market is closed", feed=self.name, next_session=at.isoformat())
         return opening / _US
 
+    def pending(self, now: float) -> bool:  # noqa: ARG002
+        """Whether the source was being written: that is over in a moment."""
+        return self._busy_since is not None
+
     def close(self) -> None:
         """Let go of the connection to Kafka."""
         self.outlet.close()
@@ -140,14 +148,17 @@ class SnapshotRun(Run):
     def _snapshot(self, now: float, half: tuple[int, int] | None) -> float:
         try:
             self._publish(self.source.read())
-        except BusyError:
-            return self.clock() + _BUSY_S
         except FeedError as error:
+            if isinstance(error, BusyError):
+                self._busy_since = self.clock() if self._busy_since is None else self._busy_since
+                if self.clock() - self._busy_since < _LONGEST_BUSY_S:
+                    return self.clock() + _BUSY_S
+            self._busy_since = None
             self.failures += 1
             self._wait = min(max(2 * self._wait, self.interval), _LONGEST_WAIT_S)
             log.warning("snapshot failed", feed=self.name, again_s=self._wait, error=str(error))
             return self.clock() + self._wait
-        self._wait = 0.0
+        self._wait, self._busy_since = 0.0, None
         self._taken = now
         self.state.set(_TAKEN, repr(now))
         following = self._following(now, half) if half is not None else self.clock()

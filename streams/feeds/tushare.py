@@ -21,7 +21,7 @@ from datetime import date
 import msgspec
 import pandas as pd
 
-from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, moment, to_day
+from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
 from streams.feeds.checked import Part, Parts
 from streams.feeds.fetch import NotPublishedError
 from streams.feeds.folder import FeedError, known_at
@@ -221,7 +221,7 @@ def fetch(
     for name in tables:
         topic = TABLES[name]
         due = known_at(topic, to_day(day), calendar)
-        since = moment(due + SHANGHAI_OFFSET_US)  # Shanghai's clock
+        since = moment(due).astimezone(SHANGHAI)
         awaited = NotPublishedError(
             f"tushare {name} is not complete for {day} yet: it is published from {since:%Y-%m-%d %H:%M} in Shanghai "
             "on; ask again then"

@@ -94,7 +94,13 @@ def parse_csv(content: bytes, name: str, tables: Iterable[Table] | None = None) 
         # Without a mapping all cells stay text: which columns are codes is not known before.
         kinds = str if tables is None else dict.fromkeys((n for t in tables for n in columns_used(t)), str)
         try:
-            return pd.read_csv(io.StringIO(text), dtype=kinds)
+            frame = pd.read_csv(io.StringIO(text), dtype=kinds)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise FeedError(f"{name} is no CSV file: {error}") from error
+        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first cells as an index
+            raise FeedError(
+                f"{name}: its rows have more cells than its header, so all would slip: is there a comma within the "
+                "numbers, or behind the last cell?"
+            )
+        return frame
     raise FeedError(f"{name} is neither UTF-8 nor GB18030: save it as UTF-8")

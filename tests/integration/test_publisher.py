@@ -1,0 +1,34 @@
+"""A publisher whose broker says nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from streams import local
+from streams.publisher import Publisher, PublishError
+from tests.running import Stack
+
+#: What a publisher does does not depend on the broker.
+pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+
+
+def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_sending(
+    stack: Stack, broker: local.Broker
+) -> None:
+    before = set(threading.enumerate())
+    made = Publisher(stack.settings, source="test", timeout_s=0.5)
+    made.raw("margin.intraday", b"first")
+    made.flush()
+    broker.pause()
+    try:
+        began = time.monotonic()
+        made.raw("margin.intraday", b"second")
+        with pytest.raises(PublishError, match="did not acknowledge"), made:
+            made.flush()
+        assert time.monotonic() - began < 10
+        assert set(threading.enumerate()) <= before
+    finally:
+        broker.resume()
