@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
@@ -97,7 +97,7 @@ class MarginwatchApp(faust.App):
             publish=self._publish_outputs,
             health=self.health,
             on_outputs=self.latest.offer,
-            on_published=self._check_published,
+            on_finished=self._check_finished,
         )
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
@@ -151,11 +151,15 @@ class MarginwatchApp(faust.App):
         producer = self.producer._producer
         return producer is None or bool(await producer.client.force_metadata_update())
 
-    def _check_published(self, task: asyncio.Task[None]) -> None:
-        """End the worker if outputs could not be published for a reason that waiting can't mend."""
+    def _check_finished(self, task: asyncio.Task[None]) -> None:
+        """End the worker if a step could not be stored or published for a reason that waiting can't mend."""
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, RevokedError):
-            log.critical("worker stops: publishing failed", exc_info=error)
+        if isinstance(error, FencedError):
+            # A zombie, or a Redis that is not what it was: only a fresh start knows what is true.
+            log.critical("worker stops: it is not the owner any more", error=str(error))
+            self._crash(error)
+        elif error is not None and not isinstance(error, RevokedError):
+            log.critical("worker stops: a step could not be finished", exc_info=error)
             self._crash(error)
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
@@ -181,16 +185,17 @@ class MarginwatchApp(faust.App):
                     not self.should_stop and self.flow_control.is_active() and self.consumer_generation_id == generation
                 )
 
+            def done(event: Any = event) -> Awaitable[Any]:
+                return cast(Awaitable[Any], stream.ack(event))
+
             try:
-                await self.runner.step(poll, still_ours)
+                await self.runner.step(poll, still_ours, done)
             except RevokedError:
                 log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
+                await done()
             except FencedError as error:
-                # A zombie, or a Redis that is not what it was: only a fresh start knows what is true.
-                log.critical("worker stops: it is not the owner any more", topic=poll.topic, error=str(error))
-                await self.crash(error)
+                await self.crash(error)  # `_check_finished` has said why
                 raise
-            await stream.ack(event)
 
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())

@@ -1,8 +1,9 @@
 """The step of every stage: fold, store, publish; and who owns which partition.
 
-A step ends when it is stored. Its outputs are published while the next polls are folded, and a partition's next step is
-not stored before they are acknowledged: so the outbox in Redis always holds all that may not have arrived yet, outputs
-keep their order, and the waiting for Kafka costs no time.
+A step is folded, then stored, then its outputs are published. Storing and publishing go on while the next polls are
+folded, those of other partitions too, and a partition's next step is not stored before they are done: so the outbox in
+Redis always holds all that may not have arrived yet, outputs keep their order, and the waiting for Redis and Kafka
+costs no time. The state in memory is at most one step ahead of Redis; who loses it starts from Redis.
 
 A poll is never skipped. Redis or Kafka gone: the step waits for them. Anything else that fails (state that can't be
 read, an error in a fold) *stalls* its partition: it says so in ``/readyz``, ``marginwatch_stalled`` and the log, loads
@@ -16,6 +17,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -49,6 +51,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
 Publish = Callable[[Sequence[Output]], Awaitable[None]]
+Done = Callable[[], Awaitable[Any]]
 
 
 class RevokedError(Exception):
@@ -61,7 +64,8 @@ class Owned:
     def __init__(self, table: TablePartition, state: StageState | None) -> None:
         self.table = table
         self.state = state
-        self.publishing: asyncio.Task[None] | None = None
+        self.finishing: asyncio.Task[None] | None = None
+        self.read = dict(table.offsets)  # topic → next offset to fold: at most a step ahead of what is stored
         self._heard: dict[str, float] = {}
         self._since = time.monotonic()
 
@@ -73,11 +77,30 @@ class Owned:
         """For how many seconds a topic has sent nothing."""
         return time.monotonic() - self._heard.get(topic, self._since)
 
-    async def published(self) -> None:
-        """Wait until the outputs of the last step are acknowledged."""
-        if self.publishing is not None:
-            await self.publishing
-            self.publishing = None
+    async def finished(self) -> None:
+        """Wait until the last step is stored and its outputs are acknowledged."""
+        if self.finishing is not None:
+            await self.finishing
+            self.finishing = None
+
+    def unread(self, poll: Poll) -> Sequence[Any]:
+        """Drop what is already in the state (a poll fetched before a seek took effect)."""
+        start = self.read.get(poll.topic, 0)
+        if poll.records[0].offset >= start:
+            return poll.records
+        return [record for record in poll.records if record.offset >= start]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A folded poll: what is to be stored and published."""
+
+    stage: Stage
+    poll: Poll
+    records: Sequence[Any]
+    outputs: list[Output]
+    rows: dict[str, bytes | None]
+    started: float  # perf_counter
 
 
 class Runner:
@@ -87,7 +110,7 @@ class Runner:
     ----------
     publish : sends outputs and awaits their acknowledgements.
     on_outputs : told what the market stage has published (latest values).
-    on_published : told of every finished publication, so that a failed one can end the worker.
+    on_finished : told of every finished step, so that a failed one can end the worker.
     """
 
     def __init__(
@@ -101,7 +124,7 @@ class Runner:
         publish: Publish,
         health: Health,
         on_outputs: Callable[[list[Output]], None],
-        on_published: Callable[[asyncio.Task[None]], None],
+        on_finished: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
@@ -113,7 +136,7 @@ class Runner:
         self._publish = publish
         self._health = health
         self._on_outputs = on_outputs
-        self._on_published = on_published
+        self._on_finished = on_finished
         self.owned: dict[tuple[str, int], Owned] = {}
         self._told: set[tuple[int, bool]] = set()  # day and silence of the live feed, as it was said
         self.stepped = time.monotonic()  # when a step was finished last
@@ -123,8 +146,8 @@ class Runner:
     async def claim(self, assigned: set[TP], still_ours: Callable[[], bool]) -> None:
         """Load every assigned partition from Redis and publish again what its last step left unacknowledged."""
         for owned in self.owned.values():
-            if owned.publishing is not None:
-                owned.publishing.cancel()  # the outbox has them: whoever claims the partition publishes them
+            if owned.finishing is not None:
+                owned.finishing.cancel()  # whoever claims the partition goes on from what Redis has
         wanted = {(self._stage(tp).name, tp.partition): self._stage(tp) for tp in assigned}
         for name, partition in self.owned.keys() - wanted.keys():
             if self._health.clear(f"{name}:{partition}"):  # whoever owns it now has the trouble
@@ -218,8 +241,12 @@ class Runner:
 
     # -- a step ----------------------------------------------------------------------------------------------
 
-    async def step(self, poll: Poll, still_ours: Callable[[], bool]) -> None:
-        """Process one poll to its end; stay with it as long as it fails.
+    async def step(self, poll: Poll, still_ours: Callable[[], bool], done: Done) -> None:
+        """Fold one poll, and begin to store it; stay with it as long as it fails.
+
+        Parameters
+        ----------
+        done : awaited as soon as the poll is stored.
 
         Raises
         ------
@@ -230,7 +257,7 @@ class Runner:
         wait, first = _FIRST_STALL_S, True
         while True:
             try:
-                await self._step(stage, poll, still_ours)
+                await self._step(stage, poll, still_ours, done)
             except (RevokedError, FencedError):
                 raise
             except Exception as error:
@@ -243,11 +270,14 @@ class Runner:
                     raise RevokedError from error
                 wait, first = min(wait * 2, _LONGEST_STALL_S), False
             else:
-                self.stepped = time.monotonic()
-                if self._health.clear(f"{stage.name}:{poll.partition}"):
-                    metrics.STALLED.labels(stage.name, str(poll.partition)).set(0)
-                    log.info("goes on", stage=stage.name, partition=poll.partition)
+                self._goes_on(stage.name, poll.partition)
                 return
+
+    def _goes_on(self, stage: str, partition: int) -> None:
+        self.stepped = time.monotonic()
+        if self._health.clear(f"{stage}:{partition}"):
+            metrics.STALLED.labels(stage, str(partition)).set(0)
+            log.info("goes on", stage=stage, partition=partition)
 
     def _stalled(self, stage: str, partition: int, error: Exception, *, first: bool, poll: Poll | None = None) -> None:
         self._health.raise_(f"{stage}:{partition}", f"stalled: {type(error).__name__}: {error}")
@@ -256,56 +286,73 @@ class Runner:
         tell = log.critical if first else log.error
         tell("a partition stands still", stage=stage, partition=partition, **where, exc_info=error if first else None)
 
-    async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool]) -> None:
+    async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool], done: Done) -> None:
         short = self._topics.short(poll.topic)
         owned = self.owned.get((stage.name, poll.partition))
         if owned is None:
             raise RevokedError
         if owned.state is None:
             with contextlib.suppress(RevokedError):
-                await owned.published()
+                await owned.finished()
             owned = await self._open(stage, poll.partition, still_ours)
         state = owned.state
         if state is None:
             raise RevokedError
         started = time.perf_counter()
-        records = self._unread(owned.table, poll)
+        records = owned.unread(poll)
         if not records:
+            await done()
             return
         if not all(is_barrier(record) for record in records):
             owned.hear(short)
         outputs = state.fold(short, records)
-        rows = state.take_dirty()
-        offsets = {poll.topic: poll.offset + 1}
-        await owned.published()
-        await self._persist(lambda: owned.table.commit(rows, offsets, outputs), still_ours)
-        metrics.MESSAGES.labels(short).inc(len(records))
-        metrics.BATCH.labels(stage.name).observe(time.perf_counter() - started)
-        if outputs:
-            newest = records[-1].timestamp / 1000
-            owned.publishing = asyncio.create_task(self._publish_step(stage, outputs, newest, still_ours))
-            owned.publishing.add_done_callback(self._on_published)
+        step = _Step(stage, poll, records, outputs, state.take_dirty(), started)
+        owned.read[poll.topic] = poll.offset + 1
+        await owned.finished()
+        owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))
+        owned.finishing.add_done_callback(self._on_finished)
 
-    async def _publish_step(
-        self, stage: Stage, outputs: list[Output], newest: float, still_ours: Callable[[], bool]
-    ) -> None:
-        await self._send(outputs, still_ours)
-        metrics.AGE.labels(stage.name).observe(max(0.0, time.time() - newest))
-        if stage.name == MarketStage.name:
-            self._on_outputs(outputs)
+    async def _finish(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool], done: Done) -> None:
+        try:
+            await self._store(step, table, still_ours)
+        except (RevokedError, asyncio.CancelledError):
+            await done()  # nobody waits for it any more; its next owner reads it again
+            raise
+        short = self._topics.short(step.poll.topic)
+        metrics.MESSAGES.labels(short).inc(len(step.records))
+        metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
+        await done()
+        if step.outputs:
+            await self._send(step.outputs, still_ours)
+            newest = step.records[-1].timestamp / 1000
+            metrics.AGE.labels(step.stage.name).observe(max(0.0, time.time() - newest))
+            if step.stage.name == MarketStage.name:
+                self._on_outputs(step.outputs)
+
+    async def _store(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool]) -> None:
+        """Store a step, however often it fails: it is data by now, and storing it twice does no harm."""
+        wait, first = _FIRST_STALL_S, True
+        offsets = {step.poll.topic: step.poll.offset + 1}
+        while True:
+            try:
+                await self._persist(lambda: table.commit(step.rows, offsets, step.outputs), still_ours)
+            except (RevokedError, FencedError):
+                raise
+            except Exception as error:
+                self._stalled(step.stage.name, step.poll.partition, error, first=first, poll=step.poll)
+                await asyncio.sleep(wait)
+                if not still_ours():
+                    raise RevokedError from error
+                wait, first = min(wait * 2, _LONGEST_STALL_S), False
+            else:
+                self._goes_on(step.stage.name, step.poll.partition)
+                return
 
     async def settle(self) -> None:
-        """Wait until every output of this worker is acknowledged (before it lets its partitions go)."""
+        """Wait until every step of this worker is stored and published (before it lets its partitions go)."""
         for owned in self.owned.values():
             with contextlib.suppress(RevokedError):
-                await owned.published()
-
-    def _unread(self, table: TablePartition, poll: Poll) -> Sequence[Any]:
-        """Drop what is already in the state (a poll fetched before a seek took effect)."""
-        start = table.offsets.get(poll.topic, 0)
-        if poll.records[0].offset >= start:
-            return poll.records
-        return [record for record in poll.records if record.offset >= start]
+                await owned.finished()
 
     async def _send(self, outputs: Sequence[Output], still_ours: Callable[[], bool]) -> None:
         """Publish and await every acknowledgement; repeat until Kafka has them."""

@@ -11,8 +11,29 @@ _HEAVY = ("pandas", "scipy", "statsmodels", "empyrical", "matplotlib", "jinja2",
           "exchange_calendars", "akshare")  # fmt: skip
 
 
+def loaded(code: str) -> list[str]:
+    """Run Python code in a process of its own; return what of the heavy modules it has loaded."""
+    code += f"\nimport sys; print(*(set({_HEAVY!r}) & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
 @pytest.mark.parametrize("module", ["streams.cli", "streams.app"])
 def test_neither_command_line_nor_worker_loads_what_only_some_commands_need(module: str) -> None:
-    code = f"import sys, {module}; print(*(set({_HEAVY!r}) & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert loaded(f"import {module}") == []
+
+
+def test_frames_are_read_and_written_without_pandas_in_a_worker() -> None:
+    frames = """
+import numpy as np
+from streams import codec, signal_codec, worker
+from streams.calendars import xshg
+from tests.building import DAYS, batch
+
+worker.forgo_pandas()
+rows = batch("prices.daily", DAYS[0], {"600519.SH": {"close": 1.0, "suspended": 0.0}, "000001.SZ": {"close": 2.0}})
+made = codec.Decoder("prices.daily", xshg(), ("SSE", "SZSE"), None, 10**6).frame(codec.encode_frame(rows, "x"))
+assert np.array_equal(made.figures["close"], rows.figures["close"])
+"""
+    assert loaded(frames) == []
+    assert loaded(frames + "import pandas") == ["pandas"]  # whoever wants it still gets it
