@@ -38,6 +38,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.pipeline
 	$(BIN)/python -m bench.recovery
 	$(BIN)/python -m bench.alerts
+	$(BIN)/python -m bench.history
 	$(BIN)/python -m bench.studies
 	$(BIN)/python -m bench.peers --short
 	$(BIN)/python -m bench.growth --short

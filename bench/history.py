@@ -63,6 +63,9 @@ def main(
     broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
 ) -> None:
     """Measure and print."""
+    if not data.is_dir():
+        show.err.print(f"there are no real market data at {data}: nothing was measured; name their folder with --data")
+        return
     folder = read(data, xshg())
     rows = len(folder.batches["margin.daily"])
     with tempfile.TemporaryDirectory() as name:

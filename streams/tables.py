@@ -9,8 +9,8 @@ Keys (the hash tag keeps a partition in one slot of a Redis cluster):
 - ``mw:{securities:3}:outbox``   outputs of the last step, until they are acknowledged
 
 **Order of a step**: (1) one Lua script writes rows, offsets and the outputs themselves, if Redis still stands exactly
-where this owner left it;
-(2) the outputs are published and their acknowledgements awaited; (3) Kafka is told. A crash between (1) and (2) is
+where this owner left it; (2) Kafka is told that the input was read, which nothing but lag monitors look at; (3) the
+outputs are published and their acknowledgements awaited, before the next step's (1). A crash between (1) and (3) is
 healed by the next owner, who publishes the outbox again, byte for byte. So what was once published is never published
 differently, nothing is published that isn't stored, and a worker that lost its partition without knowing (a zombie) is
 refused *before* it publishes anything.
