@@ -83,6 +83,7 @@ class MarginwatchApp(faust.App):
         self.fetch_max_wait_ms = settings.fetch_max_wait_ms
         self.names = Topics(settings)
         self.calendar = xshg(settings.calendar_file)
+        self._ending: asyncio.Future[None] | None = None
         self.health = Health()
         self.garbage = Garbage()
         self.redis = connect_redis_async(settings)
@@ -154,13 +155,14 @@ class MarginwatchApp(faust.App):
     def _check_finished(self, task: asyncio.Task[None]) -> None:
         """End the worker if a step could not be stored or published for a reason that waiting can't mend."""
         error = None if task.cancelled() else task.exception()
+        if error is None or isinstance(error, RevokedError):
+            return
         if isinstance(error, FencedError):
             # A zombie, or a Redis that is not what it was: only a fresh start knows what is true.
             log.critical("worker stops: it is not the owner any more", error=str(error))
-            self._crash(error)
-        elif error is not None and not isinstance(error, RevokedError):
+        else:
             log.critical("worker stops: a step could not be finished", exc_info=error)
-            self._crash(error)
+        self._ending = asyncio.ensure_future(self.crash(error))  # the whole worker, not this service alone
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
         await self.runner.settle()

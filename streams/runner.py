@@ -246,7 +246,7 @@ class Runner:
 
         Parameters
         ----------
-        done : awaited as soon as the poll is stored.
+        done : awaited as soon as the poll is stored, or given up.
 
         Raises
         ------
@@ -315,13 +315,11 @@ class Runner:
     async def _finish(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool], done: Done) -> None:
         try:
             await self._store(step, table, still_ours)
-        except (RevokedError, asyncio.CancelledError):
-            await done()  # nobody waits for it any more; its next owner reads it again
-            raise
+        finally:
+            await done()  # given up, nobody waits for it any more: the next owner reads it again
         short = self._topics.short(step.poll.topic)
         metrics.MESSAGES.labels(short).inc(len(step.records))
         metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
-        await done()
         if step.outputs:
             await self._send(step.outputs, still_ours)
             newest = step.records[-1].timestamp / 1000
@@ -351,7 +349,7 @@ class Runner:
     async def settle(self) -> None:
         """Wait until every step of this worker is stored and published (before it lets its partitions go)."""
         for owned in self.owned.values():
-            with contextlib.suppress(RevokedError):
+            with contextlib.suppress(RevokedError, FencedError):
                 await owned.finished()
 
     async def _send(self, outputs: Sequence[Output], still_ours: Callable[[], bool]) -> None:
