@@ -155,7 +155,6 @@ def _info(client: redis.Redis) -> dict[str, int]:
     # Not ours: the measurement's own question whether the barrier has passed.
     calls = {name: stats[name]["calls"] for name in stats if name.startswith("cmdstat_") and name != "cmdstat_hexists"}
     return {
-        "stored": stats["used_memory_dataset"],
         "sent": stats["total_net_input_bytes"],
         "commands": sum(calls.values()),
         "steps": calls.get("cmdstat_evalsha", 0),
@@ -166,16 +165,17 @@ def _kept(settings: Settings, folder: Path, stocks: int, days: int) -> Kept:
     Topics(settings).create()
     (place := folder / settings.group).mkdir()
     with redis.Redis.from_url(settings.redis) as client:
-        client.flushdb()
         before = _info(client)
         rows, barrier = _backlog(settings, Form.FRAMES, stocks, days)
         with worker_of(settings, place) as worker:
             await_(lambda: passed(settings, barrier, client), worker)
             status = Path(f"/proc/{worker.pid}/status").read_text("utf-8")
         after = _info(client)
+        keys: Any = client.keys(f"{settings.namespace}:*")
+        stored = sum(int(client.memory_usage(key, samples=0) or 0) for key in keys)
     peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
     assert peak is not None
-    return Kept(rows, int(peak[1]) * 1024, **{name: after[name] - before[name] for name in before})
+    return Kept(rows, int(peak[1]) * 1024, stored, **{name: after[name] - before[name] for name in before})
 
 
 # -- the table ---------------------------------------------------------------------------------------------------
