@@ -1,0 +1,47 @@
+"""Outputs of a step reach their partitions whole and in order, however many and however large they are."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.sending import BATCH_BYTES, send
+from streams.tables import Output
+from streams.topics import ALERTS, SIGNALS_MARKET, Topics
+from tests.running import Stack
+
+
+@pytest.mark.parametrize("sizes", [[7], [10] * 60, [10, 3 * BATCH_BYTES, 10, BATCH_BYTES // 2, BATCH_BYTES // 2, 10]])
+def test_messages_arrive_in_order(stack: Stack, sizes: list[int]) -> None:
+    names = Topics(stack.settings)
+    topics = [names.name(SIGNALS_MARKET), names.name(ALERTS)]
+    outputs = [
+        Output(topic, 0, f"{place}".encode(), b"x" * size, [("n", f"{place}".encode())])
+        for place, size in enumerate(sizes)
+        for topic in topics
+    ]
+
+    async def both() -> dict[str, list[tuple[bytes, int, bytes]]]:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=stack.settings.bootstrap, max_batch_size=BATCH_BYTES, max_request_size=16 * BATCH_BYTES
+        )
+        consumer = AIOKafkaConsumer(bootstrap_servers=stack.settings.bootstrap, auto_offset_reset="earliest")
+        await producer.start()
+        await consumer.start()
+        consumer.assign([TopicPartition(topic, 0) for topic in topics])
+        found: dict[str, list[tuple[bytes, int, bytes]]] = {topic: [] for topic in topics}
+        try:
+            await send(producer, outputs)
+            async with asyncio.timeout(30):
+                while sum(map(len, found.values())) < len(outputs):
+                    for tp, records in (await consumer.getmany(timeout_ms=200)).items():
+                        found[tp.topic] += [(r.key, len(r.value), dict(r.headers)["n"]) for r in records]
+        finally:
+            await consumer.stop()
+            await producer.stop()
+        return found
+
+    expected = [(str(n).encode(), size, str(n).encode()) for n, size in enumerate(sizes)]
+    assert asyncio.run(both()) == dict.fromkeys(topics, expected)
