@@ -25,6 +25,7 @@ from rich.table import Table
 from alerts.delivery.channel import Channel
 from alerts.model import Alert, State
 from bench.pipeline import await_, market_of, worker_of
+from bench.stand import stand
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, RowBatch, SessionClose
@@ -153,16 +154,10 @@ def main(
     assert EXCHANGES[:2] == ("SSE", "SZSE")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        made: local.Broker = (
-            local.ApacheKafka(folder / "b") if broker == "kafka" else local.EmbeddedBroker(folder / "b")
-        )
-        with made as server, local.EmbeddedRedis(folder / "r") as store:
+        with stand(broker, folder) as settings_of:
             channel = Channel(kind="webhook", url=SecretStr(f"http://127.0.0.1:{port}/"), per_minute=6000,
                               max_age_days=10_000)  # fmt: skip
-            settings = Settings(
-                kafka_url=server.url, redis_url=SecretStr(store.url), group="alerts", namespace="alerts",
-                topic_prefix="bench.", channels={"hook": channel},
-            )  # fmt: skip
+            settings = settings_of("alerts", channels={"hook": channel})
             Topics(settings).create()
             calendar = xshg()
             first = calendar.position(to_day(date(2018, 1, 2)))

@@ -24,16 +24,16 @@ from urllib.request import urlopen
 
 import redis
 import typer
-from pydantic import SecretStr
 from redis.asyncio import Redis as AsyncRedis
 from rich.table import Table
 
 from bench.pipeline import await_, market_of, worker_of
+from bench.stand import stand
 from processors.errors import MarginwatchError
 from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
-from streams import local, show
+from streams import show
 from streams.calendars import xshg
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
@@ -201,40 +201,28 @@ def main(
         table.add_column(column, justify="left" if column == "what" else "right")
     with tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        store = stack.enter_context(local.EmbeddedRedis(folder / "redis"))
+        settings = stack.enter_context(stand(broker, folder))
+        store = settings("cost").redis
 
         def cost(securities: int, days: int) -> float:
-            return asyncio.run(_ns_per_row(store.url, securities, days, size.timed_days))
+            return asyncio.run(_ns_per_row(store, securities, days, size.timed_days))
 
         _grown(table, f"securities, {size.warm_days} days", {n: cost(n, size.warm_days) for n in size.securities})
         few = f"days, {size.history_securities:,} securities"
         _grown(table, few, {days: cost(size.history_securities, days) for days in size.history_days})
 
-        make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
-        server = stack.enter_context(make(folder / "broker"))
-
-        def settings(name: str, session_s: float) -> Settings:
-            return Settings(
-                kafka_url=server.url,
-                redis_url=SecretStr(store.url),
-                group=name,
-                namespace=name,
-                topic_prefix=f"{name}.",
-                session_timeout_s=session_s,
-            )
-
         for form, days in ((Form.FRAMES, size.frames_days), (Form.EVENTS, size.events_days)):
             rates: dict[int, list[float]] = {1: [], 2: []}
             for run in range(runs):
                 for workers, found in rates.items():
-                    group = f"{form}{workers}-{run}"
-                    found.append(_rate(settings(group, _SESSION_S), folder, workers, form, size.stocks, days))
+                    own = settings(f"{form}{workers}-{run}", session_timeout_s=_SESSION_S)
+                    found.append(_rate(own, folder, workers, form, size.stocks, days))
             one, two = (statistics.median(found) for found in rates.values())
             table.add_row(f"rows/s of one worker, {form}", f"{one:,.0f}", "")
             table.add_row(f"rows/s of two workers, {form}", f"{two:,.0f}", "")
             table.add_row(f"{form}: two over one", f"{two / one:.2f}", "≥ 1.7")
 
-        kept = _kept(settings("kept", Settings().session_timeout_s), folder, size.stocks, size.kept_days)
+        kept = _kept(settings("kept"), folder, size.stocks, size.kept_days)
     per = kept.rows / 1000
     where = f"{size.stocks:,} stocks × {size.kept_days} days"
     table.add_row(f"peak memory of a worker, {where}", f"{kept.peak / _MIB:,.0f} MiB", "≤ 400")

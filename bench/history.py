@@ -14,12 +14,12 @@ from typing import Annotated
 
 import redis
 import typer
-from pydantic import SecretStr
 from rich.table import Table
 
 from bench.pipeline import await_, worker_of
+from bench.stand import stand
 from processors.history import History
-from streams import local, show
+from streams import show
 from streams.calendars import xshg
 from streams.feeds.folder import Folder, read
 from streams.publisher import Publisher
@@ -70,12 +70,8 @@ def main(
     rows = len(folder.batches["margin.daily"])
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        made: local.Broker = (
-            local.ApacheKafka(scratch / "b") if broker == "kafka" else local.EmbeddedBroker(scratch / "b")
-        )
-        with made as server, local.EmbeddedRedis(scratch / "r") as store:
-            settings = Settings(kafka_url=server.url, redis_url=SecretStr(store.url), group="history", namespace="h")
-            streamed = _streamed(settings, scratch, folder)
+        with stand(broker, scratch) as settings:
+            streamed = _streamed(settings("history"), scratch, folder)
     table = Table(title=f"{broker}, {rows:,} margin rows, {len(folder.days())} days", title_justify="left", box=None)
     for column in ("what", "seconds", "target"):
         table.add_column(column, justify="left" if column == "what" else "right")

@@ -34,14 +34,14 @@ import msgspec
 import numpy as np
 import redis
 import typer
-from pydantic import SecretStr
 from rich.table import Table
 
 from bench.pipeline import await_, market_of, worker_of
+from bench.stand import stand
 from processors.errors import MarginwatchError
 from processors.events import Floats
 from processors.securities import MARGIN, Securities
-from streams import local, show
+from streams import show
 from streams.calendars import xshg
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
@@ -309,20 +309,9 @@ def main(
     core, others = _cores()
     with _on(others), tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name:
         scratch = Path(name)
-        made: local.Broker = (
-            local.ApacheKafka(scratch / "b") if broker == "kafka" else local.EmbeddedBroker(scratch / "b")
-        )
-        with made as server, local.EmbeddedRedis(scratch / "r", append_only=True) as store:
+        with stand(broker, scratch, append_only=True) as settings_of:
             for number in range(runs):
-                settings = Settings(
-                    kafka_url=server.url,
-                    redis_url=SecretStr(store.url),
-                    group=f"run{number}",
-                    namespace=f"run{number}",
-                    topic_prefix=f"run{number}.",
-                    partitions=1,
-                    log_format="json",
-                )
+                settings = settings_of(f"run{number}", partitions=1, log_format="json")
                 _run(number, contenders, _publish(settings, days), python, scratch, core)
     title = f"{broker} broker, {days * _CODES:,} JSON events, one partition, one core, runs: {runs}"
     show.out.print(_table(title, contenders))

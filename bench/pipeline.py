@@ -23,9 +23,9 @@ import numpy as np
 import redis
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from pydantic import SecretStr
 from rich.table import Table
 
+from bench.stand import stand
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
 from processors.outputs import MarketSignal
@@ -235,20 +235,7 @@ def main(
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        made: local.Broker = (
-            local.ApacheKafka(folder / "b") if broker == "kafka" else local.EmbeddedBroker(folder / "b")
-        )
-        with made as server, local.EmbeddedRedis(folder / "r") as store:
-
-            def settings(name: str) -> Settings:
-                return Settings(
-                    kafka_url=server.url,
-                    redis_url=SecretStr(store.url),
-                    group=name,
-                    namespace=name,
-                    topic_prefix=f"{name}.",
-                )
-
+        with stand(broker, folder) as settings:
             table = Table(title=f"{broker} broker, {stocks:,} stocks", title_justify="left", box=None)
             for column in ("what", "count", "seconds", "a second"):
                 table.add_column(column, justify="left" if column == "what" else "right")

@@ -19,9 +19,9 @@ from typing import Annotated
 
 import redis
 import typer
-from pydantic import SecretStr
 from rich.table import Table
 
+from bench.stand import stand
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
@@ -110,16 +110,9 @@ def main(
     """Measure and print."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-bench-")))
-        make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
-        server = stack.enter_context(make(folder / "broker"))
-        store = stack.enter_context(local.EmbeddedRedis(folder / "redis"))
-        settings = Settings(
-            kafka_url=server.url,
-            redis_url=SecretStr(store.url),
-            partitions=4,
-            session_timeout_s=session_timeout,
-            parameters=Parameters(late_days=days),
-        )
+        settings_of = stack.enter_context(stand(broker, folder))
+        parameters = Parameters(late_days=days)
+        settings = settings_of("recovery", partitions=4, session_timeout_s=session_timeout, parameters=parameters)
         show.out.print(_measure(settings, folder, stocks, days, runs))
 
 

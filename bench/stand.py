@@ -1,0 +1,32 @@
+"""Where a bench runs: a broker and a Redis of its own, and settings by name that share nothing with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from streams import local
+from streams.settings import Settings
+
+
+@contextmanager
+def stand(broker: str, folder: Path, *, append_only: bool = False) -> Iterator[Callable[..., Settings]]:
+    """Start both, and stop them at the end; yield what makes settings of a name and of what else differs.
+
+    Parameters
+    ----------
+    broker : ``kafka`` for Apache Kafka, anything else for the embedded one.
+    append_only : whether Redis keeps a log of every write.
+    """
+    make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
+    with make(folder / "broker") as server, local.EmbeddedRedis(folder / "redis", append_only=append_only) as store:
+
+        def settings(name: str, **more: Any) -> Settings:
+            own = {"group": name, "namespace": name, "topic_prefix": f"{name}."}
+            return Settings(kafka_url=server.url, redis_url=SecretStr(store.url), **(own | more))
+
+        yield settings
