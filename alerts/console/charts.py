@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from alerts.console import words
-from alerts.console.look import View
+from alerts.console.look import Colours, View
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
 
@@ -27,21 +27,23 @@ def points(found: Points, scale: float = 1.0) -> list[list[Any]]:
     return [[d.isoformat(), v * scale if isinstance(v, (int, float)) else None] for d, v in found]
 
 
-def _frame(view: View, found: Points) -> Options:
-    c = view.colours
-    start = 100.0 * max(0, len(found) - _SHOWN) / len(found) if found else 0.0
+def _plain(c: Colours, tooltip: Options) -> Options:
+    """What every chart with a tooltip begins with."""
+    style = {"confine": True, "backgroundColor": c.card, "borderColor": c.line}
     return {
         "animation": False,
         "aria": {"enabled": True},
         "textStyle": {"color": c.text, "fontFamily": "inherit"},
+        "tooltip": {**style, "textStyle": {"color": c.text, "fontSize": 12}, **tooltip},
+    }
+
+
+def _frame(view: View, found: Points) -> Options:
+    c = view.colours
+    start = 100.0 * max(0, len(found) - _SHOWN) / len(found) if found else 0.0
+    return {
+        **_plain(c, {"trigger": "axis"}),
         "grid": {"left": 48, "right": 52, "top": 26, "bottom": 42},
-        "tooltip": {
-            "trigger": "axis",
-            "confine": True,
-            "backgroundColor": c.card,
-            "borderColor": c.line,
-            "textStyle": {"color": c.text, "fontSize": 12},
-        },
         "legend": {"top": 0, "right": 0, "itemHeight": 8, "itemWidth": 16, "textStyle": {"color": c.muted, "fontSize": 11}},
         "xAxis": {
             "type": "time",
@@ -200,18 +202,10 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
     axis = _axis(view)
     axis |= {"scale": False, "splitNumber": 4, "nameLocation": "middle"}
     axis["splitLine"] = {"show": False}
+    shown = f"p => p.name + '<br>{view.say('heat')} ' + p.value[0] + ' · {view.say('risk')} ' + p.value[1]"
     return {
-        "animation": False,
-        "aria": {"enabled": True},
-        "textStyle": {"color": c.text, "fontFamily": "inherit"},
+        **_plain(c, {":formatter": shown}),
         "grid": {"left": 44, "right": 62, "top": 8, "bottom": 36},
-        "tooltip": {
-            "confine": True,
-            "backgroundColor": c.card,
-            "borderColor": c.line,
-            "textStyle": {"color": c.text, "fontSize": 12},
-            ":formatter": f"p => p.name + '<br>{view.say('heat')} ' + p.value[0] + ' · {view.say('risk')} ' + p.value[1]",
-        },
         "xAxis": {**axis, "name": view.say("heat") + " →", "nameGap": 20},
         "yAxis": {**axis, "name": view.say("risk") + " →", "nameGap": 26},
         "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
