@@ -32,7 +32,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from alerts import metrics
 from alerts.commands import FeedState
-from processors.days import SHANGHAI_OFFSET_US, TradingCalendar, moment, to_date, to_day
+from processors.days import TradingCalendar, moment, shanghai_day, to_date
 from processors.deadlines import overdue, silent_since
 from processors.errors import StateError
 from streams.calendars import trading_hours
@@ -223,7 +223,7 @@ class Runner:
         A system that had no live row on this trading day or the one before has no live feed.
         """
         live = next((o.state.live for o in self.owned.values() if o.state is not None and o.state.live), None)
-        today = to_day(moment(now + SHANGHAI_OFFSET_US).date())
+        today = shanghai_day(now)
         if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
             return []
         since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
@@ -254,30 +254,42 @@ class Runner:
         FencedError : if another worker owns it (this one is a zombie); nothing was published.
         """
         stage = self._stages[self._topics.short(poll.topic)]
-        wait, first = _FIRST_STALL_S, True
-        while True:
+
+        async def attempt() -> None:
             try:
                 await self._step(stage, poll, still_ours, done)
             except (RevokedError, FencedError):
                 raise
-            except Exception as error:
-                self._stalled(stage.name, poll.partition, error, first=first, poll=poll)
+            except Exception:
                 owned = self.owned.get((stage.name, poll.partition))
                 if owned is not None:
                     owned.state = None  # half a fold may be in it
+                raise
+
+        await self._stay_with(stage, poll, attempt, still_ours)
+
+    async def _stay_with(
+        self, stage: Stage, poll: Poll, attempt: Callable[[], Awaitable[None]], still_ours: Callable[[], bool]
+    ) -> None:
+        """Try until it succeeds; meanwhile the poll's partition stands still, and says so."""
+        wait, first = _FIRST_STALL_S, True
+        while True:
+            try:
+                await attempt()
+            except (RevokedError, FencedError):
+                raise
+            except Exception as error:
+                self._stalled(stage.name, poll.partition, error, first=first, poll=poll)
                 await asyncio.sleep(wait)
                 if not still_ours():
                     raise RevokedError from error
                 wait, first = min(wait * 2, _LONGEST_STALL_S), False
             else:
-                self._goes_on(stage.name, poll.partition)
-                return
-
-    def _goes_on(self, stage: str, partition: int) -> None:
+                break
         self.stepped = time.monotonic()
-        if self._health.clear(f"{stage}:{partition}"):
-            metrics.STALLED.labels(stage, str(partition)).set(0)
-            log.info("goes on", stage=stage, partition=partition)
+        if self._health.clear(f"{stage.name}:{poll.partition}"):
+            metrics.STALLED.labels(stage.name, str(poll.partition)).set(0)
+            log.info("goes on", stage=stage.name, partition=poll.partition)
 
     def _stalled(self, stage: str, partition: int, error: Exception, *, first: bool, poll: Poll | None = None) -> None:
         self._health.raise_(f"{stage}:{partition}", f"stalled: {type(error).__name__}: {error}")
@@ -329,22 +341,12 @@ class Runner:
 
     async def _store(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool]) -> None:
         """Store a step, however often it fails: it is data by now, and storing it twice does no harm."""
-        wait, first = _FIRST_STALL_S, True
         offsets = {step.poll.topic: step.poll.offset + 1}
-        while True:
-            try:
-                await self._persist(lambda: table.commit(step.rows, offsets, step.outputs), still_ours)
-            except (RevokedError, FencedError):
-                raise
-            except Exception as error:
-                self._stalled(step.stage.name, step.poll.partition, error, first=first, poll=step.poll)
-                await asyncio.sleep(wait)
-                if not still_ours():
-                    raise RevokedError from error
-                wait, first = min(wait * 2, _LONGEST_STALL_S), False
-            else:
-                self._goes_on(step.stage.name, step.poll.partition)
-                return
+
+        async def attempt() -> None:
+            await self._persist(lambda: table.commit(step.rows, offsets, step.outputs), still_ours)
+
+        await self._stay_with(step.stage, step.poll, attempt, still_ours)
 
     async def settle(self) -> None:
         """Wait until every step of this worker is stored and published (before it lets its partitions go)."""
