@@ -48,6 +48,21 @@ def microseconds(when: datetime) -> int:
     return (when - _MIDNIGHT) // timedelta(microseconds=1)
 
 
+def shanghai_day(stamp: int) -> int:
+    """Return the day in Shanghai of a moment (µs since the epoch), counted from 1970-01-01."""
+    return (stamp + SHANGHAI_OFFSET_US) // DAY_US
+
+
+def shanghai_days(stamps: npt.NDArray[np.int64]) -> Days:
+    """Return `shanghai_day` of many moments."""
+    return ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
+
+
+def shanghai_moment(day: int, minute: int = 0) -> int:
+    """Return the moment (µs since the epoch) of a minute of a day in Shanghai."""
+    return day * DAY_US + minute * MINUTE_US - SHANGHAI_OFFSET_US
+
+
 class TradingCalendar:
     """The sessions of the exchange, sorted; answers "is it one?", "the n-th before?" and "how many are left?"."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import time
 
 from processors.daybook import DayBook
-from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date
+from processors.days import TradingCalendar, shanghai_day, shanghai_moment, to_date
 from processors.events import SessionClose
 from processors.sessions import Hours
 
@@ -28,7 +28,7 @@ class Due:
         shown = calendar.shift(day, 1) if self.next_session else day
         if shown is None:
             return None
-        return shown * DAY_US + (self.at.hour * 60 + self.at.minute) * MINUTE_US - SHANGHAI_OFFSET_US
+        return shanghai_moment(shown, self.at.hour * 60 + self.at.minute)
 
 
 def silent_since(newest: int, now: int, patience: int, hours: Hours) -> int | None:
@@ -60,7 +60,7 @@ DEADLINES = {
 
 def newest_due(due: Due, now: int, calendar: TradingCalendar) -> int | None:
     """Return the newest trade date that should be closed by ``now`` (µs since the epoch); None if none is known."""
-    day = calendar.before((now + SHANGHAI_OFFSET_US) // DAY_US + 1)
+    day = calendar.before(shanghai_day(now) + 1)
     while day is not None:
         moment = due.moment(day, calendar)
         if moment is not None and moment < now:

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar
+from processors.days import TradingCalendar, shanghai_day, shanghai_moment
 
 #: Opening and end of the two halves of a session, minutes of the day in Shanghai.
 HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
 
 #: End of the call auction, minutes of the day: nothing trades before.
 FIRST_TRADES = 9 * 60 + 25
-
-
-def shanghai_day(moment: int) -> int:
-    """Return the day in Shanghai, counted from 1970-01-01."""
-    return (moment + SHANGHAI_OFFSET_US) // DAY_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +33,8 @@ class Hours:
         """Opening and end of each half of a day; nothing where it is no trading day."""
         if day not in self.calendar:
             return []
-        midnight = day * DAY_US - SHANGHAI_OFFSET_US
         halves = HALVES[:1] if day in self.half_days else HALVES
-        return [(midnight + opening * MINUTE_US, midnight + end * MINUTE_US) for opening, end in halves]
+        return [(shanghai_moment(day, opening), shanghai_moment(day, end)) for opening, end in halves]
 
     def half_at(self, now: int) -> tuple[int, int] | None:
         """Return the half that runs (its opening is part of it, its end is not); None outside sessions."""

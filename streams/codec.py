@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from processors.codes import EXCHANGES, SHENWAN, Ids, join_codes, parse_codes, to_code, to_codes, to_id
-from processors.days import DAY_US, SHANGHAI_OFFSET_US, TradingCalendar, microseconds, moment, to_date, to_day
+from processors.days import TradingCalendar, microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
 from processors.events import (
     FIGURES,
@@ -219,7 +219,7 @@ class Decoder:
             days, stamps = frame.days("trade_date"), frame.moments("available_at")
         else:
             stamps = frame.moments("ts")
-            days = _days_of(stamps)
+            days = shanghai_days(stamps)
         return self._checked(
             RowBatch(
                 self.topic,
@@ -389,10 +389,6 @@ def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:
     return value
 
 
-def _days_of(stamps: Ints) -> Any:
-    return ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
-
-
 def _with_texts(row: type[Row]) -> type[msgspec.Struct]:
     """The same row, but codes, dates and moments are text still.
 
@@ -437,7 +433,7 @@ def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
         days, stamps = column("trade_date", _day_of, np.int32), column("available_at", _stamp_of, np.int64)
     else:
         stamps = column("ts", _stamp_of, np.int64)
-        days = _days_of(stamps)
+        days = shanghai_days(stamps)
     figures = {}
     for wanted in FIGURES[topic]:
         values = list(map(attrgetter(wanted.attribute), rows))

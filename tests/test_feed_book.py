@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 
 from alerts.delivery.signing import HEADER, SignatureError, signature, verify
 from processors.codes import to_codes
-from processors.days import moment, to_day
+from processors.days import SHANGHAI, moment, to_day
 from processors.events import MarginIntraday, RowBatch
 from streams.calendars import xshg
 from streams.feeds import book, vendor
@@ -40,7 +40,6 @@ from streams.settings import Settings
 from tests.publishing import MemoryStore
 from tests.running import wait_until
 
-SHANGHAI = timezone(timedelta(hours=8))
 DAY = date(2024, 6, 3)
 NOW = datetime(2024, 6, 3, 14, 0, tzinfo=SHANGHAI).timestamp()
 SECRET = "0123456789abcdef-nobody-sees"

@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from processors.days import SHANGHAI
 from streams import cli_feed_live
 from streams.calendars import xshg
 from streams.feeds import plan as plans
@@ -35,7 +36,6 @@ from tests.publishing import Memory, MemoryStore, Message, feed, sent
 from tests.running import Stack, wait_until
 
 __all__ = ["sent"]
-SHANGHAI = timezone(timedelta(hours=8))
 
 
 class Exchange:

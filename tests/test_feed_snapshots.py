@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from processors.codes import to_codes, to_id
-from processors.days import to_day
+from processors.days import SHANGHAI, to_day
 from processors.events import IntradayRow, RowBatch
 from processors.parameters import Parameters
 from processors.sessions import Hours
@@ -30,7 +30,6 @@ from streams.feeds.snapshots import SnapshotRun, known_indices, rows_of
 from streams.settings import Settings
 from tests.publishing import Memory, MemoryStore
 
-SHANGHAI = timezone(timedelta(hours=8))
 HALF_DAY = date(2024, 6, 6)
 HOURS = Hours(xshg(), frozenset({to_day(HALF_DAY)}))
 INDICES = np.array(sorted(map(to_id, known_indices(Parameters()))), dtype=np.int32)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.days import DAY_US, to_day
-from processors.sessions import Hours, shanghai_day
+from processors.days import DAY_US, SHANGHAI, shanghai_day, to_day
+from processors.sessions import Hours
 from streams.calendars import trading_hours, xshg
 
-SHANGHAI = timezone(timedelta(hours=8))
 HALF_DAY = "2024-06-07"
 HOURS = Hours(xshg(), frozenset({to_day(datetime.fromisoformat(HALF_DAY).date())}))
 

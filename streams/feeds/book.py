@@ -17,9 +17,8 @@ import pandas as pd
 import structlog
 
 from processors.codes import Ids, to_code, to_id
-from processors.days import DAY_US, SHANGHAI_OFFSET_US, microseconds
+from processors.days import microseconds, shanghai_day, shanghai_days
 from processors.events import FIGURES, Amount, Code, Floats, IntradayRow, Ints, Moment, RowBatch, Sign, concat
-from processors.sessions import shanghai_day
 from streams.feeds import mapping as mappings
 from streams.feeds import vendor
 from streams.feeds.folder import FeedError
@@ -146,8 +145,7 @@ def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
 
 def batch_of(keys: Ids, stamps: Ints, figures: dict[str, Floats]) -> RowBatch:
     """Return rows of `TOPIC`; ``keys`` are security ids, ``stamps`` µs since the epoch."""
-    days = ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
-    return RowBatch(TOPIC, keys, days, np.zeros(len(keys), dtype=np.int32), stamps, figures)
+    return RowBatch(TOPIC, keys, shanghai_days(stamps), np.zeros(len(keys), dtype=np.int32), stamps, figures)
 
 
 def batch_of_rows(rows: Sequence[BookRow]) -> RowBatch:

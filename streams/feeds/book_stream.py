@@ -19,9 +19,9 @@ import structlog
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from processors.days import shanghai_day
 from processors.errors import RowError
 from processors.events import RowBatch, concat
-from processors.sessions import shanghai_day
 from streams.feeds.book import TOPIC, BookRow, batch_of_rows, judging, load_mapping, rows_of, tell
 from streams.feeds.folder import FeedError
 from streams.feeds.live import LiveOutlet

@@ -353,5 +353,6 @@ def unreachable(error: RedisError) -> JournalError:
     """Say that Redis is away, and how to do without it."""
     return JournalError(
         f"the journal of what was published can't be reached in Redis ({error}): start Redis, set "
-        "MARGINWATCH_REDIS_URL, or publish without it by --no-journal (then nothing keeps figures from going out twice)"
+        "MARGINWATCH_REDIS_URL, or publish without it by --no-journal, where a command has that (then nothing keeps "
+        "figures from going out twice)"
     )

@@ -23,11 +23,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from processors.codes import to_id
-from processors.days import TradingCalendar, to_date, to_day
+from processors.days import TradingCalendar, shanghai_day, to_date, to_day
 from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import IntradayRow, RowBatch
-from processors.sessions import shanghai_day
 from streams.calendars import trading_hours, xshg
 from streams.feeds import book, checked, exchange, mapping, names, sources, vendor
 from streams.feeds.book_stream import StreamRun
@@ -67,13 +66,13 @@ Publish = Callable[[str, Parts, Feed], None]
 
 
 class Outlet:
-    """Checks rows and publishes them; remembers the newest rows of each feed, to compare the next day with."""
+    """One feed's way to the daily topics: checks rows, publishes them, remembers the newest ones to compare with."""
 
     def __init__(self, settings: Settings, calendar: TradingCalendar, journal: Journal) -> None:
         self._settings = settings
         self._calendar = calendar
         self._journal = journal
-        self._before: dict[str, dict[str, RowBatch]] = {}
+        self._before: dict[str, RowBatch] = {}
         self._names: names.Names | None = None
 
     def publish(self, name: str, parts: Parts, feed: Feed) -> None:
@@ -93,7 +92,7 @@ class Outlet:
             ranked = isinstance(feed, DropFolder) and feed.map is not None
             folder = checked.gather(parts.parts, self._calendar, source, ranked=ranked)
             first = folder.days()[0]
-            before = {t: b for t, b in self._before.get(name, {}).items() if b.days[0] < first}
+            before = {t: b for t, b in self._before.items() if b.days[0] < first}
             findings += checked.reports(folder.by_day(), self._calendar, before)
         for one in findings[:20]:
             tell = log.error if one.severity is Severity.ERROR else log.warning
@@ -106,10 +105,9 @@ class Outlet:
         with Publisher(self._settings, source=source) as publisher:
             checked.publish(publisher, folder, self._journal)
         self._names.learn(parts.parts)
-        kept = self._before.setdefault(name, {})
         for topic, batch in checked.newest(folder).items():
-            if topic not in kept or kept[topic].days[0] <= batch.days[0]:
-                kept[topic] = batch
+            if topic not in self._before or self._before[topic].days[0] <= batch.days[0]:
+                self._before[topic] = batch
         log.info(
             "published",
             feed=name,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.codes import Ids, is_fund, to_id
-from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date
+from processors.days import TradingCalendar, shanghai_moment, to_date
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
@@ -174,7 +174,7 @@ class Market:
             drift = float(rng.normal(0, 0.008 * step))
             last = np.maximum((last * (1 + drift + rng.normal(0, 0.015 * step, size))).round(2), 0.5)
             level = {k: v * (1 + drift) for k, v in level.items()}
-            ts = day * DAY_US + minute * MINUTE_US - SHANGHAI_OFFSET_US
+            ts = shanghai_moment(day, minute)
             traded = spread * turnover * done
             buys = ratio * turnover * done * spread
             yield (

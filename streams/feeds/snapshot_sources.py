@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
-from processors.sessions import shanghai_day
+from processors.days import shanghai_day
 from streams.feeds import vendor
 from streams.feeds.code_styles import BY_NUMBER, PLAIN
 from streams.feeds.fetch import load_akshare

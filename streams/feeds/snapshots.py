@@ -17,11 +17,11 @@ import pandas as pd
 import structlog
 
 from processors.codes import Ids, among, to_code
-from processors.days import DAY_US, MINUTE_US, SHANGHAI, SHANGHAI_OFFSET_US
+from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
 from processors.events import FIGURES, RowBatch, Sign
 from processors.market_view import TURNOVER_INDEX
 from processors.parameters import Parameters
-from processors.sessions import FIRST_TRADES, Hours, shanghai_day
+from processors.sessions import FIRST_TRADES, Hours
 from streams.feeds.code_styles import is_index
 from streams.feeds.folder import FeedError
 from streams.feeds.live import LiveOutlet
@@ -60,7 +60,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
     stamps = frame["ts"].to_numpy(np.int64) if "ts" in frame else np.full(len(frame), at, dtype=np.int64)
     nothing = np.full(len(frame), np.nan)
     figures = {c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else nothing for c in FIGURES[topic]}
-    days = ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
+    days = shanghai_days(stamps)
     unknown = ~among(keys, indices) if topic.startswith("indices.") else is_index(keys)
     untraded, impossible = np.zeros(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
     for column in FIGURES[topic]:
@@ -69,8 +69,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         impossible |= np.isinf(values) | (values < 0)
     if topic == "prices.intraday":
         untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is the day before's
-    first_trades = today * DAY_US - SHANGHAI_OFFSET_US + FIRST_TRADES * MINUTE_US
-    old = (days != today) | (stamps < first_trades)
+    old = (days != today) | (stamps < shanghai_moment(today, FIRST_TRADES))
     reasons = {"unknown": unknown, "old": old, "untraded": untraded, "impossible": impossible}
     left_out: Counter[str] = Counter()
     left = np.ones(len(frame), dtype=bool)

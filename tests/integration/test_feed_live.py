@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from kafka import TopicPartition
 
 from alerts.delivery.signing import HEADER, signature
 from processors.codes import to_code
-from processors.days import to_day
+from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
@@ -35,7 +35,6 @@ from tests.running import Stack, wait_until
 
 #: What a feed does does not depend on the broker.
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-SHANGHAI = timezone(timedelta(hours=8))
 SECRET = "0123456789abcdef-nobody-sees"
 OPEN = datetime(2024, 6, 3, 9, 30, tzinfo=SHANGHAI)
 Row = tuple[str, datetime, float, float]
