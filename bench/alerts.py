@@ -26,13 +26,13 @@ from alerts.delivery.channel import Channel
 from alerts.model import Alert, State
 from bench.pipeline import await_, market_of, worker_of
 from bench.stand import stand
+from feeds.folder import known_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
-from processors.events import FIGURES, RowBatch, SessionClose
+from processors.events import FIGURES, EndOfDay, RowBatch
 from streams import local, show
 from streams.calendars import xshg
 from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, encode_events
-from streams.feeds.folder import known_at
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed
@@ -119,9 +119,7 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
         figures = {e: {"fin_balance": 5e11, "fin_buy": ratio * 5e11} for e in range(2)}
         for _, value in encode_events(_rows("margin.market", day, figures), "bench"):
             await producer.send(topic, value, partition=0)
-        marker = SessionClose(
-            feed="margin.market", trade_date=to_date(day), expected={"SSE": 1, "SZSE": 1}, source="bench"
-        )
+        marker = EndOfDay(feed="margin.market", trade_date=to_date(day), expected={"SSE": 1, "SZSE": 1}, source="bench")
         if at % 2:
             clock.sent[to_date(day)] = time.perf_counter()
         await producer.send(topic, msgspec.json.encode(marker), partition=0, headers=[(CE_TYPE, CLOSE_TYPE)])

@@ -18,10 +18,10 @@ from rich.table import Table
 
 from bench.pipeline import await_, worker_of
 from bench.stand import stand
+from feeds.folder import Dataset, read
 from processors.history import History
 from streams import show
 from streams.calendars import xshg
-from streams.feeds.folder import Folder, read
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed
@@ -29,7 +29,7 @@ from streams.topics import Topics
 from tests import oracle
 
 
-def _streamed(settings: Settings, scratch: Path, folder: Folder) -> float:
+def _streamed(settings: Settings, scratch: Path, folder: Dataset) -> float:
     Topics(settings).create()
     with Publisher(settings, source=folder.source) as publisher:
         for _, batches in folder.by_day():
@@ -41,7 +41,7 @@ def _streamed(settings: Settings, scratch: Path, folder: Folder) -> float:
         return time.perf_counter() - started
 
 
-def _folded(settings: Settings, folder: Folder) -> float:
+def _folded(settings: Settings, folder: Dataset) -> float:
     days = [feeds for _, feeds in folder.by_day()]
     history = History(settings.parameters, settings.exchanges, xshg())
     started = time.perf_counter()

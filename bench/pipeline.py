@@ -26,13 +26,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.table import Table
 
 from bench.stand import stand
+from feeds import simulate
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
 from processors.outputs import MarketSignal
 from streams import local, show
 from streams.calendars import xshg
 from streams.codec import BARRIER_TYPE, CE_TYPE, encode_events, is_barrier
-from streams.feeds import simulate
 from streams.publisher import Form, Publisher
 from streams.sending import BATCH_BYTES, send
 from streams.settings import Settings

@@ -22,12 +22,12 @@ import typer
 from rich.table import Table
 
 from bench.stand import stand
+from feeds import simulate
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 from streams import local, show
 from streams.calendars import xshg
-from streams.feeds import simulate
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed

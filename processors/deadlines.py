@@ -1,6 +1,6 @@
 """When a daily feed should have spoken: the last resort that closes a day whose marker never comes.
 
-A deadline is data, not a clock: whoever watches the clock writes a `SessionClose` with ``deadline`` into the feed's
+A deadline is data, not a clock: whoever watches the clock writes a `EndOfDay` with ``deadline`` into the feed's
 partition, and the fold closes the day when it reads that. So a replay of the topic closes the same days at the same
 rows, whenever it runs.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import time
 
-from processors.daybook import DayBook
+from processors.daily_store import DailyStore
 from processors.days import TradingCalendar, shanghai_day, shanghai_moment, to_date
-from processors.events import SessionClose
-from processors.sessions import Hours
+from processors.events import EndOfDay
+from processors.trading_hours import TradingHours
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Due:
         return shanghai_moment(shown, self.at.hour * 60 + self.at.minute)
 
 
-def silent_since(newest: int, now: int, patience: int, hours: Hours) -> int | None:
+def silent_since(newest: int, now: int, patience: int, hours: TradingHours) -> int | None:
     """Return since when a live feed has been silent; None outside sessions, or while it is not for too long.
 
     Parameters
@@ -69,7 +69,7 @@ def newest_due(due: Due, now: int, calendar: TradingCalendar) -> int | None:
     return None
 
 
-def overdue(book: DayBook, now: int, due: Due, calendar: TradingCalendar, gap_days: int) -> SessionClose | None:
+def overdue(book: DailyStore, now: int, due: Due, calendar: TradingCalendar, gap_days: int) -> EndOfDay | None:
     """Return the marker that closes the oldest day whose deadline has passed; None if there is none.
 
     Parameters
@@ -87,4 +87,4 @@ def overdue(book: DayBook, now: int, due: Due, calendar: TradingCalendar, gap_da
     moment = due.moment(day, calendar)
     if moment is None or now <= moment:
         return None
-    return SessionClose(feed=book.topic, trade_date=to_date(day), expected={}, source="deadline", deadline=True)
+    return EndOfDay(feed=book.topic, trade_date=to_date(day), expected={}, source="deadline", deadline=True)

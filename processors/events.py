@@ -204,7 +204,7 @@ class IndexIntraday(IntradayRow, frozen=True, kw_only=True):
     turnover: Amount
 
 
-class SessionClose(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Punctuation: the rows of ``trade_date`` are complete in this partition of this topic.
 
     ``expected`` counts the rows of this partition by exchange. A date is closed when every exchange that the

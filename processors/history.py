@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from processors.days import TradingCalendar, to_date
-from processors.events import RowBatch, SessionClose, by_exchange
-from processors.market import INPUTS, Made, Market
+from processors.events import EndOfDay, RowBatch, by_exchange
+from processors.market import INPUTS, Market, StageOutput
 from processors.outputs import FeatureFrame
 from processors.parameters import Parameters
 from processors.securities import INPUTS as SECURITIES_INPUTS
 from processors.securities import Securities
 
 
-def marker(rows: RowBatch) -> SessionClose:
+def marker(rows: RowBatch) -> EndOfDay:
     """Return the marker that closes the day of these rows (of one day, at least one): it expects just them."""
-    return SessionClose(
+    return EndOfDay(
         feed=rows.topic, trade_date=to_date(int(rows.days[0])), expected=by_exchange(rows), source="history"
     )
 
@@ -37,7 +37,7 @@ class History:
         self.market = Market(1, parameters, exchanges, calendar)
         self.frames: list[FeatureFrame] = []
 
-    def fold(self, feeds: Mapping[str, RowBatch]) -> list[Made]:
+    def fold(self, feeds: Mapping[str, RowBatch]) -> list[StageOutput]:
         """Fold all rows of one day by topic, each feed closed behind its rows; return what was made of them."""
         own, rest = (
             [item for topic in topics if topic in feeds for item in (feeds[topic], marker(feeds[topic]))]
@@ -52,7 +52,7 @@ def replay(
     parameters: Parameters,
     exchanges: tuple[str, ...],
     calendar: TradingCalendar,
-) -> Iterator[Made]:
+) -> Iterator[StageOutput]:
     """Yield everything that the stream would publish of these days, in its order."""
     history = History(parameters, exchanges, calendar)
     for feeds in days:

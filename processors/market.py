@@ -17,19 +17,29 @@ import msgspec
 import numpy as np
 
 from processors.codes import EXCHANGES
-from processors.crosssection import CrossSection
-from processors.daybook import Applied, DayBook
+from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
 from processors.errors import StateError
-from processors.events import RowBatch, SessionClose
-from processors.frames import Frames
-from processors.market_view import DETAIL, INDICES, TOTALS, TURNOVER_INDEX, MarketView, Missing, Overlay, Series
+from processors.events import EndOfDay, RowBatch
+from processors.extremes import ExtremesStage
+from processors.live_session import LiveSession
+from processors.market_view import (
+    DETAIL,
+    INDICES,
+    TOTALS,
+    TURNOVER_INDEX,
+    CalendarSeries,
+    MarketView,
+    Missing,
+    ProvisionalInputs,
+)
 from processors.outputs import DayStatus, FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
 from processors.pack import Array
 from processors.parameters import Parameters
+from processors.partition_join import PartitionJoin
 from processors.pricing import PRICES
 from processors.reference import TOPIC as REFERENCE
-from processors.reference import ReferenceBook
+from processors.reference import ReferenceStore
 from processors.registry import (
     INDUSTRY_INDICATORS,
     INDUSTRY_INPUTS,
@@ -40,10 +50,9 @@ from processors.registry import (
     SIGNALS,
 )
 from processors.securities import VALUATIONS
-from processors.session import Session
 from processors.signal import Absent, Reading, Signal
 
-Made = MarketSignal | SecuritySignals | IndustrySignals
+StageOutput = MarketSignal | SecuritySignals | IndustrySignals
 RATES, FUNDS = "rates.daily", "etf.daily"
 INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)
 #: Figures whose history the indicators look at, as lines.
@@ -77,23 +86,23 @@ class Market:
         self.exchanges = exchanges
         self.calendar = calendar
         late = parameters.late_days
-        self.totals = DayBook(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, by_word=True)
-        self.indices = DayBook(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
-        rates = DayBook(RATES, (), late_days=late, history_days=_KEEP_DAYS, by_word=True)
-        funds = DayBook(FUNDS, (), late_days=late, history_days=parameters.etf_flow_days + 1)
-        self.reference = ReferenceBook(late, _KEEP_DAYS)
+        self.totals = DailyStore(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, by_word=True)
+        self.indices = DailyStore(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
+        rates = DailyStore(RATES, (), late_days=late, history_days=_KEEP_DAYS, by_word=True)
+        funds = DailyStore(FUNDS, (), late_days=late, history_days=parameters.etf_flow_days + 1)
+        self.reference = ReferenceStore(late, _KEEP_DAYS)
         self.books = {book.topic: book for book in (self.totals, self.indices, rates, funds, self.reference.book)}
         # A price of a day may be asked for by a late row, a streak back.
         self.frames = {
-            DETAIL: Frames(DETAIL, partitions, exchanges, late + 1),
-            PRICES: Frames(PRICES, partitions, (), 2 * late + 2),
-            VALUATIONS: Frames(VALUATIONS, partitions, (), late + 1),
+            DETAIL: PartitionJoin(DETAIL, partitions, exchanges, late + 1),
+            PRICES: PartitionJoin(PRICES, partitions, (), 2 * late + 2),
+            VALUATIONS: PartitionJoin(VALUATIONS, partitions, (), late + 1),
         }
-        self.section = CrossSection(parameters, calendar)
-        self.session = Session(partitions)
-        self.series = Series(calendar)
+        self.section = ExtremesStage(parameters, calendar)
+        self.session = LiveSession(partitions)
+        self.series = CalendarSeries(calendar)
         self.results: dict[int, dict[str, Reading | Absent]] = {}
-        self.applied = Applied()
+        self.applied = ApplyResult()
         self._dirty: set[int] = set()
         self._forgotten: set[int] = set()
         self._told: dict[str, MarketSignal] = {}  # the newest provisional values: what hasn't changed isn't told again
@@ -102,8 +111,8 @@ class Market:
 
     def fold(
         self,
-        items: Iterable[RowBatch | SessionClose | FeatureFrame | Partial],
-    ) -> list[Made]:
+        items: Iterable[RowBatch | EndOfDay | FeatureFrame | Partial],
+    ) -> list[StageOutput]:
         """Fold what came, in order; return the signals that are new or changed, oldest day first."""
         frames: list[FeatureFrame] = []
         touched: dict[str, set[int]] = {topic: set() for topic in self.books}
@@ -113,7 +122,7 @@ class Market:
                 frames.append(item)
             elif isinstance(item, Partial):
                 live |= self.session.apply_partial(item)
-            elif isinstance(item, SessionClose):
+            elif isinstance(item, EndOfDay):
                 if item.feed in touched:
                     self._note(touched[item.feed], self.books[item.feed].close(item))
             elif item.topic in touched:
@@ -124,13 +133,13 @@ class Market:
         for topic, held in self.frames.items():
             news[topic] = set(held.fold([frame for frame in frames if frame.topic == topic]))
         detail = self.frames[DETAIL]
-        out: list[Made] = [self.section.compute(day, detail.detail(day)) for day in sorted(news[DETAIL])]
+        out: list[StageOutput] = [self.section.compute(day, detail.detail(day)) for day in sorted(news[DETAIL])]
         out += self._compute(touched, news)
         if live or touched[INDICES]:
             out += self._provisional()
         return out
 
-    def _note(self, touched: set[int], applied: Applied) -> None:
+    def _note(self, touched: set[int], applied: ApplyResult) -> None:
         self.applied.add(applied)
         touched.update(applied.closed)
         touched.update(applied.changed)
@@ -147,7 +156,7 @@ class Market:
         self.frames[PRICES].trim(_earliest(index, detail))
         self.frames[VALUATIONS].trim(_earliest(index, detail))
 
-    def _compute(self, touched: dict[str, set[int]], news: dict[str, set[int]]) -> list[Made]:
+    def _compute(self, touched: dict[str, set[int]], news: dict[str, set[int]]) -> list[StageOutput]:
         """Compute every day whose inputs are closed and changed.
 
         Parameters
@@ -172,7 +181,7 @@ class Market:
                 for topic in (*inputs, *optional)
             )
 
-        out: list[Made] = []
+        out: list[StageOutput] = []
         for day in sorted(set().union(*closed.values())):
             made = _Day(self, day)
             for module in MARKET_INDICATORS:
@@ -271,7 +280,7 @@ class Market:
                     out[exchange] = gap
         return out
 
-    def view(self, day: int, overlay: Overlay | None = None) -> MarketView:
+    def view(self, day: int, overlay: ProvisionalInputs | None = None) -> MarketView:
         """A day as the indicators see it."""
         return MarketView(
             day,
@@ -303,7 +312,7 @@ class Market:
             return []
         closed = self.indices.is_closed(day)
         before, plain = self.view(yesterday), self.view(day)
-        overlay = Overlay(
+        overlay = ProvisionalInputs(
             totals={
                 "fin_balance": _or_reason(lambda: before.total("fin_balance")),
                 "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage),

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.codes import EXCHANGES, Ids, aligned, is_fund, to_code, to_id
-from processors.daybook import DayBook
+from processors.daily_store import DailyStore
 from processors.days import TradingCalendar, to_date
 from processors.events import INPUT_ROWS, KEYS, Floats
-from processors.frames import Frames
 from processors.industries import INDEX_OF
 from processors.outputs import Detail
 from processors.parameters import Parameters
+from processors.partition_join import PartitionJoin
 from processors.pricing import PRICES
 from processors.reference import UNKNOWN, Members
 from processors.securities import VALUATIONS
@@ -50,7 +50,7 @@ class Missing(Exception):  # noqa: N818 - not an error: a signal that can't be c
         return Absent(str(self))
 
 
-class Series:
+class CalendarSeries:
     """Daily figures as lines over the trading calendar, NaN where unknown: a window is a slice.
 
     A line is as long as the calendar, whatever the history: memory and time per day do not grow with it. The lines of
@@ -97,7 +97,7 @@ class Series:
 
 
 @dataclass(slots=True)
-class Overlay:
+class ProvisionalInputs:
     """Live figures that stand for a day that isn't published yet (provisional values)."""
 
     totals: dict[str, float | str]
@@ -112,14 +112,14 @@ class MarketView:
         self,
         day: int,
         *,
-        series: Series,
+        series: CalendarSeries,
         exchanges: tuple[str, ...],
-        books: Mapping[str, DayBook],
-        frames: Mapping[str, Frames],
+        books: Mapping[str, DailyStore],
+        frames: Mapping[str, PartitionJoin],
         members: Callable[[int], Members],
         results: Mapping[int, Results],
         parameters: Parameters,
-        overlay: Overlay | None = None,
+        overlay: ProvisionalInputs | None = None,
     ) -> None:
         self.day = day
         self.parameters = parameters

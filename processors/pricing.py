@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from processors import pack
 from processors.codes import Ids
-from processors.daybook import Applied, DayBook
+from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
 from processors.pack import Array
@@ -61,12 +61,12 @@ class Pricing:
         self.parameters = parameters
         self._calendar = calendar
         # Any marker closes a day: feeds bring the prices they have, not those of a whole exchange.
-        self.book = DayBook(PRICES, (), late_days=parameters.late_days, history_days=2)
+        self.book = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
         self.days: dict[int, Levels] = {}
         self._dirty: set[int] = set()
         self._dropped: set[int] = set()
 
-    def closed(self, applied: Applied) -> list[int]:
+    def closed(self, applied: ApplyResult) -> list[int]:
         """Derive every day that was closed or changed, and all behind it; return them."""
         touched = {*applied.closed, *applied.changed}
         if not touched:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.codes import Ids, aligned, is_fund
-from processors.daybook import DayBook
+from processors.daily_store import DailyStore
 from processors.events import Floats
 
 TOPIC = "reference"
@@ -40,7 +40,7 @@ def _places(industry: Floats) -> npt.NDArray[np.intp]:
     return np.where(np.isnan(industry), UNKNOWN, industry).astype(np.intp)
 
 
-class ReferenceBook:
+class ReferenceStore:
     """Every reference day that was closed; a security's newest row up to a day is what it is on that day.
 
     A reference day inside the past makes the days behind it anew. How often that happened is part of their revision:
@@ -48,7 +48,7 @@ class ReferenceBook:
     """
 
     def __init__(self, late_days: int, keep_days: int) -> None:
-        self.book = DayBook(TOPIC, (), late_days=late_days, history_days=keep_days)
+        self.book = DailyStore(TOPIC, (), late_days=late_days, history_days=keep_days)
         self._made: tuple[tuple[tuple[int, int], ...], Members] | None = None
 
     def known(self, day: int) -> bool:

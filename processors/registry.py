@@ -73,7 +73,7 @@ INDUSTRY_INPUTS: tuple[str, ...] = industry_balance.INPUTS
 INDUSTRY_OPTIONAL: tuple[str, ...] = industry_balance.OPTIONAL
 
 #: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
-#: security) and `processors.crosssection` (all securities of a day).
+#: security) and `processors.extremes` (all securities of a day).
 SECURITY_INDICATORS: tuple[ModuleType, ...] = (fin_change, streak, extreme)
 
 #: Signals of the market and of securities by id; industries have ids of their own in `INDUSTRY_SIGNALS`.

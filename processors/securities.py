@@ -1,7 +1,7 @@
 """The securities stage: each security's own history, by partition.
 
-Folds ``margin.daily`` into a `DayBook` and, for every closed day, computes what needs nothing but the security's
-own past (Δ, streak, age in the list); hands on one `FeatureFrame` per closed day. Intraday rows go to a `LiveBook`
+Folds ``margin.daily`` into a `DailyStore` and, for every closed day, computes what needs nothing but the security's
+own past (Δ, streak, age in the list); hands on one `FeatureFrame` per closed day. Intraday rows go to a `IntradayStore`
 that hands on a `Partial` sum of the session.
 """
 
@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from processors import pack
 from processors.codes import EXCHANGES, Ids, to_codes
-from processors.daybook import Applied, DayBook
+from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, to_date, to_day
-from processors.events import Floats, RowBatch, SessionClose
+from processors.events import EndOfDay, Floats, RowBatch
 from processors.indicators import fin_change, streak
-from processors.live import LiveBook
+from processors.intraday_store import IntradayStore
 from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
 from processors.pack import Array
 from processors.parameters import Parameters
@@ -59,23 +59,23 @@ class Securities:
         self._calendar = calendar
         # The indicators of this stage look back to the last week's end and over the days of the excess score.
         history = max(11, parameters.score_days + 1)
-        self.margin = DayBook(MARGIN, required, late_days=parameters.late_days, history_days=history)
+        self.margin = DailyStore(MARGIN, required, late_days=parameters.late_days, history_days=history)
         self.pricing = Pricing(parameters, calendar)
         # Handed on as they come; any marker closes a day, as for prices.
-        self.valuations = DayBook(VALUATIONS, (), late_days=parameters.late_days, history_days=_RATE_DAYS)
+        self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=_RATE_DAYS)
         self.derived: dict[int, Derived] = {}
-        self.live = LiveBook()
-        self.applied = Applied()
+        self.live = IntradayStore()
+        self.applied = ApplyResult()
         self._dirty: set[int] = set()
         self._coverage: tuple[tuple[int | None, int, int], tuple[float, float]] | None = None
         self._told: tuple[int | None, int, int] | None = None
 
-    def fold(self, items: Iterable[RowBatch | SessionClose]) -> list[FeatureFrame | Partial]:
+    def fold(self, items: Iterable[RowBatch | EndOfDay]) -> list[FeatureFrame | Partial]:
         """Fold rows and markers in the order in which they came; return what the market stage needs to know."""
         out: list[FeatureFrame | Partial] = []
         live = False
         for item in items:
-            if isinstance(item, SessionClose):
+            if isinstance(item, EndOfDay):
                 if item.feed == MARGIN:
                     out += self._closed(self.margin.close(item))
                 elif item.feed == PRICES:
@@ -99,7 +99,7 @@ class Securities:
 
     # -- final values ----------------------------------------------------------------------------------------
 
-    def _closed(self, applied: Applied) -> list[FeatureFrame]:
+    def _closed(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
         touched = {*applied.closed, *applied.changed}
         if not touched:
@@ -111,7 +111,7 @@ class Securities:
             frames.append(self._frame(day))
         return frames
 
-    def _priced(self, applied: Applied) -> list[FeatureFrame]:
+    def _priced(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
         book, frames = self.pricing.book, []
         for day in self.pricing.closed(applied):
@@ -119,7 +119,7 @@ class Securities:
             frames.append(self._feature_frame(book, day, columns, self.pricing.features(day, columns)))
         return frames
 
-    def _valued(self, applied: Applied) -> list[FeatureFrame]:
+    def _valued(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
         book, frames = self.valuations, []
         for day in sorted({*applied.closed, *applied.changed}):
@@ -138,7 +138,7 @@ class Securities:
 
     def _feature_frame(
         self,
-        book: DayBook,
+        book: DailyStore,
         day: int,
         columns: npt.NDArray[np.intp],
         figures: dict[str, Array],

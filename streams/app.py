@@ -1,7 +1,7 @@
 """The Faust app: three agents on our transport, health and metrics, claiming of partitions.
 
 What Faust gives: the consumer group and its rebalancing, flow control, agents, producer, supervision, signals. What is
-ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`), the step (`streams.runner`).
+ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`), the step (`streams.partition_runner`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from alerts import metrics
 from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
 from streams.calendars import xshg
-from streams.garbage import Garbage
+from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer
+from streams.health_monitor import HealthMonitor
 from streams.latest import LatestWriter
-from streams.runner import RevokedError, Runner
+from streams.partition_runner import PartitionRunner, RevokedError
 from streams.security import connect_redis_async, faust_credentials
 from streams.sending import BATCH_BYTES, send
 from streams.settings import MAX_BROKER_BYTES, Settings
@@ -33,7 +34,6 @@ from streams.stages import STAGES, AlertsState, MarketStage, Stage
 from streams.tables import FencedError, Output
 from streams.topics import Topics
 from streams.transport import Poll, Transport
-from streams.watch import Watch
 
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
@@ -85,11 +85,11 @@ class MarginwatchApp(faust.App):
         self.calendar = xshg(settings.calendar_file)
         self._ending: asyncio.Future[None] | None = None
         self.health = Health()
-        self.garbage = Garbage()
+        self.gc_policy = GcPolicy()
         self.redis = connect_redis_async(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
-        self.runner = Runner(
+        self.runner = PartitionRunner(
             stages=stages,
             topics=self.names,
             redis=self.redis,
@@ -103,7 +103,7 @@ class MarginwatchApp(faust.App):
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
         )
-        self.watch = Watch(
+        self.watch = HealthMonitor(
             runner=self.runner,
             health=self.health,
             redis=self.redis,
@@ -111,7 +111,7 @@ class MarginwatchApp(faust.App):
             publish=self._publish_outputs,
             lag=lambda: sum(self._lags().values()),
             stall_after_s=settings.stall_after_s,
-            on_idle=self.garbage.look,
+            on_idle=self.gc_policy.look,
             beacon=self.beacon,
         )
         for stage in stages:
@@ -202,7 +202,7 @@ class MarginwatchApp(faust.App):
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
-        self.garbage.begin(reloading=bool(self.runner.owned))
+        self.gc_policy.begin(reloading=bool(self.runner.owned))
         try:
             await self.runner.claim(
                 assigned, lambda: not self.should_stop and self.consumer_generation_id == generation
@@ -217,7 +217,7 @@ class MarginwatchApp(faust.App):
             self.health.clear("starting")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
         finally:
-            self.garbage.end()
+            self.gc_policy.end()
 
     def _lags(self) -> dict[TP, int]:
         """Messages that are not stored yet, by partition."""

@@ -14,7 +14,7 @@ import msgspec
 
 from alerts.commands import Acknowledge, FeedState, SetSilence
 from alerts.model import Alert, AlertEvent
-from processors.events import FIGURES, INPUT_ROWS, Row, SessionClose, Sign
+from processors.events import FIGURES, INPUT_ROWS, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import signals_of
 from processors.signal import Level
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
     topics = Topics(Settings.model_construct())
     structs: list[type[msgspec.Struct]] = [
         *INPUT_ROWS.values(),
-        SessionClose,
+        EndOfDay,
         MarketSignal,
         DayStatus,
         Alert,
@@ -49,7 +49,7 @@ def document() -> dict[str, Any]:
     ]
     structs += [Acknowledge, SetSilence, FeedState]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
-    messages: dict[str, Any] = {"SessionClose": _json("SessionClose", "Punctuation behind the rows of a day.")}
+    messages: dict[str, Any] = {"EndOfDay": _json("EndOfDay", "Punctuation behind the rows of a day.")}
     channels: dict[str, Any] = {}
     for short, topic in topics.all.items():
         if short == FEATURES:
@@ -61,7 +61,7 @@ def document() -> dict[str, Any]:
             row = INPUT_ROWS[short]
             messages[row.__name__] = _json(row.__name__, _first_line(row))
             messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
-            named = [row.__name__, row.__name__ + "Frame", "SessionClose"]
+            named = [row.__name__, row.__name__ + "Frame", "EndOfDay"]
         elif short == ALERT_COMMANDS:
             messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in (Acknowledge, SetSilence, FeedState)}
             named = [Acknowledge.__name__, SetSilence.__name__, FeedState.__name__]

@@ -19,7 +19,7 @@ import msgspec
 
 from processors.days import TradingCalendar, to_day
 from processors.errors import MarginwatchError
-from processors.sessions import Hours
+from processors.trading_hours import TradingHours
 from streams import xshg_closures
 
 _SATURDAY = 5
@@ -62,10 +62,10 @@ def xshg(calendar_file: Path | None = None) -> TradingCalendar:
 
 
 @cache
-def trading_hours(calendar_file: Path | None = None) -> Hours:
+def trading_hours(calendar_file: Path | None = None) -> TradingHours:
     """Return when the exchanges trade; parameters and errors as of `xshg`."""
     half_days = () if calendar_file is None else load(calendar_file).half_days
-    return Hours(xshg(calendar_file), frozenset(map(to_day, half_days)))
+    return TradingHours(xshg(calendar_file), frozenset(map(to_day, half_days)))
 
 
 def load(path: Path) -> Override:

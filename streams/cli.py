@@ -20,10 +20,10 @@ from processors.errors import MarginwatchError
 from streams import show
 from streams.cli_calendar import calendar_app
 from streams.cli_feed_fetch import feed_fetch
-from streams.cli_feed_journal import feed_journal
+from streams.cli_feed_ledger import feed_ledger
 from streams.cli_feed_live import feed_live
 from streams.cli_feed_run import feed_run
-from streams.cli_publish import opened_journal, publish_checked, tell_published
+from streams.cli_publish import opened_ledger, publish_checked, report_published
 from streams.cli_reference import reference_app
 from streams.settings import Settings
 
@@ -43,7 +43,7 @@ rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list th
 notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
 feed_app.command("fetch")(feed_fetch)
 feed_app.command("run")(feed_run)
-feed_app.command("journal")(feed_journal)
+feed_app.command("ledger")(feed_ledger)
 feed_app.command("live")(feed_live)
 app.add_typer(feed_app, name="feed")
 app.add_typer(topics_app, name="topics")
@@ -63,9 +63,9 @@ Check = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")]
 As = Annotated[str, typer.Option("--as", help="how rows travel: frames (fast) or events (one JSON each)")]
-NoJournal = Annotated[
+NoLedger = Annotated[
     bool,
-    typer.Option("--no-journal", help="publish without Redis: rows go out again, corrections get no new revision"),
+    typer.Option("--no-ledger", help="publish without Redis: rows go out again, corrections get no new revision"),
 ]
 
 
@@ -135,7 +135,7 @@ def console(
 @app.command("console-password")
 def console_password(name: Annotated[str, typer.Argument(help="who may log in")]) -> None:
     """Ask for a password and print a line for the console's users file."""
-    from alerts.console.access import hash_password
+    from console.access import hash_password
 
     if not name or ":" in name or name != name.strip():
         raise typer.BadParameter("a name without colons and without blanks around it", param_hint="NAME")
@@ -150,7 +150,7 @@ def feed_files(
     end: To = None,
     as_: As = "frames",
     speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
-    no_journal: NoJournal = False,
+    no_ledger: NoLedger = False,
 ) -> None:
     """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker.
 
@@ -159,9 +159,9 @@ def feed_files(
     """
     from rich.progress import track
 
+    from feeds.folder import read
+    from feeds.publish import parse_speed, publish_days
     from streams.calendars import xshg
-    from streams.feeds.folder import read
-    from streams.feeds.run import parse_speed, publish_days
     from streams.publisher import Form, Publisher
 
     try:
@@ -174,17 +174,17 @@ def feed_files(
     for note in found.notes:
         show.err.print(f"  note: {note}")
     with (
-        opened_journal(without=no_journal) as journal,
+        opened_ledger(without=no_ledger) as ledger,
         Publisher(settings, source=found.source, form=Form(as_)) as publisher,
     ):
         publish_days(
             publisher,
             track(found.by_day(), "publishing", total=len(found.days()), console=show.err),
-            journal=journal,
+            ledger=ledger,
             speed=pace,
         )
         barrier = publisher.barrier()
-    tell_published(publisher, journal, barrier)
+    report_published(publisher, ledger, barrier)
 
 
 @feed_app.command("exchange")
@@ -202,28 +202,28 @@ def feed_exchange(
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
     as_: As = "frames",
-    no_journal: NoJournal = False,
+    no_ledger: NoLedger = False,
 ) -> None:
     """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
 
     Shanghai's workbook, Shenzhen's and Beijing's detail and totals; xls, xlsx or CSV. Without files, the figures of
     --date are fetched through akshare.
     """
+    from feeds import exchange
     from streams.calendars import xshg
-    from streams.feeds import exchange
 
     day = _date(on)
     if paths:
         found = exchange.read(paths, day)
     elif day is not None:
-        from streams.feeds.fetch import fetch
+        from feeds.fetch import fetch
 
         settings = _settings()
         found = fetch(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
-    publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_journal=no_journal)
+    publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_ledger=no_ledger)
 
 
 @feed_app.command("vendor")
@@ -236,10 +236,10 @@ def feed_vendor(
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
     as_: As = "frames",
-    no_journal: NoJournal = False,
+    no_ledger: NoLedger = False,
 ) -> None:
     """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file."""
-    from streams.feeds import mapping, vendor
+    from feeds import mapping, vendor
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
     dates = (_date(start), _date(end))
@@ -251,7 +251,7 @@ def feed_vendor(
         force=force,
         dates=dates,
         ranked=map_ is not None,
-        no_journal=no_journal,
+        no_ledger=no_ledger,
     )
 
 
@@ -268,10 +268,10 @@ def feed_simulate(
     """Publish a SIMULATED market with known episodes: a hot phase, a breakdown, a cold spell, extremes."""
     from rich.progress import track
 
+    from feeds import simulate
+    from feeds.publish import parse_speed, publish_days, publish_session
     from processors.days import to_day
     from streams.calendars import xshg
-    from streams.feeds import simulate
-    from streams.feeds.run import parse_speed, publish_days, publish_session
     from streams.publisher import Form, Publisher
 
     try:

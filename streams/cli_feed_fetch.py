@@ -29,7 +29,7 @@ def feed_fetch(
     force: Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")] = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published; else the source's")] = "",
     as_: Annotated[str, typer.Option("--as", help="how rows travel: frames or events")] = "frames",
-    no_journal: Annotated[bool, typer.Option("--no-journal", help="publish without Redis")] = False,
+    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="publish without Redis")] = False,
 ) -> None:
     """Fetch trade dates from a source and publish them, each as soon as it is complete.
 
@@ -38,10 +38,10 @@ def feed_fetch(
     """
     from typing import get_args
 
+    from feeds import sources
     from processors.days import to_date, to_day
     from streams.calendars import xshg
     from streams.cli_publish import publish_fetched
-    from streams.feeds import sources
     from streams.settings import Settings
 
     if via not in get_args(sources.Via):
@@ -56,5 +56,5 @@ def feed_fetch(
     fetch = sources.fetcher(settings, via, wanted, calendar)  # type: ignore[arg-type]  # a word of Via, looked up above
     pause_s = 5.0 if via == "akshare" else 0.0  # the exchanges' pages are not ours; tushare tells what it bears
     publish_fetched(
-        days, fetch, pause_s=pause_s, source=source or via, as_=as_, check=check, force=force, no_journal=no_journal
+        days, fetch, pause_s=pause_s, source=source or via, as_=as_, check=check, force=force, no_ledger=no_ledger
     )

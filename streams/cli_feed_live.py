@@ -56,7 +56,7 @@ def feed_live(
 
         marginwatch feed live --book-stream desk:book
     """
-    from streams.feeds.plan import parse
+    from feeds.plan import parse
 
     feeds: dict[str, dict[str, Any]] = {}
     if snapshots is not None:

@@ -11,7 +11,7 @@ import structlog
 import typer
 
 if TYPE_CHECKING:
-    from streams.feeds.plan import Plan
+    from feeds.plan import Plan
 
 log = structlog.get_logger()
 
@@ -58,14 +58,14 @@ def feed_run(
     What was done stands in Redis; what was published before is not published again, corrections get a new revision.
     A file with errors in its figures is refused, told once, and read again when it changes.
     """
-    from streams.feeds.plan import load
+    from feeds.plan import load
 
     run_plan(load(file), str(file), once=once)
 
 
 def run_plan(plan: Plan, where: str, *, once: bool) -> None:
     """Run the feeds of a plan until SIGTERM or SIGINT, or what is due now; exit code 1 if a part of that failed."""
-    from streams.feeds import scheduler
+    from feeds import scheduler
     from streams.logs import configure
     from streams.security import connect_redis
     from streams.settings import Settings

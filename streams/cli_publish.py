@@ -17,47 +17,47 @@ from streams.calendars import xshg
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from feeds.dataset import SourceTables
+    from feeds.folder import Dataset
+    from feeds.ledger import PublishLedger
+    from feeds.names import Names
+    from feeds.validate import Rows
     from processors.days import TradingCalendar
-    from streams.feeds.checked import Parts
-    from streams.feeds.folder import Folder
-    from streams.feeds.journal import Journal
-    from streams.feeds.names import Names
-    from streams.feeds.validate import Rows
     from streams.publisher import Publisher
 
 _CHECKED = "checked only: nothing was published"
 
 
 @contextmanager
-def opened_journal(*, without: bool) -> Iterator[Journal | None]:
+def opened_ledger(*, without: bool) -> Iterator[PublishLedger | None]:
     """What was published so far, unless that shall not matter."""
     if without:
         yield None
         return
-    from streams.feeds import journal
+    from feeds import ledger
 
-    with journal.opened(Settings()) as found:
+    with ledger.opened(Settings()) as found:
         yield found
 
 
 def known_names(*, without: bool) -> Names:
     """The security master's names of securities, unless Redis shall not be asked."""
-    from streams.feeds import names
+    from feeds import names
 
     return names.Names() if without else names.remembered(Settings())
 
 
-def tell_published(publisher: Publisher, journal: Journal | None, barrier: str) -> None:
+def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier: str) -> None:
     show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
-    if journal is not None and (journal.unchanged or journal.corrected):
+    if ledger is not None and (ledger.unchanged or ledger.corrected):
         show.err.print(
-            f"{journal.unchanged:,} rows were published before and not sent again; {journal.corrected:,} corrected "
+            f"{ledger.unchanged:,} rows were published before and not sent again; {ledger.corrected:,} corrected "
             "ones went out with a new revision"
         )
 
 
 def publish_checked(
-    found: Parts,
+    found: SourceTables,
     *,
     source: str,
     as_: str,
@@ -65,18 +65,18 @@ def publish_checked(
     force: bool,
     dates: tuple[date | None, date | None] = (None, None),
     ranked: bool = False,
-    before: Parts | None = None,
-    no_journal: bool,
+    before: SourceTables | None = None,
+    no_ledger: bool,
 ) -> None:
     """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
-    from streams.feeds import checked
+    from feeds import dataset
     from streams.publisher import Form, Publisher
 
     calendar = xshg(Settings().calendar_file)
-    names = known_names(without=check or no_journal)
+    names = known_names(without=check or no_ledger)
     earlier: Rows = {}
     if before is not None:
-        earlier = checked.newest(checked.gather(before.parts, calendar, source))
+        earlier = dataset.newest(dataset.gather(before.parts, calendar, source))
         names.learn(before.parts)
     folder = judged(found, calendar, source, earlier, names, check=check, force=force, dates=dates, ranked=ranked)
     days = folder.days()
@@ -86,23 +86,23 @@ def publish_checked(
         show.err.print(_CHECKED)
         return
     with (
-        opened_journal(without=no_journal) as journal,
+        opened_ledger(without=no_ledger) as ledger,
         Publisher(Settings(), source=source, form=Form(as_)) as publisher,
     ):
-        barrier = checked.publish(publisher, folder, journal)
-    tell_published(publisher, journal, barrier)
+        barrier = dataset.publish(publisher, folder, ledger)
+    report_published(publisher, ledger, barrier)
 
 
 def publish_fetched(
     days: Sequence[date],
-    fetch: Callable[[date], Parts],
+    fetch: Callable[[date], SourceTables],
     *,
     pause_s: float,
     source: str,
     as_: str,
     check: bool,
     force: bool,
-    no_journal: bool,
+    no_ledger: bool,
 ) -> None:
     """Fetch, judge and publish day by day: what stands in the way of one leaves those before it published.
 
@@ -116,16 +116,16 @@ def publish_fetched(
     """
     from rich.progress import track
 
-    from streams.feeds import checked
-    from streams.feeds.folder import FeedError
-    from streams.feeds.run import publish_days
+    from feeds import dataset
+    from feeds.folder import FeedError
+    from feeds.publish import publish_days
     from streams.publisher import Form, Publisher
 
     calendar = xshg(Settings().calendar_file)
     before: Rows = {}
-    names = known_names(without=check or no_journal)
+    names = known_names(without=check or no_ledger)
     with (
-        opened_journal(without=check or no_journal) as journal,
+        opened_ledger(without=check or no_ledger) as ledger,
         nullcontext() if check else Publisher(Settings(), source=source, form=Form(as_)) as publisher,
     ):
         for place, day in enumerate(track(days, "fetching", console=show.err)):
@@ -137,19 +137,19 @@ def publish_fetched(
             except FeedError as error:
                 done = f"; what was before it is published, go on with --from {day}" if place and publisher else ""
                 raise FeedError(f"{day}: {error}{done}") from error
-            before = {**before, **checked.newest(folder)}
+            before = {**before, **dataset.newest(folder)}
             names.learn(found.parts)
             if publisher is not None:
-                publish_days(publisher, checked.once(folder).by_day(), journal=journal)
+                publish_days(publisher, dataset.once(folder).by_day(), ledger=ledger)
         barrier = publisher.barrier() if publisher is not None else ""
     if publisher is None:
         show.err.print(_CHECKED)
     else:
-        tell_published(publisher, journal, barrier)
+        report_published(publisher, ledger, barrier)
 
 
 def judged(
-    found: Parts,
+    found: SourceTables,
     calendar: TradingCalendar,
     source: str,
     before: Rows,
@@ -159,28 +159,28 @@ def judged(
     force: bool,
     dates: tuple[date | None, date | None] = (None, None),
     ranked: bool = False,
-) -> Folder:
+) -> Dataset:
     """Return what was read as rows to publish; show notes and findings, and with ``check`` the first rows.
 
     Raises
     ------
     FeedError : if there is no row, or (unless forced) an error in the figures.
     """
-    from streams.feeds import checked
+    from feeds import dataset
 
     if check:
-        for line in checked.examples(found.parts):
+        for line in dataset.examples(found.parts):
             show.out.print(escape(line))
     findings = [*found.findings, *names.findings(found.parts)]
     folder = None
     if found.parts:
-        folder = checked.gather(found.parts, calendar, source, *dates, ranked=ranked)
-        findings += checked.reports(folder.by_day(), calendar, before)
+        folder = dataset.gather(found.parts, calendar, source, *dates, ranked=ranked)
+        findings += dataset.reports(folder.by_day(), calendar, before)
         for note in folder.notes:
             show.err.print(escape(f"  note: {note}"))
-    for line in checked.told(findings):
+    for line in dataset.told(findings):
         show.err.print(escape(line))
-    checked.refuse(findings, force=force)
+    dataset.refuse(findings, force=force)
     if folder is None:
         raise MarginwatchError("nothing was published: no file holds any figures")
     return folder

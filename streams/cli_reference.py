@@ -29,7 +29,7 @@ def reference_load(
     force: Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")] = False,
     source: Annotated[str, typer.Option(help="the name under which the rows are published")] = "master",
     as_: Annotated[str, typer.Option("--as", help="how rows travel: frames or events")] = "frames",
-    no_journal: Annotated[bool, typer.Option("--no-journal", help="publish without Redis")] = False,
+    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="publish without Redis")] = False,
 ) -> None:
     """Load what securities are: name, Shenwan industry, index members, margin list from/to, float shares.
 
@@ -43,13 +43,13 @@ def reference_load(
     Codes may be 600519.SH, sh.600519 or 600519; dates 2024-06-17 or 20240617; an empty eligible_to is still in the
     list. Names are kept in Redis.
     """
+    from feeds import reference_files
     from streams.calendars import xshg
     from streams.cli_publish import publish_checked
-    from streams.feeds import master
     from streams.settings import Settings
 
     settings = Settings()
-    found, names = master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
-    publish_checked(found, source=source, as_=as_, check=check, force=force, no_journal=no_journal)
-    if not check and not no_journal:
-        master.keep_names(settings, names)
+    found, names = reference_files.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
+    publish_checked(found, source=source, as_=as_, check=check, force=force, no_ledger=no_ledger)
+    if not check and not no_ledger:
+        reference_files.keep_names(settings, names)

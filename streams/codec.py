@@ -30,12 +30,12 @@ from processors.events import (
     Code,
     Column,
     DailyRow,
+    EndOfDay,
     IndexCode,
     Ints,
     Moment,
     Row,
     RowBatch,
-    SessionClose,
     Sign,
     concat,
 )
@@ -73,7 +73,7 @@ class DeadLetter:
     reason: str
 
 
-Item = RowBatch | SessionClose | Barrier
+Item = RowBatch | EndOfDay | Barrier
 
 
 class Decoder:
@@ -129,8 +129,8 @@ class Decoder:
         self._flush(events, items, dead)
         return items, dead
 
-    def _marker(self, record: Record) -> SessionClose:
-        marker = self._json(record, SessionClose)
+    def _marker(self, record: Record) -> EndOfDay:
+        marker = self._json(record, EndOfDay)
         if marker.feed != self.topic or to_day(marker.trade_date) not in self._calendar:
             raise RowError(
                 f"session_close of feed {marker.feed!r}, {marker.trade_date}: expected {self.topic} and a trading day"

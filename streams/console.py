@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alerts.commands import Command
-from alerts.console.access import Access, AccessError
-from alerts.console.book import Book, Feed
 from alerts.model import Alert
+from console.access import Access, AccessError
+from console.model import ConsoleModel, Feed
 from processors.days import to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError, RowError
@@ -44,11 +44,11 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
     token = settings.console_token.get_secret_value() if settings.console_token is not None else ""
     access = Access(settings.console_host, settings.console_users_file, token, settings.console_url)
     try:
-        from alerts.console.server import run as serve
-        from alerts.console.site import Site
+        from console.server import run as serve
+        from console.site import Site
     except ImportError as error:
         raise AccessError(f"the console needs an extra ({error}): pip install 'marginwatch[console]'") from error
-    book = Book(settings.parameters.streak_flags)
+    book = ConsoleModel(settings.parameters.streak_flags)
     book.simulated = simulated
     backend = Backend(settings, book)
     site = Site(book, access, settings.parameters, RedisPreferences(settings), backend.say)
@@ -101,7 +101,7 @@ class RedisPreferences:
 class Backend:
     """Fills a book as long as it runs, and publishes commands."""
 
-    def __init__(self, settings: Settings, book: Book) -> None:
+    def __init__(self, settings: Settings, book: ConsoleModel) -> None:
         self._settings = settings
         self._book = book
         self._names = Topics(settings)

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 
 from processors.days import to_date
 from processors.errors import MarginwatchError
-from processors.events import INPUT_ROWS, Barrier, DailyRow, RowBatch, SessionClose, by_exchange
+from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
 from streams.codec import (
     ARROW,
     BARRIER_TYPE,
@@ -121,7 +121,7 @@ class Publisher:
         whole = dict.fromkeys(by_exchange(batch), 0)
         for partition in range(self.topics.partitions(batch.topic)):
             part = parts.get(partition)
-            marker = SessionClose(
+            marker = EndOfDay(
                 feed=batch.topic,
                 trade_date=to_date(day),
                 source=self.source,

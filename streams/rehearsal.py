@@ -9,9 +9,9 @@ from pathlib import Path
 from alerts.desk import AlertDesk
 from alerts.model import Alert, Input
 from alerts.rules.base import Rule
+from feeds.folder import read
 from processors.history import History
 from streams.calendars import xshg
-from streams.feeds.folder import read
 from streams.settings import Settings
 
 

@@ -19,15 +19,15 @@ from alerts.commands import decode as decode_command
 from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
 from alerts.rules.base import DeadLetters, Message
-from processors.daybook import Applied, DayBook
+from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, microseconds
 from processors.deadlines import DEADLINES
 from processors.errors import StateError
-from processors.events import INPUT_ROWS, Barrier, RowBatch, SessionClose
-from processors.frames import dump_frame, load_frame
+from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch
 from processors.market import Market
 from processors.market_view import TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
+from processors.partition_join import dump_frame, load_frame
 from processors.securities import MARGIN, Securities
 from streams.codec import (
     BARRIER_TYPE,
@@ -72,7 +72,7 @@ class StageState(ABC):
         self._barrier_rows: dict[str, bytes | None] = {}
 
     @property
-    def books(self) -> Mapping[str, DayBook]:
+    def books(self) -> Mapping[str, DailyStore]:
         """The day books by the topic that fills them."""
         return {}
 
@@ -177,7 +177,7 @@ class Stage(ABC):
         return out
 
 
-def _count(stage: str, applied: Applied) -> None:
+def _count(stage: str, applied: ApplyResult) -> None:
     for reason, count in (
         ("duplicate", applied.duplicates),
         ("conflict", applied.conflicts),
@@ -215,7 +215,7 @@ class _SecuritiesState(StageState):
         self.processor = Securities(partition, stage.settings.parameters, stage.settings.exchanges, stage.calendar)
 
     @property
-    def books(self) -> Mapping[str, DayBook]:
+    def books(self) -> Mapping[str, DailyStore]:
         return {
             book.topic: book for book in (self.processor.margin, self.processor.pricing.book, self.processor.valuations)
         }
@@ -223,7 +223,7 @@ class _SecuritiesState(StageState):
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         items, dead = self.stage.decoders[topic].decode(records)
         out = self.stage.dead_letters(dead, topic)
-        facts: list[RowBatch | SessionClose] = []
+        facts: list[RowBatch | EndOfDay] = []
         for item in items:
             if isinstance(item, Barrier):
                 out += self._outputs(facts)
@@ -235,7 +235,7 @@ class _SecuritiesState(StageState):
         metrics.ROWS.labels(topic).inc(sum(len(i) for i in items if isinstance(i, RowBatch)))
         return out
 
-    def _outputs(self, facts: list[RowBatch | SessionClose]) -> list[Output]:
+    def _outputs(self, facts: list[RowBatch | EndOfDay]) -> list[Output]:
         topic = self.stage.topics.name(FEATURES)
         out = []
         for made in self.processor.fold(facts):
@@ -260,7 +260,7 @@ class _SecuritiesState(StageState):
                     )
                 )
         _count(self.stage.name, self.processor.applied)
-        self.processor.applied = Applied()
+        self.processor.applied = ApplyResult()
         return out
 
     def take_rows(self) -> dict[str, bytes | None]:
@@ -307,7 +307,7 @@ class MarketState(StageState):
         self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
 
     @property
-    def books(self) -> Mapping[str, DayBook]:
+    def books(self) -> Mapping[str, DailyStore]:
         return {topic: book for topic, book in self.processor.books.items() if topic in DEADLINES}
 
     @property
@@ -359,7 +359,7 @@ class MarketState(StageState):
         if industries is not None:
             metrics.observe_industries(industries)
         _count(self.stage.name, self.processor.applied)
-        self.processor.applied = Applied()
+        self.processor.applied = ApplyResult()
         return out
 
     def take_rows(self) -> dict[str, bytes | None]:

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from alerts.model import Alert, Severity, State
+from feeds import folder, simulate
+from feeds.publish import publish_days, publish_session
 from processors.days import to_date, to_day
 from processors.errors import MarginwatchError
 from streams import local, readers, show
 from streams import status as standing
 from streams.calendars import xshg
 from streams.export import export
-from streams.feeds import folder, simulate
-from streams.feeds.run import publish_days, publish_session
 from streams.local import free_port
 from streams.publisher import Form, Publisher
 from streams.security import kafka_password

@@ -8,7 +8,7 @@ import numpy as np
 
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_day
-from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, SessionClose
+from processors.events import FIGURES, INPUT_ROWS, KEYS, EndOfDay, RowBatch
 
 #: Trading days of the first weeks of 2020.
 DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20, 21, 22, 23)]
@@ -40,9 +40,9 @@ def balances(day: date, values: dict[str, float], revision: int = 0) -> RowBatch
     return batch("margin.daily", day, {code: {"fin_balance": v} for code, v in values.items()}, revision)
 
 
-def closing(rows: RowBatch, day: date | None = None, **expected: int) -> SessionClose:
+def closing(rows: RowBatch, day: date | None = None, **expected: int) -> EndOfDay:
     """The marker of a day whose rows are given."""
     named = rows.keys if rows.topic == "margin.market" else rows.keys % 4
     counts = {EXCHANGES[e]: int((named == e).sum()) for e in range(2)}
     when = day if day is not None else date.fromordinal(int(rows.days[0]) + date(1970, 1, 1).toordinal())
-    return SessionClose(feed=rows.topic, trade_date=when, expected=counts | expected, source="test")
+    return EndOfDay(feed=rows.topic, trade_date=when, expected=counts | expected, source="test")

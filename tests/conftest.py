@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from streams import local
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.running import BROKERS, Stack
+from tests.harness import BROKERS, Stack
 
 
 @pytest.fixture(scope="session")

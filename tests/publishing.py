@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from feeds import ledger, names
+from feeds.ledger import PublishLedger
 from streams import publisher
 from streams.cli import app
 from streams.codec import BARRIER_TYPE
-from streams.feeds import journal, names
-from streams.feeds.journal import Journal
 
 #: topic, partition, key, value, headers
 Message = tuple[str, int, bytes | None, bytes, tuple[tuple[str, bytes], ...]]
@@ -81,7 +81,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 
     monkeypatch.setattr(publisher, "KafkaProducer", _Producer)
     # Each command has a journal of its own: these tests publish the same day many times on purpose.
-    monkeypatch.setattr(journal, "opened", lambda _settings: nullcontext(Journal(MemoryStore())))
+    monkeypatch.setattr(ledger, "opened", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
     monkeypatch.setattr(names, "remembered", lambda _settings: names.Names())
     monkeypatch.setattr(publisher.Publisher, "_send", catch)
     return messages

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from processors.codes import join_codes, parse_codes, to_codes, to_id
 from processors.days import microseconds, to_day
-from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, MarginDaily, SessionClose
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily
 from streams.calendars import xshg
 from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Decoder, encode_events, encode_frame
 from streams.topics import Partitioner, partition_of
@@ -134,7 +134,7 @@ def test_what_a_row_lacks_is_the_same_in_events_and_frames(topic: str) -> None:
         (frame(table().replace_schema_metadata({"source": "x", "trade_date": "2020-01-02"})), "'available_at'"),
         (frame(table().replace_schema_metadata({"source": "x", "trade_date": "someday", "available_at": "x"})),
          "trade_date 'someday'"),
-        (Message(b'{"feed": "other"}', [(CE_TYPE, CLOSE_TYPE)]), "SessionClose"),
+        (Message(b'{"feed": "other"}', [(CE_TYPE, CLOSE_TYPE)]), "EndOfDay"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_with_its_reason_and_the_rows_around_it_count(message: Message, reason: str) -> None:
@@ -169,7 +169,7 @@ def test_events_are_taken_just_as_their_row_type_takes_them(fields: dict[str, ob
         assert "no trading day" in dead[0].reason
         return
     (rows,) = items
-    assert not isinstance(rows, SessionClose | Barrier)
+    assert not isinstance(rows, EndOfDay | Barrier)
     assert rows.keys[1] == to_id(row.code)
     assert rows.days[1] == to_day(row.trade_date)
     assert rows.stamps[1] == microseconds(row.available_at)
@@ -199,7 +199,7 @@ def test_markers_keep_their_place_between_rows() -> None:
                      [(CE_TYPE, CLOSE_TYPE)])  # fmt: skip
     items, dead = decoder().decode([event(), event(code="600000.SH"), marker, event(trade_date="2020-01-03")])
     assert dead == []
-    assert [type(i) is SessionClose for i in items] == [False, True, False]
+    assert [type(i) is EndOfDay for i in items] == [False, True, False]
 
 
 def test_rows_of_another_partition_are_refused() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alerts.console import access as doors
-from alerts.console.access import Access, AccessError, hash_password, verify
-from alerts.console.book import Book, Feed
-from alerts.console.verdict import verdict
-from alerts.console.words import WORDS, money, percent
 from alerts.model import Acknowledgement, Alert, Severity, State, Text
+from console import access as doors
+from console.access import Access, AccessError, hash_password, verify
+from console.labels import WORDS, money, percent
+from console.model import ConsoleModel, Feed
+from console.verdict import verdict
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
@@ -40,8 +40,8 @@ def alert(identity: str, rule: str = "peak_warning", severity: Severity = Severi
     )  # fmt: skip
 
 
-def book(ratio: float, state: str, *others: MarketSignal) -> Book:
-    made = Book()
+def book(ratio: float, state: str, *others: MarketSignal) -> ConsoleModel:
+    made = ConsoleModel()
     for one in (signal("fin_buy_ratio_5d", ratio), signal("ratio_state", state), *others):
         made.offer_market(one)
     return made
@@ -78,7 +78,7 @@ def test_a_breakdown_of_the_running_session_is_told_as_provisional() -> None:
 
 
 def test_without_a_ratio_the_answer_is_unknown_and_says_why() -> None:
-    made = Book()
+    made = ConsoleModel()
     made.offer_market(signal("fin_buy_ratio_5d", None))
     made.offer_market(signal("ratio_state", None))
     found = verdict(made, P, "en")
@@ -89,7 +89,7 @@ def test_without_a_ratio_the_answer_is_unknown_and_says_why() -> None:
 
 
 def test_the_highest_revision_counts_and_a_final_value_ends_the_provisional_one() -> None:
-    made = Book()
+    made = ConsoleModel()
     made.offer_market(signal("fin_balance", 1.0))
     made.offer_market(signal("fin_balance", 2.0, 2, provisional=True))
     assert made.now("fin_balance").value == 2.0
@@ -102,7 +102,7 @@ def test_the_highest_revision_counts_and_a_final_value_ends_the_provisional_one(
 
 
 def test_the_gravest_alert_stands_first_and_a_digest_shows_its_newest_day() -> None:
-    made = Book()
+    made = ConsoleModel()
     seen = msgspec.structs.replace(alert("seen", day=2), acknowledged=Acknowledgement("li", NOW))
     for one in (alert("digest1", "fin_extreme", Severity.INFO), alert("digest2", "fin_extreme", Severity.INFO, 2),
                 seen, alert("new")):  # fmt: skip
@@ -111,7 +111,7 @@ def test_the_gravest_alert_stands_first_and_a_digest_shows_its_newest_day() -> N
 
 
 def test_a_late_repeat_of_an_older_word_changes_nothing() -> None:
-    made, old = Book(), alert("one")
+    made, old = ConsoleModel(), alert("one")
     over = msgspec.structs.replace(old, state=State.RESOLVED, changed_at=NOW + timedelta(seconds=1))
     for told in (old, over, old):
         made.offer_alert(told)

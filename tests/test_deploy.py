@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from typer.main import get_command
 
 import alerts.metrics  # noqa: F401 - registers the metrics
-from alerts import dashboards
+from console import dashboards
 from streams.cli import app
 from streams.settings import Settings
 
@@ -100,7 +100,7 @@ def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
     rendered = dashboards.rendered()
     assert {*dashboards.FOLDER.glob("*.json")} == rendered.keys()
     for path, text in rendered.items():
-        assert path.read_text("utf-8") == text, "run `python -m alerts.dashboards`"
+        assert path.read_text("utf-8") == text, "run `python -m console.dashboards`"
 
 
 def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> None:

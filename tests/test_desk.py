@@ -23,7 +23,7 @@ from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.deadlines import silent_since
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
-from processors.sessions import Hours
+from processors.trading_hours import TradingHours
 from streams.calendars import xshg
 from tests.test_alerts import state
 
@@ -170,10 +170,10 @@ def shanghai(day: date, clock: str) -> int:
     ],
 )
 def test_a_live_feed_is_silent_only_within_a_session(newest: str, now: str, since: str | None) -> None:
-    found = silent_since(shanghai(DAYS[0], newest), shanghai(DAYS[0], now), 180_000_000, Hours(CALENDAR))
+    found = silent_since(shanghai(DAYS[0], newest), shanghai(DAYS[0], now), 180_000_000, TradingHours(CALENDAR))
     assert found == (None if since is None else shanghai(DAYS[0], since))
     sunday = date(2018, 1, 7)
-    assert silent_since(0, shanghai(sunday, "10:30"), 180_000_000, Hours(CALENDAR)) is None
+    assert silent_since(0, shanghai(sunday, "10:30"), 180_000_000, TradingHours(CALENDAR)) is None
 
 
 def test_a_silent_feed_is_an_alert_until_it_runs_on_a_later_day() -> None:

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds import exchange, fetch, folder
+from feeds.dataset import gather, reports
+from feeds.folder import FeedError
+from feeds.validate import Severity
 from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feeds import exchange, fetch, folder
-from streams.feeds.checked import gather, reports
-from streams.feeds.folder import FeedError
-from streams.feeds.validate import Severity
 from tests.publishing import Message, feed, sent
 
 __all__ = ["sent"]  # a fixture

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from feeds import live
+from feeds.deduplicator import Judging
+from feeds.live import LiveOutlet, RowsRefusedError
+from feeds.tasks import StoppedError
 from processors.days import to_day
 from processors.events import RowBatch, concat
 from streams.calendars import xshg
-from streams.feeds import live
-from streams.feeds.live import LiveOutlet, RowsRefusedError
-from streams.feeds.newest import Judging
-from streams.feeds.runs import StoppedError
 from streams.settings import Settings
 from tests.building import DAYS
 from tests.publishing import MemoryStore
-from tests.test_feed_newest import OPEN, A, B, book
+from tests.test_feed_deduplicator import OPEN, A, B, book
 
 CODES = [f"{600000 + n}.SH" for n in range(10)]
 

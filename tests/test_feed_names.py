@@ -9,16 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from feeds import exchange, mapping, reference_files, vendor
+from feeds.dataset import SourceTable
+from feeds.folder import FeedError
+from feeds.names import Names, remembered, same
+from feeds.validate import Finding, Severity
 from processors.codes import to_id
 from processors.days import to_day
 from streams.calendars import xshg
-from streams.feeds import exchange, mapping, master, vendor
-from streams.feeds.checked import Part
-from streams.feeds.folder import FeedError
-from streams.feeds.names import Names, remembered, same
-from streams.feeds.validate import Finding, Severity
+from tests.harness import Stack
 from tests.publishing import Message, feed, sent
-from tests.running import Stack
 from tests.test_feed_exchange import SZSE_HEAD, workbook
 from tests.test_feed_vendor import EXAMPLE, MARGIN_DETAIL
 
@@ -28,12 +28,12 @@ DAYS = (date(2024, 6, 11), date(2024, 6, 12))
 CODES = [f"{600000 + i}.SH" for i in range(40)]
 
 
-def part(day: date | None, names: dict[str, str], topic: str = "margin.daily") -> Part:
+def part(day: date | None, names: dict[str, str], topic: str = "margin.daily") -> SourceTable:
     frame = pd.DataFrame({"key": [to_id(code) for code in names], "name": list(names.values())})
-    return Part(topic, "a file", frame if day is None else frame.assign(day=to_day(day)))
+    return SourceTable(topic, "a file", frame if day is None else frame.assign(day=to_day(day)))
 
 
-def found(*parts: Part, known: dict[str, str] | None = None) -> list[tuple[str, str]]:
+def found(*parts: SourceTable, known: dict[str, str] | None = None) -> list[tuple[str, str]]:
     names = Names({to_id(code): name for code, name in (known or {}).items()})
     return [(f.severity.value, f.text) for f in names.findings(parts)]
 
@@ -112,7 +112,7 @@ def test_every_reader_hands_names_on(tmp_path: Path) -> None:
     parts = [
         *vendor.read([tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]).parts,
         *exchange.read([tmp_path / "d.xlsx"], DAYS[0]).parts,
-        *master.read([tmp_path / "e.csv"], xshg())[0].parts,
+        *reference_files.read([tmp_path / "e.csv"], xshg())[0].parts,
     ]
     named = {p.origin.split(" ")[0]: p.frame["name"].tolist() for p in parts if "name" in p.frame and len(p.frame)}
     assert named == {
@@ -126,7 +126,7 @@ def test_every_reader_hands_names_on(tmp_path: Path) -> None:
 # -- the real names ------------------------------------------------------------------------------------------
 
 
-def real(data_dir: Path, names: Sequence[str] = ("sse", "szse")) -> list[Part]:
+def real(data_dir: Path, names: Sequence[str] = ("sse", "szse")) -> list[SourceTable]:
     paths = [data_dir / f"margin_detail_{name}_2018_2021q1.parquet" for name in names]
     parts = vendor.read(paths, mapping.load(EXAMPLE)).parts
     return [p for p in parts if p.topic == "margin.daily"]
@@ -145,7 +145,7 @@ def test_a_real_day_whose_names_slipped_is_an_error(data_dir: Path) -> None:
     (whole,) = real(data_dir, ["szse"])
     days = [whole.frame[whole.frame["day"] == to_day(date(2020, 3, d))].reset_index(drop=True) for d in (2, 3)]
     days[1]["name"] = days[1]["name"].shift(1)
-    parts = [Part(whole.topic, "x", day) for day in days]
+    parts = [SourceTable(whole.topic, "x", day) for day in days]
     ((finding),) = Names().findings(parts)
     assert finding.severity is Severity.ERROR
     assert finding.day == to_day(date(2020, 3, 3))
@@ -175,6 +175,6 @@ def test_slipped_names_stop_the_command_before_anything_is_sent(tmp_path: Path, 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_security_masters_names_are_remembered(stack: Stack) -> None:
-    master.keep_names(stack.settings, {"600519.SH": "贵州茅台"})
+    reference_files.keep_names(stack.settings, {"600519.SH": "贵州茅台"})
     (finding,) = remembered(stack.settings).findings([part(DAYS[0], {"600519.SH": "平安银行"})])
     assert finding.check == "name" and finding.topic == "margin.daily"

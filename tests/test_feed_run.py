@@ -17,23 +17,23 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from feeds import plan as plans
+from feeds import scheduler, sources
+from feeds.dataset import SourceTables
+from feeds.fetch import GoneError, NotPublishedError
+from feeds.folder import FeedError
+from feeds.ledger import PublishLedger
+from feeds.plan import DropFolder, Feed, Fetch
+from feeds.scheduler import FetchTask, FolderTask, Outlet, run
+from feeds.tasks import FeedTask
 from processors.days import SHANGHAI
 from streams import cli_feed_live
 from streams.calendars import xshg
-from streams.feeds import plan as plans
-from streams.feeds import scheduler, sources
-from streams.feeds.checked import Parts
-from streams.feeds.fetch import GoneError, NotPublishedError
-from streams.feeds.folder import FeedError
-from streams.feeds.journal import Journal
-from streams.feeds.plan import DropFolder, Feed, Fetch
-from streams.feeds.runs import Run
-from streams.feeds.scheduler import FetchRun, FolderRun, Outlet, run
 from streams.publisher import PublishError
 from streams.security import connect_redis
 from streams.settings import Settings
+from tests.harness import Stack, wait_until
 from tests.publishing import Memory, MemoryStore, Message, feed, sent
-from tests.running import Stack, wait_until
 
 __all__ = ["sent"]
 
@@ -46,13 +46,13 @@ class Exchange:
         self.published: list[date] = []
         self.refuse: dict[date, Exception] = {}
 
-    def fetch(self, day: date) -> Parts:
+    def fetch(self, day: date) -> SourceTables:
         self.asked.append(day)
         if day in self.refuse:
             raise self.refuse[day]
-        return Parts()
+        return SourceTables()
 
-    def publish(self, _name: str, _parts: Parts, _feed: Feed) -> None:
+    def publish(self, _name: str, _parts: SourceTables, _feed: Feed) -> None:
         self.published.append(self.asked[-1])
 
 
@@ -60,13 +60,13 @@ def at(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).timestamp()
 
 
-def fetching(exchange: Exchange, state: Memory, **feed: object) -> FetchRun:
+def fetching(exchange: Exchange, state: Memory, **feed: object) -> FetchTask:
     made = Fetch(**feed)  # type: ignore[arg-type]
     due = sources.due(made.via, made.tables, made.at)
-    return FetchRun("x", made, state, exchange.publish, xshg(), exchange.fetch, due)
+    return FetchTask("x", made, state, exchange.publish, xshg(), exchange.fetch, due)
 
 
-def drained(one: FetchRun, now: float) -> float:
+def drained(one: FetchTask, now: float) -> float:
     """Tick until nothing is due; return when to come again."""
     following = one.tick(now)
     while one.pending(now):
@@ -149,9 +149,9 @@ def write(folder: Path, name: str, text: str, age: float = 60) -> Path:
     return path
 
 
-def dropping(folder: Path, state: Memory, publish: Callable[..., None] | None = None, **feed: object) -> FolderRun:
-    outlet = Outlet(Settings(), xshg(), Journal(MemoryStore()))
-    return FolderRun("d", DropFolder(path=folder, **feed), state, publish or outlet.publish)  # type: ignore[arg-type]
+def dropping(folder: Path, state: Memory, publish: Callable[..., None] | None = None, **feed: object) -> FolderTask:
+    outlet = Outlet(Settings(), xshg(), PublishLedger(MemoryStore()))
+    return FolderTask("d", DropFolder(path=folder, **feed), state, publish or outlet.publish)  # type: ignore[arg-type]
 
 
 def rows(messages: list[Message]) -> int:
@@ -249,9 +249,9 @@ def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
     tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore()
-    outlet = Outlet(Settings(), xshg(), Journal(store))
+    outlet = Outlet(Settings(), xshg(), PublishLedger(store))
     state = Memory()
-    one = FolderRun("d", DropFolder(path=tmp_path), state, outlet.publish)
+    one = FolderTask("d", DropFolder(path=tmp_path), state, outlet.publish)
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     with monkeypatch.context() as patched:
         patched.setattr(scheduler.Publisher, "flush", lambda _self: (_ for _ in ()).throw(PublishError("lost")))
@@ -306,7 +306,7 @@ def test_paths_of_a_plan_are_relative_to_it(tmp_path: Path) -> None:
 # -- beside each other -------------------------------------------------------------------------------------------
 
 
-class Waiting(Run):
+class Waiting(FeedTask):
     """A feed that waits for somebody until it is told to end."""
 
     def __init__(self) -> None:
@@ -325,7 +325,7 @@ class Waiting(Run):
         self.closed = True
 
 
-class Busy(Run):
+class Busy(FeedTask):
     """A feed that does something three times, then makes a mistake."""
 
     def __init__(self, waiting: Waiting, stop: threading.Event) -> None:

@@ -16,22 +16,22 @@ import pandas as pd
 import pytest
 from structlog.testing import capture_logs
 
+from feeds import mapping
+from feeds.folder import FeedError
+from feeds.live import LiveOutlet
+from feeds.snapshot_sources import AkshareSource, BusyError, FileSource, Reading, UrlSource, download
+from feeds.snapshots import SnapshotTask, known_indices, rows_of
 from processors.codes import to_codes, to_id
 from processors.days import SHANGHAI, to_day
 from processors.events import IntradayRow, RowBatch
 from processors.parameters import Parameters
-from processors.sessions import Hours
+from processors.trading_hours import TradingHours
 from streams.calendars import xshg
-from streams.feeds import mapping
-from streams.feeds.folder import FeedError
-from streams.feeds.live import LiveOutlet
-from streams.feeds.snapshot_sources import AkshareSource, BusyError, FileSource, Reading, UrlSource, download
-from streams.feeds.snapshots import SnapshotRun, known_indices, rows_of
 from streams.settings import Settings
 from tests.publishing import Memory, MemoryStore
 
 HALF_DAY = date(2024, 6, 6)
-HOURS = Hours(xshg(), frozenset({to_day(HALF_DAY)}))
+HOURS = TradingHours(xshg(), frozenset({to_day(HALF_DAY)}))
 INDICES = np.array(sorted(map(to_id, known_indices(Parameters()))), dtype=np.int32)
 MAPPING = """
 [[table]]
@@ -143,10 +143,10 @@ class Market:
     def day(self) -> int:
         return to_day(datetime.fromtimestamp(self.now, SHANGHAI).date())
 
-    def run(self, every: float) -> SnapshotRun:
+    def run(self, every: float) -> SnapshotTask:
         outlet = LiveOutlet(Settings(), xshg(), self.ledger, source="x", clock=self.clock, wait=lambda _s: False)
         outlet._send = self._keep  # type: ignore[method-assign]
-        return SnapshotRun("x", every, self, outlet, self.state, HOURS, INDICES, clock=self.clock)
+        return SnapshotTask("x", every, self, outlet, self.state, HOURS, INDICES, clock=self.clock)
 
     def _keep(self, rows: RowBatch) -> None:
         self.published += [
@@ -154,7 +154,7 @@ class Market:
             for t, figure in zip(rows.stamps.tolist(), rows.figures["turnover"].tolist(), strict=True)
         ]
 
-    def until(self, one: SnapshotRun, end: str) -> None:
+    def until(self, one: SnapshotTask, end: str) -> None:
         while self.now < at(end):
             following = one.tick(self.now)
             self.now = max(self.now + 0.001, following) if following > self.now else self.now + 0.001

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds import ledger, plan, scheduler, sources, tushare, vendor
+from feeds.dataset import SourceTables, gather
+from feeds.fetch import NotPublishedError
+from feeds.folder import FeedError
+from feeds.ledger import PublishLedger
 from processors.codes import to_codes
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feeds import journal, plan, scheduler, sources, tushare, vendor
-from streams.feeds.checked import Parts, gather
-from streams.feeds.fetch import NotPublishedError
-from streams.feeds.folder import FeedError
-from streams.feeds.journal import Journal
 from streams.security import Secret, SecurityError, tushare_token
 from streams.settings import Settings
 from tests.publishing import MemoryStore, Message, feed, sent
@@ -147,7 +147,7 @@ def fetched(
     clock: Clock | None = None,
     token: str = TOKEN,
     exchanges: tuple[str, ...] = ("SSE", "SZSE"),
-) -> Parts:
+) -> SourceTables:
     watch = clock or Clock()
     client = tushare.Client(server.url, Secret(token), watch.sleep, watch.time)
     return tushare.fetch(
@@ -155,7 +155,7 @@ def fetched(
     )
 
 
-def batches(parts: Parts) -> dict[str, RowBatch]:
+def batches(parts: SourceTables) -> dict[str, RowBatch]:
     return gather(parts.parts, xshg(), "x").batches
 
 
@@ -438,7 +438,7 @@ def test_after_an_error_the_days_before_stand_and_nothing_goes_out_twice(
     from contextlib import nullcontext
 
     kept = MemoryStore()
-    monkeypatch.setattr(journal, "opened", lambda _settings: nullcontext(Journal(kept)))
+    monkeypatch.setattr(ledger, "opened", lambda _settings: nullcontext(PublishLedger(kept)))
     whole = account.tables["margin_detail"]
     account.tables["margin_detail"] = detail() + detail("20240612")[:1] * 2
     account.tables["margin_detail"][-1] = {**account.tables["margin_detail"][-1], "rzye": 5.0}
@@ -492,11 +492,11 @@ def test_a_feed_of_a_plan_asks_for_each_table_in_its_hours() -> None:
 def test_a_plan_catches_up_missed_days_through_the_api(account: Tushare, sent: list[Message], tmp_path: Path) -> None:
     path, kept = tmp_path / "plan.toml", Memory()
     path.write_text('[feeds.x]\nkind = "fetch"\nvia = "tushare"\nsince = 2024-06-11\npause_s = 0\n')
-    outlet = scheduler.Outlet(Settings(), xshg(), Journal(MemoryStore()))
+    outlet = scheduler.Outlet(Settings(), xshg(), PublishLedger(MemoryStore()))
     feed = plan.load(path).feeds["x"]
     assert isinstance(feed, plan.Fetch)
     fetch, due = sources.fetcher(Settings(), feed.via, feed.tables, xshg()), sources.due(feed.via, feed.tables)
-    run = scheduler.FetchRun("x", feed, kept, outlet.publish, xshg(), fetch, due)
+    run = scheduler.FetchTask("x", feed, kept, outlet.publish, xshg(), fetch, due)
     assert scheduler.run([run], threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
     assert kept.kept == {"day/2024-06-11": "done", "day/2024-06-12": "done"}
     assert {day for _, day in closed_days(sent)} == {"2024-06-11", "2024-06-12"}

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feeds.code_styles import BY_NUMBER, by_number, is_index, plain_number, to_own
+from feeds.folder import FeedError
+from feeds.formulas import evaluate
+from feeds.units import UNITS, Kind, parse_number, parse_unit, split_header
 from processors.codes import to_id
-from streams.feeds.code_styles import BY_NUMBER, by_number, is_index, plain_number, to_own
-from streams.feeds.folder import FeedError
-from streams.feeds.formulas import evaluate
-from streams.feeds.units import UNITS, Kind, parse_number, parse_unit, split_header
 
 NUMBERS = st.integers(0, 999_999).map("{:06d}".format)
 MARKETS = st.sampled_from(["SH", "SZ", "BJ"])

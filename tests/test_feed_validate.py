@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feeds.dataset import refuse, reports, told
+from feeds.folder import FeedError, read
+from feeds.validate import Finding, Severity, first_of_each, report
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feeds.checked import refuse, reports, told
-from streams.feeds.folder import FeedError, read
-from streams.feeds.validate import Finding, Severity, first_of_each, report
 from tests.building import DAYS, batch
 
 CODES = [f"{600000 + i}.SH" for i in range(30)]

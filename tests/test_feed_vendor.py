@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds import folder, mapping, vendor
+from feeds.dataset import gather
+from feeds.folder import FeedError
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.cli import main
-from streams.feeds import folder, mapping, vendor
-from streams.feeds.checked import gather
-from streams.feeds.folder import FeedError
 from tests.publishing import Message, feed, sent
 
 __all__ = ["sent"]  # a fixture

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.codes import to_id
-from processors.daybook import Applied, DayBook
+from processors.daily_store import ApplyResult, DailyStore
 from processors.days import to_day
 from processors.deadlines import DEADLINES, overdue
-from processors.events import RowBatch, SessionClose, concat
-from processors.frames import dump_frame, load_frame
+from processors.events import EndOfDay, RowBatch, concat
 from processors.market import Market
 from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
 from processors.parameters import Parameters
+from processors.partition_join import dump_frame, load_frame
 from processors.securities import Securities
 from streams.calendars import xshg
 from tests.building import DAYS, balances, batch, closing
@@ -53,7 +53,7 @@ def items_of(history: list[tuple[date, dict[str, list[float]]]]) -> list[list[Ro
     ]
 
 
-def marker_of(rows: list[RowBatch]) -> SessionClose:
+def marker_of(rows: list[RowBatch]) -> EndOfDay:
     newest = {int(r.keys[0]): r for r in rows}
     return closing(concat(list(newest.values())))
 
@@ -112,7 +112,7 @@ def test_a_state_loaded_in_the_middle_goes_on_the_same(history, cut) -> None:
 
 
 def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None:
-    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     for day in (DAYS[0], DAYS[2]):
         rows = balances(day, {"600000.SH": 1e9})
         book.apply(rows)
@@ -125,7 +125,7 @@ def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None
 
 
 def test_a_feed_without_markers_is_closed_by_its_next_day() -> None:
-    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     both = {"600000.SH": 1e9, "000001.SZ": 1e9}
     applied = book.apply(concat([balances(DAYS[0], both), balances(DAYS[1], both), balances(DAYS[0], {CODES[1]: 5e8})]))
     assert applied.closed == [to_day(DAYS[0])]
@@ -135,7 +135,7 @@ def test_a_feed_without_markers_is_closed_by_its_next_day() -> None:
 
 
 def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_stands() -> None:
-    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     book.apply(balances(DAYS[0], {"600000.SH": 1e9}))
     applied = book.apply(balances(DAYS[0], {"600000.SH": 2e9}))
     assert (applied.conflicts, applied.accepted) == (1, 0)
@@ -143,7 +143,7 @@ def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_stands
 
 
 def test_rows_older_than_the_window_are_refused() -> None:
-    book = DayBook("margin.daily", EXCHANGES, late_days=2, history_days=1)
+    book = DailyStore("margin.daily", EXCHANGES, late_days=2, history_days=1)
     for day in DAYS[:4]:
         book.apply(balances(day, {"600000.SH": 1e9}))
     assert book.apply(balances(DAYS[0], {"600000.SH": 2e9}, 1)).too_old == 1
@@ -185,7 +185,7 @@ def test_a_day_without_the_whole_exchange_pauses_instead() -> None:
 # -- the market stage ---------------------------------------------------------------------------------------------
 
 
-def market_day(day: date, sse: float, szse: float | None, close: float = 3000.0) -> list[RowBatch | SessionClose]:
+def market_day(day: date, sse: float, szse: float | None, close: float = 3000.0) -> list[RowBatch | EndOfDay]:
     figures = {"SSE": {"fin_balance": sse, "fin_buy": sse / 100, "short_balance": 1.0}}
     if szse is not None:
         figures["SZSE"] = {"fin_balance": szse, "fin_buy": szse / 100, "short_balance": 1.0}
@@ -278,29 +278,29 @@ def at(day: date, hour: float) -> int:
     return to_day(day) * 86_400_000_000 + int((hour - 8) * 3_600_000_000)
 
 
-def late(book: DayBook, now: int) -> SessionClose | None:
+def late(book: DailyStore, now: int) -> EndOfDay | None:
     return overdue(book, now, DEADLINES[book.topic], xshg(), gap_days=3)
 
 
 def test_a_day_without_its_marker_is_closed_by_its_deadline_and_reported() -> None:
-    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     rows = balances(DAYS[0], {"600000.SH": 1e9})
     book.apply(rows)
-    book.close(SessionClose(feed="margin.daily", trade_date=DAYS[0], expected={"SSE": 1}, source="test"))
+    book.close(EndOfDay(feed="margin.daily", trade_date=DAYS[0], expected={"SSE": 1}, source="test"))
     assert late(book, at(DAYS[1], 9)) is None  # the figures of a day appear before the open of the next one
     marker = late(book, at(DAYS[1], 9.5))
     assert marker is not None
     assert (marker.trade_date, marker.deadline) == (DAYS[0], True)
     assert book.close(marker).closed == [to_day(DAYS[0])]
     assert book.missing(to_day(DAYS[0])) == {"SZSE": -1}
-    assert book.close(marker) == Applied()
+    assert book.close(marker) == ApplyResult()
     # What comes behind it counts as a revision.
     book.apply(balances(DAYS[0], {"000001.SZ": 2e9}))
     assert book.days[to_day(DAYS[0])].revision == 1
 
 
 def test_a_feed_that_falls_silent_is_closed_for_a_few_days_and_then_has_ended() -> None:
-    book = DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     rows = balances(DAYS[0], {"600000.SH": 1e9, "000001.SZ": 1e9})
     book.apply(rows)
     book.close(closing(rows))
@@ -312,7 +312,7 @@ def test_a_feed_that_falls_silent_is_closed_for_a_few_days_and_then_has_ended() 
 
 
 def test_an_empty_book_is_never_overdue() -> None:
-    assert late(DayBook("margin.daily", EXCHANGES, late_days=60, history_days=2), at(DAYS[9], 12)) is None
+    assert late(DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2), at(DAYS[9], 12)) is None
 
 
 # -- the balance identity -----------------------------------------------------------------------------------------
@@ -367,8 +367,8 @@ def test_frames_of_days_that_left_the_window_change_nothing_when_a_replay_sends_
 @settings(max_examples=40, deadline=None)
 def test_however_topics_interleave_the_market_ends_in_the_same_bytes(corrections, random) -> None:
     """Each topic keeps its own order (Kafka's promise); how the topics mix, and where polls are cut, is chance."""
-    totals: list[RowBatch | SessionClose] = []
-    indices: list[RowBatch | SessionClose] = []
+    totals: list[RowBatch | EndOfDay] = []
+    indices: list[RowBatch | EndOfDay] = []
     for i, day in enumerate(DAYS[:10]):
         one = market_day(day, 1e9 + i * 1e6, 2e9, 3000.0 + i)
         totals += one[:2]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds.folder import read
 from processors.days import to_date, to_day
 from processors.events import RowBatch
 from processors.history import replay
@@ -19,16 +20,15 @@ from processors.industries import INDEX_OF, INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal
 from processors.parameters import Parameters
 from streams.calendars import xshg
-from streams.feeds.folder import read
 from tests import oracle
 
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 6, 1), date(2019, 3, 29)
 FEEDS = ("reference", "indices.daily", "margin.market", "margin.daily", "valuations.daily")
-Made = tuple[dict[date, IndustrySignals], dict[tuple[date, str], MarketSignal]]
+StageOutput = tuple[dict[date, IndustrySignals], dict[tuple[date, str], MarketSignal]]
 
 
-def run(days: dict[int, dict[str, RowBatch]]) -> Made:
+def run(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     industries: dict[date, IndustrySignals] = {}
     signals: dict[tuple[date, str], MarketSignal] = {}
     feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
@@ -46,7 +46,7 @@ def days(data_dir: Path) -> dict[int, dict[str, RowBatch]]:
 
 
 @pytest.fixture(scope="module")
-def made(days: dict[int, dict[str, RowBatch]]) -> Made:
+def made(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     return run(days)
 
 
@@ -70,7 +70,7 @@ def index(data_dir: Path) -> pd.DataFrame:
     return raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END))]
 
 
-def table(made: Made, name: str) -> pd.DataFrame:
+def table(made: StageOutput, name: str) -> pd.DataFrame:
     industries = made[0]
     return pd.DataFrame(
         {pd.Timestamp(day): frame.columns[name] for day, frame in industries.items()}, index=list(INDUSTRIES)
@@ -94,14 +94,14 @@ def test_every_industry_of_the_file_has_its_index(index: pd.DataFrame) -> None:
     assert all(ours[code] == name for code, name in names.items())
 
 
-def test_balances_shares_and_ranks(made: Made, detail: pd.DataFrame) -> None:
+def test_balances_shares_and_ranks(made: StageOutput, detail: pd.DataFrame) -> None:
     held = stocks(detail).pivot_table(index="trade_date", columns="industry", values="fin_balance", aggfunc="sum")
     same(table(made, "fin_balance"), held, 6_000)
     same(table(made, "fin_balance_share"), held.div(held.sum(axis=1), axis=0), 6_000)
     same(table(made, "fin_balance_rank"), held.rank(axis=1, ascending=False, method="first"), 6_000)
 
 
-def test_net_buys_and_buys_over_turnover(made: Made, detail: pd.DataFrame, index: pd.DataFrame) -> None:
+def test_net_buys_and_buys_over_turnover(made: StageOutput, detail: pd.DataFrame, index: pd.DataFrame) -> None:
     rows = stocks(detail).copy()
     days = sorted(rows["trade_date"].unique())
     wide = rows.pivot(index="trade_date", columns="code", values="fin_balance").reindex(days)
@@ -115,7 +115,7 @@ def test_net_buys_and_buys_over_turnover(made: Made, detail: pd.DataFrame, index
     same(table(made, "buy_to_turnover"), (bought / turnover).where(turnover > 0), 5_000)
 
 
-def test_weekly_change_breadth_and_the_selections(made: Made, detail: pd.DataFrame) -> None:
+def test_weekly_change_breadth_and_the_selections(made: StageOutput, detail: pd.DataFrame) -> None:
     rows = stocks(detail)
     wide = rows.pivot(index="trade_date", columns="code", values="fin_balance")
     ends = wide.groupby(wide.index.to_period("W")).tail(1)
@@ -138,7 +138,7 @@ def test_weekly_change_breadth_and_the_selections(made: Made, detail: pd.DataFra
     same(table(made, "dual_2").loc[ours.index, order], dual[order], 1_000)
 
 
-def test_heat_and_risk_of_prices(made: Made, index: pd.DataFrame) -> None:
+def test_heat_and_risk_of_prices(made: StageOutput, index: pd.DataFrame) -> None:
     close = index.pivot(index="dt", columns="industry_name", values="close_index")
     high, low = (index.pivot(index="dt", columns="industry_name", values=f"{n}_index") for n in ("high", "low"))
     day = pd.Timestamp("2019-03-15")
@@ -178,12 +178,12 @@ def test_heat_and_risk_of_prices(made: Made, index: pd.DataFrame) -> None:
 
 
 @pytest.fixture(scope="module")
-def valued(data_dir: Path) -> Made:
+def valued(data_dir: Path) -> StageOutput:
     """The weeks around the turn of 2020, when the ratios of 279 large caps begin."""
     return run(dict(read(data_dir, xshg(), date(2019, 10, 8), date(2020, 2, 28)).by_day()))
 
 
-def test_valuations_of_the_stocks_stand_in_for_those_of_the_index(valued: Made, data_dir: Path) -> None:
+def test_valuations_of_the_stocks_stand_in_for_those_of_the_index(valued: StageOutput, data_dir: Path) -> None:
     day = date(2020, 2, 28)
     raw = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")
     raw = raw.assign(
@@ -253,7 +253,7 @@ def test_valuations_that_come_late_make_the_day_anew(data_dir: Path) -> None:
             np.testing.assert_array_equal(late[day].columns[name], values, err_msg=f"{day} {name}")
 
 
-def test_groups_and_coverage(made: Made, detail: pd.DataFrame, data_dir: Path) -> None:
+def test_groups_and_coverage(made: StageOutput, detail: pd.DataFrame, data_dir: Path) -> None:
     signals, day = made[1], date(2019, 3, 15)
     rows = detail[detail["trade_date"] == pd.Timestamp(day)].set_index("code")
     chinext = rows.index.str.startswith("30") & rows.index.str.endswith(".SZ")
@@ -284,7 +284,7 @@ def test_statistics_by_hand() -> None:
     assert [int(np.nansum(flags[n])) for n in ("change_top9", "dual_1", "dual_2", "dual_3")] == [9, 9, 6, 3]
 
 
-def test_no_industry_signal_reads_the_future(days: dict[int, dict[str, RowBatch]], made: Made) -> None:
+def test_no_industry_signal_reads_the_future(days: dict[int, dict[str, RowBatch]], made: StageOutput) -> None:
     cut, rng = to_day(date(2019, 1, 31)), np.random.default_rng(5)
 
     def noisy(rows: RowBatch) -> RowBatch:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds.folder import read
 from processors.days import to_date, to_day
 from processors.events import RowBatch
 from processors.history import replay
@@ -18,7 +19,6 @@ from processors.market import Market
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from streams.calendars import xshg
-from streams.feeds.folder import read
 from tests.building import DAYS, batch, closing
 
 EXCHANGES = ("SSE", "SZSE")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds.folder import read
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from processors.history import replay
@@ -18,15 +19,14 @@ from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from processors.securities import Securities
 from streams.calendars import xshg
-from streams.feeds.folder import read
 from tests.building import DAYS, batch, closing
 
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 1, 2), date(2019, 3, 29)
-Made = tuple[pd.DataFrame, dict[tuple[date, str], MarketSignal]]
+StageOutput = tuple[pd.DataFrame, dict[tuple[date, str], MarketSignal]]
 
 
-def run(days: dict[int, dict[str, RowBatch]], parameters: Parameters | None = None) -> Made:
+def run(days: dict[int, dict[str, RowBatch]], parameters: Parameters | None = None) -> StageOutput:
     """Every pricing column by day and code, and the market signals."""
     tables, signals = [], {}
     for made in replay(days.values(), parameters or Parameters(), EXCHANGES, xshg()):
@@ -48,7 +48,7 @@ def days(data_dir: Path) -> dict[int, dict[str, RowBatch]]:
 
 
 @pytest.fixture(scope="module")
-def made(days: dict[int, dict[str, RowBatch]]) -> Made:
+def made(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     return run(days)
 
 
@@ -68,11 +68,11 @@ def column(signals: dict[tuple[date, str], MarketSignal], name: str) -> pd.Serie
     return pd.Series(found, dtype=float).sort_index()
 
 
-def wide(made: Made, name: str, like: pd.DataFrame) -> pd.DataFrame:
+def wide(made: StageOutput, name: str, like: pd.DataFrame) -> pd.DataFrame:
     return made[0][name].unstack().reindex(index=like.index, columns=like.columns)
 
 
-def test_breadth_and_the_distribution_of_the_year(made: Made, close: pd.DataFrame) -> None:
+def test_breadth_and_the_distribution_of_the_year(made: StageOutput, close: pd.DataFrame) -> None:
     mean = close.rolling(200, min_periods=160).mean()
     whole = pd.Series(np.arange(len(close)) >= 200, index=close.index)
     above = (close > mean).where(close.notna() & mean.notna())
@@ -93,7 +93,7 @@ def test_breadth_and_the_distribution_of_the_year(made: Made, close: pd.DataFram
     assert "price of the year before" in made[1][date(2018, 3, 1), "ytd_distribution"].reason
 
 
-def test_the_excess_score(made: Made, close: pd.DataFrame) -> None:
+def test_the_excess_score(made: StageOutput, close: pd.DataFrame) -> None:
     balance = made[0]["fin_balance"].unstack()
     growth = (balance / balance.shift(15).where(balance.shift(15) > 0) - 1).reindex(columns=close.columns)
     gain = close / close.ffill().shift(15) - 1
@@ -111,7 +111,7 @@ def test_the_excess_score(made: Made, close: pd.DataFrame) -> None:
     assert score.notna().sum().sum() > 100_000
 
 
-def test_equal_weight_streak_excess_and_divergence(made: Made, close: pd.DataFrame) -> None:
+def test_equal_weight_streak_excess_and_divergence(made: StageOutput, close: pd.DataFrame) -> None:
     listed = made[0]["fin_balance"].unstack().reindex(index=close.index, columns=close.columns).notna()
     returns = (close / close.shift(1) - 1).where(listed)
     mean = returns.mean(axis=1)

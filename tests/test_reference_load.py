@@ -13,6 +13,8 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from feeds import reference_files
+from feeds.folder import FeedError
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import FIGURES
@@ -20,8 +22,6 @@ from processors.industries import INDUSTRIES
 from streams.calendars import xshg
 from streams.cli import app
 from streams.codec import ARROW, CONTENT_TYPE, Decoder
-from streams.feeds import master
-from streams.feeds.folder import FeedError
 from streams.local import EmbeddedRedis
 from streams.settings import Settings
 from streams.status import name_of
@@ -74,7 +74,7 @@ def load(*arguments: object):
 @pytest.mark.parametrize("headers", [{}, CHINESE], ids=["English", "Chinese"])
 def test_a_file_is_understood(tmp_path: Path, kind: str, headers: dict[str, str]) -> None:
     frame = ROWS.rename(columns=headers).astype(str if kind == "parquet" else object)
-    found, names = master.read([written(frame, tmp_path, kind)], xshg())
+    found, names = reference_files.read([written(frame, tmp_path, kind)], xshg())
     (part,) = found.parts
     first, second, third = part.frame.to_dict("records")
     assert (first["day"], first["key"]) == (to_day(date(2024, 6, 17)), to_id("600519.SH"))
@@ -104,17 +104,17 @@ def test_a_file_is_understood(tmp_path: Path, kind: str, headers: dict[str, str]
 )
 def test_what_is_not_understood_is_refused_with_its_place(tmp_path: Path, change: dict[str, str], said: str) -> None:
     with pytest.raises(FeedError, match=said):
-        master.read([written(ROWS.assign(**change), tmp_path)], xshg())
+        reference_files.read([written(ROWS.assign(**change), tmp_path)], xshg())
 
 
 def test_a_file_without_dates_needs_one(tmp_path: Path) -> None:
     path = written(ROWS.drop(columns="effective_date").iloc[:2], tmp_path)
     with pytest.raises(FeedError, match="--date"):
-        master.read([path], xshg())
-    found, _ = master.read([path], xshg(), date(2024, 6, 15))
+        reference_files.read([path], xshg())
+    found, _ = reference_files.read([path], xshg(), date(2024, 6, 15))
     assert set(found.parts[0].frame["day"]) == {to_day(date(2024, 6, 17))}
     with pytest.raises(FeedError, match="no column of codes"):
-        master.read([written(ROWS.drop(columns="code"), tmp_path)], xshg())
+        reference_files.read([written(ROWS.drop(columns="code"), tmp_path)], xshg())
 
 
 def test_check_shows_rows_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
@@ -126,7 +126,7 @@ def test_check_shows_rows_and_publishes_nothing(tmp_path: Path, sent: list[Messa
 
 def test_a_security_told_twice_for_one_date_stops(tmp_path: Path, sent: list[Message]) -> None:
     twice = pd.concat([ROWS.iloc[:1], ROWS.iloc[:1].assign(industry="银行")])
-    result = load(written(twice, tmp_path), "--no-journal")
+    result = load(written(twice, tmp_path), "--no-ledger")
     assert isinstance(result.exception, FeedError) and "600519.SH" in str(result.exception)
     assert sent == []
 

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from feeds.folder import read
 from processors.days import to_date, to_day
 from processors.industries import INDUSTRIES
 from processors.parameters import Parameters
@@ -28,7 +29,6 @@ from processors.studies.panel import SSE, Panel, collect
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli import app
-from streams.feeds.folder import read
 from streams.studies import run
 
 EXCHANGES = ("SSE", "SZSE")

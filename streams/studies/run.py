@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from feeds.folder import read
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.studies import STUDIES, factor
 from processors.studies.panel import Panel, collect
 from processors.studies.result import Finding, Mode, Result, Table
 from streams.calendars import xshg
-from streams.feeds.folder import read
 from streams.settings import Settings
-from streams.studies import words
+from streams.studies import labels
 
 
 class StudyError(MarginwatchError):
@@ -120,9 +120,11 @@ def finding_rows(results: list[Result]) -> list[list[str]]:
     """Rows for people: figure, published, a column per mode, interval, cases, note (of the last mode)."""
     rows = []
     for last, modes in merged(results):
-        ours = [words.figure(f.ours, f.unit) for f in modes]
-        published = words.figure(last.published, last.unit)
-        rows.append([last.what, published, *ours, words.interval(last), words.cases(last), last.note or last.interval])
+        ours = [labels.figure(f.ours, f.unit) for f in modes]
+        published = labels.figure(last.published, last.unit)
+        rows.append(
+            [last.what, published, *ours, labels.interval(last), labels.cases(last), last.note or last.interval]
+        )
     return rows
 
 
@@ -181,7 +183,7 @@ def report(results: list[list[Result]], plan: Plan, notes: list[str]) -> str:
                         "title": f"{t.title} ({str(last.mode).replace('-', ' ')})",
                         "columns": t.columns,
                         "rows": [
-                            [words.figure(cell, t.units.get(name)) for name, cell in zip(t.columns, row, strict=True)]
+                            [labels.figure(cell, t.units.get(name)) for name, cell in zip(t.columns, row, strict=True)]
                             for row in t.rows
                         ],
                     }

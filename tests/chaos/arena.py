@@ -15,7 +15,7 @@ from streams.settings import Settings
 from streams.status import passed
 from streams.topics import Topics
 from tests.chaos.proxy import Proxy
-from tests.running import Stack, Worker, wait_until
+from tests.harness import Stack, Worker, wait_until
 
 SESSION_TIMEOUT_S = 6.0
 

@@ -14,7 +14,7 @@ from processors.outputs import MarketSignal
 from streams import readers
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY
-from tests.running import Stack
+from tests.harness import Stack
 
 
 @dataclass

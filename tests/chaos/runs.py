@@ -15,7 +15,7 @@ from streams.up import environment
 from tests.chaos.arena import SESSION_TIMEOUT_S, Arena, Fleet
 from tests.chaos.judge import Outcome, outcome
 from tests.chaos.scenario import Step, Variant, publish
-from tests.running import Stack
+from tests.harness import Stack
 
 
 @dataclass

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from feeds.folder import known_at, read
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_day
 from processors.events import FIGURES, Floats, RowBatch
 from streams.calendars import xshg
 from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
-from streams.feeds.folder import known_at, read
 from streams.publisher import Form, Publisher
 from streams.topics import partition_of
 

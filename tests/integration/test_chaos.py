@@ -13,7 +13,7 @@ from tests.chaos.arena import Arena
 from tests.chaos.judge import Outcome, compare
 from tests.chaos.runs import SHORT, Plan, nothing, play
 from tests.chaos.scenario import Step, build
-from tests.running import BROKERS
+from tests.harness import BROKERS
 
 SEED = 20261121
 

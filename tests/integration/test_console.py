@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from alerts.console.access import hash_password
 from alerts.model import Alert, Severity, State, Text
+from console.access import hash_password
+from feeds import simulate
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
-from streams.feeds import simulate
 from streams.settings import Settings
 from streams.topics import ALERTS
 from streams.up import ConsoleProcess, free_port
+from tests.harness import Stack, wait_until
 from tests.integration.test_monitoring import fuller
-from tests.running import Stack, wait_until
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("nicegui", reason="nicegui is not installed")

@@ -21,15 +21,15 @@ from alerts.delivery.channel import Channel
 from alerts.delivery.log import Note, Status
 from alerts.delivery.signing import signature
 from alerts.model import Severity, Silence, State
+from feeds import simulate
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
 from streams.cli import app
-from streams.feeds import simulate
 from streams.publisher import Publisher
 from streams.topics import ALERT_COMMANDS, ALERTS_LOG
 from streams.up import environment, free_port, http_ok
-from tests.running import Stack, wait_until
+from tests.harness import Stack, wait_until
 
 SECRET = "a key that nobody must see"
 #: How alerts are told does not depend on the broker.

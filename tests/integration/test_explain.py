@@ -7,12 +7,12 @@ from datetime import date
 
 import pytest
 
+from feeds import simulate
 from processors.days import to_date, to_day
 from processors.industries import INDUSTRIES
 from streams.calendars import xshg
-from streams.feeds import simulate
 from tests.chaos.runs import command
-from tests.running import Stack
+from tests.harness import Stack
 
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 

@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feeds import simulate
 from processors.days import to_date, to_day
 from processors.deadlines import DEADLINES
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feeds import simulate
 from streams.local import Broker
 from streams.settings import Settings
 from streams.status import latest_market
 from tests.building import batch
 from tests.chaos.arena import Arena
 from tests.chaos.runs import command
-from tests.running import Stack, Worker, wait_until
+from tests.harness import Stack, Worker, wait_until
 
 #: These faults are not the broker's: the quicker one is enough.
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)

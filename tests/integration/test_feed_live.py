@@ -20,18 +20,18 @@ import pytest
 from kafka import TopicPartition
 
 from alerts.delivery.signing import HEADER, signature
+from feeds import plan, scheduler, simulate
+from feeds.margin_positions import TOPIC
 from processors.codes import to_code
 from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
 from streams.codec import Decoder, is_barrier
-from streams.feeds import plan, scheduler, simulate
-from streams.feeds.book import TOPIC
 from streams.status import latest_market
 from streams.topics import DEAD_LETTERS, Topics
 from streams.up import environment, free_port
-from tests.running import Stack, wait_until
+from tests.harness import Stack, wait_until
 
 #: What a feed does does not depend on the broker.
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)

@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds.folder import Dataset, read
 from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.calendars import xshg
-from streams.feeds.folder import Folder, read
 from streams.publisher import Form
 from streams.topics import ALERTS
 from tests import oracle
-from tests.running import Stack
+from tests.harness import Stack
 
 START, END, FOURTEEN_MONTHS, HALF_YEAR = date(2018, 1, 2), date(2021, 3, 31), date(2019, 2, 28), date(2018, 6, 29)
 
 
-def _feed(stack: Stack, data: Folder, form: Form = Form.FRAMES, last: int = 0) -> str:
+def _feed(stack: Stack, data: Dataset, form: Form = Form.FRAMES, last: int = 0) -> str:
     """Publish all days (or the last ones) and wait for the end; return the barrier."""
     with stack.publisher(form, data.source) as publisher:
         for _, batches in list(data.by_day())[-last:]:

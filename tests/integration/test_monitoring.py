@@ -17,15 +17,15 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from feeds import simulate
 from processors.days import to_date, to_day
 from processors.events import RowBatch, concat
 from processors.parameters import Parameters
 from streams.calendars import xshg
-from streams.feeds import simulate
 from streams.publisher import Form
 from streams.up import free_port, http_ok
 from tests.building import batch
-from tests.running import Stack, wait_until
+from tests.harness import Stack, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

@@ -9,7 +9,7 @@ import pytest
 
 from streams import local
 from streams.publisher import Publisher, PublishError
-from tests.running import Stack
+from tests.harness import Stack
 
 #: What a publisher does does not depend on the broker.
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)

@@ -15,11 +15,11 @@ from pydantic import SecretStr
 from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from feeds import ledger, simulate
+from feeds.publish import publish_days
 from processors.days import to_day
 from streams import local
 from streams.calendars import xshg
-from streams.feeds import journal, simulate
-from streams.feeds.run import publish_days
 from streams.publisher import Publisher, PublishError
 from streams.rebuild import rebuild
 from streams.security import connect_redis
@@ -27,7 +27,7 @@ from streams.settings import Settings
 from streams.topics import TopicError, Topics
 from streams.up import environment
 from tests import secured
-from tests.running import Stack
+from tests.harness import Stack
 from tests.secured import PASSWORD, USER, Certificates, SecuredKafka, SecuredRedis
 
 pytestmark = pytest.mark.kafka
@@ -88,8 +88,8 @@ def test_a_worker_a_feed_and_a_rebuild_through_tls_scram_and_acls(settings: Sett
     try:
         worker = stack.worker().ready()
         market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=30, stocks=20, funds=2))
-        with journal.opened(settings) as kept, stack.publisher() as publisher:
-            publish_days(publisher, market.history(), journal=kept)
+        with ledger.opened(settings) as kept, stack.publisher() as publisher:
+            publish_days(publisher, market.history(), ledger=kept)
             barrier = stack.settle(publisher)
         assert len(stack.market(barrier))
         assert worker.terminate() == 0

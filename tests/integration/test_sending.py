@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from streams.sending import BATCH_BYTES, send
 from streams.tables import Output
 from streams.topics import ALERTS, SIGNALS_MARKET, Topics
-from tests.running import Stack
+from tests.harness import Stack
 
 
 @pytest.mark.parametrize("sizes", [[7], [10] * 60, [10, 3 * BATCH_BYTES, 10, BATCH_BYTES // 2, BATCH_BYTES // 2, 10]])

@@ -10,17 +10,17 @@ from datetime import date
 import numpy as np
 import pytest
 
+from feeds import simulate
 from processors.days import to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
 from streams.codec import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
-from streams.feeds import simulate
 from streams.publisher import Form, Publisher
 from streams.status import latest_market, latest_security
 from streams.topics import ALERTS, DEAD_LETTERS, SIGNALS_MARKET, partition_of
 from tests.building import DAYS, batch
-from tests.running import Stack, wait_until
+from tests.harness import Stack, wait_until
 
 
 def market_of(days: int = 40) -> simulate.Market:

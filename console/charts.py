@@ -1,0 +1,286 @@
+"""The charts as ECharts options: pure functions of figures and of how a person wants to see them.
+
+A series has an id, so that an update sends its data alone and zoom and hover stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from console import labels
+from console.theme import Colours, View
+from processors.indicators.ratio_state import RatioState
+from processors.parameters import Parameters
+
+Points = Sequence[tuple[date, Any]]
+Options = dict[str, Any]
+_PERCENT = "value => value == null ? '–' : (value * 100).toFixed(2) + '%'"
+_PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
+#: Days that a chart shows at first; the rest is one drag away.
+_SHOWN = 250
+
+
+def points(found: Points, scale: float = 1.0) -> list[list[Any]]:
+    """Days and figures as ECharts takes them; what is no figure is a gap."""
+    return [[d.isoformat(), v * scale if isinstance(v, (int, float)) else None] for d, v in found]
+
+
+def _plain(c: Colours, tooltip: Options) -> Options:
+    """What every chart with a tooltip begins with."""
+    style = {"confine": True, "backgroundColor": c.card, "borderColor": c.line}
+    return {
+        "animation": False,
+        "aria": {"enabled": True},
+        "textStyle": {"color": c.text, "fontFamily": "inherit"},
+        "tooltip": {**style, "textStyle": {"color": c.text, "fontSize": 12}, **tooltip},
+    }
+
+
+def _frame(view: View, found: Points) -> Options:
+    c = view.colours
+    start = 100.0 * max(0, len(found) - _SHOWN) / len(found) if found else 0.0
+    return {
+        **_plain(c, {"trigger": "axis"}),
+        "grid": {"left": 48, "right": 52, "top": 26, "bottom": 42},
+        "legend": {"top": 0, "right": 0, "itemHeight": 8, "itemWidth": 16, "textStyle": {"color": c.muted, "fontSize": 11}},
+        "xAxis": {
+            "type": "time",
+            "axisLine": {"lineStyle": {"color": c.line}},
+            "axisLabel": {
+                "color": c.muted,
+                "fontSize": 11,
+                "hideOverlap": True,
+                "formatter": {"year": "{yyyy}", "month": "{yyyy}-{MM}", "day": "{MM}-{dd}", "hour": ""},
+            },
+        },
+        "yAxis": _axis(view),
+        "dataZoom": [
+            {"type": "inside", "start": start, "end": 100},
+            {
+                "type": "slider", "start": start, "end": 100, "height": 14, "bottom": 4, "borderColor": c.line,
+                "textStyle": {"color": c.muted, "fontSize": 10}, "brushSelect": False, "showDetail": False,
+            },
+        ],
+        "series": [],
+    }  # fmt: skip
+
+
+def _axis(view: View, name: str = "") -> Options:
+    c = view.colours
+    return {
+        "type": "value",
+        "scale": True,
+        "name": name,
+        "nameTextStyle": {"color": c.muted, "fontSize": 11},
+        "axisLabel": {"color": c.muted, "fontSize": 11},
+        "splitLine": {"lineStyle": {"color": c.line, "opacity": 0.6}},
+    }
+
+
+def _line(identity: str, name: str, data: list[list[Any]], colour: str, **more: Any) -> Options:
+    style = {"color": colour, "width": more.pop("width", 2), "type": more.pop("dash", "solid")}
+    return {
+        "id": identity, "name": name, "type": "line", "showSymbol": False, "data": data, "lineStyle": style,
+        "itemStyle": {"color": colour}, "emphasis": {"disabled": True}, **more,
+    }  # fmt: skip
+
+
+def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
+    """Horizontal lines with their figure at the right; levels that lie close together are labelled apart."""
+    data = []
+    for i, (value, name, colour) in enumerate(levels):
+        near = any(0 < other - value < 0.005 for other, _, _ in levels)
+        data.append(
+            {
+                "yAxis": value,
+                "name": name,
+                "lineStyle": {"color": colour, "type": ("dashed", "dotted", "dashed")[i % 3], "width": 1.2},
+                "label": {
+                    "formatter": f"{value * 100:g}%",
+                    "position": "end",
+                    "color": colour,
+                    "fontSize": 11,
+                    "offset": [0, 6 if near else -4 if i == 0 else 0],
+                },
+            }
+        )
+    return {"silent": True, "symbol": "none", "precision": 6, "data": data, "label": {"color": text}}
+
+
+def history(view: View, p: Parameters, ratio: Points, daily: Points, tail: Points) -> Options:
+    """The 5-day ratio over time with its lines; the daily one behind it."""
+    c, out = view.colours, _frame(view, ratio)
+    out["tooltip"][":valueFormatter"] = _PERCENT
+    out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
+    out["yAxis"]["min"], out["yAxis"]["max"] = 0.05, 0.12
+    out["yAxis"][":min"] = f"v => Math.min({p.ratio_cold - 0.0075:.4f}, Math.floor(v.min * 100) / 100)"
+    out["yAxis"][":max"] = f"v => Math.max({p.ratio_hot + 0.005:.4f}, Math.ceil(v.max * 100) / 100)"
+    del out["yAxis"]["min"], out["yAxis"]["max"]
+    levels = (
+        (p.ratio_hot, view.say("line_hot"), c.hot),
+        (p.ratio_breakdown, view.say("line_breakdown"), c.warm),
+        (p.ratio_cold, view.say("line_cold"), c.cold),
+    )
+    out["series"] = [
+        _line("daily", view.say("ratio_daily"), points(daily), c.muted, width=1, z=1),
+        _line("ratio", view.say("ratio_5d"), points(ratio), c.accent, z=3, markLine=_levels(levels, c.muted)),
+        _line("tail", view.say("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7, z=4),
+    ]
+    return out
+
+
+def excess(view: View, p: Parameters, found: Points, tail: Points) -> Options:
+    """Excess financing with its levels."""
+    c, out = view.colours, _frame(view, found)
+    out["tooltip"][":valueFormatter"] = _PERCENT
+    out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
+    levels = ((p.excess_level, "", c.hot), (-p.excess_level, "", c.cold))
+    name = labels.signal_title("excess_financing", view.language)
+    out["series"] = [
+        _line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
+        _line("tail", view.say("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),
+    ]
+    out["yAxis"][":min"] = f"v => Math.min({-p.excess_level - 0.01}, Math.floor(v.min * 100) / 100)"
+    out["yAxis"][":max"] = f"v => Math.max({p.excess_level + 0.01}, Math.ceil(v.max * 100) / 100)"
+    return out
+
+
+def gauge(view: View, p: Parameters, value: float | None) -> Options:
+    """Where the 5-day ratio stands between cold and hot."""
+    c = view.colours
+    low, high = 0.05, 0.12
+
+    def at(level: float) -> float:
+        return (level - low) / (high - low)
+
+    bands = [[at(p.ratio_cold), c.cold], [at(p.ratio_breakdown), c.calm], [at(p.ratio_hot), c.warm], [1, c.hot]]
+    return {
+        "animation": False,
+        "aria": {"enabled": True},
+        "series": [
+            {
+                "id": "gauge", "type": "gauge", "min": low * 100, "max": high * 100, "startAngle": 205, "endAngle": -25,
+                "radius": "100%", "center": ["50%", "62%"], "splitNumber": 7,
+                "axisLine": {"lineStyle": {"width": 16, "color": bands}},
+                "axisTick": {"show": False},
+                "splitLine": {"length": 16, "lineStyle": {"color": c.card, "width": 2}},
+                "axisLabel": {"show": False},
+                "pointer": {"width": 5, "length": "62%", "itemStyle": {"color": c.text}},
+                "anchor": {"show": True, "size": 10, "itemStyle": {"color": c.text}},
+                "title": {"show": False},
+                "detail": {"show": False},
+                "data": gauge_data(value),
+            }
+        ],
+    }  # fmt: skip
+
+
+def gauge_data(value: float | None) -> list[Options]:
+    """The needle; none where there is no value."""
+    return [] if value is None else [{"value": round(value * 100, 3)}]
+
+
+def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]) -> Options:
+    """Industries by heat (across) and risk (up); the size is the balance, marks and corners say what colour says."""
+    c = view.colours
+    largest = max((b for *_, b in found if b), default=1.0)
+    data = []
+    for name, heat, risk, balance in found:
+        both = heat > 0.5 and risk > 0.5
+        data.append(
+            {
+                "name": labels.industry(name, view.language),
+                "value": [round(heat, 3), round(risk, 3)],
+                "id": name,
+                "symbol": "triangle" if both else "circle",
+                "symbolSize": 7 + 18 * ((balance or 0.0) / largest) ** 0.5,
+                "itemStyle": {"color": c.hot if both else c.warm if heat > 0 and risk > 0 else c.calm if risk > 0 or heat > 0 else c.cold, "opacity": 0.8},
+            }
+        )  # fmt: skip
+    axis = _axis(view)
+    axis |= {"scale": False, "splitNumber": 4, "nameLocation": "middle"}
+    axis["splitLine"] = {"show": False}
+    shown = f"p => p.name + '<br>{view.say('heat')} ' + p.value[0] + ' · {view.say('risk')} ' + p.value[1]"
+    return {
+        **_plain(c, {":formatter": shown}),
+        "grid": {"left": 44, "right": 62, "top": 8, "bottom": 36},
+        "xAxis": {**axis, "name": view.say("heat") + " →", "nameGap": 20},
+        "yAxis": {**axis, "name": view.say("risk") + " →", "nameGap": 26},
+        "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
+        "series": [
+            {
+                "id": "map",
+                "type": "scatter",
+                "data": data,
+                "cursor": "pointer",
+                "label": {
+                    "show": True,
+                    "formatter": "{b}",
+                    "position": "right",
+                    "color": c.text,
+                    "fontSize": 11,
+                    "distance": 3,
+                },
+                "labelLayout": {"hideOverlap": True, "moveOverlap": "shiftY"},
+                "markArea": {
+                    "silent": True,
+                    "itemStyle": {"color": c.hot, "opacity": 0.07},
+                    "label": {"color": c.hot, "position": "insideBottomRight", "fontSize": 11},
+                    "data": [
+                        [{"name": f"▲ {view.say('hot_risky')}", "xAxis": 0.5, "yAxis": 0.5}, {"x": "100%", "y": "0%"}]
+                    ],
+                },
+            }
+        ],
+    }
+
+
+def two(view: View, left: tuple[str, Points, str], right: tuple[str, Points]) -> Options:
+    """A line over another figure with an axis of its own."""
+    c, out = view.colours, _frame(view, left[1] or right[1])
+    out["yAxis"] = [_axis(view), _axis(view)]
+    out["yAxis"][1]["splitLine"] = {"show": False}
+    out["grid"]["right"] = 64
+    behind = _line("right", right[0], points(right[1]), c.muted, yAxisIndex=1, areaStyle={"opacity": 0.18}, width=1)
+    out["series"] = [behind, _line("left", left[0], points(left[1]), left[2], z=3)]
+    return out
+
+
+def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
+    """Figures of one unit over time: name, figures, colour, dash."""
+    out = _frame(view, found[0][1])
+    out["series"] = [_line(name, name, points(data), colour, dash=dash) for name, data, colour, dash in found]
+    return out
+
+
+def single(
+    view: View, name: str, found: Points, colour: str, *, ratio: bool = False, signed_bars: bool = False
+) -> Options:
+    """One figure over time; as bars that are coloured and directed by their sign where asked."""
+    out = _frame(view, found)
+    out["legend"]["show"] = False
+    if ratio:
+        out["tooltip"][":valueFormatter"] = _PERCENT
+        out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
+    if signed_bars:
+        data = [
+            {"value": [d.isoformat(), v], "itemStyle": {"color": view.rise if (v or 0) > 0 else view.fall}}
+            for d, v in found
+        ]
+        out["yAxis"]["scale"] = False
+        out["series"] = [{"id": "one", "name": name, "type": "bar", "data": data}]
+    else:
+        out["series"] = [_line("one", name, points(found), colour)]
+    return out
+
+
+def state_tone(state: str) -> str:
+    """The class of a state's colour."""
+    return {
+        RatioState.HOT: "warm",
+        RatioState.BREAKDOWN: "hot",
+        RatioState.COLD: "cold",
+        RatioState.EXTREME_COLD: "cold",
+    }.get(RatioState(state), "calm") if state in RatioState.__members__ else "calm"  # fmt: skip

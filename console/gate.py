@@ -1,0 +1,141 @@
+"""What stands before every page, asset and websocket: the host, the origin, the session; and the login itself.
+
+Nothing of the console is served without a session but ``/login`` and ``/healthz``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from html import escape
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from console import labels
+from console.access import Access
+
+_OPEN = ("/login", "/healthz")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+#: A refused websocket (RFC 6455: policy violation).
+_REFUSED = 1008
+_HEADERS = {
+    b"x-frame-options": b"DENY",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"same-origin",
+}
+
+
+class Gate:
+    """ASGI middleware; stands inside the session middleware, before everything else."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._access.host_allowed(host):
+            await _refuse(scope, receive, send, f"this console is not called {host}", 400)
+            return
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE or "_nicegui_ws" in scope["path"]
+        if changes and origin is not None and not self._access.same_origin(origin, host):
+            await _refuse(scope, receive, send, f"requests from {origin} are not taken", 403)
+            return
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        user = self._access.user(scope.get("session", {}), bearer)
+        if user is None and scope["path"] not in _OPEN:
+            if scope["type"] == "http" and scope["method"] in _SAFE and "_nicegui" not in scope["path"]:
+                there = quote(scope["path"], safe="/")
+                await RedirectResponse(f"/login?next={there}", 303)(scope, receive, send)
+            else:
+                await _refuse(scope, receive, send, "log in first", 401)
+            return
+        scope["marginwatch.user"] = user or ""
+
+        async def guarded(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS.items()]
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, why: str, status: int) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": _REFUSED, "reason": why[:120]})
+    else:
+        await PlainTextResponse(why, status)(scope, receive, send)
+
+
+def add_routes(app: FastAPI, access: Access) -> None:
+    """The login, the logout, and whether the process lives."""
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> Response:
+        return PlainTextResponse("ok")
+
+    @app.get("/login", include_in_schema=False)
+    def login(request: Request) -> Response:
+        return HTMLResponse(_form(request, ""))
+
+    @app.post("/login", include_in_schema=False)
+    async def enter(request: Request) -> Response:
+        form = await request.form()
+        name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
+        address = request.client.host if request.client else ""
+        if access.blocked(address):
+            return HTMLResponse(_form(request, "blocked"), 429)
+        session = await asyncio.to_thread(access.login, name, password, address)
+        if session is None:
+            await asyncio.sleep(0.5)
+            return HTMLResponse(_form(request, "wrong"), 401)
+        request.session.update(session)
+        return RedirectResponse(_local(request.query_params.get("next", "/")), 303)
+
+    @app.post("/logout", include_in_schema=False)
+    def leave(request: Request) -> Response:
+        access.logout(request.session)
+        return RedirectResponse("/login", 303)
+
+
+def _local(path: str) -> str:
+    """A path of this console; anything else is not followed."""
+    found = urlsplit(path)
+    plain = not found.scheme and not found.netloc and path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if plain else "/"
+
+
+def _form(request: Request, problem: str) -> str:
+    chinese = request.headers.get("accept-language", "zh").lower().startswith("zh")
+    language: labels.Language = "zh" if chinese else "en"
+
+    def say(key: str) -> str:
+        return escape(labels.pick(labels.WORDS[key], language))
+
+    told = f'<p role="alert">✕ {say(problem)}</p>' if problem else ""
+    following = quote(_local(request.query_params.get("next", "/")), safe="/")
+    return f"""<!doctype html><html lang="{"zh-CN" if chinese else "en"}"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>{say("login")} · marginwatch</title><style>
+:root{{color-scheme:light dark}}
+body{{font:15px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;display:grid;place-items:center;min-height:95vh;margin:0;
+background:light-dark(#eef1f5,#10151c);color:light-dark(#1b2430,#e6ebf2)}}
+form{{background:light-dark(#fff,#1a212b);border:1px solid light-dark(#d9dee5,#323c49);border-radius:10px;padding:24px;
+width:min(340px,88vw);display:flex;flex-direction:column;gap:12px;box-sizing:border-box}}
+h1{{font-size:20px;margin:0}}label{{display:flex;flex-direction:column;gap:2px}}
+input,button{{font:inherit;padding:9px 10px;border-radius:6px;border:1px solid #8795a5}}
+button{{background:#1f5fa8;color:#fff;border:0;font-weight:600;cursor:pointer}}p{{color:light-dark(#b3261e,#ff8a75);margin:0}}
+</style></head><body><form method="post" action="/login?next={following}"><h1>◢ {say("title")} · marginwatch</h1>{told}
+<label>{say("name")}<input name="name" autocomplete="username" required autofocus></label>
+<label>{say("password")}<input name="password" type="password" autocomplete="current-password" required></label>
+<button type="submit">{say("login")}</button></form></body></html>"""

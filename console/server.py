@@ -1,0 +1,88 @@
+"""The console as a NiceGUI application: its pages, and running it.
+
+NiceGUI serves its own scripts, styles, fonts and ECharts; a page asks nothing of the internet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from nicegui import app, ui
+from starlette.requests import Request
+
+from console import cards, home, subjects
+from console.access import SESSION_S
+from console.gate import Gate, add_routes
+from console.site import Page, Site, frame, view_of
+
+
+def run(
+    site: Site,
+    *,
+    host: str,
+    port: int,
+    secret: str,
+    start: Callable[[], Awaitable[None]],
+    stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until the process is told to end.
+
+    Parameters
+    ----------
+    secret : signs the session cookies; the same one after a restart, so that nobody must log in again.
+    start, stop : called in the server's loop; they fill the book.
+    """
+    add_routes(app, site.access)
+    app.add_middleware(Gate, access=site.access)
+    app.on_startup(start)
+    app.on_shutdown(stop)
+    _pages(site)
+    ui.run(
+        host=host,
+        port=port,
+        title="marginwatch",
+        favicon="◢",
+        language="en-US",
+        reload=False,
+        show=False,
+        show_welcome_message=False,
+        storage_secret=secret,
+        session_middleware_kwargs={
+            "max_age": SESSION_S,
+            "same_site": "lax",
+            "https_only": site.access.public_url.startswith("https"),
+            "session_cookie": "marginwatch",
+        },
+        uvicorn_logging_level="warning",
+        reconnect_timeout=20.0,
+        timeout_graceful_shutdown=2,
+    )
+
+
+def _pages(site: Site) -> None:
+    async def opened(request: Request, drawn: Callable[[Page], None]) -> None:
+        session: Mapping[str, Any] = dict(request.session)
+        user = request.scope.get("marginwatch.user", "")
+        page = Page(site, view_of({}, ""), session, user, {})
+        page.remembered = dict(await site.preferences.load(page.who))
+        page.view = view_of(page.remembered, request.headers.get("accept-language", ""))
+        frame(page)
+        drawn(page)
+        page.start()
+
+    @ui.page("/")
+    async def overview(request: Request) -> None:
+        await opened(request, home.draw)
+
+    @ui.page("/security/{code}")
+    async def of_security(request: Request, code: str) -> None:
+        await opened(request, lambda page: subjects.security(page, code))
+
+    @ui.page("/industry/{name}")
+    async def of_industry(request: Request, name: str) -> None:
+        await opened(request, lambda page: subjects.industry(page, name))
+
+    @ui.page("/alerts/{alert}")
+    async def of_alert(request: Request, alert: str) -> None:
+        await opened(request, lambda page: cards.detail(page, alert))

@@ -1,0 +1,159 @@
+"""How the console looks: palettes that a colour-blind reader can tell apart, light and dark, two screen sizes.
+
+No meaning hangs on colour alone: rises and falls carry ▲ and ▼, severities and states a mark and a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from console import labels
+from console.labels import Language
+
+Palette = Literal["cn", "west", "cvd"]
+#: Rise, fall. The reds lean to vermilion and the greens to blue, after Okabe and Ito: told apart without red-green.
+_PALETTES: dict[bool, dict[Palette, tuple[str, str]]] = {
+    False: {"cn": ("#c8321f", "#00805e"), "west": ("#00805e", "#c8321f"), "cvd": ("#b45f00", "#0067a8")},
+    True: {"cn": ("#ff7a66", "#2fc79a"), "west": ("#2fc79a", "#ff7a66"), "cvd": ("#f0a030", "#5db8f0")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """The colours of one theme; `hot`, `warm` and `cold` are those of the market's heat."""
+
+    text: str
+    muted: str
+    line: str
+    card: str
+    page: str
+    accent: str
+    hot: str
+    warm: str
+    calm: str
+    cold: str
+
+
+_LIGHT = Colours(
+    "#1b2430", "#5b6675", "#d9dee5", "#ffffff", "#eef1f5", "#1f5fa8", "#c8321f", "#a85c00", "#4a6178", "#1273b5"
+)
+_DARK = Colours(
+    "#e6ebf2", "#9aa7b6", "#323c49", "#1a212b", "#10151c", "#6fb1ff", "#ff7a66", "#f0a030", "#93a8bd", "#5db8f0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one person wants to see it."""
+
+    language: Language = "zh"
+    dark: bool = False
+    palette: Palette = "cn"
+
+    def say(self, key: str) -> str:
+        """A word in the person's language."""
+        return labels.pick(labels.WORDS[key], self.language)
+
+    @property
+    def colours(self) -> Colours:
+        """The colours of the theme."""
+        return _DARK if self.dark else _LIGHT
+
+    @property
+    def rise(self) -> str:
+        """The colour of what rises."""
+        return _PALETTES[self.dark][self.palette][0]
+
+    @property
+    def fall(self) -> str:
+        """The colour of what falls."""
+        return _PALETTES[self.dark][self.palette][1]
+
+    def css(self) -> str:
+        """The theme as variables."""
+        c = self.colours
+        return (
+            f":root{{--text:{c.text};--muted:{c.muted};--line:{c.line};--card:{c.card};--page:{c.page};"
+            f"--accent:{c.accent};--hot:{c.hot};--warm:{c.warm};--calm:{c.calm};--cold:{c.cold};"
+            f"--rise:{self.rise};--fall:{self.fall}}}"
+        )
+
+
+CSS = """
+body{background:var(--page)!important;color:var(--text);font-family:"Noto Sans CJK SC","Noto Sans SC","PingFang SC",
+  "Microsoft YaHei",system-ui,sans-serif;font-size:13px;line-height:1.35}
+.nicegui-content{padding:0!important;gap:0!important;width:100%;align-items:stretch!important}
+a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall{color:var(--fall)}
+.num{font-variant-numeric:tabular-nums}
+:focus-visible{outline:2px solid var(--accent)!important;outline-offset:2px}
+.skip{position:absolute;left:-9999px} .skip:focus{left:8px;top:8px;background:var(--card);z-index:99;padding:8px}
+.bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
+  border-bottom:1px solid var(--line);flex-wrap:nowrap}
+.bar .name{font-weight:700;font-size:16px;color:var(--text);text-decoration:none;white-space:nowrap}
+.bar .grow{flex:1}
+.pill{border:1px solid var(--line);border-radius:10px;padding:1px 8px;white-space:nowrap;font-size:12px}
+.pill.live{border-color:var(--warm);color:var(--warm)} .pill.bad{border-color:var(--hot);color:var(--hot)}
+.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 10px;min-width:0;min-height:0;
+  display:flex;flex-direction:column;gap:4px;overflow:hidden}
+.card h2{font-size:13px;font-weight:600;margin:0;line-height:1.3;color:var(--muted);display:flex;gap:8px;
+  align-items:baseline}
+.card h2 .note{font-weight:400;font-size:11px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;min-width:0}
+.card h2>:first-child{white-space:nowrap}
+.grid{display:grid;gap:8px;padding:8px;min-height:640px;height:calc(100vh - 46px);
+  grid-template-columns:270px minmax(0,1.15fr) minmax(0,1fr) 372px;
+  grid-template-rows:auto minmax(190px,1.1fr) auto minmax(210px,1.2fr) auto;
+  grid-template-areas:"verdict verdict verdict alerts" "gauge history history alerts" "tiles tiles tiles alerts"
+    "excess excess map flags" "data data data data"}
+.grid.noflags{grid-template-rows:auto minmax(190px,1fr) auto minmax(200px,1fr) auto}
+.verdict{grid-area:verdict;flex-direction:row;align-items:center;gap:16px;border-left:8px solid var(--calm)}
+.verdict .q{color:var(--muted);white-space:nowrap}
+.verdict .answer{font-size:26px;font-weight:800;line-height:1.15;white-space:nowrap}
+.verdict .why{flex:1;min-width:0}
+.verdict.hot{border-color:var(--hot)} .verdict.hot .answer{color:var(--hot)}
+.verdict.warm{border-color:var(--warm)} .verdict.warm .answer{color:var(--warm)}
+.verdict.cold{border-color:var(--cold)} .verdict.cold .answer{color:var(--cold)}
+.gauge{grid-area:gauge} .history{grid-area:history} .alerts{grid-area:alerts} .excess{grid-area:excess}
+.map{grid-area:map} .flags{grid-area:flags} .data{grid-area:data}
+.tiles{grid-area:tiles;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:8px}
+.tile{gap:0;padding:6px 10px} .tile .v{font-size:19px;font-weight:700;white-space:nowrap;line-height:1.3}
+.tile .d{font-size:12px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.chart{flex:1;min-height:0;width:100%}
+.scroll{overflow-y:auto;flex:1;min-height:0;display:flex;flex-direction:column;gap:6px}
+.alert{border:1px solid var(--line);border-left:5px solid var(--calm);border-radius:6px;padding:6px 8px;display:flex;
+  flex-direction:column;gap:3px;flex:none}
+.alert.critical{border-left-color:var(--hot)} .alert.warning{border-left-color:var(--warm)}
+.alert.info{border-left-color:var(--cold)} .alert.acked{opacity:.85}
+.alert .head{display:flex;gap:6px;align-items:baseline;font-weight:600;flex-wrap:wrap}
+.alert .record{color:var(--muted);font-size:12px}
+.alert .acts{display:flex;gap:6px;align-items:center;flex-wrap:wrap}
+.alert .clamp{display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden}
+.mark{font-size:12px;font-weight:700} .mark.critical{color:var(--hot)} .mark.warning{color:var(--warm)}
+.mark.info{color:var(--cold)}
+.data{flex-direction:row;align-items:center;gap:6px 14px;flex-wrap:wrap;padding:6px 10px;font-size:12px}
+.data .feed{display:inline;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
+.body--dark .q-btn.bg-primary{color:#10151c!important}
+.q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
+.q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
+.q-table__card{background:transparent!important;color:var(--text)!important;box-shadow:none!important}
+.q-table__grid-content{color:var(--text)} .q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
+.flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}
+.flags .q-field__native{min-height:30px!important;padding:0!important} .flags .q-field--auto-height .q-field__native{min-height:30px!important}
+.q-table thead th{position:sticky;top:0;background:var(--card);z-index:1}
+.q-table__middle{max-height:100%} .flags .q-table__container{flex:1;min-height:0}
+.sub{display:grid;gap:8px;padding:8px;grid-template-columns:repeat(6,minmax(0,1fr))} .sub .wide{grid-column:1/-1}
+.sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
+@media (max-width:1100px){.grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
+  grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
+  .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .grid .alerts{max-height:280px}}
+@media (max-width:700px){
+  .grid{grid-template-columns:minmax(0,1fr);grid-template-areas:"verdict" "gauge" "alerts" "tiles" "history" "excess" "map" "flags" "data"}
+  .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
+  .q-table th,.q-table .q-td{padding:2px 4px!important}
+  .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
+  .verdict{flex-direction:column;align-items:flex-start;gap:2px} .verdict .answer{white-space:normal;font-size:24px}
+  .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span{display:none} .bar .pill{padding:0 4px;font-size:10px} .wideonly{display:none!important}
+  .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
+  .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px}}
+@media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
+"""

@@ -1,0 +1,201 @@
+"""Prices and indices of a day through akshare, which asks Eastmoney's pages (东方财富).
+
+Units are documented by akshare, not in the headers: volumes are in 手 (indices, too), turnover and capitalisation in
+元, rates in %. Prices come from the page of live quotes, which shows one session only: they must be fetched between its
+close and the next morning, and a day that was missed is gone. Indices have a history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, time
+from time import sleep as rest
+from time import time as clock
+from typing import Any
+
+import pandas as pd
+
+from feeds.code_styles import BY_NUMBER, PLAIN
+from feeds.dataset import SourceTable, SourceTables
+from feeds.fetch import GoneError, Question, asked, load_akshare
+from feeds.folder import FeedError, known_at
+from feeds.mapping import Codes, Figure, Table, When, apply
+from processors.days import TradingCalendar, to_date, to_day
+from processors.deadlines import Due
+
+_SPOT, _BARS = "stock_zh_a_spot_em", "stock_zh_index_daily_em"
+_DAY, _CODE = "交易日", "指数代码"
+_WHEN, _STOCK = When(_DAY, "%Y%m%d"), Codes("代码", PLAIN, BY_NUMBER, name="名称")
+_SPOT_COLUMNS = (
+    "代码",
+    "名称",
+    "最新价",
+    "今开",
+    "最高",
+    "最低",
+    "昨收",
+    "成交量",
+    "成交额",
+    "换手率",
+    "市净率",
+    "流通市值",
+)
+_BAR_COLUMNS = ("date", "open", "high", "low", "close", "volume", "amount")
+_SPOT_TABLES = (
+    Table(
+        "prices.daily",
+        {
+            "open": Figure(column="今开", unit="元", where="今开 > 0"),
+            "high": Figure(column="最高", unit="元", where="最高 > 0"),
+            "low": Figure(column="最低", unit="元", where="最低 > 0"),
+            "close": Figure(column="最新价", unit="元"),
+            "prev_close": Figure(column="昨收", unit="元", where="昨收 > 0"),
+            "volume": Figure(column="成交量", unit="手"),
+            "turnover": Figure(column="成交额", unit="元"),
+            "suspended": Figure(formula="成交量 == 0"),
+        },
+        date=_WHEN,
+        code=_STOCK,
+    ),
+    Table(
+        "valuations.daily",
+        {
+            "pb": Figure(column="市净率"),
+            "turnover_rate": Figure(column="换手率", unit="%"),
+            "float_cap": Figure(column="流通市值", unit="元"),
+        },
+        date=_WHEN,
+        code=_STOCK,
+    ),
+)
+_INDEX_TABLE = Table(
+    "indices.daily",
+    {
+        **{name: Figure(column=name, unit="点") for name in ("open", "high", "low", "close", "prev_close")},
+        "volume": Figure(column="volume", unit="手"),
+        "turnover": Figure(column="amount", unit="元"),
+    },
+    date=_WHEN,
+    code=Codes(_CODE, "600519.SH"),
+)
+#: From then on the page of live quotes shows the auction of the next session.
+_QUOTES_END = Due(time(9), next_session=True)
+
+
+def prices_of(spot: pd.DataFrame, day: date) -> list[SourceTable]:
+    """Turn akshare's page of live quotes (stock_zh_a_spot_em), read after the close, into prices and valuations.
+
+    Rows without a last price (not listed yet, suspended for long) say nothing and are left out; what did not trade is
+    suspended. The page's price-earnings ratio is not the trailing one and is left out.
+
+    Raises
+    ------
+    FeedError : if a documented column is missing, or a code is none.
+    """
+    origin = f"akshare {_SPOT} {day}"
+    _look_for(_SPOT_COLUMNS, spot, origin)
+    raw = spot[spot["最新价"] > 0].assign(**{_DAY: f"{day:%Y%m%d}"}).reset_index(drop=True)
+    raw = raw.fillna({"成交量": 0.0, "成交额": 0.0})
+    return [SourceTable(table.topic, origin, apply(table, raw, origin)) for table in _SPOT_TABLES]
+
+
+def bar_of(bars: pd.DataFrame, code: str, day: date, before: date | None) -> pd.DataFrame:
+    """Turn akshare's bars of an index (stock_zh_index_daily_em) into the row of a day; none if the day is not there.
+
+    Parameters
+    ----------
+    before : the session before; its close is the day's previous close. Absent if it is not there.
+
+    Raises
+    ------
+    FeedError : if a documented column is missing.
+    """
+    origin = f"akshare {_BARS} {code} {day}"
+    _look_for(_BAR_COLUMNS, bars, origin)
+    by_date = bars.set_index(bars["date"].astype(str))
+    row = by_date[by_date.index == day.isoformat()]
+    earlier = by_date["close"].get(before.isoformat()) if before is not None else None
+    raw = row.assign(**{_DAY: f"{day:%Y%m%d}", _CODE: code, "prev_close": earlier}).reset_index(drop=True)
+    return apply(_INDEX_TABLE, raw, origin)
+
+
+def fetch_prices(
+    day: date,
+    calendar: TradingCalendar,
+    *,
+    akshare: Any = None,
+    now: Callable[[], float] = clock,
+    sleep: Callable[[float], object] = rest,
+) -> SourceTables:
+    """Fetch what stocks of all exchanges closed at, and their valuations.
+
+    Raises
+    ------
+    NotPublishedError : before the close.
+    GoneError : once the next session has begun: the page shows only that one then.
+    FeedError : for no trading day, and all that `feeds.fetch.asked` raises.
+    """
+    question = _question(_SPOT, {}, f"the prices of {day}", "prices.daily", day, calendar)
+    if now() * 1e6 < question.due:
+        raise question.not_yet()
+    end = _QUOTES_END.moment(to_day(day), calendar)
+    if end is not None and now() * 1e6 >= end:
+        raise GoneError(
+            f"akshare's prices are those of the newest session: {day} can't be had from there any more, give files "
+            "of it to `marginwatch feed vendor`, or fetch it via tushare"
+        )
+    module = load_akshare() if akshare is None else akshare
+    return SourceTables(prices_of(asked(module, question, now, sleep), day))
+
+
+def fetch_indices(
+    day: date,
+    calendar: TradingCalendar,
+    codes: Iterable[str],
+    *,
+    akshare: Any = None,
+    now: Callable[[], float] = clock,
+    sleep: Callable[[float], object] = rest,
+) -> SourceTables:
+    """Fetch the bars of indices.
+
+    Raises
+    ------
+    NotPublishedError : before the close, or while an index has no bar of the day.
+    FeedError : for no trading day, and all that `feeds.fetch.asked` raises.
+    """
+    out = SourceTables()
+    module = akshare
+    earlier = calendar.before(to_day(day))
+    before = to_date(earlier) if earlier is not None else None
+    for code in codes:
+        span = {"start_date": f"{before or day:%Y%m%d}", "end_date": f"{day:%Y%m%d}"}
+        symbol = f"{code[-2:].lower()}{code[:6]}"
+        question = _question(
+            _BARS, {"symbol": symbol, **span}, f"the figures of {code} of {day}", "indices.daily", day, calendar
+        )
+        if now() * 1e6 < question.due:
+            raise question.not_yet()
+        module = load_akshare() if module is None else module
+        frame = bar_of(asked(module, question, now, sleep), code, day, before)
+        if not len(frame):
+            raise question.not_yet()
+        out.parts.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", frame))
+    return out
+
+
+def _question(
+    function: str, arguments: dict[str, str], what: str, topic: str, day: date, calendar: TradingCalendar
+) -> Question:
+    if to_day(day) not in calendar:
+        raise FeedError(f"{day} is no trading day of XSHG: there are no figures of it")
+    return Question(function, arguments, "Eastmoney", what, known_at(topic, to_day(day), calendar))
+
+
+def _look_for(columns: Iterable[str], frame: pd.DataFrame, origin: str) -> None:
+    lacking = [name for name in columns if name not in frame]
+    if lacking:
+        raise FeedError(
+            f"{origin} lacks {', '.join(lacking)}; its columns are {', '.join(map(str, frame.columns))}: this akshare "
+            "is not the documented one"
+        )

@@ -1,0 +1,134 @@
+"""How others write a security's code, and what it is here (`600519.SH`).
+
+A style is named by its example: ``600519.SH``, ``sh600519``, ``sh.600519``, ``600519`` (which needs an exchange) and
+Eastmoney's ``1.600519``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from feeds.folder import FeedError
+from processors.codes import Ids
+
+#: Names of the exchanges, and of Shenwan's indices, as files write them.
+EXCHANGE_NAMES: dict[str, str] = {
+    **dict.fromkeys(("SSE", "SH", "XSHG", "SS", "沪", "上海", "沪市", "上交所"), "SH"),
+    **dict.fromkeys(("SZSE", "SZ", "XSHE", "深", "深圳", "深市", "深交所"), "SZ"),
+    **dict.fromkeys(("BSE", "BJ", "XBSE", "BJSE", "北", "北京", "京市", "北交所"), "BJ"),
+    **dict.fromkeys(("SI", "SW", "申万"), "SI"),
+}
+#: Instead of an exchange: the number tells it, for stocks and funds only (000001 is also an index).
+BY_NUMBER = "by number"
+_DIGITS = 6
+_BEIJING = ("4", "8", "92")
+
+
+def exchange_name(text: str, where: str) -> str:
+    """Return SH, SZ, BJ or SI for any name of an exchange; raises `FeedError` for another word."""
+    found = EXCHANGE_NAMES.get(text.strip().upper())
+    if found is None:
+        raise FeedError(f"{where}: exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
+    return found
+
+
+def by_number(number: str) -> str:
+    """Return the exchange of a stock or fund: 5, 6, 9 Shanghai; 0, 1, 2, 3 Shenzhen; 4, 8 and 92 Beijing.
+
+    Raises
+    ------
+    FeedError : for any other number.
+    """
+    if number.startswith(_BEIJING):
+        return "BJ"
+    if number.startswith(("5", "6", "9")):
+        return "SH"
+    if number.startswith(("0", "1", "2", "3")):
+        return "SZ"
+    raise FeedError(f"{number}: no exchange lists stocks or funds of this number; give an exchange")
+
+
+def _suffixed(text: str) -> str | None:
+    found = re.fullmatch(r"(\d{6})\.([A-Za-z]{2,4})", text)
+    market = EXCHANGE_NAMES.get(found[2].upper()) if found else None
+    return f"{found[1]}.{market}" if found and market else None
+
+
+def _prefixed(text: str, separator: str) -> str | None:
+    found = re.fullmatch(rf"(sh|sz|bj){re.escape(separator)}(\d{{6}})", text, re.IGNORECASE)
+    return f"{found[2]}.{found[1].upper()}" if found else None
+
+
+def _secid(text: str) -> str | None:
+    # Eastmoney's market 0 is Shenzhen and Beijing.
+    found = re.fullmatch(r"([01])\.(\d{6})", text)
+    if found is None:
+        return None
+    if found[1] == "1":
+        return f"{found[2]}.SH"
+    return f"{found[2]}.{'BJ' if found[2].startswith(_BEIJING) else 'SZ'}"
+
+
+_STYLES: dict[str, Callable[[str], str | None]] = {
+    "600519.SH": _suffixed,
+    "sh600519": lambda text: _prefixed(text, ""),
+    "SH600519": lambda text: _prefixed(text, ""),
+    "sh.600519": lambda text: _prefixed(text, "."),
+    "1.600519": _secid,
+}
+PLAIN = "600519"
+STYLES = (*_STYLES, PLAIN)
+
+
+def plain_number(cell: object) -> str | None:
+    """Return the six digits of a code that a spreadsheet may hold as a number (1.0 is 000001); None if it is none."""
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, int | float | np.integer | np.floating):
+        whole = cell == cell and float(cell).is_integer() and 0 <= cell < 10**_DIGITS
+        return f"{int(cell):06d}" if whole else None
+    text = str(cell).strip().removesuffix(".0")
+    return text.zfill(_DIGITS) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
+def to_own(text: object, style: str, exchange: str | None = None, where: str = "code") -> str:
+    """Translate one code.
+
+    Parameters
+    ----------
+    style : one of `STYLES`.
+    exchange : for the style ``600519``: a name of an exchange, or `BY_NUMBER`.
+
+    Raises
+    ------
+    FeedError : if the code is not written in this style, or its exchange is missing or unknown.
+    """
+    if style == PLAIN:
+        number = plain_number(text)
+        if exchange is None:
+            raise FeedError(f"{where}: codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}")
+        if number is not None:
+            market = by_number(number) if exchange == BY_NUMBER else exchange_name(exchange, where)
+            return f"{number}.{market}"
+    else:
+        reader = _STYLES.get(style)
+        if reader is None:
+            raise FeedError(f"{where}: code style {style!r} is not known; expected one of {', '.join(STYLES)}")
+        code = reader(str(text).strip())
+        if code is not None:
+            return code
+    raise FeedError(f"{where}: code {text!r} is not written like {style}; give the style that the file uses")
+
+
+def is_index(securities: Ids) -> npt.NDArray[np.bool_]:
+    """Indices by code range: SH 000xxx, SZ 399xxx, BJ 899xxx, and all of Shenwan's."""
+    thousand, exchange = securities // 4 // 1000, securities % 4
+    in_range = [(0, 0), (1, 399), (2, 899)]
+    found = exchange == len(in_range)
+    for place, head in in_range:
+        found |= (exchange == place) & (thousand == head)
+    return np.asarray(found)

@@ -1,0 +1,88 @@
+"""Small formulas over the columns of a table, as a mapping file writes them: ``close - change``.
+
+Names of columns (in backquotes where they are no plain words), numbers, texts, ``+ - * /``, comparisons, ``and``,
+``or``, ``not``, ``in [..]``. Nothing is called, nothing else is reached: a mapping file is data.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from feeds.folder import FeedError
+
+_BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_QUOTED = re.compile(r"`([^`]+)`")
+
+
+def evaluate(formula: str, table: pd.DataFrame, where: str) -> pd.Series:
+    """Return what a formula gives for each row.
+
+    Raises
+    ------
+    FeedError : if the formula can't be read, or names a column that the table lacks.
+    """
+    names: dict[str, str] = {}
+
+    def named(found: re.Match[str]) -> str:
+        names[f"_column{len(names)}"] = found[1]
+        return f"_column{len(names) - 1}"
+
+    try:
+        tree = ast.parse(_QUOTED.sub(named, formula), mode="eval")
+    except SyntaxError as error:
+        raise FeedError(f"{where}: formula {formula!r} can't be read: {error.msg}") from error
+    try:
+        found = _value(tree.body, table, names)
+    except FeedError as error:
+        raise FeedError(f"{where}: formula {formula!r}: {error}") from error
+    except TypeError as error:
+        raise FeedError(f"{where}: formula {formula!r}: {error}; are its columns numbers?") from error
+    return found if isinstance(found, pd.Series) else pd.Series(found, index=table.index)
+
+
+def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
+    def value(one: ast.AST) -> Any:
+        return _value(one, table, names)
+
+    match node:
+        case ast.Constant(value=float() | int() | str() as constant):
+            return constant
+        case ast.Name(id=name):
+            column = names.get(name, name)
+            if column not in table:
+                raise FeedError(f"column {column!r} is missing; there are {', '.join(map(str, table.columns))}")
+            return table[column]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            return _BINARY[type(op)](value(left), value(right))
+        case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.List(elts=items)]):
+            return value(left).isin([value(item) for item in items])
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _BINARY:
+            return _BINARY[type(op)](value(left), value(right))
+        case ast.BoolOp(op=op, values=parts):
+            join = operator.and_ if isinstance(op, ast.And) else operator.or_
+            found = value(parts[0])
+            for part in parts[1:]:
+                found = join(found, value(part))
+            return found
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -value(operand)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return ~value(operand)
+    raise FeedError(f"{ast.unparse(node)!r} is none of + - * / comparisons, and, or, not, in [..]")

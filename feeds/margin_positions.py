@@ -1,0 +1,202 @@
+"""The desk's own margin book: how its rows are understood, and how a drop folder of them is published.
+
+A row is a security, a moment, and what was bought and repaid on margin since the open. Its columns are ``code, ts,
+fin_buy, fin_repay``, in CNY by our own contract, or Chinese headers with their unit: ``证券代码, 时间, 融资买入额(元),
+融资偿还额(元)``. Anything else needs a mapping file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import structlog
+
+from feeds import mapping as mappings
+from feeds import vendor
+from feeds.deduplicator import Judging
+from feeds.folder import FeedError
+from feeds.live import LiveOutlet, PublishResult
+from feeds.mapping import Figure, Mapping, Table, When, apply
+from feeds.plan import Book, BookFolder
+from feeds.presets import code_style
+from feeds.units import split_header
+from processors.codes import Ids, to_code, to_id
+from processors.days import microseconds, shanghai_day, shanghai_days
+from processors.events import FIGURES, Amount, Code, Floats, IntradayRow, Ints, Moment, RowBatch, Sign, concat
+
+log = structlog.get_logger()
+TOPIC = "margin.intraday"
+_CODES = ("code", "证券代码", "股票代码", "标的证券代码", "代码")
+_MOMENTS = ("ts", "时间", "数据时间", "更新时间", "时间戳")
+_FIGURES = {
+    "fin_buy": ("fin_buy", "融资买入额", "买入额"),
+    "fin_repay": ("fin_repay", "融资偿还额", "偿还额"),
+}
+_FORMATS = (
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)", "%Y-%m-%dT%H:%M:%S%z"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:?\d\d)", "%Y-%m-%dT%H:%M:%S.%f%z"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "%Y-%m-%dT%H:%M:%S"),
+    (r"\d{4}-\d\d-\d\d \d\d?:\d\d:\d\d", "%Y-%m-%d %H:%M:%S"),
+    (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d:\d\d", "%Y/%m/%d %H:%M:%S"),
+    (r"\d{8} \d\d:\d\d:\d\d", "%Y%m%d %H:%M:%S"),
+    (r"\d{14}", "%Y%m%d%H%M%S"),
+    (r"\d\d?:\d\d:\d\d", "%H:%M:%S"),
+)
+
+
+class BookRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of the book as a JSON object; money is CNY, cumulative since the open."""
+
+    code: Code
+    ts: Moment
+    fin_buy: Amount
+    fin_repay: Amount
+
+
+def load_mapping(feed_map: Path | None) -> Mapping | None:
+    """Read the mapping file of a book; raises `FeedError` if it can't be used."""
+    return mappings.load(feed_map, IntradayRow) if feed_map is not None else None
+
+
+def recognise(raw: pd.DataFrame, where: str) -> Table:
+    """Say how a table is mapped, by its headers.
+
+    Raises
+    ------
+    FeedError : if a column is missing, or a Chinese header has no unit.
+    """
+    names: dict[str, str] = {}
+    for header in map(str, raw.columns):
+        name = split_header(header)[0].removeprefix("本日")
+        if name in names:
+            raise FeedError(f"{where}: {names[name]!r} and {header!r} are both {name}: give a mapping file")
+        names[name] = header
+
+    def column(wanted: Sequence[str]) -> str:
+        found = next((names[name] for name in wanted if name in names), None)
+        if found is None:
+            raise FeedError(
+                f"{where}: no column {' or '.join(wanted[:2])}; there are {', '.join(map(str, raw.columns))}: name it "
+                "so, or give a mapping file"
+            )
+        return found
+
+    code, ts = column(_CODES), column(_MOMENTS)
+    figures = {}
+    for name, wanted in _FIGURES.items():
+        header = column(wanted)
+        unit = split_header(header)[1]
+        figures[name] = Figure(header, unit="元" if header == name else unit)  # our own name means CNY
+    if not len(raw):
+        raise FeedError(f"{where} holds no row")
+    table = Table(TOPIC, figures, code=code_style(raw, code, None, where), ts=When(ts, _format(raw[ts].iloc[0], where)))
+    mappings.check(table, where, IntradayRow)
+    return table
+
+
+def _format(cell: object, where: str) -> str:
+    text = str(cell).strip()
+    for pattern, form in _FORMATS:
+        if re.fullmatch(pattern, text):
+            return form
+    raise FeedError(f"{where}: time {text!r} is ambiguous or unknown: give its format in a mapping file")
+
+
+def rows_of(raw: pd.DataFrame, where: str, tables: Sequence[Table], today: int) -> RowBatch:
+    """Return the rows of a table.
+
+    Parameters
+    ----------
+    tables : of a mapping file; nothing to go by the headers.
+    today : the day of times without a date, counted from 1970-01-01.
+
+    Raises
+    ------
+    FeedError : naming the row and the figure that is wrong.
+    """
+    parts = []
+    for table in tables or [recognise(raw, where)]:
+        if table.topic != TOPIC or table.ts is None:
+            raise FeedError(f"{where}: the mapping of a book gives {TOPIC} and has `ts`; here it gives {table.topic}")
+        parts.append(_batch(apply(table, raw, where, today), where))
+    return concat(parts)
+
+
+def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
+    if not len(frame):
+        raise FeedError(f"{where} holds no row")
+    figures = {}
+    for column in FIGURES[TOPIC]:
+        values = frame[column.name].to_numpy(np.float64)
+        bad = ~np.isfinite(values) | (values < 0 if column.sign is Sign.NOT_NEGATIVE else values <= 0)
+        if bad.any():
+            row = int(np.argmax(bad))
+            code = to_code(int(frame["key"].iloc[row]))
+            raise FeedError(f"{where}, row {row + 1}: {column.name} of {code} is {values[row]}: expected an amount")
+        figures[column.name] = values
+    stamps = frame["ts"].to_numpy(np.int64)
+    return batch_of(frame["key"].to_numpy(np.int32), stamps, figures)
+
+
+def batch_of(keys: Ids, stamps: Ints, figures: dict[str, Floats]) -> RowBatch:
+    """Return rows of `TOPIC`; ``keys`` are security ids, ``stamps`` µs since the epoch."""
+    return RowBatch(TOPIC, keys, shanghai_days(stamps), np.zeros(len(keys), dtype=np.int32), stamps, figures)
+
+
+def batch_of_rows(rows: Sequence[BookRow]) -> RowBatch:
+    """Return rows as columns."""
+    keys = np.array([to_id(row.code) for row in rows], dtype=np.int32)
+    stamps = np.array([microseconds(row.ts) for row in rows], dtype=np.int64)
+    figures = {c.name: np.array([getattr(row, c.name) for row in rows], dtype=np.float64) for c in FIGURES[TOPIC]}
+    return batch_of(keys, stamps, figures)
+
+
+# -- a drop folder -----------------------------------------------------------------------------------------------
+
+
+def read_files(name: str, feed: BookFolder, files: Sequence[Path]) -> RowBatch:
+    """Read files of a folder; a time without a date is of the day on which its file was written.
+
+    Raises
+    ------
+    FeedError : naming the file.
+    """
+    rules = load_mapping(feed.map)
+    parts = []
+    for path in files:
+        tables = mappings.tables_of(rules, path.name) if rules is not None else []
+        if rules is not None and not tables:
+            log.warning("file left out: no table of the mapping fits", feed=name, file=path.name)
+            continue
+        today = shanghai_day(int(path.stat().st_mtime * 1e6))
+        parts.append(rows_of(vendor.load(path, tables or None), path.name, tables, today))
+    if not parts:
+        raise FeedError(f"no table of the mapping file fits {', '.join(path.name for path in files)}")
+    return concat(parts)
+
+
+def publisher(outlet: LiveOutlet) -> Callable[[str, RowBatch, BookFolder], None]:
+    """Return what publishes the rows of files: all of them, or none and the reason."""
+
+    def publish(name: str, rows: RowBatch, feed: BookFolder) -> None:
+        told = outlet.publish(rows, judging(feed), whole=True)
+        tell(name, told)
+
+    return publish
+
+
+def judging(feed: Book, *, last_counts: bool = False) -> Judging:
+    """How the rows of a book are judged."""
+    return Judging(last_counts=last_counts or feed.force, may_fall=feed.force)
+
+
+def tell(name: str, told: PublishResult) -> None:
+    """Log what became of rows."""
+    log.info(
+        "published", feed=name, rows=told.published, unchanged=told.unchanged, late=told.late, refused=len(told.refused)
+    )

@@ -1,0 +1,199 @@
+"""Snapshots of indices and securities while the market trades, and once after each close of a half.
+
+A snapshot that takes long leaves out the ones that it missed; a source that fails is asked less and less often. What
+does not trade is left out, never given a price; what did not change is not published again (`feeds.deduplicator`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import structlog
+
+from feeds.code_styles import is_index
+from feeds.deduplicator import Judging
+from feeds.folder import FeedError
+from feeds.live import LiveOutlet
+from feeds.snapshot_sources import BusyError, Reading, Source
+from feeds.tasks import FeedTask, State
+from processors.codes import Ids, among, to_code
+from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
+from processors.events import FIGURES, RowBatch, Sign
+from processors.market_view import TURNOVER_INDEX
+from processors.parameters import Parameters
+from processors.trading_hours import FIRST_TRADES, TradingHours
+
+log = structlog.get_logger()
+_US = 1_000_000
+#: Closing prices are shown a moment after the close.
+AFTER_CLOSE_S = 60.0
+_LONGEST_WAIT_S, _TELL_EVERY_S = 300.0, 60.0
+_BUSY_S, _LONGEST_BUSY_S = 0.5, 30.0
+#: Indices of signals.md §1, besides those that parameters name.
+_INDICES = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ")
+_TAKEN = "taken"
+
+
+def known_indices(parameters: Parameters) -> tuple[str, ...]:
+    """Return the codes of the indices that anything here is computed of."""
+    named = (*parameters.timing_indices, parameters.regime_index, parameters.risk_premium_index)
+    return tuple(sorted({*_INDICES, *named, *map(to_code, TURNOVER_INDEX.values())}))
+
+
+def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) -> tuple[RowBatch, Counter[str]]:
+    """Return the rows of a snapshot that can be published, and why others can't.
+
+    Parameters
+    ----------
+    frame : as `mapping.apply` gives it.
+    at : the moment of rows that tell none, µs since the epoch.
+    today : rows of another day, or of before its first trades, are old: they show the day before.
+    indices : ids of the known ones, ascending.
+    """
+    keys = frame["key"].to_numpy(np.int32)
+    stamps = frame["ts"].to_numpy(np.int64) if "ts" in frame else np.full(len(frame), at, dtype=np.int64)
+    nothing = np.full(len(frame), np.nan)
+    figures = {c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else nothing for c in FIGURES[topic]}
+    days = shanghai_days(stamps)
+    unknown = ~among(keys, indices) if topic.startswith("indices.") else is_index(keys)
+    untraded, impossible = np.zeros(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
+    for column in FIGURES[topic]:
+        values = figures[column.name]
+        untraded |= np.isnan(values) | ((values == 0) & (column.sign is Sign.POSITIVE))
+        impossible |= np.isinf(values) | (values < 0)
+    if topic == "prices.intraday":
+        untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is the day before's
+    old = (days != today) | (stamps < shanghai_moment(today, FIRST_TRADES))
+    reasons = {"unknown": unknown, "old": old, "untraded": untraded, "impossible": impossible}
+    left_out: Counter[str] = Counter()
+    left = np.ones(len(frame), dtype=bool)
+    for reason, mask in reasons.items():
+        left_out[reason] = int((mask & left).sum())
+        left &= ~mask
+    batch = RowBatch(topic, keys, days, np.zeros(len(frame), dtype=np.int32), stamps, figures)
+    # A page that is read in parts may show a security twice: the later figures have more turnover.
+    order = np.lexsort((figures["turnover"], stamps, keys))
+    order = order[left[order]]
+    newest = np.r_[keys[order][1:] != keys[order][:-1], True][: len(order)]
+    left_out["twice"] = int((~newest).sum())
+    return batch.take(order[newest]), +left_out
+
+
+@dataclass(slots=True)
+class SnapshotTask(FeedTask):
+    """One source, asked every ``interval`` seconds of a session.
+
+    Parameters
+    ----------
+    interval : seconds, counted from the opening of each half.
+    indices : ids of the known ones, ascending.
+    may_fall : publish cumulative figures that fall.
+    """
+
+    name: str
+    interval: float
+    source: Source
+    outlet: LiveOutlet
+    state: State
+    hours: TradingHours
+    indices: Ids
+    may_fall: bool = False
+    clock: Callable[[], float] = time.time
+    failures: int = 0
+    _taken: float | None = None
+    _wait: float = 0.0
+    _busy_since: float | None = None
+    _counts: Counter[str] = field(default_factory=Counter)
+    _told_at: float = 0.0
+    _told_refused: int = 0
+    _told_opening: int = 0
+
+    def tick(self, now: float) -> float:
+        """Take a snapshot if one is due; return when the next one is."""
+        if self._taken is None:
+            self._taken = float(self.state.load().get(_TAKEN, 0))
+        moment = int(now * _US)
+        half = self.hours.half_at(moment)
+        if half is not None:
+            return self._snapshot(now, half)
+        closed = self.hours.last_close(moment)
+        if closed is not None and shanghai_day(closed) == shanghai_day(moment):
+            due = closed / _US + AFTER_CLOSE_S
+            if self._taken < due:
+                return due if now < due else self._snapshot(now, None)
+        opening = self.hours.next_open(moment)
+        if opening is None:
+            raise FeedError("the trading calendar has ended: see `marginwatch calendar check`")
+        if opening != self._told_opening:
+            self._told_opening = opening
+            at = datetime.fromtimestamp(opening / _US, SHANGHAI)
+            log.info("the market is closed", feed=self.name, next_session=at.isoformat())
+        return opening / _US
+
+    def pending(self, now: float) -> bool:  # noqa: ARG002
+        """Whether the source was being written: that is over in a moment."""
+        return self._busy_since is not None
+
+    def close(self) -> None:
+        """Let go of the connection to Kafka."""
+        self.outlet.close()
+
+    def _snapshot(self, now: float, half: tuple[int, int] | None) -> float:
+        try:
+            self._publish(self.source.read())
+        except FeedError as error:
+            if isinstance(error, BusyError):
+                self._busy_since = self.clock() if self._busy_since is None else self._busy_since
+                if self.clock() - self._busy_since < _LONGEST_BUSY_S:
+                    return self.clock() + _BUSY_S
+            self._busy_since = None
+            self.failures += 1
+            self._wait = min(max(2 * self._wait, self.interval), _LONGEST_WAIT_S)
+            log.warning("snapshot failed", feed=self.name, again_s=self._wait, error=str(error))
+            return self.clock() + self._wait
+        self._wait, self._busy_since = 0.0, None
+        self._taken = now
+        self.state.set(_TAKEN, repr(now))
+        following = self._following(now, half) if half is not None else self.clock()
+        self._tell(now, closing=half is None)
+        return following
+
+    def _following(self, now: float, half: tuple[int, int]) -> float:
+        """When the next snapshot of a half is due; those that passed meanwhile are left out."""
+        opening, end = half[0] / _US, half[1] / _US
+        place = int((self.clock() - opening) // self.interval) + 1
+        self._counts["skipped"] += place - int((now - opening) // self.interval) - 1
+        due = opening + place * self.interval
+        return due if due < end else end + AFTER_CLOSE_S
+
+    def _publish(self, reading: Reading) -> None:
+        today, seen = shanghai_day(int(self.clock() * _US)), 0
+        refused = []
+        self._counts["unknown"] += reading.unknown
+        for topic, frame in reading.parts:
+            batch, left_out = rows_of(topic, frame, reading.at, today, self.indices)
+            self._counts += left_out
+            seen += len(batch) + left_out["old"]
+            told = self.outlet.publish(batch, Judging(changed_only=True, may_fall=self.may_fall))
+            self._counts.update(rows=told.published, unchanged=told.unchanged, late=told.late)
+            refused += told.refused
+        if not seen:
+            raise FeedError("no row has all figures of a known security or index: look at the source and its mapping")
+        self._counts["refused"] += len(refused)
+        if len(refused) != self._told_refused:
+            self._told_refused = len(refused)
+            if refused:
+                log.warning("finding", feed=self.name, what=str(refused[0]), rows=len(refused))
+
+    def _tell(self, now: float, *, closing: bool) -> None:
+        self._counts["snapshots"] += 1
+        if closing or now - self._told_at >= _TELL_EVERY_S:
+            self._told_at = now
+            log.info("snapshots", feed=self.name, closing=closing, **+self._counts)
+            self._counts.clear()

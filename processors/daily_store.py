@@ -1,0 +1,399 @@
+"""The rows of one daily topic by trade date and key: revisions, late days, closing.
+
+A `DailyStore` answers three questions and nothing else: which figure stands for (day, key)? is the day closed, and
+completely? how often was a closed day corrected? It computes no indicator.
+
+**Revision of a day.** Once day t is closed, every later change to a row of day t or before raises t's revision by
+the step of that row's own revision (an absent row counts as −1). The sum telescopes, so it depends only on the
+rows, never on how they were batched, repeated or ordered behind the close.
+
+**Closing.** A feed closes a day with `EndOfDay` markers that name the row counts of every exchange that it
+needs. A feed that never sends markers is closed by its first row of a later day. A day that is still open when a
+later one closes, or when its deadline passes, is closed as it stands, and reported incomplete.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from processors import pack
+from processors.codes import EXCHANGES, Ids
+from processors.days import to_date, to_day
+from processors.events import FIGURES, EndOfDay, Floats, RowBatch
+from processors.key_index import KeyIndex
+
+_ABSENT = -1
+_FIRST_CAPACITY = 64
+
+
+@dataclass(slots=True)
+class Day:
+    """One trade date of a book; arrays are indexed by the book's column of a key."""
+
+    values: Floats  # (figures, capacity), NaN where absent
+    revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row
+    expected: dict[str, int] = field(default_factory=dict)
+    closed: bool = False
+    revision: int = 0
+    available_at: int = 0  # µs since the epoch, the latest of the rows
+
+    def present(self, width: int) -> npt.NDArray[np.bool_]:
+        """Which of the first ``width`` columns have a row."""
+        mask = np.zeros(width, dtype=bool)
+        known = min(width, len(self.revisions))
+        mask[:known] = self.revisions[:known] >= 0
+        return mask
+
+
+@dataclass(slots=True)
+class ApplyResult:
+    """What a batch did: counts for metrics, and the closed days whose figures changed."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    conflicts: int = 0  # the same revision with other figures: the first one stands
+    too_old: int = 0
+    changed: set[int] = field(default_factory=set)
+    closed: list[int] = field(default_factory=list)
+
+    def add(self, other: ApplyResult) -> None:
+        """Add another batch's counts."""
+        self.accepted += other.accepted
+        self.duplicates += other.duplicates
+        self.conflicts += other.conflicts
+        self.too_old += other.too_old
+        self.changed |= other.changed
+        self.closed += other.closed
+
+
+class DailyStore:
+    """The last ``keep_days`` days of one topic; rows older than the newest ``late_days`` days are refused.
+
+    Parameters
+    ----------
+    topic : a daily input topic.
+    required : the exchanges whose markers close a day; if there are none, any marker does.
+    late_days : how many trading days back a late or corrected row is still inserted.
+    history_days : how many days before those the indicators look back.
+    by_word : keys are words such as exchanges (``margin.market``), not codes.
+    """
+
+    def __init__(
+        self, topic: str, required: tuple[str, ...], *, late_days: int, history_days: int, by_word: bool = False
+    ) -> None:
+        self.topic = topic
+        self.names = tuple(c.name for c in FIGURES[topic])
+        self.required = required
+        self.late_days = late_days
+        self.keep_days = late_days + history_days
+        self.by_word = by_word
+        self.days: dict[int, Day] = {}
+        self.order: list[int] = []  # days, ascending
+        self.places = KeyIndex()
+        self.marked = False
+        self.dirty: set[int] = set()
+        self.dropped: set[int] = set()
+        self._open: set[int] = set()
+        self._known_at: dict[int, int] = {}
+        self._row = {name: i for i, name in enumerate(self.names)}
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    @property
+    def width(self) -> int:
+        """Number of keys seen in the kept days."""
+        return len(self.places)
+
+    @property
+    def keys(self) -> Ids:
+        """The key of each column."""
+        return self.places.keys
+
+    def figure(self, day: int, name: str) -> Floats:
+        """One figure of one day over all columns, NaN where absent."""
+        out = np.full(self.width, np.nan)
+        entry = self.days.get(day)
+        if entry is not None:
+            values = entry.values[self._row[name]]
+            known = min(self.width, len(values))
+            out[:known] = values[:known]
+        return out
+
+    def value(self, day: int, key: int, name: str) -> float | None:
+        """One figure of one key and day, None where absent."""
+        entry, column = self.days.get(day), self.places.get(key)
+        if entry is None or column is None or column >= len(entry.revisions) or entry.revisions[column] < 0:
+            return None
+        figure = float(entry.values[self._row[name], column])
+        return None if np.isnan(figure) else figure
+
+    def present(self, day: int) -> npt.NDArray[np.bool_]:
+        """Which columns have a row on ``day``."""
+        entry = self.days.get(day)
+        return entry.present(self.width) if entry is not None else np.zeros(self.width, dtype=bool)
+
+    def columns_on(self, day: int) -> npt.NDArray[np.intp]:
+        """The columns that have a row on ``day``, in ascending order of their keys."""
+        return self.places.by_key[self.present(day)[self.places.by_key]]
+
+    def closed_days(self, start: int | None = None) -> Iterator[int]:
+        """Closed days from ``start`` on, ascending."""
+        for day in self.order[0 if start is None else bisect_left(self.order, start) :]:
+            if self.days[day].closed:
+                yield day
+
+    def newest_closed(self, before: int | None = None) -> int | None:
+        """The newest closed day (of those before ``before``), None if there is none."""
+        end = len(self.order) if before is None else bisect_left(self.order, before)
+        return next((day for day in reversed(self.order[:end]) if self.days[day].closed), None)
+
+    def oldest_open(self) -> int | None:
+        """The oldest day that is not closed yet, None if there is none."""
+        return min(self._open, default=None)
+
+    def newest_with_rows(self) -> int | None:
+        """The newest day that has any row, None if there is none."""
+        return next((day for day in reversed(self.order) if self.present(day).any()), None)
+
+    def is_closed(self, day: int) -> bool:
+        """Whether ``day`` is closed (completely or not)."""
+        entry = self.days.get(day)
+        return entry is not None and entry.closed
+
+    def known_at(self, day: int) -> int:
+        """When the figures up to ``day`` were known, µs since the epoch: a correction makes later days later."""
+        if day not in self._known_at:
+            end = bisect_right(self.order, day)
+            days = self.order[max(0, end - self.late_days - 1) : end]
+            self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
+        return self._known_at[day]
+
+    def counts(self, day: int) -> dict[str, int]:
+        """Rows of a day by exchange."""
+        keys = self.keys[self.present(day)]
+        per = np.bincount(keys if self.by_word else keys % 4, minlength=len(EXCHANGES))
+        return {name: int(n) for name, n in zip(EXCHANGES, per, strict=False) if n}
+
+    def missing(self, day: int) -> dict[str, int]:
+        """What a closed day lacks: exchange → missing rows (−1: the exchange sent nothing it could be counted by)."""
+        entry = self.days[day]
+        have = self.counts(day)
+        out: dict[str, int] = {}
+        for exchange in self.required:
+            if exchange in entry.expected:
+                lack = entry.expected[exchange] - have.get(exchange, 0)
+                if lack > 0:
+                    out[exchange] = lack
+            elif self.marked or exchange not in have:
+                out[exchange] = -1
+        return out
+
+    # -- folding ---------------------------------------------------------------------------------------------
+
+    def apply(self, batch: RowBatch) -> ApplyResult:
+        """Fold rows; idempotent, and independent of how rows are cut into batches."""
+        applied = ApplyResult()
+        if not self.marked and len(batch):
+            # Without markers a later day's first row closes the days before it, at that very row.
+            highest = np.maximum.accumulate(batch.days)
+            cuts = np.flatnonzero(np.diff(highest)) + 1
+            for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(batch)], strict=True):
+                self._close_before(int(highest[start]), applied)
+                self._apply_run(batch.take(np.arange(start, end)) if len(cuts) else batch, applied)
+        elif len(batch):
+            self._apply_run(batch, applied)
+        return applied
+
+    def close(self, marker: EndOfDay) -> ApplyResult:
+        """Fold a marker; a repeated one changes nothing."""
+        applied = ApplyResult()
+        day = to_day(marker.trade_date)
+        entry = self._entry(day)
+        if entry is None:
+            applied.too_old += 1
+            return applied
+        if marker.deadline:
+            self._close_before(day + 1, applied)
+            return applied
+        self.marked = True
+        before = dict(entry.expected)
+        entry.expected.update({str(k): v for k, v in marker.expected.items()})
+        if entry.expected == before and (entry.closed or self.required):
+            return applied
+        self.dirty.add(day)
+        if entry.closed:
+            self._raise_revisions(day, 1, applied)
+        elif all(exchange in entry.expected for exchange in self.required):
+            self._close_before(day, applied)
+            self._close_day(day, applied)
+        return applied
+
+    def _close_before(self, day: int, applied: ApplyResult) -> None:
+        for earlier in sorted(self._open):
+            if earlier < day:
+                self._close_day(earlier, applied)
+
+    def _close_day(self, day: int, applied: ApplyResult) -> None:
+        self.days[day].closed = True
+        self._open.discard(day)
+        self.dirty.add(day)
+        applied.closed.append(day)
+        self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes what comes after it
+
+    def _raise_revisions(self, day: int, step: int, applied: ApplyResult) -> None:
+        for other in self.closed_days(day):
+            self.days[other].revision += step
+            self.dirty.add(other)
+            applied.changed.add(other)
+
+    def _apply_run(self, batch: RowBatch, applied: ApplyResult) -> None:
+        first = int(batch.days[0])
+        if (batch.days == first).all():
+            self._apply_day(first, batch, applied)
+        else:
+            for day in np.unique(batch.days).tolist():
+                self._apply_day(day, batch.take(batch.days == day), applied)
+
+    def _apply_day(self, day: int, batch: RowBatch, applied: ApplyResult) -> None:
+        entry = self._entry(day)
+        if entry is None:
+            applied.too_old += len(batch)
+            return
+        columns = self.places.of(batch.keys)
+        if self.width > len(entry.revisions):
+            self._grow(entry)
+        if len(np.unique(columns)) < len(columns):
+            # Several rows of one key in the batch: the highest revision wins, the first of equals.
+            order = np.lexsort((np.arange(len(columns)), -batch.revisions, columns))
+            first_of_key = np.r_[True, np.diff(columns[order]) != 0]
+            keep = np.sort(order[first_of_key])
+            applied.duplicates += len(columns) - len(keep)
+            batch, columns = batch.take(keep), columns[keep]
+        stored = entry.revisions[columns]
+        newer = batch.revisions > stored
+        if not newer.all():
+            self._count_repeats(entry, batch, columns, stored, applied)
+            batch, columns, stored = batch.take(newer), columns[newer], stored[newer]
+        if not len(columns):
+            return
+        applied.accepted += len(columns)
+        for row, name in enumerate(self.names):
+            entry.values[row, columns] = batch.figures[name]
+        entry.revisions[columns] = batch.revisions
+        newest = int(batch.stamps.max())
+        if newest > entry.available_at:
+            entry.available_at = newest
+            self._known_at.clear()
+        self.dirty.add(day)
+        if entry.closed:
+            self._raise_revisions(day, int((batch.revisions - stored).sum()), applied)
+
+    def _count_repeats(
+        self,
+        entry: Day,
+        batch: RowBatch,
+        columns: npt.NDArray[np.intp],
+        stored: npt.NDArray[np.int32],
+        applied: ApplyResult,
+    ) -> None:
+        same = batch.revisions == stored
+        differs = np.zeros(len(columns), dtype=bool)
+        for row, name in enumerate(self.names):
+            old, new = entry.values[row, columns], batch.figures[name]
+            differs |= (old != new) & ~(np.isnan(old) & np.isnan(new))
+        conflicts = int((same & differs).sum())
+        applied.conflicts += conflicts
+        applied.duplicates += int((batch.revisions <= stored).sum()) - conflicts
+
+    def _entry(self, day: int) -> Day | None:
+        """The day's entry, made if it lies inside the window; None if it is too old."""
+        entry = self.days.get(day)
+        if entry is not None:
+            return entry if day >= self._oldest_open() else None
+        if len(self.order) >= self.late_days and day < self._oldest_open():
+            return None
+        capacity = max(_FIRST_CAPACITY, self.width)
+        entry = self.days[day] = Day(
+            np.full((len(self.names), capacity), np.nan), np.full(capacity, _ABSENT, dtype=np.int32)
+        )
+        self._open.add(day)
+        self._known_at.clear()
+        self.order.append(day)
+        if len(self.order) > 1 and day < self.order[-2]:
+            self.order.sort()
+        while len(self.order) > self.keep_days:
+            old = self.order.pop(0)
+            del self.days[old]
+            self._open.discard(old)
+            self.dirty.discard(old)
+            self.dropped.add(old)
+        return entry
+
+    def _oldest_open(self) -> int:
+        """The oldest day that still takes rows: the ``late_days``-th newest of the book."""
+        return self.order[-self.late_days] if len(self.order) >= self.late_days else -(2**31)
+
+    def _grow(self, entry: Day) -> None:
+        old = len(entry.revisions)
+        capacity = max(self.width, old * 3 // 2)
+        values = np.full((len(self.names), capacity), np.nan)
+        values[:, :old] = entry.values
+        revisions = np.full(capacity, _ABSENT, dtype=np.int32)
+        revisions[:old] = entry.revisions
+        entry.values, entry.revisions = values, revisions
+
+    # -- state as bytes --------------------------------------------------------------------------------------
+
+    def dump(self, day: int) -> bytes:
+        """Return a day as bytes; rows in the order of their keys, so equal states give equal bytes."""
+        entry = self.days[day]
+        columns = self.columns_on(day)
+        header: dict[str, Any] = {
+            "expected": dict(sorted(entry.expected.items())),
+            "closed": entry.closed,
+            "marked": self.marked,
+            "revision": entry.revision,
+            "available_at": entry.available_at,
+        }
+        arrays: dict[str, pack.Array] = {"key": self.keys[columns], "revision": entry.revisions[columns]}
+        for row, name in enumerate(self.names):
+            arrays[name] = entry.values[row, columns]
+        return pack.pack(header, arrays)
+
+    def load(self, day: int, data: bytes) -> None:
+        """Take back what `dump` gave (days in any order)."""
+        header, arrays = pack.unpack(data)
+        columns = self.places.of(arrays["key"])
+        capacity = max(_FIRST_CAPACITY, self.width)
+        entry = Day(
+            np.full((len(self.names), capacity), np.nan),
+            np.full(capacity, _ABSENT, dtype=np.int32),
+            expected=header["expected"],
+            closed=header["closed"],
+            revision=header["revision"],
+            available_at=header["available_at"],
+        )
+        for row, name in enumerate(self.names):
+            if name in arrays:
+                entry.values[row, columns] = arrays[name]
+        entry.revisions[columns] = arrays["revision"]
+        self.days[day] = entry
+        self._known_at.clear()
+        insort(self.order, day)
+        if not entry.closed:
+            self._open.add(day)
+        self.marked |= header["marked"]
+
+    def take_dirty(self) -> dict[str, bytes | None]:
+        """Return the days changed since the last call, ISO date → bytes, None for a day that left the window."""
+        out: dict[str, bytes | None] = {to_date(d).isoformat(): None for d in sorted(self.dropped)}
+        out |= {to_date(d).isoformat(): self.dump(d) for d in sorted(self.dirty)}
+        self.dirty.clear()
+        self.dropped.clear()
+        return out

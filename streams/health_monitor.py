@@ -1,0 +1,98 @@
+"""What a worker looks at by the clock: are Redis and Kafka there, does the stream move, is a feed overdue?
+
+Nothing here touches state. A missing broker turns ``/readyz`` red; a feed that is overdue gets a marker *in its topic*,
+so the stream closes the day when it reads it, and closes it the same way in every replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from mode import Service
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from streams.health import Health
+from streams.partition_runner import PartitionRunner, Publish
+
+_EVERY_S, _PATIENCE_S = 2.0, 3.0
+
+
+class HealthMonitor(Service):
+    """Looks every two seconds.
+
+    Parameters
+    ----------
+    kafka_answers : asks the broker for its metadata.
+    lag : messages that are fetched or known but not stored yet.
+    stall_after_s : so long may there be unread messages without a finished step.
+    on_idle : told each time for how many seconds no step has been finished.
+    """
+
+    def __init__(
+        self,
+        *,
+        runner: PartitionRunner,
+        health: Health,
+        redis: Redis,
+        kafka_answers: Callable[[], Awaitable[bool]],
+        publish: Publish,
+        lag: Callable[[], int],
+        stall_after_s: float,
+        on_idle: Callable[[float], None],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._runner = runner
+        self._health = health
+        self._redis = redis
+        self._kafka_answers = kafka_answers
+        self._publish = publish
+        self._lag = lag
+        self._stall_after_s = stall_after_s
+        self._on_idle = on_idle
+
+    @Service.task
+    async def _look(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_EVERY_S)
+            redis_there, kafka_there = await asyncio.gather(
+                self._answers("redis", self._ping), self._answers("kafka", self._kafka_answers)
+            )
+            self._watch_progress()
+            self._on_idle(time.monotonic() - self._runner.stepped)
+            if redis_there and kafka_there:
+                await self._close_overdue()
+
+    async def _ping(self) -> bool:
+        with contextlib.suppress(RedisError, OSError):
+            return bool(await self._redis.ping())
+        return False
+
+    async def _answers(self, name: str, ask: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            there = await asyncio.wait_for(ask(), _PATIENCE_S)
+        except TimeoutError:
+            there = False
+        if there:
+            self._health.clear(f"{name} away")
+        else:
+            self._health.raise_(f"{name} away", f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s")
+        return there
+
+    def _watch_progress(self) -> None:
+        lag, idle = self._lag(), time.monotonic() - self._runner.stepped
+        if lag and idle > self._stall_after_s:
+            self._health.raise_("progress", f"{lag} messages wait and no step was finished for {idle:.0f} s")
+        else:
+            self._health.clear("progress")
+
+    async def _close_overdue(self) -> None:
+        now = time.time_ns() // 1000
+        with contextlib.suppress(KafkaError, OSError):  # it is still overdue next time
+            await self._publish([*self._runner.overdue(now), *self._runner.feed_states(now)])

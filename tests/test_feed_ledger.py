@@ -1,0 +1,278 @@
+"""The journal of feeds: nothing twice, corrections with the next revision, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from feeds import ledger
+from feeds.ledger import LedgerEntry, LedgerError, PublishLedger, RedisStore, digests_of
+from feeds.ledger_rebuild import rebuild_ledger
+from feeds.publish import publish_days
+from processors.days import to_day
+from processors.events import RowBatch
+from streams.codec import CLOSE_TYPE
+from streams.local import EmbeddedRedis
+from streams.publisher import Form, Publisher
+from streams.settings import Settings
+from streams.up import environment
+from tests.building import DAYS, balances, batch
+from tests.harness import Stack
+from tests.publishing import MemoryStore, Message, feed, sent
+
+__all__ = ["sent"]
+
+
+def revisions(rows: RowBatch) -> dict[int, int]:
+    return dict(zip(rows.keys.tolist(), rows.revisions.tolist(), strict=True))
+
+
+def news(ledger: PublishLedger, rows: RowBatch) -> RowBatch:
+    return ledger.begin({rows.topic: rows}).rows.get(rows.topic, rows.take(np.zeros(len(rows), bool)))
+
+
+A, B, C = "600000.SH", "000001.SZ", "600519.SH"
+
+
+def test_the_first_publication_is_what_it_would_be_without_a_journal() -> None:
+    rows = balances(DAYS[0], {A: 1.0, B: 2.0})
+    found = PublishLedger(MemoryStore()).begin({"margin.daily": rows})
+    assert revisions(found.rows["margin.daily"]) == revisions(rows)
+    assert sorted(found.counted["margin.daily"].keys) == sorted(rows.keys)
+
+
+def test_unchanged_rows_are_not_sent_again_and_changed_ones_get_the_next_revision() -> None:
+    store = MemoryStore()
+    first = PublishLedger(store)
+    news(first, balances(DAYS[0], {A: 1.0, B: 2.0}))
+    first.confirm()
+    again = PublishLedger(store)
+    assert len(news(again, balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
+    changed = news(again, balances(DAYS[0], {A: 1.0, B: 3.0, C: 5.0}))
+    again.confirm()
+    rows = balances(DAYS[0], {B: 3.0, C: 5.0})
+    assert revisions(changed) == dict(zip(rows.keys.tolist(), [1, 0], strict=True))
+    assert (again.unchanged, again.corrected) == (3, 1)
+    third = PublishLedger(store)
+    assert news(third, balances(DAYS[0], {B: 2.0})).revisions.tolist() == [2]  # back to the first figure: news too
+    assert news(third, balances(DAYS[1], {B: 2.0})).revisions.tolist() == [0]  # another day
+
+
+def test_what_was_not_confirmed_is_sent_again_under_the_same_revision() -> None:
+    store = MemoryStore()
+    news(PublishLedger(store), balances(DAYS[0], {A: 1.0, B: 2.0}))  # and dies before the broker answers
+    after = PublishLedger(store)
+    rows = news(after, balances(DAYS[0], {A: 1.0, B: 2.5}))
+    assert rows.revisions.tolist() == [0, 1]  # the second may have arrived with the old figure
+    after.confirm()
+    assert len(news(PublishLedger(store), balances(DAYS[0], {A: 1.0, B: 2.5}))) == 0
+
+
+def test_the_marker_counts_what_stands_of_the_exchanges_that_are_sent() -> None:
+    store = MemoryStore()
+    ledger = PublishLedger(store)
+    news(ledger, balances(DAYS[0], {A: 1.0, C: 1.0, B: 2.0}))
+    ledger.confirm()
+    found = ledger.begin({"margin.daily": balances(DAYS[0], {C: 9.0})})
+    assert len(found.rows["margin.daily"]) == 1
+    assert sorted(found.counted["margin.daily"].keys) == sorted(balances(DAYS[0], {A: 0, C: 0}).keys)
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        (lambda v: v, True),
+        (lambda v: np.where(v == 0, -0.0, v), True),
+        (lambda v: np.where(v == 7, np.nextafter(7, 8), v), False),
+        (lambda v: np.full_like(v, np.nan), False),
+    ],
+)
+def test_a_digest_is_of_the_exact_figures(changed, same: bool) -> None:
+    rows = batch("margin.daily", DAYS[0], {A: {"fin_balance": 7.0, "fin_buy": 3.0}})
+    other = replace(rows, figures=rows.figures | {"fin_balance": changed(rows.figures["fin_balance"])})
+    assert (digests_of(rows) == digests_of(other)).all() == same
+
+
+def test_a_digest_tells_swapped_figures_apart_and_ignores_what_is_absent() -> None:
+    rows = batch("margin.daily", DAYS[0], {A: {"fin_balance": 7.0, "fin_buy": 3.0}})
+    swapped = batch("margin.daily", DAYS[0], {A: {"fin_balance": 3.0, "fin_buy": 7.0}})
+    newer = replace(rows, figures={"added_later": np.array([np.nan]), **rows.figures})
+    assert digests_of(rows) != digests_of(swapped)
+    assert digests_of(rows) == digests_of(newer)
+
+
+def test_intraday_rows_pass() -> None:
+    rows = batch("prices.intraday", DAYS[0], {A: {"last": 1.0, "prev_close": 1.0}})
+    ledger = PublishLedger(MemoryStore())
+    for _ in range(2):
+        assert len(news(ledger, rows)) == 1
+
+
+def test_it_lives_in_redis_and_two_feeds_at_once_lose_nothing(redis_server: EmbeddedRedis) -> None:
+    with Redis.from_url(redis_server.url) as redis:
+        redis.delete("j:published:margin.daily")
+        one, two = (PublishLedger(RedisStore(redis, "j")) for _ in range(2))
+        news(one, balances(DAYS[0], {A: 1.0}))
+        news(two, balances(DAYS[0], {B: 2.0}))
+        one.confirm()
+        two.confirm()
+        assert len(news(PublishLedger(RedisStore(redis, "j")), balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
+        store = RedisStore(redis, "j")
+        day = int(balances(DAYS[0], {A: 1.0}).days[0])
+        held = store.read("margin.daily", day)
+        assert len(LedgerEntry.load(held).keys) == 2
+        assert not store.replace("margin.daily", day, b"something else", b"x")
+        assert store.read("margin.daily", day) == held
+
+
+def test_without_redis_nothing_is_published() -> None:
+    class Away(MemoryStore):
+        def read(self, topic: str, day: int) -> bytes:
+            raise RedisConnectionError("refused")
+
+    with pytest.raises(LedgerError, match="--no-ledger"):
+        news(PublishLedger(Away()), balances(DAYS[0], {A: 1.0}))
+
+
+@pytest.mark.parametrize("data", [b"\x01" + LedgerEntry.empty().dump()[1:], b"\x02junk"])
+def test_a_journal_of_another_format_is_refused(data: bytes) -> None:
+    with pytest.raises(LedgerError):
+        LedgerEntry.load(data)
+
+
+def test_days_published_twice_send_rows_and_markers_once(sent: list[Message]) -> None:
+    store = MemoryStore()
+    days = [(1, {"margin.daily": balances(day, {A: 1.0, B: 2.0})}) for day in DAYS[:3]]
+
+    def run(given) -> list[Message]:
+        sent.clear()
+        with Publisher(Settings(), source="test") as publisher:
+            publish_days(publisher, given, ledger=PublishLedger(store))
+        return list(sent)
+
+    with Publisher(Settings(), source="test") as publisher:
+        publish_days(publisher, days)
+    plain = list(sent)
+    assert run(days) == plain
+    assert run(days) == []
+    corrected = run([(1, {"margin.daily": balances(DAYS[1], {A: 4.0})})])
+    markers = [msgspec.json.decode(m[3]) for m in corrected if ("ce_type", CLOSE_TYPE) in m[4]]
+    assert len(corrected) - len(markers) == 1
+    assert {m["trade_date"] for m in markers} == {DAYS[1].isoformat()}
+    assert sum(m["expected"]["SSE"] for m in markers) == 1
+
+
+# -- a journal that was lost ---------------------------------------------------------------------------------
+
+
+def test_a_topic_with_rows_that_the_journal_knows_nothing_of_stops_publishing() -> None:
+    asked, without = [], {"prices.daily", "rates.daily"}
+
+    def without_rows() -> set[str]:
+        asked.append(1)
+        return set(without)
+
+    store = MemoryStore()
+    with pytest.raises(LedgerError, match=r"margin\.daily holds rows, but .* `marginwatch feed ledger`"):
+        news(PublishLedger(store, without_rows), balances(DAYS[0], {A: 1.0}))
+    assert store.kept == {}
+    journal_, price = PublishLedger(store, without_rows), {A: {"close": 9.0}}
+    for day in DAYS[:3]:
+        assert len(news(journal_, batch("prices.daily", day, price))) == 1
+    assert len(news(journal_, batch("rates.daily", DAYS[0], {"CN10Y": {"yield": 0.02}}))) == 1
+    assert len(asked) == 2  # what has begun is not looked into again
+    store.kept.clear()  # Redis is emptied while the feed runs
+    without.discard("prices.daily")
+    with pytest.raises(LedgerError, match=r"prices\.daily"):
+        news(journal_, batch("prices.daily", DAYS[3], price))
+
+
+def test_a_flag_or_word_at_its_default_is_the_same_as_none() -> None:
+    """A message that leaves it out is read back with the default."""
+    plain = batch("prices.daily", DAYS[0], {A: {"close": 9.0}})
+    said = replace(plain, figures=plain.figures | {"suspended": np.zeros(1)})
+    suspended = replace(plain, figures=plain.figures | {"suspended": np.ones(1)})
+    assert digests_of(plain) == digests_of(said)
+    assert digests_of(plain) != digests_of(suspended)
+
+
+ROWS = {
+    "margin.daily": lambda day, value: balances(day, {A: value, B: 2 * value, C: 3.0}),
+    "margin.market": lambda day, value: batch("margin.market", day, {"SSE": {"fin_balance": value}}),
+    "prices.daily": lambda day, value: batch("prices.daily", day, {A: {"close": value}, B: {"close": 1.0}}),
+    "etf.daily": lambda day, value: batch("etf.daily", day, {"510300.SH": {"shares": value, "style": 4.0}}),
+    "reference": lambda day, value: batch("reference", day, {A: {"industry": 3.0, "csi300": 1.0, "csi500": 0.0}}),
+    "rates.daily": lambda day, value: batch("rates.daily", day, {"CN10Y": {"yield": value / 100}}),
+}
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_an_emptied_redis_is_filled_again_from_the_topics(stack: Stack, form: Form) -> None:
+    """Through the broker, corrections and both ways of travelling included: afterwards every row is known."""
+    settings = stack.settings
+    store = RedisStore(stack.redis, settings.namespace)
+
+    def published(days: list[tuple[int, dict[str, RowBatch]]]) -> PublishLedger:
+        with ledger.opened(settings) as kept, stack.publisher(form) as publisher:
+            publish_days(publisher, days, ledger=kept)
+            return kept
+
+    def days(value: float) -> list[tuple[int, dict[str, RowBatch]]]:
+        return [(at, {topic: made(day, value) for topic, made in ROWS.items()}) for at, day in enumerate(DAYS[:3])]
+
+    with stack.publisher() as publisher:
+        publisher.barrier()  # markers and barriers are no rows: a new system is not refused
+    published(days(10.5))
+    published([(1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 11.25)})])
+    good = stack.redis.hgetall(f"{settings.namespace}:published:margin.daily")
+    assert rebuild_ledger(settings, store, check=True).equal
+
+    stack.redis.delete(*stack.redis.keys(f"{settings.namespace}:published:*"))
+    with pytest.raises(LedgerError, match="marginwatch feed ledger"):
+        published(days(10.5))
+    assert not rebuild_ledger(settings, store, check=True).equal
+    assert stack.redis.keys(f"{settings.namespace}:published:*") == []
+
+    told = rebuild_ledger(settings, store)
+    assert told.added == sum(told.rows.values()) == 3 * (3 + 1 + 2 + 1 + 1 + 1)
+    assert told.trimmed == []
+    assert stack.redis.hgetall(f"{settings.namespace}:published:margin.daily") == good
+    assert rebuild_ledger(settings, store, check=True).equal
+    again = published([*days(10.5)[:1], (1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 11.25)}), *days(10.5)[2:]])
+    assert (again.unchanged, again.corrected) == (9 + 3 + 9, 0)
+    assert published([(1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 12.0)})]).corrected == 2
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_what_the_journal_knows_better_than_the_topics_stays(stack: Stack) -> None:
+    store = RedisStore(stack.redis, stack.settings.namespace)
+    with stack.publisher() as publisher:
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 1.0, B: 2.0})})
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 9.0})})  # the same revision again: the first one stands
+    ahead = PublishLedger(store)
+    news(ahead, balances(DAYS[0], {A: 1.0, B: 2.0}))
+    ahead.confirm()
+    news(ahead, balances(DAYS[0], {B: 5.0}))  # a correction that has not arrived
+    news(ahead, balances(DAYS[1], {C: 7.0}))  # a day that has not
+    before = {day: store.read("margin.daily", day) for day in (to_day(d) for d in DAYS[:2])}
+    told = rebuild_ledger(stack.settings, store)
+    assert told.equal
+    assert {day: store.read("margin.daily", day) for day in before} == before
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_the_command_fills_the_journal_and_says_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(stack.settings).items():
+        monkeypatch.setenv(name, value)
+    with stack.publisher() as publisher:
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 1.0, B: 2.0})})
+    result = feed("journal", "--check")
+    assert result.exit_code == 1 and "the journal lacks 2 rows" in result.output
+    result = feed("journal")
+    assert result.exit_code == 0 and "margin.daily: 2 rows of 1 days" in result.output
+    assert "the journal has learnt 2 rows and 0 revisions" in result.output
