@@ -30,8 +30,9 @@ from feeds.folder import known_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, EndOfDay, RowBatch
-from streams import local, show
+from streams import local
 from streams.calendars import xshg
+from streams.cli import show
 from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, encode_events
 from streams.publisher import Publisher
 from streams.settings import Settings

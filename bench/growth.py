@@ -33,14 +33,14 @@ from processors.errors import MarginwatchError
 from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
-from streams import show
 from streams.calendars import xshg
+from streams.cli import show
+from streams.processes import WorkerProcess
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
 from streams.status import passed
 from streams.tables import TablePartition
 from streams.topics import Topics
-from streams.up import WorkerProcess
 
 _FUNDS = 20  # of the simulated market, in every number of securities
 #: A worker that stands still while the backlog is written keeps its partitions so long. (The embedded broker lets a

@@ -20,8 +20,8 @@ from bench.pipeline import await_, worker_of
 from bench.stand import stand
 from feeds.folder import Dataset, read
 from processors.history import History
-from streams import show
 from streams.calendars import xshg
+from streams.cli import show
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed

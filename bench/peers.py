@@ -41,8 +41,8 @@ from bench.stand import stand
 from processors.errors import MarginwatchError
 from processors.events import Floats
 from processors.securities import MARGIN, Securities
-from streams import show
 from streams.calendars import xshg
+from streams.cli import show
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
 from streams.status import passed

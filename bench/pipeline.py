@@ -30,16 +30,17 @@ from feeds import simulate
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
 from processors.outputs import MarketSignal
-from streams import local, show
+from streams import local
 from streams.calendars import xshg
+from streams.cli import show
 from streams.codec import BARRIER_TYPE, CE_TYPE, encode_events, is_barrier
+from streams.processes import WorkerProcess
 from streams.publisher import Form, Publisher
 from streams.sending import BATCH_BYTES, send
 from streams.settings import Settings
 from streams.status import passed
 from streams.tables import Output
 from streams.topics import BY_CODE, SIGNALS_MARKET, Partitioner, Topics
-from streams.up import WorkerProcess
 
 _RATE, _TICK_S = 1800, 0.01
 _BURST, _BURSTS = 5400, 10

@@ -26,13 +26,14 @@ from feeds import simulate
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
-from streams import local, show
+from streams import local
 from streams.calendars import xshg
+from streams.cli import show
+from streams.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed
 from streams.topics import Topics
-from streams.up import WorkerProcess
 
 _TIMEOUT_S = 120.0
 

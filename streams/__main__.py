@@ -7,7 +7,7 @@ import gc
 
 gc.disable()
 
-from streams.cli import main  # noqa: E402
+from streams.cli.main import main  # noqa: E402
 
 gc.enable()
 

@@ -14,12 +14,13 @@ import pytest
 
 from streams import readers
 from streams.export import final_alerts, industries_table, market_table, securities_table
+from streams.local import free_port
+from streams.processes import environment, http_ok
 from streams.publisher import Form, Publisher
 from streams.security import connect_redis
 from streams.settings import Settings
 from streams.status import passed
 from streams.topics import Topics
-from streams.up import environment, free_port, http_ok
 
 BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 

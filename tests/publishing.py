@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from feeds import ledger, names
 from feeds.ledger import PublishLedger
 from streams import publisher
-from streams.cli import app
+from streams.cli.main import app
 from streams.codec import BARRIER_TYPE
 
 #: topic, partition, key, value, headers

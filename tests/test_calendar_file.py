@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from processors.days import to_day
-from streams import cli_calendar, xshg_closures
+from streams import xshg_closures
 from streams.calendars import CalendarError, changes, load, merged, problems, sessions, xshg
-from streams.cli import app
+from streams.cli import calendar as cli_calendar
+from streams.cli.main import app
 
 NEXT_YEAR = """
 weekdays_until = 2027-12-31

@@ -16,8 +16,8 @@ from alerts.delivery.channel import Channel
 from alerts.delivery.senders import AppriseSender, DeliveryError
 from alerts.delivery.signing import signature
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
+from streams.local import free_port
 from streams.settings import Settings
-from streams.up import free_port
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
 

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 import alerts.metrics  # noqa: F401 - registers the metrics
 from console import dashboards
-from streams.cli import app
+from streams.cli.main import app
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

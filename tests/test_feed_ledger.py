@@ -18,9 +18,9 @@ from processors.days import to_day
 from processors.events import RowBatch
 from streams.codec import CLOSE_TYPE
 from streams.local import EmbeddedRedis
+from streams.processes import environment
 from streams.publisher import Form, Publisher
 from streams.settings import Settings
-from streams.up import environment
 from tests.building import DAYS, balances, batch
 from tests.harness import Stack
 from tests.publishing import MemoryStore, Message, feed, sent

@@ -27,8 +27,8 @@ from feeds.plan import DropFolder, Feed, Fetch
 from feeds.scheduler import FetchTask, FolderTask, Outlet, run
 from feeds.tasks import FeedTask
 from processors.days import SHANGHAI
-from streams import cli_feed_live
 from streams.calendars import xshg
+from streams.cli import feed_live
 from streams.publisher import PublishError
 from streams.security import connect_redis
 from streams.settings import Settings
@@ -415,7 +415,7 @@ def test_the_options_of_feed_live_make_a_plan(
     options: str, feeds: dict[str, Feed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[plans.Plan] = []
-    monkeypatch.setattr(cli_feed_live, "run_plan", lambda plan, _where, *, once: made.append(plan))
+    monkeypatch.setattr(feed_live, "run_plan", lambda plan, _where, *, once: made.append(plan))
     found = feed("live", *options.split())
     assert found.exit_code == 0, found.output
     assert made == [plans.Plan(feeds)]
@@ -440,7 +440,7 @@ def test_options_of_feed_live_that_can_not_work_are_refused(options: str, said: 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_real_thing_publishes_remembers_and_ends_cleanly(stack: Stack, tmp_path: Path) -> None:
-    from streams.up import environment
+    from streams.processes import environment
 
     plan, folder = tmp_path / "plan.toml", tmp_path / "in"
     folder.mkdir()

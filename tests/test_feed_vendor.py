@@ -18,7 +18,7 @@ from feeds.folder import FeedError
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.cli import main
+from streams.cli.main import main
 from tests.publishing import Message, feed, sent
 
 __all__ = ["sent"]  # a fixture

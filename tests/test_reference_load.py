@@ -20,7 +20,7 @@ from processors.days import to_day
 from processors.events import FIGURES
 from processors.industries import INDUSTRIES
 from streams.calendars import xshg
-from streams.cli import app
+from streams.cli.main import app
 from streams.codec import ARROW, CONTENT_TYPE, Decoder
 from streams.local import EmbeddedRedis
 from streams.settings import Settings

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from streams.processes import environment
 from streams.security import (
     SecurityError,
     connect_redis,
@@ -19,7 +20,6 @@ from streams.security import (
     kafka_options,
 )
 from streams.settings import Settings
-from streams.up import environment
 from tests.secured import Certificates
 
 SECRET = "n0body-must-see-this"

@@ -28,7 +28,7 @@ from processors.studies.measure import block_interval, episodes, performance, re
 from processors.studies.panel import SSE, Panel, collect
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
-from streams.cli import app
+from streams.cli.main import app
 from streams.studies import run
 
 EXCHANGES = ("SSE", "SZSE")

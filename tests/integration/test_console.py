@@ -20,9 +20,10 @@ from feeds import simulate
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
+from streams.local import free_port
+from streams.processes import ConsoleProcess
 from streams.settings import Settings
 from streams.topics import ALERTS
-from streams.up import ConsoleProcess, free_port
 from tests.harness import Stack, wait_until
 from tests.integration.test_monitoring import fuller
 

@@ -25,10 +25,11 @@ from feeds import simulate
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
-from streams.cli import app
+from streams.cli.main import app
+from streams.local import free_port
+from streams.processes import environment, http_ok
 from streams.publisher import Publisher
 from streams.topics import ALERT_COMMANDS, ALERTS_LOG
-from streams.up import environment, free_port, http_ok
 from tests.harness import Stack, wait_until
 
 SECRET = "a key that nobody must see"

@@ -28,9 +28,10 @@ from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
 from streams.codec import Decoder, is_barrier
+from streams.local import free_port
+from streams.processes import environment
 from streams.status import latest_market
 from streams.topics import DEAD_LETTERS, Topics
-from streams.up import environment, free_port
 from tests.harness import Stack, wait_until
 
 #: What a feed does does not depend on the broker.

@@ -20,12 +20,12 @@ from feeds.publish import publish_days
 from processors.days import to_day
 from streams import local
 from streams.calendars import xshg
+from streams.processes import environment
 from streams.publisher import Publisher, PublishError
 from streams.rebuild import rebuild
 from streams.security import connect_redis
 from streams.settings import Settings
 from streams.topics import TopicError, Topics
-from streams.up import environment
 from tests import secured
 from tests.harness import Stack
 from tests.secured import PASSWORD, USER, Certificates, SecuredKafka, SecuredRedis

@@ -45,7 +45,7 @@ def reference_load(
     """
     from feeds import reference_files
     from streams.calendars import xshg
-    from streams.cli_publish import publish_checked
+    from streams.cli.publish import publish_checked
     from streams.settings import Settings
 
     settings = Settings()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.cli_feed_run import run_plan
+from streams.cli.feed_run import run_plan
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0}
 

@@ -11,7 +11,8 @@ import typer
 from rich.markup import escape
 
 from processors.days import to_date, to_day
-from streams import calendars, show
+from streams import calendars
+from streams.cli import show
 from streams.settings import Settings
 
 calendar_app = typer.Typer(no_args_is_help=True, help="The trading calendar: how far it reaches, what a file changes.")

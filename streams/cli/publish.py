@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from processors.days import to_date
 from processors.errors import MarginwatchError
-from streams import show
 from streams.calendars import xshg
+from streams.cli import show
 from streams.settings import Settings
 
 if TYPE_CHECKING:

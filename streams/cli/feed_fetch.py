@@ -41,7 +41,7 @@ def feed_fetch(
     from feeds import sources
     from processors.days import to_date, to_day
     from streams.calendars import xshg
-    from streams.cli_publish import publish_fetched
+    from streams.cli.publish import publish_fetched
     from streams.settings import Settings
 
     if via not in get_args(sources.Via):

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,22 +19,16 @@ from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
 from feeds.publish import publish_days, publish_session
 from processors.days import to_date, to_day
-from processors.errors import MarginwatchError
-from streams import local, readers, show
+from streams import local, readers
 from streams import status as standing
 from streams.calendars import xshg
+from streams.cli import show
 from streams.export import export
 from streams.local import free_port
+from streams.processes import ConsoleProcess, UpError, WorkerProcess
 from streams.publisher import Form, Publisher
-from streams.security import kafka_password
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
-
-_READY_S = 60.0
-
-
-class UpError(MarginwatchError):
-    """The local stack did not come up, or died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,101 +212,6 @@ def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> No
         _await(lambda: standing.passed(settings, barrier, client), worker, "the stream")
 
 
-class WorkerProcess:
-    """The worker as a child process; its log goes to a file."""
-
-    name = "worker"
-
-    def __init__(self, settings: Settings, log: Path) -> None:
-        self._settings = settings
-        self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def arguments(self) -> list[str]:
-        """Of the command line."""
-        return [self.name]
-
-    @property
-    def ready_url(self) -> str:
-        """What answers once it is ready."""
-        return f"http://127.0.0.1:{self._settings.http_port}/readyz"
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams", *self.arguments],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                env=os.environ | environment(self._settings),
-            )
-        deadline = time.monotonic() + _READY_S
-        while not http_ok(self.ready_url):
-            self.check("its start")
-            if time.monotonic() > deadline:
-                raise UpError(
-                    f"the {self.name} is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}"
-                )
-            time.sleep(0.05)
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running worker."""
-        if self._process is None:
-            raise UpError(f"the {self.name} is not running: start it first")
-        return self._process.pid
-
-    def check(self, what: str) -> None:
-        if self._process is not None and self._process.poll() is not None:
-            raise UpError(
-                f"the {self.name} ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
-                + self._tail()
-            )
-
-    def wait(self) -> None:
-        if self._process is not None:
-            self._process.wait()
-            self.check("its work")
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(15)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def _tail(self) -> str:
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
-
-
-class ConsoleProcess(WorkerProcess):
-    """The console as a child process."""
-
-    name = "console"
-
-    def __init__(self, settings: Settings, log: Path, *, simulated: bool = False) -> None:
-        super().__init__(settings, log)
-        self._simulated = simulated
-
-    @property
-    def arguments(self) -> list[str]:
-        return [self.name, *(["--simulated"] if self._simulated else [])]
-
-    @property
-    def address(self) -> str:
-        """Where a browser finds it."""
-        host = self._settings.console_host
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self._settings.console_port}/"
-
-    @property
-    def ready_url(self) -> str:
-        return f"{self.address}healthz"
-
-
 class _Alerts:
     """Reads the alerts topic in a thread; prints what the desk must see as it fires."""
 
@@ -350,34 +242,6 @@ class _Alerts:
                 self.seen[alert.id] = alert
             if alert.severity is not Severity.INFO and alert.state is State.FIRING:
                 show.alert(alert)
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Settings as environment variables, for a child process."""
-    values = settings.model_dump(
-        mode="json",
-        exclude={"redis_url_file", "kafka_password_file", "channels"},
-        exclude_none=True,
-    )
-    # A dump shows stars in their place.
-    for name in ("console_token", "tushare_token", "book_secret"):
-        if name in values:
-            values[name] = getattr(settings, name).get_secret_value()
-    values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}
-    values["kafka_password"] = str(kafka_password(settings))
-    return {
-        f"MARGINWATCH_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in values.items()
-    }
-
-
-def http_ok(url: str) -> bool:
-    """Whether a URL answers with 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _free(port: int) -> bool:

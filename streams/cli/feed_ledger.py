@@ -19,7 +19,7 @@ def feed_ledger(
     """
     from feeds.ledger import RedisStore
     from feeds.ledger_rebuild import rebuild_ledger
-    from streams import show
+    from streams.cli import show
     from streams.security import connect_redis
     from streams.settings import Settings
 

@@ -1,0 +1,1 @@
+"""The command line `marginwatch`: a module per group of commands."""

@@ -1,0 +1,180 @@
+"""`marginwatch feed`: the commands that publish market data from files, and a simulated market."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli import show
+from streams.cli.feed_fetch import feed_fetch
+from streams.cli.feed_ledger import feed_ledger
+from streams.cli.feed_live import feed_live
+from streams.cli.feed_run import feed_run
+from streams.cli.options import DATES, As, Check, Force, From, NoLedger, To, to_date_option
+from streams.cli.publish import opened_ledger, publish_checked, report_published
+from streams.settings import Settings
+
+feed_app = typer.Typer(no_args_is_help=True, help="Publish market data to Kafka.")
+feed_app.command("fetch")(feed_fetch)
+feed_app.command("run")(feed_run)
+feed_app.command("ledger")(feed_ledger)
+feed_app.command("live")(feed_live)
+
+
+@feed_app.command("files")
+def feed_files(
+    folder: Annotated[Path, typer.Argument(help="a folder with margin_detail_sse_*, index_daily_* …")],
+    start: From = None,
+    end: To = None,
+    as_: As = "frames",
+    speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
+    no_ledger: NoLedger = False,
+) -> None:
+    """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker.
+
+    Run it again whenever you like: rows that are published already are not sent again, corrected ones go out with the
+    next revision.
+    """
+    from rich.progress import track
+
+    from feeds.folder import read
+    from feeds.publish import parse_speed, publish_days
+    from streams.calendars import xshg
+    from streams.publisher import Form, Publisher
+
+    try:
+        pace = parse_speed(speed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--speed") from error
+    settings = Settings()
+    found = read(folder, xshg(settings.calendar_file), to_date_option(start), to_date_option(end))
+    show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
+    for note in found.notes:
+        show.err.print(f"  note: {note}")
+    with (
+        opened_ledger(without=no_ledger) as ledger,
+        Publisher(settings, source=found.source, form=Form(as_)) as publisher,
+    ):
+        publish_days(
+            publisher,
+            track(found.by_day(), "publishing", total=len(found.days()), console=show.err),
+            ledger=ledger,
+            speed=pace,
+        )
+        barrier = publisher.barrier()
+    report_published(publisher, ledger, barrier)
+
+
+@feed_app.command("exchange")
+def feed_exchange(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="files as published, or folders; without any, --date is fetched")
+    ] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--date", formats=DATES, help="trade date of files that tell none; or to fetch")
+    ] = None,
+    before: Annotated[
+        list[Path] | None, typer.Option(help="files of the day before, only to compare with; may be repeated")
+    ] = None,
+    check: Check = False,
+    force: Force = False,
+    source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
+    as_: As = "frames",
+    no_ledger: NoLedger = False,
+) -> None:
+    """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
+
+    Shanghai's workbook, Shenzhen's and Beijing's detail and totals; xls, xlsx or CSV. Without files, the figures of
+    --date are fetched through akshare.
+    """
+    from feeds import exchange
+    from streams.calendars import xshg
+
+    day = to_date_option(on)
+    if paths:
+        found = exchange.read(paths, day)
+    elif day is not None:
+        from feeds.fetch import fetch
+
+        settings = Settings()
+        found = fetch(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
+    else:
+        raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
+    earlier = exchange.read(before) if before else None
+    publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_ledger=no_ledger)
+
+
+@feed_app.command("vendor")
+def feed_vendor(
+    paths: Annotated[list[Path], typer.Argument(help="CSV or parquet files, or folders of them")],
+    map_: Annotated[Path | None, typer.Option("--map", help="a mapping file; see deploy/mapping.example.toml")] = None,
+    start: From = None,
+    end: To = None,
+    check: Check = False,
+    force: Force = False,
+    source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
+    as_: As = "frames",
+    no_ledger: NoLedger = False,
+) -> None:
+    """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file."""
+    from feeds import mapping, vendor
+
+    found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
+    dates = (to_date_option(start), to_date_option(end))
+    publish_checked(
+        found,
+        source=source,
+        as_=as_,
+        check=check,
+        force=force,
+        dates=dates,
+        ranked=map_ is not None,
+        no_ledger=no_ledger,
+    )
+
+
+@feed_app.command("simulate")
+def feed_simulate(
+    days: Annotated[int, typer.Option(min=30, help="trading days of history")] = 300,
+    stocks: Annotated[int, typer.Option(min=20, help="stocks in the margin list")] = 400,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same market")] = 7,
+    end: To = None,
+    as_: As = "frames",
+    session: Annotated[bool, typer.Option(help="go on with a running session")] = True,
+    speed: Annotated[str, typer.Option(help="of the running session: max, or N× real time")] = "600×",
+) -> None:
+    """Publish a SIMULATED market with known episodes: a hot phase, a breakdown, a cold spell, extremes."""
+    from rich.progress import track
+
+    from feeds import simulate
+    from feeds.publish import parse_speed, publish_days, publish_session
+    from processors.days import to_day
+    from streams.calendars import xshg
+    from streams.publisher import Form, Publisher
+
+    try:
+        pace = parse_speed(speed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--speed") from error
+    calendar = xshg(Settings().calendar_file)
+    wanted = to_date_option(end)
+    last = (
+        simulate.last_session(calendar, to_day(datetime.now().astimezone().date()))
+        if wanted is None
+        else simulate.last_session(calendar, to_day(wanted) + 1)
+    )
+    market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
+    with Publisher(Settings(), source=simulate.SOURCE, form=Form(as_)) as publisher:
+        publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=show.err))
+        following = calendar.shift(last, 1)
+        if session and following is not None:
+            publish_session(
+                publisher,
+                track(list(market.session(following, ratio=0.091)), "running session (simulated)", console=show.err),
+                speed=pace,
+            )
+        barrier = publisher.barrier()
+    show.err.print(f"published {publisher.rows:,} simulated rows in {publisher.messages:,} messages; barrier {barrier}")
