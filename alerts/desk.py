@@ -14,6 +14,7 @@ from alerts.lifecycle import AlertBook
 from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
 from alerts.rules.base import Message, Rule
 from processors.days import TradingCalendar
+from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,16 @@ class Change:
     event: AlertEvent
 
 
-class AlertDesk:
+class AlertDesk(Processor):
     """Verdicts, evidence, acknowledgements and silences of all rules."""
 
     def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
         rules = tuple(rules)
         self.book = AlertBook(rules)
         self.evidence = EvidenceBook(calendar)
-        self.silences: dict[str, Silence] = {}
+        self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
+        self.tables = TableSet(self.book.tables, self.evidence.tables, self.silences, on_load=self._loaded)
         self._expected = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
-        self._dirty_silences: set[str] = set()
         self._late: dict[str, date] = {}  # basis or rule → the day behind which records may be others
         self._newest = date.min  # trade date of the newest alert that has a record
         self._stamped = datetime.min.replace(tzinfo=UTC)
@@ -83,7 +84,6 @@ class AlertDesk:
             self.silences.pop(silence.id, None)
         else:
             self.silences[silence.id] = silence
-        self._dirty_silences.add(silence.id)
         out = []
         for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
             if alert.state not in (State.FIRING, State.PENDING):
@@ -130,25 +130,9 @@ class AlertDesk:
         found = [s for s in self.silences.values() if s.matches(alert)]
         return max(found, key=lambda s: (s.until, s.id), default=None)
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows = self.book.take_dirty() | self.evidence.take_dirty()
-        for identity in sorted(self._dirty_silences):
-            held = self.silences.get(identity)
-            rows[f"silence/{identity}"] = None if held is None else msgspec.json.encode(held)
-        self._dirty_silences.clear()
-        return rows
-
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back the rows of `take_dirty`; others are ignored."""
-        self.book.load(rows)
-        self.evidence.load(rows)
-        for name, data in rows.items():
-            if name.startswith("silence/"):
-                silence = msgspec.json.decode(data, type=Silence)
-                self.silences[silence.id] = silence
+    def _loaded(self) -> None:
         judged = (a.trade_date for a in self.book.alerts.values() if a.evidence is not None)
         self._newest = max(judged, default=date.min)
 

@@ -6,7 +6,7 @@ and levels alone, whenever they were read: one that comes late makes the alerts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import msgspec
@@ -14,17 +14,16 @@ import numpy as np
 
 from alerts.model import Alert, Evidence, Outcome
 from alerts.rules.base import Basis, Expectation, Message
-from processors import pack
 from processors.codes import Ids, aligned, is_fund, to_id
-from processors.days import TradingCalendar, to_date, to_day
-from processors.errors import StateError
+from processors.column_table import ColumnTable, DayColumns, Layout
+from processors.days import TradingCalendar, to_day
 from processors.events import Floats
 from processors.outputs import MarketSignal, SecuritySignals
+from processors.table import DAY, DAY_TEXT, Processor, Table, TableSet, ValueCodec
 
 HORIZONS = (5, 20, 60)
 _JUDGED = 20
 _INDEX = "index_close/000001.SH"
-_VERSION = 1
 
 
 class _Case(msgspec.Struct, array_like=True):
@@ -35,6 +34,13 @@ class _Case(msgspec.Struct, array_like=True):
     outcomes: dict[str, float] = {}  # by horizon
 
 
+class _Close(msgspec.Struct, array_like=True):
+    """The newest close of the index on a day."""
+
+    revision: int
+    close: float
+
+
 @dataclass(slots=True)
 class _Levels:
     revision: int
@@ -42,24 +48,25 @@ class _Levels:
     level: Floats
 
 
-@dataclass(slots=True)
-class _Dirty:
-    closes: set[int] = field(default_factory=set)  # years
-    levels: set[int] = field(default_factory=set)
-    cases: set[tuple[str, int]] = field(default_factory=set)
-
-
-class EvidenceBook:
+class EvidenceBook(Processor):
     """Closes of the index, levels of the last 61 sessions, and every case."""
 
     def __init__(self, calendar: TradingCalendar) -> None:
         self._calendar = calendar
-        self._closes = np.full(len(calendar), np.nan)
-        self._close_revisions: dict[int, int] = {}
-        self._levels: dict[int, _Levels] = {}
-        self._cases: dict[str, dict[int, _Case]] = {}
-        self._outcomes: dict[str, Floats] = {}  # of cases with members: (horizons, calendar), by the case's place
-        self._dirty = _Dirty()
+        self._close_rows: Table[int, _Close] = Table("close", DAY, ValueCodec(_Close))
+        self._closes = np.full(len(calendar), np.nan)  # the same by position in the calendar
+        self._levels = ColumnTable[int, _Levels](
+            "levels",
+            DAY,
+            Layout[int](int, [("level", "<f8")]),
+            to_columns=lambda held: DayColumns(held.revision, held.keys, {"level": held.level}),
+            from_columns=lambda _day, stored: _Levels(stored.header, stored.keys, stored.columns["level"]),
+            keep=HORIZONS[-1] + 1,
+        )
+        self._case_rows: Table[tuple[int, str], _Case] = Table("case", DAY_TEXT, ValueCodec(_Case))
+        self._cases: dict[str, dict[int, _Case]] = {}  # the same by record and day
+        self._outcomes: dict[str, Floats] = {}  # of cases with members: (horizons, calendar), by the case's position
+        self.tables = TableSet(self._close_rows, self._levels, self._case_rows, on_load=self._loaded)
 
     # -- what happened ---------------------------------------------------------------------------------------
 
@@ -69,11 +76,11 @@ class EvidenceBook:
             if message.name != _INDEX or message.provisional or message.value is None:
                 return None
             day = to_day(message.trade_date)
-            if day not in self._calendar or self._close_revisions.get(day, -1) >= message.revision:
+            held = self._close_rows.get(day)
+            if day not in self._calendar or (held is not None and held.revision >= message.revision):
                 return None
-            self._close_revisions[day] = message.revision
+            self._close_rows[day] = _Close(message.revision, float(message.value))
             self._closes[self._calendar.position(day)] = float(message.value)
-            self._dirty.closes.add(message.trade_date.year)
             return Basis.INDEX, message.trade_date
         if isinstance(message, SecuritySignals) and message.family == "pricing" and self._observe_levels(message):
             return Basis.MEMBERS, message.status.trade_date
@@ -88,14 +95,11 @@ class EvidenceBook:
             return False  # forgotten long ago: a replay tells it again
         stock = ~is_fund(frame.keys) & ~np.isnan(frame.columns["price_level"])
         self._levels[day] = _Levels(frame.status.revision, frame.keys[stock], frame.columns["price_level"][stock])
-        self._dirty.levels.add(day)
         for name, cases in self._cases.items():
             for horizon in HORIZONS:
                 self._score(name, cases, self._calendar.shift(day, -horizon), horizon)
                 self._score(name, cases, day, horizon)
-        for old in sorted(self._levels)[: -HORIZONS[-1] - 1]:
-            del self._levels[old]
-            self._dirty.levels.add(old)
+        self._levels.trim()
         return True
 
     def _score(self, name: str, cases: dict[int, _Case], day: int | None, horizon: int) -> None:
@@ -113,7 +117,7 @@ class EvidenceBook:
         if (ours & known).any():
             case.outcomes[str(horizon)] = float(growth[ours & known].mean() - growth[known].mean())
             self._note(name, day, case)
-            self._dirty.cases.add((name, day))
+            self._case_rows.touch((day, name))
 
     def _note(self, name: str, day: int, case: _Case | None) -> None:
         """Keep the outcomes of a case where they are found at once; None takes them away."""
@@ -129,8 +133,7 @@ class EvidenceBook:
         name, day = _record(alert, expectation), to_day(alert.trade_date)
         members = expectation.members(alert) if expectation.basis is Basis.MEMBERS else []
         cases = self._cases.setdefault(name, {})
-        cases[day] = _Case(alert.id, members)
-        self._dirty.cases.add((name, day))
+        cases[day] = self._case_rows[day, name] = _Case(alert.id, members)
         for horizon in HORIZONS:
             self._score(name, cases, day, horizon)
 
@@ -139,10 +142,9 @@ class EvidenceBook:
         name, day = _record(alert, expectation), to_day(alert.trade_date)
         held = self._cases.get(name, {}).get(day)
         if held is not None and held.alert == alert.id:
-            del self._cases[name][day]
+            del self._cases[name][day], self._case_rows[day, name]
             if expectation.basis is Basis.MEMBERS:
                 self._note(name, day, None)
-            self._dirty.cases.add((name, day))
 
     def record(self, alert: Alert, expectation: Expectation) -> Evidence:
         """Return what was known of the rule's earlier cases before the alert's day."""
@@ -189,48 +191,15 @@ class EvidenceBook:
         found = {h: line[: max(0, end - h)] for h, line in zip(HORIZONS, lines, strict=True)}
         return {h: values[~np.isnan(values)] for h, values in found.items()}
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows: dict[str, bytes | None] = {}
-        for year in sorted(self._dirty.closes):
-            days = [d for d in sorted(self._close_revisions) if to_date(d).year == year]
-            found = [(d, self._close_revisions[d], float(self._closes[self._calendar.position(d)])) for d in days]
-            rows[f"closes/{year}"] = msgspec.msgpack.encode((_VERSION, found))
-        for day in sorted(self._dirty.levels):
-            row, held = f"levels/{to_date(day).isoformat()}", self._levels.get(day)
-            rows[row] = None
-            if held is not None:
-                rows[row] = pack.pack({"revision": held.revision}, {"key": held.keys, "level": held.level})
-        for name, day in sorted(self._dirty.cases):
-            case = self._cases.get(name, {}).get(day)
-            rows[f"case/{to_date(day).isoformat()}/{name}"] = None if case is None else _encode((_VERSION, case))
-        self._dirty = _Dirty()
-        return rows
-
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back the rows of `take_dirty`; others are ignored."""
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind == "closes":
-                version, found = msgspec.msgpack.decode(data, type=tuple[int, list[tuple[int, int, float]]])
-                _check(version)
-                for day, revision, close in found:
-                    self._close_revisions[day] = revision
-                    self._closes[self._calendar.position(day)] = close
-            elif kind == "levels":
-                header, arrays = pack.unpack(data)
-                day = to_day(date.fromisoformat(rest))
-                self._levels[day] = _Levels(header["revision"], arrays["key"], arrays["level"])
-            elif kind == "case":
-                iso, _, record = rest.partition("/")
-                version, case = msgspec.msgpack.decode(data, type=tuple[int, _Case])
-                _check(version)
-                day = to_day(date.fromisoformat(iso))
-                self._cases.setdefault(record, {})[day] = case
-                if case.outcomes:
-                    self._note(record, day, case)
+    def _loaded(self) -> None:
+        for day, close in self._close_rows.items():
+            self._closes[self._calendar.position(day)] = close.close
+        for (day, name), case in self._case_rows.items():
+            self._cases.setdefault(name, {})[day] = case
+            if case.outcomes:
+                self._note(name, day, case)
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:
@@ -247,11 +216,3 @@ def _record(alert: Alert, expectation: Expectation) -> str:
     """Whose record an alert belongs to: its rule and subject, and the side where a rule has two."""
     side = expectation.side(alert)
     return f"{alert.rule}/{alert.subject}" + (f"/{side}" if side else "")
-
-
-_encode = msgspec.msgpack.Encoder(order="deterministic").encode
-
-
-def _check(version: int) -> None:
-    if version != _VERSION:
-        raise StateError(f"stored evidence has schema version {version}, this release reads {_VERSION}")

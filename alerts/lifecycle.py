@@ -16,9 +16,7 @@ import msgspec
 
 from alerts.model import Alert, Input, State, alert_id
 from alerts.rules.base import Kind, Message, Rule, Verdict
-from processors.errors import StateError
-
-_VERSION = 1
+from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -27,6 +25,13 @@ class _Entry(msgspec.Struct, array_like=True):
     revision: int
     kind: Kind
     alert: str = ""
+
+
+_VERDICTS = ValueCodec[dict[date, _Entry]](
+    list[tuple[date, _Entry]], to_plain=lambda v: sorted(v.items()), from_plain=dict
+)
+#: How an alert is stored.
+ALERT_ROW = ValueCodec[Alert](Alert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class _Stand:
     fired: bool = False
 
 
-class AlertBook:
+class AlertBook(Processor):
     """All verdicts of the last days and the alerts they raised.
 
     Parameters
@@ -51,13 +56,11 @@ class AlertBook:
         self._rules = tuple(rules)
         self._keep = keep_days
         self._open = keep_days // 2
-        self._subjects: dict[str, dict[date, _Entry]] = {}
-        self._drafts: dict[str, Alert] = {}  # "<rule>/<subject>/<date>" → what it would raise, if it has not
-        self.alerts: dict[str, Alert] = {}
-        self._dirty_subjects: set[str] = set()
-        self._dirty_drafts: set[str] = set()
-        self._dirty_alerts: set[str] = set()
-        self._gone: set[str] = set()
+        self._subjects: Table[str, dict[date, _Entry]] = Table("verdicts", TEXT, _VERDICTS)
+        # "<rule>/<subject>/<date>" → what it would raise, if it has not
+        self._drafts: Table[str, Alert] = Table("draft", TEXT, ALERT_ROW)
+        self.alerts: Table[str, Alert] = Table("alert", TEXT, ALERT_ROW)
+        self.tables = TableSet(self.alerts, self._subjects, self._drafts)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Alert]:
         """Judge a message; return every alert that is new or whose state changed."""
@@ -70,7 +73,6 @@ class AlertBook:
     def put(self, alert: Alert) -> None:
         """Replace an alert by the same with other words beside its state (evidence, acknowledgement, silence)."""
         self.alerts[alert.id] = alert
-        self._dirty_alerts.add(alert.id)
 
     def _take(self, rule: Rule, verdict: Verdict, origin: Input, now: datetime) -> list[Alert]:
         name = f"{rule.name}/{verdict.subject}"
@@ -82,7 +84,7 @@ class AlertBook:
             return []  # forgotten long ago: a replay tells it again
         out: list[Alert] = []
         history[verdict.trade_date] = _Entry(verdict.revision, verdict.kind)
-        self._dirty_subjects.add(name)
+        self._subjects.touch(name)
         if old is not None and old.alert:
             out.append(self._supersede(old.alert))
         self._draft(name, verdict.trade_date, None)
@@ -124,16 +126,15 @@ class AlertBook:
 
     def _supersede(self, identity: str) -> Alert:
         alert = msgspec.structs.replace(self.alerts[identity], state=State.SUPERSEDED, resolved_on=None)
-        self._forget(identity)
+        del self.alerts[identity]
         return alert
 
     def _draft(self, name: str, day: date, alert: Alert | None) -> None:
         key = f"{name}/{day.isoformat()}"
         if alert is not None:
             self._drafts[key] = alert
-        elif self._drafts.pop(key, None) is None:
-            return
-        self._dirty_drafts.add(key)
+        else:
+            self._drafts.pop(key, None)
 
     def _trim(self, name: str, history: dict[date, _Entry]) -> None:
         """Forget the oldest verdicts, but never one whose alert still fires."""
@@ -144,47 +145,7 @@ class AlertBook:
             del history[day]
             self._draft(name, day, None)
             if identity:
-                self._forget(identity)
-
-    def _forget(self, identity: str) -> None:
-        del self.alerts[identity]
-        self._dirty_alerts.discard(identity)
-        self._gone.add(identity)
-
-    # -- state as bytes --------------------------------------------------------------------------------------
-
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows: dict[str, bytes | None] = {f"alert/{identity}": None for identity in sorted(self._gone)}
-        rows |= {
-            f"verdicts/{name}": _encode((_VERSION, sorted(self._subjects[name].items())))
-            for name in sorted(self._dirty_subjects)
-        }
-        rows |= {
-            f"draft/{key}": _encode((_VERSION, self._drafts[key])) if key in self._drafts else None
-            for key in sorted(self._dirty_drafts)
-        }
-        rows |= {
-            f"alert/{identity}": _encode((_VERSION, self.alerts[identity]))
-            for identity in sorted(self._dirty_alerts)
-            if identity in self.alerts
-        }
-        self._dirty_subjects.clear()
-        self._dirty_drafts.clear()
-        self._dirty_alerts.clear()
-        self._gone.clear()
-        return rows
-
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back the rows of `take_dirty`; others are ignored."""
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind == "verdicts":
-                self._subjects[rest] = dict(_decode_entries(data))
-            elif kind == "alert":
-                self.alerts[rest] = _decode_alert(data)
-            elif kind == "draft":
-                self._drafts[rest] = _decode_alert(data)
+                del self.alerts[identity]
 
 
 def _anchor(rule: Rule, history: dict[date, _Entry], days: list[date], first: int) -> int:
@@ -254,8 +215,7 @@ def timeless(name: str, data: bytes) -> bytes:
     """Return a stored row without what a replay can't know: when an alert was raised, and the offsets it quotes."""
     if not name.startswith(("alert/", "draft/")):
         return data
-    alert = _decode_alert(data)
-    return _encode((_VERSION, timeless_alert(alert)))
+    return ALERT_ROW.encode(timeless_alert(ALERT_ROW.decode(data)))
 
 
 def timeless_alert(alert: Alert) -> Alert:
@@ -263,23 +223,3 @@ def timeless_alert(alert: Alert) -> Alert:
     provenance = [msgspec.structs.replace(origin, offset=0) for origin in alert.provenance]
     when = alert.available_at
     return msgspec.structs.replace(alert, raised_at=when, changed_at=when, provenance=provenance)
-
-
-_encode = msgspec.msgpack.Encoder(order="deterministic").encode
-
-
-def _decode_entries(data: bytes) -> list[tuple[date, _Entry]]:
-    version, entries = msgspec.msgpack.decode(data, type=tuple[int, list[tuple[date, _Entry]]])
-    _check(version)
-    return entries
-
-
-def _decode_alert(data: bytes) -> Alert:
-    version, alert = msgspec.msgpack.decode(data, type=tuple[int, Alert])
-    _check(version)
-    return alert
-
-
-def _check(version: int) -> None:
-    if version != _VERSION:
-        raise StateError(f"stored alert has schema version {version}, this release reads {_VERSION}")

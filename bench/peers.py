@@ -230,7 +230,7 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Seen:
         if any(value for name, value in counted.items() if name.startswith(what)):
             raise WrongError(f"marginwatch: {what} is not 0")
     securities = Securities(0, settings.parameters, settings.exchanges, xshg())
-    securities.load({name.decode(): value for name, value in stored.items()})
+    securities.load_rows({name.decode(): value for name, value in stored.items()})
     last, before = (
         securities.margin.figure(securities.margin.order[-back], "fin_balance") for back in (1, 1 + _DAYS_BACK)
     )

@@ -1,6 +1,6 @@
 """The rows of one daily topic by trade date and key: revisions, late days, closing.
 
-A `DailyStore` answers three questions and nothing else: which figure stands for (day, key)? is the day closed, and
+A `DailyStore` answers three questions and nothing else: which figure is valid for (day, key)? is the day closed, and
 completely? how often was a closed day corrected? It computes no indicator.
 
 **Revision of a day.** Once day t is closed, every later change to a row of day t or before raises t's revision by
@@ -9,32 +9,49 @@ rows, never on how they were batched, repeated or ordered behind the close.
 
 **Closing.** A feed closes a day with `EndOfDay` markers that name the row counts of every exchange that it
 needs. A feed that never sends markers is closed by its first row of a later day. A day that is still open when a
-later one closes, or when its deadline passes, is closed as it stands, and reported incomplete.
+later one closes, or when its deadline passes, is closed with the rows that it has, and reported incomplete.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors import pack
 from processors.codes import EXCHANGES, Ids
-from processors.days import to_date, to_day
+from processors.column_table import ColumnTable, DayColumns, Layout
+from processors.days import moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
 from processors.key_index import KeyIndex
+from processors.outputs import DayStatus
+from processors.table import DAY, TEXT, Table, TableSet, ValueCodec
 
 _ABSENT = -1
 _FIRST_CAPACITY = 64
+_ANY = "any"
+
+
+class DayHeader(msgspec.Struct, array_like=True):
+    """What is stored of a day beside its rows."""
+
+    expected: dict[str, int]
+    closed: bool
+    revision: int
+    available_at: int  # µs since the epoch
+
+
+def day_layout(topic: str) -> Layout[DayHeader]:
+    """Return how a day of a topic is stored: the revision and the figures of each key."""
+    return Layout(DayHeader, [("revision", "<i4"), *((c.name, "<f8") for c in FIGURES[topic])])
 
 
 @dataclass(slots=True)
 class Day:
-    """One trade date of a book; arrays are indexed by the book's column of a key."""
+    """One trade date of a store; arrays are indexed by the store's column of a key."""
 
     values: Floats  # (figures, capacity), NaN where absent
     revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row
@@ -57,7 +74,7 @@ class ApplyResult:
 
     accepted: int = 0
     duplicates: int = 0
-    conflicts: int = 0  # the same revision with other figures: the first one stands
+    conflicts: int = 0  # the same revision with other figures: the first one stays
     too_old: int = 0
     changed: set[int] = field(default_factory=set)
     closed: list[int] = field(default_factory=list)
@@ -82,10 +99,18 @@ class DailyStore:
     late_days : how many trading days back a late or corrected row is still inserted.
     history_days : how many days before those the indicators look back.
     by_word : keys are words such as exchanges (``margin.market``), not codes.
+    on_change : called with the earliest day of each change of closed days.
     """
 
     def __init__(
-        self, topic: str, required: tuple[str, ...], *, late_days: int, history_days: int, by_word: bool = False
+        self,
+        topic: str,
+        required: tuple[str, ...],
+        *,
+        late_days: int,
+        history_days: int,
+        by_word: bool = False,
+        on_change: Callable[[int], None] = lambda _day: None,
     ) -> None:
         self.topic = topic
         self.names = tuple(c.name for c in FIGURES[topic])
@@ -93,12 +118,14 @@ class DailyStore:
         self.late_days = late_days
         self.keep_days = late_days + history_days
         self.by_word = by_word
-        self.days: dict[int, Day] = {}
+        self.days = ColumnTable[int, Day](
+            topic, DAY, day_layout(topic), to_columns=self._to_columns, from_columns=self._from_columns
+        )
         self.order: list[int] = []  # days, ascending
         self.places = KeyIndex()
-        self.marked = False
-        self.dirty: set[int] = set()
-        self.dropped: set[int] = set()
+        self._marked: Table[str, bool] = Table(f"{topic}.marked", TEXT, ValueCodec(bool))
+        self.tables = TableSet(self.days, self._marked, on_load=self._loaded)
+        self._on_change = on_change
         self._open: set[int] = set()
         self._known_at: dict[int, int] = {}
         self._row = {name: i for i, name in enumerate(self.names)}
@@ -114,6 +141,11 @@ class DailyStore:
     def keys(self) -> Ids:
         """The key of each column."""
         return self.places.keys
+
+    @property
+    def marked(self) -> bool:
+        """Whether the feed has ever sent a marker."""
+        return _ANY in self._marked
 
     def figure(self, day: int, name: str) -> Floats:
         """One figure of one day over all columns, NaN where absent."""
@@ -174,6 +206,21 @@ class DailyStore:
             self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
         return self._known_at[day]
 
+    def revision(self, day: int) -> int:
+        """How often a closed day, or one before it, was changed since it was closed."""
+        return self.days[day].revision
+
+    def status(self, day: int) -> DayStatus:
+        """How complete a closed day is, and when it was known."""
+        revision = self.revision(day)
+        return DayStatus(
+            trade_date=to_date(day),
+            available_at=moment(self.known_at(day)),
+            revision=revision,
+            missing={f"{self.topic} {exchange}": lack for exchange, lack in self.missing(day).items()},
+            input_revisions={self.topic: revision},
+        )
+
     def counts(self, day: int) -> dict[str, int]:
         """Rows of a day by exchange."""
         keys = self.keys[self.present(day)]
@@ -221,12 +268,13 @@ class DailyStore:
         if marker.deadline:
             self._close_before(day + 1, applied)
             return applied
-        self.marked = True
+        if not self.marked:
+            self._marked[_ANY] = True
         before = dict(entry.expected)
         entry.expected.update({str(k): v for k, v in marker.expected.items()})
         if entry.expected == before and (entry.closed or self.required):
             return applied
-        self.dirty.add(day)
+        self.days.touch(day)
         if entry.closed:
             self._raise_revisions(day, 1, applied)
         elif all(exchange in entry.expected for exchange in self.required):
@@ -242,14 +290,16 @@ class DailyStore:
     def _close_day(self, day: int, applied: ApplyResult) -> None:
         self.days[day].closed = True
         self._open.discard(day)
-        self.dirty.add(day)
+        self.days.touch(day)
+        self._on_change(day)
         applied.closed.append(day)
         self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes what comes after it
 
     def _raise_revisions(self, day: int, step: int, applied: ApplyResult) -> None:
+        self._on_change(day)
         for other in self.closed_days(day):
             self.days[other].revision += step
-            self.dirty.add(other)
+            self.days.touch(other)
             applied.changed.add(other)
 
     def _apply_run(self, batch: RowBatch, applied: ApplyResult) -> None:
@@ -290,7 +340,7 @@ class DailyStore:
         if newest > entry.available_at:
             entry.available_at = newest
             self._known_at.clear()
-        self.dirty.add(day)
+        self.days.touch(day, batch.keys)
         if entry.closed:
             self._raise_revisions(day, int((batch.revisions - stored).sum()), applied)
 
@@ -312,7 +362,7 @@ class DailyStore:
         applied.duplicates += int((batch.revisions <= stored).sum()) - conflicts
 
     def _entry(self, day: int) -> Day | None:
-        """The day's entry, made if it lies inside the window; None if it is too old."""
+        """The day's entry, added if it is inside the window; None if it is too old."""
         entry = self.days.get(day)
         if entry is not None:
             return entry if day >= self._oldest_open() else None
@@ -331,12 +381,11 @@ class DailyStore:
             old = self.order.pop(0)
             del self.days[old]
             self._open.discard(old)
-            self.dirty.discard(old)
-            self.dropped.add(old)
+            self._on_change(old)
         return entry
 
     def _oldest_open(self) -> int:
-        """The oldest day that still takes rows: the ``late_days``-th newest of the book."""
+        """The oldest day that still takes rows: the ``late_days``-th newest of the store."""
         return self.order[-self.late_days] if len(self.order) >= self.late_days else -(2**31)
 
     def _grow(self, entry: Day) -> None:
@@ -348,52 +397,36 @@ class DailyStore:
         revisions[:old] = entry.revisions
         entry.values, entry.revisions = values, revisions
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def dump(self, day: int) -> bytes:
-        """Return a day as bytes; rows in the order of their keys, so equal states give equal bytes."""
-        entry = self.days[day]
-        columns = self.columns_on(day)
-        header: dict[str, Any] = {
-            "expected": dict(sorted(entry.expected.items())),
-            "closed": entry.closed,
-            "marked": self.marked,
-            "revision": entry.revision,
-            "available_at": entry.available_at,
-        }
-        arrays: dict[str, pack.Array] = {"key": self.keys[columns], "revision": entry.revisions[columns]}
-        for row, name in enumerate(self.names):
-            arrays[name] = entry.values[row, columns]
-        return pack.pack(header, arrays)
+    def _to_columns(self, entry: Day) -> DayColumns[DayHeader]:
+        columns = self.places.by_key[entry.present(self.width)[self.places.by_key]]
+        figures = {name: entry.values[row, columns] for row, name in enumerate(self.names)}
+        return DayColumns(
+            DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),
+            self.keys[columns],
+            {"revision": entry.revisions[columns], **figures},
+        )
 
-    def load(self, day: int, data: bytes) -> None:
-        """Take back what `dump` gave (days in any order)."""
-        header, arrays = pack.unpack(data)
-        columns = self.places.of(arrays["key"])
+    def _from_columns(self, _day: int, stored: DayColumns[DayHeader]) -> Day:
+        columns, header = self.places.of(stored.keys), stored.header
         capacity = max(_FIRST_CAPACITY, self.width)
         entry = Day(
             np.full((len(self.names), capacity), np.nan),
             np.full(capacity, _ABSENT, dtype=np.int32),
-            expected=header["expected"],
-            closed=header["closed"],
-            revision=header["revision"],
-            available_at=header["available_at"],
+            expected=header.expected,
+            closed=header.closed,
+            revision=header.revision,
+            available_at=header.available_at,
         )
         for row, name in enumerate(self.names):
-            if name in arrays:
-                entry.values[row, columns] = arrays[name]
-        entry.revisions[columns] = arrays["revision"]
-        self.days[day] = entry
-        self._known_at.clear()
-        insort(self.order, day)
-        if not entry.closed:
-            self._open.add(day)
-        self.marked |= header["marked"]
+            entry.values[row, columns] = stored.columns[name]
+        entry.revisions[columns] = stored.columns["revision"]
+        return entry
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the days changed since the last call, ISO date → bytes, None for a day that left the window."""
-        out: dict[str, bytes | None] = {to_date(d).isoformat(): None for d in sorted(self.dropped)}
-        out |= {to_date(d).isoformat(): self.dump(d) for d in sorted(self.dirty)}
-        self.dirty.clear()
-        self.dropped.clear()
-        return out
+    def _loaded(self) -> None:
+        self.order = sorted(self.days)
+        self._open = {day for day in self.order if not self.days[day].closed}
+        self._known_at.clear()
+        if self.order:
+            self._on_change(self.order[0])

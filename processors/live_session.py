@@ -7,6 +7,7 @@ import msgspec
 from processors.codes import to_code
 from processors.events import RowBatch
 from processors.outputs import Partial
+from processors.table import NUMBER, Table, TableSet, ValueCodec
 
 
 class _Index(msgspec.Struct):
@@ -22,9 +23,9 @@ class LiveSession:
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
-        self.indices: dict[int, _Index] = {}
-        self.partials: dict[int, Partial] = {}
-        self._dirty: set[str] = set()
+        self.indices: Table[int, _Index] = Table("index", NUMBER, ValueCodec(_Index))
+        self.partials: Table[int, Partial] = Table("partial", NUMBER, ValueCodec(Partial))
+        self.tables = TableSet(self.indices, self.partials)
 
     @property
     def day(self) -> int:
@@ -51,7 +52,6 @@ class LiveSession:
             held = self.indices.get(key)
             if held is None or (ts, revision) > (held.ts, held.revision):
                 self.indices[key] = _Index(day, ts, revision, last, turnover)
-                self._dirty.add(f"index/{key}")
                 news = True
         return news
 
@@ -61,7 +61,6 @@ class LiveSession:
         if (held is not None and (partial.day, partial.ts) < (held.day, held.ts)) or partial == held:
             return False
         self.partials[partial.partition] = partial
-        self._dirty.add(f"partial/{partial.partition}")
         return True
 
     def closes(self, day: int) -> dict[int, float]:
@@ -88,22 +87,3 @@ class LiveSession:
             share = covered / balance if balance else 0.0
             return f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
         return sum(p.fin_buy for p in partials)
-
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call."""
-        out: dict[str, bytes | None] = {}
-        for name in sorted(self._dirty):
-            kind, _, key = name.partition("/")
-            held = self.indices[int(key)] if kind == "index" else self.partials[int(key)]
-            out[name] = msgspec.msgpack.encode(held)
-        self._dirty.clear()
-        return out
-
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back the rows of `take_dirty`; others are ignored."""
-        for name, data in rows.items():
-            kind, _, key = name.partition("/")
-            if kind == "index":
-                self.indices[int(key)] = msgspec.msgpack.decode(data, type=_Index)
-            elif kind == "partial":
-                self.partials[int(key)] = msgspec.msgpack.decode(data, type=Partial)

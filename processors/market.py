@@ -8,18 +8,16 @@ market indicators of every day whose inputs are closed. A change to a day comput
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
 from functools import cached_property
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from processors.closed_days import ClosedDays
 from processors.codes import EXCHANGES
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar, microseconds, moment, to_date, to_day
-from processors.errors import StateError
+from processors.days import TradingCalendar, microseconds, moment, to_date
 from processors.events import EndOfDay, RowBatch
 from processors.extremes import ExtremesStage
 from processors.live_session import LiveSession
@@ -51,6 +49,7 @@ from processors.registry import (
 )
 from processors.securities import VALUATIONS
 from processors.signal import Absent, Reading, Signal
+from processors.table import DAY, Processor, Table, TableSet, ValueCodec
 
 StageOutput = MarketSignal | SecuritySignals | IndustrySignals
 RATES, FUNDS = "rates.daily", "etf.daily"
@@ -65,12 +64,11 @@ _LINES: dict[str, tuple[str, ...]] = {
 }
 #: These are a few rows a day: keep them all, so that feeds may run years apart in a backfill.
 _KEEP_DAYS = 20_000
-_RESULTS_VERSION = 1
 #: Days of results that are kept at most while a feed is behind.
 _MOST_RESULTS = 1500
 
 
-class Market:
+class Market(Processor):
     """State of the market stage.
 
     Parameters
@@ -98,13 +96,25 @@ class Market:
             PRICES: PartitionJoin(PRICES, partitions, (), 2 * late + 2),
             VALUATIONS: PartitionJoin(VALUATIONS, partitions, (), late + 1),
         }
+        self.sources: dict[str, ClosedDays] = {**self.books, REFERENCE: self.reference, **self.frames}
         self.section = ExtremesStage(parameters, calendar)
         self.session = LiveSession(partitions)
         self.series = CalendarSeries(calendar)
-        self.results: dict[int, dict[str, Reading | Absent]] = {}
+        self.results: Table[int, dict[str, Reading | Absent]] = Table(
+            "results",
+            DAY,
+            ValueCodec(dict[str, list[Any]], to_plain=_plain_results, from_plain=_results_of),
+            keep=_MOST_RESULTS,
+        )
+        self.tables = TableSet(
+            *(book.tables for book in self.books.values()),
+            self.results,
+            *(join.tables for join in self.frames.values()),
+            self.section.tables,
+            self.session.tables,
+            on_load=self._loaded,
+        )
         self.applied = ApplyResult()
-        self._dirty: set[int] = set()
-        self._forgotten: set[int] = set()
         self._told: dict[str, MarketSignal] = {}  # the newest provisional values: what hasn't changed isn't told again
 
     # -- folding ---------------------------------------------------------------------------------------------
@@ -148,8 +158,8 @@ class Market:
 
     def _trim_frames(self) -> None:
         """Forget frames that are joined with everything that they can be joined with."""
-        index = self.indices.newest_closed() if self.reference.book.newest_closed() is not None else None
-        detail, prices, valuations = (self.frames[topic].newest_complete() for topic in (DETAIL, PRICES, VALUATIONS))
+        index = self.indices.newest_closed() if self.reference.newest_closed() is not None else None
+        detail, prices, valuations = (self.frames[topic].newest_closed() for topic in (DETAIL, PRICES, VALUATIONS))
         joined = _earliest(index, prices)
         # Not every market has a feed of valuations; where there is one, it is waited for.
         self.section.forget(self.frames[DETAIL].trim(joined if valuations is None else _earliest(joined, valuations)))
@@ -172,17 +182,17 @@ class Market:
         if not starts:
             return []
         start = min(starts)
-        closed = {topic: set(book.closed_days(start)) for topic, book in self.books.items() if topic != REFERENCE}
-        closed |= {topic: {d for d in held.complete_days() if d >= start} for topic, held in self.frames.items()}
+        # A day of the reference alone is no trading day of the market.
+        closed = set().union(*(s.closed_days(start) for topic, s in self.sources.items() if topic != REFERENCE))
 
         def due(inputs: tuple[str, ...], optional: tuple[str, ...], day: int) -> bool:
-            return all(self.reference.known(day) if t == REFERENCE else day in closed[t] for t in inputs) and any(
+            return all(self.sources[topic].is_closed(day) for topic in inputs) and any(
                 day in news[topic] if topic in news else topic in first and day >= first[topic]
                 for topic in (*inputs, *optional)
             )
 
         out: list[StageOutput] = []
-        for day in sorted(set().union(*closed.values())):
+        for day in sorted(closed):
             made = _Day(self, day)
             for module in MARKET_INDICATORS:
                 if due(*_inputs(module), day):
@@ -199,15 +209,13 @@ class Market:
         """Forget results that no late row can reach any more, nor a recursion behind it."""
         newest = _earliest(
             *(book.newest_closed() for book in (self.totals, self.indices)),
-            *(self.frames[topic].newest_complete() for topic in (DETAIL, PRICES)),
+            *(self.frames[topic].newest_closed() for topic in (DETAIL, PRICES)),
         )
         # What one feed is behind, its sections will ask for.
         oldest = None if newest is None else self.calendar.shift(newest, -2 * self.parameters.late_days - 2)
-        beyond = sorted(self.results)[: max(0, len(self.results) - _MOST_RESULTS)]
-        for day in {*beyond, *(d for d in self.results if oldest is not None and d < oldest)}:
+        self.results.trim()
+        for day in [d for d in self.results if oldest is not None and d < oldest]:
             del self.results[day]
-            self._dirty.discard(day)
-            self._forgotten.add(day)
 
     def _compute_module(self, module: ModuleType, made: _Day) -> list[MarketSignal]:
         inputs, optional = _inputs(module)
@@ -216,7 +224,7 @@ class Market:
         readings: dict[str, Reading | Absent] = module.compute(view)
         view.computed.update(readings)
         view.computed.update({name: Reading(0, state) for name, state in view.carries.items()})
-        self._dirty.add(day)
+        self.results.touch(day)
         status = made.status(inputs, optional)
         gaps = made.identity_gaps if TOTALS in inputs else {}
         return [_signal(name, reading, status, gaps=gaps) for name, reading in readings.items()]
@@ -241,25 +249,16 @@ class Market:
     def status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
         """When the inputs of a day were known, their revisions, and what they lack."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
-        used = [topic for topic in optional if self.frames[topic].is_complete(day)]
+        used = [topic for topic in optional if self.sources[topic].is_closed(day)]
         for topic in (*inputs, *used):
-            if topic in self.frames:
-                status = self.frames[topic].status(day)
-                known_at = max(known_at, microseconds(status.available_at))
-                revisions |= status.input_revisions
-                missing |= status.missing
-            elif topic == REFERENCE:
-                known_at = max(known_at, self.reference.known_at(day))
-                revisions[topic] = self.reference.revision(day)
-            else:
-                book = self.books[topic]
-                known_at = max(known_at, book.known_at(day))
-                revisions[topic] = book.days[day].revision
-                missing |= {f"{topic} {exchange}": lack for exchange, lack in book.missing(day).items()}
+            status = self.sources[topic].status(day)
+            known_at = max(known_at, microseconds(status.available_at))
+            revisions |= status.input_revisions
+            missing |= status.missing
         return DayStatus(
             trade_date=to_date(day),
             available_at=moment(known_at),
-            revision=sum(revisions.values()) + len(used),  # one that comes late must be told from its absence
+            revision=sum(revisions.values()) + len(used),  # one that arrives late has another revision than its absence
             missing=missing,
             input_revisions=revisions,
         )
@@ -340,37 +339,12 @@ class Market:
         known = np.flatnonzero(~np.isnan(closes))
         return dict(zip(self.indices.keys[known].tolist(), closes[known].tolist(), strict=True))
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows: dict[str, bytes | None] = {}
-        for book in self.books.values():
-            rows |= {f"{book.topic}/{iso}": data for iso, data in book.take_dirty().items()}
-        rows |= {f"results/{to_date(day).isoformat()}": None for day in sorted(self._forgotten)}
-        self._forgotten.clear()
-        rows |= {f"results/{to_date(day).isoformat()}": _dump_results(self.results[day]) for day in sorted(self._dirty)}
-        self._dirty.clear()
-        for held in self.frames.values():
-            rows |= held.take_dirty()
-        return rows | self.section.take_dirty() | self.session.take_dirty()
-
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back every row that `take_dirty` ever gave."""
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind in self.books:
-                self.books[kind].load(to_day(date.fromisoformat(rest)), data)
-            elif kind == "results":
-                day = to_day(date.fromisoformat(rest))
-                self.results[day] = _load_results(data)
+    def _loaded(self) -> None:
         for topic, book in self.books.items():
             for day in book.closed_days():
                 self._refresh(topic, day)
-        for held in self.frames.values():
-            held.load(rows)
-        self.section.load(rows)
-        self.session.load(rows)
 
 
 class _Day:
@@ -440,25 +414,14 @@ def _signal(
     )
 
 
-_results_encoder = msgspec.msgpack.Encoder(order="deterministic")
+def _plain_results(results: dict[str, Reading | Absent]) -> dict[str, list[Any]]:
+    return {
+        name: [reading.reason] if isinstance(reading, Absent) else [reading.value, dict(reading.details or {})]
+        for name, reading in results.items()
+    }
 
 
-def _dump_results(results: dict[str, Reading | Absent]) -> bytes:
-    return _results_encoder.encode(
-        (
-            _RESULTS_VERSION,
-            {
-                name: [reading.reason] if isinstance(reading, Absent) else [reading.value, dict(reading.details or {})]
-                for name, reading in results.items()
-            },
-        )
-    )
-
-
-def _load_results(data: bytes) -> dict[str, Reading | Absent]:
-    version, stored = msgspec.msgpack.decode(data, type=tuple[int, dict[str, list[Any]]])
-    if version != _RESULTS_VERSION:
-        raise StateError(f"stored results have schema version {version}, this release reads {_RESULTS_VERSION}")
+def _results_of(stored: dict[str, list[Any]]) -> dict[str, Reading | Absent]:
     return {
         name: Absent(entry[0]) if len(entry) == 1 else Reading(entry[0], entry[1] or None)
         for name, entry in stored.items()

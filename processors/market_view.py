@@ -242,7 +242,7 @@ class MarketView:
     def priced(self, name: str, keys: Ids, back: int = 0) -> Floats:
         """A column of the prices some days back, for the given securities; NaN where there is none."""
         day = self._calendar.shift(self.day, -back)
-        if day is None or not self._frames[PRICES].is_complete(day):
+        if day is None or not self._frames[PRICES].is_closed(day):
             return np.full(len(keys), np.nan)
         found = self.prices if not back else self._frames[PRICES].detail(day)
         return aligned(keys, found.keys, found.columns[name])
@@ -250,7 +250,7 @@ class MarketView:
     def valued(self, name: str, keys: Ids) -> Floats:
         """A column of the day's valuations for the given securities; NaN where there is none."""
         held = self._frames[VALUATIONS]
-        if not held.is_complete(self.day):
+        if not held.is_closed(self.day):
             return np.full(len(keys), np.nan)
         found = held.detail(self.day)
         return aligned(keys, found.keys, found.columns[name])

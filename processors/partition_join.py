@@ -6,13 +6,28 @@ sends a newer one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import msgspec
 import numpy as np
 
 from processors import pack
+from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import moment, to_date
 from processors.outputs import WORST_KEPT, DayStatus, Detail, FeatureFrame, IdentityCheck
+from processors.table import DAY_NUMBER, TableSet
 
 _MOST_ROWS, _MOST_DETAILS = 1_000_000, 64
+
+
+class _FrameHeader(msgspec.Struct, array_like=True):
+    """What is stored of a frame beside its columns."""
+
+    revision: int
+    available_at: int  # µs since the epoch
+    missing: dict[str, int]
+    rows: dict[str, int]
+    identity: IdentityCheck
 
 
 class PartitionJoin:
@@ -20,7 +35,7 @@ class PartitionJoin:
 
     Parameters
     ----------
-    required : exchanges whose absence is named; those of the topic's day book.
+    required : exchanges whose absence is named; those of the topic's `DailyStore`.
     keep_days : complete days that are kept in any case.
     """
 
@@ -29,52 +44,72 @@ class PartitionJoin:
         self.partitions = partitions
         self.required = required
         self.keep_days = keep_days
-        self.frames: dict[int, dict[int, FeatureFrame]] = {}
+        self._frames = ColumnTable[tuple[int, int], FeatureFrame](
+            f"features.{topic}",
+            DAY_NUMBER,
+            Layout(_FrameHeader, None),
+            to_columns=_to_columns,
+            from_columns=self._from_columns,
+        )
+        self.tables = TableSet(self._frames, on_load=self._loaded)
         self._complete: dict[int, int] = {}  # complete day → its rows
         self._details: dict[int, Detail] = {}  # days that were asked for: streaks look back over dozens of them
-        self._dirty: set[tuple[int, int]] = set()
-        self._dropped: set[int] = set()
 
     def fold(self, frames: list[FeatureFrame]) -> list[int]:
         """Take frames (older revisions and repeats change nothing); return complete days that are new or changed."""
         touched: set[int] = set()
-        # Days that have left the window don't come back (a replay sends them again): what they rest on is gone.
+        # A replay sends days that have left the window again; what they depend on is gone, so they stay out.
         oldest = min(self._complete) if len(self._complete) >= self.keep_days else -(2**31)
         for frame in frames:
             if frame.day < oldest:
                 continue
-            held = self.frames.setdefault(frame.day, {})
-            old = held.get(frame.partition)
+            old = self._frames.get((frame.day, frame.partition))
             if old is None or frame.revision > old.revision:
-                held[frame.partition] = frame
+                self._frames[frame.day, frame.partition] = frame
                 self._details.pop(frame.day, None)
-                self._dirty.add((frame.day, frame.partition))
                 touched.add(frame.day)
-        # A partition sends its days in order, and sends again every day behind a corrected one: so the day before
-        # is always complete first, and anew where it changed.
-        complete = sorted(day for day in touched if len(self.frames[day]) == self.partitions)
-        self._complete |= {day: sum(len(f.keys) for f in self.frames[day].values()) for day in complete}
-        return complete
+        # A partition sends its days in order, and sends every day behind a corrected one again: so the day before is
+        # complete, in its newest revision, before a day is.
+        return [day for day in sorted(touched) if self._count(day)]
 
-    def complete_days(self) -> list[int]:
-        """Days of which every partition has sent its frame, ascending."""
-        return sorted(self._complete)
+    def _count(self, day: int) -> bool:
+        """Note the rows of a day if every partition has sent its frame; return whether it has."""
+        frames = [self._frames.get((day, partition)) for partition in range(self.partitions)]
+        if None in frames:
+            return False
+        self._complete[day] = sum(len(frame.keys) for frame in frames if frame is not None)
+        return True
 
-    def is_complete(self, day: int) -> bool:
+    def closed_days(self, start: int | None = None) -> Iterator[int]:
+        """Days of which every partition has sent its frame, from ``start`` on, ascending."""
+        return (day for day in sorted(self._complete) if start is None or day >= start)
+
+    def is_closed(self, day: int) -> bool:
         """Whether every partition has sent its frame of a day."""
         return day in self._complete
 
-    def newest_complete(self) -> int | None:
-        """The newest of them."""
+    def newest_closed(self) -> int | None:
+        """The newest day of which every partition has sent its frame."""
         return max(self._complete, default=None)
+
+    def revision(self, day: int) -> int:
+        """The sum of the revisions of a complete day's frames."""
+        return sum(frame.revision for frame in self._of_day(day))
+
+    def known_at(self, day: int) -> int:
+        """When the last of a complete day's frames was known, µs since the epoch."""
+        return max(frame.available_at for frame in self._of_day(day))
+
+    def _of_day(self, day: int) -> list[FeatureFrame]:
+        return [self._frames[day, partition] for partition in range(self.partitions)]
 
     def status(self, day: int) -> DayStatus:
         """How complete and consistent a complete day is."""
-        frames = [self.frames[day][p] for p in sorted(self.frames[day])]
+        frames = self._of_day(day)
         return DayStatus(
             trade_date=to_date(day),
-            available_at=moment(max(f.available_at for f in frames)),
-            revision=sum(f.revision for f in frames),
+            available_at=moment(self.known_at(day)),
+            revision=self.revision(day),
             missing=self._missing(frames),
             input_revisions={f"{self.topic}[{f.partition}]": f.revision for f in frames},
             identity=_merged([f.identity for f in frames]),
@@ -84,12 +119,12 @@ class PartitionJoin:
         """All securities of a complete day, in the order of their keys."""
         if day in self._details:
             return self._details[day]
-        frames = [self.frames[day][p] for p in sorted(self.frames[day])]
+        frames = self._of_day(day)
         keys = np.concatenate([f.keys for f in frames])
         order = np.argsort(keys, kind="stable")
         columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
         if len(self._details) == _MOST_DETAILS:
-            del self._details[next(iter(self._details))]  # the one that was made first
+            del self._details[next(iter(self._details))]  # the one that was computed first
         self._details[day] = Detail(self.status(day), keys[order], columns)
         return self._details[day]
 
@@ -107,12 +142,12 @@ class PartitionJoin:
         return out
 
     def trim(self, read_through: int | None) -> set[int]:
-        """Forget days that no late row can reach any more; return them. A day that waits for a partition stays.
+        """Delete days that no late row can reach any more; return them. A day that lacks a partition stays.
 
         Parameters
         ----------
-        read_through : the day up to which everything is there that these frames are joined with. Those behind it are
-            kept: they wait, up to a million rows. None: nothing is there yet.
+        read_through : the day up to which everything is known that these frames are joined with. Days behind it are
+            kept, up to a million rows. None: nothing is known yet.
         """
         done = sorted(self._complete)
         rows, gone = sum(self._complete.values()), set()
@@ -120,44 +155,42 @@ class PartitionJoin:
             if (read_through is None or day > read_through) and rows <= _MOST_ROWS:
                 break
             rows -= self._complete.pop(day)
-            del self.frames[day]
+            for partition in range(self.partitions):
+                del self._frames[day, partition]
             self._details.pop(day, None)
             gone.add(day)
-        self._dropped |= gone
         return gone
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows: dict[str, bytes | None] = {}
-        for day in sorted(self._dropped):
-            rows |= dict.fromkeys(self._row(day, partition) for partition in range(self.partitions))
-        for day, partition in sorted(self._dirty):
-            if day in self.frames:
-                rows[self._row(day, partition)] = dump_frame(self.frames[day][partition])
-        self._dirty.clear()
-        self._dropped.clear()
-        return rows
+    def _from_columns(self, key: tuple[int, int], stored: DayColumns[_FrameHeader]) -> FeatureFrame:
+        day, partition = key
+        h = stored.header
+        return FeatureFrame(
+            self.topic,
+            partition,
+            day,
+            h.revision,
+            h.available_at,
+            h.missing,
+            h.rows,
+            h.identity,
+            stored.keys,
+            dict(stored.columns),
+        )
 
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back the rows of `take_dirty`; others are ignored."""
-        for name, data in rows.items():
-            if name.startswith(f"features/{self.topic}/"):
-                frame = load_frame(data)
-                self.frames.setdefault(frame.day, {})[frame.partition] = frame
-        self._complete = {
-            day: sum(len(f.keys) for f in held.values())
-            for day, held in self.frames.items()
-            if len(held) == self.partitions
-        }
+    def _loaded(self) -> None:
+        for day in {day for day, _ in self._frames}:
+            self._count(day)
 
-    def _row(self, day: int, partition: int) -> str:
-        return f"features/{self.topic}/{to_date(day).isoformat()}/{partition}"
+
+def _to_columns(frame: FeatureFrame) -> DayColumns[_FrameHeader]:
+    header = _FrameHeader(frame.revision, frame.available_at, frame.missing, frame.rows, frame.identity)
+    return DayColumns(header, frame.keys, frame.columns)
 
 
 def dump_frame(frame: FeatureFrame) -> bytes:
-    """Return a feature frame as bytes (on the wire between the stages, and in the table)."""
+    """Return a feature frame as bytes, as it travels between the stages."""
     return pack.pack(
         {
             "topic": frame.topic,

@@ -1,9 +1,9 @@
 """Prices of one partition's securities: returns that know ex-right days, gaps and suspensions.
 
 A security's *adjusted level* is a chain of its returns: ``level_t = level_{t−1} × close_t / prev_close_t``, where the
-exchange's ``prev_close`` is already ex-right adjusted. Where no ``prev_close`` is given, the last known close stands
-for it. A day without a price (suspended, or no row) has no return and no level of its own; the chain goes on from the
-last one. The chain begins at 1 with a security's first price.
+exchange's ``prev_close`` is already ex-right adjusted. Where no ``prev_close`` is given, the last known close is used
+in its place. A day without a price (suspended, or no row) has no return and no level of its own; the chain goes on
+from the last one. The chain begins at 1 with a security's first price.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from processors import pack
-from processors.codes import Ids
+from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
 from processors.pack import Array
 from processors.parameters import Parameters
+from processors.table import DAY, TableSet
 
 PRICES = "prices.daily"
 _YEAR_DAYS = 251
@@ -28,7 +28,7 @@ _YEAR_DAYS = 251
 
 @dataclass(slots=True)
 class Levels:
-    """One closed day; arrays by column of the book. ``level`` and ``close`` are the last known ones."""
+    """One closed day; arrays by column of the store. ``level`` and ``close`` are the last known ones."""
 
     level: Floats
     close: Floats
@@ -51,20 +51,27 @@ class Levels:
         )
 
 
+_COLUMNS = [("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("total", "<f8"), ("count", "<f8")]
 _BEGINNING = Levels(np.empty(0), np.empty(0), np.empty(0, dtype=bool), np.empty(0), np.empty(0))
 
 
 class Pricing:
-    """The day book of ``prices.daily`` and the levels of the last year."""
+    """The rows of ``prices.daily`` and the levels of the last year."""
 
     def __init__(self, parameters: Parameters, calendar: TradingCalendar) -> None:
         self.parameters = parameters
         self._calendar = calendar
         # Any marker closes a day: feeds bring the prices they have, not those of a whole exchange.
         self.book = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
-        self.days: dict[int, Levels] = {}
-        self._dirty: set[int] = set()
-        self._dropped: set[int] = set()
+        self.days = ColumnTable[int, Levels](
+            "levels",
+            DAY,
+            Layout[None](None, _COLUMNS),
+            to_columns=self._to_columns,
+            from_columns=self._from_columns,
+            keep=parameters.late_days + _YEAR_DAYS,
+        )
+        self.tables = TableSet(self.book.tables, self.days)
 
     def closed(self, applied: ApplyResult) -> list[int]:
         """Derive every day that was closed or changed, and all behind it; return them."""
@@ -74,10 +81,7 @@ class Pricing:
         days = list(self.book.closed_days(min(touched)))
         for day in days:
             self._derive(day)
-        for old in sorted(self.days)[: max(0, len(self.days) - self.parameters.late_days - _YEAR_DAYS)]:
-            del self.days[old]
-            self._dirty.discard(old)
-            self._dropped.add(old)
+        self.days.trim()
         return days
 
     def _derive(self, day: int) -> None:
@@ -96,7 +100,6 @@ class Pricing:
             before.total + np.where(fresh, level, 0.0),
             before.count + fresh,
         )
-        self._dirty.add(day)
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:
         """What the market stage needs of a closed day, NaN where absent.
@@ -130,49 +133,18 @@ class Pricing:
         found = None if day is None else self.days.get(day)
         return (found or _BEGINNING).widened(self.book.width)
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows: dict[str, bytes | None] = {f"{PRICES}/{iso}": data for iso, data in self.book.take_dirty().items()}
-        rows |= {f"levels/{to_date(day).isoformat()}": None for day in sorted(self._dropped)}
-        rows |= {f"levels/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty)}
-        self._dirty.clear()
-        self._dropped.clear()
-        return rows
+    def _to_columns(self, levels: Levels) -> DayColumns[None]:
+        columns = self.book.places.by_key
+        columns = columns[columns < len(levels.level)]
+        columns = columns[~np.isnan(levels.level[columns])]
+        found: dict[str, Array] = {name: getattr(levels, name)[columns] for name, _ in _COLUMNS}
+        return DayColumns(None, self.book.keys[columns], found)
 
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back the rows of `take_dirty`; others are ignored."""
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind == PRICES:
-                self.book.load(to_day(date.fromisoformat(rest)), data)
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind == "levels":
-                self._load(to_day(date.fromisoformat(rest)), data)
-
-    def _dump(self, day: int) -> bytes:
-        found, columns = self.days[day], self.book.places.by_key
-        columns = columns[columns < len(found.level)]
-        columns = columns[~np.isnan(found.level[columns])]
-        keys: Ids = self.book.keys[columns]
-        return pack.pack(
-            {},
-            {
-                "key": keys,
-                "level": found.level[columns],
-                "close": found.close[columns],
-                "fresh": found.fresh[columns],
-                "total": found.total[columns],
-                "count": found.count[columns],
-            },
-        )
-
-    def _load(self, day: int, data: bytes) -> None:
-        _, arrays = pack.unpack(data)
-        columns = self.book.places.of(arrays["key"])
+    def _from_columns(self, _day: int, stored: DayColumns[None]) -> Levels:
+        columns = self.book.places.of(stored.keys)
         levels = _BEGINNING.widened(self.book.width)
-        for name in ("level", "close", "fresh", "total", "count"):
-            getattr(levels, name)[columns] = arrays[name]
-        self.days[day] = levels
+        for name, _ in _COLUMNS:
+            getattr(levels, name)[columns] = stored.columns[name]
+        return levels

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors import pack
 from processors.codes import EXCHANGES, Ids, to_codes
+from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar, to_date, to_day
+from processors.days import TradingCalendar, to_date
 from processors.events import EndOfDay, Floats, RowBatch
 from processors.indicators import fin_change, streak
 from processors.intraday_store import IntradayStore
@@ -25,6 +25,7 @@ from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
 from processors.pack import Array
 from processors.parameters import Parameters
 from processors.pricing import PRICES, Pricing
+from processors.table import DAY, Processor, TableSet
 
 MARGIN = "margin.daily"
 VALUATIONS = "valuations.daily"
@@ -34,7 +35,7 @@ INPUTS = (MARGIN, PRICES, VALUATIONS, "margin.intraday", "prices.intraday")
 
 @dataclass(slots=True)
 class Derived:
-    """What is computed of one closed day; arrays by column of the book."""
+    """What is computed of one closed day; arrays by column of the store."""
 
     change: Floats
     streak: npt.NDArray[np.int32]
@@ -42,7 +43,14 @@ class Derived:
     published: frozenset[str]  # exchanges that published a list on this day or before
 
 
-class Securities:
+class _DerivedHeader(msgspec.Struct, array_like=True):
+    published: list[str]
+
+
+_DERIVED = Layout[_DerivedHeader](_DerivedHeader, [("change", "<f8"), ("streak", "<i4"), ("age", "<i4")])
+
+
+class Securities(Processor):
     """State of one partition of the securities stage.
 
     Parameters
@@ -63,10 +71,14 @@ class Securities:
         self.pricing = Pricing(parameters, calendar)
         # Handed on as they come; any marker closes a day, as for prices.
         self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=_RATE_DAYS)
-        self.derived: dict[int, Derived] = {}
+        self.derived = ColumnTable[int, Derived](
+            "derived", DAY, _DERIVED, to_columns=self._to_columns, from_columns=self._from_columns
+        )
         self.live = IntradayStore()
+        self.tables = TableSet(
+            self.margin.tables, self.derived, self.pricing.tables, self.valuations.tables, self.live.tables
+        )
         self.applied = ApplyResult()
-        self._dirty: set[int] = set()
         self._coverage: tuple[tuple[int | None, int, int], tuple[float, float]] | None = None
         self._told: tuple[int | None, int, int] | None = None
 
@@ -101,6 +113,8 @@ class Securities:
 
     def _closed(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
+        for old in [day for day in self.derived if day not in self.margin.days]:
+            del self.derived[old]
         touched = {*applied.closed, *applied.changed}
         if not touched:
             return []
@@ -178,7 +192,6 @@ class Securities:
             minimum_balance=self.parameters.minimum_balance_cny,
         )
         self.derived[day] = Derived(change, streak.advance(held, change), age, before.published | counts.keys())
-        self._dirty.add(day)
 
     def _derived_before(self, day: int) -> Derived:
         before = self.margin.newest_closed(before=day)
@@ -240,65 +253,28 @@ class Securities:
             self._coverage = held, self.live.coverage(self.margin.keys[columns], balances[columns])
         return self.live.partial(self.partition, self._coverage[1])
 
-    # -- state as bytes --------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return the rows changed since the last call: field → bytes, None to delete."""
-        rows: dict[str, bytes | None] = {}
-        for iso, data in self.margin.take_dirty().items():
-            rows[f"{MARGIN}/{iso}"] = data
-            if data is None:
-                rows[f"derived/{iso}"] = None
-                self.derived.pop(_day(iso), None)
-        rows |= {
-            f"derived/{to_date(day).isoformat()}": self._dump(day) for day in sorted(self._dirty) if day in self.derived
-        }
-        self._dirty.clear()
-        rows |= self.pricing.take_dirty()
-        rows |= {f"{VALUATIONS}/{iso}": data for iso, data in self.valuations.take_dirty().items()}
-        rows |= self.live.take_dirty()
-        return rows
-
-    def load(self, rows: dict[str, bytes]) -> None:
-        """Take back every row that `take_dirty` ever gave."""
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind == MARGIN:
-                self.margin.load(_day(rest), data)
-            elif kind == VALUATIONS:
-                self.valuations.load(_day(rest), data)
-        for name, data in rows.items():
-            kind, _, rest = name.partition("/")
-            if kind == "derived":
-                self._load(_day(rest), data)
-        self.pricing.load(rows)
-        self.live.load({name: data for name, data in rows.items() if name.startswith("live/")})
-
-    def _dump(self, day: int) -> bytes:
-        derived, columns = self.derived[day], self.margin.places.by_key
+    def _to_columns(self, derived: Derived) -> DayColumns[_DerivedHeader]:
+        columns = self.margin.places.by_key
         columns = columns[columns < len(derived.age)]
         columns = columns[derived.age[columns] >= 0]
-        return pack.pack(
-            {"published": sorted(derived.published)},
-            {
-                "key": self.margin.keys[columns],
-                "change": derived.change[columns],
-                "streak": derived.streak[columns],
-                "age": derived.age[columns],
-            },
+        return DayColumns(
+            _DerivedHeader(sorted(derived.published)),
+            self.margin.keys[columns],
+            {"change": derived.change[columns], "streak": derived.streak[columns], "age": derived.age[columns]},
         )
 
-    def _load(self, day: int, data: bytes) -> None:
-        header, arrays = pack.unpack(data)
-        columns, width = self.margin.places.of(arrays["key"]), self.margin.width
-        published = frozenset(header["published"])
+    def _from_columns(self, _day: int, stored: DayColumns[_DerivedHeader]) -> Derived:
+        columns, width = self.margin.places.of(stored.keys), self.margin.width
+        published = frozenset(stored.header.published)
         derived = Derived(
             np.full(width, np.nan), np.zeros(width, dtype=np.int32), _unlisted(self.margin.keys, published), published
         )
-        derived.change[columns] = arrays["change"]
-        derived.streak[columns] = arrays["streak"]
-        derived.age[columns] = arrays["age"]
-        self.derived[day] = derived
+        derived.change[columns] = stored.columns["change"]
+        derived.streak[columns] = stored.columns["streak"]
+        derived.age[columns] = stored.columns["age"]
+        return derived
 
 
 _NOT_LISTED, _UNKNOWN = -1, -2
@@ -314,7 +290,3 @@ def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:
 def _widen(values: npt.NDArray[np.int32], fill: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return ``values`` for columns that existed then, ``fill`` for those added since."""
     return values if len(values) == len(fill) else np.concatenate([values, fill[len(values) :]])
-
-
-def _day(iso: str) -> int:
-    return to_day(date.fromisoformat(iso))

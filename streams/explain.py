@@ -13,8 +13,9 @@ from typing import Any, cast
 import numpy as np
 from redis import Redis
 
-from processors import pack
 from processors.codes import to_code, to_id
+from processors.column_table import bucket_count
+from processors.daily_store import day_layout
 from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, KEYS
 from processors.industries import INDUSTRIES
@@ -163,7 +164,7 @@ def _market_rows(client: Redis, settings: Settings, topic: str, day: date, subje
 def _days_of(client: Redis, table: str, topic: str, day: date, key: int) -> list[dict[str, Any]]:
     """A security's rows of the last days up to ``day``, newest last."""
     names = [n.decode() for n in cast("list[bytes]", client.hkeys(f"{table}:rows"))]
-    days = sorted(n.partition("/")[2] for n in names if n.startswith(f"{topic}/"))
+    days = sorted(n.partition("/")[2] for n in names if n.startswith(f"{topic}/") and "#" not in n)
     out = []
     for iso in [d for d in days if d <= day.isoformat()][-_MOST_ROWS:]:
         rows = _rows(client, table, topic, date.fromisoformat(iso), key)
@@ -172,15 +173,21 @@ def _days_of(client: Redis, table: str, topic: str, day: date, key: int) -> list
 
 
 def _rows(client: Redis, table: str, topic: str, day: date, only: int | None = None) -> list[dict[str, Any]]:
-    data = client.hget(f"{table}:rows", f"{topic}/{day.isoformat()}")
-    if not isinstance(data, bytes):
+    field, layout = f"{topic}/{day.isoformat()}", day_layout(topic)
+    header = client.hget(f"{table}:rows", field)
+    if not isinstance(header, bytes):
         return []
-    _, columns = pack.unpack(data)
+    buckets = [f"{field}#{bucket}" for bucket in range(bucket_count(layout.read_header(header)[1]))]
+    pipe = client.pipeline(transaction=True)  # a worker may store the day meanwhile
+    pipe.hget(f"{table}:rows", field)
+    pipe.hmget(f"{table}:rows", buckets)
+    header, found = pipe.execute()
+    stored = layout.join(header, [data for data in found if data is not None])
     words = KEYS.get(INPUT_ROWS[topic].key_field)
     out = []
-    for i, key in enumerate(columns["key"].tolist()):
+    for i, key in enumerate(stored.keys.tolist()):
         if only is None or key == only:
-            row = {name: _plain(values[i]) for name, values in columns.items() if name != "key"}
+            row = {name: _plain(values[i]) for name, values in stored.columns.items()}
             known = {name: value for name, value in row.items() if value is not None}
             out.append({"key": to_code(key) if words is None else words[key]} | known)
     return out

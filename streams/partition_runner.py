@@ -177,7 +177,7 @@ class PartitionRunner:
         loaded = await self._persist(table.claim, still_ours)
         state = stage.open(partition)
         try:
-            state.load(loaded.rows)
+            state.load_rows(loaded.rows)
         except (StateError, MsgspecError, ValueError, KeyError, TypeError) as error:
             raise StateError(
                 f"the rows of {stage.name}:{partition} in Redis can't be read ({type(error).__name__}: {error}); "
@@ -318,7 +318,7 @@ class PartitionRunner:
         if not all(is_barrier(record) for record in records):
             owned.hear(short)
         outputs = state.fold(short, records)
-        step = _Step(stage, poll, records, outputs, state.take_dirty(), started)
+        step = _Step(stage, poll, records, outputs, state.changed_rows(), started)
         owned.read[poll.topic] = poll.offset + 1
         await owned.finished()
         owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))

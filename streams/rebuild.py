@@ -265,7 +265,7 @@ async def _poll(
         inside = [record for record in records if record.offset < end]
         if inside:
             take(out.state.fold(stage.topics.short(tp.topic), inside))
-            for name, data in out.state.take_dirty().items():
+            for name, data in out.state.changed_rows().items():
                 if data is None:
                     out.rows.pop(name, None)
                 else:

@@ -41,7 +41,7 @@ def rehearse(
             for change in desk.fold(made, origin, now):
                 last[change.alert.id] = change.alert
         last |= {change.alert.id: change.alert for change in desk.settle(origin, now)}
-        desk.take_dirty()
+        desk.changed_rows()
         advance(done, days)
     return sorted(
         (a for a in last.values() if start is None or a.trade_date >= start), key=lambda a: (a.trade_date, a.rule, a.id)

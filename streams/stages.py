@@ -1,7 +1,7 @@
 """The three stages as the stream sees them: bytes of a partition in, rows and messages out.
 
-A `Stage` is made once per worker, a `StageState` once per owned partition. Between them stands everything that a pure
-processor must not know: topics, headers, barriers, dead letters. None of it does I/O.
+A worker has one `Stage` of each kind, and a `StageState` for each partition that it owns. They contain everything that
+a pure processor must not know: topics, headers, barriers, dead letters. None of it does I/O.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from processors.market_view import TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from processors.partition_join import dump_frame, load_frame
 from processors.securities import MARGIN, Securities
+from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams.codec import (
     BARRIER_TYPE,
     CE_TYPE,
@@ -61,19 +62,19 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
 
 
-class StageState(ABC):
+class StageState(Processor, ABC):
     """One partition of a stage: its processor, and the barriers on their way through it."""
 
-    def __init__(self, stage: Stage, partition: int) -> None:
+    def __init__(self, stage: Stage, partition: int, *parts: StateTable | TableSet) -> None:
         self.stage = stage
         self.partition = partition
-        self._barriers: dict[str, set[str]] = {}
-        self._passed: set[str] = set()
-        self._barrier_rows: dict[str, bytes | None] = {}
+        self._barriers: Table[str, list[str]] = Table("barrier", TEXT, ValueCodec(list[str]))  # origins so far
+        self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
+        self.tables = TableSet(*parts, self._barriers, self._passed)
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
-        """The day books by the topic that fills them."""
+        """The daily stores by the topic that fills them."""
         return {}
 
     @property
@@ -85,47 +86,18 @@ class StageState(ABC):
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         """Fold the records of one poll of one topic; return what must be published."""
 
-    @abstractmethod
-    def take_rows(self) -> dict[str, bytes | None]:
-        """Return the processor's changed rows."""
-
-    @abstractmethod
-    def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Restore the processor."""
-
-    def take_dirty(self) -> dict[str, bytes | None]:
-        """Return all changed rows since the last call."""
-        rows = self.take_rows() | self._barrier_rows
-        self._barrier_rows = {}
-        return rows
-
-    def load(self, rows: Mapping[str, bytes]) -> None:
-        """Restore processor and barriers."""
-        for name, data in rows.items():
-            kind, _, identity = name.partition("/")
-            if kind == "barrier":
-                self._barriers[identity] = set(msgspec.msgpack.decode(data, type=list[str]))
-            elif kind == "passed":
-                self._passed.add(identity)
-        self.load_rows(rows)
-
     def barrier(self, marker: Barrier, origin: str) -> list[Output]:
         """Note a barrier; once it has come from every origin, hand it on."""
         identity = marker.barrier
         if identity in self._passed:
             return []
-        seen = self._barriers.setdefault(identity, set())
-        seen.add(origin)
+        seen = {*self._barriers.get(identity, ()), origin}
         if not self.stage.barrier_origins <= seen:
-            self._barrier_rows[f"barrier/{identity}"] = msgspec.msgpack.encode(sorted(seen))
+            self._barriers[identity] = sorted(seen)
             return []
-        del self._barriers[identity]
-        self._passed.add(identity)
-        self._barrier_rows[f"barrier/{identity}"] = None
-        self._barrier_rows[f"passed/{identity}"] = b"1"
-        for old in sorted(self._passed)[:-_BARRIERS_KEPT]:
-            self._passed.discard(old)
-            self._barrier_rows[f"passed/{old}"] = None
+        self._barriers.pop(identity, None)
+        self._passed[identity] = True
+        self._passed.trim()
         value = msgspec.json.encode(marker)
         headers = [*_LOCAL_HEADERS_BARRIER, ("origin", f"{self.stage.name}:{self.partition}".encode())]
         return [
@@ -211,8 +183,8 @@ class _SecuritiesState(StageState):
     stage: SecuritiesStage
 
     def __init__(self, stage: SecuritiesStage, partition: int) -> None:
-        super().__init__(stage, partition)
         self.processor = Securities(partition, stage.settings.parameters, stage.settings.exchanges, stage.calendar)
+        super().__init__(stage, partition, self.processor.tables)
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -263,12 +235,6 @@ class _SecuritiesState(StageState):
         self.processor.applied = ApplyResult()
         return out
 
-    def take_rows(self) -> dict[str, bytes | None]:
-        return self.processor.take_dirty()
-
-    def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        self.processor.load(dict(rows))
-
 
 class MarketStage(Stage):
     """One partition: totals, indices and feature frames in, signals out."""
@@ -302,9 +268,9 @@ class MarketState(StageState):
     stage: MarketStage
 
     def __init__(self, stage: MarketStage, partition: int) -> None:
-        super().__init__(stage, partition)
         settings = stage.settings
         self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
+        super().__init__(stage, partition, self.processor.tables)
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -362,12 +328,6 @@ class MarketState(StageState):
         self.processor.applied = ApplyResult()
         return out
 
-    def take_rows(self) -> dict[str, bytes | None]:
-        return self.processor.take_dirty()
-
-    def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        self.processor.load(dict(rows))
-
 
 def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier, str]:
     headers = dict(record.headers)
@@ -413,10 +373,11 @@ class AlertsState(StageState):
     stage: AlertsStage
 
     def __init__(self, stage: AlertsStage, partition: int) -> None:
-        super().__init__(stage, partition)
         self.desk = AlertDesk(stage.settings.rules(), stage.calendar)
-        self.refused: dict[str, tuple[int, int]] = {}  # topic → hour since the epoch, count
-        self._dirty_refused: set[str] = set()
+        self.refused: Table[str, tuple[int, int]] = Table(  # topic → hour since the epoch, count
+            "refused", TEXT, ValueCodec(tuple[int, int])
+        )
+        super().__init__(stage, partition, self.desk.tables, self.refused)
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         now = datetime.fromtimestamp(time.time(), UTC)
@@ -461,7 +422,6 @@ class AlertsState(StageState):
         before, count = self.refused.get(topic, (hour, 0))
         count = count + 1 if before == hour else 1
         self.refused[topic] = (hour, count)
-        self._dirty_refused.add(topic)
         when = datetime.fromtimestamp(hour * 3600, UTC)
         return DeadLetters(
             topic=topic.removesuffix(DEAD_LETTERS),
@@ -500,20 +460,6 @@ class AlertsState(StageState):
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
         return [a for a in self.desk.book.alerts.values() if a.state is State.FIRING]
-
-    def take_rows(self) -> dict[str, bytes | None]:
-        rows = self.desk.take_dirty()
-        rows |= {
-            f"refused/{topic}": msgspec.msgpack.encode(self.refused[topic]) for topic in sorted(self._dirty_refused)
-        }
-        self._dirty_refused.clear()
-        return rows
-
-    def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        self.desk.load(dict(rows))
-        for name, data in rows.items():
-            if name.startswith("refused/"):
-                self.refused[name.removeprefix("refused/")] = msgspec.msgpack.decode(data, type=tuple[int, int])
 
 
 STAGES: tuple[type[Stage], ...] = (SecuritiesStage, MarketStage, AlertsStage)

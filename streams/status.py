@@ -11,8 +11,9 @@ from typing import Any, cast
 import msgspec
 from redis import Redis
 
+from alerts.lifecycle import ALERT_ROW
 from alerts.model import Alert, State
-from processors import pack
+from processors.daily_store import day_layout
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, DailyRow
@@ -141,11 +142,7 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
 def firing(client: Redis, settings: Settings) -> list[Alert]:
     """Return the alerts that fire now, newest first."""
     rows = _hash(client, f"{settings.namespace}:{{alerts:0}}:rows")
-    found = [
-        msgspec.msgpack.decode(data, type=tuple[int, Alert])[1]
-        for name, data in rows.items()
-        if name.startswith(b"alert/")
-    ]
+    found = [ALERT_ROW.decode(data) for name, data in rows.items() if name.startswith(b"alert/")]
     return sorted((a for a in found if a.state is State.FIRING), key=lambda a: a.trade_date, reverse=True)
 
 
@@ -153,15 +150,15 @@ def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[s
     """The newest day of a feed in a table, and whether it is closed."""
     key = f"{settings.namespace}:{{{table}}}:rows"
     names = cast("list[bytes]", client.hkeys(key))
-    days = sorted(n.decode() for n in names if n.startswith(topic.encode() + b"/"))
-    if not days:
+    newest = max((n.decode() for n in names if n.startswith(topic.encode() + b"/") and b"#" not in n), default=None)
+    if newest is None:
         return {"newest": None, "closed": False, "rows": 0}
-    header, columns = pack.unpack(_bytes(client.hget(key, days[-1])))
+    header, rows, _ = day_layout(topic).read_header(_bytes(client.hget(key, newest)))
     return {
-        "newest": days[-1].partition("/")[2],
-        "closed": header["closed"],
-        "rows": len(columns["key"]),
-        "revision": header["revision"],
+        "newest": newest.partition("/")[2],
+        "closed": header.closed,
+        "rows": rows,
+        "revision": header.revision,
     }
 
 

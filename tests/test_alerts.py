@@ -159,8 +159,8 @@ def test_a_book_loaded_from_its_bytes_goes_on_the_same() -> None:
     messages = [state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099), securities(DAYS[1])]
     book, other = AlertBook(RULES), AlertBook(RULES)
     fold(book, *messages)
-    rows = {k: v for k, v in book.take_dirty().items() if v is not None}
-    other.load(rows)
+    rows = {k: v for k, v in book.changed_rows().items() if v is not None}
+    other.load_rows(rows)
     assert other.alerts == book.alerts
     assert fold(other, *messages) == []
     assert of(fold(other, state(DAYS[2], "HOT", "NORMAL", 0.104)), "peak_warning") == [(State.RESOLVED, DAYS[1])]
@@ -198,6 +198,6 @@ def test_days_that_were_forgotten_do_not_come_back_when_a_replay_tells_them_agai
     book = AlertBook(RULES, keep_days=3)
     fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
     fold(book, *(state(day, "HOT", "HOT", 0.104) for day in DAYS[1:6]))
-    book.take_dirty()
+    book.changed_rows()
     assert fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
-    assert book.take_dirty() == {}
+    assert book.changed_rows() == {}

@@ -111,7 +111,7 @@ def test_the_order_of_reading_and_corrections_do_not_matter(values, minimum, coo
     fold(other, *shuffled)
     assert standing(other) == standing(plain)
     loaded = AlertDesk([over(minimum, cooldown)], CALENDAR)
-    loaded.load({k: v for k, v in other.take_dirty().items() if v is not None})
+    loaded.load_rows({k: v for k, v in other.changed_rows().items() if v is not None})
     following = ratio(len(values), 0.11)
     assert [c.alert.id for c in fold(loaded, following)] == [c.alert.id for c in fold(other, following)]
 
@@ -134,7 +134,7 @@ def test_acknowledging_and_silencing_an_alert() -> None:
     (other,) = [c.alert for c in fold(desk, state(DAYS[2], "BREAKDOWN", "HOT", 0.098, signal="ratio_state_daily"))]
     assert other.silence == silence  # also of those that come later
     loaded = AlertDesk(RULES, CALENDAR)
-    loaded.load({k: v for k, v in desk.take_dirty().items() if v is not None})
+    loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
     assert loaded.silences == {"s1": silence}
     assert loaded.book.alerts == desk.book.alerts
     over_ = msgspec.structs.replace(silence, until=NOW)
@@ -311,7 +311,7 @@ def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
     assert digest.evidence.hits == int(expected < 0)
     assert digest.evidence.drawdown is None
     loaded = EvidenceBook(CALENDAR)
-    loaded.load({k: v for k, v in desk.evidence.take_dirty().items() if v is not None})
+    loaded.load_rows({k: v for k, v in desk.evidence.changed_rows().items() if v is not None})
     expectation = next(r.expectation for r in RULES if r.name == "fin_extreme")
     assert expectation is not None
     assert loaded.record(digest, expectation) == digest.evidence

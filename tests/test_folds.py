@@ -31,7 +31,7 @@ def stage() -> Securities:
 
 
 def rows_of(made: Securities) -> dict[str, bytes | None]:
-    return made.take_dirty()
+    return made.changed_rows()
 
 
 @st.composite
@@ -103,12 +103,12 @@ def test_a_state_loaded_in_the_middle_goes_on_the_same(history, cut) -> None:
     for i, rows in enumerate(items_of(history)):
         through.fold([*rows, marker_of(rows)])
         if i == cut:
-            stored |= {k: v for k, v in before.take_dirty().items() if v is not None}
+            stored |= {k: v for k, v in before.changed_rows().items() if v is not None}
             before = stage()
-            before.load(stored)
+            before.load_rows(stored)
         before.fold([*rows, marker_of(rows)])
-    stored |= {k: v for k, v in before.take_dirty().items() if v is not None}
-    assert stored == {k: v for k, v in through.take_dirty().items() if v is not None}
+    stored |= {k: v for k, v in before.changed_rows().items() if v is not None}
+    assert stored == {k: v for k, v in through.changed_rows().items() if v is not None}
 
 
 def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None:
@@ -248,7 +248,7 @@ def test_totals_and_indices_may_come_years_apart() -> None:
         for item in part:
             found |= signals(apart.fold(item))
     assert found == expected
-    assert apart.take_dirty() == together.take_dirty()
+    assert apart.changed_rows() == together.changed_rows()
 
 
 def test_provisional_values_use_live_prices_over_the_last_balances_and_final_ones_replace_them() -> None:
@@ -352,9 +352,9 @@ def test_frames_of_days_that_left_the_window_change_nothing_when_a_replay_sends_
         rows = balances(day, {"600000.SH": 1e9 + i, "000001.SZ": 1e9 - i})
         frames += [f for f in made.fold([rows, closing(rows)]) if isinstance(f, FeatureFrame)]
     assert len(market.fold(frames)) == 8
-    market.take_dirty()
+    market.changed_rows()
     assert market.fold(frames) == []
-    assert market.take_dirty() == {}
+    assert market.changed_rows() == {}
 
 
 # -- any order of arrival -----------------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ def test_however_topics_interleave_the_market_ends_in_the_same_bytes(corrections
             count = random.randint(1, 5) if mixed else len(queue)
             found |= signals(market.fold(queue[:count]))
             del queue[:count]
-            rows |= market.take_dirty()
+            rows |= market.changed_rows()
         ends.append((found, rows))
     assert ends[0] == ends[1]
 

@@ -197,7 +197,7 @@ def collect(
                 parts.setdefault(day, {})[made.family] = _slim(made)
                 if day not in members:
                     reference = history.market.reference
-                    known = reference.members(day) if reference.known(day) else None
+                    known = reference.members(day) if reference.is_closed(day) else None
                     nobody = np.zeros(len(made.keys), dtype=bool)
                     members[day] = (
                         (nobody, nobody)

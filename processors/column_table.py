@@ -1,0 +1,285 @@
+"""A table of days with columns over many keys: one corrected row stores a few rows, not a day.
+
+A closed day has thousands of keys; one field per key would cost Redis more than its values, one
+field per day would be rewritten as a whole for one corrected row. So a day is stored as a header and buckets of rows:
+
+- ``<table>/<day>``     the schema version, the number of rows, and what is known of the day as a whole
+- ``<table>/<day>#<b>`` the rows of bucket b, in ascending order of their keys, as raw little-endian records
+
+A key's bucket is a hash of the key; the number of buckets follows from the number of rows (33 to 64 rows a bucket on
+average). So the fields are a function of the day's rows alone, and a corrected row rewrites one of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import Ids
+from processors.errors import StateError
+from processors.table import REMEDY, KeyCodec, Rows, check_version
+
+K = TypeVar("K")
+V = TypeVar("V")
+H = TypeVar("H")
+Array = npt.NDArray[Any]
+Columns = Sequence[tuple[str, str]]
+_KEY = ("key", "<i4")
+_NO_KEYS: Ids = np.empty(0, dtype=np.int32)
+_LARGEST_BUCKET_BITS = 6  # at most 64 rows in a bucket on average
+_HASH = np.uint32(2_654_435_761)  # Knuth's multiplicative hash: 2³² / golden ratio
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True)
+class DayColumns(Generic[H]):
+    """One day (or one part of a day): a header, ascending keys and columns in their order."""
+
+    header: H
+    keys: Ids
+    columns: Mapping[str, Array]
+
+
+def bucket_count(rows: int) -> int:
+    """Return how many buckets a day of so many rows has: a power of two."""
+    return 1 << max(0, (rows - 1).bit_length() - _LARGEST_BUCKET_BITS) if rows else 1
+
+
+def bucket_of(keys: Ids, buckets: int) -> npt.NDArray[np.uint16]:
+    """Return the bucket of each key."""
+    if buckets == 1:
+        return np.zeros(len(keys), dtype=np.uint16)
+    hashed = keys.astype(np.uint32) * _HASH
+    return (hashed >> np.uint32(33 - buckets.bit_length())).astype(np.uint16)
+
+
+@lru_cache(maxsize=64)
+def _record_of(columns: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
+    return np.dtype([_KEY, *columns])
+
+
+class Layout(Generic[H]):
+    """How a day becomes a header and buckets.
+
+    Parameters
+    ----------
+    header : type of the header, as msgspec decodes it.
+    columns : names and dtypes; None: they differ by day, and the header names them.
+    version : raise it when the meaning of header or columns changes.
+    """
+
+    def __init__(self, header: Any, columns: Columns | None, version: int = 1) -> None:
+        self.version = version
+        self.columns = columns
+        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, list[tuple[str, str]], header])
+        self._record = None if columns is None else np.dtype([_KEY, *columns])
+
+    @property
+    def schema(self) -> str:
+        """Version and columns."""
+        return f"{self.version}:{'' if self.columns is None else dict(self.columns)}"
+
+    def header(self, day: DayColumns[H]) -> bytes:
+        """Return the bytes of the header."""
+        named = [(n, a.dtype.str) for n, a in day.columns.items()] if self.columns is None else []
+        return _encoder.encode((self.version, len(day.keys), named, day.header))
+
+    def buckets(self, day: DayColumns[H], only: Ids | None = None) -> dict[int, bytes]:
+        """Return the bytes of the buckets (of those that the keys in ``only`` belong to)."""
+        keys, count = day.keys, bucket_count(len(day.keys))
+        if not len(keys) or (only is not None and not len(only)):
+            return {}
+        if count == 1:
+            return {0: self._records(day, slice(None), len(keys)).tobytes()}
+        bucket = bucket_of(keys, count)
+        if only is None:
+            order = np.argsort(bucket, kind="stable")
+        else:
+            wanted = np.zeros(count, dtype=bool)
+            wanted[bucket_of(only, count)] = True
+            rows = np.flatnonzero(wanted[bucket])
+            order = rows[np.argsort(bucket[rows], kind="stable")]
+        records = self._records(day, order, len(order))
+        raw, size = records.tobytes(), records.dtype.itemsize
+        bucket = bucket[order]
+        starts = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
+        ends = [*starts[1:].tolist(), len(order)]
+        return {
+            b: raw[s * size : e * size] for b, s, e in zip(bucket[starts].tolist(), starts.tolist(), ends, strict=True)
+        }
+
+    def _records(self, day: DayColumns[H], order: npt.NDArray[np.intp] | slice, size: int) -> npt.NDArray[np.void]:
+        record = self._record
+        if record is None:
+            record = _record_of(tuple((name, a.dtype.str) for name, a in day.columns.items()))
+        records = np.empty(size, dtype=record)
+        records["key"] = day.keys[order]
+        for name, values in day.columns.items():
+            records[name] = values[order]
+        return records
+
+    def read_header(self, data: bytes) -> tuple[H, int, npt.DTypeLike]:
+        """Return the header, the number of rows and the dtype of their records; raises `StateError`."""
+        try:
+            version, rows, named, header = self._decoder.decode(data)
+        except msgspec.DecodeError as error:
+            raise StateError(f"stored row can't be read ({error}); {REMEDY}") from error
+        check_version(version, self.version)
+        return header, rows, _record_of(tuple(named)) if self._record is None else self._record
+
+    def join(self, header: bytes, buckets: Sequence[bytes]) -> DayColumns[H]:
+        """Return the day of a header and all of its buckets.
+
+        Raises
+        ------
+        StateError : if they are damaged, of another schema version, or not all there.
+        """
+        found, rows, record = self.read_header(header)
+        raw, dtype = b"".join(buckets), np.dtype(record)
+        if len(raw) != rows * dtype.itemsize:
+            raise StateError(f"a stored day has {len(raw)} bytes of rows, its header names {rows} rows; {REMEDY}")
+        records = np.frombuffer(raw, dtype=dtype)
+        records = records[np.argsort(records["key"], kind="stable")]
+        names = dtype.names or ()
+        return DayColumns(
+            found,
+            np.ascontiguousarray(records["key"]),
+            {name: np.ascontiguousarray(records[name]) for name in names if name != "key"},
+        )
+
+
+class ColumnTable(MutableMapping[K, V]):
+    """A dictionary of days; one corrected row stores one bucket, and a day that is equal to the stored one nothing.
+
+    A value that is assigned is compared with the stored one, so it must not be changed in place later. In a table whose
+    values are changed in place, `touch` names the keys of the changed rows; rows may be added that way, not removed.
+
+    Parameters
+    ----------
+    name : the first part of its fields.
+    key : how the day (or day and partition) becomes text.
+    layout : how a day becomes bytes.
+    to_columns, from_columns : between a value and its columns.
+    keep : how many days `trim` leaves, None for all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: KeyCodec[K],
+        layout: Layout[H],
+        *,
+        to_columns: Callable[[V], DayColumns[H]],
+        from_columns: Callable[[K, DayColumns[H]], V],
+        keep: int | None = None,
+    ) -> None:
+        self.name = name
+        self.keep = keep
+        self._key = key
+        self._layout: Layout[Any] = layout
+        self._to_columns: Callable[[V], DayColumns[Any]] = to_columns
+        self._from_columns: Callable[[K, DayColumns[Any]], V] = from_columns
+        self._values: dict[K, V] = {}
+        self._before: dict[K, V | None] = {}  # assigned or deleted → the value that is stored (None: nothing is)
+        self._touched: dict[K, list[Ids]] = {}  # changed in place → keys of the rows that changed
+        self._stored_buckets: dict[K, int] = {}  # how many buckets each stored day has
+
+    @property
+    def schema(self) -> str:
+        return f"{self.name}:{self._layout.schema}"
+
+    def __getitem__(self, key: K) -> V:
+        return self._values[key]
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._before.setdefault(key, self._values.get(key))
+        self._touched.pop(key, None)
+        self._values[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        self._before.setdefault(key, self._values[key])
+        self._touched.pop(key, None)
+        del self._values[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def touch(self, key: K, keys: Ids | None = None) -> None:
+        """Note that the header, and the rows of ``keys``, were changed in place."""
+        if key not in self._before:
+            found = self._touched.setdefault(key, [])
+            if keys is not None:
+                found.append(keys)
+
+    def trim(self) -> list[K]:
+        """Delete the earliest days beyond ``keep``; return them."""
+        gone = sorted(self._values)[: max(0, len(self) - self.keep)] if self.keep is not None else []  # type: ignore[type-var]
+        for key in gone:
+            del self[key]
+        return gone
+
+    def changed_rows(self) -> Rows:
+        """Return the fields that differ from what is stored, None for those to delete."""
+        rows: Rows = {}
+        if not self._before and not self._touched:
+            return rows
+        for key in sorted(self._before.keys() | self._touched.keys()):  # type: ignore[type-var]
+            field = f"{self.name}/{self._key.to_text(key)}"
+            now = self._to_columns(self._values[key]) if key in self._values else None
+            if key in self._before:
+                before = self._before[key]
+                new = {} if now is None else self._fields(field, now)
+                if before is None:
+                    rows |= new
+                else:
+                    old = self._fields(field, self._to_columns(before))
+                    rows |= dict.fromkeys(old.keys() - new.keys())
+                    rows |= {name: data for name, data in new.items() if old.get(name) != data}
+            elif now is not None:
+                same_buckets = bucket_count(len(now.keys)) == self._stored_buckets.get(key)
+                rows |= self._fields(field, now, self._touched[key] if same_buckets else None)
+            if now is None:
+                self._stored_buckets.pop(key, None)
+            else:
+                self._stored_buckets[key] = bucket_count(len(now.keys))
+        self._before.clear()
+        self._touched.clear()
+        return rows
+
+    def _fields(self, field: str, day: DayColumns[Any], only: Sequence[Ids] | None = None) -> dict[str, bytes]:
+        """Return the header and the buckets (of those that the keys in ``only`` belong to)."""
+        keys = np.concatenate([*only, _NO_KEYS]) if only is not None else None
+        rows = {field: self._layout.header(day)}
+        rows |= {f"{field}#{bucket}": data for bucket, data in self._layout.buckets(day, keys).items()}
+        return rows
+
+    def load_rows(self, rows: Mapping[str, bytes]) -> None:
+        """Load stored fields by their text behind ``<table>/``."""
+        headers: dict[str, bytes] = {}
+        buckets: dict[str, list[bytes]] = defaultdict(list)
+        for field, data in rows.items():
+            text, hash_sign, _ = field.partition("#")
+            if hash_sign:
+                buckets[text].append(data)
+            else:
+                headers[text] = data
+        if lost := buckets.keys() - headers.keys():
+            raise StateError(f"rows of {min(lost)} are stored without their header; {REMEDY}")
+        for text, header in sorted(headers.items()):
+            key = self._key.parse(text)
+            day = self._layout.join(header, buckets[text])
+            self._values[key] = self._from_columns(key, day)
+            self._stored_buckets[key] = bucket_count(len(day.keys))

@@ -1,0 +1,77 @@
+"""A table of one fixed record per security, changed for thousands of securities at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.codes import Ids, to_codes, to_id
+from processors.errors import StateError
+from processors.key_index import KeyIndex
+from processors.table import REMEDY, Rows, check_version
+
+_FIRST_CAPACITY = 256
+
+
+class RecordTable:
+    """Records by the column of a security; a field ``<table>/<code>`` is the version (one byte) and the raw record.
+
+    Parameters
+    ----------
+    name : the first part of its fields.
+    blank : the record of a security of which nothing is known.
+
+    Attributes
+    ----------
+    places : the column of each security.
+    records : (capacity,) the records; the first ``len(places)`` are in use.
+    """
+
+    def __init__(self, name: str, blank: npt.NDArray[np.void], version: int = 1) -> None:
+        self.name = name
+        self.places = KeyIndex()
+        self._blank = blank.reshape(1)
+        self._version = version
+        self.records: npt.NDArray[np.void] = np.repeat(self._blank, _FIRST_CAPACITY)
+        self._dirty = np.zeros(_FIRST_CAPACITY, dtype=bool)
+
+    @property
+    def schema(self) -> str:
+        return f"{self.name}:{self._version}:{self.records.dtype.descr}"
+
+    def columns_of(self, keys: Ids) -> npt.NDArray[np.intp]:
+        """Return the columns of securities; new ones get a blank record."""
+        columns = self.places.of(keys)
+        if len(self.places) > len(self.records):
+            more = max(len(self.records), len(self.places))
+            self.records = np.concatenate([self.records, np.repeat(self._blank, more)])
+            self._dirty = np.concatenate([self._dirty, np.zeros(more, dtype=bool)])
+        return columns
+
+    def touch(self, columns: npt.NDArray[np.intp]) -> None:
+        """Note that records were changed."""
+        self._dirty[columns] = True
+
+    def changed_rows(self) -> Rows:
+        """Return the rows changed since the last call."""
+        columns = np.flatnonzero(self._dirty)
+        if not len(columns):
+            return {}
+        self._dirty[:] = False
+        raw, size, version = self.records[columns].tobytes(), self.records.dtype.itemsize, bytes([self._version])
+        return {
+            f"{self.name}/{code}": version + raw[i * size : (i + 1) * size]
+            for i, code in enumerate(to_codes(self.places.keys[columns]))
+        }
+
+    def load_rows(self, rows: Mapping[str, bytes]) -> None:
+        """Load stored rows by code."""
+        for code, data in rows.items():
+            check_version(data[0] if data else 0, self._version)
+            if len(data) != self.records.dtype.itemsize + 1:
+                raise StateError(f"the stored record of {code} has {len(data)} bytes; {REMEDY}")
+        if rows:
+            columns = self.columns_of(np.array([to_id(code) for code in rows], dtype=np.int32))
+            self.records[columns] = np.frombuffer(b"".join(d[1:] for d in rows.values()), dtype=self.records.dtype)

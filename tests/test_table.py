@@ -1,0 +1,315 @@
+"""Tables of state: what is stored is a function of the values, a correction stores little, and versions are checked."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.column_table import ColumnTable, DayColumns, Layout, bucket_count
+from processors.errors import StateError
+from processors.events import EndOfDay, RowBatch
+from processors.market import Market
+from processors.outputs import FeatureFrame
+from processors.parameters import Parameters
+from processors.reference import TOPIC, ReferenceStore
+from processors.securities import Securities
+from processors.table import DAY, NUMBER, TEXT, Rows, Table, TableSet, ValueCodec
+from streams.calendars import xshg
+from tests.building import DAYS, balances, batch, closing
+
+EXCHANGES = ("SSE", "SZSE")
+MANY = [f"{600000 + i * 7:06d}.SH" for i in range(900)]
+
+
+class Columns:
+    """A day of a test table: keys with one figure, and a note."""
+
+    def __init__(self, note: str, figures: dict[int, float]) -> None:
+        self.note = note
+        self.figures = figures
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Columns) and (self.note, self.figures) == (other.note, other.figures)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def to_columns(day: Columns) -> DayColumns[str]:
+    keys = np.array(sorted(day.figures), dtype=np.int32)
+    return DayColumns(day.note, keys, {"figure": np.array([day.figures[int(k)] for k in keys], dtype=np.float64)})
+
+
+def from_columns(_day: int, stored: DayColumns[str]) -> Columns:
+    return Columns(stored.header, dict(zip(stored.keys.tolist(), stored.columns["figure"].tolist(), strict=True)))
+
+
+def column_table(*, declared: bool = True, keep: int | None = None) -> ColumnTable[int, Columns]:
+    layout: Layout[str] = Layout(str, [("figure", "<f8")] if declared else None)
+    return ColumnTable("days", DAY, layout, to_columns=to_columns, from_columns=from_columns, keep=keep)
+
+
+def stored(rows: dict[str, bytes], changed: Rows) -> dict[str, bytes]:
+    """Rows as Redis has them behind a step."""
+    for name, data in changed.items():
+        if data is None:
+            rows.pop(name, None)
+        else:
+            rows[name] = data
+    return rows
+
+
+days_of_figures = st.dictionaries(
+    st.integers(0, 5), st.dictionaries(st.integers(1, 10**7), st.floats(allow_nan=False), max_size=150), max_size=4
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), max_size=30), st.data())
+@settings(max_examples=60, deadline=None)
+def test_rows_of_a_table_do_not_depend_on_how_its_changes_are_cut(changes, data) -> None:
+    ends = []
+    for cut in (False, True):
+        table: Table[int, int] = Table("numbers", NUMBER, ValueCodec(int))
+        rows: dict[str, bytes] = {}
+        for key, value, delete in changes:
+            if delete:
+                table.pop(key, None)
+            else:
+                table[key] = value
+            if cut and data.draw(st.booleans()):
+                stored(rows, table.changed_rows())
+        ends.append(stored(rows, table.changed_rows()))
+        loaded: Table[int, int] = Table("numbers", NUMBER, ValueCodec(int))
+        TableSet(loaded).load_rows(rows)
+        assert dict(loaded) == dict(table)
+        assert loaded.changed_rows() == {}
+    assert ends[0] == ends[1]
+
+
+@given(st.lists(days_of_figures, min_size=1, max_size=5), st.booleans(), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_rows_of_a_column_table_do_not_depend_on_how_its_changes_are_cut(steps, declared, random) -> None:
+    ends = []
+    for cut in (False, True):
+        table, rows = column_table(declared=declared), dict[str, bytes]()
+        for number, step in enumerate(steps):
+            for day in [d for d in table if d not in step]:
+                del table[day]
+            for day, figures in step.items():
+                table[day] = Columns(str(number % 2), figures)
+                if cut and random.random() < 0.5:
+                    stored(rows, table.changed_rows())
+        ends.append(stored(rows, table.changed_rows()))
+        loaded = column_table(declared=declared)
+        TableSet(loaded).load_rows(rows)
+        assert dict(loaded) == dict(table)
+        assert loaded.changed_rows() == {}
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 64, 65, 900, 5000])
+def test_a_corrected_row_stores_a_header_and_one_bucket_of_it(rows: int) -> None:
+    table = column_table()
+    figures = {7 * i: float(i) for i in range(rows)}
+    table[3] = Columns("", dict(figures))
+    first = table.changed_rows()
+    assert len(first) <= 1 + bucket_count(rows)
+    if not rows:
+        return
+    table[3] = Columns("", figures | {7 * (rows // 2): -1.0})
+    (changed,) = table.changed_rows().values()
+    assert changed is not None
+    assert len(changed) < 200 * 12
+    table[3] = Columns("", figures | {7 * (rows // 2): -1.0})
+    assert table.changed_rows() == {}
+
+
+def test_keep_deletes_the_earliest_rows() -> None:
+    table: Table[int, int] = Table("numbers", NUMBER, ValueCodec(int), keep=2)
+    days = column_table(keep=2)
+    for number in (5, 3, 4, 1):
+        table[number] = number
+        days[number] = Columns("", {1: 1.0})
+    table.changed_rows()
+    days.changed_rows()
+    assert table.trim() == days.trim() == [1, 3]
+    assert table.changed_rows() == {"numbers/1": None, "numbers/3": None}
+    assert days.changed_rows() == dict.fromkeys(
+        ["days/1970-01-02", "days/1970-01-02#0", "days/1970-01-04", "days/1970-01-04#0"]
+    )
+
+
+def test_a_row_of_another_version_or_of_no_table_is_refused_with_the_remedy() -> None:
+    new: Table[str, int] = Table("numbers", TEXT, ValueCodec(int, version=2))
+    old: Table[str, int] = Table("numbers", TEXT, ValueCodec(int))
+    old["a"] = 1
+    rows = {name: data for name, data in old.changed_rows().items() if data is not None}
+    with pytest.raises(StateError, match=r"numbers: .*version 1, this release reads 2.*marginwatch rebuild"):
+        TableSet(new).load_rows(rows)
+    with pytest.raises(StateError, match=r"others/a belongs to no table.*marginwatch rebuild"):
+        TableSet(new).load_rows({"others/a": b""})
+    assert TableSet(new).schema != TableSet(old).schema
+
+
+@pytest.mark.parametrize("damage", ["header", "bucket", "lost bucket", "lost header"])
+def test_a_damaged_day_is_refused(damage: str) -> None:
+    table = column_table()
+    table[0] = Columns("", dict.fromkeys(range(200), 1.0))
+    rows = {name: data for name, data in table.changed_rows().items() if data is not None}
+    if damage == "header":
+        rows["days/1970-01-01"] = b"\xc1"
+    elif damage == "bucket":
+        rows["days/1970-01-01#1"] += b"x"
+    elif damage == "lost bucket":
+        del rows["days/1970-01-01#2"]
+    else:
+        del rows["days/1970-01-01"]
+    with pytest.raises(StateError, match="marginwatch rebuild"):
+        TableSet(column_table()).load_rows(rows)
+
+
+def test_every_table_of_a_set_has_its_own_name() -> None:
+    with pytest.raises(StateError, match="two tables are named days"):
+        TableSet(column_table(), column_table())
+
+
+def test_the_schema_changes_with_the_columns() -> None:
+    class Header(msgspec.Struct):
+        pass
+
+    layouts = [Layout(Header, [("a", "<f8")]), Layout(Header, [("b", "<f8")]), Layout(Header, [("a", "<f8")], 2)]
+    assert len({layout.schema for layout in layouts}) == 3
+
+
+# -- processors ---------------------------------------------------------------------------------------------------
+
+
+def history(processor: Securities, days: int, rows: dict[str, bytes]) -> list[FeatureFrame]:
+    frames = []
+    for i, day in enumerate(DAYS[:days]):
+        found = balances(day, {code: 1e9 + i * 1e6 + at for at, code in enumerate(MANY)})
+        prices = batch("prices.daily", day, {code: {"close": 10.0 + i} for code in MANY})
+        end = EndOfDay(feed="prices.daily", trade_date=day, expected={"SSE": len(MANY)}, source="test")
+        frames += [f for f in processor.fold([found, closing(found), prices, end]) if isinstance(f, FeatureFrame)]
+        stored(rows, processor.changed_rows())
+    return frames
+
+
+def size(changed: Rows) -> int:
+    return sum(len(name) + len(data or b"") for name, data in changed.items())
+
+
+def test_a_correction_stores_a_few_rows_of_a_day_and_the_revisions_of_the_days_behind_it() -> None:
+    made, market = Securities(0, Parameters(), ("SSE",), xshg()), Market(1, Parameters(), ("SSE",), xshg())
+    rows: dict[str, bytes] = {}
+    market.fold(history(made, 12, rows))
+    market.changed_rows()
+    whole = size({name: data for name, data in rows.items() if name.startswith(f"margin.daily/{DAYS[2]}")})
+    frames = [f for f in made.fold([balances(DAYS[2], {MANY[5]: 2e9}, 1)]) if isinstance(f, FeatureFrame)]
+    changed = made.changed_rows()
+    assert whole > 50_000
+    assert size({n: d for n, d in changed.items() if n.startswith("margin.daily/") and "#" in n}) < 6_000
+    # The streak of one security is another on every day behind it: one bucket a day.
+    assert len([n for n in changed if n.startswith("derived/") and "#" in n]) <= 10
+    assert size({n: d for n, d in changed.items() if "#" not in n}) < 10 * 100
+    market.fold(frames)
+    assert len([n for n in market.changed_rows() if n.startswith(("features.margin.daily/", "extreme/"))]) <= 10 * 4
+    assert made.changed_rows() == market.changed_rows() == {}
+
+
+def test_a_correction_that_is_taken_back_leaves_the_bytes_of_the_derived_days_as_they_were() -> None:
+    made, rows = Securities(0, Parameters(), ("SSE",), xshg()), dict[str, bytes]()
+    history(made, 8, rows)
+    before = {name: data for name, data in rows.items() if name.startswith("derived/")}
+    for revision, balance in ((1, 2e9), (2, 1e9 + 2e6 + 5)):
+        made.fold([balances(DAYS[2], {MANY[5]: balance}, revision)])
+        stored(rows, made.changed_rows())
+    assert {name: data for name, data in rows.items() if name.startswith("derived/")} == before
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 99), st.floats(1e8, 1e10)), max_size=5), st.data())
+@settings(max_examples=10, deadline=None)
+def test_a_stage_loaded_anywhere_stores_the_same_rows(corrections, data) -> None:
+    ends = []
+    for reload in (False, True):
+        made, rows = Securities(0, Parameters(), ("SSE",), xshg()), dict[str, bytes]()
+        items = []
+        for i, day in enumerate(DAYS[:12]):
+            found = balances(day, {code: 1e9 + i * 1e6 + at for at, code in enumerate(MANY[:100])})
+            items.append([found, closing(found)])
+        items += [
+            [balances(DAYS[at], {MANY[key]: value}, revision)]
+            for revision, (at, key, value) in enumerate(corrections, start=1)
+        ]
+        for item in items:
+            made.fold(item)
+            if reload and data.draw(st.booleans()):
+                stored(rows, made.changed_rows())
+                if data.draw(st.booleans()):
+                    made = Securities(0, Parameters(), ("SSE",), xshg())
+                    made.load_rows(rows)
+        ends.append(stored(rows, made.changed_rows()))
+    assert ends[0] == ends[1]
+
+
+def test_days_that_left_the_window_are_deleted_from_every_table() -> None:
+    parameters = Parameters(late_days=2, score_days=1)
+    made, rows = Securities(0, parameters, ("SSE",), xshg()), dict[str, bytes]()
+    history(made, 16, rows)
+    kept = {name.partition("/")[2].partition("#")[0] for name in rows if name.startswith(("margin.daily/", "derived/"))}
+    assert sorted(kept) == [d.isoformat() for d in DAYS[3:16]]
+
+
+# -- the reference ------------------------------------------------------------------------------------------------
+
+
+def slow_members(store: ReferenceStore, day: int) -> dict[int, tuple[float, ...]]:
+    """Every security's newest row up to a day, folded from the beginning."""
+    found: dict[int, tuple[float, ...]] = {}
+    for known in store.book.closed_days():
+        if known <= day:
+            for column in store.book.columns_on(known).tolist():
+                key = int(store.book.keys[column])
+                found[key] = tuple(float(store.book.figure(known, name)[column]) for name in store.book.names)
+    return found
+
+
+def reference_rows(at: int, industries: dict[int, int], revision: int) -> RowBatch:
+    day = xshg().day_at(xshg().position(int(np.datetime64("2018-01-02").astype(int))) + at)
+    rows = batch(TOPIC, DAYS[0], {MANY[key]: {"industry": float(value)} for key, value in industries.items()}, revision)
+    rows.days[:] = day
+    return rows
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 90), st.dictionaries(st.integers(0, 12), st.integers(0, 30), min_size=1), st.integers(0, 90)
+        ),
+        min_size=1,
+        max_size=60,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_members_are_those_of_folding_every_reference_day_from_the_beginning(steps) -> None:
+    store = ReferenceStore(late_days=200, keep_days=200)
+    days = xshg().between(int(np.datetime64("2018-01-02").astype(int)), int(np.datetime64("2018-12-28").astype(int)))
+    for revision, (at, industries, asked) in enumerate(steps):
+        rows = reference_rows(at, industries, revision)
+        store.book.apply(rows)
+        store.book.close(closing(rows))
+        for day in (int(days[asked]), int(days[-1]), int(days[at])):
+            expected = slow_members(store, day)
+            closed = [d for d in store.book.closed_days() if d <= day]
+            assert store.is_closed(day) == bool(closed)
+            assert store.revision(day) == sum(1 + store.book.days[d].revision for d in closed) - 1
+            assert store.known_at(day) == max((store.book.days[d].available_at for d in closed), default=0)
+            members = store.members(day)
+            nothing = tuple([np.nan] * len(store.book.names))
+            assert np.array_equal(
+                [[members.figures[name][i] for name in store.book.names] for i in range(len(members.keys))],
+                [expected.get(key, nothing) for key in members.keys.tolist()],
+                equal_nan=True,
+            )
