@@ -40,7 +40,8 @@ from bench.pipeline import await_, market_of, worker_of
 from bench.stand import stand
 from processors.errors import MarginwatchError
 from processors.events import Floats
-from processors.securities import MARGIN, Securities
+from processors.needs import DETAIL
+from processors.securities import Securities
 from streams.calendars import xshg
 from streams.cli import show
 from streams.publisher import Form, Publisher
@@ -187,7 +188,7 @@ def _publish(settings: Settings, days: int) -> Topic:
     with Publisher(settings, source="bench", form=Form.EVENTS) as publisher:
         for _, batches in market_of(_CODES - 20, days).history():
             publisher.day({topic: rows for topic, rows in batches.items() if topic != "prices.daily"})
-            balances.append(batches[MARGIN].figures["fin_balance"])
+            balances.append(batches[DETAIL].figures["fin_balance"])
         barrier = publisher.barrier()
     changes = balances[-1] - balances[-1 - _DAYS_BACK]
     return Topic(settings, barrier, sum(map(len, balances)), float(changes.sum()))
@@ -196,7 +197,7 @@ def _publish(settings: Settings, days: int) -> Topic:
 def _peer(contender: Contender, topic: Topic, python: Path, folder: Path) -> Seen:
     """Run a peer's script; raises `NotHereError` if it fails."""
     command = [str(python), "-m", f"bench.contenders.{contender.script}"]
-    command += ["--bootstrap", topic.settings.bootstrap[0], "--topic", Topics(topic.settings).name(MARGIN)]
+    command += ["--bootstrap", topic.settings.bootstrap[0], "--topic", Topics(topic.settings).name(DETAIL)]
     command += ["--events", str(topic.events), "--folder", str(folder)] + ["--durable"] * contender.durable
     try:
         ran = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
@@ -234,7 +235,7 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Seen:
     last, before = (
         securities.margin.figure(securities.margin.order[-back], "fin_balance") for back in (1, 1 + _DAYS_BACK)
     )
-    events = int(counted[f'marginwatch_rows_total{{topic="{MARGIN}"}}'])
+    events = int(counted[f'marginwatch_rows_total{{topic="{DETAIL}"}}'])
     return Seen(events, float((last - before).sum()), (ended - started).total_seconds())
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from feeds.folder import known_at
+from processors.block import SSE_COMPOSITE, TURNOVER_INDEX
 from processors.codes import Ids, is_fund, to_id
 from processors.days import TradingCalendar, shanghai_moment, to_date
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
-from processors.market_view import SSE_COMPOSITE, TURNOVER_INDEX
 
 SOURCE = "simulated"
 _CSI300 = to_id("000300.SH")

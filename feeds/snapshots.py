@@ -22,10 +22,10 @@ from feeds.folder import FeedError
 from feeds.live import LiveOutlet
 from feeds.snapshot_sources import BusyError, Reading, Source
 from feeds.tasks import FeedTask, State
+from processors.block import TURNOVER_INDEX
 from processors.codes import Ids, among, to_code
 from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
 from processors.events import FIGURES, RowBatch, Sign
-from processors.market_view import TURNOVER_INDEX
 from processors.parameters import Parameters
 from processors.trading_hours import FIRST_TRADES, TradingHours
 

@@ -13,10 +13,10 @@ from feeds.dataset import SourceTables
 from feeds.fetch import GoneError, fetch
 from feeds.folder import PUBLISHED, FeedError
 from feeds.validate import Finding, Severity
+from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
 from processors.days import TradingCalendar, to_day
 from processors.deadlines import Due
-from processors.market_view import TURNOVER_INDEX
 from streams.settings import Settings
 
 Via = Literal["akshare", "tushare"]

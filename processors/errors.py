@@ -11,3 +11,7 @@ class RowError(MarginwatchError):
 
 class StateError(MarginwatchError):
     """Stored state that can't be read: a wrong schema version or damaged bytes."""
+
+
+class UndeclaredNeedError(MarginwatchError):
+    """An indicator reads an input that no registered signal declares."""

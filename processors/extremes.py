@@ -13,10 +13,8 @@ from processors.events import Floats
 from processors.indicators import extreme
 from processors.outputs import Detail, SecuritySignals
 from processors.parameters import Parameters
+from processors.registry import PUBLISHED_COLUMNS
 from processors.table import DAY, TableSet
-
-#: Columns of the frames that subscribers see.
-_PUBLISHED = ("fin_balance", "fin_change", "fin_streak")
 
 
 @dataclass(slots=True)
@@ -44,7 +42,7 @@ class ExtremesStage:
 
     def compute(self, day: int, detail: Detail) -> SecuritySignals:
         """Return the security signals of a day that need the margin detail alone."""
-        keys, columns = detail.keys, {name: detail.columns[name] for name in _PUBLISHED}
+        keys, columns = detail.keys, {name: detail.columns[name] for name in PUBLISHED_COLUMNS}
         side = extreme.extreme(columns["fin_change"], is_fund(keys), self.parameters.extreme_share)
         columns["extreme"] = side
         columns["consecutive_extreme"] = extreme.consecutive(side, self._side_before(day, keys))

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from processors.days import TradingCalendar, to_date
 from processors.events import EndOfDay, RowBatch, by_exchange
-from processors.market import INPUTS, Market, StageOutput
-from processors.outputs import FeatureFrame
+from processors.market import INPUTS, Market
+from processors.outputs import FeatureFrame, StageOutput
 from processors.parameters import Parameters
 from processors.securities import INPUTS as SECURITIES_INPUTS
 from processors.securities import Securities

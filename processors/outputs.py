@@ -142,3 +142,7 @@ class IndustrySignals:
     status: DayStatus
     columns: dict[str, Array]
     left_out: dict[str, str]
+
+
+#: What the market stage publishes.
+StageOutput = MarketSignal | SecuritySignals | IndustrySignals

@@ -67,3 +67,7 @@ class Parameters:
     identity_tolerance_cny: float = 100.0
     # how far back a late or corrected row is still inserted
     late_days: int = 60
+
+
+#: Every parameter at its default, for documentation. Whatever computes is given its parameters.
+DEFAULTS = Parameters()

@@ -9,21 +9,19 @@ from the last one. The chain begins at 1 with a security's first price.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar, to_date, to_day
+from processors.days import TradingCalendar
 from processors.events import Floats
+from processors.needs import PRICES, Need, session_before
 from processors.pack import Array
 from processors.parameters import Parameters
+from processors.registry import frame_columns
 from processors.table import DAY, TableSet
-
-PRICES = "prices.daily"
-_YEAR_DAYS = 251
 
 
 @dataclass(slots=True)
@@ -63,13 +61,16 @@ class Pricing:
         self._calendar = calendar
         # Any marker closes a day: feeds bring the prices they have, not those of a whole exchange.
         self.book = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
+        self._needs = frame_columns(PRICES, parameters)
+        #: How far back a level is asked for: a year, or the longest mean.
+        self._history = max(need.reach(parameters) for need in self._needs.values())
         self.days = ColumnTable[int, Levels](
             "levels",
             DAY,
             Layout[None](None, _COLUMNS),
             to_columns=self._to_columns,
             from_columns=self._from_columns,
-            keep=parameters.late_days + _YEAR_DAYS,
+            keep=parameters.late_days + self._history,
         )
         self.tables = TableSet(self.book.tables, self.days)
 
@@ -102,29 +103,38 @@ class Pricing:
         )
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:
-        """What the market stage needs of a closed day, NaN where absent.
+        """What the registered signals need of the securities of a closed day, NaN where absent.
 
-        ``level``; ``return_1`` and ``return_15`` (fractions); ``above_200`` (1 above the own 200-day mean, 0 not);
-        ``ytd`` (return since the last session of the year before).
+        ``level`` is that of a price of the very day, an earlier one the last known then; ``return_1`` is a fraction.
         """
-        p, today = self.parameters, self.days[day]
-        level = np.where(today.fresh, today.level, np.nan)
-        previous, yesterday = self.book.figure(day, "prev_close"), self._back(day, 1)
+        return {name: self._figure(day, need)[columns] for name, need in self._needs.items()}
+
+    def _figure(self, day: int, need: Need) -> Floats:
+        if need.figure == "return_1":
+            return self._return(day)
+        if need.mean:
+            return self._mean_level(day, need)
+        there = session_before(day, need.back, self.parameters, self._calendar)
+        found = self._at(there)
+        return found.level if there != day else np.where(found.fresh, found.level, np.nan)
+
+    def _return(self, day: int) -> Floats:
+        """Return of the day: over ``prev_close``, or over the close of the session before."""
+        today, yesterday = self.days[day], self._back(day, 1)
+        previous = self.book.figure(day, "prev_close")
         close = np.where(today.fresh, today.close, np.nan)
         held = np.where(yesterday.fresh, yesterday.close, np.nan)
-        year = self._at(self._calendar.before(to_day(date(to_date(day).year, 1, 1))))
-        before = self._back(day, p.breadth_days)
+        return np.asarray(close / np.where(np.isnan(previous), held, previous) - 1)
+
+    def _mean_level(self, day: int, need: Need) -> Floats:
+        """Mean of the levels of a security's days with a price; NaN where too few are known, or the window is not."""
+        today, days = self.days[day], need.window(self.parameters)
+        if self._calendar.shift(day, -days) not in self.days:
+            return np.full(self.book.width, np.nan)
+        before = self._back(day, days)
         known = today.count - before.count
-        mean = (today.total - before.total) / np.where(known >= p.breadth_least, known, np.nan)
-        whole = self._calendar.shift(day, -p.breadth_days) in self.days
-        out = {
-            "level": level,
-            "return_1": close / np.where(np.isnan(previous), held, previous) - 1,
-            "return_15": level / self._back(day, p.score_days).level - 1,
-            "above_200": np.where(np.isnan(level) | np.isnan(mean) | (not whole), np.nan, level > mean),
-            "ytd": level / year.level - 1,
-        }
-        return {name: values[columns] for name, values in out.items()}
+        enough = known >= need.required(self.parameters)
+        return np.asarray((today.total - before.total) / np.where(enough, known, np.nan))
 
     def _back(self, day: int, sessions: int) -> Levels:
         return self._at(self._calendar.shift(day, -sessions))

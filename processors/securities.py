@@ -1,8 +1,8 @@
 """The securities stage: each security's own history, by partition.
 
 Folds ``margin.daily`` into a `DailyStore` and, for every closed day, computes what needs nothing but the security's
-own past (Δ, streak, age in the list); hands on one `FeatureFrame` per closed day. Intraday rows go to a `IntradayStore`
-that hands on a `Partial` sum of the session.
+own past (Δ, streak, age in the list); emits one `FeatureFrame` per closed day, whose columns are what the registered
+signals need of a security. Intraday rows go to an `IntradayStore` that emits a `Partial` sum of the session.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ import numpy.typing as npt
 from processors.codes import EXCHANGES, Ids, to_codes
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar, to_date
+from processors.days import TradingCalendar
 from processors.events import EndOfDay, Floats, RowBatch
 from processors.indicators import fin_change, streak
 from processors.intraday_store import IntradayStore
+from processors.needs import DETAIL, PRICES, VALUATIONS, Need, session_before
 from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
 from processors.pack import Array
 from processors.parameters import Parameters
-from processors.pricing import PRICES, Pricing
+from processors.pricing import Pricing
+from processors.registry import frame_columns
 from processors.table import DAY, Processor, TableSet
 
-MARGIN = "margin.daily"
-VALUATIONS = "valuations.daily"
-_RATE_DAYS = 20
-INPUTS = (MARGIN, PRICES, VALUATIONS, "margin.intraday", "prices.intraday")
+INPUTS = (DETAIL, PRICES, VALUATIONS, "margin.intraday", "prices.intraday")
 
 
 @dataclass(slots=True)
@@ -41,6 +40,11 @@ class Derived:
     streak: npt.NDArray[np.int32]
     age: npt.NDArray[np.int32]
     published: frozenset[str]  # exchanges that published a list on this day or before
+
+    def of(self, signal: str) -> Array:
+        """A signal of the security's own history by its id."""
+        figures: dict[str, Array] = {"fin_change": self.change, "fin_streak": self.streak}
+        return figures[signal]
 
 
 class _DerivedHeader(msgspec.Struct, array_like=True):
@@ -65,12 +69,12 @@ class Securities(Processor):
         self.partition = partition
         self.parameters = parameters
         self._calendar = calendar
-        # The indicators of this stage look back to the last week's end and over the days of the excess score.
-        history = max(11, parameters.score_days + 1)
-        self.margin = DailyStore(MARGIN, required, late_days=parameters.late_days, history_days=history)
+        self._columns = {topic: frame_columns(topic, parameters) for topic in (DETAIL, VALUATIONS)}
+        history = {t: max(need.reach(parameters) for need in of.values()) for t, of in self._columns.items()}
+        self.margin = DailyStore(DETAIL, required, late_days=parameters.late_days, history_days=history[DETAIL])
         self.pricing = Pricing(parameters, calendar)
         # Handed on as they come; any marker closes a day, as for prices.
-        self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=_RATE_DAYS)
+        self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=history[VALUATIONS])
         self.derived = ColumnTable[int, Derived](
             "derived", DAY, _DERIVED, to_columns=self._to_columns, from_columns=self._from_columns
         )
@@ -88,13 +92,13 @@ class Securities(Processor):
         live = False
         for item in items:
             if isinstance(item, EndOfDay):
-                if item.feed == MARGIN:
+                if item.feed == DETAIL:
                     out += self._closed(self.margin.close(item))
                 elif item.feed == PRICES:
                     out += self._priced(self.pricing.book.close(item))
                 elif item.feed == VALUATIONS:
                     out += self._valued(self.valuations.close(item))
-            elif item.topic == MARGIN:
+            elif item.topic == DETAIL:
                 out += self._closed(self.margin.apply(item))
             elif item.topic == PRICES:
                 out += self._priced(self.pricing.book.apply(item))
@@ -138,17 +142,19 @@ class Securities(Processor):
         book, frames = self.valuations, []
         for day in sorted({*applied.closed, *applied.changed}):
             columns = book.columns_on(day)
-            figures = {name: book.figure(day, name)[columns] for name in book.names}
-            figures["turnover_rate_20"] = self._mean_rate(day)[columns]
+            figures = {name: self._valuation(day, need)[columns] for name, need in self._columns[VALUATIONS].items()}
             frames.append(self._feature_frame(book, day, columns, figures))
         return frames
 
-    def _mean_rate(self, day: int) -> Floats:
-        """Mean turnover rate of 20 sessions, NaN where fewer than half of them are known (ours)."""
-        days = (self._calendar.shift(day, -back) for back in range(_RATE_DAYS))
-        rates = np.array([self.valuations.figure(d, "turnover_rate") for d in days if d is not None])
-        known = (~np.isnan(rates)).sum(axis=0)
-        return np.asarray(np.nansum(rates, axis=0) / np.where(known * 2 >= _RATE_DAYS, known, np.nan))
+    def _valuation(self, day: int, need: Need) -> Floats:
+        """A figure of the day, or its mean over the last sessions, NaN where too few of them are known."""
+        days = (self._calendar.shift(day, -back) for back in range(need.window(self.parameters)))
+        values = np.array([self.valuations.figure(d, need.figure) for d in days if d is not None])
+        if not need.mean:
+            return np.asarray(values[0])
+        known = (~np.isnan(values)).sum(axis=0)
+        enough = known >= need.required(self.parameters)
+        return np.asarray(np.nansum(values, axis=0) / np.where(enough, known, np.nan))
 
     def _feature_frame(
         self,
@@ -198,31 +204,28 @@ class Securities(Processor):
         return _NOTHING_BEFORE if before is None else self.derived[before]
 
     def _frame(self, day: int) -> FeatureFrame:
-        book, derived = self.margin, self.derived[day]
-        columns = book.columns_on(day)
-        balance, buy, repay = (book.figure(day, f"fin_{name}") for name in ("balance", "buy", "repay"))
-        yesterday, week = self._calendar.shift(day, -1), self._calendar.before(day - to_date(day).weekday())
-        grown = np.full(book.width, np.nan) if yesterday is None else balance - book.figure(yesterday, "fin_balance")
-        ago = self._calendar.shift(day, -self.parameters.score_days)
-        held = np.full(book.width, np.nan) if ago is None else book.figure(ago, "fin_balance")
-        return self._feature_frame(
-            book,
-            day,
-            columns,
-            {
-                "fin_balance": balance[columns],
-                "fin_change": derived.change[columns],
-                "fin_streak": derived.streak[columns],
-                "fin_buy": buy[columns],
-                # Where repayments are not published, they follow from the balances: net buy = change of the balance.
-                "net_buy": np.where(np.isnan(repay), grown, buy - repay)[columns],
-                "growth_15": (balance / np.where(held > 0, held, np.nan) - 1)[columns],
-                "fin_balance_last_week": (
-                    np.full(len(columns), np.nan) if week is None else book.figure(week, "fin_balance")[columns]
-                ),
-            },
-            self._identity(day, columns),
+        columns = self.margin.columns_on(day)
+        figures = {name: self._figure(day, need)[columns] for name, need in self._columns[DETAIL].items()}
+        return self._feature_frame(self.margin, day, columns, figures, self._identity(day, columns))
+
+    def _figure(self, day: int, need: Need) -> Array:
+        """What is needed of every security on a day, by column of the store."""
+        there = session_before(day, need.back, self.parameters, self._calendar)
+        nothing = np.full(self.margin.width, np.nan)
+        if there is None:
+            return nothing
+        if need.signal is not None:
+            derived = self.derived.get(there)
+            return nothing if derived is None else derived.of(need.signal.id)
+        found = self.margin.figure(there, need.figure)
+        yesterday = self._calendar.shift(there, -1)
+        if need.figure != "fin_repay" or yesterday is None:
+            return found
+        before, buy, now = (
+            self.margin.figure(d, n)
+            for d, n in ((yesterday, "fin_balance"), (there, "fin_buy"), (there, "fin_balance"))
         )
+        return np.where(np.isnan(found), before + buy - now, found)
 
     def _identity(self, day: int, columns: npt.NDArray[np.intp]) -> IdentityCheck:
         """Check balance = previous balance + buys − repayments where all of them are there; repair nothing."""

@@ -1,13 +1,22 @@
-"""What a signal is: its declaration, a reading of it, and the reason when there is none."""
+"""What a signal is: its declaration, and the values of a block of days with the reasons where there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.needs import Days, Need, count, topics
+from processors.parameters import DEFAULTS, Parameters
 
 Value: TypeAlias = float | int | str
+#: A value of every day of a block: floats (NaN where absent), integers or flags, or words (None where absent).
+Values: TypeAlias = npt.NDArray[Any] | Sequence[Value | None]
+_UNDEFINED: Final = "its inputs are known, but the formula has no value for them"
 
 
 class Level(StrEnum):
@@ -18,9 +27,9 @@ class Level(StrEnum):
     INDUSTRY = "industry"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Signal:
-    """The declaration of one signal.
+    """The declaration of one signal. Whatever else is known of it follows from its needs.
 
     Parameters
     ----------
@@ -28,14 +37,13 @@ class Signal:
     level : market, security or industry.
     title, title_zh : what people read.
     unit : CNY, ratio, days, state, side …
-    inputs : the topics it is computed from.
-    optional : topics that it uses where they are there; one that comes later makes it anew.
+    needs : its inputs; see `processors.needs`.
     formula : the definition, in plain text.
-    source : where the definition comes from.
-    window_days : trading days that must be known before it exists.
-    provisional : whether it is also computed during the session.
+    source : where the definition is published.
     subjects : whether it has a value per subject (an index, a style …) instead of one for the market.
-    parameters : the names of the `Parameters` that it depends on.
+    parameters : the names of the `Parameters` that its formula reads; those of its needs are added.
+    remembers : for how many trading days its own values are kept for later days; a count or a parameter.
+    settles : how many days a recursion runs before it has a value; a count or a parameter.
     """
 
     id: str
@@ -43,26 +51,81 @@ class Signal:
     title: str
     title_zh: str
     unit: str
-    inputs: tuple[str, ...]
+    needs: tuple[Need, ...]
     formula: str
     source: str
-    window_days: int = 1
-    provisional: bool = False
     subjects: bool = False
     parameters: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    remembers: Days = 0
+    settles: Days = 0
+
+    def __post_init__(self) -> None:
+        of_needs = (name for need in self.needs for name in need.parameters)
+        own = (name for name in (self.remembers, self.settles) if isinstance(name, str))
+        object.__setattr__(self, "parameters", tuple(dict.fromkeys((*self.parameters, *of_needs, *own))))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The topics that it can't be computed without."""
+        return topics(self.needs, optional=False) or topics(self.needs, optional=True)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The topics that it uses where they are there; one that arrives later recomputes it."""
+        inputs = self.inputs
+        return tuple(topic for topic in topics(self.needs, optional=True) if topic not in inputs)
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it is also computed during the session: its needs are known by then, and some of them move."""
+        required = [need for need in self.needs if not need.optional]
+        return (
+            self.level is Level.MARKET
+            and all(need.known_live for need in required)
+            and any(need.moves_live for need in required)
+        )
+
+    @property
+    def window_days(self) -> int:
+        """Trading days that must be known before it exists, with the default parameters."""
+        return self.window(DEFAULTS)
+
+    def window(self, parameters: Parameters) -> int:
+        """Trading days that must be known before it exists."""
+        required = [need for need in self.needs if not need.optional]
+        spans = (need.lag(parameters) + need.required(parameters) for need in required)
+        behind = (need.signal.window(parameters) - 1 if need.signal is not None else 0 for need in required)
+        known = max((span + more for span, more in zip(spans, behind, strict=True)), default=1)
+        return known + count(self.settles, parameters)
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
-    """A signal that can't be computed, and why. It is never zero and never carried forward."""
+class Column:
+    """The values of one signal and subject over a block of days.
 
-    reason: str
+    Days on which a required input is unknown need no care: the block makes them absent, with the reason.
+
+    Parameters
+    ----------
+    values : one per day; NaN or None where the formula has no value.
+    details : figures beside the value that people need to judge it; NaN or None is left out.
+    undefined : why there is no value although every input is known.
+    absent : reasons by the day's place, whatever the value is.
+    unpublished : places of days on which there is nothing to say of the subject, not even that it is absent.
+    """
+
+    values: Values
+    details: Mapping[str, Values] = field(default_factory=dict)
+    undefined: str = _UNDEFINED
+    absent: Mapping[int, str] = field(default_factory=dict)
+    unpublished: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A computed value with the figures beside it that people need to judge it."""
-
-    value: Value
-    details: Mapping[str, Value] | None = None
+def plain(values: Values) -> list[Any]:
+    """Return the values as Python's own, None where absent."""
+    if not isinstance(values, np.ndarray):
+        return list(values)
+    out: list[Any] = values.tolist()
+    if values.dtype.kind == "f":
+        return [None if value != value else value for value in out]
+    return out

@@ -1,4 +1,8 @@
-"""Small statistics that several indicators share; NaN is a missing value, never zero."""
+"""Small statistics over windows that several indicators share; NaN is a missing value, never zero.
+
+Every function takes windows as rows, (k, days) or (…, days), and reduces along the last axis: a row's result does not
+depend on the rows beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,51 @@ import numpy as np
 from processors.events import Floats
 
 
-def percentile_of(window: Floats, least: int) -> float | None:
-    """Return the share of a window's known values that are not above its last one; None below ``least`` of them.
+def percentiles(windows: Floats, least: int = 1) -> Floats:
+    """Return the share of each window's known values that are not above its last one (k,).
 
-    Exact over the window: a slice of a line, so time and memory are those of the window, however long the history.
+    NaN where the last one is unknown, or where fewer than ``least`` are known.
     """
-    known = window[~np.isnan(window)]
-    if len(known) < least or np.isnan(window[-1]):
-        return None
-    return float((known <= window[-1]).mean())
+    last = windows[..., -1:]
+    known = ~np.isnan(windows)
+    count = known.sum(axis=-1)
+    below = (windows <= last).sum(axis=-1)
+    return np.where((count >= least) & ~np.isnan(last[..., 0]), below / np.maximum(count, 1), np.nan)
 
 
-def drawdown(closes: Floats) -> float:
-    """Return the last value over the window's highest, less 1: 0 at a high, −0.2 a fifth below it."""
-    return float(closes[-1] / np.nanmax(closes) - 1)
+def drawdowns(closes: Floats) -> Floats:
+    """Return the last value of each window over its highest, less 1: 0 at a high, −0.2 a fifth below it (k,)."""
+    return np.asarray(closes[..., -1] / np.fmax.reduce(closes, axis=-1) - 1)
 
 
-def distance(closes: Floats) -> float:
-    """Return the last value over the window's mean, less 1."""
-    return float(closes[-1] / np.nanmean(closes) - 1)
+def distances(closes: Floats) -> Floats:
+    """Return the last value of each window over its mean, less 1 (k,)."""
+    return np.asarray(closes[..., -1] / means(closes) - 1)
+
+
+def means(windows: Floats) -> Floats:
+    """Return the mean of each window's known values (k,); NaN where there are none."""
+    known = ~np.isnan(windows)
+    count = known.sum(axis=-1)
+    total = np.where(known, windows, 0.0).sum(axis=-1)
+    return np.asarray(total / np.where(count > 0, count, np.nan))
+
+
+def deviations(windows: Floats) -> Floats:
+    """Return the sample standard deviation of each window's known values (k,); NaN where there are fewer than two."""
+    known = ~np.isnan(windows)
+    count = known.sum(axis=-1)
+    apart = np.where(known, windows - means(windows)[..., None], 0.0)
+    return np.asarray(np.sqrt((apart * apart).sum(axis=-1) / np.where(count > 1, count - 1, np.nan)))
+
+
+def rolling_sums(windows: Floats, days: int) -> Floats:
+    """Return the sums of ``days`` consecutive values, added from the oldest: (…, n) → (…, n − days + 1)."""
+    width = windows.shape[-1] - days + 1
+    out = windows[..., :width]
+    for shift in range(1, days):
+        out = out + windows[..., shift : shift + width]
+    return out
 
 
 def rsi(closes: Floats, days: int) -> Floats:
@@ -40,5 +70,5 @@ def rsi(closes: Floats, days: int) -> Floats:
     """
     changes = np.diff(closes)
     weights = (1 - 1 / days) ** np.arange(changes.shape[-1] - 1, -1, -1)
-    up, moved = np.maximum(changes, 0) @ weights, np.abs(changes) @ weights
+    up, moved = (np.maximum(changes, 0) * weights).sum(axis=-1), (np.abs(changes) * weights).sum(axis=-1)
     return np.asarray(np.where(moved == 0, 50.0, 100 * up / np.where(moved == 0, 1.0, moved)))

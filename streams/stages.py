@@ -25,10 +25,10 @@ from processors.deadlines import DEADLINES
 from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch
 from processors.market import Market
-from processors.market_view import TOTALS
+from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from processors.partition_join import dump_frame, load_frame
-from processors.securities import MARGIN, Securities
+from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams.codec import (
     BARRIER_TYPE,
@@ -56,11 +56,7 @@ from streams.topics import (
     Topics,
 )
 
-#: Raise it with every change of what feature frames contain: state is rebuilt then, and older frames are skipped.
-_FEATURES_VERSION = 2
-_FEATURE_KIND = b"marginwatch.feature_frame."
-FEATURE_TYPE = _FEATURE_KIND + f"v{_FEATURES_VERSION}".encode()
-PARTIAL_TYPE = "marginwatch.partial.v1"
+FEATURE_TYPE, PARTIAL_TYPE = "marginwatch.feature_frame.v1", "marginwatch.partial.v1"
 _BARRIERS_KEPT = 50
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
@@ -75,11 +71,6 @@ class StageState(Processor, ABC):
         self._barriers: Table[str, list[str]] = Table("barrier", TEXT, ValueCodec(list[str]))  # origins so far
         self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
         self.tables = TableSet(*parts, self._barriers, self._passed)
-
-    @property
-    def schema(self) -> str:
-        """What the stored rows depend on beside the messages; rows of another schema are of another release."""
-        return f"{self.tables.schema}/features.v{_FEATURES_VERSION}"
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -227,7 +218,7 @@ class _SecuritiesState(StageState):
                         0,
                         f"{made.topic}/{made.partition}/{made.day}".encode(),
                         dump_frame(made),
-                        [(CE_TYPE, FEATURE_TYPE)],
+                        [(CE_TYPE, FEATURE_TYPE.encode())],
                     )
                 )
             else:
@@ -283,7 +274,7 @@ class MarketState(StageState):
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
-        return {topic: book for topic, book in self.processor.books.items() if topic in DEADLINES}
+        return {topic: book for topic, book in self.processor.stores.items() if topic in DEADLINES}
 
     @property
     def live(self) -> tuple[int, int] | None:
@@ -293,7 +284,7 @@ class MarketState(StageState):
         out: list[Output] = []
         items: list[Any]
         if topic == FEATURES:
-            items = [(item, origin) for item, origin in map(_feature, records) if item is not None]
+            items = [_feature(record) for record in records]
         else:
             items, dead = self.stage.decoders[topic].decode(records)
             out += self.stage.dead_letters(dead, topic)
@@ -326,7 +317,7 @@ class MarketState(StageState):
                 out.append(encode_industry(made, self.stage.topics.name(SIGNALS_INDUSTRY)))
             else:
                 out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
-                metrics.IDENTITY.labels(MARGIN).set(made.status.identity.broken)
+                metrics.IDENTITY.labels(DETAIL).set(made.status.identity.broken)
         for signal in signals.values():
             metrics.observe_signal(signal)
         if gaps is not None:
@@ -338,7 +329,7 @@ class MarketState(StageState):
         return out
 
 
-def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
+def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier, str]:
     headers = dict(record.headers)
     kind = headers.get(CE_TYPE, b"")
     value = record.value or b""
@@ -346,10 +337,8 @@ def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, s
         return msgspec.json.decode(value, type=Barrier), headers["origin"].decode()
     if kind == PARTIAL_TYPE.encode():
         return msgspec.msgpack.decode(value, type=Partial), ""
-    if kind == FEATURE_TYPE:
+    if kind == FEATURE_TYPE.encode():
         return load_frame(value), ""
-    if kind.startswith(_FEATURE_KIND):
-        return None, ""  # by another release; the securities stage of this one publishes it again
     raise StateError(f"{record.topic} offset {record.offset}: unknown ce_type {kind!r}; only marginwatch writes here")
 
 

@@ -179,7 +179,7 @@ def test_bottom_panel_shows_figures_side_by_side(signals, index: pd.DataFrame) -
     assert panel.value == len(panel.details)
     assert panel.details["000300.SH drawdown"] < -0.30
     closes = np.array([100, 79, 90, 101, 85, 102, 70, 60, 75, 103.0])
-    assert bear_markets(closes, 0.2) == pytest.approx([-0.21, 60 / 102 - 1])
+    assert bear_markets(closes[None], 0.2)[1].tolist() == pytest.approx([-0.21, 60 / 102 - 1])
 
 
 def test_what_the_data_lack_is_absent_with_its_reason(signals) -> None:

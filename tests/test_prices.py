@@ -167,8 +167,8 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     np.testing.assert_allclose(level, [1.0, 1.1, np.nan, np.nan, 1.32, 1.32])
     returns = [row.get("return_1", np.nan) for row in seen]
     np.testing.assert_allclose(returns, [np.nan, 0.10, np.nan, np.nan, 0.20, 0.0], atol=1e-12)
-    assert seen[4]["return_15"] == pytest.approx(0.32)
-    assert np.isnan(seen[5]["above_200"])  # 200 days are not known
+    assert seen[4]["level"] / seen[4]["level@4"] - 1 == pytest.approx(0.32)
+    assert np.isnan(seen[5]["level~200"])  # 200 days are not known
 
 
 def test_scores_by_hand() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from processors.block import Block
 from processors.codes import BOARDS, among, board_of
-from processors.market_view import DETAIL, MarketView
-from processors.reference import TOPIC as REFERENCE
-from processors.securities import VALUATIONS
-from processors.signal import Absent, Level, Reading, Signal, Value
+from processors.needs import DETAIL, REFERENCE, members, security, valuation
+from processors.signal import Column, Level, Signal, Value
+
+FLOAT_CAP = valuation("float_cap")
 
 SIGNALS = (
     Signal(
@@ -15,31 +18,43 @@ SIGNALS = (
         "Share of stocks in the margin list",
         "两融标的覆盖率",
         "ratio",
-        (DETAIL, REFERENCE),
+        (security("fin_balance"), members(), FLOAT_CAP),
         "stocks with a margin row / stocks of the reference, by count; details: the same by board, and by float cap where "
         "valuations.daily has it: Σ float cap of those with a margin row / Σ over all stocks with one (2014-11: 35% by "
         "count, 70% by float cap)",
         "[SW14]",
-        optional=(VALUATIONS,),
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return the share by count; by float cap and by board in the details."""
-    stocks = view.members.stocks
+    detail, stocks = block.section(DETAIL), block.section(REFERENCE)
+    caps = block.on(stocks, FLOAT_CAP)
+    days = [
+        _day(stocks.keys[stocks.rows(i)], detail.keys[detail.rows(i)], caps[stocks.rows(i)]) for i in range(len(block))
+    ]
+    names = ("stocks", "eligible", *BOARDS, "by_float_cap", "float_cap_known")
+    return {
+        "coverage": Column(
+            [day.get("coverage") for day in days],
+            {name: [day.get(name) for day in days] for name in names},
+            f"{REFERENCE} names no stock",
+        )
+    }
+
+
+def _day(stocks: np.ndarray, listed_keys: np.ndarray, caps: np.ndarray) -> dict[str, Value]:
     if not len(stocks):
-        return {"coverage": Absent(f"{REFERENCE} names no stock")}
-    listed = among(stocks, view.detail.keys)
-    board = board_of(stocks)
-    details: dict[str, Value] = {"stocks": len(stocks), "eligible": int(listed.sum())}
+        return {}
+    listed, board = among(stocks, listed_keys), board_of(stocks)
+    out: dict[str, Value] = {"coverage": float(listed.mean()), "stocks": len(stocks), "eligible": int(listed.sum())}
     for number, name in enumerate(BOARDS):
         here = board == number
         if here.any():
-            details[name] = float(listed[here].mean())
-    caps = view.valued("float_cap", stocks)
+            out[name] = float(listed[here].mean())
     capped = caps > 0
     if capped.any():
-        details["by_float_cap"] = float(caps[capped & listed].sum() / caps[capped].sum())
-        details["float_cap_known"] = int(capped.sum())
-    return {"coverage": Reading(float(listed.mean()), details)}
+        out["by_float_cap"] = float(caps[capped & listed].sum() / caps[capped].sum())
+        out["float_cap_known"] = int(capped.sum())
+    return out

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.market_view import DETAIL, MarketView
-from processors.pricing import PRICES
-from processors.signal import Absent, Level, Reading, Signal
+from processors.block import Block
+from processors.needs import DETAIL, PRICES, price, security
+from processors.signal import Column, Level, Signal
 
-SIGNALS = (
-    Signal(
-        "equal_weight_return",
-        Level.MARKET,
-        "Equal-weight mean return of the stocks in the margin list",
-        "融资标的等权平均收益",
-        "ratio",
-        (DETAIL, PRICES),
-        "mean of close / prev_close − 1 over the stocks with a margin row and a return of the day",
-        "[SW14]",
-    ),
+RETURN = price("return_1")
+
+EQUAL_WEIGHT = Signal(
+    "equal_weight_return",
+    Level.MARKET,
+    "Equal-weight mean return of the stocks in the margin list",
+    "融资标的等权平均收益",
+    "ratio",
+    (security("fin_balance"), RETURN),
+    "mean of close / prev_close − 1 over the stocks with a margin row and a return of the day",
+    "[SW14]",
 )
+SIGNALS = (EQUAL_WEIGHT,)
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return the mean; details carry how many stocks it is of."""
-    keys = view.detail.keys[view.stock]
-    returns = view.priced("return_1", keys)
-    known = returns[~np.isnan(returns)]
-    if not len(known):
-        return {"equal_weight_return": Absent(f"{PRICES}: no stock of {DETAIL} has a return")}
-    return {"equal_weight_return": Reading(float(known.mean()), {"stocks": len(known)})}
+    section = block.section(DETAIL)
+    returns = np.where(block.stocks, block.on(section, RETURN), np.nan)
+    means, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
+    for i in range(len(block)):
+        of_day = returns[section.rows(i)]
+        known = of_day[~np.isnan(of_day)]
+        counts[i] = len(known)
+        if len(known):
+            means[i] = known.mean()
+    return {"equal_weight_return": Column(means, {"stocks": counts}, f"{PRICES}: no stock of {DETAIL} has a return")}

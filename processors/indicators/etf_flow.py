@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from processors.block import Block
 from processors.events import FIGURES
-from processors.market_view import MarketView
-from processors.signal import Absent, Level, Reading, Signal
+from processors.needs import FUNDS, funds
+from processors.signal import Column, Level, Signal
 
-FUNDS = "etf.daily"
 STYLES = next(c.words for c in FIGURES[FUNDS] if c.name == "style")
 
 SIGNALS = (
@@ -18,38 +20,50 @@ SIGNALS = (
         "Net flow into funds of a style",
         "ETF净流入（按风格）",
         "CNY",
-        (FUNDS,),
+        (funds(), funds(back=1)),
         "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both; details: shares and the sum of 20 days",
         "[GF25], window of the sum ours",
-        window_days=2,
         subjects=True,
-        parameters=("etf_flow_days",),
+        remembers="etf_flow_days",
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
-    """Return one reading per style that any fund has had today."""
-    today, before = view.book_day(FUNDS, 0), view.book_day(FUNDS, 1)
-    if not len(today["key"]):
-        return {}
-    out: dict[str, Reading | Absent] = {}
-    for number in np.unique(today["style"]).astype(int).tolist():
-        name = f"etf_flow/{STYLES[number]}"
-        of_style = today["style"] == number
+def compute(block: Block) -> dict[str, Column]:
+    """Return one column per style that any fund has on a day of the block."""
+    rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
+    styles = {int(number) for today, _ in rows if len(today["key"]) for number in np.unique(today["style"])}
+    return {f"etf_flow/{STYLES[number]}": _style(block, STYLES[number], number, rows) for number in sorted(styles)}
+
+
+def _style(block: Block, style: str, number: int, rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Column:
+    days = block.parameters.etf_flow_days
+    flows = np.full(len(block), np.nan)
+    priced_funds, unpriced_funds = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
+    absent, unpublished = dict[int, str](), set[int]()
+    for i, (today, before) in enumerate(rows):
+        of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
         both, here, there = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
+        if not of_style.any():
+            unpublished.add(i)
+            continue
         if not len(both):
-            out[name] = Absent(f"{FUNDS}: no fund of the style has shares of the day before")
+            absent[i] = f"{FUNDS}: no fund of the style has shares of the day before"
             continue
         change = today["shares"][of_style][here] - before["shares"][there]
         price = today["price"][of_style][here]
         priced = ~np.isnan(price)
         if not priced.any():
-            out[name] = Absent(f"{FUNDS}: none of the {len(both)} funds of the style has a price")
+            absent[i] = f"{FUNDS}: none of the {len(both)} funds of the style has a price"
             continue
-        flow = float((change[priced] * price[priced]).sum())
-        past = [view.result(name, back) for back in range(1, view.parameters.etf_flow_days)]
-        known = [float(v) for v in past if isinstance(v, float)]
-        details = {"funds": int(priced.sum()), "without_price": int((~priced).sum()), "days": len(known) + 1}
-        out[name] = Reading(flow, details | {"cumulative": flow + sum(known)})
-    return out
+        flows[i] = float((change[priced] * price[priced]).sum())
+        priced_funds[i], unpriced_funds[i] = priced.sum(), (~priced).sum()
+    window = block.own_window(f"etf_flow/{style}", flows, days)
+    known = ~np.isnan(window)
+    details = {
+        "funds": priced_funds,
+        "without_price": unpriced_funds,
+        "days": known.sum(axis=1),
+        "cumulative": np.where(known, window, 0.0).sum(axis=1),
+    }
+    return Column(flows, details, absent=absent, unpublished=frozenset(unpublished))

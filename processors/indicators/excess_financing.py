@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from processors.market_view import SSE_COMPOSITE, MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+import numpy as np
 
-_INPUTS = ("margin.market", "indices.daily")
+from processors.block import Block
+from processors.needs import index, total
+from processors.signal import Column, Level, Signal
 
+BALANCE, BALANCE_BEFORE = total("fin_balance"), total("fin_balance", back="excess_lag_days")
+CLOSE, CLOSE_BEFORE = index("close", "000001.SH"), index("close", "000001.SH", back="excess_lag_days")
+_NEEDS = (BALANCE, BALANCE_BEFORE, CLOSE, CLOSE_BEFORE)
+
+LEVEL = Signal(
+    "excess_level",
+    Level.MARKET,
+    "Alert level of excess financing, with hysteresis",
+    "超额融资警戒水平",
+    "ratio",
+    _NEEDS,
+    "±level at |excess| ≥ level (0.05); back to 0 once it is nearer to 0 than level − 0.01",
+    "[ZT21] levels, hysteresis ours",
+    parameters=("excess_level", "excess_hysteresis", "late_days"),
+)
 SIGNALS = (
     Signal(
         "excess_financing",
@@ -14,26 +30,11 @@ SIGNALS = (
         "Excess financing over 15 days",
         "超额融资（15日）",
         "ratio",
-        _INPUTS,
+        _NEEDS,
         "(B_t / B_{t−15} − 1) − (I_t / I_{t−15} − 1); B = margin balance of all exchanges, I = SSE Composite",
         "[ZT21]",
-        window_days=16,
-        provisional=True,
-        parameters=("excess_lag_days", "excess_level", "excess_hysteresis"),
     ),
-    Signal(
-        "excess_level",
-        Level.MARKET,
-        "Alert level of excess financing, with hysteresis",
-        "超额融资警戒水平",
-        "ratio",
-        _INPUTS,
-        "±level at |excess| ≥ level (0.05); back to 0 once it is nearer to 0 than level − 0.01",
-        "[ZT21] levels, hysteresis ours",
-        window_days=16,
-        provisional=True,
-        parameters=("excess_lag_days", "excess_level", "excess_hysteresis"),
-    ),
+    LEVEL,
 )
 
 
@@ -48,22 +49,25 @@ def advance(before: float, excess: float, level: float, hysteresis: float) -> fl
     return 0.0
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return excess financing (a fraction) and the level in force."""
-    lag = view.parameters.excess_lag_days
-    try:
-        balance, balance_before = view.total("fin_balance"), view.total("fin_balance", lag)
-        index, index_before = view.index_close(SSE_COMPOSITE), view.index_close(SSE_COMPOSITE, lag)
-    except Missing as missing:
-        return {signal.id: missing.absent() for signal in SIGNALS}
-    if not balance_before or not index_before:
-        return {signal.id: Absent("a base figure is zero") for signal in SIGNALS}
-    growth, rise = balance / balance_before - 1, index / index_before - 1
+    p = block.parameters
+    balance, index_ = block[BALANCE_BEFORE], block[CLOSE_BEFORE]
+    growth = block[BALANCE] / np.where(balance != 0, balance, np.nan) - 1
+    rise = block[CLOSE] / np.where(index_ != 0, index_, np.nan) - 1
     excess = growth - rise
-    last = view.latest_before("excess_level")
-    before = last if isinstance(last, float) else 0.0
-    level = advance(before, excess, view.parameters.excess_level, view.parameters.excess_hysteresis)
+    befores = np.zeros(len(block))
+
+    def step(before: float | None, i: int) -> float | None:
+        if np.isnan(excess[i]):
+            return None
+        befores[i] = before or 0.0
+        return advance(befores[i], float(excess[i]), p.excess_level, p.excess_hysteresis)
+
+    levels = block.scan(LEVEL, step, patience=p.late_days - 1)
+    zero = "a base figure is zero"
+    details = {"excess": excess, "before": befores, "level": np.full(len(block), p.excess_level)}
     return {
-        "excess_financing": Reading(excess, {"balance_growth": growth, "index_return": rise}),
-        "excess_level": Reading(level, {"excess": excess, "before": before, "level": view.parameters.excess_level}),
+        "excess_financing": Column(excess, {"balance_growth": growth, "index_return": rise}, zero),
+        "excess_level": Column(levels, details, zero),
     }

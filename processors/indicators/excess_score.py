@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.block import Block
 from processors.events import Floats
-from processors.market_view import DETAIL, INDICES, MarketView
+from processors.needs import DETAIL, price, security
 from processors.pack import Array
-from processors.pricing import PRICES
 from processors.signal import Level, Signal
 
-INPUTS = (DETAIL, PRICES, INDICES)
+BALANCE, BALANCE_BEFORE = security("fin_balance"), security("fin_balance", back="score_days")
+LEVEL, LEVEL_BEFORE = price("level"), price("level", back="score_days")
+_NEEDS = (BALANCE, BALANCE_BEFORE, LEVEL, LEVEL_BEFORE)
 _FORMULA = "s0 = rank(15-day return) / rank(15-day balance growth), ranks over the day's stocks with both (mean rank of equals); "
 
 SIGNALS = (
@@ -20,11 +22,9 @@ SIGNALS = (
         "Excess score",
         "融资余额超额得分",
         "score",
-        INPUTS,
+        _NEEDS,
         _FORMULA + "|s0 − median(s0)|",
         "[ZT21]",
-        window_days=16,
-        parameters=("score_days", "score_top"),
     ),
     Signal(
         "excess_kind",
@@ -32,10 +32,9 @@ SIGNALS = (
         "Early positioning (−1: the balance ran ahead of the price) or chasing (+1)",
         "提前布局/追涨",
         "side",
-        INPUTS,
+        _NEEDS,
         _FORMULA + "−1 early_positioning where s0 < median(s0), +1 chasing where above, 0 at it",
         "[ZT21]",
-        window_days=16,
     ),
     Signal(
         "excess_top",
@@ -43,24 +42,26 @@ SIGNALS = (
         "Among the 10% largest excess scores",
         "超额得分前10%",
         "flag",
-        INPUTS,
+        _NEEDS,
         "1 for the ⌊10% n⌋ largest excess scores of the day, else 0",
         "[ZT21]",
-        window_days=16,
         parameters=("score_top",),
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Array]:
-    """Return the columns over the day's margin detail."""
-    keys = view.detail.keys
-    gain = view.priced("return_15", keys)
-    growth = view.detail.columns["growth_15"]
-    used = ~np.isnan(gain) & ~np.isnan(growth) & view.stock
-    score, kind, top = scores(gain[used], growth[used], view.parameters.score_top)
-    out = {name: np.full(len(keys), np.nan) for name in ("excess_score", "excess_kind", "excess_top")}
-    out["excess_score"][used], out["excess_kind"][used], out["excess_top"][used] = score, kind, top
+def compute(block: Block) -> dict[str, Array]:
+    """Return the columns over the margin detail."""
+    section = block.section(DETAIL)
+    before = block.on(section, BALANCE_BEFORE)
+    gain = block.on(section, LEVEL) / block.on(section, LEVEL_BEFORE) - 1
+    growth = block.on(section, BALANCE) / np.where(before > 0, before, np.nan) - 1
+    used = ~np.isnan(gain) & ~np.isnan(growth) & block.stocks
+    out = {name: np.full(len(section.keys), np.nan) for name in ("excess_score", "excess_kind", "excess_top")}
+    for i in range(len(block)):
+        rows = np.flatnonzero(used[section.rows(i)]) + section.rows(i).start
+        score, kind, top = scores(gain[rows], growth[rows], block.parameters.score_top)
+        out["excess_score"][rows], out["excess_kind"][rows], out["excess_top"][rows] = score, kind, top
     return out
 
 

@@ -6,33 +6,33 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.events import Floats
+from processors.indicators.fin_change import FIN_CHANGE
+from processors.needs import cross_section, security
 from processors.signal import Level, Signal
 
+EXTREME = Signal(
+    "extreme",
+    Level.SECURITY,
+    "Extreme rise (+1) or fall (−1) of the balance",
+    "融资余额变动极值",
+    "side",
+    (security(FIN_CHANGE),),
+    "+1 for Δ > 0 among the ⌊5% n⌋ largest of the day's n stocks, −1 for Δ < 0 among the ⌊5% n⌋ smallest, "
+    "else 0; funds apart",
+    "[SW14] §2.2",
+    parameters=("extreme_share",),
+)
 SIGNALS = (
-    Signal(
-        "extreme",
-        Level.SECURITY,
-        "Extreme rise (+1) or fall (−1) of the balance",
-        "融资余额变动极值",
-        "side",
-        ("margin.daily",),
-        "+1 for Δ > 0 among the ⌊5% n⌋ largest of the day's n stocks, −1 for Δ < 0 among the ⌊5% n⌋ smallest, "
-        "else 0; funds apart",
-        "[SW14] §2.2",
-        window_days=2,
-        parameters=("extreme_share",),
-    ),
+    EXTREME,
     Signal(
         "consecutive_extreme",
         Level.SECURITY,
         "Extreme on the same side two days in a row",
         "连续极值",
         "side",
-        ("margin.daily",),
+        (cross_section(EXTREME), cross_section(EXTREME, back=1)),
         "extreme_t where extreme_t = extreme_{t−1} ≠ 0, else 0",
         "[SW14]",
-        window_days=3,
-        parameters=("extreme_share",),
     ),
 )
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from processors.market_view import MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+import numpy as np
 
-_INPUTS = ("margin.market", "indices.daily")
+from processors.block import Block
+from processors.events import Floats
+from processors.needs import total, turnover
+from processors.signal import Column, Level, Signal
+from processors.statistics import rolling_sums
+
+BUY, TURNOVER = total("fin_buy"), turnover()
+BUYS, TURNOVERS = total("fin_buy", days="ratio_window_days"), turnover(days="ratio_window_days")
 
 SIGNALS = (
     Signal(
@@ -14,10 +20,9 @@ SIGNALS = (
         "Financing-buy ratio, daily",
         "融资买入额占两市成交额比例",
         "ratio",
-        _INPUTS,
+        (BUY, TURNOVER),
         "Σ fin_buy / Σ turnover over the same exchanges",
         "[DG22]",
-        provisional=True,
     ),
     Signal(
         "fin_buy_ratio_5d",
@@ -25,27 +30,36 @@ SIGNALS = (
         "Financing-buy ratio, trailing 5 days",
         "融资买入额占比（5日）",
         "ratio",
-        _INPUTS,
+        (BUYS, TURNOVERS),
         "Σ fin_buy / Σ turnover over 5 trading days",
         "[DG22], 5-day sum/sum ours",
-        window_days=5,
-        provisional=True,
-        parameters=("ratio_window_days",),
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return the daily and the trailing ratio; details carry numerator and denominator in CNY."""
-    return {"fin_buy_ratio": _ratio(view, 1), "fin_buy_ratio_5d": _ratio(view, view.parameters.ratio_window_days)}
+    return {
+        "fin_buy_ratio": _column(block[BUY], block[TURNOVER]),
+        "fin_buy_ratio_5d": _column(*_sums(block[BUYS], block[TURNOVERS])),
+    }
 
 
-def _ratio(view: MarketView, days: int) -> Reading | Absent:
-    try:
-        buys = sum(view.total("fin_buy", back) for back in range(days - 1, -1, -1))
-        turnover = sum(view.turnover(back) for back in range(days - 1, -1, -1))
-    except Missing as missing:
-        return missing.absent()
-    if turnover <= 0:
-        return Absent("turnover is zero")
-    return Reading(buys / turnover, {"fin_buy_cny": buys, "turnover_cny": turnover})
+def daily_ratio(buys: Floats, turnovers: Floats) -> Floats:
+    """Return buys over turnover; NaN where nothing was traded."""
+    return np.asarray(buys / np.where(turnovers > 0, turnovers, np.nan))
+
+
+def trailing_ratio(buys: Floats, turnovers: Floats) -> Floats:
+    """Return the ratio of the sums over each window: (k, days) → (k,)."""
+    return daily_ratio(*_sums(buys, turnovers))
+
+
+def _sums(buys: Floats, turnovers: Floats) -> tuple[Floats, Floats]:
+    days = buys.shape[1]
+    return rolling_sums(buys, days)[:, 0], rolling_sums(turnovers, days)[:, 0]
+
+
+def _column(buys: Floats, turnovers: Floats) -> Column:
+    details = {"fin_buy_cny": buys, "turnover_cny": turnovers}
+    return Column(daily_ratio(buys, turnovers), details, "turnover is zero")

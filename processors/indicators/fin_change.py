@@ -6,23 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.events import Floats
+from processors.needs import security
 from processors.signal import Level, Signal
 
-SIGNALS = (
-    Signal(
-        "fin_change",
-        Level.SECURITY,
-        "Change of the margin balance",
-        "融资余额变动率",
-        "ratio",
-        ("margin.daily",),
-        "Δ = B_t / B_{t−1} − 1; absent on the first 5 days after inclusion in the eligible list and below a "
-        "balance of 10 million CNY",
-        "[SW14], exclusions ours",
-        window_days=2,
-        parameters=("inclusion_quiet_days", "minimum_balance_cny"),
-    ),
+FIN_CHANGE = Signal(
+    "fin_change",
+    Level.SECURITY,
+    "Change of the margin balance",
+    "融资余额变动率",
+    "ratio",
+    (security("fin_balance"), security("fin_balance", back=1)),
+    "Δ = B_t / B_{t−1} − 1; absent on the first 5 days after inclusion in the eligible list and below a "
+    "balance of 10 million CNY",
+    "[SW14], exclusions ours",
+    parameters=("inclusion_quiet_days", "minimum_balance_cny"),
 )
+SIGNALS = (FIN_CHANGE,)
 
 #: Age of a security that is taken as included long before the data begin.
 LONG_AGO = 1_000_000

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from processors.market_view import INDICES, TOTALS, MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
-from processors.statistics import percentile_of
+import numpy as np
 
-_INPUTS = (TOTALS, INDICES)
+from processors.block import Block
+from processors.needs import float_cap, total
+from processors.signal import Column, Level, Signal
+from processors.statistics import percentiles
+
+BALANCE, CAP = total("fin_balance"), float_cap()
+BALANCES = total("fin_balance", days="percentile_days", least="percentile_least")
+CAPS = float_cap(days="percentile_days", least="percentile_least")
 
 SIGNALS = (
     Signal(
@@ -15,10 +20,9 @@ SIGNALS = (
         "Margin balance over float cap",
         "融资余额占流通市值",
         "ratio",
-        _INPUTS,
+        (BALANCE, CAP),
         "B_t / Σ float cap of the exchanges' A shares (000001.SH and 399106.SZ)",
         "[DG24]",
-        parameters=("percentile_days", "percentile_least"),
     ),
     Signal(
         "fin_balance_to_float_cap_percentile",
@@ -26,29 +30,24 @@ SIGNALS = (
         "Its percentile over five years",
         "融资余额占流通市值分位",
         "ratio",
-        _INPUTS,
+        (BALANCES, CAPS),
         "share of the last 1250 trading days' known values that are not above today's; at least 250 of them",
         "[DG24], window ours",
-        window_days=250,
-        parameters=("percentile_days", "percentile_least"),
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return the share and its percentile."""
-    p = view.parameters
-    try:
-        balance, cap = view.total("fin_balance"), view.float_cap()
-    except Missing as missing:
-        return {signal.id: missing.absent() for signal in SIGNALS}
-    if cap <= 0:
-        return {signal.id: Absent("the float cap is zero") for signal in SIGNALS}
-    window = view.total_window("fin_balance", p.percentile_days) / view.float_cap_window(p.percentile_days)
-    rank = percentile_of(window, p.percentile_least)
+    balance, cap = block[BALANCE], block[CAP]
+    share = balance / np.where(cap > 0, cap, np.nan)
+    window = block[BALANCES] / block[CAPS]
+    least = block.parameters.percentile_least
     return {
-        "fin_balance_to_float_cap": Reading(balance / cap, {"fin_balance_cny": balance, "float_cap_cny": cap}),
-        "fin_balance_to_float_cap_percentile": Absent(f"fewer than {p.percentile_least} days are known")
-        if rank is None
-        else Reading(rank, {"share": balance / cap}),
+        "fin_balance_to_float_cap": Column(
+            share, {"fin_balance_cny": balance, "float_cap_cny": cap}, "the float cap is zero"
+        ),
+        "fin_balance_to_float_cap_percentile": Column(
+            percentiles(window, least), {"share": share}, f"fewer than {least} days are known"
+        ),
     }

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
+from processors.block import Block
 from processors.codes import is_chinext
-from processors.market_view import DETAIL, MarketView
-from processors.reference import TOPIC as REFERENCE
-from processors.signal import Absent, Level, Reading, Signal, Value
+from processors.needs import DETAIL, members, security
+from processors.signal import Column, Level, Signal
 
-_INPUTS = (DETAIL, REFERENCE)
 _DAYS = 5
+BALANCE, BUY, REPAY, MEMBERS = security("fin_balance"), security("fin_buy"), security("fin_repay"), members()
 
 SIGNALS = (
     Signal(
@@ -22,7 +20,7 @@ SIGNALS = (
         "Margin balance of a group",
         "分组融资余额",
         "CNY",
-        _INPUTS,
+        (BALANCE, MEMBERS),
         "Σ fin_balance over the group's securities (CSI300, CSI500 by reference; ChiNext and ETF by code); details: share of all",
         "[DG24]",
         subjects=True,
@@ -33,44 +31,59 @@ SIGNALS = (
         "Net buy of a group, day",
         "分组融资净买入",
         "CNY",
-        _INPUTS,
+        (BUY, REPAY, MEMBERS),
         "Σ (fin_buy − fin_repay) over the group's securities (where repayments are not published: the change of the balance); "
         "details: sum of 5 days",
         "[DG24]",
-        window_days=2,
         subjects=True,
+        remembers=_DAYS,
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return balance and net buy by group."""
-    columns, out = view.detail.columns, dict[str, Reading | Absent]()
-    for group, member in _groups(view):
-        balance, bought = f"group_balance/{group}", f"group_net_buy/{group}"
-        if not member.any():
-            out[balance] = out[bought] = Absent(f"no security of the day belongs to {group}")
-            continue
-        held = float(columns["fin_balance"][member].sum())
-        share = held / float(columns["fin_balance"].sum())
-        out[balance] = Reading(held, {"share": share, "members": int(member.sum())})
-        flows = columns["net_buy"][member]
-        known = ~np.isnan(flows)
-        if not known.any():
-            out[bought] = Absent(f"{DETAIL} of the day before is not known")
-            continue
-        flow = float(flows[known].sum())
-        details: dict[str, Value] = {"members": int(known.sum())}
-        past = [view.result(bought, back) for back in range(1, _DAYS)]
-        if all(isinstance(value, float) for value in past):
-            details["five_days"] = flow + sum(float(value) for value in past if value is not None)
-        out[bought] = Reading(flow, details)
+    section = block.section(DETAIL)
+    balance, flow = block.on(section, BALANCE), block.on(section, BUY) - block.on(section, REPAY)
+    out: dict[str, Column] = {}
+    for group, member in _groups(block, section.keys).items():
+        held, shares, flows = (np.full(len(block), np.nan) for _ in range(3))
+        count, known_count = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
+        for i in range(len(block)):
+            rows = section.rows(i)
+            inside = member[rows]
+            count[i] = inside.sum()
+            if not count[i]:
+                continue
+            held[i] = balance[rows][inside].sum()
+            shares[i] = held[i] / balance[rows].sum()
+            of_group = flow[rows][inside]
+            known = ~np.isnan(of_group)
+            known_count[i] = known.sum()
+            if known_count[i]:
+                flows[i] = of_group[known].sum()
+        nobody = dict.fromkeys(np.flatnonzero(count == 0).tolist(), f"no security of the day belongs to {group}")
+        name = f"group_net_buy/{group}"
+        out[f"group_balance/{group}"] = Column(held, {"share": shares, "members": count}, absent=nobody)
+        out[name] = Column(
+            flows,
+            {"members": known_count, "five_days": block.own_window(name, flows, _DAYS).sum(axis=1)},
+            f"{DETAIL} of the day before is not known",
+            nobody,
+        )
     return out
 
 
-def _groups(view: MarketView) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    keys = view.detail.keys
-    yield "CSI300", view.members.belongs(keys, "csi300")
-    yield "CSI500", view.members.belongs(keys, "csi500")
-    yield "ChiNext", is_chinext(keys)
-    yield "ETF", ~view.stock
+def _groups(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.bool_]]:
+    section = block.section(DETAIL)
+
+    def of_index(name: str) -> npt.NDArray[np.bool_]:
+        parts = [m.belongs(keys[section.rows(i)], name) for i, m in enumerate(block.members)]
+        return np.concatenate(parts)
+
+    return {
+        "CSI300": of_index("csi300"),
+        "CSI500": of_index("csi500"),
+        "ChiNext": is_chinext(keys),
+        "ETF": ~block.stocks,
+    }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from processors.codes import to_id
-from processors.market_view import INDICES, MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+from processors.block import Block
+from processors.needs import index
+from processors.signal import Column, Level, Signal
+
+CLOSE = index("close", each="timing_indices")
 
 SIGNALS = (
     Signal(
@@ -13,21 +15,14 @@ SIGNALS = (
         "Close of an index",
         "指数收盘",
         "points",
-        (INDICES,),
+        (CLOSE,),
         "the index's close",
         "indices.daily",
         subjects=True,
-        parameters=("timing_indices",),
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
-    """Return one reading per index."""
-    out: dict[str, Reading | Absent] = {}
-    for code in view.parameters.timing_indices:
-        try:
-            out[f"index_close/{code}"] = Reading(view.index_close(to_id(code)))
-        except Missing as missing:
-            out[f"index_close/{code}"] = missing.absent()
-    return out
+def compute(block: Block) -> dict[str, Column]:
+    """Return one column per index."""
+    return {f"index_close/{code}": Column(block.get(CLOSE, code)) for code in block.parameters.timing_indices}

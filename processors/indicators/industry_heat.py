@@ -2,33 +2,36 @@
 
 [DG24] names the groups; where it names only the group, the factors are ours. Valuation, turnover rate and float cap are
 those of the industry's index row (``indices.daily``), or of its stocks (``valuations.daily``) weighted by float cap:
-Σ cap / Σ (cap / PE), the same of PB, Σ cap × yield / Σ cap. What no feed brings is left out, and said so.
+Σ cap / Σ (cap / PE), the same of PB, Σ cap × yield / Σ cap. A factor that no feed brings is left out, with the reason.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from processors.block import Block
 from processors.events import Floats
+from processors.indicators.fin_change import FIN_CHANGE
 from processors.indicators.industry_balance import (
-    INPUTS,
-    OPTIONAL,
+    BALANCE,
+    BUY,
+    INDEX_FLOAT_CAP,
+    MEMBERS,
+    REPAY,
+    STOCK_FLOAT_CAP,
+    TURNOVER,
+    Industries,
+    balance_shares,
     balance_to_float_cap,
-    by_industry,
-    index_values,
-    index_windows,
+    net_buys,
     sums,
 )
-from processors.industries import INDUSTRIES
-from processors.market_view import MarketView
-from processors.reference import UNKNOWN
+from processors.needs import DETAIL, REFERENCE, Need, industry_index, security, turnover, valuation
 from processors.signal import Level, Signal
-from processors.statistics import rsi
+from processors.statistics import means, rsi
 
-_YEAR, _RSI_DAYS, _KDJ_DAYS = 250, 14, 9
+_YEAR, _RSI_DAYS, _KDJ_DAYS, _WINDOW, _RATE_DAYS = 250, 14, 9, 61, 20
 #: A factor that fewer industries have is left out: their z-scores would compare too few (ours).
 LEAST = 20
 
@@ -44,6 +47,19 @@ RISK = (
     "pe", "pb", "volatility", "downside_deviation", "kdj_j", "return_20", "turnover_rate_20", "balance_share",
 )  # fmt: skip
 
+CHANGE, MARKET_TURNOVER = security(FIN_CHANGE), turnover(optional=True)
+CLOSES, HIGHS, LOWS = (industry_index(name, days=_WINDOW) for name in ("close", "high", "low"))
+INDEX_PE, INDEX_PB, INDEX_YIELD = (industry_index(name) for name in ("pe_ttm", "pb", "dividend_yield"))
+INDEX_RATES = industry_index("turnover_rate", days=_RATE_DAYS)
+STOCK_PE, STOCK_PB, STOCK_YIELD, STOCK_RATE = (
+    valuation(name) for name in ("pe_ttm", "pb", "dividend_yield", "turnover_rate")
+)
+#: The mean turnover rate of 20 sessions, of stocks with at least half of them (ours).
+STOCK_MEAN_RATE = valuation("turnover_rate", days=_RATE_DAYS, mean=True, least=_RATE_DAYS // 2)
+_PRICES = (CLOSES, HIGHS, LOWS, INDEX_PE, INDEX_PB, INDEX_YIELD, INDEX_RATES)
+_STOCKS = (STOCK_PE, STOCK_PB, STOCK_YIELD, STOCK_RATE, STOCK_MEAN_RATE, STOCK_FLOAT_CAP)
+_NEEDS = (BALANCE, BUY, REPAY, CHANGE, MEMBERS, INDEX_FLOAT_CAP, TURNOVER, MARKET_TURNOVER, *_PRICES, *_STOCKS)
+
 SIGNALS = (
     Signal(
         "heat",
@@ -51,13 +67,11 @@ SIGNALS = (
         "Heat",
         "行业热度",
         "z",
-        INPUTS,
+        _NEEDS,
         "mean of the z-scores (winsorised at ±3) of −PE, −PB, dividend yield; −volatility, −downside deviation, −maximum drawdown (60 days); "
         "balance/float cap, net buy/turnover, buy/turnover; turnover rate, share of turnover, breadth; 20-day return, distance to "
         "the 60-day mean, RSI(14); parts in heat_<factor>",
         "[DG24], factors ours where only the group is named",
-        window_days=61,
-        optional=OPTIONAL,
     ),
     Signal(
         "risk",
@@ -65,96 +79,94 @@ SIGNALS = (
         "Risk",
         "行业风险",
         "z",
-        INPUTS,
+        _NEEDS,
         "mean of the z-scores (winsorised at ±3) of PE, PB, volatility, downside deviation (60 days), KDJ J(9,3,3), 20-day return, 20-day "
         "mean turnover rate, share of the margin balance; parts in risk_<factor>",
         "[DG24]",
-        window_days=61,
-        optional=OPTIONAL,
     ),
 )
 
 
-def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
-    """Return heat and risk with their parts (31,), and the factors that are left out."""
-    factors = _factors(view)
+def compute(block: Block) -> Industries:
+    """Return heat and risk with their parts, and the factors that are left out."""
+    factors = _factors(block)
+    names = list(factors)
+    scores = dict(zip(names, z_scores(np.array([factors[name] for name in names])), strict=True))
+    known = {name: (~np.isnan(values)).sum(axis=1).tolist() for name, values in factors.items()}
     columns: dict[str, Floats] = {}
-    left_out: dict[str, str] = {}
-    for name, parts, cool in (("heat", HEAT, _COOL), ("risk", RISK, set())):
-        scores = {}
+    left_out: list[dict[str, str]] = [{} for _ in range(len(block))]
+    for composite_name, parts, cool in (("heat", HEAT, _COOL), ("risk", RISK, set())):
+        signed = {part: -scores[part] if part in cool else scores[part] for part in parts}
+        columns[composite_name] = composite(np.array(list(signed.values())))
+        columns |= {f"{composite_name}_{part}": score for part, score in signed.items()}
         for part in parts:
-            known = int((~np.isnan(factors[part])).sum())
-            if known < LEAST:
-                left_out[f"{name}_{part}"] = f"known of {known} industries, {LEAST} are needed"
-            scores[part] = z_scores(-factors[part] if part in cool else factors[part])
-        columns[name] = composite(np.array(list(scores.values())))
-        columns |= {f"{name}_{part}": score for part, score in scores.items()}
+            for i, count in enumerate(known[part]):
+                if count < LEAST:
+                    left_out[i][f"{composite_name}_{part}"] = f"known of {count} industries, {LEAST} are needed"
     return columns, left_out
 
 
 def z_scores(values: Floats) -> Floats:
-    """Return (x − mean) / σ across the industries, winsorised at ±3; all NaN if fewer than `LEAST` are known."""
-    known = values[~np.isnan(values)]
-    if len(known) < LEAST or not (sigma := float(known.std())):
-        return np.full(len(values), np.nan)
-    return np.asarray(np.clip((values - known.mean()) / sigma, -3, 3))
+    """Return (x − mean) / σ across the industries, winsorised at ±3: (…, 31).
+
+    All NaN where fewer than `LEAST` are known, or where they are all equal.
+    """
+    known = ~np.isnan(values)
+    middle = means(values)[..., None]
+    apart = np.where(known, values - middle, 0.0)
+    sigma = np.sqrt((apart * apart).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
+    usable = (known.sum(axis=-1) >= LEAST) & (sigma > 0)
+    return np.asarray(np.clip((values - middle) / np.where(usable, sigma, np.nan)[..., None], -3, 3))
 
 
 def composite(scores: Floats) -> Floats:
-    """Return the mean over the parts that an industry has (parts, 31) → (31,).
+    """Return the mean over the parts that an industry has: (parts, …, 31) → (…, 31).
 
     NaN where it has fewer than half of the parts that are in use: a mean of one part says little (ours).
     """
-    used = ~np.isnan(scores).all(axis=1)
-    counts = (~np.isnan(scores)).sum(axis=0)
-    enough = (counts > 0) & (counts * 2 >= used.sum())
-    return np.asarray(np.nansum(scores, axis=0) / np.where(enough, counts, np.nan))
+    known = ~np.isnan(scores)
+    used = known.any(axis=-1).sum(axis=0)[..., None]
+    counts = known.sum(axis=0)
+    total = np.zeros(scores.shape[1:])
+    for score in scores:
+        total += np.where(np.isnan(score), 0.0, score)
+    enough = (counts > 0) & (counts * 2 >= used)
+    return np.asarray(total / np.where(enough, counts, np.nan))
 
 
-def _factors(view: MarketView) -> dict[str, Floats]:
-    closes = index_windows(view, "close", 61)
-    turnover = index_values(view, "turnover")
-    rates = index_windows(view, "turnover_rate", 20)
-    balance = sums(view, "fin_balance")
-    per_turnover = np.where(turnover > 0, turnover, np.nan)
-    traded = view.turnover_window(1)[-1]
-    absent = np.full(len(INDUSTRIES), np.nan)
+def _factors(block: Block) -> dict[str, Floats]:
+    turnovers, rates, balance = block[TURNOVER], block[INDEX_RATES], sums(block, BALANCE)
+    per_turnover = np.where(turnovers > 0, turnovers, np.nan)
+    closes = block[CLOSES]
     out = {
-        "pe": _or_of_stocks(_positive(index_values(view, "pe_ttm")), _multiple(view, "pe_ttm")),
-        "pb": _or_of_stocks(_positive(index_values(view, "pb")), _multiple(view, "pb")),
-        "dividend_yield": _or_of_stocks(index_values(view, "dividend_yield"), _weighted(view, "dividend_yield")),
-        "balance_to_float_cap": balance_to_float_cap(view, balance),
-        "net_buy_to_turnover": sums(view, "net_buy") / per_turnover,
-        "buy_to_turnover": sums(view, "fin_buy") / per_turnover,
-        "turnover_rate": _or_of_stocks(rates[:, -1], _weighted(view, "turnover_rate")),
-        "turnover_rate_20": _or_of_stocks(
-            rates.mean(axis=1) if rates.shape[1] == 20 else absent, _weighted(view, "turnover_rate_20")
-        ),
-        "turnover_share": turnover / traded,
-        "breadth": _breadth(view),
-        "balance_share": balance / np.nansum(balance),
+        "pe": _or_of_stocks(_positive(block[INDEX_PE]), _multiple(block, STOCK_PE)),
+        "pb": _or_of_stocks(_positive(block[INDEX_PB]), _multiple(block, STOCK_PB)),
+        "dividend_yield": _or_of_stocks(block[INDEX_YIELD], _weighted(block, STOCK_YIELD)),
+        "balance_to_float_cap": balance_to_float_cap(block, balance),
+        "net_buy_to_turnover": net_buys(block) / per_turnover,
+        "buy_to_turnover": sums(block, BUY) / per_turnover,
+        "turnover_rate": _or_of_stocks(rates[..., -1], _weighted(block, STOCK_RATE)),
+        "turnover_rate_20": _or_of_stocks(rates.mean(axis=-1), _weighted(block, STOCK_MEAN_RATE)),
+        "turnover_share": turnovers / block[MARKET_TURNOVER][:, None],
+        "breadth": _breadth(block),
+        "balance_share": balance_shares(balance),
+        "rsi_14": rsi(closes, _RSI_DAYS),
+        "kdj_j": kdj_j(closes, block[HIGHS], block[LOWS]),
     }
-    full = closes.shape[1] == 61
-    out["rsi_14"] = rsi(closes, _RSI_DAYS) if full else absent
-    out["kdj_j"] = kdj_j(closes, index_windows(view, "high", 61), index_windows(view, "low", 61)) if full else absent
     return out | _of_prices(closes)
 
 
 def _of_prices(closes: Floats) -> dict[str, Floats]:
-    """Factors of 61 closes (31, 61); NaN where any of them is unknown."""
-    if closes.shape[1] < 61:
-        return {
-            n: np.full(len(closes), np.nan)
-            for n in ("volatility", "downside_deviation", "max_drawdown", "return_20", "distance_60")
-        }
-    returns = closes[:, 1:] / closes[:, :-1] - 1
-    highs = np.maximum.accumulate(closes, axis=1)
+    """Factors of 61 closes (k, 31, 61); NaN where any of them is unknown."""
+    returns = closes[..., 1:] / closes[..., :-1] - 1
+    highs = np.maximum.accumulate(closes, axis=-1)
+    falls = np.minimum(returns, 0)
     return {
-        "volatility": returns.std(axis=1, ddof=1) * np.sqrt(_YEAR),
-        "downside_deviation": np.sqrt((np.minimum(returns, 0) ** 2).mean(axis=1) * _YEAR),
-        "max_drawdown": -(closes / highs - 1).min(axis=1),
-        "return_20": closes[:, -1] / closes[:, -21] - 1,
-        "distance_60": closes[:, -1] / closes[:, 1:].mean(axis=1) - 1,
+        "volatility": returns.std(axis=-1, ddof=1) * np.sqrt(_YEAR),
+        "downside_deviation": np.sqrt((falls * falls).mean(axis=-1) * _YEAR),
+        "max_drawdown": -(closes / highs - 1).min(axis=-1),
+        "return_20": closes[..., -1] / closes[..., -21] - 1,
+        "distance_60": closes[..., -1] / np.ascontiguousarray(closes[..., 1:]).mean(axis=-1) - 1,
     }
 
 
@@ -163,57 +175,50 @@ def kdj_j(closes: Floats, highs: Floats, lows: Floats) -> Floats:
 
     Parameters
     ----------
-    closes, highs, lows : (n, days); a row with any NaN gives NaN.
+    closes, highs, lows : (…, days); a row with any NaN gives NaN.
     """
-    high = sliding_window_view(highs, _KDJ_DAYS, axis=1).max(axis=2)
-    low = sliding_window_view(lows, _KDJ_DAYS, axis=1).min(axis=2)
+    high = sliding_window_view(highs, _KDJ_DAYS, axis=-1).max(axis=-1)
+    low = sliding_window_view(lows, _KDJ_DAYS, axis=-1).min(axis=-1)
     width = np.where(high > low, high - low, np.nan)
-    raw = 100 * (closes[:, _KDJ_DAYS - 1 :] - low) / width
+    raw = 100 * (closes[..., _KDJ_DAYS - 1 :] - low) / width
     raw = np.where(high == low, 50.0, raw)
-    weights = _smoothing(raw.shape[1])
-    fading = (2 / 3) ** np.arange(1, raw.shape[1] + 1)
-    k = raw @ weights.T + 50.0 * fading
-    d = k @ weights[-1] + 50.0 * fading[-1]
-    return np.asarray(3 * k[:, -1] - 2 * d)
+    k = d = np.full(raw.shape[:-1], 50.0)
+    for day in range(raw.shape[-1]):
+        k = k * (2 / 3) + raw[..., day] / 3
+        d = d * (2 / 3) + k / 3
+    return np.asarray(3 * k - 2 * d)
 
 
-@lru_cache(maxsize=4)
-def _smoothing(days: int) -> Floats:
-    """Weights of x_i in s_n = s_{n−1} · 2/3 + x_n / 3 (days, days): each line smooths up to its day."""
-    apart = np.subtract.outer(np.arange(days), np.arange(days))
-    return np.where(apart >= 0, (2 / 3) ** np.maximum(apart, 0) / 3, 0.0)
-
-
-def _breadth(view: MarketView) -> Floats:
-    """Share of an industry's stocks whose balance rose today (31,)."""
-    industry, change = view.industry, view.detail.columns["fin_change"]
-    used = (industry != UNKNOWN) & ~np.isnan(change)
-    rose = np.bincount(industry[used & (change > 0)], minlength=len(INDUSTRIES))
-    count = np.bincount(industry[used], minlength=len(INDUSTRIES))
-    return np.asarray(rose / np.where(count > 0, count, np.nan))
+def _breadth(block: Block) -> Floats:
+    """Share of an industry's stocks whose balance rose today (k, 31)."""
+    section = block.section(DETAIL)
+    change = block.on(section, CHANGE)
+    rose = np.where(np.isnan(change), np.nan, change > 0)
+    count = np.where(np.isnan(change), np.nan, 1.0)
+    return block.by_industry(section, block.industry, rose) / block.by_industry(section, block.industry, count)
 
 
 def _or_of_stocks(of_index: Floats, of_stocks: Floats) -> Floats:
     return np.where(np.isnan(of_index), of_stocks, of_index)
 
 
-def _weighted(view: MarketView, name: str) -> Floats:
-    """Mean of a figure over each industry's stocks, weighted by float cap (31,); NaN where no stock has both."""
-    stocks = view.members.stocks
-    values, caps = view.valued(name, stocks), view.valued("float_cap", stocks)
+def _weighted(block: Block, need: Need) -> Floats:
+    """Mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both."""
+    stocks = block.section(REFERENCE)
+    values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
-    industry = view.members.stock_industry
-    return by_industry(industry, values * caps) / by_industry(industry, caps)
+    industry = block.stock_industry
+    return block.by_industry(stocks, industry, values * caps) / block.by_industry(stocks, industry, caps)
 
 
-def _multiple(view: MarketView, name: str) -> Floats:
-    """What a unit of earnings or book value costs in each industry (31,), losses included; NaN where there are none."""
-    stocks = view.members.stocks
-    values, caps = view.valued(name, stocks), view.valued("float_cap", stocks)
-    known = (values != 0) & (caps > 0)
-    industry = view.members.stock_industry
-    earned = by_industry(industry, np.where(known, caps / np.where(known, values, 1.0), np.nan))
-    return by_industry(industry, np.where(known, caps, np.nan)) / _positive(earned)
+def _multiple(block: Block, need: Need) -> Floats:
+    """What a unit of earnings or book value costs in each industry (k, 31), losses included; NaN where there is none."""
+    stocks = block.section(REFERENCE)
+    values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
+    known = (values != 0) & ~np.isnan(values) & (caps > 0)
+    industry = block.stock_industry
+    earned = block.by_industry(stocks, industry, np.where(known, caps / np.where(known, values, 1.0), np.nan))
+    return block.by_industry(stocks, industry, np.where(known, caps, np.nan)) / _positive(earned)
 
 
 def _positive(values: Floats) -> Floats:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.block import Block
 from processors.events import Floats
-from processors.indicators.industry_balance import INPUTS, ranks
-from processors.industries import INDUSTRIES
-from processors.market_view import MarketView
-from processors.reference import UNKNOWN
+from processors.indicators.industry_balance import Industries, ranks
+from processors.needs import DETAIL, LAST_WEEK, members, security
 from processors.signal import Level, Signal
+
+BALANCE, BALANCE_LAST_WEEK = security("fin_balance"), security("fin_balance", back=LAST_WEEK)
 
 
 def _signal(name: str, title: str, title_zh: str, unit: str, formula: str) -> Signal:
-    return Signal(name, Level.INDUSTRY, title, title_zh, unit, INPUTS, formula, "[SW14]", window_days=6)
+    needs = (BALANCE, BALANCE_LAST_WEEK, members())
+    return Signal(name, Level.INDUSTRY, title, title_zh, unit, needs, formula, "[SW14]")
 
 
 SIGNALS = (
@@ -25,26 +27,22 @@ SIGNALS = (
     _signal("dual_2", "Both, without the top 3 by change", "双选2", "flag", "dual_1 and rank(week_change) > 3 (published IR 2.31, weekly win rate 60.87%)"),
     _signal("dual_3", "As dual_2 with the 6 largest breadths", "双选3", "flag", "change_top9 and rank(week_breadth) ≤ 6 and rank(week_change) > 3"),
 )  # fmt: skip
-NAMES = tuple(signal.id for signal in SIGNALS)
 
 
-def compute(view: MarketView) -> tuple[dict[str, Floats], dict[str, str]]:
-    """Return the columns (31,); NaN on every day that does not end a week."""
-    if not view.calendar.ends_week(view.day):
-        return {name: np.full(len(INDUSTRIES), np.nan) for name in NAMES}, {}
-    detail = view.detail
-    industry = view.industry
-    now, before = detail.columns["fin_balance"], detail.columns["fin_balance_last_week"]
-    used = (industry != UNKNOWN) & (before > 0) & ~np.isnan(now)
+def compute(block: Block) -> Industries:
+    """Return the columns; NaN on every day that does not end a week."""
+    section = block.section(DETAIL)
+    now, before = block.on(section, BALANCE), block.on(section, BALANCE_LAST_WEEK)
+    ends = np.array([block.calendar.ends_week(day) for day in block.days])
+    used = (before > 0) & ~np.isnan(now) & ends[section.day_of_row]
 
     def total(values: Floats) -> Floats:
-        return np.bincount(industry[used], weights=values[used], minlength=len(INDUSTRIES)).astype(np.float64)
+        return block.by_industry(section, block.industry, np.where(used, values, np.nan))
 
-    stocks = total(np.ones(len(now)))
-    stocks[stocks == 0] = np.nan
-    change = total(now) / np.where(np.isnan(stocks), np.nan, total(before)) - 1
-    breadth = total((now > before).astype(np.float64)) / stocks
-    return {"week_change": change, "week_breadth": breadth} | selections(change, breadth), {}
+    change = total(now) / total(before) - 1
+    breadth = total((now > before).astype(np.float64)) / total(np.ones(len(now)))
+    nothing: list[dict[str, str]] = [{} for _ in range(len(block))]
+    return {"week_change": change, "week_breadth": breadth} | selections(change, breadth), nothing
 
 
 def selections(change: Floats, breadth: Floats) -> dict[str, Floats]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from processors.codes import to_id
-from processors.market_view import INDICES, MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+from typing import Any
 
-SIGNALS = (
-    Signal(
-        "llt",
-        Level.MARKET,
-        "Low-lag trendline: long (1) while it rises, else 0",
-        "低延迟趋势线",
-        "side",
-        (INDICES,),
-        "a = 2/(d+1), d = 39; L_t = (a − a²/4)P_t + (a²/2)P_{t−1} − (a − 3a²/4)P_{t−2} + 2(1−a)L_{t−1} − (1−a)²L_{t−2}; "
-        "1 when L_t > L_{t−1}; L starts at P, d days before the first value",
-        "[GF25], d ours",
-        window_days=39,
-        subjects=True,
-        parameters=("timing_indices", "llt_days"),
-    ),
+import numpy as np
+
+from processors.block import Block
+from processors.needs import index
+from processors.signal import Column, Level, Signal
+
+CLOSE = index("close", each="timing_indices")
+CLOSES = index("close", each="timing_indices", days=3, optional=True)
+
+LLT = Signal(
+    "llt",
+    Level.MARKET,
+    "Low-lag trendline: long (1) while it rises, else 0",
+    "低延迟趋势线",
+    "side",
+    (CLOSE, CLOSES),
+    "a = 2/(d+1), d = 39; L_t = (a − a²/4)P_t + (a²/2)P_{t−1} − (a − 3a²/4)P_{t−2} + 2(1−a)L_{t−1} − (1−a)²L_{t−2}; "
+    "1 when L_t > L_{t−1}; L starts at P, d days before the first value",
+    "[GF25], d ours",
+    subjects=True,
+    settles="llt_days",
 )
+SIGNALS = (LLT,)
 
 
 def advance(prices: tuple[float, float, float], lines: tuple[float, float], days: int) -> float:
@@ -42,25 +47,31 @@ def advance(prices: tuple[float, float, float], lines: tuple[float, float], days
     )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
-    """Return one reading per index; the line and its age stand in the details, and carry the recursion."""
-    return {f"llt/{code}": _index(view, code) for code in view.parameters.timing_indices}
+def compute(block: Block) -> dict[str, Column]:
+    """Return one column per index; the line is in the details."""
+    return {f"llt/{code}": _index(block, code) for code in block.parameters.timing_indices}
 
 
-def _index(view: MarketView, code: str) -> Reading | Absent:
-    index, days = to_id(code), view.parameters.llt_days
-    try:
-        close = view.index_close(index)
-    except Missing as missing:
-        return missing.absent()
-    before = view.carried(f"llt/{code}")
-    line, line_before, age = close, close, 0
-    if before is not None:
-        line_before, age = before["line"], int(before["age"]) + 1
-        if age >= 2:
-            prices = (close, view.index_close(index, 1), view.index_close(index, 2))
-            line = advance(prices, (line_before, before["line_before"]), days)
-    view.carry(f"llt/{code}", {"line": line, "line_before": line_before, "age": age})
-    if age < days:
-        return Absent(f"the line of {code} needs {days} days to settle, {age} are known")
-    return Reading(int(line > line_before), {"line": line, "line_before": line_before, "close": close})
+def _index(block: Block, code: str) -> Column:
+    closes, days = block.get(CLOSES, code).tolist(), block.parameters.llt_days
+
+    def step(before: dict[str, Any] | None, i: int) -> dict[str, Any]:
+        close = closes[i][-1]
+        line, line_before, age = close, close, 0
+        if before is not None:
+            line_before, age = before["line"], before["age"] + 1
+            if age >= 2:
+                prices = (close, closes[i][-2], closes[i][-3])
+                line = advance(prices, (line_before, before["line_before"]), days)
+        return {"line": line, "line_before": line_before, "age": age}
+
+    states = block.scan(LLT, step, code=code)
+    ages = [-1 if state is None else state["age"] for state in states]
+    absent = {
+        i: f"the line of {code} needs {days} days to settle, {age} are known"
+        for i, age in enumerate(ages)
+        if 0 <= age < days
+    }
+    rising = [None if state is None else int(state["line"] > state["line_before"]) for state in states]
+    lines = np.array([np.nan if state is None else state["line"] for state in states])
+    return Column(rising, {"line": lines, "close": block.get(CLOSE, code)}, absent=absent)

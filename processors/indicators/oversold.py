@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 
-from processors.codes import to_id
-from processors.days import to_day
-from processors.events import Floats
-from processors.market_view import INDICES, MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal, Value
-from processors.statistics import distance, drawdown, percentile_of, rsi
+from processors.block import Block
+from processors.needs import index
+from processors.signal import Column, Level, Signal, Values
+from processors.statistics import distances, drawdowns, percentiles, rsi
 
 _RSI_DAYS = 14
+CLOSES = index("close", each="timing_indices", days="oversold_days")
+PES = index("pe_ttm", each="timing_indices", days="percentile_days", optional=True)
+REFERENCE_CLOSES = index("close", each="timing_indices", days="oversold_days", at="oversold_reference", optional=True)
 
 SIGNALS = (
     Signal(
@@ -22,40 +21,33 @@ SIGNALS = (
         "Drawdown from the 250-day high, with RSI, distance to the mean and PE percentile",
         "指数超卖（回撤、RSI、乖离、PE分位）",
         "ratio",
-        (INDICES,),
+        (CLOSES, PES, REFERENCE_CLOSES),
         "per index: close / max close of 250 days − 1; details: RSI(14), close / 250-day mean − 1, percentile of the PE over "
         "1250 days, and the same on the reference date (2018-12-28)",
         "[GF25]",
-        window_days=250,
         subjects=True,
-        parameters=("timing_indices", "oversold_days", "oversold_reference", "percentile_days", "percentile_least"),
+        parameters=("percentile_least",),
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
-    """Return one reading per index."""
-    return {f"oversold/{code}": _index(view, code) for code in view.parameters.timing_indices}
+def compute(block: Block) -> dict[str, Column]:
+    """Return one column per index."""
+    return {f"oversold/{code}": _index(block, code) for code in block.parameters.timing_indices}
 
 
-def _index(view: MarketView, code: str) -> Reading | Absent:
-    p, index = view.parameters, to_id(code)
-    try:
-        closes = view.full_window(INDICES, index, "close", p.oversold_days)
-    except Missing as missing:
-        return missing.absent()
-    details: dict[str, Value] = dict(_figures(closes))
-    rank = percentile_of(view.window(INDICES, index, "pe_ttm", p.percentile_days), p.percentile_least)
-    if rank is not None:
-        details["pe_percentile"] = rank
-    reference = to_day(date.fromisoformat(p.oversold_reference))
-    if reference < view.day:  # what was known then is known now
-        then = view.at_date(INDICES, index, "close", reference, p.oversold_days)
-        if len(then) == p.oversold_days and not np.isnan(then).any():
-            details |= {f"reference_{name}": value for name, value in _figures(then).items()}
-            details["reference_drawdown"] = drawdown(then)
-    return Reading(drawdown(closes), details)
-
-
-def _figures(closes: Floats) -> dict[str, float]:
-    return {"rsi_14": float(rsi(closes, _RSI_DAYS)), "mean_distance": distance(closes)}
+def _index(block: Block, code: str) -> Column:
+    closes, then = block.get(CLOSES, code), block.get(REFERENCE_CLOSES, code)
+    details: dict[str, Values] = {
+        "rsi_14": rsi(closes, _RSI_DAYS),
+        "mean_distance": distances(closes),
+        "pe_percentile": percentiles(block.get(PES, code), block.parameters.percentile_least),
+    }
+    known = ~np.isnan(then).any(axis=1)
+    for name, values in (
+        ("rsi_14", rsi(then, _RSI_DAYS)),
+        ("mean_distance", distances(then)),
+        ("drawdown", drawdowns(then)),
+    ):
+        details[f"reference_{name}"] = np.where(known, values, np.nan)
+    return Column(drawdowns(closes), details)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from processors.indicators.excess_score import INPUTS
-from processors.market_view import MarketView
+from processors.block import Block
+from processors.needs import DETAIL, price, security
 from processors.pack import Array
 from processors.signal import Level, Signal
+
+LEVEL = price("level")
 
 SIGNALS = (
     Signal(
@@ -14,13 +16,13 @@ SIGNALS = (
         "Adjusted price level, 1 on the first day with a price",
         "复权价格水平",
         "level",
-        INPUTS,
+        (security("fin_balance"), LEVEL),
         "level_t = level_{t−1} × close_t / prev_close_t (ex-right adjusted); absent without a price of the day",
         "prices.daily",
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Array]:
-    """Return the column over the day's margin detail."""
-    return {"price_level": view.priced("level", view.detail.keys)}
+def compute(block: Block) -> dict[str, Array]:
+    """Return the column over the margin detail."""
+    return {"price_level": block.on(block.section(DETAIL), LEVEL)}

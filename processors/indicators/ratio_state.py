@@ -10,56 +10,45 @@ from enum import StrEnum
 
 import numpy as np
 
-from processors.market_view import MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+from processors.block import Block
+from processors.events import Floats
+from processors.indicators.fin_buy_ratio import BUY, BUYS, TURNOVER, TURNOVERS, daily_ratio, trailing_ratio
+from processors.needs import Need, total, turnover
+from processors.signal import Column, Level, Signal
+from processors.statistics import rolling_sums
 
-_INPUTS = ("margin.market", "indices.daily")
 _FORMULA = (
     "HOT at ratio ≥ 10.3%; BREAKDOWN at the first < 10.0% after HOT; then NORMAL until a new ≥ 10.3%; "
     "COLD at ≤ 6.75%, EXTREME_COLD at ≤ 6.25% (no bottom signal by itself: 6 of 11)"
 )
+_LINES = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold", "ratio_thresholds", "late_days")
+#: The history that trailing thresholds are quantiles of.
+PAST_BUYS = total("fin_buy", days="ratio_quantile_days", plus=1, optional=True)
+PAST_TURNOVERS = turnover(days="ratio_quantile_days", plus=1, optional=True)
 
-SIGNALS = (
-    Signal(
-        "ratio_state",
-        Level.MARKET,
-        "State of the 5-day financing-buy ratio",
-        "融资买入占比状态（5日）",
-        "state",
-        _INPUTS,
-        _FORMULA,
-        "[DG22]",
-        window_days=5,
-        provisional=True,
-        parameters=(
-            "ratio_hot",
-            "ratio_breakdown",
-            "ratio_cold",
-            "ratio_extreme_cold",
-            "ratio_thresholds",
-            "ratio_quantile_days",
-        ),
-    ),
-    Signal(
-        "ratio_state_daily",
-        Level.MARKET,
-        "State of the daily financing-buy ratio",
-        "融资买入占比状态（日）",
-        "state",
-        _INPUTS,
-        _FORMULA,
-        "[DG22]",
-        provisional=True,
-        parameters=(
-            "ratio_hot",
-            "ratio_breakdown",
-            "ratio_cold",
-            "ratio_extreme_cold",
-            "ratio_thresholds",
-            "ratio_quantile_days",
-        ),
-    ),
+TRAILING_STATE = Signal(
+    "ratio_state",
+    Level.MARKET,
+    "State of the 5-day financing-buy ratio",
+    "融资买入占比状态（5日）",
+    "state",
+    (BUYS, TURNOVERS, PAST_BUYS, PAST_TURNOVERS),
+    _FORMULA,
+    "[DG22]",
+    parameters=_LINES,
 )
+DAILY_STATE = Signal(
+    "ratio_state_daily",
+    Level.MARKET,
+    "State of the daily financing-buy ratio",
+    "融资买入占比状态（日）",
+    "state",
+    (BUY, TURNOVER, PAST_BUYS, PAST_TURNOVERS),
+    _FORMULA,
+    "[DG22]",
+    parameters=_LINES,
+)
+SIGNALS = (TRAILING_STATE, DAILY_STATE)
 BASIS = {"ratio_state": "fin_buy_ratio_5d", "ratio_state_daily": "fin_buy_ratio"}
 
 
@@ -86,44 +75,55 @@ def advance(
     return RatioState.COLD if ratio <= cold else RatioState.NORMAL
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
-    """Return the state on both bases; details carry the ratio, the thresholds and yesterday's state."""
-    return {signal: _state(view, signal, basis) for signal, basis in BASIS.items()}
+def compute(block: Block) -> dict[str, Column]:
+    """Return the state on both bases; details carry the ratio, the thresholds and the state before."""
+    return {
+        "ratio_state": _states(block, TRAILING_STATE, trailing_ratio(block[BUYS], block[TURNOVERS]), BUYS),
+        "ratio_state_daily": _states(block, DAILY_STATE, daily_ratio(block[BUY], block[TURNOVER]), BUY),
+    }
 
 
-def _state(view: MarketView, signal: str, basis: str) -> Reading | Absent:
-    ratio = view.today(basis)
-    if not isinstance(ratio, float):
-        return Absent(f"{basis} is absent")
-    try:
-        hot, breakdown, cold, extreme_cold = _thresholds(view, basis)
-    except Missing as missing:
-        return missing.absent()
-    last = view.latest_before(signal)
-    before = last if isinstance(last, str) else None
-    state = advance(before, ratio, hot=hot, breakdown=breakdown, cold=cold, extreme_cold=extreme_cold)
-    return Reading(
-        state.value,
-        {
-            "ratio": ratio,
-            "before": before or "",
-            "hot": hot,
-            "breakdown": breakdown,
-            "cold": cold,
-            "extreme_cold": extreme_cold,
-        },
-    )
+def _states(block: Block, signal: Signal, ratios: Floats, basis: Need) -> Column:
+    lines, absent = _thresholds(block, basis)
+    befores: list[str | None] = [None] * len(block)
+
+    def step(before: str | None, i: int) -> str | None:
+        if np.isnan(ratios[i]) or i in absent:
+            return None
+        befores[i] = before or ""
+        return advance(before, float(ratios[i]), **{name: float(values[i]) for name, values in lines.items()}).value
+
+    # A state machine pauses over days without a value.
+    states = block.scan(signal, step, patience=block.parameters.late_days - 1)
+    return Column(states, {"ratio": ratios, "before": befores, **lines}, "turnover is zero", absent)
 
 
-def _thresholds(view: MarketView, basis: str) -> tuple[float, float, float, float]:
-    p = view.parameters
+def _thresholds(block: Block, basis: Need) -> tuple[dict[str, Floats], dict[int, str]]:
+    """The four lines on every day, and why they are not known on some."""
+    p, days = block.parameters, len(block)
+    fixed = {
+        "hot": p.ratio_hot,
+        "breakdown": p.ratio_breakdown,
+        "cold": p.ratio_cold,
+        "extreme_cold": p.ratio_extreme_cold,
+    }
     if p.ratio_thresholds == "fixed":
-        return p.ratio_hot, p.ratio_breakdown, p.ratio_cold, p.ratio_extreme_cold
+        return {name: np.full(days, line) for name, line in fixed.items()}, {}
     # Trailing (ours): the published thresholds are about the 90% and 10% quantiles; the inner and outer lines keep
     # their published proportion to them.
-    values = [view.result(basis, back) for back in range(1, p.ratio_quantile_days + 1)]
-    known = [v for v in values if isinstance(v, float)]
-    if len(known) < p.ratio_quantile_days:
-        raise Missing(f"trailing quantiles need {p.ratio_quantile_days} days of {basis}, {len(known)} are known")
-    cold, hot = (float(q) for q in np.quantile(known, [0.1, 0.9]))
-    return hot, hot * p.ratio_breakdown / p.ratio_hot, cold, cold * p.ratio_extreme_cold / p.ratio_cold
+    span = basis.window(p)
+    past = daily_ratio(*(rolling_sums(block[need], span)[:, :-1] for need in (PAST_BUYS, PAST_TURNOVERS)))
+    known = (~np.isnan(past)).sum(axis=1)
+    needed = past.shape[1]
+    absent = {
+        i: f"trailing quantiles need {needed} days of the ratio, {known[i]} are known"
+        for i in np.flatnonzero(known < needed).tolist()
+    }
+    cold, hot = (np.array([np.quantile(row, share) for row in past]) for share in (0.1, 0.9))
+    lines = {
+        "hot": hot,
+        "breakdown": hot * p.ratio_breakdown / p.ratio_hot,
+        "cold": cold,
+        "extreme_cold": cold * p.ratio_extreme_cold / p.ratio_cold,
+    }
+    return lines, absent

@@ -1,36 +1,32 @@
-"""regime 行情阶段: a rally or a range, told by the CSI 300 itself; [SW14] split its history by hindsight."""
+"""regime 行情阶段: a rally or a range, by the CSI 300 itself; [SW14] split its history by hindsight."""
 
 from __future__ import annotations
 
-from processors.codes import to_id
-from processors.market_view import INDICES, MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+from processors.block import Block
+from processors.needs import index
+from processors.signal import Column, Level, Signal
 
 RALLY, RANGE = "RALLY", "RANGE"
+CLOSES = index("close", each="regime_index", days="regime_days", plus=1)
 
-SIGNALS = (
-    Signal(
-        "regime",
-        Level.MARKET,
-        "Rally or range",
-        "行情阶段",
-        "state",
-        (INDICES,),
-        "RALLY when the CSI 300 closes above its 60-day mean and its 60-day return > 10%, else RANGE",
-        "[SW14], definition ours",
-        window_days=61,
-        parameters=("regime_index", "regime_days", "regime_return"),
-    ),
+REGIME = Signal(
+    "regime",
+    Level.MARKET,
+    "Rally or range",
+    "行情阶段",
+    "state",
+    (CLOSES,),
+    "RALLY when the CSI 300 closes above its 60-day mean and its 60-day return > 10%, else RANGE",
+    "[SW14], definition ours",
+    parameters=("regime_return",),
 )
+SIGNALS = (REGIME,)
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return the regime; details carry close, mean and return."""
-    days = view.parameters.regime_days
-    try:
-        closes = view.full_window(INDICES, to_id(view.parameters.regime_index), "close", days + 1)
-    except Missing as missing:
-        return {"regime": missing.absent()}
-    mean, gain = float(closes[1:].mean()), float(closes[-1] / closes[0] - 1)
-    rally = closes[-1] > mean and gain > view.parameters.regime_return
-    return {"regime": Reading(RALLY if rally else RANGE, {"close": float(closes[-1]), "mean": mean, "return": gain})}
+    closes = block[CLOSES]
+    close, mean, gain = closes[:, -1], closes[:, 1:].copy().mean(axis=1), closes[:, -1] / closes[:, 0] - 1
+    rally = (close > mean) & (gain > block.parameters.regime_return)
+    states = [RALLY if up else RANGE for up in rally.tolist()]
+    return {"regime": Column(states, {"close": close, "mean": mean, "return": gain})}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from processors.market_view import MarketView, Missing
-from processors.signal import Absent, Level, Reading, Signal
+from processors.block import Block
+from processors.needs import total
+from processors.signal import Column, Level, Signal
+
+BALANCE = total("short_balance")
+BALANCE_BEFORE = total("short_balance", back=1)
 
 SIGNALS = (
     Signal(
@@ -12,7 +16,7 @@ SIGNALS = (
         "Short balance (follows the index, no bottom signal)",
         "融券余额",
         "CNY",
-        ("margin.market",),
+        (BALANCE,),
         "Σ short_balance over the exchanges",
         "[DG22]",
     ),
@@ -22,23 +26,14 @@ SIGNALS = (
         "Day change of the short balance",
         "融券余额日变动",
         "CNY",
-        ("margin.market",),
+        (BALANCE, BALANCE_BEFORE),
         "S_t − S_{t−1}",
         "[DG22]",
-        window_days=2,
     ),
 )
 
 
-def compute(view: MarketView) -> dict[str, Reading | Absent]:
+def compute(block: Block) -> dict[str, Column]:
     """Return level and day change."""
-    try:
-        today = view.total("short_balance")
-    except Missing as missing:
-        return {signal.id: missing.absent() for signal in SIGNALS}
-    out: dict[str, Reading | Absent] = {"short_balance": Reading(today)}
-    try:
-        out["short_balance_change"] = Reading(today - view.total("short_balance", 1))
-    except Missing as missing:
-        out["short_balance_change"] = missing.absent()
-    return out
+    balance = block[BALANCE]
+    return {"short_balance": Column(balance), "short_balance_change": Column(balance - block[BALANCE_BEFORE])}

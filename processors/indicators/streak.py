@@ -6,23 +6,23 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.events import Floats
+from processors.indicators.fin_change import FIN_CHANGE
+from processors.needs import security
 from processors.signal import Level, Signal
 
-SIGNALS = (
-    Signal(
-        "fin_streak",
-        Level.SECURITY,
-        "Consecutive rises (+) or falls (−)",
-        "融资余额连续增减天数",
-        "days",
-        ("margin.daily",),
-        "consecutive days with Δ > 0 (up) or Δ < 0 (down); zero ends it, a day without Δ pauses it, leaving the "
-        "eligible list resets it",
-        "[SW14]",
-        window_days=2,
-        parameters=("streak_flags",),
-    ),
+FIN_STREAK = Signal(
+    "fin_streak",
+    Level.SECURITY,
+    "Consecutive rises (+) or falls (−)",
+    "融资余额连续增减天数",
+    "days",
+    (security(FIN_CHANGE),),
+    "consecutive days with Δ > 0 (up) or Δ < 0 (down); zero ends it, a day without Δ pauses it, leaving the "
+    "eligible list resets it",
+    "[SW14]",
+    parameters=("streak_flags",),
 )
+SIGNALS = (FIN_STREAK,)
 
 
 def advance(before: npt.NDArray[np.int32], change: Floats) -> npt.NDArray[np.int32]:

@@ -18,10 +18,9 @@ from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalend
 from processors.events import Floats, RowBatch
 from processors.history import History
 from processors.industries import INDEX_OF, INDUSTRIES
-from processors.market_view import INDICES
+from processors.needs import INDICES, PRICES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
-from processors.pricing import PRICES
 from processors.studies.result import Mode
 
 SSE, CSI300 = "000001.SH", "000300.SH"

@@ -1,0 +1,436 @@
+"""A block of closed days as an indicator sees it: ``block[NEED]`` is an array over its days.
+
+Look-backs count sessions of the exchange calendar, never the rows at hand. A figure that is not known is NaN, and a day
+on which a signal lacks a required figure is absent with the reason, whatever its formula makes of NaN. How many days a
+block has changes no bit of any value: a reduction runs over one day's own contiguous figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.calendar_series import CalendarSeries, windows
+from processors.codes import EXCHANGES, Ids, aligned, is_fund, to_id
+from processors.daily_store import DailyStore
+from processors.days import to_date, to_day
+from processors.errors import UndeclaredNeedError
+from processors.events import KEYS, Floats
+from processors.industries import INDUSTRIES
+from processors.memory import Memory
+from processors.needs import DETAIL, FUNDS, INDICES, RATES, TOTALS, Need, Source, reference_date
+from processors.outputs import Detail
+from processors.parameters import Parameters
+from processors.partition_join import PartitionJoin
+from processors.reference import UNKNOWN, Members
+from processors.signal import Signal
+
+SSE_COMPOSITE = to_id("000001.SH")
+#: The index whose published turnover is that of its whole exchange.
+TURNOVER_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399001.SZ"), "BSE": to_id("899050.BJ")}
+#: The index whose row carries the float cap of its whole exchange.
+FLOAT_CAP_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399106.SZ"), "BSE": to_id("899050.BJ")}
+_WHY = "(window not full, or the feed is late)"
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class ProvisionalInputs:
+    """Live figures of a day that isn't published yet; a text is the reason why one is not known."""
+
+    totals: Mapping[str, float | str]
+    turnover: float | str
+    closes: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The securities of one topic on every day of a block, day after day; within a day in the order of their keys.
+
+    Parameters
+    ----------
+    keys : (n,) securities.
+    starts : (k + 1,) the rows of day i are ``starts[i]`` to ``starts[i + 1]``.
+    """
+
+    topic: str
+    keys: Ids
+    starts: npt.NDArray[np.intp]
+
+    def rows(self, i: int) -> slice:
+        """The rows of one day of the block."""
+        return slice(int(self.starts[i]), int(self.starts[i + 1]))
+
+    @property
+    def day_of_row(self) -> npt.NDArray[np.intp]:
+        """The place in the block of each row's day."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that blocks read; one for a market stage."""
+
+    parameters: Parameters
+    exchanges: tuple[str, ...]
+    series: CalendarSeries
+    stores: Mapping[str, DailyStore]
+    joins: Mapping[str, PartitionJoin]
+    members: Callable[[int], Members]
+    memory: Memory
+    declared: frozenset[Need]
+
+
+class Block:
+    """Closed days of one indicator or family, ascending.
+
+    Parameters
+    ----------
+    days : days since 1970-01-01; their required topics are closed.
+    provisional : live figures for the last day; a block with them saves no state.
+    """
+
+    def __init__(self, days: Sequence[int], sources: Sources, provisional: ProvisionalInputs | None = None) -> None:
+        self.days = list(days)
+        self.parameters = sources.parameters
+        self.exchanges = sources.exchanges
+        self.calendar = sources.series.calendar
+        self._sources = sources
+        self._at = np.array([self.calendar.position(day) for day in self.days], dtype=np.intp)
+        self._live = provisional
+        self._read: dict[tuple[Need, str], Any] = {}
+        self._known: dict[tuple[Need, str], Flags] = {}
+        self._sections: dict[str, Section] = {}
+        self._columns: dict[tuple[str, Need], Floats] = {}
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    # -- figures by day --------------------------------------------------------------------------------------
+
+    def __getitem__(self, need: Need) -> Any:
+        """The figures of a need: (k,), or (k, days) where it has a window, oldest first; NaN where unknown."""
+        return self.get(need)
+
+    def get(self, need: Need, code: str = "") -> Any:
+        """The same for one of the codes of a need that has several.
+
+        Raises
+        ------
+        UndeclaredNeedError : if no registered signal declares the need: its figures are not kept.
+        """
+        key = need, code
+        if key not in self._read:
+            if need not in self._sources.declared:
+                raise UndeclaredNeedError(
+                    f"{need.text()} is read, but no registered signal declares it: add it to `needs`, or its figures "
+                    "are not kept"
+                )
+            self._read[key] = self._figures(need, code)
+        return self._read[key]
+
+    def by_exchange(self, need: Need) -> list[Floats]:
+        """The parts of a total, turnover or float cap, by exchange in the order of `exchanges`."""
+        if need.source is Source.TOTAL:
+            parts = [self._total(need, EXCHANGES.index(exchange)) for exchange in self.exchanges]
+        else:
+            places = TURNOVER_INDEX if need.source is Source.TURNOVER else FLOAT_CAP_INDEX
+            parts = [self._line(need, INDICES, places[exchange]) for exchange in self.exchanges]
+        return parts
+
+    def _figures(self, need: Need, code: str) -> Any:
+        match need.source:
+            case Source.TOTAL | Source.TURNOVER | Source.FLOAT_CAP:
+                return self._with_live(need, _sum(self.by_exchange(need)), "")
+            case Source.INDEX:
+                code = code or need.codes(self.parameters)[0]
+                return self._with_live(need, self._line(need, INDICES, to_id(code)), code)
+            case Source.RATE:
+                return self._line(need, RATES, KEYS["tenor"].index(need.key))
+            case Source.INDUSTRY_INDEX:
+                line = self._sources.series.industries(need.figure)
+                days = need.window(self.parameters)
+                at = self._at if days == 1 else self._at[:, None] + np.arange(1 - days, 1)
+                return np.ascontiguousarray(np.moveaxis(line[:, np.maximum(at, 0)], 0, 1))
+            case Source.RESULT:
+                return self._results(need)
+            case _:
+                raise UndeclaredNeedError(f"{need.text()} is a figure of securities: read it by `on`")
+
+    def _line(self, need: Need, topic: str, key: int) -> Floats:
+        line = self._sources.series.line(topic, key, need.figure)
+        days = need.window(self.parameters)
+        if need.at:
+            return self._at_date(need, line, days)
+        return windows(line, self._at - need.lag(self.parameters), days)
+
+    def _at_date(self, need: Need, line: Floats, days: int) -> Floats:
+        """The window up to a fixed date, for the days behind it: what was known then is known now."""
+        day = to_day(reference_date(need, self.parameters))
+        out = np.full((len(self), days), np.nan)
+        if day in self.calendar:
+            out[np.array(self.days) > day] = windows(line, np.array([self.calendar.position(day)]), days)
+        return out
+
+    def _total(self, need: Need, exchange: int) -> Floats:
+        series, days = self._sources.series, need.window(self.parameters)
+        ends = self._at - need.lag(self.parameters)
+        found = windows(series.line(TOTALS, exchange, need.figure), ends, days)
+        if need.figure != "fin_repay":
+            return found
+        balance = series.line(TOTALS, exchange, "fin_balance")
+        bought = windows(series.line(TOTALS, exchange, "fin_buy"), ends, days)
+        derived = windows(balance, ends - 1, days) + bought - windows(balance, ends, days)
+        return np.where(np.isnan(found), derived, found)
+
+    def _results(self, need: Need) -> Any:
+        signal, days = need.signal, need.window(self.parameters)
+        assert signal is not None
+        memory, lag = self._sources.memory, need.lag(self.parameters)
+        if days == 1:
+            return np.array([memory.value(day, signal.id, lag) for day in self.days], dtype=object)
+        return np.array([memory.window(day, signal.id, days) for day in self.days]).reshape(len(self), days)
+
+    def _with_live(self, need: Need, values: Floats, code: str) -> Floats:
+        if self._live is None or not need.known_live or need.back != 0 or need.at:
+            return values
+        live = self._live_value(need, code)
+        values = values.copy()
+        values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(live, str) else live
+        return values
+
+    def _live_value(self, need: Need, code: str) -> float | str:
+        assert self._live is not None
+        if need.source is Source.TURNOVER:
+            return self._live.turnover
+        if need.source is Source.TOTAL:
+            return self._live.totals[need.figure]
+        unknown = f"{INDICES} {code} of {to_date(self.days[-1])} is not known {_WHY}"
+        return self._live.closes.get(to_id(code), unknown)
+
+    # -- what is known ---------------------------------------------------------------------------------------
+
+    def known(self, need: Need, code: str = "") -> Flags:
+        """On which days a required figure is known (k,)."""
+        key = need, code
+        if key not in self._known:
+            self._known[key] = self._is_known(need, code)
+        return self._known[key]
+
+    def _is_known(self, need: Need, code: str) -> Flags:
+        if need.source not in _BY_DAY:
+            return np.ones(len(self), dtype=bool)
+        found = self.get(need, code)
+        if found.dtype == object:
+            return np.array([value is not None for value in found.tolist()], dtype=bool)
+        if found.ndim == 1:
+            return np.asarray(~np.isnan(found))
+        there = ~np.isnan(found)
+        return np.asarray(there[:, -1] & (there.sum(axis=1) >= need.required(self.parameters)))
+
+    def met(self, signal: Signal, code: str = "") -> Flags:
+        """On which days every required need of a signal is known (k,)."""
+        out = np.ones(len(self), dtype=bool)
+        for need in signal.needs:
+            if not need.optional:
+                out &= self.known(need, code)
+        return out
+
+    def reasons(self, signal: Signal, code: str = "") -> dict[int, str]:
+        """Why a signal is absent, by the place of the day; days on which its needs are met are left out."""
+        out: dict[int, str] = {}
+        for need in signal.needs:
+            if not need.optional:
+                known = self.known(need, code)
+                if not known.all():
+                    for i in np.flatnonzero(~known).tolist():
+                        out.setdefault(i, self._reason(need, i, code))
+        return out
+
+    def _reason(self, need: Need, i: int, code: str) -> str:
+        if need.signal is not None:
+            return f"{need.signal.id} is absent"
+        code = code or next(iter(need.codes(self.parameters)), "")
+        what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
+        if self._live is not None and i == len(self) - 1 and need.back == 0 and not need.at:
+            live = self._live_value(need, code)
+            if isinstance(live, str):
+                return live
+        window = np.atleast_2d(self.get(need, code)[i])
+        unknown = np.flatnonzero(np.isnan(window[0]))
+        at = int(self._at[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
+        if at < 0:
+            return f"{what}: the calendar does not reach back so far"
+        text = f"{what} of {self._date(at)} {self._lack(need, at)}"
+        if window.shape[1] > 1:
+            text += f": {need.required(self.parameters)} days are needed, {window.shape[1] - len(unknown)} are known"
+        return text
+
+    def _lack(self, need: Need, at: int) -> str:
+        """What is unknown of one day: all of a figure, or what some exchanges publish of it."""
+        if need.source in (Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP):
+            one = Block([self.calendar.day_at(at)], self._sources)
+            point = replace(need, back=0, days=1, plus=0)
+            absent = [e for e, v in zip(self.exchanges, one.by_exchange(point), strict=True) if np.isnan(v[0])]
+            if len(absent) < len(self.exchanges):
+                return f"lacks {', '.join(absent)}"
+        return f"is not known {_WHY}"
+
+    def _date(self, at: int) -> date:
+        return to_date(self.calendar.day_at(at))
+
+    def figure_or_reason(self, need: Need) -> float | str:
+        """The figure of the block's last day, or why it is not known."""
+        known, i = self.known(need), len(self) - 1
+        return float(self.get(need)[i]) if known[i] else self._reason(need, i, "")
+
+    # -- recursions and earlier results ----------------------------------------------------------------------
+
+    def scan(
+        self,
+        signal: Signal,
+        step: Callable[[Any, int], Any],
+        *,
+        code: str = "",
+        patience: int = 1,
+    ) -> list[Any]:
+        """Run a recursion over the days on which a signal's needs are met; return its states, None on other days.
+
+        Parameters
+        ----------
+        step : called with the state before (None if there is none) and the place of the day; returns the new state.
+        patience : over how many trading days the recursion pauses before it starts again.
+        """
+        memory, name = self._sources.memory, f"{signal.id}/{code}" if code else signal.id
+        out: list[Any] = []
+        for i, (day, met) in enumerate(zip(self.days, self.met(signal, code).tolist(), strict=True)):
+            state = step(memory.load_state(day, name, patience), i) if met else None
+            if self._live is None:
+                memory.save_state(day, name, state)
+            out.append(state)
+        return out
+
+    def own_window(self, name: str, values: Floats, days: int) -> Floats:
+        """The last ``days`` values of a signal that this block computes: (k, days), NaN where absent.
+
+        Parameters
+        ----------
+        name : the signal, and its subject behind a slash.
+        values : (k,) its values on the days of the block; those of earlier days are remembered.
+        """
+        here = dict(zip(self._at.tolist(), values.tolist(), strict=True))
+        out = np.full((len(self), days), np.nan)
+        for i, (day, at) in enumerate(zip(self.days, self._at.tolist(), strict=True)):
+            for back in range(days):
+                value = here.get(at - back)
+                if value is None:
+                    value = self._sources.memory.value(day, name, back)
+                if value is not None:
+                    out[i, days - 1 - back] = value
+        return out
+
+    # -- all securities --------------------------------------------------------------------------------------
+
+    def section(self, topic: str) -> Section:
+        """All securities of a topic (``margin.daily``, ``prices.daily``), or the stocks of ``reference``."""
+        if topic not in self._sections:
+            if topic in self._sources.joins:
+                keys = [self._detail(topic, day).keys for day in self.days]
+            else:
+                keys = [members.stocks for members in self.members]
+            starts = np.concatenate([[0], np.cumsum([len(k) for k in keys])]).astype(np.intp)
+            self._sections[topic] = Section(topic, np.concatenate(keys), starts)
+        return self._sections[topic]
+
+    def on(self, section: Section, need: Need) -> Floats:
+        """A figure of securities for the rows of a section (n,); NaN where a security has none."""
+        if (section.topic, need) not in self._columns:
+            if need not in self._sources.declared:
+                raise UndeclaredNeedError(f"{need.text()} is read, but no registered signal declares it")
+            name = need.column(self.parameters)
+            parts = [
+                self._column(need.topic, day, name, section.keys[section.rows(i)], same=need.topic == section.topic)
+                for i, day in enumerate(self.days)
+            ]
+            self._columns[section.topic, need] = np.concatenate(parts)
+        return self._columns[section.topic, need]
+
+    def priced(self, i: int, need: Need, keys: Ids, back: int) -> Floats:
+        """A figure of prices ``back`` trading days before a day of the block, for given securities."""
+        day = self.calendar.shift(self.days[i], -back)
+        nothing = np.full(len(keys), np.nan)
+        return nothing if day is None else self._column(need.topic, day, need.column(self.parameters), keys, same=False)
+
+    def _column(self, topic: str, day: int, name: str, keys: Ids, *, same: bool) -> Floats:
+        join = self._sources.joins[topic]
+        if not join.is_closed(day):
+            return np.full(len(keys), np.nan)
+        found = self._detail(topic, day)
+        if name not in found.columns:  # of a frame that was made before the figure was asked for
+            return np.full(len(keys), np.nan)
+        values = found.columns[name]
+        return values.astype(np.float64, copy=False) if same else aligned(keys, found.keys, values)
+
+    def _detail(self, topic: str, day: int) -> Detail:
+        return self._sources.joins[topic].detail(day)
+
+    @cached_property
+    def stocks(self) -> Flags:
+        """Which rows of the margin detail are stocks, not funds (n,)."""
+        return ~is_fund(self.section(DETAIL).keys)
+
+    @cached_property
+    def members(self) -> list[Members]:
+        """What each security is, by day of the block."""
+        return [self._sources.members(day) for day in self.days]
+
+    @cached_property
+    def industry(self) -> npt.NDArray[np.intp]:
+        """The industry of every row of the margin detail; `reference.UNKNOWN` for funds and where there is none."""
+        section = self.section(DETAIL)
+        of = [m.industry_of(section.keys[section.rows(i)]) for i, m in enumerate(self.members)]
+        return np.where(self.stocks, np.concatenate(of), UNKNOWN)
+
+    @cached_property
+    def stock_industry(self) -> npt.NDArray[np.intp]:
+        """The industry of every stock of the reference, in the order of its section."""
+        return np.concatenate([m.stock_industry for m in self.members])
+
+    def by_industry(self, section: Section, industry: npt.NDArray[np.intp], values: Floats) -> Floats:
+        """Sum values over each industry: (k, 31), NaN where none of its securities has one.
+
+        Rows of an unknown industry are left out; within an industry the sum runs in the order of the keys.
+        """
+        width = len(INDUSTRIES)
+        used = (industry != UNKNOWN) & ~np.isnan(values)
+        cell = section.day_of_row[used] * width + industry[used]
+        out = np.bincount(cell, weights=values[used], minlength=len(self) * width).astype(np.float64)
+        out[np.bincount(cell, minlength=len(out)) == 0] = np.nan
+        return out.reshape(len(self), width)
+
+    def fund_rows(self, i: int, back: int) -> dict[str, npt.NDArray[Any]]:
+        """All rows of ``etf.daily`` some trading days before a day: ``key`` and its figures, in key order."""
+        store, day = self._sources.stores[FUNDS], self.calendar.shift(self.days[i], -back)
+        if day is None:
+            return {"key": store.keys[:0]}
+        columns = store.columns_on(day)
+        return {"key": store.keys[columns]} | {name: store.figure(day, name)[columns] for name in store.names}
+
+
+#: Needs that have a figure, or a window of them, on every day; of securities some always lack one.
+_BY_DAY = {Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP, Source.INDEX, Source.RATE, Source.RESULT}
+
+
+def _sum(parts: list[Floats]) -> Floats:
+    """Add parts in their order."""
+    out = parts[0]
+    for part in parts[1:]:
+        out = out + part
+    return out

@@ -1,0 +1,222 @@
+"""What is published of closed days: the registered indicators over blocks of days, as signals with their status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+
+from processors.block import Block, ProvisionalInputs, Sources
+from processors.closed_days import ClosedDays
+from processors.days import microseconds, moment, to_date
+from processors.needs import DETAIL, TOTALS
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
+from processors.pack import Array
+from processors.registry import (
+    INDUSTRY_INDICATORS,
+    MARKET_INDICATORS,
+    PRICING_INDICATORS,
+    SIGNALS,
+    inputs_of,
+    optional_of,
+    remembered,
+)
+from processors.signal import Column, plain
+
+#: Days that are computed at once: enough that the fixed cost of an indicator is spread, few enough for memory.
+BLOCK_DAYS = 64
+
+
+class Family:
+    """Indicators that are published together, and the topics that they need."""
+
+    def __init__(self, *modules: ModuleType) -> None:
+        self.modules = modules
+        self.inputs, self.optional = inputs_of(modules), optional_of(modules)
+
+
+MARKET_FAMILIES = tuple(Family(module) for module in MARKET_INDICATORS)
+INDUSTRIES, PRICING = Family(*INDUSTRY_INDICATORS), Family(*PRICING_INDICATORS)
+
+
+class Computation:
+    """Computes signals of days from the sources of a market stage.
+
+    Parameters
+    ----------
+    closed : the source of closed days of every topic.
+    identity_gaps : exchanges whose totals break the balance identity on a day, CNY.
+    block_days : how many days are computed at once; it changes no bit of any value.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        closed: Mapping[str, ClosedDays],
+        identity_gaps: Callable[[int], dict[str, float]],
+        block_days: int = BLOCK_DAYS,
+    ) -> None:
+        self._sources = sources
+        self._closed = closed
+        self._identity_gaps = identity_gaps
+        self._block_days = block_days
+        self._remembered = remembered(sources.parameters)
+
+    def run(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
+        """Compute every family that is due on some of the days; return what is published, by day.
+
+        Parameters
+        ----------
+        days : closed days, ascending.
+        due : whether the inputs of a family are closed on a day, and one of them is new or changed.
+        """
+        out: list[StageOutput] = []
+        for start in range(0, len(days), self._block_days):
+            out += self._run_block(days[start : start + self._block_days], due)
+        return out
+
+    def _run_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
+        blocks: dict[tuple[int, ...], Block] = {}
+        statuses: dict[tuple[tuple[str, ...], int], DayStatus] = {}
+        published: dict[int, list[StageOutput]] = {day: [] for day in days}
+        gaps_of = lru_cache(maxsize=None)(self._identity_gaps)
+
+        def block_of(family: Family) -> Block | None:
+            here = tuple(day for day in days if due(family, day))
+            if here and here not in blocks:
+                blocks[here] = Block(here, self._sources)
+            return blocks.get(here)
+
+        def status_of(family: Family, day: int) -> DayStatus:
+            key = (family.inputs + family.optional, day)
+            if key not in statuses:
+                statuses[key] = self.status(family.inputs, day, family.optional)
+            return statuses[key]
+
+        with np.errstate(all="ignore"):  # NaN and ±∞ of unknown figures become absences
+            for family in MARKET_FAMILIES:
+                if (block := block_of(family)) is not None:
+                    rows = [status_of(family, day) for day in block.days]
+                    gaps = [gaps_of(day) if TOTALS in family.inputs else {} for day in block.days]
+                    for i, signal in self._market(family.modules[0], block, rows, gaps):
+                        published[block.days[i]].append(signal)
+            if (block := block_of(INDUSTRIES)) is not None:
+                for day, signals in zip(block.days, self._industries(block, status_of), strict=True):
+                    published[day].append(signals)
+            if (block := block_of(PRICING)) is not None:
+                for day, frame in zip(block.days, self._pricing(block, status_of), strict=True):
+                    published[day].append(frame)
+        return [one for day in days for one in published[day]]
+
+    def provisional(self, day: int, inputs: ProvisionalInputs, known_at: int) -> list[MarketSignal]:
+        """Compute what can be computed of a day that is not published yet.
+
+        Parameters
+        ----------
+        known_at : when the newest live figure was known, µs since the epoch.
+        """
+        block = Block([day], self._sources, inputs)
+        status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
+        with np.errstate(all="ignore"):
+            return [
+                signal
+                for module in MARKET_INDICATORS
+                if module.SIGNALS[0].provisional
+                for _, signal in self._market(module, block, [status], [{}], provisional=True)
+            ]
+
+    # -- the three kinds of output ---------------------------------------------------------------------------
+
+    def _market(
+        self,
+        module: ModuleType,
+        block: Block,
+        statuses: Sequence[DayStatus],
+        gaps: Sequence[dict[str, float]],
+        *,
+        provisional: bool = False,
+    ) -> list[tuple[int, MarketSignal]]:
+        """Signals of one market indicator, with the place of their day in the block."""
+        columns: dict[str, Column] = module.compute(block)
+        out: list[tuple[int, MarketSignal]] = []
+        for name, column in columns.items():
+            identity, _, subject = name.partition("/")
+            signal = SIGNALS[identity]
+            absent = {**column.absent, **block.reasons(signal, subject)}
+            values, details = plain(column.values), {key: plain(found) for key, found in column.details.items()}
+            for i, status in enumerate(statuses):
+                value = None if i in absent else values[i]
+                if not provisional and identity in self._remembered:
+                    self._sources.memory.save(block.days[i], name, value)
+                if i in column.unpublished:
+                    continue
+                here = {} if value is None else {key: found[i] for key, found in details.items()}
+                out.append(
+                    (
+                        i,
+                        MarketSignal(
+                            signal=identity,
+                            subject=subject or str(signal.level),
+                            trade_date=status.trade_date,
+                            available_at=status.available_at,
+                            revision=status.revision,
+                            value=value,
+                            reason=absent.get(i, column.undefined) if value is None else "",
+                            provisional=provisional,
+                            degraded=status.degraded,
+                            missing=status.missing,
+                            input_revisions=status.input_revisions,
+                            identity_gaps=gaps[i],
+                            details={key: found for key, found in here.items() if found is not None},
+                        ),
+                    )
+                )
+        return out
+
+    def _industries(self, block: Block, status: Callable[[Family, int], DayStatus]) -> list[IndustrySignals]:
+        columns: dict[str, Array] = {}
+        left_out: list[dict[str, str]] = [{} for _ in block.days]
+        for module in INDUSTRIES.modules:
+            computed, lacking = module.compute(block)
+            columns |= computed
+            for day, reasons in zip(left_out, lacking, strict=True):
+                day |= reasons
+        return [
+            IndustrySignals(status(INDUSTRIES, day), {name: values[i] for name, values in columns.items()}, left_out[i])
+            for i, day in enumerate(block.days)
+        ]
+
+    def _pricing(self, block: Block, status: Callable[[Family, int], DayStatus]) -> list[SecuritySignals]:
+        """Security signals that need prices as well."""
+        columns: dict[str, Array] = {}
+        for module in PRICING.modules:
+            columns |= module.compute(block)
+        section = block.section(DETAIL)
+        return [
+            SecuritySignals(
+                status(PRICING, day),
+                section.keys[section.rows(i)],
+                {name: values[section.rows(i)] for name, values in columns.items()},
+                "pricing",
+            )
+            for i, day in enumerate(block.days)
+        ]
+
+    def status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
+        """When the inputs of a day were known, their revisions, and what they lack."""
+        known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
+        used = [topic for topic in optional if self._closed[topic].is_closed(day)]
+        for topic in (*inputs, *used):
+            status = self._closed[topic].status(day)
+            known_at = max(known_at, microseconds(status.available_at))
+            revisions |= status.input_revisions
+            missing |= status.missing
+        return DayStatus(
+            trade_date=to_date(day),
+            available_at=moment(known_at),
+            revision=sum(revisions.values()) + len(used),  # one that arrives late has another revision than its absence
+            missing=missing,
+            input_revisions=revisions,
+        )
