@@ -78,8 +78,8 @@ async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float
     await client.flushdb()
     processors: dict[str, Securities | Market] = {"securities": history.securities, "market": history.market}
     tables = {name: TablePartition(client, "growth", name, 0) for name in processors}
-    for table in tables.values():
-        await table.claim()
+    for name, table in tables.items():
+        await table.claim(processors[name].tables.schema)
     costs = []
     for _, feeds in market_of(securities - _FUNDS, days + timed).history():
         started = time.perf_counter()

@@ -1,7 +1,7 @@
 """The running session: the newest snapshot and the newest margin figures of each security.
 
 Rows carry cumulative values, so only the newest (ts, revision) of a security counts: repeats, re-deliveries and
-rows that come late change nothing.
+rows that arrive late change nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class IntradayStore:
         self.margin_version = 0
 
     def apply(self, batch: RowBatch) -> int:
-        """Fold intraday rows; return how many were news."""
+        """Fold intraday rows; return how many were newer than the stored ones."""
         columns = self.table.columns_of(batch.keys)
         rows: npt.NDArray[np.intp] = np.arange(len(batch))
         if not _all_differ(columns, len(self.table.places)):
@@ -89,7 +89,7 @@ class IntradayStore:
 
     def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
         """Sum the newest session."""
-        # In the order of the keys: a sum of floats depends on it, and columns stand as they happened to come.
+        # In the order of the keys: a sum of floats depends on it, and the order of the columns is that of arrival.
         used = self.table.records[self.table.places.by_key]
         prices, margin = used["prices"], used["margin"]
         priced, bought = prices["day"] == self.day, margin["day"] == self.day
@@ -111,7 +111,7 @@ class IntradayStore:
 
 
 def _all_differ(columns: npt.NDArray[np.intp], width: int) -> bool:
-    """Whether no column comes twice: then each one still holds the place it was given."""
+    """Whether no column is named twice: then the position that was written for each column is still its own."""
     given, place = np.empty(width, dtype=np.intp), np.arange(len(columns))
     given[columns] = place
     return bool((given[columns] == place).all())

@@ -29,7 +29,7 @@ class LiveSession:
 
     @property
     def day(self) -> int:
-        """The newest day that anything live is about; 0 if nothing came."""
+        """The newest day of any live row; 0 if there is none."""
         return max([0, *(i.day for i in self.indices.values()), *(p.day for p in self.partials.values())])
 
     @property
@@ -38,7 +38,7 @@ class LiveSession:
         return max([0, *(i.ts for i in self.indices.values()), *(p.ts for p in self.partials.values())])
 
     def apply_indices(self, batch: RowBatch) -> bool:
-        """Fold index snapshots; return whether any was news."""
+        """Fold index snapshots; return whether any was newer than the stored ones."""
         news = False
         figures = (
             batch.keys,
@@ -56,7 +56,7 @@ class LiveSession:
         return news
 
     def apply_partial(self, partial: Partial) -> bool:
-        """Take a partition's sums; return whether they were news."""
+        """Take a partition's sums; return whether they are newer than the stored ones."""
         held = self.partials.get(partial.partition)
         if (held is not None and (partial.day, partial.ts) < (held.day, held.ts)) or partial == held:
             return False

@@ -174,8 +174,16 @@ class PartitionRunner:
 
     async def _open(self, stage: Stage, partition: int, still_ours: Callable[[], bool]) -> Owned:
         table = TablePartition(self._redis, self._namespace, stage.name, partition)
-        loaded = await self._persist(table.claim, still_ours)
         state = stage.open(partition)
+        loaded = await self._persist(lambda: table.claim(state.schema), still_ours)
+        if loaded.discarded is not None:
+            log.warning(
+                "state of another release is discarded: the partition is rebuilt from the beginning of its topics",
+                stage=stage.name,
+                partition=partition,
+                stored=loaded.discarded or "no schema",
+                schema=state.schema,
+            )
         try:
             state.load_rows(loaded.rows)
         except (StateError, MsgspecError, ValueError, KeyError, TypeError) as error:

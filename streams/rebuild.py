@@ -115,7 +115,13 @@ async def _partition(
     check: bool,
 ) -> Comparison:
     table = TablePartition(redis, settings.namespace, stage.name, partition)
-    stored = await peek(redis, settings.namespace, stage.name, partition) if check else await table.claim()
+    schema = stage.open(partition).schema
+    stored = await peek(redis, settings.namespace, stage.name, partition) if check else await table.claim(schema)
+    if check and stored.offsets and stored.schema != schema:
+        raise RebuildError(
+            f"{stage.name}:{partition} is stored by another release (schema {stored.schema or 'none'}, this release "
+            f"reads {schema}): a worker of this release rebuilds it when it starts. Start one, and compare afterwards"
+        )
     latest = LatestWriter(redis, settings.namespace) if not check and stage.name == MarketStage.name else None
     # Outputs of what was stored have been published, or wait in the outbox; of an emptied table nobody knows.
     publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None

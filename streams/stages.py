@@ -56,7 +56,11 @@ from streams.topics import (
     Topics,
 )
 
-FEATURE_TYPE, PARTIAL_TYPE = "marginwatch.feature_frame.v1", "marginwatch.partial.v1"
+#: Raise it with every change of what feature frames contain: state is rebuilt then, and older frames are skipped.
+_FEATURES_VERSION = 2
+_FEATURE_KIND = b"marginwatch.feature_frame."
+FEATURE_TYPE = _FEATURE_KIND + f"v{_FEATURES_VERSION}".encode()
+PARTIAL_TYPE = "marginwatch.partial.v1"
 _BARRIERS_KEPT = 50
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
@@ -71,6 +75,11 @@ class StageState(Processor, ABC):
         self._barriers: Table[str, list[str]] = Table("barrier", TEXT, ValueCodec(list[str]))  # origins so far
         self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
         self.tables = TableSet(*parts, self._barriers, self._passed)
+
+    @property
+    def schema(self) -> str:
+        """What the stored rows depend on beside the messages; rows of another schema are of another release."""
+        return f"{self.tables.schema}/features.v{_FEATURES_VERSION}"
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -218,7 +227,7 @@ class _SecuritiesState(StageState):
                         0,
                         f"{made.topic}/{made.partition}/{made.day}".encode(),
                         dump_frame(made),
-                        [(CE_TYPE, FEATURE_TYPE.encode())],
+                        [(CE_TYPE, FEATURE_TYPE)],
                     )
                 )
             else:
@@ -284,7 +293,7 @@ class MarketState(StageState):
         out: list[Output] = []
         items: list[Any]
         if topic == FEATURES:
-            items = [_feature(record) for record in records]
+            items = [(item, origin) for item, origin in map(_feature, records) if item is not None]
         else:
             items, dead = self.stage.decoders[topic].decode(records)
             out += self.stage.dead_letters(dead, topic)
@@ -329,7 +338,7 @@ class MarketState(StageState):
         return out
 
 
-def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier, str]:
+def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
     headers = dict(record.headers)
     kind = headers.get(CE_TYPE, b"")
     value = record.value or b""
@@ -337,8 +346,10 @@ def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier, str]:
         return msgspec.json.decode(value, type=Barrier), headers["origin"].decode()
     if kind == PARTIAL_TYPE.encode():
         return msgspec.msgpack.decode(value, type=Partial), ""
-    if kind == FEATURE_TYPE.encode():
+    if kind == FEATURE_TYPE:
         return load_frame(value), ""
+    if kind.startswith(_FEATURE_KIND):
+        return None, ""  # by another release; the securities stage of this one publishes it again
     raise StateError(f"{record.topic} offset {record.offset}: unknown ce_type {kind!r}; only marginwatch writes here")
 
 
