@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from streams import local
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.harness import BROKERS, Stack
+
+# How fast a machine is, and what else it does, decides no test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +57,7 @@ def stack(
 ) -> Iterator[Stack]:
     """Topics and keys of this test alone on the session's broker and Redis, and a way to run workers."""
     name = f"t{abs(hash(request.node.nodeid)) % 10**8}"
-    settings = Settings(
+    of_test = Settings(
         kafka_url=broker.url,
         redis_url=SecretStr(redis_server.url),
         group=name,
@@ -62,8 +67,8 @@ def stack(
         partitions=4,
         session_timeout_s=6,
     )
-    Topics(settings).create()
-    made = Stack(settings, tmp_path)
+    Topics(of_test).create()
+    made = Stack(of_test, tmp_path)
     yield made
     made.stop()
 
