@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
-from alerts.model import Alert
 from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -34,7 +33,7 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     securities.to_parquet(folder / "securities.parquet")
     industries = industries_table(readers.industry_signals(settings, until=barrier))
     industries.to_parquet(folder / "industries.parquet")
-    found = final_alerts(readers.alerts(settings, until=barrier))
+    found = readers.final_alerts(readers.alerts(settings, until=barrier))
     (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in found))
     return {
         "market.parquet": len(market),
@@ -101,12 +100,3 @@ def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["trade_date", "industry"]))
     return pd.concat(parts, ignore_index=True).set_index(["trade_date", "industry"])
-
-
-def final_alerts(published: Iterable[Alert]) -> list[Alert]:
-    """Return every alert in its last state, by date, rule and subject."""
-    newest: dict[str, Alert] = {}
-    for alert in published:
-        if alert.replaces(newest.get(alert.id)):
-            newest[alert.id] = alert
-    return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import REGISTRY
+from typer import Context
 from typer.main import get_command
 
 import alerts.metrics  # noqa: F401 - registers the metrics
@@ -55,15 +56,15 @@ def test_every_service_that_stays_has_a_health_check_and_listens_on_loopback_onl
 
 
 def test_settings_and_commands_of_the_workers_exist() -> None:
-    command = get_command(app)
+    top = get_command(app)
     for name, service in services.items():
         for variable in service.get("environment", {}):
             if variable.startswith("MARGINWATCH_"):
                 assert variable.removeprefix("MARGINWATCH_").lower() in Settings.model_fields, f"{name}: {variable}"
         if service.get("build"):
-            found = command
+            found, context = top, Context(top)
             for word in service["command"]:
-                found = found.commands[word]  # type: ignore[attr-defined]
+                _, found, _ = found.resolve_command(context, [word])  # type: ignore[attr-defined]
     assert sum(s.get("command") == ["worker"] for s in services.values()) == 2
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from processors.days import to_date, to_day
 from streams import calendars
-from streams.cli import show
+from streams.cli.terminal import out
 from streams.settings import Settings
 
 calendar_app = typer.Typer(no_args_is_help=True, help="The trading calendar: how far it reaches, what a file changes.")
@@ -42,19 +42,19 @@ def calendar_check(
     path = Settings().calendar_file
     found = calendars.xshg(path)
     left = found.left_after(to_day(_today()))
-    show.out.print(f"{to_date(found.first)} to {to_date(found.last)}, {len(found):,} sessions; {left} after today")
+    out.print(f"{to_date(found.first)} to {to_date(found.last)}, {len(found):,} sessions; {left} after today")
     wrong = []
     if path is not None:
         override = calendars.load(path)
         added, taken = calendars.changes(override)
-        show.out.print(escape(f"{path}: adds {_days(added)}; takes away {_days(taken)}"))
+        out.print(escape(f"{path}: adds {_days(added)}; takes away {_days(taken)}"))
         wrong = calendars.problems(override)
     if left < 20:
         wrong.append(f"only {left} sessions are left: name a file with the next year's by MARGINWATCH_CALENDAR_FILE")
     if year is not None:
         _show_year(year, [to_date(int(d)) for d in found.between(to_day(date(year, 1, 1)), to_day(date(year, 12, 31)))])
     for problem in wrong:
-        show.out.print(escape(f"WRONG {problem}"))
+        out.print(escape(f"WRONG {problem}"))
     if wrong:
         raise typer.Exit(1)
 
@@ -66,12 +66,12 @@ def _today() -> date:
 def _show_year(year: int, sessions: list[date]) -> None:
     months = Counter(day.month for day in sessions)
     counts = " ".join(f"{month:02d}:{months[month]}" for month in range(1, 13))
-    show.out.print(f"{year}: {len(sessions)} sessions, by month {counts}")
+    out.print(f"{year}: {len(sessions)} sessions, by month {counts}")
     known = set(sessions)
     first = date(year, 1, 1)
     days = (first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1))
     closed = [day for day in days if day.weekday() < 5 and day not in known]
-    show.out.print(f"  closed weekdays: {_days(closed)}")
+    out.print(f"  closed weekdays: {_days(closed)}")
 
 
 def _days(days: list[date]) -> str:

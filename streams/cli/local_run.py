@@ -22,11 +22,15 @@ from processors.days import to_date, to_day
 from streams import local, readers
 from streams import status as standing
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.options import LocalBroker
+from streams.cli.render.alerts import print_alert
+from streams.cli.render.signals import print_market
+from streams.cli.terminal import err, out, progress
 from streams.export import export
+from streams.form import Form
 from streams.local import free_port
 from streams.processes import ConsoleProcess, UpError, WorkerProcess
-from streams.publisher import Form, Publisher
+from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
@@ -39,7 +43,7 @@ class Plan:
     start: date | None
     end: date | None
     form: Form
-    broker: str  # embedded, kafka
+    broker: LocalBroker
     until_done: bool
     export_to: Path | None
     state_dir: Path | None
@@ -54,13 +58,11 @@ def run(plan: Plan, base: Settings) -> None:
         created = Topics(settings).create()
         if problems := Topics(settings).problems():
             raise UpError("; ".join(problems))
-        show.err.print(f"  topics   {len(created)} created")
+        err.print(f"  topics   {len(created)} created")
         worker = WorkerProcess(settings, scratch / "worker.log")
         stack.callback(worker.stop)
         worker.start()
-        show.err.print(
-            f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})"
-        )
+        err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})")
         if not plan.until_done:
             _start_console(settings, scratch / "console.log", stack, simulated=plan.data is None)
         watcher = _Alerts(settings)
@@ -69,7 +71,7 @@ def run(plan: Plan, base: Settings) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             _feed_and_wait(plan, settings, worker, watcher)
             if not plan.until_done:
-                show.err.print(
+                err.print(
                     "\nStaying up. In another terminal:\n"
                     f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
                     f"MARGINWATCH_REDIS_URL={settings.redis}\n"
@@ -77,24 +79,24 @@ def run(plan: Plan, base: Settings) -> None:
                     "Ctrl-C ends everything."
                 )
                 worker.wait()
-        show.err.print("Stopping …")
+        err.print("Stopping …")
 
 
 def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
-    keep = plan.broker == "kafka" and plan.state_dir is not None
-    show.err.print("Starting the local stack")
+    keep = plan.broker is LocalBroker.KAFKA and plan.state_dir is not None
+    err.print("Starting the local stack")
     broker: Any
-    if plan.broker == "kafka":
+    if plan.broker is LocalBroker.KAFKA:
         reason = local.ApacheKafka.missing()
         if reason:
             raise UpError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
         broker = stack.enter_context(local.ApacheKafka(scratch / "kafka"))
     else:
         broker = stack.enter_context(local.EmbeddedBroker(scratch / "broker"))
-    show.err.print(f"  broker   {broker.url}   ({plan.broker})")
+    err.print(f"  broker   {broker.url}   ({plan.broker})")
     # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
     redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
-    show.err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
+    err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
     console_port = base.console_port if _free(base.console_port) else free_port()
     return base.model_copy(
         update={
@@ -118,41 +120,39 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
 def _start_console(settings: Settings, log: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
     """The console as a child process; without its libraries everything else runs all the same."""
     if importlib.util.find_spec("nicegui") is None:
-        show.err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
+        err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
         return
     process = ConsoleProcess(settings, log, simulated=simulated)
     stack.callback(process.stop)
     process.start()
-    show.err.print(f"  console  {process.address}   (log: {log})")
+    err.print(f"  console  {process.address}   (log: {log})")
 
 
 def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
     calendar = xshg(settings.calendar_file)
     barrier = ""
     if plan.data is not None:
-        show.err.print(f"Reading {plan.data} …")
+        err.print(f"Reading {plan.data} …")
         found = folder.read(plan.data, calendar, plan.start, plan.end)
         days, total, source = found.by_day(), len(found.days()), found.source
         for note in found.notes:
-            show.err.print(f"  note: {note}")
+            err.print(f"  note: {note}")
         session: Callable[[Publisher], None] | None = None
     else:
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
         market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
         days, total, source = market.history(), market.simulation.days, simulate.SOURCE
         session = _session(market, until_done=plan.until_done)
-        show.err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
-    with show.progress() as progress, Publisher(settings, source=source, form=plan.form) as publisher:
-        fed = progress.add_task("published", total=total)
-        publish_days(
-            publisher, days, on_day=lambda day: progress.update(fed, advance=1, description=f"published {day}")
-        )
+        err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
+    with progress() as bars, Publisher(settings, source=source, form=plan.form) as publisher:
+        fed = bars.add_task("published", total=total)
+        publish_days(publisher, days, on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"))
         barrier = publisher.barrier()
         rows = publisher.rows
-        done = progress.add_task("processed", total=1)
+        done = bars.add_task("processed", total=1)
         _await_stream(settings, barrier, worker)
-        progress.update(done, advance=1)
-    show.err.print(f"{rows:,} rows of {total} trading days are processed")
+        bars.update(done, advance=1)
+    err.print(f"{rows:,} rows of {total} trading days are processed")
     if session is not None:
         with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
             session(publisher)
@@ -162,7 +162,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
     if plan.export_to is not None:
         written = export(settings, plan.export_to, barrier)
         for name, count in written.items():
-            show.err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
+            err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
     _summary(settings, barrier, watcher)
 
 
@@ -171,7 +171,7 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
         day = market.simulation.calendar.shift(market.simulation.last_day, 1)
         if day is None:
             return
-        show.err.print(f"Simulating the running session of {to_date(day)}: provisional values")
+        err.print(f"Simulating the running session of {to_date(day)}: provisional values")
         publish_session(
             publisher,
             market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
@@ -183,12 +183,12 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
 
 def _summary(settings: Settings, barrier: str, watcher: _Alerts) -> None:
     _await_latest(settings, barrier)
-    show.market(standing.latest_market(settings))
+    print_market(standing.latest_market(settings))
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
-    show.out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
+    out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
     peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]
     for peak in sorted(peaks, key=lambda a: (a.trade_date, a.subject))[-3:]:
-        show.alert(peak)
+        print_alert(peak)
 
 
 def _await_latest(settings: Settings, barrier: str) -> None:
@@ -241,7 +241,7 @@ class _Alerts:
             if alert.replaces(self.seen.get(alert.id)):
                 self.seen[alert.id] = alert
             if alert.severity is not Severity.INFO and alert.state is State.FIRING:
-                show.alert(alert)
+                print_alert(alert)
 
 
 def _free(port: int) -> bool:
