@@ -1,4 +1,4 @@
-"""What an analyst wants of a backfill: the final value of every signal as a table, and the alerts.
+"""Files of a backfill for analysts: the final value of every signal as a table, and the alerts.
 
 ``market.parquet``      a row per trade date, a column per signal (absent: null), ``degraded``, ``available_at``
 ``securities.parquet``  a row per trade date and code
@@ -25,7 +25,7 @@ from streams.settings import Settings
 
 
 def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
-    """Write the files of everything before ``barrier``; return rows by file."""
+    """Write the values and alerts before ``barrier``; return the number of rows of each file."""
     folder.mkdir(parents=True, exist_ok=True)
     market = market_table(readers.market_signals(settings, until=barrier))
     market.to_parquet(folder / "market.parquet")
@@ -33,13 +33,13 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     securities.to_parquet(folder / "securities.parquet")
     industries = industries_table(readers.industry_signals(settings, until=barrier))
     industries.to_parquet(folder / "industries.parquet")
-    found = readers.final_alerts(readers.alerts(settings, until=barrier))
-    (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in found))
+    alerts = readers.final_alerts(readers.alerts(settings, until=barrier))
+    (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
     return {
         "market.parquet": len(market),
         "securities.parquet": len(securities),
         "industries.parquet": len(industries),
-        "alerts.jsonl": len(found),
+        "alerts.jsonl": len(alerts),
     }
 
 

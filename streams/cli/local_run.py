@@ -1,4 +1,4 @@
-"""Everything in one command: broker, Redis, worker, feed, and what happens on the terminal."""
+"""`marginwatch up`: the whole system on this machine, fed from files or a simulation, reported on the terminal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
 from feeds.publish import publish_days, publish_session
 from processors.days import to_date, to_day
-from streams import local, readers
-from streams import status as standing
+from streams import local, readers, status
 from streams.calendars import xshg
 from streams.cli.options import LocalBroker
 from streams.cli.render.alerts import print_alert
@@ -37,7 +36,17 @@ from streams.topics import ALERTS, Topics
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `marginwatch up` shall do."""
+    """The options of `marginwatch up`.
+
+    Parameters
+    ----------
+    data : folder of market files; None for a simulated market.
+    start, end : first and last trade date that is fed.
+    form : the form of the rows.
+    until_done : end when all input is processed; otherwise at Ctrl-C.
+    export_to : folder for the final values.
+    state_dir : folder for broker, Redis and logs; None for a temporary one.
+    """
 
     data: Path | None
     start: date | None
@@ -50,7 +59,12 @@ class Plan:
 
 
 def run(plan: Plan, base: Settings) -> None:
-    """Start the local stack, feed it, show what happens; return when done or on Ctrl-C."""
+    """Start the local stack, feed it and print alerts and values; return when done or at Ctrl-C.
+
+    Raises
+    ------
+    UpError, LocalServiceError : if a process does not start, or ends.
+    """
     with contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
         scratch.mkdir(parents=True, exist_ok=True)
@@ -65,7 +79,7 @@ def run(plan: Plan, base: Settings) -> None:
         err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})")
         if not plan.until_done:
             _start_console(settings, scratch / "console.log", stack, simulated=plan.data is None)
-        watcher = _Alerts(settings)
+        watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
         with contextlib.suppress(KeyboardInterrupt):
@@ -94,7 +108,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     else:
         broker = stack.enter_context(local.EmbeddedBroker(scratch / "broker"))
     err.print(f"  broker   {broker.url}   ({plan.broker})")
-    # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
+    # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
     redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
     console_port = base.console_port if _free(base.console_port) else free_port()
@@ -104,7 +118,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "redis_url": type(base.redis_url)(redis.url),
             "redis_url_file": None,
             "redis_ca_file": None,
-            # What stands here is for the cluster that the settings name, not for a broker on this machine.
+            # The base settings describe another cluster; a broker on this machine has no TLS and no users.
             "kafka_security_protocol": "PLAINTEXT",
             "kafka_username": "",
             "kafka_ca_file": None,
@@ -118,7 +132,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
 
 
 def _start_console(settings: Settings, log: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
-    """The console as a child process; without its libraries everything else runs all the same."""
+    """Start the console as a child process; without its libraries print how to install them."""
     if importlib.util.find_spec("nicegui") is None:
         err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
         return
@@ -128,7 +142,7 @@ def _start_console(settings: Settings, log: Path, stack: contextlib.ExitStack, *
     err.print(f"  console  {process.address}   (log: {log})")
 
 
-def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
+def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> None:
     calendar = xshg(settings.calendar_file)
     barrier = ""
     if plan.data is not None:
@@ -181,9 +195,9 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
     return run_session
 
 
-def _summary(settings: Settings, barrier: str, watcher: _Alerts) -> None:
+def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
     _await_latest(settings, barrier)
-    print_market(standing.latest_market(settings))
+    print_market(status.latest_market(settings))
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
     out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
     peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]
@@ -192,44 +206,47 @@ def _summary(settings: Settings, barrier: str, watcher: _Alerts) -> None:
 
 
 def _await_latest(settings: Settings, barrier: str) -> None:
-    """Wait a moment until the newest values are written (they follow the stream)."""
+    """Wait up to 10 s until the newest values are written; the worker writes them after the tables."""
     deadline = time.monotonic() + 10
-    with standing.connected(settings) as client:
+    with status.connected(settings) as client:
         while client.get(f"{settings.namespace}:latest:barrier") != barrier.encode() and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
 def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:
-    """Wait for a condition as long as the worker lives."""
+    """Wait for a condition; raises `UpError` if the worker ends before."""
     while not condition():
         worker.check(what)
         time.sleep(0.05)
 
 
 def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
-    """Wait until everything before a barrier is processed."""
-    with standing.connected(settings) as client:
-        _await(lambda: standing.passed(settings, barrier, client), worker, "the stream")
+    """Wait until the worker has processed everything before a barrier."""
+    with status.connected(settings) as client:
+        _await(lambda: status.passed(settings, barrier, client), worker, "the stream")
 
 
-class _Alerts:
-    """Reads the alerts topic in a thread; prints what the desk must see as it fires."""
+class _AlertWatcher:
+    """Reads the topic of alerts in a thread; prints warnings and critical alerts when they fire."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.seen: dict[str, Alert] = {}
+        self.seen: dict[str, Alert] = {}  # alert id → its last state
         self._stopping = threading.Event()
-        self._passed: set[str] = set()
+        self._passed: set[str] = set()  # barriers that have been read
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def start(self) -> None:
+        """Start reading at the beginning of the topic."""
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread."""
         self._stopping.set()
         self._thread.join(5)
 
     def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
+        """Wait until every alert before a barrier has been read; raises `UpError` if the worker ends before."""
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:

@@ -16,11 +16,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("processors", "feeds", "alerts", "console", "streams")
 _UNREACHABLE = re.compile(
-    r"network|fetch|connect|dns|resolve host|timed out|No matching distribution|registry", re.IGNORECASE
+    r"failed to fetch|dns error|connect error|new connection|connection (refused|reset)|timed out|name resolution",
+    re.IGNORECASE,
 )
 
 
-def call(*command: object, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def call(*command: object, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run a command that sees neither this environment nor the source tree."""
     kept = {name: os.environ[name] for name in os.environ if not name.startswith(("PYTHON", "MARGINWATCH", "VIRTUAL"))}
     return subprocess.run([str(c) for c in command], cwd=cwd, env=kept, capture_output=True, text=True, timeout=timeout)

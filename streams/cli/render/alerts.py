@@ -1,4 +1,4 @@
-"""Alerts, rules and notifications."""
+"""Prints alerts, rules and notifications."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from alerts.delivery import text as words
+from alerts.delivery import text as labels
 from alerts.model import Alert, Severity, State
 from streams.cli.terminal import err, out
 
@@ -21,12 +21,12 @@ _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.IN
 
 
 def print_alert(found: Alert) -> None:
-    """Print an alert as it changes state."""
+    """Print an alert in its present state."""
     if found.state is State.FIRING:
         out.print(Text(f"● {found.severity.upper():8} {found.rule} [{found.subject}]", style=_STYLE[found.severity]))
         out.print(f"  {found.text.en}\n  {found.text.zh}")
         if found.evidence is not None:
-            out.print(Text(f"  {words.evidence(found.evidence)}", style="dim"))
+            out.print(Text(f"  {labels.evidence(found.evidence)}", style="dim"))
         out.print(Text(f"  {found.invalidation.en}  {found.invalidation.zh}", style="dim"))
     else:
         when = f" on {found.resolved_on}" if found.resolved_on else ""
@@ -34,7 +34,7 @@ def print_alert(found: Alert) -> None:
 
 
 def print_reason(found: dict[str, Any]) -> None:
-    """Print why an alert was raised."""
+    """Print an alert with its inputs and history, as `streams.why.why` returns them."""
     one: Alert = found["alert"]
     print_alert(one)
     out.print(
@@ -42,19 +42,19 @@ def print_reason(found: dict[str, Any]) -> None:
     )
     out.print(f"  figures {one.figures}, thresholds {one.thresholds}", markup=False)
     if one.evidence is not None:
-        out.print(Text(f"  {words.evidence(one.evidence)}"))
+        out.print(Text(f"  {labels.evidence(one.evidence)}"))
     for given in found["inputs"]:
         place = f"{given['topic']}[{given['partition']}] offset {given['offset']}, revision {given['revision']}"
         out.print(Text(f"input   {place}: {given['note']}", style="bold"))
         if given["content"] is not None:
             out.print_json(data=given["content"], default=str)
     for event in found["history"]:
-        said = f" by {event.by}: {event.note}" if event.by else ""
-        out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{said}", markup=False)
+        author = f" by {event.by}: {event.note}" if event.by else ""
+        out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{author}", markup=False)
 
 
 def rule_fields(rule: Rule) -> dict[str, Any]:
-    """What there is to say about a rule."""
+    """Return what a listing of rules shows of one rule."""
     return {
         "rule": rule.name,
         "severity": rule.severity.value,
@@ -77,7 +77,7 @@ def print_rules(found: Iterable[Rule]) -> None:
 
 
 def print_rehearsal(found: list[Alert]) -> None:
-    """Print when rules would have fired, with the record of each as it stands at the end."""
+    """Print when rules would have fired, each with the record of earlier cases."""
     table = Table(box=None, pad_edge=False)
     for column in ("date", "rule", "subject", "state", "until", "record before it", "text"):
         table.add_column(column, overflow="fold" if column == "text" else "ellipsis")
@@ -92,12 +92,12 @@ def print_rehearsal(found: list[Alert]) -> None:
 
 
 def print_notes(found: dict[str, list[Note]]) -> None:
-    """Print what was told to whom."""
+    """Print the notifications of each channel."""
     table = Table(box=None, pad_edge=False)
     for column in ("channel", "noted", "status", "alert", "state", "attempts", "due", "error"):
         table.add_column(column)
-    for name, held in found.items():
-        for note in held:
+    for name, notes in found.items():
+        for note in notes:
             due = f"{note.due:%m-%d %H:%M:%S}" if note.status == "waiting" else ""
             table.add_row(name, f"{note.written:%Y-%m-%d %H:%M:%S}", note.status,
                           f"{note.alert.rule} {note.alert.trade_date}", note.alert.state, str(note.attempts), due,

@@ -1,4 +1,4 @@
-"""Values of signals, their declarations and inputs."""
+"""Prints values of signals, their declarations and inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.cli.terminal import out
 
 
 def figure(value: Any, unit: str) -> str:
-    """Show a value in its unit: fractions as percent, money in 亿元 (1e8 CNY)."""
+    """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value."""
     if value is None:
         return "–"
     if isinstance(value, float) and unit == "ratio":
@@ -26,14 +26,14 @@ def figure(value: Any, unit: str) -> str:
 
 
 def print_market(signals: dict[str, MarketSignal]) -> None:
-    """Print the market panel."""
+    """Print the market panel, one line per signal."""
     table = Table(title="Market", title_justify="left", box=None, pad_edge=False)
     for column in ("signal", "value", "date", "rev", "", "what"):
         table.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "what")
     for name, signal in signals.items():
         declared = SIGNALS[signal.signal]
         notes = " ".join(
-            word for word, holds in (("provisional", signal.provisional), ("degraded", signal.degraded)) if holds
+            label for label, applies in (("provisional", signal.provisional), ("degraded", signal.degraded)) if applies
         )
         table.add_row(
             name,
@@ -47,7 +47,7 @@ def print_market(signals: dict[str, MarketSignal]) -> None:
 
 
 def print_values(title: str, values: dict[str, Any]) -> None:
-    """Print a flat mapping."""
+    """Print the values of one subject, one line per signal."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     for name, value in values.items():
         unit = SIGNALS[name].unit if name in SIGNALS else "CNY" if name == "fin_balance" else ""
@@ -56,7 +56,7 @@ def print_values(title: str, values: dict[str, Any]) -> None:
 
 
 def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived: dict[str, Any] | None) -> None:
-    """Print a signal's declaration, and where a day's value comes from."""
+    """Print a signal's declaration, and with ``derived`` the inputs of one day's value."""
     for signal, parameters in declared:
         out.print(f"[bold]{signal.id}[/bold]  {signal.title}  {signal.title_zh}")
         out.print(f"  of          {signal.level.value}{' (per subject)' if signal.subjects else ''}, in {signal.unit}")

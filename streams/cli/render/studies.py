@@ -1,4 +1,4 @@
-"""Results of studies."""
+"""Prints results of studies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_study(modes: list[Result], rows: list[list[str]]) -> None:
-    """Print a study: figures beside the published ones, what each mode says, notes on the method."""
+    """Print a study: published figures, the figures of each mode, notes on the method."""
     first = modes[0]
     out.print()
     out.print(Text(f"{first.title} {first.source}", style="bold"))

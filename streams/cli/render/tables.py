@@ -1,4 +1,4 @@
-"""The state of the system, and what a replay of the topics found in the tables."""
+"""Prints the state of the system, and how a replay of the topics compares with the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_status(found: dict[str, Any]) -> None:
-    """Print what `streams.status.status` found."""
+    """Print the state of the system, as `streams.status.status` returns it."""
     feeds = Table(title="Feeds", title_justify="left", box=None, pad_edge=False)
     for column in ("feed", "newest day", "closed", "rows"):
         feeds.add_column(column)
@@ -40,14 +40,17 @@ def print_status(found: dict[str, Any]) -> None:
 
 
 def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
-    """Print what a replay said about the tables."""
+    """Print how a replay compares with the tables in Redis."""
     table = Table(box=None, pad_edge=False)
     for column in ("table", "messages", "rows", "different", "missing", "surplus", ""):
         table.add_column(column, justify="left" if column in ("table", "") else "right")
     for one in found:
-        word = "[green]equal[/green]" if one.equal else "[red]not equal[/red]"
+        result = "[green]equal[/green]" if one.equal else "[red]not equal[/red]"
+        result = "replaced" if one.replaced else result
         counts = (one.messages, one.rows, len(one.different), len(one.missing), len(one.surplus))
-        table.add_row(f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), "replaced" if one.replaced else word)
+        table.add_row(
+            f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), "replaced" if one.replaced else result
+        )
     out.print(table)
     for one in found:
         for what in ("different", "missing", "surplus"):
@@ -56,4 +59,6 @@ def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 out.print(f"  {one.table}:{one.partition} {what}: {', '.join(names[:5])}{more}")
     if check and not all(one.equal for one in found):
-        out.print("Redis does not hold what the topics say: stop the workers and run `marginwatch rebuild`")
+        out.print(
+            "The tables in Redis differ from a replay of the topics: stop the workers and run `marginwatch rebuild`"
+        )
