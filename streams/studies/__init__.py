@@ -1,4 +1,4 @@
-"""Studies on a folder of market files: runs `processors.studies` and writes the results as tables, charts and a page."""
+"""Studies on a folder of market files: runs `processors.studies` and writes tables, charts and a page."""
 
 from __future__ import annotations
 

@@ -48,9 +48,7 @@ def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
         result = "[green]equal[/green]" if one.equal else "[red]not equal[/red]"
         result = "replaced" if one.replaced else result
         counts = (one.messages, one.rows, len(one.different), len(one.missing), len(one.surplus))
-        table.add_row(
-            f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), "replaced" if one.replaced else result
-        )
+        table.add_row(f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), result)
     out.print(table)
     for one in found:
         for what in ("different", "missing", "surplus"):
@@ -59,6 +57,4 @@ def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 out.print(f"  {one.table}:{one.partition} {what}: {', '.join(names[:5])}{more}")
     if check and not all(one.equal for one in found):
-        out.print(
-            "The tables in Redis differ from a replay of the topics: stop the workers and run `marginwatch rebuild`"
-        )
+        out.print("Redis differs from a replay of the topics: stop the workers and run `marginwatch rebuild`")
