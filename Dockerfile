@@ -2,8 +2,10 @@ FROM python:3.11-slim
 WORKDIR /app
 COPY requirements.lock pyproject.toml README.md ./
 COPY processors processors
-COPY streams streams
+COPY feeds feeds
 COPY alerts alerts
+COPY console console
+COPY streams streams
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock \
     && pip install --no-cache-dir --no-deps . \
     && useradd --system --home /app marginwatch

@@ -32,7 +32,7 @@ from processors.days import to_date, to_day
 from processors.events import FIGURES, EndOfDay, RowBatch
 from streams import local
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.terminal import out
 from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, encode_events
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -177,7 +177,7 @@ def main(
         ms = clock.ms(place)
         p50, p99 = np.percentile(ms, [50, 99])
         table.add_row(name, f"{p50:.1f}", f"{p99:.1f}", f"{ms.max():.1f}", str(target))
-    show.out.print(table)
+    out.print(table)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.terminal import out
+from streams.form import Form
 from streams.processes import WorkerProcess
-from streams.publisher import Form, Publisher
+from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed
 from streams.tables import TablePartition
@@ -230,7 +231,7 @@ def main(
     table.add_row("Redis is sent, per 1,000 rows", f"{kept.sent / per / 1024:,.0f} KiB", "")
     table.add_row("steps stored, per 1,000 rows", f"{kept.steps / per:.2f}", "")
     table.add_row("commands in Redis, per 1,000 rows", f"{kept.commands / per:.2f}", "")
-    show.out.print(table)
+    out.print(table)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from bench.stand import stand
 from feeds.folder import Dataset, read
 from processors.history import History
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.terminal import err, out
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed
@@ -64,7 +64,7 @@ def main(
 ) -> None:
     """Measure and print."""
     if not data.is_dir():
-        show.err.print(f"there are no real market data at {data}: nothing was measured; name their folder with --data")
+        err.print(f"there are no real market data at {data}: nothing was measured; name their folder with --data")
         return
     folder = read(data, xshg())
     rows = len(folder.batches["margin.daily"])
@@ -78,7 +78,7 @@ def main(
     table.add_row("broker, Redis, all signals, all alerts", f"{streamed:.1f}", "20")
     table.add_row("the fold alone, all signals", f"{_folded(Settings(), folder):.1f}", "3")
     table.add_row("pandas, the signals of the first issue", f"{_plain(data):.1f}", "")
-    show.out.print(table)
+    out.print(table)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,9 @@ from processors.events import Floats
 from processors.needs import DETAIL
 from processors.securities import Securities
 from streams.calendars import xshg
-from streams.cli import show
-from streams.publisher import Form, Publisher
+from streams.cli.terminal import err, out
+from streams.form import Form
+from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.status import passed
 from streams.tables import table_key
@@ -160,7 +161,7 @@ def _prepare(contenders: list[Contender]) -> Path:
             done = environment / f"{contender.script}.installed"
             if done.exists() or not contender.packages:
                 continue
-            show.err.print(f"installing once, into {environment}: {', '.join(contender.packages)}", markup=False)
+            err.print(f"installing once, into {environment}: {', '.join(contender.packages)}", markup=False)
             commands = [[str(python), "-m", "pip", "install", "-q", "-c", str(_PINS), *contender.packages]]
             if not python.exists():
                 commands.insert(0, [sys.executable, "-m", "venv", str(environment)])
@@ -267,7 +268,7 @@ def _run(number: int, contenders: list[Contender], topic: Topic, python: Path, s
             contender.failed = f"WRONG: {error}"
         else:
             contender.runs.append(seen)
-        show.err.print(
+        err.print(
             f"run {number + 1}: {contender.name}, {contender.state}: {contender.failed or f'{seen.seconds:.2f} s'}"
         )
 
@@ -315,10 +316,10 @@ def main(
                 settings = settings_of(f"run{number}", partitions=1, log_format="json")
                 _run(number, contenders, _publish(settings, days), python, scratch, core)
     title = f"{broker} broker, {days * _CODES:,} JSON events, one partition, one core, runs: {runs}"
-    show.out.print(_table(title, contenders))
+    out.print(_table(title, contenders))
     for contender in contenders:
         if contender.failed:
-            show.out.print(f"{contender.name}, {contender.state}: {contender.failed}", markup=False)
+            out.print(f"{contender.name}, {contender.state}: {contender.failed}", markup=False)
     if any(c.failed.startswith("WRONG") for c in contenders):
         sys.exit("a contender disagrees with the plain computation")
 

@@ -32,10 +32,11 @@ from processors.events import Floats, RowBatch
 from processors.outputs import MarketSignal
 from streams import local
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.terminal import out
 from streams.codec import BARRIER_TYPE, CE_TYPE, encode_events, is_barrier
+from streams.form import Form
 from streams.processes import WorkerProcess
-from streams.publisher import Form, Publisher
+from streams.publisher import Publisher
 from streams.sending import BATCH_BYTES, send
 from streams.settings import Settings
 from streams.status import passed
@@ -261,13 +262,13 @@ def main(
             with redis.Redis.from_url(live.redis) as client, worker_of(live, folder) as worker:
                 await_(lambda: passed(live, barrier, client), worker)
                 steady, bursts = asyncio.run(_latencies(live, market, seconds))
-            show.out.print(table)
+            out.print(table)
             p50, p99 = np.percentile(steady, [50, 99])
-            show.out.print(
+            out.print(
                 f"produce to provisional signal at {_RATE:,} events/s over {seconds:.0f} s: "
                 f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {steady.max():.1f} ms"
             )
-            show.out.print(
+            out.print(
                 f"the last of a burst of {_BURST:,}, {_BURSTS} times: median {np.median(bursts):.0f} ms, "
                 f"max {bursts.max():.0f} ms"
             )

@@ -28,7 +28,7 @@ from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 from streams import local
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.terminal import out
 from streams.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -114,7 +114,7 @@ def main(
         settings_of = stack.enter_context(stand(broker, folder))
         parameters = Parameters(late_days=days)
         settings = settings_of("recovery", partitions=4, session_timeout_s=session_timeout, parameters=parameters)
-        show.out.print(_measure(settings, folder, stocks, days, runs))
+        out.print(_measure(settings, folder, stocks, days, runs))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,3 @@
-"""Everything that waits, retries or talks to the network: Kafka, Faust, Redis, feeds, the command line."""
+"""The running stream: transport, tables, clients, metrics, and the command line that composes all packages."""
+
+__version__ = "0.1.0"

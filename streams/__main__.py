@@ -1,6 +1,6 @@
 """The program `marginwatch`; also ``python -m streams``.
 
-Nothing that is imported is garbage: without the collector looking at it again and again, the start takes a fifth less.
+The garbage collector is off during the imports: they leave no garbage, and the start takes a fifth less time.
 """
 
 import gc

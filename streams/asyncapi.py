@@ -1,4 +1,5 @@
-"""The AsyncAPI 3 document of every public topic, generated from the structs: ``deploy/asyncapi.json``.
+"""The AsyncAPI 3 document of every public topic, generated from the structs:
+``streams/resources/asyncapi.json``.
 
 ``python -m streams.docs`` writes it; a test holds it against the code.
 """
@@ -32,7 +33,7 @@ from streams.topics import (
     Topics,
 )
 
-PATH = Path(__file__).resolve().parents[1] / "deploy" / "asyncapi.json"
+PATH = Path(__file__).parent / "resources" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
 
 

@@ -1,4 +1,4 @@
-"""What an analyst wants of a backfill: the final value of every signal as a table, and the alerts.
+"""Files of a backfill for analysts: the final value of every signal as a table, and the alerts.
 
 ``market.parquet``      a row per trade date, a column per signal (absent: null), ``degraded``, ``available_at``
 ``securities.parquet``  a row per trade date and code
@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
-from alerts.model import Alert
 from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -26,7 +25,7 @@ from streams.settings import Settings
 
 
 def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
-    """Write the files of everything before ``barrier``; return rows by file."""
+    """Write the values and alerts before ``barrier``; return the number of rows of each file."""
     folder.mkdir(parents=True, exist_ok=True)
     market = market_table(readers.market_signals(settings, until=barrier))
     market.to_parquet(folder / "market.parquet")
@@ -34,13 +33,13 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     securities.to_parquet(folder / "securities.parquet")
     industries = industries_table(readers.industry_signals(settings, until=barrier))
     industries.to_parquet(folder / "industries.parquet")
-    found = final_alerts(readers.alerts(settings, until=barrier))
-    (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in found))
+    alerts = readers.final_alerts(readers.alerts(settings, until=barrier))
+    (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
     return {
         "market.parquet": len(market),
         "securities.parquet": len(securities),
         "industries.parquet": len(industries),
-        "alerts.jsonl": len(found),
+        "alerts.jsonl": len(alerts),
     }
 
 
@@ -101,12 +100,3 @@ def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["trade_date", "industry"]))
     return pd.concat(parts, ignore_index=True).set_index(["trade_date", "industry"])
-
-
-def final_alerts(published: Iterable[Alert]) -> list[Alert]:
-    """Return every alert in its last state, by date, rule and subject."""
-    newest: dict[str, Alert] = {}
-    for alert in published:
-        if alert.replaces(newest.get(alert.id)):
-            newest[alert.id] = alert
-    return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

@@ -25,6 +25,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +37,7 @@ _TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 _EXTRA = "install it with: pip install 'marginwatch[local]'"
 _MAVEN_TIMEOUT_S = 600
-_POM = Path(__file__).resolve().parents[1] / "deploy" / "kafka" / "pom.xml"
+_POM = resources.files("streams") / "resources" / "kafka" / "pom.xml"
 #: Loaded here: between fork and exec, where it is used, nothing should be loaded any more.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -310,8 +311,6 @@ class ApacheKafka(Broker):
             return f"java is too old (17 or newer is needed): {version.splitlines()[0] if version else 'no version'}"
         if shutil.which("mvn") is None and not any(_jar_cache().glob("*.jar")):
             return "there is no mvn (Maven), which fetches Kafka's jars"
-        if not _POM.is_file():
-            return f"{_POM} is missing: run from a checkout of marginwatch"
         return None
 
     def _command(self) -> list[str]:
@@ -441,7 +440,7 @@ def _listens(port: int) -> bool:
 
 
 def _jar_cache() -> Path:
-    version = re.search(r"<kafka.version>(.*?)<", _POM.read_text("utf-8")) if _POM.is_file() else None
+    version = re.search(r"<kafka.version>(.*?)<", _POM.read_text("utf-8"))
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "marginwatch"
     return base / f"kafka-{version.group(1) if version else 'unknown'}"
 
@@ -455,10 +454,16 @@ def _fetch_jars(report: Callable[[str], None] = lambda _text: None) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
             report("fetching Apache Kafka's jars (once)")
-            command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
-            command += [f"-DoutputDirectory={cache}", "-DincludeScope=runtime"]
+            options = [f"-DoutputDirectory={cache}", "-DincludeScope=runtime"]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_MAVEN_TIMEOUT_S)
+                with resources.as_file(_POM) as pom:
+                    done = subprocess.run(
+                        ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", *options],
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                        timeout=_MAVEN_TIMEOUT_S,
+                    )
             except subprocess.TimeoutExpired as error:
                 raise LocalServiceError(
                     f"Maven did not fetch Kafka's jars in {_MAVEN_TIMEOUT_S} s: is its repository reachable?"

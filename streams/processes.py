@@ -1,4 +1,4 @@
-"""Worker and console as child processes of this one."""
+"""Worker and console as child processes of this process; their settings travel by environment variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READY_S = 60.0
 
 
 class UpError(MarginwatchError):
-    """The local stack did not come up, or died."""
+    """A process of the local system did not start, or ended; the message has the end of its log."""
 
 
 class WorkerProcess:
@@ -35,15 +35,16 @@ class WorkerProcess:
 
     @property
     def arguments(self) -> list[str]:
-        """Of the command line."""
+        """Return the arguments of the command line."""
         return [self.name]
 
     @property
     def ready_url(self) -> str:
-        """What answers once it is ready."""
+        """Return the URL that answers with 200 once the process is ready."""
         return f"http://127.0.0.1:{self._settings.http_port}/readyz"
 
     def start(self) -> None:
+        """Start the process and wait until it is ready; raises `UpError` if it ends or is not ready in 60 s."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams", *self.arguments],
@@ -64,12 +65,13 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Process id of the running worker."""
+        """Return the process id; raises `UpError` before `start`."""
         if self._process is None:
             raise UpError(f"the {self.name} is not running: start it first")
         return self._process.pid
 
     def check(self, what: str) -> None:
+        """Raise `UpError` if the process has ended; ``what`` names the step for the message."""
         if self._process is not None and self._process.poll() is not None:
             raise UpError(
                 f"the {self.name} ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
@@ -77,11 +79,13 @@ class WorkerProcess:
             )
 
     def wait(self) -> None:
+        """Return when the process ends; raises `UpError`, as nobody stopped it."""
         if self._process is not None:
             self._process.wait()
             self.check("its work")
 
     def stop(self) -> None:
+        """End the process by SIGTERM, after 15 s by SIGKILL."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -109,7 +113,7 @@ class ConsoleProcess(WorkerProcess):
 
     @property
     def address(self) -> str:
-        """Where a browser finds it."""
+        """Return the address for a browser on this machine."""
         host = self._settings.console_host
         return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self._settings.console_port}/"
 
@@ -119,13 +123,13 @@ class ConsoleProcess(WorkerProcess):
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Settings as environment variables, for a child process."""
+    """Return settings as environment variables for a child process, secrets in clear text."""
     values = settings.model_dump(
         mode="json",
         exclude={"redis_url_file", "kafka_password_file", "channels"},
         exclude_none=True,
     )
-    # A dump shows stars in their place.
+    # The dump masks secrets.
     for name in ("console_token", "tushare_token", "book_secret"):
         if name in values:
             values[name] = getattr(settings, name).get_secret_value()

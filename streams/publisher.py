@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from enum import StrEnum
 
 import msgspec
 import numpy as np
@@ -27,6 +26,7 @@ from streams.codec import (
     encode_events,
     encode_frame,
 )
+from streams.form import Form
 from streams.security import kafka_options, no_broker
 from streams.settings import Settings
 from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
@@ -36,13 +36,6 @@ _CLOSE_S = 5.0
 
 class PublishError(MarginwatchError):
     """The broker did not take what was published."""
-
-
-class Form(StrEnum):
-    """How rows travel."""
-
-    FRAMES = "frames"
-    EVENTS = "events"
 
 
 class Publisher:

@@ -6,7 +6,7 @@ came through the stream, or when it is told to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -130,3 +130,12 @@ def alerts(
 def alert_of(record: ConsumerRecord) -> Alert:
     """Decode a record of the alerts topic."""
     return msgspec.json.decode(record.value, type=Alert)
+
+
+def final_alerts(published: Iterable[Alert]) -> list[Alert]:
+    """Return every alert in its last state, by date, rule and subject."""
+    newest: dict[str, Alert] = {}
+    for alert in published:
+        if alert.replaces(newest.get(alert.id)):
+            newest[alert.id] = alert
+    return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

@@ -1,4 +1,4 @@
-"""Rules on history: the fold of the stream and the desk of the alerts, without a broker."""
+"""Evaluate rules on a folder of market files: the fold of the stream and the alert desk, without a broker."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def rehearse(
 
     Parameters
     ----------
-    start : alerts from this day on; what lies before it fills windows and records.
-    advance : hears of (days done, days in all).
+    data : a folder of market files, as for `feeds.folder.read`.
+    start : first trade date of the returned alerts; earlier days fill windows and records.
+    end : last trade date that is read.
+    advance : called with (days done, days in total) after each day.
     """
     calendar = xshg(settings.calendar_file)
     folder = read(data, calendar, None, end)
@@ -37,8 +39,8 @@ def rehearse(
     now, origin = datetime.now(UTC), Input("rehearsal", 0, 0, 0)
     last: dict[str, Alert] = {}
     for done, (_, feeds) in enumerate(folder.by_day(), 1):
-        for made in history.fold(feeds):
-            for change in desk.fold(made, origin, now):
+        for output in history.fold(feeds):
+            for change in desk.fold(output, origin, now):
                 last[change.alert.id] = change.alert
         last |= {change.alert.id: change.alert for change in desk.settle(origin, now)}
         desk.changed_rows()

@@ -13,7 +13,6 @@ from alerts.rules.base import Kind
 from processors.errors import MarginwatchError
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams import readers
-from streams.export import final_alerts
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
@@ -36,7 +35,9 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
     ------
     WhyError : if no alert, or more than one, has this id.
     """
-    found = {a.id: a for a in final_alerts(readers.alerts(settings, stop=lambda: True)) if a.id.startswith(identity)}
+    found = {
+        a.id: a for a in readers.final_alerts(readers.alerts(settings, stop=lambda: True)) if a.id.startswith(identity)
+    }
     if not found:
         raise WhyError(f"no alert {identity!r} in alerts.v1: `marginwatch alerts --json` lists the ids")
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""Running one worker until SIGTERM or SIGINT."""
+"""One worker of the stream, from its start to SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from streams.settings import Settings
 
 
 def run(settings: Settings) -> None:
-    """Run a worker; returns by leaving the process (0 after a clean stop, 1 after a crash)."""
-    gc.disable()  # what is imported stays; the app enables it once it is ready
-    mode.loop.use("uvloop")  # before anything makes a loop: 15–30% less time per message
+    """Run a worker; the process exits with 0 after a clean stop and with 1 after an error."""
+    gc.disable()  # imported modules are no garbage; the app enables the collector once it is ready
+    mode.loop.use("uvloop")  # before the first event loop exists; saves 15–30% of the time per message
     logs.configure(settings.log_level, settings.log_format)
     forgo_pandas()
     import faust
@@ -32,24 +32,24 @@ def run(settings: Settings) -> None:
 
 
 def forgo_pandas() -> None:
-    """Let pyarrow find that pandas is not there: a worker needs none.
+    """Make pyarrow believe that pandas is not installed, because a worker needs none.
 
-    Else pyarrow imports it when it is first given an array: a second in the middle of the stream, 100 MB for good.
+    Otherwise pyarrow imports pandas with the first array: one second in the middle of the stream, and 100 MB of memory.
     """
     if "pandas" in sys.modules:
         return
     sys.meta_path.insert(0, _NoPandas)
     try:
-        pa.array([0]).to_numpy()  # pyarrow tries once, and remembers
+        pa.array([0]).to_numpy()  # pyarrow tries the import once and stores the result
     finally:
         sys.meta_path.remove(_NoPandas)
 
 
 class _NoPandas:
-    """Finds no pandas."""
+    """A finder that hides pandas."""
 
     @staticmethod
     def find_spec(name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None) -> None:
-        """Leave every other module to those who come next."""
+        """Raise `ModuleNotFoundError` for pandas; leave every other module to the next finder."""
         if name == "pandas":
             raise ModuleNotFoundError(name)

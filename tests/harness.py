@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from streams import readers
-from streams.export import final_alerts, industries_table, market_table, securities_table
+from streams.export import industries_table, market_table, securities_table
+from streams.form import Form
 from streams.local import free_port
 from streams.processes import environment, http_ok
-from streams.publisher import Form, Publisher
+from streams.publisher import Publisher
 from streams.security import connect_redis
 from streams.settings import Settings
 from streams.status import passed
@@ -122,7 +123,7 @@ class Stack:
         return industries_table(readers.industry_signals(self.settings, until=barrier))
 
     def alerts(self, barrier: str):
-        return final_alerts(readers.alerts(self.settings, until=barrier))
+        return readers.final_alerts(readers.alerts(self.settings, until=barrier))
 
     def count(self, topic: str, barrier: str) -> int:
         return sum(1 for _ in readers.read(self.settings, topic, until=barrier))

@@ -17,7 +17,7 @@ from console.verdict import verdict
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
-from streams.export import final_alerts
+from streams.readers import final_alerts
 
 NOW = datetime(2024, 7, 1, 1, tzinfo=UTC)
 P = Parameters()

@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from prometheus_client import REGISTRY
+from typer import Context
 from typer.main import get_command
 
 import alerts.metrics  # noqa: F401 - registers the metrics
@@ -55,15 +57,15 @@ def test_every_service_that_stays_has_a_health_check_and_listens_on_loopback_onl
 
 
 def test_settings_and_commands_of_the_workers_exist() -> None:
-    command = get_command(app)
+    top = get_command(app)
     for name, service in services.items():
         for variable in service.get("environment", {}):
             if variable.startswith("MARGINWATCH_"):
                 assert variable.removeprefix("MARGINWATCH_").lower() in Settings.model_fields, f"{name}: {variable}"
         if service.get("build"):
-            found = command
+            found, context = top, Context(top)
             for word in service["command"]:
-                found = found.commands[word]  # type: ignore[attr-defined]
+                _, found, _ = found.resolve_command(context, [word])  # type: ignore[attr-defined]
     assert sum(s.get("command") == ["worker"] for s in services.values()) == 2
 
 
@@ -143,6 +145,15 @@ def test_the_image_holds_what_it_copies() -> None:
         if line.startswith("COPY"):
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), source
+
+
+def test_the_image_is_built_from_every_package() -> None:
+    include = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]["find"]
+    packages = {pattern.removesuffix("*") for pattern in include["include"]}
+    assert packages == {"processors", "feeds", "alerts", "console", "streams"}
+    copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    sent = re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE)
+    assert set(copied) == set(sent) == packages
 
 
 @pytest.mark.parametrize(

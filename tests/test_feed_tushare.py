@@ -467,7 +467,7 @@ def test_checking_publishes_nothing(account: Tushare, sent: list[Message]) -> No
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--via", "wind"), "choose akshare or tushare"),
+        (("--via", "wind"), "is not one of 'akshare', 'tushare'"),
         (("--via", "tushare", "--tables", "minutes"), "choose from margin, margin_detail"),
         (("--tables", "daily"), "akshare has no table daily"),
         (("--to", "2024-06-01"), "no trading day"),

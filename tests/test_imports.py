@@ -18,7 +18,7 @@ def loaded(code: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("module", ["streams.cli", "streams.app"])
+@pytest.mark.parametrize("module", ["streams.cli.main", "streams.cli.feed", "streams.app"])
 def test_neither_command_line_nor_worker_loads_what_only_some_commands_need(module: str) -> None:
     assert loaded(f"import {module}") == []
 

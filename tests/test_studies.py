@@ -343,8 +343,7 @@ def test_one_study_in_one_mode_as_json(small: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda small, tmp: ("study", "tops", "--data", str(small)), "there is no study 'tops': choose ratio"),
-        (lambda small, tmp: ("study", "ratio", "--data", str(tmp / "none")), "is not a folder"),
+        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "has no file that a feed knows"),
         (lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"), "ends before 2025-01-02"),
     ],
 )

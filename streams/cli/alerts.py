@@ -1,4 +1,4 @@
-"""`marginwatch alerts`: list alerts, acknowledge and silence them, ask why one was raised."""
+"""`marginwatch alerts`: list alerts, acknowledge and silence them, show why one was raised."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import typer
 
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence
-from streams.cli import show
-from streams.cli.options import From, Json, To, print_json, to_date_option
+from streams.cli.options import From, Json, To, span
+from streams.cli.render.alerts import print_alert, print_reason
+from streams.cli.terminal import err, print_json
 from streams.settings import Settings
 
-alerts_app = typer.Typer(invoke_without_command=True, help="List alerts; acknowledge, silence, ask why.")
+alerts_app = typer.Typer(invoke_without_command=True)
 
 
 @alerts_app.callback()
@@ -24,42 +25,49 @@ def alerts(
     context: typer.Context,
     start: From = None,
     end: To = None,
-    follow: Annotated[bool, typer.Option("--follow", help="go on with what comes; Ctrl-C ends")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="print every change as it happens, until Ctrl-C")] = False,
     as_json: Json = False,
 ) -> None:
-    """List alerts by trade date, each in its last state; with --follow every change as it happens."""
+    """List alerts by trade date, each in its last state; with --follow every change as it happens.
+
+    Examples:
+
+        marginwatch alerts --from 2024-06-03
+
+        marginwatch alerts ack 4f1c… --note "called the branch"
+    """
     if context.invoked_subcommand is not None:
         return
     from streams import readers
-    from streams.export import final_alerts
 
+    first, last = span(start, end)
     settings = Settings()
-    low, high = to_date_option(start) or date.min, to_date_option(end) or date.max
 
-    def shown(found: Alert) -> None:
-        if low <= found.trade_date <= high:
+    def show(alert: Alert) -> None:
+        if (first or date.min) <= alert.trade_date <= (last or date.max):
             if as_json:
-                sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+                sys.stdout.write(msgspec.json.encode(alert).decode() + "\n")
                 sys.stdout.flush()
             else:
-                show.alert(found)
+                print_alert(alert)
 
     if follow:
-        for found in readers.alerts(settings):
-            shown(found)
-    for found in final_alerts(readers.alerts(settings, stop=lambda: True)):
-        shown(found)
+        for alert in readers.alerts(settings):
+            show(alert)
+    for alert in readers.final_alerts(readers.alerts(settings, stop=lambda: True)):
+        show(alert)
 
 
-def _somebody() -> str:
+def _user() -> str:
     return os.environ.get("USER", "") or "unknown"
 
 
-By = Annotated[str, typer.Option(help="who says so", default_factory=_somebody, show_default="you")]
-Note = Annotated[str, typer.Option(help="a word for the others")]
+AlertId = Annotated[str, typer.Argument(help="the alert's id, see `marginwatch alerts --json`")]
+By = Annotated[str, typer.Option(help="the name that others see", default_factory=_user, show_default="$USER")]
+Note = Annotated[str, typer.Option(help="a remark for the others")]
 
 
-def _say(command: Command) -> None:
+def _send(command: Command) -> None:
     from streams.publisher import Publisher
     from streams.topics import ALERT_COMMANDS
 
@@ -69,46 +77,51 @@ def _say(command: Command) -> None:
 
 @alerts_app.command("ack")
 def alerts_ack(
-    alert: Annotated[str, typer.Argument(help="the alert's id")],
+    alert: AlertId,
     by: By,
     note: Note = "",
-    withdraw: Annotated[bool, typer.Option("--withdraw", help="take an acknowledgement back")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="withdraw an acknowledgement")] = False,
 ) -> None:
-    """Acknowledge an alert: everybody sees who has it in hand; restarts forget nothing."""
-    _say(Acknowledge(alert=alert, by=by, at=datetime.now(UTC), note=note, withdraw=withdraw))
-    show.err.print("withdrawn" if withdraw else "acknowledged")
+    """Acknowledge an alert, so that everybody sees who works on it; a restart keeps it."""
+    _send(Acknowledge(alert=alert, by=by, at=datetime.now(UTC), note=note, withdraw=withdraw))
+    err.print("withdrawn" if withdraw else "acknowledged")
 
 
 @alerts_app.command("silence")
 def alerts_silence(
     by: By,
-    hours: Annotated[float, typer.Option(min=0, help="for how long; 0 ends the silence of the same matchers")] = 8,
+    hours: Annotated[float, typer.Option(min=0, help="how long; 0 ends the silence of the same matchers")] = 8,
     rule: Annotated[str, typer.Option(help="only this rule")] = "",
     subject: Annotated[str, typer.Option(help="only this subject")] = "",
     severity: Annotated[Severity | None, typer.Option(help="only this severity")] = None,
     alert: Annotated[str, typer.Option(help="only this alert's id")] = "",
     note: Note = "",
 ) -> None:
-    """Hold back notifications of what matches; what still stands when the silence is over is told then."""
+    """Hold back notifications of what matches; alerts that still fire when the silence ends are sent then.
+
+    Example:
+
+        marginwatch alerts silence --rule fin_streak --hours 24 --note "known: index rebalancing"
+    """
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
     now = datetime.now(UTC)
     identity = "/".join((rule or "*", subject or "*", severity.value if severity else "*", alert or "*"))
     silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,
                       severity=severity, alert=alert)  # fmt: skip
-    _say(SetSilence(silence=silence, at=now))
-    show.err.print(f"silence {identity} until {silence.until:%Y-%m-%d %H:%M} UTC" if hours else f"{identity} is ended")
+    _send(SetSilence(silence=silence, at=now))
+    err.print(f"silence {identity} until {silence.until:%Y-%m-%d %H:%M} UTC" if hours else f"{identity} is ended")
 
 
 @alerts_app.command("why")
 def alerts_why(
     alert: Annotated[str, typer.Argument(help="the alert's id, or its beginning")], as_json: Json = False
 ) -> None:
-    """Why an alert was raised: its inputs (topics, offsets, revisions), the rule once more on them, every change."""
+    """Show why an alert was raised: its inputs (topics, offsets, revisions), the rule on these inputs, every change."""
     from streams.why import why
 
     found = why(Settings(), alert)
     if as_json:
         print_json(found)
     else:
-        show.why(found)
+        print_reason(found)

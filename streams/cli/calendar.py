@@ -1,4 +1,4 @@
-"""`marginwatch calendar`: how far the trading calendar reaches, and what a file of ours changes in it."""
+"""`marginwatch calendar`: the range of the trading calendar, and the changes by the calendar file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from rich.markup import escape
 
 from processors.days import to_date, to_day
 from streams import calendars
-from streams.cli import show
+from streams.cli.terminal import out
 from streams.settings import Settings
 
-calendar_app = typer.Typer(no_args_is_help=True, help="The trading calendar: how far it reaches, what a file changes.")
+calendar_app = typer.Typer(no_args_is_help=True, help="Check the trading calendar.")
 _SHANGHAI = timedelta(hours=8)
 
 
 @calendar_app.callback()
 def calendar() -> None:
-    """The trading calendar: how far it reaches, what a file changes."""
+    """Check the trading calendar: its range, and the changes by MARGINWATCH_CALENDAR_FILE."""
 
 
 @calendar_app.command("check")
 def calendar_check(
     year: Annotated[int | None, typer.Option(help="show the sessions and holidays of a year")] = None,
 ) -> None:
-    """How far the trading calendar reaches, and what MARGINWATCH_CALENDAR_FILE changes; exit code 1 if it is wrong.
+    """Show the range of the trading calendar and what MARGINWATCH_CALENDAR_FILE changes; exit code 1 if it is wrong.
 
     The exchanges announce next year's holidays in December. A file for 2027 is as short as this:
 
@@ -36,25 +36,25 @@ def calendar_check(
 
         holidays = [2027-01-01, 2027-02-08, 2027-02-09]
 
-    Besides, `sessions = […]` adds single days and `half_days = […]` names sessions that end at 11:30. Every worker and
-    feed of a system must use the same file; workers read it when they start.
+    `sessions = […]` adds single days, and `half_days = […]` names sessions that end at 11:30. Every worker and feed of
+    a system must use the same file; workers read it when they start.
     """
     path = Settings().calendar_file
     found = calendars.xshg(path)
     left = found.left_after(to_day(_today()))
-    show.out.print(f"{to_date(found.first)} to {to_date(found.last)}, {len(found):,} sessions; {left} after today")
+    out.print(f"{to_date(found.first)} to {to_date(found.last)}, {len(found):,} sessions; {left} after today")
     wrong = []
     if path is not None:
         override = calendars.load(path)
-        added, taken = calendars.changes(override)
-        show.out.print(escape(f"{path}: adds {_days(added)}; takes away {_days(taken)}"))
+        added, removed = calendars.changes(override)
+        out.print(escape(f"{path}: adds {_days(added)}; takes away {_days(removed)}"))
         wrong = calendars.problems(override)
     if left < 20:
         wrong.append(f"only {left} sessions are left: name a file with the next year's by MARGINWATCH_CALENDAR_FILE")
     if year is not None:
         _show_year(year, [to_date(int(d)) for d in found.between(to_day(date(year, 1, 1)), to_day(date(year, 12, 31)))])
     for problem in wrong:
-        show.out.print(escape(f"WRONG {problem}"))
+        out.print(escape(f"WRONG {problem}"))
     if wrong:
         raise typer.Exit(1)
 
@@ -66,19 +66,19 @@ def _today() -> date:
 def _show_year(year: int, sessions: list[date]) -> None:
     months = Counter(day.month for day in sessions)
     counts = " ".join(f"{month:02d}:{months[month]}" for month in range(1, 13))
-    show.out.print(f"{year}: {len(sessions)} sessions, by month {counts}")
+    out.print(f"{year}: {len(sessions)} sessions, by month {counts}")
     known = set(sessions)
     first = date(year, 1, 1)
     days = (first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1))
     closed = [day for day in days if day.weekday() < 5 and day not in known]
-    show.out.print(f"  closed weekdays: {_days(closed)}")
+    out.print(f"  closed weekdays: {_days(closed)}")
 
 
 def _days(days: list[date]) -> str:
-    """Dates with neighbours as one: ``3 (2027-01-01, 2027-02-08 to 2027-02-09)``."""
+    """Return dates with adjacent ones as spans: ``3 (2027-01-01, 2027-02-08 to 2027-02-09)``."""
     runs = [
         [day for _, day in run] for _, run in groupby(enumerate(days), lambda found: found[1].toordinal() - found[0])
     ]
-    told = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:12])
+    spans = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:12])
     more = f", … and {len(runs) - 12} more spans" if len(runs) > 12 else ""
-    return f"{len(days)} ({told}{more})" if days else "none"
+    return f"{len(days)} ({spans}{more})" if days else "none"

@@ -7,30 +7,38 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import show
+from streams.cli.terminal import err
 from streams.settings import Settings
 
 
 def console(
     host: Annotated[
-        str | None, typer.Option(help="where it listens; elsewhere than on loopback one must log in")
+        str | None, typer.Option(help="the address it listens on; users must log in unless it is loopback")
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="its port")] = None,
     simulated: Annotated[
-        bool, typer.Option("--simulated", help="say on every page that the figures are simulated")
+        bool, typer.Option("--simulated", help="mark every page as showing simulated figures")
     ] = False,
 ) -> None:
-    """Serve the console: a live web page for the desk, in Chinese and English."""
+    """Serve the console, a live web page for the desk, in Chinese and English.
+
+    On another address than loopback it needs MARGINWATCH_CONSOLE_USERS_FILE or MARGINWATCH_CONSOLE_TOKEN.
+    """
     from streams.console import run
 
     changes = {"console_host": host, "console_port": port}
     settings = Settings().model_copy(update={name: value for name, value in changes.items() if value is not None})
-    show.err.print(f"console  http://{settings.console_host}:{settings.console_port}/   (Ctrl-C ends it)")
+    err.print(f"console  http://{settings.console_host}:{settings.console_port}/   (Ctrl-C ends it)")
     run(settings, simulated=simulated)
 
 
-def console_password(name: Annotated[str, typer.Argument(help="who may log in")]) -> None:
-    """Ask for a password and print a line for the console's users file."""
+def console_password(name: Annotated[str, typer.Argument(help="the user who may log in")]) -> None:
+    """Ask for a password and print a line for the console's users file.
+
+    Example:
+
+        marginwatch console-password wei >> users.txt
+    """
     from console.access import hash_password
 
     if not name or ":" in name or name != name.strip():

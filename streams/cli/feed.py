@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import show
 from streams.cli.feed_fetch import feed_fetch
 from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
 from streams.cli.feed_run import feed_run
-from streams.cli.options import DATES, As, Check, Force, From, NoLedger, To, to_date_option
+from streams.cli.options import DATES, As, Check, Force, From, NoLedger, To, day_of, span
 from streams.cli.publish import opened_ledger, publish_checked, report_published
+from streams.cli.terminal import err
+from streams.form import Form
 from streams.settings import Settings
 
 feed_app = typer.Typer(no_args_is_help=True, help="Publish market data to Kafka.")
@@ -24,43 +25,54 @@ feed_app.command("ledger")(feed_ledger)
 feed_app.command("live")(feed_live)
 
 
+def _pace(speed: str) -> float | None:
+    """Return the factor of ``--speed``, None for as fast as possible."""
+    from feeds.publish import parse_speed
+
+    try:
+        return parse_speed(speed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--speed") from error
+
+
 @feed_app.command("files")
 def feed_files(
-    folder: Annotated[Path, typer.Argument(help="a folder with margin_detail_sse_*, index_daily_* …")],
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="a folder with margin_detail_sse_*, index_daily_* …")
+    ],
     start: From = None,
     end: To = None,
-    as_: As = "frames",
+    as_: As = Form.FRAMES,
     speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
     no_ledger: NoLedger = False,
 ) -> None:
-    """Publish a folder of market files (parquet or CSV), day by day, each closed by its marker.
+    """Publish a folder of market files (parquet or CSV), day by day, each closed by its end-of-day punctuation.
 
-    Run it again whenever you like: rows that are published already are not sent again, corrected ones go out with the
-    next revision.
+    It may be run again: rows that were published are not sent again, corrected rows are sent with the next revision.
+    Example:
+
+        marginwatch feed files ./history --from 2020-01-02
     """
     from rich.progress import track
 
     from feeds.folder import read
-    from feeds.publish import parse_speed, publish_days
+    from feeds.publish import publish_days
     from streams.calendars import xshg
-    from streams.publisher import Form, Publisher
+    from streams.publisher import Publisher
 
-    try:
-        pace = parse_speed(speed)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--speed") from error
+    pace = _pace(speed)
     settings = Settings()
-    found = read(folder, xshg(settings.calendar_file), to_date_option(start), to_date_option(end))
-    show.err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
+    found = read(folder, xshg(settings.calendar_file), *span(start, end))
+    err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
     for note in found.notes:
-        show.err.print(f"  note: {note}")
+        err.print(f"  note: {note}")
     with (
         opened_ledger(without=no_ledger) as ledger,
-        Publisher(settings, source=found.source, form=Form(as_)) as publisher,
+        Publisher(settings, source=found.source, form=as_) as publisher,
     ):
         publish_days(
             publisher,
-            track(found.by_day(), "publishing", total=len(found.days()), console=show.err),
+            track(found.by_day(), "publishing", total=len(found.days()), console=err),
             ledger=ledger,
             speed=pace,
         )
@@ -74,7 +86,8 @@ def feed_exchange(
         list[Path] | None, typer.Argument(help="files as published, or folders; without any, --date is fetched")
     ] = None,
     on: Annotated[
-        datetime | None, typer.Option("--date", formats=DATES, help="trade date of files that tell none; or to fetch")
+        datetime | None,
+        typer.Option("--date", formats=DATES, help="trade date of files without one; or the day to fetch"),
     ] = None,
     before: Annotated[
         list[Path] | None, typer.Option(help="files of the day before, only to compare with; may be repeated")
@@ -82,10 +95,10 @@ def feed_exchange(
     check: Check = False,
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
-    as_: As = "frames",
+    as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by what they hold.
+    """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by their content.
 
     Shanghai's workbook, Shenzhen's and Beijing's detail and totals; xls, xlsx or CSV. Without files, the figures of
     --date are fetched through akshare.
@@ -93,7 +106,7 @@ def feed_exchange(
     from feeds import exchange
     from streams.calendars import xshg
 
-    day = to_date_option(on)
+    day = day_of(on)
     if paths:
         found = exchange.read(paths, day)
     elif day is not None:
@@ -116,14 +129,19 @@ def feed_vendor(
     check: Check = False,
     force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
-    as_: As = "frames",
+    as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file."""
+    """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file.
+
+    Example, which only prints the rows as parsed:
+
+        marginwatch feed vendor ./export --map mapping.toml --check
+    """
     from feeds import mapping, vendor
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
-    dates = (to_date_option(start), to_date_option(end))
+    dates = span(start, end)
     publish_checked(
         found,
         source=source,
@@ -142,39 +160,36 @@ def feed_simulate(
     stocks: Annotated[int, typer.Option(min=20, help="stocks in the margin list")] = 400,
     seed: Annotated[int, typer.Option(help="the same seed gives the same market")] = 7,
     end: To = None,
-    as_: As = "frames",
-    session: Annotated[bool, typer.Option(help="go on with a running session")] = True,
+    as_: As = Form.FRAMES,
+    session: Annotated[bool, typer.Option(help="publish a running session after the history")] = True,
     speed: Annotated[str, typer.Option(help="of the running session: max, or N× real time")] = "600×",
 ) -> None:
     """Publish a SIMULATED market with known episodes: a hot phase, a breakdown, a cold spell, extremes."""
     from rich.progress import track
 
     from feeds import simulate
-    from feeds.publish import parse_speed, publish_days, publish_session
+    from feeds.publish import publish_days, publish_session
     from processors.days import to_day
     from streams.calendars import xshg
-    from streams.publisher import Form, Publisher
+    from streams.publisher import Publisher
 
-    try:
-        pace = parse_speed(speed)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--speed") from error
+    pace = _pace(speed)
     calendar = xshg(Settings().calendar_file)
-    wanted = to_date_option(end)
+    wanted = day_of(end)
     last = (
         simulate.last_session(calendar, to_day(datetime.now().astimezone().date()))
         if wanted is None
         else simulate.last_session(calendar, to_day(wanted) + 1)
     )
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
-    with Publisher(Settings(), source=simulate.SOURCE, form=Form(as_)) as publisher:
-        publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=show.err))
+    with Publisher(Settings(), source=simulate.SOURCE, form=as_) as publisher:
+        publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=err))
         following = calendar.shift(last, 1)
         if session and following is not None:
             publish_session(
                 publisher,
-                track(list(market.session(following, ratio=0.091)), "running session (simulated)", console=show.err),
+                track(list(market.session(following, ratio=0.091)), "running session (simulated)", console=err),
                 speed=pace,
             )
         barrier = publisher.barrier()
-    show.err.print(f"published {publisher.rows:,} simulated rows in {publisher.messages:,} messages; barrier {barrier}")
+    err.print(f"published {publisher.rows:,} simulated rows in {publisher.messages:,} messages; barrier {barrier}")

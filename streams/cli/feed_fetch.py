@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
-_DATES = ["%Y-%m-%d"]
+from streams.cli.options import DATES, As, Check, Force, NoLedger, Via
+from streams.form import Form
 
 
 def feed_fetch(
-    start: Annotated[datetime, typer.Option("--from", formats=_DATES, help="first trade date")],
+    start: Annotated[datetime, typer.Option("--from", formats=DATES, help="first trade date")],
     end: Annotated[
-        datetime | None, typer.Option("--to", formats=_DATES, help="last trade date; the first alone if not given")
+        datetime | None, typer.Option("--to", formats=DATES, help="last trade date; the first alone if not given")
     ] = None,
-    via: Annotated[str, typer.Option(help="akshare (the exchanges' own pages) or tushare (needs a token)")] = "akshare",
+    via: Annotated[
+        Via, typer.Option(help="akshare: the exchanges' own pages; tushare: its API, needs a token")
+    ] = Via.AKSHARE,
     tables: Annotated[
         str,
         typer.Option(
@@ -23,29 +26,24 @@ def feed_fetch(
             "tushare margin, margin_detail, daily, fund_daily, daily_basic, index_daily"
         ),
     ] = "",
-    check: Annotated[
-        bool, typer.Option("--check", help="show the first rows as understood and what is wrong; publish nothing")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")] = False,
+    check: Check = False,
+    force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the figures are published; else the source's")] = "",
-    as_: Annotated[str, typer.Option("--as", help="how rows travel: frames or events")] = "frames",
-    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="publish without Redis")] = False,
+    as_: As = Form.FRAMES,
+    no_ledger: NoLedger = False,
 ) -> None:
     """Fetch trade dates from a source and publish them, each as soon as it is complete.
 
     tushare wants MARGINWATCH_TUSHARE_TOKEN_FILE (or MARGINWATCH_TUSHARE_TOKEN); it is asked no faster than the account
     may. After an error or Ctrl-C run the same again: days are fetched anew, but nothing is published twice.
     """
-    from typing import get_args
-
     from feeds import sources
+    from feeds.folder import FeedError
     from processors.days import to_date, to_day
     from streams.calendars import xshg
     from streams.cli.publish import publish_fetched
     from streams.settings import Settings
 
-    if via not in get_args(sources.Via):
-        raise typer.BadParameter(f"choose {' or '.join(get_args(sources.Via))}", param_hint="--via")
     settings = Settings()
     calendar = xshg(settings.calendar_file)
     last = end if end is not None else start
@@ -53,8 +51,12 @@ def feed_fetch(
     if not days:
         raise typer.BadParameter(f"no trading day from {start:%Y-%m-%d} to {last:%Y-%m-%d}", param_hint="--from")
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
-    fetch = sources.fetcher(settings, via, wanted, calendar)  # type: ignore[arg-type]  # a word of Via, looked up above
-    pause_s = 5.0 if via == "akshare" else 0.0  # the exchanges' pages are not ours; tushare tells what it bears
+    try:
+        sources.chosen(via.value, wanted)
+    except FeedError as error:
+        raise typer.BadParameter(str(error), param_hint="--tables") from error
+    fetch = sources.fetcher(settings, via.value, wanted, calendar)
+    pause_s = 5.0 if via is Via.AKSHARE else 0.0  # the exchanges' pages are not ours; tushare tells what it bears
     publish_fetched(
-        days, fetch, pause_s=pause_s, source=source or via, as_=as_, check=check, force=force, no_ledger=no_ledger
+        days, fetch, pause_s=pause_s, source=source or via.value, as_=as_, check=check, force=force, no_ledger=no_ledger
     )

@@ -19,24 +19,24 @@ def feed_ledger(
     """
     from feeds.ledger import RedisStore
     from feeds.ledger_rebuild import rebuild_ledger
-    from streams.cli import show
+    from streams.cli.terminal import err, out, progress
     from streams.security import connect_redis
     from streams.settings import Settings
 
     settings = Settings()
-    with connect_redis(settings, timeout_s=30) as redis, show.progress() as progress:
-        task = progress.add_task("reading the topics", total=None)
+    with connect_redis(settings, timeout_s=30) as redis, progress() as bars:
+        task = bars.add_task("reading the topics", total=None)
         told = rebuild_ledger(
             settings,
             RedisStore(redis, settings.namespace),
             check=check,
-            on_messages=lambda count: progress.update(task, completed=count),
+            on_messages=lambda count: bars.update(task, completed=count),
         )
     for topic, rows in told.rows.items():
-        show.out.print(f"{topic}: {rows:,} rows of {told.days[topic]:,} days")
+        out.print(f"{topic}: {rows:,} rows of {told.days[topic]:,} days")
     for topic in told.trimmed:
-        show.err.print(f"{topic} has lost its beginning by retention: what was published before it is not known")
+        err.print(f"{topic} has lost its beginning by retention: what was published before it is not known")
     done = "lacks" if check else "has learnt"
-    show.out.print(f"the journal {done} {told.added:,} rows and {told.renewed:,} revisions")
+    out.print(f"the journal {done} {told.added:,} rows and {told.renewed:,} revisions")
     if check and not told.equal:
         raise typer.Exit(1)

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import show
-from streams.cli.options import Json, print_json
+from processors.industries import INDUSTRIES
+from streams.cli.options import Json
+from streams.cli.render.signals import print_market, print_values
+from streams.cli.terminal import print_json
 from streams.settings import Settings
 
 latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
@@ -15,38 +17,40 @@ latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
 
 @latest_app.command("market")
 def latest_market(as_json: Json = False) -> None:
-    """The newest value of every market signal."""
-    from streams.status import latest_market as newest
+    """Show the newest value of every market signal."""
+    from streams import status
 
-    found = newest(Settings())
+    found = status.latest_market(Settings())
     if as_json:
         print_json(found)
     else:
-        show.market(found)
+        print_market(found)
 
 
 @latest_app.command("security")
 def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
-    """The newest values of one security."""
-    from streams.status import latest_security as newest
-    from streams.status import name_of
+    """Show the newest values of one security."""
+    from streams import status
 
-    found = newest(Settings(), code)
+    settings = Settings()
+    found = status.latest_security(settings, code)
     if as_json:
         print_json(found)
     else:
-        show.mapping(f"{code} {name_of(Settings(), code)}".rstrip(), found)
+        print_values(f"{code} {status.name_of(settings, code)}".rstrip(), found)
 
 
 @latest_app.command("industry")
 def latest_industry(
     name: Annotated[str, typer.Argument(help="Shenwan level-1 industry, e.g. 银行")], as_json: Json = False
 ) -> None:
-    """The newest values of one industry."""
-    from streams.status import latest_industry as newest
+    """Show the newest values of one industry."""
+    from streams import status
 
-    found = newest(Settings(), name)
+    if name not in INDUSTRIES:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
+    found = status.latest_industry(Settings(), name)
     if as_json:
         print_json(found)
     else:
-        show.mapping(name, found)
+        print_values(name, found)

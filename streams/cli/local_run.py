@@ -1,4 +1,4 @@
-"""Everything in one command: broker, Redis, worker, feed, and what happens on the terminal."""
+"""`marginwatch up`: the whole system on this machine, fed from files or a simulation, reported on the terminal."""
 
 from __future__ import annotations
 
@@ -19,34 +19,52 @@ from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
 from feeds.publish import publish_days, publish_session
 from processors.days import to_date, to_day
-from streams import local, readers
-from streams import status as standing
+from streams import local, readers, status
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.options import LocalBroker
+from streams.cli.render.alerts import print_alert
+from streams.cli.render.signals import print_market
+from streams.cli.terminal import err, out, progress
 from streams.export import export
+from streams.form import Form
 from streams.local import free_port
 from streams.processes import ConsoleProcess, UpError, WorkerProcess
-from streams.publisher import Form, Publisher
+from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `marginwatch up` shall do."""
+    """The options of `marginwatch up`.
+
+    Parameters
+    ----------
+    data : folder of market files; None for a simulated market.
+    start, end : first and last trade date that is fed.
+    form : the form of the rows.
+    until_done : end when all input is processed; otherwise at Ctrl-C.
+    export_to : folder for the final values.
+    state_dir : folder for broker, Redis and logs; None for a temporary one.
+    """
 
     data: Path | None
     start: date | None
     end: date | None
     form: Form
-    broker: str  # embedded, kafka
+    broker: LocalBroker
     until_done: bool
     export_to: Path | None
     state_dir: Path | None
 
 
 def run(plan: Plan, base: Settings) -> None:
-    """Start the local stack, feed it, show what happens; return when done or on Ctrl-C."""
+    """Start the local stack, feed it and print alerts and values; return when done or at Ctrl-C.
+
+    Raises
+    ------
+    UpError, LocalServiceError : if a process does not start, or ends.
+    """
     with contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
         scratch.mkdir(parents=True, exist_ok=True)
@@ -54,22 +72,20 @@ def run(plan: Plan, base: Settings) -> None:
         created = Topics(settings).create()
         if problems := Topics(settings).problems():
             raise UpError("; ".join(problems))
-        show.err.print(f"  topics   {len(created)} created")
+        err.print(f"  topics   {len(created)} created")
         worker = WorkerProcess(settings, scratch / "worker.log")
         stack.callback(worker.stop)
         worker.start()
-        show.err.print(
-            f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})"
-        )
+        err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})")
         if not plan.until_done:
             _start_console(settings, scratch / "console.log", stack, simulated=plan.data is None)
-        watcher = _Alerts(settings)
+        watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
         with contextlib.suppress(KeyboardInterrupt):
             _feed_and_wait(plan, settings, worker, watcher)
             if not plan.until_done:
-                show.err.print(
+                err.print(
                     "\nStaying up. In another terminal:\n"
                     f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
                     f"MARGINWATCH_REDIS_URL={settings.redis}\n"
@@ -77,24 +93,24 @@ def run(plan: Plan, base: Settings) -> None:
                     "Ctrl-C ends everything."
                 )
                 worker.wait()
-        show.err.print("Stopping …")
+        err.print("Stopping …")
 
 
 def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
-    keep = plan.broker == "kafka" and plan.state_dir is not None
-    show.err.print("Starting the local stack")
+    keep = plan.broker is LocalBroker.KAFKA and plan.state_dir is not None
+    err.print("Starting the local stack")
     broker: Any
-    if plan.broker == "kafka":
+    if plan.broker is LocalBroker.KAFKA:
         reason = local.ApacheKafka.missing()
         if reason:
             raise UpError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
         broker = stack.enter_context(local.ApacheKafka(scratch / "kafka"))
     else:
         broker = stack.enter_context(local.EmbeddedBroker(scratch / "broker"))
-    show.err.print(f"  broker   {broker.url}   ({plan.broker})")
-    # The embedded broker forgets: a Redis that remembers offsets of another broker would be wrong.
+    err.print(f"  broker   {broker.url}   ({plan.broker})")
+    # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
     redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
-    show.err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
+    err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
     console_port = base.console_port if _free(base.console_port) else free_port()
     return base.model_copy(
         update={
@@ -102,7 +118,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "redis_url": type(base.redis_url)(redis.url),
             "redis_url_file": None,
             "redis_ca_file": None,
-            # What stands here is for the cluster that the settings name, not for a broker on this machine.
+            # The base settings describe another cluster; a broker on this machine has no TLS and no users.
             "kafka_security_protocol": "PLAINTEXT",
             "kafka_username": "",
             "kafka_ca_file": None,
@@ -116,43 +132,41 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
 
 
 def _start_console(settings: Settings, log: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
-    """The console as a child process; without its libraries everything else runs all the same."""
+    """Start the console as a child process; without its libraries print how to install them."""
     if importlib.util.find_spec("nicegui") is None:
-        show.err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
+        err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
         return
     process = ConsoleProcess(settings, log, simulated=simulated)
     stack.callback(process.stop)
     process.start()
-    show.err.print(f"  console  {process.address}   (log: {log})")
+    err.print(f"  console  {process.address}   (log: {log})")
 
 
-def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _Alerts) -> None:
+def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> None:
     calendar = xshg(settings.calendar_file)
     barrier = ""
     if plan.data is not None:
-        show.err.print(f"Reading {plan.data} …")
+        err.print(f"Reading {plan.data} …")
         found = folder.read(plan.data, calendar, plan.start, plan.end)
         days, total, source = found.by_day(), len(found.days()), found.source
         for note in found.notes:
-            show.err.print(f"  note: {note}")
+            err.print(f"  note: {note}")
         session: Callable[[Publisher], None] | None = None
     else:
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
         market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
         days, total, source = market.history(), market.simulation.days, simulate.SOURCE
         session = _session(market, until_done=plan.until_done)
-        show.err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
-    with show.progress() as progress, Publisher(settings, source=source, form=plan.form) as publisher:
-        fed = progress.add_task("published", total=total)
-        publish_days(
-            publisher, days, on_day=lambda day: progress.update(fed, advance=1, description=f"published {day}")
-        )
+        err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
+    with progress() as bars, Publisher(settings, source=source, form=plan.form) as publisher:
+        fed = bars.add_task("published", total=total)
+        publish_days(publisher, days, on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"))
         barrier = publisher.barrier()
         rows = publisher.rows
-        done = progress.add_task("processed", total=1)
+        done = bars.add_task("processed", total=1)
         _await_stream(settings, barrier, worker)
-        progress.update(done, advance=1)
-    show.err.print(f"{rows:,} rows of {total} trading days are processed")
+        bars.update(done, advance=1)
+    err.print(f"{rows:,} rows of {total} trading days are processed")
     if session is not None:
         with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
             session(publisher)
@@ -162,7 +176,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
     if plan.export_to is not None:
         written = export(settings, plan.export_to, barrier)
         for name, count in written.items():
-            show.err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
+            err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
     _summary(settings, barrier, watcher)
 
 
@@ -171,7 +185,7 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
         day = market.simulation.calendar.shift(market.simulation.last_day, 1)
         if day is None:
             return
-        show.err.print(f"Simulating the running session of {to_date(day)}: provisional values")
+        err.print(f"Simulating the running session of {to_date(day)}: provisional values")
         publish_session(
             publisher,
             market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
@@ -181,55 +195,58 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
     return run_session
 
 
-def _summary(settings: Settings, barrier: str, watcher: _Alerts) -> None:
+def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
     _await_latest(settings, barrier)
-    show.market(standing.latest_market(settings))
+    print_market(status.latest_market(settings))
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
-    show.out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
+    out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
     peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]
     for peak in sorted(peaks, key=lambda a: (a.trade_date, a.subject))[-3:]:
-        show.alert(peak)
+        print_alert(peak)
 
 
 def _await_latest(settings: Settings, barrier: str) -> None:
-    """Wait a moment until the newest values are written (they follow the stream)."""
+    """Wait up to 10 s until the newest values are written; the worker writes them after the tables."""
     deadline = time.monotonic() + 10
-    with standing.connected(settings) as client:
+    with status.connected(settings) as client:
         while client.get(f"{settings.namespace}:latest:barrier") != barrier.encode() and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
 def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:
-    """Wait for a condition as long as the worker lives."""
+    """Wait for a condition; raises `UpError` if the worker ends before."""
     while not condition():
         worker.check(what)
         time.sleep(0.05)
 
 
 def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
-    """Wait until everything before a barrier is processed."""
-    with standing.connected(settings) as client:
-        _await(lambda: standing.passed(settings, barrier, client), worker, "the stream")
+    """Wait until the worker has processed everything before a barrier."""
+    with status.connected(settings) as client:
+        _await(lambda: status.passed(settings, barrier, client), worker, "the stream")
 
 
-class _Alerts:
-    """Reads the alerts topic in a thread; prints what the desk must see as it fires."""
+class _AlertWatcher:
+    """Reads the topic of alerts in a thread; prints warnings and critical alerts when they fire."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.seen: dict[str, Alert] = {}
+        self.seen: dict[str, Alert] = {}  # alert id → its last state
         self._stopping = threading.Event()
-        self._passed: set[str] = set()
+        self._passed: set[str] = set()  # barriers that have been read
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def start(self) -> None:
+        """Start reading at the beginning of the topic."""
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread."""
         self._stopping.set()
         self._thread.join(5)
 
     def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
+        """Wait until every alert before a barrier has been read; raises `UpError` if the worker ends before."""
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:
@@ -241,7 +258,7 @@ class _Alerts:
             if alert.replaces(self.seen.get(alert.id)):
                 self.seen[alert.id] = alert
             if alert.severity is not Severity.INFO and alert.state is State.FIRING:
-                show.alert(alert)
+                print_alert(alert)
 
 
 def _free(port: int) -> bool:

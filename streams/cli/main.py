@@ -1,78 +1,127 @@
-"""The program `marginwatch`: its commands, and how it ends after an error."""
+"""The program `marginwatch`: its commands by name, and the exit code and message of an error.
+
+The module of a command is imported when the command is called. Help, completion and mistyped names need only the
+table `COMMANDS`.
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
-from redis.exceptions import RedisError
-from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from processors.errors import MarginwatchError
-from streams.cli import show
-from streams.cli.alerts import alerts_app
-from streams.cli.calendar import calendar_app
-from streams.cli.console import console, console_password
-from streams.cli.feed import feed_app
-from streams.cli.latest import latest_app
-from streams.cli.notify import notify_app
-from streams.cli.rebuild import rebuild
-from streams.cli.reference import reference_app
-from streams.cli.rules import rules_app
-from streams.cli.status import explain, status
-from streams.cli.study import study
-from streams.cli.topics import topics_app
-from streams.cli.up import up, worker
+from streams import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command of the first level.
+
+    Parameters
+    ----------
+    target : ``module:name`` of a Typer application (a group of commands) or of a function (one command).
+    summary : its line in ``marginwatch --help``.
+    """
+
+    target: str
+    summary: str
+
+    def load(self, name: str) -> Any:
+        """Import the module and return the command that Typer builds from the target."""
+        module, _, attribute = self.target.partition(":")
+        target = getattr(import_module(module), attribute)
+        parent = typer.Typer(rich_markup_mode="rich", add_completion=False)
+        parent.callback()(lambda: None)  # else Typer makes no group of a single command
+        if isinstance(target, typer.Typer):
+            parent.add_typer(target, name=name)
+        else:
+            parent.command(name)(target)
+        group = get_command(parent)
+        assert isinstance(group, TyperGroup)
+        return group.commands[name]
+
+
+COMMANDS = {
+    "up": Entry("streams.cli.up:up", "Start broker, Redis, worker and a feed on this machine."),
+    "worker": Entry("streams.cli.up:worker", "Run a worker of the stream."),
+    "console": Entry("streams.cli.console:console", "Serve the console, a live web page for the desk."),
+    "console-password": Entry("streams.cli.console:console_password", "Print a line for the console's users file."),
+    "status": Entry("streams.cli.status:status", "Show feeds, absent signals, alerts, tables and calendar."),
+    "latest": Entry("streams.cli.latest:latest_app", "Show the newest values."),
+    "explain": Entry("streams.cli.status:explain", "Show what a signal is, and the inputs of one value."),
+    "alerts": Entry("streams.cli.alerts:alerts_app", "List alerts; acknowledge, silence, show the reason."),
+    "rules": Entry("streams.cli.rules:rules_app", "List the rules of alerts; rehearse new ones on history."),
+    "notify": Entry("streams.cli.notify:notify_app", "Test the channels of alerts; show what was sent."),
+    "feed": Entry("streams.cli.feed:feed_app", "Publish market data to Kafka."),
+    "reference": Entry("streams.cli.reference:reference_app", "Load names, industries, members and the margin list."),
+    "topics": Entry("streams.cli.topics:topics_app", "Create and check the topics."),
+    "rebuild": Entry("streams.cli.rebuild:rebuild", "Recompute the tables from the topics; compare or replace them."),
+    "calendar": Entry("streams.cli.calendar:calendar_app", "Check the trading calendar."),
+    "study": Entry("streams.cli.study:study", "Check a signal against the published tables, on your data."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """The group of `COMMANDS`: each command is a stub with its summary until it is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in COMMANDS.items():
+            self.add_command(TyperCommand(name, short_help=entry.summary, help=entry.summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and remaining arguments; the command is loaded, not a stub."""
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = COMMANDS[args[0]].load(args[0])
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
+    cls=LazyCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="[bold]marginwatch[/bold]: a live monitor of margin financing (融资融券) in China's A-share "
-    "market.\n\nBegin with [bold]marginwatch up[/bold]: it starts everything on this machine and "
-    "feeds a simulated market. Settings come from MARGINWATCH_* and marginwatch.toml.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, command in (
-    ("worker", worker),
-    ("up", up),
-    ("console", console),
-    ("console-password", console_password),
-    ("status", status),
-    ("explain", explain),
-    ("study", study),
-    ("rebuild", rebuild),
-):
-    app.command(name)(command)
-for name, group in (
-    ("feed", feed_app),
-    ("topics", topics_app),
-    ("latest", latest_app),
-    ("alerts", alerts_app),
-    ("rules", rules_app),
-    ("notify", notify_app),
-    ("calendar", calendar_app),
-    ("reference", reference_app),
-):
-    app.add_typer(group, name=name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"marginwatch {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def marginwatch(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """[bold]marginwatch[/bold]: a live monitor of margin financing (融资融券) in China's A-share market.
+
+    Begin with [bold]marginwatch up[/bold]: it starts everything on this machine and feeds a simulated market.
+    Settings come from MARGINWATCH_* and marginwatch.toml; `marginwatch COMMAND -h` shows the options of a command.
+    """
 
 
 def main() -> None:
-    """Run the command line; expected errors are one line on stderr, exit code 1."""
+    """Run the command line.
+
+    Exit codes: 0 success; 1 an error that the message on stderr explains, or a check that failed; 2 a wrong argument;
+    130 after Ctrl-C.
+    """
     try:
-        app()
-    except MarginwatchError as error:
-        show.err.print(f"[bold red]error[/bold red] {escape(str(error))}", markup=True)
-        sys.exit(1)
-    except RedisError as error:
-        show.err.print(
-            f"[bold red]error[/bold red] Redis: {error}: start one, set MARGINWATCH_REDIS_URL, or use `marginwatch up`"
-        )
-        sys.exit(1)
-    except ValidationError as error:
-        show.err.print("[bold red]error[/bold red] settings:")
-        for problem in error.errors():
-            show.err.print(f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-        sys.exit(1)
+        app(prog_name="marginwatch")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        from streams.cli.errors import print_error
+
+        if not print_error(error):
+            raise
+        sys.exit(1)

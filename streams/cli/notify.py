@@ -1,4 +1,4 @@
-"""`marginwatch notify`: the channels that alerts are sent to."""
+"""`marginwatch notify`: test the channels of alerts, and show what was sent."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from processors.errors import MarginwatchError
-from streams.cli import show
-from streams.cli.options import Json, print_json
+from streams.cli.options import Json
+from streams.cli.render.alerts import print_notes
+from streams.cli.terminal import out, print_json
 from streams.settings import Settings
 
-notify_app = typer.Typer(no_args_is_help=True, help="The channels that alerts are told to.")
+notify_app = typer.Typer(no_args_is_help=True, help="Test the channels of alerts; show what was sent.")
 
 
 @notify_app.command("test")
 def notify_test(
-    channels: Annotated[list[str] | None, typer.Argument(help="names of channels; all if none is given")] = None,
+    channels: Annotated[list[str] | None, typer.Argument(help="names of channels; default: all")] = None,
 ) -> None:
     """Send a test message through the channels; exit code 1 if one fails."""
     from streams.notify import send_test
@@ -24,19 +25,23 @@ def notify_test(
     settings = Settings()
     if not settings.channels:
         raise MarginwatchError("no channel is set: write [channels.NAME] tables into marginwatch.toml, see the README")
+    unknown = [name for name in channels or () if name not in settings.channels]
+    if unknown:
+        known = ", ".join(settings.channels)
+        raise typer.BadParameter(f"{', '.join(unknown)}: not one of the channels {known}", param_hint="CHANNELS")
     results = send_test(settings, channels or list(settings.channels))
     for name, error in results.items():
-        show.out.print(f"{name}: {'sent' if not error else f'failed: {error}'}", markup=False)
+        out.print(f"{name}: {'sent' if not error else f'failed: {error}'}", markup=False)
     if any(results.values()):
         raise typer.Exit(1)
 
 
 @notify_app.command("log")
 def notify_log(
-    waiting: Annotated[bool, typer.Option("--waiting", help="only what has not been told yet")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="only notifications that have not been sent yet")] = False,
     as_json: Json = False,
 ) -> None:
-    """What was told to which channel, and what waits, with the reason."""
+    """Show the notifications of each channel: sent, waiting or failed, with the error."""
     from streams.notify import told
 
     found = {
@@ -45,4 +50,4 @@ def notify_log(
     if as_json:
         print_json(found)
     else:
-        show.notes(found)
+        print_notes(found)

@@ -1,32 +1,83 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the choices that options take."""
 
 from __future__ import annotations
 
-import sys
 from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
+from streams.form import Form
+
 DATES = ["%Y-%m-%d"]
+
+
+class LocalBroker(StrEnum):
+    """The broker that `marginwatch up` starts."""
+
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
+
+
+class Via(StrEnum):
+    """The source that `marginwatch feed fetch` asks."""
+
+    AKSHARE = "akshare"
+    TUSHARE = "tushare"
+
+
+class TableName(StrEnum):
+    """The tables of the stream, in the order of its stages."""
+
+    SECURITIES = "securities"
+    MARKET = "market"
+    ALERTS = "alerts"
+
+
+class StudyName(StrEnum):
+    """A study, or all of them."""
+
+    RATIO = "ratio"
+    EXCESS = "excess"
+    STREAKS = "streaks"
+    EXTREMES = "extremes"
+    DIVERGENCE = "divergence"
+    ROTATION = "rotation"
+    FACTOR = "factor"
+    TIMING = "timing"
+    ALL = "all"
+
+
 From = Annotated[datetime | None, typer.Option("--from", formats=DATES, help="first trade date")]
 To = Annotated[datetime | None, typer.Option("--to", formats=DATES, help="last trade date")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="a folder of market files, as for `feed files`")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+As = Annotated[Form, typer.Option("--as", help="frames: many rows a message (fast); events: one JSON message a row")]
 Check = Annotated[
-    bool, typer.Option("--check", help="show the first rows as understood and what is wrong; publish nothing")
+    bool, typer.Option("--check", help="print the first rows as parsed and every finding; publish nothing")
 ]
 Force = Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")]
-As = Annotated[str, typer.Option("--as", help="how rows travel: frames (fast) or events (one JSON each)")]
 NoLedger = Annotated[
     bool,
-    typer.Option("--no-ledger", help="publish without Redis: rows go out again, corrections get no new revision"),
+    typer.Option("--no-ledger", help="publish without Redis: rows are sent again, corrections get no new revision"),
 ]
 
 
-def to_date_option(moment: datetime | None) -> date | None:
+def day_of(moment: datetime | None) -> date | None:
+    """Return the date of a date option (Typer parses it as a moment)."""
     return moment.date() if moment is not None else None
 
 
-def print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+def span(start: datetime | None, end: datetime | None) -> tuple[date | None, date | None]:
+    """Return the dates of ``--from`` and ``--to``.
+
+    Raises
+    ------
+    typer.BadParameter : if the first lies after the last.
+    """
+    first, last = day_of(start), day_of(end)
+    if first is not None and last is not None and first > last:
+        raise typer.BadParameter(f"{first} is later than --to {last}", param_hint="--from")
+    return first, last

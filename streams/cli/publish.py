@@ -13,7 +13,7 @@ from rich.markup import escape
 from processors.days import to_date
 from processors.errors import MarginwatchError
 from streams.calendars import xshg
-from streams.cli import show
+from streams.cli.terminal import err, out
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from feeds.names import Names
     from feeds.validate import Rows
     from processors.days import TradingCalendar
+    from streams.form import Form
     from streams.publisher import Publisher
 
 _CHECKED = "checked only: nothing was published"
@@ -48,9 +49,9 @@ def known_names(*, without: bool) -> Names:
 
 
 def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier: str) -> None:
-    show.err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
+    err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
     if ledger is not None and (ledger.unchanged or ledger.corrected):
-        show.err.print(
+        err.print(
             f"{ledger.unchanged:,} rows were published before and not sent again; {ledger.corrected:,} corrected "
             "ones went out with a new revision"
         )
@@ -60,7 +61,7 @@ def publish_checked(
     found: SourceTables,
     *,
     source: str,
-    as_: str,
+    as_: Form,
     check: bool,
     force: bool,
     dates: tuple[date | None, date | None] = (None, None),
@@ -70,7 +71,7 @@ def publish_checked(
 ) -> None:
     """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
     from feeds import dataset
-    from streams.publisher import Form, Publisher
+    from streams.publisher import Publisher
 
     calendar = xshg(Settings().calendar_file)
     names = known_names(without=check or no_ledger)
@@ -81,13 +82,13 @@ def publish_checked(
     folder = judged(found, calendar, source, earlier, names, check=check, force=force, dates=dates, ranked=ranked)
     days = folder.days()
     span = f"{to_date(days[0])} to {to_date(days[-1])}"
-    show.err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
+    err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
     if check:
-        show.err.print(_CHECKED)
+        err.print(_CHECKED)
         return
     with (
         opened_ledger(without=no_ledger) as ledger,
-        Publisher(Settings(), source=source, form=Form(as_)) as publisher,
+        Publisher(Settings(), source=source, form=as_) as publisher,
     ):
         barrier = dataset.publish(publisher, folder, ledger)
     report_published(publisher, ledger, barrier)
@@ -99,7 +100,7 @@ def publish_fetched(
     *,
     pause_s: float,
     source: str,
-    as_: str,
+    as_: Form,
     check: bool,
     force: bool,
     no_ledger: bool,
@@ -119,16 +120,16 @@ def publish_fetched(
     from feeds import dataset
     from feeds.folder import FeedError
     from feeds.publish import publish_days
-    from streams.publisher import Form, Publisher
+    from streams.publisher import Publisher
 
     calendar = xshg(Settings().calendar_file)
     before: Rows = {}
     names = known_names(without=check or no_ledger)
     with (
         opened_ledger(without=check or no_ledger) as ledger,
-        nullcontext() if check else Publisher(Settings(), source=source, form=Form(as_)) as publisher,
+        nullcontext() if check else Publisher(Settings(), source=source, form=as_) as publisher,
     ):
-        for place, day in enumerate(track(days, "fetching", console=show.err)):
+        for place, day in enumerate(track(days, "fetching", console=err)):
             if place:
                 time.sleep(pause_s)
             try:
@@ -143,7 +144,7 @@ def publish_fetched(
                 publish_days(publisher, dataset.once(folder).by_day(), ledger=ledger)
         barrier = publisher.barrier() if publisher is not None else ""
     if publisher is None:
-        show.err.print(_CHECKED)
+        err.print(_CHECKED)
     else:
         report_published(publisher, ledger, barrier)
 
@@ -170,16 +171,16 @@ def judged(
 
     if check:
         for line in dataset.examples(found.parts):
-            show.out.print(escape(line))
+            out.print(escape(line))
     findings = [*found.findings, *names.findings(found.parts)]
     folder = None
     if found.parts:
         folder = dataset.gather(found.parts, calendar, source, *dates, ranked=ranked)
         findings += dataset.reports(folder.by_day(), calendar, before)
         for note in folder.notes:
-            show.err.print(escape(f"  note: {note}"))
+            err.print(escape(f"  note: {note}"))
     for line in dataset.told(findings):
-        show.err.print(escape(line))
+        err.print(escape(line))
     dataset.refuse(findings, force=force)
     if folder is None:
         raise MarginwatchError("nothing was published: no file holds any figures")

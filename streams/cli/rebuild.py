@@ -6,13 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.cli import show
-from streams.cli.options import Json, print_json
+from streams.cli.options import Json, TableName
+from streams.cli.render.tables import print_comparisons
+from streams.cli.terminal import print_json, progress
 from streams.settings import Settings
 
 
 def rebuild(
-    table: Annotated[list[str] | None, typer.Option(help="securities, market or alerts; may be repeated")] = None,
+    table: Annotated[
+        list[TableName] | None, typer.Option(help="only this table; may be repeated; default: all")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="only compare, also while workers run; exit code 1 if not equal")
     ] = False,
@@ -20,25 +23,25 @@ def rebuild(
 ) -> None:
     """Replay the topics into fresh tables and compare them with Redis; replace what differs.
 
-    Every row follows from the messages before the offsets that stand beside it, so the replay must give the same bytes.
-    Stop the workers before tables are replaced. If Redis was emptied, all tables are made anew and signals and alerts
-    are published again under their old ids.
+    Every row is a function of the messages before the offsets that are stored beside it, so the replay must give the
+    same bytes. Stop the workers before tables are replaced. If Redis was emptied, all tables are recomputed, and
+    signals and alerts are published again under their old ids.
     """
     from streams.rebuild import describe
     from streams.rebuild import rebuild as replay
 
-    with show.progress() as progress:
+    with progress() as bars:
         tasks: dict[str, Any] = {}
 
-        def tell(name: str, done: int, total: int) -> None:
+        def advance(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(name, total=total)
-            progress.update(tasks[name], completed=done, total=total)
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
 
-        found = replay(Settings(), table or (), check=check, on_progress=tell)
+        found = replay(Settings(), table or (), check=check, on_progress=advance)
     if as_json:
         print_json([describe(one) for one in found])
     else:
-        show.comparisons(found, check=check)
+        print_comparisons(found, check=check)
     if check and not all(one.equal for one in found):
         raise typer.Exit(1)

@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.options import DATES, As, Check, Force, NoLedger
+from streams.form import Form
+
 reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
 
 
@@ -21,15 +24,13 @@ def reference_load(
     files: Annotated[list[Path], typer.Argument(help="CSV, parquet or xlsx")],
     on: Annotated[
         datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="effective date of files that have no such column"),
+        typer.Option("--date", formats=DATES, help="effective date of files that have no such column"),
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="show the first rows as understood and what is wrong; publish nothing")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="publish in spite of errors in the figures")] = False,
+    check: Check = False,
+    force: Force = False,
     source: Annotated[str, typer.Option(help="the name under which the rows are published")] = "master",
-    as_: Annotated[str, typer.Option("--as", help="how rows travel: frames or events")] = "frames",
-    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="publish without Redis")] = False,
+    as_: As = Form.FRAMES,
+    no_ledger: NoLedger = False,
 ) -> None:
     """Load what securities are: name, Shenwan industry, index members, margin list from/to, float shares.
 

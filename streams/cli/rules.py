@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import show
-from streams.cli.options import From, Json, To, print_json, to_date_option
+from streams.cli.options import Data, From, Json, To, span
+from streams.cli.render.alerts import print_rehearsal, print_rules, rule_fields
+from streams.cli.terminal import print_json, progress
 from streams.settings import Settings
 
-rules_app = typer.Typer(no_args_is_help=True, help="The rules of alerts: list them, rehearse new ones on history.")
+rules_app = typer.Typer(no_args_is_help=True, help="List the rules of alerts; rehearse new ones on history.")
 
 
 @rules_app.command("list")
@@ -19,34 +20,44 @@ def rules_list(as_json: Json = False) -> None:
     """List every rule in force: severity, durations, source, what counts as a hit."""
     found = Settings().rules()
     if as_json:
-        print_json([show.rule_words(one) for one in found])
+        print_json([rule_fields(one) for one in found])
     else:
-        show.rules(found)
+        print_rules(found)
 
 
 @rules_app.command("test")
 def rules_test(
-    file: Annotated[Path, typer.Argument(help="a TOML file of rules, see alerts/rules/custom.py")],
-    data: Annotated[Path, typer.Option(help="a folder of market files, as for `feed files`")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a TOML file of rules")],
+    data: Data,
     start: From = None,
     end: To = None,
     only: Annotated[list[str] | None, typer.Option("--rule", help="only these rules; may be repeated")] = None,
     as_json: Json = False,
 ) -> None:
-    """Replay history through rules before they go live: when would they have fired, and what followed?"""
+    """Evaluate rules on history before they are in force: when would they have fired, and what followed?
+
+    Example:
+
+        marginwatch rules test my-rules.toml --data ./history --from 2020-01-02
+    """
     from alerts.rules import RULES
     from alerts.rules.custom import load
     from streams.rehearsal import rehearse
 
+    first, last = span(start, end)
     rules = load(file, RULES)
-    with show.progress() as progress:
-        task = progress.add_task("folding the history", total=None)
+    names = [rule.name for rule in rules]
+    unknown = [name for name in only or () if name not in names]
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(names)}", param_hint="--rule")
+    with progress() as bars:
+        task = bars.add_task("folding the history", total=None)
         found = rehearse(
-            rules, data, Settings(), to_date_option(start), to_date_option(end),
-            lambda done, total: progress.update(task, completed=done, total=total),
+            rules, data, Settings(), first, last,
+            lambda done, total: bars.update(task, completed=done, total=total),
         )  # fmt: skip
     found = [a for a in found if not only or a.rule in only]
     if as_json:
         print_json(found)
     else:
-        show.rehearsal(found)
+        print_rehearsal(found)

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import show
-from streams.cli.options import From, Json, To, print_json, to_date_option
+from streams.cli.options import Data, From, Json, StudyName, To, span
+from streams.cli.render.studies import print_study
+from streams.cli.terminal import err, print_json, progress
 from streams.settings import Settings
 
 
 def study(
-    name: Annotated[
-        str, typer.Argument(help="ratio, excess, streaks, extremes, divergence, rotation, factor, timing, or all")
-    ],
-    data: Annotated[Path, typer.Option(help="a folder of market files, as for `feed files`")],
+    name: Annotated[StudyName, typer.Argument(help="the study, or all of them")],
+    data: Data,
     start: From = None,
     end: To = None,
     as_source: Annotated[
@@ -26,7 +25,12 @@ def study(
         bool, typer.Option("--point-in-time", help="act at the first open or close after a figure was published")
     ] = False,
     factors: Annotated[
-        Path | None, typer.Option(help="for factor: CSV or parquet with date, MKT, SMB, HML, RMW, CMA (fractions)")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="for factor: CSV or parquet with date, MKT, SMB, HML, RMW, CMA (fractions)",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="write CSV, JSON and PNG files here")] = None,
     report: Annotated[Path | None, typer.Option(help="write one self-contained HTML page")] = None,
@@ -34,28 +38,30 @@ def study(
 ) -> None:
     """Check a signal against the published tables, on your data; without a mode both, so that the difference shows.
 
-    The history is folded by the processors of the stream: what a study sees is what the stream publishes.
+    The processors of the stream fold the history, so a study uses exactly the values that the stream publishes.
+    Example:
+
+        marginwatch study ratio --data ./history --report ratio.html
     """
     from streams.studies import load
 
+    first, last = span(start, end)
     study_run = load()
     modes = study_run.modes(as_source=as_source, point_in_time=point_in_time)
-    plan = study_run.Plan(data, study_run.names(name), modes, to_date_option(start), to_date_option(end), factors)
-    with show.progress() as progress:
-        task = progress.add_task("folding the history", total=None)
-        found = study_run.panel(
-            plan, Settings(), lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors)
+    with progress() as bars:
+        task = bars.add_task("folding the history", total=None)
+        found = study_run.panel(plan, Settings(), lambda done, total: bars.update(task, completed=done, total=total))
     results = study_run.run(plan, found)
     if as_json:
         print_json(results)
     else:
         for one in results:
-            show.study(one, study_run.finding_rows(one))
+            print_study(one, study_run.finding_rows(one))
         for note in found.notes:
-            show.err.print(f"note: {note}")
+            err.print(f"note: {note}")
     if out is not None:
-        show.err.print(f"{len(study_run.write(results, out))} files in {out}")
+        err.print(f"{len(study_run.write(results, out))} files in {out}")
     if report is not None:
         report.write_text(study_run.report(results, plan, found.notes), "utf-8")
-        show.err.print(f"report: {report}")
+        err.print(f"report: {report}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from streams.cli import show
+from streams.cli.terminal import err, out
 from streams.settings import Settings
 
 topics_app = typer.Typer(no_args_is_help=True, help="Create and check the topics.")
@@ -17,8 +17,8 @@ def topics_create() -> None:
 
     created = Topics(Settings()).create()
     for name in created:
-        show.out.print(f"created {name}")
-    show.err.print(f"{len(created)} topics created" if created else "all topics exist already")
+        out.print(f"created {name}")
+    err.print(f"{len(created)} topics created" if created else "all topics exist already")
 
 
 @topics_app.command("check")
@@ -28,7 +28,7 @@ def topics_check() -> None:
 
     problems = Topics(Settings()).problems()
     for problem in problems:
-        show.out.print(problem)
+        out.print(problem)
     if problems:
         raise typer.Exit(1)
-    show.out.print("all topics are as they should be")
+    out.print("all topics are as they should be")

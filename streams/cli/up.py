@@ -7,37 +7,46 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import As, From, To, to_date_option
+from streams.cli.options import As, From, LocalBroker, To, span
+from streams.form import Form
 from streams.settings import Settings
 
 
 def worker() -> None:
-    """Run a worker: join the consumer group, fold, publish; SIGTERM ends it cleanly."""
+    """Run a worker: it joins the consumer group, folds and publishes; SIGTERM ends it cleanly.
+
+    Create the topics first with `marginwatch topics create`. Start as many workers as the topics have partitions, at
+    most.
+    """
     from streams.worker import run
 
     run(Settings())
 
 
 def up(
-    data: Annotated[Path | None, typer.Option(help="feed the files of this folder instead of a simulation")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="feed the files of this folder instead of a simulation"),
+    ] = None,
     start: From = None,
     end: To = None,
-    as_: As = "frames",
+    as_: As = Form.FRAMES,
     broker: Annotated[
-        str, typer.Option(help="embedded (nothing to install) or kafka (Apache Kafka, needs Java 17 and Maven)")
-    ] = "embedded",
-    until_done: Annotated[bool, typer.Option("--until-done", help="return when all that was fed is processed")] = False,
+        LocalBroker, typer.Option(help="embedded: nothing to install; kafka: Apache Kafka, needs Java 17 and Maven")
+    ] = LocalBroker.EMBEDDED,
+    until_done: Annotated[bool, typer.Option("--until-done", help="return when all input is processed")] = False,
     export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
     state: Annotated[Path | None, typer.Option(help="keep broker and Redis data here (--broker kafka)")] = None,
 ) -> None:
-    """Start everything on this machine (broker, Redis, worker), feed it and show what happens."""
-    from streams.cli.local_run import Plan, run
-    from streams.publisher import Form
+    """Start broker, Redis, worker and a feed on this machine, and print alerts and the market panel.
 
-    if broker not in ("embedded", "kafka"):
-        raise typer.BadParameter("choose embedded or kafka", param_hint="--broker")
+    Without --data the feed is a simulated market. Example, which writes the final values as parquet files:
+
+        marginwatch up --data ./history --from 2020-01-02 --until-done --export ./values
+    """
+    from streams.cli.local_run import Plan, run
+
     if export is not None and not until_done:
         raise typer.BadParameter("--export needs --until-done", param_hint="--export")
-    run(
-        Plan(data, to_date_option(start), to_date_option(end), Form(as_), broker, until_done, export, state), Settings()
-    )
+    first, last = span(start, end)
+    run(Plan(data, first, last, as_, broker, until_done, export, state), Settings())

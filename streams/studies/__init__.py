@@ -1,4 +1,4 @@
-"""`marginwatch study`: reads a folder, runs the studies of `processors.studies`, and writes what they found."""
+"""Studies on a folder of market files: runs `processors.studies` and writes tables, charts and a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The charts of a study as PNG, readable on a phone: one message each, few colours, also for colour-blind readers."""
+"""The charts of a study as PNG: one message each, few colours that colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIZE, _DPI = (9.0, 4.6), 110
 
 
 def png(chart: Chart) -> bytes:
-    """Draw a chart."""
+    """Return a chart as the bytes of a PNG file."""
     style = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
              "grid.alpha": 0.3, "legend.frameon": False}  # fmt: skip
     with mpl.rc_context(style):
@@ -54,9 +54,9 @@ def _draw(axes: Any, chart: Chart) -> None:
     for (label, level), style in zip(chart.levels.items(), ("--", "-.", ":"), strict=False):
         axes.axhline(level, color="#666666", linestyle=style, linewidth=1, label=label)
     if chart.marks and chart.lines:
-        held = dict(zip(chart.lines[0].days, chart.lines[0].values, strict=True))
-        marked = [d for d in chart.marks if d in held]
-        axes.plot([date.fromisoformat(d) for d in marked], [held[d] for d in marked], "v", color=_COLOURS[1],
+        values = dict(zip(chart.lines[0].days, chart.lines[0].values, strict=True))
+        marked = [d for d in chart.marks if d in values]
+        axes.plot([date.fromisoformat(d) for d in marked], [values[d] for d in marked], "v", color=_COLOURS[1],
                   markersize=8, label="breakdown")  # fmt: skip
     if len(chart.lines) > 1 or chart.levels:
         axes.legend(loc="best", fontsize=9, ncols=2)

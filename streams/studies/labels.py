@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures of studies as text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def interval(finding: Finding) -> str:
 
 
 def cases(finding: Finding) -> str:
-    """Return the number of cases, and of those that do not overlap where that is another."""
+    """Return the number of cases, and where it differs the number of cases that do not overlap."""
     if finding.cases is None:
         return NOTHING
     apart = f" ({finding.episodes:,} apart)" if finding.episodes not in (None, finding.cases) else ""

@@ -1,4 +1,4 @@
-"""Running studies over a folder and writing what they found: CSV, JSON, PNG, one HTML page."""
+"""Run studies on a folder of market files and write their results: CSV, JSON, PNG, one HTML page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from streams.studies import labels
 
 
 class StudyError(MarginwatchError):
-    """A study that can't be run, and what to do."""
+    """A study can't be run; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,10 @@ class Plan:
 
     Parameters
     ----------
-    names : of `STUDIES`, in order.
-    modes : both show the difference.
-    factors : a CSV or parquet file with a date column and the returns of five factors.
+    folder : market files, as for `feeds.folder.read`.
+    names : keys of `STUDIES`, in the order of the results.
+    modes : both modes show the effect of acting later.
+    factors : a CSV or parquet file with a date column and the daily returns of five factors (fractions).
     """
 
     folder: Path
@@ -48,22 +49,18 @@ class Plan:
 
 
 def names(name: str) -> tuple[str, ...]:
-    """Return the studies that a name stands for; raises `StudyError` for an unknown one."""
-    if name == "all":
-        return tuple(STUDIES)
-    if name not in STUDIES:
-        raise StudyError(f"there is no study {name!r}: choose {', '.join(STUDIES)}, or all")
-    return (name,)
+    """Return the keys of `STUDIES` that a name of the command line selects; ``all`` selects every one."""
+    return tuple(STUDIES) if name == "all" else (str(name),)
 
 
 def modes(*, as_source: bool, point_in_time: bool) -> tuple[Mode, ...]:
-    """Return what was asked for; both if nothing was."""
+    """Return the selected modes; both if none is selected."""
     chosen = ((Mode.AS_SOURCE, as_source), (Mode.POINT_IN_TIME, point_in_time))
     return tuple(mode for mode, wanted in chosen if wanted) or tuple(Mode)
 
 
 def panel(plan: Plan, settings: Settings, advance: Callable[[int, int], None]) -> Panel:
-    """Fold the folder; ``advance`` hears of (days done, days in all)."""
+    """Fold the folder; calls ``advance`` with (days done, days in total) after each day."""
     calendar = xshg(settings.calendar_file)
     folder = read(plan.folder, calendar, None, plan.end)
     days = folder.days()
@@ -108,7 +105,7 @@ def read_factors(path: Path) -> pd.DataFrame:
 
 
 def merged(results: list[Result]) -> list[tuple[Finding, list[Finding]]]:
-    """Return each finding with what every mode says of it, in the order of the first mode."""
+    """Return each finding (of the last mode) with the findings of all modes, in the order of the first mode."""
     found: dict[str, list[Finding]] = {}
     for result in results:
         for finding in result.findings:
@@ -117,7 +114,7 @@ def merged(results: list[Result]) -> list[tuple[Finding, list[Finding]]]:
 
 
 def finding_rows(results: list[Result]) -> list[list[str]]:
-    """Rows for people: figure, published, a column per mode, interval, cases, note (of the last mode)."""
+    """Return rows of text: figure, published, a column per mode, interval, cases, note (of the last mode)."""
     rows = []
     for last, modes in merged(results):
         ours = [labels.figure(f.ours, f.unit) for f in modes]
@@ -159,7 +156,7 @@ def _csv(path: Path, table: Table) -> None:
 
 
 def report(results: list[list[Result]], plan: Plan, notes: list[str]) -> str:
-    """Return one self-contained page: tables, charts, method; charts and tables are of the last mode."""
+    """Return one self-contained HTML page; its charts and tables are those of the last mode."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from streams.studies.charts import png

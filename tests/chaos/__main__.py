@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from streams import local
-from streams.cli.show import err
+from streams.cli.terminal import err
 from tests.chaos.arena import Arena
 from tests.chaos.judge import Verdict, compare
 from tests.chaos.runs import LONG, Plan, nothing, play

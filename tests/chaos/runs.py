@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from streams.form import Form
 from streams.processes import environment
-from streams.publisher import Form, Publisher
+from streams.publisher import Publisher
 from tests.chaos.arena import SESSION_TIMEOUT_S, Arena, Fleet
 from tests.chaos.judge import Outcome, outcome
 from tests.chaos.scenario import Step, Variant, publish

@@ -44,7 +44,7 @@ def test_up_until_done_runs_the_main_job_and_leaves_the_tables(tmp_path: Path, d
         ),
         (("latest", "market"), {"MARGINWATCH_REDIS_URL": "redis://127.0.0.1:1/0"}, "MARGINWATCH_REDIS_URL"),
         (("status",), {"MARGINWATCH_EXCHANGES": '["NYSE"]'}, "unknown exchange NYSE"),
-        (("feed", "files", "/nowhere"), {}, "/nowhere is not a folder"),
+        (("feed", "files", "/nowhere"), {}, "dir '/nowhere' does not exist"),
         (("feed", "files", "/tmp", "--speed", "quick"), {}, "expected `max`"),
         (("up", "--export", "x"), {}, "--export needs --until-done"),
     ],

@@ -54,7 +54,7 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("fin_bal",), "did you mean fin_balance"),
+        (("fin_bal",), r"did you mean[\s│]+fin_balance"),
         (("fin_change", "--date", "2024-06-28"), "name one with --of"),
         (("heat", "--date", "2024-06-28"), "signal of industries"),
         (("fin_balance", "--date", "2024-06-28"), "nothing was published"),

@@ -13,7 +13,7 @@ from feeds.folder import Dataset, read
 from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.calendars import xshg
-from streams.publisher import Form
+from streams.form import Form
 from streams.topics import ALERTS
 from tests import oracle
 from tests.harness import Stack

@@ -22,9 +22,9 @@ from processors.days import to_date, to_day
 from processors.events import RowBatch, concat
 from processors.parameters import Parameters
 from streams.calendars import xshg
+from streams.form import Form
 from streams.local import free_port
 from streams.processes import http_ok
-from streams.publisher import Form
 from tests.building import batch
 from tests.harness import Stack, wait_until
 

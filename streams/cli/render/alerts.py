@@ -1,0 +1,105 @@
+"""Prints alerts, rules and notifications."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from alerts.delivery import text as labels
+from alerts.model import Alert, Severity, State
+from streams.cli.terminal import err, out
+
+if TYPE_CHECKING:
+    from alerts.delivery.log import Note
+    from alerts.rules.base import Rule
+
+_STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def print_alert(found: Alert) -> None:
+    """Print an alert in its present state."""
+    if found.state is State.FIRING:
+        out.print(Text(f"● {found.severity.upper():8} {found.rule} [{found.subject}]", style=_STYLE[found.severity]))
+        out.print(f"  {found.text.en}\n  {found.text.zh}")
+        if found.evidence is not None:
+            out.print(Text(f"  {labels.evidence(found.evidence)}", style="dim"))
+        out.print(Text(f"  {found.invalidation.en}  {found.invalidation.zh}", style="dim"))
+    else:
+        when = f" on {found.resolved_on}" if found.resolved_on else ""
+        out.print(Text(f"○ {found.state}{when}: {found.rule} [{found.subject}] of {found.trade_date}", style="dim"))
+
+
+def print_reason(found: dict[str, Any]) -> None:
+    """Print an alert with its inputs and history, as `streams.why.why` returns them."""
+    one: Alert = found["alert"]
+    print_alert(one)
+    out.print(
+        f"  id {one.id}, version {one.rule_version} of the rule, revision {one.revision}: {one.state}", markup=False
+    )
+    out.print(f"  figures {one.figures}, thresholds {one.thresholds}", markup=False)
+    if one.evidence is not None:
+        out.print(Text(f"  {labels.evidence(one.evidence)}"))
+    for given in found["inputs"]:
+        place = f"{given['topic']}[{given['partition']}] offset {given['offset']}, revision {given['revision']}"
+        out.print(Text(f"input   {place}: {given['note']}", style="bold"))
+        if given["content"] is not None:
+            out.print_json(data=given["content"], default=str)
+    for event in found["history"]:
+        author = f" by {event.by}: {event.note}" if event.by else ""
+        out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{author}", markup=False)
+
+
+def rule_fields(rule: Rule) -> dict[str, Any]:
+    """Return what a listing of rules shows of one rule."""
+    return {
+        "rule": rule.name,
+        "severity": rule.severity.value,
+        "version": rule.version,
+        "minimum_days": rule.minimum_days,
+        "cooldown_days": rule.cooldown_days,
+        "source": rule.source,
+        "hit": rule.expectation.definition.en if rule.expectation is not None else "",
+    }
+
+
+def print_rules(found: Iterable[Rule]) -> None:
+    """Print the rules in force."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("rule", "severity", "version", "minimum days", "cool-down", "source", "a hit is"):
+        table.add_column(column)
+    for rule in found:
+        table.add_row(*(str(value) for value in rule_fields(rule).values()))
+    out.print(table)
+
+
+def print_rehearsal(found: list[Alert]) -> None:
+    """Print when rules would have fired, each with the record of earlier cases."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("date", "rule", "subject", "state", "until", "record before it", "text"):
+        table.add_column(column, overflow="fold" if column == "text" else "ellipsis")
+    for one in found:
+        record = one.evidence
+        before = "" if record is None else f"{record.hits}/{record.cases}" if record.cases else "none yet"
+        table.add_row(str(one.trade_date), one.rule, one.subject, one.state, str(one.resolved_on or ""), before,
+                      Text(one.text.en))  # fmt: skip
+    out.print(table)
+    counts = Counter(one.rule for one in found)
+    err.print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "no rule would have fired")
+
+
+def print_notes(found: dict[str, list[Note]]) -> None:
+    """Print the notifications of each channel."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("channel", "noted", "status", "alert", "state", "attempts", "due", "error"):
+        table.add_column(column)
+    for name, notes in found.items():
+        for note in notes:
+            due = f"{note.due:%m-%d %H:%M:%S}" if note.status == "waiting" else ""
+            table.add_row(name, f"{note.written:%Y-%m-%d %H:%M:%S}", note.status,
+                          f"{note.alert.rule} {note.alert.trade_date}", note.alert.state, str(note.attempts), due,
+                          Text(note.error))  # fmt: skip
+    out.print(table)

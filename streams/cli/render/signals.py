@@ -1,0 +1,91 @@
+"""Prints values of signals, their declarations and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from processors.outputs import MarketSignal
+from processors.registry import SIGNALS
+from processors.signal import Signal
+from streams.cli.terminal import out
+
+
+def figure(value: Any, unit: str) -> str:
+    """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and unit == "ratio":
+        return f"{value * 100:.2f}%"
+    if isinstance(value, float) and unit == "CNY":
+        return f"{value / 1e8:,.2f} 亿元"
+    return str(value)
+
+
+def print_market(signals: dict[str, MarketSignal]) -> None:
+    """Print the market panel, one line per signal."""
+    table = Table(title="Market", title_justify="left", box=None, pad_edge=False)
+    for column in ("signal", "value", "date", "rev", "", "what"):
+        table.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "what")
+    for name, signal in signals.items():
+        declared = SIGNALS[signal.signal]
+        notes = " ".join(
+            label for label, applies in (("provisional", signal.provisional), ("degraded", signal.degraded)) if applies
+        )
+        table.add_row(
+            name,
+            figure(signal.value, declared.unit),
+            str(signal.trade_date),
+            str(signal.revision),
+            notes,
+            signal.reason or declared.title_zh,
+        )
+    out.print(table)
+
+
+def print_values(title: str, values: dict[str, Any]) -> None:
+    """Print the values of one subject, one line per signal."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    for name, value in values.items():
+        unit = SIGNALS[name].unit if name in SIGNALS else "CNY" if name == "fin_balance" else ""
+        table.add_row(name, figure(value, unit))
+    out.print(table)
+
+
+def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived: dict[str, Any] | None) -> None:
+    """Print a signal's declaration, and with ``derived`` the inputs of one day's value."""
+    for signal, parameters in declared:
+        out.print(f"[bold]{signal.id}[/bold]  {signal.title}  {signal.title_zh}")
+        out.print(f"  of          {signal.level.value}{' (per subject)' if signal.subjects else ''}, in {signal.unit}")
+        out.print(Text(f"  formula     {signal.formula}"))
+        out.print(Text(f"  source      {signal.source}"))
+        out.print(f"  inputs      {', '.join(signal.inputs)}")
+        out.print(f"  window      {signal.window_days} trading day{'s' if signal.window_days > 1 else ''}")
+        for name, value in parameters.items():
+            out.print(f"  parameter   {name} = {value}")
+    if derived is None:
+        return
+    unit = declared[0][0].unit
+    out.print(f"\n{derived['trade_date']}  {derived['signal']} = [bold]{figure(derived['value'], unit)}[/bold]")
+    if derived["reason"]:
+        out.print(Text(f"  absent      {derived['reason']}"))
+    out.print(f"  known at    {derived['available_at']:%Y-%m-%d %H:%M %Z}, revision {derived['revision']}")
+    for topic, revision in derived["input_revisions"].items():
+        out.print(Text(f"  of          {topic}, revision {revision}"))
+    for feed, lack in derived["missing"].items():
+        out.print(Text(f"  missing     {feed}: {'everything' if lack < 0 else lack}"))
+    for name, value in derived["details"].items():
+        out.print(Text(f"  {name:32} {value}"))
+    for name, why in derived.get("left_out", {}).items():
+        out.print(Text(f"  left out    {name}: {why}"))
+    for topic, rows in derived.get("inputs", {}).items():
+        table = Table(title=f"{topic} (as stored)", title_justify="left", box=None, pad_edge=False)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        for name in names:
+            table.add_column(name, justify="left" if name in ("key", "trade_date") else "right")
+        for row in rows:
+            table.add_row(*("" if row.get(n) is None else str(row[n]) for n in names))
+        out.print(table)

@@ -1,0 +1,60 @@
+"""Prints the state of the system, and how a replay of the topics compares with the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from streams.cli.terminal import out
+
+if TYPE_CHECKING:
+    from streams.rebuild import Comparison
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """Print the state of the system, as `streams.status.status` returns it."""
+    feeds = Table(title="Feeds", title_justify="left", box=None, pad_edge=False)
+    for column in ("feed", "newest day", "closed", "rows"):
+        feeds.add_column(column)
+    for name, feed in found["feeds"].items():
+        feeds.add_row(name, feed["newest"] or "nothing yet", "yes" if feed["closed"] else "open", str(feed["rows"]))
+    out.print(feeds)
+    absent = {name: s["reason"] for name, s in found["signals"].items() if s["value"] is None}
+    out.print(f"\nSignals: {len(found['signals']) - len(absent)} known, {len(absent)} absent")
+    for name, reason in absent.items():
+        out.print(f"  {name}: {reason}")
+    out.print(f"\nAlerts firing: {len(found['alerts_firing'])}")
+    for alert_ in found["alerts_firing"]:
+        out.print(f"  {alert_['severity']:8} {alert_['rule']} [{alert_['subject']}] of {alert_['trade_date']}")
+    out.print("\nTables")
+    for name, table in found["tables"].items():
+        out.print(
+            f"  {name}: {table['rows']} rows, read up to "
+            + (", ".join(f"{t} {o}" for t, o in table["offsets"].items()) or "nothing")
+        )
+    left = found["calendar_days_left"]
+    warning = "  (soon running out: extend it)" if left < 60 else ""
+    out.print(f"\nTrading calendar: {left} days left{warning}")
+
+
+def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
+    """Print how a replay compares with the tables in Redis."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("table", "messages", "rows", "different", "missing", "surplus", ""):
+        table.add_column(column, justify="left" if column in ("table", "") else "right")
+    for one in found:
+        result = "[green]equal[/green]" if one.equal else "[red]not equal[/red]"
+        result = "replaced" if one.replaced else result
+        counts = (one.messages, one.rows, len(one.different), len(one.missing), len(one.surplus))
+        table.add_row(f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), result)
+    out.print(table)
+    for one in found:
+        for what in ("different", "missing", "surplus"):
+            names = getattr(one, what)
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                out.print(f"  {one.table}:{one.partition} {what}: {', '.join(names[:5])}{more}")
+    if check and not all(one.equal for one in found):
+        out.print("Redis differs from a replay of the topics: stop the workers and run `marginwatch rebuild`")

@@ -1,0 +1,34 @@
+"""The two streams of the terminal, and the progress of long work."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """Show the progress of long work on stderr; the bars disappear at the end."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TextColumn("{task.completed:>5}/{task.total}"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    ) as bars:
+        yield bars
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")

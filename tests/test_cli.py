@@ -1,0 +1,193 @@
+"""The command line: help, version, and the end of every command after a wrong argument."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typer import Context
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+import streams
+from feeds import sources
+from processors.studies import STUDIES
+from streams.cli.main import COMMANDS, app
+from streams.cli.options import StudyName, TableName, Via
+from streams.stages import STAGES
+
+ID = "0123456789abcdef"
+DAY = "2024-06-11"
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "300"})
+
+
+def plain(result: Result) -> str:
+    """The output without the frame around it."""
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def paths(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group, by its words."""
+    for name in group.list_commands(Context(group)):
+        _, command, _ = group.resolve_command(Context(group), [name])
+        yield (*before, name)
+        if hasattr(command, "list_commands"):
+            yield from paths(command, (*before, name))
+
+
+ALL = list(paths(get_command(app)))
+
+
+def test_every_command_of_every_group_is_here() -> None:
+    assert {words[0] for words in ALL} == set(COMMANDS)
+    assert {("feed", "fetch"), ("feed", "files"), ("alerts", "why"), ("reference", "load"), ("worker",)} <= set(ALL)
+    assert len(ALL) >= 36
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_explains_itself(words: tuple[str, ...], option: str) -> None:
+    result = call(*words, option)
+    assert result.exit_code == 0
+    assert f"{' '.join(words)} [OPTIONS]" in plain(result)
+    assert "Show this message and exit" in result.output
+    assert "completion" not in result.output  # an option of the program, not of each command
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None:
+    result = call(*words, "--no-such-option")
+    assert result.exit_code == 2
+    assert "No such option: --no-such-option" in plain(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("nosuch",), "No such command 'nosuch'"),
+        (("alert",), "Did you mean 'alerts'"),
+        (("feed", "file"), "Did you mean 'files'"),
+        (("up", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
+        (("up", "--broker", "foo"), "'foo' is not one of 'embedded', 'kafka'"),
+        (("up", "--data", "/nosuch"), "'--data': dir '/nosuch' does not exist"),
+        (("up", "--from", "June"), "'June' does not match the format"),
+        (("up", "--from", "2024-06-12", "--to", DAY), "--from: 2024-06-12 is later than --to 2024-06-11"),
+        (("up", "--export", "x"), "--export needs --until-done"),
+        (("console", "--port", "0"), "'--port': Input should be greater than or equal to 1"),
+        (("console-password", "a:b"), "a name without colons"),
+        (("feed", "files", "/nosuch"), "dir '/nosuch' does not exist"),
+        (("feed", "files", ".", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
+        (("feed", "files", ".", "--speed", "fast"), "expected `max` or a positive factor"),
+        (("feed", "exchange"), "give files, or --date"),
+        (("feed", "exchange", "--as", "foo", "x"), "'foo' is not one of 'frames', 'events'"),
+        (("feed", "vendor"), "Missing argument"),
+        (("feed", "vendor", ".", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
+        (("feed", "simulate", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
+        (("feed", "simulate", "--speed", "0"), "expected `max` or a positive factor"),
+        (("feed", "simulate", "--days", "3"), "'--days': Input should be greater than or equal to 30"),
+        (("feed", "fetch"), "Missing option '--from'"),
+        (("feed", "fetch", "--from", DAY, "--via", "wind"), "'wind' is not one of 'akshare', 'tushare'"),
+        (("feed", "fetch", "--from", DAY, "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
+        (("feed", "fetch", "--from", DAY, "--tables", "foo"), "choose from margin, prices, indices"),
+        (("feed", "fetch", "--from", "2024-06-08"), "no trading day from 2024-06-08"),
+        (("feed", "run"), "Missing argument"),
+        (("feed", "live"), "give --snapshots, --book-folder, --book-stream or --book-webhook"),
+        (("feed", "live", "--snapshots", "x.csv"), "needs --map"),
+        (("reference", "load"), "Missing argument"),
+        (("reference", "load", "x.csv", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
+        (("latest", "security"), "Missing argument"),
+        (("latest", "industry", "Banks"), "'Banks' is not one of 农林牧渔"),
+        (("alerts", "--from", "June"), "'June' does not match the format"),
+        (("alerts", "--from", "2024-06-12", "--to", DAY), "2024-06-12 is later than --to 2024-06-11"),
+        (("alerts", "ack"), "Missing argument"),
+        (("alerts", "silence"), "at least one of --rule, --subject, --severity, --alert"),
+        (("alerts", "silence", "--severity", "foo"), "'foo' is not one of 'info', 'warning', 'critical'"),
+        (
+            ("alerts", "silence", "--alert", ID, "--hours", "-1"),
+            "'--hours': Input should be greater than or equal to 0",
+        ),
+        (("alerts", "why"), "Missing argument"),
+        (("rules", "test", "/nosuch", "--data", "."), "file '/nosuch' does not exist"),
+        (("rules", "test", "pyproject.toml", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
+        (("notify", "test", "pager"), "pager: not one of the channels desk"),
+        (("explain", "fin_foo"), "there is no signal 'fin_foo': did you mean"),
+        (("study", "foo", "--data", "."), "'foo' is not one of 'ratio', 'excess', 'streaks'"),
+        (("study", "ratio"), "Missing option '--data'"),
+        (("study", "ratio", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
+        (("rebuild", "--table", "foo"), "'foo' is not one of 'securities', 'market', 'alerts'"),
+        (("calendar", "check", "--year", "soon"), "'--year': Input should be a valid integer"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_wrong_argument_ends_with_exit_code_2_and_names_the_choices(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], expected: str
+) -> None:
+    monkeypatch.setenv("MARGINWATCH_CHANNELS", '{"desk": {"kind": "webhook", "url": "http://127.0.0.1:9/"}}')
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert expected in plain(result)
+    assert "Traceback" not in result.output
+
+
+def test_a_rehearsal_refuses_a_rule_that_is_not_in_the_file(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    result = call("rules", "test", str(rules), "--data", str(tmp_path), "--rule", "foo")
+    assert result.exit_code == 2
+    assert "foo: not one of " in plain(result)
+    assert "fin_streak" in plain(result)
+
+
+def test_choices_are_those_of_the_code_behind_them() -> None:
+    assert [*TableName] == [stage.name for stage in STAGES]
+    assert [*StudyName] == [*STUDIES, "all"]
+    assert tuple(Via) == get_args(sources.Via)
+
+
+def test_the_version_is_stated_once() -> None:
+    result = call("--version")
+    assert result.exit_code == 0
+    assert result.output == f"marginwatch {streams.__version__}\n"
+    assert importlib.metadata.version("marginwatch") == streams.__version__
+
+
+def test_help_imports_no_command() -> None:
+    code = "import sys, streams.cli.main; print(*sorted(m for m in sys.modules if m.startswith('streams.cli.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["streams.cli.main"]
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "streams", "--help"], capture_output=True, check=True)
+    assert time.perf_counter() - started < 2.0  # 0.15 s on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"MARGINWATCH_PARTITIONS": "0"}, "error settings: partitions: Input should be greater than or equal to 1"),
+        ({"MARGINWATCH_REDIS_URL": "redis://127.0.0.1:9/0"}, "error Redis:"),
+        ({"MARGINWATCH_CALENDAR_FILE": "/nosuch"}, "error"),
+    ],
+)
+def test_an_error_that_the_user_can_remove_is_a_message_and_exit_code_1(
+    environment: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    command = ["status"] if "MARGINWATCH_CALENDAR_FILE" not in environment else ["calendar", "check"]
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", *command],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(Path(streams.__file__).parents[1]), "COLUMNS": "300"} | environment,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert expected in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
