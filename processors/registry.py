@@ -6,6 +6,7 @@ Adding an indicator is one module in `processors.indicators` and one line here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from types import ModuleType
 
 from processors.indicators import (
@@ -38,7 +39,7 @@ from processors.indicators import (
     short_balance,
     streak,
 )
-from processors.needs import Need, Source, count, security
+from processors.needs import DETAIL, PRICES, VALUATIONS, Need, Source, count, security
 from processors.parameters import Parameters
 from processors.signal import Level, Signal
 
@@ -136,6 +137,19 @@ def reach(topic: str, parameters: Parameters) -> int:
     A mean is made where the rows are folded: nobody looks back at its parts.
     """
     return max((1 if n.mean else n.window(parameters) for n in _read_from_frames(topic)), default=1)
+
+
+def state_digest(parameters: Parameters) -> str:
+    """Return a digest of what the registered signals have the stages keep: another one needs other state."""
+    columns = {
+        topic: [
+            (name, need.text(parameters), need.reach(parameters))
+            for name, need in sorted(frame_columns(topic, parameters).items())
+        ]
+        for topic in (DETAIL, PRICES, VALUATIONS)
+    }
+    kept = columns, [reach(topic, parameters) for topic in columns], sorted(remembered(parameters).items())
+    return blake2b(repr(kept).encode(), digest_size=4).hexdigest()
 
 
 def remembered(parameters: Parameters) -> dict[str, int]:

@@ -28,6 +28,7 @@ from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from processors.partition_join import dump_frame, load_frame
+from processors.registry import state_digest
 from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams.codec import (
@@ -56,10 +57,9 @@ from streams.topics import (
     Topics,
 )
 
-#: Raise it with every change of what feature frames contain: state is rebuilt then, and older frames are skipped.
+#: Raise it when feature frames are computed or encoded in another way: state is rebuilt, and older frames are skipped.
 _FEATURES_VERSION = 2
 _FEATURE_KIND = b"marginwatch.feature_frame."
-FEATURE_TYPE = _FEATURE_KIND + f"v{_FEATURES_VERSION}".encode()
 PARTIAL_TYPE = "marginwatch.partial.v1"
 _BARRIERS_KEPT = 50
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -78,8 +78,8 @@ class StageState(Processor, ABC):
 
     @property
     def schema(self) -> str:
-        """What the stored rows depend on beside the messages; rows of another schema are of another release."""
-        return f"{self.tables.schema}/features.v{_FEATURES_VERSION}"
+        """What the stored rows depend on beside the messages; rows of another schema cannot be read."""
+        return self.tables.schema
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -126,6 +126,8 @@ class Stage(ABC):
         self.settings = settings
         self.topics = topics
         self.calendar = calendar
+        #: Version of the feature frames: how they are computed, and the columns that the registered signals need.
+        self.features = f"v{_FEATURES_VERSION}.{state_digest(settings.parameters)}"
         metrics.declare(self.name, self.inputs)
 
     @property
@@ -196,6 +198,10 @@ class _SecuritiesState(StageState):
         super().__init__(stage, partition, self.processor.tables)
 
     @property
+    def schema(self) -> str:
+        return f"{super().schema}/{self.stage.features}"
+
+    @property
     def books(self) -> Mapping[str, DailyStore]:
         return {
             book.topic: book for book in (self.processor.margin, self.processor.pricing.book, self.processor.valuations)
@@ -227,7 +233,7 @@ class _SecuritiesState(StageState):
                         0,
                         f"{made.topic}/{made.partition}/{made.day}".encode(),
                         dump_frame(made),
-                        [(CE_TYPE, FEATURE_TYPE)],
+                        [(CE_TYPE, _FEATURE_KIND + self.stage.features.encode())],
                     )
                 )
             else:
@@ -282,6 +288,10 @@ class MarketState(StageState):
         super().__init__(stage, partition, self.processor.tables)
 
     @property
+    def schema(self) -> str:
+        return f"{super().schema}/{self.stage.features}"
+
+    @property
     def books(self) -> Mapping[str, DailyStore]:
         return {topic: book for topic, book in self.processor.stores.items() if topic in DEADLINES}
 
@@ -293,7 +303,7 @@ class MarketState(StageState):
         out: list[Output] = []
         items: list[Any]
         if topic == FEATURES:
-            items = [(item, origin) for item, origin in map(_feature, records) if item is not None]
+            items = [(item, origin) for item, origin in map(self._feature, records) if item is not None]
         else:
             items, dead = self.stage.decoders[topic].decode(records)
             out += self.stage.dead_letters(dead, topic)
@@ -337,20 +347,21 @@ class MarketState(StageState):
         self.processor.applied = ApplyResult()
         return out
 
-
-def _feature(record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
-    headers = dict(record.headers)
-    kind = headers.get(CE_TYPE, b"")
-    value = record.value or b""
-    if kind == BARRIER_TYPE:
-        return msgspec.json.decode(value, type=Barrier), headers["origin"].decode()
-    if kind == PARTIAL_TYPE.encode():
-        return msgspec.msgpack.decode(value, type=Partial), ""
-    if kind == FEATURE_TYPE:
-        return load_frame(value), ""
-    if kind.startswith(_FEATURE_KIND):
-        return None, ""  # by another release; the securities stage of this one publishes it again
-    raise StateError(f"{record.topic} offset {record.offset}: unknown ce_type {kind!r}; only marginwatch writes here")
+    def _feature(self, record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
+        headers = dict(record.headers)
+        kind = headers.get(CE_TYPE, b"")
+        value = record.value or b""
+        if kind == BARRIER_TYPE:
+            return msgspec.json.decode(value, type=Barrier), headers["origin"].decode()
+        if kind == PARTIAL_TYPE.encode():
+            return msgspec.msgpack.decode(value, type=Partial), ""
+        if kind == _FEATURE_KIND + self.stage.features.encode():
+            return load_frame(value), ""
+        if kind.startswith(_FEATURE_KIND):
+            return None, ""  # of another version: the securities stage publishes it again in this one
+        raise StateError(
+            f"{record.topic} offset {record.offset}: unknown ce_type {kind!r}; only marginwatch writes here"
+        )
 
 
 class AlertsStage(Stage):

@@ -15,6 +15,7 @@ from processors.market import Market
 from processors.outputs import FeatureFrame
 from processors.parameters import Parameters
 from processors.reference import TOPIC, ReferenceStore
+from processors.registry import state_digest
 from processors.securities import Securities
 from processors.table import DAY, NUMBER, TEXT, Rows, Table, TableSet, ValueCodec
 from streams.calendars import xshg
@@ -313,3 +314,13 @@ def test_members_are_those_of_folding_every_reference_day_from_the_beginning(ste
                 [expected.get(key, nothing) for key in members.keys.tolist()],
                 equal_nan=True,
             )
+
+
+# -- what the registered signals need -----------------------------------------------------------------------------
+
+
+def test_a_window_of_a_registered_signal_is_part_of_the_schema() -> None:
+    """State of other windows is not what a replay gives: it is rebuilt like that of another release."""
+    assert state_digest(Parameters()) == state_digest(Parameters())
+    assert state_digest(Parameters()) != state_digest(Parameters(score_days=14))
+    assert state_digest(Parameters()) == state_digest(Parameters(streak_flags=(3, 4)))

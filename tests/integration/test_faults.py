@@ -63,7 +63,7 @@ def test_state_that_cannot_be_read_stalls_its_partition_says_so_and_rebuild_mend
     assert first.terminate() == 0
     good = stack.tables()
     key = f"{stack.settings.namespace}:{{market:0}}:rows"
-    name = next(n for n in sorted(stack.redis.hkeys(key)) if n.startswith(b"results/"))
+    name = next(n for n in sorted(stack.redis.hkeys(key)) if n.startswith(b"memory/"))
     stack.redis.hset(key, name, b"\xc1 not a row")
 
     # The comparison names it, and touches nothing.
