@@ -180,7 +180,7 @@ class Computation:
         left_out: list[dict[str, str]] = [{} for _ in block.days]
         for module in INDUSTRIES.modules:
             computed, lacking = module.compute(block)
-            columns |= computed
+            columns |= {name: _one_nan(values) for name, values in computed.items()}
             for day, reasons in zip(left_out, lacking, strict=True):
                 day |= reasons
         return [
@@ -192,7 +192,7 @@ class Computation:
         """Security signals that need prices as well."""
         columns: dict[str, Array] = {}
         for module in PRICING.modules:
-            columns |= module.compute(block)
+            columns |= {name: _one_nan(values) for name, values in module.compute(block).items()}
         section = block.section(DETAIL)
         return [
             SecuritySignals(
@@ -220,3 +220,8 @@ class Computation:
             missing=missing,
             input_revisions=revisions,
         )
+
+
+def _one_nan(values: Array) -> Array:
+    """Return the values with every NaN of the same bits: how one arises depends on the processor's instructions."""
+    return np.where(np.isnan(values), np.nan, values)
