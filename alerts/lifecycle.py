@@ -15,7 +15,7 @@ from datetime import date, datetime
 import msgspec
 
 from alerts.model import Alert, Input, State, alert_id
-from alerts.rules.base import Kind, Message, Rule, Verdict
+from alerts.rules.base import Evaluation, Kind, Message, Rule
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 
@@ -66,7 +66,7 @@ class AlertBook(Processor):
         """Judge a message; return every alert that is new or whose state changed."""
         out: list[Alert] = []
         for rule in self._rules:
-            for verdict in rule.judge(message):
+            for verdict in rule.evaluate(message):
                 out += self._take(rule, verdict, origin, now)
         return out
 
@@ -74,7 +74,7 @@ class AlertBook(Processor):
         """Replace an alert by the same with other words beside its state (evidence, acknowledgement, silence)."""
         self.alerts[alert.id] = alert
 
-    def _take(self, rule: Rule, verdict: Verdict, origin: Input, now: datetime) -> list[Alert]:
+    def _take(self, rule: Rule, verdict: Evaluation, origin: Input, now: datetime) -> list[Alert]:
         name = f"{rule.name}/{verdict.subject}"
         history = self._subjects.setdefault(name, {})
         old = history.get(verdict.trade_date)
@@ -188,7 +188,7 @@ def _wanted(rule: Rule, history: dict[date, _Entry], days: list[date]) -> dict[d
     return wanted
 
 
-def _alert(rule: Rule, verdict: Verdict, origin: Input, now: datetime) -> Alert:
+def _alert(rule: Rule, verdict: Evaluation, origin: Input, now: datetime) -> Alert:
     return Alert(
         id=alert_id(rule.name, verdict.subject, verdict.trade_date, verdict.revision),
         rule=rule.name,

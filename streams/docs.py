@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
 
-import alerts.metrics  # noqa: F401 - registers the metrics
+import streams.metrics  # noqa: F401 - both register their metrics
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import asyncapi
 from streams.settings import Settings
@@ -65,9 +66,14 @@ def _topics() -> str:
 def _settings(settings: Settings) -> str:
     rows = []
     for name, info in type(settings).model_fields.items():
-        default = "see `processors/parameters.py`" if name == "parameters" else f"`{info.default}`"
+        default = "see `processors/parameters.py`" if name == "parameters" else f"`{_plain(info.default)}`"
         rows.append((f"`MARGINWATCH_{name.upper()}`", default, info.description or "the numbers of the signals"))
     return _table(("variable", "default", "what"), rows)
+
+
+def _plain(default: object) -> object:
+    """Return a default in plain text: a value that stands in the code is no secret."""
+    return default.get_secret_value() if isinstance(default, SecretStr) else default
 
 
 def _metrics() -> str:

@@ -1,32 +1,35 @@
 """All settings: environment ``MARGINWATCH_*``, a TOML file, defaults; documented here and nowhere else.
 
-The TOML file is ``marginwatch.toml`` in the working directory, or the one that ``MARGINWATCH_CONFIG`` names. Nested
-names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HOT=0.105``.
+The TOML file is ``marginwatch.toml`` in the working directory, or the file that ``MARGINWATCH_CONFIG`` names. Nested
+names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HOT=0.105``. A list in the environment is
+comma separated or a JSON list: ``MARGINWATCH_PARAMETERS__STREAK_FLAGS=3,4`` or ``[3, 4]``.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from alerts.delivery.channel import Channel
-from alerts.rules import RULES
-from alerts.rules.base import Rule
-from alerts.rules.custom import load as load_rules
 from processors.codes import EXCHANGES
 from processors.deadlines import DEADLINES, Due
 from processors.parameters import Parameters
 
+#: The parameters that are lists: the environment gives them as text.
+_LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).items() if get_origin(kind) is tuple)
 #: What the topics themselves take, so that an oversized message reaches the dead-letter topic with its bytes.
 MAX_BROKER_BYTES = 64 * 1024 * 1024
 
@@ -66,7 +69,9 @@ class Settings(BaseSettings):
         10 * 1024 * 1024, ge=1024, le=MAX_BROKER_BYTES, description="a larger input is refused (dead-lettered)"
     )
 
-    exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
+    exchanges: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("SSE", "SZSE"), description="exchanges that make up the market"
+    )
     calendar_file: Path | None = Field(
         None, description="TOML with sessions and holidays that the trading calendar lacks, see `marginwatch calendar`"
     )
@@ -116,6 +121,18 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["text", "json"] = Field("text", description="json for machines")
 
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _parameter_lists(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {n: _list_of(v, f"parameters.{n}") if n in _LIST_PARAMETERS else v for n, v in value.items()}
+
+    @field_validator("exchanges", mode="before")
+    @classmethod
+    def _exchange_list(cls, value: Any) -> Any:
+        return _list_of(value, "exchanges")
+
     @field_validator("exchanges")
     @classmethod
     def _known_exchanges(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,10 +148,6 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"no deadline for {', '.join(unknown)}: choose from {', '.join(DEADLINES)}")
         return value
-
-    def rules(self) -> tuple[Rule, ...]:
-        """The alert rules: built in, as `rules_file` changes them, and those that it adds; raises `RuleError`."""
-        return RULES if self.rules_file is None else load_rules(self.rules_file, RULES)
 
     def due(self, topic: str) -> Due:
         """When a day of a feed is due."""
@@ -165,3 +178,15 @@ class Settings(BaseSettings):
         """Order of precedence: arguments, environment, TOML file."""
         path = Path(os.environ.get("MARGINWATCH_CONFIG", "marginwatch.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+
+def _list_of(value: Any, name: str) -> Any:
+    """Parse a list given as text: JSON, or comma separated; anything but text is returned as it is."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [part.strip() for part in value.split(",")]
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name}: {value!r} is no JSON list: write it as [3, 4] or 3,4") from error

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from alerts import metrics
 from alerts.commands import decode as decode_command
 from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
@@ -31,6 +30,8 @@ from processors.partition_join import dump_frame, load_frame
 from processors.registry import state_digest
 from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
+from streams import metrics
+from streams.alert_rules import rules_of
 from streams.codec import (
     BARRIER_TYPE,
     CE_TYPE,
@@ -379,7 +380,7 @@ class AlertsStage(Stage):
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
-        metrics.declare_rules()
+        metrics.declare_rules(rules_of(settings))
 
     @property
     def barrier_origins(self) -> frozenset[str]:
@@ -395,7 +396,7 @@ class AlertsState(StageState):
     stage: AlertsStage
 
     def __init__(self, stage: AlertsStage, partition: int) -> None:
-        self.desk = AlertDesk(stage.settings.rules(), stage.calendar)
+        self.desk = AlertDesk(rules_of(stage.settings), stage.calendar)
         self.refused: Table[str, tuple[int, int]] = Table(  # topic → hour since the epoch, count
             "refused", TEXT, ValueCodec(tuple[int, int])
         )

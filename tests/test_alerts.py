@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
 
 from alerts.lifecycle import AlertBook
 from alerts.model import Alert, Input, Severity, State, alert_id
-from alerts.rules import RULES
+from alerts.rules import rules
 from alerts.rules.base import DeadLetters
 from processors.codes import to_id
 from processors.outputs import DayStatus, IdentityCheck, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
 from tests.building import DAYS
 
+RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 _offsets = count()
 
@@ -201,3 +204,72 @@ def test_days_that_were_forgotten_do_not_come_back_when_a_replay_tells_them_agai
     book.changed_rows()
     assert fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
     assert book.changed_rows() == {}
+
+
+# -- rules and parameters --------------------------------------------------------------------------------------
+
+
+def priced(day: date) -> SecuritySignals:
+    return SecuritySignals(
+        DayStatus(trade_date=day, available_at=NOW, revision=0), np.array([to_id("600000.SH")], dtype=np.int32),
+        {f: np.array([1.0]) for f in ("divergence", "streak_excess", "excess_top", "excess_score", "excess_kind")},
+        family="pricing")  # fmt: skip
+
+
+def excess(day: date) -> MarketSignal:
+    return MarketSignal(signal="excess_level", subject="market", trade_date=day, available_at=NOW, revision=0,
+                        value=0.05, details={"excess": 0.06, "before": 0.0, "level": 0.05})  # fmt: skip
+
+
+def new_high(day: date, side: int) -> MarketSignal:
+    return MarketSignal(
+        signal="new_high_low", subject="market", trade_date=day, available_at=NOW, revision=0, value=side
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "changes", "plain", "changed"),
+    [
+        ("fin_streak", securities(DAYS[0]), {"streak_flags": (3, 8)}, "reached 5 or 8 days", "reached 3 or 8 days"),
+        ("fin_streak", securities(DAYS[0]), {"streak_flags": (3, 8)}, "连续5或8日", "连续3或8日"),
+        ("fin_extreme", securities(DAYS[0]), {"extreme_share": 0.025}, "in the 5% tails", "in the 2.5% tails"),
+        ("fin_extreme", securities(DAYS[0]), {"extreme_share": 0.025}, "：5%尾部", "：2.5%尾部"),
+        ("fin_divergence", priced(DAYS[0]), {"divergence_streak": 6}, "with 8 days or more", "with 6 days or more"),
+        ("fin_divergence", priced(DAYS[0]), {"divergence_streak": 6}, "连续8日以上", "连续6日以上"),
+        ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "the top 10% are", "the top 12.5% are"),
+        ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "：前10%共", "：前12.5%共"),
+        ("excess_financing", excess(DAYS[0]), {"excess_lag_days": 20}, "over 15 days the", "over 20 days the"),
+        ("excess_financing", excess(DAYS[0]), {"excess_lag_days": 20}, "：15个交易日", "：20个交易日"),
+        ("excess_financing", excess(DAYS[0]), {"excess_hysteresis": 0.02},
+         "by 1 percentage point.", "by 2 percentage points"),
+        ("excess_financing", excess(DAYS[0]), {"excess_hysteresis": 0.02}, "以内1个百分点", "以内2个百分点"),
+        ("balance_new_high", new_high(DAYS[0], 1), {"high_low_days": 120}, "its 250-day high", "its 120-day high"),
+        ("balance_new_low", new_high(DAYS[0], -1), {"high_low_days": 120}, "创250日新低", "创120日新低"),
+        ("market_hot", state(DAYS[0], "HOT", "NORMAL", 0.11), {"ratio_window_days": 7}, "the 5-day f", "the 7-day f"),
+        ("market_cold", state(DAYS[0], "COLD", "NORMAL", 0.06), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
+        ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "若5日占比", "若7日占比"),
+    ],
+)  # fmt: skip
+def test_the_texts_follow_the_parameters(
+    rule: str, message: MarketSignal | SecuritySignals, changes: dict[str, Any], plain: str, changed: str
+) -> None:
+    for parameters, expected in ((Parameters(), plain), (Parameters(**changes), changed)):
+        (found,) = [a for a in fold(AlertBook(rules(parameters)), message) if a.rule == rule]
+        assert expected in "\n".join((found.text.en, found.text.zh, found.invalidation.en, found.invalidation.zh))
+
+
+def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_of_the_longest() -> None:
+    built = rules(Parameters(streak_flags=(3, 8)))
+    (found,) = [a for a in fold(AlertBook(built), securities(DAYS[0])) if a.rule == "fin_streak"]
+    assert [m.code for m in found.members] == ["600000.SH"]  # 8 days; 5 days are no flag any more
+    assert found.thresholds == {"flags_days": "3, 8"}
+    expectation = next(r.expectation for r in built if r.name == "fin_streak")
+    assert expectation is not None and expectation.members(found) == ["600000.SH"]
+
+
+def test_thresholds_of_digests_are_those_of_the_parameters() -> None:
+    book = AlertBook(rules(Parameters(extreme_share=0.1, score_top=0.2, divergence_streak=6, divergence_excess=-0.2)))
+    found = {a.rule: a.thresholds for a in fold(book, securities(DAYS[0]), priced(DAYS[0]))}
+    assert found["fin_extreme"] == {"share": 0.1}
+    assert found["excess_score_top"] == {"share": 0.2}
+    assert found["fin_divergence"] == {"streak_days": 6, "excess": -0.2}

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from typer import Context
 from typer.main import get_command
 
-import alerts.metrics  # noqa: F401 - registers the metrics
+import streams.metrics  # noqa: F401 - both register their metrics
 from console import dashboards
 from streams.cli.main import app
 from streams.settings import Settings

@@ -15,18 +15,20 @@ from alerts.commands import Acknowledge, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.evidence import EvidenceBook, wilson
 from alerts.model import Alert, Input, Severity, Silence, State, Text
-from alerts.rules import RULES
+from alerts.rules import rules
 from alerts.rules.base import Message, Rule
 from alerts.rules.custom import RuleError, load
-from alerts.rules.threshold import Threshold, rule
+from alerts.rules.threshold import Threshold, threshold_rule
 from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.deadlines import silent_since
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
 from streams.calendars import xshg
 from tests.test_alerts import state
 
+RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 CALENDAR = xshg()
 FIRST = CALENDAR.position(to_day(date(2018, 1, 2)))
@@ -35,7 +37,7 @@ DAYS = [to_date(CALENDAR.day_at(FIRST + i)) for i in range(400)]
 
 def over(minimum: int = 1, cooldown: int = 0) -> Rule:
     title = Text("Ratio high", "占比偏高")
-    return rule(
+    return threshold_rule(
         "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title), source="test",
         minimum_days=minimum, cooldown_days=cooldown,
     )  # fmt: skip
@@ -333,8 +335,8 @@ def test_rules_from_toml(tmp_path: Path) -> None:
     assert found["low_ratio"].minimum_days == 2
     signal = MarketSignal(signal="fin_buy_ratio_5d", subject="market", trade_date=DAYS[0], available_at=NOW,
                           revision=0, value=0.069)  # fmt: skip
-    (verdict,) = found["low_ratio"].judge(signal)
-    assert verdict.text.zh.startswith("占比低")
+    (evaluation,) = found["low_ratio"].evaluate(signal)
+    assert evaluation.text.zh.startswith("占比低")
 
 
 @pytest.mark.parametrize(

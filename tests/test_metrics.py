@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from alerts import metrics
 from processors.days import microseconds, to_date, to_day
 from processors.deadlines import DEADLINES, newest_due
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal
+from streams import metrics
 from streams.calendars import xshg
 
 FRIDAY, MONDAY = date(2020, 1, 3), date(2020, 1, 6)

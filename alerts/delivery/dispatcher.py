@@ -18,7 +18,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerts import metrics
+from alerts.delivery import metrics
 from alerts.delivery.channel import Channel
 from alerts.delivery.log import KEPT, Note, NotificationLog, Status
 from alerts.delivery.senders import AGAIN_S, SENDERS, AlertmanagerSender, DeliveryError, Sender

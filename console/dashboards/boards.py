@@ -10,7 +10,6 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as model
 
-from alerts.metrics import INDUSTRY_SIGNALS as INDUSTRY_METRICS
 from console.dashboards.panels import (
     BAD_ABOVE_0,
     CALM,
@@ -33,7 +32,7 @@ from console.dashboards.panels import (
 )
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
-from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+from processors.registry import INDUSTRY_METRICS, INDUSTRY_SIGNALS, SIGNALS
 
 #: `basis:marginwatch_ratio_state:code` in deploy/prometheus/rules.yml.
 STATES = {
