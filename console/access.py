@@ -24,16 +24,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from processors.errors import MarginwatchError
+from console.errors import AccessError
 
 SESSION_S = 12 * 3600
 _N, _R, _P = 2**15, 8, 1
 _MEMORY = 64 * 1024 * 1024
 _FAILURES, _FAILURES_S = 10, 300.0
-
-
-class AccessError(MarginwatchError):
-    """The console can't be opened as it is set up."""
 
 
 def hash_password(password: str) -> str:

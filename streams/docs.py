@@ -1,6 +1,6 @@
-"""What is generated from the declarations: the README's tables and the AsyncAPI file.
+"""The files generated from the declarations: the README's tables, the AsyncAPI file and the dashboards.
 
-``python -m streams.docs`` writes them; tests say when that was forgotten.
+``python -m streams.docs`` writes them; tests fail when a file is out of date.
 """
 
 from __future__ import annotations
@@ -96,5 +96,9 @@ def rendered(text: str) -> str:
 
 
 if __name__ == "__main__":
+    from console import dashboards  # needs the extra ``dev``
+
+    for path, content in dashboards.rendered(Settings.model_construct().parameters).items():
+        path.write_text(content, "utf-8")
     _README.write_text(rendered(_README.read_text("utf-8")), "utf-8")
     asyncapi.PATH.write_text(asyncapi.rendered(), "utf-8")

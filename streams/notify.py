@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.log import Note, NotificationLog
-from alerts.delivery.senders import SENDERS, DeliveryError
+from alerts.delivery.senders import SENDERS
+from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.errors import MarginwatchError
 from streams.codec import BARRIER_TYPE, CE_TYPE

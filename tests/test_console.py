@@ -10,7 +10,8 @@ import pytest
 
 from alerts.model import Acknowledgement, Alert, Severity, State, Text
 from console import access as doors
-from console.access import Access, AccessError, hash_password, verify
+from console.access import Access, hash_password, verify
+from console.errors import AccessError
 from console.labels import WORDS, money, percent
 from console.model import ConsoleModel, Feed
 from console.verdict import verdict

@@ -13,8 +13,9 @@ from pydantic import SecretStr, ValidationError
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
-from alerts.delivery.senders import AppriseSender, DeliveryError
+from alerts.delivery.senders import AppriseSender
 from alerts.delivery.signing import signature
+from alerts.errors import DeliveryError
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
 from streams.local import free_port
 from streams.settings import Settings

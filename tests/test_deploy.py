@@ -18,6 +18,7 @@ from typer.main import get_command
 
 import streams.metrics  # noqa: F401 - both register their metrics
 from console import dashboards
+from processors.parameters import Parameters
 from streams.cli.main import app
 from streams.settings import Settings
 
@@ -99,10 +100,10 @@ def test_every_metric_that_rules_and_panels_use_exists() -> None:
 
 
 def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
-    rendered = dashboards.rendered()
+    rendered = dashboards.rendered(Parameters())
     assert {*dashboards.FOLDER.glob("*.json")} == rendered.keys()
     for path, text in rendered.items():
-        assert path.read_text("utf-8") == text, "run `python -m console.dashboards`"
+        assert path.read_text("utf-8") == text, "run `python -m streams.docs`"
 
 
 def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> None:

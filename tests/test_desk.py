@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from alerts.commands import Acknowledge, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
+from alerts.errors import RuleError
 from alerts.evidence import EvidenceBook, wilson
 from alerts.model import Alert, Input, Severity, Silence, State, Text
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
-from alerts.rules.custom import RuleError, load
+from alerts.rules.custom import load
 from alerts.rules.threshold import Threshold, threshold_rule
 from processors.codes import to_id
 from processors.days import to_date, to_day

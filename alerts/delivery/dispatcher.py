@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 from alerts.delivery import metrics
 from alerts.delivery.channel import Channel
 from alerts.delivery.log import KEPT, Note, NotificationLog, Status
-from alerts.delivery.senders import AGAIN_S, SENDERS, AlertmanagerSender, DeliveryError, Sender
+from alerts.delivery.senders import AGAIN_S, SENDERS, AlertmanagerSender, Sender
+from alerts.errors import DeliveryError
 from alerts.model import Alert, State
 
 log = structlog.get_logger()

@@ -15,16 +15,13 @@ import msgspec
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
 from alerts.delivery.signing import HEADER, signature
+from alerts.errors import DeliveryError
 from alerts.model import Alert, State
 
 #: Alertmanager forgets an alert that is not sent again; this is how often it is, and how long it may be away.
 AGAIN_S, FORGOTTEN_AFTER = 30.0, timedelta(minutes=5)
 _SCOPES = {"fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
            "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data"}  # fmt: skip
-
-
-class DeliveryError(Exception):
-    """An attempt that failed; the text is safe to show."""
 
 
 class Sender(ABC):

@@ -22,18 +22,14 @@ from typing import TypeVar
 
 import msgspec
 
+from alerts.errors import RuleError
 from alerts.model import Severity, Text
 from alerts.rules.base import MOST_DAYS, Rule
 from alerts.rules.threshold import Threshold, threshold_rule
-from processors.errors import MarginwatchError
 from processors.registry import SIGNALS
 from processors.signal import Level
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-
-
-class RuleError(MarginwatchError):
-    """A rules file that can't be used, and where."""
 
 
 class _Changes(msgspec.Struct, forbid_unknown_fields=True):
