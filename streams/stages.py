@@ -410,7 +410,7 @@ class AlertsState(StageState):
             headers = dict(record.headers)
             origin = Input(record.topic, record.partition, record.offset, 0)
             if headers.get(CE_TYPE) == BARRIER_TYPE:
-                out += self._outputs(changes + self.desk.settle(origin, now))
+                out += self._outputs(changes + self.desk.update_evidence(origin, now))
                 changes = []
                 out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
             elif topic == ALERT_COMMANDS:
@@ -423,7 +423,7 @@ class AlertsState(StageState):
                 changes += self.desk.fold(message, msgspec.structs.replace(origin, revision=revision), now)
         if records:
             last = records[-1]
-            changes += self.desk.settle(Input(last.topic, last.partition, last.offset, 0), now)
+            changes += self.desk.update_evidence(Input(last.topic, last.partition, last.offset, 0), now)
         return out + self._outputs(changes)
 
     def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:
@@ -482,7 +482,7 @@ class AlertsState(StageState):
     @property
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
-        return [a for a in self.desk.book.alerts.values() if a.state is State.FIRING]
+        return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING]
 
 
 STAGES: tuple[type[Stage], ...] = (SecuritiesStage, MarketStage, AlertsStage)

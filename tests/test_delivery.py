@@ -91,7 +91,7 @@ def test_secrets_come_by_file_and_are_never_shown(tmp_path: Path) -> None:
     channel = hook(url=None, url_file=tmp_path / "url", secret_file=tmp_path / "key")
     assert channel.address() == "https://host.example/t0ken"
     assert channel.key() == b"k3y"
-    assert channel.shown() == "https://host.example"
+    assert channel.redacted() == "https://host.example"
     settings = Settings(channels={"desk": hook(secret=SecretStr("k3y"))})
     for shown in (repr(settings), settings.model_dump_json(), repr(channel)):
         assert "t0ken" not in shown
@@ -164,6 +164,6 @@ def test_apprise_sends_the_words_and_says_when_it_could_not() -> None:
     assert told["title"] == text.title(alert())
     assert "It fell to 9.93%." in told["message"]
     assert told["message"].endswith("https://console.example/alerts/a1")
-    with pytest.raises(DeliveryError, match="did not take the message") as failed:
+    with pytest.raises(DeliveryError, match="did not accept the message") as failed:
         asyncio.run(_send_by_apprise(500))
     assert "t0ken" not in str(failed.value)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from alerts.commands import Acknowledge, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
-from alerts.evidence import EvidenceBook, wilson
+from alerts.evidence import EvidenceStore, wilson
 from alerts.model import Alert, Input, Severity, Silence, State, Text
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
@@ -58,11 +58,11 @@ def fold(desk: AlertDesk, *messages: Message) -> list[Change]:
     out: list[Change] = []
     for message in messages:
         out += desk.fold(message, Input("signals", 0, 0, 0), NOW)
-    return out + desk.settle(Input("signals", 0, 0, 0), NOW)
+    return out + desk.update_evidence(Input("signals", 0, 0, 0), NOW)
 
 
 def standing(desk: AlertDesk) -> dict[date, tuple[State, date | None]]:
-    return {a.trade_date: (a.state, a.resolved_on) for a in desk.book.alerts.values()}
+    return {a.trade_date: (a.state, a.resolved_on) for a in desk.lifecycle.alerts.values()}
 
 
 # -- conditions ------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_acknowledging_and_silencing_an_alert() -> None:
     loaded = AlertDesk(RULES, CALENDAR)
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
     assert loaded.silences == {"s1": silence}
-    assert loaded.book.alerts == desk.book.alerts
+    assert loaded.lifecycle.alerts == desk.lifecycle.alerts
     over_ = msgspec.structs.replace(silence, until=NOW)
     lifted = loaded.command(SetSilence(silence=over_, at=NOW), origin, NOW)
     assert {c.event.what for c in lifted} == {"unsilenced"}
@@ -208,7 +208,7 @@ def history(breakdowns: list[int], closes: list[float]) -> list[MarketSignal]:
 
 
 def peaks(desk: AlertDesk) -> dict[date, Alert]:
-    return {a.trade_date: a for a in desk.book.alerts.values() if a.rule == "peak_warning"}
+    return {a.trade_date: a for a in desk.lifecycle.alerts.values() if a.rule == "peak_warning"}
 
 
 def test_the_first_alert_has_an_empty_record_and_later_ones_only_what_was_known() -> None:
@@ -305,7 +305,7 @@ def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
     desk = AlertDesk(RULES, CALENDAR)
     for at in range(70):
         fold(desk, flags(at, ["000002.SZ", "000005.SZ"] if at in (3, 60) else []), levels(at, paths[at]))
-    digest = next(a for a in desk.book.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
+    digest = next(a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
     growth = paths[23] / paths[3] - 1
     expected = growth[[1, 4]].mean() - growth.mean()
     assert digest.evidence is not None
@@ -313,7 +313,7 @@ def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
     assert digest.evidence.outcomes["20"].median == pytest.approx(expected)
     assert digest.evidence.hits == int(expected < 0)
     assert digest.evidence.drawdown is None
-    loaded = EvidenceBook(CALENDAR)
+    loaded = EvidenceStore(CALENDAR)
     loaded.load_rows({k: v for k, v in desk.evidence.changed_rows().items() if v is not None})
     expectation = next(r.expectation for r in RULES if r.name == "fin_extreme")
     assert expectation is not None
