@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from streams.docs import tables
 from streams.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("processors", "feeds", "alerts", "console", "streams")
 
 
 @pytest.mark.parametrize("text", ["3,4", " 3 , 4 ", "[3, 4]", "[3,4]"])
@@ -56,3 +64,20 @@ def test_the_table_of_settings_shows_defaults_in_plain_text() -> None:
     table = tables()["settings"]
     assert "| `MARGINWATCH_REDIS_URL` | `redis://127.0.0.1:6379/0` |" in table
     assert "***" not in table
+
+
+def test_settings_load_no_rule() -> None:
+    code = "import sys, streams.settings; print(*(m for m in sys.modules if m.startswith('alerts.rules')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_only_settings_build_default_parameters() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Parameters"
+    ]
+    assert found == ["streams/settings.py"]
