@@ -89,8 +89,8 @@ class EvidenceStore(Processor):
 
     def _observe_levels(self, frame: SecuritySignals) -> bool:
         day = to_day(frame.status.trade_date)
-        held = self._levels.get(day)
-        if held is not None and held.revision >= frame.status.revision:
+        stored = self._levels.get(day)
+        if stored is not None and stored.revision >= frame.status.revision:
             return False
         if len(self._levels) > HORIZONS[-1] + 1 and day < min(self._levels):
             return False  # older than the stored levels: a replay reads it again
@@ -124,8 +124,8 @@ class EvidenceStore(Processor):
         """Write the outcomes of a case into the array that records are computed from; None removes them."""
         if name not in self._outcomes:
             self._outcomes[name] = np.full((len(HORIZONS), len(self._calendar)), np.nan)
-        held = {} if case is None else case.outcomes
-        self._outcomes[name][:, self._calendar.position(day)] = [held.get(str(h), np.nan) for h in HORIZONS]
+        stored = {} if case is None else case.outcomes
+        self._outcomes[name][:, self._calendar.position(day)] = [stored.get(str(h), np.nan) for h in HORIZONS]
 
     # -- cases -----------------------------------------------------------------------------------------------
 
@@ -141,8 +141,8 @@ class EvidenceStore(Processor):
     def remove(self, alert: Alert, expectation: Expectation) -> None:
         """Remove a firing that a correction has superseded."""
         name, day = _record_key(alert, expectation), to_day(alert.trade_date)
-        held = self._cases.get(name, {}).get(day)
-        if held is not None and held.alert == alert.id:
+        stored = self._cases.get(name, {}).get(day)
+        if stored is not None and stored.alert == alert.id:
             del self._cases[name][day], self._case_rows[day, name]
             if expectation.basis is Basis.MEMBERS:
                 self._set_outcomes(name, day, None)

@@ -31,7 +31,7 @@ SIGNAL_DAY = Gauge(
     ["signal", "subject", "provisional"],
 )
 STATE = Gauge("marginwatch_ratio_state", "1 for the current state, 0 for the others.", ["basis", "state"])
-DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed of incomplete data.", ["signal"])
+DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed from incomplete data.", ["signal"])
 INDUSTRY = Gauge(
     "marginwatch_industry",
     "Newest value of an industry's signal (ratios are fractions, money is CNY); no series where it is absent.",
@@ -44,7 +44,7 @@ INDUSTRY_DAY = Gauge(
 )
 IDENTITY = Gauge(
     "marginwatch_identity_breaks",
-    "Figures of the newest day whose balance is not the previous one plus buys less repayments.",
+    "Figures of the newest day whose balance is not the previous balance plus buys less repayments.",
     ["topic"],
 )
 CLOSED = Gauge(
@@ -82,7 +82,9 @@ AGE = Histogram(
     buckets=(*_FAST, 30, 60, 300),
 )
 LAG = Gauge(
-    "marginwatch_lag_messages", "Messages between what is stored and the end of the partition.", ["topic", "partition"]
+    "marginwatch_lag_messages",
+    "Messages behind the end of the partition.",
+    ["topic", "partition"],
 )
 TABLE_ROWS = Gauge("marginwatch_table_rows", "Rows of a table's partition in Redis.", ["table", "partition"])
 OWNED = Gauge("marginwatch_partitions_owned", "Partitions that this worker owns.", ["table"])
@@ -90,8 +92,8 @@ REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated becau
 PUBLISH_RETRIES = Counter(
     "marginwatch_publish_retries_total", "Publications repeated because Kafka did not acknowledge."
 )
-CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days that the calendar still knows.")
-READY = Gauge("marginwatch_ready", "1 if the worker is ready, as /readyz says.")
+CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days left in the calendar.")
+READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 
 _DAY_S = 86_400
 _provisional: dict[tuple[str, str], date] = {}  # newest provisional day by signal and subject

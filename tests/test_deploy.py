@@ -51,7 +51,7 @@ def test_every_reference_resolves() -> None:
             assert (ROOT / source).exists() if source.startswith(".") else source in compose["volumes"], volume
 
 
-def test_every_service_that_stays_has_a_health_check_and_listens_on_loopback_only() -> None:
+def test_every_long_running_service_has_a_health_check_and_listens_on_loopback_only() -> None:
     for name, service in services.items():
         assert ("healthcheck" in service) != (name in ONE_SHOT), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name

@@ -20,22 +20,24 @@ class Channel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["webhook", "alertmanager", "apprise"] = Field(description="how it is reached")
-    url: SecretStr | None = Field(None, description="where; of apprise: its own URL (wecombot://, dingtalk://, feishu://, mailtos://, slack://)")  # fmt: skip
-    url_file: Path | None = Field(None, description="a file that holds the URL (a secret)")
+    kind: Literal["webhook", "alertmanager", "apprise"] = Field(description="protocol of the channel")
+    url: SecretStr | None = Field(None, description="its address; for apprise its own URL (wecombot://, dingtalk://, feishu://, mailtos://, slack://)")  # fmt: skip
+    url_file: Path | None = Field(None, description="a file with the URL (a secret)")
     secret: SecretStr | None = Field(None, description="webhook: key of the HMAC-SHA256 signature")
-    secret_file: Path | None = Field(None, description="a file that holds it")
+    secret_file: Path | None = Field(None, description="webhook: a file with the key")
     severity: Severity = Field(Severity.INFO, description="the lowest severity that is sent")
-    rules: tuple[str, ...] = Field((), description="only these rules; all if empty")
-    language: Literal["en", "zh", "both"] = Field("both", description="of the text")
+    rules: tuple[str, ...] = Field((), description="only alerts of these rules; all if empty")
+    language: Literal["en", "zh", "both"] = Field("both", description="language of the text")
     quiet: str = Field("", description="quiet hours in Shanghai, e.g. 22:00-07:30: notifications wait for their end")
-    quiet_severity: Severity = Field(Severity.CRITICAL, description="from this severity on quiet hours are ignored")
-    per_minute: int = Field(20, ge=1, le=6000, description="at most so many messages a minute (DingTalk takes 20)")
+    quiet_severity: Severity = Field(
+        Severity.CRITICAL, description="from this severity on alerts are sent in quiet hours"
+    )
+    per_minute: int = Field(20, ge=1, le=6000, description="maximum of messages a minute (DingTalk accepts 20)")
     max_chars: int = Field(1800, ge=200, description="longer texts are cut")
     max_age_days: float = Field(
         3.0, gt=0, description="alerts published longer ago are not sent: a backfill wakes nobody"
     )
-    timeout_s: float = Field(10.0, gt=0, description="of one attempt")
+    timeout_s: float = Field(10.0, gt=0, description="time limit of one attempt, seconds")
 
     @field_validator("quiet")
     @classmethod
