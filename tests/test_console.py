@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from alerts.model import Acknowledgement, Alert, Severity, State, Text
+from alerts.rules import rules
 from console import access as doors
 from console import charts
 from console.access import Access, hash_password, verify
@@ -238,6 +239,7 @@ def test_every_label_and_title_can_be_shown_in_both_languages() -> None:
         view = View(P, language)
         assert all("{" not in view.label(key) for key in LABELS)
         assert all("{" not in view.rule(name) for name in RULES)
+    assert {rule.name for rule in rules(P)} == RULES.keys()
     assert View(P, "zh").label("percentile") == "五年分位"
     assert View(Parameters(high_low_days=120), "zh").rule("balance_new_low") == "余额创120日新低"
     assert View(P, "zh").rule("own_rule") == "own_rule"
