@@ -135,8 +135,8 @@ class AlertDesk(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        judged = (a.trade_date for a in self.lifecycle.alerts.values() if a.evidence is not None)
-        self._newest = max(judged, default=date.min)
+        with_evidence = (a.trade_date for a in self.lifecycle.alerts.values() if a.evidence is not None)
+        self._newest = max(with_evidence, default=date.min)
 
 
 def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> AlertEvent:

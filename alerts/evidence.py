@@ -60,7 +60,7 @@ class EvidenceStore(Processor):
             "levels",
             DAY,
             Layout[int](int, [("level", "<f8")]),
-            to_columns=lambda held: DayColumns(held.revision, held.keys, {"level": held.level}),
+            to_columns=lambda stored: DayColumns(stored.revision, stored.keys, {"level": stored.level}),
             from_columns=lambda _day, stored: _Levels(stored.header, stored.keys, stored.columns["level"]),
             keep=HORIZONS[-1] + 1,
         )
@@ -77,8 +77,8 @@ class EvidenceStore(Processor):
             if message.name != _INDEX or message.provisional or message.value is None:
                 return None
             day = to_day(message.trade_date)
-            held = self._close_rows.get(day)
-            if day not in self._calendar or (held is not None and held.revision >= message.revision):
+            stored = self._close_rows.get(day)
+            if day not in self._calendar or (stored is not None and stored.revision >= message.revision):
                 return None
             self._close_rows[day] = _Close(message.revision, float(message.value))
             self._closes[self._calendar.position(day)] = float(message.value)

@@ -121,7 +121,9 @@ class AlertLifecycle(Processor):
             if not entry.alert or (alert.state, alert.resolved_on) != (status.state, status.ends):
                 self._set_draft(name, day, None)
                 entry.alert = alert.id
-                self.put(msgspec.structs.replace(alert, state=status.state, resolved_on=status.ends, fired=status.fired))
+                self.put(
+                    msgspec.structs.replace(alert, state=status.state, resolved_on=status.ends, fired=status.fired)
+                )
                 out.append(self.alerts[alert.id])
         return out
 

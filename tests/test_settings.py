@@ -14,7 +14,7 @@ from streams.docs import tables
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("processors", "feeds", "alerts", "console", "streams")
+ROOMS = ("feeds", "alerts", "console", "streams")
 
 
 @pytest.mark.parametrize("text", ["3,4", " 3 , 4 ", "[3, 4]", "[3,4]"])
@@ -72,7 +72,7 @@ def test_settings_load_no_rule() -> None:
     assert done.stdout.split() == []
 
 
-def test_only_settings_build_default_parameters() -> None:
+def test_above_the_processors_only_settings_build_default_parameters() -> None:
     found = [
         str(path.relative_to(ROOT))
         for room in ROOMS
