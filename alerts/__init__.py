@@ -1,1 +1,1 @@
-"""Rules, the lifecycle of alerts, their text and metrics. Knows signal types, nothing of Kafka or Redis."""
+"""Alerts: rules, lifecycle, evidence and delivery. Signals come in as objects; only delivery uses Redis and HTTP."""

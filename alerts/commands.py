@@ -1,8 +1,6 @@
-"""What is said about alerts from outside: acknowledgements, silences, live feeds that fall silent.
+"""The messages of ``alerts.commands.v1``: acknowledgements, silences, and live feeds that stop.
 
-Messages of ``alerts.commands.v1``.
-
-They are inputs like any other, so the state of every alert follows from the log, and a restart forgets nothing.
+They are inputs like any other, so the state of every alert follows from the log and survives a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from alerts.model import Silence
 
 
 class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge", forbid_unknown_fields=True):
-    """Somebody has seen an alert; with ``withdraw`` not any more."""
+    """A person acknowledges an alert, or withdraws the acknowledgement (``withdraw``)."""
 
     alert: str
     by: str
@@ -25,14 +23,14 @@ class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge", 
 
 
 class SetSilence(msgspec.Struct, frozen=True, kw_only=True, tag="silence", forbid_unknown_fields=True):
-    """No notifications of what matches, until then; a silence that lies in the past ends an earlier one of its id."""
+    """Set a silence; one whose ``until`` is not after ``at`` ends the earlier silence of its id."""
 
     silence: Silence
     at: datetime
 
 
 class FeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_unknown_fields=True):
-    """A live feed runs on a day, or has fallen silent in its session; written by the worker that watches the clock."""
+    """A live feed runs on a day, or stopped within the session; written by the worker that watches the clock."""
 
     feed: str
     trade_date: date
@@ -45,6 +43,11 @@ _decoder = msgspec.json.Decoder(Command)
 
 
 def decode(value: bytes) -> Command:
-    """Return a command; raises `msgspec.DecodeError` with the reason."""
+    """Decode a command.
+
+    Raises
+    ------
+    msgspec.DecodeError : with the reason, if the message is no command.
+    """
     command: Command = _decoder.decode(value)
     return command

@@ -1,4 +1,4 @@
-"""The whole of an alert: its state by the rules, the record of its rule, and what people have said about it."""
+"""The complete alert: its state by the rules, the evidence of its rule, acknowledgements and silences."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 
 from alerts.commands import Acknowledge, Command, FeedState
-from alerts.evidence import EvidenceBook
-from alerts.lifecycle import AlertBook
+from alerts.evidence import EvidenceStore
+from alerts.lifecycle import AlertLifecycle
 from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
 from alerts.rules.base import Message, Rule
 from processors.days import TradingCalendar
@@ -19,65 +19,67 @@ from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An alert as it is now, and what has just happened to it."""
+    """An alert in its new version, and the event that changed it."""
 
     alert: Alert
     event: AlertEvent
 
 
 class AlertDesk(Processor):
-    """Verdicts, evidence, acknowledgements and silences of all rules."""
+    """Evaluations, evidence, acknowledgements and silences of all rules."""
 
     def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
         rules = tuple(rules)
-        self.book = AlertBook(rules)
-        self.evidence = EvidenceBook(calendar)
+        self.lifecycle = AlertLifecycle(rules)
+        self.evidence = EvidenceStore(calendar)
         self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
-        self.tables = TableSet(self.book.tables, self.evidence.tables, self.silences, on_load=self._loaded)
-        self._expected = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
-        self._late: dict[str, date] = {}  # basis or rule → the day behind which records may be others
-        self._newest = date.min  # trade date of the newest alert that has a record
+        self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)
+        self._expectations = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
+        self._stale_since: dict[str, date] = {}  # basis or rule → the day after which evidence may change
+        self._newest = date.min  # trade date of the newest alert with evidence
         self._stamped = datetime.min.replace(tzinfo=UTC)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
-        """Judge a message; return what is new or has another state. Behind the last one comes `settle`."""
-        seen = self.evidence.observe(message)
-        if seen is not None:
-            self._unsettle(*seen)
-        return [self._judged(alert, origin, now) for alert in self.book.fold(message, origin, now)]
+        """Evaluate a message; return the alerts that are new or changed. Call `update_evidence` after the last one."""
+        observed = self.evidence.observe(message)
+        if observed is not None:
+            self._mark_stale(*observed)
+        return [self._completed(alert, origin, now) for alert in self.lifecycle.fold(message, origin, now)]
 
-    def settle(self, origin: Input, now: datetime) -> list[Change]:
-        """Bring the records of alerts in line with what was read behind them; most often there are none."""
+    def update_evidence(self, origin: Input, now: datetime) -> list[Change]:
+        """Recompute the evidence of alerts that late closes, levels or cases change; return the changed alerts."""
         out = []
-        late, self._late = self._late, {}
-        since = min(late.values(), default=date.max)
+        stale_since, self._stale_since = self._stale_since, {}
+        since = min(stale_since.values(), default=date.max)
         if since >= self._newest:
             return []
-        for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            expectation = self._expected.get(alert.rule)
+        for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
+            expectation = self._expectations.get(alert.rule)
             if expectation is None or alert.evidence is None:
                 continue
-            if alert.trade_date > min(late.get(expectation.basis, date.max), late.get(alert.rule, date.max)):
+            if alert.trade_date > min(
+                stale_since.get(expectation.basis, date.max), stale_since.get(alert.rule, date.max)
+            ):
                 record = self.evidence.record(alert, expectation)
                 if record != alert.evidence:
                     out.append(self._put(alert, "evidence", origin, now, evidence=record))
         return out
 
-    def _unsettle(self, what: str, since: date) -> None:
-        """Note that the records of a rule, or of all rules of a basis, may be others behind a day."""
-        self._late[what] = min(since, self._late.get(what, date.max))
+    def _mark_stale(self, scope: str, since: date) -> None:
+        """Mark the evidence after a day as possibly stale, of one rule or of all rules of a basis (``scope``)."""
+        self._stale_since[scope] = min(since, self._stale_since.get(scope, date.max))
 
     def command(self, command: Command, origin: Input, now: datetime) -> list[Change]:
-        """Take what somebody says; an alert that is not known any more is left alone."""
+        """Apply a command and return the changed alerts; a command about an unknown alert changes nothing."""
         if isinstance(command, FeedState):
             return self.fold(command, origin, now)
         if isinstance(command, Acknowledge):
-            alert = self.book.alerts.get(command.alert)
+            alert = self.lifecycle.alerts.get(command.alert)
             if alert is None:
                 return []
-            said = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)
+            acknowledged = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)
             what = "unacknowledged" if command.withdraw else "acknowledged"
-            return [self._put(alert, what, origin, now, command.by, command.note, acknowledged=said)]
+            return [self._put(alert, what, origin, now, command.by, command.note, acknowledged=acknowledged)]
         silence = command.silence
         ended = silence.until <= command.at
         if ended:
@@ -85,56 +87,56 @@ class AlertDesk(Processor):
         else:
             self.silences[silence.id] = silence
         out = []
-        for alert in sorted(self.book.alerts.values(), key=lambda a: (a.trade_date, a.id)):
+        for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
             if alert.state not in (State.FIRING, State.PENDING):
                 continue
-            wanted = self._silence_of(alert)
-            if wanted != alert.silence:
-                what = "silenced" if wanted is not None else "unsilenced"
-                out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=wanted))
+            active = self._silence_of(alert)
+            if active != alert.silence:
+                what = "silenced" if active is not None else "unsilenced"
+                out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=active))
         return out
 
-    def _judged(self, alert: Alert, origin: Input, now: datetime) -> Change:
-        """Complete an alert whose state has changed."""
-        expectation = self._expected.get(alert.rule)
+    def _completed(self, alert: Alert, origin: Input, now: datetime) -> Change:
+        """Add evidence and silence to an alert whose state has changed."""
+        expectation = self._expectations.get(alert.rule)
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now))
-        if alert.id not in self.book.alerts:  # superseded
+        if alert.id not in self.lifecycle.alerts:  # superseded
             if expectation is not None:
                 self.evidence.remove(alert, expectation)
-                self._unsettle(alert.rule, alert.trade_date)
+                self._mark_stale(alert.rule, alert.trade_date)
             return Change(alert, _event(alert, alert.state.value, origin, now))
         if expectation is not None and alert.fired and alert.evidence is None:
             self.evidence.add(alert, expectation)
             self._newest = max(self._newest, alert.trade_date)
             alert = msgspec.structs.replace(alert, evidence=self.evidence.record(alert, expectation))
-            self._unsettle(alert.rule, alert.trade_date)
+            self._mark_stale(alert.rule, alert.trade_date)
         if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
             alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
-        self.book.put(alert)
+        self.lifecycle.put(alert)
         return Change(alert, _event(alert, alert.state.value, origin, now))
 
     def _put(
         self, alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "", **changes: object
     ) -> Change:
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now), **changes)
-        self.book.put(alert)
+        self.lifecycle.put(alert)
         return Change(alert, _event(alert, what, origin, now, by, note))
 
     def _stamp(self, now: datetime) -> datetime:
-        """A time that no other change has: of two changes of an alert it tells the later one."""
+        """Return a time later than every earlier change: `Alert.changed_at` orders the versions of an alert."""
         self._stamped = max(now, self._stamped + timedelta(microseconds=1))
         return self._stamped
 
     def _silence_of(self, alert: Alert) -> Silence | None:
-        """The silence that lasts longest among those that match."""
-        found = [s for s in self.silences.values() if s.matches(alert)]
-        return max(found, key=lambda s: (s.until, s.id), default=None)
+        """Return the matching silence that lasts longest."""
+        matching = [s for s in self.silences.values() if s.matches(alert)]
+        return max(matching, key=lambda s: (s.until, s.id), default=None)
 
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        judged = (a.trade_date for a in self.book.alerts.values() if a.evidence is not None)
-        self._newest = max(judged, default=date.min)
+        with_evidence = (a.trade_date for a in self.lifecycle.alerts.values() if a.evidence is not None)
+        self._newest = max(with_evidence, default=date.min)
 
 
 def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> AlertEvent:

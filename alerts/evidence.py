@@ -1,7 +1,7 @@
-"""What followed earlier alerts of a rule: scored day by day, and told only as far as it was known (walk-forward).
+"""The evidence of a rule: the returns after its earlier alerts, without look-ahead (walk-forward).
 
-An alert of day T carries the record of all earlier cases whose horizon ended *before* T. That follows from the closes
-and levels alone, whenever they were read: one that comes late makes the alerts behind it anew, with the same ids.
+An alert of day T carries the record of all earlier cases whose horizon ended *before* T. The record is a function of
+closes and levels, in whatever order they are read: a late one recomputes the later alerts, which keep their ids.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from processors.outputs import MarketSignal, SecuritySignals
 from processors.table import DAY, DAY_TEXT, Processor, Table, TableSet, ValueCodec
 
 HORIZONS = (5, 20, 60)
-_JUDGED = 20
+#: The horizon by which a case is a hit or not, trading days.
+_SCORED_DAYS = 20
 _INDEX = "index_close/000001.SH"
 
 
 class _Case(msgspec.Struct, array_like=True):
-    """An earlier alert; members and outcomes only where securities are judged."""
+    """An earlier alert; members and outcomes only where the expectation is about securities."""
 
     alert: str
     members: list[str] = []
@@ -48,7 +49,7 @@ class _Levels:
     level: Floats
 
 
-class EvidenceBook(Processor):
+class EvidenceStore(Processor):
     """Closes of the index, levels of the last 61 sessions, and every case."""
 
     def __init__(self, calendar: TradingCalendar) -> None:
@@ -59,7 +60,7 @@ class EvidenceBook(Processor):
             "levels",
             DAY,
             Layout[int](int, [("level", "<f8")]),
-            to_columns=lambda held: DayColumns(held.revision, held.keys, {"level": held.level}),
+            to_columns=lambda stored: DayColumns(stored.revision, stored.keys, {"level": stored.level}),
             from_columns=lambda _day, stored: _Levels(stored.header, stored.keys, stored.columns["level"]),
             keep=HORIZONS[-1] + 1,
         )
@@ -68,16 +69,16 @@ class EvidenceBook(Processor):
         self._outcomes: dict[str, Floats] = {}  # of cases with members: (horizons, calendar), by the case's position
         self.tables = TableSet(self._close_rows, self._levels, self._case_rows, on_load=self._loaded)
 
-    # -- what happened ---------------------------------------------------------------------------------------
+    # -- closes and levels -----------------------------------------------------------------------------------
 
     def observe(self, message: Message) -> tuple[Basis, date] | None:
-        """Take closes and levels; return whose records they belong to, and the day of which something is new."""
+        """Store closes and levels; return the basis and the day whose evidence they change, None if nothing changed."""
         if isinstance(message, MarketSignal):
             if message.name != _INDEX or message.provisional or message.value is None:
                 return None
             day = to_day(message.trade_date)
-            held = self._close_rows.get(day)
-            if day not in self._calendar or (held is not None and held.revision >= message.revision):
+            stored = self._close_rows.get(day)
+            if day not in self._calendar or (stored is not None and stored.revision >= message.revision):
                 return None
             self._close_rows[day] = _Close(message.revision, float(message.value))
             self._closes[self._calendar.position(day)] = float(message.value)
@@ -88,11 +89,11 @@ class EvidenceBook(Processor):
 
     def _observe_levels(self, frame: SecuritySignals) -> bool:
         day = to_day(frame.status.trade_date)
-        held = self._levels.get(day)
-        if held is not None and held.revision >= frame.status.revision:
+        stored = self._levels.get(day)
+        if stored is not None and stored.revision >= frame.status.revision:
             return False
         if len(self._levels) > HORIZONS[-1] + 1 and day < min(self._levels):
-            return False  # forgotten long ago: a replay tells it again
+            return False  # older than the stored levels: a replay reads it again
         stock = ~is_fund(frame.keys) & ~np.isnan(frame.columns["price_level"])
         self._levels[day] = _Levels(frame.status.revision, frame.keys[stock], frame.columns["price_level"][stock])
         for name, cases in self._cases.items():
@@ -103,7 +104,7 @@ class EvidenceBook(Processor):
         return True
 
     def _score(self, name: str, cases: dict[int, _Case], day: int | None, horizon: int) -> None:
-        """Mean excess return of a case's members over the equal-weight mean of all stocks with both levels."""
+        """Compute a case's outcome: its members' mean return less the mean of all stocks with both levels."""
         case = cases.get(day) if day is not None else None
         if case is None or not case.members or day is None:
             return
@@ -112,25 +113,25 @@ class EvidenceBook(Processor):
             return
         first, last = self._levels[day], self._levels[end]
         growth = aligned(first.keys, last.keys, last.level) / first.level - 1
-        ours = np.isin(first.keys, np.array([to_id(code) for code in case.members], dtype=np.int32))
+        members = np.isin(first.keys, np.array([to_id(code) for code in case.members], dtype=np.int32))
         known = ~np.isnan(growth)
-        if (ours & known).any():
-            case.outcomes[str(horizon)] = float(growth[ours & known].mean() - growth[known].mean())
-            self._note(name, day, case)
+        if (members & known).any():
+            case.outcomes[str(horizon)] = float(growth[members & known].mean() - growth[known].mean())
+            self._set_outcomes(name, day, case)
             self._case_rows.touch((day, name))
 
-    def _note(self, name: str, day: int, case: _Case | None) -> None:
-        """Keep the outcomes of a case where they are found at once; None takes them away."""
+    def _set_outcomes(self, name: str, day: int, case: _Case | None) -> None:
+        """Write the outcomes of a case into the array that records are computed from; None removes them."""
         if name not in self._outcomes:
             self._outcomes[name] = np.full((len(HORIZONS), len(self._calendar)), np.nan)
-        held = {} if case is None else case.outcomes
-        self._outcomes[name][:, self._calendar.position(day)] = [held.get(str(h), np.nan) for h in HORIZONS]
+        stored = {} if case is None else case.outcomes
+        self._outcomes[name][:, self._calendar.position(day)] = [stored.get(str(h), np.nan) for h in HORIZONS]
 
     # -- cases -----------------------------------------------------------------------------------------------
 
     def add(self, alert: Alert, expectation: Expectation) -> None:
-        """Remember that a rule has fired."""
-        name, day = _record(alert, expectation), to_day(alert.trade_date)
+        """Add a firing of a rule to its cases."""
+        name, day = _record_key(alert, expectation), to_day(alert.trade_date)
         members = expectation.members(alert) if expectation.basis is Basis.MEMBERS else []
         cases = self._cases.setdefault(name, {})
         cases[day] = self._case_rows[day, name] = _Case(alert.id, members)
@@ -138,29 +139,29 @@ class EvidenceBook(Processor):
             self._score(name, cases, day, horizon)
 
     def remove(self, alert: Alert, expectation: Expectation) -> None:
-        """Forget a firing that a correction has removed."""
-        name, day = _record(alert, expectation), to_day(alert.trade_date)
-        held = self._cases.get(name, {}).get(day)
-        if held is not None and held.alert == alert.id:
+        """Remove a firing that a correction has superseded."""
+        name, day = _record_key(alert, expectation), to_day(alert.trade_date)
+        stored = self._cases.get(name, {}).get(day)
+        if stored is not None and stored.alert == alert.id:
             del self._cases[name][day], self._case_rows[day, name]
             if expectation.basis is Basis.MEMBERS:
-                self._note(name, day, None)
+                self._set_outcomes(name, day, None)
 
     def record(self, alert: Alert, expectation: Expectation) -> Evidence:
-        """Return what was known of the rule's earlier cases before the alert's day."""
+        """Return the record of the rule's earlier cases as it was known before the alert's day."""
         today = to_day(alert.trade_date)
-        name = _record(alert, expectation)
+        name = _record_key(alert, expectation)
         if expectation.basis is Basis.INDEX:
             days = [day for day in self._cases.get(name, {}) if day < today and day in self._calendar]
-            found, drawdown = self._of_index(days, today)
+            found, drawdown = self._index_returns(days, today)
         else:
-            found, drawdown = self._of_members(name, today), None
-        judged = found.get(_JUDGED, np.empty(0))
-        hits = sum(expectation.hit(value) for value in judged.tolist())
-        low, high = wilson(hits, len(judged))
+            found, drawdown = self._member_returns(name, today), None
+        scored = found.get(_SCORED_DAYS, np.empty(0))
+        hits = sum(expectation.hit(value) for value in scored.tolist())
+        low, high = wilson(hits, len(scored))
         return Evidence(
             definition=expectation.definition,
-            cases=len(judged),
+            cases=len(scored),
             hits=hits,
             low=low,
             high=high,
@@ -168,13 +169,13 @@ class EvidenceBook(Processor):
             drawdown=drawdown,
         )
 
-    def _of_index(self, days: list[int], today: int) -> tuple[dict[int, Floats], float | None]:
+    def _index_returns(self, days: list[int], today: int) -> tuple[dict[int, Floats], float | None]:
         at = np.array([self._calendar.position(day) for day in days], dtype=np.intp)
         end = self._calendar.position(today) if today in self._calendar else len(self._closes)
         found: dict[int, Floats] = {}
         for horizon in HORIZONS:
-            over = at[at + horizon < end]
-            values = self._closes[over + horizon] / self._closes[over] - 1
+            ended = at[at + horizon < end]
+            values = self._closes[ended + horizon] / self._closes[ended] - 1
             found[horizon] = values[~np.isnan(values)]
         falls = [
             float(np.nanmin(self._closes[a : a + HORIZONS[-1] + 1]) / self._closes[a] - 1)
@@ -183,7 +184,7 @@ class EvidenceBook(Processor):
         ]
         return found, min(falls, default=None)
 
-    def _of_members(self, name: str, today: int) -> dict[int, Floats]:
+    def _member_returns(self, name: str, today: int) -> dict[int, Floats]:
         lines = self._outcomes.get(name)
         if lines is None or today not in self._calendar:
             return {}
@@ -199,11 +200,11 @@ class EvidenceBook(Processor):
         for (day, name), case in self._case_rows.items():
             self._cases.setdefault(name, {})[day] = case
             if case.outcomes:
-                self._note(name, day, case)
+                self._set_outcomes(name, day, case)
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:
-    """95% interval of a share by Wilson's score; nothing without cases."""
+    """Return the 95% interval of a share by Wilson's score (fractions); None without cases."""
     if not cases:
         return None, None
     z, share = 1.959963984540054, hits / cases
@@ -212,7 +213,7 @@ def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _record(alert: Alert, expectation: Expectation) -> str:
-    """Whose record an alert belongs to: its rule and subject, and the side where a rule has two."""
+def _record_key(alert: Alert, expectation: Expectation) -> str:
+    """Return the key of an alert's record: its rule and subject, and the side where a rule has two."""
     side = expectation.side(alert)
     return f"{alert.rule}/{alert.subject}" + (f"/{side}" if side else "")

@@ -1,4 +1,4 @@
-"""What an alert is: a fact with its figures, where it came from, and its state."""
+"""The alert: a fact with its figures, its provenance and its state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processors.signal import Value
 
 
 class Severity(StrEnum):
-    """How soon somebody must look."""
+    """How soon a person must look."""
 
     INFO = "info"
     WARNING = "warning"
@@ -20,16 +20,16 @@ class Severity(StrEnum):
 
 
 class State(StrEnum):
-    """Where an alert stands. Whether somebody has acknowledged or silenced it is told beside it."""
+    """The state of an alert by its rule. Acknowledgement and silence are separate fields."""
 
-    PENDING = "pending"  # the condition holds, but not yet for as long as its rule asks
+    PENDING = "pending"  # the condition is true, but not yet on the rule's minimum of days
     FIRING = "firing"
     RESOLVED = "resolved"  # the condition ended on a later day
     SUPERSEDED = "superseded"  # a correction replaced or removed the fact
 
 
 class Input(msgspec.Struct, frozen=True):
-    """A message that an alert was computed from."""
+    """The coordinates of a message that an alert was computed from."""
 
     topic: str
     partition: int
@@ -38,7 +38,7 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """The same words in English and Chinese."""
+    """The same text in English and Chinese."""
 
     en: str
     zh: str
@@ -53,7 +53,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What followed earlier cases over a horizon: how many are known, their median and worst return (fractions)."""
+    """The returns after earlier cases over one horizon: how many are known, median and worst (fractions)."""
 
     cases: int
     median: float
@@ -61,11 +61,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of a rule before an alert's day: nothing that came on this day or later is in it.
+    """The record of a rule before an alert's day: it contains nothing of that day or later.
 
-    ``hits`` of the ``cases`` whose 20 days are over went as ``definition`` says; ``low`` and ``high`` bound the hit
-    rate (95%, Wilson). ``drawdown`` is the worst fall within 60 days after a case. Returns are the SSE Composite's, or
-    the mean excess of the alert's securities over the equal-weight mean of all stocks.
+    ``cases`` counts the earlier cases whose 20 days are over, ``hits`` those of them that fulfil ``definition``;
+    ``low`` and ``high`` bound the hit rate (95%, Wilson). ``drawdown`` is the worst fall within 60 days after a case (a
+    fraction). Returns are the SSE Composite's, or the mean excess of the alert's securities over the equal-weight mean
+    of all stocks.
     """
 
     definition: Text
@@ -83,7 +84,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """Who has seen an alert."""
+    """Who has acknowledged an alert, and when."""
 
     by: str
     at: datetime
@@ -91,7 +92,7 @@ class Acknowledgement(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose notifications rest until when; empty matchers match everything."""
+    """Suppresses the notifications of matching alerts until a time; empty matchers match everything."""
 
     id: str
     until: datetime
@@ -103,7 +104,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     alert: str = ""
 
     def matches(self, alert: Alert) -> bool:
-        """Whether it is about this alert."""
+        """Whether the silence applies to an alert."""
         return (
             self.rule in ("", alert.rule)
             and self.subject in ("", alert.subject)
@@ -115,8 +116,8 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One fact, as published to ``alerts.v1`` (keyed by id).
 
-    Of several messages about one id the one with the latest ``changed_at`` is true: a worker that has lost its
-    partition and doesn't know it yet may repeat an older one.
+    Of several messages about one id the one with the latest ``changed_at`` is valid: a worker that lost its partition
+    and has not noticed it yet may repeat an older one.
     """
 
     id: str
@@ -136,7 +137,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     invalidation: Text
     provenance: list[Input]
     members: list[Member] = []
-    fired: bool = False  # whether it has: one that was pending may end without
+    fired: bool = False  # a pending alert may end without ever having fired
     rule_version: int = 1
     source: str = ""
     evidence: Evidence | None = None
@@ -144,7 +145,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     silence: Silence | None = None
 
     def replaces(self, other: Alert | None) -> bool:
-        """Whether this is no older word than another about the same id; None: nothing was said yet."""
+        """Whether this version is as new as another of the same id, or there is none yet (None)."""
         return other is None or self.changed_at >= other.changed_at
 
 
@@ -163,6 +164,6 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def alert_id(rule: str, subject: str, trade_date: date, revision: int) -> str:
-    """Return the id: the same fact always has the same one."""
+    """Return the id of a fact; the same fact always has the same id."""
     fact = f"{rule}|{subject}|{trade_date.isoformat()}|{revision}"
     return hashlib.blake2b(fact.encode(), digest_size=12).hexdigest()

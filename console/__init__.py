@@ -1,4 +1,4 @@
-"""The console: a live web page for the desk. It shows what the stream has published, and sends what people say of it.
+"""The console: a live web page for the desk. It shows what the stream has published, and sends commands about alerts.
 
-It knows nothing of Kafka or Redis: `streams.console` fills a `ConsoleModel` and takes the commands.
+It uses neither Kafka nor Redis: `streams.console` fills a `ConsoleModel` and publishes the commands.
 """

@@ -1,13 +1,12 @@
-"""Who may see the console: passwords as scrypt hashes, a token, sessions in a signed cookie, foreign requests.
+"""Access to the console: passwords as scrypt hashes, a token, sessions in a signed cookie, checks of Host and Origin.
 
 Login is required unless the console is bound to loopback and neither users nor a token are set.
 
-Why there is no CSRF token: nothing is changed by a request that another site could make a browser send. An
-acknowledgement or a silence travels over the page's websocket, to a page object whose random id stands only in the
-HTML that a logged-in user was served; the handshake itself, and every POST, is refused unless its Origin is this
-console, and the cookie is ``SameSite=Lax`` and ``HttpOnly``. Each such action looks once more whether the session still
-holds. Where no login is required, the Host must be a loopback name, so a foreign name that resolves to 127.0.0.1 gets
-nothing.
+Why there is no CSRF token: no request that another site can make a browser send changes anything. An acknowledgement
+or a silence uses the page's websocket, addressed to a page object whose random id only the HTML served to a logged-in
+user contains; the handshake itself, and every POST, is refused unless its Origin is this console, and the cookie is
+``SameSite=Lax`` and ``HttpOnly``. Each such action checks the session again. Where no login is required, the Host must
+be a loopback name, so a foreign name that resolves to 127.0.0.1 is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from processors.errors import MarginwatchError
+from console.errors import AccessError
 
 SESSION_S = 12 * 3600
 _N, _R, _P = 2**15, 8, 1
@@ -32,18 +31,14 @@ _MEMORY = 64 * 1024 * 1024
 _FAILURES, _FAILURES_S = 10, 300.0
 
 
-class AccessError(MarginwatchError):
-    """The console can't be opened as it is set up."""
-
-
 def hash_password(password: str) -> str:
-    """Return ``scrypt$N$r$p$salt$key`` (hex), as a line of the users file holds it behind the name."""
+    """Return ``scrypt$N$r$p$salt$key`` (hex), the second field of a line of the users file."""
     salt = secrets.token_bytes(16)
     return f"scrypt${_N}${_R}${_P}${salt.hex()}${_key(password, salt, _N, _R, _P).hex()}"
 
 
 def verify(password: str, stored: str) -> bool:
-    """Whether a password is the one that was hashed."""
+    """Whether a password matches a hash of `hash_password`."""
     try:
         _, n, r, p, salt, key = stored.split("$")
         return hmac.compare_digest(_key(password, bytes.fromhex(salt), int(n), int(r), int(p)), bytes.fromhex(key))
@@ -56,7 +51,12 @@ def _key(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 
 def read_users(path: Path) -> dict[str, str]:
-    """Return name → hash; raises `AccessError` naming the line that is none."""
+    """Return name → hash.
+
+    Raises
+    ------
+    AccessError : if the file can't be read or a line is not ``name:hash``, naming the line.
+    """
     users = {}
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -75,7 +75,7 @@ def read_users(path: Path) -> dict[str, str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -86,14 +86,14 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(slots=True)
 class Access:
-    """Checks names, sessions and origins.
+    """Checks passwords, sessions, hosts and origins.
 
     Parameters
     ----------
     host : the address that the console is bound to.
-    users_file : lines ``name:hash``; read again when it changes, so a removed user is out at once.
-    token : lets in any name that the users file does not hold; empty for none.
-    public_url : how the console is reached through a proxy; empty if there is none.
+    users_file : lines ``name:hash``; read again when it changes, so that a removed user loses access at once.
+    token : the password of every name that is not in the users file; empty for none.
+    public_url : the console's address behind a proxy; empty if there is none.
     """
 
     host: str
@@ -115,11 +115,11 @@ class Access:
 
     @property
     def required(self) -> bool:
-        """Whether one must log in."""
+        """Whether login is required."""
         return self.users_file is not None or bool(self.token)
 
     def users(self) -> dict[str, str]:
-        """The users of the file as it is now."""
+        """The users of the current file."""
         if self.users_file is not None:
             stamp = self.users_file.stat().st_mtime_ns if self.users_file.exists() else 0
             if stamp != self._stamp:
@@ -127,15 +127,15 @@ class Access:
         return self._users
 
     def login(self, name: str, password: str, address: str) -> dict[str, Any] | None:
-        """Return a session for the cookie; None if name and password don't fit, or after too many failures."""
+        """Return a session for the cookie; None if name and password do not match, or after too many failures."""
         if self.blocked(address):
             return None
-        held = self.users().get(name)
-        if held is None:
-            fits = bool(self.token) and bool(name) and hmac.compare_digest(password.encode(), self.token.encode())
+        hashed = self.users().get(name)
+        if hashed is None:
+            valid = bool(self.token) and bool(name) and hmac.compare_digest(password.encode(), self.token.encode())
         else:
-            fits = verify(password, held)
-        if not fits:
+            valid = verify(password, hashed)
+        if not valid:
             self._failures.setdefault(address, deque(maxlen=_FAILURES)).append(time.monotonic())
             return None
         self._failures.pop(address, None)
@@ -153,7 +153,7 @@ class Access:
             session.pop(name, None)
 
     def user(self, session: Mapping[str, Any], bearer: str = "") -> str | None:
-        """The name of who asks, "" where no login is required; None if they must log in."""
+        """Return the user's name, "" where no login is required; None if the user must log in."""
         if not self.required:
             return ""
         if self.token and bearer and hmac.compare_digest(bearer.encode(), self.token.encode()):
@@ -169,15 +169,15 @@ class Access:
         return name
 
     def _fingerprint(self, name: str) -> str:
-        """Of the password or the token: a changed one ends the sessions of the old."""
+        """Return a hash of the password or the token: changing it ends the sessions of the old one."""
         secret = self.users().get(name, self.token)
         return hashlib.sha256(f"{name}:{secret}".encode()).hexdigest()[:16]
 
     def host_allowed(self, host: str) -> bool:
-        """Whether a request may name this host: any where one logs in, loopback names otherwise."""
+        """Whether a request may name this host: any where login is required, loopback names otherwise."""
         return self.required or is_loopback(urlsplit(f"//{host}").hostname or "")
 
     def same_origin(self, origin: str, host: str) -> bool:
-        """Whether a request comes from a page of this console."""
+        """Whether a request originates from a page of this console."""
         found = urlsplit(origin)
         return bool(found.netloc) and found.netloc in (host, urlsplit(self.public_url).netloc)

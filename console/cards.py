@@ -1,4 +1,4 @@
-"""Alerts on the page: what fires and why, the record of its rule, acknowledging and silencing."""
+"""Alerts on the page: cards with text and evidence, acknowledging and silencing, and the page of one alert."""
 
 from __future__ import annotations
 
@@ -20,72 +20,71 @@ from processors.signal import Value
 
 _MARKS = {Severity.CRITICAL: "◆", Severity.WARNING: "▲", Severity.INFO: "●"}
 _HOURS = (1, 4, 8, 24, 72, 168)
-#: More alerts than these are not looked through in five seconds.
+#: Cards that are shown at most: more can't be read in a few seconds.
 _SHOWN = 30
 
 
 def title(page: Page, alert: Alert) -> str:
-    """The rule in words, with its subject where that is not the market."""
-    name = labels.RULES.get(alert.rule)
-    base = labels.pick(name, page.view.language) if name else alert.rule
+    """Return the title of the rule, with its subject where that is not the market."""
+    base = page.view.rule(alert.rule)
     subject = alert.subject
     known = subject in INDUSTRIES
     shown = labels.industry(subject, page.view.language) if known else subject
     plain = subject in ("market", "stocks", "securities", "")
     if subject.startswith("fin_buy_ratio"):
-        shown = page.view.say("ratio_5d" if subject.endswith("5d") else "ratio_daily")
+        shown = page.view.label("ratio_5d" if subject.endswith("5d") else "ratio_daily")
     return base if plain else f"{base} · {shown}"
 
 
 def listing(page: Page) -> None:
-    """The card of active alerts, drawn anew as they change."""
-    say = page.view.say
-    with ui.element("section").classes("card alerts").props(f'id=alerts tabindex=-1 aria-label="{say("alerts")}"'):
+    """Draw the active alerts; cards follow their changes."""
+    label = page.view.label
+    with ui.element("section").classes("card alerts").props(f'id=alerts tabindex=-1 aria-label="{label("alerts")}"'):
         with ui.element("h2"):
-            ui.label(say("alerts"))
+            ui.label(label("alerts"))
             count = ui.label().classes("pill num")
         area = ui.element("div").classes("scroll").props("role=list aria-live=polite tabindex=0")
         with area:
-            none = ui.label(say("no_alerts")).classes("muted")
-    held: dict[str, tuple[Alert, ui.element]] = {}
+            none = ui.label(label("no_alerts")).classes("muted")
+    drawn: dict[str, tuple[Alert, ui.element]] = {}
 
     def draw() -> None:
-        found = page.site.book.firing()
+        found = page.site.model.firing()
         count.set_text(str(len(found)))
         none.set_visibility(not found)
         found = found[:_SHOWN]
         kept = {alert.id: alert for alert in found}
-        for identity, (alert, element) in list(held.items()):
+        for identity, (alert, element) in list(drawn.items()):
             if kept.get(identity) != alert:
                 element.delete()
-                del held[identity]
-        # What has not changed stays as it is, and so does the keyboard's focus in it.
+                del drawn[identity]
+        # An unchanged card keeps its element, and with it the keyboard's focus.
         for place, alert in enumerate(found):
-            if alert.id not in held:
+            if alert.id not in drawn:
                 with area:
-                    held[alert.id] = alert, card(page, alert)
-                held[alert.id][1].move(area, place)
+                    drawn[alert.id] = alert, card(page, alert)
+                drawn[alert.id][1].move(area, place)
 
     page.follow((Part.ALERTS,), draw)
 
 
 def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
-    """One alert."""
+    """Draw the card of one alert; ``whole`` shows what a list leaves out."""
     view, language = page.view, page.view.language
-    say = view.say
+    label = view.label
     acked = alert.acknowledged
     classes = f"alert {alert.severity.value}{' acked' if acked else ''}"
     with ui.element("article").classes(classes).props("role=listitem") as box:
         with ui.element("div").classes("head"):
-            word = labels.pick(labels.SEVERITIES[alert.severity.value], language)
-            ui.label(f"{_MARKS[alert.severity]} {word}").classes(f"mark {alert.severity.value}")
+            severity = labels.pick(labels.SEVERITIES[alert.severity.value], language)
+            ui.label(f"{_MARKS[alert.severity]} {severity}").classes(f"mark {alert.severity.value}")
             ui.link(title(page, alert), f"/alerts/{alert.id}").style("color:var(--text);text-decoration:none")
             ui.label(alert.trade_date.isoformat()).classes("muted num")
             if alert.state is not State.FIRING:
                 ui.label(labels.pick(labels.ALERT_STATES[alert.state.value], language)).classes("pill")
-        said = ui.label(alert.text.en if language == "en" else alert.text.zh)
+        content = ui.label(alert.text.en if language == "en" else alert.text.zh)
         if not whole and alert.severity is Severity.INFO:
-            said.classes("clamp")
+            content.classes("clamp")
         if alert.evidence is not None and (whole or alert.severity is not Severity.INFO):
             ui.label(text.evidence(alert.evidence, chinese=language == "zh")).classes("record")
         invalidation = alert.invalidation.en if language == "en" else alert.invalidation.zh
@@ -93,34 +92,36 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             ui.label(invalidation).classes("record")
         if acked is not None:
             note = f": {acked.note}" if acked.note else ""
-            ui.label(f"✓ {say('ack_done')} · {acked.by}{note} · {labels.moment(acked.at)}").mark("acknowledged")
+            ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {labels.moment(acked.at)}").mark("acknowledged")
         if alert.silence is not None:
-            ui.label(f"🔕 {say('silenced')} {labels.moment(alert.silence.until)} · {alert.silence.by}").classes("muted")
+            ui.label(f"🔕 {label('silenced')} {labels.moment(alert.silence.until)} · {alert.silence.by}").classes(
+                "muted"
+            )
         if alert.state in (State.FIRING, State.PENDING):
             _actions(page, alert)
     return box
 
 
 def _actions(page: Page, alert: Alert) -> None:
-    say = page.view.say
+    label = page.view.label
     small = "dense size=sm no-caps unelevated"
     with ui.element("div").classes("acts"):
         if alert.acknowledged is None:
             primary = "color=primary" if alert.severity is not Severity.INFO else "outline color=primary"
-            ui.button(say("ack"), on_click=lambda: _acknowledge(page, alert)).props(f"{small} {primary}").classes(
+            ui.button(label("ack"), on_click=lambda: _acknowledge(page, alert)).props(f"{small} {primary}").classes(
                 "q-px-sm"
             ).mark("ack")
         else:
-            ui.button(say("ack_withdraw"), on_click=lambda: _withdraw(page, alert)).props(f"{small} flat")
+            ui.button(label("ack_withdraw"), on_click=lambda: _withdraw(page, alert)).props(f"{small} flat")
         if alert.silence is None:
-            ui.button(say("silence"), on_click=lambda: _silence(page, alert)).props(f"{small} flat").mark("silence")
+            ui.button(label("silence"), on_click=lambda: _silence(page, alert)).props(f"{small} flat").mark("silence")
         else:
-            ui.button(say("silence_end"), on_click=lambda: _unsilence(page, alert)).props(f"{small} flat")
+            ui.button(label("silence_end"), on_click=lambda: _unsilence(page, alert)).props(f"{small} flat")
 
 
 def _who(page: Page) -> ui.input:
-    """Who speaks: the user who is logged in, else a name that is asked for and remembered."""
-    field = ui.input(page.view.say("who"), value=page.user or page.remembered.get("by", "")).props("dense outlined")
+    """Draw the field of the person's name: the user who is logged in, else the last name entered."""
+    field = ui.input(page.view.label("who"), value=page.user or page.remembered.get("by", "")).props("dense outlined")
     field.classes("w-full").mark("who")
     if page.user and page.user != "token":
         field.props("readonly")
@@ -130,18 +131,18 @@ def _who(page: Page) -> ui.input:
 def _dialog(
     page: Page, alert: Alert, hint: str, action: str, fields: Callable[[], Callable[[str], Acknowledge | SetSilence]]
 ) -> None:
-    """Ask for what a command needs; ``fields`` draws the inputs and returns what makes the command."""
-    say = page.view.say
+    """Open the dialog of a command; ``fields`` draws its inputs and returns the function that builds the command."""
+    label = page.view.label
     with page.layer, ui.dialog(value=True) as dialog, ui.card().style("min-width:min(360px,92vw)"):
-        ui.label(f"{say(action)}: {title(page, alert)} {alert.trade_date}").style("font-weight:700")
-        ui.label(say(hint)).classes("muted")
+        ui.label(f"{label(action)}: {title(page, alert)} {alert.trade_date}").style("font-weight:700")
+        ui.label(label(hint)).classes("muted")
         who = _who(page)
         command_of = fields()
 
         async def send() -> None:
             name = who.value.strip()
             if not name:
-                ui.notify(say("need_who"), type="warning")
+                ui.notify(label("need_who"), type="warning")
                 return
             if not page.user and name != page.remembered.get("by"):
                 await page.remember(by=name)
@@ -149,14 +150,14 @@ def _dialog(
                 dialog.close()
 
         with ui.row().classes("w-full justify-end"):
-            ui.button(say("cancel"), on_click=dialog.close).props("flat no-caps")
-            ui.button(say(action), on_click=send).props("no-caps unelevated").mark("send")
+            ui.button(label("cancel"), on_click=dialog.close).props("flat no-caps")
+            ui.button(label(action), on_click=send).props("no-caps unelevated").mark("send")
     dialog.on("hide", dialog.delete)
 
 
 def _acknowledge(page: Page, alert: Alert) -> None:
     def fields() -> Callable[[str], Acknowledge]:
-        note = ui.input(page.view.say("note")).props("dense outlined autofocus maxlength=300").classes("w-full")
+        note = ui.input(page.view.label("note")).props("dense outlined autofocus maxlength=300").classes("w-full")
         note.mark("note")
         return lambda by: Acknowledge(alert=alert.id, by=by, at=datetime.now(UTC), note=note.value.strip())
 
@@ -164,14 +165,14 @@ def _acknowledge(page: Page, alert: Alert) -> None:
 
 
 def _silence(page: Page, alert: Alert) -> None:
-    say = page.view.say
+    label = page.view.label
 
     def fields() -> Callable[[str], SetSilence]:
         hours = ui.toggle({h: f"{h} h" for h in _HOURS}, value=8).props("dense no-caps unelevated")
-        scope = ui.radio({"alert": say("scope_alert"), "rule": say("scope_rule")}, value="alert").props("dense")
-        note = ui.input(say("note")).props("dense outlined maxlength=300").classes("w-full")
+        scope = ui.radio({"alert": label("scope_alert"), "rule": label("scope_rule")}, value="alert").props("dense")
+        note = ui.input(label("note")).props("dense outlined maxlength=300").classes("w-full")
 
-        def made(by: str) -> SetSilence:
+        def build(by: str) -> SetSilence:
             now = datetime.now(UTC)
             one = scope.value == "alert"
             rule, only = ("", alert.id) if one else (alert.rule, "")
@@ -180,7 +181,7 @@ def _silence(page: Page, alert: Alert) -> None:
             silence = Silence(id=identity, until=until, by=by, note=note.value.strip(), rule=rule, alert=only)
             return SetSilence(silence=silence, at=now)
 
-        return made
+        return build
 
     _dialog(page, alert, "silence_hint", "silence", fields)
 
@@ -199,38 +200,38 @@ async def _unsilence(page: Page, alert: Alert) -> None:
 
 
 def detail(page: Page, alert_id: str) -> None:
-    """The page of one alert, where notifications lead to."""
-    say = page.view.say
+    """Draw the page of one alert, the target of links in notifications."""
+    label = page.view.label
     area = ui.element("main").classes("sub")
     shown: list[Alert | None] = []
 
     def draw() -> None:
-        found = page.site.book.alerts.get(alert_id)
+        found = page.site.model.alerts.get(alert_id)
         if shown == [found]:
             return
         shown[:] = [found]
         area.clear()
         with area:
             if found is None:
-                ui.label(f"{say('not_found')} {alert_id}").classes("wide")
+                ui.label(f"{label('not_found')} {alert_id}").classes("wide")
                 return
             with ui.element("div").classes("card wide"):
-                ui.link(f"← {say('back')}", "/")
+                ui.link(f"← {label('back')}", "/")
                 card(page, found, whole=True)
                 if found.source:
-                    ui.label(f"{say('source')}: {found.source}").classes("muted")
+                    ui.label(f"{label('source')}: {found.source}").classes("muted")
             _context(page, found)
             for head, values in (("figures", found.figures), ("thresholds", found.thresholds)):
                 with ui.element("div").classes("card half"):
                     with ui.element("h2"):
-                        ui.label(say(head))
+                        ui.label(label(head))
                     for name, value in values.items():
                         ui.label(f"{name} = {_exact(value)}").classes("num")
             if found.members:
                 _members(page, found)
             with ui.element("div").classes("card wide"):
                 with ui.element("h2"):
-                    ui.label(say("inputs"))
+                    ui.label(label("inputs"))
                 for given in found.provenance:
                     ui.label(f"{given.topic}[{given.partition}] · {given.offset} · r{given.revision}").classes(
                         "num muted"
@@ -242,13 +243,13 @@ def detail(page: Page, alert_id: str) -> None:
 
 
 def _context(page: Page, alert: Alert) -> None:
-    """The curve that a rule of the market watches."""
-    book, view, p = page.site.book, page.view, page.site.parameters
+    """Draw the curve that a rule on the market evaluates."""
+    model, view = page.site.model, page.view
     if alert.rule in ("peak_warning", "market_hot", "market_cold"):
-        title = view.say("ratio_history")
-        options = charts.history(view, p, book.curve("fin_buy_ratio_5d"), book.curve("fin_buy_ratio"), [])
+        title = view.label("ratio_history")
+        options = charts.history(view, model.curve("fin_buy_ratio_5d"), model.curve("fin_buy_ratio"), [])
     elif alert.rule == "excess_financing":
-        title, options = view.say("excess"), charts.excess(view, p, book.curve("excess_financing"), [])
+        title, options = view.label("excess"), charts.excess(view, model.curve("excess_financing"), [])
     else:
         return
     with ui.element("div").classes("card wide tall"):
@@ -258,25 +259,25 @@ def _context(page: Page, alert: Alert) -> None:
 
 
 def _exact(value: Value) -> str:
-    """A figure as it is, and as percent where it looks like a fraction."""
+    """Format a figure, with percent where it may be a fraction."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:.6g} ({labels.percent(value)})" if abs(value) < 2 else f"{value:,.6g}"
 
 
 def _members(page: Page, alert: Alert) -> None:
-    say = page.view.say
+    label = page.view.label
     rows = [
         {"code": m.code, "value": f"{labels.signed(m.value)} {_short(m.value)}", "note": m.note} for m in alert.members
     ]
     columns: list[dict[str, Any]] = [
-        {"name": "code", "label": say("code"), "field": "code", "align": "left", "sortable": True},
-        {"name": "value", "label": say("figures"), "field": "value", "align": "right"},
-        {"name": "note", "label": say("note"), "field": "note", "align": "left"},
+        {"name": "code", "label": label("code"), "field": "code", "align": "left", "sortable": True},
+        {"name": "value", "label": label("figures"), "field": "value", "align": "right"},
+        {"name": "note", "label": label("note"), "field": "note", "align": "left"},
     ]
     with ui.element("div").classes("card wide"):
         with ui.element("h2"):
-            ui.label(f"{say('members')} ({len(rows)})")
+            ui.label(f"{label('members')} ({len(rows)})")
         table = (
             ui.table(columns=columns, rows=rows, row_key="code", pagination=20).props("flat dense").classes("w-full")
         )
@@ -284,7 +285,7 @@ def _members(page: Page, alert: Alert) -> None:
 
 
 def link_codes(table: ui.table) -> None:
-    """Make the codes of a table links to the pages of their securities."""
+    """Link the codes of a table to the pages of their securities."""
     table.add_slot(
         "body-cell-code",
         """<q-td :props="props"><a v-if="/^\\d{6}\\.(SH|SZ|BJ)$/.test(props.value)" :href="'/security/' + props.value">

@@ -1,6 +1,6 @@
-"""The charts as ECharts options: pure functions of figures and of how a person wants to see them.
+"""The charts as ECharts options: pure functions of the figures and the view.
 
-A series has an id, so that an update sends its data alone and zoom and hover stay as they are.
+A series has an id, so that an update sends its data alone and keeps zoom and hover.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from typing import Any
 from console import labels
 from console.theme import Colours, View
 from processors.indicators.ratio_state import RatioState
-from processors.parameters import Parameters
 
 Points = Sequence[tuple[date, Any]]
 Options = dict[str, Any]
 _PERCENT = "value => value == null ? '–' : (value * 100).toFixed(2) + '%'"
 _PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
-#: Days that a chart shows at first; the rest is one drag away.
+#: Days that a chart shows at first; the slider reaches the rest.
 _SHOWN = 250
 
 
 def points(found: Points, scale: float = 1.0) -> list[list[Any]]:
-    """Days and figures as ECharts takes them; what is no figure is a gap."""
+    """Return days and figures in the form that ECharts expects; a missing figure is a gap."""
     return [[d.isoformat(), v * scale if isinstance(v, (int, float)) else None] for d, v in found]
 
 
 def _plain(c: Colours, tooltip: Options) -> Options:
-    """What every chart with a tooltip begins with."""
+    """Return the common options of every chart with a tooltip."""
     style = {"confine": True, "backgroundColor": c.card, "borderColor": c.line}
     return {
         "animation": False,
@@ -88,7 +87,7 @@ def _line(identity: str, name: str, data: list[list[Any]], colour: str, **more: 
 
 
 def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
-    """Horizontal lines with their figure at the right; levels that lie close together are labelled apart."""
+    """Return horizontal lines with their figure at the right; labels of close levels do not overlap."""
     data = []
     for i, (value, name, colour) in enumerate(levels):
         near = any(0 < other - value < 0.005 for other, _, _ in levels)
@@ -109,48 +108,48 @@ def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
     return {"silent": True, "symbol": "none", "precision": 6, "data": data, "label": {"color": text}}
 
 
-def history(view: View, p: Parameters, ratio: Points, daily: Points, tail: Points) -> Options:
-    """The 5-day ratio over time with its lines; the daily one behind it."""
-    c, out = view.colours, _frame(view, ratio)
+def history(view: View, ratio: Points, daily: Points, tail: Points) -> Options:
+    """Return the mean ratio over time with its thresholds; the daily ratio behind it."""
+    p, c, out = view.parameters, view.colours, _frame(view, ratio)
     out["tooltip"][":valueFormatter"] = _PERCENT
     out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
-    out["yAxis"]["min"], out["yAxis"]["max"] = 0.05, 0.12
     out["yAxis"][":min"] = f"v => Math.min({p.ratio_cold - 0.0075:.4f}, Math.floor(v.min * 100) / 100)"
     out["yAxis"][":max"] = f"v => Math.max({p.ratio_hot + 0.005:.4f}, Math.ceil(v.max * 100) / 100)"
-    del out["yAxis"]["min"], out["yAxis"]["max"]
     levels = (
-        (p.ratio_hot, view.say("line_hot"), c.hot),
-        (p.ratio_breakdown, view.say("line_breakdown"), c.warm),
-        (p.ratio_cold, view.say("line_cold"), c.cold),
+        (p.ratio_hot, view.label("line_hot"), c.hot),
+        (p.ratio_breakdown, view.label("line_breakdown"), c.warm),
+        (p.ratio_cold, view.label("line_cold"), c.cold),
     )
     out["series"] = [
-        _line("daily", view.say("ratio_daily"), points(daily), c.muted, width=1, z=1),
-        _line("ratio", view.say("ratio_5d"), points(ratio), c.accent, z=3, markLine=_levels(levels, c.muted)),
-        _line("tail", view.say("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7, z=4),
+        _line("daily", view.label("ratio_daily"), points(daily), c.muted, width=1, z=1),
+        _line("ratio", view.label("ratio_5d"), points(ratio), c.accent, z=3, markLine=_levels(levels, c.muted)),
+        _line(
+            "tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7, z=4
+        ),
     ]
     return out
 
 
-def excess(view: View, p: Parameters, found: Points, tail: Points) -> Options:
-    """Excess financing with its levels."""
-    c, out = view.colours, _frame(view, found)
+def excess(view: View, found: Points, tail: Points) -> Options:
+    """Return excess financing over time with its levels."""
+    p, c, out = view.parameters, view.colours, _frame(view, found)
     out["tooltip"][":valueFormatter"] = _PERCENT
     out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
     levels = ((p.excess_level, "", c.hot), (-p.excess_level, "", c.cold))
     name = labels.signal_title("excess_financing", view.language)
     out["series"] = [
         _line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
-        _line("tail", view.say("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),
+        _line("tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),
     ]
     out["yAxis"][":min"] = f"v => Math.min({-p.excess_level - 0.01}, Math.floor(v.min * 100) / 100)"
     out["yAxis"][":max"] = f"v => Math.max({p.excess_level + 0.01}, Math.ceil(v.max * 100) / 100)"
     return out
 
 
-def gauge(view: View, p: Parameters, value: float | None) -> Options:
-    """Where the 5-day ratio stands between cold and hot."""
-    c = view.colours
-    low, high = 0.05, 0.12
+def gauge(view: View, value: float | None) -> Options:
+    """Return the gauge of the mean ratio between cold and hot; its scale includes every threshold."""
+    p, c = view.parameters, view.colours
+    low, high = min(0.05, p.ratio_cold - 0.01), max(0.12, p.ratio_hot + 0.01)
 
     def at(level: float) -> float:
         return (level - low) / (high - low)
@@ -178,12 +177,12 @@ def gauge(view: View, p: Parameters, value: float | None) -> Options:
 
 
 def gauge_data(value: float | None) -> list[Options]:
-    """The needle; none where there is no value."""
+    """Return the needle; none where there is no value."""
     return [] if value is None else [{"value": round(value * 100, 3)}]
 
 
 def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]) -> Options:
-    """Industries by heat (across) and risk (up); the size is the balance, marks and corners say what colour says."""
+    """Return industries by heat (across) and risk (up); the size is the balance, marks repeat the meaning of colours."""
     c = view.colours
     largest = max((b for *_, b in found if b), default=1.0)
     data = []
@@ -202,12 +201,12 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
     axis = _axis(view)
     axis |= {"scale": False, "splitNumber": 4, "nameLocation": "middle"}
     axis["splitLine"] = {"show": False}
-    shown = f"p => p.name + '<br>{view.say('heat')} ' + p.value[0] + ' · {view.say('risk')} ' + p.value[1]"
+    shown = f"p => p.name + '<br>{view.label('heat')} ' + p.value[0] + ' · {view.label('risk')} ' + p.value[1]"
     return {
         **_plain(c, {":formatter": shown}),
         "grid": {"left": 44, "right": 62, "top": 8, "bottom": 36},
-        "xAxis": {**axis, "name": view.say("heat") + " →", "nameGap": 20},
-        "yAxis": {**axis, "name": view.say("risk") + " →", "nameGap": 26},
+        "xAxis": {**axis, "name": view.label("heat") + " →", "nameGap": 20},
+        "yAxis": {**axis, "name": view.label("risk") + " →", "nameGap": 26},
         "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
         "series": [
             {
@@ -229,7 +228,7 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
                     "itemStyle": {"color": c.hot, "opacity": 0.07},
                     "label": {"color": c.hot, "position": "insideBottomRight", "fontSize": 11},
                     "data": [
-                        [{"name": f"▲ {view.say('hot_risky')}", "xAxis": 0.5, "yAxis": 0.5}, {"x": "100%", "y": "0%"}]
+                        [{"name": f"▲ {view.label('hot_risky')}", "xAxis": 0.5, "yAxis": 0.5}, {"x": "100%", "y": "0%"}]
                     ],
                 },
             }
@@ -238,7 +237,7 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
 
 
 def two(view: View, left: tuple[str, Points, str], right: tuple[str, Points]) -> Options:
-    """A line over another figure with an axis of its own."""
+    """Return a line over another figure with an axis of its own."""
     c, out = view.colours, _frame(view, left[1] or right[1])
     out["yAxis"] = [_axis(view), _axis(view)]
     out["yAxis"][1]["splitLine"] = {"show": False}
@@ -249,7 +248,12 @@ def two(view: View, left: tuple[str, Points, str], right: tuple[str, Points]) ->
 
 
 def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
-    """Figures of one unit over time: name, figures, colour, dash."""
+    """Return figures of one unit over time.
+
+    Parameters
+    ----------
+    found : name, figures, colour and dash of each line.
+    """
     out = _frame(view, found[0][1])
     out["series"] = [_line(name, name, points(data), colour, dash=dash) for name, data, colour, dash in found]
     return out
@@ -258,7 +262,7 @@ def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
 def single(
     view: View, name: str, found: Points, colour: str, *, ratio: bool = False, signed_bars: bool = False
 ) -> Options:
-    """One figure over time; as bars that are coloured and directed by their sign where asked."""
+    """Return one figure over time, as bars coloured by their sign with ``signed_bars``."""
     out = _frame(view, found)
     out["legend"]["show"] = False
     if ratio:
@@ -277,7 +281,7 @@ def single(
 
 
 def state_tone(state: str) -> str:
-    """The class of a state's colour."""
+    """Return the CSS class of a state's colour."""
     return {
         RatioState.HOT: "warm",
         RatioState.BREAKDOWN: "hot",

@@ -1,6 +1,6 @@
-"""What stands before every page, asset and websocket: the host, the origin, the session; and the login itself.
+"""The checks before every page, asset and websocket (host, origin, session), and the login.
 
-Nothing of the console is served without a session but ``/login`` and ``/healthz``.
+Without a session the console serves only ``/login`` and ``/healthz``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEADERS = {
 
 
 class Gate:
-    """ASGI middleware; stands inside the session middleware, before everything else."""
+    """ASGI middleware that refuses requests; it runs inside the session middleware, before everything else."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -49,14 +49,14 @@ class Gate:
             return
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE or "_nicegui_ws" in scope["path"]
         if changes and origin is not None and not self._access.same_origin(origin, host):
-            await _refuse(scope, receive, send, f"requests from {origin} are not taken", 403)
+            await _refuse(scope, receive, send, f"requests from {origin} are refused", 403)
             return
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         user = self._access.user(scope.get("session", {}), bearer)
         if user is None and scope["path"] not in _OPEN:
             if scope["type"] == "http" and scope["method"] in _SAFE and "_nicegui" not in scope["path"]:
-                there = quote(scope["path"], safe="/")
-                await RedirectResponse(f"/login?next={there}", 303)(scope, receive, send)
+                target = quote(scope["path"], safe="/")
+                await RedirectResponse(f"/login?next={target}", 303)(scope, receive, send)
             else:
                 await _refuse(scope, receive, send, "log in first", 401)
             return
@@ -79,7 +79,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, why: str, status: 
 
 
 def add_routes(app: FastAPI, access: Access) -> None:
-    """The login, the logout, and whether the process lives."""
+    """Add the routes of login, logout and ``/healthz``."""
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> Response:
@@ -110,7 +110,7 @@ def add_routes(app: FastAPI, access: Access) -> None:
 
 
 def _local(path: str) -> str:
-    """A path of this console; anything else is not followed."""
+    """Return a path of this console; "/" for any other address."""
     found = urlsplit(path)
     plain = not found.scheme and not found.netloc and path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if plain else "/"
@@ -120,13 +120,13 @@ def _form(request: Request, problem: str) -> str:
     chinese = request.headers.get("accept-language", "zh").lower().startswith("zh")
     language: labels.Language = "zh" if chinese else "en"
 
-    def say(key: str) -> str:
-        return escape(labels.pick(labels.WORDS[key], language))
+    def label(key: str) -> str:
+        return escape(labels.pick(labels.LABELS[key], language))
 
-    told = f'<p role="alert">✕ {say(problem)}</p>' if problem else ""
+    message = f'<p role="alert">✕ {label(problem)}</p>' if problem else ""
     following = quote(_local(request.query_params.get("next", "/")), safe="/")
     return f"""<!doctype html><html lang="{"zh-CN" if chinese else "en"}"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1"><title>{say("login")} · marginwatch</title><style>
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>{label("login")} · marginwatch</title><style>
 :root{{color-scheme:light dark}}
 body{{font:15px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;display:grid;place-items:center;min-height:95vh;margin:0;
 background:light-dark(#eef1f5,#10151c);color:light-dark(#1b2430,#e6ebf2)}}
@@ -135,7 +135,8 @@ width:min(340px,88vw);display:flex;flex-direction:column;gap:12px;box-sizing:bor
 h1{{font-size:20px;margin:0}}label{{display:flex;flex-direction:column;gap:2px}}
 input,button{{font:inherit;padding:9px 10px;border-radius:6px;border:1px solid #8795a5}}
 button{{background:#1f5fa8;color:#fff;border:0;font-weight:600;cursor:pointer}}p{{color:light-dark(#b3261e,#ff8a75);margin:0}}
-</style></head><body><form method="post" action="/login?next={following}"><h1>◢ {say("title")} · marginwatch</h1>{told}
-<label>{say("name")}<input name="name" autocomplete="username" required autofocus></label>
-<label>{say("password")}<input name="password" type="password" autocomplete="current-password" required></label>
-<button type="submit">{say("login")}</button></form></body></html>"""
+</style></head><body>
+<form method="post" action="/login?next={following}"><h1>◢ {label("title")} · marginwatch</h1>{message}
+<label>{label("name")}<input name="name" autocomplete="username" required autofocus></label>
+<label>{label("password")}<input name="password" type="password" autocomplete="current-password" required></label>
+<button type="submit">{label("login")}</button></form></body></html>"""

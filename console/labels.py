@@ -1,4 +1,7 @@
-"""The console's words in English and Chinese, and how figures are written."""
+"""The console's labels in English and Chinese, and the format of figures.
+
+A label may name thresholds and windows in braces; `parameter_fields` gives their values.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,34 @@ from typing import Any, Literal
 
 from processors.days import SHANGHAI
 from processors.industries import ENGLISH
+from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 
 Language = Literal["en", "zh"]
+_DAYS_A_YEAR = 250
+_CHINESE = {str(n): word for n, word in enumerate("一二三四五六七八九十", 1)}
 
-WORDS: dict[str, tuple[str, str]] = {
+LABELS: dict[str, tuple[str, str]] = {
     "title": ("Margin watch", "融资监测"),
     "ack": ("Acknowledge", "确认"),
     "ack_withdraw": ("Withdraw", "撤回确认"),
     "ack_done": ("Acknowledged", "已确认"),
-    "ack_hint": ("Everybody sees who has it in hand.", "所有人都会看到由谁处理。"),
+    "ack_hint": ("Everybody sees who handles it.", "所有人都会看到由谁处理。"),
     "silence": ("Silence", "静默"),
-    "silence_hint": ("Notifications rest until then; the alert itself stays visible.", "静默期内不再推送通知，预警仍然显示。"),
+    "silence_hint": ("No notifications until then; the alert itself stays visible.", "静默期内不再推送通知，预警仍然显示。"),
     "silence_end": ("End silence", "结束静默"),
     "silenced": ("Silenced until", "静默至"),
     "who": ("Who", "处理人"),
     "note": ("Note", "备注"),
-    "hours": ("Hours", "小时"),
-    "scope": ("What", "范围"),
     "scope_alert": ("This alert only", "仅此预警"),
     "scope_rule": ("Every alert of this rule", "该规则的全部预警"),
     "cancel": ("Cancel", "取消"),
     "sent": ("Sent", "已提交"),
-    "need_who": ("Say who you are", "请填写处理人"),
+    "need_who": ("Enter your name", "请填写处理人"),
     "no_session": ("Your session is over: log in again", "登录已失效，请重新登录"),
     "failed": ("Not sent", "提交失败"),
-    "details": ("Details", "详情"),
     "alerts": ("Active alerts", "当前预警"),
     "no_alerts": ("No alert fires.", "当前没有预警。"),
-    "more_alerts": ("Older acknowledged ones", "较早且已确认"),
-    "history": ("Record before it", "历史记录"),
-    "void": ("Void if", "失效条件"),
     "source": ("Source", "来源"),
     "members": ("Securities", "涉及证券"),
     "figures": ("Figures", "数据"),
@@ -46,23 +46,22 @@ WORDS: dict[str, tuple[str, str]] = {
     "not_found": ("Nothing is known of", "没有相关数据："),
     "back": ("Overview", "返回总览"),
     "question": ("Near a top?", "是否接近顶部？"),
-    "gauge": ("Financing-buy ratio, 5 days", "融资买入占比（5日）"),
+    "gauge": ("Financing-buy ratio, {ratio_days} days", "融资买入占比（{ratio_days}日）"),
     "ratio_history": ("Financing buys over turnover", "融资买入额占两市成交额比例"),
     "lines": ("cold ≤{cold} · top <{breakdown} · hot ≥{hot}", "低迷≤{cold} · 跌破<{breakdown} · 过热≥{hot}"),
     "map_note": ("▲ both > 0.5", "▲＝均高于0.5"),
     "ratio_daily": ("Daily ratio", "当日占比"),
-    "ratio_5d": ("5-day ratio", "5日占比"),
+    "ratio_5d": ("{ratio_days}-day ratio", "{ratio_days}日占比"),
     "provisional": ("provisional", "盘中估算"),
-    "final": ("final", "已收盘"),
     "degraded": ("incomplete", "数据不全"),
     "line_hot": ("hot", "过热"),
     "line_breakdown": ("breakdown", "跌破"),
     "line_cold": ("cold", "低迷"),
-    "excess": ("Excess financing, 15 days", "超额融资（15日）"),
-    "excess_short": ("Excess, 15 days", "超额融资（15日）"),
+    "excess": ("Excess financing, {excess_days} days", "超额融资（{excess_days}日）"),
+    "excess_short": ("Excess, {excess_days} days", "超额融资（{excess_days}日）"),
     "balance": ("Margin balance", "融资余额"),
     "float_cap": ("Of float cap", "占流通市值"),
-    "breadth": ("Above 200-day mean", "站上200日均线"),
+    "breadth": ("Above {breadth_days}-day mean", "站上{breadth_days}日均线"),
     "share_trade": ("Margin trade share", "两融交易占比"),
     "streak": ("Balance streak", "余额连续增减"),
     "flags": ("Flags of the day", "当日异动"),
@@ -78,14 +77,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "flag_streak": ("Streak", "连续增减"),
     "flag_streak_strong": ("Long streak", "长连续"),
     "flag_divergence": ("Divergence", "背离"),
-    "flag_score": ("Score top 10%", "超额得分前10%"),
+    "flag_score": ("Score top {score_top}", "超额得分前{score_top}"),
+    "new_high": ("{high_low_days}-day high", "创{high_low_days}日新高"),
+    "new_low": ("{high_low_days}-day low", "创{high_low_days}日新低"),
+    "percentile": ("{percentile_years}y", "{percentile_years_zh}年分位"),
     "no_flags": ("No security is flagged.", "当日无异动。"),
     "all": ("All", "全部"),
     "map": ("Industries: heat, risk", "行业热度与风险"),
     "heat": ("Heat", "热度"),
     "risk": ("Risk", "风险"),
     "hot_risky": ("hot and risky", "高热高险"),
-    "cool_safe": ("cool and calm", "低热低险"),
     "data": ("Data", "数据"),
     "complete": ("complete", "完整"),
     "late": ("late", "迟到"),
@@ -93,7 +94,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "nothing": ("nothing yet", "尚无数据"),
     "absent": ("absent", "缺失"),
     "missing": ("missing", "缺少"),
-    "everything": ("everything", "全部"),
     "due": ("due", "应到"),
     "rows": ("rows", "行"),
     "calendar_left": ("Trading calendar: days left", "交易日历剩余天数"),
@@ -147,12 +147,11 @@ RULES: dict[str, tuple[str, str]] = {
     "fin_extreme": ("Extremes of the day", "当日余额极值"),
     "fin_divergence": ("Divergence", "背离"),
     "excess_score_top": ("Excess score", "超额得分"),
-    "balance_new_high": ("Balance at 250-day high", "余额创250日新高"),
-    "balance_new_low": ("Balance at 250-day low", "余额创250日新低"),
+    "balance_new_high": ("Balance at {high_low_days}-day high", "余额创{high_low_days}日新高"),
+    "balance_new_low": ("Balance at {high_low_days}-day low", "余额创{high_low_days}日新低"),
     "risk_premium_high": ("Risk premium high", "风险溢价偏高"),
-    "industry_risk": ("Industry risk", "行业风险"),
+    "industry_risk_high": ("Industry risk", "行业风险"),
     "data_quality": ("Data quality", "数据质量"),
-    "dead_letters": ("Refused messages", "拒收消息"),
 }
 SEVERITIES: dict[str, tuple[str, str]] = {
     "critical": ("critical", "严重"),
@@ -167,18 +166,35 @@ ALERT_STATES: dict[str, tuple[str, str]] = {
 }
 
 
-def pick(words: tuple[str, str], language: Language) -> str:
-    """One of two languages."""
-    return words[0] if language == "en" else words[1]
+def pick(texts: tuple[str, str], language: Language) -> str:
+    """Return the text in one of the two languages, English first in the pair."""
+    return texts[0] if language == "en" else texts[1]
+
+
+def parameter_fields(p: Parameters) -> dict[str, str]:
+    """Return the values of the fields in labels: windows in days, thresholds as percent."""
+    years = f"{p.percentile_days / _DAYS_A_YEAR:g}"
+    return {
+        "cold": percent(p.ratio_cold),
+        "breakdown": percent(p.ratio_breakdown),
+        "hot": percent(p.ratio_hot),
+        "ratio_days": str(p.ratio_window_days),
+        "excess_days": str(p.excess_lag_days),
+        "breadth_days": str(p.breadth_days),
+        "high_low_days": str(p.high_low_days),
+        "score_top": f"{p.score_top * 100:g}%",
+        "percentile_years": years,
+        "percentile_years_zh": _CHINESE.get(years, years),
+    }
 
 
 def industry(name: str, language: Language) -> str:
-    """An industry's name."""
+    """Return an industry's name."""
     return ENGLISH[name] if language == "en" else name
 
 
 def signal_title(name: str, language: Language) -> str:
-    """What a signal is called, with its subject where it has one."""
+    """Return a signal's title, with its subject where it has one."""
     base, _, subject = name.partition("/")
     declared = SIGNALS.get(base) or INDUSTRY_SIGNALS.get(base)
     if declared is None:
@@ -188,14 +204,14 @@ def signal_title(name: str, language: Language) -> str:
 
 
 def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:
-    """A fraction as percent; an en dash where there is none."""
+    """Format a fraction as percent; an en dash where there is none."""
     if not isinstance(value, (int, float)):
         return "–"
     return f"{value * 100:{'+' if signed else ''},.{decimals}f}%".replace("-", "−")
 
 
 def money(value: Any, language: Language, *, signed: bool = False) -> str:
-    """CNY in 亿 or billions."""
+    """Format CNY in 亿 or billions; an en dash where there is none."""
     if not isinstance(value, (int, float)):
         return "–"
     sign = "+" if signed else ""
@@ -206,17 +222,17 @@ def money(value: Any, language: Language, *, signed: bool = False) -> str:
 
 
 def day(found: date | None) -> str:
-    """A date, an en dash where there is none."""
+    """Format a date; an en dash where there is none."""
     return found.isoformat() if found is not None else "–"
 
 
 def moment(found: datetime) -> str:
-    """A moment on the clocks of Shanghai."""
+    """Format a time in Shanghai's zone."""
     return f"{found.astimezone(SHANGHAI):%m-%d %H:%M}"
 
 
 def signed(value: float | None) -> str:
-    """An arrow that says the direction without colour."""
+    """Return an arrow for the sign, so that the direction is readable without colour."""
     if value is None or value == 0:
         return ""
     return "▲" if value > 0 else "▼"

@@ -1,8 +1,8 @@
-"""What the console knows: the newest and the earlier values, folded from the published messages.
+"""The state of the console: the newest and the earlier values, folded from the published messages.
 
-Messages of a compacted topic may come in several versions: the highest revision counts, a final value replaces a
-provisional one. `versions` counts the changes of each part, so that a page draws anew only what has changed, as often
-as it likes and not as often as messages come.
+A compacted topic may contain several versions of a message: the highest revision is valid, a final value replaces a
+provisional one. `versions` counts the changes of each part, so that a page redraws only changed parts, at its own rate
+instead of the rate of messages.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 #: Days of securities and industries that are kept for their pages: more than a year.
 DAYS_KEPT = 260
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
-#: Rules that tell a day's securities in one message; the table of flags shows the same, one by one.
+#: Rules whose alert lists a day's securities; the table of flags shows the same securities one by one.
 DIGESTS = ("fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
 
 
 class Part(StrEnum):
-    """What may change independently."""
+    """The parts of the model that change independently."""
 
     FINAL = "final"
     LIVE = "live"
@@ -42,9 +42,13 @@ class Part(StrEnum):
     FEEDS = "feeds"
 
 
+#: The parts that market signals change.
+MARKET_PARTS = (Part.FINAL, Part.LIVE)
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How a feed stands: its newest day, whether that is closed, which day should be."""
+    """The state of a feed: its newest day, whether that is closed, and the day that is due."""
 
     name: str
     newest: date | None
@@ -66,7 +70,7 @@ class Flag:
 
     code: str
     kind: str  # extreme, streak, divergence, score
-    side: int  # what the figure does: +1 rises, −1 falls, 0 neither
+    side: int  # direction of the figure: +1 rises, −1 falls, 0 neither
     strong: bool
     change: float | None
     streak: int | None
@@ -74,14 +78,14 @@ class Flag:
 
 
 class ConsoleModel:
-    """Everything that a page can show.
+    """The values that pages show.
 
     Parameters
     ----------
     streak_flags : lengths of streaks that are flagged, in days.
     """
 
-    def __init__(self, streak_flags: Sequence[int] = (5, 8)) -> None:
+    def __init__(self, streak_flags: Sequence[int]) -> None:
         self.versions: Counter[Part] = Counter()
         self.latest: dict[str, MarketSignal] = {}  # final ones
         self.live: dict[str, MarketSignal] = {}  # provisional ones, of a later day than the final
@@ -89,7 +93,7 @@ class ConsoleModel:
         self.feeds: tuple[Feed, ...] = ()
         self.calendar_days_left: int | None = None
         self.simulated = False
-        self.trouble = ""  # why nothing new comes; empty while all is well
+        self.trouble = ""  # why no new messages arrive; empty while they do
         self.changed_at: datetime | None = None
         self._streak_flags = tuple(streak_flags)
         self._values: dict[str, dict[date, tuple[int, Any]]] = {}
@@ -101,10 +105,10 @@ class ConsoleModel:
         self.versions[part] += 1
         self.changed_at = datetime.now(UTC)
 
-    # -- what is offered ------------------------------------------------------------------------------------------
+    # -- writing --------------------------------------------------------------------------------------------------
 
     def offer_market(self, signal: MarketSignal) -> None:
-        """Take a market signal."""
+        """Store a market signal."""
         name, day = signal.name, signal.trade_date
         if signal.provisional:
             final = self.latest.get(name)
@@ -112,12 +116,12 @@ class ConsoleModel:
                 self.live[name] = signal
                 self._changed(Part.LIVE)
             return
-        held = self._values.setdefault(name, {})
-        if day in held and held[day][0] > signal.revision:
+        values = self._values.setdefault(name, {})
+        if day in values and values[day][0] > signal.revision:
             return
-        if day not in held:
+        if day not in values:
             insort(self._days.setdefault(name, []), day)
-        held[day] = signal.revision, signal.value
+        values[day] = signal.revision, signal.value
         if name not in self.latest or day >= self.latest[name].trade_date:
             self.latest[name] = signal
         if name in self.live and self.live[name].trade_date <= day:
@@ -126,30 +130,30 @@ class ConsoleModel:
         self._changed(Part.FINAL)
 
     def offer_securities(self, frame: SecuritySignals) -> None:
-        """Take a day's frame of securities."""
+        """Store a day's frame of securities."""
         days = self._securities.setdefault(frame.family, {})
-        if _keep(days, frame.status.trade_date, frame):
+        if _store(days, frame.status.trade_date, frame):
             self._changed(Part.SECURITIES)
 
     def offer_industries(self, frame: IndustrySignals) -> None:
-        """Take a day's frame of industries."""
-        if _keep(self._industries, frame.status.trade_date, frame):
+        """Store a day's frame of industries."""
+        if _store(self._industries, frame.status.trade_date, frame):
             self._changed(Part.INDUSTRIES)
 
     def offer_alert(self, alert: Alert) -> None:
-        """Take an alert as it is now."""
+        """Store a version of an alert, unless a newer one is stored."""
         if alert.replaces(self.alerts.get(alert.id)):
             self.alerts[alert.id] = alert
         self._changed(Part.ALERTS)
 
     def offer_feeds(self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "") -> None:
-        """Take how the feeds stand; nothing changes if they stand as before."""
-        news = tuple(feeds), calendar_days_left, trouble
-        if news != (self.feeds, self.calendar_days_left, self.trouble):
-            self.feeds, self.calendar_days_left, self.trouble = news
+        """Store the state of the feeds; versions change only if it differs."""
+        new = tuple(feeds), calendar_days_left, trouble
+        if new != (self.feeds, self.calendar_days_left, self.trouble):
+            self.feeds, self.calendar_days_left, self.trouble = new
             self.versions[Part.FEEDS] += 1
 
-    # -- what is asked --------------------------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------------------------
 
     @property
     def day(self) -> date | None:
@@ -157,26 +161,26 @@ class ConsoleModel:
         return max((s.trade_date for s in self.latest.values()), default=None)
 
     def now(self, name: str) -> MarketSignal | None:
-        """The newest signal that has something to say: provisional where there is one, else final."""
+        """The newest signal: the provisional one where there is one, else the final one."""
         return self.live.get(name) or self.latest.get(name)
 
     def curve(self, name: str) -> list[tuple[date, Any]]:
         """Final values by day; a day without a value is a gap (None)."""
-        held = self._values.get(name, {})
-        return [(day, held[day][1]) for day in self._days.get(name, [])]
+        values = self._values.get(name, {})
+        return [(day, values[day][1]) for day in self._days.get(name, [])]
 
     def before(self, name: str, day: date) -> Any:
-        """The final value of the last day before, None if there is none."""
+        """The final value of the last day before a day, None if there is none."""
         days = [d for d in self._days.get(name, [])[-2:] if d < day]
         return self._values[name][days[-1]][1] if days else None
 
     def last_known(self, name: str) -> tuple[date, Any] | None:
         """The newest final value that is not absent, and its day."""
-        held = self._values.get(name, {})
-        return next(((d, held[d][1]) for d in reversed(self._days.get(name, [])) if held[d][1] is not None), None)
+        values = self._values.get(name, {})
+        return next(((d, values[d][1]) for d in reversed(self._days.get(name, [])) if values[d][1] is not None), None)
 
     def firing(self) -> list[Alert]:
-        """Alerts that fire: the gravest first, then what nobody has acknowledged; of a digest only its newest day."""
+        """Alerts that fire, by severity, unacknowledged first; of a digest only the newest day."""
         found = [a for a in self.alerts.values() if a.state is State.FIRING]
         newest = {rule: max((a.trade_date for a in found if a.rule == rule), default=None) for rule in DIGESTS}
         kept = [a for a in found if a.rule not in newest or a.trade_date == newest[a.rule]]
@@ -195,7 +199,7 @@ class ConsoleModel:
         return [(day, _row(self._industries[day].columns, at)) for day in sorted(self._industries)]
 
     def security(self, code: str) -> list[tuple[date, dict[str, float | None]]]:
-        """The figures of one security by day, of both families; empty if it is not known."""
+        """The figures of one security by day, of both families; empty for an unknown code."""
         try:
             key = to_id(code)
         except RowError:
@@ -219,7 +223,7 @@ class ConsoleModel:
         return days[max(days)] if days else None
 
     def flags(self) -> tuple[date | None, list[Flag]]:
-        """The newest day's extremes, streaks, divergences and excess scores, the stronger first."""
+        """The newest day's extremes, streaks, divergences and excess scores, the stronger ones first."""
         days = self._securities["financing"]
         if not days:
             return None, []
@@ -256,8 +260,8 @@ class ConsoleModel:
         return day, sorted(out, key=lambda f: (f.kind != "divergence", not f.strong, -abs(f.change or 0.0), f.code))
 
 
-def _keep(days: dict[date, Any], day: date, frame: Any) -> bool:
-    """Keep a frame among the newest days; whether it is one of them."""
+def _store(days: dict[date, Any], day: date, frame: Any) -> bool:
+    """Store a frame among the newest days; return whether it is one of them."""
     if day in days and days[day].status.revision > frame.status.revision:
         return False
     days[day] = frame

@@ -1,6 +1,6 @@
-"""The console as a NiceGUI application: its pages, and running it.
+"""The console as a NiceGUI application: its pages and its server.
 
-NiceGUI serves its own scripts, styles, fonts and ECharts; a page asks nothing of the internet.
+NiceGUI serves its own scripts, styles, fonts and ECharts; a page loads nothing from the internet.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def run(
     start: Callable[[], Awaitable[None]],
     stop: Callable[[], Awaitable[None]],
 ) -> None:
-    """Serve until the process is told to end.
+    """Serve until the process is stopped.
 
     Parameters
     ----------
-    secret : signs the session cookies; the same one after a restart, so that nobody must log in again.
-    start, stop : called in the server's loop; they fill the book.
+    secret : signs the session cookies; it must stay the same after a restart to keep sessions valid.
+    start, stop : called in the server's event loop; they start and stop filling the model.
     """
     add_routes(app, site.access)
     app.add_middleware(Gate, access=site.access)
@@ -61,14 +61,14 @@ def run(
 
 
 def _pages(site: Site) -> None:
-    async def opened(request: Request, drawn: Callable[[Page], None]) -> None:
+    async def opened(request: Request, draw: Callable[[Page], None]) -> None:
         session: Mapping[str, Any] = dict(request.session)
         user = request.scope.get("marginwatch.user", "")
-        page = Page(site, view_of({}, ""), session, user, {})
+        page = Page(site, view_of(site.parameters, {}, ""), session, user, {})
         page.remembered = dict(await site.preferences.load(page.who))
-        page.view = view_of(page.remembered, request.headers.get("accept-language", ""))
+        page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
         frame(page)
-        drawn(page)
+        draw(page)
         page.start()
 
     @ui.page("/")

@@ -22,7 +22,7 @@ def _points(rows: Rows, name: str, scale: float = 1.0) -> list[tuple[date, Any]]
 
 def _title(page: Page, text: str, note: str) -> None:
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
-        ui.link(f"← {page.view.say('back')}", "/")
+        ui.link(f"← {page.view.label('back')}", "/")
         ui.label(text).style("font-size:20px;font-weight:800").mark("subject")
         ui.label(note).classes("muted num")
 
@@ -44,97 +44,94 @@ def _tone(value: float | None) -> str:
     return "" if not value else "rise" if value > 0 else "fall"
 
 
-def _following(page: Page, part: Part, drawn: Callable[[], None]) -> None:
-    """Draw a page anew with each day that comes; days are few."""
+def _redrawn(page: Page, part: Part, draw_content: Callable[[], None]) -> None:
+    """Redraw a whole page with each new day; days are few."""
     area = ui.element("main").classes("sub")
 
     def draw() -> None:
         area.clear()
         with area:
-            drawn()
+            draw_content()
 
     page.follow((part,), draw, every_s=5.0)
 
 
 def security(page: Page, code: str) -> None:
     """One security."""
-    view, say = page.view, page.view.say
+    view, label = page.view, page.view.label
 
-    def drawn() -> None:
-        rows = page.site.book.security(code)
+    def draw() -> None:
+        rows = page.site.model.security(code)
         if not rows:
-            _title(page, code, say("no_security"))
+            _title(page, code, label("no_security"))
             return
         day, last = rows[-1]
         _title(page, code, day.isoformat())
         unit = 1e-8 if view.language == "zh" else 1e-9
         suffix = " 亿" if view.language == "zh" else " ¥bn"
         streak, change = last.get("fin_streak"), last.get("fin_change")
-        _figure(say("fin_balance"), labels.money(last.get("fin_balance"), view.language))
-        _figure(say("change"), f"{labels.signed(change)} {labels.percent(change, signed=True)}", _tone(change))
-        _figure(say("streak"), f"{labels.signed(streak)} {abs(int(streak or 0))}", _tone(streak))
-        _figure(say("score"), "–" if last.get("excess_score") is None else f"{last['excess_score']:.2f}")
+        _figure(label("fin_balance"), labels.money(last.get("fin_balance"), view.language))
+        _figure(label("change"), f"{labels.signed(change)} {labels.percent(change, signed=True)}", _tone(change))
+        _figure(label("streak"), f"{labels.signed(streak)} {abs(int(streak or 0))}", _tone(streak))
+        _figure(label("score"), "–" if last.get("excess_score") is None else f"{last['excess_score']:.2f}")
         _figure(
-            say("excess_return"),
+            label("excess_return"),
             labels.percent(last.get("streak_excess"), signed=True),
             _tone(last.get("streak_excess")),
         )
-        _figure(say("flags"), _flags(page, last))
+        _figure(label("flags"), _flags(page, last))
         _chart(
-            f"{say('price_level')} · {say('fin_balance')}",
+            f"{label('price_level')} · {label('fin_balance')}",
             charts.two(
                 view,
-                (say("price_level"), _points(rows, "price_level"), view.colours.accent),
-                (say("fin_balance") + suffix, _points(rows, "fin_balance", unit)),
+                (label("price_level"), _points(rows, "price_level"), view.colours.accent),
+                (label("fin_balance") + suffix, _points(rows, "fin_balance", unit)),
             ),
             "wide tall",
         )
-        _chart(say("streak"), charts.single(view, say("streak"), _points(rows, "fin_streak"), "", signed_bars=True))
-        _chart(say("score"), charts.single(view, say("score"), _points(rows, "excess_score"), view.colours.accent))
+        _chart(label("streak"), charts.single(view, label("streak"), _points(rows, "fin_streak"), "", signed_bars=True))
+        _chart(label("score"), charts.single(view, label("score"), _points(rows, "excess_score"), view.colours.accent))
         with ui.element("div").classes("card wide"):
             _alerts_of(page, code)
 
-    _following(page, Part.SECURITIES, drawn)
+    _redrawn(page, Part.SECURITIES, draw)
 
 
 def _flags(page: Page, last: dict[str, float | None]) -> str:
-    say = page.view.say
+    label = page.view.label
     side = last.get("extreme") or 0
     found = []
     if side:
-        found.append(
-            f"{labels.signed(side)} {say('flag_extreme_strong' if last.get('consecutive_extreme') else 'flag_extreme')}"
-        )
+        key = "flag_extreme_strong" if last.get("consecutive_extreme") else "flag_extreme"
+        found.append(f"{labels.signed(side)} {label(key)}")
     if last.get("divergence"):
-        found.append(say("flag_divergence"))
+        found.append(label("flag_divergence"))
     if last.get("excess_top"):
-        found.append(say("score"))
+        found.append(label("score"))
     return " · ".join(found) or "–"
 
 
 def _alerts_of(page: Page, code: str) -> None:
     """The newest digests that name a security."""
     with ui.element("h2"):
-        ui.label(page.view.say("earlier"))
-    found = [a for a in page.site.book.alerts.values() if any(m.code == code for m in a.members)]
+        ui.label(page.view.label("earlier"))
+    found = [a for a in page.site.model.alerts.values() if any(m.code == code for m in a.members)]
     for alert in sorted(found, key=lambda a: a.trade_date, reverse=True)[:12]:
-        rule = labels.RULES.get(alert.rule)
-        name = labels.pick(rule, page.view.language) if rule else alert.rule
-        ui.link(f"{alert.trade_date} · {name}", f"/alerts/{alert.id}")
+        ui.link(f"{alert.trade_date} · {page.view.rule(alert.rule)}", f"/alerts/{alert.id}")
     if not found:
         ui.label("–").classes("muted")
 
 
 def industry(page: Page, name: str) -> None:
     """One industry."""
-    view, say = page.view, page.view.say
+    view, label = page.view, page.view.label
 
-    def drawn() -> None:
+    def draw() -> None:
         if name not in INDUSTRIES:
-            _title(page, name, say("not_found"))
+            _title(page, name, label("not_found"))
             return
-        rows = page.site.book.industry(name)
-        _title(page, labels.industry(name, view.language), labels.day(rows[-1][0]) if rows else say("waiting"))
+        rows = page.site.model.industry(name)
+        _title(page, labels.industry(name, view.language), labels.day(rows[-1][0]) if rows else label("waiting"))
         if not rows:
             return
         _, last = rows[-1]
@@ -144,8 +141,8 @@ def industry(page: Page, name: str) -> None:
         def title(signal: str) -> str:
             return labels.signal_title(signal, view.language)
 
-        _figure(say("heat"), _z(last.get("heat")), _tone(last.get("heat")))
-        _figure(say("risk"), _z(last.get("risk")), _tone(last.get("risk")))
+        _figure(label("heat"), _z(last.get("heat")), _tone(last.get("heat")))
+        _figure(label("risk"), _z(last.get("risk")), _tone(last.get("risk")))
         _figure(title("fin_balance"), labels.money(last.get("fin_balance"), view.language))
         net = last.get("net_buy")
         _figure(title("net_buy"), f"{labels.signed(net)} {labels.money(net, view.language, signed=True)}", _tone(net))
@@ -153,12 +150,12 @@ def industry(page: Page, name: str) -> None:
         week = last.get("week_change")
         _figure(title("week_change"), f"{labels.signed(week)} {labels.percent(week, signed=True)}", _tone(week))
         _chart(
-            f"{say('heat')} · {say('risk')}",
+            f"{label('heat')} · {label('risk')}",
             charts.lines(
                 view,
                 (
-                    (say("heat"), _points(rows, "heat"), view.colours.warm, "solid"),
-                    (say("risk"), _points(rows, "risk"), view.colours.accent, "dashed"),
+                    (label("heat"), _points(rows, "heat"), view.colours.warm, "solid"),
+                    (label("risk"), _points(rows, "risk"), view.colours.accent, "dashed"),
                 ),
             ),
             "wide tall",
@@ -173,15 +170,15 @@ def industry(page: Page, name: str) -> None:
         )
         _parts(page, last)
 
-    _following(page, Part.INDUSTRIES, drawn)
+    _redrawn(page, Part.INDUSTRIES, draw)
 
 
 def _parts(page: Page, last: dict[str, float | None]) -> None:
-    """What heat and risk were made of."""
+    """The components of heat and risk."""
     for whole in ("heat", "risk"):
         with ui.element("div").classes("card half"):
             with ui.element("h2"):
-                ui.label(page.view.say(whole))
+                ui.label(page.view.label(whole))
             for name, value in last.items():
                 if name.startswith(whole + "_") and value is not None:
                     with ui.row().classes("w-full justify-between no-wrap"):

@@ -1,6 +1,6 @@
-"""How the console looks: palettes that a colour-blind reader can tell apart, light and dark, two screen sizes.
+"""The theme of the console: palettes that a colour-blind reader can distinguish, light and dark, two screen sizes.
 
-No meaning hangs on colour alone: rises and falls carry ▲ and ▼, severities and states a mark and a word.
+No meaning depends on colour alone: rises and falls carry ▲ and ▼, severities and states a mark and a word.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Literal
 
 from console import labels
 from console.labels import Language
+from processors.parameters import Parameters
 
 Palette = Literal["cn", "west", "cvd"]
-#: Rise, fall. The reds lean to vermilion and the greens to blue, after Okabe and Ito: told apart without red-green.
+#: Rise, fall. The reds lean to vermilion and the greens to blue, after Okabe and Ito: distinct without red-green vision.
 _PALETTES: dict[bool, dict[Palette, tuple[str, str]]] = {
     False: {"cn": ("#c8321f", "#00805e"), "west": ("#00805e", "#c8321f"), "cvd": ("#b45f00", "#0067a8")},
     True: {"cn": ("#ff7a66", "#2fc79a"), "west": ("#2fc79a", "#ff7a66"), "cvd": ("#f0a030", "#5db8f0")},
@@ -45,15 +46,30 @@ _DARK = Colours(
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one person wants to see it."""
+    """How one person sees the console.
 
+    Parameters
+    ----------
+    parameters : the thresholds and windows that labels and charts show.
+    """
+
+    parameters: Parameters
     language: Language = "zh"
     dark: bool = False
     palette: Palette = "cn"
 
-    def say(self, key: str) -> str:
-        """A word in the person's language."""
-        return labels.pick(labels.WORDS[key], self.language)
+    def text(self, texts: tuple[str, str]) -> str:
+        """Return a label in the person's language, with the thresholds and windows that it names."""
+        return labels.pick(texts, self.language).format_map(labels.parameter_fields(self.parameters))
+
+    def label(self, key: str) -> str:
+        """Return the label of a key of `labels.LABELS`."""
+        return self.text(labels.LABELS[key])
+
+    def rule(self, name: str) -> str:
+        """Return the title of a rule; its name where it has no title."""
+        texts = labels.RULES.get(name)
+        return self.text(texts) if texts is not None else name
 
     @property
     def colours(self) -> Colours:
@@ -71,7 +87,7 @@ class View:
         return _PALETTES[self.dark][self.palette][1]
 
     def css(self) -> str:
-        """The theme as variables."""
+        """The theme as CSS variables."""
         c = self.colours
         return (
             f":root{{--text:{c.text};--muted:{c.muted};--line:{c.line};--card:{c.card};--page:{c.page};"

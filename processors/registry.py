@@ -84,6 +84,8 @@ SIGNALS: dict[str, Signal] = {
     for signal in module.SIGNALS
 }
 INDUSTRY_SIGNALS: dict[str, Signal] = {signal.id: signal for module in INDUSTRY_INDICATORS for signal in module.SIGNALS}
+#: The industry signals that are published as metrics and drawn on dashboards; the topic contains all of them.
+INDUSTRY_METRICS: tuple[str, ...] = ("heat", "risk", "fin_balance", "fin_balance_share", "net_buy", "buy_to_turnover")
 
 #: Every input that some signal declares: nothing else is kept.
 DECLARED: frozenset[Need] = frozenset(

@@ -18,9 +18,9 @@ from faust.tables import TableManager
 from faust.types import TP
 from yarl import URL
 
-from alerts import metrics
 from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
+from streams import metrics
 from streams.calendars import xshg
 from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer

@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 
 from alerts.commands import Command
 from alerts.model import Alert
-from console.access import Access, AccessError
+from console.access import Access
+from console.errors import AccessError
 from console.model import ConsoleModel, Feed
 from processors.days import to_date
 from processors.deadlines import DEADLINES, newest_due

@@ -1,6 +1,6 @@
-"""What is generated from the declarations: the README's tables and the AsyncAPI file.
+"""The files generated from the declarations: the README's tables, the AsyncAPI file and the dashboards.
 
-``python -m streams.docs`` writes them; tests say when that was forgotten.
+``python -m streams.docs`` writes them; tests fail when a file is out of date.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
 
-import alerts.metrics  # noqa: F401 - registers the metrics
+import streams.metrics  # noqa: F401 - both register their metrics
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import asyncapi
 from streams.settings import Settings
@@ -65,9 +66,14 @@ def _topics() -> str:
 def _settings(settings: Settings) -> str:
     rows = []
     for name, info in type(settings).model_fields.items():
-        default = "see `processors/parameters.py`" if name == "parameters" else f"`{info.default}`"
+        default = "see `processors/parameters.py`" if name == "parameters" else f"`{_plain(info.default)}`"
         rows.append((f"`MARGINWATCH_{name.upper()}`", default, info.description or "the numbers of the signals"))
     return _table(("variable", "default", "what"), rows)
+
+
+def _plain(default: object) -> object:
+    """Return a default in plain text: a value that stands in the code is no secret."""
+    return default.get_secret_value() if isinstance(default, SecretStr) else default
 
 
 def _metrics() -> str:
@@ -90,5 +96,9 @@ def rendered(text: str) -> str:
 
 
 if __name__ == "__main__":
+    from console import dashboards  # needs the extra ``dev``
+
+    for path, content in dashboards.rendered(Settings.model_construct().parameters).items():
+        path.write_text(content, "utf-8")
     _README.write_text(rendered(_README.read_text("utf-8")), "utf-8")
     asyncapi.PATH.write_text(asyncapi.rendered(), "utf-8")

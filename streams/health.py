@@ -10,7 +10,7 @@ from aiohttp import web
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from alerts import metrics
+from streams import metrics
 
 
 class Health:

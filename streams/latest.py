@@ -20,10 +20,11 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerts import metrics
 from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.registry import INDUSTRY_METRICS
+from streams import metrics
 from streams.codec import BARRIER_TYPE, CE_TYPE
 from streams.signal_codec import INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, decode_industry, decode_security
 from streams.tables import Output
@@ -158,7 +159,7 @@ def _industries_of(rows: list[Any]) -> IndustrySignals | None:
     values = [msgspec.json.decode(row, type=dict[str, Any]) for row in rows]
     columns = {
         name: np.array([v.get(name) if v.get(name) is not None else np.nan for v in values], dtype=np.float64)
-        for name in metrics.INDUSTRY_SIGNALS
+        for name in INDUSTRY_METRICS
     }
     status = DayStatus(trade_date=day.trade_date, available_at=day.available_at, revision=day.revision)
     return IndustrySignals(status, columns, {})

@@ -1,6 +1,7 @@
-"""Reading alerts for the channels: one worker of the group tells them, the others stand by.
+"""Reading alerts for the channels: one worker of the group notifies them, the others stand by.
 
-Its position is committed after every fact of a poll is noted in Redis, so a restart neither skips nor repeats one.
+Its position is committed after the notifications of a poll are written to Redis, so a restart neither skips nor
+repeats one.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alerts.delivery.dispatcher import Dispatcher
-from alerts.delivery.log import Note, NotificationLog
-from alerts.delivery.senders import SENDERS, DeliveryError
+from alerts.delivery.log import Notification, NotificationLog
+from alerts.delivery.senders import SENDERS
+from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.errors import MarginwatchError
 from streams.codec import BARRIER_TYPE, CE_TYPE
@@ -29,7 +31,7 @@ from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
 log = structlog.get_logger()
-_AGAIN_S = 2.0
+_RETRY_S = 2.0
 
 
 def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
@@ -60,18 +62,18 @@ def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
 
 def _test_alert() -> Alert:
     now = datetime.now(UTC)
-    words = Text("This is a test of the channel; nothing has happened.", "这是通道测试，并无任何事件。")
+    text = Text("This is a test of the channel; nothing has happened.", "这是通道测试，并无任何事件。")
     return Alert(
         id=f"test-{now:%Y%m%d%H%M%S%f}", rule="test", severity=Severity.INFO, subject="test", trade_date=now.date(),
         revision=0, state=State.FIRING, available_at=now, raised_at=now, changed_at=now, figures={}, thresholds={},
-        text=words, invalidation=Text("", ""), provenance=[],
+        text=text, invalidation=Text("", ""), provenance=[],
     )  # fmt: skip
 
 
-def told(settings: Settings) -> dict[str, list[Note]]:
-    """Return the notes of every channel that has some, oldest first."""
+def notifications(settings: Settings) -> dict[str, list[Notification]]:
+    """Return the notifications of every channel, oldest first."""
 
-    async def read() -> dict[str, list[Note]]:
+    async def read() -> dict[str, list[Notification]]:
         redis = connect_redis_async(settings)
         try:
             return {name: await NotificationLog(redis, settings.namespace, name).all() for name in settings.channels}
@@ -82,7 +84,7 @@ def told(settings: Settings) -> dict[str, list[Note]]:
 
 
 class Notifier(Service):
-    """Tells the channels of the settings; does nothing if there are none."""
+    """Notifies the channels of the settings; does nothing if there are none."""
 
     def __init__(self, settings: Settings, redis: Redis, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -90,7 +92,7 @@ class Notifier(Service):
         self._redis = redis
 
     @Service.task
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         while self._settings.channels and not self.should_stop:
             dispatcher = Dispatcher(
                 self._settings.channels, self._redis, self._settings.namespace, self._settings.console_url
@@ -99,7 +101,7 @@ class Notifier(Service):
                 await self._read(dispatcher)
             except (KafkaError, RedisError, OSError) as error:
                 log.warning("notifications wait", error=f"{type(error).__name__}: {error}")
-                await self.sleep(_AGAIN_S)
+                await self.sleep(_RETRY_S)
             finally:
                 await dispatcher.stop()
 
@@ -120,18 +122,18 @@ class Notifier(Service):
         try:
             started = False
             while not self.should_stop:
-                found = await consumer.getmany(timeout_ms=200)
+                polled = await consumer.getmany(timeout_ms=200)
                 if consumer.assignment() and not started:
-                    await dispatcher.start()  # only who reads tells: two would queue the same facts
+                    await dispatcher.start()  # only the worker that reads sends: two would queue the same notifications
                     started = True
                 elif started and not consumer.assignment():
                     await dispatcher.stop()
                     started = False
-                for records in found.values():
+                for records in polled.values():
                     for record in records:
                         if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
                             await dispatcher.offer(msgspec.json.decode(record.value, type=Alert))
-                if found:
+                if polled:
                     await consumer.commit()
         finally:
             await asyncio.shield(consumer.stop())

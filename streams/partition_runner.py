@@ -30,11 +30,11 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from alerts import metrics
 from alerts.commands import FeedState
 from processors.days import TradingCalendar, moment, shanghai_day, to_date
 from processors.deadlines import overdue, silent_since
 from processors.errors import StateError
+from streams import metrics
 from streams.calendars import trading_hours
 from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.health import Health

@@ -42,7 +42,7 @@ def rehearse(
         for output in history.fold(feeds):
             for change in desk.fold(output, origin, now):
                 last[change.alert.id] = change.alert
-        last |= {change.alert.id: change.alert for change in desk.settle(origin, now)}
+        last |= {change.alert.id: change.alert for change in desk.update_evidence(origin, now)}
         desk.changed_rows()
         advance(done, days)
     return sorted(

@@ -1,58 +1,64 @@
-"""All settings: environment ``MARGINWATCH_*``, a TOML file, defaults; documented here and nowhere else.
+"""All settings: environment ``MARGINWATCH_*``, a TOML file, defaults. They are data; nothing is built from them here.
 
-The TOML file is ``marginwatch.toml`` in the working directory, or the one that ``MARGINWATCH_CONFIG`` names. Nested
-names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HOT=0.105``.
+The TOML file is ``marginwatch.toml`` in the working directory, or the file that ``MARGINWATCH_CONFIG`` names. Nested
+names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HOT=0.105``. A list in the environment is
+comma separated or a JSON list: ``MARGINWATCH_PARAMETERS__STREAK_FLAGS=3,4`` or ``[3, 4]``.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from alerts.delivery.channel import Channel
-from alerts.rules import RULES
-from alerts.rules.base import Rule
-from alerts.rules.custom import load as load_rules
 from processors.codes import EXCHANGES
 from processors.deadlines import DEADLINES, Due
 from processors.parameters import Parameters
 
-#: What the topics themselves take, so that an oversized message reaches the dead-letter topic with its bytes.
+#: The parameters that are lists: the environment gives them as text.
+_LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).items() if get_origin(kind) is tuple)
+#: The limit of the topics themselves: an oversized message reaches the dead-letter topic with its bytes.
 MAX_BROKER_BYTES = 64 * 1024 * 1024
 
 
 class Settings(BaseSettings):
-    """What a worker, a feed or a command needs to know."""
+    """The settings of workers, feeds, console and commands."""
 
     model_config = SettingsConfigDict(env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     kafka_url: str = Field("kafka://127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis, rediss:// for TLS; may hold a password, never printed",
+        description="Redis, rediss:// for TLS; may contain a password, never printed",
     )
-    redis_url_file: Path | None = Field(None, description="a file that holds the Redis URL (a secret)")
-    redis_ca_file: Path | None = Field(None, description="PEM certificates that sign Redis' own (rediss://)")
+    redis_url_file: Path | None = Field(None, description="a file with the Redis URL (a secret)")
+    redis_ca_file: Path | None = Field(None, description="PEM certificates of Redis' authority (rediss://)")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="TLS, SASL, both or neither"
     )
     kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
-        "SCRAM-SHA-512", description="how a SASL user proves itself"
+        "SCRAM-SHA-512", description="SASL mechanism"
     )
     kafka_username: str = Field("", description="SASL user")
-    kafka_password: SecretStr = Field(SecretStr(""), description="its password; never printed")
-    kafka_password_file: Path | None = Field(None, description="a file that holds the password (a secret)")
-    kafka_ca_file: Path | None = Field(None, description="PEM certificates that sign the brokers'; else the system's")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password; never printed")
+    kafka_password_file: Path | None = Field(None, description="a file with the password (a secret)")
+    kafka_ca_file: Path | None = Field(
+        None,
+        description="PEM certificates of the brokers' authority; default: the system's",
+    )
     kafka_cert_file: Path | None = Field(None, description="PEM certificate of this client, for mutual TLS")
     kafka_key_file: Path | None = Field(None, description="its key, PEM without a passphrase (a secret)")
     group: str = Field("marginwatch", description="consumer group; also the name of the Faust app")
@@ -61,60 +67,86 @@ class Settings(BaseSettings):
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of the topics keyed by security")
     replication: int = Field(1, ge=1, description="replication factor of created topics")
-    retention_days: int = Field(3650, ge=1, description="how long input topics are kept; a rebuild needs them")
+    retention_days: int = Field(3650, ge=1, description="retention of input topics in days; a rebuild reads them")
     max_message_bytes: int = Field(
         10 * 1024 * 1024, ge=1024, le=MAX_BROKER_BYTES, description="a larger input is refused (dead-lettered)"
     )
 
-    exchanges: tuple[str, ...] = Field(("SSE", "SZSE"), description="exchanges that make up the market")
+    exchanges: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("SSE", "SZSE"), description="exchanges that make up the market"
+    )
     calendar_file: Path | None = Field(
         None, description="TOML with sessions and holidays that the trading calendar lacks, see `marginwatch calendar`"
     )
     parameters: Parameters = Parameters()
 
-    tushare_token: SecretStr | None = Field(None, description="of an account at tushare.pro; never printed")
-    tushare_token_file: Path | None = Field(None, description="a file that holds the token (a secret)")
-    tushare_url: str = Field("https://api.tushare.pro", description="where tushare's API is asked")
+    tushare_token: SecretStr | None = Field(None, description="token of an account at tushare.pro; never printed")
+    tushare_token_file: Path | None = Field(None, description="a file with the token (a secret)")
+    tushare_url: str = Field("https://api.tushare.pro", description="address of tushare's API")
 
-    channels: dict[str, Channel] = Field({}, description="where alerts are told: [channels.NAME] tables, see Alerts")
+    channels: dict[str, Channel] = Field(
+        {}, description="receivers of notifications: [channels.NAME] tables, see Alerts"
+    )
     console_url: str = Field("", description="address of the console for links in notifications")
-    console_host: str = Field("127.0.0.1", description="where the console listens; elsewhere one must log in")
-    console_port: int = Field(6067, ge=1, le=65535, description="its port")
+    console_host: str = Field(
+        "127.0.0.1", description="address that the console listens on; any but a loopback address requires login"
+    )
+    console_port: int = Field(6067, ge=1, le=65535, description="port of the console")
     console_users_file: Path | None = Field(
-        None, description="lines name:hash of those who may log in, as `marginwatch console-password` prints them"
+        None, description="lines name:hash of the users, as `marginwatch console-password` prints them"
     )
     console_token: SecretStr | None = Field(
-        None, description="a secret that lets in as well: as the password of any other name, or as a bearer token"
+        None, description="a secret that is accepted as the password of any other name, and as a bearer token"
     )
     book_secret: SecretStr | None = Field(
         None, description="key of the signatures that a desk's book by webhook must carry; or secret_file in its plan"
     )
-    rules_file: Path | None = Field(None, description="TOML with rules of your own and changes to the built-in ones")
+    rules_file: Path | None = Field(None, description="TOML with your own rules and changes to the built-in ones")
 
-    http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz listen")
-    http_port: int = Field(6066, ge=0, le=65535, description="their port; 0 takes a free one")
-    fetch_max_wait_ms: int = Field(10, ge=1, description="how long the broker may hold an empty fetch")
-    session_timeout_s: float = Field(8.0, ge=1, description="a silent worker loses its partitions after this")
+    http_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
+    http_port: int = Field(6066, ge=0, le=65535, description="port of /metrics, /healthz and /readyz; 0 for a free one")
+    fetch_max_wait_ms: int = Field(10, ge=1, description="how long the broker delays an empty fetch, ms")
+    session_timeout_s: float = Field(
+        8.0, ge=1, description="a worker without a heartbeat for this long loses its partitions, seconds"
+    )
     deadlines: dict[str, time] = Field(
         {},
-        description="feed → time in Shanghai at which a day is closed as it stands, e.g. margin.daily = 09:10 (on T+1)",
+        description="feed → time in Shanghai at which an incomplete day is closed, e.g. margin.daily = 09:10 (on T+1)",
     )
     deadline_quiet_s: float = Field(
-        900.0, gt=0, description="no deadline closes a feed that has sent something this recently (a running backfill)"
+        900.0,
+        gt=0,
+        description="no deadline closes a feed that sent a row within this many seconds (a backfill)",
     )
     deadline_gap_days: int = Field(
         10,
         ge=1,
-        description="days without a row are closed by deadline for this many trading days, then the feed ended",
+        description="days without a row are closed by deadline for this many trading days; then the feed has ended",
     )
     stale_after_s: float = Field(
-        180.0, gt=0, description="live prices that are silent for this long within a session raise an alert"
+        180.0, gt=0, description="live prices that stop for this many seconds within a session raise an alert"
     )
-    stall_after_s: float = Field(60.0, gt=0, description="unread messages and no step for this long: not ready")
-    dead_letters_per_hour: int = Field(100, ge=1, description="more of them raise a data-quality alert")
+    stall_after_s: float = Field(
+        60.0, gt=0, description="unread messages and no progress for this many seconds: not ready"
+    )
+    dead_letters_per_hour: int = Field(
+        100, ge=1, description="more refused messages of a topic in an hour raise a data-quality alert"
+    )
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
-    log_format: Literal["text", "json"] = Field("text", description="json for machines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    log_format: Literal["text", "json"] = Field("text", description="format of log lines; json for machines")
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _parameter_lists(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {n: _list_of(v, f"parameters.{n}") if n in _LIST_PARAMETERS else v for n, v in value.items()}
+
+    @field_validator("exchanges", mode="before")
+    @classmethod
+    def _exchange_list(cls, value: Any) -> Any:
+        return _list_of(value, "exchanges")
 
     @field_validator("exchanges")
     @classmethod
@@ -132,12 +164,8 @@ class Settings(BaseSettings):
             raise ValueError(f"no deadline for {', '.join(unknown)}: choose from {', '.join(DEADLINES)}")
         return value
 
-    def rules(self) -> tuple[Rule, ...]:
-        """The alert rules: built in, as `rules_file` changes them, and those that it adds; raises `RuleError`."""
-        return RULES if self.rules_file is None else load_rules(self.rules_file, RULES)
-
     def due(self, topic: str) -> Due:
-        """When a day of a feed is due."""
+        """Return the time at which a day of a feed is due."""
         default = DEADLINES[topic]
         return Due(self.deadlines.get(topic, default.at), default.next_session)
 
@@ -165,3 +193,15 @@ class Settings(BaseSettings):
         """Order of precedence: arguments, environment, TOML file."""
         path = Path(os.environ.get("MARGINWATCH_CONFIG", "marginwatch.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+
+def _list_of(value: Any, name: str) -> Any:
+    """Parse a list given as text: JSON, or comma separated; anything but text is returned as it is."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [part.strip() for part in value.split(",")]
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name}: {value!r} is no JSON list: write it as [3, 4] or 3,4") from error

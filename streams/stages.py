@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from alerts import metrics
 from alerts.commands import decode as decode_command
 from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
@@ -31,6 +30,8 @@ from processors.partition_join import dump_frame, load_frame
 from processors.registry import state_digest
 from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
+from streams import metrics
+from streams.alert_rules import rules_of
 from streams.codec import (
     BARRIER_TYPE,
     CE_TYPE,
@@ -379,7 +380,7 @@ class AlertsStage(Stage):
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
-        metrics.declare_rules()
+        metrics.declare_rules(rules_of(settings))
 
     @property
     def barrier_origins(self) -> frozenset[str]:
@@ -395,7 +396,7 @@ class AlertsState(StageState):
     stage: AlertsStage
 
     def __init__(self, stage: AlertsStage, partition: int) -> None:
-        self.desk = AlertDesk(stage.settings.rules(), stage.calendar)
+        self.desk = AlertDesk(rules_of(stage.settings), stage.calendar)
         self.refused: Table[str, tuple[int, int]] = Table(  # topic → hour since the epoch, count
             "refused", TEXT, ValueCodec(tuple[int, int])
         )
@@ -409,7 +410,7 @@ class AlertsState(StageState):
             headers = dict(record.headers)
             origin = Input(record.topic, record.partition, record.offset, 0)
             if headers.get(CE_TYPE) == BARRIER_TYPE:
-                out += self._outputs(changes + self.desk.settle(origin, now))
+                out += self._outputs(changes + self.desk.update_evidence(origin, now))
                 changes = []
                 out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
             elif topic == ALERT_COMMANDS:
@@ -422,7 +423,7 @@ class AlertsState(StageState):
                 changes += self.desk.fold(message, msgspec.structs.replace(origin, revision=revision), now)
         if records:
             last = records[-1]
-            changes += self.desk.settle(Input(last.topic, last.partition, last.offset, 0), now)
+            changes += self.desk.update_evidence(Input(last.topic, last.partition, last.offset, 0), now)
         return out + self._outputs(changes)
 
     def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:
@@ -481,7 +482,7 @@ class AlertsState(StageState):
     @property
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
-        return [a for a in self.desk.book.alerts.values() if a.state is State.FIRING]
+        return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING]
 
 
 STAGES: tuple[type[Stage], ...] = (SecuritiesStage, MarketStage, AlertsStage)

@@ -13,6 +13,7 @@ from alerts.rules.base import Kind
 from processors.errors import MarginwatchError
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams import readers
+from streams.alert_rules import rules_of
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
@@ -70,9 +71,9 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
     if message is None:
         return base | {"content": None, "recomputed": None, "note": "a message of the dead letters; see its topic"}
     status = message if isinstance(message, MarketSignal) else message.status
-    rules = [rule for rule in settings.rules() if rule.name == alert.rule]
-    verdicts = [v for rule in rules for v in rule.judge(message) if v.kind in (Kind.FIRE, Kind.ON)]
-    ids = [alert_id(alert.rule, v.subject, v.trade_date, v.revision) for v in verdicts]
+    rules = [rule for rule in rules_of(settings) if rule.name == alert.rule]
+    evaluations = [v for rule in rules for v in rule.evaluate(message) if v.kind in (Kind.FIRE, Kind.ON)]
+    ids = [alert_id(alert.rule, v.subject, v.trade_date, v.revision) for v in evaluations]
     return base | {
         "content": msgspec.to_builtins(message) if isinstance(message, MarketSignal) else msgspec.to_builtins(status),
         "input_revisions": status.input_revisions,

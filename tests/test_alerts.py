@@ -1,21 +1,24 @@
-"""Rules and the lifecycle: one alert per fact, resolved, superseded, remembered."""
+"""Rules and the lifecycle: one alert per fact, resolved, superseded, stored."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
 
-from alerts.lifecycle import AlertBook
+from alerts.lifecycle import AlertLifecycle
 from alerts.model import Alert, Input, Severity, State, alert_id
-from alerts.rules import RULES
+from alerts.rules import rules
 from alerts.rules.base import DeadLetters
 from processors.codes import to_id
 from processors.outputs import DayStatus, IdentityCheck, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
 from tests.building import DAYS
 
+RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 _offsets = count()
 
@@ -28,10 +31,10 @@ def state(day: date, value: str, before: str, ratio: float, revision: int = 0, *
     return MarketSignal(**(fields | changes))  # type: ignore[arg-type]
 
 
-def fold(book: AlertBook, *messages: MarketSignal | SecuritySignals | DeadLetters) -> list[Alert]:
+def fold(lifecycle: AlertLifecycle, *messages: MarketSignal | SecuritySignals | DeadLetters) -> list[Alert]:
     out = []
     for message in messages:
-        out += book.fold(message, Input("signals", 0, next(_offsets), 0), NOW)
+        out += lifecycle.fold(message, Input("signals", 0, next(_offsets), 0), NOW)
     return out
 
 
@@ -40,8 +43,8 @@ def of(alerts: list[Alert], rule: str) -> list[tuple[State, date]]:
 
 
 def test_a_breakdown_is_one_critical_peak_warning_that_ends_when_the_market_is_hot_again() -> None:
-    book = AlertBook(RULES)
-    made = fold(book, state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
+    lifecycle = AlertLifecycle(RULES)
+    made = fold(lifecycle, state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
     assert of(made, "peak_warning") == [(State.FIRING, DAYS[1])]
     assert of(made, "market_hot") == [(State.FIRING, DAYS[0]), (State.RESOLVED, DAYS[0])]
     peak = next(a for a in made if a.rule == "peak_warning")
@@ -50,29 +53,29 @@ def test_a_breakdown_is_one_critical_peak_warning_that_ends_when_the_market_is_h
     assert "9.90%" in peak.text.en
     assert "9.90%" in peak.text.zh
     assert "10.30%" in peak.invalidation.en
-    assert of(fold(book, state(DAYS[2], "NORMAL", "BREAKDOWN", 0.101)), "peak_warning") == []
-    (over,) = [a for a in fold(book, state(DAYS[3], "HOT", "NORMAL", 0.104)) if a.rule == "peak_warning"]
+    assert of(fold(lifecycle, state(DAYS[2], "NORMAL", "BREAKDOWN", 0.101)), "peak_warning") == []
+    (over,) = [a for a in fold(lifecycle, state(DAYS[3], "HOT", "NORMAL", 0.104)) if a.rule == "peak_warning"]
     assert (over.id, over.state, over.resolved_on) == (peak.id, State.RESOLVED, DAYS[3])
 
 
 def test_repeats_and_lower_revisions_announce_nothing() -> None:
-    book = AlertBook(RULES)
+    lifecycle = AlertLifecycle(RULES)
     breakdown = state(DAYS[1], "BREAKDOWN", "HOT", 0.099, revision=1)
-    assert fold(book, breakdown)
-    assert fold(book, breakdown, state(DAYS[1], "HOT", "HOT", 0.101, revision=0)) == []
+    assert fold(lifecycle, breakdown)
+    assert fold(lifecycle, breakdown, state(DAYS[1], "HOT", "HOT", 0.101, revision=0)) == []
 
 
 def test_a_correction_that_removes_the_condition_supersedes_the_alert() -> None:
-    book = AlertBook(RULES)
-    (first,) = fold(book, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
-    made = [a for a in fold(book, state(DAYS[1], "HOT", "HOT", 0.1001, revision=2)) if a.rule == "peak_warning"]
+    lifecycle = AlertLifecycle(RULES)
+    (first,) = fold(lifecycle, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
+    made = [a for a in fold(lifecycle, state(DAYS[1], "HOT", "HOT", 0.1001, revision=2)) if a.rule == "peak_warning"]
     assert [(a.id, a.state) for a in made] == [(first.id, State.SUPERSEDED)]
 
 
 def test_a_correction_that_keeps_it_supersedes_and_fires_with_the_new_figures() -> None:
-    book = AlertBook(RULES)
-    fold(book, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
-    made = fold(book, state(DAYS[1], "BREAKDOWN", "HOT", 0.098, revision=1))
+    lifecycle = AlertLifecycle(RULES)
+    fold(lifecycle, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
+    made = fold(lifecycle, state(DAYS[1], "BREAKDOWN", "HOT", 0.098, revision=1))
     assert [a.state for a in made] == [State.SUPERSEDED, State.FIRING]
     assert made[1].figures == {"ratio": 0.098}
     assert made[0].id != made[1].id
@@ -83,27 +86,27 @@ def test_corrections_out_of_order_end_in_the_same_state() -> None:
         state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099),
         state(DAYS[2], "NORMAL", "BREAKDOWN", 0.1), state(DAYS[3], "HOT", "NORMAL", 0.104),
         state(DAYS[1], "HOT", "HOT", 0.1, 1), state(DAYS[2], "BREAKDOWN", "HOT", 0.099, 1)]  # fmt: skip
-    books = [AlertBook(RULES) for _ in range(2)]
-    fold(books[0], *messages)
-    fold(books[1], *reversed(messages))
+    lifecycles = [AlertLifecycle(RULES) for _ in range(2)]
+    fold(lifecycles[0], *messages)
+    fold(lifecycles[1], *reversed(messages))
     plain = [
-        {i: (a.state, a.resolved_on, a.figures) for i, a in sorted(book.alerts.items())} for book in books
+        {i: (a.state, a.resolved_on, a.figures) for i, a in sorted(one.alerts.items())} for one in lifecycles
     ]  # fmt: skip
     assert plain[0] == plain[1]
 
 
 def test_provisional_values_never_alert() -> None:
-    assert fold(AlertBook(RULES), state(DAYS[1], "BREAKDOWN", "HOT", 0.099, provisional=True)) == []
+    assert fold(AlertLifecycle(RULES), state(DAYS[1], "BREAKDOWN", "HOT", 0.099, provisional=True)) == []
 
 
 def test_the_daily_basis_has_its_own_peak_warning_but_no_hot_and_cold() -> None:
-    made = fold(AlertBook(RULES), state(DAYS[0], "HOT", "NORMAL", 0.104, signal="ratio_state_daily"),
+    made = fold(AlertLifecycle(RULES), state(DAYS[0], "HOT", "NORMAL", 0.104, signal="ratio_state_daily"),
                 state(DAYS[1], "BREAKDOWN", "HOT", 0.099, signal="ratio_state_daily"))  # fmt: skip
     assert [(a.rule, a.subject) for a in made] == [("peak_warning", "fin_buy_ratio")]
 
 
 def test_cold_is_never_called_a_bottom() -> None:
-    (cold,) = fold(AlertBook(RULES), state(DAYS[0], "COLD", "NORMAL", 0.066))
+    (cold,) = fold(AlertLifecycle(RULES), state(DAYS[0], "COLD", "NORMAL", 0.066))
     assert "no bottom signal" in cold.text.en
     assert "不是见底信号" in cold.text.zh
 
@@ -118,31 +121,31 @@ def securities(day: date, missing: dict[str, int] | None = None) -> SecuritySign
 
 
 def test_a_day_of_flags_is_one_digest_with_each_security_inside() -> None:
-    book = AlertBook(RULES)
-    made = fold(book, securities(DAYS[0]))
+    lifecycle = AlertLifecycle(RULES)
+    made = fold(lifecycle, securities(DAYS[0]))
     assert {a.rule: [(m.code, m.note) for m in a.members] for a in made} == {
         "fin_streak": [("600000.SH", ""), ("600519.SH", "")],
         "fin_extreme": [("600000.SH", "consecutive"), ("600519.SH", "")],
     }
-    following = fold(book, securities(DAYS[1]))
+    following = fold(lifecycle, securities(DAYS[1]))
     assert sorted((a.rule, a.state.value) for a in following) == [
         ("fin_extreme", "firing"), ("fin_extreme", "resolved"), ("fin_streak", "firing"), ("fin_streak", "resolved")
     ]  # fmt: skip
 
 
 def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
-    book = AlertBook(RULES)
-    made = [a for a in fold(book, securities(DAYS[0], {"margin.daily SZSE": 12})) if a.rule == "data_quality"]
+    lifecycle = AlertLifecycle(RULES)
+    made = [a for a in fold(lifecycle, securities(DAYS[0], {"margin.daily SZSE": 12})) if a.rule == "data_quality"]
     assert [(a.subject, a.figures) for a in made] == [("margin.daily", {"margin.daily SZSE": 12})]
-    over = [a for a in fold(book, securities(DAYS[1])) if a.rule == "data_quality"]
+    over = [a for a in fold(lifecycle, securities(DAYS[1])) if a.rule == "data_quality"]
     assert [(a.id, a.state) for a in over] == [(made[0].id, State.RESOLVED)]
 
 
 def test_too_many_dead_letters_in_an_hour_are_one_alert() -> None:
-    book = AlertBook(RULES)
+    lifecycle = AlertLifecycle(RULES)
     made = []
     for refused in range(1, 8):
-        made += fold(book, DeadLetters(topic="margin.daily", hour=NOW, count=refused, threshold=3,
+        made += fold(lifecycle, DeadLetters(topic="margin.daily", hour=NOW, count=refused, threshold=3,
                                        trade_date=NOW.date(), reason="bad"))  # fmt: skip
     assert [(a.rule, a.figures) for a in made] == [("data_quality", {"refused": 4})]
 
@@ -152,32 +155,32 @@ def test_excess_financing_fires_when_a_level_comes_into_force(value: float, befo
     signal = MarketSignal(
         signal="excess_level", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0, value=value,
         details={"excess": value, "before": before, "level": 0.05})  # fmt: skip
-    assert bool(fold(AlertBook(RULES), signal)) is fires
+    assert bool(fold(AlertLifecycle(RULES), signal)) is fires
 
 
-def test_a_book_loaded_from_its_bytes_goes_on_the_same() -> None:
+def test_a_lifecycle_loaded_from_its_bytes_continues_the_same() -> None:
     messages = [state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099), securities(DAYS[1])]
-    book, other = AlertBook(RULES), AlertBook(RULES)
-    fold(book, *messages)
-    rows = {k: v for k, v in book.changed_rows().items() if v is not None}
+    lifecycle, other = AlertLifecycle(RULES), AlertLifecycle(RULES)
+    fold(lifecycle, *messages)
+    rows = {k: v for k, v in lifecycle.changed_rows().items() if v is not None}
     other.load_rows(rows)
-    assert other.alerts == book.alerts
+    assert other.alerts == lifecycle.alerts
     assert fold(other, *messages) == []
     assert of(fold(other, state(DAYS[2], "HOT", "NORMAL", 0.104)), "peak_warning") == [(State.RESOLVED, DAYS[1])]
 
 
 def test_figures_that_contradict_each_other_are_a_data_quality_alert_that_ends_with_a_good_day() -> None:
-    book = AlertBook(RULES)
+    lifecycle = AlertLifecycle(RULES)
 
     def total(day: date, gaps: dict[str, float]) -> MarketSignal:
         return MarketSignal(signal="fin_balance", subject="market", trade_date=day, available_at=NOW, revision=0,
                             value=1e12, identity_gaps=gaps)  # fmt: skip
 
-    (broken,) = fold(book, total(DAYS[0], {"SSE": -2.5e8}))
+    (broken,) = fold(lifecycle, total(DAYS[0], {"SSE": -2.5e8}))
     assert (broken.rule, broken.subject, broken.figures) == ("data_quality", "margin.market identity", {"SSE": -2.5e8})
     assert "SSE -250,000,000 CNY" in broken.text.en
     assert "SSE -250,000,000" in broken.text.zh
-    (over,) = fold(book, total(DAYS[1], {}))
+    (over,) = fold(lifecycle, total(DAYS[1], {}))
     assert (over.id, over.state) == (broken.id, State.RESOLVED)
 
 
@@ -185,7 +188,7 @@ def test_figures_that_contradict_each_other_are_a_data_quality_alert_that_ends_w
 def test_single_breaks_of_the_detail_are_no_alert_but_many_are(broken: int, fires: bool) -> None:
     status = DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0,
                        identity=IdentityCheck(1000, broken, {"600519.SH": 1e6}))  # fmt: skip
-    made = fold(AlertBook(RULES), SecuritySignals(status, np.empty(0, dtype=np.int32), {
+    made = fold(AlertLifecycle(RULES), SecuritySignals(status, np.empty(0, dtype=np.int32), {
         name: np.empty(0) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")}))  # fmt: skip
     found = [a for a in made if a.subject == "margin.daily identity"]
     assert len(found) == fires
@@ -194,10 +197,81 @@ def test_single_breaks_of_the_detail_are_no_alert_but_many_are(broken: int, fire
         assert "11 of 1000" in found[0].text.en
 
 
-def test_days_that_were_forgotten_do_not_come_back_when_a_replay_tells_them_again() -> None:
-    book = AlertBook(RULES, keep_days=3)
-    fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
-    fold(book, *(state(day, "HOT", "HOT", 0.104) for day in DAYS[1:6]))
-    book.changed_rows()
-    assert fold(book, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
-    assert book.changed_rows() == {}
+def test_days_that_were_removed_do_not_return_in_a_replay() -> None:
+    lifecycle = AlertLifecycle(RULES, keep_days=3)
+    fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
+    fold(lifecycle, *(state(day, "HOT", "HOT", 0.104) for day in DAYS[1:6]))
+    lifecycle.changed_rows()
+    assert fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
+    assert lifecycle.changed_rows() == {}
+
+
+# -- rules and parameters --------------------------------------------------------------------------------------
+
+
+def priced(day: date) -> SecuritySignals:
+    return SecuritySignals(
+        DayStatus(trade_date=day, available_at=NOW, revision=0), np.array([to_id("600000.SH")], dtype=np.int32),
+        {f: np.array([1.0]) for f in ("divergence", "streak_excess", "excess_top", "excess_score", "excess_kind")},
+        family="pricing")  # fmt: skip
+
+
+def excess(day: date) -> MarketSignal:
+    return MarketSignal(signal="excess_level", subject="market", trade_date=day, available_at=NOW, revision=0,
+                        value=0.05, details={"excess": 0.06, "before": 0.0, "level": 0.05})  # fmt: skip
+
+
+def new_high(day: date, side: int) -> MarketSignal:
+    return MarketSignal(
+        signal="new_high_low", subject="market", trade_date=day, available_at=NOW, revision=0, value=side
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "changes", "plain", "changed"),
+    [
+        ("fin_streak", securities(DAYS[0]), {"streak_flags": (3, 8)}, "reached 5 or 8 days", "reached 3 or 8 days"),
+        ("fin_streak", securities(DAYS[0]), {"streak_flags": (3, 8)}, "连续5或8日", "连续3或8日"),
+        ("fin_extreme", securities(DAYS[0]), {"extreme_share": 0.025}, "in the 5% tails", "in the 2.5% tails"),
+        ("fin_extreme", securities(DAYS[0]), {"extreme_share": 0.025}, "：5%尾部", "：2.5%尾部"),
+        ("fin_divergence", priced(DAYS[0]), {"divergence_streak": 6}, "with 8 days or more", "with 6 days or more"),
+        ("fin_divergence", priced(DAYS[0]), {"divergence_streak": 6}, "连续8日以上", "连续6日以上"),
+        ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "the top 10% are", "the top 12.5% are"),
+        ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "：前10%共", "：前12.5%共"),
+        ("excess_financing", excess(DAYS[0]), {"excess_lag_days": 20}, "over 15 days the", "over 20 days the"),
+        ("excess_financing", excess(DAYS[0]), {"excess_lag_days": 20}, "：15个交易日", "：20个交易日"),
+        ("excess_financing", excess(DAYS[0]), {"excess_hysteresis": 0.02},
+         "by 1 percentage point.", "by 2 percentage points"),
+        ("excess_financing", excess(DAYS[0]), {"excess_hysteresis": 0.02}, "以内1个百分点", "以内2个百分点"),
+        ("balance_new_high", new_high(DAYS[0], 1), {"high_low_days": 120}, "its 250-day high", "its 120-day high"),
+        ("balance_new_low", new_high(DAYS[0], -1), {"high_low_days": 120}, "创250日新低", "创120日新低"),
+        ("market_hot", state(DAYS[0], "HOT", "NORMAL", 0.11), {"ratio_window_days": 7}, "the 5-day f", "the 7-day f"),
+        ("market_cold", state(DAYS[0], "COLD", "NORMAL", 0.06), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
+        ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "若5日占比", "若7日占比"),
+    ],
+)  # fmt: skip
+def test_the_texts_follow_the_parameters(
+    rule: str, message: MarketSignal | SecuritySignals, changes: dict[str, Any], plain: str, changed: str
+) -> None:
+    for parameters, expected in ((Parameters(), plain), (Parameters(**changes), changed)):
+        (found,) = [a for a in fold(AlertLifecycle(rules(parameters)), message) if a.rule == rule]
+        assert expected in "\n".join((found.text.en, found.text.zh, found.invalidation.en, found.invalidation.zh))
+
+
+def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_of_the_longest() -> None:
+    built = rules(Parameters(streak_flags=(3, 8)))
+    (found,) = [a for a in fold(AlertLifecycle(built), securities(DAYS[0])) if a.rule == "fin_streak"]
+    assert [m.code for m in found.members] == ["600000.SH"]  # 8 days; 5 days are no flag any more
+    assert found.thresholds == {"flags_days": "3, 8"}
+    expectation = next(r.expectation for r in built if r.name == "fin_streak")
+    assert expectation is not None and expectation.members(found) == ["600000.SH"]
+
+
+def test_thresholds_of_digests_are_those_of_the_parameters() -> None:
+    lifecycle = AlertLifecycle(
+        rules(Parameters(extreme_share=0.1, score_top=0.2, divergence_streak=6, divergence_excess=-0.2))
+    )
+    found = {a.rule: a.thresholds for a in fold(lifecycle, securities(DAYS[0]), priced(DAYS[0]))}
+    assert found["fin_extreme"] == {"share": 0.1}
+    assert found["excess_score_top"] == {"share": 0.2}
+    assert found["fin_divergence"] == {"streak_days": 6, "excess": -0.2}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from alerts.model import Acknowledgement, Alert, Severity, State, Text
+from alerts.rules import rules
 from console import access as doors
-from console.access import Access, AccessError, hash_password, verify
-from console.labels import WORDS, money, percent
+from console import charts
+from console.access import Access, hash_password, verify
+from console.errors import AccessError
+from console.labels import LABELS, RULES, Language, money, percent
 from console.model import ConsoleModel, Feed
+from console.theme import View
 from console.verdict import verdict
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
@@ -21,6 +26,7 @@ from streams.readers import final_alerts
 
 NOW = datetime(2024, 7, 1, 1, tzinfo=UTC)
 P = Parameters()
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 def signal(
@@ -40,8 +46,8 @@ def alert(identity: str, rule: str = "peak_warning", severity: Severity = Severi
     )  # fmt: skip
 
 
-def book(ratio: float, state: str, *others: MarketSignal) -> ConsoleModel:
-    made = ConsoleModel()
+def model(ratio: float, state: str, *others: MarketSignal) -> ConsoleModel:
+    made = ConsoleModel(P.streak_flags)
     for one in (signal("fin_buy_ratio_5d", ratio), signal("ratio_state", state), *others):
         made.offer_market(one)
     return made
@@ -59,37 +65,37 @@ def book(ratio: float, state: str, *others: MarketSignal) -> ConsoleModel:
     ],
 )
 def test_the_answer_follows_the_state_of_the_ratio(ratio: float, state: str, key: str, tone: str) -> None:
-    found = verdict(book(ratio, state), P, "en")
+    found = verdict(model(ratio, state), P, "en")
     assert (found.key, found.tone) == (key, tone)
     assert percent(ratio) in found.why
 
 
 def test_a_peak_warning_that_fires_is_the_answer_on_later_days_too() -> None:
-    made = book(0.09, "NORMAL")
+    made = model(0.09, "NORMAL")
     made.offer_alert(alert("a"))
     assert verdict(made, P, "zh").key == "peak"
     made.offer_alert(msgspec.structs.replace(alert("a"), state=State.RESOLVED))
     assert verdict(made, P, "zh").key == "no"
 
 
-def test_a_breakdown_of_the_running_session_is_told_as_provisional() -> None:
+def test_a_breakdown_of_the_running_session_is_a_provisional_answer() -> None:
     running = signal("ratio_state", "BREAKDOWN", 2, provisional=True)
-    assert verdict(book(0.104, "HOT", running), P, "en").key == "peak_live"
+    assert verdict(model(0.104, "HOT", running), P, "en").key == "peak_live"
 
 
 def test_without_a_ratio_the_answer_is_unknown_and_says_why() -> None:
-    made = ConsoleModel()
+    made = ConsoleModel(P.streak_flags)
     made.offer_market(signal("fin_buy_ratio_5d", None))
     made.offer_market(signal("ratio_state", None))
     found = verdict(made, P, "en")
     assert found.key == "unknown"
     assert "no rows" in found.why
     made.offer_alert(alert("a"))
-    assert verdict(made, P, "en").key == "peak"  # a warning stands although the newest ratio is absent
+    assert verdict(made, P, "en").key == "peak"  # a warning stays valid although the newest ratio is absent
 
 
 def test_the_highest_revision_counts_and_a_final_value_ends_the_provisional_one() -> None:
-    made = ConsoleModel()
+    made = ConsoleModel(P.streak_flags)
     made.offer_market(signal("fin_balance", 1.0))
     made.offer_market(signal("fin_balance", 2.0, 2, provisional=True))
     assert made.now("fin_balance").value == 2.0
@@ -101,8 +107,8 @@ def test_the_highest_revision_counts_and_a_final_value_ends_the_provisional_one(
     assert made.before("fin_balance", date(2024, 7, 2)) == 1.0
 
 
-def test_the_gravest_alert_stands_first_and_a_digest_shows_its_newest_day() -> None:
-    made = ConsoleModel()
+def test_the_most_severe_alert_is_first_and_a_digest_shows_its_newest_day() -> None:
+    made = ConsoleModel(P.streak_flags)
     seen = msgspec.structs.replace(alert("seen", day=2), acknowledged=Acknowledgement("li", NOW))
     for one in (alert("digest1", "fin_extreme", Severity.INFO), alert("digest2", "fin_extreme", Severity.INFO, 2),
                 seen, alert("new")):  # fmt: skip
@@ -110,11 +116,11 @@ def test_the_gravest_alert_stands_first_and_a_digest_shows_its_newest_day() -> N
     assert [a.id for a in made.firing()] == ["new", "seen", "digest2"]
 
 
-def test_a_late_repeat_of_an_older_word_changes_nothing() -> None:
-    made, old = ConsoleModel(), alert("one")
+def test_a_late_repeat_of_an_older_version_changes_nothing() -> None:
+    made, old = ConsoleModel(P.streak_flags), alert("one")
     over = msgspec.structs.replace(old, state=State.RESOLVED, changed_at=NOW + timedelta(seconds=1))
-    for told in (old, over, old):
-        made.offer_alert(told)
+    for version in (old, over, old):
+        made.offer_alert(version)
     assert made.alerts["one"] == over
     assert final_alerts([old, over, old]) == [over]
 
@@ -126,8 +132,8 @@ def test_a_feed_is_late_when_its_due_day_is_not_closed(newest: int, closed: bool
     assert Feed("margin.daily", date(2024, 7, newest), closed, date(2024, 7, 2), 1).late is late
 
 
-def test_every_word_is_there_in_both_languages() -> None:
-    assert all(en and zh for en, zh in WORDS.values())
+def test_every_label_is_in_both_languages() -> None:
+    assert all(en and zh for en, zh in LABELS.values())
     assert money(-1.5e9, "en") == "−¥1.50 bn"
     assert money(1.5e9, "zh") == "15.0 亿"
 
@@ -194,7 +200,7 @@ def test_a_line_that_is_no_user_is_named(tmp_path: Path) -> None:
         Access("0.0.0.0", users)
 
 
-def test_requests_of_other_sites_and_names_are_told_apart() -> None:
+def test_requests_of_other_sites_and_names_are_refused() -> None:
     open_ = Access("127.0.0.1", public_url="https://desk.example")
     assert open_.host_allowed("127.0.0.1:6067") and open_.host_allowed("localhost:6067")
     assert not open_.host_allowed("rebound.example:6067")
@@ -202,3 +208,51 @@ def test_requests_of_other_sites_and_names_are_told_apart() -> None:
     assert open_.same_origin("https://desk.example", "127.0.0.1:6067")
     assert not open_.same_origin("http://elsewhere.example", "127.0.0.1:6067")
     assert not open_.same_origin("null", "127.0.0.1:6067")
+
+
+@pytest.mark.parametrize(
+    ("key", "changes", "plain", "changed"),
+    [
+        ("gauge", {"ratio_window_days": 7}, "Financing-buy ratio, 5 days", "Financing-buy ratio, 7 days"),
+        ("ratio_5d", {"ratio_window_days": 7}, "5-day ratio", "7-day ratio"),
+        ("excess", {"excess_lag_days": 20}, "Excess financing, 15 days", "Excess financing, 20 days"),
+        ("excess_short", {"excess_lag_days": 20}, "Excess, 15 days", "Excess, 20 days"),
+        ("breadth", {"breadth_days": 100}, "Above 200-day mean", "Above 100-day mean"),
+        ("flag_score", {"score_top": 0.125}, "Score top 10%", "Score top 12.5%"),
+        ("new_high", {"high_low_days": 120}, "250-day high", "120-day high"),
+        ("percentile", {"percentile_days": 750}, "5y", "3y"),
+        (
+            "lines",
+            {"ratio_hot": 0.11, "ratio_breakdown": 0.1, "ratio_cold": 0.06},
+            "cold ≤6.75% · top <10.00% · hot ≥10.30%",
+            "cold ≤6.00% · top <10.00% · hot ≥11.00%",
+        ),
+    ],
+)
+def test_labels_follow_the_parameters(key: str, changes: dict[str, Any], plain: str, changed: str) -> None:
+    assert View(P, "en").label(key) == plain
+    assert View(Parameters(**changes), "en").label(key) == changed
+
+
+def test_every_label_and_title_can_be_shown_in_both_languages() -> None:
+    for language in LANGUAGES:
+        view = View(P, language)
+        assert all("{" not in view.label(key) for key in LABELS)
+        assert all("{" not in view.rule(name) for name in RULES)
+    assert {rule.name for rule in rules(P)} == RULES.keys()
+    assert View(P, "zh").label("percentile") == "五年分位"
+    assert View(Parameters(high_low_days=120), "zh").rule("balance_new_low") == "余额创120日新低"
+    assert View(P, "zh").rule("own_rule") == "own_rule"
+
+
+def test_the_reason_of_the_answer_follows_the_parameters() -> None:
+    other = Parameters(ratio_window_days=7, ratio_hot=0.12)
+    assert "7-day ratio 10.50%, 1.50% below the hot line 12.00%" in verdict(model(0.105, "NORMAL"), other, "en").why
+
+
+def test_the_scale_of_the_gauge_includes_every_threshold() -> None:
+    for parameters in (P, Parameters(ratio_hot=0.2, ratio_breakdown=0.18, ratio_cold=0.02)):
+        (series,) = charts.gauge(View(parameters), None)["series"]
+        places = [place for place, _ in series["axisLine"]["lineStyle"]["color"]]
+        assert places == sorted(places)
+        assert places[0] > 0 and places[-2] < places[-1] == 1

@@ -1,4 +1,4 @@
-"""Channels: who is told what and when; the words; secrets that stay secret."""
+"""Channels: filters and times; the text of notifications; secrets that stay secret."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pydantic import SecretStr, ValidationError
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
-from alerts.delivery.senders import AppriseSender, DeliveryError
+from alerts.delivery.senders import AppriseSender
 from alerts.delivery.signing import signature
+from alerts.errors import DeliveryError
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
 from streams.local import free_port
 from streams.settings import Settings
@@ -40,7 +41,7 @@ def hook(**changes: object) -> Channel:
     return Channel(**({"kind": "webhook", "url": "https://host.example/t0ken"} | changes))  # type: ignore[arg-type]
 
 
-def test_who_is_told() -> None:
+def test_a_channel_filters_by_severity_and_rule() -> None:
     assert hook().wants(alert(Severity.INFO))
     assert not hook(severity="critical").wants(alert(Severity.WARNING))
     assert not hook(rules=["fin_streak"]).wants(alert())
@@ -52,7 +53,7 @@ def test_who_is_told() -> None:
         ("22:00-07:30", (28, 2, 0), Severity.INFO, (28, 2, 0)),  # 10:00: not quiet
         ("22:00-07:30", (28, 15, 0), Severity.INFO, (28, 23, 30)),  # 23:00 waits until 07:30
         ("22:00-07:30", (28, 20, 0), Severity.INFO, (28, 23, 30)),  # 04:00 too
-        ("22:00-07:30", (28, 15, 0), Severity.CRITICAL, (28, 15, 0)),  # critical is told at once
+        ("22:00-07:30", (28, 15, 0), Severity.CRITICAL, (28, 15, 0)),  # critical is sent at once
         ("12:00-13:00", (28, 4, 30), Severity.WARNING, (28, 5, 0)),
         ("12:00-13:00", (28, 5, 0), Severity.WARNING, (28, 5, 0)),
     ],
@@ -62,7 +63,7 @@ def test_quiet_hours(quiet: str, utc: tuple[int, int, int], severity: Severity, 
     assert hook(quiet=quiet).due(alert(severity), now) == due
 
 
-def test_a_silence_holds_back() -> None:
+def test_a_silence_delays() -> None:
     silence = Silence(id="s", until=NOW + timedelta(hours=3), by="li")
     assert hook().due(alert(silence=silence), NOW) == silence.until
     assert hook(quiet="12:30-14:00").due(alert(silence=silence), NOW) == NOW + timedelta(hours=4)
@@ -90,7 +91,7 @@ def test_secrets_come_by_file_and_are_never_shown(tmp_path: Path) -> None:
     channel = hook(url=None, url_file=tmp_path / "url", secret_file=tmp_path / "key")
     assert channel.address() == "https://host.example/t0ken"
     assert channel.key() == b"k3y"
-    assert channel.shown() == "https://host.example"
+    assert channel.redacted() == "https://host.example"
     settings = Settings(channels={"desk": hook(secret=SecretStr("k3y"))})
     for shown in (repr(settings), settings.model_dump_json(), repr(channel)):
         assert "t0ken" not in shown
@@ -104,7 +105,7 @@ def test_a_signature_is_what_a_receiver_computes() -> None:
     assert signature(b"key", b'{"a":1}', 5) == f"t=5,v1={expected}"
 
 
-def test_the_words() -> None:
+def test_the_text_of_a_notification() -> None:
     both = text.body(alert(), "both", link="https://console.example/alerts/a1")
     assert text.title(alert()) == "🟠 peak_warning · 2024-06-27"
     for part in (
@@ -158,11 +159,11 @@ async def _send_by_apprise(status: int) -> list[dict[str, str]]:
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
-def test_apprise_sends_the_words_and_says_when_it_could_not() -> None:
-    (told,) = asyncio.run(_send_by_apprise(200))
-    assert told["title"] == text.title(alert())
-    assert "It fell to 9.93%." in told["message"]
-    assert told["message"].endswith("https://console.example/alerts/a1")
-    with pytest.raises(DeliveryError, match="did not take the message") as failed:
+def test_apprise_sends_the_text_and_reports_a_failure() -> None:
+    (sent,) = asyncio.run(_send_by_apprise(200))
+    assert sent["title"] == text.title(alert())
+    assert "It fell to 9.93%." in sent["message"]
+    assert sent["message"].endswith("https://console.example/alerts/a1")
+    with pytest.raises(DeliveryError, match="did not accept the message") as failed:
         asyncio.run(_send_by_apprise(500))
     assert "t0ken" not in str(failed.value)

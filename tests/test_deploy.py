@@ -16,8 +16,9 @@ from prometheus_client import REGISTRY
 from typer import Context
 from typer.main import get_command
 
-import alerts.metrics  # noqa: F401 - registers the metrics
+import streams.metrics  # noqa: F401 - both register their metrics
 from console import dashboards
+from processors.parameters import Parameters
 from streams.cli.main import app
 from streams.settings import Settings
 
@@ -50,7 +51,7 @@ def test_every_reference_resolves() -> None:
             assert (ROOT / source).exists() if source.startswith(".") else source in compose["volumes"], volume
 
 
-def test_every_service_that_stays_has_a_health_check_and_listens_on_loopback_only() -> None:
+def test_every_long_running_service_has_a_health_check_and_listens_on_loopback_only() -> None:
     for name, service in services.items():
         assert ("healthcheck" in service) != (name in ONE_SHOT), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
@@ -99,10 +100,10 @@ def test_every_metric_that_rules_and_panels_use_exists() -> None:
 
 
 def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
-    rendered = dashboards.rendered()
+    rendered = dashboards.rendered(Parameters())
     assert {*dashboards.FOLDER.glob("*.json")} == rendered.keys()
     for path, text in rendered.items():
-        assert path.read_text("utf-8") == text, "run `python -m console.dashboards`"
+        assert path.read_text("utf-8") == text, "run `python -m streams.docs`"
 
 
 def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> None:

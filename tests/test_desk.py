@@ -1,4 +1,4 @@
-"""Conditions that must hold, rest and are silenced; the record of a rule, as far as it was known."""
+"""Conditions with a minimum of days, cooldowns, silences, and the evidence of a rule without look-ahead."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from hypothesis import strategies as st
 
 from alerts.commands import Acknowledge, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
-from alerts.evidence import EvidenceBook, wilson
+from alerts.errors import RuleError
+from alerts.evidence import EvidenceStore, wilson
 from alerts.model import Alert, Input, Severity, Silence, State, Text
-from alerts.rules import RULES
+from alerts.rules import rules
 from alerts.rules.base import Message, Rule
-from alerts.rules.custom import RuleError, load
-from alerts.rules.threshold import Threshold, rule
+from alerts.rules.custom import load
+from alerts.rules.threshold import Threshold, threshold_rule
 from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.deadlines import silent_since
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
 from streams.calendars import xshg
 from tests.test_alerts import state
 
+RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 CALENDAR = xshg()
 FIRST = CALENDAR.position(to_day(date(2018, 1, 2)))
@@ -35,7 +38,7 @@ DAYS = [to_date(CALENDAR.day_at(FIRST + i)) for i in range(400)]
 
 def over(minimum: int = 1, cooldown: int = 0) -> Rule:
     title = Text("Ratio high", "占比偏高")
-    return rule(
+    return threshold_rule(
         "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title), source="test",
         minimum_days=minimum, cooldown_days=cooldown,
     )  # fmt: skip
@@ -55,28 +58,28 @@ def fold(desk: AlertDesk, *messages: Message) -> list[Change]:
     out: list[Change] = []
     for message in messages:
         out += desk.fold(message, Input("signals", 0, 0, 0), NOW)
-    return out + desk.settle(Input("signals", 0, 0, 0), NOW)
+    return out + desk.update_evidence(Input("signals", 0, 0, 0), NOW)
 
 
-def standing(desk: AlertDesk) -> dict[date, tuple[State, date | None]]:
-    return {a.trade_date: (a.state, a.resolved_on) for a in desk.book.alerts.values()}
+def states(desk: AlertDesk) -> dict[date, tuple[State, date | None]]:
+    return {a.trade_date: (a.state, a.resolved_on) for a in desk.lifecycle.alerts.values()}
 
 
 # -- conditions ------------------------------------------------------------------------------------------------
 
 
-def test_a_condition_fires_once_however_long_it_holds_and_ends_past_its_hysteresis() -> None:
+def test_a_condition_fires_once_however_long_it_lasts_and_ends_past_its_hysteresis() -> None:
     desk = AlertDesk([over()], CALENDAR)
     made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.08, 0.101, 0.11, 0.095, 0.12, 0.089, 0.1])))
     assert [(c.alert.state, c.alert.trade_date) for c in made] == [
         (State.FIRING, DAYS[1]), (State.RESOLVED, DAYS[1]), (State.FIRING, DAYS[6])
     ]  # fmt: skip
-    assert standing(desk)[DAYS[1]] == (State.RESOLVED, DAYS[5])
+    assert states(desk)[DAYS[1]] == (State.RESOLVED, DAYS[5])
     assert made[0].alert.text.en == f"Ratio high {DAYS[1]}: 10.10%, at least 10.00%."
     assert made[0].alert.invalidation.zh == "低于9.00%时结束。"
 
 
-def test_a_condition_is_pending_until_it_has_held_for_long_enough() -> None:
+def test_a_condition_is_pending_until_its_minimum_of_days() -> None:
     desk = AlertDesk([over(minimum=3)], CALENDAR)
     made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.12, 0.13])))
     assert [(c.alert.state, c.alert.trade_date) for c in made] == [
@@ -84,13 +87,13 @@ def test_a_condition_is_pending_until_it_has_held_for_long_enough() -> None:
     ]  # fmt: skip
 
 
-def test_a_subject_that_flaps_rests() -> None:
+def test_a_subject_that_flaps_has_a_cooldown() -> None:
     desk = AlertDesk([over(cooldown=3)], CALENDAR)
     fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.08, 0.11, 0.08, 0.08, 0.08, 0.08, 0.11])))
-    assert standing(desk) == {DAYS[0]: (State.RESOLVED, DAYS[1]), DAYS[9]: (State.FIRING, None)}
+    assert states(desk) == {DAYS[0]: (State.RESOLVED, DAYS[1]), DAYS[9]: (State.FIRING, None)}
 
 
-def test_what_is_forgotten_does_not_bring_back_what_rested() -> None:
+def test_removed_evaluations_do_not_raise_an_alert_of_the_cooldown_again() -> None:
     desk = AlertDesk([over(cooldown=20)], CALENDAR)
     made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.11, 0.08] + [0.08] * 300)))
     assert {c.alert.trade_date for c in made} == {DAYS[0]}
@@ -109,7 +112,7 @@ def test_the_order_of_reading_and_corrections_do_not_matter(values, minimum, coo
     random.shuffle(shuffled)
     other = AlertDesk([over(minimum, cooldown)], CALENDAR)
     fold(other, *shuffled)
-    assert standing(other) == standing(plain)
+    assert states(other) == states(plain)
     loaded = AlertDesk([over(minimum, cooldown)], CALENDAR)
     loaded.load_rows({k: v for k, v in other.changed_rows().items() if v is not None})
     following = ratio(len(values), 0.11)
@@ -136,7 +139,7 @@ def test_acknowledging_and_silencing_an_alert() -> None:
     loaded = AlertDesk(RULES, CALENDAR)
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
     assert loaded.silences == {"s1": silence}
-    assert loaded.book.alerts == desk.book.alerts
+    assert loaded.lifecycle.alerts == desk.lifecycle.alerts
     over_ = msgspec.structs.replace(silence, until=NOW)
     lifted = loaded.command(SetSilence(silence=over_, at=NOW), origin, NOW)
     assert {c.event.what for c in lifted} == {"unsilenced"}
@@ -205,7 +208,7 @@ def history(breakdowns: list[int], closes: list[float]) -> list[MarketSignal]:
 
 
 def peaks(desk: AlertDesk) -> dict[date, Alert]:
-    return {a.trade_date: a for a in desk.book.alerts.values() if a.rule == "peak_warning"}
+    return {a.trade_date: a for a in desk.lifecycle.alerts.values() if a.rule == "peak_warning"}
 
 
 def test_the_first_alert_has_an_empty_record_and_later_ones_only_what_was_known() -> None:
@@ -238,7 +241,7 @@ def test_the_first_alert_has_an_empty_record_and_later_ones_only_what_was_known(
     assert (last.low, last.high) == wilson(last.hits, 3)
 
 
-def test_an_alert_that_comes_late_and_is_over_already_is_a_case_too() -> None:
+def test_a_late_alert_that_is_resolved_already_is_a_case_too() -> None:
     closes = [100.0 + i for i in range(60)]
     messages = history([2, 4, 40], closes)
     late = [m for m in messages if m.trade_date == DAYS[2]]
@@ -251,14 +254,41 @@ def test_an_alert_that_comes_late_and_is_over_already_is_a_case_too() -> None:
 
 
 def test_the_future_is_in_no_record() -> None:
-    closes = [100.0 + i for i in range(60)]
+    # Horizons of 5 and 20 days that end on the day before the alert of day 30, on that day, and after it.
+    cases = [9, 10, 12, 24, 25, 27]
+    closes = [100.0 + i for i in range(120)]
     first, other = (AlertDesk(RULES, CALENDAR) for _ in range(2))
-    fold(first, *history([2, 30], closes))
-    fold(other, *history([2, 30], closes[:30] + [1.0 + i * i for i in range(30)]))
-    assert peaks(first)[DAYS[30]].evidence == peaks(other)[DAYS[30]].evidence
+    fold(first, *history([*cases, 30], closes))
+    fold(other, *history([*cases, 30], closes[:30] + [1.0 + i * i for i in range(90)]))
+    record = peaks(first)[DAYS[30]].evidence
+    assert record is not None
+    assert {horizon: outcome.cases for horizon, outcome in record.outcomes.items()} == {"5": 4, "20": 1}
+    assert (record.cases, record.drawdown) == (1, None)
+    assert record == peaks(other)[DAYS[30]].evidence
 
 
-def test_what_is_read_late_makes_the_records_behind_it_anew() -> None:
+@pytest.mark.parametrize(("alert", "known"), [(69, 0), (70, 0), (71, 1)])
+def test_the_drawdown_of_a_case_is_in_the_records_after_its_60_days(alert: int, known: int) -> None:
+    closes = [100.0 - i for i in range(80)]
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *history([10, alert], closes))
+    record = peaks(desk)[DAYS[alert]].evidence
+    assert record is not None
+    assert ("60" in record.outcomes) == bool(known)
+    assert record.drawdown == (pytest.approx(closes[70] / closes[10] - 1) if known else None)
+
+
+@pytest.mark.parametrize(("case", "known"), [(39, 1), (40, 0), (41, 0)])
+def test_the_excess_return_of_a_case_is_in_the_records_after_its_20_days(case: int, known: int) -> None:
+    paths = np.cumprod(1 + np.random.default_rng(1).normal(0, 0.02, (70, 10)), axis=0)
+    desk = AlertDesk(RULES, CALENDAR)
+    for at in range(70):
+        fold(desk, levels(at, paths[at]), flags(at, ["000002.SZ"] if at in (case, 60) else []))
+    digest = next(a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
+    assert digest.evidence is not None and digest.evidence.cases == known
+
+
+def test_late_closes_and_cases_recompute_the_later_records() -> None:
     closes = [100 + 10 * np.sin(i / 9) for i in range(130)]
     messages = history([5, 15, 50, 110], closes)
     plain = AlertDesk(RULES, CALENDAR)
@@ -302,7 +332,7 @@ def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
     desk = AlertDesk(RULES, CALENDAR)
     for at in range(70):
         fold(desk, flags(at, ["000002.SZ", "000005.SZ"] if at in (3, 60) else []), levels(at, paths[at]))
-    digest = next(a for a in desk.book.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
+    digest = next(a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
     growth = paths[23] / paths[3] - 1
     expected = growth[[1, 4]].mean() - growth.mean()
     assert digest.evidence is not None
@@ -310,7 +340,7 @@ def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
     assert digest.evidence.outcomes["20"].median == pytest.approx(expected)
     assert digest.evidence.hits == int(expected < 0)
     assert digest.evidence.drawdown is None
-    loaded = EvidenceBook(CALENDAR)
+    loaded = EvidenceStore(CALENDAR)
     loaded.load_rows({k: v for k, v in desk.evidence.changed_rows().items() if v is not None})
     expectation = next(r.expectation for r in RULES if r.name == "fin_extreme")
     assert expectation is not None
@@ -333,8 +363,8 @@ def test_rules_from_toml(tmp_path: Path) -> None:
     assert found["low_ratio"].minimum_days == 2
     signal = MarketSignal(signal="fin_buy_ratio_5d", subject="market", trade_date=DAYS[0], available_at=NOW,
                           revision=0, value=0.069)  # fmt: skip
-    (verdict,) = found["low_ratio"].judge(signal)
-    assert verdict.text.zh.startswith("占比低")
+    (evaluation,) = found["low_ratio"].evaluate(signal)
+    assert evaluation.text.zh.startswith("占比低")
 
 
 @pytest.mark.parametrize(

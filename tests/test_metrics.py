@@ -1,4 +1,4 @@
-"""What the metrics show: newest values only, nothing where nothing is known, counters that begin at 0."""
+"""The metrics: newest values only, no series for absent values, counters that begin at 0."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from alerts import metrics
 from processors.days import microseconds, to_date, to_day
 from processors.deadlines import DEADLINES, newest_due
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal
+from streams import metrics
 from streams.calendars import xshg
 
 FRIDAY, MONDAY = date(2020, 1, 3), date(2020, 1, 6)
@@ -72,7 +72,7 @@ def test_industries_without_a_value_have_no_series() -> None:
     assert day == datetime(2020, 1, 3, tzinfo=UTC).timestamp()
 
 
-def test_whoever_does_not_own_the_market_shows_nothing_of_it() -> None:
+def test_a_worker_without_the_market_partition_has_no_series_of_it() -> None:
     metrics.observe_signal(signal(0.08, FRIDAY))
     metrics.observe_industries(industries([0.5] * len(INDUSTRIES)))
     metrics.forget_market()

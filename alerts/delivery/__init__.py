@@ -1,1 +1,1 @@
-"""Telling people: channels, the words, and a log in Redis that knows what was told to whom."""
+"""Delivery of alerts: channels, the text of notifications, and the log of them in Redis."""

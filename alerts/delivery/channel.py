@@ -1,4 +1,4 @@
-"""What a channel is: where alerts go, which of them, and when it must be quiet."""
+"""The configuration of a channel: its address, the alerts that it receives, and its quiet hours."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Channel(BaseModel):
-    """One place that alerts are told to; ``[channels.NAME]`` in marginwatch.toml."""
+    """One receiver of notifications; ``[channels.NAME]`` in marginwatch.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["webhook", "alertmanager", "apprise"] = Field(description="how it is reached")
-    url: SecretStr | None = Field(None, description="where; of apprise: its own URL (wecombot://, dingtalk://, feishu://, mailtos://, slack://)")  # fmt: skip
-    url_file: Path | None = Field(None, description="a file that holds the URL (a secret)")
+    kind: Literal["webhook", "alertmanager", "apprise"] = Field(description="protocol of the channel")
+    url: SecretStr | None = Field(None, description="its address; for apprise its own URL (wecombot://, dingtalk://, feishu://, mailtos://, slack://)")  # fmt: skip
+    url_file: Path | None = Field(None, description="a file with the URL (a secret)")
     secret: SecretStr | None = Field(None, description="webhook: key of the HMAC-SHA256 signature")
-    secret_file: Path | None = Field(None, description="a file that holds it")
-    severity: Severity = Field(Severity.INFO, description="the least severity that is told")
-    rules: tuple[str, ...] = Field((), description="only these rules; all if empty")
-    language: Literal["en", "zh", "both"] = Field("both", description="of the text")
-    quiet: str = Field("", description="quiet hours in Shanghai, e.g. 22:00-07:30: what comes then waits for their end")
-    quiet_severity: Severity = Field(Severity.CRITICAL, description="from this severity on quiet hours are ignored")
-    per_minute: int = Field(20, ge=1, le=6000, description="at most so many messages a minute (DingTalk takes 20)")
+    secret_file: Path | None = Field(None, description="webhook: a file with the key")
+    severity: Severity = Field(Severity.INFO, description="the lowest severity that is sent")
+    rules: tuple[str, ...] = Field((), description="only alerts of these rules; all if empty")
+    language: Literal["en", "zh", "both"] = Field("both", description="language of the text")
+    quiet: str = Field("", description="quiet hours in Shanghai, e.g. 22:00-07:30: notifications wait for their end")
+    quiet_severity: Severity = Field(
+        Severity.CRITICAL, description="from this severity on alerts are sent in quiet hours"
+    )
+    per_minute: int = Field(20, ge=1, le=6000, description="maximum of messages a minute (DingTalk accepts 20)")
     max_chars: int = Field(1800, ge=200, description="longer texts are cut")
-    max_age_days: float = Field(3.0, gt=0, description="older facts are not told: a backfill wakes nobody")
-    timeout_s: float = Field(10.0, gt=0, description="of one attempt")
+    max_age_days: float = Field(
+        3.0, gt=0, description="alerts published longer ago are not sent: a backfill wakes nobody"
+    )
+    timeout_s: float = Field(10.0, gt=0, description="time limit of one attempt, seconds")
 
     @field_validator("quiet")
     @classmethod
@@ -49,32 +53,32 @@ class Channel(BaseModel):
         return self
 
     def address(self) -> str:
-        """The URL in clear text, for the client alone."""
+        """Return the URL in clear text, for the client alone."""
         return _secret(self.url, self.url_file)
 
     def key(self) -> bytes:
-        """The key of the signature; empty if there is none."""
+        """Return the key of the signature; empty if there is none."""
         if self.secret is None and self.secret_file is None:
             return b""
         return _secret(self.secret, self.secret_file).encode()
 
     def in_clear(self) -> dict[str, Any]:
-        """All fields as plain values, secrets included: for a child process's environment, and nothing else."""
+        """Return all fields as plain values with the secrets: only for the environment of a child process."""
         plain = self.model_dump(mode="json", exclude_none=True)
         hidden = {n: v.get_secret_value() for n in ("url", "secret") if (v := getattr(self, n)) is not None}
         return plain | hidden
 
-    def shown(self) -> str:
-        """Where it goes, without anything secret: scheme and host."""
+    def redacted(self) -> str:
+        """Return the address without anything secret: scheme and host."""
         parts = urlsplit(self.address())
         return f"{parts.scheme}://{parts.hostname or ''}" if self.kind != "apprise" else f"{parts.scheme}://…"
 
     def wants(self, alert: Alert) -> bool:
-        """Whether an alert is for this channel at all."""
+        """Whether the channel's filters accept an alert."""
         return _RANK[alert.severity] >= _RANK[self.severity] and (not self.rules or alert.rule in self.rules)
 
     def due(self, alert: Alert, now: datetime) -> datetime:
-        """When an alert may be told: now, or when quiet hours or a silence are over."""
+        """Return the time from which an alert may be sent: now, or the end of quiet hours or a silence."""
         at = max(now, alert.silence.until) if alert.silence is not None else now
         if not self.quiet or _RANK[alert.severity] >= _RANK[self.quiet_severity]:
             return at
@@ -84,8 +88,8 @@ class Channel(BaseModel):
         quiet = start <= clock < end if start < end else clock >= start or clock < end
         if not quiet:
             return at
-        over = local.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
-        return (over if over > local else over + timedelta(days=1)).astimezone(at.tzinfo)
+        end_today = local.replace(hour=end.hour, minute=end.minute, second=0, microsecond=0)
+        return (end_today if end_today > local else end_today + timedelta(days=1)).astimezone(at.tzinfo)
 
 
 def _secret(value: SecretStr | None, path: Path | None) -> str:

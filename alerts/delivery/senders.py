@@ -1,4 +1,4 @@
-"""How a channel is reached: webhook with a signature, Alertmanager's API v2, apprise. Errors never show a secret."""
+"""The senders: signed webhook, Alertmanager's API v2, apprise. Their errors contain no secret."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ import msgspec
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
 from alerts.delivery.signing import HEADER, signature
+from alerts.errors import DeliveryError
 from alerts.model import Alert, State
 
-#: Alertmanager forgets an alert that is not sent again; this is how often it is, and how long it may be away.
-AGAIN_S, FORGOTTEN_AFTER = 30.0, timedelta(minutes=5)
+#: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
+RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
 _SCOPES = {"fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
            "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data"}  # fmt: skip
-
-
-class DeliveryError(Exception):
-    """An attempt that failed; the text is safe to show."""
 
 
 class Sender(ABC):
@@ -37,29 +34,38 @@ class Sender(ABC):
 
     @abstractmethod
     async def send(self, alert: Alert) -> None:
-        """Send; raises `DeliveryError`."""
+        """Send an alert.
+
+        Raises
+        ------
+        DeliveryError : if the channel did not accept it.
+        """
 
     def link_to(self, alert: Alert) -> str:
-        """Where more is to be seen; empty without a console."""
+        """Return the alert's page in the console; empty without a console."""
         return f"{self.link.rstrip('/')}/alerts/{alert.id}" if self.link else ""
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
         timeout = aiohttp.ClientTimeout(total=self.channel.timeout_s)
         try:
-            async with self.session.post(url, data=body, headers=headers, timeout=timeout) as answer:
-                if answer.status >= 300:
-                    said = (await answer.text())[:200]
-                    raise DeliveryError(f"{self.channel.shown()} answered {answer.status} {answer.reason}: {said}")
+            async with self.session.post(url, data=body, headers=headers, timeout=timeout) as response:
+                if response.status >= 300:
+                    content = (await response.text())[:200]
+                    raise DeliveryError(
+                        f"{self.channel.redacted()} answered {response.status} {response.reason}: {content}"
+                    )
         except TimeoutError:
-            raise DeliveryError(f"{self.channel.shown()} did not answer within {self.channel.timeout_s:g} s") from None
+            raise DeliveryError(
+                f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s"
+            ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise DeliveryError(f"{self.channel.shown()}: {type(error).__name__}") from None
+            raise DeliveryError(f"{self.channel.redacted()}: {type(error).__name__}") from None
 
 
 class WebhookSender(Sender):
     """POST of the alert as JSON with its text.
 
-    It is signed as `alerts.delivery.signing` says; ``Idempotency-Key`` is the same for every attempt at the same fact.
+    `alerts.delivery.signing` defines the signature; ``Idempotency-Key`` is the same for every attempt of a notification.
     """
 
     async def send(self, alert: Alert) -> None:
@@ -77,7 +83,7 @@ class WebhookSender(Sender):
 
 
 class AlertmanagerSender(Sender):
-    """Alertmanager: labels identify, values stand in annotations; it routes, groups and inhibits."""
+    """Alertmanager: labels identify, annotations carry the values; it routes, groups and inhibits."""
 
     async def send(self, alert: Alert) -> None:
         await self.send_all([alert])
@@ -85,10 +91,10 @@ class AlertmanagerSender(Sender):
     async def send_all(self, alerts: list[Alert]) -> None:
         """Send several alerts in one request."""
         url = self.channel.address().rstrip("/") + "/api/v2/alerts"
-        body = msgspec.json.encode([self._as_sent(alert) for alert in alerts])
+        body = msgspec.json.encode([self._payload(alert) for alert in alerts])
         await self._post(url, body, {"Content-Type": "application/json"})
 
-    def _as_sent(self, alert: Alert) -> dict[str, Any]:
+    def _payload(self, alert: Alert) -> dict[str, Any]:
         now = datetime.now(UTC)
         firing = alert.state is State.FIRING
         annotations = {
@@ -113,34 +119,36 @@ class AlertmanagerSender(Sender):
             },
             "annotations": {name: value for name, value in annotations.items() if value},
             "startsAt": alert.raised_at.isoformat(),
-            "endsAt": ((now + FORGOTTEN_AFTER) if firing else now).isoformat(),
+            "endsAt": ((now + EXPIRES_AFTER) if firing else now).isoformat(),
             **({"generatorURL": self.link_to(alert)} if self.link else {}),
         }
 
 
 class AppriseSender(Sender):
-    """Chat, mail and whatever else apprise speaks."""
+    """Chat, mail and every other service that apprise supports."""
 
     async def send(self, alert: Alert) -> None:
         try:
             import apprise
         except ModuleNotFoundError:
             raise DeliveryError("apprise is not installed: pip install 'marginwatch[notify]'") from None
-        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages hold addresses
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages contain addresses
         service = apprise.Apprise()
         if not service.add(self.channel.address()):
-            raise DeliveryError(f"apprise does not know {self.channel.shown()}")
-        kinds = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
-        kind = kinds.get(alert.severity.value, apprise.NotifyType.INFO)
-        words = text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars)
+            raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
+        types = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
+        notify_type = types.get(alert.severity.value, apprise.NotifyType.INFO)
+        body = text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars)
         try:
             sent = await asyncio.wait_for(
-                service.async_notify(words, title=text.title(alert), notify_type=kind), self.channel.timeout_s
+                service.async_notify(body, title=text.title(alert), notify_type=notify_type), self.channel.timeout_s
             )
         except TimeoutError:
-            raise DeliveryError(f"{self.channel.shown()} did not answer within {self.channel.timeout_s:g} s") from None
+            raise DeliveryError(
+                f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s"
+            ) from None
         if not sent:
-            raise DeliveryError(f"{self.channel.shown()} did not take the message")
+            raise DeliveryError(f"{self.channel.redacted()} did not accept the message")
 
 
 SENDERS: dict[str, type[Sender]] = {

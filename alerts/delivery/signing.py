@@ -1,7 +1,7 @@
-"""The signature of a webhook's body, ours and the one that we ask of others: HMAC-SHA256 over ``<seconds>.<body>``.
+"""The signature of a webhook's body, in both directions: HMAC-SHA256 over ``<seconds>.<body>``.
 
-It stands in the header ``X-Marginwatch-Signature: t=<seconds>,v1=<hex>``. Who reads it refuses old ones, so that a
-request that somebody recorded can't be sent again later.
+The header is ``X-Marginwatch-Signature: t=<seconds>,v1=<hex>``. A receiver refuses old signatures, so that a recorded
+request can't be sent again later.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from alerts.errors import SignatureError
+
+#: The only module of alerts that feeds import, so the error that `verify` raises is one of its names.
+__all__ = ["HEADER", "SignatureError", "signature", "verify"]
+
 HEADER = "X-Marginwatch-Signature"
 
 
-class SignatureError(Exception):
-    """A signature that is missing, wrong or too old; the text shows nothing secret."""
-
-
 def signature(key: bytes, body: bytes, seconds: int) -> str:
-    """The signature of a webhook's body, as it stands in its header."""
+    """Return the header's value for a webhook's body.
+
+    Parameters
+    ----------
+    seconds : time of sending, seconds since the epoch.
+    """
     digest = hmac.new(key, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={seconds},v1={digest}"
 
@@ -28,11 +34,11 @@ def verify(key: bytes, body: bytes, header: str | None, now: float, tolerance_s:
     Parameters
     ----------
     now : seconds since the epoch.
-    tolerance_s : how far the signature's clock may be off, either way.
+    tolerance_s : how far the signature's time may differ from ``now``, either way.
 
     Raises
     ------
-    SignatureError : saying what is wrong with it.
+    SignatureError : if the signature is missing, wrong or too old.
     """
     parts = dict(part.strip().partition("=")[::2] for part in (header or "").split(","))
     seconds, given = parts.get("t", ""), parts.get("v1", "")

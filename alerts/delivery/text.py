@@ -1,4 +1,4 @@
-"""The words of a notification: what happened, the record of the rule, what would make it void; short enough for a phone."""
+"""The text of a notification: the alert, the evidence of its rule and its invalidation, short enough for a phone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ Language = Literal["en", "zh", "both"]
 
 
 def title(alert: Alert) -> str:
-    """One line: severity, what has become of it, rule, day."""
+    """Return one line: severity, state if it is not firing, rule, day."""
     state = _STATES.get(alert.state)
-    word = f"{state[0]} {state[1]} · " if state else ""
-    return f"{_MARKS[alert.severity]} {word}{alert.rule} · {alert.trade_date}"
+    state_text = f"{state[0]} {state[1]} · " if state else ""
+    return f"{_MARKS[alert.severity]} {state_text}{alert.rule} · {alert.trade_date}"
 
 
 def body(alert: Alert, language: Language, *, link: str = "", most: int = 1800) -> str:
-    """Return the text in one language or both, cut to ``most`` characters (the link is never cut)."""
+    """Return the text in one language or both.
+
+    Parameters
+    ----------
+    link : address of the alert's page, appended on a line of its own; empty for none.
+    most : characters to which the text is cut; the link is never cut.
+    """
     parts = []
     if language in ("en", "both"):
         parts.append("\n".join(_english(alert)))
@@ -36,7 +42,7 @@ def body(alert: Alert, language: Language, *, link: str = "", most: int = 1800) 
 
 
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
-    """The record in one line."""
+    """Return the evidence in one line."""
     if not record.cases:
         return "历史记录：此前无已满20日的案例。" if chinese else "Record: no earlier case whose 20 days are over."
     share = f"{record.hits}/{record.cases}"

@@ -1,11 +1,15 @@
-"""One file per rule. A rule judges one message by itself, so the order of messages can't change its verdict.
+"""The built-in alert rules, one module each, built from the parameters of the signals.
 
-Adding a rule is one module and one line in `RULES`.
+A rule evaluates one message by itself, so the order of messages can't change its result. Adding a rule is one module
+with ``rule(parameters)`` and one line in `_BUILDERS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from alerts.rules import (
+    balance_high_low,
     data_quality,
     dead_letters,
     excess_financing,
@@ -17,23 +21,36 @@ from alerts.rules import (
     market_cold,
     market_hot,
     peak_warning,
+    risk_premium,
     stale_feed,
-    threshold,
 )
 from alerts.rules.base import Rule
+from processors.parameters import Parameters
 
-RULES: tuple[Rule, ...] = (
-    peak_warning.RULE,
-    market_hot.RULE,
-    market_cold.RULE,
-    excess_financing.RULE,
-    fin_streak.RULE,
-    fin_extreme.RULE,
-    fin_divergence.RULE,
-    excess_score_top.RULE,
-    *threshold.RULES,
-    industry_risk.RULE,
-    data_quality.RULE,
-    dead_letters.RULE,
-    stale_feed.RULE,
+_BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
+    peak_warning.rule,
+    market_hot.rule,
+    market_cold.rule,
+    excess_financing.rule,
+    fin_streak.rule,
+    fin_extreme.rule,
+    fin_divergence.rule,
+    excess_score_top.rule,
+    balance_high_low.high_rule,
+    balance_high_low.low_rule,
+    risk_premium.rule,
+    industry_risk.rule,
+    data_quality.rule,
+    dead_letters.rule,
+    stale_feed.rule,
 )
+
+
+def rules(parameters: Parameters) -> tuple[Rule, ...]:
+    """Return every built-in rule; conditions, thresholds and texts follow the parameters.
+
+    Parameters
+    ----------
+    parameters : the parameters that the signals are computed with.
+    """
+    return tuple(build(parameters) for build in _BUILDERS)

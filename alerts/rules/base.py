@@ -1,4 +1,4 @@
-"""What a rule is: it looks at one message and says fire, end or hold."""
+"""What a rule is: a named function that evaluates one message to fire, on, hold or end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alerts.model import Alert, Member, Severity, Text
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
 
-#: Longest minimum duration and longest rest of a rule, trading days.
+#: Longest minimum duration and longest cooldown of a rule, trading days.
 MOST_DAYS = 60
 
 
@@ -33,20 +33,20 @@ Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | FeedS
 
 
 class Kind(StrEnum):
-    """What a message says about a rule's condition on its day."""
+    """The state of a rule's condition on the day of a message."""
 
-    FIRE = "fire"  # a fact of its own: it begins an alert, and ends the one before
-    ON = "on"  # the condition holds; the first day of several begins the alert
+    FIRE = "fire"  # a fact of its own: it begins an alert and ends the one before
+    ON = "on"  # the condition is true; the first of several such days begins the alert
     HOLD = "hold"  # nothing changes
-    END = "end"  # a condition that began before is over
+    END = "end"  # the condition is false: an alert that began before ends
 
 
 _NO_TEXT = Text("", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A rule's word on one message; figures, thresholds and texts only where it fires."""
+class Evaluation:
+    """What a rule returns for one subject of a message; figures, thresholds and texts only where it fires."""
 
     subject: str
     trade_date: date
@@ -60,7 +60,7 @@ class Verdict:
     members: list[Member] = field(default_factory=list)
 
     @classmethod
-    def on(
+    def of(
         cls,
         about: MarketSignal | DayStatus,
         subject: str,
@@ -70,8 +70,8 @@ class Verdict:
         text: Text = _NO_TEXT,
         invalidation: Text = _NO_TEXT,
         members: list[Member] | None = None,
-    ) -> Verdict:
-        """Judge the day of a signal or a frame, in its revision."""
+    ) -> Evaluation:
+        """Return the evaluation of the day and revision of a signal or a frame."""
         return cls(
             subject,
             about.trade_date,
@@ -87,7 +87,7 @@ class Verdict:
 
 
 class Basis(StrEnum):
-    """Whose returns tell whether an alert was right."""
+    """Whose returns score an alert."""
 
     INDEX = "index"  # the SSE Composite
     MEMBERS = "members"  # the alert's securities, over the equal-weight mean of all stocks
@@ -95,13 +95,13 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a rule says will follow, so that every firing can be scored.
+    """What a rule predicts, so that every firing can be scored.
 
     Parameters
     ----------
-    definition : of a hit, for people.
-    hit : whether a return over 20 trading days is one.
-    members : which securities of an alert are meant.
+    definition : what counts as a hit, in words.
+    hit : whether a return over 20 trading days (a fraction) is a hit.
+    members : the securities of an alert that the prediction is about.
     side : names the record where a rule has more than one (a rise and a fall).
     """
 
@@ -114,20 +114,21 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A named rule: ``judge`` yields at most one verdict per subject for a message.
+    """A named rule.
 
     Parameters
     ----------
+    evaluate : yields at most one evaluation per subject of a message.
     version : raised whenever the rule's meaning changes.
     source : where it comes from, e.g. "[DG22]".
-    minimum_days : trading days for which a condition (`Kind.ON`) must hold before it fires; until then it is pending.
-    cooldown_days : trading days after an alert's end in which its subject raises no new one (against flapping). Both are
-        at most `MOST_DAYS`.
+    minimum_days : trading days on which a condition (`Kind.ON`) must be true before it fires; until then it is pending.
+    cooldown_days : trading days after an alert's end on which its subject raises no new alert (against flapping). Both
+        are at most `MOST_DAYS`.
     """
 
     name: str
     severity: Severity
-    judge: Callable[[Message], Iterable[Verdict]]
+    evaluate: Callable[[Message], Iterable[Evaluation]]
     version: int = 1
     source: str = ""
     minimum_days: int = 1
@@ -135,11 +136,22 @@ class Rule:
     expectation: Expectation | None = None
 
 
+#: The expectation of rules on the market after which the index rose.
+INDEX_HIGHER = Expectation(
+    Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"), lambda after: after > 0
+)
+
+
 def percent(ratio: float) -> str:
-    """Show a fraction as people write it: 0.103 → 10.30%."""
+    """Format a fraction as percent with two decimals: 0.103 → 10.30%."""
     return f"{ratio * 100:.2f}%"
 
 
+def short_percent(ratio: float) -> str:
+    """Format a fraction as percent with as many decimals as it has: 0.05 → 5%, 0.025 → 2.5%."""
+    return f"{ratio * 100:g}%"
+
+
 def number(details: dict[str, Value], name: str) -> float:
-    """A figure of a signal's details."""
+    """Return a figure of a signal's details."""
     return float(details[name])

@@ -1,14 +1,14 @@
-"""Rules of a desk's own, and changes to the built-in ones, from a TOML file.
+"""A desk's own rules and its changes to the built-in ones, from a TOML file.
 
 [rules.peak_warning]            # a built-in rule: any of enabled, severity, minimum_days, cooldown_days
 cooldown_days = 5
 
-[rules.ratio_above_11]          # a rule of one's own, about one market signal
+[rules.ratio_above_11]          # a new rule on one market signal
 signal = "fin_buy_ratio_5d"     # with its subject where it has one: "oversold/000300.SH"
 above = 0.11                    # or below = …
-clear = 0.105                   # over when it is back past this; default: the level itself
+clear = 0.105                   # the alert ends when the value is back past this; default: the level itself
 severity = "info"
-minimum_days = 2                # pending until it has held for so many trading days
+minimum_days = 2                # pending until the condition was true on so many trading days
 title = "5-day ratio above 11%"
 title_zh = "5日融资买入占比高于11%"
 """
@@ -22,18 +22,14 @@ from typing import TypeVar
 
 import msgspec
 
+from alerts.errors import RuleError
 from alerts.model import Severity, Text
 from alerts.rules.base import MOST_DAYS, Rule
-from alerts.rules.threshold import Threshold, rule
-from processors.errors import MarginwatchError
+from alerts.rules.threshold import Threshold, threshold_rule
 from processors.registry import SIGNALS
 from processors.signal import Level
 
 _T = TypeVar("_T", bound=msgspec.Struct)
-
-
-class RuleError(MarginwatchError):
-    """A rules file that can't be used, and where."""
 
 
 class _Changes(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,11 +54,16 @@ class _Own(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load(path: Path, built_in: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Return the built-in rules as the file changes them, and those that it adds.
+    """Return the built-in rules as the file changes them, and the rules that it adds.
+
+    Parameters
+    ----------
+    path : the TOML file.
+    built_in : the rules that the file may change.
 
     Raises
     ------
-    RuleError : if the file or a rule in it can't be read, naming the rule and what is wrong.
+    RuleError : if the file or a rule in it can't be read, the message names the rule and what is wrong.
     """
     try:
         found = tomllib.loads(path.read_text("utf-8"))
@@ -102,7 +103,7 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
     where = f"{path}: [rules.{name}]"
     declared = SIGNALS.get(own.signal.partition("/")[0])
     if declared is None or declared.level is not Level.MARKET:
-        raise RuleError(f"{where}: there is no market signal {own.signal!r}; `marginwatch explain` knows them")
+        raise RuleError(f"{where}: there is no market signal {own.signal!r}; `marginwatch explain` lists them")
     if declared.subjects != ("/" in own.signal):
         subject = "needs a subject, e.g. oversold/000300.SH" if declared.subjects else "has no subject"
         raise RuleError(f"{where}: {declared.id} {subject}")
@@ -115,7 +116,7 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
         raise RuleError(f"{where}: clear must lie on the calm side of the level ({level})")
     _check_days(where, own.minimum_days, own.cooldown_days)
     threshold = Threshold(own.signal, level, clear, own.above is not None, Text(own.title, own.title_zh or own.title))
-    return rule(
+    return threshold_rule(
         name,
         own.severity,
         threshold,

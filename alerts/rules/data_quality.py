@@ -6,46 +6,47 @@ from collections.abc import Iterator
 
 from alerts.commands import FeedState
 from alerts.model import Member, Severity, Text
-from alerts.rules.base import DeadLetters, Kind, Message, Rule, Verdict
+from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule
 from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
+from processors.parameters import Parameters
 
-#: One signal per feed group speaks for it, so that one hole is one alert.
-_SPEAKERS = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + indices.daily"}
+#: The signals whose missing inputs are reported, one per group of feeds: one gap is one alert.
+_REPORTED = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + indices.daily"}
 
 
-#: The detail breaks the identity for single securities on many days; more than this share is worth a warning (ours).
+#: Single securities break the identity on many days; a larger share of them is a warning (ours).
 _BROKEN_SHARE = 0.01
 
 
-def judge(message: Message) -> Iterator[Verdict]:
-    """Fire for a degraded day or one that contradicts itself; over with the next good one."""
+def evaluate(message: Message) -> Iterator[Evaluation]:
+    """Fire for a degraded day or one whose figures contradict each other; end with the next good one."""
     if isinstance(message, (DeadLetters, FeedState, IndustrySignals)):
         return
     if isinstance(message, SecuritySignals):
         if message.family != "financing":
-            return  # its prices are judged where they are missed: in the signals that lack them
+            return  # missing prices are reported by the signals that need them
         yield from _completeness("margin.daily", message.status)
         yield from _detail_identity(message.status)
-    elif message.signal in _SPEAKERS and not message.provisional:
+    elif message.signal in _REPORTED and not message.provisional:
         status = DayStatus(
             trade_date=message.trade_date,
             available_at=message.available_at,
             revision=message.revision,
             missing=message.missing,
         )
-        yield from _completeness(_SPEAKERS[message.signal], status)
+        yield from _completeness(_REPORTED[message.signal], status)
         if message.signal == "fin_balance":
             yield from _totals_identity(status, message.identity_gaps)
 
 
-def _completeness(subject: str, s: DayStatus) -> Iterator[Verdict]:
+def _completeness(subject: str, s: DayStatus) -> Iterator[Evaluation]:
     missing = s.missing
     if not missing:
-        yield Verdict.on(s, subject, Kind.END)
+        yield Evaluation.of(s, subject, Kind.END)
         return
     lacks = ", ".join(f"{feed}: {'everything' if n < 0 else f'{n} rows'}" for feed, n in sorted(missing.items()))
     lacks_zh = "，".join(f"{feed}：{'全部' if n < 0 else f'{n}行'}" for feed, n in sorted(missing.items()))
-    yield Verdict.on(
+    yield Evaluation.of(
         s,
         subject,
         Kind.FIRE,
@@ -59,12 +60,12 @@ def _completeness(subject: str, s: DayStatus) -> Iterator[Verdict]:
     )
 
 
-def _detail_identity(s: DayStatus) -> Iterator[Verdict]:
+def _detail_identity(s: DayStatus) -> Iterator[Evaluation]:
     subject, check = "margin.daily identity", s.identity
     if check.broken <= _BROKEN_SHARE * check.checked:
-        yield Verdict.on(s, subject, Kind.END)
+        yield Evaluation.of(s, subject, Kind.END)
         return
-    yield Verdict.on(
+    yield Evaluation.of(
         s,
         subject,
         Kind.FIRE,
@@ -79,24 +80,26 @@ def _detail_identity(s: DayStatus) -> Iterator[Verdict]:
     )
 
 
-def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Verdict]:
+def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Evaluation]:
     subject = "margin.market identity"
     if not gaps:
-        yield Verdict.on(s, subject, Kind.END)
+        yield Evaluation.of(s, subject, Kind.END)
         return
-    words = ", ".join(f"{exchange} {gap:+,.0f} CNY" for exchange, gap in sorted(gaps.items()))
-    yield Verdict.on(
+    listed = ", ".join(f"{exchange} {gap:+,.0f} CNY" for exchange, gap in sorted(gaps.items()))
+    yield Evaluation.of(
         s,
         subject,
         Kind.FIRE,
         dict(gaps),
         {"expected_gap": 0},
         Text(
-            f"Data quality {s.trade_date}: an exchange's total margin balance is not the previous one plus buys less repayments: {words}. Figures stand as published.",
-            f"数据质量 {s.trade_date}：交易所融资余额不等于前一日余额加买入减偿还：{words}。数据按公布值使用。",
+            f"Data quality {s.trade_date}: an exchange's total margin balance is not the previous one plus buys less repayments: {listed}. Figures stand as published.",
+            f"数据质量 {s.trade_date}：交易所融资余额不等于前一日余额加买入减偿还：{listed}。数据按公布值使用。",
         ),
         Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。"),
     )
 
 
-RULE = Rule("data_quality", Severity.WARNING, judge, source="signals.md §1")
+def rule(_: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule("data_quality", Severity.WARNING, evaluate, source="signals.md §1")

@@ -1,17 +1,18 @@
-"""data_quality 数据质量 (dead letters): more messages of a topic were refused in an hour than is normal."""
+"""data_quality 数据质量 (dead letters): more messages of a topic were refused in an hour than the settings allow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import DeadLetters, Kind, Message, Rule, Verdict
+from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule
+from processors.parameters import Parameters
 
 
-def judge(message: Message) -> Iterator[Verdict]:
-    """Fire for an hour past the limit; the figures are those of the moment it was passed."""
+def evaluate(message: Message) -> Iterator[Evaluation]:
+    """Fire for an hour with more refused messages than the limit; the figures are those of the first message beyond it."""
     if isinstance(message, DeadLetters) and message.count > message.threshold:
-        yield Verdict(
+        yield Evaluation(
             f"{message.topic} {message.hour:%H}h UTC",
             message.trade_date,
             message.hour,
@@ -28,4 +29,6 @@ def judge(message: Message) -> Iterator[Verdict]:
         )
 
 
-RULE = Rule("data_quality", Severity.WARNING, judge, source="signals.md §2")
+def rule(_: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule("data_quality", Severity.WARNING, evaluate, source="signals.md §2")

@@ -1,4 +1,4 @@
-"""Digests: one alert a day that holds every flagged security, instead of hundreds of alerts."""
+"""Digests: one alert a day that contains every flagged security, instead of hundreds of alerts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def members(frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str,
     return sorted(found, key=lambda m: (-m.value, m.code))
 
 
-#: Published of streaks, extremes and divergence: what follows is below the market's mean [SW14].
+#: Published for streaks, extremes and divergence: the return that follows is below the market's mean [SW14].
 LAGS = Text("the securities lag the mean of all stocks over 20 days", "20个交易日后平均跑输等权市场")
 
 
 def named(found: list[Member], most: int = 5) -> str:
-    """Name the first few members."""
+    """Return the codes of the first few members."""
     return ", ".join(m.code for m in found[:most]) + (" …" if len(found) > most else "")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule, short_percent
 from alerts.rules.digest import members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -13,31 +14,31 @@ from processors.parameters import Parameters
 _NOTES = {-1: "early positioning", 0: "", 1: "chasing"}
 
 
-def judge(message: Message) -> Iterator[Verdict]:
+def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with the top of the scores."""
     if not isinstance(message, SecuritySignals) or message.family != "pricing":
         return
     status, top = message.status, message.columns["excess_top"] == 1
     if not top.any():
-        yield Verdict.on(status, "stocks", Kind.END)
+        yield Evaluation.of(status, "stocks", Kind.END)
         return
     kinds = message.columns["excess_kind"][top]
     found = members(message, top, "excess_score", [_NOTES[int(k)] for k in kinds.tolist()])
-    share = Parameters().score_top
+    share = short_percent(parameters.score_top)
     figures: dict[str, float | int | str] = {
         "early_positioning": int((kinds == -1).sum()),
         "chasing": int((kinds == 1).sum()),
     }
-    yield Verdict.on(
+    yield Evaluation.of(
         status,
         "stocks",
         Kind.FIRE,
         figures,
-        {"share": share},
+        {"share": parameters.score_top},
         Text(
-            f"Excess score {status.trade_date}: the top {share:.0%} are {len(found)} stocks, {figures['early_positioning']} "
+            f"Excess score {status.trade_date}: the top {share} are {len(found)} stocks, {figures['early_positioning']} "
             f"of early positioning, {figures['chasing']} chasing; highest: {named(found)}.",
-            f"超额得分 {status.trade_date}：前{share:.0%}共{len(found)}只，提前布局{figures['early_positioning']}只、追涨"
+            f"超额得分 {status.trade_date}：前{share}共{len(found)}只，提前布局{figures['early_positioning']}只、追涨"
             f"{figures['chasing']}只；最高：{named(found)}。",
         ),
         Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
@@ -45,14 +46,16 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule(
-    "excess_score_top",
-    Severity.INFO,
-    judge,
-    source="[ZT21]",
-    expectation=Expectation(
-        Text("the securities beat the mean of all stocks over 20 days", "20个交易日后平均跑赢等权市场"),
-        lambda excess: excess > 0,
-        Basis.MEMBERS,
-    ),
-)
+def rule(parameters: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule(
+        "excess_score_top",
+        Severity.INFO,
+        partial(evaluate, parameters),
+        source="[ZT21]",
+        expectation=Expectation(
+            Text("the securities beat the mean of all stocks over 20 days", "20个交易日后平均跑赢等权市场"),
+            lambda excess: excess > 0,
+            Basis.MEMBERS,
+        ),
+    )

@@ -1,11 +1,12 @@
-"""fin_divergence 背离: the day's securities whose long streak of financing the price does not follow [SW14]."""
+"""fin_divergence 背离: the day's securities with a long streak of financing that the price does not follow [SW14]."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule
 from alerts.rules.digest import LAGS, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -13,18 +14,18 @@ from processors.parameters import Parameters
 _NOTES = {1: "range", 2: "rally"}
 
 
-def judge(message: Message) -> Iterator[Verdict]:
+def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every divergence; its members' figure is the excess return over the streak."""
     if not isinstance(message, SecuritySignals) or message.family != "pricing":
         return
     status, case = message.status, message.columns["divergence"]
     flagged = (case == 1) | (case == 2)
     if not flagged.any():
-        yield Verdict.on(status, "stocks", Kind.END)
+        yield Evaluation.of(status, "stocks", Kind.END)
         return
     found = members(message, flagged, "streak_excess", [_NOTES[int(c)] for c in case[flagged].tolist()])
-    days, excess = Parameters().divergence_streak, Parameters().divergence_excess
-    yield Verdict.on(
+    days, excess = parameters.divergence_streak, parameters.divergence_excess
+    yield Evaluation.of(
         status,
         "stocks",
         Kind.FIRE,
@@ -41,10 +42,12 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule(
-    "fin_divergence",
-    Severity.INFO,
-    judge,
-    source="[SW14]",
-    expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS),
-)
+def rule(parameters: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule(
+        "fin_divergence",
+        Severity.INFO,
+        partial(evaluate, parameters),
+        source="[SW14]",
+        expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS),
+    )

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from alerts.model import Alert, Severity, Text
-from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule, short_percent
 from alerts.rules.digest import LAGS, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
 
-def judge(message: Message) -> Iterator[Verdict]:
+def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every extreme; consecutive ones, the stronger signal, are marked."""
     if not isinstance(message, SecuritySignals) or message.family != "financing":
         return
     status, side = message.status, message.columns["extreme"]
     flagged = (side == 1) | (side == -1)
     if not flagged.any():
-        yield Verdict.on(status, "stocks", Kind.END)
+        yield Evaluation.of(status, "stocks", Kind.END)
         return
     twice = message.columns["consecutive_extreme"][flagged] != 0
     found = members(message, flagged, "fin_change", ["consecutive" if t else "" for t in twice.tolist()])
@@ -29,16 +30,17 @@ def judge(message: Message) -> Iterator[Verdict]:
         "falls": sum(m.value < 0 for m in found),
         "consecutive": len(repeated),
     }
-    yield Verdict.on(
+    tail = short_percent(parameters.extreme_share)
+    yield Evaluation.of(
         status,
         "stocks",
         Kind.FIRE,
         figures,
-        {"share": Parameters().extreme_share},
+        {"share": parameters.extreme_share},
         Text(
-            f"Extremes {status.trade_date}: {figures['rises']} rises and {figures['falls']} falls in the 5% tails, "
+            f"Extremes {status.trade_date}: {figures['rises']} rises and {figures['falls']} falls in the {tail} tails, "
             f"{len(repeated)} of them for the second day (the stronger signal); rises: {named(rises) or 'none'}.",
-            f"融资余额极值 {status.trade_date}：5%尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
+            f"融资余额极值 {status.trade_date}：{tail}尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
             f"（信号更强）；连增：{named(rises) or '无'}。",
         ),
         Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
@@ -50,10 +52,12 @@ def _repeated_rises(alert: Alert) -> list[str]:
     return [m.code for m in alert.members if m.note and m.value > 0]
 
 
-RULE = Rule(
-    "fin_extreme",
-    Severity.INFO,
-    judge,
-    source="[SW14]",
-    expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS, _repeated_rises),
-)
+def rule(parameters: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule(
+        "fin_extreme",
+        Severity.INFO,
+        partial(evaluate, parameters),
+        source="[SW14]",
+        expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS, _repeated_rises),
+    )

@@ -1,31 +1,31 @@
-"""fin_streak 连续增减: the day's securities whose balance rose or fell for the 5th or 8th day in a row [SW14]."""
+"""fin_streak 连续增减: the day's securities whose balance reached a flagged number of days in a row [SW14]."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from alerts.model import Alert, Severity, Text
-from alerts.rules.base import Basis, Expectation, Kind, Message, Rule, Verdict
+from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule
 from alerts.rules.digest import LAGS, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
-FLAGS = Parameters().streak_flags
 
-
-def judge(message: Message) -> Iterator[Verdict]:
-    """Fire once a day with every security that reached a flag that day."""
+def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
+    """Fire once a day with every security that reached one of `Parameters.streak_flags` that day."""
+    flags = parameters.streak_flags
     if not isinstance(message, SecuritySignals) or message.family != "financing":
         return
     status, streak = message.status, message.columns["fin_streak"]
-    flagged = np.isin(np.abs(streak), FLAGS) & ~np.isnan(message.columns["fin_change"])
+    flagged = np.isin(np.abs(streak), flags) & ~np.isnan(message.columns["fin_change"])
     if not flagged.any():
-        yield Verdict.on(status, "securities", Kind.END)
+        yield Evaluation.of(status, "securities", Kind.END)
         return
     found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()))
-    longest = max(FLAGS)
+    longest = max(flags)
     figures: dict[str, float | int | str] = {
         "flagged": len(found),
         "up": sum(m.value > 0 for m in found),
@@ -33,16 +33,16 @@ def judge(message: Message) -> Iterator[Verdict]:
         "longest_flag": sum(abs(m.value) >= longest for m in found),
     }
     rising = [m for m in found if m.value >= longest]
-    yield Verdict.on(
+    yield Evaluation.of(
         status,
         "securities",
         Kind.FIRE,
         figures,
-        {"flags_days": ", ".join(map(str, FLAGS))},
+        {"flags_days": ", ".join(map(str, flags))},
         Text(
-            f"Streaks {status.trade_date}: {len(found)} securities reached {' or '.join(map(str, FLAGS))} days in a row "
+            f"Streaks {status.trade_date}: {len(found)} securities reached {' or '.join(map(str, flags))} days in a row "
             f"({figures['up']} up, {figures['down']} down); up {longest} days: {named(rising) or 'none'}.",
-            f"融资连续增减 {status.trade_date}：{len(found)}只证券连续{'或'.join(map(str, FLAGS))}日（增{figures['up']}，减"
+            f"融资连续增减 {status.trade_date}：{len(found)}只证券连续{'或'.join(map(str, flags))}日（增{figures['up']}，减"
             f"{figures['down']}）；连增{longest}日：{named(rising) or '无'}。",
         ),
         Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
@@ -50,14 +50,18 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-def _long_rises(alert: Alert) -> list[str]:
-    return [m.code for m in alert.members if m.value >= max(FLAGS)]
+def _long_rises(longest: int, alert: Alert) -> list[str]:
+    return [m.code for m in alert.members if m.value >= longest]
 
 
-RULE = Rule(
-    "fin_streak",
-    Severity.INFO,
-    judge,
-    source="[SW14]",
-    expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS, _long_rises),
-)
+def rule(parameters: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule(
+        "fin_streak",
+        Severity.INFO,
+        partial(evaluate, parameters),
+        source="[SW14]",
+        expectation=Expectation(
+            LAGS, lambda excess: excess < 0, Basis.MEMBERS, partial(_long_rises, max(parameters.streak_flags))
+        ),
+    )

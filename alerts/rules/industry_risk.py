@@ -1,4 +1,4 @@
-"""industry_risk_high 行业风险偏高: industries whose risk score stands out at the end of a week [DG24]."""
+"""industry_risk_high 行业风险偏高: industries with a high risk score at the end of a week [DG24]."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from alerts.model import Member, Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict
+from alerts.rules.base import Evaluation, Kind, Message, Rule
 from processors.industries import ENGLISH, INDUSTRIES
 from processors.outputs import IndustrySignals
+from processors.parameters import Parameters
 
-#: Mean of the z-scores of eight factors: beyond this an industry stands out (ours).
+#: Mean of the z-scores of eight factors from which on an industry's risk is high (ours).
 LEVEL = 1.0
 
 
-def judge(message: Message) -> Iterator[Verdict]:
-    """Fire at a week's end with every industry above the level; over at the end of a week without one."""
+def evaluate(message: Message) -> Iterator[Evaluation]:
+    """Fire at a week's end with every industry at or above the level; end at the end of a week without one."""
     if not isinstance(message, IndustrySignals) or np.isnan(message.columns["week_change"]).all():
         return
     status, risk = message.status, message.columns["risk"]
@@ -25,9 +26,9 @@ def judge(message: Message) -> Iterator[Verdict]:
         key=lambda m: -m.value,
     )
     if not found:
-        yield Verdict.on(status, "industries", Kind.END)
+        yield Evaluation.of(status, "industries", Kind.END)
         return
-    yield Verdict.on(
+    yield Evaluation.of(
         status,
         "industries",
         Kind.FIRE,
@@ -46,4 +47,6 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule("industry_risk_high", Severity.INFO, judge, source="[DG24]")
+def rule(_: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule("industry_risk_high", Severity.INFO, evaluate, source="[DG24]")

@@ -1,20 +1,23 @@
-"""What the three rules on the financing-buy ratio share: reading the state signal of one message."""
+"""Common to the three rules on the financing-buy ratio: reading the state signal of one message."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alerts.model import Text
 from alerts.rules.base import Message, number, percent
 from processors.indicators.ratio_state import BASIS, RatioState
 from processors.outputs import MarketSignal
+from processors.parameters import Parameters
 
 COLD_STATES = (RatioState.COLD, RatioState.EXTREME_COLD)
-NAMES = {"fin_buy_ratio_5d": ("5-day", "5日"), "fin_buy_ratio": ("daily", "当日")}
+#: The basis of the market's state: the mean of the ratio over `Parameters.ratio_window_days`.
+MEAN_BASIS = "fin_buy_ratio_5d"
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """The state of one basis on one day, and the day's before it."""
+    """The state of one basis on one day, and the state of the day before."""
 
     signal: MarketSignal
     basis: str
@@ -23,22 +26,17 @@ class StateChange:
     ratio: float
 
     @property
-    def names(self) -> tuple[str, str]:
-        """The basis in English and Chinese."""
-        return NAMES[self.basis]
-
-    @property
-    def shown(self) -> str:
-        """The ratio as people write it."""
+    def ratio_text(self) -> str:
+        """The ratio as percent."""
         return percent(self.ratio)
 
     def threshold(self, name: str) -> float:
-        """A threshold that was in force."""
+        """Return a threshold that was in force on the day, a fraction."""
         return number(self.signal.details, name)
 
 
 def state_change(message: Message) -> StateChange | None:
-    """Read a final state signal; None for anything else, and where the state is absent."""
+    """Return the content of a final state signal; None for any other message and where the state is absent."""
     if (
         not isinstance(message, MarketSignal)
         or message.provisional
@@ -53,3 +51,11 @@ def state_change(message: Message) -> StateChange | None:
         str(message.details.get("before", "")),
         number(message.details, "ratio"),
     )
+
+
+def basis_text(basis: str, parameters: Parameters) -> Text:
+    """Return the name of a basis: the days of its mean, or that it is the day's own ratio."""
+    if basis == MEAN_BASIS:
+        days = parameters.ratio_window_days
+        return Text(f"{days}-day", f"{days}日")
+    return Text("daily", "当日")

@@ -1,4 +1,4 @@
-"""data_quality 数据质量 (stale feed): live prices have fallen silent within a trading session."""
+"""data_quality 数据质量 (stale feed): live prices stopped within a trading session."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 from alerts.commands import FeedState
 from alerts.model import Severity, Text
-from alerts.rules.base import Kind, Message, Rule, Verdict
+from alerts.rules.base import Evaluation, Kind, Message, Rule
 from processors.days import SHANGHAI
+from processors.parameters import Parameters
 
 
-def judge(message: Message) -> Iterator[Verdict]:
-    """Fire for a day on which the feed fell silent; over on the next day on which it runs."""
+def evaluate(message: Message) -> Iterator[Evaluation]:
+    """Fire for a day on which the feed stopped; end on the next day on which it runs."""
     if not isinstance(message, FeedState):
         return
     if message.silent_since is None:
-        yield Verdict(message.feed, message.trade_date, message.at, 0, Kind.END)
+        yield Evaluation(message.feed, message.trade_date, message.at, 0, Kind.END)
         return
     clock = f"{message.silent_since.astimezone(SHANGHAI):%H:%M}"
-    yield Verdict(
+    yield Evaluation(
         message.feed,
         message.trade_date,
         message.at,
@@ -34,4 +35,6 @@ def judge(message: Message) -> Iterator[Verdict]:
     )
 
 
-RULE = Rule("data_quality", Severity.WARNING, judge, source="signals.md §6")
+def rule(_: Parameters) -> Rule:
+    """Return the rule."""
+    return Rule("data_quality", Severity.WARNING, evaluate, source="signals.md §6")

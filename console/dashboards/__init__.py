@@ -1,7 +1,7 @@
-"""The Grafana dashboards as code: ``python -m console.dashboards`` writes ``deploy/grafana/dashboards/*.json``.
+"""The Grafana dashboards as code: `rendered` returns the text of ``deploy/grafana/dashboards/*.json``.
 
-Titles, lines and states come from the declarations of the signals and their parameters; a test holds the files against
-this package. Only it needs grafana-foundation-sdk (extra ``dev``); a running system mounts the files.
+Titles, threshold lines and states come from the declarations of the signals and their parameters. Only this package
+needs grafana-foundation-sdk (extra ``dev``); a running system mounts the files.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from console.dashboards.boards import STATES, alerts, industries, pipeline, sentiment
+from processors.parameters import Parameters
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "dashboards"
 __all__ = ["FOLDER", "STATES", "rendered"]
 
 
-def rendered() -> dict[Path, str]:
-    """Return every dashboard's file and its text."""
-    return {FOLDER / f"{make.__name__}.json": make().rendered() for make in (alerts, industries, pipeline, sentiment)}
+def rendered(parameters: Parameters) -> dict[Path, str]:
+    """Return the path and text of every dashboard; threshold lines follow the parameters."""
+    boards = (alerts(), industries(), pipeline(), sentiment(parameters))
+    return {FOLDER / f"{board.name}.json": board.rendered() for board in boards}

@@ -10,7 +10,6 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as model
 
-from alerts.metrics import INDUSTRY_SIGNALS as INDUSTRY_METRICS
 from console.dashboards.panels import (
     BAD_ABOVE_0,
     CALM,
@@ -33,7 +32,7 @@ from console.dashboards.panels import (
 )
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
-from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+from processors.registry import INDUSTRY_METRICS, INDUSTRY_SIGNALS, SIGNALS
 
 #: `basis:marginwatch_ratio_state:code` in deploy/prometheus/rules.yml.
 STATES = {
@@ -51,25 +50,24 @@ def _title(signal: str) -> str:
 
 
 def _newest(signals: str, by: str = "signal", **labels: str) -> str:
-    """The newest value, whichever worker tells it; while ownership moves, two may."""
+    """Return the query of the newest value; while the market partition moves, two workers may export one."""
     picked = "".join(f', {name}="{value}"' for name, value in labels.items())
     return f'max by ({by}) (marginwatch_signal{{signal=~"{signals}"{picked}}})'
 
 
 def _signal(signal: str, *others: str, lines: Steps | None = None) -> timeseries.Panel:
-    """Signals of one unit over time; what is computed during the session is told apart."""
+    """Return a panel of signals of one unit over time, final and provisional values apart."""
     queries = {}
     for name in (signal, *others):
-        words = f"{SIGNALS[name].title_zh} {name}"
-        queries[words] = _newest(name, provisional="false")
+        legend = f"{SIGNALS[name].title_zh} {name}"
+        queries[legend] = _newest(name, provisional="false")
         if SIGNALS[name].provisional:
-            queries[f"{words} (provisional 盘中)"] = _newest(name, provisional="true")
+            queries[f"{legend} (provisional 盘中)"] = _newest(name, provisional="true")
     return curves(_title(signal), UNITS[SIGNALS[signal].unit], queries, SIGNALS[signal].formula, lines)
 
 
-def sentiment() -> Board:
+def sentiment(p: Parameters) -> Board:
     """How hot the market is."""
-    p = Parameters()
     board = Board("sentiment", "market sentiment", "市场情绪", span="30d")
     ratio: Steps = [(None, COLD), (p.ratio_cold, CALM), (p.ratio_breakdown, WARM), (p.ratio_hot, HOT)]
     excess: Steps = [(None, COLD), (-p.excess_level, CALM), (p.excess_level, HOT)]
@@ -195,15 +193,15 @@ def industries() -> Board:
     def of(name: str) -> str:
         return f'max by (industry) (marginwatch_industry{{signal="{name}", industry=~"$industry"}})'
 
-    def words(name: str) -> str:
+    def title(name: str) -> str:
         return f"{INDUSTRY_SIGNALS[name].title} {INDUSTRY_SIGNALS[name].title_zh}"
 
     side: Steps = [(None, COLD), (0, WARM), (0.5, HOT)]
-    board.add(bars(words("heat"), "short", of("heat"), side, INDUSTRY_SIGNALS["heat"].formula), width=8, height=20)
-    board.add(bars(words("risk"), "short", of("risk"), side, INDUSTRY_SIGNALS["risk"].formula), width=8, height=20)
+    board.add(bars(title("heat"), "short", of("heat"), side, INDUSTRY_SIGNALS["heat"].formula), width=8, height=20)
+    board.add(bars(title("risk"), "short", of("risk"), side, INDUSTRY_SIGNALS["risk"].formula), width=8, height=20)
     board.add(
         bars(
-            words("net_buy"),
+            title("net_buy"),
             "currency:¥",
             of("net_buy"),
             [(None, COLD), (0, HOT)],
@@ -212,8 +210,8 @@ def industries() -> Board:
         width=8,
         height=20,
     )
-    columns = {words(name): (of(name), UNITS[INDUSTRY_SIGNALS[name].unit]) for name in INDUSTRY_METRICS}
-    board.add(table_of("All figures 全部指标", "industry", columns, sort=words("heat")), width=18, height=14)
+    columns = {title(name): (of(name), UNITS[INDUSTRY_SIGNALS[name].unit]) for name in INDUSTRY_METRICS}
+    board.add(table_of("All figures 全部指标", "industry", columns, sort=title("heat")), width=18, height=14)
     day = "max(marginwatch_industry_trade_date_seconds) * 1000"
     board.add(figure("Trade date 交易日", DAY, day, [(None, "text")]), width=6, height=7)
     known = 'count(max by (industry) (marginwatch_industry{signal="fin_balance"}))'
@@ -224,14 +222,14 @@ def industries() -> Board:
     )
     for name in INDUSTRY_METRICS:
         unit = UNITS[INDUSTRY_SIGNALS[name].unit]
-        panel = curves(words(name), unit, {"{{industry}}": of(name)}, INDUSTRY_SIGNALS[name].formula)
+        panel = curves(title(name), unit, {"{{industry}}": of(name)}, INDUSTRY_SIGNALS[name].formula)
         bilingual(panel)
         board.add(panel, width=12, height=10)
     return board
 
 
 def alerts() -> Board:
-    """What fires, of the market and of the system itself."""
+    """The alerts that fire: of the market, and of the system itself."""
     board = Board("alerts", "alerts", "预警", span="7d")
     firing = "max by (rule, severity) (marginwatch_alerts_firing)"
     for severity, chinese, colour in (
@@ -264,7 +262,7 @@ def alerts() -> Board:
 
 
 def pipeline() -> Board:
-    """Whether everything flows."""
+    """Whether the stream makes progress."""
     board = Board("pipeline", "pipeline health", "链路状态", span="1h")
     up = 'sum(up{job="marginwatch"})'
     board.add(

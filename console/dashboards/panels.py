@@ -1,4 +1,4 @@
-"""What all dashboards have in common: the grid, colours, units, and the kinds of panels."""
+"""The parts of every dashboard: the grid, colours, units, and the kinds of panels."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 UNITS = {"CNY": "currency:¥", "ratio": "percentunit", "z": "short", "days": "short"}
 DAY = "time:YYYY-MM-DD"
 _WIDTH = 24
-# As in China: what rises or is hot is red, what falls or is cold is green. Blue stays for what is neither.
+# As in China: red for rising and hot, green for falling and cold; blue for neither.
 HOT, WARM, COLD, CALM = "red", "orange", "green", "blue"
 GOOD: Steps = [(None, "green")]
 BAD_ABOVE_0: Steps = [(None, "green"), (1, "red")]
 
 
 class Board:
-    """A dashboard that grows panel by panel, from left to right; ids count up: the file never changes by chance."""
+    """A dashboard that grows panel by panel, from left to right; ids count up, so the file is reproducible."""
 
     def __init__(self, name: str, title: str, title_zh: str, *, span: str) -> None:
+        self.name = name
         self.builder = (
             dashboard.Dashboard(f"marginwatch: {title} {title_zh}")
             .uid(f"marginwatch-{name}")
@@ -75,12 +76,17 @@ class Board:
         self._x, self._tallest = self._x + width, max(self._tallest, height)
 
     def rendered(self) -> str:
-        """The file's text."""
+        """Return the text of the file."""
         return json.dumps(self.builder.build(), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def targets(queries: Mapping[str, str], *, instant: bool = False, as_table: bool = False) -> list[prometheus.Dataquery]:
-    """Queries by their legend."""
+    """Return the queries of a panel.
+
+    Parameters
+    ----------
+    queries : legend → PromQL expression.
+    """
     out = []
     for number, (legend, expr) in enumerate(queries.items()):
         target = prometheus.Dataquery().ref_id(chr(ord("A") + number)).expr(expr).legend_format(legend)
@@ -91,20 +97,20 @@ def targets(queries: Mapping[str, str], *, instant: bool = False, as_table: bool
 
 
 def steps_of(steps: Steps) -> dashboard.ThresholdsConfig:
-    """Thresholds of a panel."""
-    made = [model.Threshold(value=value, color=colour) for value, colour in steps]
-    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(made)
+    """Return the thresholds of a panel."""
+    thresholds = [model.Threshold(value=value, color=colour) for value, colour in steps]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(thresholds)
 
 
 def colour_by(mode: model.FieldColorModeId) -> dashboard.FieldColor:
-    """What gives a panel's values their colour."""
+    """Return the colour mode of a panel's values."""
     return dashboard.FieldColor().mode(mode)
 
 
 def curves(
     title: str, unit: str, queries: Mapping[str, str], text: str = "", lines: Steps | None = None
 ) -> timeseries.Panel:
-    """Curves over time, with dashed lines at the thresholds that matter."""
+    """Return curves over time, with dashed lines at the thresholds ``lines``."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -121,7 +127,7 @@ def curves(
         return panel
     style = common.GraphThresholdsStyleConfig().mode(kinds.GraphTresholdsStyleMode.DASHED)
     known = [value for value, _ in lines if value is not None]
-    # The lines stay in sight when the curve is far from them.
+    # The axis includes the lines when the curve is far from them.
     panel.thresholds(steps_of(lines)).thresholds_style(style).axis_soft_min(min(known)).axis_soft_max(max(known))
     return panel
 
@@ -137,7 +143,7 @@ def figure(
     mappings: list[model.ValueMapping] | None = None,
     decimals: int | None = None,
 ) -> stat.Panel:
-    """One number, coloured by its thresholds."""
+    """Return a panel of one number, coloured by its thresholds."""
     panel = (
         stat.Panel()
         .title(title)
@@ -154,7 +160,7 @@ def figure(
 
 
 def bars(title: str, unit: str, expr: str, steps: Steps, text: str = "") -> bargauge.Panel:
-    """A bar per industry, the largest first."""
+    """Return a bar per industry, the largest first."""
     panel = (
         bargauge.Panel()
         .title(title)
@@ -172,14 +178,14 @@ def bars(title: str, unit: str, expr: str, steps: Steps, text: str = "") -> barg
 
 
 def bilingual(panel: _ByIndustry) -> _ByIndustry:
-    """Let a panel whose series are industries show their English names as well."""
+    """Add the English names of the industries to a panel whose series are industries."""
     for name, english in ENGLISH.items():
         panel.override_by_name(name, [model.DynamicConfigValue(id_val="displayName", value=f"{english} {name}")])
     return panel
 
 
 def table_of(title: str, key: str, columns: Mapping[str, tuple[str, str]], *, sort: str, text: str = "") -> table.Panel:
-    """Instant queries side by side, joined by a label.
+    """Return a table of instant queries side by side, joined by a label.
 
     Parameters
     ----------

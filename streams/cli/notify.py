@@ -8,7 +8,7 @@ import typer
 
 from processors.errors import MarginwatchError
 from streams.cli.options import Json
-from streams.cli.render.alerts import print_notes
+from streams.cli.render.alerts import print_notifications
 from streams.cli.terminal import out, print_json
 from streams.settings import Settings
 
@@ -42,12 +42,13 @@ def notify_log(
     as_json: Json = False,
 ) -> None:
     """Show the notifications of each channel: sent, waiting or failed, with the error."""
-    from streams.notify import told
+    from streams.notify import notifications
 
     found = {
-        name: [n for n in notes if not waiting or n.status == "waiting"] for name, notes in told(Settings()).items()
+        name: [n for n in sent if not waiting or n.status == "waiting"]
+        for name, sent in notifications(Settings()).items()
     }
     if as_json:
         print_json(found)
     else:
-        print_notes(found)
+        print_notifications(found)

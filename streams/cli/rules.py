@@ -18,7 +18,9 @@ rules_app = typer.Typer(no_args_is_help=True, help="List the rules of alerts; re
 @rules_app.command("list")
 def rules_list(as_json: Json = False) -> None:
     """List every rule in force: severity, durations, source, what counts as a hit."""
-    found = Settings().rules()
+    from streams.alert_rules import rules_of
+
+    found = rules_of(Settings())
     if as_json:
         print_json([rule_fields(one) for one in found])
     else:
@@ -40,12 +42,12 @@ def rules_test(
 
         marginwatch rules test my-rules.toml --data ./history --from 2020-01-02
     """
-    from alerts.rules import RULES
-    from alerts.rules.custom import load
+    from streams.alert_rules import rules_of
     from streams.rehearsal import rehearse
 
     first, last = span(start, end)
-    rules = load(file, RULES)
+    settings = Settings()
+    rules = rules_of(settings, file)
     names = [rule.name for rule in rules]
     unknown = [name for name in only or () if name not in names]
     if unknown:
@@ -53,7 +55,7 @@ def rules_test(
     with progress() as bars:
         task = bars.add_task("folding the history", total=None)
         found = rehearse(
-            rules, data, Settings(), first, last,
+            rules, data, settings, first, last,
             lambda done, total: bars.update(task, completed=done, total=total),
         )  # fmt: skip
     found = [a for a in found if not only or a.rule in only]

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery.channel import Channel
-from alerts.delivery.log import Note, Status
+from alerts.delivery.log import Notification, Status
 from alerts.delivery.signing import signature
 from alerts.model import Severity, Silence, State
 from feeds import simulate
@@ -33,15 +33,15 @@ from streams.topics import ALERT_COMMANDS, ALERTS_LOG
 from tests.harness import Stack, wait_until
 
 SECRET = "a key that nobody must see"
-#: How alerts are told does not depend on the broker.
+#: Delivery does not depend on the broker.
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 
 
 class Receiver:
-    """A webhook receiver that remembers what it was told, and can be down."""
+    """A webhook receiver that keeps what it receives, and can be down."""
 
     def __init__(self, port: int = 0) -> None:
-        self.told: list[tuple[dict[str, str], bytes]] = []
+        self.received: list[tuple[dict[str, str], bytes]] = []
         self.refusing = False
         receiver = self
 
@@ -50,7 +50,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 refused = receiver.refusing
                 if not refused:  # before the answer: the next request may come at once
-                    receiver.told.append((dict(self.headers), body))
+                    receiver.received.append((dict(self.headers), body))
                 self.send_response(503 if refused else 204)
                 self.end_headers()
 
@@ -66,11 +66,11 @@ class Receiver:
         return f"http://127.0.0.1:{self.server.server_port}/hook/t0ken"
 
     def keys(self) -> list[str]:
-        return [headers["Idempotency-Key"] for headers, _ in list(self.told)]
+        return [headers["Idempotency-Key"] for headers, _ in list(self.received)]
 
     def alerts(self, rule: str) -> list[tuple[str, str]]:
         """(subject or day, state) of a rule, in the order of arrival."""
-        bodies = [json.loads(body)["alert"] for _, body in list(self.told)]
+        bodies = [json.loads(body)["alert"] for _, body in list(self.received)]
         return [(b["trade_date"], b["state"]) for b in bodies if b["rule"] == rule]
 
     def close(self) -> None:
@@ -107,46 +107,48 @@ def command(stack: Stack, what: Acknowledge | SetSilence) -> None:
         publisher.raw(ALERT_COMMANDS, msgspec.json.encode(what), partition=0)
 
 
-def notes(stack: Stack, channel: str) -> dict[str, Note]:
+def notifications(stack: Stack, channel: str) -> dict[str, Notification]:
     found = stack.redis.hgetall(f"{stack.settings.namespace}:notify:{channel}")
-    return {name.decode(): msgspec.json.decode(data, type=Note) for name, data in found.items()}
+    return {name.decode(): msgspec.json.decode(data, type=Notification) for name, data in found.items()}
 
 
-def all_told(stack: Stack, channel: str) -> bool:
-    held = notes(stack, channel)
-    return bool(held) and all(n.status is not Status.WAITING for n in held.values())
+def all_sent(stack: Stack, channel: str) -> bool:
+    found = notifications(stack, channel)
+    return bool(found) and all(n.status is not Status.WAITING for n in found.values())
 
 
-def test_every_fact_is_told_once_with_a_signature_through_kills_and_an_outage(stack: Stack, receiver: Receiver) -> None:
+def test_every_notification_is_sent_once_with_a_signature_through_kills_and_an_outage(
+    stack: Stack, receiver: Receiver
+) -> None:
     with_channels(stack, hook={"kind": "webhook", "url": receiver.url, "secret": SECRET})
     worker = stack.worker().ready()
     publish(stack, last=30)
-    wait_until(lambda: all_told(stack, "hook"), what="everything told")
+    wait_until(lambda: all_sent(stack, "hook"), what="everything sent")
     before = set(receiver.keys())
     assert before
     receiver.refusing = True
     publish(stack, first=30, last=45)
-    wait_until(lambda: any(n.attempts for n in notes(stack, "hook").values() if n.status is Status.WAITING),
+    wait_until(lambda: any(n.attempts for n in notifications(stack, "hook").values() if n.status is Status.WAITING),
                what="a failed attempt")  # fmt: skip
-    failing = next(n for n in notes(stack, "hook").values() if n.status is Status.WAITING and n.attempts)
+    failing = next(n for n in notifications(stack, "hook").values() if n.status is Status.WAITING and n.attempts)
     assert "503" in failing.error
     assert "t0ken" not in failing.error
     worker.kill()
     stack.worker().ready()
     publish(stack, first=45)
     receiver.refusing = False
-    wait_until(lambda: all_told(stack, "hook"), what="everything told after the outage")
+    wait_until(lambda: all_sent(stack, "hook"), what="everything sent after the outage")
     keys = receiver.keys()
-    assert len(keys) == len(set(keys)), "a fact was told twice"
+    assert len(keys) == len(set(keys)), "a notification was sent twice"
     log = "\n".join(path.read_text() for path in stack._folder.glob("worker-*.log"))
     assert SECRET not in log
     assert "t0ken" not in log
-    # All that fires or fired is told, each before its end.
+    # Every alert that fires or fired is sent, before its end.
     for alert in {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}.values():
         if alert.state is not State.SUPERSEDED:
-            told = [key.partition("/")[2] for key in keys if key.startswith(alert.id)]
-            assert told == [State.FIRING, State.RESOLVED][: 1 + (alert.state is State.RESOLVED)]
-    headers, body = receiver.told[0]
+            sent = [key.partition("/")[2] for key in keys if key.startswith(alert.id)]
+            assert sent == [State.FIRING, State.RESOLVED][: 1 + (alert.state is State.RESOLVED)]
+    headers, body = receiver.received[0]
     stamp = int(headers["X-Marginwatch-Signature"].split(",")[0][2:])
     assert headers["X-Marginwatch-Signature"] == signature(SECRET.encode(), body, stamp)
     words = json.loads(body)
@@ -162,12 +164,12 @@ def test_a_day_of_flags_is_one_message_and_a_severity_floor_holds(stack: Stack, 
     )
     stack.worker().ready()
     publish(stack)
-    wait_until(lambda: all_told(stack, "all"), what="everything told")
-    wait_until(lambda: all_told(stack, "few"), what="everything told")
+    wait_until(lambda: all_sent(stack, "all"), what="everything sent")
+    wait_until(lambda: all_sent(stack, "few"), what="everything sent")
     firing = [day for day, state in receiver.alerts("fin_extreme") if state == "firing"]
     assert firing
     assert len(firing) == len(set(firing))
-    assert {n.alert.severity for n in notes(stack, "few").values()} == {Severity.CRITICAL}
+    assert {n.alert.severity for n in notifications(stack, "few").values()} == {Severity.CRITICAL}
 
 
 def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, receiver: Receiver) -> None:
@@ -178,8 +180,8 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
     command(stack, SetSilence(silence=silence, at=now))
     publish(stack)
 
-    def peak() -> Note | None:
-        firing = [n for n in notes(stack, "hook").values() if n.alert.state is State.FIRING]
+    def peak() -> Notification | None:
+        firing = [n for n in notifications(stack, "hook").values() if n.alert.state is State.FIRING]
         return firing[-1] if firing else None
 
     wait_until(lambda: peak() is not None, what="a noted peak warning")
@@ -187,9 +189,9 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
     assert held is not None
     if held.status is Status.WAITING:
         assert held.due == silence.until
-        assert not receiver.told
+        assert not receiver.received
         command(stack, SetSilence(silence=msgspec.structs.replace(silence, until=now), at=datetime.now(UTC)))
-        wait_until(lambda: bool(receiver.told), what="the message after the silence")
+        wait_until(lambda: bool(receiver.received), what="the message after the silence")
     command(stack, Acknowledge(alert=held.alert.id, by="li", at=now, note="on it"))
     wait_until(
         lambda: any(
@@ -218,7 +220,7 @@ def test_a_real_alertmanager(stack: Stack, tmp_path: Path) -> None:
         with_channels(stack, desk={"kind": "alertmanager", "url": url})
         worker = stack.worker().ready()
         publish(stack)
-        wait_until(lambda: all_told(stack, "desk"), what="everything told")
+        wait_until(lambda: all_sent(stack, "desk"), what="everything sent")
         wanted = {a.id for a in firing(stack)}
         wait_until(lambda: shown(url).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
         peak = next((a for a in shown(url).values() if a["labels"]["severity"] == "critical"), None)
@@ -248,7 +250,7 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
     with_channels(stack, hook={"kind": "webhook", "url": receiver.url, "severity": "critical"})
     worker = stack.worker().ready()
     publish(stack)
-    wait_until(lambda: all_told(stack, "hook"), what="everything told")
+    wait_until(lambda: all_sent(stack, "hook"), what="everything sent")
     for name, value in environment(worker.settings).items():
         monkeypatch.setenv(name, value)
 
@@ -257,7 +259,7 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
         assert result.exit_code == 0, result.output
         return result.output
 
-    peak = next(n.alert for n in notes(stack, "hook").values())
+    peak = next(n.alert for n in notifications(stack, "hook").values())
     why = json.loads(marginwatch("alerts", "why", peak.id[:12], "--json"))
     (given,) = why["inputs"]
     assert given["recomputed"] == peak.id  # the rule gives the same alert from the message at that offset
@@ -267,14 +269,14 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
     assert "the rule gives the same alert" in marginwatch("alerts", "why", peak.id)
     marginwatch("alerts", "ack", peak.id, "--by", "wang", "--note", "on it")
     wait_until(lambda: "wang" in marginwatch("alerts", "why", peak.id), what="the acknowledgement")
-    standing = [n.alert for n in notes(stack, "hook").values()][-1]
+    standing = [n.alert for n in notifications(stack, "hook").values()][-1]
     marginwatch("alerts", "silence", "--rule", "peak_warning", "--hours", "1", "--by", "wang")
     if standing.state is State.FIRING:
         wait_until(lambda: "silenced" in marginwatch("alerts", "why", standing.id), what="the silence")
     assert "sent" in marginwatch("notify", "log")
-    before = len(receiver.told)
+    before = len(receiver.received)
     assert marginwatch("notify", "test") == "hook: sent\n"
-    assert len(receiver.told) == before + 1
+    assert len(receiver.received) == before + 1
     receiver.refusing = True
     failed = CliRunner().invoke(app, ["notify", "test", "hook"])
     assert failed.exit_code == 1

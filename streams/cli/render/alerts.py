@@ -14,7 +14,7 @@ from alerts.model import Alert, Severity, State
 from streams.cli.terminal import err, out
 
 if TYPE_CHECKING:
-    from alerts.delivery.log import Note
+    from alerts.delivery.log import Notification
     from alerts.rules.base import Rule
 
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
@@ -91,13 +91,13 @@ def print_rehearsal(found: list[Alert]) -> None:
     err.print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "no rule would have fired")
 
 
-def print_notes(found: dict[str, list[Note]]) -> None:
+def print_notifications(found: dict[str, list[Notification]]) -> None:
     """Print the notifications of each channel."""
     table = Table(box=None, pad_edge=False)
-    for column in ("channel", "noted", "status", "alert", "state", "attempts", "due", "error"):
+    for column in ("channel", "written", "status", "alert", "state", "attempts", "due", "error"):
         table.add_column(column)
-    for name, notes in found.items():
-        for note in notes:
+    for name, listed in found.items():
+        for note in listed:
             due = f"{note.due:%m-%d %H:%M:%S}" if note.status == "waiting" else ""
             table.add_row(name, f"{note.written:%Y-%m-%d %H:%M:%S}", note.status,
                           f"{note.alert.rule} {note.alert.trade_date}", note.alert.state, str(note.attempts), due,

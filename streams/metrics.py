@@ -1,4 +1,7 @@
-"""Prometheus metrics of a worker: base units, ratios 0–1, no label per security."""
+"""Prometheus metrics of a worker: signals, alerts and the stream. Base units, ratios 0–1, no label per security.
+
+The delivery of notifications has its own in `alerts.delivery.metrics`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from datetime import date
 from prometheus_client import Counter, Gauge, Histogram
 
 from alerts.model import Alert, State
-from alerts.rules import RULES
+from alerts.rules.base import Rule
 from processors.days import to_day
 from processors.deadlines import DEADLINES as DAILY_FEEDS
 from processors.events import INPUT_ROWS
 from processors.indicators.ratio_state import RatioState
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal
+from processors.registry import INDUSTRY_METRICS
 
 SIGNAL = Gauge(
     "marginwatch_signal",
@@ -26,8 +30,8 @@ SIGNAL_DAY = Gauge(
     "Trade date of the newest value, seconds since the epoch.",
     ["signal", "subject", "provisional"],
 )
-STATE = Gauge("marginwatch_ratio_state", "1 for the state that holds, 0 for the others.", ["basis", "state"])
-DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed of incomplete data.", ["signal"])
+STATE = Gauge("marginwatch_ratio_state", "1 for the current state, 0 for the others.", ["basis", "state"])
+DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed from incomplete data.", ["signal"])
 INDUSTRY = Gauge(
     "marginwatch_industry",
     "Newest value of an industry's signal (ratios are fractions, money is CNY); no series where it is absent.",
@@ -40,7 +44,7 @@ INDUSTRY_DAY = Gauge(
 )
 IDENTITY = Gauge(
     "marginwatch_identity_breaks",
-    "Figures of the newest day whose balance is not the previous one plus buys less repayments.",
+    "Figures of the newest day whose balance is not the previous balance plus buys less repayments.",
     ["topic"],
 )
 CLOSED = Gauge(
@@ -56,13 +60,11 @@ DUE = Gauge(
 DEADLINES = Counter("marginwatch_deadline_closes_total", "Days closed because their deadline passed.", ["topic"])
 STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
 ALERTS = Counter(
-    "marginwatch_alerts_total", "Alerts published, by what happened to them.", ["rule", "severity", "state"]
+    "marginwatch_alerts_total",
+    "Changes of alerts published, by kind.",
+    ["rule", "severity", "state"],
 )
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])
-NOTIFICATIONS = Counter("marginwatch_notifications_total", "Attempts to tell a channel.", ["channel", "result"])
-NOTIFICATIONS_WAITING = Gauge(
-    "marginwatch_notifications_waiting", "Facts that a channel has not been told yet.", ["channel"]
-)
 
 ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
 MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])
@@ -80,7 +82,9 @@ AGE = Histogram(
     buckets=(*_FAST, 30, 60, 300),
 )
 LAG = Gauge(
-    "marginwatch_lag_messages", "Messages between what is stored and the end of the partition.", ["topic", "partition"]
+    "marginwatch_lag_messages",
+    "Messages behind the end of the partition.",
+    ["topic", "partition"],
 )
 TABLE_ROWS = Gauge("marginwatch_table_rows", "Rows of a table's partition in Redis.", ["table", "partition"])
 OWNED = Gauge("marginwatch_partitions_owned", "Partitions that this worker owns.", ["table"])
@@ -88,21 +92,19 @@ REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated becau
 PUBLISH_RETRIES = Counter(
     "marginwatch_publish_retries_total", "Publications repeated because Kafka did not acknowledge."
 )
-CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days that the calendar still knows.")
-READY = Gauge("marginwatch_ready", "1 if the worker is ready, as /readyz says.")
+CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days left in the calendar.")
+READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 
-#: The signals of industries that become metrics; the others are in the topic.
-INDUSTRY_SIGNALS = ("heat", "risk", "fin_balance", "fin_balance_share", "net_buy", "buy_to_turnover")
 _DAY_S = 86_400
 _provisional: dict[tuple[str, str], date] = {}  # newest provisional day by signal and subject
 
 
 def declare(stage: str, topics: Iterable[str]) -> None:
-    """Let the counters of a stage begin at 0: Prometheus sees no increase in a series that begins with its first event.
+    """Start the counters of a stage at 0: Prometheus sees no increase in a series that begins with its first event.
 
     Parameters
     ----------
-    topics : the short names of what the stage reads.
+    topics : the short names of the topics that the stage reads.
     """
     BATCH.labels(stage)
     AGE.labels(stage)
@@ -115,15 +117,15 @@ def declare(stage: str, topics: Iterable[str]) -> None:
             DEADLINES.labels(topic)
 
 
-def declare_rules() -> None:
-    """Let the counters of all rules begin at 0."""
-    for rule in RULES:
+def declare_rules(rules: Iterable[Rule]) -> None:
+    """Start the counters of the rules in force at 0."""
+    for rule in rules:
         for state in State:
             ALERTS.labels(rule.name, rule.severity.value, state.value)
 
 
 def observe_signal(signal: MarketSignal) -> None:
-    """Show a market signal's newest value."""
+    """Set the gauges of a market signal to its newest value."""
     provisional = "true" if signal.provisional else "false"
     if isinstance(signal.value, (int, float)):
         SIGNAL.labels(signal.signal, signal.subject, provisional).set(signal.value)
@@ -137,7 +139,7 @@ def observe_signal(signal: MarketSignal) -> None:
 
 
 def _settle_provisional(signal: MarketSignal) -> None:
-    """Take a provisional value away once its day has a final one."""
+    """Remove a provisional value once its day has a final one."""
     key = (signal.signal, signal.subject)
     if signal.provisional:
         _provisional[key] = signal.trade_date
@@ -148,8 +150,8 @@ def _settle_provisional(signal: MarketSignal) -> None:
 
 
 def observe_industries(signals: IndustrySignals) -> None:
-    """Show the newest values of all industries; what is absent has no series."""
-    for name in INDUSTRY_SIGNALS:
+    """Set the gauges of all industries to their newest values; an absent value has no series."""
+    for name in INDUSTRY_METRICS:
         values = signals.columns.get(name)
         if values is None:
             continue
@@ -162,12 +164,12 @@ def observe_industries(signals: IndustrySignals) -> None:
 
 
 def forget_market() -> None:
-    """Take the newest values away: another worker owns the market now, and would be contradicted by old ones."""
+    """Remove the newest values: another worker owns the market now, and old values would contradict its own."""
     for gauge in (SIGNAL, SIGNAL_DAY, STATE, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
         gauge.clear()
     _provisional.clear()
 
 
 def observe_alert(alert: Alert, what: str) -> None:
-    """Count what happened to an alert: its new state, or what somebody said about it."""
+    """Count a change of an alert: its new state, or a command about it."""
     ALERTS.labels(alert.rule, alert.severity.value, what).inc()

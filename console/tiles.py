@@ -1,0 +1,101 @@
+"""The tiles of the overview: one figure each, with its change or rank, or the reason why it is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+from nicegui import ui
+
+from console import labels
+from console.model import MARKET_PARTS
+from console.site import Page
+from processors.outputs import MarketSignal
+
+
+def draw(page: Page) -> None:
+    """Draw the tiles."""
+    view, p, language = page.view, page.site.parameters, page.view.language
+
+    def percent(signal: MarketSignal) -> str:
+        return labels.percent(signal.value)
+
+    def of_day_before(signal: MarketSignal) -> str:
+        before = page.site.model.before(signal.name, signal.trade_date)
+        if not isinstance(before, float) or not isinstance(signal.value, float):
+            return ""
+        change = signal.value - before
+        return f"{labels.signed(change)} {labels.percent(change, signed=True)}".replace("%", " pp")
+
+    def balance_change(_: MarketSignal) -> str:
+        found = page.site.model.latest.get("fin_balance_change")
+        if found is None or not isinstance(found.value, float):
+            return ""
+        return f"{labels.signed(found.value)} {labels.money(found.value, language, signed=True)}"
+
+    def rank(_: MarketSignal) -> str:
+        found = page.site.model.latest.get("fin_balance_to_float_cap_percentile")
+        if found is None or not isinstance(found.value, float):
+            return ""
+        rank, span = f"{found.value * 100:.0f}", view.label("percentile")
+        return f"P{rank} · {span}" if language == "en" else f"{span} {rank}%"
+
+    def streak(signal: MarketSignal) -> str:
+        if not isinstance(signal.value, int):
+            return "–"
+        return f"{labels.signed(signal.value)} {abs(signal.value)} {'days' if language == 'en' else '日'}"
+
+    _tile(page, view.label("excess_short"), "excess_financing", lambda s: labels.percent(s.value, signed=True),
+          lambda _: f"±{labels.percent(p.excess_level, 0)}", coloured=True)  # fmt: skip
+    _tile(page, view.label("balance"), "fin_balance", lambda s: labels.money(s.value, language), balance_change)
+    _tile(page, view.label("streak"), "streak", streak, lambda s: _high(page, s), coloured=True)
+    _tile(page, view.label("float_cap"), "fin_balance_to_float_cap", percent, rank)
+    _tile(page, view.label("breadth"), "breadth_200", percent, of_day_before)
+    _tile(page, view.label("share_trade"), "margin_trade_share", percent, of_day_before)
+
+
+def _high(page: Page, _: MarketSignal) -> str:
+    found = page.site.model.latest.get("new_high_low")
+    side = found.value if found is not None else None
+    if not isinstance(side, int) or not side:
+        return ""
+    return page.view.label("new_high" if side > 0 else "new_low")
+
+
+def _tile(
+    page: Page,
+    title: str,
+    name: str,
+    shown: Callable[[MarketSignal], str],
+    below: Callable[[MarketSignal], str],
+    *,
+    coloured: bool = False,
+) -> None:
+    """Draw a figure with a line below it; the reason where the figure is absent."""
+    with ui.element("section").classes("card tile").props(f'aria-label="{title}"'):
+        ui.label(title).classes("muted d")
+        value = ui.label().classes("v num").mark(f"tile-{name}")
+        under = ui.label().classes("d num")
+        tip = ui.tooltip("")
+
+    def update() -> None:
+        signal = page.site.model.now(name)
+        tip.set_text("" if signal is None else f"{labels.signal_title(name, page.view.language)} · {signal.trade_date}")
+        if signal is None or signal.value is None:
+            value.set_text("–")
+            under.set_text("")
+            if signal is not None:
+                known = page.site.model.last_known(name)
+                last = "" if known is None else f" · {known[0]:%m-%d} {shown(replace(signal, value=known[1]))}"
+                under.set_text(page.view.label("absent") + last)
+                tip.set_text(signal.reason)
+            under.classes(replace="d muted")
+            return
+        text = below(signal)
+        value.set_text(("◔ " if signal.provisional else "") + shown(signal) + (" ⚠" if signal.degraded else ""))
+        under.set_text(text)
+        under.classes(replace=f"d num {'rise' if '▲' in text else 'fall' if '▼' in text else 'muted'}")
+        if coloured and isinstance(signal.value, (int, float)):
+            value.classes(replace=f"v num {'rise' if signal.value > 0 else 'fall' if signal.value < 0 else ''}")
+
+    page.follow(MARKET_PARTS, update)

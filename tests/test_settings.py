@@ -1,0 +1,83 @@
+"""Settings: lists in the environment, errors that name the setting, the documented defaults."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from streams.docs import tables
+from streams.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("feeds", "alerts", "console", "streams")
+
+
+@pytest.mark.parametrize("text", ["3,4", " 3 , 4 ", "[3, 4]", "[3,4]"])
+def test_a_list_parameter_is_comma_separated_or_json(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MARGINWATCH_PARAMETERS__STREAK_FLAGS", text)
+    assert Settings().parameters.streak_flags == (3, 4)
+
+
+@pytest.mark.parametrize("text", ["000300.SH", '["000300.SH"]'])
+def test_a_list_parameter_may_have_one_element(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MARGINWATCH_PARAMETERS__TIMING_INDICES", text)
+    assert Settings().parameters.timing_indices == ("000300.SH",)
+
+
+def test_parameters_as_one_json_object_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARGINWATCH_PARAMETERS", '{"streak_flags": [3, 4], "ratio_hot": 0.11}')
+    assert (Settings().parameters.streak_flags, Settings().parameters.ratio_hot) == ((3, 4), 0.11)
+
+
+@pytest.mark.parametrize("text", ["SSE,SZSE,BSE", '["SSE", "SZSE", "BSE"]'])
+def test_exchanges_are_comma_separated_or_json(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MARGINWATCH_EXCHANGES", text)
+    assert Settings().exchanges == ("SSE", "SZSE", "BSE")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("PARAMETERS__STREAK_FLAGS", "five,eight", r"parameters\.streak_flags\.0\n.*valid integer"),
+        ("PARAMETERS__STREAK_FLAGS", "[3, 4", r"parameters\.streak_flags: '\[3, 4' is no JSON list: write it as"),
+        ("PARAMETERS__STREAK_FLAGS", "3", r"parameters\.streak_flags\.1\n"),
+        ("PARAMETERS__STREAK_FLAGS", "", r"parameters\.streak_flags\.0\n.*valid integer"),
+        ("PARAMETERS__STREAK_FLAG", "3,4", r"parameters\.streak_flag\n"),
+        ("PARAMETERS__RATIO_HOT", "hot", r"parameters\.ratio_hot\n.*valid number"),
+        ("EXCHANGES", "SSE,NYSE", r"unknown exchange NYSE: choose from SSE"),
+    ],
+)
+def test_nonsense_in_the_environment_is_an_error_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, message: str
+) -> None:
+    monkeypatch.setenv(f"MARGINWATCH_{name}", text)
+    with pytest.raises(ValidationError, match=message):
+        Settings()
+
+
+def test_the_table_of_settings_shows_defaults_in_plain_text() -> None:
+    table = tables()["settings"]
+    assert "| `MARGINWATCH_REDIS_URL` | `redis://127.0.0.1:6379/0` |" in table
+    assert "***" not in table
+
+
+def test_settings_load_no_rule() -> None:
+    code = "import sys, streams.settings; print(*(m for m in sys.modules if m.startswith('alerts.rules')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_above_the_processors_only_settings_build_default_parameters() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Parameters"
+    ]
+    assert found == ["streams/settings.py"]
