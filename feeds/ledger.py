@@ -28,7 +28,7 @@ from processors.codes import Ids, exchange_of
 from processors.days import to_date
 from processors.errors import MarginwatchError
 from processors.events import FIGURES, INPUT_ROWS, DailyRow, RowBatch
-from streams.security import connect_redis
+from streams.clients import redis_client
 from streams.settings import Settings
 
 Digests = npt.NDArray[np.uint64]
@@ -296,7 +296,7 @@ def ledger_of(settings: Settings, redis: Redis) -> PublishLedger:
 @contextmanager
 def opened(settings: Settings) -> Iterator[PublishLedger]:
     """The journal of these settings' Redis, closed at the end."""
-    with connect_redis(settings, timeout_s=30) as redis:
+    with redis_client(settings, timeout_s=30) as redis:
         yield ledger_of(settings, redis)
 
 

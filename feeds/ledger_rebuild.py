@@ -10,9 +10,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from feeds.ledger import Digests, LedgerEntry, LedgerError, Marks, Store, digests_of
@@ -21,8 +22,12 @@ from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import readers
 from streams.calendars import xshg
 from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, Decoder
+from streams.errors import TopicError
 from streams.settings import Settings
-from streams.topics import BY_CODE, Partitioner, TopicError, Topics
+from streams.topics import BY_CODE, Partitioner, Topics
+
+if TYPE_CHECKING:
+    from streams.clients import Reader
 
 DAILY = tuple(topic for topic, row in INPUT_ROWS.items() if issubclass(row, DailyRow))
 _POLL_MS, _QUIET_S, _PATIENCE_S = 250, 1.5, 15.0
@@ -106,7 +111,7 @@ def _is_row(record: ConsumerRecord) -> bool:
     return dict(record.headers or ()).get(CE_TYPE) not in (BARRIER_TYPE, CLOSE_TYPE)
 
 
-def _partitions(consumer: KafkaConsumer, settings: Settings, shorts: tuple[str, ...]) -> dict[TopicPartition, str]:
+def _partitions(consumer: Reader, settings: Settings, shorts: tuple[str, ...]) -> dict[TopicPartition, str]:
     """Return the partitions that the cluster has of these topics."""
     topics = Topics(settings)
     there = consumer.topics()
@@ -119,7 +124,7 @@ def _partitions(consumer: KafkaConsumer, settings: Settings, shorts: tuple[str, 
 
 
 def _records(
-    consumer: KafkaConsumer, partitions: dict[TopicPartition, str]
+    consumer: Reader, partitions: dict[TopicPartition, str]
 ) -> Iterator[tuple[TopicPartition, list[ConsumerRecord]]]:
     """Yield all records there are. The embedded broker names ends that are too low, so silence ends it, not they."""
     if not partitions:

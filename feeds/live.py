@@ -20,7 +20,8 @@ from feeds.tasks import StoppedError
 from processors.codes import to_code
 from processors.days import TradingCalendar
 from processors.events import RowBatch
-from streams.publisher import Publisher, PublishError
+from streams.errors import PublishError
+from streams.publisher import Publisher
 from streams.settings import Settings
 
 _CHUNK = 5000  # rows between two acknowledgements

@@ -22,7 +22,7 @@ from feeds.ledger import unreachable
 from feeds.reference_files import names_key
 from feeds.validate import Finding, Severity
 from processors.codes import to_code, to_id
-from streams.security import connect_redis
+from streams.clients import redis_client
 from streams.settings import Settings
 
 #: More renamed securities than this, and than this share of those compared, are no renamings.
@@ -66,7 +66,7 @@ class Names:
 def remembered(settings: Settings) -> Names:
     """Return the security master's names; raises `LedgerError` if Redis can't be reached."""
     try:
-        with connect_redis(settings) as redis:
+        with redis_client(settings) as redis:
             found: Any = redis.hgetall(names_key(settings))
     except RedisError as error:
         raise unreachable(error) from error

@@ -42,7 +42,7 @@ from feeds.margin_positions import TOPIC, BookRow, batch_of_rows, judging, tell
 from feeds.pace import Bucket
 from feeds.plan import BookWebhook
 from feeds.tasks import FeedTask
-from streams.publisher import PublishError
+from streams.errors import PublishError
 from streams.security import Secret
 from streams.settings import Settings
 

@@ -23,7 +23,7 @@ from feeds.vendor import load as load_table
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.industries import INDUSTRIES
-from streams.security import connect_redis
+from streams.clients import redis_client
 from streams.settings import Settings
 
 TOPIC = "reference"
@@ -71,7 +71,7 @@ def read(
 def keep_names(settings: Settings, names: dict[str, str]) -> None:
     """Write names to Redis, for commands and the console."""
     if names:
-        with connect_redis(settings) as redis:
+        with redis_client(settings) as redis:
             redis.hset(names_key(settings), mapping=dict(names))  # stubs want a wider type
 
 

@@ -54,7 +54,8 @@ from processors.deadlines import Due
 from processors.errors import MarginwatchError
 from processors.events import IntradayRow, RowBatch
 from streams.calendars import trading_hours, xshg
-from streams.publisher import Publisher, PublishError
+from streams.errors import PublishError
+from streams.publisher import Publisher
 from streams.settings import Settings
 
 log = structlog.get_logger()

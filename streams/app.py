@@ -22,16 +22,17 @@ from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
 from streams import metrics
 from streams.calendars import xshg
+from streams.clients import async_redis_client, faust_credentials
+from streams.errors import FencedError, RevokedError
 from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
 from streams.latest import LatestWriter
-from streams.partition_runner import PartitionRunner, RevokedError
-from streams.security import connect_redis_async, faust_credentials
+from streams.partition_runner import PartitionRunner
 from streams.sending import BATCH_BYTES, send
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stages import STAGES, AlertsState, MarketStage, Stage
-from streams.tables import FencedError, Output
+from streams.tables import Output
 from streams.topics import Topics
 from streams.transport import Poll, Transport
 
@@ -86,7 +87,7 @@ class MarginwatchApp(faust.App):
         self._ending: asyncio.Future[None] | None = None
         self.health = Health()
         self.gc_policy = GcPolicy()
-        self.redis = connect_redis_async(settings)
+        self.redis = async_redis_client(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
         self.runner = PartitionRunner(

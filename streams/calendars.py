@@ -18,15 +18,11 @@ from pathlib import Path
 import msgspec
 
 from processors.days import TradingCalendar, to_day
-from processors.errors import MarginwatchError
 from processors.trading_hours import TradingHours
 from streams import xshg_closures
+from streams.errors import CalendarError
 
 _SATURDAY = 5
-
-
-class CalendarError(MarginwatchError):
-    """A calendar file that can't be read, or contradicts itself."""
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,13 +9,12 @@ import asyncio
 import secrets
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alerts.commands import Command
@@ -29,10 +28,14 @@ from processors.errors import MarginwatchError, RowError
 from processors.outputs import MarketSignal
 from streams import status as standing
 from streams.calendars import xshg
+from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.codec import BARRIER_TYPE, CE_TYPE
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERT_COMMANDS, ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+
+if TYPE_CHECKING:
+    from streams.clients import AsyncProducer, AsyncReader
 
 log = structlog.get_logger()
 _AGAIN_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
@@ -52,20 +55,26 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
     book = ConsoleModel(settings.parameters.streak_flags)
     book.simulated = simulated
     backend = Backend(settings, book)
-    site = Site(book, access, settings.parameters, RedisPreferences(settings), backend.say)
+    preferences = RedisPreferences(settings)
+    site = Site(book, access, settings.parameters, preferences, backend.say)
+
+    async def stop() -> None:
+        await backend.stop()
+        await preferences.close()
+
     serve(
         site,
         host=settings.console_host,
         port=settings.console_port,
         secret=asyncio.run(_secret(settings)),
         start=backend.start,
-        stop=backend.stop,
+        stop=stop,
     )
 
 
 async def _secret(settings: Settings) -> str:
     """The key of the session cookies: made once and kept in Redis, so that a restart ends no session."""
-    redis = Redis.from_url(settings.redis, socket_timeout=5, socket_connect_timeout=5)
+    redis = async_redis_client(settings, timeout_s=5)
     key = f"{settings.namespace}:console:secret"
     try:
         await redis.set(key, secrets.token_hex(32), nx=True)
@@ -79,7 +88,7 @@ class RedisPreferences:
     """Language, theme, colours and name of people, a key each; forgotten after a year without a change."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redis = Redis.from_url(settings.redis, socket_timeout=2, socket_connect_timeout=2)
+        self._redis = async_redis_client(settings, timeout_s=2)
         self._base = f"{settings.namespace}:console:preferences"
 
     async def load(self, who: str) -> dict[str, Any]:
@@ -98,6 +107,10 @@ class RedisPreferences:
         except RedisError as error:
             log.warning("preferences can't be saved", error=str(error))
 
+    async def close(self) -> None:
+        """Close the connection to Redis."""
+        await self._redis.aclose()
+
 
 class Backend:
     """Fills a book as long as it runs, and publishes commands."""
@@ -106,10 +119,10 @@ class Backend:
         self._settings = settings
         self._book = book
         self._names = Topics(settings)
-        self._calendar = xshg()
+        self._calendar = xshg(settings.calendar_file)
         self._tasks: list[asyncio.Task[None]] = []
-        self._producer: AIOKafkaProducer | None = None
-        self._consumer: AIOKafkaConsumer | None = None
+        self._producer: AsyncProducer | None = None
+        self._consumer: AsyncReader | None = None
 
     async def start(self) -> None:
         """Begin to read."""
@@ -134,10 +147,8 @@ class Backend:
         except KafkaError as error:
             raise MarginwatchError(f"Kafka does not take it: {type(error).__name__}: {error}") from error
 
-    async def _connected(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap, client_id="marginwatch-console", acks="all"
-        )
+    async def _connected(self) -> AsyncProducer:
+        producer = async_kafka_producer(self._settings, purpose="console")
         try:
             await producer.start()
         except KafkaError:
@@ -156,15 +167,7 @@ class Backend:
 
     async def _read(self) -> None:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in _SHOWN}
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
-            client_id="marginwatch-console",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
-            max_partition_fetch_bytes=max(1024 * 1024, self._settings.max_message_bytes),
-        )
+        consumer = async_kafka_reader(self._settings, purpose="console")
         try:
             await consumer.start()
             self._consumer = consumer

@@ -16,13 +16,13 @@ from redis import Redis
 from processors.codes import to_code, to_id
 from processors.column_table import bucket_count
 from processors.daily_store import day_layout
-from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, KEYS
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from processors.signal import Level, Signal
 from streams import readers
+from streams.errors import ExplainError
 from streams.settings import Settings
 from streams.status import connected
 from streams.tables import table_key
@@ -31,10 +31,6 @@ from streams.topics import partition_of
 #: Input topics that the market stage holds a day of; the others are rows of one security.
 _MARKET_TOPICS = ("margin.market", "indices.daily", "rates.daily")
 _MOST_ROWS = 12
-
-
-class ExplainError(MarginwatchError):
-    """There is no such signal, or nothing is known of it on that day."""
 
 
 def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, Any]]]:

@@ -30,7 +30,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from processors.errors import MarginwatchError
+from streams.clients import broker_answers
+from streams.errors import LocalServiceError
 
 _LOOPBACK = "127.0.0.1"
 _TAIL_LINES = 15
@@ -40,10 +41,6 @@ _MAVEN_TIMEOUT_S = 600
 _POM = resources.files("streams") / "resources" / "kafka" / "pom.xml"
 #: Loaded here: between fork and exec, where it is used, nothing should be loaded any more.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-class LocalServiceError(MarginwatchError):
-    """A local service did not start, or its program is missing; the message says why and what to do."""
 
 
 def free_port() -> int:
@@ -242,21 +239,7 @@ class Broker(LocalService):
         """Whether it names a live broker: a listening port alone, or a fenced Kafka, takes no topics yet."""
         if not _listens(self.port):
             return False
-        from kafka.admin import KafkaAdminClient
-        from kafka.errors import KafkaError
-
-        try:
-            admin = KafkaAdminClient(
-                bootstrap_servers=[self.bootstrap], request_timeout_ms=3000, **self._client_options()
-            )
-        except (KafkaError, OSError):
-            return False
-        try:
-            return bool(admin.describe_cluster()["brokers"])
-        except (KafkaError, OSError):
-            return False
-        finally:
-            admin.close()
+        return broker_answers(self.bootstrap, **self._client_options())
 
 
 class EmbeddedBroker(Broker):

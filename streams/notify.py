@@ -10,10 +10,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from mode import Service
 from redis.asyncio import Redis
@@ -25,8 +23,8 @@ from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.errors import MarginwatchError
+from streams.clients import async_kafka_group_reader, async_redis_client, http_session
 from streams.codec import BARRIER_TYPE, CE_TYPE
-from streams.security import connect_redis_async, kafka_options
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
@@ -46,7 +44,7 @@ def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
         raise MarginwatchError(f"no channel {', '.join(unknown)}: there are {', '.join(settings.channels)}")
 
     async def send() -> dict[str, str]:
-        async with aiohttp.ClientSession() as session:
+        async with http_session() as session:
             out = {}
             for name in names:
                 channel = settings.channels[name]
@@ -74,7 +72,7 @@ def notifications(settings: Settings) -> dict[str, list[Notification]]:
     """Return the notifications of every channel, oldest first."""
 
     async def read() -> dict[str, list[Notification]]:
-        redis = connect_redis_async(settings)
+        redis = async_redis_client(settings)
         try:
             return {name: await NotificationLog(redis, settings.namespace, name).all() for name in settings.channels}
         finally:
@@ -106,18 +104,8 @@ class Notifier(Service):
                 await dispatcher.stop()
 
     async def _read(self, dispatcher: Dispatcher) -> None:
-        consumer = AIOKafkaConsumer(
-            Topics(self._settings).name(ALERTS),
-            bootstrap_servers=self._settings.bootstrap,
-            group_id=f"{self._settings.group}-notify",
-            client_id="marginwatch-notify",
-            **kafka_options(self._settings),
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
-            session_timeout_ms=int(self._settings.session_timeout_s * 1000),
-            heartbeat_interval_ms=int(self._settings.session_timeout_s * 250),
-        )
+        topic = Topics(self._settings).name(ALERTS)
+        consumer = async_kafka_group_reader(self._settings, topic, purpose="notify")
         await consumer.start()
         try:
             started = False

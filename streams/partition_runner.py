@@ -37,10 +37,11 @@ from processors.errors import StateError
 from streams import metrics
 from streams.calendars import trading_hours
 from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
+from streams.errors import FencedError, RevokedError
 from streams.health import Health
 from streams.settings import Settings
 from streams.stages import MarketStage, Stage, StageState
-from streams.tables import FencedError, Output, TablePartition
+from streams.tables import Output, TablePartition
 from streams.topics import ALERT_COMMANDS, Topics
 from streams.transport import Poll
 
@@ -52,10 +53,6 @@ _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
 Publish = Callable[[Sequence[Output]], Awaitable[None]]
 Done = Callable[[], Awaitable[Any]]
-
-
-class RevokedError(Exception):
-    """The partition was taken away while a step waited: the step is given up, its next owner repeats it."""
 
 
 class Owned:

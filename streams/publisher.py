@@ -11,12 +11,11 @@ from contextlib import suppress
 
 import msgspec
 import numpy as np
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from processors.days import to_date
-from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
+from streams.clients import kafka_producer
 from streams.codec import (
     ARROW,
     BARRIER_TYPE,
@@ -26,16 +25,12 @@ from streams.codec import (
     encode_events,
     encode_frame,
 )
+from streams.errors import PublishError
 from streams.form import Form
-from streams.security import kafka_options, no_broker
 from streams.settings import Settings
-from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
+from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
 
 _CLOSE_S = 5.0
-
-
-class PublishError(MarginwatchError):
-    """The broker did not take what was published."""
 
 
 class Publisher:
@@ -60,22 +55,7 @@ class Publisher:
         self.messages = 0
         self._partitioner = Partitioner(settings.partitions)
         self._failures: list[BaseException] = []
-        try:
-            self._producer = KafkaProducer(
-                bootstrap_servers=settings.bootstrap,
-                bootstrap_timeout_ms=BOOTSTRAP_MS,
-                **kafka_options(settings),
-                client_id="marginwatch-feed",
-                acks="all",
-                linger_ms=5,
-                retries=10,
-                enable_idempotence=False,
-                max_in_flight_requests_per_connection=1,
-                max_request_size=settings.max_message_bytes,
-                batch_size=256 * 1024,
-            )
-        except KafkaError as error:
-            raise PublishError(no_broker(settings, error)) from error
+        self._producer = kafka_producer(settings)
 
     def __enter__(self) -> Publisher:
         return self

@@ -8,42 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
 
 from alerts.model import Alert
 from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from streams.clients import kafka_reader
 from streams.codec import is_barrier
-from streams.security import kafka_options, no_broker
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
-from streams.topics import ALERTS, BOOTSTRAP_MS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, TopicError, Topics
+from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+
+if TYPE_CHECKING:
+    from streams.clients import Reader
 
 
 @contextmanager
-def consumer(settings: Settings) -> Iterator[KafkaConsumer]:
+def consumer(settings: Settings) -> Iterator[Reader]:
     """A consumer without a group, closed at the end; raises `TopicError` if no broker answers."""
+    reader = kafka_reader(settings)
     try:
-        made = KafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
-            bootstrap_timeout_ms=BOOTSTRAP_MS,
-            **kafka_options(settings),
-            client_id="marginwatch-reader",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            group_id=None,
-            max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
-        )
-    except KafkaError as error:
-        raise TopicError(no_broker(settings, error)) from error
-    try:
-        yield made
+        yield reader
     finally:
-        made.close()
+        reader.close()
 
 
 def records_with_barriers(

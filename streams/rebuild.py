@@ -14,30 +14,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
 from alerts.lifecycle import timeless
-from processors.errors import MarginwatchError
 from streams.calendars import xshg
+from streams.clients import async_kafka_reader, async_redis_client, unreachable
+from streams.errors import FencedError, RebuildError
 from streams.latest import LatestWriter
 from streams.publisher import Publisher
-from streams.security import connect_redis_async, kafka_options, no_broker
 from streams.settings import Settings
 from streams.stages import STAGES, MarketStage, Stage, StageState
-from streams.tables import FencedError, Loaded, Output, TablePartition, peek
+from streams.tables import Loaded, Output, TablePartition, peek
 from streams.topics import Topics
+
+if TYPE_CHECKING:
+    from streams.clients import AsyncReader
 
 _POLL_MS, _PATIENCE_S, _QUIET_S = 250, 15.0, 1.5
 _NO_END = 2**62
-
-
-class RebuildError(MarginwatchError):
-    """The topics can't be replayed, or the tables can't be replaced."""
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ async def _rebuild(
 ) -> list[Comparison]:
     topics, calendar = Topics(settings), xshg(settings.calendar_file)
     out = []
-    async with connect_redis_async(settings, timeout_s=30) as redis:
+    async with async_redis_client(settings, timeout_s=30) as redis:
         for make in STAGES:
             if make.name in wanted:
                 stage = make(settings, topics, calendar)
@@ -188,18 +187,11 @@ async def _replay(
 ) -> _Replay:
     """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
     out = _Replay(stage.open(partition), {}, dict(offsets))
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap,
-        client_id="marginwatch-rebuild",
-        **kafka_options(settings),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=max(1024 * 1024, settings.max_message_bytes),
-    )
+    consumer = async_kafka_reader(settings, purpose="rebuild")
     try:
         await consumer.start()
     except KafkaError as error:
-        raise RebuildError(no_broker(settings, error)) from error
+        raise RebuildError(unreachable(settings, error)) from error
     try:
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)
@@ -223,7 +215,7 @@ async def _replay(
     return out
 
 
-async def _check_ends(consumer: AIOKafkaConsumer, ends: Mapping[Any, int]) -> None:
+async def _check_ends(consumer: AsyncReader, ends: Mapping[Any, int]) -> None:
     for tp, end in ends.items():
         if await consumer.position(tp) < end:
             raise RebuildError(f"{tp.topic}[{tp.partition}] gives nothing more, {end} is its end: is the broker well?")
@@ -239,7 +231,7 @@ def _check_beginnings(stage: Stage, starts: Mapping[Any, int], targets: Mapping[
 
 
 async def _poll(
-    consumer: AIOKafkaConsumer,
+    consumer: AsyncReader,
     stage: Stage,
     targets: dict[Any, int],
     out: _Replay,

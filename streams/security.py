@@ -1,7 +1,7 @@
-"""How clients prove who they are: TLS, SASL (SCRAM) and ACL users for Kafka and Redis, from the settings.
+"""Credentials from the settings: TLS contexts, SASL users and tokens, for `streams.clients` and the feeds.
 
-Every client of Kafka and Redis is made with what stands here. Secrets come by environment or by a file, never by an
-argument, and are never printed: not in logs (a client that logs its options logs stars), not in errors.
+Secrets come by environment or by a file, never by an argument, and are never printed: not in logs (a client that logs
+its options logs asterisks), not in errors.
 """
 
 from __future__ import annotations
@@ -11,30 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
-from processors.errors import MarginwatchError
+from streams.errors import SecurityError
 from streams.settings import Settings
 
-_STARS = "**********"
-
-
-class SecurityError(MarginwatchError):
-    """Settings of TLS or SASL that can't work, or a file of them that can't be read."""
+_ASTERISKS = "**********"
 
 
 class Secret(str):
-    """A text that clients can use and nobody prints by accident: libraries log the options that they are given."""
+    """A string whose repr shows asterisks: libraries log the options that they are given."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return _STARS
+        return _ASTERISKS
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
-    """Return what a client of Kafka needs besides its servers; aiokafka and kafka-python know the same names.
+    """Return the security options of a Kafka client; aiokafka and kafka-python use the same names.
 
     Raises
     ------
@@ -50,7 +44,7 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
             )
         return options
     if protocol.endswith("SSL"):
-        options["ssl_context"] = _context(settings.kafka_ca_file, settings.kafka_cert_file, settings.kafka_key_file)
+        options["ssl_context"] = tls_context(settings.kafka_ca_file, settings.kafka_cert_file, settings.kafka_key_file)
     if protocol.startswith("SASL"):
         password = kafka_password(settings)
         if not settings.kafka_username or not password:
@@ -65,29 +59,17 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def no_broker(settings: Settings, error: Exception) -> str:
-    """Say that no broker let us in, and what to look at: a broker that refuses a user just hangs up."""
-    said = f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): "
-    if settings.kafka_security_protocol == "PLAINTEXT":
-        return f"{said}start one, set MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
-    user = f" user {settings.kafka_username}, its password," if settings.kafka_username else ""
-    return (
-        f"{said}it is not there, or it and we refused each other over {settings.kafka_security_protocol}: look at"
-        f"{user} kafka_sasl_mechanism ({settings.kafka_sasl_mechanism}) and the certificates (kafka_ca_file)"
-    )
-
-
 def kafka_password(settings: Settings) -> Secret:
-    """Return the password in clear text, for the client alone; raises `SecurityError` if its file can't be read."""
+    """Return the password in clear text, for clients only; raises `SecurityError` if its file can't be read."""
     return _secret("kafka_password", settings.kafka_password, settings.kafka_password_file)
 
 
 def tushare_token(settings: Settings) -> Secret:
-    """Return the token of tushare in clear text, for its client alone; raises `SecurityError` if there is none."""
+    """Return the tushare token in clear text, for its client only; raises `SecurityError` if there is none."""
     token = _secret("tushare_token", settings.tushare_token, settings.tushare_token_file)
     if not token:
         raise SecurityError(
-            "tushare wants a token: set MARGINWATCH_TUSHARE_TOKEN_FILE to a file that holds it, or "
+            "tushare requires a token: set MARGINWATCH_TUSHARE_TOKEN_FILE to a file that contains it, or "
             "MARGINWATCH_TUSHARE_TOKEN; an account at tushare.pro shows it"
         )
     return token
@@ -103,44 +85,18 @@ def _secret(name: str, value: SecretStr | None, file: Path | None) -> Secret:
         raise SecurityError(f"{name}_file {file} can't be read: {getattr(error, 'strerror', 'no text')}") from error
 
 
-def faust_credentials(settings: Settings) -> Any:
-    """Return `kafka_options` as Faust wants them; None where nothing is protected."""
-    from faust import SASLCredentials, SSLCredentials
+def tls_context(ca: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """Return a context that verifies the server's certificate and its name, always.
 
-    options = kafka_options(settings)
-    context = options.get("ssl_context")
-    if "sasl_mechanism" in options:
-        return SASLCredentials(
-            username=options["sasl_plain_username"],
-            password=options["sasl_plain_password"],
-            mechanism=options["sasl_mechanism"],
-            ssl_context=context,
-        )
-    return SSLCredentials(context) if context is not None else None
+    Parameters
+    ----------
+    ca : PEM certificates that sign the server's; None for the system's own.
+    certificate, key : PEM files of this client, for mutual TLS.
 
-
-def connect_redis(settings: Settings, *, timeout_s: float | None = 10) -> Redis:
-    """Return a client of Redis; it connects with its first command."""
-    return Redis.from_url(settings.redis, **_redis_options(settings, timeout_s))
-
-
-def connect_redis_async(settings: Settings, *, timeout_s: float | None = 10) -> AsyncRedis:
-    """Return an asyncio client of Redis; it connects with its first command."""
-    return AsyncRedis.from_url(settings.redis, **_redis_options(settings, timeout_s))
-
-
-def _redis_options(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": 5}
-    if settings.redis_ca_file is not None:
-        if not settings.redis.startswith("rediss://"):
-            raise SecurityError("redis_ca_file would not be used: the Redis URL must begin with rediss:// for TLS")
-        _context(settings.redis_ca_file, None, None)  # redis-py would tell of an unreadable file much later
-        options["ssl_ca_certs"] = str(settings.redis_ca_file)
-    return options
-
-
-def _context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
-    """A context that verifies the server's certificate and its name, always."""
+    Raises
+    ------
+    SecurityError : if a file can't be read as PEM, or a key has no certificate.
+    """
     try:
         context = ssl.create_default_context(cafile=str(ca) if ca is not None else None)
     except (OSError, ssl.SSLError) as error:
@@ -151,10 +107,10 @@ def _context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl
         try:
             context.load_cert_chain(certificate, key, password=_no_passphrase)
         except (OSError, ssl.SSLError) as error:
-            told = f"{certificate}{f' and the key {key}' if key is not None else ''}"
-            raise SecurityError(f"the certificate {told} can't be read as PEM: {error}") from error
+            files = f"{certificate}{f' and the key {key}' if key is not None else ''}"
+            raise SecurityError(f"the certificate {files} can't be read as PEM: {error}") from error
     return context
 
 
 def _no_passphrase() -> str:
-    raise SecurityError("the key is encrypted: give one without a passphrase, readable by this user alone")
+    raise SecurityError("the key is encrypted: provide one without a passphrase, readable by this user only")

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.tables import Output
+
+if TYPE_CHECKING:
+    from streams.clients import AsyncProducer
 
 #: Larger batches gain nothing; a message that is larger travels alone.
 BATCH_BYTES = 256 * 1024
 _FEW = 4
 
 
-async def send(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> None:
+async def send(producer: AsyncProducer, outputs: Sequence[Output]) -> None:
     """Publish outputs, in order within each partition, and await all acknowledgements.
 
     Parameters
@@ -51,7 +53,7 @@ async def send(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> None:
             raise failed
 
 
-def _batches(producer: AIOKafkaProducer, outputs: Sequence[Output]) -> list[BatchBuilder]:
+def _batches(producer: AsyncProducer, outputs: Sequence[Output]) -> list[BatchBuilder]:
     filled = [producer.create_batch()]
     for output in outputs:
         if not _add(filled[-1], output):

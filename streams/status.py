@@ -15,25 +15,21 @@ from alerts.lifecycle import ALERT_ROW
 from alerts.model import Alert, State
 from processors.daily_store import day_layout
 from processors.days import to_day
-from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
 from streams.calendars import xshg
-from streams.security import connect_redis
+from streams.clients import redis_client
+from streams.errors import NothingYetError
 from streams.settings import Settings
 from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS
-
-
-class NothingYetError(MarginwatchError):
-    """Redis holds no such value."""
 
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Redis]:
     """A Redis client for readers, closed at the end."""
-    with connect_redis(settings) as client:
+    with redis_client(settings) as client:
         yield client
 
 

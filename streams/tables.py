@@ -33,7 +33,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
-from processors.errors import MarginwatchError
+from streams.errors import FencedError
 
 # KEYS: owner, rows, offsets, outbox, schema. ARGV: token, steps stored before, outbox, schema, then counts and lists:
 # set rows, deleted rows, offsets. A repeated step (the answer to it was lost) is already stored; any other
@@ -73,10 +73,6 @@ redis.call('SET', KEYS[5], ARGV[2])
 return schema or ''
 """
 _NOTHING = b""
-
-
-class FencedError(MarginwatchError):
-    """Redis is not as this owner left it (claimed by another, emptied, set back): the partition must be let go."""
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True):

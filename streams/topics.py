@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +12,11 @@ from aiokafka.partitioner import murmur2
 
 from processors import market, securities
 from processors.codes import Ids, to_code
-from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS
-from streams.security import kafka_options, no_broker
+from streams.clients import kafka_admin
+from streams.errors import TopicError
 from streams.settings import MAX_BROKER_BYTES, Settings
 
-if TYPE_CHECKING:
-    from kafka.admin import KafkaAdminClient  # a worker needs none of it, and would wait 0.3 s for its import
-
-#: How long a command looks for a broker before it says that there is none.
-BOOTSTRAP_MS = 10_000
 VERSION = "v1"
 FEATURES = "features.security"
 SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY = "signals.market", "signals.security", "signals.industry"
@@ -33,10 +27,6 @@ BY_CODE = tuple(topic for topic, row in INPUT_ROWS.items() if row.key_field == "
 SECURITIES_INPUTS = securities.INPUTS
 MARKET_INPUTS = (*market.INPUTS, FEATURES)
 _DAY_MS = 86_400_000
-
-
-class TopicError(MarginwatchError):
-    """Topics that are missing, or not as the system needs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +75,7 @@ class Topics:
         from kafka.admin import NewTopic
         from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-        admin = connect_admin(self._settings)
+        admin = kafka_admin(self._settings)
         try:
             existing = set(admin.list_topics())
             wanted = [t for t in self.all.values() if t.name not in existing]
@@ -115,7 +105,7 @@ class Topics:
 
     def problems(self) -> list[str]:
         """Compare the cluster with what the system needs; an empty list is good."""
-        admin = connect_admin(self._settings)
+        admin = kafka_admin(self._settings)
         try:
             found = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
         finally:
@@ -138,28 +128,6 @@ def _configs(topic: Topic) -> dict[str, str]:
         "retention.ms": str(topic.retention_ms),
         "max.message.bytes": str(MAX_BROKER_BYTES),
     }
-
-
-def connect_admin(settings: Settings) -> KafkaAdminClient:
-    """Return an admin client.
-
-    Raises
-    ------
-    TopicError : if no broker answers, naming where it was looked for.
-    """
-    from kafka.admin import KafkaAdminClient
-    from kafka.errors import KafkaError
-
-    try:
-        return KafkaAdminClient(
-            bootstrap_servers=settings.bootstrap,
-            client_id="marginwatch-admin",
-            request_timeout_ms=15_000,
-            bootstrap_timeout_ms=BOOTSTRAP_MS,
-            **kafka_options(settings),
-        )
-    except KafkaError as error:
-        raise TopicError(no_broker(settings, error)) from error
 
 
 @lru_cache(maxsize=262_144)

@@ -10,19 +10,15 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert, AlertEvent, Input, alert_id
 from alerts.rules.base import Kind
-from processors.errors import MarginwatchError
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams import readers
 from streams.alert_rules import rules_of
+from streams.errors import WhyError
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
 
 _PATIENCE_MS = 5_000
-
-
-class WhyError(MarginwatchError):
-    """There is no such alert."""
 
 
 def why(settings: Settings, identity: str) -> dict[str, Any]:

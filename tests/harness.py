@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from streams import readers
+from streams.clients import redis_client
 from streams.export import industries_table, market_table, securities_table
 from streams.form import Form
 from streams.local import free_port
 from streams.processes import environment, http_ok
 from streams.publisher import Publisher
-from streams.security import connect_redis
 from streams.settings import Settings
 from streams.status import passed
 from streams.topics import Topics
@@ -81,7 +81,7 @@ class Stack:
         self.settings = settings
         self._folder = folder
         self._workers: list[Worker] = []
-        self.redis = connect_redis(settings)
+        self.redis = redis_client(settings)
 
     def worker(self) -> Worker:
         made = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log")

@@ -13,13 +13,14 @@ from feeds.ledger import PublishLedger
 from streams import publisher
 from streams.cli.main import app
 from streams.codec import BARRIER_TYPE
+from streams.settings import Settings
 
 #: topic, partition, key, value, headers
 Message = tuple[str, int, bytes | None, bytes, tuple[tuple[str, bytes], ...]]
 
 
 class _Producer:
-    def __init__(self, **_: Any) -> None:
+    def __init__(self, _settings: Settings) -> None:
         pass
 
     def flush(self, timeout: float) -> None:
@@ -79,7 +80,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
         if not any(mark == BARRIER_TYPE for _, mark in marks):
             messages.append((topic, partition, key, value, marks))
 
-    monkeypatch.setattr(publisher, "KafkaProducer", _Producer)
+    monkeypatch.setattr(publisher, "kafka_producer", _Producer)
     # Each command has a journal of its own: these tests publish the same day many times on purpose.
     monkeypatch.setattr(ledger, "opened", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
     monkeypatch.setattr(names, "remembered", lambda _settings: names.Names())

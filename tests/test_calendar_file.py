@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from processors.days import to_day
 from streams import xshg_closures
-from streams.calendars import CalendarError, changes, load, merged, problems, sessions, xshg
+from streams.calendars import changes, load, merged, problems, sessions, xshg
 from streams.cli import calendar as cli_calendar
 from streams.cli.main import app
+from streams.errors import CalendarError
 
 NEXT_YEAR = """
 weekdays_until = 2027-12-31

@@ -35,7 +35,7 @@ from processors.codes import to_codes
 from processors.days import SHANGHAI, moment, to_day
 from processors.events import MarginIntraday, RowBatch
 from streams.calendars import xshg
-from streams.publisher import PublishError
+from streams.errors import PublishError
 from streams.settings import Settings
 from tests.harness import wait_until
 from tests.publishing import MemoryStore

@@ -29,8 +29,8 @@ from feeds.tasks import FeedTask
 from processors.days import SHANGHAI
 from streams.calendars import xshg
 from streams.cli import feed_live
-from streams.publisher import PublishError
-from streams.security import connect_redis
+from streams.clients import redis_client
+from streams.errors import PublishError
 from streams.settings import Settings
 from tests.harness import Stack, wait_until
 from tests.publishing import Memory, MemoryStore, Message, feed, sent
@@ -372,7 +372,7 @@ def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         name: msgspec.structs.replace(feed, secret_file=None) if isinstance(feed, plans.BookWebhook) else feed
         for name, feed in found.feeds.items()
     }
-    kit = scheduler.Kit(Settings(), connect_redis(Settings()), threading.Event())
+    kit = scheduler.Kit(Settings(), redis_client(Settings()), threading.Event())
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
         scheduler.runs_of(plans.Plan(feeds), kit)

@@ -23,7 +23,8 @@ from feeds.ledger import PublishLedger
 from processors.codes import to_codes
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.security import Secret, SecurityError, tushare_token
+from streams.errors import SecurityError
+from streams.security import Secret, tushare_token
 from streams.settings import Settings
 from tests.publishing import MemoryStore, Message, feed, sent
 from tests.test_feed_run import Memory

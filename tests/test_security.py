@@ -12,13 +12,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from streams.clients import faust_credentials, redis_client
+from streams.errors import SecurityError
 from streams.processes import environment
-from streams.security import (
-    SecurityError,
-    connect_redis,
-    faust_credentials,
-    kafka_options,
-)
+from streams.security import kafka_options
 from streams.settings import Settings
 from tests.secured import Certificates
 
@@ -88,7 +85,7 @@ def test_settings_that_can_not_work_are_refused(settings: dict[str, object], sai
 
 def test_a_ca_for_redis_without_tls_is_refused(certificates: Certificates) -> None:
     with pytest.raises(SecurityError, match="rediss://"):
-        connect_redis(Settings(redis_ca_file=certificates.ca))
+        redis_client(Settings(redis_ca_file=certificates.ca))
 
 
 def test_secrets_are_not_printed(caplog: pytest.LogCaptureFixture) -> None:
@@ -96,7 +93,7 @@ def test_secrets_are_not_printed(caplog: pytest.LogCaptureFixture) -> None:
     options = kafka_options(settings)
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("kafka").debug("starting with %s", options)
-    with connect_redis(settings) as redis:
+    with redis_client(settings) as redis:
         told = [
             repr(settings),
             str(settings),

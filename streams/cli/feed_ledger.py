@@ -20,11 +20,11 @@ def feed_ledger(
     from feeds.ledger import RedisStore
     from feeds.ledger_rebuild import rebuild_ledger
     from streams.cli.terminal import err, out, progress
-    from streams.security import connect_redis
+    from streams.clients import redis_client
     from streams.settings import Settings
 
     settings = Settings()
-    with connect_redis(settings, timeout_s=30) as redis, progress() as bars:
+    with redis_client(settings, timeout_s=30) as redis, progress() as bars:
         task = bars.add_task("reading the topics", total=None)
         told = rebuild_ledger(
             settings,

@@ -66,8 +66,8 @@ def feed_run(
 def run_plan(plan: Plan, where: str, *, once: bool) -> None:
     """Run the feeds of a plan until SIGTERM or SIGINT, or what is due now; exit code 1 if a part of that failed."""
     from feeds import scheduler
+    from streams.clients import redis_client
     from streams.logs import configure
-    from streams.security import connect_redis
     from streams.settings import Settings
 
     settings = Settings()
@@ -75,7 +75,7 @@ def run_plan(plan: Plan, where: str, *, once: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with connect_redis(settings, timeout_s=30) as redis:
+    with redis_client(settings, timeout_s=30) as redis:
         runs = scheduler.runs_of(plan, scheduler.Kit(settings, redis, stop))
         log.info("feeds run", plan=where, feeds=list(plan.feeds))
         failed = scheduler.run(runs, stop, once=once)

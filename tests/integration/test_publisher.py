@@ -8,7 +8,8 @@ import time
 import pytest
 
 from streams import local
-from streams.publisher import Publisher, PublishError
+from streams.errors import PublishError
+from streams.publisher import Publisher
 from tests.harness import Stack
 
 #: What a publisher does does not depend on the broker.

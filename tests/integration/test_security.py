@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,21 @@ from pydantic import SecretStr
 from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from alerts.commands import Acknowledge
+from console.model import ConsoleModel
 from feeds import ledger, simulate
 from feeds.publish import publish_days
 from processors.days import to_day
 from streams import local
 from streams.calendars import xshg
+from streams.clients import redis_client
+from streams.console import Backend, RedisPreferences
+from streams.errors import PublishError, TopicError
 from streams.processes import environment
-from streams.publisher import Publisher, PublishError
+from streams.publisher import Publisher
 from streams.rebuild import rebuild
-from streams.security import connect_redis
 from streams.settings import Settings
-from streams.topics import TopicError, Topics
+from streams.topics import Topics
 from tests import secured
 from tests.harness import Stack
 from tests.secured import PASSWORD, USER, Certificates, SecuredKafka, SecuredRedis
@@ -92,6 +97,7 @@ def test_a_worker_a_feed_and_a_rebuild_through_tls_scram_and_acls(settings: Sett
             publish_days(publisher, market.history(), ledger=kept)
             barrier = stack.settle(publisher)
         assert len(stack.market(barrier))
+        asyncio.run(console_shows_and_commands(settings))
         assert worker.terminate() == 0
         assert all(one.equal for one in rebuild(settings, (), check=True, on_progress=lambda *_: None))
         log = worker.log.read_text()
@@ -99,6 +105,24 @@ def test_a_worker_a_feed_and_a_rebuild_through_tls_scram_and_acls(settings: Sett
         assert PASSWORD not in log
     finally:
         stack.stop()
+
+
+async def console_shows_and_commands(settings: Settings) -> None:
+    """The console reads signals and the state of feeds, and publishes a command, through the same TLS and ACLs."""
+    model = ConsoleModel(settings.parameters.streak_flags)
+    backend = Backend(settings, model)
+    await backend.start()
+    try:
+        async with asyncio.timeout(30):
+            while not (model.latest and model.feeds) or model.trouble:
+                await asyncio.sleep(0.05)
+        await backend.say(Acknowledge(alert="none", by="tests", at=datetime.now(UTC)))
+        preferences = RedisPreferences(settings)
+        await preferences.save("tests", {"language": "en"})
+        assert await preferences.load("tests") == {"language": "en"}
+        await preferences.close()
+    finally:
+        await backend.stop()
 
 
 def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -138,17 +162,17 @@ def test_what_the_acls_do_not_allow_is_refused_by_name(settings: Settings) -> No
 
 
 def test_redis_wants_its_ca_its_user_and_its_keys(settings: Settings, certificates: Certificates) -> None:
-    with connect_redis(settings) as redis:
+    with redis_client(settings) as redis:
         redis.set("sec:x", 1)
         with pytest.raises(NoPermissionError):
             redis.set("other:x", 1)
     with (
-        connect_redis(settings.model_copy(update={"redis_ca_file": certificates.other_ca})) as redis,
+        redis_client(settings.model_copy(update={"redis_ca_file": certificates.other_ca})) as redis,
         pytest.raises(RedisConnectionError, match=r"(?i)certificate"),
     ):
         redis.ping()
     url = settings.redis.replace(PASSWORD, "wr0ng-secret")
-    with connect_redis(settings.model_copy(update={"redis_url": SecretStr(url)})) as redis:
+    with redis_client(settings.model_copy(update={"redis_url": SecretStr(url)})) as redis:
         with pytest.raises(AuthenticationError) as caught:
             redis.ping()
         assert "wr0ng" not in str(caught.value) + repr(redis)

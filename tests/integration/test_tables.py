@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
+from streams.errors import FencedError
 from streams.local import EmbeddedRedis
-from streams.tables import FencedError, Output, TablePartition, peek
+from streams.tables import Output, TablePartition, peek
 
 SCHEMA = "1"
 OUT = Output("signals.market.v1", 0, b"k", b"v", [("ce_id", b"1")])

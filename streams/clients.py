@@ -1,0 +1,264 @@
+"""The factory of clients: every Kafka, Redis and HTTP client of the system is made here, from the settings.
+
+A client made here has the TLS, SASL and ACL user of the settings, a client id that names its purpose, time limits, and
+sizes that fit the largest message. A lint rule refuses the constructors elsewhere; the worker's own consumer and
+producer are Faust's (`streams.faust_adapter`), with the credentials of `faust_credentials`.
+
+A library is imported when a client of it is made: a worker needs no kafka-python (0.3 s), `marginwatch status` no Kafka
+client at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from streams.errors import PublishError, SecurityError, TopicError
+from streams.security import kafka_options, tls_context
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+    from kafka import KafkaConsumer, KafkaProducer
+    from kafka.admin import KafkaAdminClient
+
+    Reader: TypeAlias = KafkaConsumer
+    Producer: TypeAlias = KafkaProducer
+    Admin: TypeAlias = KafkaAdminClient
+    AsyncReader: TypeAlias = AIOKafkaConsumer
+    AsyncProducer: TypeAlias = AIOKafkaProducer
+
+#: How long a command looks for a broker before it reports that there is none.
+BOOTSTRAP_MS = 10_000
+_ADMIN_TIMEOUT_MS = 15_000
+#: The least that a consumer fetches of a partition at once; a message of the largest size must fit.
+_FETCH_BYTES = 1024 * 1024
+_BATCH_BYTES = 256 * 1024
+_REDIS_CONNECT_S = 5
+
+
+# -- Kafka, blocking (kafka-python): commands and feeds ----------------------------------------------------------
+
+
+def kafka_reader(settings: Settings, *, purpose: str = "reader") -> Reader:
+    """Return a consumer without a group that commits nothing; the caller assigns partitions and closes it.
+
+    Parameters
+    ----------
+    purpose : becomes part of the client id, as in ``marginwatch-reader``.
+
+    Raises
+    ------
+    TopicError : if no broker answers.
+    SecurityError : if the settings of TLS or SASL can't work.
+    """
+    from kafka import KafkaConsumer
+    from kafka.errors import KafkaError
+
+    try:
+        return KafkaConsumer(
+            **_kafka(settings, purpose),
+            bootstrap_timeout_ms=BOOTSTRAP_MS,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            group_id=None,
+            max_partition_fetch_bytes=_fetch_bytes(settings),
+        )
+    except KafkaError as error:
+        raise TopicError(unreachable(settings, error)) from error
+
+
+def kafka_producer(settings: Settings, *, purpose: str = "feed") -> Producer:
+    """Return a producer that awaits all replicas and keeps the order of its messages.
+
+    Raises
+    ------
+    PublishError : if no broker answers.
+    SecurityError : if the settings of TLS or SASL can't work.
+    """
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaError
+
+    try:
+        return KafkaProducer(
+            **_kafka(settings, purpose),
+            bootstrap_timeout_ms=BOOTSTRAP_MS,
+            acks="all",
+            linger_ms=5,
+            retries=10,
+            enable_idempotence=False,
+            max_in_flight_requests_per_connection=1,
+            max_request_size=settings.max_message_bytes,
+            batch_size=_BATCH_BYTES,
+        )
+    except KafkaError as error:
+        raise PublishError(unreachable(settings, error)) from error
+
+
+def kafka_admin(settings: Settings) -> Admin:
+    """Return an admin client.
+
+    Raises
+    ------
+    TopicError : if no broker answers.
+    SecurityError : if the settings of TLS or SASL can't work.
+    """
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    try:
+        return KafkaAdminClient(
+            **_kafka(settings, "admin"), bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=_ADMIN_TIMEOUT_MS
+        )
+    except KafkaError as error:
+        raise TopicError(unreachable(settings, error)) from error
+
+
+def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> bool:
+    """Whether a server names a live broker: a listening port alone, or a fenced broker, accepts no topics yet.
+
+    Parameters
+    ----------
+    server : ``host:port``.
+    security : options as of `kafka_options`; those of a server that this process started, not of the settings.
+    """
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=[server], request_timeout_ms=timeout_ms, **security)
+    except (KafkaError, OSError):
+        return False
+    try:
+        return bool(admin.describe_cluster()["brokers"])
+    except (KafkaError, OSError):
+        return False
+    finally:
+        admin.close()
+
+
+# -- Kafka, asyncio (aiokafka): services ---------------------------------------------------------------------------
+
+
+def async_kafka_reader(settings: Settings, *, purpose: str) -> AsyncReader:
+    """Return a consumer without a group that commits nothing; the caller starts it, assigns partitions, stops it."""
+    from aiokafka import AIOKafkaConsumer
+
+    return AIOKafkaConsumer(
+        **_kafka(settings, purpose),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        max_partition_fetch_bytes=_fetch_bytes(settings),
+    )
+
+
+def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) -> AsyncReader:
+    """Return a consumer of the group ``<group>-<purpose>`` that reads one topic and commits when the caller does.
+
+    Parameters
+    ----------
+    topic : its name on the cluster.
+    """
+    from aiokafka import AIOKafkaConsumer
+
+    return AIOKafkaConsumer(
+        topic,
+        **_kafka(settings, purpose),
+        group_id=f"{settings.group}-{purpose}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=settings.fetch_max_wait_ms,
+        max_partition_fetch_bytes=_fetch_bytes(settings),
+        session_timeout_ms=int(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(settings.session_timeout_s * 250),
+    )
+
+
+def async_kafka_producer(settings: Settings, *, purpose: str) -> AsyncProducer:
+    """Return a producer that awaits all replicas; the caller starts and stops it."""
+    from aiokafka import AIOKafkaProducer
+
+    return AIOKafkaProducer(**_kafka(settings, purpose), acks="all", max_request_size=settings.max_message_bytes)
+
+
+def faust_credentials(settings: Settings) -> Any:
+    """Return the security options of `kafka_options` in Faust's form; None where nothing is protected."""
+    from faust import SASLCredentials, SSLCredentials
+
+    options = kafka_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
+def unreachable(settings: Settings, error: Exception) -> str:
+    """Describe that no broker accepted this client, and what to check: a broker that refuses a user only hangs up."""
+    found = f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): "
+    if settings.kafka_security_protocol == "PLAINTEXT":
+        return f"{found}start one, set MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
+    user = f" user {settings.kafka_username}, its password," if settings.kafka_username else ""
+    return (
+        f"{found}either it is down, or client and broker refused each other over {settings.kafka_security_protocol}: "
+        f"check{user} kafka_sasl_mechanism ({settings.kafka_sasl_mechanism}) and the certificates (kafka_ca_file)"
+    )
+
+
+def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": settings.bootstrap,
+        "client_id": f"marginwatch-{purpose}",
+        **kafka_options(settings),
+    }
+
+
+def _fetch_bytes(settings: Settings) -> int:
+    return max(_FETCH_BYTES, settings.max_message_bytes)
+
+
+# -- Redis ---------------------------------------------------------------------------------------------------------
+
+
+def redis_client(settings: Settings, *, timeout_s: float | None = 10) -> Redis:
+    """Return a Redis client; it connects with its first command.
+
+    Raises
+    ------
+    SecurityError : if the CA file can't be read, or the URL does not use TLS.
+    """
+    return Redis.from_url(settings.redis, **_redis(settings, timeout_s))
+
+
+def async_redis_client(settings: Settings, *, timeout_s: float | None = 10) -> AsyncRedis:
+    """Return an asyncio Redis client; errors as of `redis_client`."""
+    return AsyncRedis.from_url(settings.redis, **_redis(settings, timeout_s))
+
+
+def _redis(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": _REDIS_CONNECT_S}
+    if settings.redis_ca_file is not None:
+        if not settings.redis.startswith("rediss://"):
+            raise SecurityError("redis_ca_file would not be used: the Redis URL must begin with rediss:// for TLS")
+        tls_context(settings.redis_ca_file)  # redis-py would report an unreadable file much later
+        options["ssl_ca_certs"] = str(settings.redis_ca_file)
+    return options
+
+
+# -- HTTP ----------------------------------------------------------------------------------------------------------
+
+
+def http_session() -> ClientSession:
+    """Return an asyncio HTTP session; each channel sets the time limit of its requests."""
+    from aiohttp import ClientSession
+
+    return ClientSession()

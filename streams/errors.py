@@ -1,0 +1,57 @@
+"""The expected errors of this room: each message names what was expected, what was found, and what to do.
+
+A command prints them as one line and exits with code 1. Every one derives from `MarginwatchError`, except
+`RevokedError`, which the worker handles itself and no operator sees.
+"""
+
+from __future__ import annotations
+
+from processors.errors import MarginwatchError
+
+
+class SecurityError(MarginwatchError):
+    """Settings of TLS or SASL that can't work, or a certificate or secret file that can't be read."""
+
+
+class TopicError(MarginwatchError):
+    """The cluster can't be reached, or its topics are missing or differ from what the system needs."""
+
+
+class PublishError(MarginwatchError):
+    """The broker can't be reached, or did not accept what was published."""
+
+
+class ReadError(MarginwatchError):
+    """A topic serves no messages before its known end, or the position that was asked for does not exist."""
+
+
+class FencedError(MarginwatchError):
+    """The partition in Redis is not as this owner left it (claimed by another worker, emptied, or set back)."""
+
+
+class RevokedError(Exception):
+    """The partition was revoked while a step waited: the step is given up, its next owner repeats it."""
+
+
+class RebuildError(MarginwatchError):
+    """The topics can't be replayed, or the tables can't be replaced."""
+
+
+class CalendarError(MarginwatchError):
+    """A calendar file that can't be read, or contradicts itself."""
+
+
+class NothingYetError(MarginwatchError):
+    """Redis holds no such value."""
+
+
+class ExplainError(MarginwatchError):
+    """There is no such signal, or nothing was published of it on that day."""
+
+
+class WhyError(MarginwatchError):
+    """There is no such alert, or the id is ambiguous."""
+
+
+class LocalServiceError(MarginwatchError):
+    """A local service did not start, or its program is missing; the message says why and what to do."""

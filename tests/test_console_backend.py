@@ -1,0 +1,48 @@
+"""The console's backend without a broker: what it makes of the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.model import ConsoleModel, Feed
+from streams import console
+from streams.local import free_port
+from streams.settings import Settings
+
+FEED = "margin.daily"
+
+
+async def feeds(settings: Settings) -> tuple[Feed, ...]:
+    """Run a backend until it has shown the feeds once; no broker answers it."""
+    model = ConsoleModel()
+    backend = console.Backend(settings, model)
+    await backend.start()
+    try:
+        async with asyncio.timeout(20):
+            while not model.feeds:
+                await asyncio.sleep(0.01)
+    finally:
+        await backend.stop()
+    return model.feeds
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_day_that_the_calendar_file_closes_is_not_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[str, Any] = {"newest": "2020-01-02", "closed": True, "rows": 1}
+    monkeypatch.setattr(
+        console.standing, "status", lambda _settings: {"feeds": {f"{FEED}[0]": state}, "calendar_days_left": 9}
+    )
+    plain = Settings(kafka_url=f"kafka://127.0.0.1:{free_port()}")
+    (usual,) = asyncio.run(feeds(plain))
+    assert usual.due is not None
+    today = datetime.now(UTC).date()
+    closed = [today - timedelta(days=n) for n in range(-2, 30)]
+    file = tmp_path / "calendar.toml"
+    file.write_text(f"holidays = [{', '.join(map(date.isoformat, closed))}]\n")
+    (feed,) = asyncio.run(feeds(plain.model_copy(update={"calendar_file": file})))
+    assert feed.due is not None and feed.due < closed[-1] <= usual.due

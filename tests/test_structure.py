@@ -1,0 +1,167 @@
+"""The structure of the code: arrows between rooms, no import cycle, module sizes, one place that makes a thing.
+
+What does not meet an expectation yet is listed, so that nothing new joins; remove an entry with its violation.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("processors", "alerts", "feeds", "console", "streams")
+#: What each room may import of the others; `streams` composes all of them.
+ARROWS: dict[str, tuple[str, ...]] = {
+    "processors": (),
+    "alerts": ("processors",),
+    "console": ("processors", "alerts"),
+    "feeds": ("processors", "alerts.delivery.signing"),
+    "streams": ("processors", "alerts", "feeds", "console"),
+}
+LONGEST = 400
+ARROWS_UNMET = {"feeds": "streams"}
+CYCLES_UNMET = [["feeds.ledger", "feeds.ledger_rebuild"]]
+LONG_UNMET = {
+    "console.home",
+    "feeds.exchange",
+    "feeds.folder",
+    "feeds.scheduler",
+    "processors.market",
+    "streams.cli",
+    "streams.codec",
+    "streams.local",
+    "streams.stages",
+}
+#: Modules that make default parameters of their own.
+PARAMETERS_UNMET = {
+    "alerts.rules.excess_score_top",
+    "alerts.rules.fin_divergence",
+    "alerts.rules.fin_extreme",
+    "alerts.rules.fin_streak",
+    "console.dashboards.boards",
+}
+#: Constructors that `streams.clients` alone calls; ruff's TID251 refuses the rest of them.
+REDIS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return every module of the rooms by its dotted name."""
+    found = {}
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(modules()[name].read_text("utf-8"))
+
+
+def imports(name: str, node: ast.AST | None = None) -> Iterator[str]:
+    """Yield the modules of the rooms that a module imports at run time, wherever the statement stands in it."""
+    for child in ast.iter_child_nodes(tree(name) if node is None else node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names if alias.name.partition(".")[0] in ROOMS)
+        elif isinstance(child, ast.ImportFrom) and child.module and child.module.partition(".")[0] in ROOMS:
+            for alias in child.names:
+                inner = f"{child.module}.{alias.name}"
+                yield inner if inner in modules() else child.module
+        else:
+            yield from imports(name, child)
+
+
+def cycles() -> list[list[str]]:
+    """Return the sets of modules that import each other, by Tarjan's algorithm."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    out: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in dict.fromkeys(imports(name)):
+            if other not in modules():
+                continue
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            group = []
+            while not group or group[-1] != name:
+                group.append(stack.pop())
+            if len(group) > 1:
+                out.append(sorted(group))
+
+    for name in modules():
+        if name not in index:
+            visit(name)
+    return out
+
+
+def calls(name: str) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree(name)) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_between_rooms_point_one_way(room: str) -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name in modules()
+        if name.partition(".")[0] == room
+        for other in imports(name)
+        if other.partition(".")[0] not in (room, ARROWS_UNMET.get(room))
+        and not any(f"{other}.".startswith(f"{may}.") for may in ARROWS[room])
+    ]
+    assert wrong == []
+
+
+def test_no_modules_import_each_other() -> None:
+    assert [group for group in cycles() if group not in CYCLES_UNMET] == []
+
+
+def _long(name: str) -> bool:
+    reason = re.search(r"\b(longer than|one module because|in one module)\b", ast.get_docstring(tree(name)) or "")
+    return len(modules()[name].read_text("utf-8").splitlines()) > LONGEST and reason is None
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_module_is_short_or_its_docstring_gives_a_reason(room: str) -> None:
+    assert [
+        name for name in modules() if name.partition(".")[0] == room and name not in LONG_UNMET and _long(name)
+    ] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_default_parameters_are_made_by_the_settings_only(room: str) -> None:
+    wrong = [
+        f"{name}:{call.lineno}"
+        for name in modules()
+        if name.partition(".")[0] == room and name not in {"streams.settings", *PARAMETERS_UNMET}
+        for call in calls(name)
+        if ast.unparse(call.func).rpartition(".")[2] == "Parameters" and not call.args and not call.keywords
+    ]
+    assert wrong == []
+
+
+def test_redis_clients_are_made_by_the_factory_only() -> None:
+    wrong = [
+        f"{name}:{call.lineno}"
+        for name in modules()
+        if name != "streams.clients"
+        for call in calls(name)
+        if ast.unparse(call.func).rpartition(".")[2] in REDIS or ast.unparse(call.func).rpartition(".")[2] == "from_url"
+    ]
+    assert wrong == []
