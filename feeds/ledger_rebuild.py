@@ -6,7 +6,6 @@ that the journal knows better is forgotten: a correction that has not arrived, a
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import readers
 from streams.calendars import xshg
 from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, Decoder
-from streams.errors import TopicError
+from streams.errors import ReadError, TopicError
 from streams.settings import Settings
 from streams.topics import BY_CODE, Partitioner, Topics
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from streams.clients import Reader
 
 DAILY = tuple(topic for topic, row in INPUT_ROWS.items() if issubclass(row, DailyRow))
-_POLL_MS, _QUIET_S, _PATIENCE_S = 250, 1.5, 15.0
 
 
 @dataclass(slots=True)
@@ -68,7 +66,8 @@ def rebuild_ledger(
 
     Raises
     ------
-    JournalError : if a topic stops giving messages before its end, or a feed publishes the same day meanwhile.
+    LedgerError : if a feed publishes the same day meanwhile.
+    ReadError : if a topic serves no messages before its end.
     TopicError : if no broker answers.
     """
     out = PublishResult()
@@ -78,7 +77,7 @@ def rebuild_ledger(
         starts = consumer.beginning_offsets(list(partitions))
         out.trimmed = sorted({partitions[tp] for tp, start in starts.items() if start > 0})
         messages = 0
-        for tp, records in _records(consumer, partitions):
+        for tp, records in readers.read_to_end(consumer, partitions):
             found.take(partitions[tp], records)
             messages += len(records)
             on_messages(messages)
@@ -97,12 +96,12 @@ def without_rows(settings: Settings) -> set[str]:
     try:
         with readers.consumer(settings) as consumer:
             partitions = _partitions(consumer, settings, DAILY)
-            for tp, records in _records(consumer, partitions):
+            for tp, records in readers.read_to_end(consumer, partitions):
                 topic = partitions[tp]
                 if topic in rowless and any(map(_is_row, records)):
                     rowless.discard(topic)
                     consumer.pause(*(one for one, short in partitions.items() if short == topic))
-    except TopicError as error:
+    except (TopicError, ReadError) as error:
         raise LedgerError(f"which topics hold rows can't be looked up: {error}") from error
     return rowless
 
@@ -121,33 +120,6 @@ def _partitions(consumer: Reader, settings: Settings, shorts: tuple[str, ...]) -
         if topics.name(short) in there
         for partition in range(topics.partitions(short))
     }
-
-
-def _records(
-    consumer: Reader, partitions: dict[TopicPartition, str]
-) -> Iterator[tuple[TopicPartition, list[ConsumerRecord]]]:
-    """Yield all records there are. The embedded broker names ends that are too low, so silence ends it, not they."""
-    if not partitions:
-        return
-    consumer.assign(list(partitions))
-    consumer.seek_to_beginning()
-    ends = consumer.end_offsets(list(partitions))
-    heard = time.monotonic()
-    while True:
-        polled = consumer.poll(timeout_ms=_POLL_MS)
-        yield from polled.items()
-        quiet = time.monotonic() - heard
-        if polled:
-            heard = time.monotonic()
-        elif quiet > _QUIET_S:
-            short = [tp for tp in ends.keys() - consumer.paused() if consumer.position(tp) < ends[tp]]
-            if not short:
-                return
-            if quiet > _PATIENCE_S:
-                raise LedgerError(
-                    f"{short[0].topic}[{short[0].partition}] gives nothing more, {ends[short[0]]} is its end: is the "
-                    "broker well?"
-                )
 
 
 class _Found:

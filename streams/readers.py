@@ -1,14 +1,20 @@
-"""Reading what the stream has published: tools and tests, by assigned partitions, with kafka-python.
+"""Reading what the stream has published, from the beginning of a topic to a known end; for commands and tests.
 
-An end is never guessed from end offsets (the embedded broker answers them too low): a reader stops at a barrier that
-came through the stream, or when it is told to.
+**The end** is a barrier that came through the stream, or the end that the topic had when its first fetch was answered.
+It is the high watermark in that answer, not what the broker lists as the newest offset: for a partition whose last
+batch has n messages, the embedded broker lists an offset that is n − 1 too low, while the high watermark of its fetch
+answers is right. Apache Kafka answers the same to both. A reader never takes silence for the end: a busy machine or a
+slow broker can be silent for seconds. Where a broker serves nothing before the end for `PATIENCE_S`, that is an error.
+
+Readers use kafka-python, assign their partitions themselves and commit nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from kafka import TopicPartition
@@ -19,12 +25,44 @@ from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams.clients import kafka_reader
 from streams.codec import is_barrier
+from streams.errors import ReadError
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
 
 if TYPE_CHECKING:
     from streams.clients import Reader
+
+#: How long a broker may serve nothing before a known end until a reader reports it.
+PATIENCE_S = 15.0
+_POLL_MS = 200
+
+
+class Ends:
+    """The ends of partitions at the moment when reading began; each is known once its first fetch was answered.
+
+    Parameters
+    ----------
+    listed : the newest offsets as the broker lists them; they may be too low, never too high.
+    """
+
+    def __init__(self, listed: Mapping[Any, int]) -> None:
+        self._listed = dict(listed)
+        self._known: dict[Any, int] = {}
+
+    def learn(self, partition: Any, high_watermark: int | None) -> None:
+        """Take the high watermark of a fetch answer (None before the first); the first one counts."""
+        if high_watermark is not None and partition not in self._known:
+            self._known[partition] = max(high_watermark, self._listed[partition])
+
+    def get(self, partition: Any) -> int | None:
+        """Return the offset behind the last message that counts; None while it is not known."""
+        return self._known.get(partition)
+
+    def reached(self, partition: Any, position: int) -> bool:
+        """Whether a reader at ``position`` has read everything before the end."""
+        end = self._known.get(partition)
+        return end is not None and position >= end
 
 
 @contextmanager
@@ -37,85 +75,154 @@ def consumer(settings: Settings) -> Iterator[Reader]:
         reader.close()
 
 
-def records_with_barriers(
-    settings: Settings,
-    short: str,
-    *,
-    from_end: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-    poll_ms: int = 200,
-) -> Iterator[ConsumerRecord | str]:
-    """Yield the records of a topic's first partition, oldest first; a barrier is yielded as its id.
+def read_to_end(
+    reader: Reader, partitions: Iterable[TopicPartition], starts: Mapping[TopicPartition, int] | None = None
+) -> Iterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+    """Yield all records of partitions, as they come, up to the ends that the partitions had at the beginning.
+
+    A partition that the caller pauses meanwhile is not read further.
 
     Parameters
     ----------
-    from_end : begin with what comes from now on.
-    stop : asked whenever nothing has come for ``poll_ms``.
+    starts : where to begin; without it, at the first record.
+
+    Raises
+    ------
+    ReadError : if the broker serves nothing for `PATIENCE_S` before an end.
+    """
+    left = set(partitions)
+    if not left:
+        return
+    reader.assign(list(left))
+    if starts is None:
+        reader.seek_to_beginning()
+    else:
+        for tp, offset in starts.items():
+            reader.seek(tp, offset)
+    ends = Ends(reader.end_offsets(list(left)))
+    progress = time.monotonic()
+    while left:
+        polled = reader.poll(timeout_ms=_POLL_MS)
+        for tp in left:
+            ends.learn(tp, reader.highwater(tp))
+        for tp, records in polled.items():
+            end = ends.get(tp)
+            inside = [record for record in records if end is None or record.offset < end]
+            if inside and tp in left:
+                yield tp, inside
+        left -= reader.paused()
+        done = {tp for tp in left if ends.reached(tp, reader.position(tp))}
+        if done:
+            reader.pause(*done)
+            left -= done
+        if polled or done:
+            progress = time.monotonic()  # after the caller has taken the records, however long that took
+        elif time.monotonic() - progress > PATIENCE_S:
+            raise ReadError(_silent(reader, min(left), ends))
+
+
+def _silent(reader: Reader, tp: TopicPartition, ends: Ends) -> str:
+    end = ends.get(tp)
+    return (
+        f"the broker served nothing of {tp.topic}[{tp.partition}] from offset {reader.position(tp)} for "
+        f"{PATIENCE_S:.0f} s, though its end is {'not known yet' if end is None else end}: check the broker and run "
+        "the command again"
+    )
+
+
+def read(settings: Settings, topic: str, *, until: str | None = None) -> Iterator[ConsumerRecord]:
+    """Yield the records of a topic's first partition, barriers left out, oldest first.
+
+    Parameters
+    ----------
+    topic : its short name.
+    until : the barrier to stop at, which may yet come; without it, the end that the topic has now.
+
+    Raises
+    ------
+    TopicError : if no broker answers.
+    ReadError : if the broker serves nothing for `PATIENCE_S` before the end.
+    """
+    if until is not None:
+        for record in follow(settings, topic):
+            if not isinstance(record, str):
+                yield record
+            elif record == until:
+                return
+        return
+    with consumer(settings) as reader:
+        for _, records in read_to_end(reader, [TopicPartition(Topics(settings).name(topic), 0)]):
+            for record in records:
+                if not is_barrier(record):
+                    yield record
+
+
+def follow(
+    settings: Settings, topic: str, *, stop: Callable[[], bool] = lambda: False
+) -> Iterator[ConsumerRecord | str]:
+    """Yield the records of a topic's first partition, oldest first, and go on with what comes.
+
+    A barrier is yielded as its id.
+
+    Parameters
+    ----------
+    stop : asked after every poll; ends the reading when true.
     """
     with consumer(settings) as reader:
-        partition = TopicPartition(Topics(settings).name(short), 0)
+        partition = TopicPartition(Topics(settings).name(topic), 0)
         reader.assign([partition])
-        if from_end:
-            reader.seek_to_end(partition)
-        else:
-            reader.seek_to_beginning(partition)
-        while True:
-            found = reader.poll(timeout_ms=poll_ms)
-            for record in found.get(partition, []):
+        reader.seek_to_beginning(partition)
+        while not stop():
+            for record in reader.poll(timeout_ms=_POLL_MS).get(partition, []):
                 if is_barrier(record):
                     yield msgspec.json.decode(record.value, type=Barrier).barrier
                 else:
                     yield record
-            if not found and stop():
-                return
 
 
-def read(
-    settings: Settings,
-    short: str,
-    *,
-    until: str | None = None,
-    from_end: bool = False,
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[ConsumerRecord]:
-    """Yield the records of a topic's first partition up to the barrier ``until`` (or until ``stop`` says so)."""
-    for record in records_with_barriers(settings, short, from_end=from_end, stop=stop):
-        if not isinstance(record, str):
-            yield record
-        elif record == until:
-            return
+def record_at(settings: Settings, name: str, partition: int, offset: int) -> ConsumerRecord | None:
+    """Return the record at an offset; None if the topic does not keep it any more, or never had it.
+
+    Parameters
+    ----------
+    name : the topic's name on the cluster.
+    """
+    with consumer(settings) as reader:
+        tp = TopicPartition(name, partition)
+        for _, records in read_to_end(reader, [tp], {tp: offset}):
+            return records[0] if records[0].offset == offset else None
+    return None
 
 
-def market_signals(
-    settings: Settings, *, until: str | None = None, stop: Callable[[], bool] = lambda: False
-) -> Iterator[MarketSignal]:
-    """Yield every market signal as it was published, provisional ones included."""
-    for record in read(settings, SIGNALS_MARKET, until=until, stop=stop):
+def market_signals(settings: Settings, *, until: str | None = None) -> Iterator[MarketSignal]:
+    """Yield every market signal as it was published, provisional ones included; parameters as of `read`."""
+    for record in read(settings, SIGNALS_MARKET, until=until):
         yield msgspec.json.decode(record.value, type=MarketSignal)
 
 
-def security_signals(
-    settings: Settings, *, until: str | None = None, stop: Callable[[], bool] = lambda: False
-) -> Iterator[SecuritySignals]:
-    """Yield every day's frame of security signals as it was published."""
-    for record in read(settings, SIGNALS_SECURITY, until=until, stop=stop):
+def security_signals(settings: Settings, *, until: str | None = None) -> Iterator[SecuritySignals]:
+    """Yield every day's frame of security signals as it was published; parameters as of `read`."""
+    for record in read(settings, SIGNALS_SECURITY, until=until):
         yield decode_security(record.value)
 
 
-def industry_signals(
-    settings: Settings, *, until: str | None = None, stop: Callable[[], bool] = lambda: False
-) -> Iterator[IndustrySignals]:
-    """Yield every day's frame of industry signals as it was published."""
-    for record in read(settings, SIGNALS_INDUSTRY, until=until, stop=stop):
+def industry_signals(settings: Settings, *, until: str | None = None) -> Iterator[IndustrySignals]:
+    """Yield every day's frame of industry signals as it was published; parameters as of `read`."""
+    for record in read(settings, SIGNALS_INDUSTRY, until=until):
         yield decode_industry(record.value)
 
 
-def alerts(
-    settings: Settings, *, until: str | None = None, from_end: bool = False, stop: Callable[[], bool] = lambda: False
-) -> Iterator[Alert]:
-    """Yield every alert as it was published: one message per change of state."""
-    for record in read(settings, ALERTS, until=until, from_end=from_end, stop=stop):
+def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:
+    """Yield every alert as it was published, one message per change of state; parameters as of `read`."""
+    for record in read(settings, ALERTS, until=until):
         yield alert_of(record)
+
+
+def follow_alerts(settings: Settings) -> Iterator[Alert]:
+    """Yield every alert as it was published, and go on with what comes."""
+    for record in follow(settings, ALERTS):
+        if not isinstance(record, str):
+            yield alert_of(record)
 
 
 def alert_of(record: ConsumerRecord) -> Alert:

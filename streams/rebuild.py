@@ -12,6 +12,7 @@ the same, so subscribers ignore what they have.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from streams.clients import async_kafka_reader, async_redis_client, unreachable
 from streams.errors import FencedError, RebuildError
 from streams.latest import LatestWriter
 from streams.publisher import Publisher
+from streams.readers import PATIENCE_S, Ends
 from streams.settings import Settings
 from streams.stages import STAGES, MarketStage, Stage, StageState
 from streams.tables import Loaded, Output, TablePartition, peek
@@ -35,8 +37,7 @@ from streams.topics import Topics
 if TYPE_CHECKING:
     from streams.clients import AsyncReader
 
-_POLL_MS, _PATIENCE_S, _QUIET_S = 250, 15.0, 1.5
-_NO_END = 2**62
+_POLL_MS = 250
 
 
 @dataclass(slots=True)
@@ -195,85 +196,101 @@ async def _replay(
     try:
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)
-        ends = (
-            {tp: offsets.get(tp.topic, 0) for tp in partitions} if offsets else await consumer.end_offsets(partitions)
-        )
-        ends = {tp: end for tp, end in ends.items() if end > 0 or not offsets}
-        _check_beginnings(stage, starts, ends)
-        total = sum(end - starts[tp] for tp, end in ends.items())
-        consumer.assign(list(ends))
-        for tp in ends:
+        listed = await consumer.end_offsets(partitions)
+        # A table that Redis holds is replayed up to its offsets, one that it does not hold up to the topics' ends.
+        targets = {tp: offsets.get(tp.topic, 0) for tp in partitions} if offsets else {}
+        wanted = [tp for tp in partitions if not offsets or targets[tp] > 0]
+        _check_beginnings(stage, starts, wanted)
+        consumer.assign(wanted)
+        for tp in wanted:
             consumer.seek(tp, starts[tp])
-        # Without stored offsets, what is there is replayed: the embedded broker names ends that are too low.
-        targets = ends if offsets else dict.fromkeys(ends, _NO_END)
-        while targets and await _poll(consumer, stage, targets, out, take):
-            on_progress(out.messages, max(total, out.messages))
-        if not offsets:
-            await _check_ends(consumer, ends)
+        replay = _Positions(consumer, Ends(listed), targets, set(wanted))
+        while replay.left:
+            for tp, records in (await replay.poll()).items():
+                _fold(stage, tp, records, out, take)
+            on_progress(out.messages, max(out.messages, sum(replay.end(tp) - starts[tp] for tp in wanted)))
     finally:
         await consumer.stop()
     return out
 
 
-async def _check_ends(consumer: AsyncReader, ends: Mapping[Any, int]) -> None:
-    for tp, end in ends.items():
-        if await consumer.position(tp) < end:
-            raise RebuildError(f"{tp.topic}[{tp.partition}] gives nothing more, {end} is its end: is the broker well?")
+def _fold(stage: Stage, tp: Any, records: list[Any], out: _Replay, take: Callable[[list[Output]], None]) -> None:
+    """Fold records of one partition and keep the rows that they change."""
+    take(out.state.fold(stage.topics.short(tp.topic), records))
+    for name, data in out.state.changed_rows().items():
+        if data is None:
+            out.rows.pop(name, None)
+        else:
+            out.rows[name] = data
+    out.messages += len(records)
+    out.offsets[tp.topic] = max(out.offsets.get(tp.topic, 0), records[-1].offset + 1)
 
 
-def _check_beginnings(stage: Stage, starts: Mapping[Any, int], targets: Mapping[Any, int]) -> None:
-    for tp in targets:
+class _Positions:
+    """How far the replay has read every partition, and which have not reached their target yet.
+
+    Parameters
+    ----------
+    targets : the offset to stop before, by partition; where there is none, the partition's end.
+    left : partitions that are still to be read.
+    """
+
+    def __init__(self, consumer: AsyncReader, ends: Ends, targets: Mapping[Any, int], left: set[Any]) -> None:
+        self.left = left
+        self._consumer = consumer
+        self._ends = ends
+        self._targets = targets
+        self._waited_s = 0.0
+
+    def end(self, tp: Any) -> int:
+        """The offset to stop before, as far as it is known."""
+        return self._targets.get(tp, self._ends.get(tp) or 0)
+
+    async def poll(self) -> dict[Any, list[Any]]:
+        """Return records before the targets; raises `RebuildError` if the broker serves none for `PATIENCE_S`."""
+        began = time.monotonic()
+        polled = await self._consumer.getmany(*self.left, timeout_ms=_POLL_MS)
+        inside = {}
+        for tp in self.left:
+            self._ends.learn(tp, self._consumer.highwater(tp))
+            before = self._targets.get(tp, self._ends.get(tp))
+            records = [one for one in polled.get(tp, ()) if before is None or one.offset < before]
+            if records:
+                inside[tp] = records
+        done = {tp for tp in self.left if self._reached(tp, await self._consumer.position(tp))}
+        for tp in done:
+            self._consumer.pause(tp)
+        self.left -= done
+        self._waited_s = 0.0 if polled or done else self._waited_s + time.monotonic() - began
+        if self._waited_s > PATIENCE_S:
+            tp = min(self.left)
+            raise RebuildError(
+                f"the broker serves nothing of {tp.topic}[{tp.partition}] from offset "
+                f"{await self._consumer.position(tp)}, but its messages up to {self.end(tp)} are wanted: check the "
+                "broker"
+            )
+        return inside
+
+    def _reached(self, tp: Any, position: int) -> bool:
+        """Whether a partition needs no more reading; raises `RebuildError` if its target lies behind its end."""
+        target, end = self._targets.get(tp), self._ends.get(tp)
+        if target is None:
+            return self._ends.reached(tp, position)
+        if position < target and end is not None and end < target:
+            raise RebuildError(
+                f"{tp.topic}[{tp.partition}] ends at offset {end}, but the table contains messages up to {target}: is "
+                "it the same cluster?"
+            )
+        return position >= target
+
+
+def _check_beginnings(stage: Stage, starts: Mapping[Any, int], wanted: Iterable[Any]) -> None:
+    for tp in wanted:
         if starts[tp] > 0 and not stage.topics.all[stage.topics.short(tp.topic)].compacted:
             raise RebuildError(
-                f"{tp.topic}[{tp.partition}] begins at offset {starts[tp]}: what was before it is gone by retention, a "
-                "replay can't give the same state. Keep the tables, or feed the history anew into fresh topics"
+                f"{tp.topic}[{tp.partition}] begins at offset {starts[tp]}: retention has deleted what was before it, "
+                "so a replay can't give the same state. Keep the tables, or feed the history again into fresh topics"
             )
-
-
-async def _poll(
-    consumer: AsyncReader,
-    stage: Stage,
-    targets: dict[Any, int],
-    out: _Replay,
-    take: Callable[[list[Output]], None],
-) -> bool:
-    """Fold what comes; forget every partition that has reached its target; return whether anything came."""
-    endless = _NO_END in targets.values()
-    deadline = asyncio.get_running_loop().time() + (_QUIET_S if endless else _PATIENCE_S)
-    found: dict[Any, list[Any]] = {}
-    while not found:
-        found = await consumer.getmany(*targets, timeout_ms=_POLL_MS)
-        if not found and asyncio.get_running_loop().time() > deadline:
-            if endless:
-                return False
-            # Compaction may have taken the last messages before the target: then there is nothing left to wait for.
-            for tp in list(targets):
-                if not stage.topics.all[stage.topics.short(tp.topic)].compacted:
-                    at = await consumer.position(tp)
-                    raise RebuildError(
-                        f"{tp.topic}[{tp.partition}] gives nothing behind offset {at}, but the table was made of "
-                        f"messages up to {targets[tp]}: is it the same cluster?"
-                    )
-                del targets[tp]
-            return False
-    for tp, records in found.items():
-        end = targets.get(tp)
-        if end is None:
-            continue
-        inside = [record for record in records if record.offset < end]
-        if inside:
-            take(out.state.fold(stage.topics.short(tp.topic), inside))
-            for name, data in out.state.changed_rows().items():
-                if data is None:
-                    out.rows.pop(name, None)
-                else:
-                    out.rows[name] = data
-            out.messages += len(inside)
-            out.offsets[tp.topic] = max(out.offsets.get(tp.topic, 0), inside[-1].offset + 1)
-        if len(inside) < len(records) or await consumer.position(tp) >= end:
-            del targets[tp]
-            consumer.pause(tp)
-    return True
 
 
 def describe(found: Comparison) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert, AlertEvent, Input, alert_id
@@ -17,8 +16,6 @@ from streams.errors import WhyError
 from streams.settings import Settings
 from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
-
-_PATIENCE_MS = 5_000
 
 
 def why(settings: Settings, identity: str) -> dict[str, Any]:
@@ -32,9 +29,8 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
     ------
     WhyError : if no alert, or more than one, has this id.
     """
-    found = {
-        a.id: a for a in readers.final_alerts(readers.alerts(settings, stop=lambda: True)) if a.id.startswith(identity)
-    }
+    alerts = readers.final_alerts(readers.alerts(settings))
+    found = {alert.id: alert for alert in alerts if alert.id.startswith(identity)}
     if not found:
         raise WhyError(f"no alert {identity!r} in alerts.v1: `marginwatch alerts --json` lists the ids")
     if len(found) > 1:
@@ -42,7 +38,7 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
     (alert,) = found.values()
     events = [
         event
-        for record in readers.read(settings, ALERTS_LOG, stop=lambda: True)
+        for record in readers.read(settings, ALERTS_LOG)
         if (event := msgspec.json.decode(record.value, type=AlertEvent)).alert == alert.id
     ]
     inputs = [_input(settings, alert, origin) for origin in alert.provenance]
@@ -56,7 +52,7 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
 
 def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
     base = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset, "revision": origin.revision}
-    record = _record(settings, origin)
+    record = readers.record_at(settings, origin.topic, origin.partition, origin.offset)
     if record is None:
         return base | {
             "content": None,
@@ -84,14 +80,3 @@ def _message(short: str, record: ConsumerRecord) -> MarketSignal | SecuritySigna
     if short == SIGNALS_SECURITY:
         return decode_security(record.value)
     return decode_industry(record.value) if short == SIGNALS_INDUSTRY else None
-
-
-def _record(settings: Settings, origin: Input) -> ConsumerRecord | None:
-    """The message at an offset; None if it is not kept any more."""
-    with readers.consumer(settings) as consumer:
-        partition = TopicPartition(origin.topic, origin.partition)
-        consumer.assign([partition])
-        consumer.seek(partition, origin.offset)
-        for record in consumer.poll(timeout_ms=_PATIENCE_MS, max_records=1).get(partition, []):
-            return record if record.offset == origin.offset else None
-    return None

@@ -52,9 +52,9 @@ def alerts(
                 print_alert(alert)
 
     if follow:
-        for alert in readers.alerts(settings):
+        for alert in readers.follow_alerts(settings):
             show(alert)
-    for alert in readers.final_alerts(readers.alerts(settings, stop=lambda: True)):
+    for alert in readers.final_alerts(readers.alerts(settings)):
         show(alert)
 
 

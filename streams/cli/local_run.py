@@ -250,7 +250,7 @@ class _AlertWatcher:
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:
-        for record in readers.records_with_barriers(self._settings, ALERTS, stop=self._stopping.is_set):
+        for record in readers.follow(self._settings, ALERTS, stop=self._stopping.is_set):
             if isinstance(record, str):
                 self._passed.add(record)
                 continue

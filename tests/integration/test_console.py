@@ -143,12 +143,12 @@ def shot(page: Any, name: str, *, full: bool = False) -> None:
 
 
 def peak_id(stack: Stack) -> str:
-    found = {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}
+    found = {a.id: a for a in readers.alerts(stack.settings)}
     return next(a.id for a in found.values() if a.rule == "peak_warning" and a.subject == "fin_buy_ratio_5d")
 
 
 def acknowledged(stack: Stack, alert: str) -> bool:
-    found = {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}
+    found = {a.id: a for a in readers.alerts(stack.settings)}
     return found[alert].acknowledged is not None and found[alert].state is State.FIRING
 
 

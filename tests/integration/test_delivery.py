@@ -144,7 +144,7 @@ def test_every_notification_is_sent_once_with_a_signature_through_kills_and_an_o
     assert SECRET not in log
     assert "t0ken" not in log
     # Every alert that fires or fired is sent, before its end.
-    for alert in {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}.values():
+    for alert in {a.id: a for a in readers.alerts(stack.settings)}.values():
         if alert.state is not State.SUPERSEDED:
             sent = [key.partition("/")[2] for key in keys if key.startswith(alert.id)]
             assert sent == [State.FIRING, State.RESOLVED][: 1 + (alert.state is State.RESOLVED)]
@@ -194,13 +194,10 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
         wait_until(lambda: bool(receiver.received), what="the message after the silence")
     command(stack, Acknowledge(alert=held.alert.id, by="li", at=now, note="on it"))
     wait_until(
-        lambda: any(
-            a.id == held.alert.id and a.acknowledged is not None
-            for a in readers.alerts(stack.settings, stop=lambda: True)
-        ),
+        lambda: any(a.id == held.alert.id and a.acknowledged is not None for a in readers.alerts(stack.settings)),
         what="the acknowledgement",
     )
-    events = [json.loads(r.value) for r in readers.read(stack.settings, ALERTS_LOG, stop=lambda: True)]
+    events = [json.loads(r.value) for r in readers.read(stack.settings, ALERTS_LOG)]
     assert {"firing", "acknowledged"} <= {e["what"] for e in events if e["alert"] == held.alert.id}
 
 
@@ -237,7 +234,7 @@ def test_a_real_alertmanager(stack: Stack, tmp_path: Path) -> None:
 
 
 def firing(stack: Stack) -> list:  # type: ignore[type-arg]
-    last = {a.id: a for a in readers.alerts(stack.settings, stop=lambda: True)}
+    last = {a.id: a for a in readers.alerts(stack.settings)}
     return [a for a in last.values() if a.state is State.FIRING]
 
 

@@ -101,7 +101,7 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
         assert not live["fin_balance"].provisional
 
         # A session may look hot: nothing alerts before it is final.
-        published = [a for a in readers.alerts(stack.settings, stop=lambda: True) if to_day(a.trade_date) == today]
+        published = [a for a in readers.alerts(stack.settings) if to_day(a.trade_date) == today]
         assert published == []
 
         market._ratios = np.array([0.09])
