@@ -12,9 +12,7 @@ from collections.abc import AsyncIterable, Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import faust
 import structlog
-from faust.tables import TableManager
 from faust.types import TP
 from yarl import URL
 
@@ -24,6 +22,7 @@ from streams import metrics
 from streams.calendars import xshg
 from streams.clients import async_redis_client, faust_credentials
 from streams.errors import FencedError, RevokedError
+from streams.faust_adapter import App
 from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
@@ -43,19 +42,10 @@ _POLLS_BUFFERED = 16
 _FETCH_BYTES = 1024 * 1024
 
 
-class _NoTables(TableManager):
-    """Faust's manager of its own tables: there are none, so nothing waits a second for them to be declared."""
-
-    async def on_start(self) -> None:
-        """Say at once that all of them are known."""
-        await self._update_channels()
-        await self.recovery.start()
-
-
-class MarginwatchApp(faust.App):
+class MarginwatchApp(App):
     """A worker of the stream; see the module's docstring."""
 
-    fetch_max_wait_ms: int
+    transport_class = Transport
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -63,7 +53,6 @@ class MarginwatchApp(faust.App):
             broker=[URL(f"kafka://{server}") for server in settings.bootstrap],
             broker_credentials=faust_credentials(settings),
             store="memory://",
-            TableManager=_NoTables,
             web_enabled=False,
             topic_disable_leader=True,
             topic_allow_declare=False,
@@ -108,7 +97,7 @@ class MarginwatchApp(faust.App):
             runner=self.runner,
             health=self.health,
             redis=self.redis,
-            kafka_answers=self._kafka_answers,
+            kafka_answers=self.broker_answers,
             publish=self._publish_outputs,
             lag=lambda: sum(self._lags().values()),
             stall_after_s=settings.stall_after_s,
@@ -119,12 +108,6 @@ class MarginwatchApp(faust.App):
             self._add_agent(stage)
         self.on_rebalance_complete.connect(self._claim)
         self.on_partitions_revoked.connect(self._settle)
-
-    def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker_consumer, self)
-
-    def _create_directories(self) -> None:
-        """Faust's data folder is for its own tables; ours are in Redis, and a worker writes no files."""
 
     async def on_start(self) -> None:
         """Start health first, so that a worker that can't connect can say so."""
@@ -147,11 +130,7 @@ class MarginwatchApp(faust.App):
         return self.runner.start_offset(topic, partition)
 
     async def _publish_outputs(self, outputs: Sequence[Output]) -> None:
-        await send(self.producer._ensure_producer(), outputs)  # Faust's wrapper hides the client
-
-    async def _kafka_answers(self) -> bool:
-        producer = self.producer._producer
-        return producer is None or bool(await producer.client.force_metadata_update())
+        await send(self.kafka_producer(), outputs)
 
     def _check_finished(self, task: asyncio.Task[None]) -> None:
         """End the worker if a step could not be stored or published for a reason that waiting can't mend."""

@@ -10,6 +10,7 @@ client at all.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redis import Redis
@@ -115,6 +116,24 @@ def kafka_admin(settings: Settings) -> Admin:
         )
     except KafkaError as error:
         raise TopicError(unreachable(settings, error)) from error
+
+
+def abandon(producer: Producer, wait_s: float) -> None:
+    """Close a kafka-python producer at once; what the broker has not acknowledged may be lost.
+
+    Parameters
+    ----------
+    wait_s : how long to wait for its thread, in seconds.
+    """
+    from kafka.errors import KafkaError
+
+    try:
+        producer.close(timeout=0)
+    except KafkaError:  # its close gives up waiting, and would leave a thread behind that goes on sending
+        producer._sender.force_close()
+        producer._sender.join(wait_s)
+        with contextlib.suppress(KafkaError):
+            producer.close(timeout=0)
 
 
 def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> bool:

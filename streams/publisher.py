@@ -7,7 +7,6 @@ itself that its day is complete.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -15,7 +14,7 @@ from kafka.errors import KafkaError
 
 from processors.days import to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
-from streams.clients import kafka_producer
+from streams.clients import abandon, kafka_producer
 from streams.codec import (
     ARROW,
     BARRIER_TYPE,
@@ -149,13 +148,7 @@ class Publisher:
 
     def discard(self) -> None:
         """Close; what the broker has not acknowledged may be lost."""
-        try:
-            self._producer.close(timeout=0)
-        except KafkaError:  # closing waits for it in vain, and would leave a thread behind that goes on sending
-            self._producer._sender.force_close()
-            self._producer._sender.join(_CLOSE_S)
-            with suppress(KafkaError):
-                self._producer.close(timeout=0)
+        abandon(self._producer, _CLOSE_S)
 
     def flush(self) -> None:
         """Wait until the broker has acknowledged everything."""

@@ -1,0 +1,257 @@
+"""Everything of Faust and aiokafka that is not their documented interface, in one place.
+
+Transport and app rely on private attributes of pinned versions. They use them through this module only. `internals`
+lists every one of them with what relies on it, also the one of kafka-python in `streams.clients.abandon`. `broken`
+compares the list with the installed versions; a test fails with its answer when a version that changes one is pinned.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import aiokafka
+import faust
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faust.tables import TableManager
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+if TYPE_CHECKING:
+    from streams.clients import AsyncProducer
+
+#: aiokafka requests nothing of a node for this long while unread records of one of its partitions lie there.
+_PREFETCH_BACKOFF_S = 0.002
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread with a consumer of ours: range assignment, short waits, wake-ups."""
+
+    async def on_start(self) -> None:
+        """Shorten the pause that a partition with unread records imposes on the others of its node."""
+        await super().on_start()
+        self._ensure_consumer()._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
+
+    def wake(self) -> None:
+        """Wake up whoever waits for records; may be called from any thread."""
+        if self._consumer is not None:
+            self.thread_loop.call_soon_threadsafe(_wake, self._consumer._fetcher)
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        self._assignor = RangePartitionAssignor
+        auth = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000.0),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=self.app.fetch_max_wait_ms,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000.0),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000.0),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000.0),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000.0),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **auth,
+        )
+
+
+def _wake(fetcher: Any) -> None:
+    for waiter in list(fetcher._fetch_waiters):
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+class BatchConsumer(driver.Consumer):
+    """Faust's consumer, whose messages are batches of records; subclasses say which, and where reading begins."""
+
+    @abstractmethod
+    def batch(self, records: Sequence[Any]) -> Any:
+        """Return one value for the records of one poll and partition; it has their topic, partition and offset."""
+
+    @abstractmethod
+    def start_offset(self, tp: TP) -> int:
+        """Return where a partition is read from."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Read on for an agent whose buffer has room again: Faust does not wake up who waits for records."""
+        super().on_buffer_drop(tp)
+        self._thread.wake()
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every partition to its start offset instead of the one that the group has committed."""
+        offsets: dict[TP, int] = {tp: self.start_offset(tp) for tp in self.assignment()}
+        if offsets:
+            await self._thread.seek_wait(offsets)
+        return {tp: offset or None for tp, offset in offsets.items()}  # type: ignore[misc]
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Any]]:
+        records = await super()._getmany(active_partitions, timeout)
+        return {tp: [self.batch(found)] for tp, found in records.items() if found}
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        return ConsumerMessage(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp / 1000.0,
+            0,
+            (),
+            None,
+            record,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """The offset of a batch jumps to its last record: nothing is missing."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """One agent works a partition in order, so what is acknowledged last covers everything before it."""
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        last = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return int(last) + 1
+
+
+class _NoTables(TableManager):
+    """Faust's manager of its own tables: there are none, so nothing waits a second for them to be declared."""
+
+    async def on_start(self) -> None:
+        """Declare at once that all of them are known."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class App(faust.App):
+    """A Faust app without tables and folders of Faust's own, on the transport of its class."""
+
+    transport_class: type[driver.Transport]
+    fetch_max_wait_ms: int
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, TableManager=_NoTables, **options)
+
+    def _new_transport(self) -> driver.Transport:
+        return self.transport_class(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Faust's data folder is for its own tables; ours are in Redis, and a worker writes no files."""
+
+    def kafka_producer(self) -> AsyncProducer:
+        """Return the Kafka client inside Faust's producer; raises Faust's ``NotReady`` before the start."""
+        return self.producer._ensure_producer()
+
+    async def broker_answers(self) -> bool:
+        """Ask the broker for its metadata; true before the producer is started."""
+        producer = self.producer._producer
+        return producer is None or bool(await producer.client.force_metadata_update())
+
+
+# -- the inventory -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Internal:
+    """A private name of a library.
+
+    Parameters
+    ----------
+    package : distribution that contains it.
+    owner : class that has the method, or whose methods assign the attribute.
+    name : of the method or attribute.
+    parameters : of a method, self left out; None for an attribute.
+    used_for : what would break.
+    """
+
+    package: str
+    owner: type
+    name: str
+    parameters: tuple[str, ...] | None
+    used_for: str
+
+
+def internals() -> tuple[Internal, ...]:
+    """Return every private name that the system uses."""
+    from kafka import KafkaProducer
+    from kafka.producer.sender import Sender
+
+    faust_, aio, sync = "faust-streaming", "aiokafka", "kafka-python"
+    thread, consumer = driver.AIOKafkaConsumerThread, driver.Consumer
+    acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
+    return (
+        Internal(faust_, thread, "_create_worker_consumer", ("transport",), "range assignment and short waits"),
+        Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
+        Internal(faust_, thread, "_consumer", None, "wake-ups of a reader"),
+        Internal(faust_, thread, "_assignor", None, "range assignment"),
+        Internal(faust_, thread, "seek_wait", ("partitions",), offsets),
+        Internal(faust_, consumer, "_new_consumer_thread", (), "the consumer thread of ours"),
+        Internal(faust_, consumer, "_thread", None, offsets),
+        Internal(faust_, consumer, "_getmany", ("active_partitions", "timeout"), "whole polls"),
+        Internal(faust_, consumer, "_to_message", ("tp", "record"), "whole polls"),
+        Internal(faust_, consumer, "_add_gap", ("tp", "offset_from", "offset_to"), acks),
+        Internal(faust_, consumer, "_new_offset", ("tp",), acks),
+        Internal(faust_, consumer, "_acked", None, acks),
+        Internal(faust_, consumer, "_acked_index", None, acks),
+        Internal(faust_, consumer, "on_buffer_drop", ("tp",), "wake-ups of a reader"),
+        Internal(faust_, consumer, "seek_to_committed", (), offsets),
+        Internal(faust_, TableManager, "_update_channels", (), "starting without tables of Faust's own"),
+        Internal(faust_, TableManager, "recovery", (), "starting without tables of Faust's own"),
+        Internal(faust_, faust.App, "_new_transport", (), "the transport of ours"),
+        Internal(faust_, faust.App, "_create_directories", (), "a worker that writes no files"),
+        Internal(faust_, driver.Producer, "_ensure_producer", (), "publishing in batches"),
+        Internal(faust_, driver.Producer, "_producer", None, "the check whether Kafka answers"),
+        Internal(aio, aiokafka.AIOKafkaConsumer, "_fetcher", None, "short waits and wake-ups"),
+        Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
+        Internal(aio, Fetcher, "_fetch_waiters", None, "wake-ups of a reader"),
+        Internal(sync, KafkaProducer, "_sender", None, "closing a publisher whose broker is gone"),
+        Internal(sync, Sender, "force_close", (), "closing a publisher whose broker is gone"),
+    )
+
+
+def broken() -> list[str]:
+    """Compare the private names with the installed versions; an empty list is good."""
+    return [message for one in internals() if (message := _difference(one))]
+
+
+def _difference(one: Internal) -> str:
+    module = "clients" if one.package == "kafka-python" else "faust_adapter"
+    where = f"{one.package} {version(one.package)}: {one.owner.__module__}.{one.owner.__qualname__}.{one.name}"
+    remedy = f"{one.used_for} relies on it: adapt streams/{module}.py before pinning this version"
+    if one.parameters is None:
+        known = any(f"self.{one.name}" in inspect.getsource(kind) for kind in one.owner.__mro__ if _has_source(kind))
+        return "" if known else f"{where} is not assigned any more; {remedy}"
+    found = inspect.getattr_static(one.owner, one.name, None)
+    if found is None:
+        return f"{where} is gone; {remedy}"
+    function = getattr(found, "fget", None) or getattr(found, "func", None) or getattr(found, "__wrapped__", found)
+    parameters = tuple(inspect.signature(function).parameters)[1:] if callable(function) else ()
+    return "" if parameters == one.parameters else f"{where} takes {parameters}, expected {one.parameters}; {remedy}"
+
+
+def _has_source(kind: type) -> bool:
+    try:
+        inspect.getsource(kind)
+    except (OSError, TypeError):
+        return False
+    return True
