@@ -33,8 +33,9 @@ from processors.events import FIGURES, EndOfDay, RowBatch
 from streams import local
 from streams.calendars import xshg
 from streams.cli.terminal import out
-from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, encode_events
 from streams.publisher import Publisher
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
+from streams.row_json import encode_events
 from streams.settings import Settings
 from streams.status import passed
 from streams.topics import ALERTS, Topics

@@ -33,10 +33,11 @@ from processors.outputs import MarketSignal
 from streams import local
 from streams.calendars import xshg
 from streams.cli.terminal import out
-from streams.codec import BARRIER_TYPE, CE_TYPE, encode_events, is_barrier
 from streams.form import Form
 from streams.processes import WorkerProcess
 from streams.publisher import Publisher
+from streams.records import BARRIER_TYPE, CE_TYPE, is_barrier
+from streams.row_json import encode_events
 from streams.sending import BATCH_BYTES, send
 from streams.settings import Settings
 from streams.status import passed

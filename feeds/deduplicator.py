@@ -27,7 +27,8 @@ from feeds.ledger import LedgerError, Store
 from processors.codes import Ids, among, to_code
 from processors.days import TradingCalendar
 from processors.events import FIGURES, Floats, RowBatch, concat
-from streams.codec import Decoder, encode_frame
+from streams.row_codec import Decoder
+from streams.row_frames import encode_frame
 
 Mask = npt.NDArray[np.bool_]
 

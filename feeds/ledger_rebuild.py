@@ -20,8 +20,9 @@ from processors.codes import Ids
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import readers
 from streams.calendars import xshg
-from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, Decoder
 from streams.errors import ReadError, TopicError
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
+from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.topics import BY_CODE, Partitioner, Topics
 

@@ -19,7 +19,7 @@ from processors.events import FIGURES, INPUT_ROWS, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import signals_of
 from processors.signal import Level
-from streams.codec import ARROW
+from streams.records import ARROW
 from streams.settings import Settings
 from streams.topics import (
     ALERT_COMMANDS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,18 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from alerts.commands import Command
-from alerts.model import Alert
 from console.access import Access
 from console.errors import AccessError
 from console.model import ConsoleModel, Feed
 from processors.days import to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError, RowError
-from processors.outputs import MarketSignal
+from streams import codecs
 from streams import status as standing
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
-from streams.codec import BARRIER_TYPE, CE_TYPE
+from streams.records import is_barrier
 from streams.settings import Settings
-from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERT_COMMANDS, ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 _AGAIN_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
 _PREFERENCES_KEPT_S = 400 * 86_400
-_SHOWN = (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS)
 
 
 def run(settings: Settings, *, simulated: bool = False) -> None:
@@ -120,6 +118,12 @@ class Backend:
         self._book = book
         self._names = Topics(settings)
         self._calendar = xshg(settings.calendar_file)
+        self._offers: dict[str, Callable[[Any], None]] = {
+            SIGNALS_MARKET: book.offer_market,
+            SIGNALS_SECURITY: book.offer_securities,
+            SIGNALS_INDUSTRY: book.offer_industries,
+            ALERTS: book.offer_alert,
+        }
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
         self._consumer: AsyncReader | None = None
@@ -166,7 +170,7 @@ class Backend:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _read(self) -> None:
-        partitions = {TopicPartition(self._names.name(short), 0): short for short in _SHOWN}
+        partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}
         consumer = async_kafka_reader(self._settings, purpose="console")
         try:
             await consumer.start()
@@ -177,7 +181,7 @@ class Backend:
                 found = await consumer.getmany(timeout_ms=500, max_records=500)
                 for partition, records in found.items():
                     for record in records:
-                        if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
+                        if not is_barrier(record):
                             self._offer(partitions[partition], record)
                     await asyncio.sleep(0)  # pages are served while years of history come in
         finally:
@@ -196,14 +200,7 @@ class Backend:
 
     def _offer(self, short: str, record: Any) -> None:
         try:
-            if short == SIGNALS_MARKET:
-                self._book.offer_market(msgspec.json.decode(record.value, type=MarketSignal))
-            elif short == SIGNALS_SECURITY:
-                self._book.offer_securities(decode_security(record.value))
-            elif short == SIGNALS_INDUSTRY:
-                self._book.offer_industries(decode_industry(record.value))
-            else:
-                self._book.offer_alert(msgspec.json.decode(record.value, type=Alert))
+            self._offers[short](codecs.decode(short, record))
         except (msgspec.MsgspecError, RowError) as error:
             log.warning("a message can't be shown", topic=record.topic, offset=record.offset, error=str(error))
 

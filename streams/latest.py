@@ -24,10 +24,10 @@ from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import INDUSTRY_METRICS
-from streams import metrics
-from streams.codec import BARRIER_TYPE, CE_TYPE
-from streams.signal_codec import INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, decode_industry, decode_security
+from streams import codecs, metrics
+from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, ce_type
 from streams.tables import Output
+from streams.topics import SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY
 
 _INTERVAL_S = 1.0
 
@@ -46,9 +46,9 @@ class LatestWriter(Service):
         self._redis = redis
         self._base = f"{namespace}:latest"
         self._market: dict[str, MarketSignal] = {}
-        self._families: dict[str, tuple[str, bytes]] = {}  # family → day and frame
+        self._families: dict[str, tuple[str, Output]] = {}  # family → day and frame
         self._fresh = False
-        self._industries: bytes | None = None
+        self._industries: Output | None = None
         self._industry_day = ""
         self._barrier = ""
         self._news = asyncio.Event()
@@ -76,19 +76,20 @@ class LatestWriter(Service):
     def offer(self, outputs: list[Output]) -> None:
         """Take what the market stage has published."""
         for output in outputs:
-            headers = dict(output.headers)
-            if headers.get(CE_TYPE) == MARKET_TYPE:
-                self._offer_market(msgspec.json.decode(output.value, type=MarketSignal))
-            elif headers.get(CE_TYPE) == BARRIER_TYPE:
-                self._barrier = output.key.decode().partition("/")[2]
+            kind, key = ce_type(output), output.key.decode()
+            if kind == MARKET_TYPE:
+                self._offer_market(codecs.decode(SIGNALS_MARKET, output))
+            elif kind == BARRIER_TYPE:
+                self._barrier = key.partition("/")[2]
                 self._news.set()
-            elif headers.get(CE_TYPE) == INDUSTRY_TYPE and output.key.decode() >= self._industry_day:
-                self._industries, self._industry_day = output.value, output.key.decode()
+            elif kind == INDUSTRY_TYPE and key >= self._industry_day:
+                self._industries, self._industry_day = output, key
                 self._news.set()
-            elif headers.get(CE_TYPE) == SECURITY_TYPE:
-                day, _, family = output.key.decode().partition("/")
-                if day >= self._families.get(family, ("", b""))[0]:
-                    self._families[family] = day, output.value
+            elif kind == SECURITY_TYPE:
+                day, _, family = key.partition("/")
+                held = self._families.get(family)
+                if held is None or day >= held[0]:
+                    self._families[family] = day, output
                     self._fresh = True
                     self._news.set()
 
@@ -129,10 +130,11 @@ class LatestWriter(Service):
         if self._market:
             values["market"] = msgspec.json.encode(dict(sorted(self._market.items())))
         if fresh:
-            families = [decode_security(data) for _, data in self._families.values()]
+            families = [codecs.decode(SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
             values |= {f"security:{code}": value for code, value in _rows(families)}
         if industries is not None:
-            values |= {f"industry:{name}": value for name, value in _industry_rows(decode_industry(industries))}
+            frame = codecs.decode(SIGNALS_INDUSTRY, industries)
+            values |= {f"industry:{name}": value for name, value in _industry_rows(frame)}
         if self._barrier:
             values["barrier"] = self._barrier
         if not values:

@@ -10,7 +10,6 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 from mode import Service
@@ -23,8 +22,9 @@ from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.errors import MarginwatchError
+from streams import codecs
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session
-from streams.codec import BARRIER_TYPE, CE_TYPE
+from streams.records import is_barrier
 from streams.settings import Settings
 from streams.topics import ALERTS, Topics
 
@@ -119,8 +119,8 @@ class Notifier(Service):
                     started = False
                 for records in polled.values():
                     for record in records:
-                        if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
-                            await dispatcher.offer(msgspec.json.decode(record.value, type=Alert))
+                        if not is_barrier(record):
+                            await dispatcher.offer(codecs.decode(ALERTS, record))
                 if polled:
                     await consumer.commit()
         finally:

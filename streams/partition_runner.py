@@ -36,9 +36,9 @@ from processors.deadlines import overdue, silent_since
 from processors.errors import StateError
 from streams import metrics
 from streams.calendars import trading_hours
-from streams.codec import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.errors import FencedError, RevokedError
 from streams.health import Health
+from streams.records import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.settings import Settings
 from streams.stages import MarketStage, Stage, StageState
 from streams.tables import Output, TablePartition

@@ -15,17 +15,11 @@ from kafka.errors import KafkaError
 from processors.days import to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
 from streams.clients import abandon, kafka_producer
-from streams.codec import (
-    ARROW,
-    BARRIER_TYPE,
-    CE_TYPE,
-    CLOSE_TYPE,
-    CONTENT_TYPE,
-    encode_events,
-    encode_frame,
-)
 from streams.errors import PublishError
 from streams.form import Form
+from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
+from streams.row_frames import encode_frame
+from streams.row_json import encode_events
 from streams.settings import Settings
 from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
 

@@ -16,18 +16,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert
-from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from streams import codecs
 from streams.clients import kafka_reader
-from streams.codec import is_barrier
 from streams.errors import ReadError
+from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
-from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
 
 if TYPE_CHECKING:
@@ -175,7 +173,7 @@ def follow(
         while not stop():
             for record in reader.poll(timeout_ms=_POLL_MS).get(partition, []):
                 if is_barrier(record):
-                    yield msgspec.json.decode(record.value, type=Barrier).barrier
+                    yield barrier_of(record).barrier
                 else:
                     yield record
 
@@ -194,28 +192,30 @@ def record_at(settings: Settings, name: str, partition: int, offset: int) -> Con
     return None
 
 
+def messages(settings: Settings, topic: str, *, until: str | None = None) -> Iterator[Any]:
+    """Yield the content of every message of a topic by its codec; parameters and errors as of `read`."""
+    for record in read(settings, topic, until=until):
+        yield codecs.decode(topic, record)
+
+
 def market_signals(settings: Settings, *, until: str | None = None) -> Iterator[MarketSignal]:
     """Yield every market signal as it was published, provisional ones included; parameters as of `read`."""
-    for record in read(settings, SIGNALS_MARKET, until=until):
-        yield msgspec.json.decode(record.value, type=MarketSignal)
+    return messages(settings, SIGNALS_MARKET, until=until)
 
 
 def security_signals(settings: Settings, *, until: str | None = None) -> Iterator[SecuritySignals]:
     """Yield every day's frame of security signals as it was published; parameters as of `read`."""
-    for record in read(settings, SIGNALS_SECURITY, until=until):
-        yield decode_security(record.value)
+    return messages(settings, SIGNALS_SECURITY, until=until)
 
 
 def industry_signals(settings: Settings, *, until: str | None = None) -> Iterator[IndustrySignals]:
     """Yield every day's frame of industry signals as it was published; parameters as of `read`."""
-    for record in read(settings, SIGNALS_INDUSTRY, until=until):
-        yield decode_industry(record.value)
+    return messages(settings, SIGNALS_INDUSTRY, until=until)
 
 
 def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:
     """Yield every alert as it was published, one message per change of state; parameters as of `read`."""
-    for record in read(settings, ALERTS, until=until):
-        yield alert_of(record)
+    return messages(settings, ALERTS, until=until)
 
 
 def follow_alerts(settings: Settings) -> Iterator[Alert]:
@@ -227,7 +227,8 @@ def follow_alerts(settings: Settings) -> Iterator[Alert]:
 
 def alert_of(record: ConsumerRecord) -> Alert:
     """Decode a record of the alerts topic."""
-    return msgspec.json.decode(record.value, type=Alert)
+    alert: Alert = codecs.decode(ALERTS, record)
+    return alert
 
 
 def final_alerts(published: Iterable[Alert]) -> list[Alert]:

@@ -1,4 +1,4 @@
-"""How signals look on the wire: one JSON message per market signal and day, one Arrow frame per day for securities.
+"""Signals as messages: one JSON message per market signal and day, one Arrow frame per day for securities.
 
 ``signals.market.v1``    key ``<signal>/<date>`` or ``<signal>/<subject>/<date>``, JSON of `MarketSignal`.
 ``signals.security.v1``  key ``<date>/<family>``, an Arrow IPC stream: a row per security, a column per signal; the
@@ -20,21 +20,19 @@ from processors.codes import parse_codes
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
-from streams.codec import ARROW, code_array, headers_of
+from streams.records import ARROW, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, headers_of
+from streams.row_frames import code_array
 from streams.tables import Output
 
-MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
-INDUSTRY_TYPE = b"marginwatch.signal.industry.v1"
-
-
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(MarketSignal).decode
 
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
     key = f"{signal.name}/{signal.trade_date.isoformat()}"
     value = _encode(signal)
-    # A provisional value has no revision: what it says is what names it.
+    # A provisional value has no revision: its content identifies it.
     identity = f"{key}/" + (
         f"provisional/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
         if signal.provisional
@@ -46,7 +44,7 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
         key.encode(),
         value,
         headers_of(
-            MARKET_TYPE.decode(),
+            MARKET_TYPE,
             identity=identity,
             source="marginwatch/market",
             subject=signal.name,
@@ -69,7 +67,7 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
         key.encode(),
         _frame(columns, {"status": _encode(status), "family": signals.family.encode()}),
         headers_of(
-            SECURITY_TYPE.decode(),
+            SECURITY_TYPE,
             identity=f"{key}/{_vector(status.input_revisions)}",
             source="marginwatch/market",
             subject=day,
@@ -92,7 +90,7 @@ def encode_industry(signals: IndustrySignals, topic: str) -> Output:
         day.encode(),
         _frame(columns, metadata),
         headers_of(
-            INDUSTRY_TYPE.decode(),
+            INDUSTRY_TYPE,
             identity=f"{day}/{_vector(status.input_revisions)}",
             source="marginwatch/market",
             subject=day,
@@ -100,6 +98,11 @@ def encode_industry(signals: IndustrySignals, topic: str) -> Output:
             content_type=ARROW,
         ),
     )
+
+
+def decode_market(value: bytes) -> MarketSignal:
+    """Return what `encode_market` was given; raises `msgspec.DecodeError` if it is no market signal."""
+    return _decode(value)
 
 
 def decode_industry(value: bytes) -> IndustrySignals:
@@ -123,7 +126,7 @@ def _frame(columns: dict[str, pa.Array], metadata: dict[str, bytes]) -> bytes:
 
 
 def _vector(revisions: Mapping[str, int]) -> str:
-    """The revisions of all inputs: their sum alone could name two contents, if inputs were read in another order."""
+    """The revisions of all inputs; their sum alone would be ambiguous if inputs were read in another order."""
     return ".".join(str(revisions[name]) for name in sorted(revisions))
 
 

@@ -14,34 +14,23 @@ from typing import Any
 
 import msgspec
 
-from alerts.commands import decode as decode_command
 from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
 from alerts.rules.base import DeadLetters, Message
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar, microseconds
+from processors.days import TradingCalendar
 from processors.deadlines import DEADLINES
-from processors.errors import StateError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch
 from processors.market import Market
 from processors.needs import DETAIL, TOTALS
-from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
-from processors.partition_join import dump_frame, load_frame
-from processors.registry import state_digest
+from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals
 from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams import metrics
 from streams.alert_rules import rules_of
-from streams.codec import (
-    BARRIER_TYPE,
-    CE_TYPE,
-    DeadLetter,
-    Decoder,
-    Record,
-    headers_of,
-)
+from streams.codecs import Codecs
+from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record, barrier_of, is_barrier
 from streams.settings import Settings
-from streams.signal_codec import decode_industry, decode_security, encode_industry, encode_market, encode_security
 from streams.tables import Output
 from streams.topics import (
     ALERT_COMMANDS,
@@ -54,16 +43,10 @@ from streams.topics import (
     SIGNALS_INDUSTRY,
     SIGNALS_MARKET,
     SIGNALS_SECURITY,
-    Partitioner,
     Topics,
 )
 
-#: Raise it when feature frames are computed or encoded in another way: state is rebuilt, and older frames are skipped.
-_FEATURES_VERSION = 2
-_FEATURE_KIND = b"marginwatch.feature_frame."
-PARTIAL_TYPE = "marginwatch.partial.v1"
 _BARRIERS_KEPT = 50
-_encode = msgspec.json.Encoder(order="deterministic").encode
 _LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
 
 
@@ -128,7 +111,7 @@ class Stage(ABC):
         self.topics = topics
         self.calendar = calendar
         #: Version of the feature frames: how they are computed, and the columns that the registered signals need.
-        self.features = f"v{_FEATURES_VERSION}.{state_digest(settings.parameters)}"
+        self.codecs = Codecs(settings, calendar)
         metrics.declare(self.name, self.inputs)
 
     @property
@@ -139,6 +122,10 @@ class Stage(ABC):
     @abstractmethod
     def open(self, partition: int) -> StageState:
         """Make the empty state of a partition."""
+
+    def encode(self, topic: str, content: Any) -> Output:
+        """Return a content as a message of one of the stage's output topics."""
+        return self.codecs.encode(topic, content, self.topics.name(topic))
 
     def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
         """Return refused messages as they go to the dead-letter topic: original bytes, reason and origin in headers.
@@ -178,10 +165,7 @@ class SecuritiesStage(Stage):
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
-        partitioner = Partitioner(settings.partitions)
-        self.decoders = {
-            t: Decoder(t, calendar, settings.exchanges, partitioner, settings.max_message_bytes) for t in self.inputs
-        }
+        self.decoders = self.codecs.row_decoders(self.inputs)
 
     @property
     def barrier_origins(self) -> frozenset[str]:
@@ -200,7 +184,7 @@ class _SecuritiesState(StageState):
 
     @property
     def schema(self) -> str:
-        return f"{super().schema}/{self.stage.features}"
+        return f"{super().schema}/{self.stage.codecs.features_version}"
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -224,29 +208,7 @@ class _SecuritiesState(StageState):
         return out
 
     def _outputs(self, facts: list[RowBatch | EndOfDay]) -> list[Output]:
-        topic = self.stage.topics.name(FEATURES)
-        out = []
-        for made in self.processor.fold(facts):
-            if isinstance(made, FeatureFrame):
-                out.append(
-                    Output(
-                        topic,
-                        0,
-                        f"{made.topic}/{made.partition}/{made.day}".encode(),
-                        dump_frame(made),
-                        [(CE_TYPE, _FEATURE_KIND + self.stage.features.encode())],
-                    )
-                )
-            else:
-                out.append(
-                    Output(
-                        topic,
-                        0,
-                        f"{made.partition}/live".encode(),
-                        msgspec.msgpack.encode(made),
-                        [(CE_TYPE, PARTIAL_TYPE.encode())],
-                    )
-                )
+        out = [self.stage.encode(FEATURES, feature) for feature in self.processor.fold(facts)]
         _count(self.stage.name, self.processor.applied)
         self.processor.applied = ApplyResult()
         return out
@@ -259,11 +221,7 @@ class MarketStage(Stage):
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
-        self.decoders = {
-            t: Decoder(t, calendar, settings.exchanges, None, settings.max_message_bytes)
-            for t in self.inputs
-            if t != FEATURES
-        }
+        self.decoders = self.codecs.row_decoders(t for t in self.inputs if t != FEATURES)
 
     @property
     def barrier_origins(self) -> frozenset[str]:
@@ -290,7 +248,7 @@ class MarketState(StageState):
 
     @property
     def schema(self) -> str:
-        return f"{super().schema}/{self.stage.features}"
+        return f"{super().schema}/{self.stage.codecs.features_version}"
 
     @property
     def books(self) -> Mapping[str, DailyStore]:
@@ -331,12 +289,12 @@ class MarketState(StageState):
             if isinstance(made, MarketSignal):
                 signals[made.name, made.provisional] = made
                 gaps = len(made.identity_gaps) if TOTALS in made.input_revisions else gaps
-                out.append(encode_market(made, self.stage.topics.name(SIGNALS_MARKET)))
+                out.append(self.stage.encode(SIGNALS_MARKET, made))
             elif isinstance(made, IndustrySignals):
                 industries = made
-                out.append(encode_industry(made, self.stage.topics.name(SIGNALS_INDUSTRY)))
+                out.append(self.stage.encode(SIGNALS_INDUSTRY, made))
             else:
-                out.append(encode_security(made, self.stage.topics.name(SIGNALS_SECURITY)))
+                out.append(self.stage.encode(SIGNALS_SECURITY, made))
                 metrics.IDENTITY.labels(DETAIL).set(made.status.identity.broken)
         for signal in signals.values():
             metrics.observe_signal(signal)
@@ -349,20 +307,10 @@ class MarketState(StageState):
         return out
 
     def _feature(self, record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
-        headers = dict(record.headers)
-        kind = headers.get(CE_TYPE, b"")
-        value = record.value or b""
-        if kind == BARRIER_TYPE:
-            return msgspec.json.decode(value, type=Barrier), headers["origin"].decode()
-        if kind == PARTIAL_TYPE.encode():
-            return msgspec.msgpack.decode(value, type=Partial), ""
-        if kind == _FEATURE_KIND + self.stage.features.encode():
-            return load_frame(value), ""
-        if kind.startswith(_FEATURE_KIND):
-            return None, ""  # of another version: the securities stage publishes it again in this one
-        raise StateError(
-            f"{record.topic} offset {record.offset}: unknown ce_type {kind!r}; only marginwatch writes here"
-        )
+        """Return a message of the securities stage, a barrier with the partition that it came from."""
+        if is_barrier(record):
+            return barrier_of(record), dict(record.headers)["origin"].decode()
+        return self.stage.codecs.decode(FEATURES, record), ""
 
 
 class AlertsStage(Stage):
@@ -415,7 +363,7 @@ class AlertsState(StageState):
                 out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
             elif topic == ALERT_COMMANDS:
                 try:
-                    changes += self.desk.command(decode_command(record.value or b""), origin, now)
+                    changes += self.desk.command(self.stage.codecs.decode(topic, record), origin, now)
                 except msgspec.DecodeError as error:
                     out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
             else:
@@ -427,17 +375,10 @@ class AlertsState(StageState):
         return out + self._outputs(changes)
 
     def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:
-        value = record.value or b""
-        if topic == SIGNALS_MARKET:
-            signal = msgspec.json.decode(value, type=MarketSignal)
-            return signal, signal.revision
-        if topic == SIGNALS_SECURITY:
-            securities = decode_security(value)
-            return securities, securities.status.revision
-        if topic == SIGNALS_INDUSTRY:
-            industries = decode_industry(value)
-            return industries, industries.status.revision
-        return self._refused(topic, record, headers), 0
+        if topic not in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY):
+            return self._refused(topic, record, headers), 0
+        signals: MarketSignal | SecuritySignals | IndustrySignals = self.stage.codecs.decode(topic, record)
+        return signals, signals.revision if isinstance(signals, MarketSignal) else signals.status.revision
 
     def _refused(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> DeadLetters:
         """Count a dead letter into its hour (by Kafka's timestamp, so that a replay counts the same)."""
@@ -458,26 +399,9 @@ class AlertsState(StageState):
     def _outputs(self, changes: Iterable[Change]) -> list[Output]:
         out = []
         for change in changes:
-            alert, event = change.alert, change.event
-            metrics.observe_alert(alert, event.what)
-            identity = f"{alert.id}/{microseconds(alert.changed_at)}"
-            out.append(self._output(ALERTS, alert, _encode(alert), "marginwatch.alert.v1", identity))
-            out.append(
-                self._output(
-                    ALERTS_LOG, alert, _encode(event), "marginwatch.alert_event.v1", f"{identity}/{event.what}"
-                )
-            )
+            metrics.observe_alert(change.alert, change.event.what)
+            out += [self.stage.encode(ALERTS, change), self.stage.encode(ALERTS_LOG, change)]
         return out
-
-    def _output(self, topic: str, alert: Alert, value: bytes, kind: str, identity: str) -> Output:
-        headers = headers_of(
-            kind,
-            identity=identity,
-            source="marginwatch/alerts",
-            subject=alert.subject,
-            time=alert.raised_at.isoformat(),
-        )
-        return Output(self.stage.topics.name(topic), 0, alert.id.encode(), value, headers)
 
     @property
     def firing(self) -> list[Alert]:

@@ -29,8 +29,8 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.codec import Record
 from streams.faust_adapter import BatchConsumer
+from streams.records import Record
 
 
 class Poll:

@@ -7,14 +7,13 @@ from typing import Any
 import msgspec
 from kafka.consumer.fetcher import ConsumerRecord
 
-from alerts.model import Alert, AlertEvent, Input, alert_id
+from alerts.model import Alert, Input, alert_id
 from alerts.rules.base import Kind
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from streams import readers
+from streams import codecs, readers
 from streams.alert_rules import rules_of
 from streams.errors import WhyError
 from streams.settings import Settings
-from streams.signal_codec import decode_industry, decode_security
 from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
 
 
@@ -36,11 +35,7 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
     if len(found) > 1:
         raise WhyError(f"{identity!r} begins {len(found)} ids: {', '.join(sorted(found)[:5])} …")
     (alert,) = found.values()
-    events = [
-        event
-        for record in readers.read(settings, ALERTS_LOG)
-        if (event := msgspec.json.decode(record.value, type=AlertEvent)).alert == alert.id
-    ]
+    events = [event for event in readers.messages(settings, ALERTS_LOG) if event.alert == alert.id]
     inputs = [_input(settings, alert, origin) for origin in alert.provenance]
     return {
         "alert": alert,
@@ -75,8 +70,7 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
 
 
 def _message(short: str, record: ConsumerRecord) -> MarketSignal | SecuritySignals | IndustrySignals | None:
-    if short == SIGNALS_MARKET:
-        return msgspec.json.decode(record.value, type=MarketSignal)
-    if short == SIGNALS_SECURITY:
-        return decode_security(record.value)
-    return decode_industry(record.value) if short == SIGNALS_INDUSTRY else None
+    signals: MarketSignal | SecuritySignals | IndustrySignals | None = None
+    if short in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY):
+        signals = codecs.decode(short, record)
+    return signals

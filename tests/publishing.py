@@ -12,7 +12,7 @@ from feeds import ledger, names
 from feeds.ledger import PublishLedger
 from streams import publisher
 from streams.cli.main import app
-from streams.codec import BARRIER_TYPE
+from streams.records import BARRIER_TYPE
 from streams.settings import Settings
 
 #: topic, partition, key, value, headers

@@ -17,7 +17,10 @@ from processors.codes import join_codes, parse_codes, to_codes, to_id
 from processors.days import microseconds, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily
 from streams.calendars import xshg
-from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Decoder, encode_events, encode_frame
+from streams.records import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
+from streams.row_codec import Decoder
+from streams.row_frames import encode_frame
+from streams.row_json import encode_events
 from streams.topics import Partitioner, partition_of
 from tests.building import DAYS, batch
 

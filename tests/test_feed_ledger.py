@@ -16,11 +16,11 @@ from feeds.ledger_rebuild import rebuild_ledger
 from feeds.publish import publish_days
 from processors.days import to_day
 from processors.events import RowBatch
-from streams.codec import CLOSE_TYPE
 from streams.form import Form
 from streams.local import EmbeddedRedis
 from streams.processes import environment
 from streams.publisher import Publisher
+from streams.records import CLOSE_TYPE
 from streams.settings import Settings
 from tests.building import DAYS, balances, batch
 from tests.harness import Stack

@@ -26,13 +26,13 @@ def test_neither_command_line_nor_worker_loads_what_only_some_commands_need(modu
 def test_frames_are_read_and_written_without_pandas_in_a_worker() -> None:
     frames = """
 import numpy as np
-from streams import codec, signal_codec, worker
+from streams import row_codec, row_frames, signal_codec, worker
 from streams.calendars import xshg
 from tests.building import DAYS, batch
 
 worker.forgo_pandas()
 rows = batch("prices.daily", DAYS[0], {"600519.SH": {"close": 1.0, "suspended": 0.0}, "000001.SZ": {"close": 2.0}})
-made = codec.Decoder("prices.daily", xshg(), ("SSE", "SZSE"), None, 10**6).frame(codec.encode_frame(rows, "x"))
+made = row_codec.Decoder("prices.daily", xshg(), ("SSE", "SZSE"), None, 10**6).frame(row_frames.encode_frame(rows, "x"))
 assert np.array_equal(made.figures["close"], rows.figures["close"])
 """
     assert loaded(frames) == []

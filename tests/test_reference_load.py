@@ -21,8 +21,9 @@ from processors.events import FIGURES
 from processors.industries import INDUSTRIES
 from streams.calendars import xshg
 from streams.cli.main import app
-from streams.codec import ARROW, CONTENT_TYPE, Decoder
 from streams.local import EmbeddedRedis
+from streams.records import ARROW, CONTENT_TYPE
+from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.status import name_of
 from tests.publishing import Message, sent

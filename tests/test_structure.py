@@ -32,7 +32,6 @@ LONG_UNMET = {
     "feeds.folder",
     "feeds.scheduler",
     "processors.market",
-    "streams.codec",
     "streams.local",
     "streams.stages",
 }

@@ -38,7 +38,8 @@ def explain(
 
         marginwatch explain fin_buy_ratio_5d --date 2024-06-03
     """
-    from streams.explain import ExplainError, declaration, derivation
+    from streams.errors import ExplainError
+    from streams.explain import declaration, derivation
 
     settings = Settings()
     try:

@@ -15,9 +15,9 @@ from processors.codes import EXCHANGES, to_id
 from processors.days import to_day
 from processors.events import FIGURES, Floats, RowBatch
 from streams.calendars import xshg
-from streams.codec import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
 from streams.form import Form
 from streams.publisher import Publisher
+from streams.records import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
 from streams.topics import partition_of
 
 START, END = date(2019, 1, 2), date(2019, 7, 5)

@@ -27,9 +27,10 @@ from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
-from streams.codec import Decoder, is_barrier
 from streams.local import free_port
 from streams.processes import environment
+from streams.records import is_barrier
+from streams.row_codec import Decoder
 from streams.status import latest_market
 from streams.topics import DEAD_LETTERS, Topics
 from tests.harness import Stack, wait_until

@@ -15,9 +15,9 @@ from processors.days import to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
-from streams.codec import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
 from streams.form import Form
 from streams.publisher import Publisher
+from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
 from streams.status import latest_market, latest_security
 from streams.topics import ALERTS, DEAD_LETTERS, SIGNALS_MARKET, partition_of
 from tests.building import DAYS, batch

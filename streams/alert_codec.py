@@ -1,0 +1,41 @@
+"""Alerts and their history as messages: in ``alerts`` the newest state, in ``alerts.log`` every change, by alert id."""
+
+from __future__ import annotations
+
+import msgspec
+
+from alerts.desk import Change
+from alerts.model import Alert, AlertEvent
+from processors.days import microseconds
+from streams.records import ALERT_EVENT_TYPE, ALERT_TYPE, headers_of
+from streams.tables import Output
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+decode_alert = msgspec.json.Decoder(Alert).decode
+decode_event = msgspec.json.Decoder(AlertEvent).decode
+
+
+def encode_alert(change: Change, topic: str) -> Output:
+    """Return the newest state of a changed alert as a message."""
+    return _output(topic, change.alert, _encode(change.alert), ALERT_TYPE, _identity(change.alert))
+
+
+def encode_event(change: Change, topic: str) -> Output:
+    """Return a change of an alert as a message."""
+    identity = f"{_identity(change.alert)}/{change.event.what}"
+    return _output(topic, change.alert, _encode(change.event), ALERT_EVENT_TYPE, identity)
+
+
+def _identity(alert: Alert) -> str:
+    return f"{alert.id}/{microseconds(alert.changed_at)}"
+
+
+def _output(topic: str, alert: Alert, value: bytes, kind: bytes, identity: str) -> Output:
+    headers = headers_of(
+        kind,
+        identity=identity,
+        source="marginwatch/alerts",
+        subject=alert.subject,
+        time=alert.raised_at.isoformat(),
+    )
+    return Output(topic, 0, alert.id.encode(), value, headers)

@@ -1,0 +1,107 @@
+"""The registry of codecs: how the messages of every topic are encoded and decoded, found by the topic.
+
+`CODECS` has every topic that anybody may read without further knowledge. Input topics need the calendar and the
+exchanges of the settings, features their parameters: `Codecs` has these too. Barriers travel through all topics: sort
+them out first (`streams.records.is_barrier`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from alerts.commands import decode as decode_command
+from processors.days import TradingCalendar
+from streams import alert_codec, signal_codec
+from streams.feature_codec import FeatureCodec
+from streams.records import Message
+from streams.row_codec import Decoder
+from streams.settings import Settings
+from streams.tables import Output
+from streams.topics import (
+    ALERT_COMMANDS,
+    ALERTS,
+    ALERTS_LOG,
+    BY_CODE,
+    FEATURES,
+    SIGNALS_INDUSTRY,
+    SIGNALS_MARKET,
+    SIGNALS_SECURITY,
+    Partitioner,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How messages of one topic are read and written.
+
+    Parameters
+    ----------
+    decode : content of a message; raises `msgspec.DecodeError`, `RowError` or `StateError` if it is not of the topic.
+    encode : message of a content and the topic's name on the cluster; None where only others write.
+    """
+
+    decode: Callable[[Message], Any]
+    encode: Callable[[Any, str], Output] | None = None
+
+
+def _of(decode: Callable[[bytes], Any], encode: Callable[[Any, str], Output] | None = None) -> Codec:
+    return Codec(lambda message: decode(message.value or b""), encode)
+
+
+CODECS: dict[str, Codec] = {
+    SIGNALS_MARKET: _of(signal_codec.decode_market, signal_codec.encode_market),
+    SIGNALS_SECURITY: _of(signal_codec.decode_security, signal_codec.encode_security),
+    SIGNALS_INDUSTRY: _of(signal_codec.decode_industry, signal_codec.encode_industry),
+    ALERTS: _of(alert_codec.decode_alert, alert_codec.encode_alert),
+    ALERTS_LOG: _of(alert_codec.decode_event, alert_codec.encode_event),
+    ALERT_COMMANDS: _of(decode_command),
+}
+
+
+def decode(topic: str, message: Message) -> Any:
+    """Return the content of a message of one of the `CODECS`; errors as of `Codec`."""
+    return CODECS[topic].decode(message)
+
+
+class Codecs:
+    """The codecs of all topics under some settings; errors as of `Codec`.
+
+    Parameters
+    ----------
+    calendar : rows of other days are refused.
+    """
+
+    def __init__(self, settings: Settings, calendar: TradingCalendar) -> None:
+        features = FeatureCodec(settings.parameters)
+        self.features_version = features.version
+        self._settings = settings
+        self._calendar = calendar
+        self._codecs = CODECS | {FEATURES: Codec(features.decode, features.encode)}
+
+    def decode(self, topic: str, message: Message) -> Any:
+        """Return the content of a message of a topic that is no input."""
+        return self._codecs[topic].decode(message)
+
+    def encode(self, topic: str, content: Any, name: str) -> Output:
+        """Return a content as a message of a topic that the stages write, by the topic's name on the cluster."""
+        encoder = self._codecs[topic].encode
+        if encoder is None:
+            raise ValueError(f"the stages write no messages of {topic}")
+        return encoder(content, name)
+
+    def row_decoders(self, topics: Iterable[str]) -> dict[str, Decoder]:
+        """Return a decoder for each of some input topics; those keyed by security share a partitioner."""
+        settings = self._settings
+        partitioner = Partitioner(settings.partitions)
+        return {
+            topic: Decoder(
+                topic,
+                self._calendar,
+                settings.exchanges,
+                partitioner if topic in BY_CODE else None,
+                settings.max_message_bytes,
+            )
+            for topic in topics
+        }

@@ -1,0 +1,88 @@
+"""A message beside its content: the record that a consumer returns, its headers, and the types that they name.
+
+Every message carries CloudEvents headers (binary mode) or, where rows come in, only ``content-type`` and ``ce_type``
+where they differ from one JSON event. All values of ``ce_type`` are defined here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from processors.events import Barrier
+
+ARROW = b"application/vnd.apache.arrow.stream"
+CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
+CLOSE_TYPE, BARRIER_TYPE = b"marginwatch.session_close.v1", b"marginwatch.barrier.v1"
+#: The beginning of the type of feature frames; the version of the features follows.
+FEATURE_KIND = b"marginwatch.feature_frame."
+PARTIAL_TYPE = b"marginwatch.partial.v1"
+MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
+INDUSTRY_TYPE = b"marginwatch.signal.industry.v1"
+ALERT_TYPE, ALERT_EVENT_TYPE = b"marginwatch.alert.v1", b"marginwatch.alert_event.v1"
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Message(Protocol):
+    """What a decoder needs of a message, read or still to be published."""
+
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class Record(Protocol):
+    """What a consumer returns (records of aiokafka and of kafka-python both fit)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was refused, with the reason."""
+
+    record: Record
+    reason: str
+
+
+def ce_type(message: Message) -> bytes:
+    """Return the type that the headers name; empty where they name none."""
+    for name, value in message.headers or ():
+        if name == CE_TYPE:
+            return value
+    return b""
+
+
+def is_barrier(message: Message) -> bool:
+    """Whether a message is a barrier, and neither row nor marker, signal or alert."""
+    return ce_type(message) == BARRIER_TYPE
+
+
+def barrier_of(message: Message) -> Barrier:
+    """Return the barrier that a message is; raises `msgspec.DecodeError` if it is none."""
+    return msgspec.json.decode(message.value or b"", type=Barrier)
+
+
+def headers_of(
+    kind: bytes, *, identity: str, source: str, subject: str, time: str, content_type: bytes = b"application/json"
+) -> list[tuple[str, bytes]]:
+    """Return CloudEvents headers (binary mode)."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", identity.encode()),
+        (CE_TYPE, kind),
+        ("ce_source", source.encode()),
+        ("ce_time", time.encode()),
+        ("ce_subject", subject.encode()),
+        (CONTENT_TYPE, content_type),
+    ]

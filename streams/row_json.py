@@ -1,0 +1,136 @@
+"""Rows as JSON: one event in one message, many of them decoded at once.
+
+Thousands of rows share a few dates and codes, so these are parsed once each; see `_with_texts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, get_type_hints
+
+import msgspec
+import numpy as np
+
+from processors.codes import to_id
+from processors.days import microseconds, moment, shanghai_days, to_date, to_day
+from processors.errors import RowError
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Code, DailyRow, IndexCode, Moment, Row, RowBatch
+from streams.row_frames import key_texts
+
+
+class EventDecoder:
+    """Decodes the JSON events of one input topic.
+
+    Parameters
+    ----------
+    topic : its short name.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        row = INPUT_ROWS[topic]
+        self._daily = issubclass(row, DailyRow)
+        self._strict = msgspec.json.Decoder(row)
+        self._texts = msgspec.json.Decoder(list[_with_texts(row)])  # type: ignore[misc]
+
+    def decode(self, payloads: list[bytes]) -> RowBatch:
+        """Return the rows of many events; raises `RowError` if one of them is wrong."""
+        try:
+            rows = self._texts.decode(b"[" + b",".join(payloads) + b"]")
+            batch = _columns_of(self._topic, rows, daily=self._daily)
+        except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
+            raise RowError(self._reason(payloads, error)) from error
+        if len(batch) != len(payloads):
+            raise RowError(f"{self._topic}: a message must hold one JSON object")
+        return batch
+
+    def _reason(self, payloads: list[bytes], error: Exception) -> str:
+        """What is wrong with events, as the row type itself reports it where there is only one."""
+        if len(payloads) == 1:
+            try:
+                self._strict.decode(payloads[0])
+            except (msgspec.DecodeError, UnicodeDecodeError) as strict:
+                error = strict
+        return str(error) if isinstance(error, RowError) else f"{self._topic} event: {error}"
+
+
+def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
+    """Return each row of a batch as ``(key, JSON)``."""
+    row: type[Row] = INPUT_ROWS[batch.topic]
+    daily = issubclass(row, DailyRow)
+    names = list(batch.figures)
+    columns = [batch.figures[n].tolist() for n in names]
+    words = {c.name: c.words for c in FIGURES[batch.topic] if c.words}
+    flags = {c.name for c in FIGURES[batch.topic] if c.flag}
+    out = []
+    for i, text in enumerate(key_texts(batch)):
+        event: dict[str, Any] = {row.key_field: text, "source": source, "revision": int(batch.revisions[i])}
+        when = moment(int(batch.stamps[i]))
+        if daily:
+            event |= {"trade_date": to_date(int(batch.days[i])), "available_at": when}
+        else:
+            event["ts"] = when
+        for name, values in zip(names, columns, strict=True):
+            if values[i] == values[i]:  # not NaN: an absent figure is left out
+                event[name] = (
+                    bool(values[i]) if name in flags else words[name][int(values[i])] if name in words else values[i]
+                )
+        out.append((text, msgspec.json.encode(event)))
+    return out
+
+
+def _with_texts(row: type[Row]) -> type[msgspec.Struct]:
+    """Return the same row type with codes, dates and moments as text.
+
+    Matching a pattern takes as long as all the rest of a row, and thousands of rows share a few dates, so these are
+    parsed once each. What such a row accepts and `_columns_of` understands, the row type accepts, and nothing else.
+    """
+    hints = get_type_hints(row, include_extras=True)
+    texts = (Code, IndexCode, date, Moment)
+    fields = [
+        (
+            field.name,
+            str if hints[field.name] in texts else hints[field.name],
+            msgspec.field(name=field.encode_name)
+            if field.required
+            else msgspec.field(name=field.encode_name, default=field.default),
+        )
+        for field in msgspec.structs.fields(row)
+    ]
+    return msgspec.defstruct(f"{row.__name__}Texts", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+@lru_cache(maxsize=16_384)
+def _day_of(text: str) -> int:
+    return to_day(msgspec.convert(text, date))
+
+
+@lru_cache(maxsize=65_536)
+def _stamp_of(text: str) -> int:
+    return microseconds(msgspec.convert(text, Moment))
+
+
+def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
+    field = INPUT_ROWS[topic].key_field
+
+    def column(name: str, parse: Callable[[Any], int] | None, kind: type[np.integer[Any]]) -> Any:
+        values = map(attrgetter(name), rows)
+        return np.fromiter(values if parse is None else map(parse, values), dtype=kind, count=len(rows))
+
+    keys = column(field, to_id if field == "code" else KEYS[field].index, np.int32)
+    revisions = column("revision", None, np.int32)
+    if daily:
+        days, stamps = column("trade_date", _day_of, np.int32), column("available_at", _stamp_of, np.int64)
+    else:
+        stamps = column("ts", _stamp_of, np.int64)
+        days = shanghai_days(stamps)
+    figures = {}
+    for wanted in FIGURES[topic]:
+        values = list(map(attrgetter(wanted.attribute), rows))
+        if wanted.words:
+            values = [None if word is None else wanted.words.index(word) for word in values]
+        figures[wanted.name] = np.array(values, dtype=np.float64)
+    return RowBatch(topic, keys, days, revisions, stamps, figures)
