@@ -38,7 +38,7 @@ from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.row_json import encode_events
 from streams.settings import Settings
 from streams.status import passed
-from streams.topics import ALERTS, Topics
+from streams.topics import Topic, Topics
 
 _RATE, _TICK_S, _EVERY_S = 1800, 0.01, 0.1
 _RULE, _SUBJECT = "peak_warning", "fin_buy_ratio"
@@ -100,7 +100,7 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
     names = Topics(settings)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, fetch_max_wait_ms=5, auto_offset_reset="latest")
     await consumer.start()
-    consumer.assign([TopicPartition(names.name(ALERTS), 0)])
+    consumer.assign([TopicPartition(names.name(Topic.ALERTS), 0)])
     await consumer.seek_to_end()
     done = asyncio.Event()
 

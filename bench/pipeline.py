@@ -42,7 +42,7 @@ from streams.sending import BATCH_BYTES, send
 from streams.settings import Settings
 from streams.status import passed
 from streams.tables import Output
-from streams.topics import BY_CODE, SIGNALS_MARKET, Partitioner, Topics
+from streams.topics import BY_CODE, Partitioner, Topic, Topics
 
 _RATE, _TICK_S = 1800, 0.01
 _BURST, _BURSTS = 5400, 10
@@ -127,7 +127,7 @@ class _Session:
     async def __aenter__(self) -> _Session:
         await self._producer.start()
         await self._consumer.start()
-        self._consumer.assign([TopicPartition(self._names.name(SIGNALS_MARKET), 0)])
+        self._consumer.assign([TopicPartition(self._names.name(Topic.SIGNALS_MARKET), 0)])
         await self._consumer.seek_to_end()
         self._listening = asyncio.create_task(self._listen())
         await send(self._producer, self._outputs(self._indices))

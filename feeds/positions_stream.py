@@ -28,7 +28,7 @@ from feeds.tasks import FeedTask, State
 from processors.days import shanghai_day
 from processors.errors import RowError
 from processors.events import RowBatch, concat
-from streams.topics import DEAD_LETTERS
+from streams.topics import dead_letters
 
 log = structlog.get_logger()
 _MOST, _BLOCK_MS = 1000, 1000
@@ -134,7 +134,7 @@ class StreamTask(FeedTask):
             tell(self.name, told)
         for entry, reason in refused:
             log.warning("entry refused", feed=self.name, entry=entry.id, error=reason)
-        self.outlet.dead_letters(TOPIC + DEAD_LETTERS, [self._letter(entry, reason) for entry, reason in refused])
+        self.outlet.dead_letters(dead_letters(TOPIC), [self._letter(entry, reason) for entry, reason in refused])
 
     def _letter(self, entry: Entry, reason: str) -> tuple[bytes, list[tuple[str, bytes]]]:
         fields = {_text(name): _text(value) for name, value in entry.fields.items()}

@@ -21,17 +21,7 @@ from processors.registry import signals_of
 from processors.signal import Level
 from streams.records import ARROW
 from streams.settings import Settings
-from streams.topics import (
-    ALERT_COMMANDS,
-    ALERTS,
-    ALERTS_LOG,
-    DEAD_LETTERS,
-    FEATURES,
-    SIGNALS_INDUSTRY,
-    SIGNALS_MARKET,
-    SIGNALS_SECURITY,
-    Topics,
-)
+from streams.topics import Topic, Topics
 
 PATH = Path(__file__).parent / "resources" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
@@ -53,9 +43,9 @@ def document() -> dict[str, Any]:
     messages: dict[str, Any] = {"EndOfDay": _json("EndOfDay", "Punctuation behind the rows of a day.")}
     channels: dict[str, Any] = {}
     for short, topic in topics.all.items():
-        if short == FEATURES:
+        if short == Topic.FEATURES:
             continue  # between the stages, nobody else's
-        if short.endswith(DEAD_LETTERS):
+        if Topic(short).is_dead_letters:
             messages["DeadLetter"] = _DEAD_LETTER
             named = ["DeadLetter"]
         elif short in INPUT_ROWS:
@@ -63,7 +53,7 @@ def document() -> dict[str, Any]:
             messages[row.__name__] = _json(row.__name__, _first_line(row))
             messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
             named = [row.__name__, row.__name__ + "Frame", "EndOfDay"]
-        elif short == ALERT_COMMANDS:
+        elif short == Topic.ALERT_COMMANDS:
             messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in (Acknowledge, SetSilence, FeedState)}
             named = [Acknowledge.__name__, SetSilence.__name__, FeedState.__name__]
         else:
@@ -80,7 +70,7 @@ def document() -> dict[str, Any]:
                 }
             },
         }
-    taken = {*INPUT_ROWS, ALERT_COMMANDS}
+    taken = {*INPUT_ROWS, Topic.ALERT_COMMANDS}
     operations = {
         f"{'receive' if short in taken else 'send'}.{short}": {
             "action": "receive" if short in taken else "send",
@@ -157,11 +147,11 @@ def _industry() -> tuple[str, dict[str, Any]]:
 
 
 _OUTPUTS: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
-    SIGNALS_MARKET: lambda: ("MarketSignal", _json("MarketSignal", "One market signal of one trade date.")),
-    SIGNALS_SECURITY: _security,
-    SIGNALS_INDUSTRY: _industry,
-    ALERTS: lambda: ("Alert", _json("Alert", "One fact in its newest state, keyed by its id.")),
-    ALERTS_LOG: lambda: ("AlertEvent", _json("AlertEvent", "One change of an alert, keyed by the alert's id.")),
+    Topic.SIGNALS_MARKET: lambda: ("MarketSignal", _json("MarketSignal", "One market signal of one trade date.")),
+    Topic.SIGNALS_SECURITY: _security,
+    Topic.SIGNALS_INDUSTRY: _industry,
+    Topic.ALERTS: lambda: ("Alert", _json("Alert", "One fact in its newest state, keyed by its id.")),
+    Topic.ALERTS_LOG: lambda: ("AlertEvent", _json("AlertEvent", "One change of an alert, keyed by the alert's id.")),
 }
 _DEAD_LETTER: dict[str, Any] = {
     "summary": "A message that was refused: original bytes, the reason in headers.",

@@ -19,17 +19,7 @@ from streams.records import Message
 from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.tables import Output
-from streams.topics import (
-    ALERT_COMMANDS,
-    ALERTS,
-    ALERTS_LOG,
-    BY_CODE,
-    FEATURES,
-    SIGNALS_INDUSTRY,
-    SIGNALS_MARKET,
-    SIGNALS_SECURITY,
-    Partitioner,
-)
+from streams.topics import BY_CODE, Partitioner, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +41,12 @@ def _of(decode: Callable[[bytes], Any], encode: Callable[[Any, str], Output] | N
 
 
 CODECS: dict[str, Codec] = {
-    SIGNALS_MARKET: _of(signal_codec.decode_market, signal_codec.encode_market),
-    SIGNALS_SECURITY: _of(signal_codec.decode_security, signal_codec.encode_security),
-    SIGNALS_INDUSTRY: _of(signal_codec.decode_industry, signal_codec.encode_industry),
-    ALERTS: _of(alert_codec.decode_alert, alert_codec.encode_alert),
-    ALERTS_LOG: _of(alert_codec.decode_event, alert_codec.encode_event),
-    ALERT_COMMANDS: _of(decode_command),
+    Topic.SIGNALS_MARKET: _of(signal_codec.decode_market, signal_codec.encode_market),
+    Topic.SIGNALS_SECURITY: _of(signal_codec.decode_security, signal_codec.encode_security),
+    Topic.SIGNALS_INDUSTRY: _of(signal_codec.decode_industry, signal_codec.encode_industry),
+    Topic.ALERTS: _of(alert_codec.decode_alert, alert_codec.encode_alert),
+    Topic.ALERTS_LOG: _of(alert_codec.decode_event, alert_codec.encode_event),
+    Topic.ALERT_COMMANDS: _of(decode_command),
 }
 
 
@@ -78,7 +68,7 @@ class Codecs:
         self.features_version = features.version
         self._settings = settings
         self._calendar = calendar
-        self._codecs = CODECS | {FEATURES: Codec(features.decode, features.encode)}
+        self._codecs = CODECS | {Topic.FEATURES: Codec(features.decode, features.encode)}
 
     def decode(self, topic: str, message: Message) -> Any:
         """Return the content of a message of a topic that is no input."""

@@ -31,7 +31,7 @@ from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.records import is_barrier
 from streams.settings import Settings
-from streams.topics import ALERT_COMMANDS, ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+from streams.topics import Topic, Topics
 
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer, AsyncReader
@@ -119,10 +119,10 @@ class Backend:
         self._names = Topics(settings)
         self._calendar = xshg(settings.calendar_file)
         self._offers: dict[str, Callable[[Any], None]] = {
-            SIGNALS_MARKET: book.offer_market,
-            SIGNALS_SECURITY: book.offer_securities,
-            SIGNALS_INDUSTRY: book.offer_industries,
-            ALERTS: book.offer_alert,
+            Topic.SIGNALS_MARKET: book.offer_market,
+            Topic.SIGNALS_SECURITY: book.offer_securities,
+            Topic.SIGNALS_INDUSTRY: book.offer_industries,
+            Topic.ALERTS: book.offer_alert,
         }
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
@@ -146,7 +146,7 @@ class Backend:
             if self._producer is None:
                 self._producer = await self._connected()
             await self._producer.send_and_wait(
-                self._names.name(ALERT_COMMANDS), msgspec.json.encode(command), partition=0
+                self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command), partition=0
             )
         except KafkaError as error:
             raise MarginwatchError(f"Kafka does not take it: {type(error).__name__}: {error}") from error

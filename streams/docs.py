@@ -15,7 +15,7 @@ import streams.metrics  # noqa: F401 - both register their metrics
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import asyncapi
 from streams.settings import Settings
-from streams.topics import BY_CODE, DEAD_LETTERS, Topics
+from streams.topics import BY_CODE, Topic, Topics
 
 _README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -55,7 +55,7 @@ def _topics() -> str:
     }
     rows = []
     for short, topic in Topics(Settings()).all.items():
-        if short.endswith(DEAD_LETTERS):
+        if Topic(short).is_dead_letters:
             continue
         key = keys.get(short, "code" if short in BY_CODE else "index code")
         kept = "compacted" if topic.compacted else "retention_days"

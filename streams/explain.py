@@ -26,10 +26,10 @@ from streams.errors import ExplainError
 from streams.settings import Settings
 from streams.status import connected
 from streams.tables import table_key
-from streams.topics import partition_of
+from streams.topics import Topic, partition_of
 
 #: Input topics that the market stage holds a day of; the others are rows of one security.
-_MARKET_TOPICS = ("margin.market", "indices.daily", "rates.daily")
+_MARKET_TOPICS = (Topic.MARGIN_MARKET, Topic.INDICES_DAILY, Topic.RATES_DAILY)
 _MOST_ROWS = 12
 
 
@@ -114,8 +114,8 @@ def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[
     status, columns = found
     table = table_key(settings.namespace, "securities", partition_of(code, settings.partitions))
     with connected(settings) as client:
-        rows = _days_of(client, table, "margin.daily", day, key)
-    return _described(signal.id, code, status, columns) | {"inputs": {"margin.daily": rows}}
+        rows = _days_of(client, table, Topic.MARGIN_DAILY, day, key)
+    return _described(signal.id, code, status, columns) | {"inputs": {Topic.MARGIN_DAILY: rows}}
 
 
 def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[str, Any]:

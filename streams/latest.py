@@ -27,7 +27,7 @@ from processors.registry import INDUSTRY_METRICS
 from streams import codecs, metrics
 from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, ce_type
 from streams.tables import Output
-from streams.topics import SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY
+from streams.topics import Topic
 
 _INTERVAL_S = 1.0
 
@@ -78,7 +78,7 @@ class LatestWriter(Service):
         for output in outputs:
             kind, key = ce_type(output), output.key.decode()
             if kind == MARKET_TYPE:
-                self._offer_market(codecs.decode(SIGNALS_MARKET, output))
+                self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output))
             elif kind == BARRIER_TYPE:
                 self._barrier = key.partition("/")[2]
                 self._news.set()
@@ -130,10 +130,10 @@ class LatestWriter(Service):
         if self._market:
             values["market"] = msgspec.json.encode(dict(sorted(self._market.items())))
         if fresh:
-            families = [codecs.decode(SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
+            families = [codecs.decode(Topic.SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
             values |= {f"security:{code}": value for code, value in _rows(families)}
         if industries is not None:
-            frame = codecs.decode(SIGNALS_INDUSTRY, industries)
+            frame = codecs.decode(Topic.SIGNALS_INDUSTRY, industries)
             values |= {f"industry:{name}": value for name, value in _industry_rows(frame)}
         if self._barrier:
             values["barrier"] = self._barrier

@@ -26,7 +26,7 @@ from streams import codecs
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session
 from streams.records import is_barrier
 from streams.settings import Settings
-from streams.topics import ALERTS, Topics
+from streams.topics import Topic, Topics
 
 log = structlog.get_logger()
 _RETRY_S = 2.0
@@ -104,7 +104,7 @@ class Notifier(Service):
                 await dispatcher.stop()
 
     async def _read(self, dispatcher: Dispatcher) -> None:
-        topic = Topics(self._settings).name(ALERTS)
+        topic = Topics(self._settings).name(Topic.ALERTS)
         consumer = async_kafka_group_reader(self._settings, topic, purpose="notify")
         await consumer.start()
         try:
@@ -120,7 +120,7 @@ class Notifier(Service):
                 for records in polled.values():
                     for record in records:
                         if not is_barrier(record):
-                            await dispatcher.offer(codecs.decode(ALERTS, record))
+                            await dispatcher.offer(codecs.decode(Topic.ALERTS, record))
                 if polled:
                     await consumer.commit()
         finally:

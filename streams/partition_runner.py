@@ -42,7 +42,7 @@ from streams.records import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.settings import Settings
 from streams.stages import MarketStage, Stage, StageState
 from streams.tables import Output, TablePartition
-from streams.topics import ALERT_COMMANDS, Topics
+from streams.topics import Topic, Topics
 from streams.transport import Poll
 
 log = structlog.get_logger()
@@ -237,12 +237,12 @@ class PartitionRunner:
             return []
         self._told.add(state)
         said = FeedState(
-            feed="prices.intraday",
+            feed=Topic.PRICES_INTRADAY,
             trade_date=to_date(today),
             at=moment(now),
             silent_since=None if since is None else moment(since),
         )
-        return [Output(self._topics.name(ALERT_COMMANDS), 0, b"", msgspec.json.encode(said), [])]
+        return [Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(said), [])]
 
     # -- a step ----------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from streams.clients import kafka_reader
 from streams.errors import ReadError
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
-from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+from streams.topics import Topic, Topics
 
 if TYPE_CHECKING:
     from streams.clients import Reader
@@ -200,34 +200,34 @@ def messages(settings: Settings, topic: str, *, until: str | None = None) -> Ite
 
 def market_signals(settings: Settings, *, until: str | None = None) -> Iterator[MarketSignal]:
     """Yield every market signal as it was published, provisional ones included; parameters as of `read`."""
-    return messages(settings, SIGNALS_MARKET, until=until)
+    return messages(settings, Topic.SIGNALS_MARKET, until=until)
 
 
 def security_signals(settings: Settings, *, until: str | None = None) -> Iterator[SecuritySignals]:
     """Yield every day's frame of security signals as it was published; parameters as of `read`."""
-    return messages(settings, SIGNALS_SECURITY, until=until)
+    return messages(settings, Topic.SIGNALS_SECURITY, until=until)
 
 
 def industry_signals(settings: Settings, *, until: str | None = None) -> Iterator[IndustrySignals]:
     """Yield every day's frame of industry signals as it was published; parameters as of `read`."""
-    return messages(settings, SIGNALS_INDUSTRY, until=until)
+    return messages(settings, Topic.SIGNALS_INDUSTRY, until=until)
 
 
 def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:
     """Yield every alert as it was published, one message per change of state; parameters as of `read`."""
-    return messages(settings, ALERTS, until=until)
+    return messages(settings, Topic.ALERTS, until=until)
 
 
 def follow_alerts(settings: Settings) -> Iterator[Alert]:
     """Yield every alert as it was published, and go on with what comes."""
-    for record in follow(settings, ALERTS):
+    for record in follow(settings, Topic.ALERTS):
         if not isinstance(record, str):
             yield alert_of(record)
 
 
 def alert_of(record: ConsumerRecord) -> Alert:
     """Decode a record of the alerts topic."""
-    alert: Alert = codecs.decode(ALERTS, record)
+    alert: Alert = codecs.decode(Topic.ALERTS, record)
     return alert
 
 

@@ -20,7 +20,7 @@ from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, DeadLetter, Record
 from streams.row_frames import decode_frame
 from streams.row_json import EventDecoder
-from streams.topics import Partitioner
+from streams.topics import Partitioner, Topic
 
 _T = TypeVar("_T")
 Item = RowBatch | EndOfDay | Barrier
@@ -52,7 +52,7 @@ class Decoder:
         self._exchanges = exchanges
         self._partitioner = partitioner
         self._events = EventDecoder(topic)
-        self._exchange_only = not topic.startswith("indices.")
+        self._exchange_only = topic not in (Topic.INDICES_DAILY, Topic.INDICES_INTRADAY)
 
     def decode(self, records: Sequence[Record]) -> tuple[list[Item], list[DeadLetter]]:
         """Decode the messages of one partition, keeping their order; neighbouring JSON events become one batch."""

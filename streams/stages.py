@@ -32,19 +32,7 @@ from streams.codecs import Codecs
 from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record, barrier_of, is_barrier
 from streams.settings import Settings
 from streams.tables import Output
-from streams.topics import (
-    ALERT_COMMANDS,
-    ALERTS,
-    ALERTS_LOG,
-    DEAD_LETTERS,
-    FEATURES,
-    MARKET_INPUTS,
-    SECURITIES_INPUTS,
-    SIGNALS_INDUSTRY,
-    SIGNALS_MARKET,
-    SIGNALS_SECURITY,
-    Topics,
-)
+from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS, SIGNALS, Topic, Topics, dead_letters, refused_in
 
 _BARRIERS_KEPT = 50
 _LOCAL_HEADERS_BARRIER = [(CE_TYPE, BARRIER_TYPE)]
@@ -144,7 +132,7 @@ class Stage(ABC):
                 ("dlq_partition", str(record.partition).encode()),
                 ("dlq_offset", str(record.offset).encode()),
             ]
-            out.append(Output(self.topics.name(topic + DEAD_LETTERS), 0, record.key or b"", value, headers))
+            out.append(Output(self.topics.name(dead_letters(topic)), 0, record.key or b"", value, headers))
         return out
 
 
@@ -161,7 +149,7 @@ def _count(stage: str, applied: ApplyResult) -> None:
 class SecuritiesStage(Stage):
     """By code, N partitions: margin and price rows in, feature frames and session sums out."""
 
-    name, inputs, outputs = "securities", SECURITIES_INPUTS, (FEATURES,)
+    name, inputs, outputs = "securities", SECURITIES_INPUTS, (Topic.FEATURES,)
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
@@ -208,7 +196,7 @@ class _SecuritiesState(StageState):
         return out
 
     def _outputs(self, facts: list[RowBatch | EndOfDay]) -> list[Output]:
-        out = [self.stage.encode(FEATURES, feature) for feature in self.processor.fold(facts)]
+        out = [self.stage.encode(Topic.FEATURES, feature) for feature in self.processor.fold(facts)]
         _count(self.stage.name, self.processor.applied)
         self.processor.applied = ApplyResult()
         return out
@@ -217,17 +205,17 @@ class _SecuritiesState(StageState):
 class MarketStage(Stage):
     """One partition: totals, indices and feature frames in, signals out."""
 
-    name, inputs, outputs = "market", MARKET_INPUTS, (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY)
+    name, inputs, outputs = "market", MARKET_INPUTS, SIGNALS
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
-        self.decoders = self.codecs.row_decoders(t for t in self.inputs if t != FEATURES)
+        self.decoders = self.codecs.row_decoders(t for t in self.inputs if t != Topic.FEATURES)
 
     @property
     def barrier_origins(self) -> frozenset[str]:
         return frozenset(
             {
-                *(t for t in self.inputs if t != FEATURES),
+                *(t for t in self.inputs if t != Topic.FEATURES),
                 *(f"{SecuritiesStage.name}:{p}" for p in range(self.settings.partitions)),
             }
         )
@@ -261,7 +249,7 @@ class MarketState(StageState):
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         out: list[Output] = []
         items: list[Any]
-        if topic == FEATURES:
+        if topic == Topic.FEATURES:
             items = [(item, origin) for item, origin in map(self._feature, records) if item is not None]
         else:
             items, dead = self.stage.decoders[topic].decode(records)
@@ -289,12 +277,12 @@ class MarketState(StageState):
             if isinstance(made, MarketSignal):
                 signals[made.name, made.provisional] = made
                 gaps = len(made.identity_gaps) if TOTALS in made.input_revisions else gaps
-                out.append(self.stage.encode(SIGNALS_MARKET, made))
+                out.append(self.stage.encode(Topic.SIGNALS_MARKET, made))
             elif isinstance(made, IndustrySignals):
                 industries = made
-                out.append(self.stage.encode(SIGNALS_INDUSTRY, made))
+                out.append(self.stage.encode(Topic.SIGNALS_INDUSTRY, made))
             else:
-                out.append(self.stage.encode(SIGNALS_SECURITY, made))
+                out.append(self.stage.encode(Topic.SIGNALS_SECURITY, made))
                 metrics.IDENTITY.labels(DETAIL).set(made.status.identity.broken)
         for signal in signals.values():
             metrics.observe_signal(signal)
@@ -310,7 +298,7 @@ class MarketState(StageState):
         """Return a message of the securities stage, a barrier with the partition that it came from."""
         if is_barrier(record):
             return barrier_of(record), dict(record.headers)["origin"].decode()
-        return self.stage.codecs.decode(FEATURES, record), ""
+        return self.stage.codecs.decode(Topic.FEATURES, record), ""
 
 
 class AlertsStage(Stage):
@@ -318,13 +306,11 @@ class AlertsStage(Stage):
 
     name = "alerts"
     inputs = (
-        SIGNALS_MARKET,
-        SIGNALS_SECURITY,
-        SIGNALS_INDUSTRY,
-        ALERT_COMMANDS,
-        *(t + DEAD_LETTERS for t in INPUT_ROWS),
+        *SIGNALS,
+        Topic.ALERT_COMMANDS,
+        *(dead_letters(t) for t in INPUT_ROWS),
     )
-    outputs = (ALERTS, ALERTS_LOG)
+    outputs = (Topic.ALERTS, Topic.ALERTS_LOG)
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
@@ -332,7 +318,7 @@ class AlertsStage(Stage):
 
     @property
     def barrier_origins(self) -> frozenset[str]:
-        return frozenset({SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY})
+        return frozenset(SIGNALS)
 
     def open(self, partition: int) -> StageState:
         return AlertsState(self, partition)
@@ -357,11 +343,11 @@ class AlertsState(StageState):
         for record in records:
             headers = dict(record.headers)
             origin = Input(record.topic, record.partition, record.offset, 0)
-            if headers.get(CE_TYPE) == BARRIER_TYPE:
+            if is_barrier(record):
                 out += self._outputs(changes + self.desk.update_evidence(origin, now))
                 changes = []
-                out += self.barrier(msgspec.json.decode(record.value or b"", type=Barrier), topic)
-            elif topic == ALERT_COMMANDS:
+                out += self.barrier(barrier_of(record), topic)
+            elif topic == Topic.ALERT_COMMANDS:
                 try:
                     changes += self.desk.command(self.stage.codecs.decode(topic, record), origin, now)
                 except msgspec.DecodeError as error:
@@ -375,7 +361,7 @@ class AlertsState(StageState):
         return out + self._outputs(changes)
 
     def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:
-        if topic not in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY):
+        if topic not in SIGNALS:
             return self._refused(topic, record, headers), 0
         signals: MarketSignal | SecuritySignals | IndustrySignals = self.stage.codecs.decode(topic, record)
         return signals, signals.revision if isinstance(signals, MarketSignal) else signals.status.revision
@@ -388,7 +374,7 @@ class AlertsState(StageState):
         self.refused[topic] = (hour, count)
         when = datetime.fromtimestamp(hour * 3600, UTC)
         return DeadLetters(
-            topic=topic.removesuffix(DEAD_LETTERS),
+            topic=refused_in(topic),
             hour=when,
             count=count,
             trade_date=when.date(),
@@ -400,7 +386,7 @@ class AlertsState(StageState):
         out = []
         for change in changes:
             metrics.observe_alert(change.alert, change.event.what)
-            out += [self.stage.encode(ALERTS, change), self.stage.encode(ALERTS_LOG, change)]
+            out += [self.stage.encode(Topic.ALERTS, change), self.stage.encode(Topic.ALERTS_LOG, change)]
         return out
 
     @property

@@ -1,9 +1,10 @@
-"""Which topics there are, how many partitions each has, how long it keeps, and how a key finds its partition."""
+"""The topics: their names, partitions and retention, and the partition of a key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
@@ -18,20 +19,92 @@ from streams.errors import TopicError
 from streams.settings import MAX_BROKER_BYTES, Settings
 
 VERSION = "v1"
-FEATURES = "features.security"
-SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY = "signals.market", "signals.security", "signals.industry"
-ALERTS, ALERTS_LOG, ALERT_COMMANDS = "alerts", "alerts.log", "alerts.commands"
-DEAD_LETTERS = ".dlq"
-#: Input topics keyed by security code: co-partitioned, so one worker owns the same securities of all of them.
-BY_CODE = tuple(topic for topic, row in INPUT_ROWS.items() if row.key_field == "code" and topic not in market.INPUTS)
-SECURITIES_INPUTS = securities.INPUTS
-MARKET_INPUTS = (*market.INPUTS, FEATURES)
+_DEAD_LETTERS = ".dlq"
 _DAY_MS = 86_400_000
 
 
+class Topic(StrEnum):
+    """Every topic by its short name; the name on the cluster has a prefix and a version too (`Topics.name`)."""
+
+    # What comes in, one row type each (`processors.events.INPUT_ROWS`).
+    MARGIN_DAILY = "margin.daily"
+    MARGIN_MARKET = "margin.market"
+    MARGIN_INTRADAY = "margin.intraday"
+    PRICES_DAILY = "prices.daily"
+    PRICES_INTRADAY = "prices.intraday"
+    VALUATIONS_DAILY = "valuations.daily"
+    INDICES_DAILY = "indices.daily"
+    INDICES_INTRADAY = "indices.intraday"
+    RATES_DAILY = "rates.daily"
+    ETF_DAILY = "etf.daily"
+    REFERENCE = "reference"
+
+    # Between the stages.
+    FEATURES = "features.security"
+
+    # What comes out, and what the desk says about it.
+    SIGNALS_MARKET = "signals.market"
+    SIGNALS_SECURITY = "signals.security"
+    SIGNALS_INDUSTRY = "signals.industry"
+    ALERTS = "alerts"
+    ALERTS_LOG = "alerts.log"
+    ALERT_COMMANDS = "alerts.commands"
+
+    # Messages that were refused, by the topic that they came from.
+    MARGIN_DAILY_DLQ = "margin.daily.dlq"
+    MARGIN_MARKET_DLQ = "margin.market.dlq"
+    MARGIN_INTRADAY_DLQ = "margin.intraday.dlq"
+    PRICES_DAILY_DLQ = "prices.daily.dlq"
+    PRICES_INTRADAY_DLQ = "prices.intraday.dlq"
+    VALUATIONS_DAILY_DLQ = "valuations.daily.dlq"
+    INDICES_DAILY_DLQ = "indices.daily.dlq"
+    INDICES_INTRADAY_DLQ = "indices.intraday.dlq"
+    RATES_DAILY_DLQ = "rates.daily.dlq"
+    ETF_DAILY_DLQ = "etf.daily.dlq"
+    REFERENCE_DLQ = "reference.dlq"
+    ALERT_COMMANDS_DLQ = "alerts.commands.dlq"
+
+    @property
+    def is_dead_letters(self) -> bool:
+        """Whether it contains messages that were refused."""
+        return self.endswith(_DEAD_LETTERS)
+
+
+def dead_letters(topic: str) -> Topic:
+    """Return the topic of the messages that were refused in a topic."""
+    return Topic(topic + _DEAD_LETTERS)
+
+
+def refused_in(topic: str) -> Topic:
+    """Return the topic that messages of a dead-letter topic came from; the inverse of `dead_letters`."""
+    return Topic(topic.removesuffix(_DEAD_LETTERS))
+
+
+SIGNALS = (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY)
+#: Input topics keyed by security code: co-partitioned, so one worker owns the same securities of all of them.
+BY_CODE = tuple(
+    Topic(topic) for topic, row in INPUT_ROWS.items() if row.key_field == "code" and topic not in market.INPUTS
+)
+SECURITIES_INPUTS = tuple(map(Topic, securities.INPUTS))
+MARKET_INPUTS = (*map(Topic, market.INPUTS), Topic.FEATURES)
+
+
+#: The order of documents: inputs, their dead letters, then what the stages write.
+_ORDER = (
+    *map(Topic, INPUT_ROWS),
+    *map(dead_letters, INPUT_ROWS),
+    Topic.FEATURES,
+    Topic.ALERTS_LOG,
+    Topic.ALERT_COMMANDS,
+    Topic.ALERT_COMMANDS_DLQ,
+    *SIGNALS,
+    Topic.ALERTS,
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic: its name on the cluster, its partitions and what it keeps."""
+class TopicConfig:
+    """A topic on the cluster: its name, its partitions and what it keeps."""
 
     name: str
     partitions: int
@@ -40,29 +113,29 @@ class Topic:
 
 
 class Topics:
-    """All topics of one system, by their short names (``margin.daily``)."""
+    """All topics of one system, by their short names."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         keep = settings.retention_days * _DAY_MS
-        shorts: dict[str, tuple[int, bool]] = {
-            topic: (settings.partitions if topic in BY_CODE else 1, False) for topic in INPUT_ROWS
+        compacted = (*SIGNALS, Topic.ALERTS)
+        self.all: dict[str, TopicConfig] = {
+            topic: TopicConfig(
+                self.name(topic),
+                settings.partitions if topic in BY_CODE else 1,
+                topic in compacted,
+                -1 if topic in compacted else keep,
+            )
+            for topic in _ORDER
         }
-        shorts |= {topic + DEAD_LETTERS: (1, False) for topic in INPUT_ROWS}
-        shorts |= dict.fromkeys((FEATURES, ALERTS_LOG, ALERT_COMMANDS, ALERT_COMMANDS + DEAD_LETTERS), (1, False))
-        shorts |= dict.fromkeys((SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS), (1, True))
-        self.all = {
-            short: Topic(self.name(short), n, compacted, -1 if compacted else keep)
-            for short, (n, compacted) in shorts.items()
-        }
-        self._shorts = {topic.name: short for short, topic in self.all.items()}
+        self._shorts = {config.name: Topic(short) for short, config in self.all.items()}
 
     def name(self, short: str) -> str:
         """The topic's name on the cluster: prefix, short name, version; dead letters end in ``.dlq``."""
-        base, dot, _ = short.partition(DEAD_LETTERS)
+        base, dot, _ = short.partition(_DEAD_LETTERS)
         return f"{self._settings.topic_prefix}{base}.{VERSION}{dot}"
 
-    def short(self, name: str) -> str:
+    def short(self, name: str) -> Topic:
         """Return the short name of a topic on the cluster."""
         return self._shorts[name]
 
@@ -93,12 +166,12 @@ class Topics:
                 )
             return sorted(t.name for t in wanted)
         except TopicAlreadyExistsError:
-            return []  # another worker was faster
+            return []  # another process was faster
         except KafkaError as error:
             raise TopicError(
-                f"the cluster refused to make topics ({type(error).__name__}): with ACLs the user "
+                f"the cluster refused to create topics ({type(error).__name__}): with ACLs the user "
                 f"{self._settings.kafka_username or '(none)'} needs Create, Describe, Read and Write on topics that "
-                f"begin with {self._settings.topic_prefix!r}; or let an administrator make them"
+                f"begin with {self._settings.topic_prefix!r}; or let an administrator create them"
             ) from error
         finally:
             admin.close()
@@ -117,12 +190,12 @@ class Topics:
             elif found[topic.name] != topic.partitions:
                 out.append(
                     f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are configured: set "
-                    f"MARGINWATCH_PARTITIONS to {found[topic.name]}, or make the topic anew"
+                    f"MARGINWATCH_PARTITIONS to {found[topic.name]}, or delete and create the topic"
                 )
         return out
 
 
-def _configs(topic: Topic) -> dict[str, str]:
+def _configs(topic: TopicConfig) -> dict[str, str]:
     return {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": str(topic.retention_ms),

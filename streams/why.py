@@ -14,7 +14,7 @@ from streams import codecs, readers
 from streams.alert_rules import rules_of
 from streams.errors import WhyError
 from streams.settings import Settings
-from streams.topics import ALERTS_LOG, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY, Topics
+from streams.topics import SIGNALS, Topic, Topics
 
 
 def why(settings: Settings, identity: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
     if len(found) > 1:
         raise WhyError(f"{identity!r} begins {len(found)} ids: {', '.join(sorted(found)[:5])} …")
     (alert,) = found.values()
-    events = [event for event in readers.messages(settings, ALERTS_LOG) if event.alert == alert.id]
+    events = [event for event in readers.messages(settings, Topic.ALERTS_LOG) if event.alert == alert.id]
     inputs = [_input(settings, alert, origin) for origin in alert.provenance]
     return {
         "alert": alert,
@@ -71,6 +71,6 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
 
 def _message(short: str, record: ConsumerRecord) -> MarketSignal | SecuritySignals | IndustrySignals | None:
     signals: MarketSignal | SecuritySignals | IndustrySignals | None = None
-    if short in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY):
+    if short in SIGNALS:
         signals = codecs.decode(short, record)
     return signals

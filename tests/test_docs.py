@@ -9,7 +9,7 @@ from pathlib import Path
 from streams import asyncapi
 from streams.docs import rendered
 from streams.settings import Settings
-from streams.topics import FEATURES, Topics
+from streams.topics import Topic, Topics
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -23,7 +23,7 @@ def test_the_asyncapi_file_is_up_to_date_and_names_every_topic() -> None:
     text = asyncapi.PATH.read_text("utf-8")
     assert text == asyncapi.rendered(), "run `python -m streams.docs`"
     document = json.loads(text)
-    assert document["channels"].keys() == Topics(Settings()).all.keys() - {FEATURES}
+    assert document["channels"].keys() == Topics(Settings()).all.keys() - {Topic.FEATURES}
     for reference in re.findall(r'"\$ref": "#/([^"]+)"', text):
         found = document
         for part in reference.split("/"):

@@ -69,10 +69,10 @@ Note = Annotated[str, typer.Option(help="a remark for the others")]
 
 def _send(command: Command) -> None:
     from streams.publisher import Publisher
-    from streams.topics import ALERT_COMMANDS
+    from streams.topics import Topic
 
     with Publisher(Settings(), source="command line") as publisher:
-        publisher.raw(ALERT_COMMANDS, msgspec.json.encode(command), partition=0)
+        publisher.raw(Topic.ALERT_COMMANDS, msgspec.json.encode(command), partition=0)
 
 
 @alerts_app.command("ack")

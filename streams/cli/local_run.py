@@ -31,7 +31,7 @@ from streams.local import free_port
 from streams.processes import ConsoleProcess, UpError, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.topics import ALERTS, Topics
+from streams.topics import Topic, Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ class _AlertWatcher:
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:
-        for record in readers.follow(self._settings, ALERTS, stop=self._stopping.is_set):
+        for record in readers.follow(self._settings, Topic.ALERTS, stop=self._stopping.is_set):
             if isinstance(record, str):
                 self._passed.add(record)
                 continue

@@ -13,7 +13,7 @@ from alerts.model import Alert, State
 from processors.outputs import MarketSignal
 from streams import readers
 from streams.signal_codec import decode_industry, decode_security
-from streams.topics import ALERTS, SIGNALS_INDUSTRY, SIGNALS_MARKET, SIGNALS_SECURITY
+from streams.topics import Topic
 from tests.harness import Stack
 
 
@@ -55,11 +55,11 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
     }
     out = Outcome(rows, {})
     alerts: dict[str, tuple[Alert, bytes, datetime]] = {}
-    for topic in (SIGNALS_MARKET, SIGNALS_SECURITY, SIGNALS_INDUSTRY, ALERTS):
+    for topic in (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY, Topic.ALERTS):
         for record in readers.read(stack.settings, topic, until=barrier):
             identity = f"{topic} {dict(record.headers)['ce_id'].decode()}"
             content, out.messages = record.value, out.messages + 1
-            if topic == ALERTS:
+            if topic == Topic.ALERTS:
                 told = readers.alert_of(record)
                 alert = _without_prefix(timeless_alert(told), prefix)
                 content = msgspec.json.encode(alert)
@@ -71,13 +71,13 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
     for identity, (alert, content, _) in alerts.items():
         # A warning that was corrected away may never have been raised where the correction was read with it.
         if alert.state is not State.SUPERSEDED and alert.rule != "dead_letters":
-            out.final[f"{ALERTS} {identity} {alert.rule} {alert.trade_date}"] = 0, content
+            out.final[f"{Topic.ALERTS} {identity} {alert.rule} {alert.trade_date}"] = 0, content
     return out
 
 
 def _last_word(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) -> None:
-    if topic != SIGNALS_MARKET:
-        frame = (decode_security if topic == SIGNALS_SECURITY else decode_industry)(value)
+    if topic != Topic.SIGNALS_MARKET:
+        frame = (decode_security if topic == Topic.SIGNALS_SECURITY else decode_industry)(value)
         family = getattr(frame, "family", "")
         key, revision = f"{topic} {frame.status.trade_date} {family}", frame.status.revision
     else:

@@ -23,7 +23,7 @@ from streams.calendars import xshg
 from streams.local import free_port
 from streams.processes import ConsoleProcess
 from streams.settings import Settings
-from streams.topics import ALERTS
+from streams.topics import Topic
 from tests.harness import Stack, wait_until
 from tests.integration.test_monitoring import fuller
 
@@ -239,7 +239,7 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     users = tmp_path / "users"
     users.write_text(f"wang:{hash_password('right one')}\n", "utf-8")
     with stack.publisher() as publisher:
-        publisher.raw(ALERTS, msgspec.json.encode(AN_ALERT), key=AN_ALERT.id.encode(), partition=0)
+        publisher.raw(Topic.ALERTS, msgspec.json.encode(AN_ALERT), key=AN_ALERT.id.encode(), partition=0)
     console: ConsoleProcess = consoles(stack.settings, console_host="0.0.0.0", console_users_file=users)
     assert refused(f"{console.address}_nicegui/3.18.0/nicegui.js") in (401, 404)
     assert refused(f"{console.address}_nicegui_ws/socket.io/?EIO=4&transport=polling") == 401

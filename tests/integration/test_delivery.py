@@ -29,7 +29,7 @@ from streams.cli.main import app
 from streams.local import free_port
 from streams.processes import environment, http_ok
 from streams.publisher import Publisher
-from streams.topics import ALERT_COMMANDS, ALERTS_LOG
+from streams.topics import Topic
 from tests.harness import Stack, wait_until
 
 SECRET = "a key that nobody must see"
@@ -104,7 +104,7 @@ def publish(stack: Stack, days: int = 60, first: int = 0, last: int | None = Non
 
 def command(stack: Stack, what: Acknowledge | SetSilence) -> None:
     with Publisher(stack.settings, source="test") as publisher:
-        publisher.raw(ALERT_COMMANDS, msgspec.json.encode(what), partition=0)
+        publisher.raw(Topic.ALERT_COMMANDS, msgspec.json.encode(what), partition=0)
 
 
 def notifications(stack: Stack, channel: str) -> dict[str, Notification]:
@@ -197,7 +197,7 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
         lambda: any(a.id == held.alert.id and a.acknowledged is not None for a in readers.alerts(stack.settings)),
         what="the acknowledgement",
     )
-    events = [json.loads(r.value) for r in readers.read(stack.settings, ALERTS_LOG)]
+    events = [json.loads(r.value) for r in readers.read(stack.settings, Topic.ALERTS_LOG)]
     assert {"firing", "acknowledged"} <= {e["what"] for e in events if e["alert"] == held.alert.id}
 
 

@@ -22,7 +22,7 @@ from streams.calendars import xshg
 from streams.local import Broker
 from streams.settings import Settings
 from streams.status import latest_market
-from streams.topics import SIGNALS_MARKET, SIGNALS_SECURITY
+from streams.topics import Topic
 from tests.building import batch
 from tests.chaos.arena import Arena
 from tests.chaos.runs import command
@@ -142,7 +142,7 @@ def test_state_of_another_release_is_rebuilt_from_the_topics_without_a_word(stac
     assert problems(worker) == {}
     assert worker.terminate() == 0
     assert _timeless(stack.tables()) == _timeless(fresh)
-    for topic in (SIGNALS_MARKET, SIGNALS_SECURITY):
+    for topic in (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY):
         records = [(dict(r.headers)["ce_id"], r.value) for r in readers.read(stack.settings, topic, until=barrier)]
         # What is published again is the same under the same id.
         assert len(set(records)) == len({identity for identity, _ in records}) < len(records)

@@ -32,7 +32,7 @@ from streams.processes import environment
 from streams.records import is_barrier
 from streams.row_codec import Decoder
 from streams.status import latest_market
-from streams.topics import DEAD_LETTERS, Topics
+from streams.topics import Topics, dead_letters
 from tests.harness import Stack, wait_until
 
 #: What a feed does does not depend on the broker.
@@ -203,7 +203,7 @@ def test_a_book_from_a_stream_goes_on_where_it_was_killed_and_bad_entries_stop_n
     feed.wait_for(lambda: state(stack, "book.stream").get(b"entry") == newest, "the end of the stream")
     assert at_the_consumer(stack) == expected(rows)
     assert count(stack) < len(rows) + 60
-    letters = list(readers.read(stack.settings, TOPIC + DEAD_LETTERS))
+    letters = list(readers.read(stack.settings, dead_letters(TOPIC)))
     headers = [dict(letter.headers) for letter in letters]
     assert [h["dlq_offset"].decode() for h in headers] == bad
     assert all(b"'lots' is no number" in h["dlq_reason"] for h in headers)

@@ -14,7 +14,7 @@ from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.calendars import xshg
 from streams.form import Form
-from streams.topics import ALERTS
+from streams.topics import Topic
 from tests import oracle
 from tests.harness import Stack
 
@@ -81,9 +81,9 @@ def test_every_value_of_every_date_equals_the_oracle(
         assert (len(peaks["fin_buy_ratio_5d"]), len(peaks["fin_buy_ratio"])) == (8, 27)
 
     # The same input once more (of the days that still take rows, and some behind them): nothing changes.
-    published, before = stack.count(ALERTS, barrier), stack.tables()
+    published, before = stack.count(Topic.ALERTS, barrier), stack.tables()
     again = _feed(stack, folder, last=70)
-    assert stack.count(ALERTS, again) == published
+    assert stack.count(Topic.ALERTS, again) == published
     assert stack.tables() == before
 
 

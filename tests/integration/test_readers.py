@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams import local, readers
 from streams.errors import ReadError
-from streams.topics import ALERTS_LOG, SIGNALS_MARKET, Topics
+from streams.topics import Topic, Topics
 from tests.harness import Stack
 
 
@@ -19,7 +19,7 @@ def publish(stack: Stack, counts: tuple[int, ...], padding: int = 0) -> int:
     producer = KafkaProducer(
         bootstrap_servers=stack.settings.bootstrap, linger_ms=20, enable_idempotence=False, max_request_size=2**21
     )
-    topic = Topics(stack.settings).name(ALERTS_LOG)
+    topic = Topics(stack.settings).name(Topic.ALERTS_LOG)
     for count in counts:
         for number in range(count):
             producer.send(topic, value=b"%d" % number + b" " * padding, partition=0)
@@ -30,14 +30,14 @@ def publish(stack: Stack, counts: tuple[int, ...], padding: int = 0) -> int:
 
 def test_everything_is_read_whatever_end_the_broker_lists(stack: Stack) -> None:
     count = publish(stack, (1, 5, 100))
-    assert len(list(readers.read(stack.settings, ALERTS_LOG))) == count
+    assert len(list(readers.read(stack.settings, Topic.ALERTS_LOG))) == count
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_embedded_broker_lists_an_end_too_low_but_its_high_watermark_is_right(stack: Stack) -> None:
     """If this fails, the broker was mended, and the docstring of `streams.readers` needs a change."""
     count = publish(stack, (1, 5))
-    partition = TopicPartition(Topics(stack.settings).name(ALERTS_LOG), 0)
+    partition = TopicPartition(Topics(stack.settings).name(Topic.ALERTS_LOG), 0)
     consumer = KafkaConsumer(bootstrap_servers=stack.settings.bootstrap)
     assert consumer.end_offsets([partition]) == {partition: 2}  # the base of the last batch, and one
     consumer.assign([partition])
@@ -49,14 +49,14 @@ def test_the_embedded_broker_lists_an_end_too_low_but_its_high_watermark_is_righ
 
 def test_a_topic_without_messages_ends_at_once(stack: Stack) -> None:
     began = time.monotonic()
-    assert list(readers.read(stack.settings, SIGNALS_MARKET)) == []
+    assert list(readers.read(stack.settings, Topic.SIGNALS_MARKET)) == []
     assert time.monotonic() - began < 5
 
 
 def test_a_broker_that_stands_still_for_a_while_does_not_end_a_reader(stack: Stack, broker: local.Broker) -> None:
     count = publish(stack, (700, 700))
     found = []
-    for record in readers.read(stack.settings, ALERTS_LOG):
+    for record in readers.read(stack.settings, Topic.ALERTS_LOG):
         found.append(record.offset)
         if len(found) in (1, 600):
             broker.pause()
@@ -67,7 +67,7 @@ def test_a_broker_that_stands_still_for_a_while_does_not_end_a_reader(stack: Sta
 def test_a_slow_reader_gets_everything_and_nothing_that_came_after_it_began(stack: Stack) -> None:
     count = publish(stack, (1200,))
     found = []
-    for record in readers.read(stack.settings, ALERTS_LOG):
+    for record in readers.read(stack.settings, Topic.ALERTS_LOG):
         found.append(record.offset)
         if record.offset % 400 == 0:
             publish(stack, (10,))  # goes on arriving: the end is that of the beginning
@@ -80,7 +80,7 @@ def test_a_broker_that_serves_nothing_before_the_end_is_reported(
 ) -> None:
     publish(stack, (12,), padding=600_000)  # a fetch of 1 MiB takes one or two of them
     monkeypatch.setattr(readers, "PATIENCE_S", 1.0)
-    found = readers.read(stack.settings.model_copy(update={"max_message_bytes": 1024}), ALERTS_LOG)
+    found = readers.read(stack.settings.model_copy(update={"max_message_bytes": 1024}), Topic.ALERTS_LOG)
     try:
         next(found)
         broker.pause()
@@ -92,7 +92,7 @@ def test_a_broker_that_serves_nothing_before_the_end_is_reported(
 
 def test_a_record_is_found_by_its_offset_or_not_at_all(stack: Stack) -> None:
     publish(stack, (3, 3))
-    name = Topics(stack.settings).name(ALERTS_LOG)
+    name = Topics(stack.settings).name(Topic.ALERTS_LOG)
     found = readers.record_at(stack.settings, name, 0, 4)
     assert found is not None and (found.offset, found.value) == (4, b"1")
     assert readers.record_at(stack.settings, name, 0, 60) is None

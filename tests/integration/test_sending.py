@@ -9,14 +9,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.sending import BATCH_BYTES, send
 from streams.tables import Output
-from streams.topics import ALERTS, SIGNALS_MARKET, Topics
+from streams.topics import Topic, Topics
 from tests.harness import Stack
 
 
 @pytest.mark.parametrize("sizes", [[7], [10] * 60, [10, 3 * BATCH_BYTES, 10, BATCH_BYTES // 2, BATCH_BYTES // 2, 10]])
 def test_messages_arrive_in_order(stack: Stack, sizes: list[int]) -> None:
     names = Topics(stack.settings)
-    topics = [names.name(SIGNALS_MARKET), names.name(ALERTS)]
+    topics = [names.name(Topic.SIGNALS_MARKET), names.name(Topic.ALERTS)]
     outputs = [
         Output(topic, 0, f"{place}".encode(), b"x" * size, [("n", f"{place}".encode())])
         for place, size in enumerate(sizes)

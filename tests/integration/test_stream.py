@@ -19,7 +19,7 @@ from streams.form import Form
 from streams.publisher import Publisher
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
 from streams.status import latest_market, latest_security
-from streams.topics import ALERTS, DEAD_LETTERS, SIGNALS_MARKET, partition_of
+from streams.topics import Topic, dead_letters, partition_of
 from tests.building import DAYS, batch
 from tests.harness import Stack, wait_until
 
@@ -59,7 +59,7 @@ def test_bad_input_goes_to_the_dead_letters_and_stops_nothing(stack: Stack) -> N
 
     letters = []
     for topic, expected in (("margin.daily", len(bad) + 1), ("margin.market", 1)):
-        for record in readers.read(stack.settings, topic + DEAD_LETTERS):
+        for record in readers.read(stack.settings, dead_letters(topic)):
             letters.append(record)
             expected -= 1
             if not expected:
@@ -178,9 +178,11 @@ def test_signals_are_published_once_per_revision(stack: Stack) -> None:
     assert len(seen) == len(set(seen))
     for name in ("fin_balance", "fin_buy_ratio", "excess_financing", "regime", "group_balance/ETF"):
         assert sum(found == name for found, _, _ in seen) == 12
-    ids = [dict(r.headers)["ce_id"] for r in readers.read(stack.settings, SIGNALS_MARKET, until=barrier)]
+    ids = [dict(r.headers)["ce_id"] for r in readers.read(stack.settings, Topic.SIGNALS_MARKET, until=barrier)]
     assert len(ids) == len(set(ids))
-    assert stack.count(ALERTS, barrier) == len({(a.id, a.state) for a in readers.alerts(stack.settings, until=barrier)})
+    assert stack.count(Topic.ALERTS, barrier) == len(
+        {(a.id, a.state) for a in readers.alerts(stack.settings, until=barrier)}
+    )
 
 
 def test_a_correction_supersedes_a_peak_warning(stack: Stack) -> None:
