@@ -19,6 +19,7 @@ from yarl import URL
 from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
 from streams import metrics
+from streams.alerts_stage import AlertsState
 from streams.calendars import xshg
 from streams.clients import async_redis_client, faust_credentials
 from streams.errors import FencedError, RevokedError
@@ -27,10 +28,12 @@ from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
 from streams.latest import LatestWriter
+from streams.market_stage import MarketStage
 from streams.partition_runner import PartitionRunner
 from streams.sending import BATCH_BYTES, send
 from streams.settings import MAX_BROKER_BYTES, Settings
-from streams.stages import STAGES, AlertsState, MarketStage, Stage
+from streams.stage import Stage
+from streams.stages import STAGES
 from streams.tables import Output
 from streams.topics import Topics
 from streams.transport import Poll, Transport

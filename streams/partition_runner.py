@@ -38,9 +38,10 @@ from streams import metrics
 from streams.calendars import trading_hours
 from streams.errors import FencedError, RevokedError
 from streams.health import Health
+from streams.market_stage import MarketStage
 from streams.records import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.settings import Settings
-from streams.stages import MarketStage, Stage, StageState
+from streams.stage import Stage, StageState
 from streams.tables import Output, TablePartition
 from streams.topics import Topic, Topics
 from streams.transport import Poll

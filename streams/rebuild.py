@@ -27,10 +27,12 @@ from streams.calendars import xshg
 from streams.clients import async_kafka_reader, async_redis_client, unreachable
 from streams.errors import FencedError, RebuildError
 from streams.latest import LatestWriter
+from streams.market_stage import MarketStage
 from streams.publisher import Publisher
 from streams.readers import PATIENCE_S, Ends
 from streams.settings import Settings
-from streams.stages import STAGES, MarketStage, Stage, StageState
+from streams.stage import Stage, StageState
+from streams.stages import STAGES
 from streams.tables import Loaded, Output, TablePartition, peek
 from streams.topics import Topics
 

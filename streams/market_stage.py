@@ -1,0 +1,120 @@
+"""The market stage: totals, indices and the features of all securities in, signals out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from processors.daily_store import ApplyResult, DailyStore
+from processors.days import TradingCalendar
+from processors.deadlines import DEADLINES
+from processors.events import Barrier, RowBatch
+from processors.market import Market
+from processors.needs import DETAIL, TOTALS
+from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
+from streams import metrics
+from streams.records import Record, barrier_of, is_barrier
+from streams.securities_stage import SecuritiesStage
+from streams.settings import Settings
+from streams.stage import Stage, StageState, count_applied
+from streams.tables import Output
+from streams.topics import MARKET_INPUTS, SIGNALS, Topic, Topics
+
+
+class MarketStage(Stage):
+    """One partition: totals, indices and feature frames in, signals out."""
+
+    name, inputs, outputs = "market", MARKET_INPUTS, SIGNALS
+
+    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
+        super().__init__(settings, topics, calendar)
+        self.decoders = self.codecs.row_decoders(t for t in self.inputs if t != Topic.FEATURES)
+
+    @property
+    def barrier_origins(self) -> frozenset[str]:
+        return frozenset(
+            {
+                *(t for t in self.inputs if t != Topic.FEATURES),
+                *(f"{SecuritiesStage.name}:{p}" for p in range(self.settings.partitions)),
+            }
+        )
+
+    def open(self, partition: int) -> StageState:
+        return MarketState(self, partition)
+
+
+class MarketState(StageState):
+    """The market stage's only partition; also remembers the newest signals for readers."""
+
+    stage: MarketStage
+
+    def __init__(self, stage: MarketStage, partition: int) -> None:
+        settings = stage.settings
+        self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
+        super().__init__(stage, partition, self.processor.tables)
+
+    @property
+    def schema(self) -> str:
+        return f"{super().schema}/{self.stage.codecs.features_version}"
+
+    @property
+    def books(self) -> Mapping[str, DailyStore]:
+        return {topic: book for topic, book in self.processor.stores.items() if topic in DEADLINES}
+
+    @property
+    def live(self) -> tuple[int, int] | None:
+        return (self.processor.session.day, self.processor.session.ts) if self.processor.session.day else None
+
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        out: list[Output] = []
+        items: list[Any]
+        if topic == Topic.FEATURES:
+            items = [(item, origin) for item, origin in map(self._feature, records) if item is not None]
+        else:
+            items, dead = self.stage.decoders[topic].decode(records)
+            out += self.stage.dead_letters(dead, topic)
+            metrics.ROWS.labels(topic).inc(sum(len(i) for i in items if isinstance(i, RowBatch)))
+            items = [(item, topic) for item in items]
+        facts: list[Any] = []
+        for item, origin in items:
+            if isinstance(item, Barrier):
+                out += self._outputs(facts)
+                facts = []
+                out += self.barrier(item, origin)
+            else:
+                facts.append(item)
+        return out + self._outputs(facts)
+
+    def _outputs(self, facts: list[Any]) -> list[Output]:
+        if not facts:
+            return []
+        out = []
+        signals: dict[tuple[str, bool], MarketSignal] = {}  # the newest of each, for the metrics
+        industries: IndustrySignals | None = None
+        gaps: int | None = None
+        for output in self.processor.fold(facts):
+            if isinstance(output, MarketSignal):
+                signals[output.name, output.provisional] = output
+                gaps = len(output.identity_gaps) if TOTALS in output.input_revisions else gaps
+                out.append(self.stage.encode(Topic.SIGNALS_MARKET, output))
+            elif isinstance(output, IndustrySignals):
+                industries = output
+                out.append(self.stage.encode(Topic.SIGNALS_INDUSTRY, output))
+            else:
+                out.append(self.stage.encode(Topic.SIGNALS_SECURITY, output))
+                metrics.IDENTITY.labels(DETAIL).set(output.status.identity.broken)
+        for signal in signals.values():
+            metrics.observe_signal(signal)
+        if gaps is not None:
+            metrics.IDENTITY.labels(TOTALS).set(gaps)
+        if industries is not None:
+            metrics.observe_industries(industries)
+        count_applied(self.stage.name, self.processor.applied)
+        self.processor.applied = ApplyResult()
+        return out
+
+    def _feature(self, record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
+        """Return a message of the securities stage, a barrier with the partition that it came from."""
+        if is_barrier(record):
+            return barrier_of(record), dict(record.headers)["origin"].decode()
+        return self.stage.codecs.decode(Topic.FEATURES, record), ""

@@ -1,0 +1,136 @@
+"""What the stages have in common: bytes of a partition in, rows and messages out.
+
+A worker has one `Stage` of each kind, and a `StageState` for each partition that it owns. They contain everything that
+a pure processor must not know: topics, headers, barriers, dead letters. None of it does I/O.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from processors.daily_store import ApplyResult, DailyStore
+from processors.days import TradingCalendar
+from processors.events import Barrier
+from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
+from streams import metrics
+from streams.codecs import Codecs
+from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record
+from streams.settings import Settings
+from streams.tables import Output
+from streams.topics import Topics, dead_letters
+
+_BARRIERS_KEPT = 50
+_BARRIER_HEADERS = [(CE_TYPE, BARRIER_TYPE)]
+
+
+class StageState(Processor, ABC):
+    """One partition of a stage: its processor, and the barriers on their way through it."""
+
+    def __init__(self, stage: Stage, partition: int, *parts: StateTable | TableSet) -> None:
+        self.stage = stage
+        self.partition = partition
+        self._barriers: Table[str, list[str]] = Table("barrier", TEXT, ValueCodec(list[str]))  # origins so far
+        self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
+        self.tables = TableSet(*parts, self._barriers, self._passed)
+
+    @property
+    def schema(self) -> str:
+        """What the stored rows depend on beside the messages; rows of another schema cannot be read."""
+        return self.tables.schema
+
+    @property
+    def books(self) -> Mapping[str, DailyStore]:
+        """The daily stores by the topic that fills them."""
+        return {}
+
+    @property
+    def live(self) -> tuple[int, int] | None:
+        """Day and moment (µs since the epoch) of the newest live row, if this stage knows of any."""
+        return None
+
+    @abstractmethod
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        """Fold the records of one poll of one topic; return what must be published."""
+
+    def barrier(self, marker: Barrier, origin: str) -> list[Output]:
+        """Record a barrier; once it has arrived from every origin, return it for the topics of the outputs."""
+        identity = marker.barrier
+        if identity in self._passed:
+            return []
+        seen = {*self._barriers.get(identity, ()), origin}
+        if not self.stage.barrier_origins <= seen:
+            self._barriers[identity] = sorted(seen)
+            return []
+        self._barriers.pop(identity, None)
+        self._passed[identity] = True
+        self._passed.trim()
+        value = msgspec.json.encode(marker)
+        headers = [*_BARRIER_HEADERS, ("origin", f"{self.stage.name}:{self.partition}".encode())]
+        return [
+            Output(self.stage.topics.name(topic), 0, f"barrier/{identity}".encode(), value, headers)
+            for topic in self.stage.outputs
+        ]
+
+
+class Stage(ABC):
+    """A stage of the stream: which topics it reads and writes, and the state of a partition of it."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
+        self.settings = settings
+        self.topics = topics
+        self.calendar = calendar
+        #: Version of the feature frames: how they are computed, and the columns that the registered signals need.
+        self.codecs = Codecs(settings, calendar)
+        metrics.declare(self.name, self.inputs)
+
+    @property
+    @abstractmethod
+    def barrier_origins(self) -> frozenset[str]:
+        """Every origin that a barrier must have come from."""
+
+    @abstractmethod
+    def open(self, partition: int) -> StageState:
+        """Return the empty state of a partition."""
+
+    def encode(self, topic: str, content: Any) -> Output:
+        """Return a content as a message of one of the stage's output topics."""
+        return self.codecs.encode(topic, content, self.topics.name(topic))
+
+    def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
+        """Return refused messages as they go to the dead-letter topic: original bytes, reason and origin in headers.
+
+        The original headers are kept under another name: a refused marker must not be read as one again.
+        """
+        out = []
+        for letter in dead:
+            record = letter.record
+            metrics.DEAD.labels(topic).inc()
+            value = record.value or b""
+            headers = [
+                *((f"original_{k}", v) for k, v in record.headers),
+                ("dlq_reason", letter.reason.encode()[:4096]),
+                ("dlq_topic", record.topic.encode()),
+                ("dlq_partition", str(record.partition).encode()),
+                ("dlq_offset", str(record.offset).encode()),
+            ]
+            out.append(Output(self.topics.name(dead_letters(topic)), 0, record.key or b"", value, headers))
+        return out
+
+
+def count_applied(stage: str, applied: ApplyResult) -> None:
+    """Count the rows of a fold that were repeated, in conflict or too old."""
+    for reason, count in (
+        ("duplicate", applied.duplicates),
+        ("conflict", applied.conflicts),
+        ("too_old", applied.too_old),
+    ):
+        if count:
+            metrics.REPEATS.labels(stage, reason).inc(count)
