@@ -41,7 +41,7 @@ from streams.transport import Poll, Transport
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
 _POLLS_BUFFERED = 16
-#: Of a partition at once; a larger message comes nevertheless, alone. More would only be more memory in a backlog.
+#: Fetched of a partition at once; a larger message is fetched alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
 
 
@@ -68,7 +68,7 @@ class MarginwatchApp(App):
             producer_linger=0,
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=MAX_BROKER_BYTES + 1024 * 1024,
-            stream_recovery_delay=0.0,  # made for tables of Faust's own: 3 s of nothing after every rebalance
+            stream_recovery_delay=0.0,  # for tables of Faust's own: 3 s of waiting after every rebalance
             stream_buffer_maxsize=_POLLS_BUFFERED,
             stream_wait_empty=True,
         )
@@ -96,7 +96,7 @@ class MarginwatchApp(App):
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
         )
-        self.watch = HealthMonitor(
+        self.monitor = HealthMonitor(
             runner=self.runner,
             health=self.health,
             redis=self.redis,
@@ -104,7 +104,7 @@ class MarginwatchApp(App):
             publish=self._publish_outputs,
             lag=lambda: sum(self._lags().values()),
             stall_after_s=settings.stall_after_s,
-            on_idle=self.gc_policy.look,
+            on_idle=self.gc_policy.maybe_collect,
             beacon=self.beacon,
         )
         for stage in stages:
@@ -113,13 +113,13 @@ class MarginwatchApp(App):
         self.on_partitions_revoked.connect(self._settle)
 
     async def on_start(self) -> None:
-        """Start health first, so that a worker that can't connect can say so."""
+        """Start health first, so that a worker that can't connect reports it."""
         await super().on_start()
         await self.add_runtime_dependency(self.http)
         await self.add_runtime_dependency(self.latest)
-        await self.add_runtime_dependency(self.watch)
+        await self.add_runtime_dependency(self.monitor)
         if self.settings.channels:
-            from streams.notify import Notifier  # most workers tell nobody
+            from streams.notify import Notifier  # most workers have no channel
 
             await self.add_runtime_dependency(Notifier(self.settings, self.redis, beacon=self.beacon))
 
@@ -179,13 +179,13 @@ class MarginwatchApp(App):
                 log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
                 await done()
             except FencedError as error:
-                await self.crash(error)  # `_check_finished` has said why
+                await self.crash(error)  # `_check_finished` has logged why
                 raise
 
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
-        self.gc_policy.begin(reloading=bool(self.runner.owned))
+        self.gc_policy.begin_load(reloading=bool(self.runner.owned))
         try:
             await self.runner.claim(
                 assigned, lambda: not self.should_stop and self.consumer_generation_id == generation
@@ -200,7 +200,7 @@ class MarginwatchApp(App):
             self.health.clear("starting")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
         finally:
-            self.gc_policy.end()
+            self.gc_policy.end_load()
 
     def _lags(self) -> dict[TP, int]:
         """Messages that are not stored yet, by partition."""
@@ -212,14 +212,14 @@ class MarginwatchApp(App):
     # -- metrics ---------------------------------------------------------------------------------------------
 
     def _refresh_metrics(self) -> None:
-        """Bring gauges up to date; called when somebody looks."""
+        """Bring gauges up to date; called at every scrape."""
         now = datetime.fromtimestamp(time.time(), UTC)
         metrics.CALENDAR_LEFT.set(self.calendar.left_after(to_day(now.date())))
         for topic in DEADLINES:
             day = newest_due(self.settings.due(topic), microseconds(now), self.calendar)
             if day is not None:
                 metrics.DUE.labels(topic).set(day * 86_400)
-        # What another worker owns by now is its to tell.
+        # Another worker reports what it owns by now.
         for gauge in (metrics.LAG, metrics.CLOSED, metrics.TABLE_ROWS, metrics.ALERTS_FIRING):
             gauge.clear()
         for tp, behind in self._lags().items():

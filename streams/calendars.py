@@ -1,10 +1,10 @@
 """The exchange's trading calendar: exchange_calendars' XSHG, as the weekdays on which it is closed, and a file of ours.
 
 The library takes a second to import, most of it pandas; a worker that restarts should not wait for it. So its sessions
-are kept in `streams.xshg_closures`, which ``python -m streams.calendars`` writes; a test holds the two together.
+are kept in `streams.xshg_closures`, which ``python -m streams.calendars`` writes; a test compares the two.
 
 The exchanges announce a year's holidays in the December before, the library learns them later, if it is updated. Until
-then the file that the setting ``calendar_file`` names says them (see `Override`).
+then the file that the setting ``calendar_file`` names contains them (see `Override`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SATURDAY = 5
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a calendar file says.
+    """The content of a calendar file.
 
     Parameters
     ----------
     weekdays_until : every weekday behind the library's end up to this date is a session, but for the holidays.
-    sessions : days that are sessions, whatever the library says.
+    sessions : days that are sessions, also where the library has none.
     holidays : days that are none.
     half_days : sessions that end at 11:30 (XSHG has had none; for a session cut short).
     """
@@ -74,12 +74,12 @@ def load(path: Path) -> Override:
         raise CalendarError(f"calendar file {path} is no TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise CalendarError(
-            f"calendar file {path}: {error}; it holds `holidays = [2027-01-01, …]`, `sessions = […]`, `half_days = "
+            f"calendar file {path}: {error}; expected are `holidays = [2027-01-01, …]`, `sessions = […]`, `half_days = "
             "[…]` and `weekdays_until = 2027-12-31`"
         ) from error
     both = sorted(set(found.sessions) & set(found.holidays))
     if both:
-        raise CalendarError(f"calendar file {path}: {_listed(both)} stand under sessions and under holidays")
+        raise CalendarError(f"calendar file {path}: {_listed(both)} are listed as sessions and as holidays")
     return found
 
 
@@ -109,12 +109,12 @@ def problems(override: Override) -> list[str]:
     if closed:
         out.append(f"half days that are no sessions: {_listed(closed)}")
     library_end = date.fromisoformat(xshg_closures.LAST)
-    told = known | set(override.holidays)
-    gaps = [day for day in _weekdays(library_end + timedelta(days=1), merged_days[-1]) if day not in told]
+    listed = known | set(override.holidays)
+    gaps = [day for day in _weekdays(library_end + timedelta(days=1), merged_days[-1]) if day not in listed]
     if gaps:
         out.append(
-            f"weekdays behind the library's end that stand neither under sessions nor under holidays: {_listed(gaps)}; "
-            "they are taken for closed. weekdays_until makes them sessions"
+            f"weekdays behind the library's end that are listed neither as sessions nor as holidays: {_listed(gaps)}; "
+            "they count as closed. weekdays_until makes them sessions"
         )
     idle = sorted(set(override.sessions) & set(sessions()))
     if idle:
@@ -151,7 +151,7 @@ def library_sessions() -> list[date]:
 
 
 def generated() -> str:
-    """Return the source of `streams.xshg_closures`, made of the library's calendar."""
+    """Return the source of `streams.xshg_closures`, generated from the library's calendar."""
     found = library_sessions()
     known = set(found)
     weekdays = (found[0] + timedelta(days=n) for n in range((found[-1] - found[0]).days + 1))

@@ -1,4 +1,4 @@
-"""Running the console: topics into its book, how feeds stand from Redis, what people say into ``alerts.commands``.
+"""Running the console: signals and alerts into its model, the state of feeds from Redis, commands into Kafka.
 
 It reads without a group and commits nothing, so any number of consoles may run beside the workers.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.clients import AsyncProducer, AsyncReader
 
 log = structlog.get_logger()
-_AGAIN_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
+_RETRY_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
 _PREFERENCES_KEPT_S = 400 * 86_400
 
 
@@ -50,11 +50,11 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
         from console.site import Site
     except ImportError as error:
         raise AccessError(f"the console needs an extra ({error}): pip install 'marginwatch[console]'") from error
-    book = ConsoleModel(settings.parameters.streak_flags)
-    book.simulated = simulated
-    backend = Backend(settings, book)
+    model = ConsoleModel(settings.parameters.streak_flags)
+    model.simulated = simulated
+    backend = Backend(settings, model)
     preferences = RedisPreferences(settings)
-    site = Site(book, access, settings.parameters, preferences, backend.say)
+    site = Site(model, access, settings.parameters, preferences, backend.publish)
 
     async def stop() -> None:
         await backend.stop()
@@ -71,7 +71,7 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
 
 
 async def _secret(settings: Settings) -> str:
-    """The key of the session cookies: made once and kept in Redis, so that a restart ends no session."""
+    """The key of the session cookies, created once and kept in Redis, so that a restart ends no session."""
     redis = async_redis_client(settings, timeout_s=5)
     key = f"{settings.namespace}:console:secret"
     try:
@@ -111,18 +111,18 @@ class RedisPreferences:
 
 
 class Backend:
-    """Fills a book as long as it runs, and publishes commands."""
+    """Fills the console's model as long as it runs, and publishes commands."""
 
-    def __init__(self, settings: Settings, book: ConsoleModel) -> None:
+    def __init__(self, settings: Settings, model: ConsoleModel) -> None:
         self._settings = settings
-        self._book = book
+        self._model = model
         self._names = Topics(settings)
         self._calendar = xshg(settings.calendar_file)
         self._offers: dict[str, Callable[[Any], None]] = {
-            Topic.SIGNALS_MARKET: book.offer_market,
-            Topic.SIGNALS_SECURITY: book.offer_securities,
-            Topic.SIGNALS_INDUSTRY: book.offer_industries,
-            Topic.ALERTS: book.offer_alert,
+            Topic.SIGNALS_MARKET: model.offer_market,
+            Topic.SIGNALS_SECURITY: model.offer_securities,
+            Topic.SIGNALS_INDUSTRY: model.offer_industries,
+            Topic.ALERTS: model.offer_alert,
         }
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
@@ -130,18 +130,18 @@ class Backend:
 
     async def start(self) -> None:
         """Begin to read."""
-        self._tasks = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._watch_feeds())]
+        self._tasks = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._poll_feeds())]
 
     async def stop(self) -> None:
-        """End; what was said is acknowledged already."""
+        """End; every command is acknowledged already."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._producer is not None:
             await self._producer.stop()
 
-    async def say(self, command: Command) -> None:
-        """Publish a command; raises `MarginwatchError` if Kafka does not take it."""
+    async def publish(self, command: Command) -> None:
+        """Publish a command; raises `MarginwatchError` if Kafka does not accept it."""
         try:
             if self._producer is None:
                 self._producer = await self._connected()
@@ -149,7 +149,7 @@ class Backend:
                 self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command), partition=0
             )
         except KafkaError as error:
-            raise MarginwatchError(f"Kafka does not take it: {type(error).__name__}: {error}") from error
+            raise MarginwatchError(f"Kafka does not accept the command: {type(error).__name__}: {error}") from error
 
     async def _connected(self) -> AsyncProducer:
         producer = async_kafka_producer(self._settings, purpose="console")
@@ -167,7 +167,7 @@ class Backend:
                 await self._read()
             except (KafkaError, OSError) as error:
                 log.warning("the console waits for Kafka", error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}
@@ -183,13 +183,13 @@ class Backend:
                     for record in records:
                         if not is_barrier(record):
                             self._offer(partitions[partition], record)
-                    await asyncio.sleep(0)  # pages are served while years of history come in
+                    await asyncio.sleep(0)  # pages are served while years of history are read
         finally:
             self._consumer = None
             await asyncio.shield(consumer.stop())
 
     async def _kafka(self) -> str:
-        """Why Kafka does not answer, "" if it does: a consumer that waits for a broker says nothing by itself."""
+        """Return "Kafka" if it does not answer, else "": a consumer that waits for a broker reports nothing."""
         try:
             if self._consumer is not None:
                 await asyncio.wait_for(self._consumer.topics(), _PATIENCE_S)
@@ -204,21 +204,21 @@ class Backend:
         except (msgspec.MsgspecError, RowError) as error:
             log.warning("a message can't be shown", topic=record.topic, offset=record.offset, error=str(error))
 
-    async def _watch_feeds(self) -> None:
+    async def _poll_feeds(self) -> None:
         while True:
             trouble = await self._kafka()
-            feeds, left = self._book.feeds, self._book.calendar_days_left
+            feeds, left = self._model.feeds, self._model.calendar_days_left
             try:
                 found = await asyncio.to_thread(standing.status, self._settings)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
             except (RedisError, OSError) as error:
-                log.warning("how feeds stand is not known", error=f"{type(error).__name__}: {error}")
+                log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))
-            self._book.offer_feeds(feeds, left, trouble)
+            self._model.offer_feeds(feeds, left, trouble)
             await asyncio.sleep(_FEEDS_S)
 
     def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:
-        """Feeds as the status tells them, the partitions of one taken together: as late as the latest of them."""
+        """Feeds from the status; a feed is as late as the latest of its partitions."""
         by_name: dict[str, list[dict[str, Any]]] = {}
         for name, feed in found["feeds"].items():
             by_name.setdefault(name.partition("[")[0], []).append(feed)

@@ -1,7 +1,7 @@
 """What a signal is and where a value comes from: `marginwatch explain`.
 
 The declaration comes from the registry. The derivation of a date is what was published (value, details, the revisions
-of its inputs) beside the rows that went in, as the tables in Redis hold them.
+of its inputs) and the rows that went in, as the tables in Redis contain them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from streams.status import connected
 from streams.tables import table_key
 from streams.topics import Topic, partition_of
 
-#: Input topics that the market stage holds a day of; the others are rows of one security.
+#: Input topics of which the market stage stores whole days; the others are rows of one security.
 _MARKET_TOPICS = (Topic.MARGIN_MARKET, Topic.INDICES_DAILY, Topic.RATES_DAILY)
 _MOST_ROWS = 12
 
@@ -149,7 +149,7 @@ def _described(name: str, subject: str, status: DayStatus, columns: dict[str, An
 
 
 def _market_rows(client: Redis, settings: Settings, topic: str, day: date, subject: str | None) -> list[dict[str, Any]]:
-    """The day's rows of a topic that the market stage holds: all of a few, else the subject's."""
+    """The day's rows of a topic that the market stage stores: all of a few, else the subject's."""
     if topic not in _MARKET_TOPICS:
         return []
     rows = _rows(client, table_key(settings.namespace, "market", 0), topic, day)

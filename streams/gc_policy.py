@@ -1,8 +1,8 @@
-"""When Python looks for cyclic garbage: all of it only in quiet moments.
+"""When Python collects cyclic garbage: all generations only in quiet moments.
 
-With a market in memory a full collection stops the stream for 150 ms, and finds next to nothing: state is no garbage.
-So the young generations are collected as ever, the oldest one when nothing has come for a while (or after an hour
-without such a moment), and what survives is not looked at again.
+With a market in memory a full collection stops the stream for 150 ms, and frees next to nothing: state is no garbage.
+So the young generations are collected as usual. The oldest one is collected when no message has arrived for a while (or
+after an hour without such a moment), and what survives is frozen: later collections skip it.
 """
 
 from __future__ import annotations
@@ -15,30 +15,32 @@ _QUIET_S, _LONGEST_S = 5.0, 3600.0
 
 
 class GcPolicy:
-    """Decides when to collect; `begin` before state is loaded, `end` behind it, `look` every few seconds."""
+    """Decides when to collect; call `begin_load` before state is loaded, `end_load` after it, `maybe_collect` every few
+    seconds.
+    """
 
     def __init__(self) -> None:
         self._collected = time.monotonic()
         gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
 
-    def begin(self, *, reloading: bool) -> None:
-        """Stop collecting: nothing that is loaded is garbage; of what was loaded before, something may be by now."""
+    def begin_load(self, *, reloading: bool) -> None:
+        """Stop collecting: nothing that is loaded is garbage; what was loaded before may have become so."""
         if reloading:
             gc.unfreeze()
             gc.collect()
         gc.disable()
 
-    def end(self) -> None:
-        """Collect again, but never what has been loaded."""
+    def end_load(self) -> None:
+        """Collect again, except what has been loaded."""
         gc.freeze()
         gc.enable()
 
-    def look(self, idle_s: float) -> None:
+    def maybe_collect(self, idle_s: float) -> None:
         """Collect everything once in every quiet stretch.
 
         Parameters
         ----------
-        idle_s : for how long the stream has been doing nothing.
+        idle_s : seconds since the last finished step.
         """
         now = time.monotonic()
         quiet_since_last = idle_s >= _QUIET_S and now - idle_s > self._collected

@@ -1,4 +1,4 @@
-"""What a worker knows about its own health, and the small HTTP server that tells it: /metrics, /healthz, /readyz."""
+"""The health of a worker, and the HTTP server that reports it: /metrics, /healthz, /readyz."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Health:
         metrics.READY.set(0)
 
     def clear(self, name: str) -> bool:
-        """The problem is over; return whether there was one."""
+        """Remove a problem; return whether there was one."""
         known = self._problems.pop(name, None) is not None
         metrics.READY.set(not self._problems)
         return known
@@ -48,7 +48,7 @@ class Health:
 
 
 class HttpServer(Service):
-    """Serves metrics and health on loopback by default; port 0 takes a free one (see ``port``)."""
+    """Serves metrics and health, on loopback by default; port 0 chooses a free one (see ``port``)."""
 
     def __init__(self, health: Health, host: str, port: int, refresh: Callable[[], None], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,7 +1,7 @@
-"""What a worker looks at by the clock: are Redis and Kafka there, does the stream move, is a feed overdue?
+"""What a worker checks by the clock: do Redis and Kafka answer, does the stream advance, is a feed overdue?
 
-Nothing here touches state. A missing broker turns ``/readyz`` red; a feed that is overdue gets a marker *in its topic*,
-so the stream closes the day when it reads it, and closes it the same way in every replay.
+Nothing here touches state. A missing broker turns ``/readyz`` red. An overdue feed gets a marker *in its topic*, so the
+stream closes the day when it reads the marker, and closes it the same way in every replay.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _EVERY_S, _PATIENCE_S = 2.0, 3.0
 
 
 class HealthMonitor(Service):
-    """Looks every two seconds.
+    """Checks every two seconds.
 
     Parameters
     ----------
     kafka_answers : asks the broker for its metadata.
-    lag : messages that are fetched or known but not stored yet.
-    stall_after_s : so long may there be unread messages without a finished step.
-    on_idle : told each time for how many seconds no step has been finished.
+    lag : number of messages that are fetched or known but not stored yet.
+    stall_after_s : how long unread messages may wait without a finished step, in seconds.
+    on_idle : called each time with the seconds since the last finished step.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class HealthMonitor(Service):
         self._on_idle = on_idle
 
     @Service.task
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         while not self.should_stop:
             await self.sleep(_EVERY_S)
-            redis_there, kafka_there = await asyncio.gather(
+            redis_answers, kafka_answers = await asyncio.gather(
                 self._answers("redis", self._ping), self._answers("kafka", self._kafka_answers)
             )
-            self._watch_progress()
-            self._on_idle(time.monotonic() - self._runner.stepped)
-            if redis_there and kafka_there:
+            self._check_progress()
+            self._on_idle(time.monotonic() - self._runner.last_step)
+            if redis_answers and kafka_answers:
                 await self._close_overdue()
 
     async def _ping(self) -> bool:
@@ -76,17 +76,17 @@ class HealthMonitor(Service):
 
     async def _answers(self, name: str, ask: Callable[[], Awaitable[bool]]) -> bool:
         try:
-            there = await asyncio.wait_for(ask(), _PATIENCE_S)
+            answers = await asyncio.wait_for(ask(), _PATIENCE_S)
         except TimeoutError:
-            there = False
-        if there:
+            answers = False
+        if answers:
             self._health.clear(f"{name} away")
         else:
             self._health.raise_(f"{name} away", f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s")
-        return there
+        return answers
 
-    def _watch_progress(self) -> None:
-        lag, idle = self._lag(), time.monotonic() - self._runner.stepped
+    def _check_progress(self) -> None:
+        lag, idle = self._lag(), time.monotonic() - self._runner.last_step
         if lag and idle > self._stall_after_s:
             self._health.raise_("progress", f"{lag} messages wait and no step was finished for {idle:.0f} s")
         else:

@@ -1,8 +1,8 @@
-"""The newest values as JSON in Redis, for whoever only wants to know how things stand.
+"""The newest values as JSON in Redis, for readers that need no history.
 
 ``mw:latest:market`` one object; ``mw:latest:security:<code>`` and ``mw:latest:industry:<name>`` one each;
-``mw:latest:barrier`` the last barrier whose signals they hold. They are derived from the signals and written behind the
-stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never waits
+``mw:latest:barrier`` the last barrier whose signals they contain. They follow from the signals and are written behind
+the stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never waits
 long.
 """
 
@@ -54,9 +54,9 @@ class LatestWriter(Service):
         self._news = asyncio.Event()
 
     async def restore(self) -> None:
-        """Take up what the owner before wrote, here and in the metrics: no restart makes the newest values unknown.
+        """Load what the owner before wrote, here and into the metrics: no restart makes the newest values unknown.
 
-        It goes on without them where Redis does not answer or holds something else; the next signals bring new ones.
+        Without an answer of Redis, or with unreadable values, they stay unknown until the next signals.
         """
         try:
             market = await self._redis.get(f"{self._base}:market")
@@ -95,7 +95,7 @@ class LatestWriter(Service):
 
     def _offer_market(self, signal: MarketSignal) -> None:
         if signal.provisional and signal.value is None:
-            return  # the last final value tells more than "not yet"
+            return  # the last final value is more useful than an absent provisional one
         held = self._market.get(signal.name)
         rank = (signal.trade_date, not signal.provisional, signal.revision)
         if held is None or rank >= (held.trade_date, not held.provisional, held.revision):
@@ -175,7 +175,7 @@ def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:
 
 
 def _rows(families: list[SecuritySignals]) -> list[tuple[str, bytes]]:
-    """One JSON per security of the newest day; what another family says of the same day stands beside it."""
+    """One JSON per security of the newest day, with the columns of every family of that day."""
     newest = max(frame.status.trade_date for frame in families)
     found: dict[str, dict[str, Any]] = {}
     for frame in sorted(families, key=lambda f: f.family):

@@ -20,7 +20,7 @@ def configure(level: str, form: str) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if form == "json"
-        # The renderer's own tracebacks show local variables, also those that hold secrets.
+        # The renderer's own tracebacks show local variables, also those that contain secrets.
         else [
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
@@ -40,7 +40,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Faust and aiokafka talk a lot; what matters of it comes as warnings. At debug they print every byte that they
+    # Faust and aiokafka log a lot; what matters of it are warnings. At debug they print every byte that they
     # send, so also a password that SASL's PLAIN mechanism sends.
     for noisy in ("faust", "aiokafka", "mode", "kafka", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

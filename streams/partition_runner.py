@@ -1,13 +1,13 @@
-"""The step of every stage: fold, store, publish; and who owns which partition.
+"""The step of every stage (fold, store, publish), and the partitions that this worker owns.
 
 A step is folded, then stored, then its outputs are published. Storing and publishing go on while the next polls are
 folded, those of other partitions too, and a partition's next step is not stored before they are done: so the outbox in
-Redis always holds all that may not have arrived yet, outputs keep their order, and the waiting for Redis and Kafka
-costs no time. The state in memory is at most one step ahead of Redis; who loses it starts from Redis.
+Redis always contains everything that may not have arrived yet, outputs keep their order, and waiting for Redis and
+Kafka costs no time. The state in memory is at most one step ahead of Redis; a worker that lost it starts from Redis.
 
-A poll is never skipped. Redis or Kafka gone: the step waits for them. Anything else that fails (state that can't be
-read, an error in a fold) *stalls* its partition: it says so in ``/readyz``, ``marginwatch_stalled`` and the log, loads
-its state anew and tries again, while the other partitions go on. Only a zombie ends the worker.
+A poll is never skipped. While Redis or Kafka is away, the step waits. Anything else that fails (state that can't be
+read, an error in a fold) *stalls* its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the
+runner loads the state again and retries, while the other partitions go on. Only a zombie ends the worker.
 """
 
 from __future__ import annotations
@@ -57,23 +57,23 @@ Done = Callable[[], Awaitable[Any]]
 
 
 class Owned:
-    """A partition that this worker owns: its table, its state (None: it could not be loaded), when it heard of whom."""
+    """A partition that this worker owns: its table, its state (None: it could not be loaded), its feeds' last rows."""
 
     def __init__(self, table: TablePartition, state: StageState | None) -> None:
         self.table = table
         self.state = state
         self.finishing: asyncio.Task[None] | None = None
         self.read = dict(table.offsets)  # topic → next offset to fold: at most a step ahead of what is stored
-        self._heard: dict[str, float] = {}
+        self._active_at: dict[str, float] = {}
         self._since = time.monotonic()
 
-    def hear(self, topic: str) -> None:
-        """Note that a topic has sent something."""
-        self._heard[topic] = time.monotonic()
+    def mark_active(self, topic: str) -> None:
+        """Note that messages of a topic have arrived."""
+        self._active_at[topic] = time.monotonic()
 
-    def silence(self, topic: str) -> float:
-        """For how many seconds a topic has sent nothing."""
-        return time.monotonic() - self._heard.get(topic, self._since)
+    def idle_s(self, topic: str) -> float:
+        """For how many seconds no message of a topic has arrived."""
+        return time.monotonic() - self._active_at.get(topic, self._since)
 
     async def finished(self) -> None:
         """Wait until the last step is stored and its outputs are acknowledged."""
@@ -107,8 +107,8 @@ class PartitionRunner:
     Parameters
     ----------
     publish : sends outputs and awaits their acknowledgements.
-    on_outputs : told what the market stage has published (latest values).
-    on_finished : told of every finished step, so that a failed one can end the worker.
+    on_outputs : called with what the market stage has published (latest values).
+    on_finished : called with every finished step, so that a failed one can end the worker.
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class PartitionRunner:
         self._on_outputs = on_outputs
         self._on_finished = on_finished
         self.owned: dict[tuple[str, int], Owned] = {}
-        self._told: set[tuple[int, bool]] = set()  # day and silence of the live feed, as it was said
-        self.stepped = time.monotonic()  # when a step was finished last
+        self._reported: set[tuple[int, bool]] = set()  # day and silence of the live feed
+        self.last_step = time.monotonic()
 
     # -- ownership -------------------------------------------------------------------------------------------
 
@@ -145,10 +145,10 @@ class PartitionRunner:
         """Load every assigned partition from Redis and publish again what its last step left unacknowledged."""
         for owned in self.owned.values():
             if owned.finishing is not None:
-                owned.finishing.cancel()  # whoever claims the partition goes on from what Redis has
+                owned.finishing.cancel()  # the next owner of the partition goes on from what Redis contains
         wanted = {(self._stage(tp).name, tp.partition): self._stage(tp) for tp in assigned}
         for name, partition in self.owned.keys() - wanted.keys():
-            if self._health.clear(f"{name}:{partition}"):  # whoever owns it now has the trouble
+            if self._health.clear(f"{name}:{partition}"):  # its new owner reports the problem
                 metrics.STALLED.labels(name, str(partition)).set(0)
         self.owned.clear()
         started = time.monotonic()
@@ -157,7 +157,7 @@ class PartitionRunner:
                 await self._open(stage, partition, still_ours)
             except RevokedError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is: only this partition stands still, and says so
+            except Exception as error:  # noqa: BLE001 - any error stalls this partition only, and is reported
                 table = TablePartition(self._redis, self._namespace, name, partition)
                 self.owned[name, partition] = Owned(table, None)
                 self._stalled(name, partition, error, first=True)
@@ -211,12 +211,12 @@ class PartitionRunner:
         out = []
         for (_, partition), owned in self.owned.items():
             for topic, book in (owned.state.books if owned.state is not None else {}).items():
-                if owned.silence(topic) < self._settings.deadline_quiet_s:
+                if owned.idle_s(topic) < self._settings.deadline_quiet_s:
                     continue
                 due, gap = self._settings.due(topic), self._settings.deadline_gap_days
                 marker = overdue(book, now, due, self._calendar, gap)
                 if marker is not None:
-                    owned.hear(topic)  # not again before this one has been read
+                    owned.mark_active(topic)  # not again before this one has been read
                     metrics.DEADLINES.labels(topic).inc()
                     log.warning("closing a day by its deadline", feed=topic, partition=partition, day=marker.trade_date)
                     value, headers = msgspec.json.encode(marker), [(CE_TYPE, CLOSE_TYPE)]
@@ -224,7 +224,7 @@ class PartitionRunner:
         return out
 
     def feed_states(self, now: int) -> list[Output]:
-        """Return what must be said of the live feed: once a day that it runs, once that it has fallen silent.
+        """Return the reports on the live feed: once a day that it runs, once that it has fallen silent.
 
         A system that had no live row on this trading day or the one before has no live feed.
         """
@@ -234,21 +234,21 @@ class PartitionRunner:
             return []
         since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
         state = today, since is not None
-        if state in self._told or (since is None and live[0] < today):
+        if state in self._reported or (since is None and live[0] < today):
             return []
-        self._told.add(state)
-        said = FeedState(
+        self._reported.add(state)
+        report = FeedState(
             feed=Topic.PRICES_INTRADAY,
             trade_date=to_date(today),
             at=moment(now),
             silent_since=None if since is None else moment(since),
         )
-        return [Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(said), [])]
+        return [Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])]
 
     # -- a step ----------------------------------------------------------------------------------------------
 
     async def step(self, poll: Poll, still_ours: Callable[[], bool], done: Done) -> None:
-        """Fold one poll, and begin to store it; stay with it as long as it fails.
+        """Fold one poll and begin to store it; retry as long as it fails.
 
         Parameters
         ----------
@@ -272,12 +272,12 @@ class PartitionRunner:
                     owned.state = None  # half a fold may be in it
                 raise
 
-        await self._stay_with(stage, poll, attempt, still_ours)
+        await self._retry(stage, poll, attempt, still_ours)
 
-    async def _stay_with(
+    async def _retry(
         self, stage: Stage, poll: Poll, attempt: Callable[[], Awaitable[None]], still_ours: Callable[[], bool]
     ) -> None:
-        """Try until it succeeds; meanwhile the poll's partition stands still, and says so."""
+        """Try until it succeeds; meanwhile the poll's partition is stalled, and reported as such."""
         wait, first = _FIRST_STALL_S, True
         while True:
             try:
@@ -292,17 +292,17 @@ class PartitionRunner:
                 wait, first = min(wait * 2, _LONGEST_STALL_S), False
             else:
                 break
-        self.stepped = time.monotonic()
+        self.last_step = time.monotonic()
         if self._health.clear(f"{stage.name}:{poll.partition}"):
             metrics.STALLED.labels(stage.name, str(poll.partition)).set(0)
-            log.info("goes on", stage=stage.name, partition=poll.partition)
+            log.info("the partition goes on", stage=stage.name, partition=poll.partition)
 
     def _stalled(self, stage: str, partition: int, error: Exception, *, first: bool, poll: Poll | None = None) -> None:
         self._health.raise_(f"{stage}:{partition}", f"stalled: {type(error).__name__}: {error}")
         metrics.STALLED.labels(stage, str(partition)).set(1)
         where = {} if poll is None else {"topic": poll.topic, "offsets": f"{poll.records[0].offset}-{poll.offset}"}
-        tell = log.critical if first else log.error
-        tell("a partition stands still", stage=stage, partition=partition, **where, exc_info=error if first else None)
+        report = log.critical if first else log.error
+        report("a partition is stalled", stage=stage, partition=partition, **where, exc_info=error if first else None)
 
     async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool], done: Done) -> None:
         short = self._topics.short(poll.topic)
@@ -322,7 +322,7 @@ class PartitionRunner:
             await done()
             return
         if not all(is_barrier(record) for record in records):
-            owned.hear(short)
+            owned.mark_active(short)
         outputs = state.fold(short, records)
         step = _Step(stage, poll, records, outputs, state.changed_rows(), started)
         owned.read[poll.topic] = poll.offset + 1
@@ -334,7 +334,7 @@ class PartitionRunner:
         try:
             await self._store(step, table, still_ours)
         finally:
-            await done()  # given up, nobody waits for it any more: the next owner reads it again
+            await done()  # also when given up: the next owner reads it again
         short = self._topics.short(step.poll.topic)
         metrics.MESSAGES.labels(short).inc(len(step.records))
         metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
@@ -352,7 +352,7 @@ class PartitionRunner:
         async def attempt() -> None:
             await self._persist(lambda: table.commit(step.rows, offsets, step.outputs), still_ours)
 
-        await self._stay_with(step.stage, step.poll, attempt, still_ours)
+        await self._retry(step.stage, step.poll, attempt, still_ours)
 
     async def settle(self) -> None:
         """Wait until every step of this worker is stored and published (before it lets its partitions go)."""

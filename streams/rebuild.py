@@ -1,6 +1,6 @@
-"""Replaying topics into fresh tables: to prove that Redis holds what the topics say, or to make it so.
+"""Replaying topics into fresh tables: to prove that Redis contains what follows from the topics, or to replace it.
 
-Every row of a table is a pure function of the messages before the offsets that stand beside it. So a replay up to
+Every row of a table is a pure function of the messages before the offsets that are stored with it. So a replay up to
 exactly these offsets must give the same rows, byte for byte; it can be compared while workers run. An alert's time of
 raising and the offsets it quotes are the only things that a replay can't know, and are left out of the comparison.
 
@@ -44,20 +44,20 @@ _POLL_MS = 250
 
 @dataclass(slots=True)
 class Comparison:
-    """What a replay says about one partition of a table; rows by name."""
+    """How a replay differs from one partition of a table; rows by name."""
 
     table: str
     partition: int
     messages: int = 0
     rows: int = 0
     different: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)  # the topics say so, Redis hasn't
-    surplus: list[str] = field(default_factory=list)  # Redis has it, the topics don't say so
+    missing: list[str] = field(default_factory=list)  # in the replay, not in Redis
+    surplus: list[str] = field(default_factory=list)  # in Redis, not in the replay
     replaced: bool = False
 
     @property
     def equal(self) -> bool:
-        """Whether Redis holds exactly what the topics say."""
+        """Whether Redis contains exactly what the replay gives."""
         return not (self.different or self.missing or self.surplus)
 
 
@@ -80,7 +80,7 @@ def rebuild(
 
     Parameters
     ----------
-    on_progress : told the table's partition, the messages replayed and how many there are.
+    on_progress : called with the table's partition, the messages replayed and their number.
 
     Raises
     ------
@@ -125,7 +125,7 @@ async def _partition(
             f"reads {schema}): a worker of this release rebuilds it when it starts. Start one, and compare afterwards"
         )
     latest = LatestWriter(redis, settings.namespace) if not check and stage.name == MarketStage.name else None
-    # Outputs of what was stored have been published, or wait in the outbox; of an emptied table nobody knows.
+    # Outputs of what was stored have been published, or wait in the outbox; those of an emptied table may be missing.
     publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
     try:
 
@@ -165,7 +165,7 @@ async def _replace(table: TablePartition, stored: Loaded, replay: _Replay) -> No
 
 
 def compare(table: str, partition: int, stored: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> Comparison:
-    """Compare rows byte for byte, but for the times of raising."""
+    """Compare rows byte for byte, except for the times of raising."""
     return Comparison(
         table,
         partition,

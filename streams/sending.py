@@ -1,8 +1,9 @@
 """Publishing outputs: many for one partition as a batch of their own, few of them one by one.
 
-A message sent by itself costs about 100 µs, most of it for a future that nobody looks at; a trade date has some fifty
-signals. But a batch of its own is also a request of its own, and a partition takes one at a time: where several owners
-each have a message for the same partition, Kafka's client puts them into one request only if they are sent singly.
+A message that is sent singly costs about 100 µs, most of it for a future that nothing awaits; a trade date has some
+fifty signals. But a batch of its own is also a request of its own, and a partition accepts one at a time. Where several
+owners each have a message for the same partition, Kafka's client puts them into one request only if they are sent
+singly.
 """
 
 from __future__ import annotations

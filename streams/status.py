@@ -1,4 +1,4 @@
-"""How the system stands: what each feed has closed, what signals are missing and why, what fires."""
+"""The state of the system: days closed by each feed, absent signals with their reasons, firing alerts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
 
 
 def name_of(settings: Settings, code: str) -> str:
-    """Return the name of a security as `marginwatch reference load` was told it, "" where it is not known."""
+    """Return the name of a security as `marginwatch reference load` stored it, "" where it is not known."""
     with connected(settings) as client:
         found = cast("bytes | None", client.hget(f"{settings.namespace}:names", code))
     return found.decode() if found else ""

@@ -60,7 +60,7 @@ def test_without_a_file_the_calendar_is_the_library_s() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sessions = [2027-01-04]\nholidays = [2027-01-04]", "2027-01-04 stand under sessions and under holidays"),
+        ("sessions = [2027-01-04]\nholidays = [2027-01-04]", "2027-01-04 are listed as sessions and as holidays"),
         ("holiday = [2027-01-04]", "holidays = "),
         ("holidays = ['new year']", "holidays"),
         ("holidays = 2027", "holidays"),

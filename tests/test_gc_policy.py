@@ -29,7 +29,7 @@ def test_only_a_quiet_moment_collects_everything(gc_policy: GcPolicy, monkeypatc
     def look(after: float, idle: float) -> int:
         monkeypatch.setattr("streams.gc_policy.time.monotonic", lambda: started + after)
         before = full_collections()
-        gc_policy.look(idle)
+        gc_policy.maybe_collect(idle)
         return full_collections() - before
 
     assert look(10, idle=0.1) == 0
@@ -42,8 +42,8 @@ def test_only_a_quiet_moment_collects_everything(gc_policy: GcPolicy, monkeypatc
 
 def test_what_survives_is_not_looked_at_again(gc_policy: GcPolicy) -> None:
     kept = [[] for _ in range(1000)]  # type: list[list[object]]
-    gc_policy.begin(reloading=False)
+    gc_policy.begin_load(reloading=False)
     assert not gc.isenabled()
-    gc_policy.end()
+    gc_policy.end_load()
     assert gc.isenabled()
     assert gc.get_freeze_count() >= len(kept)

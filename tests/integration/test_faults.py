@@ -77,7 +77,7 @@ def test_state_that_cannot_be_read_stalls_its_partition_says_so_and_rebuild_mend
     reason = str(problems(worker)["market:0"]["reason"])
     assert "rebuild --table market" in reason
     assert metric(worker, 'marginwatch_stalled{partition="0",stage="market"}') == 1
-    assert "a partition stands still" in worker.log.read_text()
+    assert "a partition is stalled" in worker.log.read_text()
     worker.kill()
 
     assert "replaced" in command(stack, "rebuild", "--table", "market")

@@ -116,7 +116,7 @@ async def console_shows_and_commands(settings: Settings) -> None:
         async with asyncio.timeout(30):
             while not (model.latest and model.feeds) or model.trouble:
                 await asyncio.sleep(0.05)
-        await backend.say(Acknowledge(alert="none", by="tests", at=datetime.now(UTC)))
+        await backend.publish(Acknowledge(alert="none", by="tests", at=datetime.now(UTC)))
         preferences = RedisPreferences(settings)
         await preferences.save("tests", {"language": "en"})
         assert await preferences.load("tests") == {"language": "en"}
