@@ -2,8 +2,8 @@
 
 ``mw:latest:market`` one object; ``mw:latest:security:<code>`` and ``mw:latest:industry:<name>`` one each;
 ``mw:latest:barrier`` the last barrier whose signals they contain. They follow from the signals and are written behind
-the stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never waits
-long.
+the stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never
+waits long.
 """
 
 from __future__ import annotations

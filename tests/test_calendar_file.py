@@ -83,7 +83,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("sessions = [2026-10-10]", "weekend: 2026-10-10"),
-        ("sessions = [2027-01-04, 2027-01-07]", "neither under sessions nor under holidays: 2027-01-01, 2027-01-05"),
+        ("sessions = [2027-01-04, 2027-01-07]", "neither as sessions nor as holidays: 2027-01-01, 2027-01-05"),
         ("half_days = [2026-10-01]", "half days that are no sessions: 2026-10-01"),
         ("sessions = [2024-10-08]", "knows already: 2024-10-08"),
         ("holidays = [2024-10-01]", "no session anyway: 2024-10-01"),
