@@ -96,7 +96,7 @@ class MarginwatchApp(App):
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
         )
-        self.monitor = HealthMonitor(
+        self.health_monitor = HealthMonitor(
             runner=self.runner,
             health=self.health,
             redis=self.redis,
@@ -117,7 +117,7 @@ class MarginwatchApp(App):
         await super().on_start()
         await self.add_runtime_dependency(self.http)
         await self.add_runtime_dependency(self.latest)
-        await self.add_runtime_dependency(self.monitor)
+        await self.add_runtime_dependency(self.health_monitor)
         if self.settings.channels:
             from streams.notify import Notifier  # most workers have no channel
 
