@@ -30,14 +30,14 @@ from feeds.folder import known_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, EndOfDay, RowBatch
-from streams import local
 from streams.calendars import xshg
 from streams.cli.terminal import out
+from streams.local_service import free_port
 from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.row_json import encode_events
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.topics import Topic, Topics
 
 _RATE, _TICK_S, _EVERY_S = 1800, 0.01, 0.1
@@ -150,7 +150,7 @@ def main(
 
     application = web.Application()
     application.router.add_post("/", hook)
-    port = local.free_port()
+    port = free_port()
     assert EXCHANGES[:2] == ("SSE", "SZSE")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

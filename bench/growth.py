@@ -39,7 +39,7 @@ from streams.form import Form
 from streams.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.tables import TablePartition
 from streams.topics import Topics
 

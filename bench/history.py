@@ -24,7 +24,7 @@ from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.topics import Topics
 from tests import oracle
 

@@ -47,7 +47,7 @@ from streams.cli.terminal import err, out
 from streams.form import Form
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.tables import table_key
 from streams.topics import Topics
 

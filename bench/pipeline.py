@@ -30,17 +30,17 @@ from feeds import simulate
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
 from processors.outputs import MarketSignal
-from streams import local
 from streams.calendars import xshg
 from streams.cli.terminal import out
 from streams.form import Form
+from streams.local_service import free_port
+from streams.output_sender import BATCH_BYTES, send
 from streams.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, is_barrier
 from streams.row_json import encode_events
-from streams.sending import BATCH_BYTES, send
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.tables import Output
 from streams.topics import BY_CODE, Partitioner, Topic, Topics
 
@@ -52,7 +52,7 @@ _PATIENCE_S = 5.0
 @contextmanager
 def worker_of(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
     """Run a worker until the end."""
-    worker = WorkerProcess(settings.model_copy(update={"http_port": local.free_port()}), folder / "worker.log")
+    worker = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / "worker.log")
     try:
         worker.start()
         yield worker

@@ -26,20 +26,20 @@ from feeds import simulate
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
-from streams import local
 from streams.calendars import xshg
 from streams.cli.terminal import out
+from streams.local_service import free_port
 from streams.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.topics import Topics
 
 _TIMEOUT_S = 120.0
 
 
 def _worker(settings: Settings, folder: Path, name: str) -> WorkerProcess:
-    made = WorkerProcess(settings.model_copy(update={"http_port": local.free_port()}), folder / f"{name}.log")
+    made = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / f"{name}.log")
     made.start()
     return made
 

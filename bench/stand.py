@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from streams import local
+from streams.local_kafka import ApacheKafka, EmbeddedBroker
+from streams.local_redis import EmbeddedRedis
 from streams.settings import Settings
 
 
@@ -22,8 +23,8 @@ def stand(broker: str, folder: Path, *, append_only: bool = False) -> Iterator[C
     broker : ``kafka`` for Apache Kafka, anything else for the embedded one.
     append_only : whether Redis keeps a log of every write.
     """
-    make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
-    with make(folder / "broker") as server, local.EmbeddedRedis(folder / "redis", append_only=append_only) as store:
+    make = ApacheKafka if broker == "kafka" else EmbeddedBroker
+    with make(folder / "broker") as server, EmbeddedRedis(folder / "redis", append_only=append_only) as store:
 
         def settings(name: str, **more: Any) -> Settings:
             own = {"group": name, "namespace": name, "topic_prefix": f"{name}."}

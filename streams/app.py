@@ -29,8 +29,8 @@ from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
+from streams.output_sender import BATCH_BYTES, send
 from streams.partition_runner import PartitionRunner
-from streams.sending import BATCH_BYTES, send
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stage import Stage
 from streams.stages import STAGES

@@ -25,8 +25,7 @@ from console.model import ConsoleModel, Feed
 from processors.days import to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError, RowError
-from streams import codecs
-from streams import status as standing
+from streams import codecs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.records import is_barrier
@@ -209,7 +208,7 @@ class Backend:
             trouble = await self._kafka()
             feeds, left = self._model.feeds, self._model.calendar_days_left
             try:
-                found = await asyncio.to_thread(standing.status, self._settings)
+                found = await asyncio.to_thread(system_status.status, self._settings)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
             except (RedisError, OSError) as error:
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")

@@ -24,7 +24,7 @@ from processors.signal import Level, Signal
 from streams import readers
 from streams.errors import ExplainError
 from streams.settings import Settings
-from streams.status import connected
+from streams.system_status import connected
 from streams.tables import table_key
 from streams.topics import Topic, partition_of
 

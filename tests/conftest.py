@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
-from streams import local
+from streams.local_kafka import ApacheKafka, Broker, EmbeddedBroker
+from streams.local_redis import EmbeddedRedis
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.harness import BROKERS, Stack
@@ -30,30 +31,30 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.EmbeddedRedis]:
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One Redis for all tests; each test has a namespace of its own."""
-    with local.EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture(scope="session", params=BROKERS)
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Broker]:
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A real broker: the embedded one, and Apache Kafka where Java and Maven are."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "kafka":
-        reason = local.ApacheKafka.missing()
+        reason = ApacheKafka.missing()
         if reason:
             pytest.skip(f"Apache Kafka can't run here: {reason}")
-        with local.ApacheKafka(folder) as server:
+        with ApacheKafka(folder) as server:
             yield server
     else:
-        with local.EmbeddedBroker(folder) as embedded:
+        with EmbeddedBroker(folder) as embedded:
             yield embedded
 
 
 @pytest.fixture
 def stack(
-    broker: local.Broker, redis_server: local.EmbeddedRedis, tmp_path: Path, request: pytest.FixtureRequest
+    broker: Broker, redis_server: EmbeddedRedis, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Stack]:
     """Topics and keys of this test alone on the session's broker and Redis, and a way to run workers."""
     name = f"t{abs(hash(request.node.nodeid)) % 10**8}"

@@ -16,11 +16,11 @@ from streams import readers
 from streams.clients import redis_client
 from streams.export import industries_table, market_table, securities_table
 from streams.form import Form
-from streams.local import free_port
+from streams.local_service import free_port
 from streams.processes import environment, http_ok
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.topics import Topics
 
 BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]

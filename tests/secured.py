@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from streams import local
+from streams.local_kafka import ApacheKafka
+from streams.local_redis import EmbeddedRedis
 
 ADMIN, ADMIN_PASSWORD = "admin", "admin-Pa55word-of-tests"
 USER, PASSWORD = "marginwatch", "user-Pa55word-of-tests"
@@ -80,7 +81,7 @@ def redis_binary() -> str | None:
     return shutil.which("redis-server")
 
 
-class SecuredKafka(local.ApacheKafka):
+class SecuredKafka(ApacheKafka):
     """Clients come by SASL_SSL with SCRAM-SHA-512; without an ACL a user may do nothing."""
 
     def __init__(self, data_dir: Path, certificates: Certificates) -> None:
@@ -160,7 +161,7 @@ class SecuredKafka(local.ApacheKafka):
             admin.close()
 
 
-class SecuredRedis(local.EmbeddedRedis):
+class SecuredRedis(EmbeddedRedis):
     """TLS alone, and one user that may touch the keys of some namespaces and run no dangerous command."""
 
     def __init__(self, data_dir: Path, certificates: Certificates, *, keys: str) -> None:

@@ -17,7 +17,7 @@ from alerts.delivery.senders import AppriseSender
 from alerts.delivery.signing import signature
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
-from streams.local import free_port
+from streams.local_service import free_port
 from streams.settings import Settings
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai

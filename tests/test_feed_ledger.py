@@ -17,7 +17,7 @@ from feeds.publish import publish_days
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.form import Form
-from streams.local import EmbeddedRedis
+from streams.local_redis import EmbeddedRedis
 from streams.processes import environment
 from streams.publisher import Publisher
 from streams.records import CLOSE_TYPE

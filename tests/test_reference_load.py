@@ -21,11 +21,11 @@ from processors.events import FIGURES
 from processors.industries import INDUSTRIES
 from streams.calendars import xshg
 from streams.cli.main import app
-from streams.local import EmbeddedRedis
+from streams.local_redis import EmbeddedRedis
 from streams.records import ARROW, CONTENT_TYPE
 from streams.row_codec import Decoder
 from streams.settings import Settings
-from streams.status import name_of
+from streams.system_status import name_of
 from tests.publishing import Message, sent
 
 __all__ = ["sent"]

@@ -33,7 +33,6 @@ LONG_UNMET = {
     "feeds.scheduler",
     "processors.block",
     "processors.daily_store",
-    "streams.local",
 }
 #: Modules that make default parameters of their own.
 PARAMETERS_UNMET = {

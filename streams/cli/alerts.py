@@ -118,7 +118,7 @@ def alerts_why(
     alert: Annotated[str, typer.Argument(help="the alert's id, or its beginning")], as_json: Json = False
 ) -> None:
     """Show why an alert was raised: its inputs (topics, offsets, revisions), the rule on these inputs, every change."""
-    from streams.why import why
+    from streams.alert_provenance import why
 
     found = why(Settings(), alert)
     if as_json:

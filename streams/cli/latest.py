@@ -18,9 +18,9 @@ latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
 @latest_app.command("market")
 def latest_market(as_json: Json = False) -> None:
     """Show the newest value of every market signal."""
-    from streams import status
+    from streams import system_status
 
-    found = status.latest_market(Settings())
+    found = system_status.latest_market(Settings())
     if as_json:
         print_json(found)
     else:
@@ -30,14 +30,14 @@ def latest_market(as_json: Json = False) -> None:
 @latest_app.command("security")
 def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
     """Show the newest values of one security."""
-    from streams import status
+    from streams import system_status
 
     settings = Settings()
-    found = status.latest_security(settings, code)
+    found = system_status.latest_security(settings, code)
     if as_json:
         print_json(found)
     else:
-        print_values(f"{code} {status.name_of(settings, code)}".rstrip(), found)
+        print_values(f"{code} {system_status.name_of(settings, code)}".rstrip(), found)
 
 
 @latest_app.command("industry")
@@ -45,11 +45,11 @@ def latest_industry(
     name: Annotated[str, typer.Argument(help="Shenwan level-1 industry, e.g. 银行")], as_json: Json = False
 ) -> None:
     """Show the newest values of one industry."""
-    from streams import status
+    from streams import system_status
 
     if name not in INDUSTRIES:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
-    found = status.latest_industry(Settings(), name)
+    found = system_status.latest_industry(Settings(), name)
     if as_json:
         print_json(found)
     else:

@@ -19,7 +19,7 @@ from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
 from feeds.publish import publish_days, publish_session
 from processors.days import to_date, to_day
-from streams import local, readers, status
+from streams import readers, system_status
 from streams.calendars import xshg
 from streams.cli.options import LocalBroker
 from streams.cli.render.alerts import print_alert
@@ -27,7 +27,9 @@ from streams.cli.render.signals import print_market
 from streams.cli.terminal import err, out, progress
 from streams.export import export
 from streams.form import Form
-from streams.local import free_port
+from streams.local_kafka import ApacheKafka, EmbeddedBroker
+from streams.local_redis import EmbeddedRedis
+from streams.local_service import free_port
 from streams.processes import ConsoleProcess, UpError, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -101,15 +103,15 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     err.print("Starting the local stack")
     broker: Any
     if plan.broker is LocalBroker.KAFKA:
-        reason = local.ApacheKafka.missing()
+        reason = ApacheKafka.missing()
         if reason:
             raise UpError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
-        broker = stack.enter_context(local.ApacheKafka(scratch / "kafka"))
+        broker = stack.enter_context(ApacheKafka(scratch / "kafka"))
     else:
-        broker = stack.enter_context(local.EmbeddedBroker(scratch / "broker"))
+        broker = stack.enter_context(EmbeddedBroker(scratch / "broker"))
     err.print(f"  broker   {broker.url}   ({plan.broker})")
     # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
-    redis = stack.enter_context(local.EmbeddedRedis(scratch / "redis", append_only=keep))
+    redis = stack.enter_context(EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
     console_port = base.console_port if _free(base.console_port) else free_port()
     return base.model_copy(
@@ -197,7 +199,7 @@ def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publishe
 
 def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
     _await_latest(settings, barrier)
-    print_market(status.latest_market(settings))
+    print_market(system_status.latest_market(settings))
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
     out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
     peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]
@@ -208,7 +210,7 @@ def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
 def _await_latest(settings: Settings, barrier: str) -> None:
     """Wait up to 10 s until the newest values are written; the worker writes them after the tables."""
     deadline = time.monotonic() + 10
-    with status.connected(settings) as client:
+    with system_status.connected(settings) as client:
         while client.get(f"{settings.namespace}:latest:barrier") != barrier.encode() and time.monotonic() < deadline:
             time.sleep(0.05)
 
@@ -222,8 +224,8 @@ def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> N
 
 def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
     """Wait until the worker has processed everything before a barrier."""
-    with status.connected(settings) as client:
-        _await(lambda: status.passed(settings, barrier, client), worker, "the stream")
+    with system_status.connected(settings) as client:
+        _await(lambda: system_status.passed(settings, barrier, client), worker, "the stream")
 
 
 class _AlertWatcher:

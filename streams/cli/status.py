@@ -17,7 +17,7 @@ from streams.settings import Settings
 
 def status(as_json: Json = False) -> None:
     """Show the state of the system: feeds, absent signals with their reasons, alerts, tables, calendar."""
-    from streams.status import status as state
+    from streams.system_status import status as state
 
     found = state(Settings())
     if as_json:

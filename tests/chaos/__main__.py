@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from streams import local
 from streams.cli.terminal import err
+from streams.local_kafka import ApacheKafka
 from tests.chaos.arena import Arena
 from tests.chaos.judge import Verdict, compare
 from tests.chaos.runs import LONG, Plan, nothing, play
@@ -34,7 +34,7 @@ def main() -> int:
         err.print(f"real market data are not at {options.data}: name them with --data or MARGINWATCH_DATA")
         return 2
     brokers = ["embedded", "kafka"] if options.broker == "both" else [options.broker]
-    if "kafka" in brokers and (reason := local.ApacheKafka.missing()):
+    if "kafka" in brokers and (reason := ApacheKafka.missing()):
         err.print(f"without Apache Kafka: {reason}")
         brokers.remove("kafka")
     steps = build(options.data)

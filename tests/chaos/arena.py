@@ -9,10 +9,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from streams import local
+from streams.local_kafka import ApacheKafka, Broker, EmbeddedBroker
+from streams.local_redis import EmbeddedRedis
+from streams.local_service import free_port
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.status import passed
+from streams.system_status import passed
 from streams.topics import Topics
 from tests.chaos.proxy import Proxy
 from tests.harness import Stack, Worker, wait_until
@@ -27,12 +29,12 @@ class Arena:
         self.folder = folder
         self.kind = broker
         self._stack = contextlib.ExitStack()
-        broker_port, redis_port = local.free_port(), local.free_port()
-        self.broker_line = self._stack.enter_context(Proxy(local.free_port(), broker_port))
-        self.redis_line = self._stack.enter_context(Proxy(local.free_port(), redis_port))
-        make = local.ApacheKafka if broker == "kafka" else local.EmbeddedBroker
-        self.broker: local.Broker = make(folder / broker, broker_port, advertised_port=self.broker_line.port)
-        self.redis = local.EmbeddedRedis(folder / "redis", redis_port, append_only=True)
+        broker_port, redis_port = free_port(), free_port()
+        self.broker_line = self._stack.enter_context(Proxy(free_port(), broker_port))
+        self.redis_line = self._stack.enter_context(Proxy(free_port(), redis_port))
+        make = ApacheKafka if broker == "kafka" else EmbeddedBroker
+        self.broker: Broker = make(folder / broker, broker_port, advertised_port=self.broker_line.port)
+        self.redis = EmbeddedRedis(folder / "redis", redis_port, append_only=True)
 
     def __enter__(self) -> Arena:
         self._stack.enter_context(self.redis)

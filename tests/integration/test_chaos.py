@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams import local
+from streams.local_kafka import ApacheKafka
 from tests.chaos.arena import Arena
 from tests.chaos.judge import Outcome, compare
 from tests.chaos.runs import SHORT, Plan, nothing, play
@@ -25,7 +25,7 @@ def steps(data_dir: Path) -> list[Step]:
 
 @pytest.fixture(scope="module", params=BROKERS)
 def arena(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    if request.param == "kafka" and (reason := local.ApacheKafka.missing()):
+    if request.param == "kafka" and (reason := ApacheKafka.missing()):
         pytest.skip(f"Apache Kafka can't run here: {reason}")
     with Arena(tmp_path_factory.mktemp(f"chaos-{request.param}"), request.param) as made:
         yield made

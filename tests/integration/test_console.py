@@ -20,7 +20,7 @@ from feeds import simulate
 from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
-from streams.local import free_port
+from streams.local_service import free_port
 from streams.processes import ConsoleProcess
 from streams.settings import Settings
 from streams.topics import Topic

@@ -26,7 +26,7 @@ from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
 from streams.cli.main import app
-from streams.local import free_port
+from streams.local_service import free_port
 from streams.processes import environment, http_ok
 from streams.publisher import Publisher
 from streams.topics import Topic

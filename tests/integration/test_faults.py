@@ -19,9 +19,9 @@ from processors.deadlines import DEADLINES
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
-from streams.local import Broker
+from streams.local_kafka import Broker
 from streams.settings import Settings
-from streams.status import latest_market
+from streams.system_status import latest_market
 from streams.topics import Topic
 from tests.building import batch
 from tests.chaos.arena import Arena

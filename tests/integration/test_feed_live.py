@@ -27,11 +27,11 @@ from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
-from streams.local import free_port
+from streams.local_service import free_port
 from streams.processes import environment
 from streams.records import is_barrier
 from streams.row_codec import Decoder
-from streams.status import latest_market
+from streams.system_status import latest_market
 from streams.topics import Topics, dead_letters
 from tests.harness import Stack, wait_until
 

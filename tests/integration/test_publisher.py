@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from streams import local
 from streams.errors import PublishError
+from streams.local_kafka import Broker
 from streams.publisher import Publisher
 from tests.harness import Stack
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 
 
 def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_sending(
-    stack: Stack, broker: local.Broker
+    stack: Stack, broker: Broker
 ) -> None:
     before = set(threading.enumerate())
     made = Publisher(stack.settings, source="test", timeout_s=0.5)

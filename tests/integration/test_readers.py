@@ -8,8 +8,9 @@ import time
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from streams import local, readers
+from streams import readers
 from streams.errors import ReadError
+from streams.local_kafka import Broker
 from streams.topics import Topic, Topics
 from tests.harness import Stack
 
@@ -53,7 +54,7 @@ def test_a_topic_without_messages_ends_at_once(stack: Stack) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_broker_that_stands_still_for_a_while_does_not_end_a_reader(stack: Stack, broker: local.Broker) -> None:
+def test_a_broker_that_stands_still_for_a_while_does_not_end_a_reader(stack: Stack, broker: Broker) -> None:
     count = publish(stack, (700, 700))
     found = []
     for record in readers.read(stack.settings, Topic.ALERTS_LOG):
@@ -76,7 +77,7 @@ def test_a_slow_reader_gets_everything_and_nothing_that_came_after_it_began(stac
 
 
 def test_a_broker_that_serves_nothing_before_the_end_is_reported(
-    stack: Stack, broker: local.Broker, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(stack, (12,), padding=600_000)  # a fetch of 1 MiB takes one or two of them
     monkeypatch.setattr(readers, "PATIENCE_S", 1.0)

@@ -21,11 +21,11 @@ from console.model import ConsoleModel
 from feeds import ledger, simulate
 from feeds.publish import publish_days
 from processors.days import to_day
-from streams import local
 from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.console import Backend, RedisPreferences
 from streams.errors import PublishError, TopicError
+from streams.local_kafka import ApacheKafka
 from streams.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
@@ -54,7 +54,7 @@ def secured_redis(certificates: Certificates, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def secured_kafka(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
-    reason = local.ApacheKafka.missing()
+    reason = ApacheKafka.missing()
     if reason:
         pytest.skip(f"Apache Kafka can't run here: {reason}")
     with SecuredKafka(tmp_path_factory.mktemp("kafka"), certificates) as server:

@@ -18,7 +18,7 @@ from streams.calendars import xshg
 from streams.form import Form
 from streams.publisher import Publisher
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
-from streams.status import latest_market, latest_security
+from streams.system_status import latest_market, latest_security
 from streams.topics import Topic, dead_letters, partition_of
 from tests.building import DAYS, batch
 from tests.harness import Stack, wait_until

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from streams.errors import FencedError
-from streams.local import EmbeddedRedis
+from streams.local_redis import EmbeddedRedis
 from streams.tables import Output, TablePartition, peek
 
 SCHEMA = "1"

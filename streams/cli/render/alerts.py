@@ -34,7 +34,7 @@ def print_alert(found: Alert) -> None:
 
 
 def print_reason(found: dict[str, Any]) -> None:
-    """Print an alert with its inputs and history, as `streams.why.why` returns them."""
+    """Print an alert with its inputs and history, as `streams.alert_provenance.why` returns them."""
     one: Alert = found["alert"]
     print_alert(one)
     out.print(

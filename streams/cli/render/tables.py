@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_status(found: dict[str, Any]) -> None:
-    """Print the state of the system, as `streams.status.status` returns it."""
+    """Print the state of the system, as `streams.system_status.status` returns it."""
     feeds = Table(title="Feeds", title_justify="left", box=None, pad_edge=False)
     for column in ("feed", "newest day", "closed", "rows"):
         feeds.add_column(column)

@@ -1,0 +1,203 @@
+"""A server process on this machine, without Docker: what broker and Redis have in common.
+
+On Linux the process ends with the one that started it, even if that is killed. Local servers are for demonstration,
+development and tests; production runs its own Kafka and Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streams.errors import LocalServiceError
+
+LOOPBACK = "127.0.0.1"
+EXTRA = "install it with: pip install 'marginwatch[local]'"
+_TAIL_LINES = 15
+_PR_SET_PDEATHSIG = 1
+#: Loaded here: nothing should be loaded any more between fork and exec, where it is used.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on.
+
+    It lies below Linux's ephemeral range (32768 and up): while a server restarts, a client's outgoing connection
+    could otherwise be given the server's own port, and the server could not come back.
+    """
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise LocalServiceError("no free port on 127.0.0.1 in a hundred tries between 20000 and 32000: end other servers")
+
+
+def _end_with_parent(parent: int) -> None:
+    """Ask Linux to kill this child when its parent ends; elsewhere a killed parent leaves it behind."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent ended before it could be asked
+            os._exit(1)
+
+
+class LocalService(ABC):
+    """A server process on a loopback port.
+
+    Start it from a thread that lasts: Linux ends the server with the thread that started it.
+
+    Parameters
+    ----------
+    data_dir : where it keeps data and its log; made if missing.
+    port : 0 takes a free one, kept over restarts.
+    """
+
+    name: str
+    start_timeout_s = 20.0
+
+    def __init__(self, data_dir: Path, port: int = 0) -> None:
+        self.data_dir = data_dir.absolute()
+        self.port = port or free_port()
+        self.log = self.data_dir / f"{self.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def _command(self) -> list[str]:
+        """The command line; may prepare what it needs first."""
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Whether the server serves its protocol."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients find it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._process is None:
+            raise LocalServiceError(f"{self.name} is not running: start it first")
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start and wait until it really answers.
+
+        Raises
+        ------
+        LocalServiceError : if it runs already, its port is taken, its program is missing, or it ends or stays
+            silent; then with the end of its log.
+        """
+        if self._process is not None:
+            raise LocalServiceError(f"{self.name} was started already (process {self.pid}): stop it first")
+        if listens(self.port):
+            # Else the other server's answer would pass for ours.
+            raise LocalServiceError(f"port {self.port} for {self.name} is taken: end what listens there, or use port 0")
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        command = self._command()
+        try:
+            with self.log.open("ab") as out:
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=out,
+                    stderr=out,
+                    stdin=subprocess.DEVNULL,
+                    cwd=self.data_dir,
+                    start_new_session=True,  # Ctrl-C is for us: we end it in order
+                    preexec_fn=functools.partial(_end_with_parent, os.getpid()) if _LIBC is not None else None,
+                )
+        except OSError as error:
+            raise LocalServiceError(
+                f"{self.name} can't be run: {command[0]}: {error.strerror}; install it or name another binary"
+            ) from error
+        try:
+            self._await_answer(self._process)
+        except BaseException:  # also a Ctrl-C: no half-started server stays behind
+            self.kill()
+            raise
+        return self
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End it in its own way, by force after ``timeout`` seconds."""
+        if self._process is None:
+            return
+        self.resume()
+        self._process.terminate()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it by SIGKILL: nothing is flushed."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> Self:
+        """Stop and start on the same port and data."""
+        self.stop()
+        return self.start()
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen one go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise LocalServiceError(f"{self.name} is not running: start it first")
+        self._process.send_signal(number)  # nothing happens if it has ended
+
+    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + self.start_timeout_s
+        while True:
+            code = process.poll()
+            if code is not None:
+                raise LocalServiceError(
+                    f"{self.name} ended with code {code} at its start; the end of {self.log}:\n{self._tail()}"
+                )
+            if self._answers():
+                return
+            if time.monotonic() > deadline:
+                raise LocalServiceError(
+                    f"{self.name} does not answer on port {self.port} after {self.start_timeout_s:.0f} s; "
+                    f"the end of {self.log}:\n{self._tail()}"
+                )
+            time.sleep(0.02)
+
+    def _tail(self) -> str:
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+
+
+def listens(port: int) -> bool:
+    """Whether a server listens on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
