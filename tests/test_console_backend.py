@@ -19,7 +19,7 @@ FEED = "margin.daily"
 
 async def feeds(settings: Settings) -> tuple[Feed, ...]:
     """Run a backend until it has shown the feeds once; no broker answers it."""
-    model = ConsoleModel()
+    model = ConsoleModel(settings.parameters.streak_flags)
     backend = console.Backend(settings, model)
     await backend.start()
     try:

@@ -26,22 +26,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 LONGEST = 400
 ARROWS_UNMET = {"feeds": "streams"}
 CYCLES_UNMET = [["feeds.ledger", "feeds.ledger_rebuild"]]
-LONG_UNMET = {
-    "console.home",
-    "feeds.exchange",
-    "feeds.folder",
-    "feeds.scheduler",
-    "processors.block",
-    "processors.daily_store",
-}
-#: Modules that make default parameters of their own.
-PARAMETERS_UNMET = {
-    "alerts.rules.excess_score_top",
-    "alerts.rules.fin_divergence",
-    "alerts.rules.fin_extreme",
-    "alerts.rules.fin_streak",
-    "console.dashboards.boards",
-}
+LONG_UNMET = {"feeds.exchange", "feeds.folder", "feeds.scheduler", "processors.block", "processors.daily_store"}
 #: Constructors that `streams.clients` alone calls; ruff's TID251 refuses the rest of them.
 REDIS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster"}
 
@@ -139,19 +124,6 @@ def test_a_module_is_short_or_its_docstring_gives_a_reason(room: str) -> None:
     assert [
         name for name in modules() if name.partition(".")[0] == room and name not in LONG_UNMET and _long(name)
     ] == []
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_default_parameters_are_made_by_the_settings_only(room: str) -> None:
-    wrong = [
-        f"{name}:{call.lineno}"
-        for name in modules()
-        if name.partition(".")[0] == room
-        and name not in {"streams.settings", "processors.parameters", *PARAMETERS_UNMET}
-        for call in calls(name)
-        if ast.unparse(call.func).rpartition(".")[2] == "Parameters" and not call.args and not call.keywords
-    ]
-    assert wrong == []
 
 
 def test_redis_clients_are_made_by_the_factory_only() -> None:
