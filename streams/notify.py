@@ -93,7 +93,7 @@ class Notifier(Service):
     async def _notify(self) -> None:
         while self._settings.channels and not self.should_stop:
             dispatcher = Dispatcher(
-                self._settings.channels, self._redis, self._settings.namespace, self._settings.console_url
+                self._settings.channels, self._redis, self._settings.namespace, http_session, self._settings.console_url
             )
             try:
                 await self._read(dispatcher)

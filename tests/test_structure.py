@@ -28,7 +28,7 @@ ARROWS_UNMET = {"feeds": "streams"}
 CYCLES_UNMET = [["feeds.ledger", "feeds.ledger_rebuild"]]
 LONG_UNMET = {"feeds.exchange", "feeds.folder", "feeds.scheduler", "processors.block", "processors.daily_store"}
 #: Constructors that `streams.clients` alone calls; ruff's TID251 refuses the rest of them.
-REDIS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster"}
+CLIENTS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster", "ClientSession", "from_url"}
 
 
 @cache
@@ -126,12 +126,12 @@ def test_a_module_is_short_or_its_docstring_gives_a_reason(room: str) -> None:
     ] == []
 
 
-def test_redis_clients_are_made_by_the_factory_only() -> None:
+def test_redis_and_http_clients_are_made_by_the_factory_only() -> None:
     wrong = [
         f"{name}:{call.lineno}"
         for name in modules()
         if name != "streams.clients"
         for call in calls(name)
-        if ast.unparse(call.func).rpartition(".")[2] in REDIS or ast.unparse(call.func).rpartition(".")[2] == "from_url"
+        if ast.unparse(call.func).rpartition(".")[2] in CLIENTS
     ]
     assert wrong == []

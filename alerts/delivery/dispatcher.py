@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -200,11 +200,20 @@ class Dispatcher:
 
     Parameters
     ----------
+    open_session : returns the HTTP session that all channels share.
     link : base address of the console; empty for none.
     """
 
-    def __init__(self, channels: Mapping[str, Channel], redis: Redis, namespace: str, link: str = "") -> None:
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        redis: Redis,
+        namespace: str,
+        open_session: Callable[[], aiohttp.ClientSession],
+        link: str = "",
+    ) -> None:
         self._channels = dict(channels)
+        self._open_session = open_session
         self._redis = redis
         self._namespace = namespace
         self._link = link
@@ -214,7 +223,7 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Load the waiting notifications and begin to send."""
-        self._session = aiohttp.ClientSession()
+        self._session = self._open_session()
         for name, channel in self._channels.items():
             notifications = NotificationLog(self._redis, self._namespace, name)
             sender = SENDERS[channel.kind](channel, self._session, self._link)
