@@ -41,7 +41,7 @@ _PREFERENCES_KEPT_S = 400 * 86_400
 
 
 def run(settings: Settings, *, simulated: bool = False) -> None:
-    """Serve the console until the process is told to end; raises `MarginwatchError` if it can't be opened."""
+    """Serve the console until the process is asked to end; raises `MarginwatchError` if it can't be opened."""
     token = settings.console_token.get_secret_value() if settings.console_token is not None else ""
     access = Access(settings.console_host, settings.console_users_file, token, settings.console_url)
     try:

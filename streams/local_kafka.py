@@ -29,7 +29,7 @@ class Broker(LocalService):
 
     Parameters
     ----------
-    advertised_port : where clients are told to come, if not to the port itself (a proxy that tests cut, a tunnel).
+    advertised_port : where clients connect, if not to the port itself (a proxy that tests cut, a tunnel).
     """
 
     def __init__(self, data_dir: Path, port: int = 0, *, advertised_port: int | None = None) -> None:
@@ -51,7 +51,7 @@ class Broker(LocalService):
         return {}
 
     def _answers(self) -> bool:
-        """Whether it names a live broker: a listening port alone, or a fenced Kafka, takes no topics yet."""
+        """Whether it names a live broker: a listening port alone, or a fenced Kafka, accepts no topics yet."""
         if not listens(self.port):
             return False
         return broker_answers(self.bootstrap, **self._client_options())

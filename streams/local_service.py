@@ -32,7 +32,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on.
+    """Return a port of the loopback interface that no server listens on.
 
     It lies below Linux's ephemeral range (32768 and up): while a server restarts, a client's outgoing connection
     could otherwise be given the server's own port, and the server could not come back.
@@ -60,8 +60,8 @@ class LocalService(ABC):
 
     Parameters
     ----------
-    data_dir : where it keeps data and its log; made if missing.
-    port : 0 takes a free one, kept over restarts.
+    data_dir : where it keeps data and its log; created if missing.
+    port : 0 chooses a free one, kept over restarts.
     """
 
     name: str

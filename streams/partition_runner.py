@@ -256,7 +256,7 @@ class PartitionRunner:
 
         Raises
         ------
-        RevokedError : if the partition was taken away meanwhile; nothing was lost.
+        RevokedError : if the partition was revoked meanwhile; nothing was lost.
         FencedError : if another worker owns it (this one is a zombie); nothing was published.
         """
         stage = self._stages[self._topics.short(poll.topic)]

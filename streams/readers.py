@@ -3,8 +3,8 @@
 **The end** is a barrier that came through the stream, or the end that the topic had when its first fetch was answered.
 It is the high watermark in that answer, not what the broker lists as the newest offset: for a partition whose last
 batch has n messages, the embedded broker lists an offset that is n − 1 too low, while the high watermark of its fetch
-answers is right. Apache Kafka answers the same to both. A reader never takes silence for the end: a busy machine or a
-slow broker can be silent for seconds. Where a broker serves nothing before the end for `PATIENCE_S`, that is an error.
+answers is right. Apache Kafka answers the same to both. Silence is never the end: a busy machine or a slow broker
+can be silent for seconds. Where a broker serves nothing before the end for `PATIENCE_S`, that is an error.
 
 Readers use kafka-python, assign their partitions themselves and commit nothing.
 """

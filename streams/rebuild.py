@@ -5,8 +5,8 @@ exactly these offsets must give the same rows, byte for byte; it can be compared
 raising and the offsets it quotes are the only things that a replay can't know, and are left out of the comparison.
 
 A table that is replaced is claimed first: a worker that still owns it is refused from then on. A table of which Redis
-holds nothing (it was emptied) is replayed up to the end of its topics, and its outputs are published again: all ids are
-the same, so subscribers ignore what they have.
+contains nothing (it was emptied) is replayed up to the end of its topics, and its outputs are published again: all ids
+are the same, so subscribers ignore what they have.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def rebuild(
 
     Raises
     ------
-    RebuildError : if a topic has lost its beginning, or a worker takes a table back while it is replaced.
+    RebuildError : if a topic has lost its beginning, or a worker claims a table while it is replaced.
     """
     wanted = set(tables)
     unknown = sorted(wanted - {stage.name for stage in STAGES})
@@ -129,7 +129,7 @@ async def _partition(
     publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
     try:
 
-        def take(outputs: list[Output]) -> None:
+        def publish(outputs: list[Output]) -> None:
             if latest is not None:
                 latest.offer(outputs)
             if publisher is not None:
@@ -138,7 +138,7 @@ async def _partition(
 
         name = f"{stage.name}:{partition}"
         replay = await _replay(
-            settings, stage, partition, stored.offsets, take, lambda done, total: on_progress(name, done, total)
+            settings, stage, partition, stored.offsets, publish, lambda done, total: on_progress(name, done, total)
         )
     finally:
         if publisher is not None:
@@ -159,7 +159,7 @@ async def _replace(table: TablePartition, stored: Loaded, replay: _Replay) -> No
         await table.commit(gone | replay.rows, replay.offsets, stored.outbox)
     except FencedError as error:
         raise RebuildError(
-            f"a worker has taken {table.table}:{table.partition} back while it was replayed; nothing was replaced. "
+            f"a worker has claimed {table.table}:{table.partition} while it was replayed; nothing was replaced. "
             "Stop the workers, rebuild, start them again"
         ) from error
 
@@ -185,7 +185,7 @@ async def _replay(
     stage: Stage,
     partition: int,
     offsets: Mapping[str, int],
-    take: Callable[[list[Output]], None],
+    publish: Callable[[list[Output]], None],
     on_progress: Callable[[int, int], None],
 ) -> _Replay:
     """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
@@ -199,7 +199,7 @@ async def _replay(
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)
         listed = await consumer.end_offsets(partitions)
-        # A table that Redis holds is replayed up to its offsets, one that it does not hold up to the topics' ends.
+        # A stored table is replayed up to its offsets, an emptied one up to the ends of its topics.
         targets = {tp: offsets.get(tp.topic, 0) for tp in partitions} if offsets else {}
         wanted = [tp for tp in partitions if not offsets or targets[tp] > 0]
         _check_beginnings(stage, starts, wanted)
@@ -209,16 +209,16 @@ async def _replay(
         replay = _Positions(consumer, Ends(listed), targets, set(wanted))
         while replay.left:
             for tp, records in (await replay.poll()).items():
-                _fold(stage, tp, records, out, take)
+                _fold(stage, tp, records, out, publish)
             on_progress(out.messages, max(out.messages, sum(replay.end(tp) - starts[tp] for tp in wanted)))
     finally:
         await consumer.stop()
     return out
 
 
-def _fold(stage: Stage, tp: Any, records: list[Any], out: _Replay, take: Callable[[list[Output]], None]) -> None:
+def _fold(stage: Stage, tp: Any, records: list[Any], out: _Replay, publish: Callable[[list[Output]], None]) -> None:
     """Fold records of one partition and keep the rows that they change."""
-    take(out.state.fold(stage.topics.short(tp.topic), records))
+    publish(out.state.fold(stage.topics.short(tp.topic), records))
     for name, data in out.state.changed_rows().items():
         if data is None:
             out.rows.pop(name, None)

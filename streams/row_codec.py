@@ -110,7 +110,7 @@ class Decoder:
             raise RowError("the message is empty")
         if len(record.value) > self._max_bytes:
             raise RowError(
-                f"the message has {len(record.value):,} bytes, at most {self._max_bytes:,} are taken: cut it"
+                f"the message has {len(record.value):,} bytes, at most {self._max_bytes:,} are accepted: split it"
             )
         return record.value
 

@@ -44,7 +44,7 @@ class EventDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
             raise RowError(self._reason(payloads, error)) from error
         if len(batch) != len(payloads):
-            raise RowError(f"{self._topic}: a message must hold one JSON object")
+            raise RowError(f"{self._topic}: a message must be one JSON object")
         return batch
 
     def _reason(self, payloads: list[bytes], error: Exception) -> str:

@@ -94,7 +94,7 @@ class Stage(ABC):
     @property
     @abstractmethod
     def barrier_origins(self) -> frozenset[str]:
-        """Every origin that a barrier must have come from."""
+        """Every origin that a barrier must have arrived from."""
 
     @abstractmethod
     def open(self, partition: int) -> StageState:

@@ -26,7 +26,7 @@ _DAY_MS = 86_400_000
 class Topic(StrEnum):
     """Every topic by its short name; the name on the cluster has a prefix and a version too (`Topics.name`)."""
 
-    # What comes in, one row type each (`processors.events.INPUT_ROWS`).
+    # Inputs, one row type each (`processors.events.INPUT_ROWS`).
     MARGIN_DAILY = "margin.daily"
     MARGIN_MARKET = "margin.market"
     MARGIN_INTRADAY = "margin.intraday"
@@ -42,7 +42,7 @@ class Topic(StrEnum):
     # Between the stages.
     FEATURES = "features.security"
 
-    # What comes out, and what the desk says about it.
+    # Outputs, and the commands of the desk about them.
     SIGNALS_MARKET = "signals.market"
     SIGNALS_SECURITY = "signals.security"
     SIGNALS_INDUSTRY = "signals.industry"
