@@ -14,8 +14,8 @@ import numpy as np
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from feeds.errors import UnavailableError
 from processors.days import to_date
-from processors.errors import MarginwatchError
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
 from streams.codec import (
     ARROW,
@@ -29,12 +29,12 @@ from streams.codec import (
 from streams.form import Form
 from streams.security import kafka_options, no_broker
 from streams.settings import Settings
-from streams.topics import BOOTSTRAP_MS, BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
+from streams.topics import BOOTSTRAP_MS, BY_CODE, DEAD_LETTERS, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
 
 _CLOSE_S = 5.0
 
 
-class PublishError(MarginwatchError):
+class PublishError(UnavailableError):
     """The broker did not take what was published."""
 
 
@@ -145,6 +145,10 @@ class Publisher:
                 self._send(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])
         self.flush()
         return identity
+
+    def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        """Publish a refused message to the dead letters of an input topic."""
+        self._send(topic + DEAD_LETTERS, value, headers=headers)
 
     def raw(
         self,
