@@ -19,7 +19,8 @@ from feeds.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.code_styles import BY_NUMBER, PLAIN
 from feeds.dataset import SourceTable, SourceTables
 from feeds.errors import GoneError, InputError
-from feeds.mapping import CodeColumn, DateColumn, Figure, Table, apply
+from feeds.mapped_rows import map_rows
+from feeds.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.publication_times import available_at
 from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
@@ -97,7 +98,7 @@ def price_tables(spot: pd.DataFrame, day: date) -> list[SourceTable]:
     _require_columns(_SPOT_COLUMNS, spot, origin)
     raw = spot[spot["最新价"] > 0].assign(**{_DAY: f"{day:%Y%m%d}"}).reset_index(drop=True)
     raw = raw.fillna({"成交量": 0.0, "成交额": 0.0})
-    return [SourceTable(table.topic, origin, apply(table, raw, origin)) for table in _SPOT_TABLES]
+    return [SourceTable(table.topic, origin, map_rows(table, raw, origin)) for table in _SPOT_TABLES]
 
 
 def index_bar(bars: pd.DataFrame, code: str, day: date, before: date | None) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def index_bar(bars: pd.DataFrame, code: str, day: date, before: date | None) -> 
     row = by_date[by_date.index == day.isoformat()]
     earlier = by_date["close"].get(before.isoformat()) if before is not None else None
     raw = row.assign(**{_DAY: f"{day:%Y%m%d}", _CODE: code, "prev_close": earlier}).reset_index(drop=True)
-    return apply(_INDEX_TABLE, raw, origin)
+    return map_rows(_INDEX_TABLE, raw, origin)
 
 
 def fetch_prices(

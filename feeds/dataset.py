@@ -28,8 +28,8 @@ class SourceTable:
     Parameters
     ----------
     origin : the file, and the layout that was recognised.
-    frame : ``key``, ``day`` (missing if the file has no dates) and figures, as `mapping.apply` returns them; also
-        ``name`` if the file has names, see `feeds.security_names`.
+    frame : ``key``, ``day`` (missing if the file has no dates) and figures, as `feeds.mapped_rows.map_rows` returns
+        them; also ``name`` if the file has names, see `feeds.security_names`.
     """
 
     topic: str

@@ -28,7 +28,8 @@ import pandas as pd
 from feeds.code_styles import BY_NUMBER, PLAIN, by_number, plain_number
 from feeds.dataset import SourceTable, SourceTables
 from feeds.errors import InputError
-from feeds.mapping import CodeColumn, DateColumn, Figure, Table, apply
+from feeds.mapped_rows import map_rows
+from feeds.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.units import Kind, parse_unit, split_header
 from feeds.validate import Finding, Severity
 from feeds.workbooks import SUFFIXES, Grids, read_workbook
@@ -192,7 +193,7 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
         if not len(table):
             continue
         dated = next((n for n in _DATE_NAMES if n in _names(table)), None)
-        frame = apply(_mapping(layout, table, dated, grids[sheet], origin), table, origin)
+        frame = map_rows(_mapping(layout, table, dated, grids[sheet], origin), table, origin)
         if dated is None:
             if len(dates) != 1:
                 problem = "contains several dates" if dates else "contains no date"
@@ -219,7 +220,10 @@ def find_layout(grid: pd.DataFrame, where: str) -> tuple[Layout, pd.DataFrame] |
             continue
         lacking = [name for name in layout.columns if name not in names]
         if lacking:
-            raise InputError(f"{where}: {layout.name} lacks {', '.join(lacking)}; its headers are {', '.join(headers)}")
+            raise InputError(
+                f"{where}: {layout.name} lacks {', '.join(lacking)}; its headers are {', '.join(headers)}: download it "
+                "again"
+            )
         table = grid.iloc[at + 1 :].reset_index(drop=True)
         table.columns = pd.Index(headers)
         return layout, table.loc[:, [bool(text) for text in headers]]
@@ -265,7 +269,9 @@ def _rows(layout: Layout, table: pd.DataFrame, origin: str) -> tuple[pd.DataFram
         elif plain_number(row[key]) is not None and len(filled) > 1:
             kept.append(at)
         elif any(map(_numeric, filled[1:])) and not any(word in text for text in filled for word in _SUMS):
-            raise InputError(f"{origin}: row {at + 1} below the header has no six-digit code but {filled[:3]}")
+            raise InputError(
+                f"{origin}: row {at + 1} below the header has no six-digit code but {filled[:3]}: correct the row"
+            )
     return table.iloc[kept].reset_index(drop=True), placeholder
 
 
@@ -281,7 +287,7 @@ def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.Da
         numbers = {by_number(str(plain_number(cell))) for cell in table[names[layout.code]]}
         if numbers - {"SZ"} and numbers - {"BJ"}:
             raise InputError(
-                f"{layout.name}: the codes are of {', '.join(sorted(numbers))}: expected Shenzhen's or Beijing's alone"
+                f"{layout.name}: the codes are of {', '.join(sorted(numbers))}: expected those of one exchange"
             )
         exchange = numbers.pop()
     elif exchange == _BY_UNIT:

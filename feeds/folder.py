@@ -16,6 +16,7 @@ import pandas as pd
 from feeds import mapping, vendor
 from feeds.dataset import Dataset, batch_of, between, undated_note, with_first_day
 from feeds.errors import InputError
+from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table
 from feeds.presets import date_format
 from processors.days import TradingCalendar
@@ -53,7 +54,7 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
         raw = vendor.load(path, tables)
         out.files.append(path)
         for table in tables:
-            frame = mapping.apply(_of_file(table, raw, path.name), raw, path.name)
+            frame = map_rows(_of_file(table, raw, path.name), raw, path.name)
             if table.undated:
                 undated.setdefault(table.topic, []).append(frame)
                 out.notes.append(undated_note(f"{path.name} → {table.topic}"))

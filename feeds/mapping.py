@@ -1,4 +1,4 @@
-"""A mapping: how the columns of a CSV or parquet file become rows of a topic.
+"""A mapping: the description of how the columns of a CSV or parquet file become rows of a topic.
 
 A mapping file is TOML with one ``[[table]]`` for each topic that a kind of file contains. A table of daily figures
 names a ``date``, one of the running session (prices.intraday, …) a ``ts``. Units are given, never guessed.
@@ -7,26 +7,16 @@ names a ``date``, one of the running session (prices.intraday, …) a ``ts``. Un
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
-import pandas as pd
 
-from feeds.code_styles import BY_NUMBER, EXCHANGE_NAMES, PLAIN, STYLES, exchange_name, is_index, to_own
-from feeds.errors import ConfigurationError, InputError
-from feeds.formulas import evaluate
-from feeds.units import KINDS, Unit, parse_number, parse_unit
-from processors.codes import is_fund, to_id
-from processors.days import DAY_US, SHANGHAI_OFFSET_US
-from processors.errors import RowError
-from processors.events import FIGURES, INPUT_ROWS, KEYS, Column, DailyRow, Floats, Ints, Row
-
-_DATE_PARTS = ("%d", "%j", "%x", "%c")
-_EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
+from feeds.code_styles import BY_NUMBER, PLAIN, STYLES, exchange_name
+from feeds.errors import ConfigurationError
+from feeds.units import KINDS, Unit, parse_unit
+from processors.events import FIGURES, INPUT_ROWS, DailyRow, Row
 
 
 class DateColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,17 +99,6 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     table: list[Table]
 
 
-@dataclass(frozen=True, slots=True)
-class TableLocation:
-    """What an error message names: the file, and the topic of the table."""
-
-    file: str
-    topic: str
-
-    def __str__(self) -> str:
-        return f"{self.file} → {self.topic}"
-
-
 def load(path: Path, kind: type[Row] = DailyRow) -> Mapping:
     """Read and check a mapping file.
 
@@ -191,7 +170,9 @@ def _check_codes(code: CodeColumn, topic: str, where: str) -> None:
     if (code.exchange is None) == (code.exchange_column is None):
         raise ConfigurationError(f"{where}: codes like {PLAIN} need `exchange` or `exchange_column`")
     if code.exchange == BY_NUMBER and topic.startswith("indices."):
-        raise ConfigurationError(f"{where}: the number of an index does not tell its exchange (000001 is also a stock)")
+        raise ConfigurationError(
+            f"{where}: the number of an index does not tell its exchange (000001 is also a stock): name the exchange"
+        )
     if code.exchange not in (None, BY_NUMBER):
         exchange_name(code.exchange, where)
 
@@ -201,7 +182,7 @@ def unit_of(name: str, figure: Figure, where: str) -> Unit | None:
     kind = KINDS.get(name)
     if kind is None:
         if figure.unit is not None:
-            raise ConfigurationError(f"{where}: a word or a flag has no unit")
+            raise ConfigurationError(f"{where}: a word or a flag has no unit: leave `unit` out")
         return None
     return parse_unit(figure.unit, kind, where)
 
@@ -216,177 +197,3 @@ def columns_used(table: Table) -> list[str]:
     code = (table.code.column, table.code.exchange_column, table.code.name) if table.code is not None else ()
     when = [one.column for one in (table.date, table.ts) if one is not None]
     return [name for name in (*code, *when, table.exchange_column) if name is not None]
-
-
-def apply(table: Table, raw: pd.DataFrame, file: str, today: int | None = None) -> pd.DataFrame:
-    """Return the rows of a table.
-
-    Parameters
-    ----------
-    file : the name of the file in messages.
-    today : the day of a ``ts`` without a date, days since 1970-01-01.
-
-    Returns
-    -------
-    ``key`` (int32), ``day`` (int32; missing if undated), ``name`` if the table names its column, and figures in CNY,
-    shares and fractions. Rows of the running session have ``ts`` (int64, µs since the epoch) instead of a day, if the
-    table names it.
-
-    Raises
-    ------
-    InputError : with file, topic, column and row of what can't be read.
-    """
-    where = TableLocation(file, table.topic)
-    if table.rows is not None:
-        raw = raw[evaluate(table.rows, raw, f"{where}, rows").astype(bool)]
-    if table.code is not None and table.code.codes is not None:
-        raw = raw[_column(raw, table.code.column, where).astype(str).isin(table.code.codes)]
-    keys = _keys(table, raw, where)
-    if table.only is not None:
-        wanted = is_index(keys) == (table.only == "indices")
-        raw, keys = raw[wanted], keys[wanted]
-    out: dict[str, object] = {}
-    if table.date is not None:
-        out["day"] = _days(_column(raw, table.date.column, where), table.date, where)
-    if table.ts is not None:
-        out["ts"] = _moments(_column(raw, table.ts.column, where), table.ts, today, where)
-    out["key"] = keys
-    if table.code is not None and table.code.name is not None:
-        out["name"] = _column(raw, table.code.name, where).to_numpy(object)
-    known = {column.name: column for column in FIGURES[table.topic]}
-    for name, figure in table.columns.items():
-        out[name] = _figure(known[name], figure, raw, keys, f"{where}, {name}")
-    frame = pd.DataFrame(out, index=range(len(raw)))
-    return frame.drop_duplicates("key", ignore_index=True) if table.undated else frame
-
-
-def _column(raw: pd.DataFrame, name: str, where: TableLocation) -> pd.Series:
-    if name not in raw:
-        raise InputError(f"{where}: column {name!r} is missing; there are {', '.join(map(str, raw.columns))}")
-    return raw[name]
-
-
-def _keys(table: Table, raw: pd.DataFrame, where: TableLocation) -> np.ndarray:
-    if table.tenor is not None:
-        return np.full(len(raw), _place("tenor", table.tenor, where), dtype=np.int32)
-    code = table.code
-    if code is None:
-        if table.exchange is not None:
-            return np.full(len(raw), _exchange(table.exchange, where), dtype=np.int32)
-        names = _column(raw, str(table.exchange_column), where).astype(str)
-        return names.map({name: _exchange(name, where) for name in names.unique()}).to_numpy(np.int32)
-    texts = _column(raw, code.column, where)
-    if code.codes is not None:
-        return texts.astype(str).map({t: _id(c, where) for t, c in code.codes.items()}).to_numpy(np.int32)
-    if code.exchange_column is not None:
-        both = pd.Series(list(zip(texts, _column(raw, code.exchange_column, where).astype(str), strict=True)))
-        known = {pair: _id(to_own(pair[0], PLAIN, pair[1], str(where)), where) for pair in both.unique()}
-        return both.map(known).to_numpy(np.int32)
-    style = str(code.style)
-    own = {text: _id(to_own(text, style, code.exchange, str(where)), where) for text in texts.unique()}
-    return texts.map(own).to_numpy(np.int32)
-
-
-def _id(code: str, where: TableLocation) -> int:
-    try:
-        return to_id(code)
-    except RowError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _exchange(name: str, where: TableLocation) -> int:
-    if name.strip().upper() not in EXCHANGE_NAMES:
-        exchange_name(name, str(where))
-    suffix = EXCHANGE_NAMES[name.strip().upper()]
-    return _place("exchange", _EXCHANGE_OF.get(suffix, suffix), where)
-
-
-def _place(field: str, word: str, where: TableLocation) -> int:
-    if word not in KEYS[field]:
-        raise InputError(f"{where}: {field} {word!r} is not known; expected one of {', '.join(KEYS[field])}")
-    return KEYS[field].index(word)
-
-
-def _days(column: pd.Series, when: DateColumn, where: TableLocation) -> np.ndarray:
-    return _stamps(column, when, where).to_numpy("datetime64[D]").astype(np.int32)
-
-
-def _moments(column: pd.Series, when: DateColumn, today: int | None, where: TableLocation) -> Ints:
-    stamps = _stamps(column, when, where)
-    zoned = stamps.dt.tz is not None
-    if zoned:
-        stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
-    moments: Ints = stamps.to_numpy("datetime64[us]").astype(np.int64)
-    if zoned:
-        return moments
-    if when.format is not None and not any(part in when.format for part in _DATE_PARTS):
-        if today is None:
-            raise InputError(f"{where}: column {when.column!r} has times without a date, and their day is not known")
-        moments = moments % DAY_US + today * DAY_US
-    return moments - SHANGHAI_OFFSET_US
-
-
-def _stamps(column: pd.Series, when: DateColumn, where: TableLocation) -> pd.Series:
-    if pd.api.types.is_datetime64_any_dtype(column):
-        stamps = column
-    elif when.format is None:
-        first = column.iloc[0] if len(column) else ""
-        raise InputError(
-            f"{where}: column {when.column!r} contains no dates but {first!r}: give its `format`, such as %Y%m%d"
-        )
-    else:
-        texts = column.astype(str).str.removesuffix(".0")
-        try:
-            stamps = pd.to_datetime(texts, format=when.format)
-        except ValueError as error:
-            raise InputError(f"{where}: column {when.column!r} is not written as {when.format}: {error}") from error
-    if stamps.isna().any():
-        raise InputError(
-            f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))] + 1} has no date in column {when.column!r}"
-        )
-    return stamps
-
-
-def _figure(column: Column, figure: Figure, raw: pd.DataFrame, keys: np.ndarray, where: str) -> np.ndarray:
-    if figure.value is not None:
-        values = pd.Series(float(figure.value), index=raw.index)
-    elif figure.formula is not None:
-        values = evaluate(figure.formula, raw, where)
-    elif figure.column not in raw:
-        raise InputError(f"{where}: column {figure.column!r} is missing; there are {', '.join(map(str, raw.columns))}")
-    else:
-        values = raw[figure.column]
-    if column.words:
-        return _words(column, figure, values, where)
-    unit = unit_of(column.name, figure, where)
-    numbers = pd.Series(_numbers(values, where, unit), index=raw.index)
-    if figure.where is not None:
-        numbers = numbers.where(evaluate(figure.where, raw, where).astype(bool))
-    if unit is not None:
-        numbers = pd.Series(unit.apply(np.asarray(numbers, dtype=np.float64)), index=raw.index)
-    if figure.decimals is not None:
-        funds = numbers.round(figure.decimals if figure.decimals_of_funds is None else figure.decimals_of_funds)
-        numbers = funds.where(pd.Series(is_fund(keys), index=raw.index), numbers.round(figure.decimals))
-    return numbers.to_numpy(np.float64)
-
-
-def _numbers(values: pd.Series, where: str, unit: Unit | None) -> Floats:
-    if pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(np.float64, na_value=np.nan)
-    cells = [parse_number(c, f"{where}, row {row + 1}", unit) for row, c in zip(values.index, values, strict=True)]
-    return np.array(cells, dtype=np.float64)
-
-
-def _words(column: Column, figure: Figure, values: pd.Series, where: str) -> np.ndarray:
-    places: dict[object, float] = {}
-    for word in values.unique():
-        own = (figure.words or {}).get(word, word if figure.otherwise is None else figure.otherwise)
-        if pd.isna(own):
-            places[word] = np.nan
-        elif own in column.words:
-            places[word] = float(column.words.index(own))
-        else:
-            raise InputError(
-                f"{where}: {own!r} is none of {', '.join(column.words)}: translate it by `words`, or give `otherwise`"
-            )
-    return values.map(places).to_numpy(np.float64)

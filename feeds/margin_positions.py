@@ -21,7 +21,8 @@ from feeds import vendor
 from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import ConfigurationError, InputError
 from feeds.intraday_outlet import IntradayOutlet, PublishResult
-from feeds.mapping import DateColumn, Figure, Mapping, Table, apply
+from feeds.mapped_rows import map_rows
+from feeds.mapping import DateColumn, Figure, Mapping, Table
 from feeds.plan import MarginPositions, PositionsFolder
 from feeds.presets import code_style
 from feeds.units import split_header
@@ -127,7 +128,7 @@ def rows_of(raw: pd.DataFrame, where: str, tables: Sequence[Table], today: int) 
             raise ConfigurationError(
                 f"{where}: a mapping of margin positions gives {TOPIC} and has `ts`; this one gives {table.topic}"
             )
-        batches.append(_batch(apply(table, raw, where, today), where))
+        batches.append(_batch(map_rows(table, raw, where, today), where))
     return concat(batches)
 
 

@@ -25,7 +25,8 @@ from feeds import vendor
 from feeds.akshare_client import load_akshare
 from feeds.code_styles import BY_NUMBER, PLAIN
 from feeds.errors import BusyError, ConfigurationError, InputError
-from feeds.mapping import CodeColumn, Figure, Mapping, Table, apply
+from feeds.mapped_rows import map_rows
+from feeds.mapping import CodeColumn, Figure, Mapping, Table
 from processors.days import shanghai_day
 
 _US = 1_000_000
@@ -38,7 +39,7 @@ class Reading:
 
     Parameters
     ----------
-    tables : topic and rows, as `mapping.apply` returns them.
+    tables : topic and rows, as `feeds.mapped_rows.map_rows` returns them.
     at : the moment of the figures, µs since the epoch, for rows without a ``ts`` of their own.
     unknown : the number of rows that the source left out because their code is unknown.
     """
@@ -57,7 +58,7 @@ class Source(Protocol):
 
 def _mapped(raw: pd.DataFrame, tables: Iterable[Table], name: str, at: int) -> Reading:
     today = shanghai_day(at)
-    return Reading([(table.topic, apply(table, raw, name, today)) for table in tables], at)
+    return Reading([(table.topic, map_rows(table, raw, name, today)) for table in tables], at)
 
 
 @dataclass(frozen=True, slots=True)

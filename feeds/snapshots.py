@@ -52,7 +52,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
 
     Parameters
     ----------
-    frame : rows as `mapping.apply` returns them.
+    frame : rows as `feeds.mapped_rows.map_rows` returns them.
     at : the moment of rows without a ``ts``, µs since the epoch.
     today : days since 1970-01-01. Rows of another day, or before the first trades of this one, are old: they show the
         day before.

@@ -24,7 +24,7 @@ import pandas as pd
 
 from feeds.dataset import SourceTable, SourceTables
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
-from feeds.mapping import apply
+from feeds.mapped_rows import map_rows
 from feeds.ports import TushareAccount
 from feeds.presets import ALL_SHARES, COMPONENT, detect_tables, replace_component_turnover
 from feeds.publication_times import available_at
@@ -253,7 +253,7 @@ def fetch(
         raw, findings = replace_component_turnover(raw, origin)
         found.findings += findings
         for table in detect_tables(raw, origin)[1]:
-            frame = apply(table, raw, origin)
+            frame = map_rows(table, raw, origin)
             if len(frame):
                 found.tables.append(SourceTable(table.topic, origin, frame))
     return found

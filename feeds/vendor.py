@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from feeds.dataset import SourceTable, SourceTables
 from feeds.errors import InputError
-from feeds.mapping import Mapping, Table, apply, columns_used, tables_of
+from feeds.mapped_rows import map_rows
+from feeds.mapping import Mapping, Table, columns_used, tables_of
 from feeds.presets import detect_tables, replace_component_turnover
 from feeds.validate import Finding
 
@@ -52,7 +53,7 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None) -> SourceTables:
             raw, origin = load(file, tables), file.name
         for place, table in enumerate(tables):
             order = mapping.table.index(table) if mapping is not None else place
-            frame = apply(table, raw, file.name)
+            frame = map_rows(table, raw, file.name)
             if len(frame):
                 found.append((order, SourceTable(table.topic, origin, frame)))
     if mapping is not None:
