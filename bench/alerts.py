@@ -26,7 +26,7 @@ from alerts.delivery.channel import Channel
 from alerts.model import Alert, State
 from bench.pipeline import await_, market_of, worker_of
 from bench.stand import stand
-from feeds.folder import known_at
+from feeds.publication_times import available_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, EndOfDay, RowBatch
@@ -52,7 +52,7 @@ def _rows(topic: str, day: int, figures: dict[int, dict[str, float]]) -> RowBatc
     size = len(keys)
     return RowBatch(
         topic, np.array(keys, dtype=np.int32), np.full(size, day, dtype=np.int32), np.zeros(size, dtype=np.int32),
-        np.full(size, known_at(topic, day, xshg())), columns,
+        np.full(size, available_at(topic, day, xshg())), columns,
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from rich.table import Table
 
 from bench.pipeline import await_, worker_of
 from bench.stand import stand
-from feeds.folder import Dataset, read
+from feeds.dataset import Dataset
+from feeds.folder import read
 from processors.history import History
 from streams.calendars import xshg
 from streams.cli.terminal import err, out

@@ -1,8 +1,8 @@
 """Prices and indices of a day through akshare, which asks Eastmoney's pages (东方财富).
 
-Units are documented by akshare, not in the headers: volumes are in 手 (indices, too), turnover and capitalisation in
-元, rates in %. Prices come from the page of live quotes, which shows one session only: they must be fetched between its
-close and the next morning, and a day that was missed is gone. Indices have a history.
+akshare documents the units, its headers don't have them: volumes are in 手 (of indices, too), turnover and
+capitalisation in 元, rates in %. Prices come from the page of live quotes, which shows one session only: they must be
+fetched between its close and the next morning; a missed day is lost. Indices have a history.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import Any
 
 import pandas as pd
 
+from feeds.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.code_styles import BY_NUMBER, PLAIN
 from feeds.dataset import SourceTable, SourceTables
-from feeds.fetch import GoneError, Question, asked, load_akshare
-from feeds.folder import FeedError, known_at
-from feeds.mapping import Codes, Figure, Table, When, apply
+from feeds.errors import GoneError, InputError
+from feeds.mapped_rows import map_rows
+from feeds.mapping import CodeColumn, DateColumn, Figure, Table
+from feeds.publication_times import available_at
 from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Due
 
 _SPOT, _BARS = "stock_zh_a_spot_em", "stock_zh_index_daily_em"
 _DAY, _CODE = "交易日", "指数代码"
-_WHEN, _STOCK = When(_DAY, "%Y%m%d"), Codes("代码", PLAIN, BY_NUMBER, name="名称")
+_WHEN, _STOCK = DateColumn(_DAY, "%Y%m%d"), CodeColumn("代码", PLAIN, BY_NUMBER, name="名称")
 _SPOT_COLUMNS = (
     "代码",
     "名称",
@@ -76,47 +78,47 @@ _INDEX_TABLE = Table(
         "turnover": Figure(column="amount", unit="元"),
     },
     date=_WHEN,
-    code=Codes(_CODE, "600519.SH"),
+    code=CodeColumn(_CODE, "600519.SH"),
 )
-#: From then on the page of live quotes shows the auction of the next session.
+#: From this time on the page of live quotes shows the auction of the next session.
 _QUOTES_END = Due(time(9), next_session=True)
 
 
-def prices_of(spot: pd.DataFrame, day: date) -> list[SourceTable]:
-    """Turn akshare's page of live quotes (stock_zh_a_spot_em), read after the close, into prices and valuations.
+def price_tables(spot: pd.DataFrame, day: date) -> list[SourceTable]:
+    """Return prices and valuations of akshare's page of live quotes (stock_zh_a_spot_em), read after the close.
 
-    Rows without a last price (not listed yet, suspended for long) say nothing and are left out; what did not trade is
+    Rows without a last price (not listed yet, suspended for long) are left out; a security without turnover is
     suspended. The page's price-earnings ratio is not the trailing one and is left out.
 
     Raises
     ------
-    FeedError : if a documented column is missing, or a code is none.
+    InputError : if a documented column is missing, or a code is invalid.
     """
     origin = f"akshare {_SPOT} {day}"
-    _look_for(_SPOT_COLUMNS, spot, origin)
+    _require_columns(_SPOT_COLUMNS, spot, origin)
     raw = spot[spot["最新价"] > 0].assign(**{_DAY: f"{day:%Y%m%d}"}).reset_index(drop=True)
     raw = raw.fillna({"成交量": 0.0, "成交额": 0.0})
-    return [SourceTable(table.topic, origin, apply(table, raw, origin)) for table in _SPOT_TABLES]
+    return [SourceTable(table.topic, origin, map_rows(table, raw, origin)) for table in _SPOT_TABLES]
 
 
-def bar_of(bars: pd.DataFrame, code: str, day: date, before: date | None) -> pd.DataFrame:
-    """Turn akshare's bars of an index (stock_zh_index_daily_em) into the row of a day; none if the day is not there.
+def index_bar(bars: pd.DataFrame, code: str, day: date, before: date | None) -> pd.DataFrame:
+    """Return the row of a day of akshare's bars of an index (stock_zh_index_daily_em); no row if the day is missing.
 
     Parameters
     ----------
-    before : the session before; its close is the day's previous close. Absent if it is not there.
+    before : the session before; its close is the day's previous close, which is absent if that session is missing.
 
     Raises
     ------
-    FeedError : if a documented column is missing.
+    InputError : if a documented column is missing.
     """
     origin = f"akshare {_BARS} {code} {day}"
-    _look_for(_BAR_COLUMNS, bars, origin)
+    _require_columns(_BAR_COLUMNS, bars, origin)
     by_date = bars.set_index(bars["date"].astype(str))
     row = by_date[by_date.index == day.isoformat()]
     earlier = by_date["close"].get(before.isoformat()) if before is not None else None
     raw = row.assign(**{_DAY: f"{day:%Y%m%d}", _CODE: code, "prev_close": earlier}).reset_index(drop=True)
-    return apply(_INDEX_TABLE, raw, origin)
+    return map_rows(_INDEX_TABLE, raw, origin)
 
 
 def fetch_prices(
@@ -127,25 +129,25 @@ def fetch_prices(
     now: Callable[[], float] = clock,
     sleep: Callable[[float], object] = rest,
 ) -> SourceTables:
-    """Fetch what stocks of all exchanges closed at, and their valuations.
+    """Fetch the closing prices and valuations of the stocks of all exchanges.
 
     Raises
     ------
     NotPublishedError : before the close.
-    GoneError : once the next session has begun: the page shows only that one then.
-    FeedError : for no trading day, and all that `feeds.fetch.asked` raises.
+    GoneError : once the next session has begun: the page then shows only that one.
+    InputError : for no trading day, and all errors of `feeds.akshare_client.call_akshare`.
     """
-    question = _question(_SPOT, {}, f"the prices of {day}", "prices.daily", day, calendar)
-    if now() * 1e6 < question.due:
-        raise question.not_yet()
+    call = _call(_SPOT, {}, f"the prices of {day}", "prices.daily", day, calendar)
+    if now() * 1e6 < call.due:
+        raise call.not_published()
     end = _QUOTES_END.moment(to_day(day), calendar)
     if end is not None and now() * 1e6 >= end:
         raise GoneError(
-            f"akshare's prices are those of the newest session: {day} can't be had from there any more, give files "
-            "of it to `marginwatch feed vendor`, or fetch it via tushare"
+            f"akshare's prices are those of the newest session, it has none of {day} any more: give files of that day "
+            "to `marginwatch feed vendor`, or fetch it via tushare"
         )
     module = load_akshare() if akshare is None else akshare
-    return SourceTables(prices_of(asked(module, question, now, sleep), day))
+    return SourceTables(price_tables(call_akshare(module, call, now, sleep), day))
 
 
 def fetch_indices(
@@ -162,7 +164,7 @@ def fetch_indices(
     Raises
     ------
     NotPublishedError : before the close, or while an index has no bar of the day.
-    FeedError : for no trading day, and all that `feeds.fetch.asked` raises.
+    InputError : for no trading day, and all errors of `feeds.akshare_client.call_akshare`.
     """
     out = SourceTables()
     module = akshare
@@ -171,31 +173,31 @@ def fetch_indices(
     for code in codes:
         span = {"start_date": f"{before or day:%Y%m%d}", "end_date": f"{day:%Y%m%d}"}
         symbol = f"{code[-2:].lower()}{code[:6]}"
-        question = _question(
+        call = _call(
             _BARS, {"symbol": symbol, **span}, f"the figures of {code} of {day}", "indices.daily", day, calendar
         )
-        if now() * 1e6 < question.due:
-            raise question.not_yet()
+        if now() * 1e6 < call.due:
+            raise call.not_published()
         module = load_akshare() if module is None else module
-        frame = bar_of(asked(module, question, now, sleep), code, day, before)
+        frame = index_bar(call_akshare(module, call, now, sleep), code, day, before)
         if not len(frame):
-            raise question.not_yet()
-        out.parts.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", frame))
+            raise call.not_published()
+        out.tables.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", frame))
     return out
 
 
-def _question(
-    function: str, arguments: dict[str, str], what: str, topic: str, day: date, calendar: TradingCalendar
-) -> Question:
+def _call(
+    function: str, arguments: dict[str, str], figures: str, topic: str, day: date, calendar: TradingCalendar
+) -> AkshareCall:
     if to_day(day) not in calendar:
-        raise FeedError(f"{day} is no trading day of XSHG: there are no figures of it")
-    return Question(function, arguments, "Eastmoney", what, known_at(topic, to_day(day), calendar))
+        raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
+    return AkshareCall(function, arguments, "Eastmoney", figures, available_at(topic, to_day(day), calendar))
 
 
-def _look_for(columns: Iterable[str], frame: pd.DataFrame, origin: str) -> None:
+def _require_columns(columns: Iterable[str], frame: pd.DataFrame, origin: str) -> None:
     lacking = [name for name in columns if name not in frame]
     if lacking:
-        raise FeedError(
-            f"{origin} lacks {', '.join(lacking)}; its columns are {', '.join(map(str, frame.columns))}: this akshare "
-            "is not the documented one"
+        raise InputError(
+            f"{origin} lacks {', '.join(lacking)}; its columns are {', '.join(map(str, frame.columns))}: akshare has "
+            "changed its columns, install the version that marginwatch documents or give files"
         )

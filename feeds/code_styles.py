@@ -1,6 +1,6 @@
-"""How others write a security's code, and what it is here (`600519.SH`).
+"""The styles in which files write the code of a security, and the translation to ours (`600519.SH`).
 
-A style is named by its example: ``600519.SH``, ``sh600519``, ``sh.600519``, ``600519`` (which needs an exchange) and
+The name of a style is its example: ``600519.SH``, ``sh600519``, ``sh.600519``, ``600519`` (which needs an exchange) and
 Eastmoney's ``1.600519``.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from feeds.folder import FeedError
+from feeds.errors import InputError
 from processors.codes import Ids
 
 #: Names of the exchanges, and of Shenwan's indices, as files write them.
@@ -22,17 +22,17 @@ EXCHANGE_NAMES: dict[str, str] = {
     **dict.fromkeys(("BSE", "BJ", "XBSE", "BJSE", "北", "北京", "京市", "北交所"), "BJ"),
     **dict.fromkeys(("SI", "SW", "申万"), "SI"),
 }
-#: Instead of an exchange: the number tells it, for stocks and funds only (000001 is also an index).
+#: In place of an exchange: derive it from the number, for stocks and funds only (000001 is also an index).
 BY_NUMBER = "by number"
 _DIGITS = 6
 _BEIJING = ("4", "8", "92")
 
 
 def exchange_name(text: str, where: str) -> str:
-    """Return SH, SZ, BJ or SI for any name of an exchange; raises `FeedError` for another word."""
+    """Return SH, SZ, BJ or SI for any name of an exchange; raises `InputError` for another word."""
     found = EXCHANGE_NAMES.get(text.strip().upper())
     if found is None:
-        raise FeedError(f"{where}: exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
+        raise InputError(f"{where}: exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
     return found
 
 
@@ -41,7 +41,7 @@ def by_number(number: str) -> str:
 
     Raises
     ------
-    FeedError : for any other number.
+    InputError : for any other number.
     """
     if number.startswith(_BEIJING):
         return "BJ"
@@ -49,7 +49,7 @@ def by_number(number: str) -> str:
         return "SH"
     if number.startswith(("0", "1", "2", "3")):
         return "SZ"
-    raise FeedError(f"{number}: no exchange lists stocks or funds of this number; give an exchange")
+    raise InputError(f"{number}: no exchange lists stocks or funds with this number; give an exchange")
 
 
 def _suffixed(text: str) -> str | None:
@@ -85,7 +85,7 @@ STYLES = (*_STYLES, PLAIN)
 
 
 def plain_number(cell: object) -> str | None:
-    """Return the six digits of a code that a spreadsheet may hold as a number (1.0 is 000001); None if it is none."""
+    """Return the six digits of a code, which a spreadsheet may contain as a number (1.0 is 000001); None if invalid."""
     if isinstance(cell, bool):
         return None
     if isinstance(cell, int | float | np.integer | np.floating):
@@ -96,7 +96,7 @@ def plain_number(cell: object) -> str | None:
 
 
 def to_own(text: object, style: str, exchange: str | None = None, where: str = "code") -> str:
-    """Translate one code.
+    """Return a code in our style.
 
     Parameters
     ----------
@@ -105,27 +105,27 @@ def to_own(text: object, style: str, exchange: str | None = None, where: str = "
 
     Raises
     ------
-    FeedError : if the code is not written in this style, or its exchange is missing or unknown.
+    InputError : if the code is not in this style, or its exchange is missing or unknown.
     """
     if style == PLAIN:
         number = plain_number(text)
         if exchange is None:
-            raise FeedError(f"{where}: codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}")
+            raise InputError(f"{where}: codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}")
         if number is not None:
             market = by_number(number) if exchange == BY_NUMBER else exchange_name(exchange, where)
             return f"{number}.{market}"
     else:
         reader = _STYLES.get(style)
         if reader is None:
-            raise FeedError(f"{where}: code style {style!r} is not known; expected one of {', '.join(STYLES)}")
+            raise InputError(f"{where}: code style {style!r} is not known; expected one of {', '.join(STYLES)}")
         code = reader(str(text).strip())
         if code is not None:
             return code
-    raise FeedError(f"{where}: code {text!r} is not written like {style}; give the style that the file uses")
+    raise InputError(f"{where}: code {text!r} is not written like {style}; give the style that the file uses")
 
 
 def is_index(securities: Ids) -> npt.NDArray[np.bool_]:
-    """Indices by code range: SH 000xxx, SZ 399xxx, BJ 899xxx, and all of Shenwan's."""
+    """Return which ids are indices, by code range: SH 000xxx, SZ 399xxx, BJ 899xxx, and all of Shenwan's."""
     thousand, exchange = securities // 4 // 1000, securities % 4
     in_range = [(0, 0), (1, 399), (2, 899)]
     found = exchange == len(in_range)

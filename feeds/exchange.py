@@ -1,51 +1,42 @@
-"""The exchanges' own margin files as published (融资融券), recognised by what they hold, not by their names.
+"""The exchanges' own margin files as published (融资融券), recognised by their headers, not by their names.
 
 =====================  ==============================================================  ======================
 file                   how it is recognised                                            topic
 =====================  ==============================================================  ======================
 Shanghai 汇总信息       信用交易日期 and 本日融资余额, no code                                 margin.market
 Shanghai 明细信息       标的证券代码                                                       margin.daily
-Shenzhen, Beijing 明细  证券代码 and 融资余额; which exchange is told by the codes             margin.daily
-Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; which exchange is told by the units  margin.market
+Shenzhen, Beijing 明细  证券代码 and 融资余额; the codes tell the exchange                     margin.daily
+Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; the units tell the exchange          margin.market
 =====================  ==============================================================  ======================
 
-Units stand in the headers; one without a unit is refused. Only Shanghai's volumes have none as published: the exchange
-counts them in shares. Shenzhen publishes its totals in 亿元 and 亿股, Beijing in 万元 and 万股; a cell that names one
-of them says it better. Shenzhen's files hold no date, Beijing's one in the last row: else it comes from the file's name
-or the command.
+The headers contain the units; a header without a unit is refused. Only Shanghai publishes volumes without a unit: it
+counts them in shares. Shenzhen publishes its totals in 亿元 and 亿股, Beijing in 万元 and 万股, unless a cell names the
+exchange. Shenzhen's files contain no date, Beijing's have one in the last row; else the date comes from the name of the
+file or from the command.
 """
 
 from __future__ import annotations
 
-import importlib
-import io
 import re
-import struct
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import pandas as pd
 
 from feeds.code_styles import BY_NUMBER, PLAIN, by_number, plain_number
 from feeds.dataset import SourceTable, SourceTables
-from feeds.folder import FeedError
-from feeds.mapping import Codes, Figure, Table, When, apply
+from feeds.errors import InputError
+from feeds.mapped_rows import map_rows
+from feeds.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.units import Kind, parse_unit, split_header
 from feeds.validate import Finding, Severity
+from feeds.workbooks import SUFFIXES, Grids, read_workbook
 from processors.days import to_date, to_day
 
-#: Sheet name → cells as they stand, without any header.
-Grids = dict[str, pd.DataFrame]
-SUFFIXES = (".xls", ".xlsx", ".csv")
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-_HEADER_ROWS = 20  # titles and dates may stand above the header
-_NOTHING = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据")
+_HEADER_ROWS = 20  # titles and dates may precede the header
+_NO_DATA = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据")
 _SUMS = ("合计", "总计", "小计", "汇总")
 _DATE_NAMES = ("信用交易日期", "交易日期")
 _DATE_BELOW = re.compile(r"(信用交易|交易|数据|业务)?日期\s*[:：]")
@@ -60,10 +51,10 @@ class Layout:
     Parameters
     ----------
     code : header of the column of codes, None for totals.
-    exchange : a name; where two exchanges share the layout, `BY_NUMBER` or `_BY_UNIT`.
+    exchange : a name; if two exchanges share the layout, `BY_NUMBER` or `_BY_UNIT`.
     columns : header without unit → figure; all are required.
-    shares : headers that the exchange publishes without a unit and that are documented as shares.
-    marks : headers by which it is told from others.
+    signature : the headers by which the layout is recognised.
+    shares : headers that the exchange publishes without a unit and documents as shares.
     """
 
     name: str
@@ -71,11 +62,11 @@ class Layout:
     code: str | None
     exchange: str
     columns: dict[str, str]
-    marks: frozenset[str]
+    signature: frozenset[str]
     shares: frozenset[str] = frozenset()
 
 
-#: Instead of an exchange: the unit of its totals tells it, unless a cell names it.
+#: In place of an exchange: derive it from the unit of the totals, unless a cell names it.
 _BY_UNIT = "by unit"
 _UNIT_OF_TOTALS = {"亿元": "SZSE", "万元": "BSE"}
 _NAMED = {"SZSE": re.compile(r"深圳证券交易所|深交所"), "BSE": re.compile(r"北京证券交易所|北交所")}
@@ -144,20 +135,18 @@ def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
 
     Parameters
     ----------
-    day : trade date of files that tell none.
+    day : trade date of files without a date.
 
     Raises
     ------
-    FeedError : for a file that is none of the exchanges', lacks a column or a unit, or whose date is not known.
+    InputError : for a file of no known layout, without a column or a unit, or with an unknown date.
     """
     found = SourceTables()
     files = [file for path in paths for file in files_of(path)]
     if not files:
-        raise FeedError(f"there is no file ({', '.join(SUFFIXES)}): give the exchanges' files, or a folder of them")
+        raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give the exchanges' files, or a folder of them")
     for file in files:
-        one = adapt(open_book(file.read_bytes(), file.name), file.name, day)
-        found.parts += one.parts
-        found.findings += one.findings
+        found.extend(parse_sheets(read_workbook(file.read_bytes(), file.name), file.name, day))
     return found
 
 
@@ -166,130 +155,75 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(("~", ".")))
     if not path.is_file():
-        raise FeedError(f"{path} does not exist: give a file of an exchange, or a folder of them")
+        raise InputError(f"{path} does not exist: give a file of an exchange, or a folder of them")
     return [path]
 
 
-def open_book(content: bytes, name: str) -> Grids:
-    """Return the sheets of a workbook, by its content (xlsx, xls, else CSV in UTF-8 or GB18030).
+def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTables:
+    """Return the rows of the sheets of one file.
 
     Raises
     ------
-    FeedError : if it is neither, or the library that reads it is not installed.
-    """
-    if content.startswith((_ZIP, _OLE)):
-        library, opened = ("openpyxl", _xlsx) if content.startswith(_ZIP) else ("xlrd", _xls)
-        try:
-            return opened(content)
-        except ImportError as error:
-            raise FeedError(f"{name}: {library} is needed: pip install 'marginwatch[excel]'") from error
-        except (ValueError, OSError, KeyError, BadZipFile, struct.error) as error:
-            raise FeedError(f"{name} is a damaged workbook ({error}): download it again") from error
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "<html" in text[:2000].lower() or "<table" in text[:2000].lower():
-            raise FeedError(f"{name} is a web page, not a workbook: save it as xlsx")
-        try:
-            return {"": pd.read_csv(io.StringIO(text), header=None, dtype=object, names=_width(text))}
-        except pd.errors.ParserError as error:
-            raise FeedError(f"{name} is no CSV file: {error}") from error
-    raise FeedError(f"{name} is no workbook and no text: expected {', '.join(SUFFIXES)}")
-
-
-def _xlsx(content: bytes) -> Grids:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # openpyxl misses the default style in Shenzhen's workbooks
-        sheets = pd.read_excel(
-            io.BytesIO(content), sheet_name=None, header=None, dtype=np.dtype(object), engine="openpyxl"
-        )
-    return {str(sheet): grid for sheet, grid in sheets.items()}
-
-
-def _xls(content: bytes) -> Grids:
-    """Read a workbook of before 2007 by xlrd itself: pandas is about to drop it."""
-    xlrd = importlib.import_module("xlrd")
-    try:
-        book = xlrd.open_workbook(file_contents=content)
-    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
-        raise ValueError(str(error)) from error
-
-    def value(cell: Any) -> object:
-        if cell.ctype == xlrd.XL_CELL_DATE:
-            return xlrd.xldate_as_datetime(cell.value, book.datemode)
-        return None if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK, xlrd.XL_CELL_ERROR) else cell.value
-
-    return {
-        sheet.name: pd.DataFrame([[value(cell) for cell in row] for row in sheet.get_rows()], dtype=object)
-        for sheet in book.sheets()
-    }
-
-
-def _width(text: str) -> range:
-    return range(max((line.count(",") for line in text.splitlines()), default=0) + 1)
-
-
-def adapt(grids: Grids, name: str, day: date | None = None) -> SourceTables:
-    """Turn the sheets of one file into rows.
-
-    Raises
-    ------
-    FeedError : if no sheet is known, or the date is missing or told in two ways.
+    InputError : if no sheet has a known layout, or the date is missing or contradictory.
     """
     found = SourceTables()
     tables = [
         (sheet, *known)
         for sheet, grid in grids.items()
-        if (known := locate(grid, f"{name} {sheet}".strip())) is not None
+        if (known := find_layout(grid, f"{name} {sheet}".strip())) is not None
     ]
     if not tables:
         heads = {sheet: _texts(grid.iloc[0]) for sheet, grid in grids.items() if len(grid)}
-        raise FeedError(
-            f"{name} is no margin file of an exchange: known are {', '.join(x.name for x in LAYOUTS)}; it holds {heads}"
+        raise InputError(
+            f"{name} is no margin file of an exchange; known are {', '.join(x.name for x in LAYOUTS)}; its headers are "
+            f"{heads}"
         )
     dates = _dates(name, grids, tables)
     if day is not None and dates - {to_day(day)}:
-        raise FeedError(f"{name} is of {_told(dates)}, not of {day}: leave --date out, or give the file of that day")
+        raise InputError(
+            f"{name} is of {_dates_text(dates)}, not of {day}: leave --date out, or give the file of that day"
+        )
     dates = dates or ({to_day(day)} if day is not None else set())
-    for sheet, layout, whole in tables:
+    for sheet, layout, raw in tables:
         origin = f"{name}{f' [{sheet}]' if sheet else ''} ({layout.name})"
-        table, empty = _rows(layout, whole, origin)
-        if empty:
-            text = f"{origin} says {empty!r}: its figures are not published yet, or the day is no trading day"
+        table, placeholder = _rows(layout, raw, origin)
+        if placeholder:
+            text = f"{origin} contains {placeholder!r}: its figures are not published yet, or the day is no trading day"
             found.findings.append(Finding(Severity.ERROR, "placeholder", layout.topic, None, text))
         if not len(table):
             continue
         dated = next((n for n in _DATE_NAMES if n in _names(table)), None)
-        frame = apply(_mapping(layout, table, dated, grids[sheet], origin), table, origin)
+        frame = map_rows(_mapping(layout, table, dated, grids[sheet], origin), table, origin)
         if dated is None:
             if len(dates) != 1:
-                told = "holds several dates" if dates else "holds no date"
-                raise FeedError(f"{origin} {told}: give --date, or a name with the trade date such as 2024-06-11")
+                problem = "contains several dates" if dates else "contains no date"
+                raise InputError(f"{origin} {problem}: give --date, or a name with the trade date such as 2024-06-11")
             frame = frame.assign(day=next(iter(dates))).astype({"day": "int32"})
-        found.parts.append(SourceTable(layout.topic, origin, frame))
+        found.tables.append(SourceTable(layout.topic, origin, frame))
     return found
 
 
-def locate(grid: pd.DataFrame, where: str) -> tuple[Layout, pd.DataFrame] | None:
-    """Find the header of a known layout; return the table below it with the headers as its columns.
+def find_layout(grid: pd.DataFrame, where: str) -> tuple[Layout, pd.DataFrame] | None:
+    """Find the header of a known layout; return the layout and the table below the header, None if there is none.
 
     Raises
     ------
-    FeedError : if it is a known layout that lacks columns.
+    InputError : if a column of the layout is missing.
     """
     for at in range(min(_HEADER_ROWS, len(grid))):
         headers = _texts(grid.iloc[at])
         names = {split_header(text)[0] for text in headers if text}
-        layout = next((one for one in LAYOUTS if one.marks <= names), None)
+        layout = next((one for one in LAYOUTS if one.signature <= names), None)
         if layout is None:
             continue
         if layout.code is None and names & {one.code for one in LAYOUTS if one.code}:
             continue
         lacking = [name for name in layout.columns if name not in names]
         if lacking:
-            raise FeedError(f"{where}: {layout.name} lacks {', '.join(lacking)}; its headers are {', '.join(headers)}")
+            raise InputError(
+                f"{where}: {layout.name} lacks {', '.join(lacking)}; its headers are {', '.join(headers)}: download it "
+                "again"
+            )
         table = grid.iloc[at + 1 :].reset_index(drop=True)
         table.columns = pd.Index(headers)
         return layout, table.loc[:, [bool(text) for text in headers]]
@@ -309,38 +243,40 @@ def _numeric(text: str) -> bool:
 
 
 def _names(table: pd.DataFrame) -> dict[str, str]:
-    """Name without unit → header as it stands."""
+    """Return name without unit → header."""
     return {split_header(str(header))[0]: str(header) for header in table.columns}
 
 
 def _rows(layout: Layout, table: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, str]:
-    """Keep the rows of figures; also return what stands in place of them, if anything does.
+    """Return the rows of figures, and the text of a placeholder for them (empty if there is none).
 
-    Blank rows, footers (no figure behind the first cell) and sums are left out; figures without a code are refused.
+    Blank rows, footers (no figure after the first cell) and sums are left out.
 
     Raises
     ------
-    FeedError : naming the first row that is neither.
+    InputError : with the first row that has figures but no code.
     """
     key = _names(table)[layout.code] if layout.code is not None else None
     kept, placeholder = [], ""
     for at, row in enumerate(table.to_dict("records")):
         filled = [str(cell).strip() for cell in row.values() if not _blank(cell)]
-        said = next((text for text in filled if _NOTHING.search(text)), "")
-        if said:
-            placeholder = said
+        no_data = next((text for text in filled if _NO_DATA.search(text)), "")
+        if no_data:
+            placeholder = no_data
         elif key is None:
             if len(filled) > len(layout.columns) - 1:
                 kept.append(at)
         elif plain_number(row[key]) is not None and len(filled) > 1:
             kept.append(at)
         elif any(map(_numeric, filled[1:])) and not any(word in text for text in filled for word in _SUMS):
-            raise FeedError(f"{origin}: row {at + 1} below the header has no six-digit code but {filled[:3]}")
+            raise InputError(
+                f"{origin}: row {at + 1} below the header has no six-digit code but {filled[:3]}: correct the row"
+            )
     return table.iloc[kept].reset_index(drop=True), placeholder
 
 
 def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.DataFrame, origin: str) -> Table:
-    """Say how a layout's columns become figures, with the units of this file's headers."""
+    """Return the mapping of a layout, with the units of this file's headers."""
     names = _names(table)
     columns = {}
     for name, figure in layout.columns.items():
@@ -350,8 +286,8 @@ def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.Da
     if exchange == BY_NUMBER and layout.code is not None:
         numbers = {by_number(str(plain_number(cell))) for cell in table[names[layout.code]]}
         if numbers - {"SZ"} and numbers - {"BJ"}:
-            raise FeedError(
-                f"{layout.name}: the codes are of {', '.join(sorted(numbers))}: expected Shenzhen's or Beijing's alone"
+            raise InputError(
+                f"{layout.name}: the codes are of {', '.join(sorted(numbers))}: expected those of one exchange"
             )
         exchange = numbers.pop()
     elif exchange == _BY_UNIT:
@@ -359,9 +295,9 @@ def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.Da
     return Table(
         layout.topic,
         columns,
-        date=When(names[dated], _date_format(table[names[dated]])) if dated is not None else None,
+        date=DateColumn(names[dated], _date_format(table[names[dated]])) if dated is not None else None,
         undated=dated is None,
-        code=Codes(
+        code=CodeColumn(
             names[layout.code], PLAIN, exchange, name=next((names[n] for n in _SECURITY_NAMES if n in names), None)
         )
         if layout.code is not None
@@ -377,44 +313,44 @@ def _exchange_of_totals(unit: str | None, grid: pd.DataFrame, origin: str) -> st
         return named[0]
     text = parse_unit(unit, Kind.MONEY, f"{origin}, fin_balance").text
     if text not in _UNIT_OF_TOTALS or named:
-        raise FeedError(
-            f"{origin}: whose totals these are is not clear: Shenzhen's are in 亿元, Beijing's in 万元, these in "
-            f"{text}; a cell that names one exchange (北交所) says it better"
+        raise InputError(
+            f"{origin}: the exchange of these totals is not clear: Shenzhen's are in 亿元, Beijing's in 万元, these in "
+            f"{text}; add a cell that names the exchange (北交所)"
         )
     return _UNIT_OF_TOTALS[text]
 
 
 def _date_format(column: pd.Series) -> str:
-    """``%Y%m%d`` or with the separator that the first cell has; a spreadsheet's own dates are text by then."""
+    """Return ``%Y%m%d`` with the separator of the first cell; dates of a spreadsheet are text at this point."""
     found = re.match(r"\d{4}([-/.]?)\d{2}", str(column.iloc[0]) if len(column) else "")
     separator = found[1] if found else ""
     return f"%Y{separator}%m{separator}%d" + (" %H:%M:%S" if ":" in str(column.iloc[0]) else "")
 
 
 def _dates(name: str, grids: Grids, tables: list[tuple[str, Layout, pd.DataFrame]]) -> set[int]:
-    """Return the dates that a file tells: in a column, above its header or below its rows, else in its name."""
+    """Return the dates of a file: in a column, above its header or below its rows, else in its name."""
     in_columns = {
         found
         for _, _, table in tables
         for own, header in _names(table).items()
         if own in _DATE_NAMES
         for cell in table[header].tolist()
-        for found in _found(cell)
+        for found in _dates_in(cell)
     }
     if in_columns:
         return in_columns
-    above = {found for grid in grids.values() for cell in _above(grid) for found in _found(cell)}
+    above = {found for grid in grids.values() for cell in _cells_above_header(grid) for found in _dates_in(cell)}
     below = {
         found
         for grid in grids.values()
         for cell in grid.iloc[:, 0].tolist()
         if _DATE_BELOW.match(str(cell).strip())
-        for found in _found(cell)
+        for found in _dates_in(cell)
     }
-    return above or below or set(_found(name))
+    return above or below or set(_dates_in(name))
 
 
-def _above(grid: pd.DataFrame) -> Iterator[object]:
+def _cells_above_header(grid: pd.DataFrame) -> Iterator[object]:
     for at in range(min(_HEADER_ROWS, len(grid))):
         cells = grid.iloc[at].tolist()
         if sum(not _blank(cell) for cell in cells) > 2:  # the header itself
@@ -422,7 +358,7 @@ def _above(grid: pd.DataFrame) -> Iterator[object]:
         yield from cells
 
 
-def _found(cell: object) -> Iterator[int]:
+def _dates_in(cell: object) -> Iterator[int]:
     if isinstance(cell, datetime):
         yield to_day(cell.date())
     elif not _blank(cell):
@@ -433,5 +369,5 @@ def _found(cell: object) -> Iterator[int]:
                 continue
 
 
-def _told(days: set[int]) -> str:
+def _dates_text(days: set[int]) -> str:
     return ", ".join(to_date(d).isoformat() for d in sorted(days))

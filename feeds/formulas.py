@@ -1,7 +1,7 @@
-"""Small formulas over the columns of a table, as a mapping file writes them: ``close - change``.
+"""The formulas of a mapping file over the columns of a table: ``close - change``.
 
-Names of columns (in backquotes where they are no plain words), numbers, texts, ``+ - * /``, comparisons, ``and``,
-``or``, ``not``, ``in [..]``. Nothing is called, nothing else is reached: a mapping file is data.
+A formula has names of columns (in backquotes if they are no plain words), numbers, texts, ``+ - * /``, comparisons,
+``and``, ``or``, ``not``, ``in [..]``. It can't call or import anything: a mapping file is data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from feeds.folder import FeedError
+from feeds.errors import InputError
 
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -32,11 +32,11 @@ _QUOTED = re.compile(r"`([^`]+)`")
 
 
 def evaluate(formula: str, table: pd.DataFrame, where: str) -> pd.Series:
-    """Return what a formula gives for each row.
+    """Return the value of a formula in each row.
 
     Raises
     ------
-    FeedError : if the formula can't be read, or names a column that the table lacks.
+    InputError : if the formula can't be read, or names a column that the table lacks.
     """
     names: dict[str, str] = {}
 
@@ -47,13 +47,13 @@ def evaluate(formula: str, table: pd.DataFrame, where: str) -> pd.Series:
     try:
         tree = ast.parse(_QUOTED.sub(named, formula), mode="eval")
     except SyntaxError as error:
-        raise FeedError(f"{where}: formula {formula!r} can't be read: {error.msg}") from error
+        raise InputError(f"{where}: formula {formula!r} can't be read: {error.msg}") from error
     try:
         found = _value(tree.body, table, names)
-    except FeedError as error:
-        raise FeedError(f"{where}: formula {formula!r}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{where}: formula {formula!r}: {error}") from error
     except TypeError as error:
-        raise FeedError(f"{where}: formula {formula!r}: {error}; are its columns numbers?") from error
+        raise InputError(f"{where}: formula {formula!r}: {error}; check that its columns are numbers") from error
     return found if isinstance(found, pd.Series) else pd.Series(found, index=table.index)
 
 
@@ -67,7 +67,7 @@ def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
         case ast.Name(id=name):
             column = names.get(name, name)
             if column not in table:
-                raise FeedError(f"column {column!r} is missing; there are {', '.join(map(str, table.columns))}")
+                raise InputError(f"column {column!r} is missing; there are {', '.join(map(str, table.columns))}")
             return table[column]
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](value(left), value(right))
@@ -85,4 +85,4 @@ def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
             return -value(operand)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return ~value(operand)
-    raise FeedError(f"{ast.unparse(node)!r} is none of + - * / comparisons, and, or, not, in [..]")
+    raise InputError(f"{ast.unparse(node)!r} is none of + - * / comparisons, and, or, not, in [..]")

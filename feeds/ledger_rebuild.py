@@ -1,7 +1,8 @@
-"""The journal remembered from the topics: what was published stands there, even after Redis was emptied or set back.
+"""Rebuilding the publish ledger from the topics, after Redis was emptied or restored from an older copy.
 
-For every trade date and key the topics' highest revision counts, the first row of equals: what the folds take. Nothing
-that the journal knows better is forgotten: a correction that has not arrived, a day whose rows retention took.
+For every trade date and key the highest revision of the topics counts, and the first row of equal revisions: the row
+that the running stream takes. The ledger keeps what it knows better than the topics: a correction that is not
+published yet, a day whose rows retention has deleted.
 """
 
 from __future__ import annotations
@@ -9,173 +10,108 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
-from kafka import TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
 
-from feeds.ledger import Digests, LedgerEntry, LedgerError, Marks, Store, digests_of
+from feeds.errors import LedgerError
+from feeds.ledger import Digests, LedgerEntry, RevisionFlags, digests_of
+from feeds.ports import LedgerStore, PublishedRows
 from processors.codes import Ids
-from processors.events import INPUT_ROWS, DailyRow, RowBatch
-from streams import readers
-from streams.calendars import xshg
-from streams.errors import ReadError, TopicError
-from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
-from streams.row_codec import Decoder
-from streams.settings import Settings
-from streams.topics import BY_CODE, Partitioner, Topics
-
-if TYPE_CHECKING:
-    from streams.clients import Reader
-
-DAILY = tuple(topic for topic, row in INPUT_ROWS.items() if issubclass(row, DailyRow))
+from processors.events import RowBatch
 
 
 @dataclass(slots=True)
-class PublishResult:
-    """What the topics say, and what was made of the journal.
+class RebuildResult:
+    """The rows of the topics, and the differences of the ledger.
 
     Parameters
     ----------
-    rows, days : rows (the last revision of each) and trade dates, by topic.
-    added, renewed : rows that the journal did not know, or knew otherwise.
-    trimmed : topics of which retention took the beginning.
+    rows, days : the number of rows (the last revision of each) and of trade dates, by topic.
+    added, updated : the number of rows that the ledger lacked, or had with another revision or digest.
+    trimmed : the topics whose oldest messages retention has deleted.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     days: dict[str, int] = field(default_factory=dict)
     added: int = 0
-    renewed: int = 0
+    updated: int = 0
     trimmed: list[str] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
-        """Whether the journal knew all that the topics say."""
-        return not (self.added or self.renewed)
+        """Whether the ledger had all rows of the topics."""
+        return not (self.added or self.updated)
 
 
 def rebuild_ledger(
-    settings: Settings, store: Store, *, check: bool = False, on_messages: Callable[[int], None] = lambda _count: None
-) -> PublishResult:
-    """Read the daily topics from their beginning and bring the journal up to what they say.
+    published: PublishedRows,
+    store: LedgerStore,
+    *,
+    check: bool = False,
+    on_messages: Callable[[int], None] = lambda _count: None,
+) -> RebuildResult:
+    """Read the daily topics from their beginning and add their rows to the ledger.
 
     Parameters
     ----------
-    check : only compare.
-    on_messages : told how many messages have been read.
+    check : compare only.
+    on_messages : called with the number of messages that have been read.
 
     Raises
     ------
+    UnavailableError : if a topic delivers no more messages before its end.
     LedgerError : if a feed publishes the same day meanwhile.
-    ReadError : if a topic serves no messages before its end.
-    TopicError : if no broker answers.
     """
-    out = PublishResult()
-    found = _Found(settings)
-    with readers.consumer(settings) as consumer:
-        partitions = _partitions(consumer, settings, DAILY)
-        starts = consumer.beginning_offsets(list(partitions))
-        out.trimmed = sorted({partitions[tp] for tp, start in starts.items() if start > 0})
-        messages = 0
-        for tp, records in readers.read_to_end(consumer, partitions):
-            found.take(partitions[tp], records)
-            messages += len(records)
-            on_messages(messages)
-    for (topic, day), noted in found.noted():
-        out.rows[topic] = out.rows.get(topic, 0) + len(noted.keys)
+    out = RebuildResult(trimmed=published.trimmed_topics())
+    rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]] = defaultdict(list)
+    for batch in published.batches(on_messages):
+        _collect(batch, rows)
+    for (topic, day), entry in _entries(rows):
+        out.rows[topic] = out.rows.get(topic, 0) + len(entry.keys)
         out.days[topic] = out.days.get(topic, 0) + 1
-        added, renewed = _bring(store, topic, day, noted, check=check)
+        added, updated = _merge(store, topic, day, entry, check=check)
         out.added += added
-        out.renewed += renewed
+        out.updated += updated
     return out
 
 
-def without_rows(settings: Settings) -> set[str]:
-    """Return the daily topics that hold no row; markers and barriers are none."""
-    rowless = set(DAILY)
-    try:
-        with readers.consumer(settings) as consumer:
-            partitions = _partitions(consumer, settings, DAILY)
-            for tp, records in readers.read_to_end(consumer, partitions):
-                topic = partitions[tp]
-                if topic in rowless and any(map(_is_row, records)):
-                    rowless.discard(topic)
-                    consumer.pause(*(one for one, short in partitions.items() if short == topic))
-    except (TopicError, ReadError) as error:
-        raise LedgerError(f"which topics hold rows can't be looked up: {error}") from error
-    return rowless
+def _collect(batch: RowBatch, rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]]) -> None:
+    """Append the rows of a batch to those of their topic and day."""
+    digests = digests_of(batch)
+    for day in np.unique(batch.days).tolist():
+        places = np.flatnonzero(batch.days == day)
+        revisions = batch.revisions[places].astype(np.uint32)
+        rows[batch.topic, day].append((batch.keys[places], revisions, digests[places]))
 
 
-def _is_row(record: ConsumerRecord) -> bool:
-    return dict(record.headers or ()).get(CE_TYPE) not in (BARRIER_TYPE, CLOSE_TYPE)
+def _entries(
+    rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]],
+) -> Iterator[tuple[tuple[str, int], LedgerEntry]]:
+    """Yield the entry of each topic and day: the first row of the highest revision of each key."""
+    for place, parts in sorted(rows.items()):
+        keys, revisions, digests = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.lexsort((np.arange(len(keys)), -revisions.astype(np.int64), keys))
+        first = np.unique(keys[order], return_index=True)[1]
+        chosen = order[first]
+        yield place, LedgerEntry(keys[chosen], digests[chosen], revisions[chosen])
 
 
-def _partitions(consumer: Reader, settings: Settings, shorts: tuple[str, ...]) -> dict[TopicPartition, str]:
-    """Return the partitions that the cluster has of these topics."""
-    topics = Topics(settings)
-    there = consumer.topics()
-    return {
-        TopicPartition(topics.name(short), partition): short
-        for short in shorts
-        if topics.name(short) in there
-        for partition in range(topics.partitions(short))
-    }
-
-
-class _Found:
-    """Keys, revisions and digests of all rows, by topic and day, in the order in which they stand in their topic."""
-
-    def __init__(self, settings: Settings) -> None:
-        calendar, partitioner = xshg(settings.calendar_file), Partitioner(settings.partitions)
-        self._decoders = {
-            topic: Decoder(
-                topic,
-                calendar,
-                settings.exchanges,
-                partitioner if topic in BY_CODE else None,
-                settings.max_message_bytes,
-            )
-            for topic in DAILY
-        }
-        self._rows: dict[tuple[str, int], list[tuple[Ids, Marks, Digests]]] = defaultdict(list)
-
-    def take(self, topic: str, records: list[ConsumerRecord]) -> None:
-        """Note the rows of messages; what the folds refuse, nobody has."""
-        for item in self._decoders[topic].decode(records)[0]:
-            if isinstance(item, RowBatch):
-                digests = digests_of(item)
-                for day in np.unique(item.days).tolist():
-                    rows = np.flatnonzero(item.days == day)
-                    revisions = item.revisions[rows].astype(np.uint32)
-                    self._rows[topic, day].append((item.keys[rows], revisions, digests[rows]))
-
-    def noted(self) -> Iterator[tuple[tuple[str, int], LedgerEntry]]:
-        """Yield what stands of each topic and day."""
-        for place, parts in sorted(self._rows.items()):
-            keys, marks, digests = (np.concatenate(column) for column in zip(*parts, strict=True))
-            order = np.lexsort((np.arange(len(keys)), -marks.astype(np.int64), keys))
-            first = np.unique(keys[order], return_index=True)[1]
-            chosen = order[first]
-            yield place, LedgerEntry(keys[chosen], digests[chosen], marks[chosen])
-
-
-def _bring(store: Store, topic: str, day: int, said: LedgerEntry, *, check: bool) -> tuple[int, int]:
-    """Put into the journal what a topic says of a day; return how many rows it did not know, or knew otherwise."""
+def _merge(store: LedgerStore, topic: str, day: int, published: LedgerEntry, *, check: bool) -> tuple[int, int]:
+    """Merge the published rows of a day into the ledger; return how many rows it lacked, and had otherwise."""
     old = store.read(topic, day)
     try:
         known = LedgerEntry.load(old)
     except LedgerError:
-        known = LedgerEntry.empty()  # nothing that this version could read
-    at, there = known.find(said.keys)
-    new, renewed = ~there, np.zeros(len(said.keys), np.bool_)
-    if there.any():
-        revisions = known.revisions[at]
-        otherwise = (known.marks[at] != said.marks) | (known.digests[at] != said.digests)
-        renewed = there & otherwise & (said.marks >= revisions)
-    take = new | renewed
-    if take.any() and not check:
-        after = known.with_rows(said.keys[take], said.digests[take], said.marks[take])
+        known = LedgerEntry.empty()  # this version can't read the entry
+    at, found = known.find(published.keys)
+    added, updated = ~found, np.zeros(len(published.keys), np.bool_)
+    if found.any():
+        differs = known.revision_flags[at] != published.revision_flags
+        differs |= known.digests[at] != published.digests
+        updated = found & differs & (published.revision_flags >= known.revisions[at])
+    taken = added | updated
+    if taken.any() and not check:
+        after = known.with_rows(published.keys[taken], published.digests[taken], published.revision_flags[taken])
         if not store.replace(topic, day, old, after.dump()):
-            raise LedgerError(f"a feed is publishing {topic} at the same time: stop it, or run this again")
-    return int(new.sum()), int(renewed.sum())
+            raise LedgerError(f"a feed is publishing {topic} at the same time: stop it, or run this command again")
+    return int(added.sum()), int(updated.sum())

@@ -1,14 +1,14 @@
-"""The desk's own margin book: how its rows are understood, and how a drop folder of them is published.
+"""The desk's own margin positions: the formats of their rows, and publishing the files of a drop folder.
 
-A row is a security, a moment, and what was bought and repaid on margin since the open. Its columns are ``code, ts,
-fin_buy, fin_repay``, in CNY by our own contract, or Chinese headers with their unit: ``证券代码, 时间, 融资买入额(元),
-融资偿还额(元)``. Anything else needs a mapping file.
+A row has a security, a moment, and the amounts bought and repaid on margin since the open. Its columns are ``code, ts,
+fin_buy, fin_repay`` in CNY, or Chinese headers with their unit: ``证券代码, 时间, 融资买入额(元), 融资偿还额(元)``. Any
+other format needs a mapping file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,11 +18,12 @@ import structlog
 
 from feeds import mapping as mappings
 from feeds import vendor
-from feeds.deduplicator import Judging
-from feeds.folder import FeedError
-from feeds.live import LiveOutlet, PublishResult
-from feeds.mapping import Figure, Mapping, Table, When, apply
-from feeds.plan import Book, BookFolder
+from feeds.deduplicator import AcceptancePolicy
+from feeds.errors import ConfigurationError, InputError
+from feeds.intraday_outlet import IntradayOutlet, PublishResult
+from feeds.mapped_rows import map_rows
+from feeds.mapping import DateColumn, Figure, Mapping, Table
+from feeds.plan import MarginPositions, PositionsFolder
 from feeds.presets import code_style
 from feeds.units import split_header
 from processors.codes import Ids, to_code, to_id
@@ -49,8 +50,8 @@ _FORMATS = (
 )
 
 
-class BookRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row of the book as a JSON object; money is CNY, cumulative since the open."""
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row as a JSON object; amounts are CNY, cumulative since the open."""
 
     code: Code
     ts: Moment
@@ -59,30 +60,30 @@ class BookRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def load_mapping(feed_map: Path | None) -> Mapping | None:
-    """Read the mapping file of a book; raises `FeedError` if it can't be used."""
+    """Read the mapping file of a feed, if it has one; raises `ConfigurationError` if the file can't be used."""
     return mappings.load(feed_map, IntradayRow) if feed_map is not None else None
 
 
-def recognise(raw: pd.DataFrame, where: str) -> Table:
-    """Say how a table is mapped, by its headers.
+def detect_table(raw: pd.DataFrame, where: str) -> Table:
+    """Return the mapping of a table by its headers.
 
     Raises
     ------
-    FeedError : if a column is missing, or a Chinese header has no unit.
+    InputError : if a column is missing, or a Chinese header has no unit.
     """
     names: dict[str, str] = {}
     for header in map(str, raw.columns):
         name = split_header(header)[0].removeprefix("本日")
         if name in names:
-            raise FeedError(f"{where}: {names[name]!r} and {header!r} are both {name}: give a mapping file")
+            raise InputError(f"{where}: {names[name]!r} and {header!r} are both {name}: give a mapping file")
         names[name] = header
 
     def column(wanted: Sequence[str]) -> str:
         found = next((names[name] for name in wanted if name in names), None)
         if found is None:
-            raise FeedError(
-                f"{where}: no column {' or '.join(wanted[:2])}; there are {', '.join(map(str, raw.columns))}: name it "
-                "so, or give a mapping file"
+            raise InputError(
+                f"{where}: no column {' or '.join(wanted[:2])}; there are {', '.join(map(str, raw.columns))}: rename "
+                "it, or give a mapping file"
             )
         return found
 
@@ -91,10 +92,12 @@ def recognise(raw: pd.DataFrame, where: str) -> Table:
     for name, wanted in _FIGURES.items():
         header = column(wanted)
         unit = split_header(header)[1]
-        figures[name] = Figure(header, unit="元" if header == name else unit)  # our own name means CNY
+        figures[name] = Figure(header, unit="元" if header == name else unit)  # our own header means CNY
     if not len(raw):
-        raise FeedError(f"{where} holds no row")
-    table = Table(TOPIC, figures, code=code_style(raw, code, None, where), ts=When(ts, _format(raw[ts].iloc[0], where)))
+        raise InputError(f"{where} has no row: check what wrote it")
+    table = Table(
+        TOPIC, figures, code=code_style(raw, code, None, where), ts=DateColumn(ts, _format(raw[ts].iloc[0], where))
+    )
     mappings.check(table, where, IntradayRow)
     return table
 
@@ -104,7 +107,7 @@ def _format(cell: object, where: str) -> str:
     for pattern, form in _FORMATS:
         if re.fullmatch(pattern, text):
             return form
-    raise FeedError(f"{where}: time {text!r} is ambiguous or unknown: give its format in a mapping file")
+    raise InputError(f"{where}: time {text!r} is ambiguous or unknown: give its format in a mapping file")
 
 
 def rows_of(raw: pd.DataFrame, where: str, tables: Sequence[Table], today: int) -> RowBatch:
@@ -112,24 +115,26 @@ def rows_of(raw: pd.DataFrame, where: str, tables: Sequence[Table], today: int) 
 
     Parameters
     ----------
-    tables : of a mapping file; nothing to go by the headers.
-    today : the day of times without a date, counted from 1970-01-01.
+    tables : the tables of a mapping file; none to detect the table by its headers.
+    today : the day of times without a date, days since 1970-01-01.
 
     Raises
     ------
-    FeedError : naming the row and the figure that is wrong.
+    InputError : with the row and the figure that is wrong.
     """
-    parts = []
-    for table in tables or [recognise(raw, where)]:
+    batches = []
+    for table in tables or [detect_table(raw, where)]:
         if table.topic != TOPIC or table.ts is None:
-            raise FeedError(f"{where}: the mapping of a book gives {TOPIC} and has `ts`; here it gives {table.topic}")
-        parts.append(_batch(apply(table, raw, where, today), where))
-    return concat(parts)
+            raise ConfigurationError(
+                f"{where}: a mapping of margin positions gives {TOPIC} and has `ts`; this one gives {table.topic}"
+            )
+        batches.append(_batch(map_rows(table, raw, where, today), where))
+    return concat(batches)
 
 
 def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
     if not len(frame):
-        raise FeedError(f"{where} holds no row")
+        raise InputError(f"{where} has no row: check what wrote it")
     figures = {}
     for column in FIGURES[TOPIC]:
         values = frame[column.name].to_numpy(np.float64)
@@ -137,66 +142,63 @@ def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
         if bad.any():
             row = int(np.argmax(bad))
             code = to_code(int(frame["key"].iloc[row]))
-            raise FeedError(f"{where}, row {row + 1}: {column.name} of {code} is {values[row]}: expected an amount")
+            raise InputError(f"{where}, row {row + 1}: {column.name} of {code} is {values[row]}: expected an amount")
         figures[column.name] = values
     stamps = frame["ts"].to_numpy(np.int64)
     return batch_of(frame["key"].to_numpy(np.int32), stamps, figures)
 
 
 def batch_of(keys: Ids, stamps: Ints, figures: dict[str, Floats]) -> RowBatch:
-    """Return rows of `TOPIC`; ``keys`` are security ids, ``stamps`` µs since the epoch."""
+    """Return columns as rows of `TOPIC`; ``keys`` are security ids, ``stamps`` µs since the epoch."""
     return RowBatch(TOPIC, keys, shanghai_days(stamps), np.zeros(len(keys), dtype=np.int32), stamps, figures)
 
 
-def batch_of_rows(rows: Sequence[BookRow]) -> RowBatch:
-    """Return rows as columns."""
+def batch_of_rows(rows: Sequence[PositionRow]) -> RowBatch:
+    """Return JSON rows as a batch."""
     keys = np.array([to_id(row.code) for row in rows], dtype=np.int32)
     stamps = np.array([microseconds(row.ts) for row in rows], dtype=np.int64)
     figures = {c.name: np.array([getattr(row, c.name) for row in rows], dtype=np.float64) for c in FIGURES[TOPIC]}
     return batch_of(keys, stamps, figures)
 
 
-# -- a drop folder -----------------------------------------------------------------------------------------------
-
-
-def read_files(name: str, feed: BookFolder, files: Sequence[Path]) -> RowBatch:
-    """Read files of a folder; a time without a date is of the day on which its file was written.
+def read_files(name: str, feed: PositionsFolder, files: Sequence[Path]) -> RowBatch:
+    """Read files of a drop folder; a time without a date belongs to the day on which its file was written.
 
     Raises
     ------
-    FeedError : naming the file.
+    InputError : with the file that is wrong.
     """
     rules = load_mapping(feed.map)
-    parts = []
+    batches = []
     for path in files:
         tables = mappings.tables_of(rules, path.name) if rules is not None else []
         if rules is not None and not tables:
             log.warning("file left out: no table of the mapping fits", feed=name, file=path.name)
             continue
         today = shanghai_day(int(path.stat().st_mtime * 1e6))
-        parts.append(rows_of(vendor.load(path, tables or None), path.name, tables, today))
-    if not parts:
-        raise FeedError(f"no table of the mapping file fits {', '.join(path.name for path in files)}")
-    return concat(parts)
+        batches.append(rows_of(vendor.load(path, tables or None), path.name, tables, today))
+    if not batches:
+        raise InputError(f"no table of the mapping file fits {', '.join(path.name for path in files)}")
+    return concat(batches)
 
 
-def publisher(outlet: LiveOutlet) -> Callable[[str, RowBatch, BookFolder], None]:
-    """Return what publishes the rows of files: all of them, or none and the reason."""
-
-    def publish(name: str, rows: RowBatch, feed: BookFolder) -> None:
-        told = outlet.publish(rows, judging(feed), whole=True)
-        tell(name, told)
-
-    return publish
+def publish_whole(outlet: IntradayOutlet, name: str, feed: PositionsFolder, rows: RowBatch) -> None:
+    """Publish the rows of files, all or none of them, and log the result; raises `RowsRefusedError` for none."""
+    log_result(name, outlet.publish(rows, acceptance(feed), whole=True))
 
 
-def judging(feed: Book, *, last_counts: bool = False) -> Judging:
-    """How the rows of a book are judged."""
-    return Judging(last_counts=last_counts or feed.force, may_fall=feed.force)
+def acceptance(feed: MarginPositions, *, last_wins: bool = False) -> AcceptancePolicy:
+    """Return which rows of a feed are accepted."""
+    return AcceptancePolicy(last_wins=last_wins or feed.force, may_fall=feed.force)
 
 
-def tell(name: str, told: PublishResult) -> None:
-    """Log what became of rows."""
+def log_result(name: str, result: PublishResult) -> None:
+    """Log what happened to the rows of a feed."""
     log.info(
-        "published", feed=name, rows=told.published, unchanged=told.unchanged, late=told.late, refused=len(told.refused)
+        "published",
+        feed=name,
+        rows=result.published,
+        unchanged=result.unchanged,
+        late=result.late,
+        refused=len(result.refused),
     )

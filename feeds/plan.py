@@ -1,8 +1,7 @@
-"""What `marginwatch feed run` does and when: a TOML file with one table for each feed.
+"""The plan of `marginwatch feed run`: a TOML file with one table for each feed.
 
-Times are Shanghai's. Daily figures come from a folder that files are dropped into, or from a source that is asked for
-each day; the running session as snapshots of prices and as the desk's own margin book, each ``from`` one of several
-places.
+Times are Shanghai's. Daily figures come from a drop folder, or from a source that is asked for each day. The running
+session comes as snapshots of prices and as the desk's own margin positions, each ``from`` one of several places.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from feeds import sources
-from feeds.folder import FeedError
+from feeds.errors import ConfigurationError
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Interval = Annotated[float, msgspec.Meta(ge=1)]
@@ -23,14 +22,14 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class DropFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="folder"):
-    """Files that somebody drops into a folder; a file that changes is read again.
+    """Files of daily figures that other programs write into a folder; a file that changes is read again.
 
     Parameters
     ----------
-    format : the exchanges' own files, or a vendor's.
-    map : for a vendor's: the mapping file.
-    every_s : how often the folder is looked at.
-    settle_s : a file that changed within the last seconds is still being written.
+    format : files of the exchanges, or of a vendor.
+    map : the mapping file of a vendor's files.
+    every_s : the interval between two looks at the folder.
+    settle_s : a file that changed within so many seconds is still being written.
     force : publish in spite of errors in the figures.
     """
 
@@ -44,16 +43,16 @@ class DropFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="fetch"):
-    """Figures of a source, of the exchanges if none is named; days that were missed are caught up, oldest first.
+    """Daily figures of a source, by default of the exchanges; missed days are fetched, oldest first.
 
     Parameters
     ----------
-    via, tables : the source and what of it, see `feeds.sources`.
-    since : the first trade date wanted; without it, the newest one that is due when the feed first starts.
+    via, tables : the source and its tables, see `feeds.sources`.
+    since : the first trade date wanted; by default the newest one that is due when the feed first starts.
     at : when the figures of a day are first asked for: margin figures on the next session (08:45), prices and indices
         on the day itself (17:00).
-    retry_s : how long to wait when they are not published yet; after an error twice as long each time, up to 2 hours.
-    pause_s : between two days while catching up: the pages are not ours.
+    retry_s : the wait if they are not published yet; after an error twice as long each time, up to 2 hours.
+    pause_s : the wait between two missed days, to spare the pages of others.
     """
 
     via: sources.Via = "akshare"
@@ -66,12 +65,12 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     force: bool = False
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all feeds of the running session have.
+class Intraday(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options of all feeds of the running session.
 
     Parameters
     ----------
-    source : the name under which rows are published; else the feed's.
+    source : the name under which rows are published; by default the name of the feed.
     force : publish in spite of cumulative figures that fall within a day.
     """
 
@@ -79,13 +78,13 @@ class Live(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     force: bool = False
 
 
-class AkshareSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="snapshots from akshare"):
-    """The market through akshare, which asks Eastmoney's pages: not ours, so not too often.
+class AkshareSnapshots(Intraday, frozen=True, kw_only=True, tag_field="kind", tag="snapshots from akshare"):
+    """Snapshots of the market through akshare, which asks Eastmoney's pages.
 
     Parameters
     ----------
-    of : the well-known indices come on one page; all securities take about a minute.
-    every_s : 5 for indices and 60 for securities, and no less than that.
+    of : the well-known indices are on one page; all securities take about a minute.
+    every_s : by default, and at least, 5 for indices and 60 for securities: the pages belong to others.
     """
 
     of: Literal["indices", "securities"]
@@ -100,13 +99,13 @@ class AkshareSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="s
 AKSHARE_LEAST_S = {"indices": 5.0, "securities": 60.0}
 
 
-class UrlSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="snapshots from url"):
+class UrlSnapshots(Intraday, frozen=True, kw_only=True, tag_field="kind", tag="snapshots from url"):
     """A CSV file over HTTP.
 
     Parameters
     ----------
-    map : the mapping file; its tables say what the columns are, whatever pattern of files they name.
-    url_file : a file that holds the URL, where it is a secret.
+    map : the mapping file; its patterns of file names are ignored.
+    url_file : a file that contains the URL, if the URL is a secret.
     """
 
     map: Path
@@ -115,13 +114,13 @@ class UrlSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="snaps
     every_s: Interval = 30.0
 
     def address(self) -> str:
-        """The URL in clear text; raises `FeedError` if its file can't be read."""
+        """Return the URL in clear text; raises `ConfigurationError` if its file can't be read."""
         if self.url_file is None:
             return str(self.url)
         try:
             return self.url_file.read_text("utf-8").strip()
         except OSError as error:
-            raise FeedError(f"{self.url_file}: {error.strerror}") from error
+            raise ConfigurationError(f"{self.url_file}: the URL can't be read: {error.strerror}") from error
 
     @property
     def interval(self) -> float:
@@ -129,12 +128,12 @@ class UrlSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="snaps
         return self.every_s
 
 
-class FileSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="snapshots from file"):
-    """A CSV or parquet file that a terminal overwrites; best by writing another one and renaming it.
+class FileSnapshots(Intraday, frozen=True, kw_only=True, tag_field="kind", tag="snapshots from file"):
+    """A CSV or parquet file that a terminal overwrites, best by writing another file and renaming it.
 
     Parameters
     ----------
-    settle_s : a file that changed within the last seconds is still being written.
+    settle_s : a file that changed within so many seconds is still being written.
     """
 
     path: Path
@@ -148,19 +147,19 @@ class FileSnapshots(Live, frozen=True, kw_only=True, tag_field="kind", tag="snap
         return self.every_s
 
 
-class Book(Live, frozen=True, kw_only=True):
-    """The desk's own margin book.
+class MarginPositions(Intraday, frozen=True, kw_only=True):
+    """The desk's own margin positions.
 
     Parameters
     ----------
-    max_rows_per_s : no more rows are published, so that a replay does not drown live prices.
+    max_rows_per_s : the highest rate of published rows, so that a replay does not delay live prices.
     """
 
     max_rows_per_s: Seconds = 2000.0
 
 
-class BookFolder(Book, frozen=True, kw_only=True, tag_field="kind", tag="book from folder"):
-    """CSV or parquet files that are dropped into a folder; parameters as of `DropFolder`."""
+class PositionsFolder(MarginPositions, frozen=True, kw_only=True, tag_field="kind", tag="positions from folder"):
+    """CSV or parquet files in a drop folder; parameters as of `DropFolder`."""
 
     path: Path
     map: Path | None = None
@@ -168,26 +167,26 @@ class BookFolder(Book, frozen=True, kw_only=True, tag_field="kind", tag="book fr
     settle_s: NotNegative = 1.0
 
 
-class BookStream(Book, frozen=True, kw_only=True, tag_field="kind", tag="book from redis"):
-    """A Redis stream, on the Redis of the settings; an entry is a row.
+class PositionsStream(MarginPositions, frozen=True, kw_only=True, tag_field="kind", tag="positions from redis"):
+    """A stream in the Redis of the settings; an entry is a row.
 
     Parameters
     ----------
-    stream : its key. Entries are read from the beginning, once.
+    stream : the key of the stream. Each entry is read once, from the first one on.
     """
 
     stream: str
     map: Path | None = None
 
 
-class BookWebhook(Book, frozen=True, kw_only=True, tag_field="kind", tag="book from webhook"):
-    """``POST /v1/margin.intraday``, signed. TLS is a proxy's task.
+class PositionsWebhook(MarginPositions, frozen=True, kw_only=True, tag_field="kind", tag="positions from webhook"):
+    """Signed requests ``POST /v1/margin.intraday``. A proxy provides TLS.
 
     Parameters
     ----------
-    secret_file : the key of the signatures; else the setting ``book_secret``.
-    tolerance_s : how old a signature may be.
-    max_bytes : of a request.
+    secret_file : a file that contains the key of the signatures; by default the setting ``positions_secret`` counts.
+    tolerance_s : the highest age of a signature.
+    max_bytes : the largest request.
     """
 
     listen: str = "127.0.0.1:6068"
@@ -197,13 +196,22 @@ class BookWebhook(Book, frozen=True, kw_only=True, tag_field="kind", tag="book f
 
 
 Snapshots = AkshareSnapshots | UrlSnapshots | FileSnapshots
-Feed = DropFolder | Fetch | AkshareSnapshots | UrlSnapshots | FileSnapshots | BookFolder | BookStream | BookWebhook
+Feed = (
+    DropFolder
+    | Fetch
+    | AkshareSnapshots
+    | UrlSnapshots
+    | FileSnapshots
+    | PositionsFolder
+    | PositionsStream
+    | PositionsWebhook
+)
 
-_FROM = {"snapshots": ("akshare", "url", "file"), "book": ("folder", "redis", "webhook")}
+_FROM = {"snapshots": ("akshare", "url", "file"), "positions": ("folder", "redis", "webhook")}
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All feeds by name."""
+    """The feeds by name."""
 
     feeds: dict[str, Feed]
 
@@ -219,28 +227,28 @@ def load(path: Path) -> Plan:
 
     Raises
     ------
-    FeedError : naming the file and what is wrong.
+    ConfigurationError : with the file and what is wrong.
     """
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise FeedError(f"{path}: {error.strerror}") from error
+        raise ConfigurationError(f"{path}: the plan can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FeedError(f"{path} is no TOML: {error}") from error
+        raise ConfigurationError(f"{path} is no TOML: {error}; see deploy/live.example.toml") from error
     return parse(raw, str(path), path.absolute().parent)
 
 
 def parse(raw: dict[str, Any], where: str, base: Path) -> Plan:
-    """Return the plan that a TOML document holds.
+    """Return the plan of a TOML document.
 
     Parameters
     ----------
-    where : what errors call it.
-    base : paths are relative to it.
+    where : the name of the document in errors.
+    base : the folder that paths are relative to.
 
     Raises
     ------
-    FeedError : saying which feed is wrong, and how.
+    ConfigurationError : with the feed that is wrong, and how.
     """
     tables = raw.get("feeds")
     if isinstance(tables, dict):
@@ -249,21 +257,23 @@ def parse(raw: dict[str, Any], where: str, base: Path) -> Plan:
     try:
         plan = msgspec.convert(raw, Plan, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise FeedError(
-            f"{where}: {error}; a feed is a table [feeds.NAME], its kind is folder, fetch, snapshots or book"
+        raise ConfigurationError(
+            f"{where}: {error}; a feed is a table [feeds.NAME], its kind is folder, fetch, snapshots or positions"
         ) from error
     if not plan.feeds:
-        raise FeedError(f"{where} has no feed: write a table [feeds.NAME], see `marginwatch feed run --help`")
+        raise ConfigurationError(f"{where} has no feed: write a table [feeds.NAME], see `marginwatch feed run --help`")
     return Plan({name: _checked(f"{where}: [feeds.{name}]", feed, base) for name, feed in plan.feeds.items()})
 
 
 def _tagged(name: str, feed: object, where: str) -> object:
-    """Make kind and ``from`` one word, by which the feed's type is found."""
+    """Join kind and ``from`` to the tag of the feed's type."""
     if not isinstance(feed, dict) or feed.get("kind") not in _FROM:
         return feed
     places = _FROM[feed["kind"]]
     if feed.get("from") not in places:
-        raise FeedError(f"{where}: [feeds.{name}] needs `from`, one of {', '.join(places)}; it is {feed.get('from')!r}")
+        raise ConfigurationError(
+            f"{where}: [feeds.{name}] needs `from`, one of {', '.join(places)}; it is {feed.get('from')!r}"
+        )
     return {key: value for key, value in feed.items() if key != "from"} | {
         "kind": f"{feed['kind']} from {feed['from']}"
     }
@@ -273,20 +283,20 @@ def _checked(where: str, feed: Feed, base: Path) -> Feed:
     paths = {field: base / value for field in feed.__struct_fields__ if isinstance(value := getattr(feed, field), Path)}
     feed = msgspec.structs.replace(feed, **paths)
     if isinstance(feed, DropFolder) and feed.map is not None and feed.format != "vendor":
-        raise FeedError(f"{where} has a mapping: then its format is vendor")
+        raise ConfigurationError(f'{where} has a mapping: set format = "vendor"')
     if isinstance(feed, Fetch):
         try:
-            sources.due(feed.via, feed.tables)
-        except FeedError as error:
-            raise FeedError(f"{where}: {error}") from error
+            sources.due_time(feed.via, feed.tables)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
     if isinstance(feed, UrlSnapshots) and (feed.url is None) == (feed.url_file is None):
-        raise FeedError(f"{where}: give url or url_file, one of them")
+        raise ConfigurationError(f"{where}: give one of url or url_file")
     if isinstance(feed, AkshareSnapshots) and feed.interval < AKSHARE_LEAST_S[feed.of]:
-        raise FeedError(
-            f"{where}: every_s of {feed.of} is {AKSHARE_LEAST_S[feed.of]:g} at least: the pages are not ours"
+        raise ConfigurationError(
+            f"{where}: every_s of {feed.of} is {AKSHARE_LEAST_S[feed.of]:g} at least: the pages belong to others"
         )
-    if isinstance(feed, BookWebhook):
+    if isinstance(feed, PositionsWebhook):
         host, _, port = feed.listen.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
-            raise FeedError(f"{where}: listen {feed.listen!r}: write HOST:PORT, e.g. 127.0.0.1:6068")
+            raise ConfigurationError(f"{where}: listen {feed.listen!r}: write HOST:PORT, e.g. 127.0.0.1:6068")
     return feed

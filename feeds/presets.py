@@ -1,12 +1,12 @@
-"""Tables of vendors that need no mapping file: tushare's, by their documented columns; Chinese headers, by their text.
+"""The tables of vendors that need no mapping file: tushare's by their columns, Chinese headers by their text.
 
 tushare's files name no units; its documentation does (tushare.pro documents 27, 32, 58 and 59): vol in 手, amount in
 千元, circ_mv in 万元, ratios in %, all else in 元 and 股. (rqmcl is documented as "股,份,手" by the kind of security:
-shares of stocks, units of funds; bonds, in 手, are in none of the feeds here.)
+shares of stocks, units of funds; bonds, in 手, are in none of the topics here.)
 
-Its turnover of 399001.SZ is that of 500 stocks, which `whole_turnover` mends (document 95).
+Its turnover of 399001.SZ is that of 500 stocks; `replace_component_turnover` replaces it (document 95).
 
-Chinese headers carry their units: ``融资余额(元)``; one without is refused.
+Chinese headers contain their units: ``融资余额(元)``; one without is refused.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import msgspec
 import pandas as pd
 
 from feeds.code_styles import BY_NUMBER, PLAIN, STYLES, to_own
-from feeds.folder import FeedError
-from feeds.mapping import Codes, Figure, Table, When
+from feeds.errors import InputError
+from feeds.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.units import split_header
 from feeds.validate import Finding, Severity
 from processors.events import FIGURES
 
-_DATE, _CODE = When("trade_date", "%Y%m%d"), Codes("ts_code", "600519.SH")
+_DATE, _CODE = DateColumn("trade_date", "%Y%m%d"), CodeColumn("ts_code", "600519.SH")
 
 
 def _figures(**columns: tuple[str, str | None]) -> dict[str, Figure]:
@@ -48,7 +48,7 @@ _BARS = {
     "prev_close": "pre_close",
 }
 _TRADED = _figures(volume=("vol", "手"), turnover=("amount", "千元"))
-#: Columns by which a tushare table is recognised → what it holds.
+#: The name of a tushare table, the columns by which it is recognised, and its mapping.
 TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     (
         "tushare margin_detail",
@@ -137,11 +137,11 @@ _CHINESE_EXCHANGES = ("交易所", "市场", "交易市场")
 COMPONENT, ALL_SHARES = "399001.SZ", "399107.SZ"
 
 
-def whole_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Finding]]:
-    """Give tushare's 399001.SZ the volume and turnover of 399107.SZ: `indices.daily` means the whole exchange by it.
+def replace_component_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Replace volume and turnover of tushare's 399001.SZ by those of 399107.SZ.
 
-    Elsewhere 399001 carries what all A shares of Shenzhen traded, at tushare only what its 500 stocks did. Where the
-    other index is not there, both are absent, and a finding says so.
+    `indices.daily` has the volume and turnover of the whole exchange under 399001.SZ; tushare has those of the index's
+    500 stocks. On a day without 399107.SZ both figures become absent, and a finding reports it.
     """
     if not {"ts_code", "trade_date", "vol", "amount"} <= set(raw.columns):
         return raw, []
@@ -156,18 +156,18 @@ def whole_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[Fin
     if not alone:
         return raw, []
     text = (
-        f"{file}: volume and turnover of {COMPONENT} are left out on {len(alone)} days from {alone[0]} on: at tushare "
-        f"they are those of 500 stocks; with {ALL_SHARES} in the same table they would be the exchange's"
+        f"{file}: volume and turnover of {COMPONENT} are left out on {len(alone)} days from {alone[0]} on: tushare's "
+        f"are those of 500 stocks; add {ALL_SHARES} to the table, which has those of the exchange"
     )
     return raw, [Finding(Severity.WARNING, "turnover", "indices.daily", None, text)]
 
 
-def recognise(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
-    """Say what a table is, and how it is mapped.
+def detect_tables(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
+    """Return the name of a vendor's table, and its mapping.
 
     Raises
     ------
-    FeedError : if it is none that is known, or a Chinese header has no unit.
+    InputError : if the table is unknown, or a Chinese header has no unit.
     """
     headers = [str(column) for column in raw.columns]
     for name, marks, tables in TUSHARE:
@@ -175,15 +175,15 @@ def recognise(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
             return name, [_present(table, headers) for table in tables]
     found = _chinese(raw, headers, file)
     if not found:
-        raise FeedError(
-            f"{file} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no Chinese headers that are known; "
+        raise InputError(
+            f"{file} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no known Chinese headers; "
             f"its columns are {', '.join(headers)}: give a mapping file with --map (deploy/mapping.example.toml)"
         )
     return "Chinese headers", found
 
 
 def _present(table: Table, headers: Container[str | None]) -> Table:
-    """Leave out names and optional figures whose column is not there."""
+    """Leave out the column of names and optional figures if they are missing."""
     optional = {column.name for column in FIGURES[table.topic] if column.optional}
     kept = {n: f for n, f in table.columns.items() if f.column in headers or n not in optional}
     code = table.code
@@ -197,7 +197,7 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
     for header in headers:
         name = split_header(header)[0].removeprefix("本日")
         if name in names:
-            raise FeedError(f"{file}: {names[name]!r} and {header!r} are both {name}: give a mapping file with --map")
+            raise InputError(f"{file}: {names[name]!r} and {header!r} are both {name}: give a mapping file with --map")
         names[name] = header
     date = next((names[n] for n in _CHINESE_DATES if n in names), None)
     code = next((names[n] for n in _CHINESE_CODES if n in names), None)
@@ -213,7 +213,7 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
         }
         if next(iter(known)) not in names or (topic != "margin" and code is None):
             continue
-        when = When(date, date_format(raw[date].iloc[0], file))
+        when = DateColumn(date, date_format(raw[date].iloc[0], file))
         if code is None:
             tables.append(Table("margin.market", columns, date=when, exchange_column=exchange))
             continue
@@ -227,18 +227,22 @@ def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
     return tables
 
 
-def code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> Codes:
-    """Return how a column writes codes, by its first one; raises `FeedError` where no style fits."""
+def code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> CodeColumn:
+    """Return the style of a column of codes, by its first code; raises `InputError` if no style fits."""
     first = raw[code].iloc[0]
     for style in STYLES:
         try:
             to_own(first, style, BY_NUMBER)
-        except FeedError:
+        except InputError:
             continue
         if style != PLAIN:
-            return Codes(code, style)
-        return Codes(code, style, BY_NUMBER) if exchange is None else Codes(code, style, exchange_column=exchange)
-    raise FeedError(f"{file}: code {first!r} is written in no style that is known ({', '.join(STYLES)})")
+            return CodeColumn(code, style)
+        return (
+            CodeColumn(code, style, BY_NUMBER)
+            if exchange is None
+            else CodeColumn(code, style, exchange_column=exchange)
+        )
+    raise InputError(f"{file}: code {first!r} is in no style that is known ({', '.join(STYLES)}): give a mapping file")
 
 
 _FORMATS = (
@@ -252,9 +256,9 @@ _FORMATS = (
 
 
 def date_format(cell: object, file: str) -> str:
-    """Return the format of a date with the year first; others (03/04/2024) are refused, for two readings fit them."""
+    """Return the format of a date with the year first; raises `InputError` for ambiguous ones (03/04/2024)."""
     text = str(cell).strip()
     for pattern, form in _FORMATS:
         if re.fullmatch(pattern, text):
             return form
-    raise FeedError(f"{file}: date {text!r} is ambiguous or unknown: give its format in a mapping file")
+    raise InputError(f"{file}: date {text!r} is ambiguous or unknown: give its format in a mapping file")

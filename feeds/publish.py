@@ -1,37 +1,43 @@
-"""Running a feed: publish day by day, with progress, at full speed or paced."""
+"""Publishing day by day, with progress, at full speed or at the pace of real sessions."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from feeds.dataset import Dataset, DayRows
 from feeds.ledger import PublishLedger
+from feeds.ports import RowPublisher
+from feeds.validate import first_of_each
 from processors.days import to_date
 from processors.events import RowBatch
-from streams.publisher import Publisher
 
-Days = Iterable[tuple[int, dict[str, RowBatch]]]
-#: One trading session lasts four hours: the meaning of a speed of "1×".
+#: A trading session lasts four hours; speed 1× publishes one day in that time.
 _SESSION_S = 4 * 3600.0
-#: Days of topics that may be sent without the broker's word: waiting for it each day would halve the speed.
+#: Entries of the ledger between two acknowledgements of the broker; one each day would halve the throughput.
 _CONFIRM_EVERY = 64
 
 
 def publish_days(
-    publisher: Publisher,
-    days: Days,
+    publisher: RowPublisher,
+    days: Iterable[DayRows],
     *,
     ledger: PublishLedger | None = None,
     speed: float | None = None,
     on_day: Callable[[str], None] = lambda _day: None,
 ) -> int:
-    """Publish every day's rows and markers; return how many days.
+    """Publish the rows and end-of-day markers of every day; return the number of days.
 
     Parameters
     ----------
-    journal : keeps rows that are published already from going out again, and gives corrected ones their revision.
-    speed : how many times faster than real sessions, None for as fast as possible.
-    on_day : told each date that has been published.
+    ledger : leaves out rows that were published before, and assigns the revision of corrected rows.
+    speed : how many times faster than real sessions; None for as fast as possible.
+    on_day : called with each date that has been published.
+
+    Raises
+    ------
+    UnavailableError : if Kafka or Redis does not answer; publishing the same days again completes them.
     """
     count = 0
     started = time.monotonic()
@@ -52,25 +58,37 @@ def publish_days(
     return count
 
 
-def _publish_day(publisher: Publisher, batches: dict[str, RowBatch], ledger: PublishLedger | None) -> None:
-    if ledger is None:
-        publisher.day(batches)
-        return
-    news = ledger.begin(batches)
-    publisher.day(news.rows, news.counted)
-    if ledger.days_open >= _CONFIRM_EVERY:
-        publisher.flush()
-        ledger.confirm()
+def publish_dataset(
+    publisher: RowPublisher,
+    dataset: Dataset,
+    ledger: PublishLedger | None = None,
+    on_day: Callable[[str], None] = lambda _day: None,
+) -> str:
+    """Publish every day of a dataset; return the barrier behind it."""
+    publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger, on_day=on_day)
+    return publisher.barrier()
+
+
+def without_duplicates(dataset: Dataset) -> Dataset:
+    """Keep the first row of each day and key; duplicates get past the checks only with --force."""
+    return replace(dataset, batches={topic: first_of_each(batch) for topic, batch in dataset.batches.items()})
 
 
 def publish_session(
-    publisher: Publisher,
+    publisher: RowPublisher,
     snapshots: Iterable[tuple[int, dict[str, RowBatch]]],
     *,
     speed: float | None = None,
     on_minute: Callable[[str], None] = lambda _minute: None,
 ) -> None:
-    """Publish the snapshots of a running session; ``speed`` is relative to the clock on the wall."""
+    """Publish the snapshots of a running session.
+
+    Parameters
+    ----------
+    snapshots : minute of the day and rows by topic.
+    speed : how many times faster than real time; None for as fast as possible.
+    on_minute : called with each minute (``HH:MM``) that has been published.
+    """
     started, first = time.monotonic(), None
     for minute, batches in snapshots:
         first = minute if first is None else first
@@ -83,11 +101,11 @@ def publish_session(
 
 
 def parse_speed(text: str) -> float | None:
-    """Read ``max`` or ``N×`` (also ``Nx``, ``N``).
+    """Read ``max`` (None) or ``N×`` (also ``Nx``, ``N``).
 
     Raises
     ------
-    ValueError : for anything else, saying what is expected.
+    ValueError : for anything else, with what is expected.
     """
     if text == "max":
         return None
@@ -98,3 +116,14 @@ def parse_speed(text: str) -> float | None:
     if speed <= 0:
         raise ValueError(f"speed {text!r}: expected `max` or a positive factor such as `600×`")
     return speed
+
+
+def _publish_day(publisher: RowPublisher, batches: dict[str, RowBatch], ledger: PublishLedger | None) -> None:
+    if ledger is None:
+        publisher.day(batches)
+        return
+    pending = ledger.begin(batches)
+    publisher.day(pending.rows, pending.counted)
+    if ledger.days_open >= _CONFIRM_EVERY:
+        publisher.flush()
+        ledger.confirm()

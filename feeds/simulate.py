@@ -1,8 +1,8 @@
-"""A simulated market: plausible daily and intraday figures with known episodes, clearly labelled ``simulated``.
+"""A simulated market: plausible daily and intraday figures with known episodes, published as source ``simulated``.
 
-The financing-buy ratio follows a script (calm, a hot phase, a breakdown, a cold spell, recovery); turnover, index,
-balances and the securities' figures are drawn around it, so every rule of the desk has something to see. The same seed
-gives the same market.
+The financing-buy ratio follows a script (calm, a hot phase, a breakdown, a cold spell, recovery). Turnover, indices,
+balances and the securities' figures are drawn around it, so that every alert rule fires. The same seed gives the same
+market.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from feeds.folder import known_at
+from feeds.errors import ConfigurationError
+from feeds.publication_times import available_at
 from processors.block import SSE_COMPOSITE, TURNOVER_INDEX
 from processors.codes import Ids, is_fund, to_id
 from processors.days import TradingCalendar, shanghai_moment, to_date
-from processors.errors import MarginwatchError
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
 
 SOURCE = "simulated"
 _CSI300 = to_id("000300.SH")
-#: The script of the ratio: share of the period, level at its end.
+#: The script of the ratio: share of the period, and the level at its end.
 _SCRIPT = ((0.25, 0.084), (0.12, 0.108), (0.08, 0.109), (0.06, 0.094), (0.20, 0.070), (0.10, 0.061), (0.19, 0.083))
 _SESSION_MINUTES = (*range(9 * 60 + 30, 11 * 60 + 31), *range(13 * 60 + 1, 15 * 60 + 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """How the market is drawn.
+    """The size of a simulated market, and its seed.
 
     Parameters
     ----------
-    days : trading days of daily history, ending on ``last_day``.
-    stocks, funds : securities in the margin list.
+    last_day : the last day of the history, days since 1970-01-01.
+    days : the number of trading days of daily history.
+    stocks, funds : the number of securities in the margin list.
     """
 
     calendar: TradingCalendar
@@ -46,12 +47,12 @@ class Simulation:
     seed: int = 7
 
     def dates(self) -> list[int]:
-        """The trading days of the history."""
+        """Return the trading days of the history."""
         first = self.calendar.shift(self.last_day, 1 - self.days)
         if first is None or self.calendar.shift(self.last_day, 2) is None:
-            raise MarginwatchError(
-                f"the trading calendar does not hold {self.days} days up to "
-                f"{to_date(self.last_day)} and two behind it: choose another end"
+            raise ConfigurationError(
+                f"the trading calendar does not contain {self.days} days up to {to_date(self.last_day)} and two after "
+                "it: choose another end"
             )
         return [int(day) for day in self.calendar.between(first, self.last_day)]
 
@@ -64,7 +65,7 @@ class _State:
 
 
 class Market:
-    """Draws a simulated market day by day: first `history`, then `session`s that go on from its end."""
+    """Draws a simulated market day by day: first `history`, then `session`s that begin at its end."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
@@ -93,7 +94,7 @@ class Market:
             yield day, (self._reference(day) if number == 0 else {}) | self._day(day, float(ratio))
 
     def _reference(self, day: int) -> dict[str, RowBatch]:
-        """Industries and index members of all stocks, drawn once."""
+        """Return industries and index members of all stocks, valid for the whole history."""
         stocks = self.keys[~is_fund(self.keys)]
         size = np.argsort(-self._weight[~is_fund(self.keys)])
         large, middle = np.zeros(len(stocks)), np.zeros(len(stocks))
@@ -215,7 +216,7 @@ class Market:
             )
 
     def _batch(self, topic: str, keys: Ids, day: int, figures: dict[str, Floats]) -> RowBatch:
-        return _rows(topic, keys, day, known_at(topic, day, self.simulation.calendar), figures)
+        return _rows(topic, keys, day, available_at(topic, day, self.simulation.calendar), figures)
 
     def _live(self, topic: str, keys: Ids, day: int, ts: int, figures: dict[str, Floats]) -> RowBatch:
         return _rows(topic, keys, day, ts, figures)
@@ -243,7 +244,7 @@ def _universe(simulation: Simulation) -> Ids:
 
 
 def _ratios(days: int, rng: np.random.Generator) -> Floats:
-    """The script of the ratio over ``days``, with a little noise that keeps its episodes."""
+    """Return the script of the ratio over a number of days, with noise too small to hide its episodes."""
     ends = np.cumsum([share for share, _ in _SCRIPT]) * (days - 1)
     path = np.interp(np.arange(days), [0.0, *ends], [0.080, *(level for _, level in _SCRIPT)])
     noise: npt.NDArray[np.float64] = rng.normal(0, 0.0012, days)
@@ -255,6 +256,6 @@ def _normalised(weights: Floats) -> Floats:
 
 
 def last_session(calendar: TradingCalendar, today: int) -> int:
-    """The newest finished session that leaves a few known sessions behind it."""
+    """Return the newest finished session before ``today`` that is followed by at least ten known sessions."""
     limit = calendar.shift(calendar.last, -10) or calendar.first
     return int(calendar.between(calendar.first, min(today - 1, limit))[-1])

@@ -1,9 +1,9 @@
-"""Where snapshots of the market come from: akshare, a URL, a file. Fetching stands here, understanding in `mapping`.
+"""The sources of market snapshots: akshare, a URL, a file. This module fetches; `mapping` reads the columns.
 
 akshare (optional extra) asks Eastmoney's pages. ``stock_zh_a_spot_em`` gives all A shares, a hundred a page with a
-pause after each; ``stock_zh_index_spot_em(symbol="沪深重要指数")`` the well-known indices on one page. Both give 昨收,
-最新价, 成交量, 成交额. Of shares akshare documents 手 and 元, of indices no unit: they are the same fields of the same
-pages, and 成交额 / 成交量 of the SSE Composite is a price only in 元 and 手.
+pause after each; ``stock_zh_index_spot_em(symbol="沪深重要指数")`` the well-known indices on one page. Both have 昨收,
+最新价, 成交量, 成交额. akshare documents 手 and 元 for shares, and no unit for indices: they are the same fields of the
+same pages, and 成交额 / 成交量 of the SSE Composite is a price only in 元 and 手.
 """
 
 from __future__ import annotations
@@ -22,51 +22,48 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from feeds import vendor
+from feeds.akshare_client import load_akshare
 from feeds.code_styles import BY_NUMBER, PLAIN
-from feeds.fetch import load_akshare
-from feeds.folder import FeedError
-from feeds.mapping import Codes, Figure, Mapping, Table, apply
+from feeds.errors import BusyError, ConfigurationError, InputError
+from feeds.mapped_rows import map_rows
+from feeds.mapping import CodeColumn, Figure, Mapping, Table
 from processors.days import shanghai_day
 
 _US = 1_000_000
 _TIMEOUT_S, _LONGEST_S, _MOST_BYTES = 10.0, 30.0, 64 * 1024 * 1024
 
 
-class BusyError(FeedError):
-    """The source is being written just now: ask again in a moment."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a source showed.
+    """The content of a source.
 
     Parameters
     ----------
-    parts : topic and rows, as `mapping.apply` gives them.
-    at : when the figures stood so, µs since the epoch, for rows that tell no ``ts`` of their own.
-    unknown : how many rows were left out already, for nobody here knows their code.
+    tables : topic and rows, as `feeds.mapped_rows.map_rows` returns them.
+    at : the moment of the figures, µs since the epoch, for rows without a ``ts`` of their own.
+    unknown : the number of rows that the source left out because their code is unknown.
     """
 
-    parts: list[tuple[str, pd.DataFrame]]
+    tables: list[tuple[str, pd.DataFrame]]
     at: int
     unknown: int = 0
 
 
 class Source(Protocol):
-    """A place that shows the newest figures; raises `FeedError` where it doesn't."""
+    """A source of the newest figures."""
 
     def read(self) -> Reading:
-        """Read it once."""
+        """Return the newest figures; raises `InputError` if they can't be read."""
 
 
 def _mapped(raw: pd.DataFrame, tables: Iterable[Table], name: str, at: int) -> Reading:
     today = shanghai_day(at)
-    return Reading([(table.topic, apply(table, raw, name, today)) for table in tables], at)
+    return Reading([(table.topic, map_rows(table, raw, name, today)) for table in tables], at)
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A CSV or parquet file that somebody overwrites."""
+    """A CSV or parquet file that another program overwrites."""
 
     path: Path
     mapping: Mapping
@@ -78,14 +75,15 @@ class FileSource:
             before = self.path.stat()
             if abs(self.clock() - before.st_mtime) < self.settle_s:
                 raise BusyError(
-                    f"{self.path} is being written: if always, write another and rename it, or lower settle_s"
+                    f"{self.path} is being written; if this repeats, write another file and rename it, or lower "
+                    "settle_s"
                 )
             raw = vendor.load(self.path, self.mapping.table)
             after = self.path.stat()
         except OSError as error:
-            raise FeedError(f"{self.path}: {error.strerror}") from error
+            raise InputError(f"{self.path} can't be read: {error.strerror}") from error
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-            raise BusyError(f"{self.path} changed while it was read")
+            raise BusyError(f"{self.path} changed while it was read: write another file and rename it")
         return _mapped(raw, self.mapping.table, self.path.name, before.st_mtime_ns // 1000)
 
 
@@ -100,21 +98,21 @@ class UrlSource:
     def read(self) -> Reading:
         content = download(self.url)
         at = int(self.clock() * _US)
-        name = shown(self.url)
+        name = without_secrets(self.url)
         return _mapped(vendor.parse_csv(content, name, self.mapping.table), self.mapping.table, name, at)
 
 
-def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: its user and its query; raises `FeedError` if it is none."""
+def without_secrets(url: str) -> str:
+    """Return a URL without its user and its query, which may be secret; raises `ConfigurationError` for no URL."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise FeedError(f"the URL is none ({error})") from None
+        raise ConfigurationError(f"the URL is invalid ({error}): correct it") from None
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
 def _request(url: str) -> urllib.request.Request:
-    """Return what asks for a URL; its user and password go into a header, which no redirection takes elsewhere."""
+    """Return the request of a URL; user and password go into a header that a redirection does not forward."""
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     headers = {"User-Agent": "marginwatch", "Cache-Control": "no-cache"}
@@ -126,19 +124,19 @@ def _request(url: str) -> urllib.request.Request:
 
 
 def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LONGEST_S) -> bytes:
-    """Return what a URL holds.
+    """Return the content of a URL.
 
     Parameters
     ----------
-    timeout_s : how long the server may be silent.
-    longest_s : how long all of it may take.
+    timeout_s : how long the server may send nothing.
+    longest_s : how long the whole answer may take.
 
     Raises
     ------
-    FeedError : if it does not answer in time, answers with an error, or with too much.
+    InputError : if the server does not answer in time, answers with an error, or sends too much.
     """
-    if not shown(url).startswith(("http://", "https://")):
-        raise FeedError(f"{shown(url)}: the URL must begin with http:// or https://")
+    if not without_secrets(url).startswith(("http://", "https://")):
+        raise ConfigurationError(f"{without_secrets(url)}: the URL must begin with http:// or https://")
     deadline = time.monotonic() + longest_s
     content = bytearray()
     try:
@@ -146,22 +144,29 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
             while part := answer.read1(1 << 20):
                 content += part
                 if len(content) > _MOST_BYTES:
-                    raise FeedError(f"{shown(url)} sends more than {_MOST_BYTES:,} bytes")
+                    raise InputError(f"{without_secrets(url)} sends more than {_MOST_BYTES:,} bytes: check the URL")
                 if time.monotonic() > deadline:
-                    raise FeedError(f"{shown(url)} did not send all within {longest_s:g} s")
+                    raise InputError(
+                        f"{without_secrets(url)} did not send all within {longest_s:g} s: check the server"
+                    )
             expected = answer.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
         error.close()
-        raise FeedError(f"{shown(url)} answered {error.code}") from None  # its text shows the whole URL
-    except (ValueError, http.client.InvalidURL) as error:  # its text shows parts of the URL
-        raise FeedError(
-            f"{shown(url)} can't be asked for ({type(error).__name__}): write what is no ASCII, and spaces, as %XX"
+        raise InputError(
+            f"{without_secrets(url)} answered {error.code}: check the URL"
+        ) from None  # its text has the URL
+    except (ValueError, http.client.InvalidURL) as error:  # its text contains parts of the URL
+        raise InputError(
+            f"{without_secrets(url)} can't be requested ({type(error).__name__}): write spaces and characters other "
+            "than ASCII as %XX"
         ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise FeedError(f"{shown(url)} can't be read ({type(error).__name__}: {reason})") from None
+        raise InputError(
+            f"{without_secrets(url)} can't be read ({type(error).__name__}: {reason}): check the network"
+        ) from None
     if expected is not None and len(content) != int(expected):
-        raise FeedError(f"{shown(url)} sent {len(content):,} of {expected} bytes")
+        raise InputError(f"{without_secrets(url)} sent {len(content):,} of {expected} bytes: check the server")
     return bytes(content)
 
 
@@ -175,16 +180,16 @@ def _spot(unit: str) -> dict[str, Figure]:
 
 
 def akshare_table(of: Literal["indices", "securities"], indices: Sequence[str]) -> Table:
-    """Return how akshare's columns become rows; of indices, those named (their pages tell no exchange)."""
+    """Return the mapping of akshare's columns; only for the named indices, because their page has no exchange."""
     if of == "securities":
-        return Table("prices.intraday", _spot("元"), code=Codes("代码", PLAIN, BY_NUMBER))
+        return Table("prices.intraday", _spot("元"), code=CodeColumn("代码", PLAIN, BY_NUMBER))
     codes = {code.partition(".")[0]: code for code in indices}
-    return Table("indices.intraday", _spot("点"), code=Codes("代码", codes=codes))
+    return Table("indices.intraday", _spot("点"), code=CodeColumn("代码", codes=codes))
 
 
 @dataclass(slots=True)
 class AkshareSource:
-    """All A shares, or the well-known indices."""
+    """All A shares, or the well-known indices, through akshare."""
 
     of: Literal["indices", "securities"]
     indices: Sequence[str]
@@ -198,12 +203,14 @@ class AkshareSource:
         arguments = {} if self.of == "securities" else {"symbol": "沪深重要指数"}
         try:
             raw = pd.DataFrame(getattr(self.akshare, name)(**arguments))
-        except OSError as error:  # what requests raises
-            raise FeedError(f"akshare {name}: the page can't be reached ({type(error).__name__})") from error
+        except OSError as error:  # the base class of the errors of requests
+            raise InputError(
+                f"akshare {name}: the page can't be reached ({type(error).__name__}): check the network"
+            ) from error
         except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-            raise FeedError(
-                f"akshare {name} gave nothing that can be read ({type(error).__name__}: {error}); if that stays so, "
-                "the page has changed: pip install --upgrade akshare"
+            raise InputError(
+                f"akshare {name} gave no readable answer ({type(error).__name__}: {error}); if this repeats, the page "
+                "has changed: pip install --upgrade akshare"
             ) from error
         found = _mapped(raw, [akshare_table(self.of, self.indices)], f"akshare {name}", int(self.clock() * _US))
-        return replace(found, unknown=len(raw) - len(found.parts[0][1]))
+        return replace(found, unknown=len(raw) - len(found.tables[0][1]))

@@ -1,7 +1,7 @@
-"""Snapshots of indices and securities while the market trades, and once after each close of a half.
+"""Snapshots of indices and securities while the market trades, and once after the close of each half of a session.
 
-A snapshot that takes long leaves out the ones that it missed; a source that fails is asked less and less often. What
-does not trade is left out, never given a price; what did not change is not published again (`feeds.deduplicator`).
+A slow snapshot skips the ones that became due meanwhile; a failing source is asked less and less often. A security that
+does not trade is left out, and unchanged figures are not published again (`feeds.deduplicator`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import pandas as pd
 import structlog
 
 from feeds.code_styles import is_index
-from feeds.deduplicator import Judging
-from feeds.folder import FeedError
-from feeds.live import LiveOutlet
-from feeds.snapshot_sources import BusyError, Reading, Source
-from feeds.tasks import FeedTask, State
+from feeds.deduplicator import AcceptancePolicy
+from feeds.errors import BusyError, ConfigurationError, InputError, Refusal
+from feeds.intraday_outlet import IntradayOutlet
+from feeds.ports import FeedState
+from feeds.snapshot_sources import Reading, Source
+from feeds.tasks import FeedTask
 from processors.block import TURNOVER_INDEX
 from processors.codes import Ids, among, to_code
 from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
@@ -31,30 +32,31 @@ from processors.trading_hours import FIRST_TRADES, TradingHours
 
 log = structlog.get_logger()
 _US = 1_000_000
-#: Closing prices are shown a moment after the close.
+#: Sources have the closing prices some seconds after the close.
 AFTER_CLOSE_S = 60.0
-_LONGEST_WAIT_S, _TELL_EVERY_S = 300.0, 60.0
+_LONGEST_WAIT_S, _LOG_EVERY_S = 300.0, 60.0
 _BUSY_S, _LONGEST_BUSY_S = 0.5, 30.0
-#: Indices of signals.md §1, besides those that parameters name.
+#: Indices of the signals, besides those that the parameters name.
 _INDICES = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ")
 _TAKEN = "taken"
 
 
 def known_indices(parameters: Parameters) -> tuple[str, ...]:
-    """Return the codes of the indices that anything here is computed of."""
+    """Return the codes of the indices that any signal needs."""
     named = (*parameters.timing_indices, parameters.regime_index, parameters.risk_premium_index)
     return tuple(sorted({*_INDICES, *named, *map(to_code, TURNOVER_INDEX.values())}))
 
 
 def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) -> tuple[RowBatch, Counter[str]]:
-    """Return the rows of a snapshot that can be published, and why others can't.
+    """Return the rows of a snapshot that can be published, and the number of the others by reason.
 
     Parameters
     ----------
-    frame : as `mapping.apply` gives it.
-    at : the moment of rows that tell none, µs since the epoch.
-    today : rows of another day, or of before its first trades, are old: they show the day before.
-    indices : ids of the known ones, ascending.
+    frame : rows as `feeds.mapped_rows.map_rows` returns them.
+    at : the moment of rows without a ``ts``, µs since the epoch.
+    today : days since 1970-01-01. Rows of another day, or before the first trades of this one, are old: they show the
+        day before.
+    indices : the ids of the known indices, ascending.
     """
     keys = frame["key"].to_numpy(np.int32)
     stamps = frame["ts"].to_numpy(np.int64) if "ts" in frame else np.full(len(frame), at, dtype=np.int64)
@@ -68,7 +70,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         untraded |= np.isnan(values) | ((values == 0) & (column.sign is Sign.POSITIVE))
         impossible |= np.isinf(values) | (values < 0)
     if topic == "prices.intraday":
-        untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is the day before's
+        untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is that of the day before
     old = (days != today) | (stamps < shanghai_moment(today, FIRST_TRADES))
     reasons = {"unknown": unknown, "old": old, "untraded": untraded, "impossible": impossible}
     left_out: Counter[str] = Counter()
@@ -77,7 +79,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         left_out[reason] = int((mask & left).sum())
         left &= ~mask
     batch = RowBatch(topic, keys, days, np.zeros(len(frame), dtype=np.int32), stamps, figures)
-    # A page that is read in parts may show a security twice: the later figures have more turnover.
+    # A source that is read page by page may have a security twice: the later figures have more turnover.
     order = np.lexsort((figures["turnover"], stamps, keys))
     order = order[left[order]]
     newest = np.r_[keys[order][1:] != keys[order][:-1], True][: len(order)]
@@ -92,15 +94,15 @@ class SnapshotTask(FeedTask):
     Parameters
     ----------
     interval : seconds, counted from the opening of each half.
-    indices : ids of the known ones, ascending.
-    may_fall : publish cumulative figures that fall.
+    indices : the ids of the known indices, ascending.
+    may_fall : publish cumulative figures that fall within a day.
     """
 
     name: str
     interval: float
     source: Source
-    outlet: LiveOutlet
-    state: State
+    outlet: IntradayOutlet
+    state: FeedState
     hours: TradingHours
     indices: Ids
     may_fall: bool = False
@@ -110,9 +112,9 @@ class SnapshotTask(FeedTask):
     _wait: float = 0.0
     _busy_since: float | None = None
     _counts: Counter[str] = field(default_factory=Counter)
-    _told_at: float = 0.0
-    _told_refused: int = 0
-    _told_opening: int = 0
+    _logged_at: float = 0.0
+    _logged_refused: int = 0
+    _logged_opening: int = 0
 
     def tick(self, now: float) -> float:
         """Take a snapshot if one is due; return when the next one is."""
@@ -129,25 +131,25 @@ class SnapshotTask(FeedTask):
                 return due if now < due else self._snapshot(now, None)
         opening = self.hours.next_open(moment)
         if opening is None:
-            raise FeedError("the trading calendar has ended: see `marginwatch calendar check`")
-        if opening != self._told_opening:
-            self._told_opening = opening
+            raise ConfigurationError("the trading calendar has ended: see `marginwatch calendar check`")
+        if opening != self._logged_opening:
+            self._logged_opening = opening
             at = datetime.fromtimestamp(opening / _US, SHANGHAI)
             log.info("the market is closed", feed=self.name, next_session=at.isoformat())
         return opening / _US
 
     def pending(self, now: float) -> bool:  # noqa: ARG002
-        """Whether the source was being written: that is over in a moment."""
+        """Whether the source was being written, so that it is read in a moment."""
         return self._busy_since is not None
 
     def close(self) -> None:
-        """Let go of the connection to Kafka."""
+        """Close the connection to Kafka."""
         self.outlet.close()
 
     def _snapshot(self, now: float, half: tuple[int, int] | None) -> float:
         try:
             self._publish(self.source.read())
-        except FeedError as error:
+        except InputError as error:
             if isinstance(error, BusyError):
                 self._busy_since = self.clock() if self._busy_since is None else self._busy_since
                 if self.clock() - self._busy_since < _LONGEST_BUSY_S:
@@ -155,17 +157,17 @@ class SnapshotTask(FeedTask):
             self._busy_since = None
             self.failures += 1
             self._wait = min(max(2 * self._wait, self.interval), _LONGEST_WAIT_S)
-            log.warning("snapshot failed", feed=self.name, again_s=self._wait, error=str(error))
+            log.warning("snapshot failed", feed=self.name, retry_s=self._wait, error=str(error))
             return self.clock() + self._wait
         self._wait, self._busy_since = 0.0, None
         self._taken = now
         self.state.set(_TAKEN, repr(now))
         following = self._following(now, half) if half is not None else self.clock()
-        self._tell(now, closing=half is None)
+        self._log_counts(now, closing=half is None)
         return following
 
     def _following(self, now: float, half: tuple[int, int]) -> float:
-        """When the next snapshot of a half is due; those that passed meanwhile are left out."""
+        """Return when the next snapshot of a half is due; skip those that became due meanwhile."""
         opening, end = half[0] / _US, half[1] / _US
         place = int((self.clock() - opening) // self.interval) + 1
         self._counts["skipped"] += place - int((now - opening) // self.interval) - 1
@@ -174,26 +176,26 @@ class SnapshotTask(FeedTask):
 
     def _publish(self, reading: Reading) -> None:
         today, seen = shanghai_day(int(self.clock() * _US)), 0
-        refused = []
+        refused: list[Refusal] = []
         self._counts["unknown"] += reading.unknown
-        for topic, frame in reading.parts:
+        for topic, frame in reading.tables:
             batch, left_out = rows_of(topic, frame, reading.at, today, self.indices)
             self._counts += left_out
             seen += len(batch) + left_out["old"]
-            told = self.outlet.publish(batch, Judging(changed_only=True, may_fall=self.may_fall))
-            self._counts.update(rows=told.published, unchanged=told.unchanged, late=told.late)
-            refused += told.refused
+            result = self.outlet.publish(batch, AcceptancePolicy(changed_only=True, may_fall=self.may_fall))
+            self._counts.update(rows=result.published, unchanged=result.unchanged, late=result.late)
+            refused += result.refused
         if not seen:
-            raise FeedError("no row has all figures of a known security or index: look at the source and its mapping")
+            raise InputError("no row has all figures of a known security or index: check the source and its mapping")
         self._counts["refused"] += len(refused)
-        if len(refused) != self._told_refused:
-            self._told_refused = len(refused)
+        if len(refused) != self._logged_refused:
+            self._logged_refused = len(refused)
             if refused:
                 log.warning("finding", feed=self.name, what=str(refused[0]), rows=len(refused))
 
-    def _tell(self, now: float, *, closing: bool) -> None:
+    def _log_counts(self, now: float, *, closing: bool) -> None:
         self._counts["snapshots"] += 1
-        if closing or now - self._told_at >= _TELL_EVERY_S:
-            self._told_at = now
+        if closing or now - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = now
             log.info("snapshots", feed=self.name, closing=closing, **+self._counts)
             self._counts.clear()

@@ -1,101 +1,105 @@
-"""Where the figures of a day can be fetched: the exchanges' own pages through akshare, tushare's API with a token."""
+"""The sources of daily figures: the exchanges' own pages through akshare, and tushare's API with a token."""
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Callable, Sequence
 from datetime import date, time
-from time import sleep as rest
 from typing import Literal
 
 from feeds import tushare
 from feeds.akshare_daily import fetch_indices, fetch_prices
+from feeds.akshare_margin import fetch_margin
 from feeds.dataset import SourceTables
-from feeds.fetch import GoneError, fetch
-from feeds.folder import PUBLISHED, FeedError
+from feeds.errors import ConfigurationError, GoneError
+from feeds.ports import MarketContext, TushareAccount
+from feeds.publication_times import PUBLISHED
 from feeds.validate import Finding, Severity
 from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
-from processors.days import TradingCalendar, to_day
+from processors.days import to_day
 from processors.deadlines import Due
-from streams.settings import Settings
 
 Via = Literal["akshare", "tushare"]
-#: Source → its tables, each with a topic whose hours it keeps.
+#: Source → its tables, each with the topic whose publication time it has.
 TABLES: dict[Via, dict[str, str]] = {
     "akshare": {"margin": "margin.daily", "prices": "prices.daily", "indices": "indices.daily"},
     "tushare": tushare.TABLES,
 }
 _DEFAULT: dict[Via, tuple[str, ...]] = {"akshare": ("margin",), "tushare": ("margin", "margin_detail")}
-#: When a day is first asked for: exchanges begin at 08:30, prices are there some time after the close.
+#: When a day is first asked for: exchanges publish from 08:30 on, prices are complete some time after the close.
 _NEXT_SESSION, _SAME_DAY = Due(time(8, 45), next_session=True), Due(time(17, 0))
 
 
-def chosen(via: Via, tables: Sequence[str]) -> tuple[str, ...]:
-    """Return the tables that are meant, the margin figures if none is named; raises `FeedError` for unknown ones."""
+def select_tables(via: Via, tables: Sequence[str]) -> tuple[str, ...]:
+    """Return the tables by their names, the margin figures for none; raises `ConfigurationError` for unknown ones."""
     unknown = [name for name in tables if name not in TABLES[via]]
     if unknown:
-        raise FeedError(f"{via} has no table {', '.join(unknown)} here: choose from {', '.join(TABLES[via])}")
+        raise ConfigurationError(f"{via} has no table {', '.join(unknown)} here: choose from {', '.join(TABLES[via])}")
     return tuple(dict.fromkeys(tables)) or _DEFAULT[via]
 
 
-def due(via: Via, tables: Sequence[str], at: time | None = None) -> Due:
-    """When a day of these tables is asked for, ``at`` instead of the usual time.
+def due_time(via: Via, tables: Sequence[str], at: time | None = None) -> Due:
+    """Return when a day of these tables is first asked for, at the time ``at`` instead of the default.
 
     Raises
     ------
-    FeedError : for unknown tables, and for some that are published on the day with some of the day after.
+    ConfigurationError : for unknown tables, and if some are published on the day itself and others on the next one.
     """
-    later = {PUBLISHED[TABLES[via][name]].next_session for name in chosen(via, tables)}
-    if len(later) > 1:
-        raise FeedError(
+    next_session = {PUBLISHED[TABLES[via][name]].next_session for name in select_tables(via, tables)}
+    if len(next_session) > 1:
+        raise ConfigurationError(
             "prices and indices are published after the close, margin figures in the next morning: make two feeds of "
             f"{', '.join(tables)}"
         )
-    usual = _NEXT_SESSION if later == {True} else _SAME_DAY
-    return usual if at is None else Due(at, usual.next_session)
+    default = _NEXT_SESSION if next_session == {True} else _SAME_DAY
+    return default if at is None else Due(at, default.next_session)
 
 
-def fetcher(
-    settings: Settings,
+def day_fetcher(
     via: Via,
     tables: Sequence[str],
-    calendar: TradingCalendar,
-    sleep: Callable[[float], object] = rest,
+    market: MarketContext,
+    account: Callable[[], TushareAccount],
+    sleep: Callable[[float], object] = clock.sleep,
 ) -> Callable[[date], SourceTables]:
-    """Return what fetches a day.
+    """Return a function that fetches the tables of a day.
+
+    Parameters
+    ----------
+    account : returns the account at tushare; called for that source only.
 
     Raises
     ------
-    FeedError, SecurityError : for an unknown table, a missing token; the function itself raises what the sources do.
+    ConfigurationError : for an unknown table. ``account`` may raise for a missing token; the returned function raises
+        the errors of the source.
     """
-    wanted, indices = chosen(via, tables), indices_of(settings)
+    wanted, indices = select_tables(via, tables), signal_indices(market)
     if via == "tushare":
-        client = tushare.client(settings, sleep)
-        return lambda day: tushare.fetch(day, client, wanted, calendar, settings.exchanges, indices)
+        client = tushare.Client.of(account(), sleep)
+        return lambda day: tushare.fetch(day, client, wanted, market.calendar, market.exchanges, indices)
     functions: dict[str, Callable[[date], SourceTables]] = {
-        "margin": lambda day: fetch(day, calendar, exchanges=settings.exchanges, sleep=sleep),
-        "prices": lambda day: fetch_prices(day, calendar, sleep=sleep),
-        "indices": lambda day: fetch_indices(day, calendar, indices, sleep=sleep),
+        "margin": lambda day: fetch_margin(day, market.calendar, exchanges=market.exchanges, sleep=sleep),
+        "prices": lambda day: fetch_prices(day, market.calendar, sleep=sleep),
+        "indices": lambda day: fetch_indices(day, market.calendar, indices, sleep=sleep),
     }
 
-    def fetched(day: date) -> SourceTables:
+    def fetch(day: date) -> SourceTables:
         found = SourceTables()
         for name in wanted:
             try:
-                one = functions[name](day)
+                found.extend(functions[name](day))
             except GoneError as error:
                 if len(wanted) == 1:
                     raise
                 lost = Finding(Severity.WARNING, "gone", TABLES[via][name], to_day(day), str(error))
-                one = SourceTables(findings=[lost])
-            found.parts += one.parts
-            found.findings += one.findings
+                found.findings.append(lost)
         return found
 
-    return fetched
+    return fetch
 
 
-def indices_of(settings: Settings) -> tuple[str, ...]:
-    """Return the indices that signals of these settings are made of: turnovers of the exchanges, and timing."""
-    turnovers = (to_code(TURNOVER_INDEX[exchange]) for exchange in settings.exchanges)
-    return tuple(dict.fromkeys((*turnovers, *settings.parameters.timing_indices)))
+def signal_indices(market: MarketContext) -> tuple[str, ...]:
+    """Return the indices that the signals need: the turnover of each exchange, and the timing indices."""
+    turnovers = (to_code(TURNOVER_INDEX[exchange]) for exchange in market.exchanges)
+    return tuple(dict.fromkeys((*turnovers, *market.parameters.timing_indices)))

@@ -1,9 +1,10 @@
 """tushare's HTTP API with a token, day by day; its answers are the tables that `presets` knows from its CSV exports.
 
-One POST of JSON for each question (tushare.pro document 130): ``{"api_name", "token", "params", "fields"}`` is answered
-by ``{"code", "msg", "data": {"fields", "items", "has_more"}}``. An answer holds at most some thousand rows (4,000 of
-margin, 6,000 of margin_detail); the rest is asked for by ``offset``. Code 40101 is a wrong token; 40203 and 2002 refuse
-for several reasons, which only the text tells apart: too often in a minute, in an hour or a day, or never.
+A request is one POST of JSON (tushare.pro document 130): ``{"api_name", "token", "params", "fields"}`` is answered by
+``{"code", "msg", "data": {"fields", "items", "has_more"}}``. An answer contains at most some thousand rows (4,000 of
+margin, 6,000 of margin_detail); ``offset`` requests the rest. Code 40101 is a wrong token. Codes 40203 and 2002 refuse
+for several reasons that only the text distinguishes: too many requests in a minute, in an hour or a day, or no
+permission at all.
 """
 
 from __future__ import annotations
@@ -22,15 +23,14 @@ import msgspec
 import pandas as pd
 
 from feeds.dataset import SourceTable, SourceTables
-from feeds.fetch import NotPublishedError
-from feeds.folder import FeedError, known_at
-from feeds.mapping import apply
-from feeds.presets import ALL_SHARES, COMPONENT, recognise, whole_turnover
+from feeds.errors import ConfigurationError, InputError, NotPublishedError
+from feeds.mapped_rows import map_rows
+from feeds.ports import TushareAccount
+from feeds.presets import ALL_SHARES, COMPONENT, detect_tables, replace_component_turnover
+from feeds.publication_times import available_at
 from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
-from streams.security import Secret, tushare_token
-from streams.settings import Settings
 
-#: Interface → the topic whose hours it keeps.
+#: Interface → the topic whose publication time it has.
 TABLES = {
     "margin": "margin.market",
     "margin_detail": "margin.daily",
@@ -43,7 +43,7 @@ _SUFFIXES = {"SSE": "SH", "SZSE": "SZ", "BSE": "BJ"}
 _PAGE = 5000
 _TIMEOUT_S = 30.0
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
-#: What the smallest paid account may ask of an interface in a minute; a refusal tells another number.
+#: Requests a minute of an interface that the smallest paid account allows; a refusal names another number.
 _PER_MINUTE = 200
 _MINUTE_S, _MINUTES = 60.0, 5
 _WRONG_TOKEN = 40101
@@ -62,49 +62,55 @@ class _Answer(msgspec.Struct):
     data: _Data | None = None
 
 
-class _BrokenError(Exception):
-    """An answer that is none, or did not come; the next one may be better."""
+class _BrokenAnswerError(Exception):
+    """A missing or unreadable answer; the next attempt may succeed."""
 
 
-class _TooOftenError(Exception):
-    """The account may not ask again within this minute."""
+class _RateLimitedError(Exception):
+    """The account allows no more requests within this minute."""
 
 
 @dataclass(slots=True)
 class Client:
-    """Asks one account's questions: as fast as the account may, again when the network fails.
+    """Sends the requests of one account: as fast as the account allows, and again when the network fails.
 
     Parameters
     ----------
-    sleep, clock : of seconds.
+    sleep, clock : in seconds.
     """
 
     url: str
-    token: Secret
+    token: str = field(repr=False)
     sleep: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _apart_s: dict[str, float] = field(default_factory=dict)
     _last: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, account: TushareAccount, sleep: Callable[[float], object] = time.sleep) -> Client:
+        """Return the client of an account."""
+        return cls(account.url, account.token, sleep)
+
     def table(self, interface: str, **params: str) -> pd.DataFrame:
-        """Return all rows of a question, page by page.
+        """Return all rows of a request, page by page.
 
         Raises
         ------
-        FeedError : if the token is wrong, the account may not ask this, its quota is used up, or nothing that can be
-            read comes.
+        ConfigurationError : if the token is wrong, or the account has no permission.
+        InputError : if the account's quota is used up, or there is no readable answer.
         """
         columns: list[str] = []
         rows: list[list[str | float | None]] = []
         while True:
             page = self._page(interface, {**params, "limit": _PAGE, "offset": len(rows)})
             if rows and page.items and (page.fields != columns or page.items == rows[-len(page.items) :]):
-                raise FeedError(
-                    f"tushare {interface}: page after page is the same, rows would be lost: look at the url"
+                raise InputError(
+                    f"tushare {interface}: all pages are the same, so that rows would be lost: check that {self.url} "
+                    "(MARGINWATCH_TUSHARE_URL) is tushare's API"
                 )
             columns = page.fields
             rows += page.items
-            # An answer that does not say whether there is more is followed until nothing comes.
+            # Without has_more, pages are requested until one is empty.
             if not page.items or page.has_more is False:
                 return pd.DataFrame(rows, columns=columns)
 
@@ -114,21 +120,21 @@ class Client:
             self._keep_pace(interface)
             try:
                 return self._answer(interface, self._post(interface, params))
-            except _BrokenError as error:
+            except _BrokenAnswerError as error:
                 failures += 1
                 if failures == _ATTEMPTS:
-                    raise FeedError(
-                        f"tushare {interface}: no answer in {_ATTEMPTS} attempts ({error}): is the network there, and "
-                        f"is {self.url} (MARGINWATCH_TUSHARE_URL) tushare's API?"
+                    raise InputError(
+                        f"tushare {interface}: no answer in {_ATTEMPTS} attempts ({error}): check the network, and "
+                        f"that {self.url} (MARGINWATCH_TUSHARE_URL) is tushare's API"
                     ) from error
                 self.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT_S)
-            except _TooOftenError as error:
+            except _RateLimitedError as error:
                 minutes += 1
                 if minutes > _MINUTES:
-                    raise FeedError(
-                        f"tushare {interface}: still too often after {_MINUTES} minutes of rest ({error}): does "
-                        "something else ask with the same token?"
+                    raise InputError(
+                        f"tushare {interface}: still too many requests after {_MINUTES} minutes without one ({error}): "
+                        "check whether another program uses the same token"
                     ) from error
                 self.sleep(_MINUTE_S)
 
@@ -148,53 +154,52 @@ class Client:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 return bytes(answer.read())
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenError(self._told(str(error) or type(error).__name__)) from None
+            raise _BrokenAnswerError(self._redacted(str(error) or type(error).__name__)) from None
         except ValueError as error:
-            raise FeedError(f"MARGINWATCH_TUSHARE_URL {self.url!r} is no address: {error}") from None
+            raise ConfigurationError(f"MARGINWATCH_TUSHARE_URL {self.url!r} is no address: {error}") from None
 
     def _answer(self, interface: str, body: bytes) -> _Data:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _BrokenError(f"{len(body)} bytes that are no answer of tushare: {self._told(str(error))}") from None
+            raise _BrokenAnswerError(
+                f"{len(body)} bytes that are no answer of tushare: {self._redacted(str(error))}"
+            ) from None
         if answer.code == 0:
             if answer.data is None:
-                raise _BrokenError("an answer without data")
+                raise _BrokenAnswerError("an answer without data")
             if any(len(row) != len(answer.data.fields) for row in answer.data.items):
-                raise _BrokenError("a row has not as many cells as there are columns")
+                raise _BrokenAnswerError("a row has another number of cells than there are columns")
             return answer.data
-        said = self._told(answer.msg or "nothing")
-        often = _TOO_OFTEN.search(said)
+        message = self._redacted(answer.msg or "no message")
+        often = _TOO_OFTEN.search(message)
         if often and often[1] == "分钟" and int(often[2]):
             self._apart_s[interface] = _MINUTE_S / int(often[2])
-            raise _TooOftenError(said)
+            raise _RateLimitedError(message)
         if often:
-            raise FeedError(f"tushare {interface}: the account's quota of this hour or day is used up ({said})")
-        if answer.code == _WRONG_TOKEN or "token" in said.lower():
-            raise FeedError(
-                f"tushare does not know the token ({said}): look at MARGINWATCH_TUSHARE_TOKEN_FILE or "
-                "MARGINWATCH_TUSHARE_TOKEN, and at your page at tushare.pro"
+            raise InputError(
+                f"tushare {interface}: the account's quota of this hour or day is used up ({message}): try again later"
             )
-        if "权限" in said or "积分" in said:
-            raise FeedError(
-                f"tushare {interface}: the account may not ask for this ({said}): it needs more points (积分), or "
-                "leave the table out"
+        if answer.code == _WRONG_TOKEN or "token" in message.lower():
+            raise ConfigurationError(
+                f"tushare does not know the token ({message}): check MARGINWATCH_TUSHARE_TOKEN_FILE or "
+                "MARGINWATCH_TUSHARE_TOKEN, and your page at tushare.pro"
             )
-        raise FeedError(f"tushare {interface} refuses with code {answer.code}: {said}")
+        if "权限" in message or "积分" in message:
+            raise ConfigurationError(
+                f"tushare {interface}: the account may not ask for this ({message}): get more points (积分), or leave "
+                "the table out"
+            )
+        raise InputError(f"tushare {interface} refuses with code {answer.code}: {message}; look it up at tushare.pro")
 
-    def _told(self, text: str) -> str:
-        """What others say, without the token."""
+    def _redacted(self, text: str) -> str:
+        """Return a text of the server without the token."""
         return text.replace(str(self.token), "**********")[:300]
-
-
-def client(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Client:
-    """Return a client of the settings' account; raises `SecurityError` if they hold no token."""
-    return Client(settings.tushare_url, tushare_token(settings), sleep)
 
 
 def fetch(
     day: date,
-    asked: Client,
+    client: Client,
     tables: Iterable[str],
     calendar: TradingCalendar,
     exchanges: Iterable[str],
@@ -206,48 +211,51 @@ def fetch(
 
     Parameters
     ----------
-    exchanges : a table without any of them is not complete yet: they publish one by one.
-    indices : the codes that index_daily is asked for; without any of them it is not complete yet either.
+    exchanges : they publish one by one; a table without rows of one of them is not complete yet.
+    indices : the codes that index_daily is asked for; without one of them it is not complete yet either.
     now : seconds since the epoch.
 
     Raises
     ------
-    NotPublishedError : if a table is not complete; a day after it was due it is taken as it is.
-    FeedError : for no trading day, and all that `Client.table` raises.
+    NotPublishedError : if a table is not complete; a day after it was due it is used nevertheless.
+    InputError : for no trading day, and all errors of `Client.table`.
     """
     if to_day(day) not in calendar:
-        raise FeedError(f"{day} is no trading day of XSHG: there are no figures of it")
+        raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
     found = SourceTables()
     for name in tables:
         topic = TABLES[name]
-        due = known_at(topic, to_day(day), calendar)
+        due = available_at(topic, to_day(day), calendar)
         since = moment(due).astimezone(SHANGHAI)
-        awaited = NotPublishedError(
+        incomplete = NotPublishedError(
             f"tushare {name} is not complete for {day} yet: it is published from {since:%Y-%m-%d %H:%M} in Shanghai "
             "on; ask again then"
         )
         if now() * 1e6 < due - DAY_US:
-            raise awaited
+            raise incomplete
         stamp = f"{day:%Y%m%d}"
         codes = _with_turnover(indices) if name == "index_daily" else []
-        questions = [{"ts_code": code} for code in codes] or [{}]
-        answers = [asked.table(name, trade_date=stamp, **question) for question in questions]
+        requests = [{"ts_code": code} for code in codes] or [{}]
+        answers = [client.table(name, trade_date=stamp, **request) for request in requests]
         raw = pd.concat([a for a in answers if len(a)] or answers[:1], ignore_index=True)
         if not _complete(name, raw, codes, exchanges) and now() * 1e6 < due + DAY_US:
-            raise awaited
+            raise incomplete
         if not len(raw):
-            raise FeedError(
-                f"tushare {name} has nothing of {day}, though it is long due: does the table go back so far?"
+            raise InputError(
+                f"tushare {name} has no rows of {day}, which were due more than a day ago: check whether the table "
+                "begins later"
             )
         if set(raw["trade_date"]) != {stamp}:
-            raise FeedError(f"tushare {name} answers with other days than {day}: nothing of it is taken")
+            raise InputError(
+                f"tushare {name} answers with other days than {day}: its rows are not used, try again later"
+            )
         origin = f"tushare {name} {day}"
-        raw, findings = whole_turnover(raw, origin)
+        raw, findings = replace_component_turnover(raw, origin)
         found.findings += findings
-        for table in recognise(raw, origin)[1]:
-            frame = apply(table, raw, origin)
+        for table in detect_tables(raw, origin)[1]:
+            frame = map_rows(table, raw, origin)
             if len(frame):
-                found.parts.append(SourceTable(table.topic, origin, frame))
+                found.tables.append(SourceTable(table.topic, origin, frame))
     return found
 
 
@@ -257,8 +265,8 @@ def _with_turnover(indices: Iterable[str]) -> list[str]:
 
 
 def _complete(name: str, raw: pd.DataFrame, codes: Iterable[str], exchanges: Iterable[str]) -> bool:
-    """Whether a table has every index that was asked for, or something of every exchange."""
-    if not len(raw) or name == "fund_daily":  # funds are listed where they are
+    """Whether a table has every index that was asked for, or rows of every exchange."""
+    if not len(raw) or name == "fund_daily":  # not every exchange has funds
         return bool(len(raw))
     if name == "index_daily":
         return set(codes) <= set(raw["ts_code"])

@@ -1,6 +1,6 @@
-"""Units of published figures: what does ``融资余额(亿元)`` mean, and what number is ``1,234.56``?
+"""The units and numbers of published figures: the unit of ``融资余额(亿元)``, the number ``1,234.56``.
 
-Units are read from the text of a header or given by a mapping, never guessed from the size of the numbers.
+A unit comes from the text of a header or from a mapping; it is never guessed from the size of the numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from feeds.folder import FeedError
+from feeds.errors import InputError
 from processors.events import Floats
 
 
@@ -26,9 +26,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit: a figure in it becomes CNY, shares or a fraction by ``figure * times / over``.
+    """A unit; ``figure * times / over`` is the figure in CNY, shares or as a fraction.
 
-    Two factors, for a per cent divided by 100 is another float than one multiplied by 0.01.
+    It has two factors because a percentage divided by 100 is another float than one multiplied by 0.01.
     """
 
     text: str
@@ -68,7 +68,7 @@ UNITS: dict[str, Unit] = {
     )
 }
 
-#: What each figure of the input topics measures; words and flags have no unit.
+#: What each figure of the input topics measures; words and flags have no entry.
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("fin_balance", "fin_buy", "fin_repay", "short_balance", "turnover", "float_cap"), Kind.MONEY),
     **dict.fromkeys(("open", "high", "low", "close", "prev_close", "price", "last"), Kind.PRICE),
@@ -82,38 +82,38 @@ _SAME = str.maketrans({"，": ",", "％": "%", "／": "/", "、": "/", "\u3000":
 
 
 def split_header(text: str) -> tuple[str, str | None]:
-    """Cut ``融资余额(元)`` into its name and its unit; the unit is None where the header has no brackets."""
+    """Split ``融资余额(元)`` into its name and its unit; the unit is None if the header has no brackets."""
     clean = re.sub(r"\s+", "", text.translate(_SAME))
     found = _HEADER.match(clean)
     return (found["name"], found["unit"] or None) if found else (clean, None)
 
 
 def parse_unit(text: str | None, kind: Kind, where: str) -> Unit:
-    """Return a unit that fits a figure.
+    """Return the unit of a text, if it fits the kind of a figure.
 
-    ``股/份`` is one unit: stocks and funds are counted alike. Several that differ in size (``股/手``) are refused.
+    ``股/份`` is one unit, because stocks and funds are counted alike; units of different size (``股/手``) are refused.
 
     Raises
     ------
-    FeedError : for no unit, an unknown one, an ambiguous one, or one that measures something else.
+    InputError : for a missing, unknown or ambiguous unit, or one that measures something else.
     """
     fitting = [unit.text for unit in UNITS.values() if kind in unit.kinds]
     if text is None or not text.strip():
         if kind is Kind.NUMBER:
             return UNITS["倍"]
-        raise FeedError(
+        raise InputError(
             f"{where}: no unit is given, and none is guessed; write one of {', '.join(fitting)} "
             "into the header or the mapping file"
         )
     parts = [part.strip() for part in re.split(r"[/,]", text.translate(_SAME))]
     unknown = [part for part in parts if part not in UNITS]
     if unknown:
-        raise FeedError(f"{where}: unit {unknown[0]!r} is not known; {kind} is given in {', '.join(fitting)}")
+        raise InputError(f"{where}: unit {unknown[0]!r} is not known; {kind} is given in {', '.join(fitting)}")
     units = [UNITS[part] for part in parts]
     if len({(unit.times, unit.over) for unit in units}) > 1:
-        raise FeedError(f"{where}: unit {text!r} is ambiguous; say which one in the mapping file")
+        raise InputError(f"{where}: unit {text!r} is ambiguous; choose one in the mapping file")
     if any(kind not in unit.kinds for unit in units):
-        raise FeedError(f"{where}: unit {text!r} does not measure {kind}; expected one of {', '.join(fitting)}")
+        raise InputError(f"{where}: unit {text!r} does not measure {kind}; expected one of {', '.join(fitting)}")
     return units[0]
 
 
@@ -127,12 +127,12 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
 
     Parameters
     ----------
-    unit : of the column. A cell such as ``1.23亿`` carries a factor of its own: taken only where the column is in 元 or
-        股, which the factor then belongs to.
+    unit : the unit of the column. A cell such as ``1.23亿`` has a factor of its own, which is accepted only if the
+        column is in 元 or 股.
 
     Raises
     ------
-    FeedError : for anything else; never a zero in its place.
+    InputError : for anything else; it never becomes a zero.
     """
     if cell is None:
         return math.nan
@@ -145,10 +145,12 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
     suffix = next((s for s in ("万亿", "亿", "万") if text.endswith(s)), None)
     if suffix is not None:
         if unit is None or (unit.times, unit.over) != (1.0, 1.0) or Kind.RATIO in unit.kinds:
-            raise FeedError(f"{where}: {cell!r} carries a factor of its own beside the column's unit: ambiguous")
+            raise InputError(
+                f"{where}: {cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
+            )
         text, factor = text.removesuffix(suffix), _SUFFIXES[suffix]
     if unit is not None and unit.text == "%":
         text = text.removesuffix("%")
     if not _NUMBER.match(text):
-        raise FeedError(f"{where}: {cell!r} is no number")
+        raise InputError(f"{where}: {cell!r} is no number: correct the cell")
     return float(text.replace(",", "")) * factor

@@ -1,11 +1,11 @@
-"""Are the figures of a day fit to be published? A report, made before anything is sent.
+"""Checks of the figures of a day before they are published.
 
-Errors stop publishing (a unit slip, a security twice, a figure that can't be), warnings are told. Nothing is repaired
-and no unit is guessed: a column that is 1e4 or 1e8 off is named, with the likely cause.
+An error stops publishing (a wrong unit, a duplicate security, an impossible figure), a warning is reported. Nothing is
+repaired and no unit is guessed: the finding names a column that is 1e4 or 1e8 off, and the likely cause.
 
-Tolerances of sums: balances 2%, buys 0.1%. On the real figures of 2018–2021 buys of the detail sum to the totals within
-0.015%, Shanghai's balances within 1.2% and Shenzhen's within 4.5%, for securities removed from the list stay in the
-totals. So a balance that is off is a warning.
+Tolerances of sums: balances 2%, buys 0.1%. In the published figures of 2018–2021 the buys of the detail sum to the
+totals within 0.015%, Shanghai's balances within 1.2% and Shenzhen's within 4.5%, because securities removed from the
+list stay in the totals. A deviating balance is therefore a warning.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
 Rows = Mapping[str, RowBatch]
 Mask = npt.NDArray[np.bool_]
 
-#: Relative deviation of a detail's sum from the published total: told from the first, an error from the second.
+#: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
 SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": (0.001, 0.01)}
-#: Factors by which a column in a wrong unit is off: 万, 亿; and 手, 千 where many securities agree.
+#: Factors by which a column in a wrong unit is off: 万, 亿; and 手, 千 if many securities agree.
 _CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
@@ -39,7 +39,7 @@ _DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
 class Severity(StrEnum):
-    """What a finding does: an error stops publishing, a warning is told."""
+    """The effect of a finding: an error stops publishing, a warning is reported."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -47,14 +47,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be.
+    """A result of a check.
 
     Parameters
     ----------
-    check : which rule found it.
-    topic : the input topic; empty where a file as a whole is meant.
-    day : trade date as days since 1970-01-01, None where it is not known.
-    text : what was expected, what came, what to do.
+    check : the name of the check.
+    topic : the input topic; empty for a file as a whole.
+    day : trade date, days since 1970-01-01; None if it is not known.
+    text : what was expected, what was found, what to do.
     """
 
     severity: Severity
@@ -68,14 +68,13 @@ class Finding:
         return f"{self.severity.upper()} {self.check} {self.topic}{when}: {self.text}"
 
 
-def report(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Finding]:
+def check_day(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Finding]:
     """Check the rows of one day against each other and against the day before; errors first.
 
     Parameters
     ----------
     rows : topic → the rows of a day.
-    before : topic → the rows of the last day known of it. What needs consecutive days is checked where it is the
-        session before.
+    before : topic → the rows of its last known day. Checks of consecutive days need the session before.
     """
     found: list[Finding] = []
     for topic, batch in rows.items():
@@ -85,24 +84,24 @@ def report(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Finding]
         previous = before.get(topic)
         if previous is None or not len(previous):
             continue
-        found += unit_slips(batch, previous)
+        found += wrong_unit(batch, previous)
         if calendar.before(int(batch.days[0])) == int(previous.days[0]):
             found += [*identity(batch, previous), *jumps(batch, previous), *missing(batch, previous)]
     if _DETAIL in rows and _TOTALS in rows:
         found += sums(rows[_DETAIL], rows[_TOTALS])
-    slipped = {(f.topic, f.day) for f in found if f.check == "unit"}
-    # A slip explains the jump and the broken identity.
-    found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in slipped]
+    wrong_units = {(f.topic, f.day) for f in found if f.check == "unit"}
+    # A wrong unit explains the jump and the broken identity.
+    found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in wrong_units]
     return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
 
 
 def duplicates(batch: RowBatch) -> Iterator[Finding]:
-    """A security twice: which of its rows is meant is not known."""
+    """Find keys with several rows: which of them is right is not known."""
     keys, counts = np.unique(batch.keys, return_counts=True)
     if (counts > 1).any():
         twice = keys[counts > 1]
         yield _finding(
-            batch, "duplicate", f"{len(twice)} of {len(keys)} keys come more than once: {_names(batch, twice)}"
+            batch, "duplicate", f"{len(twice)} of {len(keys)} keys have several rows: {_names(batch, twice)}"
         )
 
 
@@ -113,7 +112,7 @@ def first_of_each(batch: RowBatch) -> RowBatch:
 
 
 def impossible(batch: RowBatch) -> Iterator[Finding]:
-    """Figures that no row may have: absent where one is needed, negative, not finite."""
+    """Find impossible figures: absent though required, negative, not finite."""
     for column in FIGURES[batch.topic]:
         values = batch.figures[column.name]
         cases = {
@@ -130,7 +129,7 @@ def impossible(batch: RowBatch) -> Iterator[Finding]:
 
 
 def placeholders(batch: RowBatch) -> Iterator[Finding]:
-    """An exchange whose every figure is zero or absent: rows that stand for "no data"."""
+    """Find exchanges whose figures are all zero or absent: placeholders for "no data"."""
     if not batch.topic.startswith("margin."):
         return
     nothing = np.ones(len(batch), dtype=bool)
@@ -139,14 +138,16 @@ def placeholders(batch: RowBatch) -> Iterator[Finding]:
     for name, mask in _exchanges(batch):
         if nothing[mask].all():
             yield _finding(
-                batch, "placeholder", f"every figure of {name} is 0 or absent: a placeholder; publish when figures come"
+                batch,
+                "placeholder",
+                f"every figure of {name} is 0 or absent: a placeholder; publish the real figures later",
             )
 
 
-def unit_slips(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """A column that is 1e4 or 1e8 times (or, where many agree, 100 or 1000 times) what it was before.
+def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find columns that are 1e4 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
 
-    The median over the keys that both days have, by exchange; zeros left out.
+    The ratio is the median over the keys of both days, by exchange, without zeros.
     """
     for name, mask in _exchanges(batch):
         for column in FIGURES[batch.topic]:
@@ -157,18 +158,18 @@ def unit_slips(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
                 continue
             factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
             middle = float(np.median(ratios))
-            slip = _slip(middle, factors)
-            if slip is not None:
+            factor = _unit_factor(middle, factors)
+            if factor is not None:
                 then = to_date(int(previous.days[0]))
                 text = (
                     f"{column.name} of {name} is {middle:,.4g} times that of {then} (median of {len(ratios)}), "
-                    f"a step of about {slip:g}: look at the unit of the file"
+                    f"a step of about {factor:g}: check the unit of the file"
                 )
                 yield _finding(batch, "unit", text)
 
 
 def sums(detail: RowBatch, totals: RowBatch) -> Iterator[Finding]:
-    """Published totals against the sum of the detail, by exchange."""
+    """Compare the published totals with the sum of the detail, by exchange."""
     places = exchange_of(detail.keys)
     for row, place in enumerate(totals.keys.tolist()):
         mask = places == place
@@ -179,23 +180,25 @@ def sums(detail: RowBatch, totals: RowBatch) -> Iterator[Finding]:
             if np.isnan(parts).any() or not total > 0:
                 continue
             ratio = float(parts.sum()) / total
-            told = (
+            compared = (
                 f"{column.name} of {EXCHANGES[place]} sums to {parts.sum():,.0f}, the published total is {total:,.0f}"
             )
-            slip = _slip(ratio, _CERTAIN)
-            if slip is not None:
-                yield _finding(detail, "unit", f"{told}: {ratio:,.4g} times; look at the units of both files")
+            if _unit_factor(ratio, _CERTAIN) is not None:
+                yield _finding(detail, "unit", f"{compared}: {ratio:,.4g} times; check the units of both files")
             elif column.name in SUMS:
                 warned, refused = SUMS[column.name]
                 if abs(ratio - 1) > warned:
                     severity = Severity.ERROR if abs(ratio - 1) > refused else Severity.WARNING
                     yield _finding(
-                        detail, "sum", f"{told} ({ratio - 1:+.3%}, up to {warned:.1%} is usual): is it whole?", severity
+                        detail,
+                        "sum",
+                        f"{compared} ({ratio - 1:+.3%}, up to {warned:.1%} is usual): check that the file is complete",
+                        severity,
                     )
 
 
 def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Balance = previous balance + buys − repayments, where all three are published (signals.md §1)."""
+    """Check balance = previous balance + buys − repayments, if all of them are published."""
     if not batch.topic.startswith("margin.") or "fin_repay" not in batch.figures:
         return
     earlier = _earlier(previous, "fin_balance", batch.keys)
@@ -214,7 +217,7 @@ def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
 
 def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Changes from one session to the next that markets hardly make."""
+    """Find changes from one session to the next that hardly occur in a market."""
     if batch.topic.startswith("margin."):
         for name, mask in _exchanges(batch):
             part = batch.take(mask)
@@ -242,7 +245,7 @@ def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
 
 def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Securities of the session before that have no row: gone from the list, or lost on the way."""
+    """Find keys of the session before that have no row: removed from the list, or missing from the file."""
     if batch.topic == "reference":
         return
     gone = np.setdiff1d(previous.keys, batch.keys)
@@ -257,8 +260,8 @@ def _ratios(batch: RowBatch, previous: RowBatch, name: str) -> Floats:
     return np.asarray(now[both] / then[both])
 
 
-def _slip(ratio: float, factors: tuple[float, ...]) -> float | None:
-    """Return the factor, or one over it, that a ratio is near to; None for an ordinary one."""
+def _unit_factor(ratio: float, factors: tuple[float, ...]) -> float | None:
+    """Return the factor, or its inverse, that a ratio is near to; None for an ordinary ratio."""
     if not ratio > 0 or math.isinf(ratio):
         return None
     for factor in factors:
@@ -274,7 +277,7 @@ def _earlier(previous: RowBatch, name: str, keys: npt.NDArray[np.int32]) -> Floa
 
 
 def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
-    """Name each exchange of a batch, with its rows; one group for topics whose keys have none."""
+    """Yield each exchange of a batch and its rows; one group for topics whose keys have no exchange."""
     field = INPUT_ROWS[batch.topic].key_field
     if field not in ("code", "exchange"):
         yield batch.topic, np.ones(len(batch), dtype=bool)
@@ -284,10 +287,14 @@ def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
         yield EXCHANGES[place] if place < len(EXCHANGES) else "Shenwan", places == place
 
 
+def key_text(topic: str, key: int) -> str:
+    """Return a key of a topic as text: a code, an exchange, a tenor."""
+    field = INPUT_ROWS[topic].key_field
+    return to_code(key) if field == "code" else KEYS[field][key]
+
+
 def _names(batch: RowBatch, keys: npt.NDArray[np.int32]) -> str:
-    field = INPUT_ROWS[batch.topic].key_field
-    first = np.unique(keys)[:_NAMED].tolist()
-    named = ", ".join(to_code(k) if field == "code" else KEYS[field][k] for k in first)
+    named = ", ".join(key_text(batch.topic, key) for key in np.unique(keys)[:_NAMED].tolist())
     return named + (" …" if len(np.unique(keys)) > _NAMED else "")
 
 

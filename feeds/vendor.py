@@ -1,4 +1,4 @@
-"""Files of data vendors: tushare tables, CSV with Chinese headers, and anything else by a mapping file."""
+"""Files of data vendors: tushare tables, CSV files with Chinese headers, any other file by a mapping file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from feeds.dataset import SourceTable, SourceTables
-from feeds.folder import FeedError
-from feeds.mapping import Mapping, Table, apply, columns_used, tables_of
-from feeds.presets import recognise, whole_turnover
+from feeds.errors import InputError
+from feeds.mapped_rows import map_rows
+from feeds.mapping import Mapping, Table, columns_used, tables_of
+from feeds.presets import detect_tables, replace_component_turnover
 from feeds.validate import Finding
 
 SUFFIXES = (".csv", ".parquet")
@@ -23,24 +24,24 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None) -> SourceTables:
 
     Parameters
     ----------
-    mapping : without one, each file must be recognised by its columns; with one, a folder's files that no table of the
-        mapping names are left alone.
+    mapping : without one, each file must be recognised by its columns; with one, files of a folder that fit no table of
+        the mapping are left out.
 
     Raises
     ------
-    FeedError : if a file can't be read as the mapping, or its columns, say.
+    InputError : if a file can't be read by the mapping, or by its columns.
     """
     found: list[tuple[int, SourceTable]] = []
     findings: list[Finding] = []
     files = [(file, path.is_dir()) for path in paths for file in _files_of(path)]
     if not files:
-        raise FeedError(f"there is no file ({', '.join(SUFFIXES)}): give files of a vendor, or a folder of them")
+        raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give files of a vendor, or a folder of them")
     for file, of_folder in files:
         if mapping is None:
             raw = load(file)
-            name, tables = recognise(raw, file.name)
-            raw, told = whole_turnover(raw, file.name)
-            findings += told
+            name, tables = detect_tables(raw, file.name)
+            raw, found_here = replace_component_turnover(raw, file.name)
+            findings += found_here
             origin = f"{file.name} ({name})"
         else:
             tables = tables_of(mapping, file.name)
@@ -48,15 +49,15 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None) -> SourceTables:
                 if of_folder:
                     continue
                 patterns = ", ".join(table.files for table in mapping.table)
-                raise FeedError(f"{file.name}: no table of the mapping file fits this name; its patterns: {patterns}")
+                raise InputError(f"{file.name}: no table of the mapping file fits this name; its patterns: {patterns}")
             raw, origin = load(file, tables), file.name
         for place, table in enumerate(tables):
             order = mapping.table.index(table) if mapping is not None else place
-            frame = apply(table, raw, file.name)
+            frame = map_rows(table, raw, file.name)
             if len(frame):
                 found.append((order, SourceTable(table.topic, origin, frame)))
     if mapping is not None:
-        # The order of the mapping decides which of two files' figures stands where both have one.
+        # The order of the mapping decides which file's figure counts if two files have one.
         found.sort(key=lambda one: one[0])
     return SourceTables([part for _, part in found], findings)
 
@@ -65,22 +66,22 @@ def _files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if not path.is_file():
-        raise FeedError(f"{path} does not exist: give a CSV or parquet file, or a folder of them")
+        raise InputError(f"{path} does not exist: give a CSV or parquet file, or a folder of them")
     return [path]
 
 
 def load(path: Path, tables: Iterable[Table] | None = None) -> pd.DataFrame:
-    """Read a CSV (UTF-8 or GB18030) or parquet file; of a CSV, columns that a mapping reads as codes stay text.
+    """Read a CSV (UTF-8 or GB18030) or parquet file; columns that a mapping reads as codes stay text.
 
     Raises
     ------
-    FeedError : if it is neither.
+    InputError : if it is neither.
     """
     if path.suffix == ".parquet":
         try:
             return pd.read_parquet(path)
         except (pa.ArrowException, OSError) as error:
-            raise FeedError(f"{path.name} is no parquet file: {error}") from error
+            raise InputError(f"{path.name} is no parquet file ({error}): export it again") from error
     return parse_csv(path.read_bytes(), path.name, tables)
 
 
@@ -91,16 +92,16 @@ def parse_csv(content: bytes, name: str, tables: Iterable[Table] | None = None) 
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        # Without a mapping all cells stay text: which columns are codes is not known before.
+        # Without a mapping all cells stay text, because the columns of codes are not known yet.
         kinds = str if tables is None else dict.fromkeys((n for t in tables for n in columns_used(t)), str)
         try:
             frame = pd.read_csv(io.StringIO(text), dtype=kinds)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise FeedError(f"{name} is no CSV file: {error}") from error
-        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas would take the first cells as an index
-            raise FeedError(
-                f"{name}: its rows have more cells than its header, so all would slip: is there a comma within the "
-                "numbers, or behind the last cell?"
+            raise InputError(f"{name} is no CSV file ({error}): export it again") from error
+        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas would read the first cells as an index
+            raise InputError(
+                f"{name}: its rows have more cells than its header, which would shift all columns: look for a comma "
+                "within the numbers, or after the last cell"
             )
         return frame
-    raise FeedError(f"{name} is neither UTF-8 nor GB18030: save it as UTF-8")
+    raise InputError(f"{name} is neither UTF-8 nor GB18030: save it as UTF-8")

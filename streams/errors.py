@@ -6,6 +6,7 @@ A command prints them as one line and exits with code 1. Every one derives from 
 
 from __future__ import annotations
 
+from feeds.errors import UnavailableError
 from processors.errors import MarginwatchError
 
 
@@ -17,7 +18,7 @@ class TopicError(MarginwatchError):
     """The cluster can't be reached, or its topics are missing or differ from what the system needs."""
 
 
-class PublishError(MarginwatchError):
+class PublishError(UnavailableError):
     """The broker can't be reached, or did not accept what was published."""
 
 

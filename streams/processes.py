@@ -130,7 +130,7 @@ def environment(settings: Settings) -> dict[str, str]:
         exclude_none=True,
     )
     # The dump masks secrets.
-    for name in ("console_token", "tushare_token", "book_secret"):
+    for name in ("console_token", "tushare_token", "positions_secret"):
         if name in values:
             values[name] = getattr(settings, name).get_secret_value()
     values |= {"redis_url": settings.redis, "channels": {n: c.in_clear() for n, c in settings.channels.items()}}

@@ -21,7 +21,7 @@ from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TY
 from streams.row_frames import encode_frame
 from streams.row_json import encode_events
 from streams.settings import Settings
-from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics
+from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics, dead_letters
 
 _CLOSE_S = 5.0
 
@@ -118,6 +118,10 @@ class Publisher:
                 self._send(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])
         self.flush()
         return identity
+
+    def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        """Publish a refused message to the dead letters of an input topic."""
+        self._send(dead_letters(topic), value, headers=headers)
 
     def raw(
         self,

@@ -98,8 +98,8 @@ class Settings(BaseSettings):
     console_token: SecretStr | None = Field(
         None, description="a secret that is accepted as the password of any other name, and as a bearer token"
     )
-    book_secret: SecretStr | None = Field(
-        None, description="key of the signatures that a desk's book by webhook must carry; or secret_file in its plan"
+    positions_secret: SecretStr | None = Field(
+        None, description="key of the signatures of margin positions by webhook; or secret_file in the plan"
     )
     rules_file: Path | None = Field(None, description="TOML with your own rules and changes to the built-in ones")
 

@@ -1,4 +1,4 @@
-"""What a feed command publishes, caught before any broker: for tests that need no Kafka."""
+"""What a feed publishes, captured before any broker, and what it stores: for tests without Kafka and Redis."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from feeds import ledger, names
+from feeds.daily_outlet import DailyOutlet
 from feeds.ledger import PublishLedger
-from streams import publisher
+from feeds.ports import RowPublisher
+from streams import feed_services, publisher
+from streams.calendars import xshg
 from streams.cli.main import app
 from streams.records import BARRIER_TYPE
 from streams.settings import Settings
@@ -30,36 +32,46 @@ class _Producer:
         pass
 
 
-class Memory:
-    """What a feed remembers, without Redis."""
+class MemoryState:
+    """The state of a feed, without Redis."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
+        self.stored: dict[str, str] = {}
 
     def load(self) -> dict[str, str]:
-        return dict(self.kept)
+        return dict(self.stored)
 
     def set(self, name: str, value: str) -> None:
-        self.kept[name] = value
+        self.stored[name] = value
 
 
 class MemoryStore:
-    """A journal's place without Redis."""
+    """The storage of a publish ledger, without Redis."""
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[str, int], bytes] = {}
+        self.stored: dict[tuple[str, int], bytes] = {}
 
-    def begun(self, topic: str) -> bool:
-        return any(kept == topic for kept, _ in self.kept)
+    def has_entries(self, topic: str) -> bool:
+        return any(kept == topic for kept, _ in self.stored)
 
     def read(self, topic: str, day: int) -> bytes:
-        return self.kept.get((topic, day), b"")
+        return self.stored.get((topic, day), b"")
 
     def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
         if self.read(topic, day) != old:
             return False
-        self.kept[topic, day] = new
+        self.stored[topic, day] = new
         return True
+
+
+def no_broker(source: str, *, timeout_s: float = 60.0) -> RowPublisher:
+    """Open no publisher: the test replaces what would send."""
+    raise AssertionError(f"{source} opens a publisher")
+
+
+def daily_outlet(ledger: PublishLedger) -> DailyOutlet:
+    """Return an outlet of daily figures that uses the captured publisher, without a security master."""
+    return DailyOutlet(feed_services.publisher_opener(Settings()), xshg(), ledger, dict)
 
 
 @pytest.fixture
@@ -81,9 +93,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
             messages.append((topic, partition, key, value, marks))
 
     monkeypatch.setattr(publisher, "kafka_producer", _Producer)
-    # Each command has a journal of its own: these tests publish the same day many times on purpose.
-    monkeypatch.setattr(ledger, "opened", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
-    monkeypatch.setattr(names, "remembered", lambda _settings: names.Names())
+    # Each command has a ledger of its own: these tests publish the same day many times on purpose.
+    monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
+    monkeypatch.setattr(feed_services, "load_security_names", lambda _settings: {})
     monkeypatch.setattr(publisher.Publisher, "_send", catch)
     return messages
 

@@ -12,14 +12,16 @@ import pandas as pd
 import pytest
 
 from feeds import akshare_daily, sources
-from feeds.dataset import SourceTables, gather, reports
-from feeds.fetch import GoneError, NotPublishedError
-from feeds.folder import FeedError
+from feeds.check_report import check_days
+from feeds.dataset import SourceTables, gather
+from feeds.errors import GoneError, InputError, NotPublishedError
+from feeds.ports import TushareAccount
 from feeds.validate import Severity
 from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
+from streams.feed_services import market_context
 from streams.settings import Settings
 
 BEFORE, DAY = date(2024, 6, 7), date(2024, 6, 11)  # a long weekend between them
@@ -60,7 +62,7 @@ def bars(**closes: float) -> pd.DataFrame:
 
 
 def batches(parts: SourceTables) -> dict[str, RowBatch]:
-    return gather(parts.parts, xshg(), "x").batches
+    return gather(parts.tables, xshg(), "x").batches
 
 
 def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
@@ -83,7 +85,7 @@ def test_live_quotes_after_the_close_are_the_days_prices_in_shares_and_cny() -> 
         "600519.SH": {"pb": 8.1, "turnover_rate": 0.25 / 100, "float_cap": 1.953e12}
     }
     assert set(found["prices.daily"].days.tolist()) == {to_day(DAY)}
-    assert {f.severity for f in reports([(0, found)], xshg())} <= {Severity.WARNING}
+    assert {f.severity for f in check_days([(0, found)], xshg())} <= {Severity.WARNING}
 
 
 def test_codes_of_all_exchanges_and_what_did_not_trade() -> None:
@@ -93,7 +95,7 @@ def test_codes_of_all_exchanges_and_what_did_not_trade() -> None:
             spot(
                 {"代码": "000001"},
                 {"代码": "430047"},
-                {"代码": "920002", **nothing},  # suspended: the last price stands
+                {"代码": "920002", **nothing},  # suspended: the last price is shown
                 {"代码": "688981", **nothing, "最高": 0.0, "最低": 0.0, "今开": 0.0},
                 {"代码": "301999", "最新价": NOTHING},  # not listed yet
             )
@@ -110,17 +112,17 @@ def test_prices_are_asked_for_between_the_close_and_the_next_morning() -> None:
         with pytest.raises(NotPublishedError, match=r"prices of 2024-06-11 .*2024-06-11 15:30"):
             prices(spot(), now)
     for now in ("2024-06-11 15:30", "2024-06-12 08:59"):
-        assert prices(spot(), now).parts
-    with pytest.raises(GoneError, match="2024-06-11 can't be had from there any more"):
+        assert prices(spot(), now).tables
+    with pytest.raises(GoneError, match="it has none of 2024-06-11 any more"):
         prices(spot(), "2024-06-12 09:00")
-    with pytest.raises(FeedError, match="no trading day"):
+    with pytest.raises(InputError, match="no trading day"):
         akshare_daily.fetch_prices(date(2024, 6, 10), xshg(), akshare=types.SimpleNamespace())
 
 
 def test_another_page_than_the_documented_one_is_refused() -> None:
-    with pytest.raises(FeedError, match="lacks 今开; its columns are 序号"):
+    with pytest.raises(InputError, match="lacks 今开; its columns are 序号"):
         prices(spot().rename(columns={"今开": "开盘"}))
-    with pytest.raises(FeedError, match="pip install --upgrade akshare"):
+    with pytest.raises(InputError, match="pip install --upgrade akshare"):
         akshare_daily.fetch_prices(DAY, xshg(), akshare=types.SimpleNamespace(), now=lambda: at("2024-06-11 17:00"))
 
 
@@ -160,8 +162,18 @@ def test_a_session_that_still_runs_has_no_bar_yet() -> None:
 
 
 def test_indices_of_the_settings_are_those_that_signals_need() -> None:
-    assert sources.indices_of(Settings()) == ("000001.SH", "399001.SZ", "000300.SH", "000905.SH", "399006.SZ")
-    assert "899050.BJ" in sources.indices_of(Settings(exchanges=("SSE", "SZSE", "BSE")))
+    assert sources.signal_indices(market_context(Settings())) == (
+        "000001.SH",
+        "399001.SZ",
+        "000300.SH",
+        "000905.SH",
+        "399006.SZ",
+    )
+    assert "899050.BJ" in sources.signal_indices(market_context(Settings(exchanges=("SSE", "SZSE", "BSE"))))
+
+
+def no_account() -> TushareAccount:
+    raise AssertionError("akshare needs no account")
 
 
 def test_a_day_of_prices_that_is_gone_does_not_take_the_indices_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +183,11 @@ def test_a_day_of_prices_that_is_gone_does_not_take_the_indices_with_it(monkeypa
     bar = indices({"sh000001": bars(_2024_06_11=3000.0)})
     monkeypatch.setattr(sources, "fetch_prices", gone)
     monkeypatch.setattr(sources, "fetch_indices", lambda *_, **__: bar)
-    found = sources.fetcher(Settings(), "akshare", ["prices", "indices"], xshg())(DAY)
+    found = sources.day_fetcher("akshare", ["prices", "indices"], market_context(Settings()), no_account)(DAY)
     assert set(batches(found)) == {"indices.daily"}
     assert [(f.severity, f.check, f.topic) for f in found.findings] == [(Severity.WARNING, "gone", "prices.daily")]
     with pytest.raises(GoneError):
-        sources.fetcher(Settings(), "akshare", ["prices"], xshg())(DAY)
+        sources.day_fetcher("akshare", ["prices"], market_context(Settings()), no_account)(DAY)
 
 
 # -- akshare itself, where it is installed -------------------------------------------------------------------
@@ -189,7 +201,7 @@ class Answer:
         return self.value
 
 
-@pytest.mark.filterwarnings("default")  # its own are its own to mend
+@pytest.mark.filterwarnings("default")  # its own warnings
 def test_akshares_own_functions_give_the_columns_that_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its code on constructed answers of the pages: a release that names columns otherwise is noticed here."""
     pytest.importorskip("akshare", reason="akshare is not installed: pip install 'marginwatch[fetch]'")
@@ -202,7 +214,7 @@ def test_akshares_own_functions_give_the_columns_that_are_read(monkeypatch: pyte
     frame = pd.DataFrame([dict.fromkeys(fields, 0.0) | quote])
     frame.insert(0, "index", [1])
     monkeypatch.setattr(stock_hist_em, "fetch_paginated_data", lambda *_: frame)
-    found = batches(SourceTables(akshare_daily.prices_of(stock_hist_em.stock_zh_a_spot_em(), DAY)))
+    found = batches(SourceTables(akshare_daily.price_tables(stock_hist_em.stock_zh_a_spot_em(), DAY)))
     expected = batches(prices(spot()))
     for topic, batch in found.items():
         for name, values in batch.figures.items():
@@ -210,7 +222,7 @@ def test_akshares_own_functions_give_the_columns_that_are_read(monkeypatch: pyte
 
     line = "2024-06-11,2998,3000,3003,2996,300000000,400000000000,0.23"
     monkeypatch.setattr(index_stock_zh.requests, "get", lambda *_, **__: Answer({"data": {"klines": [line]}}))
-    made = akshare_daily.bar_of(index_stock_zh.stock_zh_index_daily_em("sh000001"), "000001.SH", DAY, BEFORE)
+    made = akshare_daily.index_bar(index_stock_zh.stock_zh_index_daily_em("sh000001"), "000001.SH", DAY, BEFORE)
     assert made[["open", "high", "low", "close", "volume", "turnover"]].to_numpy().tolist() == [
         [2998.0, 3003.0, 2996.0, 3000.0, 3e10, 4e11]
     ]

@@ -1,5 +1,5 @@
-"""The exchanges' own files. All fixtures are CONSTRUCTED here after the documented layouts: no file as published, and
-no akshare, can be had where these tests were written."""
+"""The exchanges' own files. All fixtures are constructed here after the documented layouts: no published file, and no
+akshare, was available where these tests were written."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import exchange, fetch, folder
-from feeds.dataset import gather, reports
-from feeds.folder import FeedError
+from feeds import akshare_client, akshare_margin, exchange, folder, workbooks
+from feeds.check_report import check_days
+from feeds.dataset import gather
+from feeds.errors import InputError, NotPublishedError
 from feeds.validate import Severity
 from processors.codes import to_codes
 from processors.days import to_day
@@ -106,8 +107,8 @@ def csv(encoding: str) -> Callable[..., bytes]:
 
 
 def taken(content: bytes, name: str = "download", day: date | None = None) -> dict[str, RowBatch]:
-    parts = exchange.adapt(exchange.open_book(content, name), name, day)
-    return gather(parts.parts, xshg(), "test").batches
+    parts = exchange.parse_sheets(workbooks.read_workbook(content, name), name, day)
+    return gather(parts.tables, xshg(), "test").batches
 
 
 def replaced(rows: list[list[Any]], old: str, new: str) -> list[list[Any]]:
@@ -151,7 +152,7 @@ def test_shenzhens_detail_takes_its_date_from_the_name_or_the_command(made: Call
             "fin_balance": 4e9, "fin_buy": 1e8, "short_sell": 1000.0, "short_volume": 20000.0, "short_balance": 2e5,
         }  # fmt: skip
         assert set(found["margin.daily"].days.tolist()) == {to_day(DAY)}
-    with pytest.raises(FeedError, match="holds no date: give --date"):
+    with pytest.raises(InputError, match="contains no date: give --date"):
         taken(content, "rzrq.xlsx")
 
 
@@ -164,7 +165,7 @@ def test_shenzhens_totals_are_in_yi() -> None:
 
 
 def test_beijings_totals_are_in_wan_and_tell_their_date() -> None:
-    """As far as documented: akshare's notes on the page give 万元 and 万股; the date stands in the last row."""
+    """As far as documented: akshare's notes on the page give 万元 and 万股; the date is in the last row."""
     found = taken(workbook(融资融券交易总量=BSE_TOTALS))
     (total,) = rows_of(found["margin.market"]).values()
     assert found["margin.market"].keys.tolist() == [2]
@@ -189,15 +190,15 @@ def test_a_cell_that_names_the_exchange_says_better_whose_totals_they_are(rows: 
     "rows",
     [replaced(SZSE_TOTALS, "亿元", "元"), [*SZSE_TOTALS, ["深交所"], ["北交所"]]],
 )
-def test_totals_of_nobody_or_of_two_are_refused(rows: list[list[Any]]) -> None:
-    with pytest.raises(FeedError, match="whose totals these are is not clear"):
+def test_totals_of_no_exchange_or_of_two_are_refused(rows: list[list[Any]]) -> None:
+    with pytest.raises(InputError, match="the exchange of these totals is not clear"):
         taken(workbook(a=rows), day=DAY)
 
 
-def test_beijings_detail_is_told_from_shenzhens_by_its_codes() -> None:
+def test_beijings_detail_is_distinguished_from_shenzhens_by_its_codes() -> None:
     found = taken(workbook(sheet=[*BSE_DETAIL, ["日期：2024-06-11"]]))
     assert to_codes(found["margin.daily"].keys) == ["430047.BJ", "920002.BJ"]
-    with pytest.raises(FeedError, match=r"codes are of BJ, SZ"):
+    with pytest.raises(InputError, match=r"codes are of BJ, SZ"):
         taken(workbook(sheet=[*SZSE_DETAIL, BSE_DETAIL[1]]), day=DAY)
 
 
@@ -224,8 +225,8 @@ def test_codes_that_a_spreadsheet_made_numbers_of() -> None:
 
 @pytest.mark.parametrize("words", ["没有数据", "没有找到符合条件的数据！", "暂无数据"])
 def test_a_placeholder_row_is_an_error_not_a_security(words: str) -> None:
-    parts = exchange.adapt(exchange.open_book(workbook(sheet=[SZSE_HEAD, [words]]), "x"), "x", DAY)
-    assert parts.parts == []
+    parts = exchange.parse_sheets(workbooks.read_workbook(workbook(sheet=[SZSE_HEAD, [words]]), "x"), "x", DAY)
+    assert parts.tables == []
     (finding,) = parts.findings
     assert finding.check == "placeholder" and words in finding.text and "not published yet" in finding.text
 
@@ -246,7 +247,7 @@ def test_a_placeholder_row_is_an_error_not_a_security(words: str) -> None:
     ],
 )
 def test_what_is_not_as_documented_is_refused(sheets: dict[str, list[list[Any]]], reason: str) -> None:
-    with pytest.raises(FeedError, match=reason):
+    with pytest.raises(InputError, match=reason):
         taken(workbook(**sheets), "file", date(2024, 6, 13))
 
 
@@ -256,12 +257,12 @@ def test_damaged_files_and_web_pages_are_refused() -> None:
         (b"\xd0\xcf\x11\xe0junk" * 200, "damaged"),
         (b"<html><body>502</body></html>", "web page"),
     ):
-        with pytest.raises(FeedError, match=reason):
+        with pytest.raises(InputError, match=reason):
             taken(content)
 
 
 def test_no_trading_day_is_refused() -> None:
-    with pytest.raises(FeedError, match="no trading day"):
+    with pytest.raises(InputError, match="no trading day"):
         taken(workbook(sheet=SZSE_DETAIL), day=date(2024, 6, 10))  # Dragon Boat Festival
 
 
@@ -308,8 +309,8 @@ def test_real_figures_in_the_published_layouts_give_what_the_folder_gives(data_d
         row = [f"{total[name]:,.2f}" for name in (*names, "marginnshort_total")]
         (tmp_path / f"totals {stamp}.xlsx").write_bytes(workbook(a=[SZSE_TOTALS[0], row]))
 
-    found = gather(exchange.read([tmp_path]).parts, xshg(), "x")
-    assert [f for f in reports(found.by_day(), xshg()) if f.severity is Severity.ERROR] == []
+    found = gather(exchange.read([tmp_path]).tables, xshg(), "x")
+    assert [f for f in check_days(found.by_day(), xshg()) if f.severity is Severity.ERROR] == []
     assert len(found.batches["margin.daily"]) > 3000
     for topic, batch in found.batches.items():
         files = expected.batches[topic]
@@ -341,7 +342,7 @@ def test_the_command_publishes_both_exchanges_as_one_day(tmp_path: Path, sent: l
     assert b'"expected":{"SSE":1,"SZSE":1}' in closing and b'"source":"exchange"' in closing
 
 
-def test_check_shows_what_was_understood_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
+def test_check_shows_the_first_rows_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
     result = feed("exchange", folder_of(tmp_path), "--date", DAY, "--check")
     assert result.exit_code == 0, result.output
     assert sent == []
@@ -352,7 +353,7 @@ def test_check_shows_what_was_understood_and_publishes_nothing(tmp_path: Path, s
 def test_a_unit_slip_stops_the_command_unless_forced(tmp_path: Path, sent: list[Message]) -> None:
     files = folder_of(tmp_path, replaced(SZSE_DETAIL, "(元)", "(万元)"))
     result = feed("exchange", files, "--date", DAY)
-    assert isinstance(result.exception, FeedError) and "nothing was published" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "nothing was published" in str(result.exception)
     assert sent == []
     assert feed("exchange", files, "--date", DAY, "--force").exit_code == 0
     assert sent
@@ -362,7 +363,7 @@ def test_two_files_of_one_day_that_contradict_each_other_stop(tmp_path: Path, se
     files = folder_of(tmp_path)
     (files / "d.xlsx").write_bytes(workbook(明细=replaced(SZSE_DETAIL, "4,000,000,000", "4,000,000,001")))
     result = feed("exchange", files, "--date", DAY)
-    assert isinstance(result.exception, FeedError) and "000001.SZ" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "000001.SZ" in str(result.exception)
     (files / "d.xlsx").write_bytes((files / "b.xlsx").read_bytes())
     assert feed("exchange", files, "--date", DAY).exit_code == 0
 
@@ -411,7 +412,9 @@ def fetched(
     module: Any, now: float = SEEN, waits: list[float] | None = None, exchanges: tuple[str, ...] = ("SSE", "SZSE")
 ) -> dict[str, RowBatch]:
     sleep = (waits if waits is not None else []).append
-    parts = fetch.fetch(DAY, xshg(), akshare=module, exchanges=exchanges, now=lambda: now, sleep=sleep).parts
+    parts = akshare_margin.fetch_margin(
+        DAY, xshg(), akshare=module, exchanges=exchanges, now=lambda: now, sleep=sleep
+    ).tables
     return gather(parts, xshg(), "x").batches
 
 
@@ -419,11 +422,11 @@ def fetched(
 def test_what_is_fetched_equals_what_the_files_say(exchanges: tuple[str, ...]) -> None:
     sheets = {"SSE": (SSE_SUMMARY, SSE_DETAIL), "SZSE": (SZSE_TOTALS, SZSE_DETAIL), "BSE": (BSE_TOTALS, BSE_DETAIL)}
     files = [
-        exchange.adapt(exchange.open_book(workbook(a=rows), "x"), "x", DAY)
+        exchange.parse_sheets(workbooks.read_workbook(workbook(a=rows), "x"), "x", DAY)
         for name in exchanges
         for rows in sheets[name]
     ]
-    expected = gather([part for one in files for part in one.parts], xshg(), "x").batches
+    expected = gather([part for one in files for part in one.tables], xshg(), "x").batches
     found = fetched(fake(), exchanges=exchanges)
     assert found.keys() == expected.keys()
     for topic, batch in found.items():
@@ -451,13 +454,17 @@ def test_the_functions_are_asked_for_the_day() -> None:
 
         return call
 
-    fetched(fake(**{source.function: noted(source.function) for source in fetch.SOURCES if source.exchange != "BSE"}))
+    fetched(
+        fake(
+            **{source.function: noted(source.function) for source in akshare_margin.TABLES if source.exchange != "BSE"}
+        )
+    )
     day = {"date": "20240611"}
     assert asked.pop("stock_margin_sse") == {"start_date": "20240611", "end_date": "20240611"}
     assert asked == {"stock_margin_detail_sse": day, "stock_margin_szse": day, "stock_margin_detail_szse": day}
 
 
-@pytest.mark.filterwarnings("default")  # akshare's own are its own to mend
+@pytest.mark.filterwarnings("default")  # akshare's own warnings
 def test_akshares_own_functions_of_beijing_give_what_the_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its code on constructed answers of the page."""
     pytest.importorskip("akshare", reason="akshare is not installed: pip install 'marginwatch[fetch]'")
@@ -502,7 +509,7 @@ def test_a_network_that_fails_is_asked_again_with_growing_waits() -> None:
     def dead(date: str) -> pd.DataFrame:
         raise ConnectionError("no route")
 
-    with pytest.raises(FeedError, match="SZSE: stock_margin_szse could not be reached in 5 attempts"):
+    with pytest.raises(InputError, match="SZSE: stock_margin_szse could not be reached in 5 attempts"):
         fetched(fake(stock_margin_szse=dead))
 
 
@@ -519,26 +526,26 @@ def empty_answer(**_: str) -> pd.DataFrame:
         "证券代码", "证券简称", "融资买入额", "融资余额", "融券卖出量", "融券余量", "融券余额", "融资融券余额"])],
 )  # fmt: skip
 def test_a_day_that_is_not_published_yet_is_said_clearly(answer: Callable[..., pd.DataFrame]) -> None:
-    with pytest.raises(fetch.NotPublishedError, match=r"SZSE: .*2024-06-11 are not published yet.*2024-06-12 08:30"):
+    with pytest.raises(NotPublishedError, match=r"SZSE: .*2024-06-11 are not published yet.*2024-06-12 08:30"):
         fetched(fake(stock_margin_detail_szse=answer))
 
 
 def test_an_answer_that_can_not_be_read_long_after_is_no_late_exchange() -> None:
-    with pytest.raises(FeedError, match="long due") as caught:
+    with pytest.raises(InputError, match="due more than a day ago") as caught:
         fetched(fake(stock_margin_sse=empty_answer), now=SEEN + 5 * 86400)
-    assert not isinstance(caught.value, fetch.NotPublishedError)
+    assert not isinstance(caught.value, NotPublishedError)
 
 
 def test_a_day_to_come_and_a_holiday_are_not_even_asked_for() -> None:
-    with pytest.raises(fetch.NotPublishedError, match="ask again then"):
+    with pytest.raises(NotPublishedError, match="ask again then"):
         fetched(types.SimpleNamespace(), now=SEEN - 3 * 86400)
-    with pytest.raises(FeedError, match="no trading day"):
-        fetch.fetch(date(2024, 6, 10), xshg(), akshare=fake())
+    with pytest.raises(InputError, match="no trading day"):
+        akshare_margin.fetch_margin(date(2024, 6, 10), xshg(), akshare=fake())
 
 
 def test_without_akshare_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "akshare", None)
-    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
-        fetch.load_akshare()
+    with pytest.raises(InputError, match=r"pip install 'marginwatch\[fetch\]'"):
+        akshare_client.load_akshare()
     result = feed("exchange", "--date", DAY)
-    assert isinstance(result.exception, FeedError)
+    assert isinstance(result.exception, InputError)

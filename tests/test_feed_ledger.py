@@ -1,4 +1,4 @@
-"""The journal of feeds: nothing twice, corrections with the next revision, and what a crash leaves behind."""
+"""The publish ledger: nothing twice, corrections with the next revision, and recovery after a crash."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from feeds import ledger
-from feeds.ledger import LedgerEntry, LedgerError, PublishLedger, RedisStore, digests_of
+from feeds.errors import LedgerError
+from feeds.ledger import LedgerEntry, PublishLedger, digests_of
 from feeds.ledger_rebuild import rebuild_ledger
 from feeds.publish import publish_days
 from processors.days import to_day
 from processors.events import RowBatch
+from streams.feed_services import RedisLedgerStore, TopicRows, open_ledger
 from streams.form import Form
 from streams.local_redis import EmbeddedRedis
 from streams.processes import environment
@@ -33,14 +34,14 @@ def revisions(rows: RowBatch) -> dict[int, int]:
     return dict(zip(rows.keys.tolist(), rows.revisions.tolist(), strict=True))
 
 
-def news(ledger: PublishLedger, rows: RowBatch) -> RowBatch:
+def to_send(ledger: PublishLedger, rows: RowBatch) -> RowBatch:
     return ledger.begin({rows.topic: rows}).rows.get(rows.topic, rows.take(np.zeros(len(rows), bool)))
 
 
 A, B, C = "600000.SH", "000001.SZ", "600519.SH"
 
 
-def test_the_first_publication_is_what_it_would_be_without_a_journal() -> None:
+def test_the_first_publication_is_what_it_would_be_without_a_ledger() -> None:
     rows = balances(DAYS[0], {A: 1.0, B: 2.0})
     found = PublishLedger(MemoryStore()).begin({"margin.daily": rows})
     assert revisions(found.rows["margin.daily"]) == revisions(rows)
@@ -50,34 +51,34 @@ def test_the_first_publication_is_what_it_would_be_without_a_journal() -> None:
 def test_unchanged_rows_are_not_sent_again_and_changed_ones_get_the_next_revision() -> None:
     store = MemoryStore()
     first = PublishLedger(store)
-    news(first, balances(DAYS[0], {A: 1.0, B: 2.0}))
+    to_send(first, balances(DAYS[0], {A: 1.0, B: 2.0}))
     first.confirm()
     again = PublishLedger(store)
-    assert len(news(again, balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
-    changed = news(again, balances(DAYS[0], {A: 1.0, B: 3.0, C: 5.0}))
+    assert len(to_send(again, balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
+    changed = to_send(again, balances(DAYS[0], {A: 1.0, B: 3.0, C: 5.0}))
     again.confirm()
     rows = balances(DAYS[0], {B: 3.0, C: 5.0})
     assert revisions(changed) == dict(zip(rows.keys.tolist(), [1, 0], strict=True))
     assert (again.unchanged, again.corrected) == (3, 1)
     third = PublishLedger(store)
-    assert news(third, balances(DAYS[0], {B: 2.0})).revisions.tolist() == [2]  # back to the first figure: news too
-    assert news(third, balances(DAYS[1], {B: 2.0})).revisions.tolist() == [0]  # another day
+    assert to_send(third, balances(DAYS[0], {B: 2.0})).revisions.tolist() == [2]  # back to the first figure: news too
+    assert to_send(third, balances(DAYS[1], {B: 2.0})).revisions.tolist() == [0]  # another day
 
 
 def test_what_was_not_confirmed_is_sent_again_under_the_same_revision() -> None:
     store = MemoryStore()
-    news(PublishLedger(store), balances(DAYS[0], {A: 1.0, B: 2.0}))  # and dies before the broker answers
+    to_send(PublishLedger(store), balances(DAYS[0], {A: 1.0, B: 2.0}))  # and dies before the broker answers
     after = PublishLedger(store)
-    rows = news(after, balances(DAYS[0], {A: 1.0, B: 2.5}))
-    assert rows.revisions.tolist() == [0, 1]  # the second may have arrived with the old figure
+    rows = to_send(after, balances(DAYS[0], {A: 1.0, B: 2.5}))
+    assert rows.revisions.tolist() == [0, 1]  # the broker may have the second with the old figure
     after.confirm()
-    assert len(news(PublishLedger(store), balances(DAYS[0], {A: 1.0, B: 2.5}))) == 0
+    assert len(to_send(PublishLedger(store), balances(DAYS[0], {A: 1.0, B: 2.5}))) == 0
 
 
-def test_the_marker_counts_what_stands_of_the_exchanges_that_are_sent() -> None:
+def test_the_marker_counts_what_is_published_of_the_exchanges_that_are_sent() -> None:
     store = MemoryStore()
     ledger = PublishLedger(store)
-    news(ledger, balances(DAYS[0], {A: 1.0, C: 1.0, B: 2.0}))
+    to_send(ledger, balances(DAYS[0], {A: 1.0, C: 1.0, B: 2.0}))
     ledger.confirm()
     found = ledger.begin({"margin.daily": balances(DAYS[0], {C: 9.0})})
     assert len(found.rows["margin.daily"]) == 1
@@ -111,24 +112,24 @@ def test_intraday_rows_pass() -> None:
     rows = batch("prices.intraday", DAYS[0], {A: {"last": 1.0, "prev_close": 1.0}})
     ledger = PublishLedger(MemoryStore())
     for _ in range(2):
-        assert len(news(ledger, rows)) == 1
+        assert len(to_send(ledger, rows)) == 1
 
 
 def test_it_lives_in_redis_and_two_feeds_at_once_lose_nothing(redis_server: EmbeddedRedis) -> None:
     with Redis.from_url(redis_server.url) as redis:
         redis.delete("j:published:margin.daily")
-        one, two = (PublishLedger(RedisStore(redis, "j")) for _ in range(2))
-        news(one, balances(DAYS[0], {A: 1.0}))
-        news(two, balances(DAYS[0], {B: 2.0}))
+        one, two = (PublishLedger(RedisLedgerStore(redis, "j")) for _ in range(2))
+        to_send(one, balances(DAYS[0], {A: 1.0}))
+        to_send(two, balances(DAYS[0], {B: 2.0}))
         one.confirm()
         two.confirm()
-        assert len(news(PublishLedger(RedisStore(redis, "j")), balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
-        store = RedisStore(redis, "j")
+        assert len(to_send(PublishLedger(RedisLedgerStore(redis, "j")), balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
+        store = RedisLedgerStore(redis, "j")
         day = int(balances(DAYS[0], {A: 1.0}).days[0])
-        held = store.read("margin.daily", day)
-        assert len(LedgerEntry.load(held).keys) == 2
+        stored = store.read("margin.daily", day)
+        assert len(LedgerEntry.load(stored).keys) == 2
         assert not store.replace("margin.daily", day, b"something else", b"x")
-        assert store.read("margin.daily", day) == held
+        assert store.read("margin.daily", day) == stored
 
 
 def test_without_redis_nothing_is_published() -> None:
@@ -137,11 +138,11 @@ def test_without_redis_nothing_is_published() -> None:
             raise RedisConnectionError("refused")
 
     with pytest.raises(LedgerError, match="--no-ledger"):
-        news(PublishLedger(Away()), balances(DAYS[0], {A: 1.0}))
+        to_send(PublishLedger(Away()), balances(DAYS[0], {A: 1.0}))
 
 
 @pytest.mark.parametrize("data", [b"\x01" + LedgerEntry.empty().dump()[1:], b"\x02junk"])
-def test_a_journal_of_another_format_is_refused(data: bytes) -> None:
+def test_a_ledger_of_another_format_is_refused(data: bytes) -> None:
     with pytest.raises(LedgerError):
         LedgerEntry.load(data)
 
@@ -168,29 +169,29 @@ def test_days_published_twice_send_rows_and_markers_once(sent: list[Message]) ->
     assert sum(m["expected"]["SSE"] for m in markers) == 1
 
 
-# -- a journal that was lost ---------------------------------------------------------------------------------
+# -- a lost ledger ---------------------------------------------------------------------------------
 
 
-def test_a_topic_with_rows_that_the_journal_knows_nothing_of_stops_publishing() -> None:
+def test_a_topic_with_rows_that_the_ledger_knows_nothing_of_stops_publishing() -> None:
     asked, without = [], {"prices.daily", "rates.daily"}
 
-    def without_rows() -> set[str]:
+    def topics_without_rows() -> set[str]:
         asked.append(1)
         return set(without)
 
     store = MemoryStore()
-    with pytest.raises(LedgerError, match=r"margin\.daily holds rows, but .* `marginwatch feed ledger`"):
-        news(PublishLedger(store, without_rows), balances(DAYS[0], {A: 1.0}))
-    assert store.kept == {}
-    journal_, price = PublishLedger(store, without_rows), {A: {"close": 9.0}}
+    with pytest.raises(LedgerError, match=r"margin\.daily contains rows, but .* `marginwatch feed ledger`"):
+        to_send(PublishLedger(store, topics_without_rows), balances(DAYS[0], {A: 1.0}))
+    assert store.stored == {}
+    ledger, price = PublishLedger(store, topics_without_rows), {A: {"close": 9.0}}
     for day in DAYS[:3]:
-        assert len(news(journal_, batch("prices.daily", day, price))) == 1
-    assert len(news(journal_, batch("rates.daily", DAYS[0], {"CN10Y": {"yield": 0.02}}))) == 1
+        assert len(to_send(ledger, batch("prices.daily", day, price))) == 1
+    assert len(to_send(ledger, batch("rates.daily", DAYS[0], {"CN10Y": {"yield": 0.02}}))) == 1
     assert len(asked) == 2  # what has begun is not looked into again
-    store.kept.clear()  # Redis is emptied while the feed runs
+    store.stored.clear()  # Redis is emptied while the feed runs
     without.discard("prices.daily")
     with pytest.raises(LedgerError, match=r"prices\.daily"):
-        news(journal_, batch("prices.daily", DAYS[3], price))
+        to_send(ledger, batch("prices.daily", DAYS[3], price))
 
 
 def test_a_flag_or_word_at_its_default_is_the_same_as_none() -> None:
@@ -216,10 +217,10 @@ ROWS = {
 def test_an_emptied_redis_is_filled_again_from_the_topics(stack: Stack, form: Form) -> None:
     """Through the broker, corrections and both ways of travelling included: afterwards every row is known."""
     settings = stack.settings
-    store = RedisStore(stack.redis, settings.namespace)
+    store = RedisLedgerStore(stack.redis, settings.namespace)
 
     def published(days: list[tuple[int, dict[str, RowBatch]]]) -> PublishLedger:
-        with ledger.opened(settings) as kept, stack.publisher(form) as publisher:
+        with open_ledger(settings) as kept, stack.publisher(form) as publisher:
             publish_days(publisher, days, ledger=kept)
             return kept
 
@@ -231,49 +232,49 @@ def test_an_emptied_redis_is_filled_again_from_the_topics(stack: Stack, form: Fo
     published(days(10.5))
     published([(1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 11.25)})])
     good = stack.redis.hgetall(f"{settings.namespace}:published:margin.daily")
-    assert rebuild_ledger(settings, store, check=True).equal
+    assert rebuild_ledger(TopicRows(settings), store, check=True).equal
 
     stack.redis.delete(*stack.redis.keys(f"{settings.namespace}:published:*"))
     with pytest.raises(LedgerError, match="marginwatch feed ledger"):
         published(days(10.5))
-    assert not rebuild_ledger(settings, store, check=True).equal
+    assert not rebuild_ledger(TopicRows(settings), store, check=True).equal
     assert stack.redis.keys(f"{settings.namespace}:published:*") == []
 
-    told = rebuild_ledger(settings, store)
-    assert told.added == sum(told.rows.values()) == 3 * (3 + 1 + 2 + 1 + 1 + 1)
-    assert told.trimmed == []
+    result = rebuild_ledger(TopicRows(settings), store)
+    assert result.added == sum(result.rows.values()) == 3 * (3 + 1 + 2 + 1 + 1 + 1)
+    assert result.trimmed == []
     assert stack.redis.hgetall(f"{settings.namespace}:published:margin.daily") == good
-    assert rebuild_ledger(settings, store, check=True).equal
+    assert rebuild_ledger(TopicRows(settings), store, check=True).equal
     again = published([*days(10.5)[:1], (1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 11.25)}), *days(10.5)[2:]])
     assert (again.unchanged, again.corrected) == (9 + 3 + 9, 0)
     assert published([(1, {"margin.daily": ROWS["margin.daily"](DAYS[1], 12.0)})]).corrected == 2
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_what_the_journal_knows_better_than_the_topics_stays(stack: Stack) -> None:
-    store = RedisStore(stack.redis, stack.settings.namespace)
+def test_what_the_ledger_knows_better_than_the_topics_stays(stack: Stack) -> None:
+    store = RedisLedgerStore(stack.redis, stack.settings.namespace)
     with stack.publisher() as publisher:
         publisher.day({"margin.daily": balances(DAYS[0], {A: 1.0, B: 2.0})})
-        publisher.day({"margin.daily": balances(DAYS[0], {A: 9.0})})  # the same revision again: the first one stands
+        publisher.day({"margin.daily": balances(DAYS[0], {A: 9.0})})  # the same revision again: the first one counts
     ahead = PublishLedger(store)
-    news(ahead, balances(DAYS[0], {A: 1.0, B: 2.0}))
+    to_send(ahead, balances(DAYS[0], {A: 1.0, B: 2.0}))
     ahead.confirm()
-    news(ahead, balances(DAYS[0], {B: 5.0}))  # a correction that has not arrived
-    news(ahead, balances(DAYS[1], {C: 7.0}))  # a day that has not
+    to_send(ahead, balances(DAYS[0], {B: 5.0}))  # a correction that has not arrived
+    to_send(ahead, balances(DAYS[1], {C: 7.0}))  # a day that has not
     before = {day: store.read("margin.daily", day) for day in (to_day(d) for d in DAYS[:2])}
-    told = rebuild_ledger(stack.settings, store)
-    assert told.equal
+    result = rebuild_ledger(TopicRows(stack.settings), store)
+    assert result.equal
     assert {day: store.read("margin.daily", day) for day in before} == before
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_the_command_fills_the_journal_and_says_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_fills_the_ledger_and_reports_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(stack.settings).items():
         monkeypatch.setenv(name, value)
     with stack.publisher() as publisher:
         publisher.day({"margin.daily": balances(DAYS[0], {A: 1.0, B: 2.0})})
-    result = feed("journal", "--check")
-    assert result.exit_code == 1 and "the journal lacks 2 rows" in result.output
-    result = feed("journal")
+    result = feed("ledger", "--check")
+    assert result.exit_code == 1 and "the ledger lacks 2 rows" in result.output
+    result = feed("ledger")
     assert result.exit_code == 0 and "margin.daily: 2 rows of 1 days" in result.output
-    assert "the journal has learnt 2 rows and 0 revisions" in result.output
+    assert "the ledger got 2 rows and 0 revisions" in result.output

@@ -1,4 +1,4 @@
-"""Names against codes: renamings are told, columns that have slipped against each other stop publishing."""
+"""Names against codes: a renaming is reported, names shifted against their codes stop publishing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from feeds import exchange, mapping, reference_files, vendor
+from feeds import exchange, mapping, security_master, vendor
 from feeds.dataset import SourceTable
-from feeds.folder import FeedError
-from feeds.names import Names, remembered, same
+from feeds.errors import InputError
+from feeds.security_names import SecurityNames, is_same_name
 from feeds.validate import Finding, Severity
 from processors.codes import to_id
 from processors.days import to_day
 from streams.calendars import xshg
+from streams.feed_services import load_security_names, store_security_names
 from tests.harness import Stack
 from tests.publishing import Message, feed, sent
 from tests.test_feed_exchange import SZSE_HEAD, workbook
@@ -34,14 +35,14 @@ def part(day: date | None, names: dict[str, str], topic: str = "margin.daily") -
 
 
 def found(*parts: SourceTable, known: dict[str, str] | None = None) -> list[tuple[str, str]]:
-    names = Names({to_id(code): name for code, name in (known or {}).items()})
-    return [(f.severity.value, f.text) for f in names.findings(parts)]
+    names = SecurityNames.of_codes(known or {})
+    return [(f.severity.value, f.text) for f in names.compare(parts)]
 
 
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        ("贵州茅台", "XD贵州茅", True),  # a mark takes the place of the last character
+        ("贵州茅台", "XD贵州茅", True),  # a prefix takes the place of the last character
         ("平 安 银 行", "平安银行", True),
         ("万 科Ａ", "万科A", True),
         ("寒武纪", "寒武纪-U", True),
@@ -57,11 +58,11 @@ def found(*parts: SourceTable, known: dict[str, str] | None = None) -> list[tupl
         ("沱牌舍得", "舍得酒业", False),
     ],
 )
-def test_marks_come_and_go_without_making_another_name(one: str, other: str, expected: bool) -> None:
-    assert same(one, other) is same(other, one) is expected
+def test_a_temporary_prefix_makes_no_other_name(one: str, other: str, expected: bool) -> None:
+    assert is_same_name(one, other) is is_same_name(other, one) is expected
 
 
-def test_single_renamings_are_told_with_both_names() -> None:
+def test_single_renamings_are_reported_with_both_names() -> None:
     before = {code: f"公司{i}号" for i, code in enumerate(CODES)}
     ((severity, text),) = found(part(DAYS[0], before), part(DAYS[1], before | {CODES[3]: "新名字"}))
     assert severity == "warning"
@@ -70,18 +71,18 @@ def test_single_renamings_are_told_with_both_names() -> None:
 
 
 @pytest.mark.parametrize("rows", [6, 40])
-def test_names_that_slipped_by_a_row_are_an_error(rows: int) -> None:
+def test_names_that_are_shifted_by_a_row_are_an_error(rows: int) -> None:
     before = {code: f"公司{i}号" for i, code in enumerate(CODES)}
-    slipped = dict(zip(CODES[:rows], [*list(before.values())[1:rows], "公司0号"], strict=True))
-    ((severity, text),) = found(part(DAYS[0], before), part(DAYS[1], before | slipped))
+    shifted = dict(zip(CODES[:rows], [*list(before.values())[1:rows], "公司0号"], strict=True))
+    ((severity, text),) = found(part(DAYS[0], before), part(DAYS[1], before | shifted))
     assert severity == "error"
-    assert f"{rows} of 40" in text and "slipped" in text and " …" in text
+    assert f"{rows} of 40" in text and "shifted" in text and " …" in text
 
 
 def test_days_are_compared_in_their_order_and_a_new_name_is_known_from_then_on() -> None:
     names = {code: f"公司{i}号" for i, code in enumerate(CODES)}
     new = names | {CODES[0]: "新名字"}
-    assert len(found(part(DAYS[1], new), part(DAYS[0], names))) == 1  # told once, whatever the order of the files
+    assert len(found(part(DAYS[1], new), part(DAYS[0], names))) == 1  # reported once, whatever the order of the files
     assert found(part(DAYS[0], names), part(None, names, "reference")) == []
 
 
@@ -93,16 +94,16 @@ def test_files_of_one_day_and_the_security_master_are_compared_too() -> None:
     assert severity == "error"
 
 
-def test_nothing_is_learnt_from_files_that_are_only_compared() -> None:
-    names = Names()
+def test_names_of_files_that_are_only_compared_are_not_learned() -> None:
+    names = SecurityNames()
     first = part(DAYS[0], {CODES[0]: "甲公司"})
     second = part(DAYS[1], {CODES[0]: "乙公司"})
-    assert list(names.findings([first])) == [] == list(names.findings([second]))
+    assert list(names.compare([first])) == [] == list(names.compare([second]))
     names.learn([first])
-    assert len(list(names.findings([second]))) == 1
+    assert len(list(names.compare([second]))) == 1
 
 
-def test_every_reader_hands_names_on(tmp_path: Path) -> None:
+def test_every_reader_returns_names(tmp_path: Path) -> None:
     MARGIN_DETAIL.to_csv(tmp_path / "a.csv", index=False)
     (tmp_path / "b.csv").write_text("日期,股票代码,股票简称,收盘价(元)\n2024-06-11,600519,贵州茅台,1700\n", "utf-8")
     MARGIN_DETAIL.drop(columns="name").to_csv(tmp_path / "c.csv", index=False)
@@ -110,9 +111,9 @@ def test_every_reader_hands_names_on(tmp_path: Path) -> None:
     (tmp_path / "d.xlsx").write_bytes(workbook(a=rows))
     (tmp_path / "e.csv").write_text("code,name,effective_date\n600519,贵州茅台,2024-06-11\n", "utf-8")
     parts = [
-        *vendor.read([tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]).parts,
-        *exchange.read([tmp_path / "d.xlsx"], DAYS[0]).parts,
-        *reference_files.read([tmp_path / "e.csv"], xshg())[0].parts,
+        *vendor.read([tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]).tables,
+        *exchange.read([tmp_path / "d.xlsx"], DAYS[0]).tables,
+        *security_master.read([tmp_path / "e.csv"], xshg())[0].tables,
     ]
     named = {p.origin.split(" ")[0]: p.frame["name"].tolist() for p in parts if "name" in p.frame and len(p.frame)}
     assert named == {
@@ -128,25 +129,25 @@ def test_every_reader_hands_names_on(tmp_path: Path) -> None:
 
 def real(data_dir: Path, names: Sequence[str] = ("sse", "szse")) -> list[SourceTable]:
     paths = [data_dir / f"margin_detail_{name}_2018_2021q1.parquet" for name in names]
-    parts = vendor.read(paths, mapping.load(EXAMPLE)).parts
+    parts = vendor.read(paths, mapping.load(EXAMPLE)).tables
     return [p for p in parts if p.topic == "margin.daily"]
 
 
 def test_three_years_of_real_names_are_never_an_error(data_dir: Path) -> None:
     findings: list[Finding] = []
     for one in real(data_dir):
-        findings += Names().findings([one])
+        findings += SecurityNames().compare([one])
     assert 60 < len(findings) < 100
     assert {f.severity for f in findings} == {Severity.WARNING}
     assert any("600690.SH 青岛海尔 → 海尔智家" in f.text for f in findings)
 
 
-def test_a_real_day_whose_names_slipped_is_an_error(data_dir: Path) -> None:
+def test_a_real_day_with_shifted_names_is_an_error(data_dir: Path) -> None:
     (whole,) = real(data_dir, ["szse"])
     days = [whole.frame[whole.frame["day"] == to_day(date(2020, 3, d))].reset_index(drop=True) for d in (2, 3)]
     days[1]["name"] = days[1]["name"].shift(1)
     parts = [SourceTable(whole.topic, "x", day) for day in days]
-    ((finding),) = Names().findings(parts)
+    ((finding),) = SecurityNames().compare(parts)
     assert finding.severity is Severity.ERROR
     assert finding.day == to_day(date(2020, 3, 3))
 
@@ -159,13 +160,13 @@ def detail(day: date, names: Sequence[str]) -> bytes:
     return workbook(a=[[f"{day}"], SZSE_HEAD, *rows])
 
 
-def test_slipped_names_stop_the_command_before_anything_is_sent(tmp_path: Path, sent: list[Message]) -> None:
+def test_shifted_names_stop_the_command_before_anything_is_sent(tmp_path: Path, sent: list[Message]) -> None:
     names = [f"公司{i}号" for i in range(10)]
     before, today = tmp_path / "1.xlsx", tmp_path / "2.xlsx"
     before.write_bytes(detail(DAYS[0], names))
     today.write_bytes(detail(DAYS[1], [*names[1:], names[0]]))
     result = feed("exchange", today, "--before", before)
-    assert isinstance(result.exception, FeedError) and "10 of 10 securities have another name" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "10 of 10 securities have another name" in str(result.exception)
     assert sent == []
     assert feed("exchange", today, "--before", before, "--force").exit_code == 0
     today.write_bytes(detail(DAYS[1], [*names[:9], "新名字"]))
@@ -174,7 +175,8 @@ def test_slipped_names_stop_the_command_before_anything_is_sent(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_the_security_masters_names_are_remembered(stack: Stack) -> None:
-    reference_files.keep_names(stack.settings, {"600519.SH": "贵州茅台"})
-    (finding,) = remembered(stack.settings).findings([part(DAYS[0], {"600519.SH": "平安银行"})])
+def test_the_names_of_the_security_master_are_stored(stack: Stack) -> None:
+    store_security_names(stack.settings, {"600519.SH": "贵州茅台"})
+    names = SecurityNames.of_codes(load_security_names(stack.settings))
+    (finding,) = names.compare([part(DAYS[0], {"600519.SH": "平安银行"})])
     assert finding.check == "name" and finding.topic == "margin.daily"

@@ -1,4 +1,4 @@
-"""The desk's margin book: what files, stream entries and requests are understood as; without Kafka and Redis."""
+"""The desk's margin positions from files, stream entries and requests; without Kafka and Redis."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from alerts.delivery.signing import HEADER, SignatureError, signature, verify
 from feeds import margin_positions, vendor
-from feeds.folder import FeedError
-from feeds.ledger import LedgerError
-from feeds.live import LiveOutlet
-from feeds.margin_positions import BookRow
-from feeds.pace import Bucket
-from feeds.plan import BookFolder, BookWebhook
-from feeds.positions_stream import Entry, Understood
-from feeds.positions_webhook import WebhookTask, secret_of
+from feeds.errors import InputError, LedgerError
+from feeds.intraday_outlet import IntradayOutlet
+from feeds.margin_positions import PositionRow
+from feeds.plan import PositionsFolder, PositionsWebhook
+from feeds.positions_stream import Entry, ParsedEntries
+from feeds.positions_webhook import WebhookTask, signing_key
+from feeds.rate_limit import TokenBucket
 from processors.codes import to_codes
 from processors.days import SHANGHAI, moment, to_day
 from processors.events import MarginIntraday, RowBatch
 from streams.calendars import xshg
 from streams.errors import PublishError
+from streams.feed_services import FrameCodec
 from streams.settings import Settings
 from tests.harness import wait_until
-from tests.publishing import MemoryStore
+from tests.publishing import MemoryStore, no_broker
 
 DAY = date(2024, 6, 3)
 NOW = datetime(2024, 6, 3, 14, 0, tzinfo=SHANGHAI).timestamp()
@@ -51,13 +50,15 @@ def plain(rows: RowBatch) -> list[tuple[str, str, float, float]]:
     return list(zip(to_codes(rows.keys), times, *figures, strict=True))
 
 
-def understood(text: str) -> list[tuple[str, str, float, float]]:
-    return plain(margin_positions.rows_of(vendor.parse_csv(text.encode(), "book.csv"), "book.csv", (), to_day(DAY)))
+def parsed(text: str) -> list[tuple[str, str, float, float]]:
+    return plain(
+        margin_positions.rows_of(vendor.parse_csv(text.encode(), "positions.csv"), "positions.csv", (), to_day(DAY))
+    )
 
 
-def test_a_row_of_the_book_is_a_row_of_the_topic() -> None:
+def test_a_position_row_is_a_row_of_the_topic() -> None:
     fields = {field.name for field in msgspec.structs.fields(MarginIntraday)}
-    assert {field.name for field in msgspec.structs.fields(BookRow)} == fields - {"source", "revision"}
+    assert {field.name for field in msgspec.structs.fields(PositionRow)} == fields - {"source", "revision"}
 
 
 # -- tables ------------------------------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ ROW = ("600519.SH", "2024-06-03 10:00:00", 1.5e6, 2e5)
     ],
 )
 def test_headers_say_what_columns_are(text: str) -> None:
-    assert understood(text) == [ROW]
+    assert parsed(text) == [ROW]
 
 
 @pytest.mark.parametrize(
@@ -102,10 +103,10 @@ def test_headers_say_what_columns_are(text: str) -> None:
 )
 def test_what_is_not_clear_is_refused(text: str, said: str | None) -> None:
     if said is None:
-        assert understood(text)[0][2:] == (1.0, 3.0)
+        assert parsed(text)[0][2:] == (1.0, 3.0)
         return
-    with pytest.raises(FeedError, match=said):
-        understood(text)
+    with pytest.raises(InputError, match=said):
+        parsed(text)
 
 
 def test_files_of_a_folder_and_a_mapping_file(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_files_of_a_folder_and_a_mapping_file(tmp_path: Path) -> None:
     plain_file.write_text("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1500000,200000\n")
     os.utime(plain_file, (datetime(2024, 6, 3, 18, tzinfo=SHANGHAI).timestamp(),) * 2)
     other.write_text("sec;x\n")
-    feed = BookFolder(path=tmp_path)
+    feed = PositionsFolder(path=tmp_path)
     assert plain(margin_positions.read_files("x", feed, [plain_file])) == [ROW]  # the day on which the file was written
     rules = tmp_path / "map.toml"
     rules.write_text("""
@@ -128,13 +129,13 @@ def test_files_of_a_folder_and_a_mapping_file(tmp_path: Path) -> None:
     mapped = tmp_path / "desk_1.csv"
     mapped.write_text("sec,t,b,net\nsh600519,100000,150,130\n")
     os.utime(mapped, (NOW,) * 2)
-    feed = BookFolder(path=tmp_path, map=rules)
+    feed = PositionsFolder(path=tmp_path, map=rules)
     assert plain(margin_positions.read_files("x", feed, [mapped, plain_file])) == [ROW]
-    with pytest.raises(FeedError, match=r"fits a\.csv"):
+    with pytest.raises(InputError, match=r"fits a\.csv"):
         margin_positions.read_files("x", feed, [plain_file])
     rules.write_text(rules.read_text().replace("margin.intraday", "prices.intraday").replace("fin_buy", "last")
                      .replace("fin_repay", "prev_close").replace("万元", "元"))  # fmt: skip
-    with pytest.raises(FeedError, match=r"gives margin\.intraday"):
+    with pytest.raises(InputError, match=r"gives margin\.intraday"):
         margin_positions.read_files("x", feed, [mapped])
 
 
@@ -160,9 +161,9 @@ def test_entries_that_are_wrong_are_named_and_the_others_count() -> None:
         Entry("1717380000000-7", {b"code": b"\xff"}),
         entry(8, **{"证券代码": "600519", "时间": "10:00:00", "融资买入额(万元)": "150", "融资偿还额(元)": "200000"}),
     ]
-    found = Understood(None).add(entries)
+    found = ParsedEntries(None).add(entries)
     assert [one.id[-1] for one in found.entries] == ["0", "2", "4", "8"]
-    assert [plain(rows) for rows in found.parts] == [[ROW]] * 4
+    assert [plain(rows) for rows in found.batches] == [[ROW]] * 4
     reasons = {one.id[-1]: reason for one, reason in found.refused}
     assert list(reasons) == ["1", "3", "5", "6", "7"]
     for number, said in {"1": "'lots' is no number", "3": "no column code", "5": "fin_buy", "6": "truncated"}.items():
@@ -175,7 +176,7 @@ def test_entries_that_are_wrong_are_named_and_the_others_count() -> None:
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 50)), min_size=1))
 def test_a_bucket_keeps_its_rate_whoever_takes_what(steps: list[tuple[float, int]]) -> None:
     now = 0.0
-    bucket = Bucket(10, 20, lambda: now)
+    bucket = TokenBucket(10, 20, lambda: now)
     taken = 0
     for pause, wanted in steps:
         now += pause
@@ -220,7 +221,7 @@ def test_signatures_are_checked_with_their_clock() -> None:
 # -- the webhook -------------------------------------------------------------------------------------------------
 
 
-class Remembered:
+class MemoryAnswers:
     """The two commands of Redis that the webhook uses."""
 
     def __init__(self) -> None:
@@ -238,20 +239,26 @@ class Remembered:
 
 
 class Desk:
-    """The webhook in a thread, and somebody who calls it."""
+    """The webhook in a thread, and a client that calls it."""
 
     def __init__(self, **feed: Any) -> None:
         self.now = NOW
         self.sent: list[RowBatch] = []
         self.error: Exception | None = None
-        self.redis = Remembered()
-        outlet = LiveOutlet(
-            Settings(), xshg(), MemoryStore(), source="x", clock=lambda: self.now, wait=lambda _seconds: False
+        self.redis = MemoryAnswers()
+        outlet = IntradayOutlet(
+            no_broker,
+            xshg(),
+            MemoryStore(),
+            FrameCodec(Settings()),
+            source="x",
+            clock=lambda: self.now,
+            wait=lambda _seconds: False,
         )
         outlet._send = self._send  # type: ignore[method-assign]
-        settings = Settings(book_secret=SecretStr(SECRET))
-        made = BookWebhook(listen="127.0.0.1:0", **feed)
-        self.run = WebhookTask("desk", made, outlet, self.redis, settings, lambda: self.now)  # type: ignore[arg-type]
+        made = PositionsWebhook(listen="127.0.0.1:0", **feed)
+        key = signing_key(made, SECRET)
+        self.run = WebhookTask("desk", made, outlet, self.redis, "mw", key, lambda: self.now)  # type: ignore[arg-type]
         self.thread = threading.Thread(target=self.run.tick, args=(self.now,), daemon=True)
         self.thread.start()
         wait_until(lambda: self.run.port != 0, 10, "the webhook")
@@ -312,7 +319,7 @@ def test_a_request_that_is_not_signed_for_this_body_and_time_is_refused(desk: De
     assert desk.sent == []
     recorded = signature(SECRET.encode(), body, int(NOW))
     assert desk.call(body, signed=recorded)[0] == 200
-    assert desk.call(body, signed=recorded)[1]["published"] == 0  # sent by somebody who listened: changes nothing
+    assert desk.call(body, signed=recorded)[1]["published"] == 0  # a replayed request changes nothing
     desk.now += 301
     assert desk.call(body, signed=recorded)[0] == 401
 
@@ -343,12 +350,12 @@ def test_what_is_wrong_is_named_and_nothing_is_published(
     found, answer, _ = desk.call(body)
     assert found == status
     assert answer["error"]
-    told = answer.get("rows", [{"row": None, "field": None}])[0]
-    assert (told["row"], told["field"]) == (row, field)
+    reported = answer.get("rows", [{"row": None, "field": None}])[0]
+    assert (reported["row"], reported["field"]) == (row, field)
     assert desk.sent == []
 
 
-def test_an_idempotency_key_brings_the_first_answer_and_stands_over_one_body(desk: Desk) -> None:
+def test_an_idempotency_key_brings_the_first_answer_and_belongs_to_one_body(desk: Desk) -> None:
     first = desk.call(GOOD, key="a")[1]
     assert desk.call(GOOD, key="a")[1] == first  # not "unchanged"
     status, answer, _ = desk.call(GOOD | {"fin_buy": 2e6}, key="a")
@@ -365,7 +372,7 @@ def test_too_much_and_too_fast() -> None:
         assert desk.call(GOOD)[0] == 200
         status, _, headers = desk.call(GOOD)
         assert (status, headers["Retry-After"]) == (429, "1")
-        assert desk.call(GOOD, signed="t=1,v1=0")[0] == 401  # strangers do not use up what the desk may send
+        assert desk.call(GOOD, signed="t=1,v1=0")[0] == 401  # unsigned requests do not use up the rate of the desk
     finally:
         desk.run.end()
         desk.thread.join(10)
@@ -384,16 +391,16 @@ def test_when_kafka_or_redis_is_away_the_same_request_may_come_again(desk: Desk,
 
 
 def test_a_webhook_needs_a_real_key_and_never_shows_it(tmp_path: Path) -> None:
-    with pytest.raises(FeedError, match="MARGINWATCH_BOOK_SECRET"):
-        secret_of(BookWebhook(), Settings())
-    with pytest.raises(FeedError, match="shorter than 16 bytes") as caught:
-        secret_of(BookWebhook(), Settings(book_secret=SecretStr("hush")))
+    with pytest.raises(InputError, match="MARGINWATCH_POSITIONS_SECRET"):
+        signing_key(PositionsWebhook(), None)
+    with pytest.raises(InputError, match="shorter than 16 bytes") as caught:
+        signing_key(PositionsWebhook(), "hush")
     assert "hush" not in str(caught.value)
-    with pytest.raises(FeedError, match="can't be read"):
-        secret_of(BookWebhook(secret_file=tmp_path / "none"), Settings())
+    with pytest.raises(InputError, match="can't be read"):
+        signing_key(PositionsWebhook(secret_file=tmp_path / "none"), None)
     path = tmp_path / "secret"
     path.write_text(SECRET + "\n")
-    assert secret_of(BookWebhook(secret_file=path), Settings()) == SECRET
+    assert signing_key(PositionsWebhook(secret_file=path), None).secret == SECRET.encode()
     with capture_logs() as logs:
         made = Desk()
         made.call(GOOD)

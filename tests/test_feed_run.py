@@ -1,4 +1,4 @@
-"""The scheduler of feeds: what is due, catching up, refusing, remembering; without network, Kafka and Redis."""
+"""The feeds of a plan: due times, missed days, refused files, stored state; without network, Kafka and Redis."""
 
 from __future__ import annotations
 
@@ -11,35 +11,41 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from feeds import drop_folder, sources, workbooks
 from feeds import plan as plans
-from feeds import scheduler, sources
+from feeds.build import build_tasks
+from feeds.daily_outlet import DailyOutlet
 from feeds.dataset import SourceTables
-from feeds.fetch import GoneError, NotPublishedError
-from feeds.folder import FeedError
+from feeds.drop_folder import FolderTask
+from feeds.errors import GoneError, InputError, NotPublishedError
+from feeds.fetch_task import FetchTask
 from feeds.ledger import PublishLedger
 from feeds.plan import DropFolder, Feed, Fetch
-from feeds.scheduler import FetchTask, FolderTask, Outlet, run
+from feeds.scheduler import run_tasks
 from feeds.tasks import FeedTask
 from processors.days import SHANGHAI
 from streams.calendars import xshg
 from streams.cli import feed_live
 from streams.clients import redis_client
 from streams.errors import PublishError
+from streams.feed_services import feed_services
+from streams.publisher import Publisher
 from streams.settings import Settings
 from tests.harness import Stack, wait_until
-from tests.publishing import Memory, MemoryStore, Message, feed, sent
+from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
 
 __all__ = ["sent"]
 
 
 class Exchange:
-    """What the exchanges would answer, and what was published of it."""
+    """A source of daily figures, and an outlet that records the published days."""
 
     def __init__(self) -> None:
         self.asked: list[date] = []
@@ -52,7 +58,7 @@ class Exchange:
             raise self.refuse[day]
         return SourceTables()
 
-    def publish(self, _name: str, _parts: SourceTables, _feed: Feed) -> None:
+    def publish(self, _tables: SourceTables) -> None:
         self.published.append(self.asked[-1])
 
 
@@ -60,14 +66,14 @@ def at(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).timestamp()
 
 
-def fetching(exchange: Exchange, state: Memory, **feed: object) -> FetchTask:
+def fetching(exchange: Exchange, state: MemoryState, **feed: object) -> FetchTask:
     made = Fetch(**feed)  # type: ignore[arg-type]
-    due = sources.due(made.via, made.tables, made.at)
-    return FetchTask("x", made, state, exchange.publish, xshg(), exchange.fetch, due)
+    due = sources.due_time(made.via, made.tables, made.at)
+    return FetchTask("x", made, state, exchange.fetch, exchange.publish, xshg(), due)
 
 
 def drained(one: FetchTask, now: float) -> float:
-    """Tick until nothing is due; return when to come again."""
+    """Tick until nothing is due; return when to call again."""
     following = one.tick(now)
     while one.pending(now):
         following = one.tick(now)
@@ -75,7 +81,7 @@ def drained(one: FetchTask, now: float) -> float:
 
 
 def test_a_day_is_asked_for_on_the_next_session_at_its_time() -> None:
-    exchange, state = Exchange(), Memory()
+    exchange, state = Exchange(), MemoryState()
     one = fetching(exchange, state, since=date(2024, 6, 7))  # a Friday; Monday the 10th was a holiday
     following = drained(one, at("2024-06-11 08:44:59"))
     assert exchange.asked == []
@@ -86,7 +92,7 @@ def test_a_day_is_asked_for_on_the_next_session_at_its_time() -> None:
 
 
 def test_prices_are_asked_for_on_the_day_itself() -> None:
-    exchange, state = Exchange(), Memory()
+    exchange, state = Exchange(), MemoryState()
     one = fetching(exchange, state, via="tushare", tables=("daily",), since=date(2024, 6, 7))
     assert drained(one, at("2024-06-07 16:59:59")) == at("2024-06-07 17:00")
     assert exchange.asked == []
@@ -95,8 +101,8 @@ def test_prices_are_asked_for_on_the_day_itself() -> None:
     assert exchange.published == [date(2024, 6, d) for d in (7, 11, 12)]
 
 
-def test_missed_days_are_caught_up_oldest_first_after_a_stop() -> None:
-    exchange, state = Exchange(), Memory()
+def test_missed_days_are_fetched_oldest_first_after_a_stop() -> None:
+    exchange, state = Exchange(), MemoryState()
     drained(fetching(exchange, state), at("2024-06-04 09:00"))
     assert exchange.published == [date(2024, 6, 3)]  # without `since`: the newest one
     drained(fetching(exchange, state), at("2024-06-07 12:00"))  # another process, three days later
@@ -104,13 +110,13 @@ def test_missed_days_are_caught_up_oldest_first_after_a_stop() -> None:
 
 
 def test_what_is_not_published_yet_is_asked_for_again_and_errors_wait_longer_each_time() -> None:
-    exchange, state = Exchange(), Memory()
+    exchange, state = Exchange(), MemoryState()
     one = fetching(exchange, state, since=date(2024, 6, 3))
     exchange.refuse = {date(2024, 6, 3): NotPublishedError("later")}
     now = at("2024-06-04 08:45")
     assert drained(one, now) == now + 600
     assert drained(one, now + 600) == now + 1200
-    exchange.refuse = {date(2024, 6, 3): FeedError("the page has changed")}
+    exchange.refuse = {date(2024, 6, 3): InputError("the page has changed")}
     assert drained(one, now + 1200) == now + 1200 + 1200
     assert drained(one, now + 2400) == now + 2400 + 2400
     exchange.refuse = {}
@@ -120,20 +126,20 @@ def test_what_is_not_published_yet_is_asked_for_again_and_errors_wait_longer_eac
 
 
 def test_a_day_that_fails_does_not_hold_up_the_others() -> None:
-    exchange, state = Exchange(), Memory()
-    exchange.refuse = {date(2024, 6, 3): FeedError("no")}
+    exchange, state = Exchange(), MemoryState()
+    exchange.refuse = {date(2024, 6, 3): InputError("no")}
     drained(fetching(exchange, state, since=date(2024, 6, 3)), at("2024-06-06 09:00"))
     assert exchange.published == [date(2024, 6, 4), date(2024, 6, 5)]
 
 
 def test_a_day_that_is_gone_is_not_asked_for_again() -> None:
-    exchange, state = Exchange(), Memory()
+    exchange, state = Exchange(), MemoryState()
     exchange.refuse = {date(2024, 6, 3): GoneError("only the newest session")}
     now = at("2024-06-05 09:00")
     one = fetching(exchange, state, since=date(2024, 6, 3))
     assert drained(one, now) == at("2024-06-06 08:45")
     assert exchange.asked == [date(2024, 6, 3), date(2024, 6, 4)]
-    assert (one.failures, state.kept["day/2024-06-03"]) == (1, "failed")
+    assert (one.failures, state.stored["day/2024-06-03"]) == (1, "failed")
 
 
 # -- folders -----------------------------------------------------------------------------------------------------
@@ -149,9 +155,20 @@ def write(folder: Path, name: str, text: str, age: float = 60) -> Path:
     return path
 
 
-def dropping(folder: Path, state: Memory, publish: Callable[..., None] | None = None, **feed: object) -> FolderTask:
-    outlet = Outlet(Settings(), xshg(), PublishLedger(MemoryStore()))
-    return FolderTask("d", DropFolder(path=folder, **feed), state, publish or outlet.publish)  # type: ignore[arg-type]
+def publishing(outlet: DailyOutlet) -> Callable[[SourceTables], None]:
+    return partial(outlet.publish, "d", source="d", force=False)
+
+
+def folder_task(feed: DropFolder, state: MemoryState, publish: Callable[[SourceTables], None]) -> FolderTask:
+    read = partial(drop_folder.read_daily_files, "d", feed)
+    return FolderTask("d", feed, state, read, publish, workbooks.SUFFIXES)
+
+
+def dropping(
+    folder: Path, state: MemoryState, publish: Callable[..., None] | None = None, **feed: object
+) -> FolderTask:
+    outlet = daily_outlet(PublishLedger(MemoryStore()))
+    return folder_task(DropFolder(path=folder, **feed), state, publish or publishing(outlet))  # type: ignore[arg-type]
 
 
 def rows(messages: list[Message]) -> int:
@@ -159,7 +176,7 @@ def rows(messages: list[Message]) -> int:
 
 
 def test_new_and_changed_files_are_published_once(tmp_path: Path, sent: list[Message]) -> None:
-    state = Memory()
+    state = MemoryState()
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     one = dropping(tmp_path, state)
     one.tick(time.time())
@@ -175,7 +192,7 @@ def test_new_and_changed_files_are_published_once(tmp_path: Path, sent: list[Mes
 def test_a_file_that_is_still_being_written_waits(tmp_path: Path, sent: list[Message]) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000), age=0)
     write(tmp_path, ".2024-06-12.csv", "x")
-    one = dropping(tmp_path, Memory(), settle_s=3.0)
+    one = dropping(tmp_path, MemoryState(), settle_s=3.0)
     now = time.time()
     assert one.pending(now)
     assert one.tick(now) <= now + 3
@@ -186,13 +203,13 @@ def test_a_file_that_is_still_being_written_waits(tmp_path: Path, sent: list[Mes
 
 def test_a_file_from_the_future_is_read(tmp_path: Path, sent: list[Message]) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000), age=-8 * 3600)  # of a machine with another clock
-    one = dropping(tmp_path, Memory())
+    one = dropping(tmp_path, MemoryState())
     one.tick(time.time())
     assert not one.pending(time.time())
     assert rows(sent) == 1
 
 
-def test_a_file_that_can_not_be_read_is_told_once_and_does_not_hold_up_the_others(
+def test_a_file_that_can_not_be_read_is_logged_once_and_does_not_hold_up_the_others(
     tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
@@ -206,7 +223,7 @@ def test_a_file_that_can_not_be_read_is_told_once_and_does_not_hold_up_the_other
         return real(path)
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    one = dropping(tmp_path, Memory())
+    one = dropping(tmp_path, MemoryState())
     with capture_logs() as logs:
         for _ in range(3):
             one.tick(time.time())
@@ -220,10 +237,10 @@ def test_a_file_that_can_not_be_read_is_told_once_and_does_not_hold_up_the_other
     assert set(reads) == {"2024-06-07.csv"}  # the other one has not changed
 
 
-def test_a_bad_file_is_told_once_and_does_not_hold_up_the_others(tmp_path: Path, sent: list[Message]) -> None:
+def test_a_bad_file_is_logged_once_and_does_not_hold_up_the_others(tmp_path: Path, sent: list[Message]) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     write(tmp_path, "2024-06-12.csv", "nothing,of\nthe,kind\n")
-    one = dropping(tmp_path, Memory())
+    one = dropping(tmp_path, MemoryState())
     with capture_logs() as logs:
         one.tick(time.time())
         one.tick(time.time())
@@ -239,22 +256,22 @@ def test_when_kafka_is_away_nothing_is_marked_as_done(tmp_path: Path) -> None:
     def away(*_: object) -> None:
         raise PublishError("no broker")
 
-    state = Memory()
+    state = MemoryState()
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
-    assert run([dropping(tmp_path, state, away)], threading.Event(), once=True) == 1
-    assert state.kept == {}
+    assert run_tasks([dropping(tmp_path, state, away)], threading.Event(), once=True) == 1
+    assert state.stored == {}
 
 
 def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
     tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore()
-    outlet = Outlet(Settings(), xshg(), PublishLedger(store))
-    state = Memory()
-    one = FolderTask("d", DropFolder(path=tmp_path), state, outlet.publish)
+    outlet = daily_outlet(PublishLedger(store))
+    state = MemoryState()
+    one = folder_task(DropFolder(path=tmp_path), state, publishing(outlet))
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     with monkeypatch.context() as patched:
-        patched.setattr(scheduler.Publisher, "flush", lambda _self: (_ for _ in ()).throw(PublishError("lost")))
+        patched.setattr(Publisher, "flush", lambda _self: (_ for _ in ()).throw(PublishError("lost")))
         with pytest.raises(PublishError):
             one.tick(time.time())
     write(tmp_path, "2024-06-12.csv", DETAIL.format(5000))
@@ -278,19 +295,19 @@ def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
         ('[feeds.x]\nkind = "folder"\npath = "p"\nmap = "m.toml"', "vendor"),
         ("[feeds", "no TOML"),
         ('[feeds.x]\nkind = "snapshots"', "needs `from`, one of akshare, url, file; it is None"),
-        ('[feeds.x]\nkind = "book"\nfrom = "pigeon"', "folder, redis, webhook; it is 'pigeon'"),
+        ('[feeds.x]\nkind = "positions"\nfrom = "pigeon"', "folder, redis, webhook; it is 'pigeon'"),
         ('[feeds.x]\nkind = "snapshots"\nfrom = "url"\nmap = "m"', "url or url_file"),
         ('[feeds.x]\nkind = "snapshots"\nfrom = "akshare"\nof = "securities"\nevery_s = 30', "60 at least"),
         ('[feeds.x]\nkind = "snapshots"\nfrom = "file"\npath = "p"', "map"),
-        ('[feeds.x]\nkind = "book"\nfrom = "redis"\nstream = "s"\nmax_rows_per_s = 0', "max_rows_per_s"),
-        ('[feeds.x]\nkind = "book"\nfrom = "webhook"\nlisten = "6068"', "HOST:PORT"),
-        ('[feeds.x]\nkind = "book"\nfrom = "webhook"\nsecret = "hush"', "secret"),
+        ('[feeds.x]\nkind = "positions"\nfrom = "redis"\nstream = "s"\nmax_rows_per_s = 0', "max_rows_per_s"),
+        ('[feeds.x]\nkind = "positions"\nfrom = "webhook"\nlisten = "6068"', "HOST:PORT"),
+        ('[feeds.x]\nkind = "positions"\nfrom = "webhook"\nsecret = "hush"', "secret"),
     ],
 )
 def test_a_plan_that_can_not_work_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(text)
-    with pytest.raises(FeedError, match=said):
+    with pytest.raises(InputError, match=said):
         plans.load(path)
 
 
@@ -303,11 +320,11 @@ def test_paths_of_a_plan_are_relative_to_it(tmp_path: Path) -> None:
     assert isinstance(found["y"], Fetch) and found["y"].since == date(2024, 6, 3)
 
 
-# -- beside each other -------------------------------------------------------------------------------------------
+# -- several feeds -------------------------------------------------------------------------------------------
 
 
 class Waiting(FeedTask):
-    """A feed that waits for somebody until it is told to end."""
+    """A feed that waits until `end` is called."""
 
     def __init__(self) -> None:
         self.name, self.failures = "waiting", 0
@@ -326,7 +343,7 @@ class Waiting(FeedTask):
 
 
 class Busy(FeedTask):
-    """A feed that does something three times, then makes a mistake."""
+    """A feed that works three times, then raises."""
 
     def __init__(self, waiting: Waiting, stop: threading.Event) -> None:
         self.name, self.failures, self.count = "busy", 0, 0
@@ -337,17 +354,17 @@ class Busy(FeedTask):
         assert self.waiting.begun.wait(10)
         if self.count == 3:
             self.stop.set()
-            raise KeyError("a mistake")
+            raise KeyError("a bug")
         return now
 
 
-def test_a_feed_that_waits_delays_no_other_and_a_mistake_in_one_is_told() -> None:
+def test_a_feed_that_waits_delays_no_other_and_a_bug_in_one_is_logged() -> None:
     stop, waiting = threading.Event(), Waiting()
     busy = Busy(waiting, stop)
     with capture_logs() as logs:
-        assert run([waiting, busy], stop, once=False) == 1
+        assert run_tasks([waiting, busy], stop, once=False) == 1
     assert (busy.count, waiting.over.is_set(), waiting.closed) == (3, True, True)
-    assert [entry["event"] for entry in logs] == ["feed failed: this is a mistake of marginwatch"]
+    assert [entry["event"] for entry in logs] == ["feed failed: this is a bug of marginwatch"]
 
 
 class Server(Waiting):
@@ -356,7 +373,7 @@ class Server(Waiting):
 
 def test_one_round_leaves_out_those_that_serve_others() -> None:
     server = Server()
-    assert run([server], threading.Event(), once=True) == 0
+    assert run_tasks([server], threading.Event(), once=True) == 0
     assert not server.begun.is_set()
 
 
@@ -366,32 +383,38 @@ LIVE = Path(__file__).parents[1] / "deploy" / "live.example.toml"
 def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = plans.load(LIVE)
     kinds = {type(feed) for feed in found.feeds.values()}
-    assert kinds == {plans.AkshareSnapshots, plans.FileSnapshots, plans.BookFolder, plans.BookStream, plans.BookWebhook}
-    monkeypatch.setenv("MARGINWATCH_BOOK_SECRET", "0123456789abcdef")
+    assert kinds == {
+        plans.AkshareSnapshots,
+        plans.FileSnapshots,
+        plans.PositionsFolder,
+        plans.PositionsStream,
+        plans.PositionsWebhook,
+    }
+    monkeypatch.setenv("MARGINWATCH_POSITIONS_SECRET", "0123456789abcdef")
     feeds = {
-        name: msgspec.structs.replace(feed, secret_file=None) if isinstance(feed, plans.BookWebhook) else feed
+        name: msgspec.structs.replace(feed, secret_file=None) if isinstance(feed, plans.PositionsWebhook) else feed
         for name, feed in found.feeds.items()
     }
-    kit = scheduler.Kit(Settings(), redis_client(Settings()), threading.Event())
+    services = feed_services(Settings(), redis_client(Settings()), threading.Event())
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
-        scheduler.runs_of(plans.Plan(feeds), kit)
-    with pytest.raises(FeedError, match=r"pip install 'marginwatch\[fetch\]'"):
-        scheduler.runs_of(plans.Plan({"exchange": Fetch()}), kit)
+    with pytest.raises(InputError, match=r"pip install 'marginwatch\[fetch\]'"):
+        build_tasks(plans.Plan(feeds), services)
+    with pytest.raises(InputError, match=r"pip install 'marginwatch\[fetch\]'"):
+        build_tasks(plans.Plan({"exchange": Fetch()}), services)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    runs = scheduler.runs_of(plans.Plan(feeds), kit)
-    assert [one.name for one in runs] == list(found.feeds)
+    tasks = build_tasks(plans.Plan(feeds), services)
+    assert [one.name for one in tasks] == list(found.feeds)
 
 
 @pytest.mark.parametrize(
     ("options", "feeds"),
     [
         (
-            "--snapshots akshare --book-folder in",
+            "--snapshots akshare --positions-folder in",
             {
                 "snapshots.indices": plans.AkshareSnapshots(of="indices"),
                 "snapshots.securities": plans.AkshareSnapshots(of="securities"),
-                "book.folder": plans.BookFolder(path=Path.cwd() / "in"),
+                "positions.folder": plans.PositionsFolder(path=Path.cwd() / "in"),
             },
         ),
         (
@@ -399,15 +422,18 @@ def test_the_example_plan_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
             {"snapshots": plans.UrlSnapshots(url="https://x/y.csv", map=Path.cwd() / "m.toml", every_s=120)},
         ),
         (
-            "--snapshots /q.csv --map m.toml --every 5s --book-stream desk:book --book-map b.toml --max-rows-per-s 9",
+            "--snapshots /q.csv --map m.toml --every 5s --positions-stream desk:positions --positions-map b.toml "
+            "--max-rows-per-s 9",
             {
                 "snapshots": plans.FileSnapshots(path=Path("/q.csv"), map=Path.cwd() / "m.toml", every_s=5),
-                "book.stream": plans.BookStream(stream="desk:book", map=Path.cwd() / "b.toml", max_rows_per_s=9),
+                "positions.stream": plans.PositionsStream(
+                    stream="desk:positions", map=Path.cwd() / "b.toml", max_rows_per_s=9
+                ),
             },
         ),
         (
-            "--book-webhook 127.0.0.1:7000 --secret-file s",
-            {"book.webhook": plans.BookWebhook(listen="127.0.0.1:7000", secret_file=Path.cwd() / "s")},
+            "--positions-webhook 127.0.0.1:7000 --secret-file s",
+            {"positions.webhook": plans.PositionsWebhook(listen="127.0.0.1:7000", secret_file=Path.cwd() / "s")},
         ),
     ],
 )
@@ -424,8 +450,8 @@ def test_the_options_of_feed_live_make_a_plan(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("", "--book-folder"),
-        ("--every 5s --book-folder in", "--snapshots"),
+        ("", "--positions-folder"),
+        ("--every 5s --positions-folder in", "--snapshots"),
         ("--snapshots akshare --every 5s", "pace"),
         ("--snapshots q.csv", "--map"),
         ("--snapshots q.csv --map m.toml --every soon", "30s or 2m"),

@@ -1,4 +1,4 @@
-"""Snapshots of the session: what is published of them, when they are taken, and from where; without Kafka."""
+"""Snapshots of the session: the published rows, the schedule, and the sources; without Kafka."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from feeds import mapping
-from feeds.folder import FeedError
-from feeds.live import LiveOutlet
-from feeds.snapshot_sources import AkshareSource, BusyError, FileSource, Reading, UrlSource, download
+from feeds.errors import BusyError, InputError
+from feeds.intraday_outlet import IntradayOutlet
+from feeds.snapshot_sources import AkshareSource, FileSource, Reading, UrlSource, download
 from feeds.snapshots import SnapshotTask, known_indices, rows_of
 from processors.codes import to_codes, to_id
 from processors.days import SHANGHAI, to_day
@@ -27,9 +27,11 @@ from processors.events import IntradayRow, RowBatch
 from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
 from streams.calendars import xshg
+from streams.feed_services import FrameCodec
 from streams.settings import Settings
-from tests.publishing import Memory, MemoryStore
+from tests.publishing import MemoryState, MemoryStore, no_broker
 
+CODEC = FrameCodec(Settings())
 HALF_DAY = date(2024, 6, 6)
 HOURS = TradingHours(xshg(), frozenset({to_day(HALF_DAY)}))
 INDICES = np.array(sorted(map(to_id, known_indices(Parameters()))), dtype=np.int32)
@@ -103,14 +105,14 @@ def test_only_indices_that_something_is_computed_of_are_taken() -> None:
     assert left_out == {"unknown": 1}
 
 
-def test_rows_of_another_day_are_old_and_of_one_that_comes_twice_the_later_counts() -> None:
+def test_rows_of_another_day_are_old_and_of_a_duplicate_the_later_row_counts() -> None:
     frame = prices(("600519.SH", 1500.0, 1490.0, 2.0, 3e6), ("600519.SH", 1501.0, 1490.0, 3.0, 4e6))
     batch, left_out = rows_of("prices.intraday", frame, us("2024-06-03 10:00"), to_day(date(2024, 6, 3)), INDICES)
     assert (batch.figures["last"].tolist(), left_out) == ([1501.0], {"twice": 1})
     assert taken("prices.intraday", frame.assign(ts=us("2024-05-31 15:00"))) == ([], {"old": 2})
 
 
-# -- when they are taken -----------------------------------------------------------------------------------------
+# -- the schedule -----------------------------------------------------------------------------------------
 
 
 class Market:
@@ -122,7 +124,7 @@ class Market:
         self.fails = False
         self.asked: list[str] = []
         self.published: list[tuple[str, float]] = []
-        self.state = Memory()
+        self.state = MemoryState()
         self.ledger = MemoryStore()
 
     def clock(self) -> float:
@@ -132,7 +134,7 @@ class Market:
         self.asked.append(f"{datetime.fromtimestamp(self.now, SHANGHAI):%H:%M:%S}")
         self.now += self.takes
         if self.fails:
-            raise FeedError("the page is away")
+            raise InputError("the page is away")
         trading = sum(max(0, min(self.now, b / 1e6) - a / 1e6) for a, b in HOURS.halves(self.day))
         return self.shows(trading, 1000 * trading)
 
@@ -144,7 +146,9 @@ class Market:
         return to_day(datetime.fromtimestamp(self.now, SHANGHAI).date())
 
     def run(self, every: float) -> SnapshotTask:
-        outlet = LiveOutlet(Settings(), xshg(), self.ledger, source="x", clock=self.clock, wait=lambda _s: False)
+        outlet = IntradayOutlet(
+            no_broker, xshg(), self.ledger, CODEC, source="x", clock=self.clock, wait=lambda _s: False
+        )
         outlet._send = self._keep  # type: ignore[method-assign]
         return SnapshotTask("x", every, self, outlet, self.state, HOURS, INDICES, clock=self.clock)
 
@@ -192,7 +196,7 @@ def test_after_a_restart_the_close_is_snapped_if_that_was_missed(last: str, now:
     assert market.asked == asked
 
 
-def test_a_close_that_was_missed_is_not_told_on_the_next_day() -> None:
+def test_a_close_that_was_missed_is_not_published_on_the_next_day() -> None:
     market = Market("2024-06-04 07:00")
     market.state.set("taken", repr(at("2024-06-03 14:00")))
     assert market.run(5).tick(market.now) == at("2024-06-04 09:30")
@@ -223,7 +227,7 @@ def test_a_source_that_fails_is_asked_less_and_less_often_up_to_a_limit() -> Non
     assert market.asked == ["10:02:30", "10:03:00", "10:03:30"]
 
 
-def test_a_file_that_is_being_written_is_asked_for_again_in_a_moment_and_told_if_that_does_not_end() -> None:
+def test_a_file_that_is_being_written_is_asked_for_again_in_a_moment_and_reported_if_that_does_not_end() -> None:
     def busy() -> Reading:
         raise BusyError("it is being written")
 
@@ -243,7 +247,7 @@ def test_a_file_that_is_being_written_is_asked_for_again_in_a_moment_and_told_if
     assert market.published and not one.pending(market.now)
 
 
-def test_turnover_that_falls_is_left_out_and_told_once() -> None:
+def test_turnover_that_falls_is_left_out_and_logged_once() -> None:
     market = Market("2024-06-03 10:00")
     one = market.run(60)
     market.until(one, "2024-06-03 10:02")
@@ -294,12 +298,12 @@ def test_a_source_without_one_usable_row_fails() -> None:
     assert "no row has all figures" in logs[0]["error"]
 
 
-# -- where they come from ----------------------------------------------------------------------------------------
+# -- the sources ----------------------------------------------------------------------------------------
 
 
 def shown_rows(reading: Reading) -> dict[str, list[dict[str, Any]]]:
     return {topic: frame.assign(code=to_codes(frame["key"].to_numpy())).drop(columns="key").to_dict("records")
-            for topic, frame in reading.parts}  # fmt: skip
+            for topic, frame in reading.tables}  # fmt: skip
 
 
 def test_a_file_is_read_by_its_mapping_and_its_moment_is_when_it_was_written(tmp_path: Path) -> None:
@@ -319,7 +323,7 @@ def test_a_file_is_read_by_its_mapping_and_its_moment_is_when_it_was_written(tmp
     }
     with pytest.raises(BusyError):
         FileSource(path, mapped(tmp_path), 20, lambda: now).read()
-    with pytest.raises(FeedError, match="No such file"):
+    with pytest.raises(InputError, match="No such file"):
         FileSource(tmp_path / "other.csv", mapped(tmp_path), 0.5).read()
 
 
@@ -332,7 +336,7 @@ def test_rows_may_tell_their_own_moment(tmp_path: Path) -> None:
         path.write_text("\n".join([f"time,{head}", *(f"{moment},{row}" for row in rows)]))
         os.utime(path, (at("2024-06-03 10:00"),) * 2)
         reading = FileSource(path, mapped(tmp_path, text.replace("FORMAT", form)), 0).read()
-        assert [frame["ts"].tolist() for _, frame in reading.parts] == [[us("2024-06-03 09:45:01")]] * 2, form
+        assert [frame["ts"].tolist() for _, frame in reading.tables] == [[us("2024-06-03 09:45:01")]] * 2, form
 
 
 @pytest.mark.parametrize(
@@ -344,7 +348,7 @@ def test_rows_may_tell_their_own_moment(tmp_path: Path) -> None:
     ],
 )
 def test_a_mapping_that_can_not_work_is_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
-    with pytest.raises(FeedError, match=said):
+    with pytest.raises(InputError, match=said):
         mapped(tmp_path, MAPPING.replace(*change))
 
 
@@ -401,7 +405,7 @@ def test_a_url_may_hold_a_user_and_a_password(page: Page) -> None:
 
 def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
     def said(url: str, **limits: float) -> str:
-        with pytest.raises(FeedError) as caught:
+        with pytest.raises(InputError) as caught:
             download(url, **limits)
         assert "hush" not in str(caught.value)
         return str(caught.value)
@@ -422,7 +426,7 @@ def test_a_url_that_fails_says_why_and_shows_no_secret(page: Page) -> None:
         "http://x/q?token=hüsh&hush",
         "http://[x?hush",
     ):
-        assert "URL is none" in said(wrong) or "can't be asked for" in said(wrong)
+        assert "URL is invalid" in said(wrong) or "can't be requested" in said(wrong)
     page.server.shutdown()
     page.server.server_close()
     assert "refused" in said(page.url)
@@ -468,7 +472,7 @@ def test_akshare_s_columns_and_units() -> None:
         "volume": 2012300.0,
         "turnover": 3.0195e9,
     }
-    batch, left_out = rows_of("prices.intraday", found.parts[0][1], found.at, to_day(date(2024, 6, 3)), INDICES)
+    batch, left_out = rows_of("prices.intraday", found.tables[0][1], found.at, to_day(date(2024, 6, 3)), INDICES)
     assert (len(batch), left_out) == (3, {"untraded": 1})
     found = AkshareSource("indices", codes, clock, akshare).read()
     rows = shown_rows(found)["indices.intraday"]
@@ -479,9 +483,9 @@ def test_akshare_s_columns_and_units() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("away"), KeyError("f2"), TypeError("None"), ValueError("Length mismatch")])
-def test_akshare_s_troubles_are_told(error: Exception) -> None:
+def test_errors_of_akshare_are_reported(error: Exception) -> None:
     def fail() -> pd.DataFrame:
         raise error
 
-    with pytest.raises(FeedError, match="stock_zh_a_spot_em"):
+    with pytest.raises(InputError, match="stock_zh_a_spot_em"):
         AkshareSource("securities", (), akshare=SimpleNamespace(stock_zh_a_spot_em=fail)).read()

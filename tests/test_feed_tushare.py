@@ -1,5 +1,8 @@
-"""tushare's API against a server here that speaks the documented protocol. CONSTRUCTED: no account, and no network, can
-be had where these tests were written; the real figures in one of them are the sample's, put into tushare's columns."""
+"""tushare's API against a server here that speaks the documented protocol.
+
+Constructed: no account and no network were available where these tests were written. The real figures in one of them
+are the sample's, in tushare's columns.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,19 +19,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import ledger, plan, scheduler, sources, tushare, vendor
+from feeds import plan, sources, tushare, vendor
 from feeds.dataset import SourceTables, gather
-from feeds.fetch import NotPublishedError
-from feeds.folder import FeedError
+from feeds.errors import InputError, NotPublishedError
+from feeds.fetch_task import FetchTask
 from feeds.ledger import PublishLedger
+from feeds.scheduler import run_tasks
 from processors.codes import to_codes
 from processors.events import RowBatch
+from streams import feed_services
 from streams.calendars import xshg
 from streams.errors import SecurityError
+from streams.feed_services import market_context, tushare_account
 from streams.security import Secret, tushare_token
 from streams.settings import Settings
-from tests.publishing import MemoryStore, Message, feed, sent
-from tests.test_feed_run import Memory
+from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
 
 __all__ = ["sent"]  # a fixture
 TOKEN = "s3cret-t0ken"
@@ -126,7 +132,7 @@ def server() -> Iterator[Tushare]:
 
 
 class Clock:
-    """Seconds that pass only while somebody sleeps."""
+    """A clock that runs only while the client sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -157,7 +163,7 @@ def fetched(
 
 
 def batches(parts: SourceTables) -> dict[str, RowBatch]:
-    return gather(parts.parts, xshg(), "x").batches
+    return gather(parts.tables, xshg(), "x").batches
 
 
 def same(found: dict[str, RowBatch], expected: dict[str, RowBatch]) -> None:
@@ -222,21 +228,21 @@ def test_a_server_that_knows_no_pages_is_noticed(server: Tushare) -> None:
     page = json.loads(server.answer({"api_name": "margin", "token": TOKEN, "params": {}})[1])
     page["data"]["has_more"] = True
     server.instead = [page, page]
-    with pytest.raises(FeedError, match="page after page is the same"):
+    with pytest.raises(InputError, match="all pages are the same"):
         fetched(server, "margin")
 
 
 OFTEN = "抱歉，您每{}最多访问该接口{}次，权限的具体详情访问：https://tushare.pro/document/1?doc_id=108。"
 
 
-def test_too_often_in_a_minute_waits_and_keeps_the_pace_that_was_told(server: Tushare) -> None:
+def test_too_often_in_a_minute_waits_and_keeps_the_pace_of_the_answer(server: Tushare) -> None:
     server.instead = [{"code": 40203, "msg": OFTEN.format("分钟", 2), "data": None}]
     server.limit, server.tables["margin"] = 1, margin("20240611", "SSE", "SZSE")
     clock = Clock()
     assert len(batches(fetched(server, "margin", clock=clock))["margin.market"]) == 2
     assert clock.slept == [60.0, 30.0]  # a minute's rest; then two a minute
     server.instead = [{"code": 40203, "msg": OFTEN.format("分钟", 2), "data": None}] * 9
-    with pytest.raises(FeedError, match="still too often"):
+    with pytest.raises(InputError, match="still too many requests"):
         fetched(server, "margin")
 
 
@@ -255,15 +261,15 @@ def test_questions_of_one_interface_keep_their_distance(server: Tushare) -> None
             {"code": 40203, "msg": "抱歉，您没有接口(margin)访问权限，权限的具体详情访问：…", "data": None},
             "may not ask",
         ),
-        ({"code": 2002, "msg": "没有权限", "data": None}, "needs more points"),
+        ({"code": 2002, "msg": "没有权限", "data": None}, "get more points"),
         ({"code": 40101, "msg": "您的token不对，请确认。", "data": None}, "does not know the token"),
         ({"code": 50101, "msg": "系统内部错误", "data": None}, "code 50101: 系统内部错误"),
     ],
 )
-def test_what_no_second_attempt_can_mend_is_said_at_once(server: Tushare, answer: Row, said: str) -> None:
+def test_what_no_second_attempt_can_repair_is_reported_at_once(server: Tushare, answer: Row, said: str) -> None:
     server.instead = [answer]
     clock = Clock()
-    with pytest.raises(FeedError, match=said) as caught:
+    with pytest.raises(InputError, match=said) as caught:
         fetched(server, clock=clock)
     assert not isinstance(caught.value, NotPublishedError)
     assert len(server.asked) == 1 and clock.slept == []
@@ -280,14 +286,14 @@ def test_a_broken_answer_is_asked_for_again_with_growing_waits(server: Tushare, 
     assert "margin.market" in batches(fetched(server, "margin", clock=clock))
     assert [s for s in clock.slept if s >= 1] == [2.0, 4.0]
     server.instead = [bad] * 9
-    with pytest.raises(FeedError, match="no answer in 5 attempts"):
+    with pytest.raises(InputError, match="no answer in 5 attempts"):
         fetched(server, "margin")
 
 
 def test_an_outage_says_where_was_asked(server: Tushare) -> None:
     server.server.shutdown()
     server.server.server_close()
-    with pytest.raises(FeedError, match=r"no answer in 5 attempts .*refused.*MARGINWATCH_TUSHARE_URL"):
+    with pytest.raises(InputError, match=r"no answer in 5 attempts .*refused.*MARGINWATCH_TUSHARE_URL"):
         fetched(server)
 
 
@@ -328,7 +334,7 @@ def test_closes_that_are_not_all_there_are_waited_for(
 
 def test_long_after_an_empty_table_is_an_error_but_an_exchange_may_be_missing(server: Tushare) -> None:
     server.tables["margin"] = margin("20240607")
-    with pytest.raises(FeedError, match="long due") as caught:
+    with pytest.raises(InputError, match="due more than a day ago") as caught:
         fetched(server, now=LATER)
     assert not isinstance(caught.value, NotPublishedError)
     server.tables["margin"] = margin("20240611", "SSE")  # no such exchange yet, in those days
@@ -339,9 +345,9 @@ def test_other_days_than_the_one_asked_for_are_not_taken(server: Tushare) -> Non
     page = json.loads(server.answer({"api_name": "margin", "token": TOKEN, "params": {}})[1])
     page["data"]["items"][0][0] = "20240607"
     server.instead = [page]
-    with pytest.raises(FeedError, match="other days"):
+    with pytest.raises(InputError, match="other days"):
         fetched(server, "margin")
-    with pytest.raises(FeedError, match="no trading day"):
+    with pytest.raises(InputError, match="no trading day"):
         fetched(server, day=date(2024, 6, 10))
 
 
@@ -356,7 +362,7 @@ def test_the_turnover_of_shenzhen_is_that_of_all_its_shares(server: Tushare, tmp
     same({"indices.daily": found}, exported(server, tmp_path, "index_daily"))
 
 
-def test_without_it_the_turnover_is_absent_and_that_is_told(server: Tushare) -> None:
+def test_without_it_the_turnover_is_absent_and_reported(server: Tushare) -> None:
     server.tables["index_daily"] = bars("20240611", **{"000001_SH": 3e8, "399001_SZ": 1e8})
     parts = fetched(server, "index_daily", now=LATER)
     found = batches(parts)["indices.daily"]
@@ -386,18 +392,18 @@ def test_the_token_comes_from_the_environment_or_a_file(monkeypatch: pytest.Monk
 def test_the_token_is_never_shown(server: Tushare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARGINWATCH_TUSHARE_TOKEN", TOKEN)
     settings = Settings()
-    assert TOKEN not in repr(settings) + str(settings.model_dump()) + repr(tushare.client(settings))
+    assert TOKEN not in repr(settings) + str(settings.model_dump()) + repr(tushare.Client.of(tushare_account(settings)))
     for answer in (
         {"code": 40101, "msg": f"token {TOKEN} 不对", "data": None},
         {"code": 1, "msg": TOKEN, "data": None},
     ):
         server.instead = [answer]
-        with pytest.raises(FeedError) as caught:
+        with pytest.raises(InputError) as caught:
             fetched(server)
         assert TOKEN not in str(caught.value)
         assert caught.value.__cause__ is None
     server.instead = [f"<{TOKEN}>".encode()] * 5
-    with pytest.raises(FeedError) as caught:
+    with pytest.raises(InputError) as caught:
         fetched(server)
     error: BaseException | None = caught.value
     while error is not None:
@@ -433,21 +439,21 @@ def test_the_command_publishes_day_by_day_under_the_sources_name(account: Tushar
     assert TOKEN not in result.output
 
 
-def test_after_an_error_the_days_before_stand_and_nothing_goes_out_twice(
+def test_after_an_error_the_days_before_are_published_and_nothing_twice(
     account: Tushare, sent: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from contextlib import nullcontext
 
     kept = MemoryStore()
-    monkeypatch.setattr(ledger, "opened", lambda _settings: nullcontext(PublishLedger(kept)))
+    monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(kept)))
     whole = account.tables["margin_detail"]
     account.tables["margin_detail"] = detail() + detail("20240612")[:1] * 2
     account.tables["margin_detail"][-1] = {**account.tables["margin_detail"][-1], "rzye": 5.0}
     arguments = ("fetch", "--via", "tushare", "--from", DAY, "--to", NEXT)
     result = feed(*arguments)
-    assert isinstance(result.exception, FeedError)
+    assert isinstance(result.exception, InputError)
     assert "2024-06-12: " in str(result.exception)
-    assert "what was before it is published, go on with --from 2024-06-12" in str(result.exception)
+    assert "the days before it are published, go on with --from 2024-06-12" in str(result.exception)
     assert {day for _, day in closed_days(sent)} == {"2024-06-11"}
     sent.clear()
     account.tables["margin_detail"] = whole
@@ -484,25 +490,31 @@ def test_what_can_not_be_fetched_is_refused_before_anything_is_asked(
 
 
 def test_a_feed_of_a_plan_asks_for_each_table_in_its_hours() -> None:
-    margins, closes = sources.due("tushare", ["margin_detail"]), sources.due("tushare", ["daily", "index_daily"])
+    margins, closes = (
+        sources.due_time("tushare", ["margin_detail"]),
+        sources.due_time("tushare", ["daily", "index_daily"]),
+    )
     assert margins.next_session and not closes.next_session
-    with pytest.raises(FeedError, match="make two feeds"):
-        sources.due("tushare", ["margin", "daily"])
+    with pytest.raises(InputError, match="make two feeds"):
+        sources.due_time("tushare", ["margin", "daily"])
 
 
-def test_a_plan_catches_up_missed_days_through_the_api(account: Tushare, sent: list[Message], tmp_path: Path) -> None:
-    path, kept = tmp_path / "plan.toml", Memory()
+def test_a_plan_fetches_missed_days_through_the_api(account: Tushare, sent: list[Message], tmp_path: Path) -> None:
+    path, state = tmp_path / "plan.toml", MemoryState()
     path.write_text('[feeds.x]\nkind = "fetch"\nvia = "tushare"\nsince = 2024-06-11\npause_s = 0\n')
-    outlet = scheduler.Outlet(Settings(), xshg(), PublishLedger(MemoryStore()))
+    outlet = daily_outlet(PublishLedger(MemoryStore()))
     feed = plan.load(path).feeds["x"]
     assert isinstance(feed, plan.Fetch)
-    fetch, due = sources.fetcher(Settings(), feed.via, feed.tables, xshg()), sources.due(feed.via, feed.tables)
-    run = scheduler.FetchTask("x", feed, kept, outlet.publish, xshg(), fetch, due)
-    assert scheduler.run([run], threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
-    assert kept.kept == {"day/2024-06-11": "done", "day/2024-06-12": "done"}
+    settings = Settings()
+    fetch = sources.day_fetcher(feed.via, feed.tables, market_context(settings), lambda: tushare_account(settings))
+    publish = partial(outlet.publish, "x", source="x", force=False)
+    task = FetchTask("x", feed, state, fetch, publish, xshg(), sources.due_time(feed.via, feed.tables))
+    assert run_tasks([task], threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
+    assert state.stored == {"day/2024-06-11": "done", "day/2024-06-12": "done"}
     assert {day for _, day in closed_days(sent)} == {"2024-06-11", "2024-06-12"}
 
 
 def test_a_source_without_its_token_is_refused_at_once(make_settings: Callable[..., Settings]) -> None:
+    settings = make_settings()
     with pytest.raises(SecurityError):
-        sources.fetcher(make_settings(), "tushare", ["margin"], xshg())
+        sources.day_fetcher("tushare", ["margin"], market_context(settings), lambda: tushare_account(settings))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.code_styles import BY_NUMBER, by_number, is_index, plain_number, to_own
-from feeds.folder import FeedError
+from feeds.errors import InputError
 from feeds.formulas import evaluate
 from feeds.units import UNITS, Kind, parse_number, parse_unit, split_header
 from processors.codes import to_id
@@ -71,7 +71,7 @@ def test_figures_become_cny_shares_and_fractions(text: str | None, kind: Kind, e
 def test_a_unit_that_is_missing_ambiguous_or_of_another_kind_is_refused(
     text: str | None, kind: Kind, reason: str
 ) -> None:
-    with pytest.raises(FeedError, match=rf"here: .*{reason}"):
+    with pytest.raises(InputError, match=rf"here: .*{reason}"):
         parse_unit(text, kind, "here")
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_absent_and_never_zero(cell: object) -> None:
 
 @pytest.mark.parametrize("cell", ["没有数据", "1,23", "1.2.3", "12元", "0x10", "1 and 2", "inf"])
 def test_what_is_no_number_is_refused(cell: str) -> None:
-    with pytest.raises(FeedError, match="here"):
+    with pytest.raises(InputError, match="here"):
         parse_number(cell, "here")
 
 
@@ -106,7 +106,7 @@ def test_a_factor_in_the_cell_counts_only_where_the_column_has_none() -> None:
     assert parse_number("1.5亿", "here", UNITS["元"]) == 1.5e8
     assert parse_number("2万", "here", UNITS["股"]) == 2e4
     for unit in (UNITS["亿元"], UNITS["%"], None):
-        with pytest.raises(FeedError, match="ambiguous"):
+        with pytest.raises(InputError, match="ambiguous"):
             parse_number("1.5亿", "here", unit)
 
 
@@ -131,7 +131,7 @@ def test_secids_know_shanghai_shenzhen_and_beijing(number: str) -> None:
 
 @given(st.text(max_size=12), st.sampled_from(["600519.SH", "sh600519", "sh.600519", "1.600519", "600519"]))
 def test_a_code_is_translated_or_refused_never_something_else(text: str, style: str) -> None:
-    with contextlib.suppress(FeedError):
+    with contextlib.suppress(InputError):
         to_id(to_own(text, style, "SSE"))
 
 
@@ -146,9 +146,9 @@ def test_the_number_tells_the_exchange_of_stocks_and_funds(number: str, market: 
 
 
 def test_a_plain_number_without_an_exchange_is_refused() -> None:
-    with pytest.raises(FeedError, match="need an exchange"):
+    with pytest.raises(InputError, match="need an exchange"):
         to_own("600519", "600519")
-    with pytest.raises(FeedError, match="not known"):
+    with pytest.raises(InputError, match="not known"):
         to_own("600519", "600519", "NYSE")
 
 
@@ -157,11 +157,11 @@ def test_a_plain_number_without_an_exchange_is_refused() -> None:
     [(1, "000001"), (1.0, "000001"), ("000001", "000001"), (" 600519 ", "600519"), ("1.0", "000001"), (1.5, None),
      ("合计", None), (float("nan"), None), ("６００５１９", None), (-1, None), (True, None)],
 )  # fmt: skip
-def test_codes_that_a_spreadsheet_holds_as_numbers(cell: object, number: str | None) -> None:
+def test_codes_that_a_spreadsheet_stores_as_numbers(cell: object, number: str | None) -> None:
     assert plain_number(cell) == number
 
 
-def test_indices_are_told_from_stocks_by_code_range() -> None:
+def test_indices_are_distinguished_from_stocks_by_code_range() -> None:
     codes = ["000001.SH", "000001.SZ", "399006.SZ", "899050.BJ", "801010.SI", "600519.SH", "510300.SH"]
     found = is_index(np.array([to_id(c) for c in codes], dtype=np.int32))
     assert found.tolist() == [True, False, True, True, True, False, False]
@@ -190,5 +190,5 @@ def test_formulas(formula: str, expected: list[float]) -> None:
     "formula", ["close.sum()", "__import__('os')", "close[0]", "lambda: 1", "missing + 1", "close +", "kind - close"]
 )
 def test_formulas_reach_nothing_but_columns(formula: str) -> None:
-    with pytest.raises(FeedError, match="here"):
+    with pytest.raises(InputError, match="here"):
         evaluate(formula, TABLE, "here")

@@ -1,4 +1,4 @@
-"""The report before publishing: what stops a day, what is told, and what real days say. Rows are constructed here."""
+"""The checks before publishing: errors, warnings, and the findings of real days. Other rows are constructed here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeds.dataset import refuse, reports, told
-from feeds.folder import FeedError, read
-from feeds.validate import Finding, Severity, first_of_each, report
+from feeds.check_report import check_days, format_findings, refuse_errors
+from feeds.errors import InputError
+from feeds.folder import read
+from feeds.validate import Finding, Severity, check_day, first_of_each
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
@@ -36,7 +37,7 @@ def times(rows: RowBatch, column: str, factor: float) -> RowBatch:
 
 
 def found(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
-    return report({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg())
+    return check_day({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg())
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -94,7 +95,7 @@ def test_an_exchange_without_totals_is_not_compared() -> None:
     assert [f for f in found(detail(DAYS[0]), other) if f.check in ("sum", "unit")] == []
 
 
-def test_a_broken_identity_is_told_with_its_worst_case() -> None:
+def test_a_broken_identity_is_reported_with_its_worst_case() -> None:
     rows = detail(DAYS[1], c600007={"fin_balance": 1e8 + 5e6}, c600008={"fin_balance": 1e8 + 50})
     (finding,) = found(rows, before=(detail(DAYS[0]),))
     assert kinds([finding]) == [("warning", "identity")]
@@ -146,14 +147,16 @@ def test_prices_that_jump_are_named_unless_the_reference_explains_them() -> None
 
 def test_errors_refuse_and_force_lets_them_pass() -> None:
     findings = found(times(detail(DAYS[1]), "fin_buy", 1e4), before=(detail(DAYS[0]),))
-    with pytest.raises(FeedError, match=r"nothing was published: 1 error .*--force"):
-        refuse(findings, force=False)
-    refuse(findings, force=True)
-    refuse([f for f in findings if f.severity is Severity.WARNING], force=False)
+    with pytest.raises(InputError, match=r"nothing was published: 1 error .*--force"):
+        refuse_errors(findings, force=False)
+    refuse_errors(findings, force=True)
+    refuse_errors([f for f in findings if f.severity is Severity.WARNING], force=False)
 
 
-def test_many_findings_of_a_kind_are_told_briefly() -> None:
-    lines = list(told([Finding(Severity.WARNING, "jump", "margin.daily", to_day(DAYS[0]), str(i)) for i in range(9)]))
+def test_many_findings_of_a_kind_are_shortened() -> None:
+    lines = list(
+        format_findings([Finding(Severity.WARNING, "jump", "margin.daily", to_day(DAYS[0]), str(i)) for i in range(9)])
+    )
     assert len(lines) == 6 and lines[-1].endswith("… and 4 more")
 
 
@@ -162,7 +165,7 @@ def test_real_days_have_warnings_but_no_errors(data_dir: Path) -> None:
     folder = read(data_dir, xshg(), date(2019, 6, 3), date(2019, 11, 29))
     margins = [(day, {t: b for t, b in rows.items() if t.startswith(("margin.", "indices."))})
                for day, rows in folder.by_day()]  # fmt: skip
-    findings = list(reports(margins, xshg()))
+    findings = list(check_days(margins, xshg()))
     assert [f for f in findings if f.severity is Severity.ERROR] == []
     assert {f.check for f in findings} >= {"sum", "identity", "missing"}
 
@@ -173,6 +176,6 @@ def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, excha
     ((_, rows),) = read(data_dir, xshg(), date(2020, 3, 2), date(2020, 3, 2)).by_day()
     market = rows["margin.market"]
     market.figures[exchange_column][market.keys == 1] /= 1e8
-    wrong = [f for f in report(rows, {}, xshg()) if f.severity is Severity.ERROR]
+    wrong = [f for f in check_day(rows, {}, xshg()) if f.severity is Severity.ERROR]
     assert [f.check for f in wrong] == ["unit"]
     assert exchange_column in wrong[0].text and "SZSE" in wrong[0].text

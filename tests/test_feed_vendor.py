@@ -1,5 +1,5 @@
 """Vendors' files. The real data published by a mapping file give the same bytes as `feed files`; tushare's tables and
-CSV files with Chinese headers are CONSTRUCTED here after their documented columns."""
+CSV files with Chinese headers are constructed here after their documented columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from feeds import folder, mapping, vendor
 from feeds.dataset import gather
-from feeds.folder import FeedError
+from feeds.errors import InputError
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg
@@ -26,7 +26,7 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "deploy" / "mapping.example.toml
 
 
 def taken(path: Path, rules: mapping.Mapping | None = None) -> dict[str, RowBatch]:
-    return gather(vendor.read([path], rules).parts, xshg(), "test", ranked=rules is not None).batches
+    return gather(vendor.read([path], rules).tables, xshg(), "test", ranked=rules is not None).batches
 
 
 def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
@@ -204,7 +204,7 @@ def test_tushares_daily_basic_is_in_per_cent_and_wan(tmp_path: Path, kind: str) 
 def test_a_figure_of_tushare_that_may_be_missing_is_absent_one_that_is_needed_is_refused(tmp_path: Path) -> None:
     found = taken(written(MARGIN_DETAIL.drop(columns=["rzche", "rqchl", "rqye"]), tmp_path, "csv"))
     assert np.isnan(found["margin.daily"].figures["fin_repay"]).all()
-    with pytest.raises(FeedError, match="give a mapping file"):
+    with pytest.raises(InputError, match="give a mapping file"):
         taken(written(MARGIN_DETAIL.drop(columns="rzmre"), tmp_path, "csv"))
 
 
@@ -250,7 +250,7 @@ def test_chinese_headers_that_leave_a_doubt_are_refused(tmp_path: Path, old: str
     path = tmp_path / "x.csv"
     text = CHINESE.replace(old, new)
     path.write_text(text.replace("收盘价(元)", "涨跌幅") if new == "余额" else text, "utf-8")
-    with pytest.raises(FeedError, match=reason):
+    with pytest.raises(InputError, match=reason):
         taken(path)
 
 
@@ -318,7 +318,7 @@ GOOD: dict[str, Any] = {"code": 'style = "600519.SH"', "unit": 'unit = "元"'}
 def test_a_mapping_that_leaves_a_doubt_is_refused_before_any_file_is_read(
     tmp_path: Path, text: str, reason: str
 ) -> None:
-    with pytest.raises(FeedError, match=reason):
+    with pytest.raises(InputError, match=reason):
         mapped(tmp_path, text)
 
 
@@ -342,14 +342,14 @@ def test_a_file_that_is_not_as_its_mapping_says_is_refused(
              "sold today": [3, 4]} | change  # fmt: skip
     path = tmp_path / "any.csv"
     pd.DataFrame({n: v for n, v in table.items() if v is not None}).to_csv(path, index=False)
-    with pytest.raises(FeedError, match=reason):
+    with pytest.raises(InputError, match=reason):
         taken(path, rules)
 
 
 # -- the command ---------------------------------------------------------------------------------------------
 
 
-def test_check_shows_the_first_rows_as_understood_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
+def test_check_shows_the_first_rows_in_our_units_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
     result = feed("vendor", written(MARGIN_DETAIL, tmp_path, "csv"), "--check")
     assert result.exit_code == 0, result.output
     assert sent == []
@@ -362,7 +362,7 @@ def test_a_column_that_changes_its_unit_on_the_second_day_stops(tmp_path: Path, 
     wrong = MARGIN.assign(trade_date="20180803", rzye=MARGIN["rzye"] / 1e8)
     path = written(pd.concat([MARGIN, wrong]), tmp_path, "parquet")
     result = feed("vendor", path)
-    assert isinstance(result.exception, FeedError)
+    assert isinstance(result.exception, InputError)
     assert "fin_balance of SSE" in str(result.exception) and "--force" in str(result.exception)
     assert sent == []
 
@@ -374,7 +374,7 @@ def test_a_security_twice_in_one_file_stops_but_a_repeated_row_does_no_harm(
     assert feed("vendor", written(pd.concat([MARGIN_DETAIL, again]), tmp_path, "csv")).exit_code == 0
     path = written(pd.concat([MARGIN_DETAIL, again.assign(rzye=1.0)]), tmp_path, "csv")
     result = feed("vendor", path)
-    assert isinstance(result.exception, FeedError) and "000001.SZ" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "000001.SZ" in str(result.exception)
     sent.clear()
     assert feed("vendor", path, "--force", "--as", "events").exit_code == 0
     values = [value for topic, _, key, value, _ in sent if key == b"000001.SZ"]
@@ -393,6 +393,6 @@ def test_errors_keep_their_brackets_on_the_terminal(
 
 def test_an_empty_folder_and_a_file_that_no_table_names_are_refused(tmp_path: Path, sent: list[Message]) -> None:
     result = feed("vendor", tmp_path)
-    assert isinstance(result.exception, FeedError) and "there is no file" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "there is no file" in str(result.exception)
     result = feed("vendor", written(MARGIN, tmp_path, "csv"), "--map", EXAMPLE)
-    assert isinstance(result.exception, FeedError) and "no table of the mapping file fits" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "no table of the mapping file fits" in str(result.exception)

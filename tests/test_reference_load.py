@@ -1,4 +1,4 @@
-"""The security master: files as understood, refusals that name the row, and what travels."""
+"""The security master: reading files, refusals that name the row, and the published rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from feeds import reference_files
-from feeds.folder import FeedError
+from feeds import security_master
+from feeds.errors import InputError
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import FIGURES
@@ -73,10 +73,10 @@ def load(*arguments: object):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx"])
 @pytest.mark.parametrize("headers", [{}, CHINESE], ids=["English", "Chinese"])
-def test_a_file_is_understood(tmp_path: Path, kind: str, headers: dict[str, str]) -> None:
+def test_a_file_is_read(tmp_path: Path, kind: str, headers: dict[str, str]) -> None:
     frame = ROWS.rename(columns=headers).astype(str if kind == "parquet" else object)
-    found, names = reference_files.read([written(frame, tmp_path, kind)], xshg())
-    (part,) = found.parts
+    found, names = security_master.read([written(frame, tmp_path, kind)], xshg())
+    (part,) = found.tables
     first, second, third = part.frame.to_dict("records")
     assert (first["day"], first["key"]) == (to_day(date(2024, 6, 17)), to_id("600519.SH"))
     assert INDUSTRIES[int(second["industry"])] == "银行"
@@ -95,27 +95,27 @@ def test_a_file_is_understood(tmp_path: Path, kind: str, headers: dict[str, str]
         ({"industry": "白酒"}, "'白酒' is no industry"),
         ({"csi300": "maybe"}, "neither yes"),
         ({"eligible_from": "last year"}, "no date"),
-        ({"eligible_from": "2030-01-01", "eligible_to": "2029-01-01"}, "leaves the list before it comes in"),
+        ({"eligible_from": "2030-01-01", "eligible_to": "2029-01-01"}, "leaves the margin list before it joins"),
         ({"float_shares": "-5"}, "no number of shares"),
         ({"effective_date": ""}, "no date"),
-        ({"effective_date": "2050-01-01"}, "behind the end of the trading calendar"),
+        ({"effective_date": "2050-01-01"}, "after the end of the trading calendar"),
         ({"chairman": "someone"}, "column 'chairman' is not known"),
-        ({"代码": "600519"}, "says code a second time"),
+        ({"代码": "600519"}, "is a second column of code"),
     ],
 )
-def test_what_is_not_understood_is_refused_with_its_place(tmp_path: Path, change: dict[str, str], said: str) -> None:
-    with pytest.raises(FeedError, match=said):
-        reference_files.read([written(ROWS.assign(**change), tmp_path)], xshg())
+def test_what_can_not_be_read_is_refused_with_its_place(tmp_path: Path, change: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        security_master.read([written(ROWS.assign(**change), tmp_path)], xshg())
 
 
 def test_a_file_without_dates_needs_one(tmp_path: Path) -> None:
     path = written(ROWS.drop(columns="effective_date").iloc[:2], tmp_path)
-    with pytest.raises(FeedError, match="--date"):
-        reference_files.read([path], xshg())
-    found, _ = reference_files.read([path], xshg(), date(2024, 6, 15))
-    assert set(found.parts[0].frame["day"]) == {to_day(date(2024, 6, 17))}
-    with pytest.raises(FeedError, match="no column of codes"):
-        reference_files.read([written(ROWS.drop(columns="code"), tmp_path)], xshg())
+    with pytest.raises(InputError, match="--date"):
+        security_master.read([path], xshg())
+    found, _ = security_master.read([path], xshg(), date(2024, 6, 15))
+    assert set(found.tables[0].frame["day"]) == {to_day(date(2024, 6, 17))}
+    with pytest.raises(InputError, match="no column of codes"):
+        security_master.read([written(ROWS.drop(columns="code"), tmp_path)], xshg())
 
 
 def test_check_shows_rows_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
@@ -125,10 +125,10 @@ def test_check_shows_rows_and_publishes_nothing(tmp_path: Path, sent: list[Messa
     assert sent == []
 
 
-def test_a_security_told_twice_for_one_date_stops(tmp_path: Path, sent: list[Message]) -> None:
+def test_a_duplicate_security_of_one_date_stops(tmp_path: Path, sent: list[Message]) -> None:
     twice = pd.concat([ROWS.iloc[:1], ROWS.iloc[:1].assign(industry="银行")])
     result = load(written(twice, tmp_path), "--no-ledger")
-    assert isinstance(result.exception, FeedError) and "600519.SH" in str(result.exception)
+    assert isinstance(result.exception, InputError) and "600519.SH" in str(result.exception)
     assert sent == []
 
 

@@ -110,10 +110,10 @@ def feed_exchange(
     if paths:
         found = exchange.read(paths, day)
     elif day is not None:
-        from feeds.fetch import fetch
+        from feeds.akshare_margin import fetch_margin
 
         settings = Settings()
-        found = fetch(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
+        found = fetch_margin(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None

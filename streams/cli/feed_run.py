@@ -1,4 +1,4 @@
-"""`marginwatch feed run`: the scheduler."""
+"""`marginwatch feed run`: run the feeds of a plan."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger()
 def feed_run(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="the plan, one table for each feed")],
     once: Annotated[
-        bool, typer.Option("--once", help="do what is due now, then return; exit code 1 if a part failed")
+        bool, typer.Option("--once", help="do what is due now, then end; exit code 1 if a part failed")
     ] = False,
 ) -> None:
-    """Run feeds by a plan: what to publish when; missed days are caught up after a stop; SIGTERM ends it cleanly.
+    """Run the feeds of a plan; missed days are published after a restart; SIGTERM ends the command cleanly.
 
     A plan (times are Shanghai's, paths are relative to the plan):
 
@@ -30,9 +30,9 @@ def feed_run(
 
         kind = "fetch"                # margin figures of the exchanges through akshare
 
-        since = 2024-06-03            # catch up from here on
+        since = 2024-06-03            # the first trade date wanted
 
-        at = 08:45:00                 # on the next session; then every retry_s = 600 until they are there
+        at = 08:45:00                 # on the next session; then every retry_s = 600 until they are published
 
         \\[feeds.closes]
 
@@ -44,7 +44,7 @@ def feed_run(
 
         \\[feeds.prices]
 
-        kind = "folder"               # files that somebody drops here; a file that changes is read again
+        kind = "folder"               # a drop folder; a file that changes is read again
 
         path = "/data/prices"
 
@@ -52,11 +52,11 @@ def feed_run(
 
         map = "mapping.toml"
 
-    The running session has feeds of the kinds snapshots and book: see `marginwatch feed live --help` and
-    deploy/live.example.toml. Each feed runs by itself: one that waits delays no other.
+    The running session has feeds of the kinds snapshots and positions: see `marginwatch feed live --help` and
+    deploy/live.example.toml. Each feed runs in a thread of its own: a feed that waits delays no other.
 
-    What was done stands in Redis; what was published before is not published again, corrections get a new revision.
-    A file with errors in its figures is refused, told once, and read again when it changes.
+    Redis stores what was done. Rows that were published before are not published again, corrections get a new revision.
+    A file with errors in its figures is refused and logged once, and read again when it changes.
     """
     from feeds.plan import load
 
@@ -64,9 +64,16 @@ def feed_run(
 
 
 def run_plan(plan: Plan, where: str, *, once: bool) -> None:
-    """Run the feeds of a plan until SIGTERM or SIGINT, or what is due now; exit code 1 if a part of that failed."""
-    from feeds import scheduler
+    """Run the feeds of a plan until SIGTERM or SIGINT, or once; exit code 1 if a part of one round failed.
+
+    Parameters
+    ----------
+    where : the name of the plan in log lines.
+    """
+    from feeds.build import build_tasks
+    from feeds.scheduler import run_tasks
     from streams.clients import redis_client
+    from streams.feed_services import feed_services
     from streams.logs import configure
     from streams.settings import Settings
 
@@ -76,9 +83,9 @@ def run_plan(plan: Plan, where: str, *, once: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with redis_client(settings, timeout_s=30) as redis:
-        runs = scheduler.runs_of(plan, scheduler.Kit(settings, redis, stop))
+        tasks = build_tasks(plan, feed_services(settings, redis, stop))
         log.info("feeds run", plan=where, feeds=list(plan.feeds))
-        failed = scheduler.run(runs, stop, once=once)
+        failed = run_tasks(tasks, stop, once=once)
     log.info("feeds ended", failed=failed)
     if once and failed:
         raise typer.Exit(1)

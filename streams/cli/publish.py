@@ -1,4 +1,4 @@
-"""What the commands that publish share: the journal, the report before anything is sent, what was done."""
+"""What the publishing commands share: the ledger, the report before anything is published, the result."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from processors.days import to_date
-from processors.errors import MarginwatchError
 from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from feeds.dataset import SourceTables
-    from feeds.folder import Dataset
+    from feeds.dataset import Dataset, SourceTables
     from feeds.ledger import PublishLedger
-    from feeds.names import Names
+    from feeds.security_names import SecurityNames
     from feeds.validate import Rows
     from processors.days import TradingCalendar
     from streams.form import Form
@@ -31,29 +29,31 @@ _CHECKED = "checked only: nothing was published"
 
 @contextmanager
 def opened_ledger(*, without: bool) -> Iterator[PublishLedger | None]:
-    """What was published so far, unless that shall not matter."""
+    """Open the publish ledger; None without it."""
     if without:
         yield None
         return
-    from feeds import ledger
+    from streams import feed_services
 
-    with ledger.opened(Settings()) as found:
+    with feed_services.open_ledger(Settings()) as found:
         yield found
 
 
-def known_names(*, without: bool) -> Names:
-    """The security master's names of securities, unless Redis shall not be asked."""
-    from feeds import names
+def known_names(*, without: bool) -> SecurityNames:
+    """Return the names of the security master; none without Redis."""
+    from feeds.security_names import SecurityNames
+    from streams import feed_services
 
-    return names.Names() if without else names.remembered(Settings())
+    return SecurityNames.of_codes({} if without else feed_services.load_security_names(Settings()))
 
 
 def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier: str) -> None:
+    """Print how many rows were published, unchanged and corrected."""
     err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
     if ledger is not None and (ledger.unchanged or ledger.corrected):
         err.print(
             f"{ledger.unchanged:,} rows were published before and not sent again; {ledger.corrected:,} corrected "
-            "ones went out with a new revision"
+            "rows were published with a new revision"
         )
 
 
@@ -69,20 +69,33 @@ def publish_checked(
     before: SourceTables | None = None,
     no_ledger: bool,
 ) -> None:
-    """Show what was read and what is wrong with it; publish it unless only checked, or an error stands in the way."""
-    from feeds import dataset
+    """Show what was read and its findings; publish it, unless it is only checked or has an error.
+
+    Parameters
+    ----------
+    before : tables of the day before, for comparison only.
+    ranked : whether the tables are in an order of preference, see `feeds.dataset.gather`.
+
+    Raises
+    ------
+    InputError : if there is no row, or (unless forced) an error in the figures.
+    """
+    from feeds.dataset import gather
+    from feeds.publish import publish_dataset
     from streams.publisher import Publisher
 
     calendar = xshg(Settings().calendar_file)
     names = known_names(without=check or no_ledger)
     earlier: Rows = {}
     if before is not None:
-        earlier = dataset.newest(dataset.gather(before.parts, calendar, source))
-        names.learn(before.parts)
-    folder = judged(found, calendar, source, earlier, names, check=check, force=force, dates=dates, ranked=ranked)
-    days = folder.days()
+        earlier = gather(before.tables, calendar, source).newest_rows()
+        names.learn(before.tables)
+    dataset = checked_dataset(
+        found, calendar, source, earlier, names, check=check, force=force, dates=dates, ranked=ranked
+    )
+    days = dataset.days()
     span = f"{to_date(days[0])} to {to_date(days[-1])}"
-    err.print(f"{folder.rows:,} rows, {len(days)} trading days ({span}), source {source}")
+    err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {source}")
     if check:
         err.print(_CHECKED)
         return
@@ -90,7 +103,7 @@ def publish_checked(
         opened_ledger(without=no_ledger) as ledger,
         Publisher(Settings(), source=source, form=as_) as publisher,
     ):
-        barrier = dataset.publish(publisher, folder, ledger)
+        barrier = publish_dataset(publisher, dataset, ledger)
     report_published(publisher, ledger, barrier)
 
 
@@ -105,21 +118,20 @@ def publish_fetched(
     force: bool,
     no_ledger: bool,
 ) -> None:
-    """Fetch, judge and publish day by day: what stands in the way of one leaves those before it published.
+    """Fetch, check and publish day by day; an error of one day leaves the days before it published.
 
     Parameters
     ----------
-    pause_s : between two days.
+    pause_s : the wait between two days.
 
     Raises
     ------
-    FeedError : naming the day that could not be fetched or published, and how to go on from there.
+    InputError : with the day that could not be fetched or published, and how to go on from there.
     """
     from rich.progress import track
 
-    from feeds import dataset
-    from feeds.folder import FeedError
-    from feeds.publish import publish_days
+    from feeds.errors import InputError
+    from feeds.publish import publish_days, without_duplicates
     from streams.publisher import Publisher
 
     calendar = xshg(Settings().calendar_file)
@@ -134,14 +146,14 @@ def publish_fetched(
                 time.sleep(pause_s)
             try:
                 found = fetch(day)
-                folder = judged(found, calendar, source, before, names, check=check, force=force)
-            except FeedError as error:
-                done = f"; what was before it is published, go on with --from {day}" if place and publisher else ""
-                raise FeedError(f"{day}: {error}{done}") from error
-            before = {**before, **dataset.newest(folder)}
-            names.learn(found.parts)
+                dataset = checked_dataset(found, calendar, source, before, names, check=check, force=force)
+            except InputError as error:
+                done = f"; the days before it are published, go on with --from {day}" if place and publisher else ""
+                raise InputError(f"{day}: {error}{done}") from error
+            before = {**before, **dataset.newest_rows()}
+            names.learn(found.tables)
             if publisher is not None:
-                publish_days(publisher, dataset.once(folder).by_day(), ledger=ledger)
+                publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger)
         barrier = publisher.barrier() if publisher is not None else ""
     if publisher is None:
         err.print(_CHECKED)
@@ -149,39 +161,41 @@ def publish_fetched(
         report_published(publisher, ledger, barrier)
 
 
-def judged(
+def checked_dataset(
     found: SourceTables,
     calendar: TradingCalendar,
     source: str,
     before: Rows,
-    names: Names,
+    names: SecurityNames,
     *,
     check: bool,
     force: bool,
     dates: tuple[date | None, date | None] = (None, None),
     ranked: bool = False,
 ) -> Dataset:
-    """Return what was read as rows to publish; show notes and findings, and with ``check`` the first rows.
+    """Return what was read as rows to publish; print notes and findings, and with ``check`` the first rows.
 
     Raises
     ------
-    FeedError : if there is no row, or (unless forced) an error in the figures.
+    InputError : if there is no row, or (unless forced) an error in the figures.
     """
-    from feeds import dataset
+    from feeds import check_report
+    from feeds.dataset import gather
+    from feeds.errors import InputError
 
     if check:
-        for line in dataset.examples(found.parts):
+        for line in check_report.format_first_rows(found.tables):
             out.print(escape(line))
-    findings = [*found.findings, *names.findings(found.parts)]
-    folder = None
-    if found.parts:
-        folder = dataset.gather(found.parts, calendar, source, *dates, ranked=ranked)
-        findings += dataset.reports(folder.by_day(), calendar, before)
-        for note in folder.notes:
+    findings = [*found.findings, *names.compare(found.tables)]
+    dataset = None
+    if found.tables:
+        dataset = gather(found.tables, calendar, source, *dates, ranked=ranked)
+        findings += check_report.check_days(dataset.by_day(), calendar, before)
+        for note in dataset.notes:
             err.print(escape(f"  note: {note}"))
-    for line in dataset.told(findings):
+    for line in check_report.format_findings(findings):
         err.print(escape(line))
-    dataset.refuse(findings, force=force)
-    if folder is None:
-        raise MarginwatchError("nothing was published: no file holds any figures")
-    return folder
+    check_report.refuse_errors(findings, force=force)
+    if dataset is None:
+        raise InputError("nothing was published: no file contains any figures")
+    return dataset

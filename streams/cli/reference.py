@@ -24,7 +24,7 @@ def reference_load(
     files: Annotated[list[Path], typer.Argument(help="CSV, parquet or xlsx")],
     on: Annotated[
         datetime | None,
-        typer.Option("--date", formats=DATES, help="effective date of files that have no such column"),
+        typer.Option("--date", formats=DATES, help="effective date of files without such a column"),
     ] = None,
     check: Check = False,
     force: Force = False,
@@ -32,25 +32,26 @@ def reference_load(
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Load what securities are: name, Shenwan industry, index members, margin list from/to, float shares.
+    """Load the security master: name, Shenwan industry, index members, margin list from/to, float shares.
 
-    One row is one security from its effective date on, and replaces all of the row before; a column that a file lacks
-    is unknown from then on. Columns (Chinese headers are known too; only the code is needed):
+    A row describes one security from its effective date on, and replaces all of the row before; a column that a file
+    lacks is unknown from then on. Columns (Chinese headers are known too; only the code is required):
 
         code,name,industry,csi300,csi500,eligible_from,eligible_to,float_shares,effective_date
 
         600519.SH,贵州茅台,食品饮料,1,0,2010-03-31,,1256197800,2024-06-17
 
-    Codes may be 600519.SH, sh.600519 or 600519; dates 2024-06-17 or 20240617; an empty eligible_to is still in the
-    list. Names are kept in Redis.
+    Codes may be 600519.SH, sh.600519 or 600519; dates 2024-06-17 or 20240617; an empty eligible_to means that the
+    security is still in the list. Redis stores the names.
     """
-    from feeds import reference_files
+    from feeds import security_master
     from streams.calendars import xshg
     from streams.cli.publish import publish_checked
+    from streams.feed_services import store_security_names
     from streams.settings import Settings
 
     settings = Settings()
-    found, names = reference_files.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
+    found, names = security_master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
     publish_checked(found, source=source, as_=as_, check=check, force=force, no_ledger=no_ledger)
     if not check and not no_ledger:
-        reference_files.keep_names(settings, names)
+        store_security_names(settings, names)

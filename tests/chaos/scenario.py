@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from feeds.folder import known_at, read
+from feeds.folder import read
+from feeds.publication_times import available_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_day
 from processors.events import FIGURES, Floats, RowBatch
@@ -98,7 +99,7 @@ def _prices(margin: RowBatch, day: int) -> RowBatch:
     rows = margin.take(lent)
     close = (rows.figures["short_balance"] / rows.figures["short_volume"]).round(2)
     rows = rows.take(close > 0)
-    return _rows("prices.daily", rows.keys, day, known_at("prices.daily", day, xshg()), {"close": close[close > 0]})
+    return _rows("prices.daily", rows.keys, day, available_at("prices.daily", day, xshg()), {"close": close[close > 0]})
 
 
 def _session(name: str, day: int, before: dict[str, RowBatch], today: dict[str, RowBatch]) -> Iterator[Step]:

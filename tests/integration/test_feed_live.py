@@ -20,13 +20,15 @@ import pytest
 from kafka import TopicPartition
 
 from alerts.delivery.signing import HEADER, signature
-from feeds import plan, scheduler, simulate
+from feeds import plan, simulate
+from feeds.build import build_tasks
 from feeds.margin_positions import TOPIC
 from processors.codes import to_code
 from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
+from streams.feed_services import feed_services
 from streams.local_service import free_port
 from streams.processes import environment
 from streams.records import is_barrier
@@ -43,7 +45,7 @@ Row = tuple[str, datetime, float, float]
 
 
 def rows_of(minutes: int, codes: int) -> list[Row]:
-    """A book that grows from minute to minute."""
+    """Positions that grow from minute to minute."""
     return [
         (f"{600000 + c}.SH", OPEN + timedelta(minutes=m), 1000.0 * (m + 1) + c, 10.0 * m)
         for m in range(minutes) for c in range(codes)
@@ -63,7 +65,7 @@ class Feed:
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "streams", "feed", *arguments],
-                env=os.environ | environment(stack.settings) | {"MARGINWATCH_BOOK_SECRET": SECRET},
+                env=os.environ | environment(stack.settings) | {"MARGINWATCH_POSITIONS_SECRET": SECRET},
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -102,7 +104,7 @@ def start(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Feed]]:
 
 
 def published(stack: Stack) -> list[RowBatch]:
-    """Everything that the book's topic holds now."""
+    """Return all rows of the topic of margin positions."""
     decoder = Decoder(TOPIC, xshg(), (), None, 1 << 30)
     found: list[RowBatch] = []
     with stack.publisher() as publisher:
@@ -128,7 +130,7 @@ def count(stack: Stack) -> int:
 
 
 def at_the_consumer(stack: Stack) -> dict[tuple[str, datetime], tuple[int, float, float]]:
-    """What a consumer has: of each row the highest revision. None of them may mean two things."""
+    """Return the highest revision of each row; no revision may have two values."""
     seen: dict[tuple[str, datetime, int], tuple[float, float]] = {}
     for batch in published(stack):
         columns = (batch.keys, batch.stamps, batch.revisions, batch.figures["fin_buy"], batch.figures["fin_repay"])
@@ -146,42 +148,42 @@ def state(stack: Stack, feed: str) -> dict[bytes, bytes]:
     return stack.redis.hgetall(f"{stack.settings.namespace}:feeds:{feed}")
 
 
-def test_a_book_from_a_folder_survives_a_kill_with_nothing_lost_and_nothing_doubled(
+def test_positions_from_a_folder_survive_a_kill_with_nothing_lost_and_nothing_doubled(
     stack: Stack, start: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "book"
+    folder = tmp_path / "positions"
     folder.mkdir()
     rows = rows_of(minutes=6, codes=50)
     (folder / "1.csv").write_text(as_csv(rows))
     (folder / "wrong.csv").write_text(as_csv(rows).replace("(元)", ""))
-    options = ("live", "--book-folder", str(folder))
+    options = ("live", "--positions-folder", str(folder))
     feed = start(*options, "--max-rows-per-s", "60")
     feed.wait_for(lambda: count(stack) > 60, "the first rows")
     feed.kill()
     assert count(stack) < len(rows)
-    assert b"file/1.csv" not in state(stack, "book.folder")
+    assert b"file/1.csv" not in state(stack, "positions.folder")
     feed = start(*options)
-    feed.wait_for(lambda: len(state(stack, "book.folder")) == 2, "both files")
+    feed.wait_for(lambda: len(state(stack, "positions.folder")) == 2, "both files")
     assert at_the_consumer(stack) == expected(rows)
     total = count(stack)
     assert total < len(rows) + 60  # only what was under way at the kill may be there twice
     assert "no unit is given" in feed.said()
 
-    # The same file again, with a corrected row and later ones; then the wrong one, mended.
+    # The same file again, with a corrected row and later ones; then the wrong one, corrected.
     last = (rows[-1][0], rows[-1][1], rows[-1][2] - 1, rows[-1][3])
     more = rows_of(minutes=8, codes=50)[len(rows) :]
     (folder / "1.csv").write_text(as_csv([*rows[:-1], last, *more]))
     (folder / "wrong.csv").write_text(as_csv(rows))
-    feed.wait_for(lambda: b"done" in state(stack, "book.folder")[b"file/wrong.csv"], "the changed files")
+    feed.wait_for(lambda: b"done" in state(stack, "positions.folder")[b"file/wrong.csv"], "the changed files")
     assert feed.terminate() < 10
     assert at_the_consumer(stack) == expected(rows[:-1]) | expected([last], 1) | expected(more)
     assert count(stack) == total + 1 + len(more)
 
 
-def test_a_book_from_a_stream_goes_on_where_it_was_killed_and_bad_entries_stop_nothing(
+def test_positions_from_a_stream_go_on_after_a_kill_and_bad_entries_stop_nothing(
     stack: Stack, start: Callable[..., Feed]
 ) -> None:
-    rows, key = rows_of(minutes=6, codes=50), f"{stack.settings.namespace}:desk:book"
+    rows, key = rows_of(minutes=6, codes=50), f"{stack.settings.namespace}:desk:positions"
 
     def add(row: Row, **changes: str) -> str:
         code, ts, buy, repay = row
@@ -193,23 +195,23 @@ def test_a_book_from_a_stream_goes_on_where_it_was_killed_and_bad_entries_stop_n
         if place % 100 == 50:
             bad.append(add(row, fin_buy="lots"))
         add(row)
-    options = ("live", "--book-stream", key)
+    options = ("live", "--positions-stream", key)
     feed = start(*options, "--max-rows-per-s", "60")
     feed.wait_for(lambda: count(stack) > 60, "the first rows")
     feed.kill()
-    assert state(stack, "book.stream") == {}
+    assert state(stack, "positions.stream") == {}
     feed = start(*options)
     newest = stack.redis.xrevrange(key, count=1)[0][0]
-    feed.wait_for(lambda: state(stack, "book.stream").get(b"entry") == newest, "the end of the stream")
+    feed.wait_for(lambda: state(stack, "positions.stream").get(b"entry") == newest, "the end of the stream")
     assert at_the_consumer(stack) == expected(rows)
     assert count(stack) < len(rows) + 60
-    letters = list(readers.read(stack.settings, dead_letters(TOPIC)))
+    letters = list(readers.read(stack.settings, dead_letters(TOPIC), stop=lambda: True))
     headers = [dict(letter.headers) for letter in letters]
     assert [h["dlq_offset"].decode() for h in headers] == bad
     assert all(b"'lots' is no number" in h["dlq_reason"] for h in headers)
     assert json.loads(letters[0].value)["fin_buy"] == "lots"
 
-    # What comes while it waits is there at once; a stop while it waits is prompt; and the next one goes on.
+    # A new entry is published at once; a stop while waiting is prompt; the next process goes on.
     later = (rows[0][0], OPEN + timedelta(minutes=30), 1e6, 1e5)
     add(later)
     feed.wait_for(lambda: at_the_consumer(stack) == expected([*rows, later]), "the next entry")
@@ -222,7 +224,7 @@ def test_a_book_from_a_stream_goes_on_where_it_was_killed_and_bad_entries_stop_n
     assert at_the_consumer(stack) == expected([*rows, later, last])
     assert count(stack) == total + 1
 
-    # The desk makes its stream anew.
+    # The desk creates its stream again.
     stack.redis.delete(key)
     newest = (last[0], last[1] + timedelta(minutes=1), 3e6, 1e5)
     stack.redis.xadd(key, {"code": last[0], "ts": newest[1].isoformat(), "fin_buy": 3e6, "fin_repay": 1e5}, id="1-1")
@@ -245,14 +247,14 @@ def call(port: int, rows: list[Row], key: str) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
-def test_a_book_by_webhook_is_answered_when_it_is_there_and_may_be_sent_again_after_a_kill(
+def test_positions_by_webhook_are_answered_when_published_and_can_be_sent_again_after_a_kill(
     stack: Stack, start: Callable[..., Feed]
 ) -> None:
     rows, port = rows_of(minutes=20, codes=10), free_port()
     parts = [rows[at : at + 10] for at in range(0, len(rows), 10)]
 
     def started() -> Feed:
-        feed = start("live", "--book-webhook", f"127.0.0.1:{port}")
+        feed = start("live", "--positions-webhook", f"127.0.0.1:{port}")
         feed.wait_for(lambda: "webhook listens" in feed.said(), "the webhook")
         return feed
 
@@ -292,11 +294,11 @@ def test_a_book_by_webhook_is_answered_when_it_is_there_and_may_be_sent_again_af
 def test_feeds_of_a_plan_run_beside_each_other_and_end_together(
     stack: Stack, start: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    """One source never answers: the others don't notice."""
+    """One source never answers; the others work."""
     import socket
 
     deaf = socket.create_server(("127.0.0.1", 0))
-    (tmp_path / "book").mkdir()
+    (tmp_path / "positions").mkdir()
     (tmp_path / "map.toml").write_text(MAPPING)
     (tmp_path / "plan.toml").write_text(f"""
         [feeds.deaf]
@@ -305,17 +307,17 @@ def test_feeds_of_a_plan_run_beside_each_other_and_end_together(
         url = "http://127.0.0.1:{deaf.getsockname()[1]}/?token=hush"
         map = "map.toml"
         [feeds.folder]
-        kind = "book"
+        kind = "positions"
         from = "folder"
-        path = "book"
+        path = "positions"
         every_s = 0.2
         settle_s = 0
         [feeds.stream]
-        kind = "book"
+        kind = "positions"
         from = "redis"
-        stream = "{stack.settings.namespace}:desk:book"
+        stream = "{stack.settings.namespace}:desk:positions"
         [feeds.hook]
-        kind = "book"
+        kind = "positions"
         from = "webhook"
         listen = "127.0.0.1:0"
     """)
@@ -324,9 +326,9 @@ def test_feeds_of_a_plan_run_beside_each_other_and_end_together(
     found = re.search(r"port=(\d+)", re.sub(r"\x1b\[[0-9;]*m", "", feed.said()))
     assert found
     rows = rows_of(minutes=1, codes=3)
-    (tmp_path / "book" / "1.csv").write_text(as_csv(rows[:1]))
+    (tmp_path / "positions" / "1.csv").write_text(as_csv(rows[:1]))
     code, ts, buy, repay = rows[1]
-    stack.redis.xadd(f"{stack.settings.namespace}:desk:book",
+    stack.redis.xadd(f"{stack.settings.namespace}:desk:positions",
                      {"code": code, "ts": ts.isoformat(), "fin_buy": buy, "fin_repay": repay})  # fmt: skip
     assert call(int(found[1]), rows[2:], "x")[0] == 200
     feed.wait_for(lambda: at_the_consumer(stack) == expected(rows), "the rows of all three")
@@ -360,7 +362,7 @@ columns.turnover = { column = "turnover", unit = "元" }
 QUOTED = ("last", "prev_close", "volume", "turnover")
 
 
-def test_snapshots_and_the_book_show_in_a_provisional_signal(stack: Stack, tmp_path: Path) -> None:
+def test_snapshots_and_positions_show_in_a_provisional_signal(stack: Stack, tmp_path: Path) -> None:
     stack.worker().ready()
     calendar = xshg()
     market = simulate.Market(
@@ -374,27 +376,27 @@ def test_snapshots_and_the_book_show_in_a_provisional_signal(stack: Stack, tmp_p
     assert today is not None
     now = datetime(2024, 6, 28, 9, 30, tzinfo=SHANGHAI).timestamp()
     (tmp_path / "map.toml").write_text(MAPPING)
-    (tmp_path / "book").mkdir()
+    (tmp_path / "positions").mkdir()
     tables = plan.parse(
         {"feeds": {
             "quotes": {"kind": "snapshots", "from": "file", "path": "quotes.csv", "map": "map.toml", "every_s": 60},
-            "book": {"kind": "book", "from": "folder", "path": "book"},
+            "positions": {"kind": "positions", "from": "folder", "path": "positions"},
         }}, "test", tmp_path,
     )  # fmt: skip
-    made = scheduler.runs_of(tables, scheduler.Kit(stack.settings, stack.redis, threading.Event(), lambda: now))
+    made = build_tasks(tables, feed_services(stack.settings, stack.redis, threading.Event(), lambda: now))
     for minute, batches in market.session(today, ratio=0.105, every_minutes=60):
         written = datetime(2024, 6, 28, minute // 60, minute % 60, tzinfo=SHANGHAI)
         rows = [
             ",".join([to_code(key), *(str(batch.figures[name][row]) for name in QUOTED)])
             for topic, batch in batches.items() if topic != TOPIC for row, key in enumerate(batch.keys.tolist())
         ]  # fmt: skip
-        book = batches[TOPIC]
+        positions = batches[TOPIC]
         (tmp_path / "quotes.csv").write_text("\n".join([",".join(["code", *QUOTED]), *rows]))
-        (tmp_path / "book" / f"{minute}.csv").write_text(as_csv([
-            (to_code(key), written, book.figures["fin_buy"][row], book.figures["fin_repay"][row])
-            for row, key in enumerate(book.keys.tolist())
+        (tmp_path / "positions" / f"{minute}.csv").write_text(as_csv([
+            (to_code(key), written, positions.figures["fin_buy"][row], positions.figures["fin_repay"][row])
+            for row, key in enumerate(positions.keys.tolist())
         ]))  # fmt: skip
-        for path in (tmp_path / "quotes.csv", tmp_path / "book" / f"{minute}.csv"):
+        for path in (tmp_path / "quotes.csv", tmp_path / "positions" / f"{minute}.csv"):
             os.utime(path, (written.timestamp(),) * 2)
         now = written.timestamp() + (5 if minute not in (11 * 60 + 30, 15 * 60) else 70)
         for one in made:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds.folder import Dataset, read
+from feeds.dataset import Dataset
+from feeds.folder import read
 from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.calendars import xshg

@@ -18,13 +18,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts.commands import Acknowledge
 from console.model import ConsoleModel
-from feeds import ledger, simulate
+from feeds import simulate
 from feeds.publish import publish_days
 from processors.days import to_day
 from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.console import Backend, RedisPreferences
 from streams.errors import PublishError, TopicError
+from streams.feed_services import open_ledger
 from streams.local_kafka import ApacheKafka
 from streams.processes import environment
 from streams.publisher import Publisher
@@ -93,7 +94,7 @@ def test_a_worker_a_feed_and_a_rebuild_through_tls_scram_and_acls(settings: Sett
     try:
         worker = stack.worker().ready()
         market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=30, stocks=20, funds=2))
-        with ledger.opened(settings) as kept, stack.publisher() as publisher:
+        with open_ledger(settings) as kept, stack.publisher() as publisher:
             publish_days(publisher, market.history(), ledger=kept)
             barrier = stack.settle(publisher)
         assert len(stack.market(barrier))

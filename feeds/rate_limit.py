@@ -1,20 +1,20 @@
-"""Keeping to a rate."""
+"""A rate limit for rows and requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 
-class Bucket:
-    """A token bucket that may go into debt: who comes next waits until it is paid back.
+class TokenBucket:
+    """A token bucket that can go into debt: the next caller waits until the debt is paid back.
 
-    So a request may be larger than the bucket, and the rate holds all the same.
+    A request may therefore be larger than the bucket, and the average rate is still met.
 
     Parameters
     ----------
     rate : tokens per second.
-    burst : how many may be taken at once after a pause.
-    clock : seconds; any that does not run backwards.
+    burst : the number of tokens that can be taken at once after a pause.
+    clock : seconds; must not run backwards.
     """
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
@@ -22,13 +22,13 @@ class Bucket:
         self._tokens, self._at = burst, clock()
 
     def delay(self) -> float:
-        """Return how many seconds to wait before anything may be taken; 0 for none."""
+        """Return how many seconds to wait before tokens can be taken; 0 for none."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
         return max(0.0, -self._tokens / self._rate)
 
     def take(self, tokens: float) -> None:
-        """Take tokens, whether they are there or not."""
+        """Take tokens, even if the bucket has too few."""
         self.delay()
         self._tokens -= tokens

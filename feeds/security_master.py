@@ -1,8 +1,8 @@
-"""The security master (证券主数据): what each security is from a date on, out of a CSV, parquet or xlsx file.
+"""The security master (证券主数据) from a CSV, parquet or xlsx file: the attributes of each security from a date on.
 
-One row is one security from its effective date on, and it replaces *all* of the row before: a file must say everything
-that is known of a security. Headers may be English or Chinese (`HEADERS`). A name is text, which no fold needs: it
-travels in JSON events only, and the loader keeps the newest one of each security in Redis (``<namespace>:names``).
+A row describes one security from its effective date on, and replaces *all* of the row before: a file must contain
+everything that is known of a security. Headers may be English or Chinese (`HEADERS`). A name is text that no indicator
+needs: only JSON events contain it, and the command stores the newest name of each security.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ import pandas as pd
 
 from feeds.code_styles import BY_NUMBER, STYLES, to_own
 from feeds.dataset import SourceTable, SourceTables
-from feeds.folder import FeedError
+from feeds.errors import ConfigurationError, InputError
 from feeds.vendor import load as load_table
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.industries import INDUSTRIES
-from streams.clients import redis_client
-from streams.settings import Settings
 
 TOPIC = "reference"
 SUFFIXES = (".csv", ".parquet", ".xlsx")
-#: What a column is → how files name it.
+#: Attribute → the headers of files, in lower case.
 HEADERS: dict[str, tuple[str, ...]] = {
     "code": ("code", "ts_code", "证券代码", "股票代码", "代码"),
     "name": ("name", "证券简称", "证券名称", "股票简称", "股票名称", "名称", "简称"),
@@ -41,43 +39,31 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "effective_date": ("effective_date", "trade_date", "date", "生效日期"),
 }
 _YES, _NO = {"1", "1.0", "true", "yes", "y", "是", "t"}, {"0", "0.0", "false", "no", "n", "否", "f"}
-_NOTHING = {"", "nan", "nat", "none", "<na>", "-", "--"}
+_EMPTY = {"", "nan", "nat", "none", "<na>", "-", "--"}
 
 
 def read(
     paths: Iterable[Path], calendar: TradingCalendar, effective: date | None = None
 ) -> tuple[SourceTables, dict[str, str]]:
-    """Read files; return their rows, and the newest name of each security.
+    """Read files; return their rows, and code → newest name.
 
     Parameters
     ----------
-    effective : the effective date of files that have no such column. A date without a session moves to the next one.
+    effective : the effective date of files without such a column. A day without a session moves to the next session.
 
     Raises
     ------
-    FeedError : naming file, row and column of what can't be understood; nothing is guessed.
+    InputError : with file, row and column of what can't be read.
     """
     out = SourceTables()
     names: dict[str, tuple[int, str]] = {}
     for path in paths:
         frame, texts = _read(path, calendar, effective)
-        out.parts.append(SourceTable(TOPIC, path.name, frame))
+        out.tables.append(SourceTable(TOPIC, path.name, frame))
         for code, (day, name) in texts.items():
             if name and day >= names.get(code, (day, ""))[0]:
                 names[code] = day, name
     return out, {code: name for code, (_, name) in names.items()}
-
-
-def keep_names(settings: Settings, names: dict[str, str]) -> None:
-    """Write names to Redis, for commands and the console."""
-    if names:
-        with redis_client(settings) as redis:
-            redis.hset(names_key(settings), mapping=dict(names))  # stubs want a wider type
-
-
-def names_key(settings: Settings) -> str:
-    """Where names are kept: code → name."""
-    return f"{settings.namespace}:names"
 
 
 def _read(
@@ -86,26 +72,26 @@ def _read(
     raw = _load(path)
     columns = _columns(path, raw)
     if "code" not in columns:
-        raise FeedError(f"{path.name} has no column of codes: expected one of {', '.join(HEADERS['code'])}")
+        raise InputError(f"{path.name} has no column of codes: expected one of {', '.join(HEADERS['code'])}")
     if "effective_date" not in columns and effective is None:
-        raise FeedError(
-            f"{path.name} does not say from when on it holds: add a column effective_date, or give --date "
-            "(history needs the dates at which memberships changed; one snapshot holds from its date on)"
+        raise InputError(
+            f"{path.name} has no effective dates: add a column effective_date, or give --date (history needs the dates "
+            "at which memberships changed; a snapshot is valid from its date on)"
         )
     size = len(raw)
     if not size:
-        raise FeedError(f"{path.name} holds no row")
+        raise InputError(f"{path.name} has no row: export it again")
 
     def parsed(name: str, parse: Callable[[str], Any]) -> list[Any]:
         if name not in columns:
             return [np.nan] * size
         out = []
         for row, cell in enumerate(raw[columns[name]].tolist()):
-            text = "" if _is_nothing(cell) else str(cell).strip()
+            text = "" if _is_empty(cell) else str(cell).strip()
             try:
                 out.append(parse(text))
-            except (ValueError, FeedError) as error:
-                raise FeedError(f"{path.name}, row {row + 1}, {columns[name]}: {error}") from error
+            except (ValueError, InputError) as error:
+                raise InputError(f"{path.name}, row {row + 1}, {columns[name]}: {error}") from error
         return out
 
     codes = parsed("code", _code)
@@ -127,10 +113,12 @@ def _read(
     )
     figures = [name for name in frame.columns if name not in ("day", "key")]
     frame = frame.astype(dict.fromkeys(figures, np.float64))
-    turned = frame["eligible_to"] < frame["eligible_from"]
-    if turned.any():
-        row = int(np.argmax(turned.to_numpy()))
-        raise FeedError(f"{path.name}, row {row + 1}: {codes[row]} leaves the list before it comes in")
+    reversed_ = frame["eligible_to"] < frame["eligible_from"]
+    if reversed_.any():
+        row = int(np.argmax(reversed_.to_numpy()))
+        raise InputError(
+            f"{path.name}, row {row + 1}: {codes[row]} leaves the margin list before it joins: correct the dates"
+        )
     names = parsed("name", str) if "name" in columns else [""] * size
     frame["name"] = names
     texts: dict[str, tuple[int, str]] = {}
@@ -142,41 +130,41 @@ def _read(
 
 def _load(path: Path) -> pd.DataFrame:
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        raise FeedError(f"{path} is no file that can be read: give {', '.join(SUFFIXES)}")
+        raise InputError(f"{path} can't be read: give a file {', '.join(SUFFIXES)}")
     if path.suffix.lower() != ".xlsx":
         return load_table(path)
     try:
         return pd.read_excel(path, dtype=object, engine="openpyxl")
     except ImportError as error:
-        raise FeedError(f"{path.name}: openpyxl is needed: pip install 'marginwatch[excel]'") from error
+        raise ConfigurationError(f"{path.name}: openpyxl is not installed: pip install 'marginwatch[excel]'") from error
     except (ValueError, OSError, KeyError, BadZipFile) as error:
-        raise FeedError(f"{path.name} is a damaged workbook ({error})") from error
+        raise InputError(f"{path.name} is a damaged workbook ({error}): export it again") from error
 
 
 def _columns(path: Path, raw: pd.DataFrame) -> dict[str, str]:
-    """Figure → header; a header that nobody knows is refused, for it may be a misspelt one."""
+    """Return attribute → header; raises `InputError` for an unknown header, which may be misspelt."""
     found: dict[str, str] = {}
     for header in map(str, raw.columns):
         name = next((n for n, known in HEADERS.items() if header.strip().lower() in known), None)
         if name is None or name in found:
             known = ", ".join(f"{n} ({', '.join(h[1:])})" for n, h in HEADERS.items())
-            said = "is not known" if name is None else f"says {name} a second time"
-            raise FeedError(f"{path.name}: column {header!r} {said}; known are {known}")
+            problem = "is not known" if name is None else f"is a second column of {name}"
+            raise InputError(f"{path.name}: column {header!r} {problem}; known are {known}")
         found[name] = header
     return found
 
 
-def _is_nothing(cell: object) -> bool:
-    return cell is None or cell != cell or str(cell).strip().lower() in _NOTHING
+def _is_empty(cell: object) -> bool:
+    return cell is None or cell != cell or str(cell).strip().lower() in _EMPTY
 
 
 def _code(text: str) -> str:
     for style in STYLES:
         try:
             return to_own(text, style, BY_NUMBER)
-        except FeedError:
+        except InputError:
             continue
-    raise FeedError(f"{text!r} is no code such as 600519.SH, sh.600519 or 600519")
+    raise InputError(f"{text!r} is no code such as 600519.SH, sh.600519 or 600519")
 
 
 def _industry(text: str) -> float:
@@ -208,9 +196,7 @@ def _required_day(text: str) -> int:
 def _session(day: int, calendar: TradingCalendar) -> int:
     later = calendar.between(day, calendar.last)
     if not len(later):
-        raise ValueError(
-            f"{to_date(day)} lies behind the end of the trading calendar, see `marginwatch calendar check`"
-        )
+        raise ValueError(f"{to_date(day)} lies after the end of the trading calendar, see `marginwatch calendar check`")
     return int(later[0])
 
 

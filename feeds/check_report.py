@@ -1,0 +1,78 @@
+"""What the operator sees before anything is published: the first rows, the findings, and the refusal of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from feeds.dataset import DayRows, SourceTable
+from feeds.errors import InputError
+from feeds.validate import Finding, Rows, Severity, check_day, key_text
+from processors.days import TradingCalendar, to_date
+from processors.events import FIGURES, Column, RowBatch
+
+_SHOWN_PER_CHECK = 5
+
+
+def check_days(days: Iterable[DayRows], calendar: TradingCalendar, before: Rows | None = None) -> Iterator[Finding]:
+    """Check every day against the last earlier day that has the topic.
+
+    Parameters
+    ----------
+    before : the rows of the last day before the first one, by topic.
+    """
+    last: dict[str, RowBatch] = dict(before or {})
+    for _day, rows in days:
+        yield from check_day(rows, last, calendar)
+        last |= {topic: batch for topic, batch in rows.items() if len(batch)}
+
+
+def format_findings(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield findings as lines: the first few of each check and topic, then the number of the others."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for one in findings:
+        groups.setdefault((one.severity, one.check, one.topic), []).append(one)
+    for (severity, check, topic), group in sorted(groups.items()):
+        yield from map(str, group[:_SHOWN_PER_CHECK])
+        if len(group) > _SHOWN_PER_CHECK:
+            yield f"{severity.upper()} {check} {topic}: … and {len(group) - _SHOWN_PER_CHECK} more"
+
+
+def format_first_rows(tables: Iterable[SourceTable], rows: int = 3) -> Iterator[str]:
+    """Yield the first rows of each table in CNY, shares and fractions, as lines."""
+    for table in tables:
+        yield f"{table.origin} → {table.topic}, {len(table.frame):,} rows"
+        for row in islice(table.frame.to_dict("records"), rows):
+            yield "  " + _row_text(table.topic, row)
+
+
+def refuse_errors(findings: Iterable[Finding], *, force: bool) -> None:
+    """Raise if a finding is an error, unless forced.
+
+    Raises
+    ------
+    InputError : with the number of errors, the first of them, and what to do.
+    """
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    if errors and not force:
+        raise InputError(
+            f"nothing was published: {len(errors)} error{'s' if len(errors) > 1 else ''} in the figures, the first: "
+            f"{errors[0]}. Correct the file or its mapping, or publish the figures unchanged with --force"
+        )
+
+
+def _row_text(topic: str, row: dict[Hashable, Any]) -> str:
+    day = to_date(int(row["day"])).isoformat() if "day" in row else "every date"
+    shown = [
+        f"{column.name} {_figure_text(column, row[column.name])}"
+        for column in FIGURES[topic]
+        if column.name in row and row[column.name] == row[column.name]
+    ]
+    return f"{day} {key_text(topic, int(row['key']))}: " + ", ".join(shown)
+
+
+def _figure_text(column: Column, value: float) -> str:
+    if column.words:
+        return column.words[int(value)]
+    return to_date(int(value)).isoformat() if column.date else f"{value:,.15g}"

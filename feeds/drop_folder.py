@@ -1,0 +1,141 @@
+"""A drop folder: files that other programs write into it are published once, and again when they change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+
+from feeds import exchange, mapping, vendor
+from feeds.dataset import SourceTables
+from feeds.errors import ConfigurationError, InputError
+from feeds.plan import DropFolder, PositionsFolder
+from feeds.ports import FeedState
+from feeds.tasks import FeedTask
+
+log = structlog.get_logger()
+_DONE, _FAILED = "done", "failed"
+RowsT = TypeVar("RowsT")
+
+
+@dataclass(slots=True)
+class FolderTask(FeedTask, Generic[RowsT]):
+    """Reads new and changed files together, or one by one if that fails.
+
+    Parameters
+    ----------
+    read : reads files; raises `InputError`.
+    publish : publishes what was read; raises `InputError` if that can't be published.
+    suffixes : the suffixes of the files, in lower case.
+    finish : called when the task ends.
+    """
+
+    name: str
+    feed: DropFolder | PositionsFolder
+    state: FeedState
+    read: Callable[[Sequence[Path]], RowsT]
+    publish: Callable[[RowsT], None]
+    suffixes: Sequence[str]
+    finish: Callable[[], None] = lambda: None
+    failures: int = 0
+    _digests: dict[Path, tuple[tuple[int, int, int], str]] = field(default_factory=dict)  # by the result of `stat`
+    _unreadable: set[Path] = field(default_factory=set)
+
+    def tick(self, now: float) -> float:
+        """Publish new and changed files; return when to look again."""
+        if not self.feed.path.is_dir():
+            raise ConfigurationError(f"{self.feed.path} is not a folder: create it, or correct [feeds.{self.name}]")
+        known = self.state.load()
+        changed = {}
+        waiting = False
+        for path in self._files():
+            if self._is_settling(path, now):
+                waiting = True
+                continue
+            digest = self._digest(path)
+            if digest is not None and known.get(f"file/{path.name}", "").partition(" ")[2] != digest:
+                changed[path] = digest
+        if changed and not self._publish(changed, final=len(changed) == 1):
+            for path, digest in changed.items() if len(changed) > 1 else ():
+                self._publish({path: digest}, final=True)
+        return now + (min(self.feed.every_s, max(self.feed.settle_s, 0.1)) if waiting else self.feed.every_s)
+
+    def pending(self, now: float) -> bool:
+        """Whether a file may still be written, so that it is read in a moment."""
+        return any(self._is_settling(path, now) for path in self._files())
+
+    def close(self) -> None:
+        """Close the connections of `publish`."""
+        self.finish()
+
+    def _files(self) -> list[Path]:
+        return sorted(
+            path
+            for path in self.feed.path.iterdir()
+            if path.suffix.lower() in self.suffixes and path.is_file() and not path.name.startswith(("~", "."))
+        )
+
+    def _is_settling(self, path: Path, now: float) -> bool:
+        """Whether a file may still be written; a file from the future is not: another machine wrote it."""
+        try:
+            return abs(now - path.stat().st_mtime) < self.feed.settle_s
+        except FileNotFoundError:  # removed meanwhile
+            return False
+
+    def _digest(self, path: Path) -> str | None:
+        """Return a digest of a file, which is read only if it has changed; None, logged once, if it can't be read."""
+        try:
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            if path not in self._digests or self._digests[path][0] != stamp:
+                self._digests[path] = stamp, hashlib.sha256(path.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if path not in self._unreadable:
+                self._unreadable.add(path)
+                self.failures += 1
+                log.warning("file can't be read", feed=self.name, file=path.name, error=str(error))
+            return None
+        self._unreadable.discard(path)
+        return self._digests[path][1]
+
+    def _publish(self, files: Mapping[Path, str], *, final: bool) -> bool:
+        """Publish files and store the result; return whether there is one.
+
+        Parameters
+        ----------
+        final : log and store a failure; a file that failed is read again when it changes. Else only return false.
+        """
+        try:
+            self.publish(self.read(list(files)))
+        except InputError as error:
+            if not final:
+                return False
+            self.failures += 1
+            for path, digest in files.items():
+                log.warning("file refused", feed=self.name, file=path.name, error=str(error))
+                self.state.set(f"file/{path.name}", f"{_FAILED} {digest}")
+            return True
+        for path, digest in files.items():
+            self.state.set(f"file/{path.name}", f"{_DONE} {digest}")
+        return True
+
+
+def read_daily_files(name: str, feed: DropFolder, files: Sequence[Path]) -> SourceTables:
+    """Read files of daily figures in the format of a feed; raises `InputError` naming the file."""
+    if feed.format == "exchange":
+        return exchange.read(files)
+    rules = mapping.load(feed.map) if feed.map is not None else None
+    if rules is not None:
+        mapped = [path for path in files if mapping.tables_of(rules, path.name)]
+        if not mapped:
+            raise InputError(f"no table of the mapping file fits {', '.join(path.name for path in files)}")
+        for path in set(files) - set(mapped):
+            log.warning("file left out: no table of the mapping fits", feed=name, file=path.name)
+        files = mapped
+    return vendor.read(files, rules)

@@ -1,0 +1,111 @@
+"""Fetching from a source: every trade date since the first one wanted, once it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+import structlog
+
+from feeds.dataset import SourceTables
+from feeds.errors import ConfigurationError, GoneError, InputError, NotPublishedError
+from feeds.plan import Fetch
+from feeds.ports import FeedState
+from feeds.tasks import FeedTask
+from processors.days import TradingCalendar, shanghai_day, to_date, to_day
+from processors.deadlines import Due
+
+log = structlog.get_logger()
+_LONGEST_WAIT_S = 7200.0
+_DONE, _FAILED = "done", "failed"
+
+
+@dataclass(slots=True)
+class FetchTask(FeedTask):
+    """Fetches days that are due, oldest first.
+
+    Parameters
+    ----------
+    fetch : fetches a day; raises `InputError`.
+    publish : publishes what was fetched; raises `InputError` if that can't be published.
+    due : when a day is first asked for.
+    """
+
+    name: str
+    feed: Fetch
+    state: FeedState
+    fetch: Callable[[date], SourceTables]
+    publish: Callable[[SourceTables], None]
+    calendar: TradingCalendar
+    due: Due
+    failures: int = 0
+    _attempts: dict[int, tuple[float, float]] = field(default_factory=dict)  # day → next attempt, wait after it
+
+    def tick(self, now: float) -> float:
+        """Fetch the oldest day that is due and not done; return when to call again."""
+        known = self.state.load()
+        newest = self._newest_due(now)
+        start = self._first_day(known)
+        if start is None:
+            self.state.set("since", to_date(newest).isoformat())
+            start = newest
+        open_days = [d for d in self.calendar.between(start, newest).tolist() if f"day/{to_date(d)}" not in known]
+        ready = [d for d in open_days if self._attempts.get(d, (0.0, 0.0))[0] <= now]
+        if ready:
+            self._fetch(ready[0], now)
+            return now + self.feed.pause_s
+        return min([self._due_at(newest, 1), *(self._attempts[d][0] for d in open_days)])
+
+    def pending(self, now: float) -> bool:
+        """Whether a day can be fetched at once."""
+        newest = self._newest_due(now)
+        known = self.state.load()
+        start = self._first_day(known)
+        return any(
+            f"day/{to_date(d)}" not in known and self._attempts.get(d, (0.0, 0.0))[0] <= now
+            for d in self.calendar.between(newest if start is None else start, newest).tolist()
+        )
+
+    def _first_day(self, known: dict[str, str]) -> int | None:
+        """Return the first day wanted: of the plan, else that of the first run; None before it."""
+        if self.feed.since is not None:
+            return to_day(self.feed.since)
+        return to_day(date.fromisoformat(known["since"])) if "since" in known else None
+
+    def _fetch(self, day: int, now: float) -> None:
+        when = to_date(day)
+        try:
+            self.publish(self.fetch(when))
+        except NotPublishedError as error:
+            self._attempts[day] = now + self.feed.retry_s, self.feed.retry_s
+            log.info("not published yet", feed=self.name, day=when.isoformat(), retry_s=self.feed.retry_s,
+                     reason=str(error))  # fmt: skip
+        except GoneError as error:
+            self.failures += 1
+            self.state.set(f"day/{when}", _FAILED)
+            log.warning("day is lost", feed=self.name, day=when.isoformat(), error=str(error))
+        except InputError as error:
+            self.failures += 1
+            wait = min(2 * self._attempts.get(day, (0.0, self.feed.retry_s / 2))[1], _LONGEST_WAIT_S)
+            self._attempts[day] = now + wait, wait
+            log.warning("day failed", feed=self.name, day=when.isoformat(), retry_s=wait, error=str(error))
+        else:
+            self.state.set(f"day/{when}", _DONE)
+            self._attempts.pop(day, None)
+
+    def _due_at(self, day: int, later: int = 0) -> float:
+        """Return when the figures of the session ``later`` sessions after a day are first asked for."""
+        session = self.calendar.shift(day, later)
+        moment = None if session is None else self.due.moment(session, self.calendar)
+        if moment is None:
+            raise ConfigurationError("the trading calendar has ended: see `marginwatch calendar check`")
+        return moment / 1e6
+
+    def _newest_due(self, now: float) -> int:
+        day = self.calendar.before(shanghai_day(int(now * 1e6)) + 1)
+        while day is not None and self._due_at(day) > now:
+            day = self.calendar.before(day)
+        if day is None:
+            raise ConfigurationError("the trading calendar begins later: see `marginwatch calendar check`")
+        return day

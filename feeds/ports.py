@@ -1,0 +1,157 @@
+"""What the feeds need of the running system, as small interfaces; `streams.feed_services` implements them.
+
+Tests implement them in memory. An implementation raises `feeds.errors.UnavailableError` (or a subclass, or redis-py's
+``RedisError``) if Kafka or Redis does not answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from redis import Redis
+
+from processors.days import TradingCalendar
+from processors.events import RowBatch
+from processors.parameters import Parameters
+from processors.trading_hours import TradingHours
+
+
+class RowPublisher(Protocol):
+    """An open connection to the input topics; leaving its context flushes it."""
+
+    rows: int
+    messages: int
+
+    def __enter__(self) -> RowPublisher: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
+
+    def rows_of(self, batch: RowBatch) -> None:
+        """Publish rows of one topic, each to the partition of its key."""
+
+    def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
+        """Publish the rows of a trade date by topic, then the end-of-day markers; they count ``counted``."""
+
+    def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        """Publish a refused message to the dead letters of an input topic."""
+
+    def barrier(self) -> str:
+        """Publish a barrier behind all rows; return its id."""
+
+    def flush(self) -> None:
+        """Return when the broker has acknowledged everything."""
+
+    def discard(self) -> None:
+        """Close without waiting for acknowledgements."""
+
+
+class OpenPublisher(Protocol):
+    """Opens a connection to the input topics."""
+
+    def __call__(self, source: str, *, timeout_s: float = 60.0) -> RowPublisher:
+        """Return a publisher of rows of ``source``; the broker acknowledges within ``timeout_s`` seconds."""
+
+
+class LedgerStore(Protocol):
+    """The storage of the publish ledger: bytes by topic and day."""
+
+    def has_entries(self, topic: str) -> bool:
+        """Whether any day of a topic is stored."""
+
+    def read(self, topic: str, day: int) -> bytes:
+        """Return the entry of a day, ``b""`` if there is none."""
+
+    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
+        """Replace an entry atomically if it still is ``old``; return whether it was."""
+
+
+class PublishedRows(Protocol):
+    """The rows that the daily topics contain."""
+
+    def topics_without_rows(self) -> set[str]:
+        """Return the daily topics without a row; markers and barriers are no rows."""
+
+    def batches(self, on_messages: Callable[[int], None] = lambda _count: None) -> Iterator[RowBatch]:
+        """Yield all valid rows, in the order of each partition; report how many messages have been read."""
+
+    def trimmed_topics(self) -> list[str]:
+        """Return the topics whose oldest messages retention has deleted."""
+
+
+class RowCodec(Protocol):
+    """Encodes rows for storage."""
+
+    def encode(self, rows: RowBatch) -> bytes:
+        """Return the rows as bytes."""
+
+    def decode(self, topic: str, data: bytes) -> RowBatch:
+        """Return the rows of bytes that `encode` returned."""
+
+
+class FeedState(Protocol):
+    """What a feed stores between two processes: field → text."""
+
+    def load(self) -> dict[str, str]:
+        """Return all fields."""
+
+    def set(self, name: str, value: str) -> None:
+        """Store one field."""
+
+
+@dataclass(frozen=True, slots=True)
+class TushareAccount:
+    """The address of tushare's API and the token of an account."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketContext:
+    """The market that the feeds serve.
+
+    Parameters
+    ----------
+    exchanges : the exchanges that make up the market.
+    parameters : the parameters of the signals; they name the indices that the signals need.
+    """
+
+    calendar: TradingCalendar
+    hours: TradingHours
+    exchanges: tuple[str, ...]
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class FeedServices:
+    """What the feeds of a plan are built with.
+
+    Parameters
+    ----------
+    state : returns the stored state of a feed by its name.
+    security_names : returns code → name of the security master.
+    tushare : returns the account; raises `MarginwatchError` if no token is configured.
+    positions_secret : the configured key of webhook signatures, None if there is none.
+    redis : the Redis that holds position streams and answers of the webhook.
+    namespace : the prefix of every Redis key.
+    stop : set when the process ends.
+    clock : seconds since the epoch.
+    """
+
+    market: MarketContext
+    open_publisher: OpenPublisher
+    ledger_store: LedgerStore
+    published_rows: PublishedRows
+    codec: RowCodec
+    state: Callable[[str], FeedState]
+    security_names: Callable[[], Mapping[str, str]]
+    tushare: Callable[[], TushareAccount]
+    positions_secret: str | None = field(repr=False)
+    redis: Redis
+    namespace: str
+    stop: threading.Event
+    clock: Callable[[], float] = time.time

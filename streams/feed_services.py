@@ -1,0 +1,249 @@
+"""The running system as the feeds need it: the implementations of `feeds.ports` with Kafka, Redis and the settings."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from redis import Redis
+from redis.exceptions import RedisError
+
+from feeds.errors import LedgerError
+from feeds.ledger import PublishLedger, unreachable
+from feeds.ports import FeedServices, MarketContext, OpenPublisher, TushareAccount
+from processors.events import INPUT_ROWS, DailyRow, RowBatch
+from streams import readers
+from streams.calendars import trading_hours, xshg
+from streams.clients import redis_client
+from streams.codecs import Codecs
+from streams.errors import ReadError, TopicError
+from streams.publisher import Publisher
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
+from streams.row_codec import Decoder
+from streams.row_frames import encode_frame
+from streams.security import tushare_token
+from streams.settings import Settings
+from streams.topics import Topics
+
+if TYPE_CHECKING:
+    from streams.clients import Reader
+
+DAILY = tuple(topic for topic, row in INPUT_ROWS.items() if issubclass(row, DailyRow))
+#: Replaces a field of a hash only if it still has the value that was read.
+_REPLACE = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+
+class RedisLedgerStore:
+    """The publish ledger in Redis: a hash ``<namespace>:published:<topic>``, field = days since 1970-01-01."""
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        self._redis = redis
+        self._namespace = namespace
+        self._swap = redis.register_script(_REPLACE)
+
+    def _key(self, topic: str) -> str:
+        return f"{self._namespace}:published:{topic}"
+
+    def has_entries(self, topic: str) -> bool:
+        """Whether any day of a topic is stored."""
+        return bool(self._redis.exists(self._key(topic)))
+
+    def read(self, topic: str, day: int) -> bytes:
+        """Return the entry of a day, ``b""`` if there is none."""
+        found: Any = self._redis.hget(self._key(topic), str(day))
+        return bytes(found or b"")
+
+    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
+        """Replace an entry atomically if it still is ``old``; return whether it was."""
+        return bool(self._swap(keys=[self._key(topic)], args=[day, old, new]))
+
+
+class RedisFeedState:
+    """The state of a feed in Redis: a hash ``<namespace>:feeds:<name>``."""
+
+    def __init__(self, redis: Redis, namespace: str, feed: str) -> None:
+        self._redis = redis
+        self._key = f"{namespace}:feeds:{feed}"
+
+    def load(self) -> dict[str, str]:
+        """Return all fields."""
+        found: Any = self._redis.hgetall(self._key)
+        return {name.decode(): value.decode() for name, value in found.items()}
+
+    def set(self, name: str, value: str) -> None:
+        """Store one field."""
+        self._redis.hset(self._key, name, value)
+
+
+class FrameCodec:
+    """Rows as frames, as they travel in Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._calendar = xshg(settings.calendar_file)
+
+    def encode(self, rows: RowBatch) -> bytes:
+        """Return the rows as a frame."""
+        return encode_frame(rows, "")
+
+    def decode(self, topic: str, data: bytes) -> RowBatch:
+        """Return the rows of a frame."""
+        return Decoder(topic, self._calendar, (), None, 0).frame(data)
+
+
+class TopicRows:
+    """The rows of the daily topics, read from Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def topics_without_rows(self) -> set[str]:
+        """Return the daily topics without a row; raises `LedgerError` if they can't be read."""
+        rowless = set(DAILY)
+        try:
+            with readers.consumer(self._settings) as consumer:
+                partitions = self._partitions(consumer)
+                for tp, records in readers.read_to_end(consumer, partitions):
+                    topic = partitions[tp]
+                    if topic in rowless and any(map(_is_row, records)):
+                        rowless.discard(topic)
+                        consumer.pause(*(one for one, short in partitions.items() if short == topic))
+        except (TopicError, ReadError) as error:
+            raise LedgerError(f"the topics can't be searched for rows: {error}") from error
+        return rowless
+
+    def batches(self, on_messages: Callable[[int], None] = lambda _count: None) -> Iterator[RowBatch]:
+        """Yield all valid rows, in the order of each partition.
+
+        Parameters
+        ----------
+        on_messages : called with the number of messages that have been read.
+
+        Raises
+        ------
+        TopicError : if no broker answers.
+        ReadError : if the broker serves nothing before the end of a topic.
+        """
+        decoders = self._decoders()
+        messages = 0
+        with readers.consumer(self._settings) as consumer:
+            partitions = self._partitions(consumer)
+            for tp, records in readers.read_to_end(consumer, partitions):
+                for item in decoders[partitions[tp]].decode(records)[0]:
+                    if isinstance(item, RowBatch):
+                        yield item
+                messages += len(records)
+                on_messages(messages)
+
+    def trimmed_topics(self) -> list[str]:
+        """Return the topics whose oldest messages retention has deleted; raises `TopicError` if no broker answers."""
+        with readers.consumer(self._settings) as consumer:
+            partitions = self._partitions(consumer)
+            starts = consumer.beginning_offsets(list(partitions))
+            return sorted({partitions[tp] for tp, start in starts.items() if start > 0})
+
+    def _decoders(self) -> dict[str, Decoder]:
+        return Codecs(self._settings, xshg(self._settings.calendar_file)).row_decoders(DAILY)
+
+    def _partitions(self, consumer: Reader) -> dict[TopicPartition, str]:
+        """Return the partitions of the daily topics that the cluster has."""
+        topics = Topics(self._settings)
+        existing = consumer.topics()
+        return {
+            TopicPartition(topics.name(short), partition): short
+            for short in DAILY
+            if topics.name(short) in existing
+            for partition in range(topics.partitions(short))
+        }
+
+
+def _is_row(record: ConsumerRecord) -> bool:
+    return dict(record.headers or ()).get(CE_TYPE) not in (BARRIER_TYPE, CLOSE_TYPE)
+
+
+def names_key(settings: Settings) -> str:
+    """Return the Redis key of the security master's names: code → name."""
+    return f"{settings.namespace}:names"
+
+
+def load_security_names(settings: Settings) -> dict[str, str]:
+    """Return code → name of the security master; raises `LedgerError` if Redis does not answer."""
+    try:
+        with redis_client(settings) as redis:
+            found: Any = redis.hgetall(names_key(settings))
+    except RedisError as error:
+        raise unreachable(error) from error
+    return {code.decode(): name.decode() for code, name in found.items()}
+
+
+def store_security_names(settings: Settings, names: Mapping[str, str]) -> None:
+    """Store code → name of the security master."""
+    if names:
+        with redis_client(settings) as redis:
+            redis.hset(names_key(settings), mapping=dict(names))  # redis-py's type is wider
+
+
+def market_context(settings: Settings) -> MarketContext:
+    """Return the market of the settings."""
+    calendar_file = settings.calendar_file
+    return MarketContext(xshg(calendar_file), trading_hours(calendar_file), settings.exchanges, settings.parameters)
+
+
+def tushare_account(settings: Settings) -> TushareAccount:
+    """Return the account at tushare; raises `SecurityError` if the settings have no token."""
+    return TushareAccount(settings.tushare_url, tushare_token(settings))
+
+
+def publisher_opener(settings: Settings) -> OpenPublisher:
+    """Return a function that opens publishers of frames."""
+
+    def open_publisher(source: str, *, timeout_s: float = 60.0) -> Publisher:
+        return Publisher(settings, source=source, timeout_s=timeout_s)
+
+    return open_publisher
+
+
+def feed_services(
+    settings: Settings, redis: Redis, stop: threading.Event, clock: Callable[[], float] = time.time
+) -> FeedServices:
+    """Return what the feeds of a plan are built with.
+
+    Parameters
+    ----------
+    redis : a client of the settings' Redis, for all feeds.
+    stop : set when the process ends.
+    clock : seconds since the epoch.
+    """
+
+    secret = settings.positions_secret
+    return FeedServices(
+        market=market_context(settings),
+        open_publisher=publisher_opener(settings),
+        ledger_store=RedisLedgerStore(redis, settings.namespace),
+        published_rows=TopicRows(settings),
+        codec=FrameCodec(settings),
+        state=lambda name: RedisFeedState(redis, settings.namespace, name),
+        security_names=lambda: load_security_names(settings),
+        tushare=lambda: tushare_account(settings),
+        positions_secret=secret.get_secret_value() if secret is not None else None,
+        redis=redis,
+        namespace=settings.namespace,
+        stop=stop,
+        clock=clock,
+    )
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[PublishLedger]:
+    """Open the publish ledger in the settings' Redis, and close the connection at the end."""
+    with redis_client(settings, timeout_s=30) as redis:
+        store = RedisLedgerStore(redis, settings.namespace)
+        yield PublishLedger(store, TopicRows(settings).topics_without_rows)
