@@ -205,7 +205,7 @@ def test_positions_from_a_stream_go_on_after_a_kill_and_bad_entries_stop_nothing
     feed.wait_for(lambda: state(stack, "positions.stream").get(b"entry") == newest, "the end of the stream")
     assert at_the_consumer(stack) == expected(rows)
     assert count(stack) < len(rows) + 60
-    letters = list(readers.read(stack.settings, dead_letters(TOPIC), stop=lambda: True))
+    letters = list(readers.read(stack.settings, dead_letters(TOPIC)))
     headers = [dict(letter.headers) for letter in letters]
     assert [h["dlq_offset"].decode() for h in headers] == bad
     assert all(b"'lots' is no number" in h["dlq_reason"] for h in headers)
