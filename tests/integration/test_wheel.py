@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignore: Callable[[str, list[str]], set[str]] = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / "tree" / name, ignore=ignore)
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "tree" / name)
     if shutil.which("uv"):
         needs_registry("uv", "build", "--wheel", "--out-dir", folder, folder / "tree", cwd=folder)
