@@ -7,71 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from importlib import import_module
 from types import ModuleType
 
-from processors.indicators import (
-    bottom_panel,
-    breadth,
-    coverage,
-    divergence,
-    equal_weight,
-    etf_flow,
-    excess_financing,
-    excess_score,
-    extreme,
-    fin_balance,
-    fin_buy_ratio,
-    fin_change,
-    float_cap,
-    gftd,
-    groups,
-    index_close,
-    industry_balance,
-    industry_heat,
-    industry_rotation,
-    llt,
-    margin_trade_share,
-    oversold,
-    price_level,
-    ratio_state,
-    regime,
-    risk_premium,
-    short_balance,
-    streak,
-)
+from processors.indicators import extreme, fin_change, streak
 from processors.needs import DETAIL, PRICES, VALUATIONS, Need, Source, count, security
 from processors.parameters import Parameters
 from processors.signal import Level, Signal
 
+
+def _modules(*names: str) -> tuple[ModuleType, ...]:
+    """Import indicators by their names: a new one is one line in a list below."""
+    return tuple(import_module(f"processors.indicators.{name}") for name in names)
+
+
 #: Market indicators: ``compute(block)`` gives a column per declared signal and subject. Order matters where one reads
 #: another's result of the same day.
-MARKET_INDICATORS: tuple[ModuleType, ...] = (
-    fin_balance,
-    short_balance,
-    fin_buy_ratio,
-    ratio_state,
-    excess_financing,
-    float_cap,
-    margin_trade_share,
-    risk_premium,
-    regime,
-    oversold,
-    llt,
-    gftd,
-    etf_flow,
-    bottom_panel,
-    groups,
-    coverage,
-    breadth,
-    equal_weight,
-    index_close,
+MARKET_INDICATORS = _modules(
+    "fin_balance",
+    "short_balance",
+    "fin_buy_ratio",
+    "ratio_state",
+    "excess_financing",
+    "float_cap",
+    "margin_trade_share",
+    "risk_premium",
+    "regime",
+    "oversold",
+    "llt",
+    "gftd",
+    "etf_flow",
+    "bottom_panel",
+    "groups",
+    "coverage",
+    "breadth",
+    "equal_weight",
+    "index_close",
 )
 
 #: Security indicators that need prices as well: ``compute(block)`` gives columns over the rows of the margin detail.
-PRICING_INDICATORS: tuple[ModuleType, ...] = (price_level, excess_score, divergence)
+PRICING_INDICATORS = _modules(
+    "price_level",
+    "excess_score",
+    "divergence",
+)
 
 #: Industry indicators: ``compute(block)`` gives columns (k, 31), and what is left out of them by day.
-INDUSTRY_INDICATORS: tuple[ModuleType, ...] = (industry_balance, industry_rotation, industry_heat)
+INDUSTRY_INDICATORS = _modules(
+    "industry_balance",
+    "industry_rotation",
+    "industry_heat",
+)
 
 #: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
 #: security) and `processors.extremes` (all securities of a day).
