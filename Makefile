@@ -7,14 +7,14 @@ STAMP := $(VENV)/.installed
 #: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
 PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
 
-.PHONY: demo test lint types programs bench chaos lock clean
+.PHONY: demo test lint types docs programs bench chaos lock clean
 
 demo: $(STAMP)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
 	$(BIN)/marginwatch up --until-done
 
 test: $(STAMP) lint types programs
-	@echo "== Tests: pure processors, then the stream on real brokers and a real Redis"
+	@echo "== Tests: pure processors, the documentation, then the stream on real brokers and a real Redis"
 	$(BIN)/pytest -n 2 --dist loadfile  # much of a test is waiting for sessions to expire: two at a time
 
 lint: $(STAMP)
@@ -24,6 +24,11 @@ lint: $(STAMP)
 types: $(STAMP)
 	@echo "== Types"
 	$(BIN)/mypy
+
+# A broken link or a missing page is an error. The site is in out/site; nothing in it is loaded from elsewhere.
+docs: $(STAMP)
+	@echo "== Documentation"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 programs:
 	@for name in $(PROGRAMS); do command -v $$name >/dev/null || missing=1; done; \

@@ -1,7 +1,7 @@
 """The AsyncAPI 3 document of every public topic, generated from the structs:
 ``streams/resources/asyncapi.json``.
 
-``python -m streams.docs`` writes it; a test holds it against the code.
+``python -m docs`` writes it; a test compares the file with the code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def document() -> dict[str, Any]:
     channels: dict[str, Any] = {}
     for short, topic in topics.all.items():
         if short == Topic.FEATURES:
-            continue  # between the stages, nobody else's
+            continue  # internal: the market stage alone reads it
         if Topic(short).is_dead_letters:
             messages["DeadLetter"] = _DEAD_LETTER
             named = ["DeadLetter"]
@@ -84,8 +84,8 @@ def document() -> dict[str, Any]:
             "title": "marginwatch",
             "version": "1",
             "description": "Leverage in China's A-share market 融资融券: what goes in, what comes out. Money is CNY, "
-            "quantities are shares, ratios are fractions. CloudEvents headers (ce_id, ce_type, ce_source, ce_time, "
-            "ce_subject) stand on every message that comes out; ignore a ce_id that you have.",
+            "quantities are shares, ratios are fractions. Every message that comes out carries the CloudEvents headers "
+            "ce_id, ce_type, ce_source, ce_time and ce_subject; ignore a ce_id that you have.",
         },
         "defaultContentType": "application/json",
         "channels": channels,
@@ -95,7 +95,7 @@ def document() -> dict[str, Any]:
 
 
 def rendered() -> str:
-    """Return the document as it lies in the file."""
+    """Return the text of the file."""
     return json.dumps(document(), ensure_ascii=False, indent=1) + "\n"
 
 
@@ -108,7 +108,7 @@ def _json(name: str, summary: str) -> dict[str, Any]:
 
 
 def _frame(summary: str, columns: dict[str, str], metadata: str = "") -> dict[str, Any]:
-    """An Arrow IPC stream; its columns stand beside the schema, for JSON Schema knows no Arrow."""
+    """An Arrow IPC stream; an extension of the schema lists its columns, for JSON Schema knows no Arrow."""
     return {
         "contentType": ARROW.decode(),
         "summary": summary,

@@ -38,7 +38,7 @@ def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, A
     found = [signals[name] for signals in (SIGNALS, INDUSTRY_SIGNALS) if name in signals]
     if not found:
         close = [other for other in (*SIGNALS, *INDUSTRY_SIGNALS) if name[:4] in other]
-        hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "the README lists all of them"
+        hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "the documentation lists all"
         raise ExplainError(f"there is no signal {name!r}: {hint}")
     values = dataclasses.asdict(settings.parameters)
     return [(signal, {parameter: values[parameter] for parameter in signal.parameters}) for signal in found]

@@ -127,7 +127,7 @@ class SecuredKafka(ApacheKafka):
         }
 
     def allow(self, prefix: str) -> None:
-        """Give `USER` what the README says that it needs: topics and groups of a prefix."""
+        """Give `USER` what the documentation says that it needs: topics and groups of a prefix."""
         from kafka.admin import (
             ACL,
             ACLOperation,

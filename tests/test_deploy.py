@@ -103,7 +103,7 @@ def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
     rendered = dashboards.rendered(Parameters())
     assert {*dashboards.FOLDER.glob("*.json")} == rendered.keys()
     for path, text in rendered.items():
-        assert path.read_text("utf-8") == text, "run `python -m streams.docs`"
+        assert path.read_text("utf-8") == text, "run `python -m docs`"
 
 
 def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> None:

@@ -191,7 +191,7 @@ def test_a_bucket_keeps_its_rate_whoever_takes_what(steps: list[tuple[float, int
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
 def test_openssl_makes_the_same_signature() -> None:
-    """As the README shows it."""
+    """As the documentation shows it."""
     digest = """printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac "$key" | sed 's/.* //'"""
     shell = f'printf "t=$t,v1=$({digest})"'
     made = subprocess.run(["sh", "-c", shell], env=os.environ | {"t": "1000", "body": '{"买": 1}', "key": SECRET},

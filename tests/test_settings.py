@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.docs import tables
+from docs import tables
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def test_nonsense_in_the_environment_is_an_error_that_names_the_setting(
 
 
 def test_the_table_of_settings_shows_defaults_in_plain_text() -> None:
-    table = tables()["settings"]
+    table = tables.settings()
     assert "| `MARGINWATCH_REDIS_URL` | `redis://127.0.0.1:6379/0` |" in table
     assert "***" not in table
 

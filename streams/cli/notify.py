@@ -24,7 +24,9 @@ def notify_test(
 
     settings = Settings()
     if not settings.channels:
-        raise MarginwatchError("no channel is set: write [channels.NAME] tables into marginwatch.toml, see the README")
+        raise MarginwatchError(
+            "no channel is set: write [channels.NAME] tables into marginwatch.toml (documentation: Operations)"
+        )
     unknown = [name for name in channels or () if name not in settings.channels]
     if unknown:
         known = ", ".join(settings.channels)

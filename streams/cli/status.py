@@ -27,7 +27,7 @@ def status(as_json: Json = False) -> None:
 
 
 def explain(
-    signal: Annotated[str, typer.Argument(metavar="ID", help="e.g. fin_buy_ratio_5d; the README lists all of them")],
+    signal: Annotated[str, typer.Argument(metavar="ID", help="e.g. fin_buy_ratio_5d; the documentation lists all")],
     on: Annotated[datetime | None, typer.Option("--date", formats=DATES, help="the inputs of this day's value")] = None,
     of: Annotated[str | None, typer.Option(help="a code, an industry, or the subject of a market signal")] = None,
     as_json: Json = False,
