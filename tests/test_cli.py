@@ -100,7 +100,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("feed", "fetch", "--from", DAY, "--tables", "foo"), "choose from margin, prices, indices"),
         (("feed", "fetch", "--from", "2024-06-08"), "no trading day from 2024-06-08"),
         (("feed", "run"), "Missing argument"),
-        (("feed", "live"), "give --snapshots, --book-folder, --book-stream or --book-webhook"),
+        (("feed", "live"), "give --snapshots, --positions-folder, --positions-stream or --positions-webhook"),
         (("feed", "live", "--snapshots", "x.csv"), "needs --map"),
         (("reference", "load"), "Missing argument"),
         (("reference", "load", "x.csv", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
