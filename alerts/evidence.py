@@ -14,7 +14,7 @@ import numpy as np
 
 from alerts.model import Alert, Evidence, Outcome
 from alerts.rules.base import Basis, Expectation, Message
-from processors.codes import Ids, aligned, is_fund, to_id
+from processors.codes import Ids, is_fund, reindex_sorted, to_id
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar, to_day
 from processors.events import Floats
@@ -112,7 +112,7 @@ class EvidenceStore(Processor):
         if end is None or day not in self._levels or end not in self._levels:
             return
         first, last = self._levels[day], self._levels[end]
-        growth = aligned(first.keys, last.keys, last.level) / first.level - 1
+        growth = reindex_sorted(first.keys, last.keys, last.level) / first.level - 1
         members = np.isin(first.keys, np.array([to_id(code) for code in case.members], dtype=np.int32))
         known = ~np.isnan(growth)
         if (members & known).any():

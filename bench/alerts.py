@@ -24,8 +24,8 @@ from rich.table import Table
 
 from alerts.delivery.channel import Channel
 from alerts.model import Alert, State
-from bench.pipeline import await_, market_of, worker_of
-from bench.stand import stand
+from bench.pipeline import running_worker, simulated_market, wait_for
+from bench.services import services
 from feeds.publication_times import available_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
@@ -64,17 +64,17 @@ class _Clock:
         self.topic: dict[date, float] = {}
         self.webhook: dict[date, float] = {}
 
-    def see(self, place: dict[date, float], alert: Alert) -> None:
+    def record(self, seen: dict[date, float], alert: Alert) -> None:
         if (alert.rule, alert.subject, alert.state) == (_RULE, _SUBJECT, State.FIRING):
-            place.setdefault(alert.trade_date, time.perf_counter())
+            seen.setdefault(alert.trade_date, time.perf_counter())
 
-    def ms(self, place: dict[date, float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return np.array([(place.get(day, np.inf) - sent) * 1000 for day, sent in self.sent.items()])
+    def ms(self, seen: dict[date, float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([(seen.get(day, np.inf) - sent) * 1000 for day, sent in self.sent.items()])
 
 
 async def _load(settings: Settings, done: asyncio.Event) -> None:
     """Price events of a session at a steady rate."""
-    market = market_of(5000, 30)
+    market = simulated_market(5000, 30)
     today = xshg().shift(market.simulation.last_day, 1)
     assert today is not None
     snapshots = [rows["prices.intraday"] for _, rows in market.session(today, ratio=0.09, every_minutes=60)]
@@ -109,7 +109,7 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
             for records in (await consumer.getmany(timeout_ms=20)).values():
                 for record in records:
                     if dict(record.headers).get(CE_TYPE) != BARRIER_TYPE:
-                        clock.see(clock.topic, msgspec.json.decode(record.value, type=Alert))
+                        clock.record(clock.topic, msgspec.json.decode(record.value, type=Alert))
 
     tasks = [asyncio.create_task(listen()), asyncio.create_task(_load(settings, done))]
     await asyncio.sleep(1.0)  # the load comes up to speed
@@ -121,10 +121,12 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
         figures = {e: {"fin_balance": 5e11, "fin_buy": ratio * 5e11} for e in range(2)}
         for _, value in encode_events(_rows("margin.market", day, figures), "bench"):
             await producer.send(topic, value, partition=0)
-        marker = EndOfDay(feed="margin.market", trade_date=to_date(day), expected={"SSE": 1, "SZSE": 1}, source="bench")
+        punctuation = EndOfDay(
+            feed="margin.market", trade_date=to_date(day), expected={"SSE": 1, "SZSE": 1}, source="bench"
+        )
         if at % 2:
             clock.sent[to_date(day)] = time.perf_counter()
-        await producer.send(topic, msgspec.json.encode(marker), partition=0, headers=[(CE_TYPE, CLOSE_TYPE)])
+        await producer.send(topic, msgspec.json.encode(punctuation), partition=0, headers=[(CE_TYPE, CLOSE_TYPE)])
         await asyncio.sleep(_EVERY_S)
     deadline = time.perf_counter() + 10
     while len(clock.webhook) < len(clock.sent) and time.perf_counter() < deadline:
@@ -145,7 +147,7 @@ def main(
 
     async def hook(request: web.Request) -> web.Response:
         body = await request.json()
-        clock.see(clock.webhook, msgspec.convert(body["alert"], type=Alert))
+        clock.record(clock.webhook, msgspec.convert(body["alert"], type=Alert))
         return web.Response(status=204)
 
     application = web.Application()
@@ -154,7 +156,7 @@ def main(
     assert EXCHANGES[:2] == ("SSE", "SZSE")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        with stand(broker, folder) as settings_of:
+        with services(broker, folder) as settings_of:
             channel = Channel(kind="webhook", url=SecretStr(f"http://127.0.0.1:{port}/"), per_minute=6000,
                               max_age_days=10_000)  # fmt: skip
             settings = settings_of("alerts", channels={"hook": channel})
@@ -168,14 +170,14 @@ def main(
                 for day in found:
                     publisher.day({"indices.daily": _rows("indices.daily", day, closes)})
                 barrier = publisher.barrier()
-            with redis.Redis.from_url(settings.redis) as client, worker_of(settings, folder) as worker:
-                await_(lambda: passed(settings, barrier, client), worker)
+            with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
+                wait_for(lambda: passed(settings, barrier, client), worker)
                 asyncio.run(_measure(settings, found, clock, web.AppRunner(application), port))
     table = Table(title=f"{broker}, {len(clock.sent)} alerts at {_RATE:,} events/s", title_justify="left", box=None)
     for column in ("from the completing event to", "p50 ms", "p99 ms", "max ms", "target p99"):
         table.add_column(column, justify="left" if column.startswith("from") else "right")
-    for name, place, target in (("alerts.v1", clock.topic, 50), ("a local webhook", clock.webhook, 200)):
-        ms = clock.ms(place)
+    for name, seen, target in (("alerts.v1", clock.topic, 50), ("a local webhook", clock.webhook, 200)):
+        ms = clock.ms(seen)
         p50, p99 = np.percentile(ms, [50, 99])
         table.add_row(name, f"{p50:.1f}", f"{p99:.1f}", f"{ms.max():.1f}", str(target))
     out.print(table)

@@ -27,8 +27,8 @@ import typer
 from redis.asyncio import Redis as AsyncRedis
 from rich.table import Table
 
-from bench.pipeline import await_, market_of, worker_of
-from bench.stand import stand
+from bench.pipeline import running_worker, simulated_market, wait_for
+from bench.services import services
 from processors.errors import MarginwatchError
 from processors.history import History
 from processors.market import Market
@@ -82,7 +82,7 @@ async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float
     for name, table in tables.items():
         await table.claim(processors[name].tables.schema)
     costs = []
-    for _, feeds in market_of(securities - _FUNDS, days + timed).history():
+    for _, feeds in simulated_market(securities - _FUNDS, days + timed).history():
         started = time.perf_counter()
         history.fold(feeds)
         for name, processor in processors.items():
@@ -98,7 +98,7 @@ async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float
 def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[int, str]:
     """Publish all feeds of so many days; return rows and the barrier behind them."""
     with Publisher(settings, source="bench", form=form) as publisher:
-        for _, batches in market_of(stocks, days).history():
+        for _, batches in simulated_market(stocks, days).history():
             publisher.day(batches)
         return publisher.rows, publisher.barrier()
 
@@ -117,10 +117,10 @@ def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: in
         client = stack.enter_context(redis.Redis.from_url(settings.redis))
         running = []
         for number in range(workers):
-            (place := folder / f"{settings.group}-{number}").mkdir()
-            running.append(stack.enter_context(worker_of(settings, place)))
+            (worker_folder := folder / f"{settings.group}-{number}").mkdir()
+            running.append(stack.enter_context(running_worker(settings, worker_folder)))
         share = settings.partitions // workers
-        await_(lambda: all(_owned(worker) == share for worker in running), running[0])
+        wait_for(lambda: all(_owned(worker) == share for worker in running), running[0])
         stopped = time.perf_counter()
         for worker in running:
             os.kill(worker.pid, signal.SIGSTOP)
@@ -135,12 +135,12 @@ def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: in
                 f"writing {rows:,} rows took {started - stopped:.0f} s, so the stopped workers lost their partitions: "
                 f"end what else runs here, or take --short"
             )
-        await_(lambda: passed(settings, barrier, client), running[0])
+        wait_for(lambda: passed(settings, barrier, client), running[0])
         return rows / (time.perf_counter() - started)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Footprint:
     """What one worker needed for a history: its peak memory, and what Redis was sent and keeps, in bytes."""
 
     rows: int
@@ -162,21 +162,21 @@ def _info(client: redis.Redis) -> dict[str, int]:
     }
 
 
-def _kept(settings: Settings, folder: Path, stocks: int, days: int) -> Kept:
+def _footprint(settings: Settings, folder: Path, stocks: int, days: int) -> Footprint:
     Topics(settings).create()
-    (place := folder / settings.group).mkdir()
+    (worker_folder := folder / settings.group).mkdir()
     with redis.Redis.from_url(settings.redis) as client:
         before = _info(client)
         rows, barrier = _backlog(settings, Form.FRAMES, stocks, days)
-        with worker_of(settings, place) as worker:
-            await_(lambda: passed(settings, barrier, client), worker)
+        with running_worker(settings, worker_folder) as worker:
+            wait_for(lambda: passed(settings, barrier, client), worker)
             status = Path(f"/proc/{worker.pid}/status").read_text("utf-8")
         after = _info(client)
         keys: Any = client.keys(f"{settings.namespace}:*")
         stored = sum(int(client.memory_usage(key, samples=0) or 0) for key in keys)
     peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
     assert peak is not None
-    return Kept(rows, int(peak[1]) * 1024, stored, **{name: after[name] - before[name] for name in before})
+    return Footprint(rows, int(peak[1]) * 1024, stored, **{name: after[name] - before[name] for name in before})
 
 
 # -- the table ---------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def main(
         table.add_column(column, justify="left" if column == "what" else "right")
     with tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        settings = stack.enter_context(stand(broker, folder))
+        settings = stack.enter_context(services(broker, folder))
         store = settings("cost").redis
 
         def cost(securities: int, days: int) -> float:
@@ -223,14 +223,14 @@ def main(
             table.add_row(f"rows/s of two workers, {form}", f"{two:,.0f}", "")
             table.add_row(f"{form}: two over one", f"{two / one:.2f}", "≥ 1.7")
 
-        kept = _kept(settings("kept"), folder, size.stocks, size.kept_days)
-    per = kept.rows / 1000
+        footprint = _footprint(settings("kept"), folder, size.stocks, size.kept_days)
+    per = footprint.rows / 1000
     where = f"{size.stocks:,} stocks × {size.kept_days} days"
-    table.add_row(f"peak memory of a worker, {where}", f"{kept.peak / _MIB:,.0f} MiB", "≤ 400")
-    table.add_row("Redis keeps", f"{kept.stored / _MIB:,.0f} MiB", "")
-    table.add_row("Redis is sent, per 1,000 rows", f"{kept.sent / per / 1024:,.0f} KiB", "")
-    table.add_row("steps stored, per 1,000 rows", f"{kept.steps / per:.2f}", "")
-    table.add_row("commands in Redis, per 1,000 rows", f"{kept.commands / per:.2f}", "")
+    table.add_row(f"peak memory of a worker, {where}", f"{footprint.peak / _MIB:,.0f} MiB", "≤ 400")
+    table.add_row("Redis keeps", f"{footprint.stored / _MIB:,.0f} MiB", "")
+    table.add_row("Redis is sent, per 1,000 rows", f"{footprint.sent / per / 1024:,.0f} KiB", "")
+    table.add_row("steps stored, per 1,000 rows", f"{footprint.steps / per:.2f}", "")
+    table.add_row("commands in Redis, per 1,000 rows", f"{footprint.commands / per:.2f}", "")
     out.print(table)
 
 

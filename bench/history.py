@@ -16,8 +16,8 @@ import redis
 import typer
 from rich.table import Table
 
-from bench.pipeline import await_, worker_of
-from bench.stand import stand
+from bench.pipeline import running_worker, wait_for
+from bench.services import services
 from feeds.dataset import Dataset
 from feeds.folder import read
 from processors.history import History
@@ -36,9 +36,9 @@ def _streamed(settings: Settings, scratch: Path, folder: Dataset) -> float:
         for _, batches in folder.by_day():
             publisher.day(batches)
         barrier = publisher.barrier()
-    with redis.Redis.from_url(settings.redis) as client, worker_of(settings, scratch) as worker:
+    with redis.Redis.from_url(settings.redis) as client, running_worker(settings, scratch) as worker:
         started = time.perf_counter()
-        await_(lambda: passed(settings, barrier, client), worker)
+        wait_for(lambda: passed(settings, barrier, client), worker)
         return time.perf_counter() - started
 
 
@@ -71,7 +71,7 @@ def main(
     rows = len(folder.batches["margin.daily"])
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        with stand(broker, scratch) as settings:
+        with services(broker, scratch) as settings:
             streamed = _streamed(settings("history"), scratch, folder)
     table = Table(title=f"{broker}, {rows:,} margin rows, {len(folder.days())} days", title_justify="left", box=None)
     for column in ("what", "seconds", "target"):

@@ -36,8 +36,8 @@ import redis
 import typer
 from rich.table import Table
 
-from bench.pipeline import await_, market_of, worker_of
-from bench.stand import stand
+from bench.pipeline import running_worker, simulated_market, wait_for
+from bench.services import services
 from processors.errors import MarginwatchError
 from processors.events import Floats
 from processors.needs import DETAIL
@@ -58,11 +58,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 _PINS = _ROOT / "bench" / "contenders" / "requirements.txt"
 
 
-class WrongError(MarginwatchError):
+class MismatchError(MarginwatchError):
     """A contender that did something else than the others."""
 
 
-class NotHereError(MarginwatchError):
+class UnavailableError(MarginwatchError):
     """A contender that can't be run here."""
 
 
@@ -76,7 +76,7 @@ class Topic:
     checksum: float  # CNY: sum over the securities of the last change over 15 days
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True):
     """What a contender reports; checksum in CNY."""
 
     events: int
@@ -97,7 +97,7 @@ class Contender:
     packages: tuple[str, ...] = ()
     script: str = ""
     durable: bool = False
-    runs: list[Seen] = field(default_factory=list)
+    runs: list[Report] = field(default_factory=list)
     failed: str = ""
 
     @property
@@ -187,7 +187,7 @@ def _publish(settings: Settings, days: int) -> Topic:
     Topics(settings).create()
     balances: list[Floats] = []
     with Publisher(settings, source="bench", form=Form.EVENTS) as publisher:
-        for _, batches in market_of(_CODES - 20, days).history():
+        for _, batches in simulated_market(_CODES - 20, days).history():
             publisher.day({topic: rows for topic, rows in batches.items() if topic != "prices.daily"})
             balances.append(batches[DETAIL].figures["fin_balance"])
         barrier = publisher.barrier()
@@ -195,32 +195,32 @@ def _publish(settings: Settings, days: int) -> Topic:
     return Topic(settings, barrier, sum(map(len, balances)), float(changes.sum()))
 
 
-def _peer(contender: Contender, topic: Topic, python: Path, folder: Path) -> Seen:
-    """Run a peer's script; raises `NotHereError` if it fails."""
+def _peer(contender: Contender, topic: Topic, python: Path, folder: Path) -> Report:
+    """Run a peer's script; raises `UnavailableError` if it fails."""
     command = [str(python), "-m", f"bench.contenders.{contender.script}"]
     command += ["--bootstrap", topic.settings.bootstrap[0], "--topic", Topics(topic.settings).name(DETAIL)]
     command += ["--events", str(topic.events), "--folder", str(folder)] + ["--durable"] * contender.durable
     try:
         ran = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise NotHereError(f"not done after {_TIMEOUT_S} s") from error
+        raise UnavailableError(f"not done after {_TIMEOUT_S} s") from error
     if ran.returncode:
-        raise NotHereError(f"ended with code {ran.returncode}: {_reason(ran.stderr)}")
-    return msgspec.json.decode(ran.stdout.splitlines()[-1], type=Seen)
+        raise UnavailableError(f"ended with code {ran.returncode}: {_reason(ran.stderr)}")
+    return msgspec.json.decode(ran.stdout.splitlines()[-1], type=Report)
 
 
 class _LogLine(msgspec.Struct):
     timestamp: datetime
 
 
-def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Seen:
+def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Report:
     """Run a worker from its assignment, as its log has it, to the barrier behind all signals and alerts."""
     settings = topic.settings
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(settings.redis))
         with _on(core):
-            worker = stack.enter_context(worker_of(settings, folder))
-        await_(lambda: passed(settings, topic.barrier, client), worker)
+            worker = stack.enter_context(running_worker(settings, folder))
+        wait_for(lambda: passed(settings, topic.barrier, client), worker)
         ended = datetime.now().astimezone()
         claimed = next(line for line in worker.log.read_bytes().splitlines() if b'"partitions claimed"' in line)
         started = msgspec.json.decode(claimed, type=_LogLine).timestamp
@@ -230,19 +230,19 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Seen:
     counted = {name: float(value) for name, value in re.findall(r"^(marginwatch_\S+) (\S+)$", metrics, re.MULTILINE)}
     for what in ("marginwatch_rows_ignored_total", "marginwatch_dead_letters_total"):
         if any(value for name, value in counted.items() if name.startswith(what)):
-            raise WrongError(f"marginwatch: {what} is not 0")
+            raise MismatchError(f"marginwatch: {what} is not 0")
     securities = Securities(0, settings.parameters, settings.exchanges, xshg())
     securities.load_rows({name.decode(): value for name, value in stored.items()})
     last, before = (
-        securities.margin.figure(securities.margin.order[-back], "fin_balance") for back in (1, 1 + _DAYS_BACK)
+        securities.margin.figure(securities.margin.sorted_days[-back], "fin_balance") for back in (1, 1 + _DAYS_BACK)
     )
     events = int(counted[f'marginwatch_rows_total{{topic="{DETAIL}"}}'])
-    return Seen(events, float((last - before).sum()), (ended - started).total_seconds())
+    return Report(events, float((last - before).sum()), (ended - started).total_seconds())
 
 
-def _check(seen: Seen, topic: Topic) -> None:
+def _check(seen: Report, topic: Topic) -> None:
     if (seen.events, seen.checksum) != (topic.events, topic.checksum):
-        raise WrongError(
+        raise MismatchError(
             f"{seen.events:,} events and {seen.checksum:,.0f} CNY, right are {topic.events:,} and {topic.checksum:,.0f}"
         )
 
@@ -262,9 +262,9 @@ def _run(number: int, contenders: list[Contender], topic: Topic, python: Path, s
             else:
                 seen = _marginwatch(topic, folder, core)
             _check(seen, topic)
-        except NotHereError as error:
+        except UnavailableError as error:
             contender.failed = str(error)
-        except WrongError as error:
+        except MismatchError as error:
             contender.failed = f"WRONG: {error}"
         else:
             contender.runs.append(seen)
@@ -311,7 +311,7 @@ def main(
     core, others = _cores()
     with _on(others), tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name:
         scratch = Path(name)
-        with stand(broker, scratch, append_only=True) as settings_of:
+        with services(broker, scratch, append_only=True) as settings_of:
             for number in range(runs):
                 settings = settings_of(f"run{number}", partitions=1, log_format="json")
                 _run(number, contenders, _publish(settings, days), python, scratch, core)

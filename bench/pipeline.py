@@ -25,7 +25,7 @@ import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.table import Table
 
-from bench.stand import stand
+from bench.services import services
 from feeds import simulate
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
@@ -46,11 +46,11 @@ from streams.topics import BY_CODE, Partitioner, Topic, Topics
 
 _RATE, _TICK_S = 1800, 0.01
 _BURST, _BURSTS = 5400, 10
-_PATIENCE_S = 5.0
+_TIMEOUT_S = 5.0
 
 
 @contextmanager
-def worker_of(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
+def running_worker(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
     """Run a worker until the end."""
     worker = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / "worker.log")
     try:
@@ -60,7 +60,7 @@ def worker_of(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
         worker.stop()
 
 
-def market_of(stocks: int, days: int) -> simulate.Market:
+def simulated_market(stocks: int, days: int) -> simulate.Market:
     """Return a simulated market."""
     last = to_day(date(2025, 6, 30))
     return simulate.Market(simulate.Simulation(xshg(), last, days=days, stocks=stocks, funds=20))
@@ -70,12 +70,12 @@ def _throughput(settings: Settings, folder: Path, form: Form, stocks: int, days:
     """Feed a backlog, then time a worker over it; return rows and seconds."""
     Topics(settings).create()
     with Publisher(settings, source="bench", form=form) as publisher:
-        for _, batches in market_of(stocks, days).history():
+        for _, batches in simulated_market(stocks, days).history():
             publisher.day({topic: rows for topic, rows in batches.items() if topic != "prices.daily"})
         barrier = publisher.barrier()
-    with redis.Redis.from_url(settings.redis) as client, worker_of(settings, folder) as worker:
+    with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
         started = time.perf_counter()
-        await_(lambda: passed(settings, barrier, client), worker)
+        wait_for(lambda: passed(settings, barrier, client), worker)
         return publisher.rows, time.perf_counter() - started
 
 
@@ -116,7 +116,7 @@ class _Session:
         self._opened = (today * 24 + 2) * 3_600_000_000  # µs: an hour and a half into the session, Shanghai
         self._started = time.perf_counter()
         self._seen: list[tuple[float, int]] = []  # when, and the newest row's time that a signal had
-        self._news = asyncio.Event()
+        self._updated = asyncio.Event()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap, acks=1, linger_ms=0, max_batch_size=BATCH_BYTES
         )
@@ -148,7 +148,7 @@ class _Session:
                     signal = msgspec.json.decode(record.value, type=MarketSignal)
                     if signal.provisional and signal.signal == "excess_financing":
                         self._seen.append((now, microseconds(signal.available_at)))
-                        self._news.set()
+                        self._updated.set()
 
     def _outputs(self, rows: RowBatch) -> list[Output]:
         name, by_code = self._names.name(rows.topic), rows.topic in BY_CODE
@@ -173,9 +173,9 @@ class _Session:
             found = next((when for when, newest in self._seen if newest >= stamp), None)
             if found is not None:
                 return found
-            self._news.clear()
+            self._updated.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), _PATIENCE_S)
+                await asyncio.wait_for(self._updated.wait(), _TIMEOUT_S)
             except TimeoutError:
                 return float("inf")
 
@@ -214,13 +214,13 @@ def _snapshots(settings: Settings, folder: Path, market: simulate.Market, count:
             rows = taken[second % len(taken)]
             publisher.rows_of(replace(rows, stamps=rows.stamps[:1].repeat(len(rows)) + second * 1_000_000))
         barrier = publisher.barrier()
-    with redis.Redis.from_url(settings.redis) as client, worker_of(settings, folder) as worker:
+    with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
         started = time.perf_counter()
-        await_(lambda: passed(settings, barrier, client), worker)
+        wait_for(lambda: passed(settings, barrier, client), worker)
         return publisher.rows, time.perf_counter() - started
 
 
-def await_(condition: Callable[[], bool], worker: WorkerProcess) -> None:
+def wait_for(condition: Callable[[], bool], worker: WorkerProcess) -> None:
     """Wait for a condition while the worker lives."""
     while not condition():
         worker.check("the measurement")
@@ -238,7 +238,7 @@ def main(
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        with stand(broker, folder) as settings:
+        with services(broker, folder) as settings:
             table = Table(title=f"{broker} broker, {stocks:,} stocks", title_justify="left", box=None)
             for column in ("what", "count", "seconds", "a second"):
                 table.add_column(column, justify="left" if column == "what" else "right")
@@ -252,7 +252,7 @@ def main(
                 *_throughput(settings("json"), folder, Form.EVENTS, stocks, events_days),
             )
             row("raw getmany of the same JSON messages", *asyncio.run(_raw(settings("json"))))
-            market = market_of(stocks, 30)
+            market = simulated_market(stocks, 30)
             row("rows of snapshots from frames", *_snapshots(settings("snapshots"), folder, market, snapshots))
             live = settings("live")
             Topics(live).create()
@@ -260,8 +260,8 @@ def main(
                 for _, batches in market.history():
                     publisher.day(batches)
                 barrier = publisher.barrier()
-            with redis.Redis.from_url(live.redis) as client, worker_of(live, folder) as worker:
-                await_(lambda: passed(live, barrier, client), worker)
+            with redis.Redis.from_url(live.redis) as client, running_worker(live, folder) as worker:
+                wait_for(lambda: passed(live, barrier, client), worker)
                 steady, bursts = asyncio.run(_latencies(live, market, seconds))
             out.print(table)
             p50, p99 = np.percentile(steady, [50, 99])

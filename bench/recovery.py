@@ -21,7 +21,7 @@ import redis
 import typer
 from rich.table import Table
 
-from bench.stand import stand
+from bench.services import services
 from feeds import simulate
 from processors.days import to_day
 from processors.errors import MarginwatchError
@@ -111,7 +111,7 @@ def main(
     """Measure and print."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-bench-")))
-        settings_of = stack.enter_context(stand(broker, folder))
+        settings_of = stack.enter_context(services(broker, folder))
         parameters = Parameters(late_days=days)
         settings = settings_of("recovery", partitions=4, session_timeout_s=session_timeout, parameters=parameters)
         out.print(_measure(settings, folder, stocks, days, runs))

@@ -47,11 +47,11 @@ def lengthen(folder: Path, out: Path, years: int) -> int:
         days = pd.to_datetime(frame[column]).to_numpy("datetime64[D]").astype(np.int32)
         frame, days = frame[days >= _FIRST], days[days >= _FIRST]
         distinct = np.unique(days)
-        place = {int(d): calendar.position(int(d)) for d in distinct}
+        position = {int(d): calendar.position(int(d)) for d in distinct}
         span = calendar.position(_LAST) - calendar.position(_FIRST) + 1
         parts = []
         for copy in range(round(years * 243 / span)):
-            moved = {d: str(to_date(calendar.day_at(at - copy * span))) for d, at in place.items()}
+            moved = {d: str(to_date(calendar.day_at(at - copy * span))) for d, at in position.items()}
             parts.append(frame.assign(**{column: pd.to_datetime(pd.Series(days).map(moved).tolist())}))
         pd.concat(parts).to_parquet(out / path.name)
         rows += sum(len(p) for p in parts) if path.name.startswith("margin_detail") else 0

@@ -23,7 +23,7 @@ from feeds.mapped_rows import map_rows
 from feeds.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.publication_times import available_at
 from processors.days import TradingCalendar, to_date, to_day
-from processors.deadlines import Due
+from processors.deadlines import Deadline
 
 _SPOT, _BARS = "stock_zh_a_spot_em", "stock_zh_index_daily_em"
 _DAY, _CODE = "交易日", "指数代码"
@@ -81,7 +81,7 @@ _INDEX_TABLE = Table(
     code=CodeColumn(_CODE, "600519.SH"),
 )
 #: From this time on the page of live quotes shows the auction of the next session.
-_QUOTES_END = Due(time(9), next_session=True)
+_QUOTES_END = Deadline(time(9), next_session=True)
 
 
 def price_tables(spot: pd.DataFrame, day: date) -> list[SourceTable]:

@@ -73,6 +73,6 @@ def _row_text(topic: str, row: dict[Hashable, Any]) -> str:
 
 
 def _figure_text(column: Column, value: float) -> str:
-    if column.words:
-        return column.words[int(value)]
+    if column.labels:
+        return column.labels[int(value)]
     return to_date(int(value)).isoformat() if column.date else f"{value:,.15g}"

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from feeds.errors import LedgerError, Refusal
 from feeds.ports import LedgerStore, RowCodec
-from processors.codes import Ids, among, to_code
+from processors.codes import Ids, isin_sorted, to_code
 from processors.events import FIGURES, Floats, RowBatch, concat
 
 Mask = npt.NDArray[np.bool_]
@@ -164,7 +164,7 @@ class _NewestLookup:
     """Newest rows, looked up for the keys of a batch."""
 
     def __init__(self, known: RowBatch, keys: Ids) -> None:
-        self.found = among(keys, known.keys)
+        self.found = isin_sorted(keys, known.keys)
         self._known = known
         self._at = np.searchsorted(known.keys, keys[self.found])
 

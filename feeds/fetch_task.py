@@ -14,7 +14,7 @@ from feeds.plan import Fetch
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask
 from processors.days import TradingCalendar, shanghai_day, to_date, to_day
-from processors.deadlines import Due
+from processors.deadlines import Deadline
 
 log = structlog.get_logger()
 _LONGEST_WAIT_S = 7200.0
@@ -38,7 +38,7 @@ class FetchTask(FeedTask):
     fetch: Callable[[date], SourceTables]
     publish: Callable[[SourceTables], None]
     calendar: TradingCalendar
-    due: Due
+    due: Deadline
     failures: int = 0
     _attempts: dict[int, tuple[float, float]] = field(default_factory=dict)  # day → next attempt, wait after it
 

@@ -173,7 +173,7 @@ def _figure(column: Column, figure: Figure, raw: pd.DataFrame, keys: np.ndarray,
         values = evaluate(figure.formula, raw, where)
     else:
         values = _column(raw, str(figure.column), where)
-    if column.words:
+    if column.labels:
         return _words(column, figure, values, where)
     unit = unit_of(column.name, figure, where)
     numbers = pd.Series(_numbers(values, where, unit), index=raw.index)
@@ -200,10 +200,10 @@ def _words(column: Column, figure: Figure, values: pd.Series, where: str) -> np.
         own = (figure.words or {}).get(word, word if figure.otherwise is None else figure.otherwise)
         if pd.isna(own):
             places[word] = np.nan
-        elif own in column.words:
-            places[word] = float(column.words.index(own))
+        elif own in column.labels:
+            places[word] = float(column.labels.index(own))
         else:
             raise InputError(
-                f"{where}: {own!r} is none of {', '.join(column.words)}: translate it by `words`, or give `otherwise`"
+                f"{where}: {own!r} is none of {', '.join(column.labels)}: translate it by `words`, or give `otherwise`"
             )
     return values.map(places).to_numpy(np.float64)

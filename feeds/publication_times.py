@@ -6,18 +6,18 @@ from datetime import time
 
 from feeds.errors import ConfigurationError
 from processors.days import TradingCalendar, to_date
-from processors.deadlines import Due
+from processors.deadlines import Deadline
 
 #: Exchanges publish margin figures before the open of T+1, prices and indices after the close of T (Shanghai time).
 PUBLISHED = {
-    "margin.daily": Due(time(8, 30), next_session=True),
-    "margin.market": Due(time(8, 30), next_session=True),
-    "prices.daily": Due(time(15, 30)),
-    "valuations.daily": Due(time(15, 30)),
-    "indices.daily": Due(time(15, 30)),
-    "rates.daily": Due(time(17, 30)),
-    "etf.daily": Due(time(8, 30), next_session=True),
-    "reference": Due(time(0, 0)),
+    "margin.daily": Deadline(time(8, 30), next_session=True),
+    "margin.market": Deadline(time(8, 30), next_session=True),
+    "prices.daily": Deadline(time(15, 30)),
+    "valuations.daily": Deadline(time(15, 30)),
+    "indices.daily": Deadline(time(15, 30)),
+    "rates.daily": Deadline(time(17, 30)),
+    "etf.daily": Deadline(time(8, 30), next_session=True),
+    "reference": Deadline(time(0, 0)),
 }
 
 

@@ -24,7 +24,7 @@ from feeds.ports import FeedState
 from feeds.snapshot_sources import Reading, Source
 from feeds.tasks import FeedTask
 from processors.block import TURNOVER_INDEX
-from processors.codes import Ids, among, to_code
+from processors.codes import Ids, isin_sorted, to_code
 from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
 from processors.events import FIGURES, RowBatch, Sign
 from processors.parameters import Parameters
@@ -63,7 +63,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
     nothing = np.full(len(frame), np.nan)
     figures = {c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else nothing for c in FIGURES[topic]}
     days = shanghai_days(stamps)
-    unknown = ~among(keys, indices) if topic.startswith("indices.") else is_index(keys)
+    unknown = ~isin_sorted(keys, indices) if topic.startswith("indices.") else is_index(keys)
     untraded, impossible = np.zeros(len(frame), dtype=bool), np.zeros(len(frame), dtype=bool)
     for column in FIGURES[topic]:
         values = figures[column.name]

@@ -18,7 +18,7 @@ from feeds.validate import Finding, Severity
 from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
 from processors.days import to_day
-from processors.deadlines import Due
+from processors.deadlines import Deadline
 
 Via = Literal["akshare", "tushare"]
 #: Source → its tables, each with the topic whose publication time it has.
@@ -28,7 +28,7 @@ TABLES: dict[Via, dict[str, str]] = {
 }
 _DEFAULT: dict[Via, tuple[str, ...]] = {"akshare": ("margin",), "tushare": ("margin", "margin_detail")}
 #: When a day is first asked for: exchanges publish from 08:30 on, prices are complete some time after the close.
-_NEXT_SESSION, _SAME_DAY = Due(time(8, 45), next_session=True), Due(time(17, 0))
+_NEXT_SESSION, _SAME_DAY = Deadline(time(8, 45), next_session=True), Deadline(time(17, 0))
 
 
 def select_tables(via: Via, tables: Sequence[str]) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def select_tables(via: Via, tables: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tables)) or _DEFAULT[via]
 
 
-def due_time(via: Via, tables: Sequence[str], at: time | None = None) -> Due:
+def due_time(via: Via, tables: Sequence[str], at: time | None = None) -> Deadline:
     """Return when a day of these tables is first asked for, at the time ``at`` instead of the default.
 
     Raises
@@ -53,7 +53,7 @@ def due_time(via: Via, tables: Sequence[str], at: time | None = None) -> Due:
             f"{', '.join(tables)}"
         )
     default = _NEXT_SESSION if next_session == {True} else _SAME_DAY
-    return default if at is None else Due(at, default.next_session)
+    return default if at is None else Deadline(at, default.next_session)
 
 
 def day_fetcher(

@@ -18,7 +18,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, aligned, exchange_of, to_code
+from processors.codes import EXCHANGES, exchange_of, reindex_sorted, to_code
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
 
@@ -151,7 +151,7 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     """
     for name, mask in _exchanges(batch):
         for column in FIGURES[batch.topic]:
-            if column.words or column.flag or column.date:
+            if column.labels or column.flag or column.date:
                 continue
             ratios = _ratios(batch.take(mask), previous, column.name)
             if not len(ratios):
@@ -273,7 +273,7 @@ def _unit_factor(ratio: float, factors: tuple[float, ...]) -> float | None:
 
 def _earlier(previous: RowBatch, name: str, keys: npt.NDArray[np.int32]) -> Floats:
     order = np.argsort(previous.keys, kind="stable")
-    return aligned(keys, previous.keys[order], previous.figures[name][order])
+    return reindex_sorted(keys, previous.keys[order], previous.figures[name][order])
 
 
 def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.calendar_series import CalendarSeries, windows
-from processors.codes import EXCHANGES, Ids, aligned, is_fund, to_id
+from processors.codes import EXCHANGES, Ids, is_fund, reindex_sorted, to_id
 from processors.daily_store import DailyStore
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
@@ -36,7 +36,7 @@ SSE_COMPOSITE = to_id("000001.SH")
 TURNOVER_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399001.SZ"), "BSE": to_id("899050.BJ")}
 #: The index whose row carries the float cap of its whole exchange.
 FLOAT_CAP_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399106.SZ"), "BSE": to_id("899050.BJ")}
-_WHY = "(window not full, or the feed is late)"
+_CAUSES = "(window not full, or the feed is late)"
 
 Flags = npt.NDArray[np.bool_]
 
@@ -103,8 +103,8 @@ class Block:
         self.exchanges = sources.exchanges
         self.calendar = sources.series.calendar
         self._sources = sources
-        self._at = np.array([self.calendar.position(day) for day in self.days], dtype=np.intp)
-        self._live = provisional
+        self._positions = np.array([self.calendar.position(day) for day in self.days], dtype=np.intp)
+        self._provisional_inputs = provisional
         self._read: dict[tuple[Need, str], Any] = {}
         self._known: dict[tuple[Need, str], Flags] = {}
         self._sections: dict[str, Section] = {}
@@ -141,52 +141,52 @@ class Block:
         if need.source is Source.TOTAL:
             parts = [self._total(need, EXCHANGES.index(exchange)) for exchange in self.exchanges]
         else:
-            places = TURNOVER_INDEX if need.source is Source.TURNOVER else FLOAT_CAP_INDEX
-            parts = [self._line(need, INDICES, places[exchange]) for exchange in self.exchanges]
+            index_codes = TURNOVER_INDEX if need.source is Source.TURNOVER else FLOAT_CAP_INDEX
+            parts = [self._series_of(need, INDICES, index_codes[exchange]) for exchange in self.exchanges]
         return parts
 
     def _figures(self, need: Need, code: str) -> Any:
         match need.source:
             case Source.TOTAL | Source.TURNOVER | Source.FLOAT_CAP:
-                return self._with_live(need, _sum(self.by_exchange(need)), "")
+                return self._with_provisional(need, _sum(self.by_exchange(need)), "")
             case Source.INDEX:
                 code = code or need.codes(self.parameters)[0]
-                return self._with_live(need, self._line(need, INDICES, to_id(code)), code)
+                return self._with_provisional(need, self._series_of(need, INDICES, to_id(code)), code)
             case Source.RATE:
-                return self._line(need, RATES, KEYS["tenor"].index(need.key))
+                return self._series_of(need, RATES, KEYS["tenor"].index(need.key))
             case Source.INDUSTRY_INDEX:
-                line = self._sources.series.industries(need.figure)
+                series = self._sources.series.industries(need.figure)
                 days = need.window(self.parameters)
-                at = self._at if days == 1 else self._at[:, None] + np.arange(1 - days, 1)
-                return np.ascontiguousarray(np.moveaxis(line[:, np.maximum(at, 0)], 0, 1))
+                at = self._positions if days == 1 else self._positions[:, None] + np.arange(1 - days, 1)
+                return np.ascontiguousarray(np.moveaxis(series[:, np.maximum(at, 0)], 0, 1))
             case Source.RESULT:
                 return self._results(need)
             case _:
                 raise UndeclaredNeedError(f"{need.text()} is a figure of securities: read it by `on`")
 
-    def _line(self, need: Need, topic: str, key: int) -> Floats:
-        line = self._sources.series.line(topic, key, need.figure)
+    def _series_of(self, need: Need, topic: str, key: int) -> Floats:
+        series = self._sources.series.values(topic, key, need.figure)
         days = need.window(self.parameters)
         if need.at:
-            return self._at_date(need, line, days)
-        return windows(line, self._at - need.lag(self.parameters), days)
+            return self._at_date(need, series, days)
+        return windows(series, self._positions - need.lag(self.parameters), days)
 
-    def _at_date(self, need: Need, line: Floats, days: int) -> Floats:
+    def _at_date(self, need: Need, series: Floats, days: int) -> Floats:
         """The window up to a fixed date, for the days behind it: what was known then is known now."""
         day = to_day(reference_date(need, self.parameters))
         out = np.full((len(self), days), np.nan)
         if day in self.calendar:
-            out[np.array(self.days) > day] = windows(line, np.array([self.calendar.position(day)]), days)
+            out[np.array(self.days) > day] = windows(series, np.array([self.calendar.position(day)]), days)
         return out
 
     def _total(self, need: Need, exchange: int) -> Floats:
         series, days = self._sources.series, need.window(self.parameters)
-        ends = self._at - need.lag(self.parameters)
-        found = windows(series.line(TOTALS, exchange, need.figure), ends, days)
+        ends = self._positions - need.lag(self.parameters)
+        found = windows(series.values(TOTALS, exchange, need.figure), ends, days)
         if need.figure != "fin_repay":
             return found
-        balance = series.line(TOTALS, exchange, "fin_balance")
-        bought = windows(series.line(TOTALS, exchange, "fin_buy"), ends, days)
+        balance = series.values(TOTALS, exchange, "fin_balance")
+        bought = windows(series.values(TOTALS, exchange, "fin_buy"), ends, days)
         derived = windows(balance, ends - 1, days) + bought - windows(balance, ends, days)
         return np.where(np.isnan(found), derived, found)
 
@@ -198,22 +198,22 @@ class Block:
             return np.array([memory.value(day, signal.id, lag) for day in self.days], dtype=object)
         return np.array([memory.window(day, signal.id, days) for day in self.days]).reshape(len(self), days)
 
-    def _with_live(self, need: Need, values: Floats, code: str) -> Floats:
-        if self._live is None or not need.known_live or need.back != 0 or need.at:
+    def _with_provisional(self, need: Need, values: Floats, code: str) -> Floats:
+        if self._provisional_inputs is None or not need.known_intraday or need.back != 0 or need.at:
             return values
-        live = self._live_value(need, code)
+        live = self._provisional_value(need, code)
         values = values.copy()
         values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(live, str) else live
         return values
 
-    def _live_value(self, need: Need, code: str) -> float | str:
-        assert self._live is not None
+    def _provisional_value(self, need: Need, code: str) -> float | str:
+        assert self._provisional_inputs is not None
         if need.source is Source.TURNOVER:
-            return self._live.turnover
+            return self._provisional_inputs.turnover
         if need.source is Source.TOTAL:
-            return self._live.totals[need.figure]
-        unknown = f"{INDICES} {code} of {to_date(self.days[-1])} is not known {_WHY}"
-        return self._live.closes.get(to_id(code), unknown)
+            return self._provisional_inputs.totals[need.figure]
+        unknown = f"{INDICES} {code} of {to_date(self.days[-1])} is not known {_CAUSES}"
+        return self._provisional_inputs.closes.get(to_id(code), unknown)
 
     # -- what is known ---------------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class Block:
         return self._known[key]
 
     def _is_known(self, need: Need, code: str) -> Flags:
-        if need.source not in _BY_DAY:
+        if need.source not in _DAILY_SOURCES:
             return np.ones(len(self), dtype=bool)
         found = self.get(need, code)
         if found.dtype == object:
@@ -259,13 +259,13 @@ class Block:
             return f"{need.signal.id} is absent"
         code = code or next(iter(need.codes(self.parameters)), "")
         what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
-        if self._live is not None and i == len(self) - 1 and need.back == 0 and not need.at:
-            live = self._live_value(need, code)
+        if self._provisional_inputs is not None and i == len(self) - 1 and need.back == 0 and not need.at:
+            live = self._provisional_value(need, code)
             if isinstance(live, str):
                 return live
         window = np.atleast_2d(self.get(need, code)[i])
         unknown = np.flatnonzero(np.isnan(window[0]))
-        at = int(self._at[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
+        at = int(self._positions[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
         if at < 0:
             return f"{what}: the calendar does not reach back so far"
         text = f"{what} of {self._date(at)} {self._lack(need, at)}"
@@ -281,7 +281,7 @@ class Block:
             absent = [e for e, v in zip(self.exchanges, one.by_exchange(point), strict=True) if np.isnan(v[0])]
             if len(absent) < len(self.exchanges):
                 return f"lacks {', '.join(absent)}"
-        return f"is not known {_WHY}"
+        return f"is not known {_CAUSES}"
 
     def _date(self, at: int) -> date:
         return to_date(self.calendar.day_at(at))
@@ -299,7 +299,7 @@ class Block:
         step: Callable[[Any, int], Any],
         *,
         code: str = "",
-        patience: int = 1,
+        max_gap_days: int = 1,
     ) -> list[Any]:
         """Run a recursion over the days on which a signal's needs are met; return its states, None on other days.
 
@@ -311,8 +311,8 @@ class Block:
         memory, name = self._sources.memory, f"{signal.id}/{code}" if code else signal.id
         out: list[Any] = []
         for i, (day, met) in enumerate(zip(self.days, self.met(signal, code).tolist(), strict=True)):
-            state = step(memory.load_state(day, name, patience), i) if met else None
-            if self._live is None:
+            state = step(memory.load_state(day, name, max_gap_days), i) if met else None
+            if self._provisional_inputs is None:
                 memory.save_state(day, name, state)
             out.append(state)
         return out
@@ -325,9 +325,9 @@ class Block:
         name : the signal, and its subject behind a slash.
         values : (k,) its values on the days of the block; those of earlier days are remembered.
         """
-        here = dict(zip(self._at.tolist(), values.tolist(), strict=True))
+        here = dict(zip(self._positions.tolist(), values.tolist(), strict=True))
         out = np.full((len(self), days), np.nan)
-        for i, (day, at) in enumerate(zip(self.days, self._at.tolist(), strict=True)):
+        for i, (day, at) in enumerate(zip(self.days, self._positions.tolist(), strict=True)):
             for back in range(days):
                 value = here.get(at - back)
                 if value is None:
@@ -376,7 +376,7 @@ class Block:
         if name not in found.columns:  # of a frame that was made before the figure was asked for
             return np.full(len(keys), np.nan)
         values = found.columns[name]
-        return values.astype(np.float64, copy=False) if same else aligned(keys, found.keys, values)
+        return values.astype(np.float64, copy=False) if same else reindex_sorted(keys, found.keys, values)
 
     def _detail(self, topic: str, day: int) -> Detail:
         return self._sources.joins[topic].detail(day)
@@ -425,7 +425,7 @@ class Block:
 
 
 #: Needs that have a figure, or a window of them, on every day; of securities some always lack one.
-_BY_DAY = {Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP, Source.INDEX, Source.RATE, Source.RESULT}
+_DAILY_SOURCES = {Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP, Source.INDEX, Source.RATE, Source.RESULT}
 
 
 def _sum(parts: list[Floats]) -> Floats:

@@ -17,13 +17,13 @@ _INDUSTRY_ROW = {key: row for row, key in enumerate(INDEX_OF)}
 class CalendarSeries:
     """Figures by topic, key and name, NaN where unknown.
 
-    A line is as long as the calendar, whatever the history: memory and time per day do not grow with it. The lines of
+    A series is as long as the calendar, whatever the history: memory and time per day do not grow with it. The lines of
     the industries' indices are rows of one array, so that a figure of all of them is one slice.
     """
 
     def __init__(self, calendar: TradingCalendar) -> None:
         self.calendar = calendar
-        self._lines: dict[tuple[str, int, str], Floats] = {}
+        self._series: dict[tuple[str, int, str], Floats] = {}
         self._nothing = np.full(len(calendar), np.nan)
         self._nothing.flags.writeable = False
         self._industries: dict[str, Floats] = {}
@@ -34,39 +34,39 @@ class CalendarSeries:
         at = self.calendar.position(day)
         known = ~np.isnan(values)
         for key, value in zip(keys[known].tolist(), values[known].tolist(), strict=True):
-            line = self._lines.get((topic, key, name))
-            if line is None:
-                line = self._lines[topic, key, name] = self._new_line(topic, key, name)
-            line[at] = value
+            series = self._series.get((topic, key, name))
+            if series is None:
+                series = self._series[topic, key, name] = self._new_series(topic, key, name)
+            series[at] = value
         for key in keys[~known].tolist():
-            line = self._lines.get((topic, key, name))
-            if line is not None:
-                line[at] = np.nan
+            series = self._series.get((topic, key, name))
+            if series is not None:
+                series[at] = np.nan
 
-    def _new_line(self, topic: str, key: int, name: str) -> Floats:
+    def _new_series(self, topic: str, key: int, name: str) -> Floats:
         if topic != INDICES or key not in _INDUSTRY_ROW:
             return self._nothing.copy()
         if name not in self._industries:
             self._industries[name] = self._no_industry.copy()
-        line: Floats = self._industries[name][_INDUSTRY_ROW[key]]
-        return line
+        series: Floats = self._industries[name][_INDUSTRY_ROW[key]]
+        return series
 
-    def line(self, topic: str, key: int, name: str) -> Floats:
+    def values(self, topic: str, key: int, name: str) -> Floats:
         """All values of a figure, by position in the calendar."""
-        return self._lines.get((topic, key, name), self._nothing)
+        return self._series.get((topic, key, name), self._nothing)
 
     def industries(self, name: str) -> Floats:
         """All values of a figure of the industries' indices: (31, calendar)."""
         return self._industries.get(name, self._no_industry)
 
 
-def windows(line: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
-    """Return the ``days`` values of a line up to each position of ``ends``, oldest first: (k, days), or (k,) for 1 day.
+def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
+    """Return the ``days`` values of a series up to each position of ``ends``, oldest first: (k, days), or (k,) for 1 day.
 
     The result is contiguous, so that a sum over a window adds the same numbers in the same order whatever k is.
     Positions before the calendar's first are NaN.
     """
     at = ends if days == 1 else ends[:, None] + np.arange(1 - days, 1)
     if len(ends) and ends.min() + 1 < days:
-        return np.where(at >= 0, line[np.maximum(at, 0)], np.nan)
-    return line[at]
+        return np.where(at >= 0, series[np.maximum(at, 0)], np.nan)
+    return series[at]

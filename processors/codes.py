@@ -103,16 +103,16 @@ def is_fund(securities: Ids) -> npt.NDArray[np.bool_]:
     return np.asarray(in_sh | in_sz)
 
 
-def among(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
+def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
     """Which of ``keys`` are in ``known``, which ascends."""
     if not len(known):
         return np.zeros(len(keys), dtype=bool)
     return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
 
 
-def aligned(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def reindex_sorted(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Values of ``known`` (which ascends) for other keys; NaN where a key is not among them."""
-    found, out = among(keys, known), np.full(len(keys), np.nan)
+    found, out = isin_sorted(keys, known), np.full(len(keys), np.nan)
     out[found] = values[np.searchsorted(known, keys[found])]
     return out
 

@@ -21,7 +21,7 @@ from processors.registry import (
     SIGNALS,
     inputs_of,
     optional_of,
-    remembered,
+    retained_signals,
 )
 from processors.signal import Column, plain
 
@@ -62,9 +62,9 @@ class Computation:
         self._closed = closed
         self._identity_gaps = identity_gaps
         self._block_days = block_days
-        self._remembered = remembered(sources.parameters)
+        self._retained = retained_signals(sources.parameters)
 
-    def run(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
+    def compute(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
         """Compute every family that is due on some of the days; return what is published, by day.
 
         Parameters
@@ -74,10 +74,10 @@ class Computation:
         """
         out: list[StageOutput] = []
         for start in range(0, len(days), self._block_days):
-            out += self._run_block(days[start : start + self._block_days], due)
+            out += self._compute_block(days[start : start + self._block_days], due)
         return out
 
-    def _run_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
+    def _compute_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
         blocks: dict[tuple[int, ...], Block] = {}
         statuses: dict[tuple[tuple[str, ...], int], DayStatus] = {}
         published: dict[int, list[StageOutput]] = {day: [] for day in days}
@@ -148,7 +148,7 @@ class Computation:
             values, details = plain(column.values), {key: plain(found) for key, found in column.details.items()}
             for i, status in enumerate(statuses):
                 value = None if i in absent else values[i]
-                if not provisional and identity in self._remembered:
+                if not provisional and identity in self._retained:
                     self._sources.memory.save(block.days[i], name, value)
                 if i in column.unpublished:
                     continue

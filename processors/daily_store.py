@@ -109,7 +109,7 @@ class DailyStore:
         *,
         late_days: int,
         history_days: int,
-        by_word: bool = False,
+        label_keys: bool = False,
         on_change: Callable[[int], None] = lambda _day: None,
     ) -> None:
         self.topic = topic
@@ -117,14 +117,14 @@ class DailyStore:
         self.required = required
         self.late_days = late_days
         self.keep_days = late_days + history_days
-        self.by_word = by_word
+        self.label_keys = label_keys
         self.days = ColumnTable[int, Day](
             topic, DAY, day_layout(topic), to_columns=self._to_columns, from_columns=self._from_columns
         )
-        self.order: list[int] = []  # days, ascending
-        self.places = KeyIndex()
-        self._marked: Table[str, bool] = Table(f"{topic}.marked", TEXT, ValueCodec(bool))
-        self.tables = TableSet(self.days, self._marked, on_load=self._loaded)
+        self.sorted_days: list[int] = []  # days, ascending
+        self.key_index = KeyIndex()
+        self._punctuated: Table[str, bool] = Table(f"{topic}.marked", TEXT, ValueCodec(bool))
+        self.tables = TableSet(self.days, self._punctuated, on_load=self._loaded)
         self._on_change = on_change
         self._open: set[int] = set()
         self._known_at: dict[int, int] = {}
@@ -135,17 +135,17 @@ class DailyStore:
     @property
     def width(self) -> int:
         """Number of keys seen in the kept days."""
-        return len(self.places)
+        return len(self.key_index)
 
     @property
     def keys(self) -> Ids:
         """The key of each column."""
-        return self.places.keys
+        return self.key_index.keys
 
     @property
-    def marked(self) -> bool:
+    def punctuated(self) -> bool:
         """Whether the feed has ever sent a marker."""
-        return _ANY in self._marked
+        return _ANY in self._punctuated
 
     def figure(self, day: int, name: str) -> Floats:
         """One figure of one day over all columns, NaN where absent."""
@@ -159,7 +159,7 @@ class DailyStore:
 
     def value(self, day: int, key: int, name: str) -> float | None:
         """One figure of one key and day, None where absent."""
-        entry, column = self.days.get(day), self.places.get(key)
+        entry, column = self.days.get(day), self.key_index.get(key)
         if entry is None or column is None or column >= len(entry.revisions) or entry.revisions[column] < 0:
             return None
         figure = float(entry.values[self._row[name], column])
@@ -172,18 +172,18 @@ class DailyStore:
 
     def columns_on(self, day: int) -> npt.NDArray[np.intp]:
         """The columns that have a row on ``day``, in ascending order of their keys."""
-        return self.places.by_key[self.present(day)[self.places.by_key]]
+        return self.key_index.by_key[self.present(day)[self.key_index.by_key]]
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Closed days from ``start`` on, ascending."""
-        for day in self.order[0 if start is None else bisect_left(self.order, start) :]:
+        for day in self.sorted_days[0 if start is None else bisect_left(self.sorted_days, start) :]:
             if self.days[day].closed:
                 yield day
 
     def newest_closed(self, before: int | None = None) -> int | None:
         """The newest closed day (of those before ``before``), None if there is none."""
-        end = len(self.order) if before is None else bisect_left(self.order, before)
-        return next((day for day in reversed(self.order[:end]) if self.days[day].closed), None)
+        end = len(self.sorted_days) if before is None else bisect_left(self.sorted_days, before)
+        return next((day for day in reversed(self.sorted_days[:end]) if self.days[day].closed), None)
 
     def oldest_open(self) -> int | None:
         """The oldest day that is not closed yet, None if there is none."""
@@ -191,7 +191,7 @@ class DailyStore:
 
     def newest_with_rows(self) -> int | None:
         """The newest day that has any row, None if there is none."""
-        return next((day for day in reversed(self.order) if self.present(day).any()), None)
+        return next((day for day in reversed(self.sorted_days) if self.present(day).any()), None)
 
     def is_closed(self, day: int) -> bool:
         """Whether ``day`` is closed (completely or not)."""
@@ -201,8 +201,8 @@ class DailyStore:
     def known_at(self, day: int) -> int:
         """When the figures up to ``day`` were known, µs since the epoch: a correction makes later days later."""
         if day not in self._known_at:
-            end = bisect_right(self.order, day)
-            days = self.order[max(0, end - self.late_days - 1) : end]
+            end = bisect_right(self.sorted_days, day)
+            days = self.sorted_days[max(0, end - self.late_days - 1) : end]
             self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
         return self._known_at[day]
 
@@ -224,7 +224,7 @@ class DailyStore:
     def counts(self, day: int) -> dict[str, int]:
         """Rows of a day by exchange."""
         keys = self.keys[self.present(day)]
-        per = np.bincount(keys if self.by_word else keys % 4, minlength=len(EXCHANGES))
+        per = np.bincount(keys if self.label_keys else keys % 4, minlength=len(EXCHANGES))
         return {name: int(n) for name, n in zip(EXCHANGES, per, strict=False) if n}
 
     def missing(self, day: int) -> dict[str, int]:
@@ -237,7 +237,7 @@ class DailyStore:
                 lack = entry.expected[exchange] - have.get(exchange, 0)
                 if lack > 0:
                     out[exchange] = lack
-            elif self.marked or exchange not in have:
+            elif self.punctuated or exchange not in have:
                 out[exchange] = -1
         return out
 
@@ -246,32 +246,32 @@ class DailyStore:
     def apply(self, batch: RowBatch) -> ApplyResult:
         """Fold rows; idempotent, and independent of how rows are cut into batches."""
         applied = ApplyResult()
-        if not self.marked and len(batch):
+        if not self.punctuated and len(batch):
             # Without markers a later day's first row closes the days before it, at that very row.
             highest = np.maximum.accumulate(batch.days)
             cuts = np.flatnonzero(np.diff(highest)) + 1
             for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(batch)], strict=True):
                 self._close_before(int(highest[start]), applied)
-                self._apply_run(batch.take(np.arange(start, end)) if len(cuts) else batch, applied)
+                self._apply_rows(batch.take(np.arange(start, end)) if len(cuts) else batch, applied)
         elif len(batch):
-            self._apply_run(batch, applied)
+            self._apply_rows(batch, applied)
         return applied
 
-    def close(self, marker: EndOfDay) -> ApplyResult:
+    def close(self, end_of_day: EndOfDay) -> ApplyResult:
         """Fold a marker; a repeated one changes nothing."""
         applied = ApplyResult()
-        day = to_day(marker.trade_date)
+        day = to_day(end_of_day.trade_date)
         entry = self._entry(day)
         if entry is None:
             applied.too_old += 1
             return applied
-        if marker.deadline:
+        if end_of_day.deadline:
             self._close_before(day + 1, applied)
             return applied
-        if not self.marked:
-            self._marked[_ANY] = True
+        if not self.punctuated:
+            self._punctuated[_ANY] = True
         before = dict(entry.expected)
-        entry.expected.update({str(k): v for k, v in marker.expected.items()})
+        entry.expected.update({str(k): v for k, v in end_of_day.expected.items()})
         if entry.expected == before and (entry.closed or self.required):
             return applied
         self.days.touch(day)
@@ -302,7 +302,7 @@ class DailyStore:
             self.days.touch(other)
             applied.changed.add(other)
 
-    def _apply_run(self, batch: RowBatch, applied: ApplyResult) -> None:
+    def _apply_rows(self, batch: RowBatch, applied: ApplyResult) -> None:
         first = int(batch.days[0])
         if (batch.days == first).all():
             self._apply_day(first, batch, applied)
@@ -315,7 +315,7 @@ class DailyStore:
         if entry is None:
             applied.too_old += len(batch)
             return
-        columns = self.places.of(batch.keys)
+        columns = self.key_index.get_or_add(batch.keys)
         if self.width > len(entry.revisions):
             self._grow(entry)
         if len(np.unique(columns)) < len(columns):
@@ -366,7 +366,7 @@ class DailyStore:
         entry = self.days.get(day)
         if entry is not None:
             return entry if day >= self._oldest_open() else None
-        if len(self.order) >= self.late_days and day < self._oldest_open():
+        if len(self.sorted_days) >= self.late_days and day < self._oldest_open():
             return None
         capacity = max(_FIRST_CAPACITY, self.width)
         entry = self.days[day] = Day(
@@ -374,11 +374,11 @@ class DailyStore:
         )
         self._open.add(day)
         self._known_at.clear()
-        self.order.append(day)
-        if len(self.order) > 1 and day < self.order[-2]:
-            self.order.sort()
-        while len(self.order) > self.keep_days:
-            old = self.order.pop(0)
+        self.sorted_days.append(day)
+        if len(self.sorted_days) > 1 and day < self.sorted_days[-2]:
+            self.sorted_days.sort()
+        while len(self.sorted_days) > self.keep_days:
+            old = self.sorted_days.pop(0)
             del self.days[old]
             self._open.discard(old)
             self._on_change(old)
@@ -386,7 +386,7 @@ class DailyStore:
 
     def _oldest_open(self) -> int:
         """The oldest day that still takes rows: the ``late_days``-th newest of the store."""
-        return self.order[-self.late_days] if len(self.order) >= self.late_days else -(2**31)
+        return self.sorted_days[-self.late_days] if len(self.sorted_days) >= self.late_days else -(2**31)
 
     def _grow(self, entry: Day) -> None:
         old = len(entry.revisions)
@@ -400,7 +400,7 @@ class DailyStore:
     # -- state -----------------------------------------------------------------------------------------------
 
     def _to_columns(self, entry: Day) -> DayColumns[DayHeader]:
-        columns = self.places.by_key[entry.present(self.width)[self.places.by_key]]
+        columns = self.key_index.by_key[entry.present(self.width)[self.key_index.by_key]]
         figures = {name: entry.values[row, columns] for row, name in enumerate(self.names)}
         return DayColumns(
             DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),
@@ -409,7 +409,7 @@ class DailyStore:
         )
 
     def _from_columns(self, _day: int, stored: DayColumns[DayHeader]) -> Day:
-        columns, header = self.places.of(stored.keys), stored.header
+        columns, header = self.key_index.get_or_add(stored.keys), stored.header
         capacity = max(_FIRST_CAPACITY, self.width)
         entry = Day(
             np.full((len(self.names), capacity), np.nan),
@@ -425,8 +425,8 @@ class DailyStore:
         return entry
 
     def _loaded(self) -> None:
-        self.order = sorted(self.days)
-        self._open = {day for day in self.order if not self.days[day].closed}
+        self.sorted_days = sorted(self.days)
+        self._open = {day for day in self.sorted_days if not self.days[day].closed}
         self._known_at.clear()
-        if self.order:
-            self._on_change(self.order[0])
+        if self.sorted_days:
+            self._on_change(self.sorted_days[0])

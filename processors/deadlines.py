@@ -17,7 +17,7 @@ from processors.trading_hours import TradingHours
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class Deadline:
     """A time of day in Shanghai, on the trade date itself or on the next session."""
 
     at: time
@@ -31,7 +31,7 @@ class Due:
         return shanghai_moment(shown, self.at.hour * 60 + self.at.minute)
 
 
-def silent_since(newest: int, now: int, patience: int, hours: TradingHours) -> int | None:
+def silent_since(newest: int, now: int, max_silence_us: int, hours: TradingHours) -> int | None:
     """Return since when a live feed has been silent; None outside sessions, or while it is not for too long.
 
     Parameters
@@ -43,33 +43,35 @@ def silent_since(newest: int, now: int, patience: int, hours: TradingHours) -> i
     if half is None:
         return None
     since = max(newest, half[0])
-    return since if now - since > patience else None
+    return since if now - since > max_silence_us else None
 
 
 #: Exchange margin figures appear before the open of T+1 (08:30–09:00), prices and indices after the close of T.
 DEADLINES = {
-    "margin.daily": Due(time(9, 10), next_session=True),
-    "margin.market": Due(time(9, 10), next_session=True),
-    "indices.daily": Due(time(18, 0)),
-    "prices.daily": Due(time(18, 0)),
-    "valuations.daily": Due(time(18, 0)),
-    "rates.daily": Due(time(18, 0)),
-    "etf.daily": Due(time(9, 10), next_session=True),
+    "margin.daily": Deadline(time(9, 10), next_session=True),
+    "margin.market": Deadline(time(9, 10), next_session=True),
+    "indices.daily": Deadline(time(18, 0)),
+    "prices.daily": Deadline(time(18, 0)),
+    "valuations.daily": Deadline(time(18, 0)),
+    "rates.daily": Deadline(time(18, 0)),
+    "etf.daily": Deadline(time(9, 10), next_session=True),
 }
 
 
-def newest_due(due: Due, now: int, calendar: TradingCalendar) -> int | None:
+def newest_due(deadline: Deadline, now: int, calendar: TradingCalendar) -> int | None:
     """Return the newest trade date that should be closed by ``now`` (µs since the epoch); None if none is known."""
     day = calendar.before(shanghai_day(now) + 1)
     while day is not None:
-        moment = due.moment(day, calendar)
+        moment = deadline.moment(day, calendar)
         if moment is not None and moment < now:
             return day
         day = calendar.shift(day, -1)
     return None
 
 
-def overdue(book: DailyStore, now: int, due: Due, calendar: TradingCalendar, gap_days: int) -> EndOfDay | None:
+def overdue(
+    store: DailyStore, now: int, deadline: Deadline, calendar: TradingCalendar, gap_days: int
+) -> EndOfDay | None:
     """Return the marker that closes the oldest day whose deadline has passed; None if there is none.
 
     Parameters
@@ -78,13 +80,13 @@ def overdue(book: DailyStore, now: int, due: Due, calendar: TradingCalendar, gap
     gap_days : a feed that has been silent for more trading days than this has ended (a backfill of old years): days
         without any row are not closed any more, days with rows always are.
     """
-    day = book.oldest_open()
+    day = store.oldest_open()
     if day is None:
-        newest = book.newest_with_rows()
-        day = None if newest is None or newest not in calendar else calendar.shift(book.order[-1], 1)
+        newest = store.newest_with_rows()
+        day = None if newest is None or newest not in calendar else calendar.shift(store.sorted_days[-1], 1)
         if day is None or newest is None or len(calendar.between(newest, day)) - 1 > gap_days:
             return None
-    moment = due.moment(day, calendar)
+    moment = deadline.moment(day, calendar)
     if moment is None or now <= moment:
         return None
-    return EndOfDay(feed=book.topic, trade_date=to_date(day), expected={}, source="deadline", deadline=True)
+    return EndOfDay(feed=store.topic, trade_date=to_date(day), expected={}, source="deadline", deadline=True)

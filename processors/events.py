@@ -272,7 +272,7 @@ class Column:
     attribute: str
     optional: bool
     sign: Sign
-    words: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     flag: bool = False
     default: float = np.nan
     date: bool = False
@@ -296,15 +296,15 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
                 else (hints[field.name],)
             )
             sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
-            words = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
-            default = _default(field.default, words) if not field.required else np.nan
+            labels = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+            default = _default(field.default, labels) if not field.required else np.nan
             columns.append(
                 Column(
                     field.encode_name,
                     field.name,
                     not field.required,
                     sign,
-                    words,
+                    labels,
                     bool in kinds,
                     default,
                     EpochDay in kinds,
@@ -313,9 +313,9 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _default(value: object, words: tuple[str, ...]) -> float:
+def _default(value: object, labels: tuple[str, ...]) -> float:
     if isinstance(value, str):
-        return float(words.index(value))
+        return float(labels.index(value))
     return float(value) if isinstance(value, bool) else np.nan
 
 
@@ -363,8 +363,8 @@ def by_exchange(rows: RowBatch) -> dict[Exchange, int]:
     field = INPUT_ROWS[rows.topic].key_field
     if field not in ("code", "exchange"):
         return {}
-    places = rows.keys if field == "exchange" else exchange_of(rows.keys)
-    counts = np.bincount(places, minlength=len(EXCHANGES))
+    exchanges = rows.keys if field == "exchange" else exchange_of(rows.keys)
+    counts = np.bincount(exchanges, minlength=len(EXCHANGES))
     names: tuple[Exchange, ...] = get_args(Exchange)
     return {name: int(count) for name, count in zip(names, counts.tolist(), strict=False) if count}
 

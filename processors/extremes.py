@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processors.codes import Ids, aligned, is_fund
+from processors.codes import Ids, is_fund, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar
 from processors.events import Floats
@@ -49,7 +49,7 @@ class ExtremesStage:
         self.extremes[day] = Extremes(keys, side)
         return SecuritySignals(detail.status, keys, columns)
 
-    def forget(self, days: set[int]) -> None:
+    def discard(self, days: set[int]) -> None:
         """Delete days whose frames were deleted."""
         for day in days & self.extremes.keys():
             del self.extremes[day]
@@ -57,4 +57,4 @@ class ExtremesStage:
     def _side_before(self, day: int, keys: Ids) -> Floats:
         yesterday = self._calendar.shift(day, -1)
         before = self.extremes.get(yesterday) if yesterday is not None else None
-        return np.full(len(keys), np.nan) if before is None else aligned(keys, before.keys, before.side)
+        return np.full(len(keys), np.nan) if before is None else reindex_sorted(keys, before.keys, before.side)

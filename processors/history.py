@@ -13,7 +13,7 @@ from processors.securities import INPUTS as SECURITIES_INPUTS
 from processors.securities import Securities
 
 
-def marker(rows: RowBatch) -> EndOfDay:
+def end_of_day(rows: RowBatch) -> EndOfDay:
     """Return the marker that closes the day of these rows (of one day, at least one): it expects just them."""
     return EndOfDay(
         feed=rows.topic, trade_date=to_date(int(rows.days[0])), expected=by_exchange(rows), source="history"
@@ -40,10 +40,10 @@ class History:
     def fold(self, feeds: Mapping[str, RowBatch]) -> list[StageOutput]:
         """Fold all rows of one day by topic, each feed closed behind its rows; return what was made of them."""
         own, rest = (
-            [item for topic in topics if topic in feeds for item in (feeds[topic], marker(feeds[topic]))]
+            [item for topic in topics if topic in feeds for item in (feeds[topic], end_of_day(feeds[topic]))]
             for topics in (SECURITIES_INPUTS, INPUTS)
         )
-        self.frames = [made for made in self.securities.fold(own) if isinstance(made, FeatureFrame)]
+        self.frames = [output for output in self.securities.fold(own) if isinstance(output, FeatureFrame)]
         return self.market.fold([*rest, *self.frames])
 
 

@@ -53,7 +53,7 @@ class IntradayStore:
         """Fold intraday rows; return how many were newer than the stored ones."""
         columns = self.table.columns_of(batch.keys)
         rows: npt.NDArray[np.intp] = np.arange(len(batch))
-        if not _all_differ(columns, len(self.table.places)):
+        if not _all_differ(columns, len(self.table.key_index)):
             order = np.lexsort((batch.revisions, batch.stamps, columns))
             rows = order[np.r_[np.diff(columns[order]) != 0, True]]
             columns = columns[rows]
@@ -83,14 +83,14 @@ class IntradayStore:
         ----------
         keys, balances : the last published balances.
         """
-        margin = self.table.records[: len(self.table.places)]["margin"]
-        covered = np.isin(keys, self.table.places.keys[margin["day"] == self.day])
+        margin = self.table.records[: len(self.table.key_index)]["margin"]
+        covered = np.isin(keys, self.table.key_index.keys[margin["day"] == self.day])
         return float(np.nansum(balances[covered])), float(np.nansum(balances))
 
     def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
         """Sum the newest session."""
         # In the order of the keys: a sum of floats depends on it, and the order of the columns is that of arrival.
-        used = self.table.records[self.table.places.by_key]
+        used = self.table.records[self.table.key_index.by_key]
         prices, margin = used["prices"], used["margin"]
         priced, bought = prices["day"] == self.day, margin["day"] == self.day
         return Partial(

@@ -32,7 +32,7 @@ class KeyIndex:
         at = int(np.searchsorted(self._sorted, key))
         return int(self.by_key[at]) if at < len(self._sorted) and self._sorted[at] == key else None
 
-    def of(self, keys: Ids) -> Columns:
+    def get_or_add(self, keys: Ids) -> Columns:
         """Columns of many keys; unknown ones get new columns, in ascending order."""
         at = np.searchsorted(self._sorted, keys)
         known = np.zeros(len(keys), dtype=bool)

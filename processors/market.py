@@ -20,14 +20,14 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import EndOfDay, RowBatch
 from processors.extremes import ExtremesStage
-from processors.live_session import LiveSession
+from processors.intraday_session import IntradaySession
 from processors.memory import Memory
 from processors.needs import DETAIL, FUNDS, INDICES, PRICES, RATES, REFERENCE, TOTALS, VALUATIONS, total, turnover
 from processors.outputs import FeatureFrame, MarketSignal, Partial, StageOutput
 from processors.parameters import Parameters
 from processors.partition_join import PartitionJoin
 from processors.reference import ReferenceStore
-from processors.registry import DECLARED, kept_figures, reach, remembered
+from processors.registry import DECLARED, kept_figures, reach, retained_signals
 from processors.table import Processor, TableSet
 
 INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)
@@ -59,12 +59,12 @@ class Market(Processor):
         self.exchanges = exchanges
         self.calendar = calendar
         late = parameters.late_days
-        self.totals = DailyStore(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, by_word=True)
+        self.totals = DailyStore(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, label_keys=True)
         self.indices = DailyStore(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
-        rates = DailyStore(RATES, (), late_days=late, history_days=_KEEP_DAYS, by_word=True)
+        rates = DailyStore(RATES, (), late_days=late, history_days=_KEEP_DAYS, label_keys=True)
         funds = DailyStore(FUNDS, (), late_days=late, history_days=2)
         self.reference = ReferenceStore(late, _KEEP_DAYS)
-        self.stores = {store.topic: store for store in (self.totals, self.indices, rates, funds, self.reference.book)}
+        self.stores = {store.topic: store for store in (self.totals, self.indices, rates, funds, self.reference.store)}
         # A late row recomputes the days behind it, and each of them looks back.
         self.joins = {
             topic: PartitionJoin(topic, partitions, required, late + reach(topic, parameters))
@@ -72,7 +72,7 @@ class Market(Processor):
         }
         self.closed: dict[str, ClosedDays] = {**self.stores, REFERENCE: self.reference, **self.joins}
         self.extremes = ExtremesStage(parameters, calendar)
-        self.session = LiveSession(partitions)
+        self.session = IntradaySession(partitions)
         self.memory = Memory(calendar)
         self.tables = TableSet(
             *(store.tables for store in self.stores.values()),
@@ -106,9 +106,9 @@ class Market(Processor):
                 live |= self.session.apply_partial(item)
             elif isinstance(item, EndOfDay):
                 if item.feed in touched:
-                    self._note(touched[item.feed], self.stores[item.feed].close(item))
+                    self._record(touched[item.feed], self.stores[item.feed].close(item))
             elif item.topic in touched:
-                self._note(touched[item.topic], self.stores[item.topic].apply(item))
+                self._record(touched[item.topic], self.stores[item.topic].apply(item))
             else:
                 live |= self.session.apply_indices(item)
         news = {
@@ -119,10 +119,10 @@ class Market(Processor):
         out: list[StageOutput] = [self.extremes.compute(day, detail.detail(day)) for day in sorted(news[DETAIL])]
         out += self._compute(touched, news)
         if live or touched[INDICES]:
-            out += self._provisional()
+            out += self._provisional_signals()
         return out
 
-    def _note(self, touched: set[int], applied: ApplyResult) -> None:
+    def _record(self, touched: set[int], applied: ApplyResult) -> None:
         self.applied.add(applied)
         touched.update(applied.closed)
         touched.update(applied.changed)
@@ -139,7 +139,7 @@ class Market(Processor):
         """
         for topic, days in touched.items():
             for day in days:
-                self._refresh(topic, day)
+                self._update_series(topic, day)
         first = {topic: min(found) for topic, found in touched.items() if found}
         starts = [*first.values(), *(min(days) for days in news.values() if days)]
         if not starts:
@@ -156,12 +156,12 @@ class Market(Processor):
                 for topic in (*family.inputs, *family.optional)
             )
 
-        out = self._computation.run(sorted(set().union(*closed.values())), due)
+        out = self._computation.compute(sorted(set().union(*closed.values())), due)
         self._trim_memory()
         self._trim_joins()
         return out
 
-    def _refresh(self, topic: str, day: int) -> None:
+    def _update_series(self, topic: str, day: int) -> None:
         """Bring the kept figures of a day up to date."""
         store = self.stores[topic]
         present = np.flatnonzero(store.present(day))
@@ -172,7 +172,7 @@ class Market(Processor):
         """Forget values that no late row can reach any more, nor a recursion behind it."""
         newest = _earliest(*(self.closed[topic].newest_closed() for topic in (TOTALS, INDICES, DETAIL, PRICES)))
         late = self.parameters.late_days
-        behind = max(late, *remembered(self.parameters).values())
+        behind = max(late, *retained_signals(self.parameters).values())
         # The days that a late row recomputes read as far back as a recursion pauses, or a signal remembers.
         self.memory.trim(None if newest is None else self.calendar.shift(newest, -late - behind - 2))
 
@@ -182,7 +182,7 @@ class Market(Processor):
         detail, prices, valuations = (self.joins[t].newest_closed() for t in (DETAIL, PRICES, VALUATIONS))
         joined = _earliest(index, prices)
         # Not every market has a feed of valuations; where there is one, it is waited for.
-        self.extremes.forget(self.joins[DETAIL].trim(joined if valuations is None else _earliest(joined, valuations)))
+        self.extremes.discard(self.joins[DETAIL].trim(joined if valuations is None else _earliest(joined, valuations)))
         self.joins[PRICES].trim(_earliest(index, detail))
         self.joins[VALUATIONS].trim(_earliest(index, detail))
 
@@ -204,9 +204,11 @@ class Market(Processor):
 
     # -- provisional values ----------------------------------------------------------------------------------
 
-    def _provisional(self) -> list[MarketSignal]:
+    def _provisional_signals(self) -> list[MarketSignal]:
         """Signals of the newest day that is not published yet: live prices over the last published balances."""
-        day = max([self.session.day, *(d for d in self.indices.order[-1:] if self.indices.is_closed(d))], default=0)
+        day = max(
+            [self.session.day, *(d for d in self.indices.sorted_days[-1:] if self.indices.is_closed(d))], default=0
+        )
         if day not in self.calendar or self.totals.is_closed(day):
             return []
         yesterday = self.calendar.shift(day, -1)
@@ -237,7 +239,7 @@ class Market(Processor):
     def _loaded(self) -> None:
         for topic, store in self.stores.items():
             for day in store.closed_days():
-                self._refresh(topic, day)
+                self._update_series(topic, day)
 
 
 def _earliest(*days: int | None) -> int | None:

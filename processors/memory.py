@@ -12,7 +12,7 @@ from processors.table import DAY, Table, ValueCodec
 
 _STATE = "~"
 #: Days that are kept at most while a feed is behind.
-_MOST_DAYS = 1500
+_MAX_DAYS = 1500
 
 
 class Memory:
@@ -24,7 +24,7 @@ class Memory:
     """
 
     def __init__(self, calendar: TradingCalendar) -> None:
-        self.days: Table[int, dict[str, Any]] = Table("memory", DAY, ValueCodec(dict[str, Any]), keep=_MOST_DAYS)
+        self.days: Table[int, dict[str, Any]] = Table("memory", DAY, ValueCodec(dict[str, Any]), keep=_MAX_DAYS)
         self._calendar = calendar
 
     def save(self, day: int, name: str, value: Any) -> None:
@@ -51,9 +51,9 @@ class Memory:
         """Keep the state of a recursion for the next trading day; None removes it."""
         self.save(day, _STATE + name, state)
 
-    def load_state(self, day: int, name: str, patience: int) -> Any:
-        """The newest state of the ``patience`` trading days before a day, None if there is none."""
-        for back in range(1, patience + 1):
+    def load_state(self, day: int, name: str, max_gap_days: int) -> Any:
+        """The newest state of the ``max_gap_days`` trading days before a day, None if there is none."""
+        for back in range(1, max_gap_days + 1):
             state = self.value(day, _STATE + name, back)
             if state is not None:
                 return state

@@ -57,7 +57,7 @@ class Source(StrEnum):
 
 
 #: Totals whose live value is known while a session runs: the buys, and the balance as it was published last.
-_LIVE_TOTALS = {"fin_balance": False, "fin_buy": True}
+_INTRADAY_TOTALS = {"fin_balance": False, "fin_buy": True}
 
 #: Figures that are computed where they are not published, and what they are computed from.
 #: fin_repay = previous fin_balance + fin_buy − fin_balance.
@@ -91,7 +91,7 @@ class Need:
     back: Days = 0
     days: Days = 1
     plus: int = 0
-    least: Days = 0
+    min_periods: Days = 0
     optional: bool = False
     mean: bool = False
     at: str = ""
@@ -114,7 +114,7 @@ class Need:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters that it depends on."""
-        named = (self.key_parameter, self.back, self.days, self.least, self.at)
+        named = (self.key_parameter, self.back, self.days, self.min_periods, self.at)
         return tuple(n for n in named if isinstance(n, str) and n and n not in _RELATIVE)
 
     def window(self, parameters: Parameters) -> int:
@@ -129,7 +129,7 @@ class Need:
 
     def required(self, parameters: Parameters) -> int:
         """How many days of its window must be known."""
-        return count(self.least, parameters) or self.window(parameters)
+        return count(self.min_periods, parameters) or self.window(parameters)
 
     def reach(self, parameters: Parameters) -> int:
         """Trading days that must be kept for it: the day itself, its window, and one more where it is derived."""
@@ -157,22 +157,22 @@ class Need:
     # -- provisional values ----------------------------------------------------------------------------------
 
     @property
-    def known_live(self) -> bool:
+    def known_intraday(self) -> bool:
         """Whether it is known before the day is published."""
         if isinstance(self.back, str) or self.back > 0 or self.at:
             return True
         if self.source is Source.TOTAL:
-            return self.figure in _LIVE_TOTALS
+            return self.figure in _INTRADAY_TOTALS
         if self.signal is not None:
             return self.signal.provisional
         return self.source is Source.TURNOVER or (self.source is Source.INDEX and self.figure == "close")
 
     @property
-    def moves_live(self) -> bool:
+    def changes_intraday(self) -> bool:
         """Whether it changes while a session runs; the balance published last does not."""
-        if not self.known_live or self.back != 0 or self.at:
+        if not self.known_intraday or self.back != 0 or self.at:
             return False
-        return self.source is not Source.TOTAL or _LIVE_TOTALS[self.figure]
+        return self.source is not Source.TOTAL or _INTRADAY_TOTALS[self.figure]
 
     # -- as people read it -----------------------------------------------------------------------------------
 
@@ -210,23 +210,34 @@ _need = lru_cache(maxsize=None)(Need)
 
 
 def total(
-    figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, least: Days = 0, optional: bool = False
+    figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days = 0, optional: bool = False
 ) -> Need:
     """Σ of a figure of ``margin.market`` over the exchanges, CNY or shares.
 
     ``fin_repay`` is derived where an exchange publishes none: previous balance + buys − balance.
     """
-    return _need(Source.TOTAL, TOTALS, figure, back=back, days=days, plus=plus, least=least, optional=optional)
+    return _need(
+        Source.TOTAL, TOTALS, figure, back=back, days=days, plus=plus, min_periods=min_periods, optional=optional
+    )
 
 
-def turnover(*, back: Days = 0, days: Days = 1, plus: int = 0, least: Days = 0, optional: bool = False) -> Need:
+def turnover(*, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days = 0, optional: bool = False) -> Need:
     """Σ turnover of the same exchanges, CNY."""
-    return _need(Source.TURNOVER, INDICES, "turnover", back=back, days=days, plus=plus, least=least, optional=optional)
+    return _need(
+        Source.TURNOVER,
+        INDICES,
+        "turnover",
+        back=back,
+        days=days,
+        plus=plus,
+        min_periods=min_periods,
+        optional=optional,
+    )
 
 
-def float_cap(*, days: Days = 1, least: Days = 0, optional: bool = False) -> Need:
+def float_cap(*, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
     """Σ float capitalisation 流通市值 of the same exchanges' A shares, CNY."""
-    return _need(Source.FLOAT_CAP, INDICES, "float_cap", days=days, least=least, optional=optional)
+    return _need(Source.FLOAT_CAP, INDICES, "float_cap", days=days, min_periods=min_periods, optional=optional)
 
 
 def index(
@@ -237,7 +248,7 @@ def index(
     back: Days = 0,
     days: Days = 1,
     plus: int = 0,
-    least: Days = 0,
+    min_periods: Days = 0,
     optional: bool = False,
     at: str = "",
 ) -> Need:
@@ -251,15 +262,15 @@ def index(
         back=back,
         days=days,
         plus=plus,
-        least=least,
+        min_periods=min_periods,
         optional=optional,
         at=at,
     )
 
 
-def rate(tenor: str, *, days: Days = 1, least: Days = 0, optional: bool = False) -> Need:
+def rate(tenor: str, *, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
     """The yield of a tenor, a fraction."""
-    return _need(Source.RATE, RATES, "yield", key=tenor, days=days, least=least, optional=optional)
+    return _need(Source.RATE, RATES, "yield", key=tenor, days=days, min_periods=min_periods, optional=optional)
 
 
 def funds(*, back: Days = 0, optional: bool = False) -> Need:
@@ -267,9 +278,9 @@ def funds(*, back: Days = 0, optional: bool = False) -> Need:
     return _need(Source.FUND, FUNDS, back=back, optional=optional)
 
 
-def result(signal: Signal, *, back: Days = 0, days: Days = 1, least: Days = 0, optional: bool = False) -> Need:
+def result(signal: Signal, *, back: Days = 0, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
     """The value of another market signal."""
-    return _need(Source.RESULT, "", back=back, days=days, least=least, optional=optional, signal=signal)
+    return _need(Source.RESULT, "", back=back, days=days, min_periods=min_periods, optional=optional, signal=signal)
 
 
 # -- needs of all securities or industries -------------------------------------------------------------------------
@@ -295,17 +306,19 @@ def cross_section(signal: Signal, *, back: Days = 0) -> Need:
     return _need(Source.CROSS_SECTION, DETAIL, signal.id, back=back, signal=signal)
 
 
-def price(figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, mean: bool = False, least: Days = 0) -> Need:
+def price(
+    figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, mean: bool = False, min_periods: Days = 0
+) -> Need:
     """A figure of every security with a price: ``level`` (adjusted) or ``return_1``.
 
     With ``days`` the last days' values; with ``mean`` the security's own mean over them.
     """
-    return _need(Source.PRICE, PRICES, figure, back=back, days=days, plus=plus, mean=mean, least=least)
+    return _need(Source.PRICE, PRICES, figure, back=back, days=days, plus=plus, mean=mean, min_periods=min_periods)
 
 
-def valuation(figure: str, *, days: Days = 1, mean: bool = False, least: Days = 0) -> Need:
+def valuation(figure: str, *, days: Days = 1, mean: bool = False, min_periods: Days = 0) -> Need:
     """A figure of every security in ``valuations.daily``, where there is such a feed."""
-    return _need(Source.VALUATION, VALUATIONS, figure, days=days, optional=True, mean=mean, least=least)
+    return _need(Source.VALUATION, VALUATIONS, figure, days=days, optional=True, mean=mean, min_periods=min_periods)
 
 
 def members() -> Need:

@@ -19,7 +19,7 @@ from processors.signal import Value
 
 Column = npt.NDArray[Any]
 #: How many of a day's identity breaks are named.
-WORST_KEPT = 20
+MAX_NAMED_GAPS = 20
 
 
 class IdentityCheck(msgspec.Struct, frozen=True):

@@ -14,10 +14,10 @@ import numpy as np
 from processors import pack
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import moment, to_date
-from processors.outputs import WORST_KEPT, DayStatus, Detail, FeatureFrame, IdentityCheck
+from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, IdentityCheck
 from processors.table import DAY_NUMBER, TableSet
 
-_MOST_ROWS, _MOST_DETAILS = 1_000_000, 64
+_MAX_ROWS, _MAX_DETAILS = 1_000_000, 64
 
 
 class _FrameHeader(msgspec.Struct, array_like=True):
@@ -123,7 +123,7 @@ class PartitionJoin:
         keys = np.concatenate([f.keys for f in frames])
         order = np.argsort(keys, kind="stable")
         columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
-        if len(self._details) == _MOST_DETAILS:
+        if len(self._details) == _MAX_DETAILS:
             del self._details[next(iter(self._details))]  # the one that was computed first
         self._details[day] = Detail(self.status(day), keys[order], columns)
         return self._details[day]
@@ -152,7 +152,7 @@ class PartitionJoin:
         done = sorted(self._complete)
         rows, gone = sum(self._complete.values()), set()
         for day in done[: max(0, len(done) - self.keep_days)]:
-            if (read_through is None or day > read_through) and rows <= _MOST_ROWS:
+            if (read_through is None or day > read_through) and rows <= _MAX_ROWS:
                 break
             rows -= self._complete.pop(day)
             for partition in range(self.partitions):
@@ -217,4 +217,4 @@ def load_frame(data: bytes) -> FeatureFrame:
 def _merged(checks: list[IdentityCheck]) -> IdentityCheck:
     """Join the partitions' checks; the largest gaps of all are named."""
     worst = sorted((item for c in checks for item in c.worst.items()), key=lambda item: (-abs(item[1]), item[0]))
-    return IdentityCheck(sum(c.checked for c in checks), sum(c.broken for c in checks), dict(worst[:WORST_KEPT]))
+    return IdentityCheck(sum(c.checked for c in checks), sum(c.broken for c in checks), dict(worst[:MAX_NAMED_GAPS]))

@@ -26,12 +26,12 @@ class RecordTable:
     Attributes
     ----------
     places : the column of each security.
-    records : (capacity,) the records; the first ``len(places)`` are in use.
+    records : (capacity,) the records; the first ``len(key_index)`` are in use.
     """
 
     def __init__(self, name: str, blank: npt.NDArray[np.void], version: int = 1) -> None:
         self.name = name
-        self.places = KeyIndex()
+        self.key_index = KeyIndex()
         self._blank = blank.reshape(1)
         self._version = version
         self.records: npt.NDArray[np.void] = np.repeat(self._blank, _FIRST_CAPACITY)
@@ -43,9 +43,9 @@ class RecordTable:
 
     def columns_of(self, keys: Ids) -> npt.NDArray[np.intp]:
         """Return the columns of securities; new ones get a blank record."""
-        columns = self.places.of(keys)
-        if len(self.places) > len(self.records):
-            more = max(len(self.records), len(self.places))
+        columns = self.key_index.get_or_add(keys)
+        if len(self.key_index) > len(self.records):
+            more = max(len(self.records), len(self.key_index))
             self.records = np.concatenate([self.records, np.repeat(self._blank, more)])
             self._dirty = np.concatenate([self._dirty, np.zeros(more, dtype=bool)])
         return columns
@@ -63,7 +63,7 @@ class RecordTable:
         raw, size, version = self.records[columns].tobytes(), self.records.dtype.itemsize, bytes([self._version])
         return {
             f"{self.name}/{code}": version + raw[i * size : (i + 1) * size]
-            for i, code in enumerate(to_codes(self.places.keys[columns]))
+            for i, code in enumerate(to_codes(self.key_index.keys[columns]))
         }
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, aligned, is_fund
+from processors.codes import Ids, is_fund, reindex_sorted
 from processors.daily_store import DailyStore
 from processors.days import moment, to_date
 from processors.events import Floats
@@ -31,17 +31,17 @@ class Members:
 
     def industry_of(self, keys: Ids) -> npt.NDArray[np.intp]:
         """Place of each security's industry in `industries.INDUSTRIES`, `UNKNOWN` where there is none."""
-        return _places(self._of(keys, "industry"))
+        return _industry_numbers(self._of(keys, "industry"))
 
-    def belongs(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
+    def in_index(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
         """Whether each security is a member of ``csi300`` or ``csi500``."""
         return np.asarray(self._of(keys, index) == 1.0)
 
     def _of(self, keys: Ids, name: str) -> Floats:
-        return aligned(keys, self.keys, self.figures[name])
+        return reindex_sorted(keys, self.keys, self.figures[name])
 
 
-def _places(industry: Floats) -> npt.NDArray[np.intp]:
+def _industry_numbers(industry: Floats) -> npt.NDArray[np.intp]:
     return np.where(np.isnan(industry), UNKNOWN, industry).astype(np.intp)
 
 
@@ -56,7 +56,7 @@ class ReferenceStore:
     """
 
     def __init__(self, late_days: int, keep_days: int) -> None:
-        self.book = DailyStore(TOPIC, (), late_days=late_days, history_days=keep_days, on_change=self._forget)
+        self.store = DailyStore(TOPIC, (), late_days=late_days, history_days=keep_days, on_change=self._invalidate)
         self._days: list[int] = []  # closed reference days, ascending, and what follows from those up to each:
         self._changes: list[int] = []  # Σ (1 + revision)
         self._known: list[int] = []  # when they were known, µs since the epoch
@@ -91,29 +91,29 @@ class ReferenceStore:
 
     def newest_closed(self) -> int | None:
         """The newest reference day."""
-        return self.book.newest_closed()
+        return self.store.newest_closed()
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """The reference days from ``start`` on, ascending."""
-        return self.book.closed_days(start)
+        return self.store.closed_days(start)
 
     def members(self, day: int) -> Members:
         """What every security is on a day."""
         count = self._count(day)
         if self._members is None or self._members[0] != count:
             figures = self._fold(count)
-            order = self.book.places.by_key
-            keys = self.book.keys[order]
+            order = self.store.key_index.by_key
+            keys = self.store.keys[order]
             ordered, stock = {n: v[order] for n, v in figures.items()}, ~is_fund(keys)
-            members = Members(keys, ordered, keys[stock], _places(ordered["industry"][stock]))
+            members = Members(keys, ordered, keys[stock], _industry_numbers(ordered["industry"][stock]))
             self._members = count, members
         return self._members[1]
 
     def _count(self, day: int) -> int:
         """How many reference days there are up to a day."""
         if self._stale:
-            for known in self.book.closed_days(self._days[-1] + 1 if self._days else None):
-                entry = self.book.days[known]
+            for known in self.store.closed_days(self._days[-1] + 1 if self._days else None):
+                entry = self.store.days[known]
                 self._days.append(known)
                 self._changes.append(1 + entry.revision + (self._changes[-1] if self._changes else 0))
                 self._known.append(max(entry.available_at, self._known[-1] if self._known else 0))
@@ -126,21 +126,21 @@ class ReferenceStore:
         if at.count > count:
             before = [c for c in self._checkpoints if c.count <= count]
             at = before[-1].copy() if before else _Folded(0, {})
-        width = self.book.width
-        for name in self.book.names:
+        width = self.store.width
+        for name in self.store.names:
             values = at.figures.get(name, np.empty(0))
             at.figures[name] = np.concatenate([values, np.full(width - len(values), np.nan)])
         for known in self._days[at.count : count]:
-            present = self.book.present(known)
+            present = self.store.present(known)
             for name, values in at.figures.items():
-                values[present] = self.book.figure(known, name)[present]
+                values[present] = self.store.figure(known, name)[present]
             at.count += 1
             if at.count % _CHECKPOINT_DAYS == 0 and (not self._checkpoints or self._checkpoints[-1].count < at.count):
                 self._checkpoints.append(at.copy())
         self._folded = at
         return at.figures
 
-    def _forget(self, day: int) -> None:
+    def _invalidate(self, day: int) -> None:
         """Drop what depends on the reference day ``day`` or a later one."""
         at = bisect_left(self._days, day)
         del self._days[at:], self._changes[at:], self._known[at:]

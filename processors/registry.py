@@ -136,17 +136,17 @@ def state_digest(parameters: Parameters) -> str:
         ]
         for topic in (DETAIL, PRICES, VALUATIONS)
     }
-    kept = columns, [reach(topic, parameters) for topic in columns], sorted(remembered(parameters).items())
+    kept = columns, [reach(topic, parameters) for topic in columns], sorted(retained_signals(parameters).items())
     return blake2b(repr(kept).encode(), digest_size=4).hexdigest()
 
 
-def remembered(parameters: Parameters) -> dict[str, int]:
+def retained_signals(parameters: Parameters) -> dict[str, int]:
     """Return the market signals whose values later days read, and for how many trading days each is kept."""
     results = [need for need in DECLARED if need.source is Source.RESULT]
     days = {
         need.signal.id: need.lag(parameters) + need.window(parameters) for need in results if need.signal is not None
     }
     for signal in SIGNALS.values():
-        if signal.remembers:
-            days[signal.id] = max(count(signal.remembers, parameters), days.get(signal.id, 0))
+        if signal.retain:
+            days[signal.id] = max(count(signal.retain, parameters), days.get(signal.id, 0))
     return days

@@ -22,10 +22,10 @@ from processors.events import EndOfDay, Floats, RowBatch
 from processors.indicators import fin_change, streak
 from processors.intraday_store import IntradayStore
 from processors.needs import DETAIL, PRICES, VALUATIONS, Need, session_before
-from processors.outputs import WORST_KEPT, FeatureFrame, IdentityCheck, Partial
+from processors.outputs import MAX_NAMED_GAPS, FeatureFrame, IdentityCheck, Partial
 from processors.pack import Array
 from processors.parameters import Parameters
-from processors.pricing import Pricing
+from processors.price_levels import PriceLevels
 from processors.registry import frame_columns
 from processors.table import DAY, Processor, TableSet
 
@@ -72,50 +72,50 @@ class Securities(Processor):
         self._columns = {topic: frame_columns(topic, parameters) for topic in (DETAIL, VALUATIONS)}
         history = {t: max(need.reach(parameters) for need in of.values()) for t, of in self._columns.items()}
         self.margin = DailyStore(DETAIL, required, late_days=parameters.late_days, history_days=history[DETAIL])
-        self.pricing = Pricing(parameters, calendar)
+        self.prices = PriceLevels(parameters, calendar)
         # Handed on as they come; any marker closes a day, as for prices.
         self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=history[VALUATIONS])
         self.derived = ColumnTable[int, Derived](
             "derived", DAY, _DERIVED, to_columns=self._to_columns, from_columns=self._from_columns
         )
-        self.live = IntradayStore()
+        self.intraday = IntradayStore()
         self.tables = TableSet(
-            self.margin.tables, self.derived, self.pricing.tables, self.valuations.tables, self.live.tables
+            self.margin.tables, self.derived, self.prices.tables, self.valuations.tables, self.intraday.tables
         )
         self.applied = ApplyResult()
         self._coverage: tuple[tuple[int | None, int, int], tuple[float, float]] | None = None
-        self._told: tuple[int | None, int, int] | None = None
+        self._reported: tuple[int | None, int, int] | None = None
 
     def fold(self, items: Iterable[RowBatch | EndOfDay]) -> list[FeatureFrame | Partial]:
         """Fold rows and markers in the order in which they came; return what the market stage needs to know."""
         out: list[FeatureFrame | Partial] = []
-        live = False
+        intraday = False
         for item in items:
             if isinstance(item, EndOfDay):
                 if item.feed == DETAIL:
-                    out += self._closed(self.margin.close(item))
+                    out += self._margin_frames(self.margin.close(item))
                 elif item.feed == PRICES:
-                    out += self._priced(self.pricing.book.close(item))
+                    out += self._price_frames(self.prices.store.close(item))
                 elif item.feed == VALUATIONS:
-                    out += self._valued(self.valuations.close(item))
+                    out += self._valuation_frames(self.valuations.close(item))
             elif item.topic == DETAIL:
-                out += self._closed(self.margin.apply(item))
+                out += self._margin_frames(self.margin.apply(item))
             elif item.topic == PRICES:
-                out += self._priced(self.pricing.book.apply(item))
+                out += self._price_frames(self.prices.store.apply(item))
             elif item.topic == VALUATIONS:
-                out += self._valued(self.valuations.apply(item))
+                out += self._valuation_frames(self.valuations.apply(item))
             else:
-                accepted = self.live.apply(item)
+                accepted = self.intraday.apply(item)
                 self.applied.accepted += accepted
                 self.applied.duplicates += len(item) - accepted
-                live |= bool(accepted)
-        if self.live.day and (live or self._coverage_key() != self._told):
+                intraday |= bool(accepted)
+        if self.intraday.day and (intraday or self._coverage_key() != self._reported):
             out.append(self._partial())
         return out
 
     # -- final values ----------------------------------------------------------------------------------------
 
-    def _closed(self, applied: ApplyResult) -> list[FeatureFrame]:
+    def _margin_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
         for old in [day for day in self.derived if day not in self.margin.days]:
             del self.derived[old]
@@ -129,21 +129,21 @@ class Securities(Processor):
             frames.append(self._frame(day))
         return frames
 
-    def _priced(self, applied: ApplyResult) -> list[FeatureFrame]:
+    def _price_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
-        book, frames = self.pricing.book, []
-        for day in self.pricing.closed(applied):
-            columns = book.columns_on(day)
-            frames.append(self._feature_frame(book, day, columns, self.pricing.features(day, columns)))
+        store, frames = self.prices.store, []
+        for day in self.prices.update(applied):
+            columns = store.columns_on(day)
+            frames.append(self._feature_frame(store, day, columns, self.prices.features(day, columns)))
         return frames
 
-    def _valued(self, applied: ApplyResult) -> list[FeatureFrame]:
+    def _valuation_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
         self.applied.add(applied)
-        book, frames = self.valuations, []
+        store, frames = self.valuations, []
         for day in sorted({*applied.closed, *applied.changed}):
-            columns = book.columns_on(day)
+            columns = store.columns_on(day)
             figures = {name: self._valuation(day, need)[columns] for name, need in self._columns[VALUATIONS].items()}
-            frames.append(self._feature_frame(book, day, columns, figures))
+            frames.append(self._feature_frame(store, day, columns, figures))
         return frames
 
     def _valuation(self, day: int, need: Need) -> Floats:
@@ -158,40 +158,40 @@ class Securities(Processor):
 
     def _feature_frame(
         self,
-        book: DailyStore,
+        store: DailyStore,
         day: int,
         columns: npt.NDArray[np.intp],
         figures: dict[str, Array],
         identity: IdentityCheck | None = None,
     ) -> FeatureFrame:
         return FeatureFrame(
-            book.topic,
+            store.topic,
             self.partition,
             day,
-            book.days[day].revision,
-            book.known_at(day),
-            book.missing(day),
-            book.counts(day),
+            store.days[day].revision,
+            store.known_at(day),
+            store.missing(day),
+            store.counts(day),
             identity or IdentityCheck(),
-            book.keys[columns],
+            store.keys[columns],
             figures,
         )
 
     def _derive(self, day: int) -> None:
-        book, width = self.margin, self.margin.width
+        store, width = self.margin, self.margin.width
         before = self._derived_before(day)
-        present, counts = book.present(day), book.counts(day)
+        present, counts = store.present(day), store.counts(day)
         # A day on which its exchange published nothing says nothing about a security's place in the list.
-        listed = np.array([name in counts for name in (*EXCHANGES, "")])[book.keys % 4]
-        was = _widen(before.age, _unlisted(book.keys, before.published))
+        listed = np.array([name in counts for name in (*EXCHANGES, "")])[store.keys % 4]
+        was = _widen(before.age, _unlisted(store.keys, before.published))
         age = np.where(
             present, np.where(was == _UNKNOWN, fin_change.LONG_AGO, was + 1), np.where(listed, _NOT_LISTED, was)
         ).astype(np.int32)
         held = np.where(age > 0, _widen(before.streak, np.zeros(width, dtype=np.int32)), 0).astype(np.int32)
         yesterday = self._calendar.shift(day, -1)
-        previous = np.full(width, np.nan) if yesterday is None else book.figure(yesterday, "fin_balance")
+        previous = np.full(width, np.nan) if yesterday is None else store.figure(yesterday, "fin_balance")
         change = fin_change.fin_change(
-            book.figure(day, "fin_balance"),
+            store.figure(day, "fin_balance"),
             previous,
             age,
             quiet_days=self.parameters.inclusion_quiet_days,
@@ -201,7 +201,7 @@ class Securities(Processor):
 
     def _derived_before(self, day: int) -> Derived:
         before = self.margin.newest_closed(before=day)
-        return _NOTHING_BEFORE if before is None else self.derived[before]
+        return _NO_HISTORY if before is None else self.derived[before]
 
     def _frame(self, day: int) -> FeatureFrame:
         columns = self.margin.columns_on(day)
@@ -235,7 +235,7 @@ class Securities(Processor):
         balance, buy, repay = (self.margin.figure(day, f"fin_{name}")[columns] for name in ("balance", "buy", "repay"))
         gap = balance - (self.margin.figure(yesterday, "fin_balance")[columns] + buy - repay)
         broken = np.flatnonzero(np.abs(gap) > self.parameters.identity_tolerance_cny)
-        worst = broken[np.argsort(-np.abs(gap[broken]), kind="stable")[:WORST_KEPT]]
+        worst = broken[np.argsort(-np.abs(gap[broken]), kind="stable")[:MAX_NAMED_GAPS]]
         codes = to_codes(self.margin.keys[columns[worst]])
         return IdentityCheck(
             int((~np.isnan(gap)).sum()), len(broken), dict(zip(codes, gap[worst].tolist(), strict=True))
@@ -245,21 +245,21 @@ class Securities(Processor):
 
     def _coverage_key(self) -> tuple[int | None, int, int]:
         """What the coverage depends on: the last balances before the session, and the session's margin rows."""
-        newest = self.margin.newest_closed(before=self.live.day)
-        return newest, 0 if newest is None else self.margin.days[newest].revision, self.live.margin_version
+        newest = self.margin.newest_closed(before=self.intraday.day)
+        return newest, 0 if newest is None else self.margin.days[newest].revision, self.intraday.margin_version
 
     def _partial(self) -> Partial:
-        held = self._told = self._coverage_key()
+        held = self._reported = self._coverage_key()
         if self._coverage is None or self._coverage[0] != held:
-            newest, columns = held[0], self.margin.places.by_key
+            newest, columns = held[0], self.margin.key_index.by_key
             balances = np.full(len(columns), np.nan) if newest is None else self.margin.figure(newest, "fin_balance")
-            self._coverage = held, self.live.coverage(self.margin.keys[columns], balances[columns])
-        return self.live.partial(self.partition, self._coverage[1])
+            self._coverage = held, self.intraday.coverage(self.margin.keys[columns], balances[columns])
+        return self.intraday.partial(self.partition, self._coverage[1])
 
     # -- state -----------------------------------------------------------------------------------------------
 
     def _to_columns(self, derived: Derived) -> DayColumns[_DerivedHeader]:
-        columns = self.margin.places.by_key
+        columns = self.margin.key_index.by_key
         columns = columns[columns < len(derived.age)]
         columns = columns[derived.age[columns] >= 0]
         return DayColumns(
@@ -269,7 +269,7 @@ class Securities(Processor):
         )
 
     def _from_columns(self, _day: int, stored: DayColumns[_DerivedHeader]) -> Derived:
-        columns, width = self.margin.places.of(stored.keys), self.margin.width
+        columns, width = self.margin.key_index.get_or_add(stored.keys), self.margin.width
         published = frozenset(stored.header.published)
         derived = Derived(
             np.full(width, np.nan), np.zeros(width, dtype=np.int32), _unlisted(self.margin.keys, published), published
@@ -281,7 +281,7 @@ class Securities(Processor):
 
 
 _NOT_LISTED, _UNKNOWN = -1, -2
-_NOTHING_BEFORE = Derived(np.empty(0), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32), frozenset())
+_NO_HISTORY = Derived(np.empty(0), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32), frozenset())
 
 
 def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:

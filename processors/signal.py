@@ -56,12 +56,12 @@ class Signal:
     source: str
     subjects: bool = False
     parameters: tuple[str, ...] = ()
-    remembers: Days = 0
-    settles: Days = 0
+    retain: Days = 0
+    warmup: Days = 0
 
     def __post_init__(self) -> None:
         of_needs = (name for need in self.needs for name in need.parameters)
-        own = (name for name in (self.remembers, self.settles) if isinstance(name, str))
+        own = (name for name in (self.retain, self.warmup) if isinstance(name, str))
         object.__setattr__(self, "parameters", tuple(dict.fromkeys((*self.parameters, *of_needs, *own))))
 
     @property
@@ -81,8 +81,8 @@ class Signal:
         required = [need for need in self.needs if not need.optional]
         return (
             self.level is Level.MARKET
-            and all(need.known_live for need in required)
-            and any(need.moves_live for need in required)
+            and all(need.known_intraday for need in required)
+            and any(need.changes_intraday for need in required)
         )
 
     @property
@@ -96,7 +96,7 @@ class Signal:
         spans = (need.lag(parameters) + need.required(parameters) for need in required)
         behind = (need.signal.window(parameters) - 1 if need.signal is not None else 0 for need in required)
         known = max((span + more for span, more in zip(spans, behind, strict=True)), default=1)
-        return known + count(self.settles, parameters)
+        return known + count(self.warmup, parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ import numpy as np
 from processors.events import Floats
 
 
-def percentiles(windows: Floats, least: int = 1) -> Floats:
+def percentiles(windows: Floats, min_periods: int = 1) -> Floats:
     """Return the share of each window's known values that are not above its last one (k,).
 
-    NaN where the last one is unknown, or where fewer than ``least`` are known.
+    NaN where the last one is unknown, or where fewer than ``min_periods`` are known.
     """
     last = windows[..., -1:]
     known = ~np.isnan(windows)
     count = known.sum(axis=-1)
     below = (windows <= last).sum(axis=-1)
-    return np.where((count >= least) & ~np.isnan(last[..., 0]), below / np.maximum(count, 1), np.nan)
+    return np.where((count >= min_periods) & ~np.isnan(last[..., 0]), below / np.maximum(count, 1), np.nan)
 
 
 def drawdowns(closes: Floats) -> Floats:

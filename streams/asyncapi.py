@@ -122,7 +122,7 @@ def _row_columns(row: type[Row]) -> dict[str, str]:
     if "ts" in row.__struct_fields__:
         stamps = {"ts": "timestamp[us, UTC]"}
     figures = {
-        c.name: ("string" if c.words else "bool" if c.flag else "float64")
+        c.name: ("string" if c.labels else "bool" if c.flag else "float64")
         + (", null where absent" if c.optional else f", {c.sign.value}" if c.sign is not Sign.ANY else "")
         for c in FIGURES[row.topic]
     }

@@ -80,8 +80,8 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
         columns["revision"] = pa.array(batch.revisions, type=pa.int32())
     for column in FIGURES[batch.topic]:
         values = batch.figures[column.name]
-        if column.words:
-            words = [None if v != v else column.words[int(v)] for v in values.tolist()]
+        if column.labels:
+            words = [None if v != v else column.labels[int(v)] for v in values.tolist()]
             columns[column.name] = pa.array(words, type=pa.string())
         elif not np.isnan(values).all():
             columns[column.name] = pa.array(values, type=pa.float64(), from_pandas=True)
@@ -186,8 +186,8 @@ class _Frame:
                 raise RowError(f"{self._topic} frame lacks the column {name!r}")
             return np.full(self._rows, wanted.default)
         column = self._columns[name]
-        if wanted.words and pa.types.is_string(column.type):
-            places = self._places(name, column.to_pylist(), wanted.words)
+        if wanted.labels and pa.types.is_string(column.type):
+            places = self._places(name, column.to_pylist(), wanted.labels)
             return np.where(np.isnan(places), wanted.default, places)
         if not (
             pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)

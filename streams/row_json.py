@@ -63,7 +63,7 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
     daily = issubclass(row, DailyRow)
     names = list(batch.figures)
     columns = [batch.figures[n].tolist() for n in names]
-    words = {c.name: c.words for c in FIGURES[batch.topic] if c.words}
+    words = {c.name: c.labels for c in FIGURES[batch.topic] if c.labels}
     flags = {c.name for c in FIGURES[batch.topic] if c.flag}
     out = []
     for i, text in enumerate(key_texts(batch)):
@@ -130,7 +130,7 @@ def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
     figures = {}
     for wanted in FIGURES[topic]:
         values = list(map(attrgetter(wanted.attribute), rows))
-        if wanted.words:
-            values = [None if word is None else wanted.words.index(word) for word in values]
+        if wanted.labels:
+            values = [None if word is None else wanted.labels.index(word) for word in values]
         figures[wanted.name] = np.array(values, dtype=np.float64)
     return RowBatch(topic, keys, days, revisions, stamps, figures)

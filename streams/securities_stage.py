@@ -47,7 +47,7 @@ class _SecuritiesState(StageState):
     @property
     def books(self) -> Mapping[str, DailyStore]:
         return {
-            book.topic: book for book in (self.processor.margin, self.processor.pricing.book, self.processor.valuations)
+            book.topic: book for book in (self.processor.margin, self.processor.prices.store, self.processor.valuations)
         }
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:

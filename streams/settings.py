@@ -25,7 +25,7 @@ from pydantic_settings import (
 
 from alerts.delivery.channel import Channel
 from processors.codes import EXCHANGES
-from processors.deadlines import DEADLINES, Due
+from processors.deadlines import DEADLINES, Deadline
 from processors.parameters import Parameters
 
 #: The parameters that are lists: the environment gives them as text.
@@ -164,10 +164,10 @@ class Settings(BaseSettings):
             raise ValueError(f"no deadline for {', '.join(unknown)}: choose from {', '.join(DEADLINES)}")
         return value
 
-    def due(self, topic: str) -> Due:
+    def due(self, topic: str) -> Deadline:
         """Return the time at which a day of a feed is due."""
         default = DEADLINES[topic]
-        return Due(self.deadlines.get(topic, default.at), default.next_session)
+        return Deadline(self.deadlines.get(topic, default.at), default.next_session)
 
     @property
     def bootstrap(self) -> list[str]:

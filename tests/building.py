@@ -18,11 +18,11 @@ def batch(topic: str, day: date, figures: dict[str, dict[str, float]], revision:
     """Rows by code or exchange: ``{"600000.SH": {"fin_balance": 1e9}}``; required figures not named are 0."""
     size = len(figures)
     hours = 2 if topic.endswith(".intraday") else 24  # UTC: in the session, or the next morning
-    words = KEYS.get(INPUT_ROWS[topic].key_field)
-    keys = [to_id(k) if words is None else words.index(k) for k in figures]
+    labels = KEYS.get(INPUT_ROWS[topic].key_field)
+    keys = [to_id(k) if labels is None else labels.index(k) for k in figures]
     columns = {}
     for column in FIGURES[topic]:
-        default = 0.0 if column.words or not column.optional else np.nan
+        default = 0.0 if column.labels or not column.optional else np.nan
         default = 1.0 if column.sign == "positive" and not column.optional else default
         columns[column.name] = np.array([row.get(column.name, default) for row in figures.values()], dtype=np.float64)
     return RowBatch(
@@ -40,7 +40,7 @@ def balances(day: date, values: dict[str, float], revision: int = 0) -> RowBatch
     return batch("margin.daily", day, {code: {"fin_balance": v} for code, v in values.items()}, revision)
 
 
-def closing(rows: RowBatch, day: date | None = None, **expected: int) -> EndOfDay:
+def end_of_day(rows: RowBatch, day: date | None = None, **expected: int) -> EndOfDay:
     """The marker of a day whose rows are given."""
     named = rows.keys if rows.topic == "margin.market" else rows.keys % 4
     counts = {EXCHANGES[e]: int((named == e).sum()) for e in range(2)}

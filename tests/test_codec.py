@@ -72,7 +72,7 @@ def table(**changes: object) -> pa.Table:
 def test_events_and_frames_give_the_same_rows(topic: str) -> None:
     keys = KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH", "000001.SZ", "510050.SH"))[:2]
     rng = np.random.default_rng(1)
-    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 2 if c.flag else len(c.words) or 99))
+    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 2 if c.flag else len(c.labels) or 99))
                                       for c in FIGURES[topic]} for k in keys})  # fmt: skip
     made = decoder(topic)
     by_event, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
@@ -198,9 +198,9 @@ def test_an_unknown_exchange_is_refused() -> None:
 
 
 def test_markers_keep_their_place_between_rows() -> None:
-    marker = Message(b'{"feed":"margin.daily","trade_date":"2020-01-02","expected":{"SSE":1},"source":"x"}',
+    punctuation = Message(b'{"feed":"margin.daily","trade_date":"2020-01-02","expected":{"SSE":1},"source":"x"}',
                      [(CE_TYPE, CLOSE_TYPE)])  # fmt: skip
-    items, dead = decoder().decode([event(), event(code="600000.SH"), marker, event(trade_date="2020-01-03")])
+    items, dead = decoder().decode([event(), event(code="600000.SH"), punctuation, event(trade_date="2020-01-03")])
     assert dead == []
     assert [type(i) is EndOfDay for i in items] == [False, True, False]
 

@@ -174,7 +174,7 @@ def test_the_stream_has_what_was_published_last_whichever_process_dies(
         newest: dict[str, tuple[int, int]] = {}
         for code, minute, revision in seen:
             newest[code] = max(newest.get(code, (-1, -1)), (minute, revision))
-        held = dict(zip(to_codes(fold.table.places.keys), fold.table.records["margin"]["fin_buy"], strict=False))
+        held = dict(zip(to_codes(fold.table.key_index.keys), fold.table.records["margin"]["fin_buy"], strict=False))
         assert held == {code: seen[code, *when] for code, when in newest.items()}
         # What came last at the newest moment is what counts.
         for code, minute, bought in {(c, m): (c, m, b) for c, m, b in rows}.values():

@@ -20,7 +20,7 @@ from processors.parameters import Parameters
 from processors.partition_join import dump_frame, load_frame
 from processors.securities import Securities
 from streams.calendars import xshg
-from tests.building import DAYS, balances, batch, closing
+from tests.building import DAYS, balances, batch, end_of_day
 
 EXCHANGES = ("SSE", "SZSE")
 CODES = ["600000.SH", "600519.SH", "000001.SZ", "300750.SZ", "510050.SH"]
@@ -55,7 +55,7 @@ def items_of(history: list[tuple[date, dict[str, list[float]]]]) -> list[list[Ro
 
 def marker_of(rows: list[RowBatch]) -> EndOfDay:
     newest = {int(r.keys[0]): r for r in rows}
-    return closing(concat(list(newest.values())))
+    return end_of_day(concat(list(newest.values())))
 
 
 @given(histories(), st.randoms(use_true_random=False), st.booleans())
@@ -112,42 +112,44 @@ def test_a_state_loaded_in_the_middle_goes_on_the_same(history, cut) -> None:
 
 
 def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None:
-    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     for day in (DAYS[0], DAYS[2]):
         rows = balances(day, {"600000.SH": 1e9})
-        book.apply(rows)
-        book.close(closing(rows))
+        store.apply(rows)
+        store.close(end_of_day(rows))
     late = balances(DAYS[1], {"600000.SH": 2e9})
-    book.apply(late)
-    applied = book.close(closing(late))
+    store.apply(late)
+    applied = store.close(end_of_day(late))
     assert applied.closed == [to_day(DAYS[1])]
-    assert [book.days[to_day(d)].revision for d in DAYS[:3]] == [0, 0, 1]
+    assert [store.days[to_day(d)].revision for d in DAYS[:3]] == [0, 0, 1]
 
 
 def test_a_feed_without_markers_is_closed_by_its_next_day() -> None:
-    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     both = {"600000.SH": 1e9, "000001.SZ": 1e9}
-    applied = book.apply(concat([balances(DAYS[0], both), balances(DAYS[1], both), balances(DAYS[0], {CODES[1]: 5e8})]))
+    applied = store.apply(
+        concat([balances(DAYS[0], both), balances(DAYS[1], both), balances(DAYS[0], {CODES[1]: 5e8})])
+    )
     assert applied.closed == [to_day(DAYS[0])]
     # The row behind the first row of the next day is a late one.
-    assert book.days[to_day(DAYS[0])].revision == 1
-    assert book.missing(to_day(DAYS[0])) == {}
+    assert store.days[to_day(DAYS[0])].revision == 1
+    assert store.missing(to_day(DAYS[0])) == {}
 
 
 def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_stands() -> None:
-    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
-    book.apply(balances(DAYS[0], {"600000.SH": 1e9}))
-    applied = book.apply(balances(DAYS[0], {"600000.SH": 2e9}))
+    store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    store.apply(balances(DAYS[0], {"600000.SH": 1e9}))
+    applied = store.apply(balances(DAYS[0], {"600000.SH": 2e9}))
     assert (applied.conflicts, applied.accepted) == (1, 0)
-    assert book.figure(to_day(DAYS[0]), "fin_balance").tolist() == [1e9]
+    assert store.figure(to_day(DAYS[0]), "fin_balance").tolist() == [1e9]
 
 
 def test_rows_older_than_the_window_are_refused() -> None:
-    book = DailyStore("margin.daily", EXCHANGES, late_days=2, history_days=1)
+    store = DailyStore("margin.daily", EXCHANGES, late_days=2, history_days=1)
     for day in DAYS[:4]:
-        book.apply(balances(day, {"600000.SH": 1e9}))
-    assert book.apply(balances(DAYS[0], {"600000.SH": 2e9}, 1)).too_old == 1
-    assert len(book.days) == 3
+        store.apply(balances(day, {"600000.SH": 1e9}))
+    assert store.apply(balances(DAYS[0], {"600000.SH": 2e9}, 1)).too_old == 1
+    assert len(store.days) == 3
 
 
 def test_leaving_the_list_resets_a_streak_and_inclusion_keeps_quiet_for_five_days() -> None:
@@ -157,7 +159,7 @@ def test_leaving_the_list_resets_a_streak_and_inclusion_keeps_quiet_for_five_day
     for i, day in enumerate(DAYS[:12]):
         here = always | ({} if i == 3 else {"600519.SH": 1e9 + i * 1e7})
         rows = balances(day, here)
-        (frame,) = made.fold([rows, closing(rows)])
+        (frame,) = made.fold([rows, end_of_day(rows)])
         assert isinstance(frame, FeatureFrame)
         at = np.flatnonzero(frame.keys % 4 == 0)[-1]
         streaks.append(int(frame.columns["fin_streak"][at]) if i != 3 else None)
@@ -172,7 +174,7 @@ def test_a_day_without_the_whole_exchange_pauses_instead() -> None:
     for i, day in enumerate(DAYS[:6]):
         here = {"600000.SH": 1e9 + i} | ({} if i == 3 else {"000001.SZ": 1e9 + i * 1e7})
         rows = balances(day, here)
-        expected = closing(rows) if i != 3 else closing(rows, SZSE=0)
+        expected = end_of_day(rows) if i != 3 else end_of_day(rows, SZSE=0)
         frames = made.fold([rows, expected])
         frame = frames[-1]
         assert isinstance(frame, FeatureFrame)
@@ -192,7 +194,7 @@ def market_day(day: date, sse: float, szse: float | None, close: float = 3000.0)
     totals = batch("margin.market", day, figures)
     indices = batch("indices.daily", day, {"000001.SH": {"close": close, "turnover": sse / 10},
                                            "399001.SZ": {"close": 1.0, "turnover": (szse or 1e9) / 10}})  # fmt: skip
-    return [totals, closing(totals, SZSE=1), indices, closing(indices)]
+    return [totals, end_of_day(totals, SZSE=1), indices, end_of_day(indices)]
 
 
 def signals(made: list[MarketSignal | SecuritySignals]) -> dict[tuple[date, str], MarketSignal]:
@@ -278,37 +280,37 @@ def at(day: date, hour: float) -> int:
     return to_day(day) * 86_400_000_000 + int((hour - 8) * 3_600_000_000)
 
 
-def late(book: DailyStore, now: int) -> EndOfDay | None:
-    return overdue(book, now, DEADLINES[book.topic], xshg(), gap_days=3)
+def late(store: DailyStore, now: int) -> EndOfDay | None:
+    return overdue(store, now, DEADLINES[store.topic], xshg(), gap_days=3)
 
 
 def test_a_day_without_its_marker_is_closed_by_its_deadline_and_reported() -> None:
-    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     rows = balances(DAYS[0], {"600000.SH": 1e9})
-    book.apply(rows)
-    book.close(EndOfDay(feed="margin.daily", trade_date=DAYS[0], expected={"SSE": 1}, source="test"))
-    assert late(book, at(DAYS[1], 9)) is None  # the figures of a day appear before the open of the next one
-    marker = late(book, at(DAYS[1], 9.5))
-    assert marker is not None
-    assert (marker.trade_date, marker.deadline) == (DAYS[0], True)
-    assert book.close(marker).closed == [to_day(DAYS[0])]
-    assert book.missing(to_day(DAYS[0])) == {"SZSE": -1}
-    assert book.close(marker) == ApplyResult()
+    store.apply(rows)
+    store.close(EndOfDay(feed="margin.daily", trade_date=DAYS[0], expected={"SSE": 1}, source="test"))
+    assert late(store, at(DAYS[1], 9)) is None  # the figures of a day appear before the open of the next one
+    punctuation = late(store, at(DAYS[1], 9.5))
+    assert punctuation is not None
+    assert (punctuation.trade_date, punctuation.deadline) == (DAYS[0], True)
+    assert store.close(punctuation).closed == [to_day(DAYS[0])]
+    assert store.missing(to_day(DAYS[0])) == {"SZSE": -1}
+    assert store.close(punctuation) == ApplyResult()
     # What comes behind it counts as a revision.
-    book.apply(balances(DAYS[0], {"000001.SZ": 2e9}))
-    assert book.days[to_day(DAYS[0])].revision == 1
+    store.apply(balances(DAYS[0], {"000001.SZ": 2e9}))
+    assert store.days[to_day(DAYS[0])].revision == 1
 
 
 def test_a_feed_that_falls_silent_is_closed_for_a_few_days_and_then_has_ended() -> None:
-    book = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
+    store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     rows = balances(DAYS[0], {"600000.SH": 1e9, "000001.SZ": 1e9})
-    book.apply(rows)
-    book.close(closing(rows))
+    store.apply(rows)
+    store.close(end_of_day(rows))
     closed = []
-    while (marker := late(book, at(DAYS[9], 12))) is not None:
-        closed += book.close(marker).closed
+    while (punctuation := late(store, at(DAYS[9], 12))) is not None:
+        closed += store.close(punctuation).closed
     assert closed == [to_day(d) for d in DAYS[1:4]]
-    assert book.missing(closed[0]) == {"SSE": -1, "SZSE": -1}
+    assert store.missing(closed[0]) == {"SSE": -1, "SZSE": -1}
 
 
 def test_an_empty_book_is_never_overdue() -> None:
@@ -324,8 +326,8 @@ def test_breaks_of_the_balance_identity_are_reported_and_nothing_is_repaired() -
     first = balances(DAYS[0], dict.fromkeys(figures, 1e9))
     rows = {code: dict(zip(("fin_balance", "fin_buy", "fin_repay"), f, strict=True)) for code, f in figures.items()}
     second = batch("margin.daily", DAYS[1], rows)
-    (before,) = made.fold([first, closing(first)])
-    (frame,) = made.fold([second, closing(second)])
+    (before,) = made.fold([first, end_of_day(first)])
+    (frame,) = made.fold([second, end_of_day(second)])
     assert isinstance(before, FeatureFrame)
     assert isinstance(frame, FeatureFrame)
     assert before.identity.checked == 0
@@ -341,7 +343,7 @@ def test_an_exchange_whose_total_breaks_the_identity_is_named() -> None:
         totals = batch("margin.market", day, {
             e: {"fin_balance": balance, "fin_buy": 1e10, "fin_repay": repay if e == "SSE" else np.nan}
             for e in EXCHANGES})  # fmt: skip
-        found = signals(market.fold([totals, closing(totals)]))
+        found = signals(market.fold([totals, end_of_day(totals)]))
         assert found[day, "fin_balance"].identity_gaps == ({"SSE": -1e9} if day == DAYS[2] else {})
 
 
@@ -350,7 +352,7 @@ def test_frames_of_days_that_left_the_window_change_nothing_when_a_replay_sends_
     frames: list[FeatureFrame] = []
     for i, day in enumerate(DAYS[:8]):
         rows = balances(day, {"600000.SH": 1e9 + i, "000001.SZ": 1e9 - i})
-        frames += [f for f in made.fold([rows, closing(rows)]) if isinstance(f, FeatureFrame)]
+        frames += [f for f in made.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
     assert len(market.fold(frames)) == 8
     market.changed_rows()
     assert market.fold(frames) == []
@@ -401,6 +403,6 @@ def test_a_session_s_sums_do_not_depend_on_who_came_first(one, other) -> None:
         for code in order:
             made.fold([batch("margin.intraday", DAYS[1], {code: {"fin_buy": 0.1 * (1 + CODES.index(code))}})])
         rows = balances(DAYS[0], {code: 0.1 + 1e8 * CODES.index(code) for code in order})
-        sums.append([p for p in made.fold([rows, closing(rows)]) if isinstance(p, Partial)])
+        sums.append([p for p in made.fold([rows, end_of_day(rows)]) if isinstance(p, Partial)])
     assert sums[0] == sums[1]
     assert sums[0][-1].balance > 0  # told again: the balances before the session came behind it

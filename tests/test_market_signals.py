@@ -19,7 +19,7 @@ from processors.market import Market
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from streams.calendars import xshg
-from tests.building import DAYS, batch, closing
+from tests.building import DAYS, batch, end_of_day
 
 EXCHANGES = ("SSE", "SZSE")
 FEEDS = ("indices.daily", "etf.daily", "margin.market")
@@ -194,7 +194,7 @@ def test_risk_premium_and_its_bands_by_hand() -> None:
     for i, day in enumerate(DAYS[:4]):
         prices = batch("indices.daily", day, {"000985.SH": {"pe_ttm": 20.0 + i}, "399001.SZ": {"close": 1.0}})
         rate = batch("rates.daily", day, {"CN10Y": {"yield": 0.03}})
-        for made in market.fold([prices, closing(prices), rate, closing(rate)]):
+        for made in market.fold([prices, end_of_day(prices), rate, end_of_day(rate)]):
             found[made.trade_date, made.name] = made
     first, last = found[DAYS[0], "risk_premium"], found[DAYS[3], "risk_premium"]
     assert first.value == pytest.approx(1 / 20 - 0.03)
@@ -212,7 +212,7 @@ def test_etf_flow_by_hand() -> None:
         rows = batch("etf.daily", day, {code: {"shares": n, "price": 4.0 if code == "510300.SH" else 3.0,
                                                "style": 6.0 if code == "511010.SH" else 0.0}
                                         for code, n in held.items()})  # fmt: skip
-        for made in market.fold([rows, closing(rows)]):
+        for made in market.fold([rows, end_of_day(rows)]):
             found[made.trade_date, made.name] = made
     assert found[DAYS[0], "etf_flow/broad"].value is None
     assert found[DAYS[1], "etf_flow/broad"].value == pytest.approx(0.1e9 * 4 - 0.1e9 * 3)

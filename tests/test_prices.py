@@ -19,7 +19,7 @@ from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from processors.securities import Securities
 from streams.calendars import xshg
-from tests.building import DAYS, batch, closing
+from tests.building import DAYS, batch, end_of_day
 
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 1, 2), date(2019, 3, 29)
@@ -160,7 +160,7 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     for day, figures in zip(DAYS, prices, strict=False):
         rows = batch("prices.daily", day, {"000001.SZ": figures, "000002.SZ": {"close": 1.0}} if figures else
                      {"000002.SZ": {"close": 1.0}})  # fmt: skip
-        (frame,) = [f for f in made.fold([rows, closing(rows)]) if isinstance(f, FeatureFrame)]
+        (frame,) = [f for f in made.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
         at = np.flatnonzero(frame.keys == to_id("000001.SZ"))
         seen.append({n: float(v[at[0]]) for n, v in frame.columns.items()} if len(at) else {})
     level = [row.get("level", np.nan) for row in seen]
@@ -194,7 +194,7 @@ def test_prices_that_come_behind_the_detail_give_the_same(days: dict[int, dict[s
     tables: dict[tuple[str, date], SecuritySignals] = {}
     for topic, batches in apart:
         for rows in batches:
-            items = [rows, closing(rows)]
+            items = [rows, end_of_day(rows)]
             own = topic in ("margin.daily", "prices.daily")
             frames = [f for f in securities.fold(items) if isinstance(f, FeatureFrame)] if own else items
             for one in market.fold(frames):

@@ -241,7 +241,7 @@ def test_a_period_is_shown_and_what_lies_before_it_only_fills_windows(data_dir: 
     days = [feeds for _, feeds in folder.by_day()]
     late = collect(days, Parameters(), EXCHANGES, xshg(), start=date(2018, 3, 1))
     assert late.period() == ("2018-03-01", "2018-06-29")
-    assert not np.isnan(late.column("excess_financing")[late.shown]).any()
+    assert not np.isnan(late.column("excess_financing")[late.in_period]).any()
     result = ratio.run(late, Mode.AS_SOURCE)
     cases = next(t for t in result.tables if t.name == "breakdowns").rows
     assert all(str(row[1]) >= "2018-03-01" for row in cases)

@@ -19,7 +19,7 @@ from processors.registry import state_digest
 from processors.securities import Securities
 from processors.table import DAY, NUMBER, TEXT, Rows, Table, TableSet, ValueCodec
 from streams.calendars import xshg
-from tests.building import DAYS, balances, batch, closing
+from tests.building import DAYS, balances, batch, end_of_day
 
 EXCHANGES = ("SSE", "SZSE")
 MANY = [f"{600000 + i * 7:06d}.SH" for i in range(900)]
@@ -193,7 +193,7 @@ def history(processor: Securities, days: int, rows: dict[str, bytes]) -> list[Fe
         found = balances(day, {code: 1e9 + i * 1e6 + at for at, code in enumerate(MANY)})
         prices = batch("prices.daily", day, {code: {"close": 10.0 + i} for code in MANY})
         end = EndOfDay(feed="prices.daily", trade_date=day, expected={"SSE": len(MANY)}, source="test")
-        frames += [f for f in processor.fold([found, closing(found), prices, end]) if isinstance(f, FeatureFrame)]
+        frames += [f for f in processor.fold([found, end_of_day(found), prices, end]) if isinstance(f, FeatureFrame)]
         stored(rows, processor.changed_rows())
     return frames
 
@@ -239,7 +239,7 @@ def test_a_stage_loaded_anywhere_stores_the_same_rows(corrections, data) -> None
         items = []
         for i, day in enumerate(DAYS[:12]):
             found = balances(day, {code: 1e9 + i * 1e6 + at for at, code in enumerate(MANY[:100])})
-            items.append([found, closing(found)])
+            items.append([found, end_of_day(found)])
         items += [
             [balances(DAYS[at], {MANY[key]: value}, revision)]
             for revision, (at, key, value) in enumerate(corrections, start=1)
@@ -269,11 +269,11 @@ def test_days_that_left_the_window_are_deleted_from_every_table() -> None:
 def slow_members(store: ReferenceStore, day: int) -> dict[int, tuple[float, ...]]:
     """Every security's newest row up to a day, folded from the beginning."""
     found: dict[int, tuple[float, ...]] = {}
-    for known in store.book.closed_days():
+    for known in store.store.closed_days():
         if known <= day:
-            for column in store.book.columns_on(known).tolist():
-                key = int(store.book.keys[column])
-                found[key] = tuple(float(store.book.figure(known, name)[column]) for name in store.book.names)
+            for column in store.store.columns_on(known).tolist():
+                key = int(store.store.keys[column])
+                found[key] = tuple(float(store.store.figure(known, name)[column]) for name in store.store.names)
     return found
 
 
@@ -299,18 +299,18 @@ def test_members_are_those_of_folding_every_reference_day_from_the_beginning(ste
     days = xshg().between(int(np.datetime64("2018-01-02").astype(int)), int(np.datetime64("2018-12-28").astype(int)))
     for revision, (at, industries, asked) in enumerate(steps):
         rows = reference_rows(at, industries, revision)
-        store.book.apply(rows)
-        store.book.close(closing(rows))
+        store.store.apply(rows)
+        store.store.close(end_of_day(rows))
         for day in (int(days[asked]), int(days[-1]), int(days[at])):
             expected = slow_members(store, day)
-            closed = [d for d in store.book.closed_days() if d <= day]
+            closed = [d for d in store.store.closed_days() if d <= day]
             assert store.is_closed(day) == bool(closed)
-            assert store.revision(day) == sum(1 + store.book.days[d].revision for d in closed) - 1
-            assert store.known_at(day) == max((store.book.days[d].available_at for d in closed), default=0)
+            assert store.revision(day) == sum(1 + store.store.days[d].revision for d in closed) - 1
+            assert store.known_at(day) == max((store.store.days[d].available_at for d in closed), default=0)
             members = store.members(day)
-            nothing = tuple([np.nan] * len(store.book.names))
+            nothing = tuple([np.nan] * len(store.store.names))
             assert np.array_equal(
-                [[members.figures[name][i] for name in store.book.names] for i in range(len(members.keys))],
+                [[members.figures[name][i] for name in store.store.names] for i in range(len(members.keys))],
                 [expected.get(key, nothing) for key in members.keys.tolist()],
                 equal_nan=True,
             )

@@ -18,13 +18,13 @@ class Row(msgspec.Struct):
 
 async def main() -> None:
     """Read until all events have been seen."""
-    told, report, windows = task(), Report(), dict[str, list[float]]()
+    task_, report, windows = task(), Report(), dict[str, list[float]]()
     decode = msgspec.json.Decoder(Row).decode
-    consumer = AIOKafkaConsumer(bootstrap_servers=told.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(bootstrap_servers=task_.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
-    consumer.assign([TopicPartition(told.topic, 0)])
+    consumer.assign([TopicPartition(task_.topic, 0)])
     report.start()
-    while report.events < told.events:
+    while report.events < task_.events:
         for records in (await consumer.getmany(timeout_ms=100)).values():
             for record in records:
                 if record.key is None:

@@ -22,7 +22,7 @@ class Row(msgspec.Struct):
     fin_balance: float
 
 
-told, report = task(), Report()
+task_, report = task(), Report()
 decode = msgspec.json.Decoder(Row).decode
 
 
@@ -55,12 +55,12 @@ class Sink(StatelessSinkPartition[Any], DynamicSink[Any]):
 
 
 flow = Dataflow("peer")
-source = KafkaSource([told.bootstrap], [told.topic], tail=False)
+source = KafkaSource([task_.bootstrap], [task_.topic], tail=False)
 keyed = op.filter_map("rows", op.input("topic", flow, source), rows)
 op.output("out", op.stateful_map("change", keyed, change), Sink())
 recovery = None
-if told.durable:
-    init_db_dir(told.folder, 1)
-    recovery = RecoveryConfig(told.folder)
+if task_.durable:
+    init_db_dir(task_.folder, 1)
+    recovery = RecoveryConfig(task_.folder)
 cli_main(flow, recovery_config=recovery)
 report.done()

@@ -11,19 +11,19 @@ import mode.loop
 from bench.contenders.work import Report, advance, task
 
 mode.loop.use("uvloop")
-told, report = task(), Report()
+task_, report = task(), Report()
 app = faust.App(
-    told.folder.name,
-    broker=f"kafka://{told.bootstrap}",
-    store="rocksdb://" if told.durable else "memory://",
-    datadir=told.folder,
+    task_.folder.name,
+    broker=f"kafka://{task_.bootstrap}",
+    store="rocksdb://" if task_.durable else "memory://",
+    datadir=task_.folder,
     topic_disable_leader=True,
     web_enabled=False,
 )
-windows: Any = app.Table("windows", partitions=1) if told.durable else {}
+windows: Any = app.Table("windows", partitions=1) if task_.durable else {}
 
 
-@app.agent(app.topic(told.topic, key_serializer="raw", value_serializer="json"))
+@app.agent(app.topic(task_.topic, key_serializer="raw", value_serializer="json"))
 async def work(stream: Any) -> None:
     """Advance the window of each event's key."""
     async for event in stream.events():
@@ -35,8 +35,8 @@ async def work(stream: Any) -> None:
         report.last[row["code"]] = advance(window, row["fin_balance"])
         windows[row["code"]] = window
         report.events += 1
-        if report.events == told.events:
-            if told.durable:
+        if report.events == task_.events:
+            if task_.durable:
                 await app.producer.flush()
                 await app.consumer.commit()
             report.done()

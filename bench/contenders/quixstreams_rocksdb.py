@@ -11,12 +11,12 @@ from quixstreams import Application, State
 
 from bench.contenders.work import Report, advance, task
 
-told, report = task(), Report()
+task_, report = task(), Report()
 app = Application(
-    broker_address=told.bootstrap,
-    consumer_group=told.folder.name,
+    broker_address=task_.bootstrap,
+    consumer_group=task_.folder.name,
     auto_offset_reset="earliest",
-    state_dir=told.folder,
+    state_dir=task_.folder,
     loglevel="WARNING",
 )
 
@@ -28,11 +28,11 @@ def change(row: dict[str, Any], state: State) -> None:
     report.last[row["code"]] = advance(window, row["fin_balance"])
     state.set("window", window)
     report.events += 1
-    if report.events == told.events:
+    if report.events == task_.events:
         app.stop()  # it commits: flushes the changelog, then RocksDB
 
 
-rows = app.dataframe(app.topic(told.topic, value_deserializer="json"))
+rows = app.dataframe(app.topic(task_.topic, value_deserializer="json"))
 rows = rows.filter(lambda row: "code" in row)  # no markers
 rows.update(change, stateful=True)
 app.run()

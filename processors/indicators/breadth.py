@@ -15,7 +15,7 @@ from processors.signal import Column, Level, Signal, Value
 _EDGES = (-0.30, -0.10, 0.10, 0.30, 0.50, 1.00)
 BINS = ("< −30%", "−30…−10%", "−10…10%", "10…30%", "30…50%", "50…100%", "> 100%")
 LEVEL = price("level")
-MEAN = price("level", days="breadth_days", mean=True, least="breadth_least")
+MEAN = price("level", days="breadth_days", mean=True, min_periods="breadth_least")
 LAST_YEAR_LEVEL = price("level", back=LAST_YEAR)
 
 SIGNALS = (

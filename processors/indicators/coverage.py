@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
-from processors.codes import BOARDS, among, board_of
+from processors.codes import BOARDS, board_of, isin_sorted
 from processors.needs import DETAIL, REFERENCE, members, security, valuation
 from processors.signal import Column, Level, Signal, Value
 
@@ -47,7 +47,7 @@ def compute(block: Block) -> dict[str, Column]:
 def _day(stocks: np.ndarray, listed_keys: np.ndarray, caps: np.ndarray) -> dict[str, Value]:
     if not len(stocks):
         return {}
-    listed, board = among(stocks, listed_keys), board_of(stocks)
+    listed, board = isin_sorted(stocks, listed_keys), board_of(stocks)
     out: dict[str, Value] = {"coverage": float(listed.mean()), "stocks": len(stocks), "eligible": int(listed.sum())}
     for number, name in enumerate(BOARDS):
         here = board == number

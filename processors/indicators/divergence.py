@@ -14,9 +14,9 @@ from processors.pack import Array
 from processors.signal import Level, Signal
 
 #: Longer streaks are read over this many days: so far back prices are kept.
-MOST_DAYS = 60
-STREAK, LEVELS = security(FIN_STREAK), price("level", days=MOST_DAYS, plus=1)
-MEANS, CURRENT_REGIME = result(EQUAL_WEIGHT, days=MOST_DAYS), result(REGIME)
+MAX_STREAK_DAYS = 60
+STREAK, LEVELS = security(FIN_STREAK), price("level", days=MAX_STREAK_DAYS, plus=1)
+MEANS, CURRENT_REGIME = result(EQUAL_WEIGHT, days=MAX_STREAK_DAYS), result(REGIME)
 _EXCESS_NEEDS = (STREAK, LEVELS, MEANS)
 
 SIGNALS = (
@@ -62,7 +62,7 @@ def _day(
     block: Block, i: int, keys: np.ndarray, streak: np.ndarray, means: Floats, regime: str | None
 ) -> tuple[Floats, Floats]:
     p, stocks = block.parameters, block.stocks[block.section(DETAIL).rows(i)]
-    length = np.minimum(np.abs(streak), MOST_DAYS)
+    length = np.minimum(np.abs(streak), MAX_STREAK_DAYS)
     level = block.priced(i, LEVELS, keys, 0)
     excess = np.full(len(streak), np.nan)
     priced = np.where(stocks & ~np.isnan(level), length, 0)

@@ -11,7 +11,7 @@ from processors.events import FIGURES
 from processors.needs import FUNDS, funds
 from processors.signal import Column, Level, Signal
 
-STYLES = next(c.words for c in FIGURES[FUNDS] if c.name == "style")
+STYLES = next(c.labels for c in FIGURES[FUNDS] if c.name == "style")
 
 SIGNALS = (
     Signal(
@@ -24,7 +24,7 @@ SIGNALS = (
         "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both; details: shares and the sum of 20 days",
         "[GF25], window of the sum ours",
         subjects=True,
-        remembers="etf_flow_days",
+        retain="etf_flow_days",
     ),
 )
 

@@ -64,7 +64,7 @@ def compute(block: Block) -> dict[str, Column]:
         befores[i] = before or 0.0
         return advance(befores[i], float(excess[i]), p.excess_level, p.excess_hysteresis)
 
-    levels = block.scan(LEVEL, step, patience=p.late_days - 1)
+    levels = block.scan(LEVEL, step, max_gap_days=p.late_days - 1)
     zero = "a base figure is zero"
     details = {"excess": excess, "before": befores, "level": np.full(len(block), p.excess_level)}
     return {

@@ -10,8 +10,8 @@ from processors.signal import Column, Level, Signal
 from processors.statistics import percentiles
 
 BALANCE, CAP = total("fin_balance"), float_cap()
-BALANCES = total("fin_balance", days="percentile_days", least="percentile_least")
-CAPS = float_cap(days="percentile_days", least="percentile_least")
+BALANCES = total("fin_balance", days="percentile_days", min_periods="percentile_least")
+CAPS = float_cap(days="percentile_days", min_periods="percentile_least")
 
 SIGNALS = (
     Signal(
@@ -42,12 +42,12 @@ def compute(block: Block) -> dict[str, Column]:
     balance, cap = block[BALANCE], block[CAP]
     share = balance / np.where(cap > 0, cap, np.nan)
     window = block[BALANCES] / block[CAPS]
-    least = block.parameters.percentile_least
+    min_periods = block.parameters.percentile_least
     return {
         "fin_balance_to_float_cap": Column(
             share, {"fin_balance_cny": balance, "float_cap_cny": cap}, "the float cap is zero"
         ),
         "fin_balance_to_float_cap_percentile": Column(
-            percentiles(window, least), {"share": share}, f"fewer than {least} days are known"
+            percentiles(window, min_periods), {"share": share}, f"fewer than {min_periods} days are known"
         ),
     }

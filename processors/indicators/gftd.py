@@ -37,9 +37,9 @@ SIGNALS = (GFTD,)
 
 State = dict[str, float]
 _NO_SETUP = -1.0
-_START: State = {"setup": 0.0, "buy": _NO_SETUP, "buy_last": 0.0, "sell": _NO_SETUP, "sell_last": 0.0, "position": 0.0,
+_INITIAL: State = {"setup": 0.0, "buy": _NO_SETUP, "buy_last": 0.0, "sell": _NO_SETUP, "sell_last": 0.0, "position": 0.0,
                  "signal": 0.0}  # fmt: skip
-_SHOWN = ("setup", "buy", "sell", "position")
+_DETAILS = ("setup", "buy", "sell", "position")
 
 
 def compute(block: Block) -> dict[str, Column]:
@@ -55,7 +55,7 @@ def advance(before: State | None, closes: list[float], highs: list[float], lows:
     closes : of the day and of the ``gftd_lag`` days before it, oldest first.
     highs, lows : of the last three days.
     """
-    state = dict(before or _START) | {"signal": 0.0}
+    state = dict(before or _INITIAL) | {"signal": 0.0}
     close = closes[-1]
     direction = int(np.sign(close - closes[0]))
     state["setup"] = (state["setup"] if state["setup"] * direction > 0 else 0.0) + direction
@@ -80,4 +80,4 @@ def _index(block: Block, code: str) -> Column:
     def column(name: str) -> list[int | None]:
         return [None if state is None else int(state[name]) for state in states]
 
-    return Column(column("signal"), {name: column(name) for name in _SHOWN})
+    return Column(column("signal"), {name: column(name) for name in _DETAILS})

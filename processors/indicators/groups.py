@@ -36,7 +36,7 @@ SIGNALS = (
         "details: sum of 5 days",
         "[DG24]",
         subjects=True,
-        remembers=_DAYS,
+        retain=_DAYS,
     ),
 )
 
@@ -78,7 +78,7 @@ def _groups(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[
     section = block.section(DETAIL)
 
     def of_index(name: str) -> npt.NDArray[np.bool_]:
-        parts = [m.belongs(keys[section.rows(i)], name) for i, m in enumerate(block.members)]
+        parts = [m.in_index(keys[section.rows(i)], name) for i, m in enumerate(block.members)]
         return np.concatenate(parts)
 
     return {

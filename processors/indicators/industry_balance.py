@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from processors.block import Block
-from processors.codes import among
+from processors.codes import isin_sorted
 from processors.events import Floats
 from processors.needs import DETAIL, REFERENCE, Need, industry_index, members, security, valuation
 from processors.signal import Level, Signal
@@ -20,7 +20,7 @@ TURNOVER, INDEX_FLOAT_CAP, STOCK_FLOAT_CAP = (
 )
 
 #: Columns (k, 31), and by the place of the day what is left out of them, with the reason.
-Industries: TypeAlias = tuple[dict[str, Floats], list[dict[str, str]]]
+IndustryColumns: TypeAlias = tuple[dict[str, Floats], list[dict[str, str]]]
 
 
 def _signal(name: str, title: str, title_zh: str, unit: str, needs: tuple[Need, ...], formula: str) -> Signal:
@@ -38,13 +38,13 @@ SIGNALS = (
 RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover")
 
 
-def compute(block: Block) -> Industries:
+def compute(block: Block) -> IndustryColumns:
     """Return the columns and their ranks ``<column>_rank`` (1 is the largest)."""
     balance, buy, net = sums(block, BALANCE), sums(block, BUY), net_buys(block)
     turnover, stocks = block[TURNOVER], block.section(REFERENCE)
     detail = block.section(DETAIL)
     listed = np.concatenate(
-        [among(stocks.keys[stocks.rows(i)], detail.keys[detail.rows(i)]) for i in range(len(block))]
+        [isin_sorted(stocks.keys[stocks.rows(i)], detail.keys[detail.rows(i)]) for i in range(len(block))]
     )
     total = block.by_industry(stocks, block.stock_industry, np.ones(len(listed)))
     eligible = block.by_industry(stocks, block.stock_industry, listed.astype(np.float64))

@@ -21,7 +21,7 @@ from processors.indicators.industry_balance import (
     REPAY,
     STOCK_FLOAT_CAP,
     TURNOVER,
-    Industries,
+    IndustryColumns,
     balance_shares,
     balance_to_float_cap,
     net_buys,
@@ -33,7 +33,7 @@ from processors.statistics import means, rsi
 
 _YEAR, _RSI_DAYS, _KDJ_DAYS, _WINDOW, _RATE_DAYS = 250, 14, 9, 61, 20
 #: A factor that fewer industries have is left out: their z-scores would compare too few (ours).
-LEAST = 20
+MIN_INDUSTRIES = 20
 
 HEAT = (
     "pe", "pb", "dividend_yield",
@@ -55,7 +55,7 @@ STOCK_PE, STOCK_PB, STOCK_YIELD, STOCK_RATE = (
     valuation(name) for name in ("pe_ttm", "pb", "dividend_yield", "turnover_rate")
 )
 #: The mean turnover rate of 20 sessions, of stocks with at least half of them (ours).
-STOCK_MEAN_RATE = valuation("turnover_rate", days=_RATE_DAYS, mean=True, least=_RATE_DAYS // 2)
+STOCK_MEAN_RATE = valuation("turnover_rate", days=_RATE_DAYS, mean=True, min_periods=_RATE_DAYS // 2)
 _PRICES = (CLOSES, HIGHS, LOWS, INDEX_PE, INDEX_PB, INDEX_YIELD, INDEX_RATES)
 _STOCKS = (STOCK_PE, STOCK_PB, STOCK_YIELD, STOCK_RATE, STOCK_MEAN_RATE, STOCK_FLOAT_CAP)
 _NEEDS = (BALANCE, BUY, REPAY, CHANGE, MEMBERS, INDEX_FLOAT_CAP, TURNOVER, MARKET_TURNOVER, *_PRICES, *_STOCKS)
@@ -87,7 +87,7 @@ SIGNALS = (
 )
 
 
-def compute(block: Block) -> Industries:
+def compute(block: Block) -> IndustryColumns:
     """Return heat and risk with their parts, and the factors that are left out."""
     factors = _factors(block)
     names = list(factors)
@@ -101,21 +101,23 @@ def compute(block: Block) -> Industries:
         columns |= {f"{composite_name}_{part}": score for part, score in signed.items()}
         for part in parts:
             for i, count in enumerate(known[part]):
-                if count < LEAST:
-                    left_out[i][f"{composite_name}_{part}"] = f"known of {count} industries, {LEAST} are needed"
+                if count < MIN_INDUSTRIES:
+                    left_out[i][f"{composite_name}_{part}"] = (
+                        f"known of {count} industries, {MIN_INDUSTRIES} are needed"
+                    )
     return columns, left_out
 
 
 def z_scores(values: Floats) -> Floats:
     """Return (x − mean) / σ across the industries, winsorised at ±3: (…, 31).
 
-    All NaN where fewer than `LEAST` are known, or where they are all equal.
+    All NaN where fewer than `MIN_INDUSTRIES` are known, or where they are all equal.
     """
     known = ~np.isnan(values)
     middle = means(values)[..., None]
     apart = np.where(known, values - middle, 0.0)
     sigma = np.sqrt((apart * apart).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
-    usable = (known.sum(axis=-1) >= LEAST) & (sigma > 0)
+    usable = (known.sum(axis=-1) >= MIN_INDUSTRIES) & (sigma > 0)
     return np.asarray(np.clip((values - middle) / np.where(usable, sigma, np.nan)[..., None], -3, 3))
 
 

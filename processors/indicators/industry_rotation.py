@@ -6,7 +6,7 @@ import numpy as np
 
 from processors.block import Block
 from processors.events import Floats
-from processors.indicators.industry_balance import Industries, ranks
+from processors.indicators.industry_balance import IndustryColumns, ranks
 from processors.needs import DETAIL, LAST_WEEK, members, security
 from processors.signal import Level, Signal
 
@@ -29,7 +29,7 @@ SIGNALS = (
 )  # fmt: skip
 
 
-def compute(block: Block) -> Industries:
+def compute(block: Block) -> IndustryColumns:
     """Return the columns; NaN on every day that does not end a week."""
     section = block.section(DETAIL)
     now, before = block.on(section, BALANCE), block.on(section, BALANCE_LAST_WEEK)

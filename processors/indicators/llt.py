@@ -24,7 +24,7 @@ LLT = Signal(
     "1 when L_t > L_{t−1}; L starts at P, d days before the first value",
     "[GF25], d ours",
     subjects=True,
-    settles="llt_days",
+    warmup="llt_days",
 )
 SIGNALS = (LLT,)
 

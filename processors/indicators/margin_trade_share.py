@@ -16,10 +16,10 @@ from processors.statistics import percentiles
 
 BUY, TURNOVER = total("fin_buy"), turnover()
 SHORT = tuple(total(name) for name in ("short_sell", "short_balance", "short_volume"))
-BUYS = total("fin_buy", days="percentile_days", least="percentile_least")
-TURNOVERS = turnover(days="percentile_days", least="percentile_least")
+BUYS = total("fin_buy", days="percentile_days", min_periods="percentile_least")
+TURNOVERS = turnover(days="percentile_days", min_periods="percentile_least")
 SHORTS = tuple(
-    total(name, days="percentile_days", least="percentile_least")
+    total(name, days="percentile_days", min_periods="percentile_least")
     for name in ("short_sell", "short_balance", "short_volume")
 )
 
@@ -52,7 +52,7 @@ def compute(block: Block) -> dict[str, Column]:
     buys, turnovers, sold = block[BUY], block[TURNOVER], short_sales(block, SHORT)
     share = (buys + sold) / np.where(turnovers > 0, turnovers, np.nan)
     window = (block[BUYS] + short_sales(block, SHORTS)) / block[TURNOVERS]
-    least = block.parameters.percentile_least
+    min_periods = block.parameters.percentile_least
     return {
         "margin_trade_share": Column(
             share,
@@ -60,7 +60,7 @@ def compute(block: Block) -> dict[str, Column]:
             "turnover or the lent shares are zero",
         ),
         "margin_trade_share_percentile": Column(
-            percentiles(window, least), {"share": share}, f"fewer than {least} days are known"
+            percentiles(window, min_periods), {"share": share}, f"fewer than {min_periods} days are known"
         ),
     }
 

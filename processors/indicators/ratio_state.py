@@ -94,7 +94,7 @@ def _states(block: Block, signal: Signal, ratios: Floats, basis: Need) -> Column
         return advance(before, float(ratios[i]), **{name: float(values[i]) for name, values in lines.items()}).value
 
     # A state machine pauses over days without a value.
-    states = block.scan(signal, step, patience=block.parameters.late_days - 1)
+    states = block.scan(signal, step, max_gap_days=block.parameters.late_days - 1)
     return Column(states, {"ratio": ratios, "before": befores, **lines}, "turnover is zero", absent)
 
 

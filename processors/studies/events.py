@@ -24,7 +24,7 @@ class Forward:
     def __init__(self, panel: Panel, mode: Mode) -> None:
         self._panel = panel
         self._entry = panel.entry(mode, at_open=False)
-        self._stock = ~is_fund(panel.securities.keys) & panel.shown[panel.securities.at]
+        self._stock = ~is_fund(panel.securities.keys) & panel.in_period[panel.securities.at]
         self._returns: dict[int, npt.NDArray[np.float64]] = {}
 
     def of(self, chosen: npt.NDArray[np.bool_], horizon: int) -> Group:

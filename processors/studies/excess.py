@@ -19,7 +19,7 @@ _COLUMNS = ("side", "threshold", "days", "episodes", "beta", "t (OLS)", "t (HAC)
 
 def run(panel: Panel, mode: Mode) -> Result:
     """Regress on all days, then on those beyond each threshold."""
-    excess = np.where(panel.shown, panel.column("excess_financing"), np.nan)
+    excess = np.where(panel.in_period, panel.column("excess_financing"), np.nan)
     after = panel.index_forward(SSE, panel.entry(mode, at_open=True), HORIZON, mode)
     whole = regression(excess, after, HORIZON)
     rows: list[tuple[Cell, ...]] = []

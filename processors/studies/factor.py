@@ -25,7 +25,7 @@ TAILS = (0.1, 0.2, 0.3, 0.5)
 UNIVERSES = {"all stocks": (0.2006, 2.29, 0.1073), "CSI 300": (0.1847, 1.65, 0.1288), "CSI 500": (0.1802, 1.63, 0.1100)}
 _COLUMNS = ("universe", "portfolio", "weeks", "stocks", "annual", "cumulative", "σ", "Sharpe", "drawdown")
 _UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown"), Unit.RATIO)
-_LEAST = 20
+_MIN_STOCKS = 20
 FACTORS = ("MKT", "SMB", "HML", "RMW", "CMA")
 
 
@@ -117,7 +117,7 @@ class _Weeks:
         out = _Portfolios(len(self.starts))
         for week, (first, last) in enumerate(self._bounds.T.tolist()):
             score, gain = self._cross_section(week, slice(first, last), member)
-            if len(score) < _LEAST:
+            if len(score) < _MIN_STOCKS:
                 continue
             ordered = gain[np.argsort(score, kind="stable")]
             out.count[week] = len(ordered)

@@ -36,7 +36,7 @@ _POSITIONS = ("gftd",)
 
 
 @dataclass(frozen=True, slots=True)
-class Securities:
+class SecurityRows:
     """One row per security and day, by day; ``at`` is the day's place in `Panel.days`."""
 
     at: npt.NDArray[np.int32]
@@ -69,11 +69,11 @@ class Panel:
     available: npt.NDArray[np.int64]
     opens: dict[str, Floats]
     closes: dict[str, Floats]
-    securities: Securities
+    securities: SecurityRows
     level_keys: Ids
     levels: Floats
     industries: dict[str, Floats]
-    shown: npt.NDArray[np.bool_]
+    in_period: npt.NDArray[np.bool_]
     notes: list[str]
 
     def dates(self) -> list[str]:
@@ -82,7 +82,7 @@ class Panel:
 
     def period(self) -> tuple[str, str]:
         """First and last day of the period that have margin figures."""
-        used = self.days[self.shown & (self.available > 0)]
+        used = self.days[self.in_period & (self.available > 0)]
         if not len(used):
             return "", ""
         return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
@@ -112,7 +112,7 @@ class Panel:
         the open of the entry session."""
         price = self.closes[index] if mode is Mode.AS_SOURCE else self.opens[index]
         exit_ = np.arange(len(self.days)) + horizon
-        return _ratio(_at(self.closes[index], exit_), _at(price, entry))
+        return _ratio(_take_known(self.closes[index], exit_), _take_known(price, entry))
 
     def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
         """Excess return of every row of the long table over ``horizon`` days from the close of the entry session.
@@ -159,7 +159,7 @@ class Panel:
     def week_ends(self) -> npt.NDArray[np.int_]:
         """Places of the days that end a trading week, within the period."""
         ends = [i for i, day in enumerate(self.days.tolist()) if self.calendar.ends_week(day)]
-        return np.array([i for i in ends if self.shown[i]], dtype=np.int_)
+        return np.array([i for i in ends if self.in_period[i]], dtype=np.int_)
 
 
 def collect(
@@ -188,31 +188,31 @@ def collect(
     for feeds in days:
         if INDICES in feeds:
             indices[int(feeds[INDICES].days[0])] = feeds[INDICES]
-        for made in history.fold(feeds):
-            if isinstance(made, MarketSignal):
-                _keep_market(market, available, made)
-            elif isinstance(made, SecuritySignals):
-                day = to_day(made.status.trade_date)
-                parts.setdefault(day, {})[made.family] = _slim(made)
+        for output in history.fold(feeds):
+            if isinstance(output, MarketSignal):
+                _keep_market(market, available, output)
+            elif isinstance(output, SecuritySignals):
+                day = to_day(output.status.trade_date)
+                parts.setdefault(day, {})[output.family] = _slim(output)
                 if day not in members:
                     reference = history.market.reference
                     known = reference.members(day) if reference.is_closed(day) else None
-                    nobody = np.zeros(len(made.keys), dtype=bool)
+                    nobody = np.zeros(len(output.keys), dtype=bool)
                     members[day] = (
                         (nobody, nobody)
                         if known is None
-                        else (known.belongs(made.keys, "csi300"), known.belongs(made.keys, "csi500"))
+                        else (known.in_index(output.keys, "csi300"), known.in_index(output.keys, "csi500"))
                     )
             else:
-                industries[to_day(made.status.trade_date)] = made
+                industries[to_day(output.status.trade_date)] = output
         for frame in history.frames:
             if frame.topic == PRICES:
                 prices[frame.day] = frame.keys, frame.columns["level"]
     every = np.array(sorted({*market, *indices, *parts}), dtype=np.int32)
-    place = {day: i for i, day in enumerate(every.tolist())}
-    opens, closes = _index_prices(indices, place)
-    level_keys, levels = _levels(prices, place)
-    shown = np.ones(len(every), dtype=bool) if start is None else every >= to_day(start)
+    position = {day: i for i, day in enumerate(every.tolist())}
+    opens, closes = _index_prices(indices, position)
+    level_keys, levels = _levels(prices, position)
+    in_period = np.ones(len(every), dtype=bool) if start is None else every >= to_day(start)
     return Panel(
         calendar,
         every,
@@ -220,66 +220,66 @@ def collect(
         np.array([available.get(day, 0) for day in every.tolist()], dtype=np.int64),
         opens,
         closes,
-        _long(parts, members, place),
+        _long(parts, members, position),
         level_keys,
         levels,
-        _industry_matrices(industries, place),
-        shown,
+        _industry_matrices(industries, position),
+        in_period,
         list(notes),
     )
 
 
-def _keep_market(market: dict[int, dict[str, object]], available: dict[int, int], made: MarketSignal) -> None:
-    day = to_day(made.trade_date)
+def _keep_market(market: dict[int, dict[str, object]], available: dict[int, int], output: MarketSignal) -> None:
+    day = to_day(output.trade_date)
     row = market.setdefault(day, {})
-    if made.value is None or made.provisional:
+    if output.value is None or output.provisional:
         return
-    row[made.name] = made.value
-    for detail in _MARKET_DETAILS.get(made.signal, ()):
-        row[detail] = made.details[detail]
-    if made.signal in _POSITIONS:
-        row[f"{made.name}/position"] = made.details["position"]
-    if made.signal == "fin_balance":
-        available[day] = microseconds(made.available_at)
+    row[output.name] = output.value
+    for detail in _MARKET_DETAILS.get(output.signal, ()):
+        row[detail] = output.details[detail]
+    if output.signal in _POSITIONS:
+        row[f"{output.name}/position"] = output.details["position"]
+    if output.signal == "fin_balance":
+        available[day] = microseconds(output.available_at)
 
 
-def _slim(made: SecuritySignals) -> SecuritySignals:
-    columns = {name: v.astype(_COLUMNS[name]) for name, v in made.columns.items() if name in _COLUMNS}
-    return SecuritySignals(made.status, made.keys, columns, made.family)
+def _slim(output: SecuritySignals) -> SecuritySignals:
+    columns = {name: v.astype(_COLUMNS[name]) for name, v in output.columns.items() if name in _COLUMNS}
+    return SecuritySignals(output.status, output.keys, columns, output.family)
 
 
-def _index_prices(indices: Mapping[int, RowBatch], place: Mapping[int, int]) -> tuple[dict[str, Floats], ...]:
+def _index_prices(indices: Mapping[int, RowBatch], position: Mapping[int, int]) -> tuple[dict[str, Floats], ...]:
     """Opens and closes by index code and industry name."""
     names = dict(zip(INDEX_OF, INDUSTRIES, strict=True))
     names |= {to_id(code): code for code in (SSE, CSI300, "000905.SH", "399006.SZ")}
     out: tuple[dict[str, Floats], ...] = tuple(
-        {name: np.full(len(place), np.nan) for name in names.values()} for _ in range(2)
+        {name: np.full(len(position), np.nan) for name in names.values()} for _ in range(2)
     )
     for day, rows in indices.items():
         for key, opened, closed in zip(
             rows.keys.tolist(), rows.figures["open"].tolist(), rows.figures["close"].tolist(), strict=True
         ):
             if key in names:
-                out[0][names[key]][place[day]] = opened
-                out[1][names[key]][place[day]] = closed
+                out[0][names[key]][position[day]] = opened
+                out[1][names[key]][position[day]] = closed
     return out
 
 
-def _levels(prices: Mapping[int, tuple[Ids, Floats]], place: Mapping[int, int]) -> tuple[Ids, Floats]:
+def _levels(prices: Mapping[int, tuple[Ids, Floats]], position: Mapping[int, int]) -> tuple[Ids, Floats]:
     if not prices:
-        return np.empty(0, dtype=np.int32), np.full((len(place), 1), np.nan)
+        return np.empty(0, dtype=np.int32), np.full((len(position), 1), np.nan)
     keys = np.unique(np.concatenate([k for k, _ in prices.values()]))
-    levels = np.full((len(place), len(keys)), np.nan)
+    levels = np.full((len(position), len(keys)), np.nan)
     for day, (held, values) in prices.items():
-        levels[place[day], np.searchsorted(keys, held)] = values
+        levels[position[day], np.searchsorted(keys, held)] = values
     return keys, levels
 
 
 def _long(
     parts: Mapping[int, Mapping[str, SecuritySignals]],
     members: Mapping[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]],
-    place: Mapping[int, int],
-) -> Securities:
+    position: Mapping[int, int],
+) -> SecurityRows:
     days = sorted(parts)
     sizes = [len(parts[day]["financing"].keys) for day in days]
     total = sum(sizes)
@@ -292,29 +292,29 @@ def _long(
     begin = 0
     for day, size in zip(days, sizes, strict=True):
         here = slice(begin, begin + size)
-        keys[here], at[here] = parts[day]["financing"].keys, place[day]
+        keys[here], at[here] = parts[day]["financing"].keys, position[day]
         for signals in parts[day].values():
             for name, values in signals.columns.items():
                 columns[name][here] = values
         columns["csi300"][here], columns["csi500"][here] = members[day]
         begin += size
-    return Securities(at, keys, columns)
+    return SecurityRows(at, keys, columns)
 
 
-def _industry_matrices(industries: Mapping[int, IndustrySignals], place: Mapping[int, int]) -> dict[str, Floats]:
+def _industry_matrices(industries: Mapping[int, IndustrySignals], position: Mapping[int, int]) -> dict[str, Floats]:
     out: dict[str, Floats] = {}
-    for day, made in industries.items():
-        for name, values in made.columns.items():
+    for day, output in industries.items():
+        for name, values in output.columns.items():
             if name not in out:
-                out[name] = np.full((len(place), len(INDUSTRIES)), np.nan)
-            out[name][place[day]] = values
+                out[name] = np.full((len(position), len(INDUSTRIES)), np.nan)
+            out[name][position[day]] = values
     return out
 
 
-def _at(values: Floats, places: npt.NDArray[np.int_]) -> Floats:
-    out = np.full(len(places), np.nan)
-    inside = places < len(values)
-    out[inside] = values[places[inside]]
+def _take_known(values: Floats, positions: npt.NDArray[np.int_]) -> Floats:
+    out = np.full(len(positions), np.nan)
+    inside = positions < len(values)
+    out[inside] = values[positions[inside]]
     return out
 
 

@@ -24,8 +24,8 @@ _PUBLISHED = (("maximum", 1.0, 0.1201), ("90% quantile", 0.9, 0.103), ("median",
 def run(panel: Panel, mode: Mode) -> Result:
     """Quantiles of three forms of the ratio; every breakdown with what followed."""
     forms = {
-        "daily": panel.column("fin_buy_ratio")[panel.shown],
-        "5-day sum/sum": panel.column("fin_buy_ratio_5d")[panel.shown],
+        "daily": panel.column("fin_buy_ratio")[panel.in_period],
+        "5-day sum/sum": panel.column("fin_buy_ratio_5d")[panel.in_period],
         "weekly sum/sum": _weekly(panel),
     }
     quantiles = [
@@ -53,11 +53,11 @@ def run(panel: Panel, mode: Mode) -> Result:
         )
     )  # fmt: skip
     dates = panel.dates()
-    shown = np.flatnonzero(panel.shown)
+    in_period = np.flatnonzero(panel.in_period)
     ratio = panel.column("fin_buy_ratio_5d")
     chart = Chart(
         "ratio", "5-day financing-buy ratio with its breakdowns", Unit.RATIO,
-        lines=[Line("5-day ratio", [dates[i] for i in shown], ratio[shown].tolist())],
+        lines=[Line("5-day ratio", [dates[i] for i in in_period], ratio[in_period].tolist())],
         levels={"hot 10.3%": 0.103, "breakdown 10.0%": 0.100, "cold 6.75%": 0.0675},
         marks=[dates[i] for i in _entries(panel, "ratio_state", {"BREAKDOWN"}).tolist()],
     )  # fmt: skip
@@ -86,7 +86,7 @@ _UNITS = dict.fromkeys(("ratio", *(f"{h} days" for h in _HORIZONS), "drawdown in
 def _weekly(panel: Panel) -> Floats:
     frame = pd.DataFrame({"buy": panel.column("fin_buy_cny"), "turnover": panel.column("turnover_cny")})
     weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])
-    frame = frame[panel.shown].groupby([weeks[panel.shown, 0], weeks[panel.shown, 1]]).sum(min_count=1)
+    frame = frame[panel.in_period].groupby([weeks[panel.in_period, 0], weeks[panel.in_period, 1]]).sum(min_count=1)
     return (frame["buy"] / frame["turnover"]).to_numpy(dtype=np.float64)
 
 
@@ -100,7 +100,7 @@ def _entries(panel: Panel, name: str, states: set[str]) -> npt.NDArray[np.intp]:
     state = panel.text(name)
     inside = np.isin(state, list(states))
     before = np.concatenate([[False], inside[:-1]])
-    return np.flatnonzero(inside & ~before & panel.shown)
+    return np.flatnonzero(inside & ~before & panel.in_period)
 
 
 def _cases(panel: Panel, mode: Mode, found: npt.NDArray[np.intp], form: str, ratio: str) -> list[tuple[Cell, ...]]:
@@ -133,7 +133,7 @@ def _hits(what: str, rows: list[tuple[Cell, ...]], found: npt.NDArray[np.intp], 
 
 
 def _base(panel: Panel, mode: Mode) -> Finding:
-    after = panel.index_forward(SSE, panel.entry(mode, at_open=True), 20, mode)[panel.shown & (panel.available > 0)]
+    after = panel.index_forward(SSE, panel.entry(mode, at_open=True), 20, mode)[panel.in_period & (panel.available > 0)]
     known = after[~np.isnan(after)]
     return Finding(
         "any day that was a top, for comparison", float((known <= TOP).mean()) if len(known) else None, cases=len(known),

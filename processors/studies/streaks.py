@@ -46,7 +46,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     for side, long in (("up", streak == _LONG), ("down", streak == -_LONG)):
         for name, where in (
             *((word, regime == word) for word in ("RANGE", "RALLY")),
-            *((str(year), years == year) for year in np.unique(years[panel.shown[rows.at]]).tolist()),
+            *((str(year), years == year) for year in np.unique(years[panel.in_period[rows.at]]).tolist()),
         ):
             phases.append((side, name, *forward.of(moved & long & where, 20).row()))
     first, last = panel.period()

@@ -44,7 +44,7 @@ def run(panel: Panel, mode: Mode) -> Result:
             (index, "hold", held.annual, held.cumulative, held.volatility, held.sharpe, held.drawdown, None, None, 1.0)
         )
         for name, column in (("LLT", f"llt/{index}"), ("GFTD", f"gftd/{index}/position")):
-            position = _positions(panel, column, mode)[panel.shown]
+            position = _positions(panel, column, mode)[panel.in_period]
             earned = np.nan_to_num(position) * np.nan_to_num(returns)
             p = performance(earned, _YEAR)
             trades = _trades(position, returns)
@@ -93,7 +93,7 @@ def _returns(panel: Panel, index: str, mode: Mode) -> tuple[Floats, list[int]]:
         returns[1:] = price[1:] / price[:-1] - 1
     else:
         returns[:-1] = price[1:] / price[:-1] - 1
-    return returns[panel.shown], np.flatnonzero(panel.shown).tolist()
+    return returns[panel.in_period], np.flatnonzero(panel.in_period).tolist()
 
 
 def _positions(panel: Panel, column: str, mode: Mode) -> Floats:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from streams.cli.terminal import err
 from streams.local_kafka import ApacheKafka
-from tests.chaos.arena import Arena
-from tests.chaos.judge import Verdict, compare
-from tests.chaos.runs import LONG, Plan, nothing, play
+from tests.chaos.comparison import Comparison, compare
+from tests.chaos.faults import LONG, FaultPlan, no_fault, run_plan
 from tests.chaos.scenario import all_rows, build
+from tests.chaos.services import Services
 
 _COLUMNS = ("broker", "run", "faults", "s", "lost", "doubled", "wrong", "repeated")
 
@@ -43,18 +43,21 @@ def main() -> int:
     clean = True
     for broker in brokers:
         plans = [p for p in LONG if options.only in p.name and (broker == "kafka" or not p.kafka_only)]
-        with tempfile.TemporaryDirectory(prefix="marginwatch-chaos-") as folder, Arena(Path(folder), broker) as arena:
-            golden = play(arena, "golden", steps, Plan("golden", nothing), random.Random(seed))
-            err.print(f"{broker}: golden run of {golden.messages:,} messages, {len(golden.final):,} facts")
+        with (
+            tempfile.TemporaryDirectory(prefix="marginwatch-chaos-") as folder,
+            Services(Path(folder), broker) as services,
+        ):
+            baseline = run_plan(services, "baseline", steps, FaultPlan("baseline", no_fault), random.Random(seed))
+            err.print(f"{broker}: golden run of {baseline.messages:,} messages, {len(baseline.final):,} facts")
             for i, plan in enumerate(plans):
                 started = time.monotonic()
-                result = play(arena, f"run{i}", steps, plan, random.Random(f"{seed} {plan.name}"))
-                verdict = compare(golden, result)
-                clean &= verdict.clean
-                lines.append(_line(broker, plan, time.monotonic() - started, verdict))
+                result = run_plan(services, f"run{i}", steps, plan, random.Random(f"{seed} {plan.name}"))
+                comparison = compare(baseline, result)
+                clean &= comparison.clean
+                lines.append(_line(broker, plan, time.monotonic() - started, comparison))
                 err.print(lines[-1])
                 for what in ("lost", "doubled", "wrong"):
-                    for name in getattr(verdict, what)[:5]:
+                    for name in getattr(comparison, what)[:5]:
                         err.print(f"    {what}: {name}")
     options.out.mkdir(exist_ok=True)
     path = options.out / f"chaos-{seed}.md"
@@ -63,9 +66,9 @@ def main() -> int:
     return 0 if clean else 1
 
 
-def _line(broker: str, plan: Plan, seconds: float, verdict: Verdict) -> str:
-    counts = (len(verdict.lost), len(verdict.doubled), len(verdict.wrong), verdict.repeated)
-    faults = plan.count if plan.fault is not nothing and " cut " not in plan.name else int(" cut " in plan.name)
+def _line(broker: str, plan: FaultPlan, seconds: float, comparison: Comparison) -> str:
+    counts = (len(comparison.lost), len(comparison.doubled), len(comparison.wrong), comparison.repeated)
+    faults = plan.count if plan.fault is not no_fault and " cut " not in plan.name else int(" cut " in plan.name)
     return f"| {broker} | {plan.name} | {faults} | {seconds:.0f} | " + " | ".join(map(str, counts)) + " |"
 
 

@@ -179,8 +179,8 @@ def _shuffled(batches: list[RowBatch], rng: random.Random) -> list[tuple[RowBatc
 
 def _poison(publisher: Publisher, topic: str, rng: random.Random) -> None:
     headers = rng.choice([[], [(CONTENT_TYPE, ARROW)], [(CE_TYPE, CLOSE_TYPE)]])
-    place = partition_of("600000.SH", publisher.settings.partitions) % publisher.topics.partitions(topic)
-    publisher.raw(topic, rng.choice(_POISON), partition=place, headers=headers)
+    position = partition_of("600000.SH", publisher.settings.partitions) % publisher.topics.partitions(topic)
+    publisher.raw(topic, rng.choice(_POISON), partition=position, headers=headers)
 
 
 def all_rows(steps: list[Step]) -> int:

@@ -11,7 +11,7 @@ from feeds import simulate
 from processors.days import to_date, to_day
 from processors.industries import INDUSTRIES
 from streams.calendars import xshg
-from tests.chaos.runs import command
+from tests.chaos.faults import command
 from tests.harness import Stack
 
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)

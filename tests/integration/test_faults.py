@@ -24,8 +24,8 @@ from streams.settings import Settings
 from streams.system_status import latest_market
 from streams.topics import Topic
 from tests.building import batch
-from tests.chaos.arena import Arena
-from tests.chaos.runs import command
+from tests.chaos.faults import command
+from tests.chaos.services import Arena
 from tests.harness import Stack, Worker, wait_until
 
 #: These faults are not the broker's: the quicker one is enough.

@@ -25,7 +25,7 @@ from processors.table import DAY, TableSet
 
 
 @dataclass(slots=True)
-class Levels:
+class DayLevels:
     """One closed day; arrays by column of the store. ``level`` and ``close`` are the last known ones."""
 
     level: Floats
@@ -34,13 +34,13 @@ class Levels:
     total: Floats  # Σ of the levels of all days with a price, for means over a window
     count: Floats
 
-    def widened(self, width: int) -> Levels:
+    def widened(self, width: int) -> DayLevels:
         """The same for columns that were added since: nothing is known of them."""
         more = width - len(self.level)
         if not more:
             return self
         nothing, zero = np.full(more, np.nan), np.zeros(more)
-        return Levels(
+        return DayLevels(
             np.concatenate([self.level, nothing]),
             np.concatenate([self.close, nothing]),
             np.concatenate([self.fresh, zero.astype(bool)]),
@@ -50,21 +50,21 @@ class Levels:
 
 
 _COLUMNS = [("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("total", "<f8"), ("count", "<f8")]
-_BEGINNING = Levels(np.empty(0), np.empty(0), np.empty(0, dtype=bool), np.empty(0), np.empty(0))
+_NO_LEVELS = DayLevels(np.empty(0), np.empty(0), np.empty(0, dtype=bool), np.empty(0), np.empty(0))
 
 
-class Pricing:
+class PriceLevels:
     """The rows of ``prices.daily`` and the levels of the last year."""
 
     def __init__(self, parameters: Parameters, calendar: TradingCalendar) -> None:
         self.parameters = parameters
         self._calendar = calendar
         # Any marker closes a day: feeds bring the prices they have, not those of a whole exchange.
-        self.book = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
+        self.store = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
         self._needs = frame_columns(PRICES, parameters)
         #: How far back a level is asked for: a year, or the longest mean.
         self._history = max(need.reach(parameters) for need in self._needs.values())
-        self.days = ColumnTable[int, Levels](
+        self.days = ColumnTable[int, DayLevels](
             "levels",
             DAY,
             Layout[None](None, _COLUMNS),
@@ -72,29 +72,29 @@ class Pricing:
             from_columns=self._from_columns,
             keep=parameters.late_days + self._history,
         )
-        self.tables = TableSet(self.book.tables, self.days)
+        self.tables = TableSet(self.store.tables, self.days)
 
-    def closed(self, applied: ApplyResult) -> list[int]:
+    def update(self, applied: ApplyResult) -> list[int]:
         """Derive every day that was closed or changed, and all behind it; return them."""
         touched = {*applied.closed, *applied.changed}
         if not touched:
             return []
-        days = list(self.book.closed_days(min(touched)))
+        days = list(self.store.closed_days(min(touched)))
         for day in days:
             self._derive(day)
         self.days.trim()
         return days
 
     def _derive(self, day: int) -> None:
-        width = self.book.width
-        earlier = self.book.newest_closed(before=day)
-        before = (_BEGINNING if earlier is None else self.days[earlier]).widened(width)
-        close, previous = self.book.figure(day, "close"), self.book.figure(day, "prev_close")
-        fresh = self.book.present(day) & ~(self.book.figure(day, "suspended") == 1.0) & ~np.isnan(close)
+        width = self.store.width
+        earlier = self.store.newest_closed(before=day)
+        before = (_NO_LEVELS if earlier is None else self.days[earlier]).widened(width)
+        close, previous = self.store.figure(day, "close"), self.store.figure(day, "prev_close")
+        fresh = self.store.present(day) & ~(self.store.figure(day, "suspended") == 1.0) & ~np.isnan(close)
         growth = close / np.where(np.isnan(previous), before.close, previous)
         chained = np.where(np.isnan(before.level), 1.0, before.level * growth)
         level = np.where(fresh, chained, before.level)
-        self.days[day] = Levels(
+        self.days[day] = DayLevels(
             level,
             np.where(fresh, close, before.close),
             fresh,
@@ -114,14 +114,14 @@ class Pricing:
             return self._return(day)
         if need.mean:
             return self._mean_level(day, need)
-        there = session_before(day, need.back, self.parameters, self._calendar)
-        found = self._at(there)
-        return found.level if there != day else np.where(found.fresh, found.level, np.nan)
+        earlier = session_before(day, need.back, self.parameters, self._calendar)
+        found = self._levels_on(earlier)
+        return found.level if earlier != day else np.where(found.fresh, found.level, np.nan)
 
     def _return(self, day: int) -> Floats:
         """Return of the day: over ``prev_close``, or over the close of the session before."""
         today, yesterday = self.days[day], self._back(day, 1)
-        previous = self.book.figure(day, "prev_close")
+        previous = self.store.figure(day, "prev_close")
         close = np.where(today.fresh, today.close, np.nan)
         held = np.where(yesterday.fresh, yesterday.close, np.nan)
         return np.asarray(close / np.where(np.isnan(previous), held, previous) - 1)
@@ -130,31 +130,31 @@ class Pricing:
         """Mean of the levels of a security's days with a price; NaN where too few are known, or the window is not."""
         today, days = self.days[day], need.window(self.parameters)
         if self._calendar.shift(day, -days) not in self.days:
-            return np.full(self.book.width, np.nan)
+            return np.full(self.store.width, np.nan)
         before = self._back(day, days)
         known = today.count - before.count
         enough = known >= need.required(self.parameters)
         return np.asarray((today.total - before.total) / np.where(enough, known, np.nan))
 
-    def _back(self, day: int, sessions: int) -> Levels:
-        return self._at(self._calendar.shift(day, -sessions))
+    def _back(self, day: int, sessions: int) -> DayLevels:
+        return self._levels_on(self._calendar.shift(day, -sessions))
 
-    def _at(self, day: int | None) -> Levels:
+    def _levels_on(self, day: int | None) -> DayLevels:
         found = None if day is None else self.days.get(day)
-        return (found or _BEGINNING).widened(self.book.width)
+        return (found or _NO_LEVELS).widened(self.store.width)
 
     # -- state -----------------------------------------------------------------------------------------------
 
-    def _to_columns(self, levels: Levels) -> DayColumns[None]:
-        columns = self.book.places.by_key
+    def _to_columns(self, levels: DayLevels) -> DayColumns[None]:
+        columns = self.store.key_index.by_key
         columns = columns[columns < len(levels.level)]
         columns = columns[~np.isnan(levels.level[columns])]
         found: dict[str, Array] = {name: getattr(levels, name)[columns] for name, _ in _COLUMNS}
-        return DayColumns(None, self.book.keys[columns], found)
+        return DayColumns(None, self.store.keys[columns], found)
 
-    def _from_columns(self, _day: int, stored: DayColumns[None]) -> Levels:
-        columns = self.book.places.of(stored.keys)
-        levels = _BEGINNING.widened(self.book.width)
+    def _from_columns(self, _day: int, stored: DayColumns[None]) -> DayLevels:
+        columns = self.store.key_index.get_or_add(stored.keys)
+        levels = _NO_LEVELS.widened(self.store.width)
         for name, _ in _COLUMNS:
             getattr(levels, name)[columns] = stored.columns[name]
         return levels

@@ -22,7 +22,7 @@ from tests.harness import Stack, Worker, wait_until
 SESSION_TIMEOUT_S = 6.0
 
 
-class Arena:
+class Services:
     """A broker and a Redis (with its append-only file) behind proxies; a namespace of its own for every run."""
 
     def __init__(self, folder: Path, broker: str) -> None:
@@ -30,13 +30,13 @@ class Arena:
         self.kind = broker
         self._stack = contextlib.ExitStack()
         broker_port, redis_port = free_port(), free_port()
-        self.broker_line = self._stack.enter_context(Proxy(free_port(), broker_port))
-        self.redis_line = self._stack.enter_context(Proxy(free_port(), redis_port))
+        self.broker_proxy = self._stack.enter_context(Proxy(free_port(), broker_port))
+        self.redis_proxy = self._stack.enter_context(Proxy(free_port(), redis_port))
         make = ApacheKafka if broker == "kafka" else EmbeddedBroker
-        self.broker: Broker = make(folder / broker, broker_port, advertised_port=self.broker_line.port)
+        self.broker: Broker = make(folder / broker, broker_port, advertised_port=self.broker_proxy.port)
         self.redis = EmbeddedRedis(folder / "redis", redis_port, append_only=True)
 
-    def __enter__(self) -> Arena:
+    def __enter__(self) -> Services:
         self._stack.enter_context(self.redis)
         self._stack.enter_context(self.broker)
         return self
@@ -75,13 +75,13 @@ class Fleet:
         """Wait until every worker is ready."""
 
         def all_ready() -> bool:
-            self.tend()
+            self.replace_dead()
             return all(worker.answers_ready() for worker in self.workers)
 
         wait_until(all_ready, 90, "a ready fleet")
         return self
 
-    def tend(self) -> None:
+    def replace_dead(self) -> None:
         """Replace the dead."""
         for i, worker in enumerate(self.workers):
             if worker.process.poll() is not None:
@@ -99,7 +99,7 @@ class Fleet:
     def kill(self, at: int) -> None:
         """One dies; its successor starts at once."""
         self.workers[at].kill()
-        self.tend()
+        self.replace_dead()
 
     def freeze(self, at: int) -> Worker:
         """One stops breathing and doesn't know it."""
@@ -112,7 +112,7 @@ class Fleet:
         barrier = publisher.barrier()
         started = time.monotonic()
         while not passed(self.stack.settings, barrier, self.stack.redis):
-            self.tend()
+            self.replace_dead()
             if time.monotonic() - started > timeout:
                 logs = "\n".join(f"== {w.log}\n{w.log.read_text()[-3000:]}" for w in self.workers)
                 raise AssertionError(f"not everything was processed within {timeout:.0f} s\n{logs}")

@@ -18,7 +18,7 @@ class _Index(msgspec.Struct):
     turnover: float
 
 
-class LiveSession:
+class IntradaySession:
     """The newest index snapshots and the newest `Partial` of every partition; older ones change nothing."""
 
     def __init__(self, partitions: int) -> None:

@@ -15,7 +15,7 @@ from streams.settings import Settings
 
 
 @contextmanager
-def stand(broker: str, folder: Path, *, append_only: bool = False) -> Iterator[Callable[..., Settings]]:
+def services(broker: str, folder: Path, *, append_only: bool = False) -> Iterator[Callable[..., Settings]]:
     """Start both, and stop them at the end; yield what makes settings of a name and of what else differs.
 
     Parameters

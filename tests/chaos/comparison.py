@@ -28,7 +28,7 @@ class Outcome:
 
 
 @dataclass
-class Verdict:
+class Comparison:
     """How a run differs from the golden one; all three must be 0."""
 
     lost: list[str]  # facts of the golden run that no message tells
@@ -101,15 +101,15 @@ def _without_prefix(alert: Alert, prefix: str) -> Alert:
     return msgspec.structs.replace(alert, provenance=origins)
 
 
-def compare(golden: Outcome, other: Outcome) -> Verdict:
+def compare(baseline: Outcome, other: Outcome) -> Comparison:
     """Judge a run."""
-    wrong = [key for key, told in golden.final.items() if key in other.final and other.final[key] != told]
-    wrong += [f"surplus {key}" for key in other.final.keys() - golden.final.keys()]
-    for table in sorted(golden.rows.keys() | other.rows.keys()):
-        ours, theirs = golden.rows.get(table, {}), other.rows.get(table, {})
+    wrong = [key for key, told in baseline.final.items() if key in other.final and other.final[key] != told]
+    wrong += [f"surplus {key}" for key in other.final.keys() - baseline.final.keys()]
+    for table in sorted(baseline.rows.keys() | other.rows.keys()):
+        ours, theirs = baseline.rows.get(table, {}), other.rows.get(table, {})
         wrong += [f"{table} {name}" for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
-    return Verdict(
-        lost=sorted(golden.final.keys() - other.final.keys()),
+    return Comparison(
+        lost=sorted(baseline.final.keys() - other.final.keys()),
         doubled=sorted(identity for identity, found in other.contents.items() if len(found) > 1),
         wrong=sorted(wrong),
         repeated=other.messages - sum(Counter(map(len, other.contents.values())).elements()),

@@ -1,0 +1,210 @@
+"""The faults, one function each: publish the scenario, do harm at random points, and give time to recover."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from streams.form import Form
+from streams.processes import environment
+from streams.publisher import Publisher
+from tests.chaos.comparison import Outcome, outcome
+from tests.chaos.scenario import Step, Variant, publish
+from tests.chaos.services import SESSION_TIMEOUT_S, Fleet, Services
+from tests.harness import Stack
+
+
+@dataclass
+class Harness:
+    """One run in progress: what is published next, and how."""
+
+    services: Services
+    stack: Stack
+    fleet: Fleet
+    steps: Sequence[Step]
+    rng: random.Random
+    variant: Variant
+    publisher: Publisher
+    at: int = 0
+
+    def feed(self, count: int) -> None:
+        """Publish the next steps."""
+        for step in self.steps[self.at : self.at + count]:
+            publish(self.publisher, step, self.variant, self.rng)
+        self.at = min(len(self.steps), self.at + count)
+
+    def points(self, count: int) -> Iterator[int]:
+        """Publish up to ``count`` random points, one after the other; wait a random moment at each."""
+        for position in sorted(self.rng.sample(range(1, len(self.steps)), count)):
+            self.feed(position - self.at)
+            time.sleep(self.rng.uniform(0, 0.25))  # where in its work the fault meets the worker is random, too
+            yield position
+
+    def settle(self) -> str:
+        """Publish what is left and wait for its end."""
+        self.feed(len(self.steps))
+        return self.fleet.settle(self.publisher)
+
+
+Fault = Callable[[Harness, int], None]
+
+
+def no_fault(harness: Harness, count: int) -> None:
+    """No fault: only the variant differs."""
+
+
+def kill(harness: Harness, count: int) -> None:
+    """SIGKILL of the only worker at random points; it is replaced at once."""
+    for _ in harness.points(count):
+        harness.fleet.kill(0)
+        harness.feed(1)  # while nobody is there
+        harness.fleet.ready()
+
+
+def fleet(harness: Harness, count: int) -> None:
+    """Workers join, leave in order and die; up to three at a time."""
+    for _ in harness.points(count):
+        size = len(harness.fleet.workers)
+        action = harness.rng.choice(["join"] * (size < 3) + ["leave", "die"] * (size > 1))
+        if action == "join":
+            harness.fleet.join()
+        elif action == "leave":
+            harness.fleet.leave(harness.rng.randrange(size))
+        else:
+            harness.fleet.kill(harness.rng.randrange(size))
+        harness.feed(2)
+        harness.fleet.ready()
+
+
+def zombie(harness: Harness, count: int) -> None:
+    """A worker of two is frozen past its session timeout, then wakes and goes on where it was."""
+    harness.fleet.join()
+    harness.fleet.ready()
+    for _ in harness.points(count):
+        frozen = harness.fleet.freeze(harness.rng.randrange(2))
+        harness.feed(3)
+        time.sleep(SESSION_TIMEOUT_S + 2)  # the fault itself: silence past the session timeout
+        frozen.process.send_signal(18)  # SIGCONT
+        harness.feed(1)
+        harness.fleet.ready()
+
+
+def redis_restart(harness: Harness, count: int) -> None:
+    """Redis is killed and comes back from its append-only file."""
+    for i, _ in enumerate(harness.points(count)):
+        harness.services.redis.kill() if i % 2 == 0 else harness.services.redis.stop()
+        harness.feed(2)
+        harness.services.redis.start()
+        harness.fleet.ready()
+
+
+def redis_emptied(harness: Harness, count: int) -> None:
+    """Redis forgets everything; half of the times `marginwatch rebuild` fills it, else the worker by itself."""
+    for i, _ in enumerate(harness.points(count)):
+        harness.stack.redis.flushall()
+        harness.feed(2)
+        if i % 2 == 0:
+            for worker in harness.fleet.workers:
+                worker.process.kill()
+                worker.process.wait()
+            run_marginwatch(harness.stack, "rebuild")
+        harness.fleet.ready()
+
+
+def broker_restart(harness: Harness, count: int) -> None:
+    """The broker is stopped or killed, and comes back with its data (Apache Kafka only)."""
+    for i, _ in enumerate(harness.points(count)):
+        harness.services.broker.kill() if i % 2 == 0 else harness.services.broker.stop()
+        harness.services.broker.start()
+        harness.feed(2)
+        harness.fleet.ready()
+
+
+def cut_redis(harness: Harness, seconds: int) -> None:
+    """The line to Redis is cut without a word."""
+    for _ in harness.points(1):
+        harness.services.redis_proxy.cut()
+        harness.feed(3)
+        time.sleep(seconds)  # the fault itself
+        harness.services.redis_proxy.heal()
+        harness.fleet.ready()
+
+
+def cut_broker(harness: Harness, seconds: int) -> None:
+    """The line to the broker is cut without a word, for feeds and workers alike."""
+    for _ in harness.points(1):
+        harness.services.broker_proxy.cut()
+        time.sleep(seconds)  # the fault itself
+        harness.services.broker_proxy.heal()
+        harness.feed(3)
+        harness.fleet.ready()
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """A named run: which fault, how often (or how long, for the cut lines), and how the facts travel."""
+
+    name: str
+    fault: Fault
+    count: int = 0
+    variant: Variant = Variant()
+    kafka_only: bool = False
+
+
+MIXED = Variant(Form.EVENTS, shuffled=True, duplicated=0.2, poisoned=0.01)
+LONG = (
+    FaultPlan("SIGKILL", kill, 20),
+    FaultPlan("workers join, leave, die", fleet, 10),
+    FaultPlan("zombies", zombie, 3),
+    FaultPlan("Redis restarted", redis_restart, 6),
+    FaultPlan("Redis emptied", redis_emptied, 4),
+    FaultPlan("broker restarted", broker_restart, 4, kafka_only=True),
+    FaultPlan("line to Redis cut 30 s", cut_redis, 30),
+    FaultPlan("line to broker cut 30 s", cut_broker, 30),
+    FaultPlan("frames shuffled, 20% twice", no_fault, 0, Variant(shuffled=True, duplicated=0.2)),
+    FaultPlan("events", no_fault, 0, Variant(Form.EVENTS)),
+    FaultPlan("events shuffled, 20% twice, 1% poison", no_fault, 0, MIXED),
+    FaultPlan("SIGKILL, events shuffled, 20% twice, 1% poison", kill, 5, MIXED),
+)
+SHORT = {
+    "embedded": (
+        FaultPlan("SIGKILL", kill, 1),
+        FaultPlan("events shuffled, 20% twice, 1% poison", no_fault, 0, MIXED),
+    ),
+    "kafka": (
+        FaultPlan("workers join, leave, die", fleet, 2),
+        FaultPlan("zombies", zombie, 1),
+        FaultPlan("Redis restarted", redis_restart, 1),
+        FaultPlan("broker restarted", broker_restart, 1, kafka_only=True),
+    ),
+}
+
+
+def run_plan(services: Services, name: str, steps: Sequence[Step], plan: FaultPlan, rng: random.Random) -> Outcome:
+    """Run the scenario once under a plan; return what it ended in."""
+    stack = services.stack(name)
+    try:
+        workers = Fleet(stack).ready()
+        with stack.publisher(plan.variant.form, "chaos") as publisher:
+            harness = Harness(services, stack, workers, steps, rng, plan.variant, publisher)
+            plan.fault(harness, plan.count)
+            barrier = harness.settle()
+        assert '"equal":false' not in run_marginwatch(stack, "rebuild", "--check", "--json").replace(" ", "")
+        return outcome(stack, barrier)
+    finally:
+        stack.stop()
+
+
+def run_marginwatch(stack: Stack, *arguments: str) -> str:
+    """Run `marginwatch …` on a stack; return its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", *arguments],
+        env=os.environ | environment(stack.settings), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
