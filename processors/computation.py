@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from processors.block import Block, ProvisionalInputs, Sources
+from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
 from processors.days import microseconds, moment, to_date
 from processors.needs import DETAIL, TOTALS
@@ -24,6 +24,7 @@ from processors.registry import (
     retained_signals,
 )
 from processors.signal import Column, plain
+from processors.sources import Sources
 
 #: Days that are computed at once: enough that the fixed cost of an indicator is spread, few enough for memory.
 BLOCK_DAYS = 64

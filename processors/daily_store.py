@@ -18,54 +18,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from processors.codes import EXCHANGES, Ids
-from processors.column_table import ColumnTable, DayColumns, Layout
+from processors.column_table import ColumnTable
+from processors.day_rows import Day, day_layout, from_columns, to_columns
 from processors.days import moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
 from processors.key_index import KeyIndex
 from processors.outputs import DayStatus
 from processors.table import DAY, TEXT, Table, TableSet, ValueCodec
 
-_ABSENT = -1
-_FIRST_CAPACITY = 64
 _ANY = "any"
-
-
-class DayHeader(msgspec.Struct, array_like=True):
-    """What is stored of a day beside its rows."""
-
-    expected: dict[str, int]
-    closed: bool
-    revision: int
-    available_at: int  # µs since the epoch
-
-
-def day_layout(topic: str) -> Layout[DayHeader]:
-    """Return how a day of a topic is stored: the revision and the figures of each key."""
-    return Layout(DayHeader, [("revision", "<i4"), *((c.name, "<f8") for c in FIGURES[topic])])
-
-
-@dataclass(slots=True)
-class Day:
-    """One trade date of a store; arrays are indexed by the store's column of a key."""
-
-    values: Floats  # (figures, capacity), NaN where absent
-    revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row
-    expected: dict[str, int] = field(default_factory=dict)
-    closed: bool = False
-    revision: int = 0
-    available_at: int = 0  # µs since the epoch, the latest of the rows
-
-    def present(self, width: int) -> npt.NDArray[np.bool_]:
-        """Which of the first ``width`` columns have a row."""
-        mask = np.zeros(width, dtype=bool)
-        known = min(width, len(self.revisions))
-        mask[:known] = self.revisions[:known] >= 0
-        return mask
 
 
 @dataclass(slots=True)
@@ -119,7 +84,11 @@ class DailyStore:
         self.keep_days = late_days + history_days
         self.label_keys = label_keys
         self.days = ColumnTable[int, Day](
-            topic, DAY, day_layout(topic), to_columns=self._to_columns, from_columns=self._from_columns
+            topic,
+            DAY,
+            day_layout(topic),
+            to_columns=lambda entry: to_columns(entry, self.key_index, self.names),
+            from_columns=lambda _day, stored: from_columns(stored, self.key_index, self.names),
         )
         self.sorted_days: list[int] = []  # days, ascending
         self.key_index = KeyIndex()
@@ -316,8 +285,7 @@ class DailyStore:
             applied.too_old += len(batch)
             return
         columns = self.key_index.get_or_add(batch.keys)
-        if self.width > len(entry.revisions):
-            self._grow(entry)
+        entry.grow(self.width)
         if len(np.unique(columns)) < len(columns):
             # Several rows of one key in the batch: the highest revision wins, the first of equals.
             order = np.lexsort((np.arange(len(columns)), -batch.revisions, columns))
@@ -368,10 +336,7 @@ class DailyStore:
             return entry if day >= self._oldest_open() else None
         if len(self.sorted_days) >= self.late_days and day < self._oldest_open():
             return None
-        capacity = max(_FIRST_CAPACITY, self.width)
-        entry = self.days[day] = Day(
-            np.full((len(self.names), capacity), np.nan), np.full(capacity, _ABSENT, dtype=np.int32)
-        )
+        entry = self.days[day] = Day.empty(len(self.names), self.width)
         self._open.add(day)
         self._known_at.clear()
         self.sorted_days.append(day)
@@ -388,41 +353,7 @@ class DailyStore:
         """The oldest day that still takes rows: the ``late_days``-th newest of the store."""
         return self.sorted_days[-self.late_days] if len(self.sorted_days) >= self.late_days else -(2**31)
 
-    def _grow(self, entry: Day) -> None:
-        old = len(entry.revisions)
-        capacity = max(self.width, old * 3 // 2)
-        values = np.full((len(self.names), capacity), np.nan)
-        values[:, :old] = entry.values
-        revisions = np.full(capacity, _ABSENT, dtype=np.int32)
-        revisions[:old] = entry.revisions
-        entry.values, entry.revisions = values, revisions
-
     # -- state -----------------------------------------------------------------------------------------------
-
-    def _to_columns(self, entry: Day) -> DayColumns[DayHeader]:
-        columns = self.key_index.by_key[entry.present(self.width)[self.key_index.by_key]]
-        figures = {name: entry.values[row, columns] for row, name in enumerate(self.names)}
-        return DayColumns(
-            DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),
-            self.keys[columns],
-            {"revision": entry.revisions[columns], **figures},
-        )
-
-    def _from_columns(self, _day: int, stored: DayColumns[DayHeader]) -> Day:
-        columns, header = self.key_index.get_or_add(stored.keys), stored.header
-        capacity = max(_FIRST_CAPACITY, self.width)
-        entry = Day(
-            np.full((len(self.names), capacity), np.nan),
-            np.full(capacity, _ABSENT, dtype=np.int32),
-            expected=header.expected,
-            closed=header.closed,
-            revision=header.revision,
-            available_at=header.available_at,
-        )
-        for row, name in enumerate(self.names):
-            entry.values[row, columns] = stored.columns[name]
-        entry.revisions[columns] = stored.columns["revision"]
-        return entry
 
     def _loaded(self) -> None:
         self.sorted_days = sorted(self.days)

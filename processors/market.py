@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from processors.block import TURNOVER_INDEX, Block, ProvisionalInputs, Sources
+from processors.block import TURNOVER_INDEX, Block, ProvisionalInputs
 from processors.calendar_series import CalendarSeries
 from processors.closed_days import ClosedDays
 from processors.codes import EXCHANGES
@@ -28,6 +28,7 @@ from processors.parameters import Parameters
 from processors.partition_join import PartitionJoin
 from processors.reference import ReferenceStore
 from processors.registry import DECLARED, kept_figures, reach, retained_signals
+from processors.sources import Sources
 from processors.table import Processor, TableSet
 
 INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)

@@ -15,7 +15,7 @@ from redis import Redis
 
 from processors.codes import to_code, to_id
 from processors.column_table import bucket_count
-from processors.daily_store import day_layout
+from processors.day_rows import day_layout
 from processors.events import INPUT_ROWS, KEYS
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, MarketSignal

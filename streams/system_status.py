@@ -13,7 +13,7 @@ from redis import Redis
 
 from alerts.lifecycle import ALERT_ROW
 from alerts.model import Alert, State
-from processors.daily_store import day_layout
+from processors.day_rows import day_layout
 from processors.days import to_day
 from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
