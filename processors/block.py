@@ -1,8 +1,9 @@
-"""A block of closed days as an indicator sees it: ``block[NEED]`` is an array over its days.
+"""The input of an indicator: a block of closed days, where ``block[NEED]`` is an array over the days.
 
-Look-backs count sessions of the exchange calendar, never the rows at hand. A figure that is not known is NaN, and a day
-on which a signal lacks a required figure is absent with the reason, whatever its formula makes of NaN. How many days a
-block has changes no bit of any value: a reduction runs over one day's own contiguous figures.
+A look-back counts sessions of the exchange calendar, not stored rows. An unknown figure is NaN. On a day on which a
+required figure of a signal is unknown, the signal is absent with a reason, whatever its formula returns for NaN.
+
+The length of a block changes no bit of any value: every reduction runs over the contiguous figures of one day.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ _CAUSES = "(window not full, or the feed is late)"
 
 @dataclass(slots=True)
 class ProvisionalInputs:
-    """Live figures of a day that isn't published yet; a text is the reason why one is not known."""
+    """Intraday figures of a day whose daily figures are not published yet. A text is the reason why a figure is absent.
+
+    Parameters
+    ----------
+    totals : figure of ``margin.market`` → its sum over the exchanges, CNY.
+    turnover : turnover of the exchanges since the open, CNY.
+    closes : index id → its last level.
+    """
 
     totals: Mapping[str, float | str]
     turnover: float | str
@@ -42,12 +50,12 @@ class ProvisionalInputs:
 
 
 class Block(CrossSections):
-    """Closed days of one indicator or family, ascending.
+    """A block of k days for one indicator or family of indicators.
 
     Parameters
     ----------
-    days : days since 1970-01-01; their required topics are closed.
-    provisional : live figures for the last day; a block with them saves no state.
+    days : (k,) ascending, days since 1970-01-01; the required topics of each are closed.
+    provisional : intraday figures of the last day; a block with them saves no state.
     """
 
     def __init__(self, days: Sequence[int], sources: Sources, provisional: ProvisionalInputs | None = None) -> None:
@@ -61,15 +69,15 @@ class Block(CrossSections):
     # -- figures by day --------------------------------------------------------------------------------------
 
     def __getitem__(self, need: Need) -> Any:
-        """The figures of a need: (k,), or (k, days) where it has a window, oldest first; NaN where unknown."""
+        """Return the figures of a need: (k,), or (k, window) oldest first where it has a window; NaN where unknown."""
         return self.get(need)
 
     def get(self, need: Need, code: str = "") -> Any:
-        """The same for one of the codes of a need that has several.
+        """Return the figures of a need for one of its codes; its first code by default.
 
         Raises
         ------
-        UndeclaredNeedError : if no registered signal declares the need: its figures are not kept.
+        UndeclaredNeedError : if no registered signal declares the need, so that its figures are not kept.
         """
         key = need, code
         if key not in self._read:
@@ -82,7 +90,7 @@ class Block(CrossSections):
         return self._read[key]
 
     def by_exchange(self, need: Need) -> list[Floats]:
-        """The parts of a total, turnover or float cap, by exchange in the order of `exchanges`."""
+        """Return the summands of a total, turnover or float cap, in the order of ``exchanges``."""
         if need.source is Source.TOTAL:
             parts = [self._total(need, EXCHANGES.index(exchange)) for exchange in self.exchanges]
         else:
@@ -117,7 +125,7 @@ class Block(CrossSections):
         return windows(series, self._positions - need.lag(self.parameters), days)
 
     def _at_date(self, need: Need, series: Floats, days: int) -> Floats:
-        """The window up to a fixed date, for the days behind it: what was known then is known now."""
+        """Return the window that ends at a fixed date, for the days after that date; NaN for earlier days."""
         day = to_day(reference_date(need, self.parameters))
         out = np.full((len(self), days), np.nan)
         if day in self.calendar:
@@ -146,9 +154,9 @@ class Block(CrossSections):
     def _with_provisional(self, need: Need, values: Floats, code: str) -> Floats:
         if self._provisional_inputs is None or not need.known_intraday or need.back != 0 or need.at:
             return values
-        live = self._provisional_value(need, code)
+        figure = self._provisional_value(need, code)
         values = values.copy()
-        values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(live, str) else live
+        values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(figure, str) else figure
         return values
 
     def _provisional_value(self, need: Need, code: str) -> float | str:
@@ -163,7 +171,7 @@ class Block(CrossSections):
     # -- what is known ---------------------------------------------------------------------------------------
 
     def known(self, need: Need, code: str = "") -> Flags:
-        """On which days a required figure is known (k,)."""
+        """Return on which days a required figure is known (k,)."""
         key = need, code
         if key not in self._known:
             self._known[key] = self._is_known(need, code)
@@ -177,11 +185,11 @@ class Block(CrossSections):
             return np.array([value is not None for value in found.tolist()], dtype=bool)
         if found.ndim == 1:
             return np.asarray(~np.isnan(found))
-        there = ~np.isnan(found)
-        return np.asarray(there[:, -1] & (there.sum(axis=1) >= need.required(self.parameters)))
+        known = ~np.isnan(found)
+        return np.asarray(known[:, -1] & (known.sum(axis=1) >= need.required(self.parameters)))
 
     def met(self, signal: Signal, code: str = "") -> Flags:
-        """On which days every required need of a signal is known (k,)."""
+        """Return on which days every required need of a signal is known (k,)."""
         out = np.ones(len(self), dtype=bool)
         for need in signal.needs:
             if not need.optional:
@@ -189,7 +197,7 @@ class Block(CrossSections):
         return out
 
     def reasons(self, signal: Signal, code: str = "") -> dict[int, str]:
-        """Why a signal is absent, by the place of the day; days on which its needs are met are left out."""
+        """Return why a signal is absent: position of the day in the block → reason, for days with an unknown need."""
         out: dict[int, str] = {}
         for need in signal.needs:
             if not need.optional:
@@ -205,9 +213,9 @@ class Block(CrossSections):
         code = code or next(iter(need.codes(self.parameters)), "")
         what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
         if self._provisional_inputs is not None and i == len(self) - 1 and need.back == 0 and not need.at:
-            live = self._provisional_value(need, code)
-            if isinstance(live, str):
-                return live
+            figure = self._provisional_value(need, code)
+            if isinstance(figure, str):
+                return figure
         window = np.atleast_2d(self.get(need, code)[i])
         unknown = np.flatnonzero(np.isnan(window[0]))
         at = int(self._positions[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
@@ -219,7 +227,7 @@ class Block(CrossSections):
         return text
 
     def _lack(self, need: Need, at: int) -> str:
-        """What is unknown of one day: all of a figure, or what some exchanges publish of it."""
+        """Return what one day lacks: the whole figure, or the summands of some exchanges."""
         if need.source in (Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP):
             one = Block([self.calendar.day_at(at)], self._sources)
             point = replace(need, back=0, days=1, plus=0)
@@ -232,7 +240,7 @@ class Block(CrossSections):
         return to_date(self.calendar.day_at(at))
 
     def figure_or_reason(self, need: Need) -> float | str:
-        """The figure of the block's last day, or why it is not known."""
+        """Return the figure of the block's last day, or the reason why it is unknown."""
         known, i = self.known(need), len(self) - 1
         return float(self.get(need)[i]) if known[i] else self._reason(need, i, "")
 
@@ -246,12 +254,12 @@ class Block(CrossSections):
         code: str = "",
         max_gap_days: int = 1,
     ) -> list[Any]:
-        """Run a recursion over the days on which a signal's needs are met; return its states, None on other days.
+        """Run a recursion over the days on which a signal's needs are met; return its states (k,), None on other days.
 
         Parameters
         ----------
-        step : called with the state before (None if there is none) and the place of the day; returns the new state.
-        patience : over how many trading days the recursion pauses before it starts again.
+        step : takes the previous state (None if there is none) and the position of the day; returns the new state.
+        max_gap_days : trading days over which a recursion pauses; after a longer gap it starts without a state.
         """
         memory, name = self._sources.memory, f"{signal.id}/{code}" if code else signal.id
         out: list[Any] = []
@@ -263,12 +271,12 @@ class Block(CrossSections):
         return out
 
     def own_window(self, name: str, values: Floats, days: int) -> Floats:
-        """The last ``days`` values of a signal that this block computes: (k, days), NaN where absent.
+        """Return the last ``days`` values of a signal that this block computes: (k, days), NaN where absent.
 
         Parameters
         ----------
-        name : the signal, and its subject behind a slash.
-        values : (k,) its values on the days of the block; those of earlier days are remembered.
+        name : id of the signal, or ``<id>/<subject>``.
+        values : (k,) its values on the days of the block; `Memory` contains those of earlier days.
         """
         here = dict(zip(self._positions.tolist(), values.tolist(), strict=True))
         out = np.full((len(self), days), np.nan)
@@ -282,12 +290,12 @@ class Block(CrossSections):
         return out
 
 
-#: Needs that have a figure, or a window of them, on every day; of securities some always lack one.
+#: Sources with one figure, or one window of figures, a day. A source of securities has a figure for each of them.
 _DAILY_SOURCES = {Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP, Source.INDEX, Source.RATE, Source.RESULT}
 
 
 def _sum(parts: list[Floats]) -> Floats:
-    """Add parts in their order."""
+    """Add arrays in their order: a sum of floats depends on it."""
     out = parts[0]
     for part in parts[1:]:
         out = out + part

@@ -1,4 +1,4 @@
-"""Daily figures as lines over the trading calendar: a window is a slice, a block of windows a gather."""
+"""Daily figures as series over the trading calendar: a window is a slice, a block of windows a gather."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _INDUSTRY_ROW = {key: row for row, key in enumerate(INDEX_OF)}
 class CalendarSeries:
     """Figures by topic, key and name, NaN where unknown.
 
-    A series is as long as the calendar, whatever the history: memory and time per day do not grow with it. The lines of
-    the industries' indices are rows of one array, so that a figure of all of them is one slice.
+    A series is as long as the calendar, whatever the history, so memory and time per day stay constant. The series of
+    the industries' indices are rows of one array, so that one slice reads a figure of all industries.
     """
 
     def __init__(self, calendar: TradingCalendar) -> None:
@@ -52,19 +52,26 @@ class CalendarSeries:
         return series
 
     def values(self, topic: str, key: int, name: str) -> Floats:
-        """All values of a figure, by position in the calendar."""
+        """Return all values of a figure, by position in the calendar; NaN where unknown."""
         return self._series.get((topic, key, name), self._nothing)
 
     def industries(self, name: str) -> Floats:
-        """All values of a figure of the industries' indices: (31, calendar)."""
+        """Return all values of a figure of the industries' indices: (31, len(calendar))."""
         return self._industries.get(name, self._no_industry)
 
 
 def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
-    """Return the ``days`` values of a series up to each position of ``ends``, oldest first: (k, days), or (k,) for 1 day.
+    """Return the ``days`` values of a series up to each position of ``ends``, oldest first.
 
-    The result is contiguous, so that a sum over a window adds the same numbers in the same order whatever k is.
-    Positions before the calendar's first are NaN.
+    Parameters
+    ----------
+    series : (len(calendar),)
+    ends : (k,) positions in the calendar.
+
+    Returns
+    -------
+    (k, days), or (k,) for one day; NaN before the calendar's first position. The array is contiguous, so that a sum
+    over a window adds the same numbers in the same order whatever k is.
     """
     at = ends if days == 1 else ends[:, None] + np.arange(1 - days, 1)
     if len(ends) and ends.min() + 1 < days:

@@ -1,4 +1,4 @@
-"""The protocol of every source of closed days: a daily topic, the joined frames of a topic, the dated reference."""
+"""The protocol of the sources of closed days: a daily topic, a topic's joined frames, the dated reference."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from processors.outputs import DayStatus
 
 
 class ClosedDays(Protocol):
-    """What the market stage asks of a source, whatever its kind."""
+    """What the market stage reads of a source of any kind. Days count from 1970-01-01."""
 
     def is_closed(self, day: int) -> bool:
-        """Whether all that the source has of ``day`` is known (complete or reported incomplete)."""
+        """Return whether ``day`` is closed: complete, or reported as incomplete."""
 
     def status(self, day: int) -> DayStatus:
-        """When the figures of a closed day were known, their revisions, and what they lack."""
+        """Return availability, revisions and missing rows of a closed day."""
 
     def revision(self, day: int) -> int:
-        """How often the figures of a closed day, or those that they depend on, were changed since it was closed."""
+        """Return how often a closed day, or a day that it depends on, changed after its close."""
 
     def known_at(self, day: int) -> int:
-        """When the figures of a closed day were known, µs since the epoch."""
+        """Return the moment at which the figures of a closed day were known, µs since the epoch."""
 
     def newest_closed(self) -> int | None:
-        """The newest day that was closed, None if there is none."""
+        """Return the newest closed day, None if there is none."""
 
     def closed_days(self, start: int | None = None) -> Iterable[int]:
-        """The days that were closed, from ``start`` on, ascending."""
+        """Return the closed days from ``start`` on, ascending."""

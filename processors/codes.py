@@ -1,7 +1,6 @@
-"""Security codes: what is `600519.SH`, and how is it held in arrays?
+"""Security codes as text (`600519.SH`) and as int32 ids.
 
-Codes are text at the edges (`600519.SH`, `000001.SZ`, `430047.BJ`) and one int32 inside, so that a frame of
-thousands of rows is looked up with NumPy and never row by row.
+Inputs and outputs carry text. Arrays contain ids, so that NumPy looks up thousands of rows at once.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from processors.errors import RowError
 Ids = npt.NDArray[np.int32]
 
 EXCHANGES = ("SSE", "SZSE", "BSE")
-#: What stands behind the dot: three exchanges, and Shenwan's indices, which no exchange publishes.
+#: Suffixes behind the dot: three exchanges, and Shenwan (SI), whose indices no exchange publishes.
 _SUFFIX_TEXT = ("SH", "SZ", "BJ", "SI")
 _SUFFIXES = {text: i for i, text in enumerate(_SUFFIX_TEXT)}
 SHENWAN = _SUFFIXES["SI"]
@@ -28,7 +27,17 @@ _SUFFIX_FROM_BYTES = {(ord(s[0]), ord(s[1])): i for s, i in _SUFFIXES.items()}
 
 @lru_cache(maxsize=65_536)
 def to_id(code: str) -> int:
-    """Return the int32 of one code: ``number * 4 + exchange``; raises `RowError` for anything else."""
+    """Return the id of one code: ``number * 4 + exchange``.
+
+    Raises
+    ------
+    RowError : for any other text.
+
+    Examples
+    --------
+    >>> to_id("600519.SH"), to_id("000001.SZ")
+    (2402076, 5)
+    """
     suffix = _SUFFIXES.get(code[7:])
     if (
         suffix is None
@@ -43,7 +52,13 @@ def to_id(code: str) -> int:
 
 @lru_cache(maxsize=65_536)
 def to_code(security: int) -> str:
-    """Return the code of an id, the inverse of `to_id`."""
+    """Return the code of an id, the inverse of `to_id`.
+
+    Examples
+    --------
+    >>> to_code(2402076)
+    '600519.SH'
+    """
     return f"{security // 4:06d}.{_SUFFIX_TEXT[security % 4]}"
 
 
@@ -53,7 +68,7 @@ def to_codes(securities: Ids) -> list[str]:
 
 
 def join_codes(securities: Ids) -> bytes:
-    """Return the codes of many ids one behind the other, nine ASCII bytes each: the inverse of `parse_codes`."""
+    """Return the concatenated codes of many ids, nine ASCII bytes each: the inverse of `parse_codes`."""
     grid = np.empty((len(securities), _CODE_LENGTH), dtype=np.uint8)
     head, tail = np.divmod(securities >> 2, 1000)
     grid[:, :3], grid[:, 3:6] = _TRIPLES[head], _TRIPLES[tail]
@@ -63,16 +78,16 @@ def join_codes(securities: Ids) -> bytes:
 
 
 def parse_codes(text: bytes, count: int) -> Ids:
-    """Parse the concatenated bytes of ``count`` codes at once.
+    """Return the ids of ``count`` concatenated codes (count,).
 
     Parameters
     ----------
     text : the codes without separators, nine ASCII bytes each (the data buffer of an Arrow string column).
-    count : how many.
+    count : number of codes.
 
     Raises
     ------
-    RowError : if any of them is not a code; the first offender is named.
+    RowError : if any of them is not a code; the message names the first one.
     """
     if len(text) != count * _CODE_LENGTH:
         raise RowError(f"security codes must have {_CODE_LENGTH} characters each, e.g. 600519.SH")
@@ -90,12 +105,12 @@ def parse_codes(text: bytes, count: int) -> Ids:
 
 
 def exchange_of(securities: Ids) -> Ids:
-    """Index into `EXCHANGES` for each security."""
+    """Return the index into `EXCHANGES` of each security (n,); 3 for Shenwan's indices."""
     return securities % 4
 
 
 def is_fund(securities: Ids) -> npt.NDArray[np.bool_]:
-    """Exchange-traded and listed funds (ETF, LOF) by code range: SH 5xxxxx; SZ 15xxxx, 16xxxx, 18xxxx."""
+    """Return which ids are listed funds (ETF, LOF), by code range: SH 5xxxxx; SZ 15xxxx, 16xxxx, 18xxxx (n,)."""
     number, exchange = securities // 4, securities % 4
     head = number // 10_000
     in_sh = (exchange == 0) & (number // 100_000 == 5)
@@ -104,21 +119,37 @@ def is_fund(securities: Ids) -> npt.NDArray[np.bool_]:
 
 
 def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
-    """Which of ``keys`` are in ``known``, which ascends."""
+    """Return which of ``keys`` are in ``known`` (n,).
+
+    Parameters
+    ----------
+    known : ascending.
+    """
     if not len(known):
         return np.zeros(len(keys), dtype=bool)
     return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
 
 
 def reindex_sorted(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Values of ``known`` (which ascends) for other keys; NaN where a key is not among them."""
+    """Return the values of ``known`` for other keys (n,); NaN where ``known`` lacks a key.
+
+    Parameters
+    ----------
+    keys : (n,)
+    known, values : (m,) ascending keys and their values.
+
+    Examples
+    --------
+    >>> reindex_sorted(np.array([7, 8]), np.array([5, 7]), np.array([0.5, 0.7]))
+    array([0.7, nan])
+    """
     found, out = isin_sorted(keys, known), np.full(len(keys), np.nan)
     out[found] = values[np.searchsorted(known, keys[found])]
     return out
 
 
 def is_chinext(securities: Ids) -> npt.NDArray[np.bool_]:
-    """Stocks of ChiNext 创业板: SZ 30xxxx."""
+    """Return which ids are stocks of ChiNext 创业板: SZ 30xxxx (n,)."""
     return np.asarray((securities % 4 == 1) & (securities // 4 // 10_000 == 30))
 
 
@@ -127,7 +158,7 @@ BOARDS = ("SSE main", "SZSE main", "ChiNext", "STAR", "BSE")
 
 
 def board_of(securities: Ids) -> npt.NDArray[np.intp]:
-    """Place of each stock's board in `BOARDS`."""
+    """Return the index into `BOARDS` of each stock (n,)."""
     exchange = securities % 4
     star = (exchange == 0) & (securities // 4 // 1_000 == 688)
     return np.select([star, is_chinext(securities), exchange == 1, exchange == 2], [3, 2, 1, 4], 0)

@@ -1,13 +1,13 @@
-"""A table of days with columns over many keys: one corrected row stores a few rows, not a day.
+"""A table of days with columns over many keys: a corrected row writes a few rows, not a whole day.
 
-A closed day has thousands of keys; one field per key would cost Redis more than its values, one
-field per day would be rewritten as a whole for one corrected row. So a day is stored as a header and buckets of rows:
+A closed day has thousands of keys. A field per key would cost Redis more memory than the values. A field per day would
+be rewritten for every corrected row. Therefore a day is stored as a header and buckets of rows:
 
-- ``<table>/<day>``     the schema version, the number of rows, and what is known of the day as a whole
+- ``<table>/<day>``     the schema version, the number of rows, and the figures of the whole day
 - ``<table>/<day>#<b>`` the rows of bucket b, in ascending order of their keys, as raw little-endian records
 
-A key's bucket is a hash of the key; the number of buckets follows from the number of rows (33 to 64 rows a bucket on
-average). So the fields are a function of the day's rows alone, and a corrected row rewrites one of them.
+A key's bucket is a hash of the key. The number of buckets follows from the number of rows (33 to 64 rows a bucket on
+average). So the fields are a function of the day's rows alone, and a corrected row rewrites one bucket.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 @dataclass(frozen=True)
 class DayColumns(Generic[H]):
-    """One day (or one part of a day): a header, ascending keys and columns in their order."""
+    """The stored form of a day (or of one partition of it): a header, ascending keys (n,) and columns (n,) by name."""
 
     header: H
     keys: Ids
@@ -48,12 +48,18 @@ class DayColumns(Generic[H]):
 
 
 def bucket_count(rows: int) -> int:
-    """Return how many buckets a day of so many rows has: a power of two."""
+    """Return how many buckets a day with ``rows`` rows has: a power of two.
+
+    Examples
+    --------
+    >>> [bucket_count(rows) for rows in (0, 64, 65, 4000)]
+    [1, 1, 2, 64]
+    """
     return 1 << max(0, (rows - 1).bit_length() - _LARGEST_BUCKET_BITS) if rows else 1
 
 
 def bucket_of(keys: Ids, buckets: int) -> npt.NDArray[np.uint16]:
-    """Return the bucket of each key."""
+    """Return the bucket of each key (n,)."""
     if buckets == 1:
         return np.zeros(len(keys), dtype=np.uint16)
     hashed = keys.astype(np.uint32) * _HASH
@@ -66,13 +72,13 @@ def _record_of(columns: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
 
 
 class Layout(Generic[H]):
-    """How a day becomes a header and buckets.
+    """Encoder and decoder of a day's header and buckets.
 
     Parameters
     ----------
     header : type of the header, as msgspec decodes it.
-    columns : names and dtypes; None: they differ by day, and the header names them.
-    version : raise it when the meaning of header or columns changes.
+    columns : names and dtypes; None where they differ by day and the header lists them.
+    version : schema version; a release that changes the meaning of header or columns increments it.
     """
 
     def __init__(self, header: Any, columns: Columns | None, version: int = 1) -> None:
@@ -83,7 +89,7 @@ class Layout(Generic[H]):
 
     @property
     def schema(self) -> str:
-        """Version and columns."""
+        """Version and columns as text."""
         return f"{self.version}:{'' if self.columns is None else dict(self.columns)}"
 
     def header(self, day: DayColumns[H]) -> bytes:
@@ -92,7 +98,7 @@ class Layout(Generic[H]):
         return _encoder.encode((self.version, len(day.keys), named, day.header))
 
     def buckets(self, day: DayColumns[H], only: Ids | None = None) -> dict[int, bytes]:
-        """Return the bytes of the buckets (of those that the keys in ``only`` belong to)."""
+        """Return bucket → bytes; with ``only``, just the buckets of those keys."""
         keys, count = day.keys, bucket_count(len(day.keys))
         if not len(keys) or (only is not None and not len(only)):
             return {}
@@ -126,7 +132,12 @@ class Layout(Generic[H]):
         return records
 
     def read_header(self, data: bytes) -> tuple[H, int, npt.DTypeLike]:
-        """Return the header, the number of rows and the dtype of their records; raises `StateError`."""
+        """Return the header, the number of rows and the dtype of their records.
+
+        Raises
+        ------
+        StateError : if the bytes are damaged or have another schema version.
+        """
         try:
             version, rows, named, header = self._decoder.decode(data)
         except msgspec.DecodeError as error:
@@ -139,7 +150,7 @@ class Layout(Generic[H]):
 
         Raises
         ------
-        StateError : if they are damaged, of another schema version, or not all there.
+        StateError : if they are damaged or incomplete, or have another schema version.
         """
         found, rows, record = self.read_header(header)
         raw, dtype = b"".join(buckets), np.dtype(record)
@@ -156,18 +167,19 @@ class Layout(Generic[H]):
 
 
 class ColumnTable(MutableMapping[K, V]):
-    """A dictionary of days; one corrected row stores one bucket, and a day that is equal to the stored one nothing.
+    """A dictionary of days. A corrected row writes one bucket; a day that equals the stored one writes nothing.
 
-    A value that is assigned is compared with the stored one, so it must not be changed in place later. In a table whose
-    values are changed in place, `touch` names the keys of the changed rows; rows may be added that way, not removed.
+    The table compares an assigned value with the stored one, so a caller must not change it in place later. A caller
+    that changes values in place calls `touch` with the keys of the changed rows; it may add rows that way, but not
+    remove them.
 
     Parameters
     ----------
-    name : the first part of its fields.
-    key : how the day (or day and partition) becomes text.
-    layout : how a day becomes bytes.
-    to_columns, from_columns : between a value and its columns.
-    keep : how many days `trim` leaves, None for all.
+    name : first part of its fields.
+    key : codec of the day (or day and partition) as text.
+    layout : codec of a day as bytes.
+    to_columns, from_columns : conversions between a value and its stored form.
+    keep : number of days that `trim` leaves, None for all.
     """
 
     def __init__(
@@ -187,9 +199,9 @@ class ColumnTable(MutableMapping[K, V]):
         self._to_columns: Callable[[V], DayColumns[Any]] = to_columns
         self._from_columns: Callable[[K, DayColumns[Any]], V] = from_columns
         self._values: dict[K, V] = {}
-        self._before: dict[K, V | None] = {}  # assigned or deleted → the value that is stored (None: nothing is)
+        self._before: dict[K, V | None] = {}  # assigned or deleted → the stored value, None if there is none
         self._touched: dict[K, list[Ids]] = {}  # changed in place → keys of the rows that changed
-        self._stored_buckets: dict[K, int] = {}  # how many buckets each stored day has
+        self._stored_buckets: dict[K, int] = {}  # number of buckets of each stored day
 
     @property
     def schema(self) -> str:
@@ -218,7 +230,7 @@ class ColumnTable(MutableMapping[K, V]):
         return len(self._values)
 
     def touch(self, key: K, keys: Ids | None = None) -> None:
-        """Note that the header, and the rows of ``keys``, were changed in place."""
+        """Mark the header and the rows of ``keys`` as changed in place."""
         if key not in self._before:
             found = self._touched.setdefault(key, [])
             if keys is not None:
@@ -232,7 +244,7 @@ class ColumnTable(MutableMapping[K, V]):
         return gone
 
     def changed_rows(self) -> Rows:
-        """Return the fields that differ from what is stored, None for those to delete."""
+        """Return the fields that differ from the stored ones: field → bytes, None to delete."""
         rows: Rows = {}
         if not self._before and not self._touched:
             return rows
@@ -260,14 +272,14 @@ class ColumnTable(MutableMapping[K, V]):
         return rows
 
     def _fields(self, field: str, day: DayColumns[Any], only: Sequence[Ids] | None = None) -> dict[str, bytes]:
-        """Return the header and the buckets (of those that the keys in ``only`` belong to)."""
+        """Return the fields of header and buckets; with ``only``, just the buckets of those keys."""
         keys = np.concatenate([*only, _NO_KEYS]) if only is not None else None
         rows = {field: self._layout.header(day)}
         rows |= {f"{field}#{bucket}": data for bucket, data in self._layout.buckets(day, keys).items()}
         return rows
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Load stored fields by their text behind ``<table>/``."""
+        """Load stored fields: text behind ``<table>/`` → bytes."""
         headers: dict[str, bytes] = {}
         buckets: dict[str, list[bytes]] = defaultdict(list)
         for field, data in rows.items():

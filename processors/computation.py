@@ -1,4 +1,4 @@
-"""What is published of closed days: the registered indicators over blocks of days, as signals with their status."""
+"""Runs the registered indicators over blocks of closed days, and returns signals with status and reasons of absence."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from processors.registry import (
 from processors.signal import Column, plain
 from processors.sources import Sources
 
-#: Days that are computed at once: enough that the fixed cost of an indicator is spread, few enough for memory.
+#: Days in a block: enough to amortise the fixed cost of an indicator, few enough for memory.
 BLOCK_DAYS = 64
 
 
 class Family:
-    """Indicators that are published together, and the topics that they need."""
+    """Indicators whose results are published together, and the topics that they need."""
 
     def __init__(self, *modules: ModuleType) -> None:
         self.modules = modules
@@ -43,13 +43,13 @@ INDUSTRIES, PRICING = Family(*INDUSTRY_INDICATORS), Family(*PRICING_INDICATORS)
 
 
 class Computation:
-    """Computes signals of days from the sources of a market stage.
+    """Computes signals from the sources of a market stage.
 
     Parameters
     ----------
     closed : the source of closed days of every topic.
-    identity_gaps : exchanges whose totals break the balance identity on a day, CNY.
-    block_days : how many days are computed at once; it changes no bit of any value.
+    identity_gaps : day → the exchanges whose totals break the balance identity, CNY.
+    block_days : days in a block; it changes no bit of any value.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Computation:
         self._retained = retained_signals(sources.parameters)
 
     def compute(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
-        """Compute every family that is due on some of the days; return what is published, by day.
+        """Compute every family on the days on which it is due; return the outputs, ordered by day.
 
         Parameters
         ----------
         days : closed days, ascending.
-        due : whether the inputs of a family are closed on a day, and one of them is new or changed.
+        due : whether all inputs of a family are closed on a day, and one of them is new or changed.
         """
         out: list[StageOutput] = []
         for start in range(0, len(days), self._block_days):
@@ -96,7 +96,7 @@ class Computation:
                 statuses[key] = self.status(family.inputs, day, family.optional)
             return statuses[key]
 
-        with np.errstate(all="ignore"):  # NaN and ±∞ of unknown figures become absences
+        with np.errstate(all="ignore"):  # NaN and ±∞ of unknown figures are published as absences
             for family in MARKET_FAMILIES:
                 if (block := block_of(family)) is not None:
                     rows = [status_of(family, day) for day in block.days]
@@ -112,11 +112,11 @@ class Computation:
         return [one for day in days for one in published[day]]
 
     def provisional(self, day: int, inputs: ProvisionalInputs, known_at: int) -> list[MarketSignal]:
-        """Compute what can be computed of a day that is not published yet.
+        """Compute the provisional market signals of a day whose daily figures are not published yet.
 
         Parameters
         ----------
-        known_at : when the newest live figure was known, µs since the epoch.
+        known_at : moment of the newest intraday figure, µs since the epoch.
         """
         block = Block([day], self._sources, inputs)
         status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
@@ -139,7 +139,7 @@ class Computation:
         *,
         provisional: bool = False,
     ) -> list[tuple[int, MarketSignal]]:
-        """Signals of one market indicator, with the place of their day in the block."""
+        """Return the signals of one market indicator, each with the position of its day in the block."""
         columns: dict[str, Column] = module.compute(block)
         out: list[tuple[int, MarketSignal]] = []
         for name, column in columns.items():
@@ -190,7 +190,7 @@ class Computation:
         ]
 
     def _pricing(self, block: Block, status: Callable[[Family, int], DayStatus]) -> list[SecuritySignals]:
-        """Security signals that need prices as well."""
+        """Return the security signals that need prices, a frame a day."""
         columns: dict[str, Array] = {}
         for module in PRICING.modules:
             columns |= {name: _one_nan(values) for name, values in module.compute(block).items()}
@@ -206,7 +206,7 @@ class Computation:
         ]
 
     def status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
-        """When the inputs of a day were known, their revisions, and what they lack."""
+        """Merge the status of several topics of a day: availability, revisions, missing rows."""
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
         used = [topic for topic in optional if self._closed[topic].is_closed(day)]
         for topic in (*inputs, *used):
@@ -217,12 +217,12 @@ class Computation:
         return DayStatus(
             trade_date=to_date(day),
             available_at=moment(known_at),
-            revision=sum(revisions.values()) + len(used),  # one that arrives late has another revision than its absence
+            revision=sum(revisions.values()) + len(used),  # a late optional topic raises the revision
             missing=missing,
             input_revisions=revisions,
         )
 
 
 def _one_nan(values: Array) -> Array:
-    """Return the values with every NaN of the same bits: how one arises depends on the processor's instructions."""
+    """Return the values with one bit pattern for NaN: the pattern of a computed NaN differs between CPUs."""
     return np.where(np.isnan(values), np.nan, values)

@@ -24,12 +24,12 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The securities of one topic on every day of a block, day after day; within a day in the order of their keys.
+    """The securities of one topic on every day of a block: a row per day and security, sorted by both.
 
     Parameters
     ----------
-    keys : (n,) securities.
-    starts : (k + 1,) the rows of day i are ``starts[i]`` to ``starts[i + 1]``.
+    keys : (n,) security of each row.
+    starts : (k + 1,) day i has the rows ``starts[i]`` to ``starts[i + 1] − 1``.
     """
 
     topic: str
@@ -37,12 +37,12 @@ class Section:
     starts: npt.NDArray[np.intp]
 
     def rows(self, i: int) -> slice:
-        """The rows of one day of the block."""
+        """Return the rows of the i-th day of the block."""
         return slice(int(self.starts[i]), int(self.starts[i + 1]))
 
     @property
     def day_of_row(self) -> npt.NDArray[np.intp]:
-        """The place in the block of each row's day."""
+        """Position in the block of each row's day (n,)."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
 
@@ -66,7 +66,7 @@ class CrossSections:
         return len(self.days)
 
     def section(self, topic: str) -> Section:
-        """All securities of a topic (``margin.daily``, ``prices.daily``), or the stocks of ``reference``."""
+        """Return the securities of a topic (``margin.daily``, ``prices.daily``), or the stocks of ``reference``."""
         if topic not in self._sections:
             if topic in self._sources.joins:
                 keys = [self._detail(topic, day).keys for day in self.days]
@@ -77,7 +77,12 @@ class CrossSections:
         return self._sections[topic]
 
     def on(self, section: Section, need: Need) -> Floats:
-        """A figure of securities for the rows of a section (n,); NaN where a security has none."""
+        """Return a figure of securities for the rows of a section (n,); NaN where a security has none.
+
+        Raises
+        ------
+        UndeclaredNeedError : if no registered signal declares the need.
+        """
         if (section.topic, need) not in self._columns:
             if need not in self._sources.declared:
                 raise UndeclaredNeedError(f"{need.text()} is read, but no registered signal declares it")
@@ -90,17 +95,17 @@ class CrossSections:
         return self._columns[section.topic, need]
 
     def priced(self, i: int, need: Need, keys: Ids, back: int) -> Floats:
-        """A figure of prices ``back`` trading days before a day of the block, for given securities."""
+        """Return a figure of given securities ``back`` trading days before the i-th day (n,); NaN where absent."""
         day = self.calendar.shift(self.days[i], -back)
-        nothing = np.full(len(keys), np.nan)
-        return nothing if day is None else self._column(need.topic, day, need.column(self.parameters), keys, same=False)
+        unknown = np.full(len(keys), np.nan)
+        return unknown if day is None else self._column(need.topic, day, need.column(self.parameters), keys, same=False)
 
     def _column(self, topic: str, day: int, name: str, keys: Ids, *, same: bool) -> Floats:
         join = self._sources.joins[topic]
         if not join.is_closed(day):
             return np.full(len(keys), np.nan)
         found = self._detail(topic, day)
-        if name not in found.columns:  # of a frame that was made before the figure was asked for
+        if name not in found.columns:  # an earlier release computed the frame without this column
             return np.full(len(keys), np.nan)
         values = found.columns[name]
         return values.astype(np.float64, copy=False) if same else reindex_sorted(keys, found.keys, values)
@@ -110,30 +115,35 @@ class CrossSections:
 
     @cached_property
     def stocks(self) -> Flags:
-        """Which rows of the margin detail are stocks, not funds (n,)."""
+        """Which rows of the margin detail are stocks and not funds (n,)."""
         return ~is_fund(self.section(DETAIL).keys)
 
     @cached_property
     def members(self) -> list[Members]:
-        """What each security is, by day of the block."""
+        """Master data of every day of the block (k,)."""
         return [self._sources.members(day) for day in self.days]
 
     @cached_property
     def industry(self) -> npt.NDArray[np.intp]:
-        """The industry of every row of the margin detail; `reference.UNKNOWN` for funds and where there is none."""
+        """Industry of each row of the margin detail (n,); `reference.UNKNOWN` for funds and unclassified stocks."""
         section = self.section(DETAIL)
         of = [m.industry_of(section.keys[section.rows(i)]) for i, m in enumerate(self.members)]
         return np.where(self.stocks, np.concatenate(of), UNKNOWN)
 
     @cached_property
     def stock_industry(self) -> npt.NDArray[np.intp]:
-        """The industry of every stock of the reference, in the order of its section."""
+        """Industry of each row of the section of ``reference`` (n,)."""
         return np.concatenate([m.stock_industry for m in self.members])
 
     def by_industry(self, section: Section, industry: npt.NDArray[np.intp], values: Floats) -> Floats:
-        """Sum values over each industry: (k, 31), NaN where none of its securities has one.
+        """Return sums over each industry (k, 31); NaN where none of its securities has a value.
 
-        Rows of an unknown industry are left out; within an industry the sum runs in the order of the keys.
+        Rows of an unknown industry are left out. Within an industry, rows are added in the order of their keys.
+
+        Parameters
+        ----------
+        industry : (n,) industry of each row of the section.
+        values : (n,) NaN where a row has none.
         """
         width = len(INDUSTRIES)
         used = (industry != UNKNOWN) & ~np.isnan(values)
@@ -143,7 +153,7 @@ class CrossSections:
         return out.reshape(len(self), width)
 
     def fund_rows(self, i: int, back: int) -> dict[str, npt.NDArray[Any]]:
-        """All rows of ``etf.daily`` some trading days before a day: ``key`` and its figures, in key order."""
+        """Return the rows of ``etf.daily`` ``back`` trading days before the i-th day: ``key`` and figures, by key."""
         store, day = self._sources.stores[FUNDS], self.calendar.shift(self.days[i], -back)
         if day is None:
             return {"key": store.keys[:0]}

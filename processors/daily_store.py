@@ -1,15 +1,15 @@
-"""The rows of one daily topic by trade date and key: revisions, late days, closing.
+"""The rows of one daily topic by trade date and key: revisions, late rows, closing.
 
-A `DailyStore` answers three questions and nothing else: which figure is valid for (day, key)? is the day closed, and
-completely? how often was a closed day corrected? It computes no indicator.
+A `DailyStore` answers three questions. Which figure is valid for a day and key? Is a day closed, and is it complete?
+How often did a closed day change? It computes no indicator.
 
-**Revision of a day.** Once day t is closed, every later change to a row of day t or before raises t's revision by
-the step of that row's own revision (an absent row counts as −1). The sum telescopes, so it depends only on the
-rows, never on how they were batched, repeated or ordered behind the close.
+**Revision of a day.** After the close of day t, every change to a row of day t or an earlier day raises the revision of
+t by the step of that row's own revision (an absent row counts as −1). The sum telescopes. Therefore it depends on the
+rows alone, and not on how they were batched, repeated or ordered after the close.
 
-**Closing.** A feed closes a day with `EndOfDay` markers that name the row counts of every exchange that it
-needs. A feed that never sends markers is closed by its first row of a later day. A day that is still open when a
-later one closes, or when its deadline passes, is closed with the rows that it has, and reported incomplete.
+**Closing.** `EndOfDay` punctuation closes a day once it has named the row counts of every required exchange. In a topic
+without any punctuation, the first row of a later day closes a day. A day that is still open when a later day closes, or
+at its deadline, is closed with the rows that it has and is reported as incomplete.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _ANY = "any"
 
 @dataclass(slots=True)
 class ApplyResult:
-    """What a batch did: counts for metrics, and the closed days whose figures changed."""
+    """Result of folding a batch: counts for metrics, and the days that it closed or changed."""
 
     accepted: int = 0
     duplicates: int = 0
-    conflicts: int = 0  # the same revision with other figures: the first one stays
+    conflicts: int = 0  # rows with a stored revision but other figures; the store keeps the first row
     too_old: int = 0
-    changed: set[int] = field(default_factory=set)
+    changed: set[int] = field(default_factory=set)  # closed days whose revision rose
     closed: list[int] = field(default_factory=list)
 
     def add(self, other: ApplyResult) -> None:
-        """Add another batch's counts."""
+        """Add the result of another batch."""
         self.accepted += other.accepted
         self.duplicates += other.duplicates
         self.conflicts += other.conflicts
@@ -55,16 +55,16 @@ class ApplyResult:
 
 
 class DailyStore:
-    """The last ``keep_days`` days of one topic; rows older than the newest ``late_days`` days are refused.
+    """The last ``keep_days`` days of one topic. It refuses rows older than the newest ``late_days`` days.
 
     Parameters
     ----------
     topic : a daily input topic.
-    required : the exchanges whose markers close a day; if there are none, any marker does.
-    late_days : how many trading days back a late or corrected row is still inserted.
-    history_days : how many days before those the indicators look back.
-    by_word : keys are words such as exchanges (``margin.market``), not codes.
-    on_change : called with the earliest day of each change of closed days.
+    required : exchanges whose punctuation closes a day; if empty, any punctuation closes it.
+    late_days : number of newest days that accept late and corrected rows.
+    history_days : number of days before those that indicators read.
+    label_keys : whether keys are labels such as exchanges (``margin.market``) instead of codes.
+    on_change : called with the earliest closed day of each change.
     """
 
     def __init__(
@@ -103,21 +103,21 @@ class DailyStore:
 
     @property
     def width(self) -> int:
-        """Number of keys seen in the kept days."""
+        """Number of columns: every key that the store has seen has one."""
         return len(self.key_index)
 
     @property
     def keys(self) -> Ids:
-        """The key of each column."""
+        """Key of each column (width,)."""
         return self.key_index.keys
 
     @property
     def punctuated(self) -> bool:
-        """Whether the feed has ever sent a marker."""
+        """Whether the topic has ever carried punctuation."""
         return _ANY in self._punctuated
 
     def figure(self, day: int, name: str) -> Floats:
-        """One figure of one day over all columns, NaN where absent."""
+        """Return a figure of a day over all columns (width,), NaN where absent."""
         out = np.full(self.width, np.nan)
         entry = self.days.get(day)
         if entry is not None:
@@ -127,7 +127,7 @@ class DailyStore:
         return out
 
     def value(self, day: int, key: int, name: str) -> float | None:
-        """One figure of one key and day, None where absent."""
+        """Return a figure of one key and day, None where absent."""
         entry, column = self.days.get(day), self.key_index.get(key)
         if entry is None or column is None or column >= len(entry.revisions) or entry.revisions[column] < 0:
             return None
@@ -135,40 +135,40 @@ class DailyStore:
         return None if np.isnan(figure) else figure
 
     def present(self, day: int) -> npt.NDArray[np.bool_]:
-        """Which columns have a row on ``day``."""
+        """Return which columns have a row on ``day`` (width,)."""
         entry = self.days.get(day)
         return entry.present(self.width) if entry is not None else np.zeros(self.width, dtype=bool)
 
     def columns_on(self, day: int) -> npt.NDArray[np.intp]:
-        """The columns that have a row on ``day``, in ascending order of their keys."""
+        """Return the columns that have a row on ``day``, in ascending order of their keys."""
         return self.key_index.by_key[self.present(day)[self.key_index.by_key]]
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
-        """Closed days from ``start`` on, ascending."""
+        """Yield the closed days from ``start`` on, ascending."""
         for day in self.sorted_days[0 if start is None else bisect_left(self.sorted_days, start) :]:
             if self.days[day].closed:
                 yield day
 
     def newest_closed(self, before: int | None = None) -> int | None:
-        """The newest closed day (of those before ``before``), None if there is none."""
+        """Return the newest closed day (earlier than ``before``, if given), None if there is none."""
         end = len(self.sorted_days) if before is None else bisect_left(self.sorted_days, before)
         return next((day for day in reversed(self.sorted_days[:end]) if self.days[day].closed), None)
 
     def oldest_open(self) -> int | None:
-        """The oldest day that is not closed yet, None if there is none."""
+        """Return the oldest open day, None if there is none."""
         return min(self._open, default=None)
 
     def newest_with_rows(self) -> int | None:
-        """The newest day that has any row, None if there is none."""
+        """Return the newest day that has any row, None if there is none."""
         return next((day for day in reversed(self.sorted_days) if self.present(day).any()), None)
 
     def is_closed(self, day: int) -> bool:
-        """Whether ``day`` is closed (completely or not)."""
+        """Return whether ``day`` is closed, complete or not."""
         entry = self.days.get(day)
         return entry is not None and entry.closed
 
     def known_at(self, day: int) -> int:
-        """When the figures up to ``day`` were known, µs since the epoch: a correction makes later days later."""
+        """Return when the figures up to ``day`` were known, µs since the epoch. A correction also delays later days."""
         if day not in self._known_at:
             end = bisect_right(self.sorted_days, day)
             days = self.sorted_days[max(0, end - self.late_days - 1) : end]
@@ -176,11 +176,11 @@ class DailyStore:
         return self._known_at[day]
 
     def revision(self, day: int) -> int:
-        """How often a closed day, or one before it, was changed since it was closed."""
+        """Return how often a closed day, or an earlier one, changed after its close."""
         return self.days[day].revision
 
     def status(self, day: int) -> DayStatus:
-        """How complete a closed day is, and when it was known."""
+        """Return availability, revision and missing rows of a closed day."""
         revision = self.revision(day)
         return DayStatus(
             trade_date=to_date(day),
@@ -191,13 +191,13 @@ class DailyStore:
         )
 
     def counts(self, day: int) -> dict[str, int]:
-        """Rows of a day by exchange."""
+        """Return the number of rows of a day by exchange."""
         keys = self.keys[self.present(day)]
         per = np.bincount(keys if self.label_keys else keys % 4, minlength=len(EXCHANGES))
         return {name: int(n) for name, n in zip(EXCHANGES, per, strict=False) if n}
 
     def missing(self, day: int) -> dict[str, int]:
-        """What a closed day lacks: exchange → missing rows (−1: the exchange sent nothing it could be counted by)."""
+        """Return what a closed day lacks: exchange → missing rows, −1 where the exchange sent no row count."""
         entry = self.days[day]
         have = self.counts(day)
         out: dict[str, int] = {}
@@ -213,10 +213,10 @@ class DailyStore:
     # -- folding ---------------------------------------------------------------------------------------------
 
     def apply(self, batch: RowBatch) -> ApplyResult:
-        """Fold rows; idempotent, and independent of how rows are cut into batches."""
+        """Fold rows. The result is idempotent and independent of how rows are cut into batches."""
         applied = ApplyResult()
         if not self.punctuated and len(batch):
-            # Without markers a later day's first row closes the days before it, at that very row.
+            # Without punctuation the first row of a later day closes the earlier days, exactly at that row.
             highest = np.maximum.accumulate(batch.days)
             cuts = np.flatnonzero(np.diff(highest)) + 1
             for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(batch)], strict=True):
@@ -227,7 +227,7 @@ class DailyStore:
         return applied
 
     def close(self, end_of_day: EndOfDay) -> ApplyResult:
-        """Fold a marker; a repeated one changes nothing."""
+        """Fold punctuation; a repeated one changes nothing."""
         applied = ApplyResult()
         day = to_day(end_of_day.trade_date)
         entry = self._entry(day)
@@ -262,7 +262,7 @@ class DailyStore:
         self.days.touch(day)
         self._on_change(day)
         applied.closed.append(day)
-        self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes what comes after it
+        self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes every later day
 
     def _raise_revisions(self, day: int, step: int, applied: ApplyResult) -> None:
         self._on_change(day)
@@ -287,7 +287,7 @@ class DailyStore:
         columns = self.key_index.get_or_add(batch.keys)
         entry.grow(self.width)
         if len(np.unique(columns)) < len(columns):
-            # Several rows of one key in the batch: the highest revision wins, the first of equals.
+            # Of several rows of one key, the highest revision wins; of equal revisions, the first row.
             order = np.lexsort((np.arange(len(columns)), -batch.revisions, columns))
             first_of_key = np.r_[True, np.diff(columns[order]) != 0]
             keep = np.sort(order[first_of_key])
@@ -330,7 +330,7 @@ class DailyStore:
         applied.duplicates += int((batch.revisions <= stored).sum()) - conflicts
 
     def _entry(self, day: int) -> Day | None:
-        """The day's entry, added if it is inside the window; None if it is too old."""
+        """Return the entry of a day, adding it if it is inside the window; None if the day is too old."""
         entry = self.days.get(day)
         if entry is not None:
             return entry if day >= self._oldest_open() else None
@@ -350,7 +350,7 @@ class DailyStore:
         return entry
 
     def _oldest_open(self) -> int:
-        """The oldest day that still takes rows: the ``late_days``-th newest of the store."""
+        """Return the oldest day that accepts rows: the ``late_days``-th newest of the store."""
         return self.sorted_days[-self.late_days] if len(self.sorted_days) >= self.late_days else -(2**31)
 
     # -- state -----------------------------------------------------------------------------------------------

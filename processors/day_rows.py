@@ -17,7 +17,7 @@ _INITIAL_CAPACITY = 64
 
 
 class DayHeader(msgspec.Struct, array_like=True):
-    """What is stored of a day beside its rows."""
+    """The stored header of a day."""
 
     expected: dict[str, int]
     closed: bool
@@ -26,23 +26,23 @@ class DayHeader(msgspec.Struct, array_like=True):
 
 
 def day_layout(topic: str) -> Layout[DayHeader]:
-    """Return how a day of a topic is stored: the revision and the figures of each key."""
+    """Return the layout of a stored day of a topic: revision and figures of each key."""
     return Layout(DayHeader, [("revision", "<i4"), *((c.name, "<f8") for c in FIGURES[topic])])
 
 
 @dataclass(slots=True)
 class Day:
-    """One trade date of a store; arrays are indexed by the store's column of a key."""
+    """One trade date of a store; arrays are indexed by the column of a key in the store's `KeyIndex`."""
 
     values: Floats  # (figures, capacity), NaN where absent
     revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row
-    expected: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)  # rows by exchange, of the punctuation
     closed: bool = False
     revision: int = 0
     available_at: int = 0  # µs since the epoch, the latest of the rows
 
     def present(self, width: int) -> npt.NDArray[np.bool_]:
-        """Which of the first ``width`` columns have a row."""
+        """Return which of the first ``width`` columns have a row (width,)."""
         mask = np.zeros(width, dtype=bool)
         known = min(width, len(self.revisions))
         mask[:known] = self.revisions[:known] >= 0

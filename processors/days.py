@@ -1,7 +1,7 @@
-"""Trading days (交易日) as integers, and the calendar that knows them.
+"""Trading days (交易日) as integers, and the trading calendar.
 
-A trade date is an int32 of days since 1970-01-01 inside, ISO text at the edges. Trading days come from the
-exchange's calendar (XSHG), never from weekdays and never from gaps in the data.
+Arrays contain a trade date as int32 days since 1970-01-01; inputs and outputs carry ISO text. The exchange's calendar
+(XSHG) decides which days are trading days, never weekdays or gaps in the data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from processors.errors import MarginwatchError
 
 Days = npt.NDArray[np.int32]
-#: The exchange's clock, UTC+8 all year, for moments in µs since the epoch.
+#: Offset of the exchange's clock (UTC+8 all year), a day and a minute, in µs.
 SHANGHAI_OFFSET_US, DAY_US, MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 #: The same for datetimes.
 SHANGHAI = timezone(timedelta(microseconds=SHANGHAI_OFFSET_US))
@@ -25,7 +25,13 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 @lru_cache(maxsize=16_384)
 def to_day(when: date) -> int:
-    """Days since 1970-01-01."""
+    """Return the days since 1970-01-01.
+
+    Examples
+    --------
+    >>> to_day(date(2020, 1, 2))
+    18263
+    """
     return when.toordinal() - _EPOCH
 
 
@@ -39,7 +45,7 @@ _MIDNIGHT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(microseconds: int) -> datetime:
-    """Microseconds since the epoch as a UTC datetime."""
+    """Return a number of microseconds since the epoch as a UTC datetime."""
     return _MIDNIGHT + timedelta(microseconds=microseconds)
 
 
@@ -64,7 +70,12 @@ def shanghai_moment(day: int, minute: int = 0) -> int:
 
 
 class TradingCalendar:
-    """The sessions of the exchange, sorted; answers "is it one?", "the n-th before?" and "how many are left?"."""
+    """The sorted sessions of the exchange.
+
+    Raises
+    ------
+    MarginwatchError : if there is no session.
+    """
 
     def __init__(self, sessions: Iterable[date]) -> None:
         self._days = np.unique(np.array([to_day(s) for s in sessions], dtype=np.int32))
@@ -77,19 +88,24 @@ class TradingCalendar:
 
     @property
     def first(self) -> int:
-        """The first session known."""
+        """The first session of the calendar."""
         return int(self._days[0])
 
     @property
     def last(self) -> int:
-        """The last session known; nothing after it can be validated."""
+        """The last session of the calendar; no later trade date can be validated."""
         return int(self._days[-1])
 
     def __len__(self) -> int:
         return len(self._days)
 
     def position(self, day: int) -> int:
-        """The place of a session among all sessions; raises `MarginwatchError` for any other day."""
+        """Return the position of a session among all sessions.
+
+        Raises
+        ------
+        MarginwatchError : if the day is no session.
+        """
         at = self._position.get(day)
         if at is None:
             raise MarginwatchError(f"{to_date(day)} is not a trading day")
@@ -100,7 +116,7 @@ class TradingCalendar:
         return int(self._days[position])
 
     def contains(self, days: Days) -> npt.NDArray[np.bool_]:
-        """Which of ``days`` are sessions."""
+        """Return which of ``days`` are sessions (n,)."""
         at = np.searchsorted(self._days, days)
         at[at == len(self._days)] = 0
         return np.asarray(self._days[at] == days)
@@ -116,7 +132,7 @@ class TradingCalendar:
         return int(self._days[at - 1]) if at else None
 
     def ends_week(self, day: int) -> bool:
-        """Whether a session is the last one of its calendar week; not known of the calendar's last one."""
+        """Return whether a session is the last of its calendar week; False for the last session of the calendar."""
         following = self.shift(day, 1)
         return following is not None and following - to_date(following).weekday() > day
 
@@ -125,5 +141,5 @@ class TradingCalendar:
         return self._days[np.searchsorted(self._days, start) : np.searchsorted(self._days, end, side="right")]
 
     def left_after(self, day: int) -> int:
-        """How many sessions the calendar still knows after ``day``."""
+        """Return how many sessions the calendar has after ``day``."""
         return len(self._days) - int(np.searchsorted(self._days, day, side="right"))

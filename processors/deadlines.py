@@ -1,8 +1,8 @@
-"""When a daily feed should have spoken: the last resort that closes a day whose marker never comes.
+"""Deadlines of the daily feeds: the fallback that closes a day whose punctuation never arrives.
 
-A deadline is data, not a clock: whoever watches the clock writes a `EndOfDay` with ``deadline`` into the feed's
-partition, and the fold closes the day when it reads that. So a replay of the topic closes the same days at the same
-rows, whenever it runs.
+The fold reads no clock. The worker that owns a partition writes an `EndOfDay` with ``deadline`` into the feed's
+partition, and the fold closes the day when it reads that message. So a replay of the topic closes the same days at the
+same rows.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ class Deadline:
     next_session: bool = False
 
     def moment(self, day: int, calendar: TradingCalendar) -> int | None:
-        """µs since the epoch; None where the calendar doesn't know the next session."""
-        shown = calendar.shift(day, 1) if self.next_session else day
-        if shown is None:
+        """Return the moment of a day's deadline, µs since the epoch; None if the calendar ends before it."""
+        due_day = calendar.shift(day, 1) if self.next_session else day
+        if due_day is None:
             return None
-        return shanghai_moment(shown, self.at.hour * 60 + self.at.minute)
+        return shanghai_moment(due_day, self.at.hour * 60 + self.at.minute)
 
 
 def silent_since(newest: int, now: int, max_silence_us: int, hours: TradingHours) -> int | None:
-    """Return since when a live feed has been silent; None outside sessions, or while it is not for too long.
+    """Return the moment since which an intraday feed has been silent for too long, µs since the epoch.
+
+    None outside sessions, or while the silence is no longer than ``max_silence_us``.
 
     Parameters
     ----------
-    newest : its newest row, µs since the epoch.
-    patience : µs; before a session's half is that old nothing is missed.
+    newest : moment of its newest row, µs since the epoch.
+    max_silence_us : µs; silence counts from the opening of the session's half at the earliest.
     """
     half = hours.half_at(now)
     if half is None:
@@ -59,7 +61,7 @@ DEADLINES = {
 
 
 def newest_due(deadline: Deadline, now: int, calendar: TradingCalendar) -> int | None:
-    """Return the newest trade date that should be closed by ``now`` (µs since the epoch); None if none is known."""
+    """Return the newest trade date whose deadline has passed at ``now`` (µs since the epoch); None if there is none."""
     day = calendar.before(shanghai_day(now) + 1)
     while day is not None:
         moment = deadline.moment(day, calendar)
@@ -72,13 +74,13 @@ def newest_due(deadline: Deadline, now: int, calendar: TradingCalendar) -> int |
 def overdue(
     store: DailyStore, now: int, deadline: Deadline, calendar: TradingCalendar, gap_days: int
 ) -> EndOfDay | None:
-    """Return the marker that closes the oldest day whose deadline has passed; None if there is none.
+    """Return the punctuation that closes the oldest day whose deadline has passed; None if there is none.
 
     Parameters
     ----------
     now : µs since the epoch.
-    gap_days : a feed that has been silent for more trading days than this has ended (a backfill of old years): days
-        without any row are not closed any more, days with rows always are.
+    gap_days : a feed without rows for more trading days than this has ended (a backfill of old years). Only days with
+        rows are closed after that.
     """
     day = store.oldest_open()
     if day is None:

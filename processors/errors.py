@@ -1,4 +1,4 @@
-"""The project's own exceptions: a small tree, each naming what was expected, what came and what to do."""
+"""The project's own exceptions. A message names what was expected, what arrived, and what to do."""
 
 
 class MarginwatchError(Exception):
@@ -6,11 +6,11 @@ class MarginwatchError(Exception):
 
 
 class RowError(MarginwatchError):
-    """An input that doesn't decode or validate: it goes to the dead-letter topic, the stream goes on."""
+    """An input does not decode or validate. The stream writes it to the dead-letter topic and continues."""
 
 
 class StateError(MarginwatchError):
-    """Stored state that can't be read: a wrong schema version or damaged bytes."""
+    """Stored state can't be read: its schema version differs, or its bytes are damaged."""
 
 
 class UndeclaredNeedError(MarginwatchError):

@@ -1,7 +1,7 @@
-"""What comes in: one struct per input topic, and the columnar batch that the folds take.
+"""Input rows: one struct per input topic, and the columnar batch that the folds take.
 
-The structs are the contract of [signals.md §2]. Every other representation (JSON event, Arrow frame, columns of
-a `RowBatch`) is derived from them, so a field is added in one place. Money is CNY, quantities are shares.
+The structs are the contract of the input topics. Every other representation (JSON event, Arrow frame, columns of a
+`RowBatch`) is derived from them, so one place declares a field. Money is CNY, quantities are shares.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every input row carries besides its figures."""
+    """Fields of every input row besides its figures."""
 
     topic: ClassVar[str]
     key_field: ClassVar[str] = "code"
-    #: Fields that are text for people: taken and checked, no figure of a batch.
+    #: Text fields for readers: validated, but not a column of a batch.
     texts: ClassVar[tuple[str, ...]] = ()
 
     source: str
@@ -49,14 +49,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class DailyRow(Row, frozen=True, kw_only=True):
-    """A figure about a trade date, known to the world from ``available_at`` on."""
+    """Figures of a trade date, public from ``available_at`` on."""
 
     trade_date: date
     available_at: Moment
 
 
 class IntradayRow(Row, frozen=True, kw_only=True):
-    """A figure of the running session at ``ts``; cumulative figures are since the open."""
+    """Figures of the current session at ``ts``; cumulative figures count from the open."""
 
     ts: Moment
 
@@ -89,7 +89,7 @@ class MarginMarket(MarginFigures, frozen=True, kw_only=True):
 
 
 class MarginIntraday(IntradayRow, frozen=True, kw_only=True):
-    """margin.intraday: the desk's own book or an estimate; cumulative since the open."""
+    """margin.intraday: the desk's own margin positions or an estimate; cumulative since the open."""
 
     topic = "margin.intraday"
     code: Code
@@ -127,7 +127,7 @@ class PriceIntraday(IntradayRow, frozen=True, kw_only=True):
 class IndexDaily(DailyRow, frozen=True, kw_only=True):
     """indices.daily: the turnover of 000001.SH and 399001.SZ is that of the whole exchange.
 
-    The float cap of 000001.SH and 399106.SZ is that of their exchange's A shares; a row may carry nothing else.
+    The float cap of 000001.SH and 399106.SZ is that of their exchange's A shares; a row may carry just that figure.
     """
 
     topic = "indices.daily"
@@ -148,7 +148,7 @@ class IndexDaily(DailyRow, frozen=True, kw_only=True):
 
 
 class Reference(DailyRow, frozen=True, kw_only=True):
-    """reference: what a security is from ``trade_date`` (its effective date) on; a later row replaces all of it."""
+    """reference: master data of a security from ``trade_date`` (effective date) on; a later row replaces all fields."""
 
     topic = "reference"
     texts = ("name",)
@@ -158,16 +158,16 @@ class Reference(DailyRow, frozen=True, kw_only=True):
     csi300: bool = False  # 沪深300成份
     csi500: bool = False  # 中证500成份
     eligible_from: EpochDay | None = None  # 两融标的: first day in the margin list
-    eligible_to: EpochDay | None = None  # last day in it; none while it is in
+    eligible_to: EpochDay | None = None  # last day in the margin list; none for a current member
     float_shares: Amount | None = None  # 流通股本, shares
 
 
 class ValuationDaily(DailyRow, frozen=True, kw_only=True):
-    """valuations.daily: what the market pays for a security, and how much of it floats. Feeds bring what they have."""
+    """valuations.daily: valuation, turnover rate and float cap of a security; a feed may lack any figure."""
 
     topic = "valuations.daily"
     code: Code
-    pe_ttm: float | None = None  # 市盈率; negative where the last four quarters lost money
+    pe_ttm: float | None = None  # 市盈率; negative for a loss over the last four quarters
     pb: float | None = None  # 市净率
     dividend_yield: Amount | None = None  # 股息率, a fraction
     turnover_rate: Amount | None = None  # 换手率, of the float shares
@@ -207,10 +207,10 @@ class IndexIntraday(IntradayRow, frozen=True, kw_only=True):
 class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Punctuation: the rows of ``trade_date`` are complete in this partition of this topic.
 
-    ``expected`` counts the rows of this partition by exchange. A date is closed when every exchange that the
-    feed needs has been named; two feeds (one an exchange) may each send their own marker.
+    ``expected`` counts the rows of this partition by exchange. A date closes once punctuation has named every exchange
+    that the topic requires. Two feeds (one per exchange) may each send their own punctuation.
 
-    With ``deadline`` it says instead: what is there of this date and of those before it stands, whatever is missing.
+    With ``deadline``, the punctuation closes this date and all earlier ones, whatever rows are missing.
     """
 
     feed: str
@@ -221,7 +221,7 @@ class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Punctuation that travels through every stage: what was fed before it is processed when it comes out."""
+    """Punctuation that passes through every stage: a stage emits it after it has processed all earlier input."""
 
     barrier: str
 
@@ -245,7 +245,7 @@ INPUT_ROWS: dict[str, type[Row]] = {
 
 
 class Sign(StrEnum):
-    """Which numbers a figure may be."""
+    """Valid range of a figure."""
 
     POSITIVE = "positive"
     NOT_NEGATIVE = "non-negative"
@@ -254,18 +254,18 @@ class Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A figure of a row type.
+    """A column of a row type.
 
     Parameters
     ----------
-    name : on the wire and in a batch.
-    attribute : of the struct.
+    name : name on the wire and in a batch.
+    attribute : name in the struct.
     optional : whether a row may lack it.
-    sign : which numbers it may be.
-    words : the words that it may be instead; a batch holds their place in this tuple.
-    flag : whether it is yes or no; a batch holds 1 or 0.
-    default : what a batch holds where a row lacks it: NaN, or the place of the word that stands for nothing.
-    date : whether it is a day, counted from 1970-01-01.
+    sign : valid range of a number.
+    labels : valid labels of a categorical column; a batch contains the index into this tuple.
+    flag : whether it is boolean; a batch contains 1 or 0.
+    default : value in a batch where a row lacks it: NaN, or the index of the default label.
+    date : whether it is a day since 1970-01-01.
     """
 
     name: str
@@ -278,7 +278,7 @@ class Column:
     date: bool = False
 
 
-#: The keys that are words, not codes; a batch holds their place in the tuple.
+#: Labels of the keys that are no codes; a batch contains the index into the tuple.
 KEYS: dict[str, tuple[str, ...]] = {"exchange": EXCHANGES, "tenor": get_args(Tenor)}
 _COMMON = {"source", "revision", "trade_date", "available_at", "ts", "code", *KEYS}
 _SIGNS = {Price: Sign.POSITIVE, Amount: Sign.NOT_NEGATIVE, EpochDay: Sign.NOT_NEGATIVE}
@@ -329,9 +329,9 @@ class RowBatch:
     Parameters
     ----------
     topic : the input topic without version, e.g. ``margin.daily``.
-    keys : (n,) security ids, or the place of the key in `KEYS` (exchange, tenor).
+    keys : (n,) security ids, or indices into the labels of `KEYS` (exchange, tenor).
     days : (n,) trade dates as days since 1970-01-01.
-    revisions : (n,) revision of each row.
+    revisions : (n,) revision of each row, 0 for the first publication.
     stamps : (n,) microseconds since the epoch: ``available_at`` of a daily row, ``ts`` of an intraday one.
     figures : name → (n,) float64, NaN where absent.
     """
@@ -359,7 +359,7 @@ class RowBatch:
 
 
 def by_exchange(rows: RowBatch) -> dict[Exchange, int]:
-    """Count rows by exchange, as a marker tells them; nothing for topics whose keys have none."""
+    """Return the number of rows by exchange, as in `EndOfDay`; empty for topics whose keys have no exchange."""
     field = INPUT_ROWS[rows.topic].key_field
     if field not in ("code", "exchange"):
         return {}

@@ -1,4 +1,4 @@
-"""The cross-section of the margin detail: extremes across all stocks of a day."""
+"""The extremes stage: extreme changes of the margin balance across all stocks of a day."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ from processors.table import DAY, TableSet
 
 @dataclass(slots=True)
 class Extremes:
-    """The extremes of a day, kept for the next day's `consecutive_extreme`."""
+    """The extremes of a day, stored for ``consecutive_extreme`` of the next day.
+
+    Parameters
+    ----------
+    keys : (n,) ascending.
+    side : (n,) +1, −1 or 0; NaN where absent.
+    """
 
     keys: Ids
     side: Floats
 
 
 class ExtremesStage:
-    """The extremes of the days that may still change, and of the day before them."""
+    """Computes and stores the extremes of every day whose frames are stored."""
 
     def __init__(self, parameters: Parameters, calendar: TradingCalendar) -> None:
         self.parameters = parameters
@@ -41,7 +47,7 @@ class ExtremesStage:
         self.tables = TableSet(self.extremes)
 
     def compute(self, day: int, detail: Detail) -> SecuritySignals:
-        """Return the security signals of a day that need the margin detail alone."""
+        """Return the security signals of a day that need no other topic than the margin detail."""
         keys, columns = detail.keys, {name: detail.columns[name] for name in PUBLISHED_COLUMNS}
         side = extreme.extreme(columns["fin_change"], is_fund(keys), self.parameters.extreme_share)
         columns["extreme"] = side
@@ -50,7 +56,7 @@ class ExtremesStage:
         return SecuritySignals(detail.status, keys, columns)
 
     def discard(self, days: set[int]) -> None:
-        """Delete days whose frames were deleted."""
+        """Delete the extremes of days whose frames were deleted."""
         for day in days & self.extremes.keys():
             del self.extremes[day]
 

@@ -1,4 +1,4 @@
-"""A history folded without a broker: the processors of the stream, fed a day at a time. For studies and tests."""
+"""Folds a history without a broker, one day at a time, with the processors of the stream; for studies and tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from processors.securities import Securities
 
 
 def end_of_day(rows: RowBatch) -> EndOfDay:
-    """Return the marker that closes the day of these rows (of one day, at least one): it expects just them."""
+    """Return the punctuation that closes the day of the given rows and expects exactly these.
+
+    Parameters
+    ----------
+    rows : at least one row, all of one day.
+    """
     return EndOfDay(
         feed=rows.topic, trade_date=to_date(int(rows.days[0])), expected=by_exchange(rows), source="history"
     )
@@ -25,11 +30,11 @@ class History:
 
     Parameters
     ----------
-    exchanges : whose margin figures make the market.
+    exchanges : exchanges whose margin figures are summed into the market.
 
     Attributes
     ----------
-    frames : what the first stage handed to the second on the last day.
+    frames : feature frames of the last folded day, from the securities stage to the market stage.
     """
 
     def __init__(self, parameters: Parameters, exchanges: tuple[str, ...], calendar: TradingCalendar) -> None:
@@ -38,7 +43,12 @@ class History:
         self.frames: list[FeatureFrame] = []
 
     def fold(self, feeds: Mapping[str, RowBatch]) -> list[StageOutput]:
-        """Fold all rows of one day by topic, each feed closed behind its rows; return what was made of them."""
+        """Fold the rows of one day, closing each topic behind its rows; return the outputs of the market stage.
+
+        Parameters
+        ----------
+        feeds : topic → its rows of the day.
+        """
         own, rest = (
             [item for topic in topics if topic in feeds for item in (feeds[topic], end_of_day(feeds[topic]))]
             for topics in (SECURITIES_INPUTS, INPUTS)
@@ -53,7 +63,7 @@ def replay(
     exchanges: tuple[str, ...],
     calendar: TradingCalendar,
 ) -> Iterator[StageOutput]:
-    """Yield everything that the stream would publish of these days, in its order."""
+    """Yield every output that the stream would publish for these days, in the same order."""
     history = History(parameters, exchanges, calendar)
     for feeds in days:
         yield from history.fold(feeds)

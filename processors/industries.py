@@ -12,7 +12,7 @@ Industry = Literal[
     "计算机", "传媒", "通信", "银行", "非银金融", "汽车", "机械设备", "煤炭", "石油石化", "环保", "美容护理",
 ]  # fmt: skip
 
-#: The industries in the order of their indices; arrays over industries stand in this order.
+#: The industries in the order of their indices, which is the order of every array over industries.
 INDUSTRIES: tuple[str, ...] = get_args(Industry)
 _NUMBERS = (
     801010, 801030, 801040, 801050, 801080, 801110, 801120, 801130, 801140, 801150,

@@ -1,4 +1,4 @@
-"""The running session of the whole market: live index levels and the partitions' sums."""
+"""The current session of the whole market: index levels and the partitions' sums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Index(msgspec.Struct):
 
 
 class IntradaySession:
-    """The newest index snapshots and the newest `Partial` of every partition; older ones change nothing."""
+    """The newest snapshot of every index and the newest `Partial` of every partition; older ones change nothing."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
@@ -29,17 +29,17 @@ class IntradaySession:
 
     @property
     def day(self) -> int:
-        """The newest day of any live row; 0 if there is none."""
+        """The newest day of any intraday row, days since 1970-01-01; 0 if there is none."""
         return max([0, *(i.day for i in self.indices.values()), *(p.day for p in self.partials.values())])
 
     @property
     def ts(self) -> int:
-        """The newest live row, µs since the epoch."""
+        """The moment of the newest intraday row, µs since the epoch; 0 if there is none."""
         return max([0, *(i.ts for i in self.indices.values()), *(p.ts for p in self.partials.values())])
 
     def apply_indices(self, batch: RowBatch) -> bool:
-        """Fold index snapshots; return whether any was newer than the stored ones."""
-        news = False
+        """Fold index snapshots; return whether any of them was newer than the stored one."""
+        changed = False
         figures = (
             batch.keys,
             batch.days,
@@ -49,37 +49,37 @@ class IntradaySession:
             batch.figures["turnover"],
         )
         for key, day, ts, revision, last, turnover in zip(*(f.tolist() for f in figures), strict=True):
-            held = self.indices.get(key)
-            if held is None or (ts, revision) > (held.ts, held.revision):
+            stored = self.indices.get(key)
+            if stored is None or (ts, revision) > (stored.ts, stored.revision):
                 self.indices[key] = _Index(day, ts, revision, last, turnover)
-                news = True
-        return news
+                changed = True
+        return changed
 
     def apply_partial(self, partial: Partial) -> bool:
-        """Take a partition's sums; return whether they are newer than the stored ones."""
-        held = self.partials.get(partial.partition)
-        if (held is not None and (partial.day, partial.ts) < (held.day, held.ts)) or partial == held:
+        """Fold the sums of a partition; return whether they were newer than the stored ones."""
+        stored = self.partials.get(partial.partition)
+        if (stored is not None and (partial.day, partial.ts) < (stored.day, stored.ts)) or partial == stored:
             return False
         self.partials[partial.partition] = partial
         return True
 
     def closes(self, day: int) -> dict[int, float]:
-        """Live level of every index on ``day``."""
+        """Return the last level of every index on ``day``: index id → points."""
         return {key: i.last for key, i in self.indices.items() if i.day == day}
 
     def turnover(self, indices: list[int], day: int) -> float | str:
-        """Live turnover of the given indices' exchanges, CNY; a reason where one is missing."""
+        """Return the turnover of the given indices' exchanges since the open, CNY; a reason where one is missing."""
         absent = [to_code(i) for i in indices if i not in self.indices or self.indices[i].day != day]
         if absent:
             return f"no live turnover of {', '.join(absent)}"
         return sum(self.indices[i].turnover for i in indices)
 
     def fin_buy(self, day: int, coverage: float) -> float | str:
-        """Margin buys of the running session, CNY; a reason where margin.intraday covers too little.
+        """Return the margin buys of the session, CNY; a reason where margin.intraday covers too little of the market.
 
         Parameters
         ----------
-        coverage : share of the last published balance that the covered securities must make up.
+        coverage : required share of the covered securities in the last published balance.
         """
         partials = [p for p in self.partials.values() if p.day == day]
         covered, balance = sum(p.covered_balance for p in partials), sum(p.balance for p in self.partials.values())

@@ -1,7 +1,7 @@
-"""The running session: the newest snapshot and the newest margin figures of each security.
+"""The current session of a partition: the newest price snapshot and the newest margin figures of each security.
 
-Rows carry cumulative values, so only the newest (ts, revision) of a security counts: repeats, re-deliveries and
-rows that arrive late change nothing.
+Rows carry cumulative values, so only the newest (ts, revision) of a security counts. Duplicates and late rows change
+nothing.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class IntradayStore:
 
     Attributes
     ----------
-    day : the newest session.
-    margin_version : counts changes of margin rows, on which the coverage depends.
+    day : the newest session, days since 1970-01-01.
+    margin_version : number of changes of margin rows, on which the coverage depends.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class IntradayStore:
         self.margin_version = 0
 
     def apply(self, batch: RowBatch) -> int:
-        """Fold intraday rows; return how many were newer than the stored ones."""
+        """Fold intraday rows; return the number of rows that were newer than the stored ones."""
         columns = self.table.columns_of(batch.keys)
         rows: npt.NDArray[np.intp] = np.arange(len(batch))
         if not _all_differ(columns, len(self.table.key_index)):
@@ -59,12 +59,12 @@ class IntradayStore:
             columns = columns[rows]
         part = self.table.records[batch.topic.partition(".")[0]]
         stamps, revisions = batch.stamps[rows], batch.revisions[rows]
-        held = part["ts"][columns]
-        news = (stamps > held) | ((stamps == held) & (revisions > part["revision"][columns]))
-        if not news.any():
+        stored = part["ts"][columns]
+        newer = (stamps > stored) | ((stamps == stored) & (revisions > part["revision"][columns]))
+        if not newer.any():
             return 0
-        if not news.all():
-            rows, columns, stamps, revisions = rows[news], columns[news], stamps[news], revisions[news]
+        if not newer.all():
+            rows, columns, stamps, revisions = rows[newer], columns[newer], stamps[newer], revisions[newer]
         days = batch.days[rows]
         part["day"][columns], part["ts"][columns], part["revision"][columns] = days, stamps, revisions
         for name, values in batch.figures.items():
@@ -77,19 +77,19 @@ class IntradayStore:
         return len(columns)
 
     def coverage(self, keys: Ids, balances: Floats) -> tuple[float, float]:
-        """Balance of the securities with margin rows of the newest session, and of all, CNY.
+        """Return the balance of the securities with margin rows of the newest session, and of all securities, CNY.
 
         Parameters
         ----------
-        keys, balances : the last published balances.
+        keys, balances : (n,) securities and their last published balances, CNY.
         """
         margin = self.table.records[: len(self.table.key_index)]["margin"]
         covered = np.isin(keys, self.table.key_index.keys[margin["day"] == self.day])
         return float(np.nansum(balances[covered])), float(np.nansum(balances))
 
     def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
-        """Sum the newest session."""
-        # In the order of the keys: a sum of floats depends on it, and the order of the columns is that of arrival.
+        """Return the sums of the newest session over the securities of the partition."""
+        # In the order of the keys: a sum of floats depends on the order, and columns are in the order of arrival.
         used = self.table.records[self.table.key_index.by_key]
         prices, margin = used["prices"], used["margin"]
         priced, bought = prices["day"] == self.day, margin["day"] == self.day
@@ -111,7 +111,7 @@ class IntradayStore:
 
 
 def _all_differ(columns: npt.NDArray[np.intp], width: int) -> bool:
-    """Whether no column is named twice: then the position that was written for each column is still its own."""
-    given, place = np.empty(width, dtype=np.intp), np.arange(len(columns))
-    given[columns] = place
-    return bool((given[columns] == place).all())
+    """Return whether no column occurs twice: otherwise a later position overwrites an earlier one."""
+    written, positions = np.empty(width, dtype=np.intp), np.arange(len(columns))
+    written[columns] = positions
+    return bool((written[columns] == positions).all())

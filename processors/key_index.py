@@ -1,4 +1,4 @@
-"""Where a book keeps a key: the n-th key that came stands in column n of its arrays."""
+"""The index of a store: assigns each key a column of the store's arrays, in the order of first arrival."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Columns = npt.NDArray[np.intp]
 
 
 class KeyIndex:
-    """Keys and their columns; a key that has a column keeps it.
+    """Keys and their columns. The column of a key never changes.
 
     Attributes
     ----------
-    keys : (n,) the key of each column.
-    by_key : (n,) the columns in ascending order of their keys.
+    keys : (n,) key of each column.
+    by_key : (n,) columns in ascending order of their keys.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,21 @@ class KeyIndex:
         return len(self.keys)
 
     def get(self, key: int) -> int | None:
-        """Column of a key, None if it never came."""
+        """Return the column of a key, None if the key is unknown."""
         at = int(np.searchsorted(self._sorted, key))
         return int(self.by_key[at]) if at < len(self._sorted) and self._sorted[at] == key else None
 
     def get_or_add(self, keys: Ids) -> Columns:
-        """Columns of many keys; unknown ones get new columns, in ascending order."""
+        """Return the columns of many keys (m,); unknown keys get new columns, in ascending order of the keys.
+
+        Examples
+        --------
+        >>> index = KeyIndex()
+        >>> index.get_or_add(np.array([7, 3], dtype=np.int32)).tolist()
+        [1, 0]
+        >>> index.get_or_add(np.array([5, 7], dtype=np.int32)).tolist()
+        [2, 1]
+        """
         at = np.searchsorted(self._sorted, keys)
         known = np.zeros(len(keys), dtype=bool)
         inside = at < len(self._sorted)

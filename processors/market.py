@@ -1,8 +1,9 @@
-"""The market stage: exchange totals, indices and the cross-section of all securities, in one partition.
+"""The market stage: exchange totals, indices and all securities, in one partition.
 
-Folds ``margin.market``, ``indices.daily`` and their like into daily stores, joins the securities' feature frames, and
-computes the registered indicators of every day whose inputs are closed. A change to a day recomputes that day and all
-later ones (states and streaks depend on the past); each is published again with a higher revision.
+The stage folds ``margin.market``, ``indices.daily`` and other daily topics into stores, joins the feature frames of the
+securities stage, and computes the registered indicators on every day whose inputs are closed. A change to a day
+recomputes that day and all later ones, because states and streaks depend on the past. The stage publishes each
+recomputed day with a higher revision.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from processors.sources import Sources
 from processors.table import Processor, TableSet
 
 INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)
-#: A few rows a day: all of them are kept, so that feeds may run years apart in a backfill.
+#: These topics have a few rows a day. The stage keeps all days, so that feeds may be years apart in a backfill.
 _KEEP_DAYS = 20_000
 _BALANCE, _TURNOVER = total("fin_balance"), turnover()
 
@@ -42,9 +43,9 @@ class Market(Processor):
 
     Parameters
     ----------
-    partitions : how many partitions the securities stage has.
-    exchanges : whose totals make the market; all of them must be there, or the signals are absent.
-    block_days : how many days are computed at once; it changes no bit of any value.
+    partitions : number of partitions of the securities stage.
+    exchanges : exchanges whose totals are summed into the market; a signal is absent where one is missing.
+    block_days : days in a block; it changes no bit of any value.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Market(Processor):
         funds = DailyStore(FUNDS, (), late_days=late, history_days=2)
         self.reference = ReferenceStore(late, _KEEP_DAYS)
         self.stores = {store.topic: store for store in (self.totals, self.indices, rates, funds, self.reference.store)}
-        # A late row recomputes the days behind it, and each of them looks back.
+        # A late row recomputes all later days, and each of them reads earlier frames.
         self.joins = {
             topic: PartitionJoin(topic, partitions, required, late + reach(topic, parameters))
             for topic, required in ((DETAIL, exchanges), (PRICES, ()), (VALUATIONS, ()))
@@ -90,36 +91,38 @@ class Market(Processor):
             parameters, exchanges, self._series, self.stores, self.joins, self.reference.members, self.memory, DECLARED
         )
         self._computation = Computation(self._sources, self.closed, self.identity_gaps, block_days)
-        #: The newest provisional values: what has not changed is not published again.
+        #: The last published provisional signals by name; an unchanged one is not published again.
         self._provisional_values: dict[str, MarketSignal] = {}
 
     # -- folding ---------------------------------------------------------------------------------------------
 
     def fold(self, items: Iterable[RowBatch | EndOfDay | FeatureFrame | Partial]) -> list[StageOutput]:
-        """Fold items in their order; return the signals that are new or changed, oldest day first."""
+        """Fold items in their order; return new and changed signals, oldest day first."""
         frames: list[FeatureFrame] = []
         touched: dict[str, set[int]] = {topic: set() for topic in self.stores}
-        live = False
+        intraday_changed = False
         for item in items:
             if isinstance(item, FeatureFrame):
                 frames.append(item)
             elif isinstance(item, Partial):
-                live |= self.session.apply_partial(item)
+                intraday_changed |= self.session.apply_partial(item)
             elif isinstance(item, EndOfDay):
                 if item.feed in touched:
                     self._record(touched[item.feed], self.stores[item.feed].close(item))
             elif item.topic in touched:
                 self._record(touched[item.topic], self.stores[item.topic].apply(item))
             else:
-                live |= self.session.apply_indices(item)
-        news = {
+                intraday_changed |= self.session.apply_indices(item)
+        changed_frames = {
             topic: set(join.fold([frame for frame in frames if frame.topic == topic]))
             for topic, join in self.joins.items()
         }
         detail = self.joins[DETAIL]
-        out: list[StageOutput] = [self.extremes.compute(day, detail.detail(day)) for day in sorted(news[DETAIL])]
-        out += self._compute(touched, news)
-        if live or touched[INDICES]:
+        out: list[StageOutput] = [
+            self.extremes.compute(day, detail.detail(day)) for day in sorted(changed_frames[DETAIL])
+        ]
+        out += self._compute(touched, changed_frames)
+        if intraday_changed or touched[INDICES]:
             out += self._provisional_signals()
         return out
 
@@ -130,22 +133,22 @@ class Market(Processor):
 
     # -- final values ----------------------------------------------------------------------------------------
 
-    def _compute(self, touched: dict[str, set[int]], news: dict[str, set[int]]) -> list[StageOutput]:
-        """Compute every day whose inputs are closed and changed.
+    def _compute(self, touched: dict[str, set[int]], changed_frames: dict[str, set[int]]) -> list[StageOutput]:
+        """Compute every day whose inputs are closed and of which an input changed.
 
         Parameters
         ----------
-        touched : by topic, the days that were closed or changed; all later ones depend on them.
-        news : by topic, days whose frames are new or changed (later days are in it, if they changed).
+        touched : daily topic → days that were closed or changed; all later days depend on them.
+        changed_frames : topic of frames → days whose frames are new or changed; it contains changed later days, too.
         """
         for topic, days in touched.items():
             for day in days:
                 self._update_series(topic, day)
         first = {topic: min(found) for topic, found in touched.items() if found}
-        starts = [*first.values(), *(min(days) for days in news.values() if days)]
+        starts = [*first.values(), *(min(days) for days in changed_frames.values() if days)]
         if not starts:
             return []
-        # A day of the reference alone is no trading day of the market.
+        # A day that only the reference topic has is no trading day of the market.
         topics = [topic for topic in self.closed if topic != REFERENCE]
         closed = {topic: set(self.closed[topic].closed_days(min(starts))) for topic in topics}
 
@@ -153,7 +156,7 @@ class Market(Processor):
             return all(
                 day in closed[t] if t in closed else self.closed[t].is_closed(day) for t in family.inputs
             ) and any(
-                day in news[topic] if topic in news else topic in first and day >= first[topic]
+                day in changed_frames[topic] if topic in changed_frames else topic in first and day >= first[topic]
                 for topic in (*family.inputs, *family.optional)
             )
 
@@ -163,32 +166,32 @@ class Market(Processor):
         return out
 
     def _update_series(self, topic: str, day: int) -> None:
-        """Bring the kept figures of a day up to date."""
+        """Copy the retained figures of a day from its store to the calendar series."""
         store = self.stores[topic]
         present = np.flatnonzero(store.present(day))
         for name in self._kept[topic]:
             self._series.put(topic, store.keys[present], name, day, store.figure(day, name)[present])
 
     def _trim_memory(self) -> None:
-        """Forget values that no late row can reach any more, nor a recursion behind it."""
+        """Delete states and values that no recomputation can read: no late row is accepted so far back."""
         newest = _earliest(*(self.closed[topic].newest_closed() for topic in (TOTALS, INDICES, DETAIL, PRICES)))
         late = self.parameters.late_days
         behind = max(late, *retained_signals(self.parameters).values())
-        # The days that a late row recomputes read as far back as a recursion pauses, or a signal remembers.
+        # A recomputed day reads as far back as a recursion may pause, or as a signal retains its values.
         self.memory.trim(None if newest is None else self.calendar.shift(newest, -late - behind - 2))
 
     def _trim_joins(self) -> None:
-        """Forget frames that are joined with everything that they can be joined with."""
+        """Delete frames of days on which the indices and all other frames are known."""
         index = self.indices.newest_closed() if self.reference.newest_closed() is not None else None
         detail, prices, valuations = (self.joins[t].newest_closed() for t in (DETAIL, PRICES, VALUATIONS))
         joined = _earliest(index, prices)
-        # Not every market has a feed of valuations; where there is one, it is waited for.
+        # Not every installation has a feed of valuations. Where there is one, frames wait for it.
         self.extremes.discard(self.joins[DETAIL].trim(joined if valuations is None else _earliest(joined, valuations)))
         self.joins[PRICES].trim(_earliest(index, detail))
         self.joins[VALUATIONS].trim(_earliest(index, detail))
 
     def identity_gaps(self, day: int) -> dict[str, float]:
-        """Exchanges whose balance is not the previous one plus buys less repayments (beyond rounding), CNY."""
+        """Return the exchanges that break balance = previous balance + buys − repayments: exchange → gap, CNY."""
         yesterday = self.calendar.shift(day, -1)
         if yesterday is None:
             return {}
@@ -206,7 +209,7 @@ class Market(Processor):
     # -- provisional values ----------------------------------------------------------------------------------
 
     def _provisional_signals(self) -> list[MarketSignal]:
-        """Signals of the newest day that is not published yet: live prices over the last published balances."""
+        """Return changed signals of the newest unpublished day: intraday figures with the last published balances."""
         day = max(
             [self.session.day, *(d for d in self.indices.sorted_days[-1:] if self.indices.is_closed(d))], default=0
         )
@@ -228,9 +231,9 @@ class Market(Processor):
         )
         known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)
         signals = self._computation.provisional(day, inputs, known_at)
-        news = [signal for signal in signals if self._provisional_values.get(signal.name) != signal]
-        self._provisional_values |= {signal.name: signal for signal in news}
-        return news
+        changed = [signal for signal in signals if self._provisional_values.get(signal.name) != signal]
+        self._provisional_values |= {signal.name: signal for signal in changed}
+        return changed
 
     def _closes(self, day: int) -> dict[int, float]:
         closes = self.indices.figure(day, "close")
@@ -244,6 +247,6 @@ class Market(Processor):
 
 
 def _earliest(*days: int | None) -> int | None:
-    """The earliest of the days; None if one of them is not there."""
+    """Return the earliest of the days; None if one of them is None."""
     known = [day for day in days if day is not None]
     return min(known) if len(known) == len(days) else None

@@ -1,8 +1,8 @@
-"""What an indicator needs: its inputs, declared once.
+"""The inputs of an indicator, declared once as needs.
 
-Everything that must know about an input follows from the declaration: which figures the stages keep and for how many
-days, the window of a signal, the reason of an absence, what `explain` shows, whether a value can be provisional, the
-documentation. A `Need` is also how an indicator reads: ``block[NEED]``.
+Other modules derive from the declaration which figures the stages retain and for how many days, the window of a signal,
+the reason of an absence, the inputs that `explain` shows, whether a value can be provisional, and the documentation. An
+indicator reads an input by its need: ``block[NEED]``.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ PRICES: Final = "prices.daily"
 VALUATIONS: Final = "valuations.daily"
 REFERENCE: Final = "reference"
 
-#: A number of trading days: a count, or the name of the parameter that is the count.
+#: A number of trading days: a count, or the name of a parameter that contains it.
 Days = int | str
-#: The last session of the week before, and of the year before, as ``back`` of a security's figure.
+#: Values of ``back`` for figures of securities: the last session of the previous week, or of the previous year.
 LAST_WEEK: Final = "last_week"
 LAST_YEAR: Final = "last_year"
-#: How many sessions they are before a day at most.
+#: Upper bound of the sessions between them and a day.
 _RELATIVE = {LAST_WEEK: 5, LAST_YEAR: 251}
 
 
 class Source(StrEnum):
-    """Where an input comes from."""
+    """Source of an input."""
 
     TOTAL = "total"
     TURNOVER = "turnover"
@@ -56,31 +56,31 @@ class Source(StrEnum):
     RESULT = "result"
 
 
-#: Totals whose live value is known while a session runs: the buys, and the balance as it was published last.
+#: Totals that are known during a session, and whether they change in it: the balance is the one published last.
 _INTRADAY_TOTALS = {"fin_balance": False, "fin_buy": True}
 
-#: Figures that are computed where they are not published, and what they are computed from.
+#: Figures that are derived where no exchange publishes them → the figures that they are derived from.
 #: fin_repay = previous fin_balance + fin_buy − fin_balance.
 DERIVED: Final[dict[str, tuple[str, ...]]] = {"fin_repay": ("fin_balance", "fin_buy")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Need:
-    """One input of an indicator; made by the functions of this module, equal needs being one object.
+    """One input of an indicator. The functions of this module create needs; equal needs are one object.
 
     Parameters
     ----------
-    source, topic, figure : what it is and which topic brings it.
+    source, topic, figure : kind of the input, its topic and its name there.
     key : an index code or a tenor.
-    key_parameter : the name of the parameter that holds the code, or the codes of a signal with subjects.
-    back : trading days before the day itself; `LAST_WEEK` or `LAST_YEAR` for securities.
-    days : length of the window that ends there, in trading days.
-    plus : days beyond ``days``, where that is a parameter.
-    least : how many days of the window must be known, its last one among them; 0 stands for all of them.
-    optional : whether a signal exists without it.
+    key_parameter : name of the parameter that contains the code, or the codes of a signal with subjects.
+    back : trading days between the window's end and the day itself; `LAST_WEEK` or `LAST_YEAR` for securities.
+    days : length of the window in trading days.
+    plus : trading days in addition to ``days``, where that is the name of a parameter.
+    min_periods : days of the window that must be known, including its last one; 0 requires all of them.
+    optional : whether the signal has a value without this input.
     mean : whether a security's figure is the mean over the window instead of the value of its last day.
-    at : name of the parameter that holds the date at which the window ends, instead of the day itself.
-    signal : the signal whose value is read.
+    at : name of the parameter that contains the date at which the window ends, instead of the day itself.
+    signal : the signal whose value is the input.
     """
 
     source: Source
@@ -97,18 +97,18 @@ class Need:
     at: str = ""
     signal: Signal | None = None
 
-    # -- what it depends on ----------------------------------------------------------------------------------
+    # -- dependencies ----------------------------------------------------------------------------------
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics that bring it."""
+        """The topics that it depends on."""
         if self.signal is not None:
             return (*self.signal.inputs, *self.signal.optional)
         return (self.topic,)
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """The figures of its topic that must be kept for it."""
+        """The figures of its topic that a stage retains for it."""
         return (self.figure, *DERIVED.get(self.figure, ()))
 
     @property
@@ -118,35 +118,35 @@ class Need:
         return tuple(n for n in named if isinstance(n, str) and n and n not in _RELATIVE)
 
     def window(self, parameters: Parameters) -> int:
-        """Length of its window in trading days."""
+        """Return the length of its window in trading days."""
         return count(self.days, parameters) + self.plus
 
     def lag(self, parameters: Parameters) -> int:
-        """Trading days between the day and the end of its window (at most: a week, a year)."""
+        """Return the trading days between the day and the end of its window; an upper bound for a week or a year."""
         if isinstance(self.back, str) and self.back in _RELATIVE:
             return _RELATIVE[self.back]
         return count(self.back, parameters)
 
     def required(self, parameters: Parameters) -> int:
-        """How many days of its window must be known."""
+        """Return the number of days of its window that must be known."""
         return count(self.min_periods, parameters) or self.window(parameters)
 
     def reach(self, parameters: Parameters) -> int:
-        """Trading days that must be kept for it: the day itself, its window, and one more where it is derived."""
+        """Return the trading days that a stage retains for it: lag, window, and one more day for a derived figure."""
         own = self.lag(parameters) + self.window(parameters) + (1 if self.figure in DERIVED else 0)
         if self.signal is not None:
             return own - 1 + self.signal.window(parameters)
         return own
 
     def codes(self, parameters: Parameters) -> tuple[str, ...]:
-        """The keys that it reads: index codes or a tenor; none for a figure of the whole market."""
+        """Return the keys that it reads: index codes or a tenor; empty for a figure of the whole market."""
         if not self.key_parameter:
             return (self.key,) if self.key else ()
-        held: Any = getattr(parameters, self.key_parameter)
-        return (held,) if isinstance(held, str) else tuple(held)
+        codes: Any = getattr(parameters, self.key_parameter)
+        return (codes,) if isinstance(codes, str) else tuple(codes)
 
     def column(self, parameters: Parameters) -> str:
-        """The name of a security's figure in a feature frame: ``fin_balance``, ``fin_balance@15``, ``level~200``."""
+        """Return its column in a feature frame: ``fin_balance``, ``fin_balance@15``, ``level~200``."""
         if self.mean:
             return f"{self.figure}~{self.window(parameters)}"
         if self.back in _RELATIVE:
@@ -158,7 +158,7 @@ class Need:
 
     @property
     def known_intraday(self) -> bool:
-        """Whether it is known before the day is published."""
+        """Whether it is known before the daily figures are published."""
         if isinstance(self.back, str) or self.back > 0 or self.at:
             return True
         if self.source is Source.TOTAL:
@@ -169,15 +169,15 @@ class Need:
 
     @property
     def changes_intraday(self) -> bool:
-        """Whether it changes while a session runs; the balance published last does not."""
+        """Whether it changes during a session; the balance published last does not."""
         if not self.known_intraday or self.back != 0 or self.at:
             return False
         return self.source is not Source.TOTAL or _INTRADAY_TOTALS[self.figure]
 
-    # -- as people read it -----------------------------------------------------------------------------------
+    # -- description -----------------------------------------------------------------------------------
 
     def text(self, parameters: Parameters | None = None) -> str:
-        """What it is, in a few words; with the values of its parameters where they are given."""
+        """Return a short description, with the values of its parameters if they are given."""
         name = self.signal.id if self.signal is not None else f"{self.topic} {self.figure}".strip()
         parts = [name]
         if self.key or self.key_parameter:
@@ -199,7 +199,7 @@ class Need:
 
 
 def count(days: Days, parameters: Parameters) -> int:
-    """Return a number of days: the count itself, or the parameter of that name."""
+    """Return a number of days: the count itself, or the value of the parameter of that name."""
     return days if isinstance(days, int) else int(getattr(parameters, days))
 
 
@@ -212,9 +212,9 @@ _need = lru_cache(maxsize=None)(Need)
 def total(
     figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days = 0, optional: bool = False
 ) -> Need:
-    """Σ of a figure of ``margin.market`` over the exchanges, CNY or shares.
+    """Return the need of Σ of a figure of ``margin.market`` over the exchanges, CNY or shares.
 
-    ``fin_repay`` is derived where an exchange publishes none: previous balance + buys − balance.
+    ``fin_repay`` is derived where an exchange publishes no repayments: previous balance + buys − balance.
     """
     return _need(
         Source.TOTAL, TOTALS, figure, back=back, days=days, plus=plus, min_periods=min_periods, optional=optional
@@ -222,7 +222,7 @@ def total(
 
 
 def turnover(*, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days = 0, optional: bool = False) -> Need:
-    """Σ turnover of the same exchanges, CNY."""
+    """Return the need of Σ turnover of the same exchanges, CNY."""
     return _need(
         Source.TURNOVER,
         INDICES,
@@ -236,7 +236,7 @@ def turnover(*, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days
 
 
 def float_cap(*, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
-    """Σ float capitalisation 流通市值 of the same exchanges' A shares, CNY."""
+    """Return the need of Σ float capitalisation 流通市值 of the same exchanges' A shares, CNY."""
     return _need(Source.FLOAT_CAP, INDICES, "float_cap", days=days, min_periods=min_periods, optional=optional)
 
 
@@ -252,7 +252,7 @@ def index(
     optional: bool = False,
     at: str = "",
 ) -> Need:
-    """A figure of an index: of one code, or of the code or codes that the parameter ``each`` holds."""
+    """Return the need of a figure of an index: of one code, or of the codes in the parameter named ``each``."""
     return _need(
         Source.INDEX,
         INDICES,
@@ -269,17 +269,17 @@ def index(
 
 
 def rate(tenor: str, *, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
-    """The yield of a tenor, a fraction."""
+    """Return the need of the yield of a tenor, a fraction."""
     return _need(Source.RATE, RATES, "yield", key=tenor, days=days, min_periods=min_periods, optional=optional)
 
 
 def funds(*, back: Days = 0, optional: bool = False) -> Need:
-    """All rows of ``etf.daily`` of a day."""
+    """Return the need of all rows of ``etf.daily`` of a day."""
     return _need(Source.FUND, FUNDS, back=back, optional=optional)
 
 
 def result(signal: Signal, *, back: Days = 0, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
-    """The value of another market signal."""
+    """Return the need of the value of another market signal."""
     return _need(Source.RESULT, "", back=back, days=days, min_periods=min_periods, optional=optional, signal=signal)
 
 
@@ -287,14 +287,14 @@ def result(signal: Signal, *, back: Days = 0, days: Days = 1, min_periods: Days 
 
 
 def industry_index(figure: str, *, days: Days = 1) -> Need:
-    """A figure of every industry's index, (days, 31); NaN where it is not known."""
+    """Return the need of a figure of every industry's index: (k, 31), or (k, 31, days) for a window."""
     return _need(Source.INDUSTRY_INDEX, INDICES, figure, days=days)
 
 
 def security(figure: str | Signal, *, back: Days = 0) -> Need:
-    """A figure of every security in the margin detail: one of ``margin.daily``, or a signal of its own history.
+    """Return the need of a figure of every security in the margin detail, or of a signal of its own history.
 
-    ``fin_repay`` is derived where an exchange publishes none: previous balance + buys − balance.
+    ``fin_repay`` is derived where an exchange publishes no repayments: previous balance + buys − balance.
     """
     if isinstance(figure, str):
         return _need(Source.SECURITY, DETAIL, figure, back=back)
@@ -302,35 +302,35 @@ def security(figure: str | Signal, *, back: Days = 0) -> Need:
 
 
 def cross_section(signal: Signal, *, back: Days = 0) -> Need:
-    """A signal of every security that is computed across all of them."""
+    """Return the need of a security signal that is computed across all securities."""
     return _need(Source.CROSS_SECTION, DETAIL, signal.id, back=back, signal=signal)
 
 
 def price(
     figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, mean: bool = False, min_periods: Days = 0
 ) -> Need:
-    """A figure of every security with a price: ``level`` (adjusted) or ``return_1``.
+    """Return the need of a figure of every security with a price: ``level`` (adjusted) or ``return_1`` (a fraction).
 
-    With ``days`` the last days' values; with ``mean`` the security's own mean over them.
+    ``days`` asks for the values of the last days, ``mean`` for the mean of each security over them.
     """
     return _need(Source.PRICE, PRICES, figure, back=back, days=days, plus=plus, mean=mean, min_periods=min_periods)
 
 
 def valuation(figure: str, *, days: Days = 1, mean: bool = False, min_periods: Days = 0) -> Need:
-    """A figure of every security in ``valuations.daily``, where there is such a feed."""
+    """Return the need of a figure of every security in ``valuations.daily``; always optional."""
     return _need(Source.VALUATION, VALUATIONS, figure, days=days, optional=True, mean=mean, min_periods=min_periods)
 
 
 def members() -> Need:
-    """What each security is on the day: industry, index memberships."""
+    """Return the need of master data: industry and index memberships of each security on the day."""
     return _need(Source.MEMBERS, REFERENCE)
 
 
-# -- what follows from many needs ----------------------------------------------------------------------------------
+# -- functions of many needs ----------------------------------------------------------------------------------
 
 
 def topics(needs: Sequence[Need], *, optional: bool) -> tuple[str, ...]:
-    """Return the topics of the required needs, or those that only optional needs read, in order."""
+    """Return the topics of the required needs, or the topics that only optional needs read, in order."""
     required = dict.fromkeys(topic for need in needs if not need.optional for topic in need.topics)
     if not optional:
         return tuple(required)
@@ -343,7 +343,7 @@ def reference_date(need: Need, parameters: Parameters) -> date:
 
 
 def session_before(day: int, back: Days, parameters: Parameters, calendar: TradingCalendar) -> int | None:
-    """Return the session that ``back`` names, seen from a day; None where the calendar does not reach back so far."""
+    """Return the session that is ``back`` before a day; None before the calendar's first session."""
     if back == LAST_WEEK:
         return calendar.before(day - to_date(day).weekday())
     if back == LAST_YEAR:

@@ -1,7 +1,7 @@
-"""What comes out: the structs and columnar frames that stages hand on.
+"""The outputs of the stages: structs and columnar frames.
 
-`FeatureFrame` and `Partial` travel from the securities stage to the market stage; `MarketSignal` and
-`SecuritySignals` are what subscribers read.
+The securities stage sends `FeatureFrame` and `Partial` to the market stage. Subscribers read `MarketSignal`,
+`SecuritySignals` and `IndustrySignals`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from processors.pack import Array
 from processors.signal import Value
 
 Column = npt.NDArray[Any]
-#: How many of a day's identity breaks are named.
+#: Number of identity breaks that a check names, the largest ones.
 MAX_NAMED_GAPS = 20
 
 
 class IdentityCheck(msgspec.Struct, frozen=True):
-    """How often balance = previous balance + buys − repayments held where all of them are published.
+    """Check of balance = previous balance + buys − repayments, where all four figures are published.
 
-    ``worst`` names the largest gaps, code → balance minus what it should be, CNY.
+    ``worst`` contains the largest gaps: code → balance less the expected balance, CNY.
     """
 
     checked: int = 0
@@ -34,10 +34,10 @@ class IdentityCheck(msgspec.Struct, frozen=True):
 
 
 class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How complete a closed day is, and how consistent.
+    """Completeness and consistency of a closed day.
 
-    ``missing`` names feeds and what they lack, e.g. ``{"margin.daily SSE": 12}``; −1 stands for "nothing came".
-    ``input_revisions`` tells of which revisions of its inputs it was computed; ``revision`` is their sum.
+    ``missing`` maps feeds to the number of missing rows, e.g. ``{"margin.daily SSE": 12}``; −1 where no row arrived.
+    ``input_revisions`` contains the revision of each input of the computation; ``revision`` is their sum.
     """
 
     trade_date: date
@@ -49,13 +49,13 @@ class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def degraded(self) -> bool:
-        """Whether something that the day needs is missing."""
+        """Whether required rows of the day are missing."""
         return bool(self.missing)
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The securities of all partitions on one closed day, as the sections of the market stage see them."""
+    """The securities of all partitions on one closed day: ``keys`` (n,) ascending, ``columns`` (n,) by name."""
 
     status: DayStatus
     keys: Ids
@@ -64,7 +64,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class FeatureFrame:
-    """What a topic says of the securities of one partition on one closed day; columns have the length of ``keys``."""
+    """Figures of the securities of one partition and topic on one closed day: ``keys`` and ``columns`` are (n,)."""
 
     topic: str
     partition: int
@@ -79,24 +79,24 @@ class FeatureFrame:
 
 
 class Partial(msgspec.Struct, frozen=True, kw_only=True):
-    """The running session in one partition: sums over its securities, CNY."""
+    """Sums over the securities of one partition in the current session, CNY."""
 
     partition: int
     day: int
-    ts: int  # µs since the epoch, the newest row
+    ts: int  # moment of the newest row, µs since the epoch
     fin_buy: float
     fin_repay: float
     covered_balance: float  # last published balance of the securities that margin.intraday covers
     balance: float  # last published balance of all securities of the partition
-    prices: int  # securities with a live price
+    prices: int  # number of securities with an intraday price
     turnover: float
 
 
 class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One market signal of one trade date, as published to ``signals.market.v1``.
 
-    ``input_revisions`` tells of which revisions of its inputs it was computed; ``revision`` is their sum.
-    ``identity_gaps`` names exchanges whose balance is not the previous one plus buys less repayments, CNY.
+    ``input_revisions`` contains the revision of each input of the computation; ``revision`` is their sum.
+    ``identity_gaps`` contains exchanges that break balance = previous balance + buys − repayments: gap in CNY.
     """
 
     signal: str
@@ -115,7 +115,7 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def name(self) -> str:
-        """The signal, and its subject where that is not the whole market: ``llt/000300.SH``."""
+        """The id of the signal, with its subject unless that is the whole market: ``llt/000300.SH``."""
         return self.signal if self.subject == "market" else f"{self.signal}/{self.subject}"
 
 
@@ -123,7 +123,7 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class SecuritySignals:
     """All securities of one trade date, as published to ``signals.security.v1``.
 
-    A day has a frame per family: ``financing`` needs the margin detail alone, ``pricing`` the prices as well.
+    A day has a frame per family: ``financing`` needs the margin detail alone, ``pricing`` also needs prices.
     """
 
     status: DayStatus
@@ -136,7 +136,7 @@ class SecuritySignals:
 class IndustrySignals:
     """All industries of one trade date, in the order of `industries.INDUSTRIES`; published to ``signals.industry.v1``.
 
-    ``left_out`` names the parts of composite signals whose inputs are missing, with the reason.
+    ``left_out`` maps parts of composite signals whose inputs are missing to the reason.
     """
 
     status: DayStatus

@@ -1,7 +1,7 @@
-"""How a piece of state becomes bytes: a schema version, a small header and raw little-endian columns.
+"""Binary encoding of a header and columns: a schema version, msgpack, raw little-endian arrays.
 
-The same state always gives the same bytes, whatever the order in which it was built: that is what a rebuild and
-the replay tests compare.
+Equal values give equal bytes, whatever the order in which they were built: a rebuild and the replay tests compare
+bytes.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def pack(header: dict[str, Any], columns: dict[str, Array]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return what `pack` was given; the arrays are read-only views.
+    """Return header and columns of packed bytes, the inverse of `pack`; the arrays are read-only views.
 
     Raises
     ------
-    StateError : if the bytes are damaged or of a schema version this release doesn't read.
+    StateError : if the bytes are damaged or have another schema version.
     """
     try:
         version, header, columns = _decoder.decode(data)

@@ -1,4 +1,4 @@
-"""The numbers that the indicators may be tuned by; every default of [signals.md] in one place."""
+"""The tunable parameters of the indicators with their defaults."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Parameters:
     ratio_quantile_days: int = 250
     # fin_balance
     high_low_days: int = 250
-    # percentiles of ratios: over this many trading days, at least so many of them known (ours)
+    # percentiles of ratios: window in trading days, and known days required in it (ours)
     percentile_days: int = 1250
     percentile_least: int = 250
     # etf_flow: days of the cumulative flow (ours)
     etf_flow_days: int = 20
-    # oversold, llt, gftd, bottom_panel: the indices that they look at; oversold compares with a reference date [GF25]
+    # oversold, llt, gftd, bottom_panel: their indices; oversold compares with a reference date [GF25]
     timing_indices: tuple[str, ...] = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
     oversold_days: int = 250
     oversold_reference: str = "2018-12-28"
@@ -37,25 +37,25 @@ class Parameters:
     gftd_lag: int = 4
     gftd_setup: int = 4
     gftd_count: int = 4
-    # risk_premium [GF25]: the index whose PE is used; the mean and σ over so many days (ours)
+    # risk_premium [GF25]: the index whose PE is used; window of mean and σ (ours)
     risk_premium_index: str = "000985.SH"
     risk_premium_days: int = 1250
     # regime (ours)
     regime_index: str = "000300.SH"
     regime_days: int = 60
     regime_return: float = 0.10
-    # bottom_panel: a fall of this much from a high is a bear market (ours)
+    # bottom_panel: drawdown from a high that counts as a bear market (ours)
     bear_market: float = 0.20
     # fin_change
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
-    # breadth_200 [GF25]: days of the mean, at least so many of them with a price (ours)
+    # breadth_200 [GF25]: window of the mean, and days with a price required in it (ours)
     breadth_days: int = 200
     breadth_least: int = 160
-    # excess_score [ZT21]: days of return and growth, share that is flagged
+    # excess_score [ZT21]: window of return and growth, share of flagged stocks
     score_days: int = 15
     score_top: float = 0.10
-    # divergence [SW14]: length of the streak, excess return over it in a range
+    # divergence [SW14]: length of the streak, excess return over the streak in a range
     divergence_streak: int = 8
     divergence_excess: float = -0.10
     # streak, extreme [SW14]
@@ -63,11 +63,11 @@ class Parameters:
     extreme_share: float = 0.05
     # provisional values: share of the last published balance that margin.intraday must cover
     intraday_coverage: float = 0.9
-    # balance = previous balance + buys − repayments: a larger gap is no rounding any more (ours)
+    # balance = previous balance + buys − repayments: largest gap that counts as rounding (ours)
     identity_tolerance_cny: float = 100.0
-    # how far back a late or corrected row is still inserted
+    # number of newest days that accept late and corrected rows
     late_days: int = 60
 
 
-#: Every parameter at its default, for documentation. Whatever computes is given its parameters.
+#: Every parameter at its default, for documentation. A computation takes its parameters as an argument.
 DEFAULTS = Parameters()

@@ -1,7 +1,7 @@
-"""Joining the partitions of a day: what one topic says of all securities.
+"""Joins the feature frames of all partitions of a topic and day.
 
-A day is complete when every partition has sent its frame of it, and new again, with a higher revision, when one of them
-sends a newer one.
+A day is complete once every partition has sent its frame. A newer frame of any partition changes the day and raises its
+revision.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_ROWS, _MAX_DETAILS = 1_000_000, 64
 
 
 class _FrameHeader(msgspec.Struct, array_like=True):
-    """What is stored of a frame beside its columns."""
+    """The stored header of a frame."""
 
     revision: int
     available_at: int  # µs since the epoch
@@ -35,8 +35,8 @@ class PartitionJoin:
 
     Parameters
     ----------
-    required : exchanges whose absence is named; those of the topic's `DailyStore`.
-    keep_days : complete days that are kept in any case.
+    required : exchanges that are reported if they are missing; those of the topic's `DailyStore`.
+    keep_days : number of complete days that `trim` never deletes.
     """
 
     def __init__(self, topic: str, partitions: int, required: tuple[str, ...], keep_days: int) -> None:
@@ -53,12 +53,12 @@ class PartitionJoin:
         )
         self.tables = TableSet(self._frames, on_load=self._loaded)
         self._complete: dict[int, int] = {}  # complete day → its rows
-        self._details: dict[int, Detail] = {}  # days that were asked for: streaks look back over dozens of them
+        self._details: dict[int, Detail] = {}  # cache of joined days: a streak reads dozens of earlier ones
 
     def fold(self, frames: list[FeatureFrame]) -> list[int]:
-        """Take frames (older revisions and repeats change nothing); return complete days that are new or changed."""
+        """Fold frames; return complete days that are new or changed. Duplicates and older revisions change nothing."""
         touched: set[int] = set()
-        # A replay sends days that have left the window again; what they depend on is gone, so they stay out.
+        # A replay repeats days that `trim` has deleted. Their inputs are deleted, too, so their frames are ignored.
         oldest = min(self._complete) if len(self._complete) >= self.keep_days else -(2**31)
         for frame in frames:
             if frame.day < oldest:
@@ -68,12 +68,12 @@ class PartitionJoin:
                 self._frames[frame.day, frame.partition] = frame
                 self._details.pop(frame.day, None)
                 touched.add(frame.day)
-        # A partition sends its days in order, and sends every day behind a corrected one again: so the day before is
-        # complete, in its newest revision, before a day is.
+        # A partition sends its days in order, and repeats every day after a corrected one. So when a day is complete,
+        # the day before it is complete in its newest revision.
         return [day for day in sorted(touched) if self._count(day)]
 
     def _count(self, day: int) -> bool:
-        """Note the rows of a day if every partition has sent its frame; return whether it has."""
+        """Mark a day as complete if every partition has sent its frame; return whether it is."""
         frames = [self._frames.get((day, partition)) for partition in range(self.partitions)]
         if None in frames:
             return False
@@ -81,30 +81,30 @@ class PartitionJoin:
         return True
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
-        """Days of which every partition has sent its frame, from ``start`` on, ascending."""
+        """Return the complete days from ``start`` on, ascending."""
         return (day for day in sorted(self._complete) if start is None or day >= start)
 
     def is_closed(self, day: int) -> bool:
-        """Whether every partition has sent its frame of a day."""
+        """Return whether every partition has sent its frame of a day."""
         return day in self._complete
 
     def newest_closed(self) -> int | None:
-        """The newest day of which every partition has sent its frame."""
+        """Return the newest complete day, None if there is none."""
         return max(self._complete, default=None)
 
     def revision(self, day: int) -> int:
-        """The sum of the revisions of a complete day's frames."""
+        """Return the sum of the revisions of a complete day's frames."""
         return sum(frame.revision for frame in self._of_day(day))
 
     def known_at(self, day: int) -> int:
-        """When the last of a complete day's frames was known, µs since the epoch."""
+        """Return when the last frame of a complete day was known, µs since the epoch."""
         return max(frame.available_at for frame in self._of_day(day))
 
     def _of_day(self, day: int) -> list[FeatureFrame]:
         return [self._frames[day, partition] for partition in range(self.partitions)]
 
     def status(self, day: int) -> DayStatus:
-        """How complete and consistent a complete day is."""
+        """Return availability, revisions, missing rows and identity check of a complete day."""
         frames = self._of_day(day)
         return DayStatus(
             trade_date=to_date(day),
@@ -116,7 +116,7 @@ class PartitionJoin:
         )
 
     def detail(self, day: int) -> Detail:
-        """All securities of a complete day, in the order of their keys."""
+        """Return the securities of all partitions on a complete day, in ascending order of their keys."""
         if day in self._details:
             return self._details[day]
         frames = self._of_day(day)
@@ -124,12 +124,12 @@ class PartitionJoin:
         order = np.argsort(keys, kind="stable")
         columns = {name: np.concatenate([f.columns[name] for f in frames])[order] for name in frames[0].columns}
         if len(self._details) == _MAX_DETAILS:
-            del self._details[next(iter(self._details))]  # the one that was computed first
+            del self._details[next(iter(self._details))]  # the oldest entry of the cache
         self._details[day] = Detail(self.status(day), keys[order], columns)
         return self._details[day]
 
     def _missing(self, frames: list[FeatureFrame]) -> dict[str, int]:
-        """Merge what the partitions lack; an exchange is absent only if no partition had a row of it."""
+        """Merge the missing rows of the partitions. An exchange is absent only if no partition has a row of it."""
         out: dict[str, int] = {}
         for exchange in self.required:
             lacks = [f.missing[exchange] for f in frames if exchange in f.missing]
@@ -142,12 +142,12 @@ class PartitionJoin:
         return out
 
     def trim(self, read_through: int | None) -> set[int]:
-        """Delete days that no late row can reach any more; return them. A day that lacks a partition stays.
+        """Delete complete days beyond ``keep_days``; return them. A day that lacks a partition stays.
 
         Parameters
         ----------
-        read_through : the day up to which everything is known that these frames are joined with. Days behind it are
-            kept, up to a million rows. None: nothing is known yet.
+        read_through : newest day up to which all other inputs of these frames' consumers are known, None if there is
+            none. Later days stay, up to a million rows.
         """
         done = sorted(self._complete)
         rows, gone = sum(self._complete.values()), set()
@@ -190,7 +190,7 @@ def _to_columns(frame: FeatureFrame) -> DayColumns[_FrameHeader]:
 
 
 def dump_frame(frame: FeatureFrame) -> bytes:
-    """Return a feature frame as bytes, as it travels between the stages."""
+    """Return the bytes of a feature frame on the topic between the stages."""
     return pack.pack(
         {
             "topic": frame.topic,
@@ -207,7 +207,7 @@ def dump_frame(frame: FeatureFrame) -> bytes:
 
 
 def load_frame(data: bytes) -> FeatureFrame:
-    """Return what `dump_frame` was given."""
+    """Return the frame of `dump_frame`'s bytes."""
     header, arrays = pack.unpack(data)
     keys = arrays.pop("key")
     checked, broken, worst = header.pop("identity")
@@ -215,6 +215,6 @@ def load_frame(data: bytes) -> FeatureFrame:
 
 
 def _merged(checks: list[IdentityCheck]) -> IdentityCheck:
-    """Join the partitions' checks; the largest gaps of all are named."""
+    """Merge the partitions' checks; ``worst`` contains the largest gaps of all partitions."""
     worst = sorted((item for c in checks for item in c.worst.items()), key=lambda item: (-abs(item[1]), item[0]))
     return IdentityCheck(sum(c.checked for c in checks), sum(c.broken for c in checks), dict(worst[:MAX_NAMED_GAPS]))

@@ -1,9 +1,9 @@
-"""Prices of one partition's securities: returns that know ex-right days, gaps and suspensions.
+"""Adjusted price levels and returns of the securities of one partition.
 
-A security's *adjusted level* is a chain of its returns: ``level_t = level_{t−1} × close_t / prev_close_t``, where the
-exchange's ``prev_close`` is already ex-right adjusted. Where no ``prev_close`` is given, the last known close is used
-in its place. A day without a price (suspended, or no row) has no return and no level of its own; the chain goes on
-from the last one. The chain begins at 1 with a security's first price.
+The *adjusted level* of a security chains its returns: ``level_t = level_{t−1} × close_t / prev_close_t``. The
+exchange's ``prev_close`` is already ex-right adjusted; the last known close replaces a missing one. A day without a
+price (suspended, or no row) has neither return nor level, and the chain continues from the last level. A chain starts
+at 1 with the first price of the security.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from processors.table import DAY, TableSet
 
 @dataclass(slots=True)
 class DayLevels:
-    """One closed day; arrays by column of the store. ``level`` and ``close`` are the last known ones."""
+    """Levels after one closed day; arrays (n,) by column of the store."""
 
-    level: Floats
-    close: Floats
-    fresh: npt.NDArray[np.bool_]  # which have a price of this very day
+    level: Floats  # last known level, NaN before the first price
+    close: Floats  # last known close, CNY
+    fresh: npt.NDArray[np.bool_]  # whether the day itself has a price
     total: Floats  # Σ of the levels of all days with a price, for means over a window
-    count: Floats
+    count: Floats  # number of those days
 
     def widened(self, width: int) -> DayLevels:
-        """The same for columns that were added since: nothing is known of them."""
+        """Return the levels over ``width`` columns; columns added since then have no price."""
         more = width - len(self.level)
         if not more:
             return self
-        nothing, zero = np.full(more, np.nan), np.zeros(more)
+        unknown, zero = np.full(more, np.nan), np.zeros(more)
         return DayLevels(
-            np.concatenate([self.level, nothing]),
-            np.concatenate([self.close, nothing]),
+            np.concatenate([self.level, unknown]),
+            np.concatenate([self.close, unknown]),
             np.concatenate([self.fresh, zero.astype(bool)]),
             np.concatenate([self.total, zero]),
             np.concatenate([self.count, zero]),
@@ -54,15 +54,15 @@ _NO_LEVELS = DayLevels(np.empty(0), np.empty(0), np.empty(0, dtype=bool), np.emp
 
 
 class PriceLevels:
-    """The rows of ``prices.daily`` and the levels of the last year."""
+    """The store of ``prices.daily``, and the levels as far back as the registered signals need them."""
 
     def __init__(self, parameters: Parameters, calendar: TradingCalendar) -> None:
         self.parameters = parameters
         self._calendar = calendar
-        # Any marker closes a day: feeds bring the prices they have, not those of a whole exchange.
+        # Any punctuation closes a day: a feed sends the prices that it has, not those of a whole exchange.
         self.store = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
         self._needs = frame_columns(PRICES, parameters)
-        #: How far back a level is asked for: a year, or the longest mean.
+        #: Trading days of levels that a need reads: a year, or the longest mean.
         self._history = max(need.reach(parameters) for need in self._needs.values())
         self.days = ColumnTable[int, DayLevels](
             "levels",
@@ -75,7 +75,7 @@ class PriceLevels:
         self.tables = TableSet(self.store.tables, self.days)
 
     def update(self, applied: ApplyResult) -> list[int]:
-        """Derive every day that was closed or changed, and all behind it; return them."""
+        """Recompute the levels from the earliest closed or changed day on; return the recomputed days."""
         touched = {*applied.closed, *applied.changed}
         if not touched:
             return []
@@ -103,9 +103,13 @@ class PriceLevels:
         )
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:
-        """What the registered signals need of the securities of a closed day, NaN where absent.
+        """Return the columns of a closed day's feature frame: name → (m,), NaN where absent.
 
-        ``level`` is that of a price of the very day, an earlier one the last known then; ``return_1`` is a fraction.
+        ``level`` requires a price of the day itself. A level of an earlier day is the last known level on that day.
+
+        Parameters
+        ----------
+        columns : (m,) columns of the store.
         """
         return {name: self._figure(day, need)[columns] for name, need in self._needs.items()}
 
@@ -119,15 +123,15 @@ class PriceLevels:
         return found.level if earlier != day else np.where(found.fresh, found.level, np.nan)
 
     def _return(self, day: int) -> Floats:
-        """Return of the day: over ``prev_close``, or over the close of the session before."""
+        """Return the day's return, a fraction: over ``prev_close``, or over the close of the previous session."""
         today, yesterday = self.days[day], self._back(day, 1)
         previous = self.store.figure(day, "prev_close")
         close = np.where(today.fresh, today.close, np.nan)
-        held = np.where(yesterday.fresh, yesterday.close, np.nan)
-        return np.asarray(close / np.where(np.isnan(previous), held, previous) - 1)
+        last = np.where(yesterday.fresh, yesterday.close, np.nan)
+        return np.asarray(close / np.where(np.isnan(previous), last, previous) - 1)
 
     def _mean_level(self, day: int, need: Need) -> Floats:
-        """Mean of the levels of a security's days with a price; NaN where too few are known, or the window is not."""
+        """Return the mean level over the days of the window with a price; NaN where too few days are known."""
         today, days = self.days[day], need.window(self.parameters)
         if self._calendar.shift(day, -days) not in self.days:
             return np.full(self.store.width, np.nan)

@@ -1,4 +1,4 @@
-"""A table of one fixed record per security, changed for thousands of securities at once."""
+"""A table of one fixed record per security, which one call changes for thousands of securities."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _FIRST_CAPACITY = 256
 
 
 class RecordTable:
-    """Records by the column of a security; a field ``<table>/<code>`` is the version (one byte) and the raw record.
+    """Records by column; a field ``<table>/<code>`` contains the version (one byte) and the raw record.
 
     Parameters
     ----------
-    name : the first part of its fields.
-    blank : the record of a security of which nothing is known.
+    name : first part of its fields.
+    blank : record of a security without any row.
 
     Attributes
     ----------
-    places : the column of each security.
-    records : (capacity,) the records; the first ``len(key_index)`` are in use.
+    key_index : column of each security.
+    records : (capacity,) records; the first ``len(key_index)`` are in use.
     """
 
     def __init__(self, name: str, blank: npt.NDArray[np.void], version: int = 1) -> None:
@@ -51,11 +51,11 @@ class RecordTable:
         return columns
 
     def touch(self, columns: npt.NDArray[np.intp]) -> None:
-        """Note that records were changed."""
+        """Mark records as changed."""
         self._dirty[columns] = True
 
     def changed_rows(self) -> Rows:
-        """Return the rows changed since the last call."""
+        """Return the rows changed since the last call: field → bytes."""
         columns = np.flatnonzero(self._dirty)
         if not len(columns):
             return {}
@@ -67,7 +67,7 @@ class RecordTable:
         }
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Load stored rows by code."""
+        """Load stored rows: code → bytes."""
         for code, data in rows.items():
             check_version(data[0] if data else 0, self._version)
             if len(data) != self.records.dtype.itemsize + 1:

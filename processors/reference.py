@@ -1,4 +1,4 @@
-"""What each security is on a day: its industry and the indices it belongs to, as of their effective dates."""
+"""Master data of each security on a day: industry and index memberships, by effective date."""
 
 from __future__ import annotations
 
@@ -22,19 +22,27 @@ _CHECKPOINT_DAYS = 32
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The master data of a day; arrays in the order of ``keys``, which ascend."""
+    """The master data of a day.
+
+    Parameters
+    ----------
+    keys : (n,) ascending.
+    figures : name → (n,)
+    stocks : (m,) the keys without funds.
+    stock_industry : (m,) industry of each stock, as in `industry_of`.
+    """
 
     keys: Ids
     figures: dict[str, Floats]
-    stocks: Ids  # the keys without funds
-    stock_industry: npt.NDArray[np.intp]  # theirs, as `industry_of` gives it
+    stocks: Ids
+    stock_industry: npt.NDArray[np.intp]
 
     def industry_of(self, keys: Ids) -> npt.NDArray[np.intp]:
-        """Place of each security's industry in `industries.INDUSTRIES`, `UNKNOWN` where there is none."""
+        """Return the index into `industries.INDUSTRIES` of each security (n,), `UNKNOWN` where there is none."""
         return _industry_numbers(self._of(keys, "industry"))
 
     def in_index(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
-        """Whether each security is a member of ``csi300`` or ``csi500``."""
+        """Return whether each security is a member of an index, ``csi300`` or ``csi500`` (n,)."""
         return np.asarray(self._of(keys, index) == 1.0)
 
     def _of(self, keys: Ids, name: str) -> Floats:
@@ -46,31 +54,31 @@ def _industry_numbers(industry: Floats) -> npt.NDArray[np.intp]:
 
 
 class ReferenceStore:
-    """Every reference day that was closed; a security's newest row up to a day is what it is on that day.
+    """The closed days of ``reference``. The newest row of a security up to a day is its master data on that day.
 
-    A reference day inside the past changes the days behind it. How often that happened is part of their revision:
-    ``Σ (1 + revision)`` over the reference days up to a day, less 1.
+    A late reference day changes all later days. Their revision counts these changes: ``Σ (1 + revision)`` over the
+    reference days up to a day, less 1.
 
-    The rows of the reference days are folded in ascending order, and the result is kept at every 32nd of them, so that
-    a new or corrected reference day folds what is behind it, and not the whole history.
+    The store folds the reference days in ascending order and keeps a checkpoint at every 32nd of them. So a new or
+    corrected reference day folds the days since a checkpoint, and not the whole history.
     """
 
     def __init__(self, late_days: int, keep_days: int) -> None:
         self.store = DailyStore(TOPIC, (), late_days=late_days, history_days=keep_days, on_change=self._invalidate)
-        self._days: list[int] = []  # closed reference days, ascending, and what follows from those up to each:
-        self._changes: list[int] = []  # Σ (1 + revision)
-        self._known: list[int] = []  # when they were known, µs since the epoch
+        self._days: list[int] = []  # closed reference days, ascending
+        self._changes: list[int] = []  # Σ (1 + revision) up to each of them
+        self._known: list[int] = []  # when the days up to each were known, µs since the epoch
         self._stale = False
         self._folded = _Folded(0, {})
         self._checkpoints: list[_Folded] = []
         self._members: tuple[int, Members] | None = None
 
     def is_closed(self, day: int) -> bool:
-        """Whether anything is known on a day."""
+        """Return whether there is a reference day up to ``day``."""
         return self._count(day) > 0
 
     def status(self, day: int) -> DayStatus:
-        """When what is known on a day was known, and how often it was changed."""
+        """Return availability and revision of the master data of a day."""
         revision = self.revision(day)
         return DayStatus(
             trade_date=to_date(day),
@@ -80,25 +88,25 @@ class ReferenceStore:
         )
 
     def revision(self, day: int) -> int:
-        """How often what is known on a day was changed."""
+        """Return how often the master data of a day changed; −1 if there are none."""
         count = self._count(day)
         return self._changes[count - 1] - 1 if count else -1
 
     def known_at(self, day: int) -> int:
-        """When it was known, µs since the epoch."""
+        """Return when the master data of a day were known, µs since the epoch; 0 if there are none."""
         count = self._count(day)
         return self._known[count - 1] if count else 0
 
     def newest_closed(self) -> int | None:
-        """The newest reference day."""
+        """Return the newest reference day, None if there is none."""
         return self.store.newest_closed()
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
-        """The reference days from ``start`` on, ascending."""
+        """Return the reference days from ``start`` on, ascending."""
         return self.store.closed_days(start)
 
     def members(self, day: int) -> Members:
-        """What every security is on a day."""
+        """Return the master data of a day."""
         count = self._count(day)
         if self._members is None or self._members[0] != count:
             figures = self._fold(count)
@@ -110,7 +118,7 @@ class ReferenceStore:
         return self._members[1]
 
     def _count(self, day: int) -> int:
-        """How many reference days there are up to a day."""
+        """Return the number of reference days up to a day."""
         if self._stale:
             for known in self.store.closed_days(self._days[-1] + 1 if self._days else None):
                 entry = self.store.days[known]
@@ -121,7 +129,7 @@ class ReferenceStore:
         return bisect_right(self._days, day)
 
     def _fold(self, count: int) -> dict[str, Floats]:
-        """Return every figure by column of the store, as the first ``count`` reference days give it."""
+        """Return figure → values by column of the store, after the first ``count`` reference days."""
         at = self._folded
         if at.count > count:
             before = [c for c in self._checkpoints if c.count <= count]
@@ -141,7 +149,7 @@ class ReferenceStore:
         return at.figures
 
     def _invalidate(self, day: int) -> None:
-        """Drop what depends on the reference day ``day`` or a later one."""
+        """Discard cached results that depend on the reference day ``day`` or a later one."""
         at = bisect_left(self._days, day)
         del self._days[at:], self._changes[at:], self._known[at:]
         self._stale = True
@@ -154,7 +162,7 @@ class ReferenceStore:
 
 @dataclass(slots=True)
 class _Folded:
-    """The figures of all keys, folded from the first ``count`` reference days."""
+    """The figures of all keys after the first ``count`` reference days."""
 
     count: int
     figures: dict[str, Floats]

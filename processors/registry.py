@@ -17,12 +17,12 @@ from processors.signal import Level, Signal
 
 
 def _modules(*names: str) -> tuple[ModuleType, ...]:
-    """Import indicators by their names: a new one is one line in a list below."""
+    """Import indicators by name, so that a new indicator is one line in a list below."""
     return tuple(import_module(f"processors.indicators.{name}") for name in names)
 
 
-#: Market indicators: ``compute(block)`` gives a column per declared signal and subject. Order matters where one reads
-#: another's result of the same day.
+#: Market indicators: ``compute(block)`` returns a column per declared signal and subject. An indicator that reads a
+#: result of the same day comes after the indicator that computes it.
 MARKET_INDICATORS = _modules(
     "fin_balance",
     "short_balance",
@@ -45,25 +45,25 @@ MARKET_INDICATORS = _modules(
     "index_close",
 )
 
-#: Security indicators that need prices as well: ``compute(block)`` gives columns over the rows of the margin detail.
+#: Security indicators that need prices: ``compute(block)`` returns columns over the rows of the margin detail.
 PRICING_INDICATORS = _modules(
     "price_level",
     "excess_score",
     "divergence",
 )
 
-#: Industry indicators: ``compute(block)`` gives columns (k, 31), and what is left out of them by day.
+#: Industry indicators: ``compute(block)`` returns columns (k, 31), and the missing parts of each day with reasons.
 INDUSTRY_INDICATORS = _modules(
     "industry_balance",
     "industry_rotation",
     "industry_heat",
 )
 
-#: Security indicators: functions over the columns of a day, called by `processors.securities` (own history of a
-#: security) and `processors.extremes` (all securities of a day).
+#: Security indicators: functions over the columns of a day. `processors.securities` calls those of a security's own
+#: history, `processors.extremes` those across all securities of a day.
 SECURITY_INDICATORS: tuple[ModuleType, ...] = (fin_change, streak, extreme)
 
-#: Signals of the market and of securities by id; industries have ids of their own in `INDUSTRY_SIGNALS`.
+#: Signals of the market and of securities by id; `INDUSTRY_SIGNALS` is a separate namespace of ids.
 SIGNALS: dict[str, Signal] = {
     signal.id: signal
     for module in (*MARKET_INDICATORS, *SECURITY_INDICATORS, *PRICING_INDICATORS)
@@ -73,12 +73,12 @@ INDUSTRY_SIGNALS: dict[str, Signal] = {signal.id: signal for module in INDUSTRY_
 #: The industry signals that are published as metrics and drawn on dashboards; the topic contains all of them.
 INDUSTRY_METRICS: tuple[str, ...] = ("heat", "risk", "fin_balance", "fin_balance_share", "net_buy", "buy_to_turnover")
 
-#: Every input that some signal declares: nothing else is kept.
+#: Every input that some signal declares. The stages retain no other figure.
 DECLARED: frozenset[Need] = frozenset(
     need for signal in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values()) for need in signal.needs
 )
 _OF_SECURITIES = (Source.SECURITY, Source.PRICE, Source.VALUATION)
-#: Columns of `SecuritySignals` that are handed through from the feature frames.
+#: Columns of `SecuritySignals` that the market stage copies from the feature frames.
 PUBLISHED_COLUMNS = ("fin_balance", "fin_change", "fin_streak")
 
 
@@ -88,31 +88,31 @@ def signals_of(level: Level) -> tuple[Signal, ...]:
 
 
 def inputs_of(modules: Iterable[ModuleType]) -> tuple[str, ...]:
-    """Return the topics that indicators can't be computed without, in order."""
+    """Return the required topics of indicators, in order."""
     return tuple(dict.fromkeys(topic for module in modules for signal in module.SIGNALS for topic in signal.inputs))
 
 
 def optional_of(modules: Iterable[ModuleType]) -> tuple[str, ...]:
-    """Return the topics that indicators use where they are there."""
-    held = tuple(modules)
-    required = inputs_of(held)
-    found = dict.fromkeys(topic for module in held for signal in module.SIGNALS for topic in signal.optional)
+    """Return the optional topics of indicators, in order."""
+    modules = tuple(modules)
+    required = inputs_of(modules)
+    found = dict.fromkeys(topic for module in modules for signal in module.SIGNALS for topic in signal.optional)
     return tuple(topic for topic in found if topic not in required)
 
 
 def kept_figures(topic: str) -> tuple[str, ...]:
-    """Return the figures of a topic whose history the market stage keeps, by name."""
+    """Return the figures of a topic whose history the market stage retains, sorted."""
     needed = (need for need in DECLARED if need.topic == topic and need.figure and need.source not in _OF_SECURITIES)
     return tuple(sorted({figure for need in needed for figure in need.figures}))
 
 
 def frame_columns(topic: str, parameters: Parameters) -> dict[str, Need]:
-    """Return the columns of a topic's feature frames: name → what is needed of every security."""
+    """Return the columns of a topic's feature frames: name → need."""
     return {need.column(parameters): need for need in sorted(_read_from_frames(topic), key=Need.text)}
 
 
 def _read_from_frames(topic: str) -> list[Need]:
-    """What is needed of the securities of a topic behind the stage that folds their own history."""
+    """Return the needs of a topic's securities that later stages read from feature frames."""
     modules = (*MARKET_INDICATORS, *PRICING_INDICATORS, *INDUSTRY_INDICATORS, extreme)
     found = {need for module in modules for signal in module.SIGNALS for need in signal.needs}
     published = {security("fin_balance"), security(fin_change.FIN_CHANGE), security(streak.FIN_STREAK)}
@@ -120,15 +120,15 @@ def _read_from_frames(topic: str) -> list[Need]:
 
 
 def reach(topic: str, parameters: Parameters) -> int:
-    """Return for how many trading days a topic's figures of securities are looked back at, the day itself included.
+    """Return the trading days of a topic's feature frames that indicators read, including the day itself.
 
-    A mean is made where the rows are folded: nobody looks back at its parts.
+    The securities stage computes means, so a mean reads the frame of one day.
     """
     return max((1 if n.mean else n.window(parameters) for n in _read_from_frames(topic)), default=1)
 
 
 def state_digest(parameters: Parameters) -> str:
-    """Return a digest of what the registered signals have the stages keep: another one needs other state."""
+    """Return a digest of the figures and windows that the stages retain; state with another digest must be rebuilt."""
     columns = {
         topic: [
             (name, need.text(parameters), need.reach(parameters))
@@ -141,7 +141,7 @@ def state_digest(parameters: Parameters) -> str:
 
 
 def retained_signals(parameters: Parameters) -> dict[str, int]:
-    """Return the market signals whose values later days read, and for how many trading days each is kept."""
+    """Return the market signals whose values later days read: id → trading days that `Memory` retains them."""
     results = [need for need in DECLARED if need.source is Source.RESULT]
     days = {
         need.signal.id: need.lag(parameters) + need.window(parameters) for need in results if need.signal is not None

@@ -1,8 +1,8 @@
 """The securities stage: each security's own history, by partition.
 
-Folds ``margin.daily`` into a `DailyStore` and, for every closed day, computes what needs nothing but the security's
-own past (Δ, streak, age in the list); emits one `FeatureFrame` per closed day, whose columns are what the registered
-signals need of a security. Intraday rows go to an `IntradayStore` that emits a `Partial` sum of the session.
+The stage folds ``margin.daily`` into a `DailyStore`. For every closed day it computes the figures of a security's own
+history (Δ, streak, age in the list), and emits a `FeatureFrame` with the columns that the registered signals need. It
+folds intraday rows into an `IntradayStore` and emits their sums as a `Partial`.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ INPUTS = (DETAIL, PRICES, VALUATIONS, "margin.intraday", "prices.intraday")
 
 @dataclass(slots=True)
 class Derived:
-    """What is computed of one closed day; arrays by column of the store."""
+    """Results of one closed day; arrays (n,) by column of the store."""
 
-    change: Floats
-    streak: npt.NDArray[np.int32]
-    age: npt.NDArray[np.int32]
+    change: Floats  # Δ, a fraction
+    streak: npt.NDArray[np.int32]  # days, negative for falls
+    age: npt.NDArray[np.int32]  # days in the margin list since inclusion
     published: frozenset[str]  # exchanges that published a list on this day or before
 
     def of(self, signal: str) -> Array:
-        """A signal of the security's own history by its id."""
+        """Return a signal of the securities' own history by its id (n,)."""
         figures: dict[str, Array] = {"fin_change": self.change, "fin_streak": self.streak}
         return figures[signal]
 
@@ -59,8 +59,8 @@ class Securities(Processor):
 
     Parameters
     ----------
-    partition : its number, which its frames carry.
-    required : exchanges whose detail closes a day.
+    partition : number of the partition.
+    required : exchanges whose punctuation closes a day of the margin detail.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Securities(Processor):
         history = {t: max(need.reach(parameters) for need in of.values()) for t, of in self._columns.items()}
         self.margin = DailyStore(DETAIL, required, late_days=parameters.late_days, history_days=history[DETAIL])
         self.prices = PriceLevels(parameters, calendar)
-        # Handed on as they come; any marker closes a day, as for prices.
+        # Any punctuation closes a day, as for prices.
         self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=history[VALUATIONS])
         self.derived = ColumnTable[int, Derived](
             "derived", DAY, _DERIVED, to_columns=self._to_columns, from_columns=self._from_columns
@@ -87,9 +87,9 @@ class Securities(Processor):
         self._reported: tuple[int | None, int, int] | None = None
 
     def fold(self, items: Iterable[RowBatch | EndOfDay]) -> list[FeatureFrame | Partial]:
-        """Fold rows and markers in the order in which they came; return what the market stage needs to know."""
+        """Fold rows and punctuation in their order; return the outputs for the market stage."""
         out: list[FeatureFrame | Partial] = []
-        intraday = False
+        intraday_changed = False
         for item in items:
             if isinstance(item, EndOfDay):
                 if item.feed == DETAIL:
@@ -108,8 +108,8 @@ class Securities(Processor):
                 accepted = self.intraday.apply(item)
                 self.applied.accepted += accepted
                 self.applied.duplicates += len(item) - accepted
-                intraday |= bool(accepted)
-        if self.intraday.day and (intraday or self._coverage_key() != self._reported):
+                intraday_changed |= bool(accepted)
+        if self.intraday.day and (intraday_changed or self._coverage_key() != self._reported):
             out.append(self._partial())
         return out
 
@@ -147,7 +147,7 @@ class Securities(Processor):
         return frames
 
     def _valuation(self, day: int, need: Need) -> Floats:
-        """A figure of the day, or its mean over the last sessions, NaN where too few of them are known."""
+        """Return a figure of a day by column, or its mean over the last sessions; NaN where too few are known."""
         days = (self._calendar.shift(day, -back) for back in range(need.window(self.parameters)))
         values = np.array([self.valuations.figure(d, need.figure) for d in days if d is not None])
         if not need.mean:
@@ -181,13 +181,15 @@ class Securities(Processor):
         store, width = self.margin, self.margin.width
         before = self._derived_before(day)
         present, counts = store.present(day), store.counts(day)
-        # A day on which its exchange published nothing says nothing about a security's place in the list.
+        # A day without any row of an exchange says nothing about the list memberships of its securities.
         listed = np.array([name in counts for name in (*EXCHANGES, "")])[store.keys % 4]
-        was = _widen(before.age, _unlisted(store.keys, before.published))
+        age_before = _widen(before.age, _unlisted(store.keys, before.published))
         age = np.where(
-            present, np.where(was == _UNKNOWN, fin_change.LONG_AGO, was + 1), np.where(listed, _NOT_LISTED, was)
+            present,
+            np.where(age_before == _UNKNOWN, fin_change.LONG_AGO, age_before + 1),
+            np.where(listed, _NOT_LISTED, age_before),
         ).astype(np.int32)
-        held = np.where(age > 0, _widen(before.streak, np.zeros(width, dtype=np.int32)), 0).astype(np.int32)
+        streak_before = np.where(age > 0, _widen(before.streak, np.zeros(width, dtype=np.int32)), 0).astype(np.int32)
         yesterday = self._calendar.shift(day, -1)
         previous = np.full(width, np.nan) if yesterday is None else store.figure(yesterday, "fin_balance")
         change = fin_change.fin_change(
@@ -197,7 +199,9 @@ class Securities(Processor):
             quiet_days=self.parameters.inclusion_quiet_days,
             minimum_balance=self.parameters.minimum_balance_cny,
         )
-        self.derived[day] = Derived(change, streak.advance(held, change), age, before.published | counts.keys())
+        self.derived[day] = Derived(
+            change, streak.advance(streak_before, change), age, before.published | counts.keys()
+        )
 
     def _derived_before(self, day: int) -> Derived:
         before = self.margin.newest_closed(before=day)
@@ -209,26 +213,26 @@ class Securities(Processor):
         return self._feature_frame(self.margin, day, columns, figures, self._identity(day, columns))
 
     def _figure(self, day: int, need: Need) -> Array:
-        """What is needed of every security on a day, by column of the store."""
-        there = session_before(day, need.back, self.parameters, self._calendar)
-        nothing = np.full(self.margin.width, np.nan)
-        if there is None:
-            return nothing
+        """Return the figure of a need on a day, by column of the store."""
+        earlier = session_before(day, need.back, self.parameters, self._calendar)
+        unknown = np.full(self.margin.width, np.nan)
+        if earlier is None:
+            return unknown
         if need.signal is not None:
-            derived = self.derived.get(there)
-            return nothing if derived is None else derived.of(need.signal.id)
-        found = self.margin.figure(there, need.figure)
-        yesterday = self._calendar.shift(there, -1)
+            derived = self.derived.get(earlier)
+            return unknown if derived is None else derived.of(need.signal.id)
+        found = self.margin.figure(earlier, need.figure)
+        yesterday = self._calendar.shift(earlier, -1)
         if need.figure != "fin_repay" or yesterday is None:
             return found
         before, buy, now = (
             self.margin.figure(d, n)
-            for d, n in ((yesterday, "fin_balance"), (there, "fin_buy"), (there, "fin_balance"))
+            for d, n in ((yesterday, "fin_balance"), (earlier, "fin_buy"), (earlier, "fin_balance"))
         )
         return np.where(np.isnan(found), before + buy - now, found)
 
     def _identity(self, day: int, columns: npt.NDArray[np.intp]) -> IdentityCheck:
-        """Check balance = previous balance + buys − repayments where all of them are there; repair nothing."""
+        """Check balance = previous balance + buys − repayments where all four are known; change no figure."""
         yesterday = self._calendar.shift(day, -1)
         if yesterday is None or yesterday not in self.margin.days:
             return IdentityCheck()
@@ -241,19 +245,19 @@ class Securities(Processor):
             int((~np.isnan(gap)).sum()), len(broken), dict(zip(codes, gap[worst].tolist(), strict=True))
         )
 
-    # -- the running session ---------------------------------------------------------------------------------
+    # -- the current session ---------------------------------------------------------------------------------
 
     def _coverage_key(self) -> tuple[int | None, int, int]:
-        """What the coverage depends on: the last balances before the session, and the session's margin rows."""
+        """Return the inputs of the coverage: day and revision of the last balances, version of the margin rows."""
         newest = self.margin.newest_closed(before=self.intraday.day)
         return newest, 0 if newest is None else self.margin.days[newest].revision, self.intraday.margin_version
 
     def _partial(self) -> Partial:
-        held = self._reported = self._coverage_key()
-        if self._coverage is None or self._coverage[0] != held:
-            newest, columns = held[0], self.margin.key_index.by_key
+        key = self._reported = self._coverage_key()
+        if self._coverage is None or self._coverage[0] != key:
+            newest, columns = key[0], self.margin.key_index.by_key
             balances = np.full(len(columns), np.nan) if newest is None else self.margin.figure(newest, "fin_balance")
-            self._coverage = held, self.intraday.coverage(self.margin.keys[columns], balances[columns])
+            self._coverage = key, self.intraday.coverage(self.margin.keys[columns], balances[columns])
         return self.intraday.partial(self.partition, self._coverage[1])
 
     # -- state -----------------------------------------------------------------------------------------------
@@ -285,11 +289,11 @@ _NO_HISTORY = Derived(np.empty(0), np.empty(0, dtype=np.int32), np.empty(0, dtyp
 
 
 def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:
-    """Age of securities without a row: not listed where their exchange has published, else unknown."""
+    """Return the age of securities without a row: not listed if their exchange has published a list, else unknown."""
     known = np.array([name in published for name in (*EXCHANGES, "")])
     return np.where(known[keys % 4], _NOT_LISTED, _UNKNOWN).astype(np.int32)
 
 
 def _widen(values: npt.NDArray[np.int32], fill: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return ``values`` for columns that existed then, ``fill`` for those added since."""
+    """Return ``values`` extended by ``fill`` for the columns that were added since (len(fill),)."""
     return values if len(values) == len(fill) else np.concatenate([values, fill[len(values) :]])

@@ -1,4 +1,4 @@
-"""What a signal is: its declaration, and the values of a block of days with the reasons where there is none."""
+"""The declaration of a signal, and its values over a block of days with the reasons of absence."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from processors.needs import Days, Need, count, topics
 from processors.parameters import DEFAULTS, Parameters
 
 Value: TypeAlias = float | int | str
-#: A value of every day of a block: floats (NaN where absent), integers or flags, or words (None where absent).
+#: One value a day: floats (NaN where absent), integers or flags, or labels (None where absent).
 Values: TypeAlias = npt.NDArray[Any] | Sequence[Value | None]
 _UNDEFINED: Final = "its inputs are known, but the formula has no value for them"
 
 
 class Level(StrEnum):
-    """What a signal is about."""
+    """Subject of a signal."""
 
     MARKET = "market"
     SECURITY = "security"
@@ -29,21 +29,21 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signal:
-    """The declaration of one signal. Whatever else is known of it follows from its needs.
+    """The declaration of one signal. Its needs determine all other properties.
 
     Parameters
     ----------
-    id : the name of the signal, its column in an export and its label in metrics.
+    id : name of the signal, of its column in an export and of its label in metrics.
     level : market, security or industry.
-    title, title_zh : what people read.
+    title, title_zh : titles in English and Chinese.
     unit : CNY, ratio, days, state, side …
     needs : its inputs; see `processors.needs`.
     formula : the definition, in plain text.
-    source : where the definition is published.
+    source : publication of the definition.
     subjects : whether it has a value per subject (an index, a style …) instead of one for the market.
-    parameters : the names of the `Parameters` that its formula reads; those of its needs are added.
-    remembers : for how many trading days its own values are kept for later days; a count or a parameter.
-    settles : how many days a recursion runs before it has a value; a count or a parameter.
+    parameters : names of the `Parameters` that its formula reads; the constructor adds those of its needs.
+    retain : trading days for which `Memory` retains its values; a count or the name of a parameter.
+    warmup : days that a recursion runs before it has a value; a count or the name of a parameter.
     """
 
     id: str
@@ -66,18 +66,18 @@ class Signal:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The topics that it can't be computed without."""
+        """The required topics."""
         return topics(self.needs, optional=False) or topics(self.needs, optional=True)
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """The topics that it uses where they are there; one that arrives later recomputes it."""
+        """The optional topics. The arrival of one recomputes the signal."""
         inputs = self.inputs
         return tuple(topic for topic in topics(self.needs, optional=True) if topic not in inputs)
 
     @property
     def provisional(self) -> bool:
-        """Whether it is also computed during the session: its needs are known by then, and some of them move."""
+        """Whether it has provisional values: its needs are known during the session, and some of them change in it."""
         required = [need for need in self.needs if not need.optional]
         return (
             self.level is Level.MARKET
@@ -87,11 +87,11 @@ class Signal:
 
     @property
     def window_days(self) -> int:
-        """Trading days that must be known before it exists, with the default parameters."""
+        """Trading days that must be known before it has a value, with the default parameters."""
         return self.window(DEFAULTS)
 
     def window(self, parameters: Parameters) -> int:
-        """Trading days that must be known before it exists."""
+        """Return the trading days that must be known before it has a value."""
         required = [need for need in self.needs if not need.optional]
         spans = (need.lag(parameters) + need.required(parameters) for need in required)
         behind = (need.signal.window(parameters) - 1 if need.signal is not None else 0 for need in required)
@@ -103,15 +103,15 @@ class Signal:
 class Column:
     """The values of one signal and subject over a block of days.
 
-    Days on which a required input is unknown need no care: the block makes them absent, with the reason.
+    An indicator need not handle days on which a required input is unknown: the block reports them as absent.
 
     Parameters
     ----------
-    values : one per day; NaN or None where the formula has no value.
-    details : figures beside the value that people need to judge it; NaN or None is left out.
-    undefined : why there is no value although every input is known.
-    absent : reasons by the day's place, whatever the value is.
-    unpublished : places of days on which there is nothing to say of the subject, not even that it is absent.
+    values : (k,) NaN or None where the formula has no value.
+    details : name → (k,) further figures for readers; NaN or None is left out.
+    undefined : reason of an absent value on days on which every input is known.
+    absent : position of the day → reason; it overrides the value.
+    unpublished : positions of days on which nothing is published for the subject.
     """
 
     values: Values
@@ -122,7 +122,13 @@ class Column:
 
 
 def plain(values: Values) -> list[Any]:
-    """Return the values as Python's own, None where absent."""
+    """Return the values as a list of Python objects, None where absent.
+
+    Examples
+    --------
+    >>> plain(np.array([0.5, np.nan]))
+    [0.5, None]
+    """
     if not isinstance(values, np.ndarray):
         return list(values)
     out: list[Any] = values.tolist()

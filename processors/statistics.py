@@ -1,7 +1,7 @@
-"""Small statistics over windows that several indicators share; NaN is a missing value, never zero.
+"""Statistics over windows that several indicators share; NaN is a missing value, never zero.
 
-Every function takes windows as rows, (k, days) or (…, days), and reduces along the last axis: a row's result does not
-depend on the rows beside it.
+Every function takes windows (…, days) and reduces along the last axis, so that a result depends on its own window
+alone.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from processors.events import Floats
 
 
 def percentiles(windows: Floats, min_periods: int = 1) -> Floats:
-    """Return the share of each window's known values that are not above its last one (k,).
+    """Return the share of each window's known values that are not above its last one (…,).
 
     NaN where the last one is unknown, or where fewer than ``min_periods`` are known.
+
+    Examples
+    --------
+    >>> percentiles(np.array([[4.0, 1.0, 3.0, 2.0], [np.nan, 5.0, 6.0, 7.0]]))
+    array([0.5, 1. ])
+    >>> percentiles(np.array([[np.nan, 5.0, 6.0, 7.0]]), min_periods=4)
+    array([nan])
     """
     last = windows[..., -1:]
     known = ~np.isnan(windows)
@@ -24,17 +31,23 @@ def percentiles(windows: Floats, min_periods: int = 1) -> Floats:
 
 
 def drawdowns(closes: Floats) -> Floats:
-    """Return the last value of each window over its highest, less 1: 0 at a high, −0.2 a fifth below it (k,)."""
+    """Return the last value of each window over its highest, less 1 (…,): 0 at a high, negative below it.
+
+    Examples
+    --------
+    >>> drawdowns(np.array([8.0, 10.0, 9.0])).round(6).item()
+    -0.1
+    """
     return np.asarray(closes[..., -1] / np.fmax.reduce(closes, axis=-1) - 1)
 
 
 def distances(closes: Floats) -> Floats:
-    """Return the last value of each window over its mean, less 1 (k,)."""
+    """Return the last value of each window over its mean, less 1 (…,)."""
     return np.asarray(closes[..., -1] / means(closes) - 1)
 
 
 def means(windows: Floats) -> Floats:
-    """Return the mean of each window's known values (k,); NaN where there are none."""
+    """Return the mean of each window's known values (…,); NaN where there are none."""
     known = ~np.isnan(windows)
     count = known.sum(axis=-1)
     total = np.where(known, windows, 0.0).sum(axis=-1)
@@ -42,7 +55,7 @@ def means(windows: Floats) -> Floats:
 
 
 def deviations(windows: Floats) -> Floats:
-    """Return the sample standard deviation of each window's known values (k,); NaN where there are fewer than two."""
+    """Return the sample standard deviation of each window's known values (…,); NaN for fewer than two."""
     known = ~np.isnan(windows)
     count = known.sum(axis=-1)
     apart = np.where(known, windows - means(windows)[..., None], 0.0)
@@ -50,7 +63,13 @@ def deviations(windows: Floats) -> Floats:
 
 
 def rolling_sums(windows: Floats, days: int) -> Floats:
-    """Return the sums of ``days`` consecutive values, added from the oldest: (…, n) → (…, n − days + 1)."""
+    """Return the sums of ``days`` consecutive values, added from the oldest: (…, n) → (…, n − days + 1).
+
+    Examples
+    --------
+    >>> rolling_sums(np.array([1.0, 2.0, 3.0, 4.0]), 2)
+    array([3., 5., 7.])
+    """
     width = windows.shape[-1] - days + 1
     out = windows[..., :width]
     for shift in range(1, days):
@@ -59,14 +78,20 @@ def rolling_sums(windows: Floats, days: int) -> Floats:
 
 
 def rsi(closes: Floats, days: int) -> Floats:
-    """Return the relative strength index 0–100: Wilder's smoothing (weight 1/days), over the window's changes.
+    """Return the relative strength index 0–100 (…,) with Wilder's smoothing (weight 1/days) over the window's changes.
 
-    The weights are those of an infinite past, normalised over the window: of 250 days and RSI(14) what is cut off
-    weighs 10⁻⁸.
+    The weights are those of an infinite past, normalised over the window. For RSI(14) over 250 days, the truncated
+    weight is 10⁻⁸.
 
     Parameters
     ----------
-    closes : (…, window); the result has the shape of what stands before the window.
+    closes : (…, window)
+    days : smoothing period.
+
+    Examples
+    --------
+    >>> rsi(np.array([1.0, 2.0, 3.0]), 14).item(), rsi(np.array([1.0, 1.0]), 14).item()
+    (100.0, 50.0)
     """
     changes = np.diff(closes)
     weights = (1 - 1 / days) ** np.arange(changes.shape[-1] - 1, -1, -1)

@@ -1,10 +1,12 @@
-"""State as tables: what every processor keeps between two batches, and how it becomes rows of a hash in Redis.
+"""State as tables: the state of a processor between two batches, and its encoding as rows of a Redis hash.
 
-A row is a field ``<table>/<key>``. A table knows which of its rows changed or were deleted since `changed_rows` was
-called last, and gives each value its schema version; a processor's state is a `TableSet`. The bytes of a row depend on
-the row's value alone, never on how the input was cut into batches: a rebuild and the replay tests compare them.
+A row is a field ``<table>/<key>``. A table tracks which rows changed or were deleted since the last call of
+`changed_rows`, and stores a schema version with each value. The state of a processor is a `TableSet`. The bytes of a
+row depend on the row's value alone, never on how the input was cut into batches: a rebuild and the replay tests compare
+them.
 
-`Table` is for single values. `processors.column_table` has the tables for one day × many keys, and for many keys.
+`Table` stores single values, `processors.column_table` days × many keys, `processors.record_table` a record per
+security.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ REMEDY = "`marginwatch rebuild` replays it from the topics"
 
 @dataclass(frozen=True)
 class KeyCodec(Generic[K]):
-    """How a key becomes the text of a field, and how it is read back."""
+    """Codec of a key as the text of a field."""
 
     to_text: Callable[[K], str]
     parse: Callable[[str], K]
@@ -59,13 +61,13 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 class ValueCodec(Generic[V]):
-    """A value as msgpack beside its schema version.
+    """Codec of a value as msgpack, with a schema version.
 
     Parameters
     ----------
-    kind : the stored type, as msgspec decodes it.
-    version : raise it with every change of the type that older bytes don't fit.
-    to_plain, from_plain : between the value and the stored type, where they differ.
+    kind : stored type, as msgspec decodes it.
+    version : schema version; a release that changes the stored type incompatibly increments it.
+    to_plain, from_plain : conversions between the value and the stored type, if they differ.
     """
 
     def __init__(
@@ -84,11 +86,11 @@ class ValueCodec(Generic[V]):
         return _encoder.encode((self.version, value if self._to_plain is None else self._to_plain(value)))
 
     def decode(self, data: bytes) -> V:
-        """Return the value that `encode` was given.
+        """Return the value of the bytes, the inverse of `encode`.
 
         Raises
         ------
-        StateError : if the bytes are damaged or of another schema version.
+        StateError : if the bytes are damaged or have another schema version.
         """
         try:
             version, stored = self._decoder.decode(data)
@@ -110,29 +112,29 @@ def _digest(data: bytes) -> bytes:
 
 
 class StateTable(Protocol):
-    """What a `TableSet` asks of a table."""
+    """The interface of a table in a `TableSet`."""
 
     name: str
 
     @property
     def schema(self) -> str:
-        """What the bytes of the table's rows depend on beside the values: versions and types of columns."""
+        """Versions and types of columns, on which the bytes of a row depend besides its value."""
 
     def changed_rows(self) -> Rows:
         """Return the rows changed since the last call: field → bytes, None to delete."""
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Load stored rows by the text of their keys (the fields without ``<table>/``)."""
+        """Load stored rows: text of the key (the field without ``<table>/``) → bytes."""
 
 
 class Table(MutableMapping[K, V]):
-    """A dictionary whose changes are stored; a value that is encoded as it was stored is not stored again.
+    """A dictionary that reports its changes. A value with unchanged bytes is not reported again.
 
     Parameters
     ----------
-    name : the first part of its fields; no other table of the partition has it.
-    key, codec : how keys and values become text and bytes.
-    keep : how many rows `trim` leaves, None for all.
+    name : first part of its fields; unique among the tables of a partition.
+    key, codec : codecs of keys and values.
+    keep : number of rows that `trim` leaves, None for all.
     """
 
     def __init__(self, name: str, key: KeyCodec[K], codec: ValueCodec[V], keep: int | None = None) -> None:
@@ -169,7 +171,7 @@ class Table(MutableMapping[K, V]):
         return len(self._values)
 
     def touch(self, key: K) -> None:
-        """Note that a value was changed in place."""
+        """Mark a value as changed in place."""
         self._dirty.add(key)
 
     def trim(self) -> list[K]:
@@ -197,7 +199,7 @@ class Table(MutableMapping[K, V]):
         return rows
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Load stored rows by the text of their keys."""
+        """Load stored rows: text of the key → bytes."""
         for text, data in rows.items():
             key = self._key.parse(text)
             self._values[key] = self._codec.decode(data)
@@ -205,12 +207,16 @@ class Table(MutableMapping[K, V]):
 
 
 class TableSet:
-    """The tables of a processor, those of its parts among them.
+    """The tables of a processor and of its components.
 
     Parameters
     ----------
-    parts : tables, and sets of tables, in the order in which they are loaded.
-    on_load : called once the set's tables are loaded, to recompute what follows from them.
+    parts : tables and sets of tables, in loading order.
+    on_load : called after all tables of the set are loaded, to recompute derived attributes.
+
+    Raises
+    ------
+    StateError : if two tables have one name.
     """
 
     def __init__(self, *parts: StateTable | TableSet, on_load: Callable[[], None] | None = None) -> None:
@@ -223,7 +229,7 @@ class TableSet:
 
     @property
     def schema(self) -> str:
-        """A digest of the schemas of all tables: another one cannot be read by this release."""
+        """A digest of the schemas of all tables. A release reads rows of its own digest only."""
         return blake2b("\n".join(sorted(t.schema for t in self._tables.values())).encode(), digest_size=8).hexdigest()
 
     def changed_rows(self) -> Rows:
@@ -234,7 +240,7 @@ class TableSet:
         return rows
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Load every row that is stored of these tables; to be called once, on empty tables.
+        """Load all stored rows; a caller calls it once, on empty tables.
 
         Raises
         ------
@@ -273,7 +279,7 @@ class Processor:
 
     Attributes
     ----------
-    tables : all of them; set by the processor's constructor.
+    tables : all tables of the processor; its constructor sets them.
     """
 
     tables: TableSet
@@ -283,5 +289,10 @@ class Processor:
         return self.tables.changed_rows()
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
-        """Load every row that is stored; to be called once, on a new processor; raises `StateError`."""
+        """Load all stored rows; a caller calls it once, on a new processor.
+
+        Raises
+        ------
+        StateError : if a row belongs to no table, is damaged, or has another schema version.
+        """
         self.tables.load_rows(rows)

@@ -1,7 +1,7 @@
-"""Trading hours: is the market in session, when does it open next, when did it last close?
+"""Trading hours: the halves of a session, the next opening, the last close.
 
-The call auction (09:15–09:25) is no session: it shows orders, and only its end trades. Moments are µs since the epoch;
-nothing here asks a clock.
+The call auction (09:15–09:25) does not belong to a session: its only trades happen at its end. Moments are µs since the
+epoch. No function reads a clock.
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ from processors.days import TradingCalendar, shanghai_day, shanghai_moment
 #: Opening and end of the two halves of a session, minutes of the day in Shanghai.
 HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
 
-#: End of the call auction, minutes of the day: nothing trades before.
+#: End of the call auction, the moment of a day's first trades, minutes of the day in Shanghai.
 FIRST_TRADES = 9 * 60 + 25
 
 
 @dataclass(frozen=True, slots=True)
 class TradingHours:
-    """When the exchanges trade.
+    """The trading hours of the exchanges.
 
     Parameters
     ----------
-    half_days : sessions that end with their first half, at 11:30.
+    half_days : sessions that end at 11:30.
     """
 
     calendar: TradingCalendar
     half_days: frozenset[int] = frozenset()
 
     def halves(self, day: int) -> list[tuple[int, int]]:
-        """Opening and end of each half of a day; nothing where it is no trading day."""
+        """Return opening and end of each half of a day; empty for a day that is no session."""
         if day not in self.calendar:
             return []
         halves = HALVES[:1] if day in self.half_days else HALVES
         return [(shanghai_moment(day, opening), shanghai_moment(day, end)) for opening, end in halves]
 
     def half_at(self, now: int) -> tuple[int, int] | None:
-        """Return the half that runs (its opening is part of it, its end is not); None outside sessions."""
+        """Return the half [opening, end) that contains ``now``; None outside sessions."""
         return next((half for half in self.halves(shanghai_day(now)) if half[0] <= now < half[1]), None)
 
     def next_open(self, now: int) -> int | None:
-        """Return the first opening of a half after ``now``; None where the calendar ends."""
+        """Return the first opening of a half after ``now``; None beyond the calendar's last session."""
         days = self.calendar.between(shanghai_day(now), self.calendar.last)[:2].tolist()
         return next((opening for day in days for opening, _ in self.halves(day) if opening > now), None)
 
     def last_close(self, now: int) -> int | None:
-        """Return the newest end of a half up to ``now``, itself included; None before the first one."""
+        """Return the newest end of a half at or before ``now``; None before the first one."""
         days = self.calendar.between(self.calendar.first, shanghai_day(now))[-2:].tolist()
         return max((end for day in days for _, end in self.halves(day) if end <= now), default=None)

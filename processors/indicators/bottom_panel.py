@@ -1,4 +1,4 @@
-"""bottom_panel 底部观察: what past bottoms had in common, side by side and never one verdict."""
+"""bottom_panel 底部观察: the figures that past bottoms had in common, side by side and without a combined verdict."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the panel."""
+    """Return the number of known figures; the details contain the figures."""
     p = block.parameters
     ratio = trailing_ratio(block[BUYS], block[TURNOVERS])
     details: dict[str, Values] = {
@@ -44,7 +44,7 @@ def compute(block: Block) -> dict[str, Column]:
     }
     for code in p.timing_indices:
         details |= _index(block.get(CLOSES, code), code, p.bear_market)
-    # A month before the window holds no whole month: the first mean of 20 days is the window's first.
+    # The need has 20 days before the percentile window, so that the first mean covers a whole month.
     months = rolling_sums(block[RATES], _MONTH) / _MONTH
     pes = block[PES]
     details |= {
@@ -61,39 +61,45 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def _index(closes: Floats, code: str, depth: float) -> dict[str, Values]:
-    """Drawdown of an index, and its rank among its past bear markets where there are any."""
+    """Return the drawdown of an index and its rank among past bear markets, by name; None where there were none."""
     known = ~np.isnan(closes[:, -1])
-    now = np.where(known, drawdowns(closes), np.nan)
+    current = np.where(known, drawdowns(closes), np.nan)
     rows, falls = bear_markets(closes, depth)
     count = np.bincount(rows, minlength=len(closes))
-    deeper = np.bincount(rows[now[rows] <= falls], minlength=len(closes))
-    shown = (known & (count > 0)).tolist()
+    deeper = np.bincount(rows[current[rows] <= falls], minlength=len(closes))
+    ranked = (known & (count > 0)).tolist()
     return {
-        f"{code} drawdown": now,
-        f"{code} bear_markets": [int(n) if here else None for n, here in zip(count, shown, strict=True)],
+        f"{code} drawdown": current,
+        f"{code} bear_markets": [int(n) if has_rank else None for n, has_rank in zip(count, ranked, strict=True)],
         f"{code} deeper_than": [
-            float(d / n) if here else None for d, n, here in zip(deeper, count, shown, strict=True)
+            float(d / n) if has_rank else None for d, n, has_rank in zip(deeper, count, ranked, strict=True)
         ],
     }
 
 
 def bear_markets(closes: Floats, depth: float) -> tuple[np.ndarray, Floats]:
-    """Return every finished fall of at least ``depth`` in each window: the window's row, and its deepest drawdown.
+    """Return the window and the deepest drawdown of every completed fall of at least ``depth``.
 
-    A fall begins at a high and is finished by the next close that is not below it.
+    A fall starts at a high. The next close that is not below the high completes it.
 
     Parameters
     ----------
     closes : (k, days), NaN where unknown.
+    depth : a fraction, e.g. 0.2.
+
+    Returns
+    -------
+    rows : (n,) index of the window of each fall.
+    drawdowns : (n,) negative fractions.
     """
     known = ~np.isnan(closes)
     highs = np.maximum.accumulate(np.where(known, closes, -np.inf), axis=1)
     drops = np.where(known, closes / np.where(known, highs, 1.0) - 1, 0.0)
     begins = known & (closes >= highs)
-    begins[:, 0] = True  # a window's first fall is its own
+    begins[:, 0] = True  # a fall never continues from the window before
     starts = np.flatnonzero(begins)
     worst = np.minimum.reduceat(drops.ravel(), starts)
     rows = starts // closes.shape[1]
-    last = np.r_[rows[1:] != rows[:-1], True]  # not finished inside the window
+    last = np.r_[rows[1:] != rows[:-1], True]  # the last fall of a window is not completed
     found = (worst <= -depth) & ~last
     return rows[found], worst[found]

@@ -1,4 +1,4 @@
-"""breadth_200 and ytd_distribution 市场宽度: how many securities take part in a move, by their prices alone."""
+"""breadth_200 and ytd_distribution 市场宽度: the share of stocks that take part in a move of the market."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return breadth and distribution; details carry how many stocks were counted."""
+    """Return breadth and median return; the details contain the number of stocks and the shares of the classes."""
     section, p = block.section(PRICES), block.parameters
     level, mean, year = (block.on(section, need) for need in (LEVEL, MEAN, LAST_YEAR_LEVEL))
     stocks = ~is_fund(section.keys)
@@ -76,6 +76,6 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def _shares(gains: Floats) -> dict[str, Value]:
-    # A chain of returns has rounding: a gain of just 30% belongs to the class that begins there.
+    # Chained returns have rounding errors: without rounding, a gain of exactly 30% could fall into the lower class.
     counts = np.bincount(np.searchsorted(_EDGES, gains.round(12), side="right"), minlength=len(BINS))
     return {"stocks": len(gains)} | dict(zip(BINS, (counts / len(gains)).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""coverage 两融标的覆盖率: how much of the market can be bought on margin at all."""
+"""coverage 两融标的覆盖率: the share of the market that is eligible for margin trading."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the share by count; by float cap and by board in the details."""
+    """Return the share by count; the details contain the shares by float cap and by board."""
     detail, stocks = block.section(DETAIL), block.section(REFERENCE)
     caps = block.on(stocks, FLOAT_CAP)
     days = [

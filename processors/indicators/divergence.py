@@ -1,4 +1,4 @@
-"""divergence 背离: long streaks of the margin balance against the price, read by the market's regime."""
+"""divergence 背离: long streaks of the margin balance against the price, by regime of the market."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from processors.needs import DETAIL, price, result, security
 from processors.pack import Array
 from processors.signal import Level, Signal
 
-#: Longer streaks are read over this many days: so far back prices are kept.
+#: Prices are retained over this many days; the excess return of a longer streak covers its last 60 days.
 MAX_STREAK_DAYS = 60
 STREAK, LEVELS = security(FIN_STREAK), price("level", days=MAX_STREAK_DAYS, plus=1)
 MEANS, CURRENT_REGIME = result(EQUAL_WEIGHT, days=MAX_STREAK_DAYS), result(REGIME)
@@ -46,7 +46,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Array]:
-    """Return the columns over the margin detail."""
+    """Return ``streak_excess`` and ``divergence`` over the rows of the margin detail (n,)."""
     section = block.section(DETAIL)
     streaks = block.on(section, STREAK).astype(int)
     regimes, means = block[CURRENT_REGIME].tolist(), block[MEANS]
@@ -70,9 +70,9 @@ def _day(
     order = np.argsort(priced, kind="stable")
     bounds = np.searchsorted(priced[order], np.arange(len(grown) + 2))
     for back in range(1, len(grown)):
-        here = order[bounds[back] : bounds[back + 1]]
-        if len(here):
-            excess[here] = level[here] / block.priced(i, LEVELS, keys[here], back) - 1 - grown[back]
+        rows = order[bounds[back] : bounds[back + 1]]
+        if len(rows):
+            excess[rows] = level[rows] / block.priced(i, LEVELS, keys[rows], back) - 1 - grown[back]
     in_range, in_rally = regime == RANGE, regime == RALLY
     case = np.zeros(len(streak))
     if in_range:
@@ -85,7 +85,7 @@ def _day(
 
 
 def _compounded(means: Floats, most: int) -> list[float]:
-    """The equal-weight mean return compounded over the last 0, 1, … days, as far back as every day of it is known."""
+    """Return the equal-weight mean return compounded over the last 0, 1, … days, back to the first unknown day."""
     out, grown = [0.0], 1.0
     for mean in means[::-1][:most].tolist():
         if mean != mean:

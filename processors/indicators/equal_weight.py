@@ -1,4 +1,4 @@
-"""equal_weight_return 等权平均收益: the mean day of the stocks that can be bought on margin."""
+"""equal_weight_return 等权平均收益: the mean daily return of the stocks in the margin list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNALS = (EQUAL_WEIGHT,)
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the mean; details carry how many stocks it is of."""
+    """Return the mean; the details contain the number of stocks."""
     section = block.section(DETAIL)
     returns = np.where(block.stocks, block.on(section, RETURN), np.nan)
     means, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)

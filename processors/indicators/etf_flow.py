@@ -1,4 +1,4 @@
-"""etf_flow ETF资金流: money that went into funds, by style: change of shares × price."""
+"""etf_flow ETF资金流: net flow into listed funds by style, the change of shares × price."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per style that any fund has on a day of the block."""
+    """Return one column per style of the funds on the block's days; the details contain the cumulative flow."""
     rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
     styles = {int(number) for today, _ in rows if len(today["key"]) for number in np.unique(today["style"])}
     return {f"etf_flow/{STYLES[number]}": _style(block, STYLES[number], number, rows) for number in sorted(styles)}
@@ -43,15 +43,15 @@ def _style(block: Block, style: str, number: int, rows: list[tuple[dict[str, Any
     absent, unpublished = dict[int, str](), set[int]()
     for i, (today, before) in enumerate(rows):
         of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
-        both, here, there = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
+        both, now, earlier = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
         if not of_style.any():
             unpublished.add(i)
             continue
         if not len(both):
             absent[i] = f"{FUNDS}: no fund of the style has shares of the day before"
             continue
-        change = today["shares"][of_style][here] - before["shares"][there]
-        price = today["price"][of_style][here]
+        change = today["shares"][of_style][now] - before["shares"][earlier]
+        price = today["price"][of_style][now]
         priced = ~np.isnan(price)
         if not priced.any():
             absent[i] = f"{FUNDS}: none of the {len(both)} funds of the style has a price"

@@ -1,4 +1,4 @@
-"""excess_financing 超额融资: how much faster borrowed money grew than the index over 15 trading days."""
+"""excess_financing 超额融资: growth of the margin balance less growth of the index over 15 trading days."""
 
 from __future__ import annotations
 
@@ -39,7 +39,24 @@ SIGNALS = (
 
 
 def advance(before: float, excess: float, level: float, hysteresis: float) -> float:
-    """Return the level in force: 0, +level or −level."""
+    """Return the alert level after a day: 0, +level or −level.
+
+    Parameters
+    ----------
+    before : alert level of the day before.
+    excess : excess financing, a fraction.
+    level : magnitude at which the alert level is reached.
+    hysteresis : the alert level is left at ``level − hysteresis``.
+
+    Examples
+    --------
+    >>> advance(0.0, 0.045, level=0.05, hysteresis=0.01)
+    0.0
+    >>> advance(0.05, 0.045, level=0.05, hysteresis=0.01)
+    0.05
+    >>> advance(0.05, -0.06, level=0.05, hysteresis=0.01)
+    -0.05
+    """
     for side in (level, -level):
         sign = 1.0 if side > 0 else -1.0
         if sign * excess >= level:
@@ -50,23 +67,23 @@ def advance(before: float, excess: float, level: float, hysteresis: float) -> fl
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return excess financing (a fraction) and the level in force."""
+    """Return excess financing (a fraction) and its alert level."""
     p = block.parameters
-    balance, index_ = block[BALANCE_BEFORE], block[CLOSE_BEFORE]
-    growth = block[BALANCE] / np.where(balance != 0, balance, np.nan) - 1
-    rise = block[CLOSE] / np.where(index_ != 0, index_, np.nan) - 1
+    balance_before, close_before = block[BALANCE_BEFORE], block[CLOSE_BEFORE]
+    growth = block[BALANCE] / np.where(balance_before != 0, balance_before, np.nan) - 1
+    rise = block[CLOSE] / np.where(close_before != 0, close_before, np.nan) - 1
     excess = growth - rise
-    befores = np.zeros(len(block))
+    previous = np.zeros(len(block))
 
     def step(before: float | None, i: int) -> float | None:
         if np.isnan(excess[i]):
             return None
-        befores[i] = before or 0.0
-        return advance(befores[i], float(excess[i]), p.excess_level, p.excess_hysteresis)
+        previous[i] = before or 0.0
+        return advance(previous[i], float(excess[i]), p.excess_level, p.excess_hysteresis)
 
     levels = block.scan(LEVEL, step, max_gap_days=p.late_days - 1)
     zero = "a base figure is zero"
-    details = {"excess": excess, "before": befores, "level": np.full(len(block), p.excess_level)}
+    details = {"excess": excess, "before": previous, "level": np.full(len(block), p.excess_level)}
     return {
         "excess_financing": Column(excess, {"balance_growth": growth, "index_return": rise}, zero),
         "excess_level": Column(levels, details, zero),

@@ -1,4 +1,4 @@
-"""excess_score 超额得分: where the balance ran ahead of the price, or the price ahead of the balance."""
+"""excess_score 超额得分: rank of a stock's return against rank of its balance growth."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Array]:
-    """Return the columns over the margin detail."""
+    """Return the three columns over the rows of the margin detail (n,)."""
     section = block.section(DETAIL)
     before = block.on(section, BALANCE_BEFORE)
     gain = block.on(section, LEVEL) / block.on(section, LEVEL_BEFORE) - 1
@@ -66,7 +66,13 @@ def compute(block: Block) -> dict[str, Array]:
 
 
 def scores(gain: Floats, growth: Floats, share: float) -> tuple[Floats, Floats, Floats]:
-    """Return score, kind and top flag of stocks with both figures; all NaN for fewer than two."""
+    """Return score, kind and top flag (n,) of stocks with both figures; all NaN for fewer than two stocks.
+
+    Parameters
+    ----------
+    gain, growth : (n,) return and balance growth, fractions.
+    share : share of the stocks that are flagged.
+    """
     if len(gain) < 2:
         absent = np.full(len(gain), np.nan)
         return absent, absent, absent
@@ -80,7 +86,7 @@ def scores(gain: Floats, growth: Floats, share: float) -> tuple[Floats, Floats, 
 
 
 def _mean_ranks(values: Floats) -> Floats:
-    """Rank 1 for the smallest; equals (to 10⁻¹²: a chain of returns has rounding) share the mean of their ranks."""
+    """Return ranks (n,), 1 for the smallest; ties (to 10⁻¹², against rounding of chained returns) share their mean rank."""
     _, inverse, counts = np.unique(values.round(12), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[inverse])

@@ -38,7 +38,19 @@ SIGNALS = (
 
 
 def extreme(change: Floats, fund: npt.NDArray[np.bool_], share: float) -> Floats:
-    """Return +1, −1, 0 for every stock with a Δ; NaN for funds, for absent Δ, and where the tails are empty."""
+    """Return +1, −1 or 0 for every stock with a Δ (n,); NaN for funds, for absent Δ, and where the tails are empty.
+
+    Parameters
+    ----------
+    change : (n,) Δ, a fraction, NaN where absent.
+    fund : (n,) whether the security is a fund.
+    share : share of the stocks in each tail.
+
+    Examples
+    --------
+    >>> extreme(np.array([0.2, 0.1, -0.1, np.nan]), np.zeros(4, dtype=bool), 0.34)
+    array([ 1.,  0., -1., nan])
+    """
     eligible = ~fund & ~np.isnan(change)
     values = change[eligible]
     tail = int(share * len(values) + 1e-9)
@@ -54,7 +66,7 @@ def extreme(change: Floats, fund: npt.NDArray[np.bool_], share: float) -> Floats
 
 
 def consecutive(today: Floats, yesterday: Floats) -> Floats:
-    """Return the side held two days in a row, else 0; NaN where today's is absent."""
+    """Return the side where it equals the previous day's, else 0 (n,); NaN where today's side is absent."""
     out = np.where((today == yesterday) & (today != 0), today, 0.0)
     out[np.isnan(today)] = np.nan
     return out

@@ -1,7 +1,7 @@
 """fin_balance 融资余额: level, day change, streak and 250-day highs and lows of the whole market.
 
-The balance is the sum of the exchanges' published totals; the sum of the details is about 1% lower, because
-securities that left the eligible list stay in the totals.
+The balance is the sum of the exchanges' published totals. The sum of the margin detail is about 1% lower, because the
+totals still contain securities that left the eligible list.
 """
 
 from __future__ import annotations
@@ -77,7 +77,13 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def advance(before: int, change: float) -> int:
-    """Return the streak after a day's change."""
+    """Return the streak after a day's change, positive for rises.
+
+    Examples
+    --------
+    >>> advance(3, 1e8), advance(3, -1e8), advance(3, 0.0)
+    (4, -1, 0)
+    """
     if change > 0:
         return max(before, 0) + 1
     if change < 0:

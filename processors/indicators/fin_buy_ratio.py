@@ -1,4 +1,4 @@
-"""fin_buy_ratio 融资买入额占比: how much of the day's turnover is bought on margin, the market's heat."""
+"""fin_buy_ratio 融资买入额占比: the share of turnover that is bought on margin, a measure of the market's heat."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the daily and the trailing ratio; details carry numerator and denominator in CNY."""
+    """Return the daily and the trailing ratio; the details contain numerator and denominator in CNY."""
     return {
         "fin_buy_ratio": _column(block[BUY], block[TURNOVER]),
         "fin_buy_ratio_5d": _column(*_sums(block[BUYS], block[TURNOVERS])),
@@ -46,7 +46,7 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def daily_ratio(buys: Floats, turnovers: Floats) -> Floats:
-    """Return buys over turnover; NaN where nothing was traded."""
+    """Return buys over turnover, a fraction of their shape; NaN where turnover is zero."""
     return np.asarray(buys / np.where(turnovers > 0, turnovers, np.nan))
 
 

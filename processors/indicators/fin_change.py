@@ -23,19 +23,21 @@ FIN_CHANGE = Signal(
 )
 SIGNALS = (FIN_CHANGE,)
 
-#: Age of a security that is taken as included long before the data begin.
+#: Age of a security that was included before the first day of the data.
 LONG_AGO = 1_000_000
 
 
 def fin_change(
     balance: Floats, previous: Floats, age: npt.NDArray[np.int32], *, quiet_days: int, minimum_balance: float
 ) -> Floats:
-    """Return Δ for every security, NaN where absent.
+    """Return Δ of every security (n,), a fraction; NaN where absent.
 
     Parameters
     ----------
     balance, previous : (n,) CNY, NaN where the security is not in the day's list.
     age : (n,) days in the list since inclusion; 0 on the day of inclusion.
+    quiet_days : days after inclusion on which Δ is absent.
+    minimum_balance : CNY; Δ is absent below it.
     """
     usable = (previous > 0) & (balance >= minimum_balance) & (age > quiet_days)
     out = np.full(len(balance), np.nan)

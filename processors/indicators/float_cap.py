@@ -1,4 +1,4 @@
-"""fin_balance_to_float_cap 融资余额占流通市值: how much of the tradable market is bought with borrowed money."""
+"""fin_balance_to_float_cap 融资余额占流通市值: the margin balance as a share of the tradable market."""
 
 from __future__ import annotations
 

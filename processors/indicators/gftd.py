@@ -1,10 +1,10 @@
-"""gftd: GF's TD-style timing: a setup of closes in one direction, then a count of closes that turn against it.
+"""gftd: GF's TD-style timing, a setup of closes in one direction and a count of closes in the other.
 
-A setup of n2 closes each below (above) the close n1 earlier announces the end of a fall (rise). From then on a day
-counts towards a buy (sell) when its close is not below (above) the high (low) two days before, its high above (low
-below) the one of the day before, and its close beyond that of the day counted before. n3 counts are the signal; a new
-setup of the same direction restarts its count. Buys and sells are counted side by side: a rise that counts towards
-a buy is soon a setup of a sell, and doesn't end it.
+A setup is n2 closes that are each below (above) the close n1 days earlier. After it, a day counts towards a buy (sell) if
+its close is not below (above) the high (low) two days before, its high is above (its low below) that of the day before,
+and its close is beyond the close of the day counted last. n3 counts give the signal. A new setup of the same direction
+restarts the count. Buys and sells are counted independently, because a rise that counts towards a buy soon completes the
+setup of a sell.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _DETAILS = ("setup", "buy", "sell", "position")
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per index; details carry setup, count and the position since the last signal."""
+    """Return one column per index; the details contain setup, counts and the position since the last signal."""
     return {f"gftd/{code}": _index(block, code) for code in block.parameters.timing_indices}
 
 
@@ -52,8 +52,9 @@ def advance(before: State | None, closes: list[float], highs: list[float], lows:
 
     Parameters
     ----------
-    closes : of the day and of the ``gftd_lag`` days before it, oldest first.
-    highs, lows : of the last three days.
+    before : state of the previous day, None if there is none.
+    closes : closes of the day and of the ``gftd_lag`` days before it, oldest first.
+    highs, lows : highs and lows of the last three days, oldest first.
     """
     state = dict(before or _INITIAL) | {"signal": 0.0}
     close = closes[-1]
@@ -61,7 +62,7 @@ def advance(before: State | None, closes: list[float], highs: list[float], lows:
     state["setup"] = (state["setup"] if state["setup"] * direction > 0 else 0.0) + direction
     for side, name, edges in ((1, "buy", highs), (-1, "sell", lows)):
         if state["setup"] == -side * p.gftd_setup:
-            state |= {name: 0.0, f"{name}_last": -side * np.inf}  # a completed fall is counted towards a buy
+            state |= {name: 0.0, f"{name}_last": -side * np.inf}  # the setup of a fall starts the count of a buy
         elif state[name] >= 0:
             turned = side * (close - edges[0]) >= 0 and side * (edges[2] - edges[1]) > 0
             if turned and side * (close - state[f"{name}_last"]) > 0:

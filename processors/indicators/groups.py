@@ -42,12 +42,12 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return balance and net buy by group."""
+    """Return balance and net buy by group; a column per group and signal."""
     section = block.section(DETAIL)
     balance, flow = block.on(section, BALANCE), block.on(section, BUY) - block.on(section, REPAY)
     out: dict[str, Column] = {}
     for group, member in _groups(block, section.keys).items():
-        held, shares, flows = (np.full(len(block), np.nan) for _ in range(3))
+        totals, shares, flows = (np.full(len(block), np.nan) for _ in range(3))
         count, known_count = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
         for i in range(len(block)):
             rows = section.rows(i)
@@ -55,21 +55,21 @@ def compute(block: Block) -> dict[str, Column]:
             count[i] = inside.sum()
             if not count[i]:
                 continue
-            held[i] = balance[rows][inside].sum()
-            shares[i] = held[i] / balance[rows].sum()
+            totals[i] = balance[rows][inside].sum()
+            shares[i] = totals[i] / balance[rows].sum()
             of_group = flow[rows][inside]
             known = ~np.isnan(of_group)
             known_count[i] = known.sum()
             if known_count[i]:
                 flows[i] = of_group[known].sum()
-        nobody = dict.fromkeys(np.flatnonzero(count == 0).tolist(), f"no security of the day belongs to {group}")
+        absent = dict.fromkeys(np.flatnonzero(count == 0).tolist(), f"no security of the day belongs to {group}")
         name = f"group_net_buy/{group}"
-        out[f"group_balance/{group}"] = Column(held, {"share": shares, "members": count}, absent=nobody)
+        out[f"group_balance/{group}"] = Column(totals, {"share": shares, "members": count}, absent=absent)
         out[name] = Column(
             flows,
             {"members": known_count, "five_days": block.own_window(name, flows, _DAYS).sum(axis=1)},
             f"{DETAIL} of the day before is not known",
-            nobody,
+            absent,
         )
     return out
 

@@ -1,4 +1,4 @@
-"""index_close 指数收盘: the closes that forward returns are measured by, so that who reads signals needs no prices."""
+"""index_close 指数收盘: the closes from which a subscriber measures forward returns without a feed of prices."""
 
 from __future__ import annotations
 

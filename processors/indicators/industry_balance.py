@@ -1,4 +1,4 @@
-"""Industries 行业: how much is borrowed, bought and sold on margin, with ranks across the industries."""
+"""Industries 行业: margin balance, buys and net buys of each industry, with ranks across the industries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TURNOVER, INDEX_FLOAT_CAP, STOCK_FLOAT_CAP = (
     valuation("float_cap"),
 )
 
-#: Columns (k, 31), and by the place of the day what is left out of them, with the reason.
+#: Columns (k, 31), and for each day the missing columns with reasons.
 IndustryColumns: TypeAlias = tuple[dict[str, Floats], list[dict[str, str]]]
 
 
@@ -56,38 +56,44 @@ def compute(block: Block) -> IndustryColumns:
         "buy_to_turnover": buy / np.where(turnover > 0, turnover, np.nan),
         "industry_coverage": eligible / total,
     }
-    nothing: list[dict[str, str]] = [{} for _ in range(len(block))]
-    return columns | {f"{name}_rank": ranks(columns[name]) for name in RANKED}, nothing
+    complete: list[dict[str, str]] = [{} for _ in range(len(block))]
+    return columns | {f"{name}_rank": ranks(columns[name]) for name in RANKED}, complete
 
 
 def balance_shares(balance: Floats) -> Floats:
-    """Share of each industry in the sum over all of them (k, 31)."""
+    """Return the share of each industry in the sum over all industries (k, 31)."""
     return np.asarray(balance / np.where(np.isnan(balance), 0.0, balance).sum(axis=1)[:, None])
 
 
 def balance_to_float_cap(block: Block, balance: Floats) -> Floats:
-    """Margin balance over float cap (k, 31): of the industry's index, or of the stocks whose float cap is known."""
+    """Return margin balance over float cap (k, 31), by the industry's index, else by the stocks with a known float cap."""
     cap, detail, stocks = block[INDEX_FLOAT_CAP], block.section(DETAIL), block.section(REFERENCE)
-    held = np.where(block.on(detail, STOCK_FLOAT_CAP) > 0, block.on(detail, BALANCE), np.nan)
-    of_stocks = block.by_industry(detail, block.industry, held)
+    balances = np.where(block.on(detail, STOCK_FLOAT_CAP) > 0, block.on(detail, BALANCE), np.nan)
+    of_stocks = block.by_industry(detail, block.industry, balances)
     caps = block.by_industry(stocks, block.stock_industry, block.on(stocks, STOCK_FLOAT_CAP))
     return np.where(cap > 0, balance / cap, of_stocks / np.where(caps > 0, caps, np.nan))
 
 
 def sums(block: Block, need: Need) -> Floats:
-    """Sum of a figure of the margin detail over each industry's stocks (k, 31), NaN where none has it."""
+    """Return the sum of a figure of the margin detail over each industry's stocks (k, 31); NaN where none has it."""
     section = block.section(DETAIL)
     return block.by_industry(section, block.industry, block.on(section, need))
 
 
 def net_buys(block: Block) -> Floats:
-    """Sum of buys less repayments over each industry's stocks (k, 31), NaN where none has both."""
+    """Return the sum of buys less repayments over each industry's stocks (k, 31), CNY; NaN where none has both."""
     section = block.section(DETAIL)
     return block.by_industry(section, block.industry, block.on(section, BUY) - block.on(section, REPAY))
 
 
 def ranks(values: Floats) -> Floats:
-    """Rank 1 for the largest of each day, equals in their order: (k, n); NaN where absent."""
+    """Return ranks (k, n), 1 for the largest value of each day; ties rank in their order. NaN where absent.
+
+    Examples
+    --------
+    >>> ranks(np.array([[5.0, np.nan, 9.0]]))
+    array([[ 2., nan,  1.]])
+    """
     out = np.argsort(np.argsort(-values, axis=-1, kind="stable"), axis=-1) + 1.0
     out[np.isnan(values)] = np.nan
     return np.asarray(out)

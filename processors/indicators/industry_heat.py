@@ -1,8 +1,9 @@
 """Heat and risk of the industries 行业热度与风险: means of z-scores across the 31 industries.
 
-[DG24] names the groups; where it names only the group, the factors are ours. Valuation, turnover rate and float cap are
-those of the industry's index row (``indices.daily``), or of its stocks (``valuations.daily``) weighted by float cap:
-Σ cap / Σ (cap / PE), the same of PB, Σ cap × yield / Σ cap. A factor that no feed brings is left out, with the reason.
+[DG24] names the groups of factors; where it names only a group, its factors are ours. Valuation, turnover rate and float
+cap come from the row of the industry's index (``indices.daily``), or from its stocks (``valuations.daily``) weighted by
+float cap: Σ cap / Σ (cap / PE), likewise for PB, Σ cap × yield / Σ cap. A factor without a feed is left out, with the
+reason.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from processors.signal import Level, Signal
 from processors.statistics import means, rsi
 
 _YEAR, _RSI_DAYS, _KDJ_DAYS, _WINDOW, _RATE_DAYS = 250, 14, 9, 61, 20
-#: A factor that fewer industries have is left out: their z-scores would compare too few (ours).
+#: A factor that is known for fewer industries is left out (ours).
 MIN_INDUSTRIES = 20
 
 HEAT = (
@@ -42,7 +43,7 @@ HEAT = (
     "turnover_rate", "turnover_share", "breadth",
     "return_20", "distance_60", "rsi_14",
 )  # fmt: skip
-_COOL = {"pe", "pb", "volatility", "downside_deviation", "max_drawdown"}  # more of it means less heat
+_COOL = {"pe", "pb", "volatility", "downside_deviation", "max_drawdown"}  # factors with a negative sign in heat
 RISK = (
     "pe", "pb", "volatility", "downside_deviation", "kdj_j", "return_20", "turnover_rate_20", "balance_share",
 )  # fmt: skip
@@ -88,7 +89,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> IndustryColumns:
-    """Return heat and risk with their parts, and the factors that are left out."""
+    """Return heat and risk with their parts, and the missing factors of each day."""
     factors = _factors(block)
     names = list(factors)
     scores = dict(zip(names, z_scores(np.array([factors[name] for name in names])), strict=True))
@@ -122,9 +123,9 @@ def z_scores(values: Floats) -> Floats:
 
 
 def composite(scores: Floats) -> Floats:
-    """Return the mean over the parts that an industry has: (parts, …, 31) → (…, 31).
+    """Return the mean over the known parts of each industry: (parts, …, 31) → (…, 31).
 
-    NaN where it has fewer than half of the parts that are in use: a mean of one part says little (ours).
+    NaN where an industry has fewer than half of the parts in use (ours).
     """
     known = ~np.isnan(scores)
     used = known.any(axis=-1).sum(axis=0)[..., None]
@@ -159,7 +160,7 @@ def _factors(block: Block) -> dict[str, Floats]:
 
 
 def _of_prices(closes: Floats) -> dict[str, Floats]:
-    """Factors of 61 closes (k, 31, 61); NaN where any of them is unknown."""
+    """Return the factors of 61 closes (k, 31, 61) by name (k, 31); NaN where a close is unknown."""
     returns = closes[..., 1:] / closes[..., :-1] - 1
     highs = np.maximum.accumulate(closes, axis=-1)
     falls = np.minimum(returns, 0)
@@ -173,7 +174,7 @@ def _of_prices(closes: Floats) -> dict[str, Floats]:
 
 
 def kdj_j(closes: Floats, highs: Floats, lows: Floats) -> Floats:
-    """Return J = 3K − 2D of KDJ(9,3,3), begun at 50 on the window's first full range.
+    """Return J = 3K − 2D of KDJ(9,3,3) (…,); K and D start at 50 on the window's first full range.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def kdj_j(closes: Floats, highs: Floats, lows: Floats) -> Floats:
 
 
 def _breadth(block: Block) -> Floats:
-    """Share of an industry's stocks whose balance rose today (k, 31)."""
+    """Return the share of an industry's stocks whose balance rose on the day (k, 31)."""
     section = block.section(DETAIL)
     change = block.on(section, CHANGE)
     rose = np.where(np.isnan(change), np.nan, change > 0)
@@ -205,7 +206,7 @@ def _or_of_stocks(of_index: Floats, of_stocks: Floats) -> Floats:
 
 
 def _weighted(block: Block, need: Need) -> Floats:
-    """Mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both."""
+    """Return the mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both."""
     stocks = block.section(REFERENCE)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
@@ -214,7 +215,7 @@ def _weighted(block: Block, need: Need) -> Floats:
 
 
 def _multiple(block: Block, need: Need) -> Floats:
-    """What a unit of earnings or book value costs in each industry (k, 31), losses included; NaN where there is none."""
+    """Return PE or PB of each industry (k, 31): Σ cap / Σ (cap / multiple), including losses; NaN if that is not positive."""
     stocks = block.section(REFERENCE)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     known = (values != 0) & ~np.isnan(values) & (caps > 0)
@@ -224,5 +225,5 @@ def _multiple(block: Block, need: Need) -> Floats:
 
 
 def _positive(values: Floats) -> Floats:
-    """A valuation or cap that is not positive says nothing here."""
+    """Return the values with NaN in place of those that are not positive."""
     return np.where(values > 0, values, np.nan)

@@ -1,4 +1,4 @@
-"""Weekly change and breadth of the industries' balances, and the six selections of [SW14], on a week's last trading day."""
+"""Weekly change and breadth of the industries' balances, and the selections of [SW14], on a week's last session."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> IndustryColumns:
-    """Return the columns; NaN on every day that does not end a week."""
+    """Return the columns (k, 31); NaN on every day that does not end a week."""
     section = block.section(DETAIL)
     now, before = block.on(section, BALANCE), block.on(section, BALANCE_LAST_WEEK)
     ends = np.array([block.calendar.ends_week(day) for day in block.days])
@@ -41,8 +41,8 @@ def compute(block: Block) -> IndustryColumns:
 
     change = total(now) / total(before) - 1
     breadth = total((now > before).astype(np.float64)) / total(np.ones(len(now)))
-    nothing: list[dict[str, str]] = [{} for _ in range(len(block))]
-    return {"week_change": change, "week_breadth": breadth} | selections(change, breadth), nothing
+    complete: list[dict[str, str]] = [{} for _ in range(len(block))]
+    return {"week_change": change, "week_breadth": breadth} | selections(change, breadth), complete
 
 
 def selections(change: Floats, breadth: Floats) -> dict[str, Floats]:

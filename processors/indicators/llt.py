@@ -1,4 +1,4 @@
-"""llt 低延迟趋势线: a trend line with little lag; long while it rises."""
+"""llt 低延迟趋势线: a low-lag trendline; the signal is long while the line rises."""
 
 from __future__ import annotations
 
@@ -30,12 +30,22 @@ SIGNALS = (LLT,)
 
 
 def advance(prices: tuple[float, float, float], lines: tuple[float, float], days: int) -> float:
-    """Return L_t.
+    """Return L_t of the formula above.
 
     Parameters
     ----------
     prices : P_t, P_{t−1}, P_{t−2}.
     lines : L_{t−1}, L_{t−2}.
+    days : d.
+
+    Examples
+    --------
+    A constant price is a fixed point, and a rising price lifts the line.
+
+    >>> round(advance((100.0, 100.0, 100.0), (100.0, 100.0), 39), 6)
+    100.0
+    >>> round(advance((101.0, 100.0, 100.0), (100.0, 100.0), 39), 6)
+    100.049375
     """
     a = 2 / (days + 1)
     return (
@@ -48,7 +58,7 @@ def advance(prices: tuple[float, float, float], lines: tuple[float, float], days
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per index; the line is in the details."""
+    """Return one column per index; the details contain the line."""
     return {f"llt/{code}": _index(block, code) for code in block.parameters.timing_indices}
 
 

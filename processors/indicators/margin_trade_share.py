@@ -1,7 +1,7 @@
 """margin_trade_share 两融交易占比: margin buys and short sales over turnover.
 
-Exchanges publish short sales in shares. Their value is taken at the average price of what is lent (short_balance /
-short_volume of the same exchange), which is ours; buys are more than 90% of the sum.
+Exchanges publish short sales in shares. Their value uses the average price of the lent shares (short_balance /
+short_volume of the same exchange), which is ours. Buys are more than 90% of the sum.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the share and its percentile; details carry the parts in CNY."""
+    """Return the share and its percentile; the details contain the summands in CNY."""
     buys, turnovers, sold = block[BUY], block[TURNOVER], short_sales(block, SHORT)
     share = (buys + sold) / np.where(turnovers > 0, turnovers, np.nan)
     window = (block[BUYS] + short_sales(block, SHORTS)) / block[TURNOVERS]
@@ -66,7 +66,7 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def short_sales(block: Block, needs: tuple[Need, ...]) -> Floats:
-    """Value of the short sales, CNY: shares × the average price of what is lent, by exchange."""
+    """Return the value of the short sales, CNY: Σ over the exchanges of shares × average price of the lent shares."""
     out: Floats | float = 0.0
     for sold, balance, volume in zip(*(block.by_exchange(need) for need in needs), strict=True):
         out = out + sold * balance / np.where(volume > 0, volume, np.nan)

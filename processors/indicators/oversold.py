@@ -1,4 +1,4 @@
-"""oversold 超卖: how far down an index is, beside a reference date (the low of 2018 by default); no verdict."""
+"""oversold 超卖: drawdown of an index, beside that of a reference date (the low of 2018 by default); no verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""price_level 复权价格水平: the chain of a stock's returns, so that forward returns can be measured from signals."""
+"""price_level 复权价格水平: the chained returns of a stock, from which a subscriber measures forward returns."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Array]:
-    """Return the column over the margin detail."""
+    """Return the level over the rows of the margin detail (n,)."""
     return {"price_level": block.on(block.section(DETAIL), LEVEL)}

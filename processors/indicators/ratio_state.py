@@ -1,7 +1,7 @@
 """ratio_state: the state machine on the financing-buy ratio, whose BREAKDOWN is the peak warning (顶部预警).
 
-NORMAL → HOT at ≥ hot → BREAKDOWN on the first day < breakdown after HOT → NORMAL, armed again only by a new ≥ hot.
-COLD and EXTREME_COLD are levels, not bottom signals: of 11 cases 6 were followed by a stop or rebound [DG22].
+NORMAL → HOT at ≥ hot → BREAKDOWN on the first day < breakdown after HOT → NORMAL; only a new ratio ≥ hot leads to HOT
+again. COLD and EXTREME_COLD are levels, not bottom signals: 6 of 11 cases preceded a stop or rebound [DG22].
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _FORMULA = (
     "HOT at ratio ≥ 10.3%; BREAKDOWN at the first < 10.0% after HOT; then NORMAL until a new ≥ 10.3%; "
     "COLD at ≤ 6.75%, EXTREME_COLD at ≤ 6.25% (no bottom signal by itself: 6 of 11)"
 )
-_LINES = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold", "ratio_thresholds", "late_days")
-#: The history that trailing thresholds are quantiles of.
+_THRESHOLDS = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold", "ratio_thresholds", "late_days")
+#: The history whose quantiles are the trailing thresholds.
 PAST_BUYS = total("fin_buy", days="ratio_quantile_days", plus=1, optional=True)
 PAST_TURNOVERS = turnover(days="ratio_quantile_days", plus=1, optional=True)
 
@@ -35,7 +35,7 @@ TRAILING_STATE = Signal(
     (BUYS, TURNOVERS, PAST_BUYS, PAST_TURNOVERS),
     _FORMULA,
     "[DG22]",
-    parameters=_LINES,
+    parameters=_THRESHOLDS,
 )
 DAILY_STATE = Signal(
     "ratio_state_daily",
@@ -46,7 +46,7 @@ DAILY_STATE = Signal(
     (BUY, TURNOVER, PAST_BUYS, PAST_TURNOVERS),
     _FORMULA,
     "[DG22]",
-    parameters=_LINES,
+    parameters=_THRESHOLDS,
 )
 SIGNALS = (TRAILING_STATE, DAILY_STATE)
 BASIS = {"ratio_state": "fin_buy_ratio_5d", "ratio_state_daily": "fin_buy_ratio"}
@@ -65,7 +65,24 @@ class RatioState(StrEnum):
 def advance(
     before: str | None, ratio: float, *, hot: float, breakdown: float, cold: float, extreme_cold: float
 ) -> RatioState:
-    """Return the next state; ``before`` is yesterday's, None if there was none."""
+    """Return the state after a day [DG22].
+
+    Parameters
+    ----------
+    before : state of the previous day, None if there is none.
+    ratio : financing-buy ratio, a fraction.
+    hot, breakdown, cold, extreme_cold : thresholds, fractions.
+
+    Examples
+    --------
+    >>> lines = {"hot": 0.103, "breakdown": 0.100, "cold": 0.0675, "extreme_cold": 0.0625}
+    >>> state, path = None, []
+    >>> for ratio in (0.09, 0.104, 0.101, 0.099, 0.098, 0.066, 0.062):
+    ...     state = advance(state, ratio, **lines)
+    ...     path.append(state.value)
+    >>> path
+    ['NORMAL', 'HOT', 'HOT', 'BREAKDOWN', 'NORMAL', 'COLD', 'EXTREME_COLD']
+    """
     if ratio >= hot:
         return RatioState.HOT
     if before == RatioState.HOT:
@@ -76,7 +93,7 @@ def advance(
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the state on both bases; details carry the ratio, the thresholds and the state before."""
+    """Return the state on both bases; the details contain the ratio, the thresholds and the previous state."""
     return {
         "ratio_state": _states(block, TRAILING_STATE, trailing_ratio(block[BUYS], block[TURNOVERS]), BUYS),
         "ratio_state_daily": _states(block, DAILY_STATE, daily_ratio(block[BUY], block[TURNOVER]), BUY),
@@ -84,22 +101,24 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def _states(block: Block, signal: Signal, ratios: Floats, basis: Need) -> Column:
-    lines, absent = _thresholds(block, basis)
-    befores: list[str | None] = [None] * len(block)
+    thresholds, absent = _thresholds(block, basis)
+    previous: list[str | None] = [None] * len(block)
 
     def step(before: str | None, i: int) -> str | None:
         if np.isnan(ratios[i]) or i in absent:
             return None
-        befores[i] = before or ""
-        return advance(before, float(ratios[i]), **{name: float(values[i]) for name, values in lines.items()}).value
+        previous[i] = before or ""
+        return advance(
+            before, float(ratios[i]), **{name: float(values[i]) for name, values in thresholds.items()}
+        ).value
 
-    # A state machine pauses over days without a value.
+    # The state machine pauses on days without a value.
     states = block.scan(signal, step, max_gap_days=block.parameters.late_days - 1)
-    return Column(states, {"ratio": ratios, "before": befores, **lines}, "turnover is zero", absent)
+    return Column(states, {"ratio": ratios, "before": previous, **thresholds}, "turnover is zero", absent)
 
 
 def _thresholds(block: Block, basis: Need) -> tuple[dict[str, Floats], dict[int, str]]:
-    """The four lines on every day, and why they are not known on some."""
+    """Return the four thresholds on every day, and the days on which they are unknown with the reason."""
     p, days = block.parameters, len(block)
     fixed = {
         "hot": p.ratio_hot,
@@ -108,9 +127,9 @@ def _thresholds(block: Block, basis: Need) -> tuple[dict[str, Floats], dict[int,
         "extreme_cold": p.ratio_extreme_cold,
     }
     if p.ratio_thresholds == "fixed":
-        return {name: np.full(days, line) for name, line in fixed.items()}, {}
-    # Trailing (ours): the published thresholds are about the 90% and 10% quantiles; the inner and outer lines keep
-    # their published proportion to them.
+        return {name: np.full(days, threshold) for name, threshold in fixed.items()}, {}
+    # Trailing (ours): the published thresholds `hot` and `cold` are about the 90% and 10% quantiles; the other two
+    # keep their published proportion to them.
     span = basis.window(p)
     past = daily_ratio(*(rolling_sums(block[need], span)[:, :-1] for need in (PAST_BUYS, PAST_TURNOVERS)))
     known = (~np.isnan(past)).sum(axis=1)
@@ -120,10 +139,10 @@ def _thresholds(block: Block, basis: Need) -> tuple[dict[str, Floats], dict[int,
         for i in np.flatnonzero(known < needed).tolist()
     }
     cold, hot = (np.array([np.quantile(row, share) for row in past]) for share in (0.1, 0.9))
-    lines = {
+    trailing = {
         "hot": hot,
         "breakdown": hot * p.ratio_breakdown / p.ratio_hot,
         "cold": cold,
         "extreme_cold": cold * p.ratio_extreme_cold / p.ratio_cold,
     }
-    return lines, absent
+    return trailing, absent

@@ -1,4 +1,4 @@
-"""regime 行情阶段: a rally or a range, by the CSI 300 itself; [SW14] split its history by hindsight."""
+"""regime 行情阶段: rally or range, by a rule on the CSI 300; [SW14] splits its history by hindsight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNALS = (REGIME,)
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the regime; details carry close, mean and return."""
+    """Return the regime; the details contain close, mean and return."""
     closes = block[CLOSES]
     close, mean, gain = closes[:, -1], closes[:, 1:].copy().mean(axis=1), closes[:, -1] / closes[:, 0] - 1
     rally = (close > mean) & (gain > block.parameters.regime_return)

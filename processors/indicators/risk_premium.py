@@ -1,4 +1,4 @@
-"""risk_premium 股权风险溢价: what stocks earn beyond the ten-year government bond."""
+"""risk_premium 股权风险溢价: earnings yield of stocks less the ten-year government bond yield."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the premium; details carry its parts and, once a year is known, mean, σ and where it lies in the bands."""
+    """Return the premium; the details contain its parts, and the bands once ``percentile_least`` days are known."""
     p = block.parameters
     pe, bond = block[PE], block[YIELD]
     premium = 1 / np.where(pe > 0, pe, np.nan) - bond

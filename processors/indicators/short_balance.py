@@ -1,4 +1,4 @@
-"""short_balance 融券余额: securities lent, of the whole market. It follows the index and is no bottom signal."""
+"""short_balance 融券余额: the value of lent securities of the whole market; it follows the index and is no bottom signal."""
 
 from __future__ import annotations
 

@@ -26,7 +26,18 @@ SIGNALS = (FIN_STREAK,)
 
 
 def advance(before: npt.NDArray[np.int32], change: Floats) -> npt.NDArray[np.int32]:
-    """Return the streaks after a day with changes Δ (NaN where absent: the streak is paused)."""
+    """Return the streaks (n,) after a day.
+
+    Parameters
+    ----------
+    before : (n,) streaks of the previous day.
+    change : (n,) Δ; the streak pauses where it is NaN.
+
+    Examples
+    --------
+    >>> advance(np.array([2, -1, 4, 4], dtype=np.int32), np.array([0.1, 0.1, 0.0, np.nan])).tolist()
+    [3, 1, 0, 4]
+    """
     up = np.maximum(before, 0) + 1
     down = np.minimum(before, 0) - 1
     moved = np.where(change > 0, up, np.where(change < 0, down, 0))
