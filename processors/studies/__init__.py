@@ -1,4 +1,4 @@
-"""Studies: the published tables beside ours, computed from what the stream's own processors make of a history."""
+"""Studies: published tables beside ours, computed from the outputs of the stream's processors over a history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import ModuleType
 
 from processors.studies import divergence, excess, extremes, factor, ratio, rotation, streaks, timing
 
-#: Name → module with ``TITLE``, ``SOURCE`` and ``run(panel, mode)``.
+#: Name → module of the study, with ``TITLE``, ``SOURCE`` and ``run(panel, mode)``.
 STUDIES: dict[str, ModuleType] = {
     "ratio": ratio,
     "excess": excess,

@@ -15,7 +15,7 @@ _CASES = (
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Every day of a divergence is a case; ``days apart`` counts those that do not overlap."""
+    """Return excess returns after divergences. Every day of a divergence is a case; ``days apart`` counts disjoint ones."""
     divergence = panel.securities.of("divergence")
     forward = Forward(panel, mode)
     table: list[tuple[Cell, ...]] = []

@@ -1,4 +1,4 @@
-"""Forward excess returns of groups of securities: what streaks, extremes and divergence have in common."""
+"""Forward excess returns of groups of securities, shared by the studies of streaks, extremes and divergence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SURVIVORSHIP = (
 
 
 class Forward:
-    """Forward excess returns of every stock and day within the period, in one mode."""
+    """Forward excess returns of every stock and day of the period, in one mode."""
 
     def __init__(self, panel: Panel, mode: Mode) -> None:
         self._panel = panel
@@ -28,7 +28,13 @@ class Forward:
         self._returns: dict[int, npt.NDArray[np.float64]] = {}
 
     def of(self, chosen: npt.NDArray[np.bool_], horizon: int) -> Group:
-        """The chosen rows of the long table."""
+        """Return the group of the chosen rows of stocks with a forward return.
+
+        Parameters
+        ----------
+        chosen : (n,) rows of `SecurityRows`.
+        horizon : trading days of the return.
+        """
         if horizon not in self._returns:
             self._returns[horizon] = self._panel.security_forward(self._entry, horizon)
         returns = self._returns[horizon]
@@ -37,7 +43,14 @@ class Forward:
 
 
 class Group:
-    """Returns of cases with the days on which they came."""
+    """Returns of cases, with their days.
+
+    Parameters
+    ----------
+    returns : (n,) excess returns, fractions.
+    days : (n,) positions in `Panel.days`.
+    horizon : trading days of the returns.
+    """
 
     def __init__(self, returns: npt.NDArray[np.float64], days: npt.NDArray[np.int_], horizon: int) -> None:
         self.returns, self.days, self.horizon = returns, days, horizon
@@ -55,14 +68,14 @@ class Group:
 
     @property
     def episodes(self) -> int:
-        """How many of its days do not overlap."""
+        """Number of days whose horizons do not overlap."""
         return episodes(self.days, self.horizon)
 
     def win_interval(self) -> Interval:
-        """95% block bootstrap of the win rate."""
+        """Return the 95% block-bootstrap interval of the win rate."""
         return block_interval((self.returns > 0).astype(np.float64), self.days, self.horizon)
 
     def row(self) -> tuple[Cell, ...]:
-        """Its cells, in the order of `COLUMNS`."""
+        """Return the cells of a table row, in the order of `COLUMNS`."""
         median = float(np.median(self.returns)) if len(self.returns) else None
         return (len(self.returns), self.episodes, self.mean, self.low, self.high, median, self.wins)

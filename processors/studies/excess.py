@@ -1,4 +1,4 @@
-"""excess: does excess financing foretell the index? Regression and threshold table [ZT21]."""
+"""excess: regression of the index's next return on excess financing, and a table by threshold [ZT21]."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = ("side", "threshold", "days", "episodes", "beta", "t (OLS)", "t (HAC)
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Regress on all days, then on those beyond each threshold."""
+    """Return the regression over all days, and over the days beyond each threshold."""
     excess = np.where(panel.in_period, panel.column("excess_financing"), np.nan)
     after = panel.index_forward(SSE, panel.entry(mode, at_open=True), HORIZON, mode)
     whole = regression(excess, after, HORIZON)
@@ -31,9 +31,9 @@ def run(panel: Panel, mode: Mode) -> Result:
             rows.append((side, sign * threshold, *_row(beyond, fit, after)))
     findings = [Finding("beta", None, Unit.NUMBER, 0.098, note="too few days")]
     if whole is not None:
-        episodes_ = episodes(np.flatnonzero(~np.isnan(excess) & ~np.isnan(after)), HORIZON)
+        disjoint = episodes(np.flatnonzero(~np.isnan(excess) & ~np.isnan(after)), HORIZON)
         findings = [
-            Finding("beta", whole.beta, Unit.NUMBER, 0.098, whole.low, whole.high, "HAC, 5 lags", whole.n, episodes_),
+            Finding("beta", whole.beta, Unit.NUMBER, 0.098, whole.low, whole.high, "HAC, 5 lags", whole.n, disjoint),
             Finding("t (OLS)", whole.t_ols, Unit.NUMBER, 3.352, cases=whole.n,
                     note="takes overlapping windows for independent"),
             Finding("t (HAC, 5 lags)", whole.t_hac, Unit.NUMBER, cases=whole.n, note=f"p = {whole.p_hac:.3f}"),

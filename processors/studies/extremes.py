@@ -1,4 +1,4 @@
-"""extremes: what followed the largest rises and falls of balances, once and twice in a row [SW14]."""
+"""extremes: excess returns after extreme rises and falls of balances, once and twice in a row [SW14]."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FELL = -0.05
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Groups by kind, side and the excess return over the streak before."""
+    """Return excess returns by kind, side and the excess return over the preceding streak."""
     rows = panel.securities
     once, twice, before = rows.of("extreme"), rows.of("consecutive_extreme"), rows.of("streak_excess")
     forward = Forward(panel, mode)

@@ -1,4 +1,4 @@
-"""factor: long-short portfolios by excess score: tails, quintiles, five-factor regression [ZT21]."""
+"""factor: long-short portfolios by excess score, with tails, quintiles and a five-factor regression [ZT21]."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FACTORS = ("MKT", "SMB", "HML", "RMW", "CMA")
 
 
 def run(panel: Panel, mode: Mode, factors: pd.DataFrame | None = None) -> Result:
-    """Chosen at a week's end, held to the next one: long the highest scores, short the lowest.
+    """Return weekly portfolios, long the highest scores and short the lowest, held from week's end to week's end.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class _Portfolios:
 
 
 class _Weeks:
-    """Scores at every week's end, and returns until the next one."""
+    """Scores at every week's end, and returns until the next week's end."""
 
     def __init__(self, panel: Panel, mode: Mode) -> None:
         self.panel = panel
@@ -113,7 +113,12 @@ class _Weeks:
         self._bounds = np.searchsorted(rows.at, np.stack([self.starts, self.starts + 1]))
 
     def portfolios(self, member: str | None) -> _Portfolios:
-        """Weekly returns of the tails and quintiles of a universe (None: all stocks)."""
+        """Return weekly returns of the tails and quintiles of a universe.
+
+        Parameters
+        ----------
+        member : column of `SecurityRows` that flags the members, None for all stocks.
+        """
         out = _Portfolios(len(self.starts))
         for week, (first, last) in enumerate(self._bounds.T.tolist()):
             score, gain = self._cross_section(week, slice(first, last), member)
@@ -129,9 +134,9 @@ class _Weeks:
 
     def _cross_section(self, week: int, rows: slice, member: str | None) -> tuple[Floats, Floats]:
         panel, buy, sell = self.panel, self.buy[week], self.sell[week]
-        nothing = np.empty(0)
+        empty = np.empty(0)
         if max(buy, sell) >= len(panel.days) or not len(panel.level_keys):
-            return nothing, nothing
+            return empty, empty
         keys, score = panel.securities.keys[rows], panel.securities.columns["excess_score"][rows].astype(np.float64)
         used = ~np.isnan(score) & ~is_fund(keys)
         if member is not None:
@@ -144,10 +149,10 @@ class _Weeks:
 
 
 def _regression(series: Floats, weeks: _Weeks, factors: pd.DataFrame) -> Table:
-    """Regress the weekly spread on the five factors, compounded over each week; HAC errors with 4 lags."""
+    """Regress the weekly spread on the five factors, compounded over each week, with HAC errors of 4 lags."""
     days = np.array([to_date(day) for day in weeks.days.tolist()], dtype="datetime64[D]")
-    held = pd.cut(factors.index.to_series(), bins=list(days.astype("datetime64[ns]")), labels=False).to_numpy()
-    compounded = (1 + factors).groupby(held).prod() - 1
+    weeks_of_days = pd.cut(factors.index.to_series(), bins=list(days.astype("datetime64[ns]")), labels=False).to_numpy()
+    compounded = (1 + factors).groupby(weeks_of_days).prod() - 1
     compounded = compounded.reindex(range(len(series)))
     known: npt.NDArray[np.bool_] = ~np.isnan(series) & compounded.notna().all(axis=1).to_numpy()
     model: Any = sm.OLS(series[known], sm.add_constant(compounded[known].to_numpy()))

@@ -1,4 +1,4 @@
-"""Statistics of the studies. Regressions are statsmodels', performance is empyrical's; the rest is a few lines."""
+"""Statistics of the studies: regression (statsmodels), intervals, episodes, performance (empyrical)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DRAWS, _SEED = 1_000, 20_140_801
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """y = α + βx with plain and with heteroskedasticity and autocorrelation consistent (HAC, Newey-West) errors."""
+    """y = α + βx with ordinary errors, and with heteroskedasticity and autocorrelation consistent ones (HAC, Newey-West)."""
 
     n: int
     alpha: float
@@ -34,7 +34,13 @@ class Regression:
 
 
 def regression(x: Floats, y: Floats, lags: int) -> Regression | None:
-    """Regress y on x where both are known; None for fewer than ten pairs or a constant x."""
+    """Regress y on x where both are known; None for fewer than ten pairs or a constant x.
+
+    Parameters
+    ----------
+    x, y : (n,) NaN where unknown.
+    lags : lags of the HAC errors.
+    """
     known = ~(np.isnan(x) | np.isnan(y))
     x, y = x[known], y[known]
     if len(x) < 10 or not np.ptp(x):
@@ -56,7 +62,13 @@ def regression(x: Floats, y: Floats, lags: int) -> Regression | None:
 
 
 def wilson(hits: int, cases: int) -> Interval:
-    """95% interval of a hit rate (Wilson); nothing without cases."""
+    """Return the 95% Wilson interval of a hit rate; (None, None) without cases.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in wilson(6, 11)]
+    [0.28, 0.787]
+    """
     if not cases:
         return None, None
     low, high = proportion_confint(hits, cases, method="wilson")
@@ -64,7 +76,17 @@ def wilson(hits: int, cases: int) -> Interval:
 
 
 def episodes(days: npt.NDArray[np.integer[Any]], span: int) -> int:
-    """How many of the days (positions in the calendar) are at least ``span`` days apart, taken from the first on."""
+    """Return how many days are at least ``span`` positions apart, counted greedily from the first day.
+
+    Parameters
+    ----------
+    days : (n,) positions in the calendar.
+
+    Examples
+    --------
+    >>> episodes(np.array([1, 2, 6, 30]), span=5)
+    3
+    """
     count, free = 0, -(2**31)
     for day in np.unique(days).tolist():
         if day >= free:
@@ -73,12 +95,12 @@ def episodes(days: npt.NDArray[np.integer[Any]], span: int) -> int:
 
 
 def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: int) -> Interval:
-    """95% interval of a mean whose observations share days and overlap in time: a moving-block bootstrap of days.
+    """Return the 95% interval of a mean by a moving-block bootstrap of days: observations share days and overlap.
 
     Parameters
     ----------
     values, days : (n,) observations and their positions in the calendar.
-    block : length of a block of days, the horizon of the returns.
+    block : days in a block, the horizon of the returns.
     """
     if not len(values) or episodes(days, block) < 3:
         return None, None
@@ -98,7 +120,7 @@ def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: in
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Of a series of returns, as fractions."""
+    """Performance of a series of returns, as fractions."""
 
     annual: float  # compounded
     cumulative: float
@@ -108,7 +130,13 @@ class Performance:
 
 
 def performance(returns: Floats, per_year: int) -> Performance:
-    """Performance of returns of equal length (days: 244 a year, weeks: 52); NaN counts as 0."""
+    """Return the performance of returns over equal periods; NaN counts as 0.
+
+    Parameters
+    ----------
+    returns : (n,) fractions.
+    per_year : periods a year: 244 for days, 52 for weeks.
+    """
     known = np.nan_to_num(returns)
     return Performance(
         float(empyrical.annual_return(known, annualization=per_year)),
@@ -120,5 +148,5 @@ def performance(returns: Floats, per_year: int) -> Performance:
 
 
 def mean(values: Array) -> float | None:
-    """The mean; None of nothing."""
+    """Return the mean, None for an empty array."""
     return float(np.mean(values)) if len(values) else None

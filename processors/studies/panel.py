@@ -1,6 +1,6 @@
-"""The history that the studies look at: what the processors made of every day, as tables.
+"""The history that the studies evaluate: outputs of the processors as tables.
 
-Securities are one long table (a row per margin row), prices a matrix of days × securities of adjusted levels.
+Securities are one long table (a row per margin row), prices a matrix of adjusted levels (days × securities).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from processors.studies.result import Mode
 
 SSE, CSI300 = "000001.SH", "000300.SH"
 _OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
-#: Columns of the long table and how they are kept.
+#: Columns of the long table and their dtypes.
 _COLUMNS: dict[str, type[np.generic]] = {
     "fin_change": np.float32, "fin_streak": np.int16, "extreme": np.float32, "consecutive_extreme": np.float32,
     "excess_score": np.float32, "excess_kind": np.float32, "streak_excess": np.float32, "divergence": np.float32,
@@ -37,28 +37,28 @@ _POSITIONS = ("gftd",)
 
 @dataclass(frozen=True, slots=True)
 class SecurityRows:
-    """One row per security and day, by day; ``at`` is the day's place in `Panel.days`."""
+    """One row per security and day, ordered by day; ``at`` (n,) is the position of the day in `Panel.days`."""
 
     at: npt.NDArray[np.int32]
     keys: Ids
     columns: dict[str, npt.NDArray[np.generic]]
 
     def of(self, name: str) -> Floats:
-        """A column as floats."""
+        """Return a column as floats (n,)."""
         return self.columns[name].astype(np.float64)
 
 
 @dataclass(slots=True)
 class Panel:
-    """Everything by trading day; arrays over days stand in the order of ``days``.
+    """Signals and prices by trading day; arrays over days are in the order of ``days``.
 
     Parameters
     ----------
     days : trade dates with margin figures or index prices, ascending, days since 1970-01-01.
-    market : a row per day, a column per market signal.
+    market : one row per day, one column per market signal.
     available : when the margin figures of a day were known, µs since the epoch; 0 where there are none.
-    opens, closes : index code or industry → prices.
-    levels : (days, len(level_keys)) adjusted levels, NaN without a price of that very day.
+    opens, closes : index code or industry → (days,) prices.
+    levels : (days, len(level_keys)) adjusted levels, NaN without a price of that day.
     industries : column → (days, 31).
     shown : which days lie in the period that the studies look at.
     """
@@ -77,24 +77,24 @@ class Panel:
     notes: list[str]
 
     def dates(self) -> list[str]:
-        """All days as text."""
+        """Return all days as ISO text."""
         return [to_date(day).isoformat() for day in self.days.tolist()]
 
     def period(self) -> tuple[str, str]:
-        """First and last day of the period that have margin figures."""
+        """Return the first and last day of the period with margin figures, as ISO text."""
         used = self.days[self.in_period & (self.available > 0)]
         if not len(used):
             return "", ""
         return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
 
-    # -- what could be traded, and what came of it -----------------------------------------------------------
+    # -- entries and forward returns -----------------------------------------------------------
 
     def entry(self, mode: Mode, *, at_open: bool, known: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int_]:
-        """Place of the session at whose open (or close) a figure of each day is traded; len(days) where there is none.
+        """Return the position of the session at whose open (or close) a figure of each day is traded; len(days) if none.
 
         Parameters
         ----------
-        known : when the figure of each day was known; default: the margin figures.
+        known : (days,) when the figure of each day was known, µs since the epoch; default: the margin figures.
         """
         here = np.arange(len(self.days))
         if mode is Mode.AS_SOURCE:
@@ -104,20 +104,22 @@ class Panel:
         return np.where(moment > 0, np.searchsorted(moments, moment, side="right"), len(self.days))
 
     def moments(self, minute: int) -> npt.NDArray[np.int64]:
-        """A minute of every day in Shanghai, µs since the epoch."""
+        """Return the moment of a minute of every day in Shanghai, µs since the epoch (days,)."""
         return np.asarray(self.days.astype(np.int64) * DAY_US + minute * MINUTE_US - SHANGHAI_OFFSET_US)
 
     def index_forward(self, index: str, entry: npt.NDArray[np.int_], horizon: int, mode: Mode) -> Floats:
-        """Return of an index until ``horizon`` days behind each day; as the source from that day's close, else from
-        the open of the entry session."""
+        """Return the index's return to ``horizon`` days after each day (days,), a fraction.
+
+        It starts at the close of the day (as the source), else at the open of the entry session.
+        """
         price = self.closes[index] if mode is Mode.AS_SOURCE else self.opens[index]
         exit_ = np.arange(len(self.days)) + horizon
         return _ratio(_take_known(self.closes[index], exit_), _take_known(price, entry))
 
     def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
-        """Excess return of every row of the long table over ``horizon`` days from the close of the entry session.
+        """Return the excess return of every row over ``horizon`` days from the close of the entry session (n,), a fraction.
 
-        Over the compounded equal-weight mean return of the stocks in the margin list; NaN without both prices.
+        The benchmark is the compounded equal-weight mean return of the stocks in the margin list. NaN without both prices.
         """
         column = np.searchsorted(self.level_keys, self.securities.keys)
         column[column == len(self.level_keys)] = 0
@@ -137,7 +139,7 @@ class Panel:
         return out
 
     def equal_weight(self) -> Floats:
-        """Level of the equal-weight mean of the stocks in the margin list; NaN before its first day."""
+        """Return the level of the equal-weight mean of the stocks in the margin list (days,); NaN before its first day."""
         returns = self.column("equal_weight_return")
         level = np.asarray(np.cumprod(1 + np.nan_to_num(returns)), dtype=np.float64)
         first = int(np.argmax(~np.isnan(returns))) if (~np.isnan(returns)).any() else len(level)
@@ -145,19 +147,19 @@ class Panel:
         return level
 
     def column(self, name: str) -> Floats:
-        """A numeric market signal by day, NaN where absent."""
+        """Return a numeric market signal (days,), NaN where absent."""
         if name not in self.market:
             return np.full(len(self.days), np.nan)
         return self.market[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
     def text(self, name: str) -> npt.NDArray[np.object_]:
-        """A market signal that is a word, by day; "" where absent."""
+        """Return a market signal whose values are labels (days,); "" where absent."""
         if name not in self.market:
             return np.full(len(self.days), "", dtype=object)
         return self.market[name].fillna("").astype(str).to_numpy(dtype=object)
 
     def week_ends(self) -> npt.NDArray[np.int_]:
-        """Places of the days that end a trading week, within the period."""
+        """Return the positions of the period's days that end a trading week."""
         ends = [i for i, day in enumerate(self.days.tolist()) if self.calendar.ends_week(day)]
         return np.array([i for i in ends if self.in_period[i]], dtype=np.int_)
 
@@ -171,11 +173,12 @@ def collect(
     start: date | None = None,
     notes: Iterable[str] = (),
 ) -> Panel:
-    """Fold every day and keep what the studies need.
+    """Fold every day and collect the outputs that the studies need.
 
     Parameters
     ----------
-    start : first day of the period; what lies before it is folded too, so that windows are full.
+    days : topic → rows, by day.
+    start : first day of the period. Earlier days are folded, too, so that windows are full.
     """
     history = History(parameters, exchanges, calendar)
     market: dict[int, dict[str, object]] = {}
@@ -190,16 +193,16 @@ def collect(
             indices[int(feeds[INDICES].days[0])] = feeds[INDICES]
         for output in history.fold(feeds):
             if isinstance(output, MarketSignal):
-                _keep_market(market, available, output)
+                _add_market(market, available, output)
             elif isinstance(output, SecuritySignals):
                 day = to_day(output.status.trade_date)
-                parts.setdefault(day, {})[output.family] = _slim(output)
+                parts.setdefault(day, {})[output.family] = _select_columns(output)
                 if day not in members:
                     reference = history.market.reference
                     known = reference.members(day) if reference.is_closed(day) else None
-                    nobody = np.zeros(len(output.keys), dtype=bool)
+                    no_member = np.zeros(len(output.keys), dtype=bool)
                     members[day] = (
-                        (nobody, nobody)
+                        (no_member, no_member)
                         if known is None
                         else (known.in_index(output.keys, "csi300"), known.in_index(output.keys, "csi500"))
                     )
@@ -229,7 +232,7 @@ def collect(
     )
 
 
-def _keep_market(market: dict[int, dict[str, object]], available: dict[int, int], output: MarketSignal) -> None:
+def _add_market(market: dict[int, dict[str, object]], available: dict[int, int], output: MarketSignal) -> None:
     day = to_day(output.trade_date)
     row = market.setdefault(day, {})
     if output.value is None or output.provisional:
@@ -243,13 +246,13 @@ def _keep_market(market: dict[int, dict[str, object]], available: dict[int, int]
         available[day] = microseconds(output.available_at)
 
 
-def _slim(output: SecuritySignals) -> SecuritySignals:
+def _select_columns(output: SecuritySignals) -> SecuritySignals:
     columns = {name: v.astype(_COLUMNS[name]) for name, v in output.columns.items() if name in _COLUMNS}
     return SecuritySignals(output.status, output.keys, columns, output.family)
 
 
 def _index_prices(indices: Mapping[int, RowBatch], position: Mapping[int, int]) -> tuple[dict[str, Floats], ...]:
-    """Opens and closes by index code and industry name."""
+    """Return opens and closes by index code and industry name (days,)."""
     names = dict(zip(INDEX_OF, INDUSTRIES, strict=True))
     names |= {to_id(code): code for code in (SSE, CSI300, "000905.SH", "399006.SZ")}
     out: tuple[dict[str, Floats], ...] = tuple(
@@ -270,8 +273,8 @@ def _levels(prices: Mapping[int, tuple[Ids, Floats]], position: Mapping[int, int
         return np.empty(0, dtype=np.int32), np.full((len(position), 1), np.nan)
     keys = np.unique(np.concatenate([k for k, _ in prices.values()]))
     levels = np.full((len(position), len(keys)), np.nan)
-    for day, (held, values) in prices.items():
-        levels[position[day], np.searchsorted(keys, held)] = values
+    for day, (priced, values) in prices.items():
+        levels[position[day], np.searchsorted(keys, priced)] = values
     return keys, levels
 
 
@@ -289,15 +292,15 @@ def _long(
     }
     keys = np.empty(total, dtype=np.int32)
     at = np.empty(total, dtype=np.int32)
-    begin = 0
+    start = 0
     for day, size in zip(days, sizes, strict=True):
-        here = slice(begin, begin + size)
-        keys[here], at[here] = parts[day]["financing"].keys, position[day]
+        rows = slice(start, start + size)
+        keys[rows], at[rows] = parts[day]["financing"].keys, position[day]
         for signals in parts[day].values():
             for name, values in signals.columns.items():
-                columns[name][here] = values
-        columns["csi300"][here], columns["csi500"][here] = members[day]
-        begin += size
+                columns[name][rows] = values
+        columns["csi300"][rows], columns["csi500"][rows] = members[day]
+        start += size
     return SecurityRows(at, keys, columns)
 
 

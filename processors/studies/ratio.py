@@ -1,4 +1,4 @@
-"""ratio: quantiles of the financing-buy ratio, and what followed its breakdowns and cold spells [DG22]."""
+"""ratio: quantiles of the financing-buy ratio, and index returns after its breakdowns and cold spells [DG22]."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, 
 
 TITLE = "Financing-buy ratio 融资买入占比: quantiles, breakdowns, cold spells"
 SOURCE = "[DG22]"
-#: A top or high-level range: the index is not more than this above its entry after 20 days (ours).
+#: A case is a top if the index is at most this far above its entry after 20 days (ours).
 TOP = 0.02
 _HORIZONS = (5, 20, 60)
 _PUBLISHED = (("maximum", 1.0, 0.1201), ("90% quantile", 0.9, 0.103), ("median", 0.5, 0.0838),
@@ -22,7 +22,7 @@ _PUBLISHED = (("maximum", 1.0, 0.1201), ("90% quantile", 0.9, 0.103), ("median",
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Quantiles of three forms of the ratio; every breakdown with what followed."""
+    """Return quantiles of three forms of the ratio, and the index returns after every breakdown and cold spell."""
     forms = {
         "daily": panel.column("fin_buy_ratio")[panel.in_period],
         "5-day sum/sum": panel.column("fin_buy_ratio_5d")[panel.in_period],
@@ -96,7 +96,7 @@ def _quantile(values: Floats, q: float) -> float | None:
 
 
 def _entries(panel: Panel, name: str, states: set[str]) -> npt.NDArray[np.intp]:
-    """Days within the period on which the state machine came into one of the states."""
+    """Return the days of the period on which the state machine entered one of the states."""
     state = panel.text(name)
     inside = np.isin(state, list(states))
     before = np.concatenate([[False], inside[:-1]])
@@ -123,12 +123,12 @@ def _cases(panel: Panel, mode: Mode, found: npt.NDArray[np.intp], form: str, rat
 
 
 def _hits(what: str, rows: list[tuple[Cell, ...]], found: npt.NDArray[np.intp], published: float) -> Finding:
-    verdicts = [row[-1] for row in rows if row[-1] is not None]
-    hits = verdicts.count("yes")
-    low, high = wilson(hits, len(verdicts))
+    outcomes = [row[-1] for row in rows if row[-1] is not None]
+    hits = outcomes.count("yes")
+    low, high = wilson(hits, len(outcomes))
     return Finding(
-        what, hits / len(verdicts) if verdicts else None, published=published, low=low, high=high, interval="Wilson",
-        cases=len(verdicts), episodes=episodes(found, 20),
+        what, hits / len(outcomes) if outcomes else None, published=published, low=low, high=high, interval="Wilson",
+        cases=len(outcomes), episodes=episodes(found, 20),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a study finds: figures beside the published ones, tables, charts, and what must be said about them."""
+"""The result of a study: figures beside the published ones, tables, charts and notes on method."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Cell: TypeAlias = float | int | str | None
 
 
 class Mode(StrEnum):
-    """What a study may know when it acts."""
+    """The information on which a study trades."""
 
     AS_SOURCE = "as-source"  # the figure of day T at the close of T, as the reports did
-    POINT_IN_TIME = "point-in-time"  # not before available_at: the first open or close behind it
+    POINT_IN_TIME = "point-in-time"  # at the first open or close after available_at
 
 
 class Unit(StrEnum):
-    """How a figure is written."""
+    """Format of a figure."""
 
     RATIO = "ratio"  # a fraction, shown in per cent
     NUMBER = "number"
@@ -30,11 +30,11 @@ class Finding:
 
     Parameters
     ----------
-    what : names it; the same in both modes.
-    ours : None where it can't be computed here; ``note`` says why.
-    published : None where the source has none.
-    low, high : 95% interval of ours; ``interval`` says which kind.
-    cases : how many observations; ``episodes`` how many of them do not overlap.
+    what : name of the figure, the same in both modes.
+    ours : our figure; None where it can't be computed, with the reason in ``note``.
+    published : figure of the source, None if there is none.
+    low, high : 95% interval of ours; ``interval`` is its kind.
+    cases : number of observations; ``episodes`` counts those that do not overlap.
     """
 
     what: str
@@ -51,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that goes to a CSV file and the report; ``units`` by column, those not named are written as they are."""
+    """A table of the report and of a CSV file; a column without an entry in ``units`` is not formatted."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line over dates."""
+    """A line of a chart over dates."""
 
     label: str
     days: list[str]
@@ -71,7 +71,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A bar with its interval, and the published value as a mark where there is one."""
+    """A bar of a chart with its interval, and the published value as a mark if there is one."""
 
     label: str
     value: float
@@ -82,7 +82,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What a chart shows; how it looks is not decided here. Lines, or bars, or points with a fitted line."""
+    """The data of a chart: lines, or bars, or points with a fitted line. The report decides the style."""
 
     name: str
     title: str
@@ -110,4 +110,4 @@ class Result:
     findings: list[Finding]
     tables: list[Table]
     charts: list[Chart]
-    notes: list[str]  # differences of method, survivorship, what is missing
+    notes: list[str]  # differences of method, survivorship, missing data

@@ -29,7 +29,7 @@ _UNITS = dict.fromkeys(
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Held from a week's end to the next one; excess over the equal-weight mean of all industries with a price."""
+    """Return weekly portfolios, held from week's end to week's end; excess over the mean of all industries with a price."""
     ends = panel.week_ends()
     opens, closes = (np.array([p[name] for name in INDUSTRIES]).T for p in (panel.opens, panel.closes))
     entry = panel.entry(mode, at_open=True)
@@ -49,8 +49,8 @@ def run(panel: Panel, mode: Mode) -> Result:
             if published is None
             else panel.industries.get(name, np.full_like(closes, np.nan))[starts]
         )
-        held = _mean(week, flags)
-        excess = held - (market if published is not None else 0.0)
+        portfolio = _mean(week, flags)
+        excess = portfolio - (market if published is not None else 0.0)
         known = ~np.isnan(excess)
         if not known.any():
             findings.append(Finding(f"{name}: weekly mean", None, published=published[0] if published else None,
@@ -87,7 +87,7 @@ def run(panel: Panel, mode: Mode) -> Result:
 
 
 def _mean(returns: Floats, flags: Floats) -> Floats:
-    """Mean return of the flagged industries by week; NaN for none."""
+    """Return the mean return of the flagged industries by week (weeks,); NaN where no industry is flagged."""
     chosen = (flags == 1) & ~np.isnan(returns)
     count = chosen.sum(axis=1)
     return np.asarray(np.where(chosen, returns, 0.0).sum(axis=1) / np.where(count > 0, count, np.nan))

@@ -1,4 +1,4 @@
-"""streaks: excess returns after runs of rising or falling balances, by length, year and regime [SW14]."""
+"""streaks: excess returns after streaks of rising or falling balances, by length, year and regime [SW14]."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LONG = 8
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """A case is the day on which a streak reaches a length, so a long streak is one case of every length it had."""
+    """Return excess returns by length of the streak. A streak is one case of every length that it reached."""
     rows = panel.securities
     streak = rows.columns["fin_streak"].astype(int)
-    # A pause repeats the streak of the day before without a change: only the day that reaches a length counts.
+    # A paused streak repeats its length without a change of the balance: only the day that reaches a length counts.
     moved = ~np.isnan(rows.of("fin_change"))
     regime = panel.text("regime")[rows.at]
     years = np.array([to_date(day).year for day in panel.days.tolist()])[rows.at]
@@ -45,7 +45,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     phases: list[tuple[Cell, ...]] = []
     for side, long in (("up", streak == _LONG), ("down", streak == -_LONG)):
         for name, where in (
-            *((word, regime == word) for word in ("RANGE", "RALLY")),
+            *((label, regime == label) for label in ("RANGE", "RALLY")),
             *((str(year), years == year) for year in np.unique(years[panel.in_period[rows.at]]).tolist()),
         ):
             phases.append((side, name, *forward.of(moved & long & where, 20).row()))

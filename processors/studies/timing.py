@@ -29,7 +29,7 @@ _INDICES = (SSE, CSI300, "000905.SH", "399006.SZ")
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Long or out (LLT), long or short (GFTD), against holding the index."""
+    """Return the performance of LLT (long or out) and GFTD (long or short) against holding the index."""
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     lines: list[Line] = []
@@ -39,9 +39,9 @@ def run(panel: Panel, mode: Mode) -> Result:
         returns, dates_used = _returns(panel, index, mode)
         if not np.isfinite(returns).any():
             continue
-        held = performance(returns, _YEAR)
+        hold = performance(returns, _YEAR)
         rows.append(
-            (index, "hold", held.annual, held.cumulative, held.volatility, held.sharpe, held.drawdown, None, None, 1.0)
+            (index, "hold", hold.annual, hold.cumulative, hold.volatility, hold.sharpe, hold.drawdown, None, None, 1.0)
         )
         for name, column in (("LLT", f"llt/{index}"), ("GFTD", f"gftd/{index}/position")):
             position = _positions(panel, column, mode)[panel.in_period]
@@ -86,7 +86,7 @@ def run(panel: Panel, mode: Mode) -> Result:
 
 
 def _returns(panel: Panel, index: str, mode: Mode) -> tuple[Floats, list[int]]:
-    """Returns of the days of the period: close to close, or open to the next open."""
+    """Return the returns of the period's days, close to close or open to the next open, and the days' positions."""
     price = panel.closes[index] if mode is Mode.AS_SOURCE else panel.opens[index]
     returns = np.full(len(price), np.nan)
     if mode is Mode.AS_SOURCE:
@@ -97,24 +97,24 @@ def _returns(panel: Panel, index: str, mode: Mode) -> tuple[Floats, list[int]]:
 
 
 def _positions(panel: Panel, column: str, mode: Mode) -> Floats:
-    """The position held on each day: decided at the close of the day before; traded there, or at this day's open."""
+    """Return the position on each day (days,), decided at the previous close and traded there or at the day's open."""
     decided = panel.column(column)
     known = panel.moments(15 * 60 + 30)  # when the day's index prices are published
-    held = np.full(len(decided), np.nan)
+    position = np.full(len(decided), np.nan)
     if mode is Mode.AS_SOURCE:
-        held[1:] = decided[:-1]
-        return held
+        position[1:] = decided[:-1]
+        return position
     entry = panel.entry(mode, at_open=True, known=known)
-    inside = entry < len(held)
-    held[entry[inside]] = decided[inside]
-    return held
+    inside = entry < len(position)
+    position[entry[inside]] = decided[inside]
+    return position
 
 
 def _trades(position: Floats, returns: Floats) -> Floats:
-    """Return of every run of days with the same position; the last one is still open and left out."""
-    held = np.nan_to_num(position)
-    cuts = np.flatnonzero(np.diff(held)) + 1
-    runs = np.split(np.arange(len(held)), cuts)
+    """Return the return of every trade, a sequence of days with one position (n,); the last, open trade is left out."""
+    known = np.nan_to_num(position)
+    starts = np.flatnonzero(np.diff(known)) + 1
+    trades = np.split(np.arange(len(known)), starts)
     return np.array(
-        [float(np.prod(1 + held[r] * np.nan_to_num(returns[r])) - 1) for r in runs[:-1] if len(r) and held[r[0]]]
+        [float(np.prod(1 + known[t] * np.nan_to_num(returns[t])) - 1) for t in trades[:-1] if len(t) and known[t[0]]]
     )
