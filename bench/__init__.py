@@ -1,1 +1,1 @@
-"""Measurements of the stream, as figures of one run; never part of the tests."""
+"""Benchmarks of the stream. No test runs them."""

@@ -1,7 +1,8 @@
-"""From the event that completes a condition to the alert on its topic, and to a webhook, under load: one run.
+"""Latency from the event that completes a condition to the alert on its topic and at a webhook, under load.
 
-``python -m bench.alerts [--broker embedded|kafka]``. 1,800 price events a second go through the stream meanwhile. The
-condition is a ratio that turns hot and breaks down day by day; the completing event is the marker that closes a day.
+``python -m bench.alerts [--broker embedded|kafka]``. The stream processes 1,800 price events a second
+during the measurement. The condition is a ratio that turns hot and breaks down on alternate days; the punctuation that
+closes a day completes it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _rows(topic: str, day: int, figures: dict[int, dict[str, float]]) -> RowBatc
 
 
 class _Clock:
-    """When each day was completed, and when its alert was seen in each place."""
+    """Moments at which each day was completed, and at which its alert arrived at the topic and at the webhook."""
 
     def __init__(self) -> None:
         self.sent: dict[date, float] = {}
@@ -112,7 +113,7 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
                         clock.record(clock.topic, msgspec.json.decode(record.value, type=Alert))
 
     tasks = [asyncio.create_task(listen()), asyncio.create_task(_load(settings, done))]
-    await asyncio.sleep(1.0)  # the load comes up to speed
+    await asyncio.sleep(1.0)  # the load reaches its rate
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks=1, linger_ms=0)
     await producer.start()
     topic = names.name("margin.market")
@@ -140,7 +141,7 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
 
 def main(
     broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
-    days: Annotated[int, typer.Option(help="days that are closed, one every 100 ms")] = 200,
+    days: Annotated[int, typer.Option(help="number of days to close, one every 100 ms")] = 200,
 ) -> None:
     """Measure and print."""
     clock = _Clock()

@@ -1,10 +1,10 @@
-"""What growth costs: more securities, more days, a second worker; memory of a worker, and what Redis is sent and keeps.
+"""Cost of growth in securities, days and workers; memory of a worker, bytes sent to Redis and stored there.
 
-``python -m bench.growth [--broker embedded|kafka] [--runs 3] [--short]``. Nanoseconds per row are fold, changed rows as
-bytes and their step in a real Redis, in this process, as medians of the timed days. Two workers are compared with one
-on the same backlog, with four partitions: all wait with their partitions assigned, stopped by SIGSTOP, until it is
-written. **Broker and Redis share the cores with them**, so on a machine of two cores two workers can't reach twice the
-rate. Commands of Redis include those within a step's script.
+``python -m bench.growth [--broker embedded|kafka] [--runs 3] [--short]``. Nanoseconds per row include fold, encoding of
+changed rows and their commit to a real Redis, in this process, as medians of the timed days. The rates of one and of
+two workers are measured on the same backlog with four partitions: SIGSTOP halts the workers, with their partitions
+assigned, until the backlog is written. **Broker and Redis share the cores with the workers**, so on two cores two
+workers can't reach twice the rate. The count of Redis commands includes those within a commit's script.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from streams.tables import TablePartition
 from streams.topics import Topics
 
 _FUNDS = 20  # of the simulated market, in every number of securities
-#: A worker that stands still while the backlog is written keeps its partitions so long. (The embedded broker lets a
-#: group wait for half of it before it assigns anything.)
+#: Session timeout: a stopped worker keeps its partitions this long. (The embedded broker delays the first assignment of
+#: a group by half of it.)
 _SESSION_S = 30.0
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured."""
+    """Sizes of the measurements."""
 
     securities: tuple[int, ...] = (500, 5000, 50_000)
     warm_days: int = 60
@@ -72,7 +72,7 @@ _SHORT = Size((500, 5000), 30, (60, 250), 500, 10, 1000, 60, 30, 60)
 
 
 async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float:
-    """Median ns per row of the ``timed`` days behind ``days`` days of history."""
+    """Return the median ns per row of ``timed`` days after ``days`` days of history."""
     settings = Settings()
     history = History(settings.parameters, settings.exchanges, xshg())
     client = AsyncRedis.from_url(url)
@@ -96,7 +96,7 @@ async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float
 
 
 def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[int, str]:
-    """Publish all feeds of so many days; return rows and the barrier behind them."""
+    """Publish all feeds of ``days`` days; return the number of rows and the barrier after them."""
     with Publisher(settings, source="bench", form=form) as publisher:
         for _, batches in simulated_market(stocks, days).history():
             publisher.day(batches)
@@ -104,14 +104,14 @@ def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[in
 
 
 def _owned(worker: WorkerProcess) -> int:
-    """How many partitions of the first stage a worker owns."""
+    """Return how many partitions of the securities stage a worker owns."""
     with urlopen(worker.ready_url.replace("readyz", "metrics")) as answer:
         found = re.search(r'^marginwatch_partitions_owned{table="securities"} (\S+)$', answer.read().decode(), re.M)
     return int(float(found[1])) if found else 0
 
 
 def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: int, days: int) -> float:
-    """Rows a second of so many workers over a backlog."""
+    """Return the rows a second of ``workers`` workers over a backlog."""
     Topics(settings).create()
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(settings.redis))
@@ -133,7 +133,7 @@ def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: in
         if started - stopped > _SESSION_S:
             raise MarginwatchError(
                 f"writing {rows:,} rows took {started - stopped:.0f} s, so the stopped workers lost their partitions: "
-                f"end what else runs here, or take --short"
+                f"end other programs on this machine, or use --short"
             )
         wait_for(lambda: passed(settings, barrier, client), running[0])
         return rows / (time.perf_counter() - started)
@@ -141,7 +141,7 @@ def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: in
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What one worker needed for a history: its peak memory, and what Redis was sent and keeps, in bytes."""
+    """Footprint of one worker over a history: peak memory, bytes stored in Redis, bytes and commands sent to it."""
 
     rows: int
     peak: int
@@ -153,7 +153,7 @@ class Footprint:
 
 def _info(client: redis.Redis) -> dict[str, int]:
     stats: Any = client.info("everything")
-    # Not ours: the measurement's own question whether the barrier has passed.
+    # HEXISTS is the measurement's own poll of the barrier.
     calls = {name: stats[name]["calls"] for name in stats if name.startswith("cmdstat_") and name != "cmdstat_hexists"}
     return {
         "sent": stats["total_net_input_bytes"],
@@ -192,7 +192,7 @@ def _grown(table: Table, what: str, costs: dict[int, float]) -> None:
 
 def main(
     broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
-    runs: Annotated[int, typer.Option(help="of the workers' rates; their median counts")] = 3,
+    runs: Annotated[int, typer.Option(help="measurements of the workers' rates; the median is reported")] = 3,
     short: Annotated[bool, typer.Option("--short", help="small sizes, one run")] = False,
 ) -> None:
     """Measure and print."""

@@ -1,8 +1,8 @@
-"""The whole real data set through broker and Redis, and the fold alone, beside plain pandas: one run.
+"""The whole real data set through broker and Redis, the fold alone, and a pandas computation.
 
 ``python -m bench.history [--data ../shared/data] [--broker embedded|kafka]``: seconds from a ready worker with a full
-backlog to the moment at which the last alert is stored; the fold of the same rows in one process; the independent
-pandas computation of the tests (fewer signals).
+backlog to the last stored alert; the fold of the same rows in one process; the independent pandas computation of the
+tests (fewer signals).
 """
 
 from __future__ import annotations

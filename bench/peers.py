@@ -1,15 +1,15 @@
-"""Throughput beside the peers: the same broker, topic, bytes and core, in one run.
+"""Throughput beside other stream processors, on the same broker, topic, bytes and core.
 
 ``python -m bench.peers [--broker embedded|kafka] [--events 200000] [--runs 5] [--short]``. A run writes a topic of JSON
-events, ``margin.daily`` as marginwatch itself takes it: 4,000 securities a day, one partition, a marker behind each
-day. Then every contender reads it from its beginning, as a process of its own on one core; broker, Redis and this
-process have the others. Seconds count from the assigned consumer to the last event, whatever is durable being flushed.
-The order turns with every run, so that drift hits all alike.
+events, ``margin.daily`` as marginwatch consumes it: 4,000 securities a day, one partition, punctuation after each day.
+Then every contender reads the topic from its first offset, as a process of its own on one core; broker, Redis and this
+process use the other cores. Seconds count from the assignment of the consumer to the last event, including the flush of
+durable state. The order of the contenders rotates with every run, so that drift affects all of them alike.
 
-The peers keep 16 balances of each security and compute its change over 15 days (`bench.contenders`). marginwatch is the
-worker of production: all signals, alerts and messages of the closed days, and the events of the other feeds too
-(indices, totals, reference data: about 4% more rows, not counted). Whoever saw other events or another result than a
-plain computation is an error, not a figure. The ratio is to quixstreams' events a second.
+A peer stores 16 balances of each security and computes its change over 15 days (`bench.contenders`). marginwatch is the
+production worker: it computes all signals and alerts of the closed days, and also consumes the other feeds (indices,
+totals, reference data: about 4% more rows, not counted). A contender whose event count or checksum differs from a plain
+computation is reported as an error without a figure. The ratio is to quixstreams' events a second.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ _PINS = _ROOT / "bench" / "contenders" / "requirements.txt"
 
 
 class MismatchError(MarginwatchError):
-    """A contender that did something else than the others."""
+    """The result of a contender differs from the plain computation."""
 
 
 class UnavailableError(MarginwatchError):
-    """A contender that can't be run here."""
+    """A contender can't run on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A run's topic, its barrier, and what a plain computation makes of it."""
+    """The topic of a run, its barrier, and the result of a plain computation."""
 
     settings: Settings
     barrier: str
@@ -77,7 +77,7 @@ class Topic:
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a contender reports; checksum in CNY."""
+    """The report of a contender; checksum in CNY."""
 
     events: int
     checksum: float
@@ -86,11 +86,14 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Contender:
-    """Somebody who reads the topic, and the figures of each run.
+    """A program that reads the topic, and its report of each run.
 
     Parameters
     ----------
-    packages : what it needs; the first one is the peer, none for marginwatch.
+    state : kind of its state store.
+    packages : packages to install, the peer first; empty for marginwatch.
+    script : module in `bench.contenders`.
+    durable : whether the script stores its state durably.
     """
 
     state: str
@@ -102,7 +105,7 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """The peer with its pinned version."""
+        """Name of the peer with its pinned version."""
         if not self.packages:
             return "marginwatch"
         peer = self.packages[0].partition("[")[0]
@@ -125,12 +128,12 @@ def _contenders() -> list[Contender]:
     ]
 
 
-# -- places to run -----------------------------------------------------------------------------------------------
+# -- cores and environments ---------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _on(cores: set[int]) -> Iterator[None]:
-    """Keep this thread, and all processes that it starts meanwhile, on these cores (Linux; elsewhere on any)."""
+    """Pin this thread, and the processes that it starts in the block, to the given cores (Linux only)."""
     if sys.platform != "linux":
         yield
         return
@@ -143,13 +146,16 @@ def _on(cores: set[int]) -> Iterator[None]:
 
 
 def _cores() -> tuple[set[int], set[int]]:
-    """The contenders' core, and the others (the same one if there is no other)."""
+    """Return the core of the contenders and the other cores (the same core on a single-core machine)."""
     found = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
     return {found[-1]}, set(found[:-1] or found)
 
 
 def _prepare(contenders: list[Contender]) -> Path:
-    """Return the Python of the peers' virtual environment, made once for these pins; who can't be installed fails."""
+    """Return the Python of the peers' virtual environment, which is created once per set of pins.
+
+    A contender whose packages can't be installed is marked as failed.
+    """
     digest = hashlib.sha256(_PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     environment = cache / "marginwatch" / f"peers-{digest}"
@@ -177,7 +183,7 @@ def _prepare(contenders: list[Contender]) -> Path:
 
 def _reason(stderr: str) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()]
-    return next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "it said nothing")
+    return next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no output")
 
 
 # -- a run -------------------------------------------------------------------------------------------------------
@@ -214,7 +220,7 @@ class _LogLine(msgspec.Struct):
 
 
 def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Report:
-    """Run a worker from its assignment, as its log has it, to the barrier behind all signals and alerts."""
+    """Time a worker from the assignment in its log to the barrier after all signals and alerts."""
     settings = topic.settings
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(settings.redis))
@@ -240,16 +246,18 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Report:
     return Report(events, float((last - before).sum()), (ended - started).total_seconds())
 
 
-def _check(seen: Report, topic: Topic) -> None:
-    if (seen.events, seen.checksum) != (topic.events, topic.checksum):
+def _check(report: Report, topic: Topic) -> None:
+    if (report.events, report.checksum) != (topic.events, topic.checksum):
         raise MismatchError(
-            f"{seen.events:,} events and {seen.checksum:,.0f} CNY, right are {topic.events:,} and {topic.checksum:,.0f}"
+            f"{report.events:,} events and {report.checksum:,.0f} CNY, expected {topic.events:,} and "
+            f"{topic.checksum:,.0f}"
         )
 
 
 def _run(number: int, contenders: list[Contender], topic: Topic, python: Path, scratch: Path, core: set[int]) -> None:
-    """Let everybody read the topic, in an order that turns with the runs."""
-    turn = (number - 1) % len(contenders)  # a fresh broker is slow at first: the last contender, the quickest, begins
+    """Run every contender on the topic, in an order that rotates with the runs."""
+    # A new broker is slow at first, so the fastest contender, the last one, starts.
+    turn = (number - 1) % len(contenders)
     for at, contender in enumerate([*contenders[turn:], *contenders[:turn]]):
         if contender.failed:
             continue
@@ -258,18 +266,18 @@ def _run(number: int, contenders: list[Contender], topic: Topic, python: Path, s
         try:
             if contender.packages:
                 with _on(core):
-                    seen = _peer(contender, topic, python, folder)
+                    report = _peer(contender, topic, python, folder)
             else:
-                seen = _marginwatch(topic, folder, core)
-            _check(seen, topic)
+                report = _marginwatch(topic, folder, core)
+            _check(report, topic)
         except UnavailableError as error:
             contender.failed = str(error)
         except MismatchError as error:
             contender.failed = f"WRONG: {error}"
         else:
-            contender.runs.append(seen)
+            contender.runs.append(report)
         err.print(
-            f"run {number + 1}: {contender.name}, {contender.state}: {contender.failed or f'{seen.seconds:.2f} s'}"
+            f"run {number + 1}: {contender.name}, {contender.state}: {contender.failed or f'{report.seconds:.2f} s'}"
         )
 
 
@@ -321,7 +329,7 @@ def main(
         if contender.failed:
             out.print(f"{contender.name}, {contender.state}: {contender.failed}", markup=False)
     if any(c.failed.startswith("WRONG") for c in contenders):
-        sys.exit("a contender disagrees with the plain computation")
+        sys.exit("the result of a contender differs from the plain computation")
 
 
 if __name__ == "__main__":

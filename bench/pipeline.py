@@ -1,8 +1,8 @@
-"""Rows a second from frames, events a second from JSON, the broker's raw rate, and latency: one run, one broker.
+"""Rows a second from frames, events a second from JSON, the broker's raw rate, and latency.
 
-``python -m bench.pipeline [--broker embedded|kafka]`` prints a table; the figures of a run belong together, single ones
-of different runs do not. Throughput is end to end: from a ready worker with a full backlog to the moment at which the
-last alert stage has seen everything (all state in Redis).
+``python -m bench.pipeline [--broker embedded|kafka]`` prints a table. Compare the figures of one run with each other,
+not those of different runs. Throughput is end to end: from a ready worker with a full backlog to the moment at which
+the alerts stage has processed everything and all state is in Redis.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _TIMEOUT_S = 5.0
 
 @contextmanager
 def running_worker(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
-    """Run a worker until the end."""
+    """Run a worker for the duration of the block."""
     worker = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / "worker.log")
     try:
         worker.start()
@@ -67,7 +67,7 @@ def simulated_market(stocks: int, days: int) -> simulate.Market:
 
 
 def _throughput(settings: Settings, folder: Path, form: Form, stocks: int, days: int) -> tuple[int, float]:
-    """Feed a backlog, then time a worker over it; return rows and seconds."""
+    """Publish a backlog, then time a worker over it; return rows and seconds."""
     Topics(settings).create()
     with Publisher(settings, source="bench", form=form) as publisher:
         for _, batches in simulated_market(stocks, days).history():
@@ -98,11 +98,11 @@ async def _raw(settings: Settings) -> tuple[int, float]:
 
 
 class _Session:
-    """A running session: what is sent into it, and when the newest row shows in a provisional signal.
+    """A session: sends intraday rows, and records when a provisional signal includes them.
 
     Parameters
     ----------
-    market : whose last day's snapshots are sent again and again, with new times.
+    market : the snapshots of its session are sent repeatedly, with new times.
     """
 
     def __init__(self, settings: Settings, market: simulate.Market) -> None:
@@ -115,7 +115,7 @@ class _Session:
         self._partitioner = Partitioner(settings.partitions)
         self._opened = (today * 24 + 2) * 3_600_000_000  # µs: an hour and a half into the session, Shanghai
         self._started = time.perf_counter()
-        self._seen: list[tuple[float, int]] = []  # when, and the newest row's time that a signal had
+        self._seen: list[tuple[float, int]] = []  # when a signal arrived, and the time of its newest row
         self._updated = asyncio.Event()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.bootstrap, acks=1, linger_ms=0, max_batch_size=BATCH_BYTES
@@ -158,7 +158,7 @@ class _Session:
         ]
 
     async def send(self, rows: RowBatch) -> tuple[int, float]:
-        """Send rows as events of this moment; return their time (µs) and that moment."""
+        """Send rows as events of the current moment; return their time (µs) and the moment of sending (s)."""
         now = time.perf_counter()
         stamp = self._opened + int((now - self._started) * 1e6)
         stamped = replace(rows, stamps=np.full(len(rows), stamp))
@@ -168,7 +168,7 @@ class _Session:
         return stamp, now
 
     async def shown(self, stamp: int) -> float:
-        """Wait until a signal has a row's time; return when that was, infinity if it never was."""
+        """Wait for a signal that includes the rows of a time; return when it arrived (s), infinity after a timeout."""
         while True:
             found = next((when for when, newest in self._seen if newest >= stamp), None)
             if found is not None:
@@ -181,9 +181,9 @@ class _Session:
 
 
 async def _latencies(settings: Settings, market: simulate.Market, seconds: float) -> tuple[Floats, Floats]:
-    """Return ms from each tick's events to the first signal with them, and from bursts to the signal with all of each.
+    """Return the latencies of ticks and of bursts, ms: from sending to the first signal that includes all of it.
 
-    A tick sends its share of the steady rate; a burst sends three seconds' worth at once.
+    A tick sends its share of the steady rate; a burst sends the events of three seconds at once.
     """
     async with _Session(settings, market) as session:
         await session.shown((await session.send(session.prices[0]))[0])
@@ -193,7 +193,7 @@ async def _latencies(settings: Settings, market: simulate.Market, seconds: float
             await asyncio.sleep(max(0.0, started + tick * _TICK_S - time.perf_counter()))
             rows = session.prices[tick % len(session.prices)]
             sent.append(await session.send(rows.take(np.arange(tick * per_tick, (tick + 1) * per_tick) % len(rows))))
-        warm = sent[int(1 / _TICK_S) :]  # the first second warms up
+        warm = sent[int(1 / _TICK_S) :]  # the first second is a warm-up
         steady = [(await session.shown(stamp) - when) * 1000 for stamp, when in warm]
         bursts = []
         for burst in range(_BURSTS):
@@ -204,7 +204,7 @@ async def _latencies(settings: Settings, market: simulate.Market, seconds: float
 
 
 def _snapshots(settings: Settings, folder: Path, market: simulate.Market, count: int) -> tuple[int, float]:
-    """Feed a backlog of whole-market snapshots as frames, then time a worker over it; return rows and seconds."""
+    """Publish a backlog of whole-market snapshots as frames, then time a worker over it; return rows and seconds."""
     today = xshg().shift(market.simulation.last_day, 1)
     assert today is not None
     Topics(settings).create()
@@ -221,7 +221,7 @@ def _snapshots(settings: Settings, folder: Path, market: simulate.Market, count:
 
 
 def wait_for(condition: Callable[[], bool], worker: WorkerProcess) -> None:
-    """Wait for a condition while the worker lives."""
+    """Wait for a condition; fail if the worker ends before."""
     while not condition():
         worker.check("the measurement")
         time.sleep(0.005)
@@ -232,7 +232,7 @@ def main(
     stocks: int = 5000,
     days: int = 60,
     events_days: int = 40,
-    snapshots: Annotated[int, typer.Option(help="of the whole market, in a backlog")] = 400,
+    snapshots: Annotated[int, typer.Option(help="whole-market snapshots in the backlog")] = 400,
     seconds: float = 10.0,
 ) -> None:
     """Measure and print."""
@@ -254,15 +254,15 @@ def main(
             row("raw getmany of the same JSON messages", *asyncio.run(_raw(settings("json"))))
             market = simulated_market(stocks, 30)
             row("rows of snapshots from frames", *_snapshots(settings("snapshots"), folder, market, snapshots))
-            live = settings("live")
-            Topics(live).create()
-            with Publisher(live, source="bench") as publisher:
+            intraday = settings("live")
+            Topics(intraday).create()
+            with Publisher(intraday, source="bench") as publisher:
                 for _, batches in market.history():
                     publisher.day(batches)
                 barrier = publisher.barrier()
-            with redis.Redis.from_url(live.redis) as client, running_worker(live, folder) as worker:
-                wait_for(lambda: passed(live, barrier, client), worker)
-                steady, bursts = asyncio.run(_latencies(live, market, seconds))
+            with redis.Redis.from_url(intraday.redis) as client, running_worker(intraday, folder) as worker:
+                wait_for(lambda: passed(intraday, barrier, client), worker)
+                steady, bursts = asyncio.run(_latencies(intraday, market, seconds))
             out.print(table)
             p50, p99 = np.percentile(steady, [50, 99])
             out.print(

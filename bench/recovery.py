@@ -1,8 +1,8 @@
-"""How soon the stream is served again: after a worker is killed, after a restart with a long history, after SIGTERM.
+"""Recovery times: after a worker is killed, after a restart with a long history, after SIGTERM.
 
 ``python -m bench.recovery [--broker embedded|kafka]`` prints a table. The takeover is the time from SIGKILL of one of
-two workers to the moment at which everything published behind it has passed all stages. The restart is the time from
-starting the process to a green ``/readyz``, with the given history in Redis.
+two workers until all stages have processed a barrier published after it. The restart is the time from the start of the
+process to a green ``/readyz``, with the given history in Redis.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _TIMEOUT_S = 120.0
 
 
 def _worker(settings: Settings, folder: Path, name: str) -> WorkerProcess:
-    made = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / f"{name}.log")
-    made.start()
-    return made
+    worker = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / f"{name}.log")
+    worker.start()
+    return worker
 
 
 def _await(settings: Settings, client: redis.Redis, barrier: str) -> None:
@@ -53,7 +53,7 @@ def _await(settings: Settings, client: redis.Redis, barrier: str) -> None:
 
 
 def _takeover(settings: Settings, folder: Path, publisher: Publisher, client: redis.Redis) -> float:
-    """Seconds from the kill of one of two workers to a barrier having passed."""
+    """Return the seconds from the kill of one of two workers to the passing of a barrier."""
     first, second = (_worker(settings, folder, f"takeover-{i}") for i in range(2))
     try:
         _await(settings, client, publisher.barrier())
@@ -67,7 +67,7 @@ def _takeover(settings: Settings, folder: Path, publisher: Publisher, client: re
 
 
 def _restart(settings: Settings, folder: Path) -> tuple[float, float]:
-    """Seconds from start to ready, and from SIGTERM to the end."""
+    """Return the seconds from start to ready, and from SIGTERM to the exit."""
     started = time.perf_counter()
     worker = _worker(settings, folder, "restart")
     ready = time.perf_counter() - started

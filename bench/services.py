@@ -1,4 +1,4 @@
-"""Where a bench runs: a broker and a Redis of its own, and settings by name that share nothing with each other."""
+"""The services of a benchmark: a broker and a Redis of its own, and isolated settings by name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from streams.settings import Settings
 
 @contextmanager
 def services(broker: str, folder: Path, *, append_only: bool = False) -> Iterator[Callable[..., Settings]]:
-    """Start both, and stop them at the end; yield what makes settings of a name and of what else differs.
+    """Start a broker and a Redis, and stop both at the end; yield a factory of settings.
+
+    The factory takes a name, which is consumer group, namespace and topic prefix, and further settings as keywords.
 
     Parameters
     ----------
-    broker : ``kafka`` for Apache Kafka, anything else for the embedded one.
-    append_only : whether Redis keeps a log of every write.
+    broker : ``kafka`` for Apache Kafka, any other text for the embedded broker.
+    folder : folder for data and logs.
+    append_only : whether Redis writes an append-only file.
     """
     make = ApacheKafka if broker == "kafka" else EmbeddedBroker
     with make(folder / "broker") as server, EmbeddedRedis(folder / "redis", append_only=append_only) as store:

@@ -1,7 +1,7 @@
-"""All studies, whole commands: seconds and peak memory, on a folder as it is and on one of about fifteen years.
+"""Seconds and peak memory of the command that runs all studies, on a data folder and on a lengthened one.
 
-``python -m bench.studies [--data ../shared/data] [--years 15]``. The long folder is the same rows once more on earlier
-trading days, so its figures mean nothing; its size does.
+``python -m bench.studies [--data ../shared/data] [--years 15]``. The lengthened folder repeats the rows on earlier
+trading days: its results are meaningless, only its size matters.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def measure(folder: Path) -> tuple[float, float]:
 
 
 def lengthen(folder: Path, out: Path, years: int) -> int:
-    """Write the folder's rows once more on earlier trading days until it spans so many years; return margin rows."""
+    """Write copies of the folder's rows on earlier trading days, until they span ``years``; return the margin rows."""
     calendar = xshg()
     rows = 0
     for path in sorted(folder.glob("*.parquet")):
@@ -65,7 +65,7 @@ _FIRST, _LAST = (int(np.datetime64(d, "D").astype(np.int32)) for d in ("2018-01-
 
 
 def main() -> None:
-    """Measure both and print a table."""
+    """Measure both folders and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--years", type=int, default=15)

@@ -28,7 +28,7 @@ from processors.sources import Sources
 SSE_COMPOSITE = to_id("000001.SH")
 #: The index whose published turnover is that of its whole exchange.
 TURNOVER_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399001.SZ"), "BSE": to_id("899050.BJ")}
-#: The index whose row carries the float cap of its whole exchange.
+#: The index whose row contains the float cap of its whole exchange.
 FLOAT_CAP_INDEX = {"SSE": SSE_COMPOSITE, "SZSE": to_id("399106.SZ"), "BSE": to_id("899050.BJ")}
 _CAUSES = "(window not full, or the feed is late)"
 
@@ -77,7 +77,7 @@ class Block(CrossSections):
 
         Raises
         ------
-        UndeclaredNeedError : if no registered signal declares the need, so that its figures are not kept.
+        UndeclaredNeedError : if no registered signal declares the need, so that no stage retains its figures.
         """
         key = need, code
         if key not in self._read:

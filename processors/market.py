@@ -176,9 +176,9 @@ class Market(Processor):
         """Delete states and values that no recomputation can read: no late row is accepted so far back."""
         newest = _earliest(*(self.closed[topic].newest_closed() for topic in (TOTALS, INDICES, DETAIL, PRICES)))
         late = self.parameters.late_days
-        behind = max(late, *retained_signals(self.parameters).values())
+        reach_back = max(late, *retained_signals(self.parameters).values())
         # A recomputed day reads as far back as a recursion may pause, or as a signal retains its values.
-        self.memory.trim(None if newest is None else self.calendar.shift(newest, -late - behind - 2))
+        self.memory.trim(None if newest is None else self.calendar.shift(newest, -late - reach_back - 2))
 
     def _trim_joins(self) -> None:
         """Delete frames of days on which the indices and all other frames are known."""

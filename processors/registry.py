@@ -1,6 +1,7 @@
-"""Every signal there is. Topic schema, metric, status, retention and documentation follow from the declarations here.
+"""The registry of all signals.
 
-Adding an indicator is one module in `processors.indicators` and one line here.
+Topic schema, metric, status, retention and documentation follow from the declarations here. A new indicator is one
+module in `processors.indicators` and one line here.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ def state_digest(parameters: Parameters) -> str:
         ]
         for topic in (DETAIL, PRICES, VALUATIONS)
     }
-    kept = columns, [reach(topic, parameters) for topic in columns], sorted(retained_signals(parameters).items())
-    return blake2b(repr(kept).encode(), digest_size=4).hexdigest()
+    retained = columns, [reach(topic, parameters) for topic in columns], sorted(retained_signals(parameters).items())
+    return blake2b(repr(retained).encode(), digest_size=4).hexdigest()
 
 
 def retained_signals(parameters: Parameters) -> dict[str, int]:

@@ -94,8 +94,8 @@ class Signal:
         """Return the trading days that must be known before it has a value."""
         required = [need for need in self.needs if not need.optional]
         spans = (need.lag(parameters) + need.required(parameters) for need in required)
-        behind = (need.signal.window(parameters) - 1 if need.signal is not None else 0 for need in required)
-        known = max((span + more for span, more in zip(spans, behind, strict=True)), default=1)
+        upstream = (need.signal.window(parameters) - 1 if need.signal is not None else 0 for need in required)
+        known = max((span + more for span, more in zip(spans, upstream, strict=True)), default=1)
         return known + count(self.warmup, parameters)
 
 

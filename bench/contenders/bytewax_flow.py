@@ -16,18 +16,18 @@ from bench.contenders.work import Report, advance, task
 
 
 class Row(msgspec.Struct):
-    """What is needed of an event; the other fields are skipped."""
+    """The used fields of an event; the decoder skips the others."""
 
     code: str
     fin_balance: float
 
 
-task_, report = task(), Report()
+job, report = task(), Report()
 decode = msgspec.json.Decoder(Row).decode
 
 
 def rows(message: KafkaSourceMessage[bytes, bytes]) -> tuple[str, float] | None:
-    """Return key and balance of an event, None of a marker."""
+    """Return key and balance of an event, None for punctuation."""
     report.start()
     if message.key is None:
         return None
@@ -42,25 +42,25 @@ def change(window: list[float] | None, balance: float) -> tuple[list[float], flo
 
 
 class Sink(StatelessSinkPartition[Any], DynamicSink[Any]):
-    """Takes the changes."""
+    """Collects the changes."""
 
     def build(self, *_: Any) -> Sink:
         """Return the only partition."""
         return self
 
     def write_batch(self, items: list[tuple[str, float | None]]) -> None:
-        """Note changes."""
+        """Add changes to the report."""
         report.events += len(items)
         report.last.update(items)
 
 
 flow = Dataflow("peer")
-source = KafkaSource([task_.bootstrap], [task_.topic], tail=False)
+source = KafkaSource([job.bootstrap], [job.topic], tail=False)
 keyed = op.filter_map("rows", op.input("topic", flow, source), rows)
 op.output("out", op.stateful_map("change", keyed, change), Sink())
 recovery = None
-if task_.durable:
-    init_db_dir(task_.folder, 1)
-    recovery = RecoveryConfig(task_.folder)
+if job.durable:
+    init_db_dir(job.folder, 1)
+    recovery = RecoveryConfig(job.folder)
 cli_main(flow, recovery_config=recovery)
 report.done()

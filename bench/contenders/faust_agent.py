@@ -11,36 +11,36 @@ import mode.loop
 from bench.contenders.work import Report, advance, task
 
 mode.loop.use("uvloop")
-task_, report = task(), Report()
+job, report = task(), Report()
 app = faust.App(
-    task_.folder.name,
-    broker=f"kafka://{task_.bootstrap}",
-    store="rocksdb://" if task_.durable else "memory://",
-    datadir=task_.folder,
+    job.folder.name,
+    broker=f"kafka://{job.bootstrap}",
+    store="rocksdb://" if job.durable else "memory://",
+    datadir=job.folder,
     topic_disable_leader=True,
     web_enabled=False,
 )
-windows: Any = app.Table("windows", partitions=1) if task_.durable else {}
+windows: Any = app.Table("windows", partitions=1) if job.durable else {}
 
 
-@app.agent(app.topic(task_.topic, key_serializer="raw", value_serializer="json"))
+@app.agent(app.topic(job.topic, key_serializer="raw", value_serializer="json"))
 async def work(stream: Any) -> None:
     """Advance the window of each event's key."""
     async for event in stream.events():
         report.start()
         row = event.value
         if "code" not in row:
-            continue  # a marker
+            continue  # punctuation
         window = windows.get(row["code"], [])
         report.last[row["code"]] = advance(window, row["fin_balance"])
         windows[row["code"]] = window
         report.events += 1
-        if report.events == task_.events:
-            if task_.durable:
+        if report.events == job.events:
+            if job.durable:
                 await app.producer.flush()
                 await app.consumer.commit()
             report.done()
-            os._exit(0)  # a shutdown in order takes seconds and changes nothing
+            os._exit(0)  # a graceful shutdown takes seconds and changes no state
 
 
 faust.Worker(app, loglevel="WARNING", redirect_stdouts=False).execute_from_commandline()

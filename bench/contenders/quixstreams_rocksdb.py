@@ -1,6 +1,6 @@
 """quixstreams: state in RocksDB with its changelog topic, committed every 5 s (its default) and at the end.
 
-Its seconds include closing the application, about 0.1 s: nothing public says when the last commit is done.
+Its seconds include closing the application, about 0.1 s: no public API reports when the last commit is done.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from quixstreams import Application, State
 
 from bench.contenders.work import Report, advance, task
 
-task_, report = task(), Report()
+job, report = task(), Report()
 app = Application(
-    broker_address=task_.bootstrap,
-    consumer_group=task_.folder.name,
+    broker_address=job.bootstrap,
+    consumer_group=job.folder.name,
     auto_offset_reset="earliest",
-    state_dir=task_.folder,
+    state_dir=job.folder,
     loglevel="WARNING",
 )
 
@@ -28,12 +28,12 @@ def change(row: dict[str, Any], state: State) -> None:
     report.last[row["code"]] = advance(window, row["fin_balance"])
     state.set("window", window)
     report.events += 1
-    if report.events == task_.events:
-        app.stop()  # it commits: flushes the changelog, then RocksDB
+    if report.events == job.events:
+        app.stop()  # commits: flushes the changelog, then RocksDB
 
 
-rows = app.dataframe(app.topic(task_.topic, value_deserializer="json"))
-rows = rows.filter(lambda row: "code" in row)  # no markers
+rows = app.dataframe(app.topic(job.topic, value_deserializer="json"))
+rows = rows.filter(lambda row: "code" in row)  # without punctuation
 rows.update(change, stateful=True)
 app.run()
 report.done()

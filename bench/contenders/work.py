@@ -1,4 +1,4 @@
-"""What every peer does with an event, its clock, and how it reports; nothing but the standard library."""
+"""Task, computation, clock and report of every peer; uses the standard library alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DAYS = 15
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a peer is told: read ``events`` rows of partition 0 of ``topic``, from its beginning."""
+    """The task of a peer: read ``events`` rows of partition 0 of ``topic``, from the first offset."""
 
     bootstrap: str
     topic: str
     events: int
-    folder: Path  # for its state, empty
+    folder: Path  # empty folder for its state
     durable: bool
 
 
@@ -42,10 +42,10 @@ def advance(window: list[float], balance: float) -> float | None:
 
 
 class Report:
-    """Counts events and remembers each security's last change.
+    """Counts events and stores the last change of each security.
 
-    The clock starts when the consumer is assigned, or, where a library doesn't say when that is, with the first event
-    that it hands over (in its favour). It ends in `done`, after whatever is durable has been flushed.
+    The clock starts when the consumer is assigned. Where a library doesn't report that moment, it starts with the first
+    event (in the library's favour). It stops in `done`, after durable state is flushed.
     """
 
     def __init__(self) -> None:

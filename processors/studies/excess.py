@@ -60,10 +60,10 @@ def run(panel: Panel, mode: Mode) -> Result:
         [chart],
         [
             "the published correlation at 0.07 is \"above 0.6\"; published β and t are of 2018–2021, ours of the period above",
-            "windows of 5 days overlap: HAC errors (Newey-West, 5 lags) are the ones to judge by",
+            "windows of 5 days overlap: use the HAC errors (Newey-West, 5 lags) for inference",
             "as the source: return from the close of day T; point in time: from the open after the figures were published, to "
-            "the same close" if mode is Mode.POINT_IN_TIME else "the balance of day T is known before the open of T+1: nobody "
-            "could trade it at the close of T",
+            "the same close" if mode is Mode.POINT_IN_TIME else "the balance of day T is published before the open of T+1, so a "
+            "trade at the close of T was not possible",
         ],
     )  # fmt: skip
 

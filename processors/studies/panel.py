@@ -60,7 +60,7 @@ class Panel:
     opens, closes : index code or industry → (days,) prices.
     levels : (days, len(level_keys)) adjusted levels, NaN without a price of that day.
     industries : column → (days, 31).
-    shown : which days lie in the period that the studies look at.
+    in_period : (days,) whether a day belongs to the studied period.
     """
 
     calendar: TradingCalendar

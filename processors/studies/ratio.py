@@ -72,7 +72,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         [chart],
         [
             "published figures are of 2018-01…2022-11; ours end where the data do",
-            f"a breakdown was a top if the SSE Composite stood at most {TOP:.0%} above its entry 20 trading days later (ours; "
+            f"a breakdown was a top if the SSE Composite was at most {TOP:.0%} above its entry 20 trading days later (ours; "
             "the source judges by eye: about 80% tops or high-level ranges)",
             "weeks are calendar weeks, Σ margin buys / Σ turnover; the state machine runs on the 5-day ratio",
         ],

@@ -58,8 +58,8 @@ def run(panel: Panel, mode: Mode) -> Result:
         ],
         [Chart("streaks", "Excess return over 20 days by streak length", Unit.RATIO, bars=bars, x_label="streak, days")],
         [
-            "excess over the equal-weight mean of the stocks in the margin list; [SW14] names lengths of 8 and more as the "
-            "ones that tell, its own table is not quoted in our contract",
+            "excess over the equal-weight mean of the stocks in the margin list; [SW14] reports streaks of 8 and more days as "
+            "informative, its own table is not available here",
             "intervals: moving-block bootstrap of trading days (blocks as long as the horizon)",
             SURVIVORSHIP,
         ],
