@@ -1,4 +1,4 @@
-"""Small inputs by hand: rows, markers, days."""
+"""Builders of small inputs: rows, punctuation, trading days."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20,
 
 
 def batch(topic: str, day: date, figures: dict[str, dict[str, float]], revision: int = 0) -> RowBatch:
-    """Rows by code or exchange: ``{"600000.SH": {"fin_balance": 1e9}}``; required figures not named are 0."""
+    """Return rows by code or label: ``{"600000.SH": {"fin_balance": 1e9}}``; other required figures are 0, prices 1."""
     size = len(figures)
     hours = 2 if topic.endswith(".intraday") else 24  # UTC: in the session, or the next morning
     labels = KEYS.get(INPUT_ROWS[topic].key_field)
@@ -36,12 +36,12 @@ def batch(topic: str, day: date, figures: dict[str, dict[str, float]], revision:
 
 
 def balances(day: date, values: dict[str, float], revision: int = 0) -> RowBatch:
-    """margin.daily rows with nothing but balances."""
+    """Return rows of margin.daily with the given balances, CNY."""
     return batch("margin.daily", day, {code: {"fin_balance": v} for code, v in values.items()}, revision)
 
 
 def end_of_day(rows: RowBatch, day: date | None = None, **expected: int) -> EndOfDay:
-    """The marker of a day whose rows are given."""
+    """Return the punctuation that closes a day with exactly the given rows; ``expected`` overrides counts."""
     named = rows.keys if rows.topic == "margin.market" else rows.keys % 4
     counts = {EXCHANGES[e]: int((named == e).sum()) for e in range(2)}
     when = day if day is not None else date.fromordinal(int(rows.days[0]) + date(1970, 1, 1).toordinal())

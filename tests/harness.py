@@ -1,4 +1,4 @@
-"""Running the real thing in a test: workers as processes, feeds, and awaiting what must come."""
+"""Harness of the integration tests: worker processes, publishers, and waiting for processed input."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str = "the condition") -> None:
-    """Wait for a condition; fail with its name when it does not come."""
+    """Wait for a condition.
+
+    Raises
+    ------
+    AssertionError : if it is still false after ``timeout`` seconds; the message contains ``what``.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {timeout:.0f} s")
+            raise AssertionError(f"timed out after {timeout:.0f} s: {what}")
         time.sleep(0.02)
 
 
@@ -75,7 +80,7 @@ class Worker:
 
 
 class Stack:
-    """A namespace on real brokers: publish, run workers, read what came out."""
+    """A namespace on real servers: publishes input, runs workers, reads outputs."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
@@ -84,15 +89,15 @@ class Stack:
         self.redis = redis_client(settings)
 
     def worker(self) -> Worker:
-        made = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log")
-        self._workers.append(made)
-        return made
+        worker = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log")
+        self._workers.append(worker)
+        return worker
 
     def publisher(self, form: Form = Form.FRAMES, source: str = "test") -> Publisher:
         return Publisher(self.settings, source=source, form=form)
 
     def settle(self, publisher: Publisher, timeout: float = 60.0) -> str:
-        """Wait until all that was published is processed to its end; return the barrier."""
+        """Wait until every stage has processed all published input; return the barrier."""
         barrier = publisher.barrier()
         try:
             wait_until(lambda: passed(self.settings, barrier, self.redis), timeout, "the end of processing")
@@ -105,7 +110,7 @@ class Stack:
         return Topics(self.settings).name(short)
 
     def fresh(self, name: str) -> Stack:
-        """Another namespace on the same brokers."""
+        """Return another namespace on the same servers."""
         base = f"{self.settings.namespace}{name}"
         settings = self.settings.model_copy(update={"group": base, "namespace": base, "topic_prefix": f"{base}."})
         Topics(settings).create()
@@ -129,7 +134,7 @@ class Stack:
         return sum(1 for _ in readers.read(self.settings, topic, until=barrier))
 
     def tables(self) -> dict[bytes, dict[bytes, bytes]]:
-        """All rows of all tables, without barriers."""
+        """Return all rows of all tables, without barriers."""
         keys = self.redis.keys(f"{self.settings.namespace}:{{*}}:rows")
         return {
             key: {n: v for n, v in self.redis.hgetall(key).items() if not n.startswith((b"passed/", b"barrier/"))}

@@ -1,4 +1,4 @@
-"""Properties of the folds: repeats, order, batching and revisions, down to the bytes of the state."""
+"""Properties of the folds: duplicates, order, batching and revisions, down to the bytes of the state."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def stage() -> Securities:
     return Securities(0, Parameters(), EXCHANGES, xshg())
 
 
-def rows_of(made: Securities) -> dict[str, bytes | None]:
-    return made.changed_rows()
+def rows_of(processor: Securities) -> dict[str, bytes | None]:
+    return processor.changed_rows()
 
 
 @st.composite
@@ -53,23 +53,23 @@ def items_of(history: list[tuple[date, dict[str, list[float]]]]) -> list[list[Ro
     ]
 
 
-def marker_of(rows: list[RowBatch]) -> EndOfDay:
+def end_of_day_of(rows: list[RowBatch]) -> EndOfDay:
     newest = {int(r.keys[0]): r for r in rows}
     return end_of_day(concat(list(newest.values())))
 
 
 @given(histories(), st.randoms(use_true_random=False), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_order_within_a_day_repeats_and_batching_change_nothing(history, random, joined) -> None:
+def test_order_duplicates_and_batching_within_a_day_change_nothing(history, random, joined) -> None:
     plain, shuffled = stage(), stage()
     frames_plain, frames_shuffled = [], []
     for rows in items_of(history):
-        frames_plain += plain.fold([*rows, marker_of(rows)])
+        frames_plain += plain.fold([*rows, end_of_day_of(rows)])
         mixed = [*rows, *random.sample(rows, random.randint(0, len(rows)))]
         random.shuffle(mixed)
         if joined:
             mixed = [concat(mixed)]
-        frames_shuffled += shuffled.fold([*mixed, marker_of(rows), *mixed, marker_of(rows)])
+        frames_shuffled += shuffled.fold([*mixed, end_of_day_of(rows), *mixed, end_of_day_of(rows)])
     assert [(f.day, f.revision, f.columns["fin_change"].tobytes()) for f in frames_plain] == [
         (f.day, f.revision, f.columns["fin_change"].tobytes()) for f in frames_shuffled
     ]
@@ -78,40 +78,40 @@ def test_order_within_a_day_repeats_and_batching_change_nothing(history, random,
 
 @given(histories(), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_corrections_behind_the_close_give_the_same_state_in_any_order(history, random) -> None:
+def test_corrections_after_the_close_give_the_same_state_in_any_order(history, random) -> None:
     one, other = stage(), stage()
-    for made, order in ((one, None), (other, random)):
+    for processor, order in ((one, None), (other, random)):
         late = []
         for rows in items_of(history):
             first = [r for r in rows if r.revisions[0] == 0]
             late += [r for r in rows if r.revisions[0] > 0]
-            made.fold([*first, marker_of(rows)])
+            processor.fold([*first, end_of_day_of(rows)])
         if order is not None:
             order.shuffle(late)
             for row in late:
-                made.fold([row])
+                processor.fold([row])
         else:
-            made.fold(late)
+            processor.fold(late)
     assert rows_of(one) == rows_of(other)
 
 
 @given(histories(), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_a_state_loaded_in_the_middle_goes_on_the_same(history, cut) -> None:
+def test_a_processor_loaded_from_stored_rows_continues_identically(history, cut) -> None:
     through, before = stage(), stage()
     stored: dict[str, bytes] = {}
     for i, rows in enumerate(items_of(history)):
-        through.fold([*rows, marker_of(rows)])
+        through.fold([*rows, end_of_day_of(rows)])
         if i == cut:
             stored |= {k: v for k, v in before.changed_rows().items() if v is not None}
             before = stage()
             before.load_rows(stored)
-        before.fold([*rows, marker_of(rows)])
+        before.fold([*rows, end_of_day_of(rows)])
     stored |= {k: v for k, v in before.changed_rows().items() if v is not None}
     assert stored == {k: v for k, v in through.changed_rows().items() if v is not None}
 
 
-def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None:
+def test_a_late_day_raises_the_revision_of_all_later_days() -> None:
     store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     for day in (DAYS[0], DAYS[2]):
         rows = balances(day, {"600000.SH": 1e9})
@@ -124,19 +124,19 @@ def test_a_day_inserted_late_raises_the_revision_of_the_days_behind_it() -> None
     assert [store.days[to_day(d)].revision for d in DAYS[:3]] == [0, 0, 1]
 
 
-def test_a_feed_without_markers_is_closed_by_its_next_day() -> None:
+def test_the_next_day_closes_a_topic_without_punctuation() -> None:
     store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     both = {"600000.SH": 1e9, "000001.SZ": 1e9}
     applied = store.apply(
         concat([balances(DAYS[0], both), balances(DAYS[1], both), balances(DAYS[0], {CODES[1]: 5e8})])
     )
     assert applied.closed == [to_day(DAYS[0])]
-    # The row behind the first row of the next day is a late one.
+    # A row after the first row of the next day is late.
     assert store.days[to_day(DAYS[0])].revision == 1
     assert store.missing(to_day(DAYS[0])) == {}
 
 
-def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_stands() -> None:
+def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_row_stays() -> None:
     store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     store.apply(balances(DAYS[0], {"600000.SH": 1e9}))
     applied = store.apply(balances(DAYS[0], {"600000.SH": 2e9}))
@@ -152,14 +152,14 @@ def test_rows_older_than_the_window_are_refused() -> None:
     assert len(store.days) == 3
 
 
-def test_leaving_the_list_resets_a_streak_and_inclusion_keeps_quiet_for_five_days() -> None:
-    made = stage()
+def test_leaving_the_list_resets_a_streak_and_delta_is_absent_for_five_days_after_inclusion() -> None:
+    processor = stage()
     always = {"600000.SH": 1e9}
     streaks, changes = [], []
     for i, day in enumerate(DAYS[:12]):
         here = always | ({} if i == 3 else {"600519.SH": 1e9 + i * 1e7})
         rows = balances(day, here)
-        (frame,) = made.fold([rows, end_of_day(rows)])
+        (frame,) = processor.fold([rows, end_of_day(rows)])
         assert isinstance(frame, FeatureFrame)
         at = np.flatnonzero(frame.keys % 4 == 0)[-1]
         streaks.append(int(frame.columns["fin_streak"][at]) if i != 3 else None)
@@ -168,19 +168,19 @@ def test_leaving_the_list_resets_a_streak_and_inclusion_keeps_quiet_for_five_day
     assert changes == [True, False, False, None, True, True, True, True, True, True, False, False]
 
 
-def test_a_day_without_the_whole_exchange_pauses_instead() -> None:
-    made = stage()
+def test_a_day_without_rows_of_an_exchange_pauses_its_streaks() -> None:
+    processor = stage()
     streaks = []
     for i, day in enumerate(DAYS[:6]):
         here = {"600000.SH": 1e9 + i} | ({} if i == 3 else {"000001.SZ": 1e9 + i * 1e7})
         rows = balances(day, here)
         expected = end_of_day(rows) if i != 3 else end_of_day(rows, SZSE=0)
-        frames = made.fold([rows, expected])
+        frames = processor.fold([rows, expected])
         frame = frames[-1]
         assert isinstance(frame, FeatureFrame)
         shenzhen = np.flatnonzero(frame.keys % 4 == 1)
         streaks.append(int(frame.columns["fin_streak"][shenzhen[0]]) if len(shenzhen) else None)
-    # Absent on day 3; day 4 has no figure of the day before; day 5 goes on counting.
+    # Absent on day 3; day 4 has no figure of the day before; day 5 continues the count.
     assert streaks == [0, 1, 2, None, 2, 3]
 
 
@@ -197,11 +197,11 @@ def market_day(day: date, sse: float, szse: float | None, close: float = 3000.0)
     return [totals, end_of_day(totals, SZSE=1), indices, end_of_day(indices)]
 
 
-def signals(made: list[MarketSignal | SecuritySignals]) -> dict[tuple[date, str], MarketSignal]:
-    return {(s.trade_date, s.signal): s for s in made if isinstance(s, MarketSignal) and not s.provisional}
+def signals(outputs: list[MarketSignal | SecuritySignals]) -> dict[tuple[date, str], MarketSignal]:
+    return {(s.trade_date, s.signal): s for s in outputs if isinstance(s, MarketSignal) and not s.provisional}
 
 
-def test_half_a_market_is_absent_and_degraded_never_a_half_size_balance() -> None:
+def test_a_total_without_one_exchange_is_absent_and_degraded_never_a_partial_sum() -> None:
     market = Market(1, Parameters(), EXCHANGES, xshg())
     found = signals(market.fold([*market_day(DAYS[0], 1e9, 2e9), *market_day(DAYS[1], 1e9, None)]))
     assert found[DAYS[0], "fin_balance"].value == 3e9
@@ -211,13 +211,13 @@ def test_half_a_market_is_absent_and_degraded_never_a_half_size_balance() -> Non
     assert half.degraded
     assert half.missing == {"margin.market SZSE": 1}
 
-    # The other half comes late: everything of the day is issued again, whole and with a higher revision.
+    # The other exchange arrives late: all signals of the day are published again with a higher revision.
     late = batch("margin.market", DAYS[1], {"SZSE": {"fin_balance": 2e9, "fin_buy": 2e7, "short_balance": 1.0}})
     whole = signals(market.fold([late]))[DAYS[1], "fin_balance"]
     assert (whole.value, whole.revision, whole.degraded) == (3e9, 1, False)
 
 
-def test_a_correction_issues_every_dependent_day_again() -> None:
+def test_a_correction_publishes_every_dependent_day_again() -> None:
     market = Market(1, Parameters(), EXCHANGES, xshg())
     for i, day in enumerate(DAYS[:6]):
         market.fold(market_day(day, 1e9 + i * 1e6, 2e9))
@@ -239,7 +239,7 @@ def test_absent_values_name_their_reason() -> None:
     assert found[DAYS[0], "fin_buy_ratio"].value == pytest.approx(0.1)
 
 
-def test_totals_and_indices_may_come_years_apart() -> None:
+def test_totals_and_indices_may_arrive_years_apart() -> None:
     together, apart = (Market(1, Parameters(), EXCHANGES, xshg()) for _ in range(2))
     items = [market_day(day, 1e9 + i * 1e7, 2e9 - i * 1e6, 3000 + i) for i, day in enumerate(DAYS)]
     expected: dict[tuple[date, str], MarketSignal] = {}
@@ -253,81 +253,83 @@ def test_totals_and_indices_may_come_years_apart() -> None:
     assert apart.changed_rows() == together.changed_rows()
 
 
-def test_provisional_values_use_live_prices_over_the_last_balances_and_final_ones_replace_them() -> None:
+def test_provisional_values_use_intraday_prices_and_the_last_balances_and_final_values_replace_them() -> None:
     market = Market(1, Parameters(excess_lag_days=3), EXCHANGES, xshg())
     for day in DAYS[:4]:
         market.fold(market_day(day, 1e9, 2e9))
     ts = (to_day(DAYS[4]) * 24 + 2) * 3_600_000_000
-    live = batch("indices.intraday", DAYS[4], {"000001.SH": {"last": 3300.0, "prev_close": 3000.0},
+    snapshot = batch("indices.intraday", DAYS[4], {"000001.SH": {"last": 3300.0, "prev_close": 3000.0},
                                                "399001.SZ": {"last": 1.0, "prev_close": 1.0}})  # fmt: skip
-    live = RowBatch(live.topic, live.keys, live.days, live.revisions, np.full(2, ts), live.figures)
-    made = {s.signal: s for s in market.fold([live]) if isinstance(s, MarketSignal)}
-    assert made["excess_financing"].provisional
-    assert made["excess_financing"].value == pytest.approx(-0.1)
-    assert made["fin_buy_ratio"].value is None
-    assert "margin.intraday covers" in made["fin_buy_ratio"].reason
+    snapshot = RowBatch(
+        snapshot.topic, snapshot.keys, snapshot.days, snapshot.revisions, np.full(2, ts), snapshot.figures
+    )
+    outputs = {s.signal: s for s in market.fold([snapshot]) if isinstance(s, MarketSignal)}
+    assert outputs["excess_financing"].provisional
+    assert outputs["excess_financing"].value == pytest.approx(-0.1)
+    assert outputs["fin_buy_ratio"].value is None
+    assert "margin.intraday covers" in outputs["fin_buy_ratio"].reason
     final = signals(market.fold(market_day(DAYS[4], 1.1e9, 2.2e9, 3000.0)))
     assert final[DAYS[4], "excess_financing"].value == pytest.approx(0.1)
     assert not final[DAYS[4], "excess_financing"].provisional
-    assert not [s for s in market.fold([live]) if isinstance(s, MarketSignal)]
+    assert not [s for s in market.fold([snapshot]) if isinstance(s, MarketSignal)]
 
 
 # -- deadlines ----------------------------------------------------------------------------------------------------
 
 
 def at(day: date, hour: float) -> int:
-    """Shanghai time of a day, µs since the epoch."""
+    """Return the moment of an hour of a day in Shanghai, µs since the epoch."""
     return to_day(day) * 86_400_000_000 + int((hour - 8) * 3_600_000_000)
 
 
-def late(store: DailyStore, now: int) -> EndOfDay | None:
+def overdue_on(store: DailyStore, now: int) -> EndOfDay | None:
     return overdue(store, now, DEADLINES[store.topic], xshg(), gap_days=3)
 
 
-def test_a_day_without_its_marker_is_closed_by_its_deadline_and_reported() -> None:
+def test_the_deadline_closes_a_day_without_punctuation_and_reports_it() -> None:
     store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     rows = balances(DAYS[0], {"600000.SH": 1e9})
     store.apply(rows)
     store.close(EndOfDay(feed="margin.daily", trade_date=DAYS[0], expected={"SSE": 1}, source="test"))
-    assert late(store, at(DAYS[1], 9)) is None  # the figures of a day appear before the open of the next one
-    punctuation = late(store, at(DAYS[1], 9.5))
+    assert overdue_on(store, at(DAYS[1], 9)) is None  # the figures of a day appear before the open of the next one
+    punctuation = overdue_on(store, at(DAYS[1], 9.5))
     assert punctuation is not None
     assert (punctuation.trade_date, punctuation.deadline) == (DAYS[0], True)
     assert store.close(punctuation).closed == [to_day(DAYS[0])]
     assert store.missing(to_day(DAYS[0])) == {"SZSE": -1}
     assert store.close(punctuation) == ApplyResult()
-    # What comes behind it counts as a revision.
+    # A row after the deadline counts as a revision.
     store.apply(balances(DAYS[0], {"000001.SZ": 2e9}))
     assert store.days[to_day(DAYS[0])].revision == 1
 
 
-def test_a_feed_that_falls_silent_is_closed_for_a_few_days_and_then_has_ended() -> None:
+def test_deadlines_close_a_few_days_of_a_silent_feed_and_then_none() -> None:
     store = DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2)
     rows = balances(DAYS[0], {"600000.SH": 1e9, "000001.SZ": 1e9})
     store.apply(rows)
     store.close(end_of_day(rows))
     closed = []
-    while (punctuation := late(store, at(DAYS[9], 12))) is not None:
+    while (punctuation := overdue_on(store, at(DAYS[9], 12))) is not None:
         closed += store.close(punctuation).closed
     assert closed == [to_day(d) for d in DAYS[1:4]]
     assert store.missing(closed[0]) == {"SSE": -1, "SZSE": -1}
 
 
-def test_an_empty_book_is_never_overdue() -> None:
-    assert late(DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2), at(DAYS[9], 12)) is None
+def test_an_empty_store_is_never_overdue() -> None:
+    assert overdue_on(DailyStore("margin.daily", EXCHANGES, late_days=60, history_days=2), at(DAYS[9], 12)) is None
 
 
 # -- the balance identity -----------------------------------------------------------------------------------------
 
 
-def test_breaks_of_the_balance_identity_are_reported_and_nothing_is_repaired() -> None:
-    made = stage()
+def test_breaks_of_the_balance_identity_are_reported_and_change_no_figure() -> None:
+    processor = stage()
     figures = {"600000.SH": (1.05e9, 8e7, 3e7), "600519.SH": (1.05e9, 8e7, 2.9e7), "000001.SZ": (5e9, 1.0, np.nan)}
     first = balances(DAYS[0], dict.fromkeys(figures, 1e9))
     rows = {code: dict(zip(("fin_balance", "fin_buy", "fin_repay"), f, strict=True)) for code, f in figures.items()}
     second = batch("margin.daily", DAYS[1], rows)
-    (before,) = made.fold([first, end_of_day(first)])
-    (frame,) = made.fold([second, end_of_day(second)])
+    (before,) = processor.fold([first, end_of_day(first)])
+    (frame,) = processor.fold([second, end_of_day(second)])
     assert isinstance(before, FeatureFrame)
     assert isinstance(frame, FeatureFrame)
     assert before.identity.checked == 0
@@ -347,12 +349,12 @@ def test_an_exchange_whose_total_breaks_the_identity_is_named() -> None:
         assert found[day, "fin_balance"].identity_gaps == ({"SSE": -1e9} if day == DAYS[2] else {})
 
 
-def test_frames_of_days_that_left_the_window_change_nothing_when_a_replay_sends_them_again() -> None:
-    made, market = stage(), Market(1, Parameters(late_days=3), EXCHANGES, xshg())
+def test_replayed_frames_of_deleted_days_change_nothing() -> None:
+    processor, market = stage(), Market(1, Parameters(late_days=3), EXCHANGES, xshg())
     frames: list[FeatureFrame] = []
     for i, day in enumerate(DAYS[:8]):
         rows = balances(day, {"600000.SH": 1e9 + i, "000001.SZ": 1e9 - i})
-        frames += [f for f in made.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
+        frames += [f for f in processor.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
     assert len(market.fold(frames)) == 8
     market.changed_rows()
     assert market.fold(frames) == []
@@ -367,8 +369,8 @@ def test_frames_of_days_that_left_the_window_change_nothing_when_a_replay_sends_
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=40, deadline=None)
-def test_however_topics_interleave_the_market_ends_in_the_same_bytes(corrections, random) -> None:
-    """Each topic keeps its own order (Kafka's promise); how the topics mix, and where polls are cut, is chance."""
+def test_the_state_of_the_market_does_not_depend_on_how_topics_interleave(corrections, random) -> None:
+    """Kafka guarantees the order within a topic; the interleaving of topics and the size of polls are random."""
     totals: list[RowBatch | EndOfDay] = []
     indices: list[RowBatch | EndOfDay] = []
     for i, day in enumerate(DAYS[:10]):
@@ -395,14 +397,14 @@ def test_however_topics_interleave_the_market_ends_in_the_same_bytes(corrections
 
 @given(st.permutations(CODES), st.permutations(CODES))
 @settings(max_examples=30, deadline=None)
-def test_a_session_s_sums_do_not_depend_on_who_came_first(one, other) -> None:
-    """Sums of floats depend on their order: the order must be that of the keys."""
+def test_sums_of_a_session_do_not_depend_on_the_order_of_arrival(one, other) -> None:
+    """A sum of floats depends on its order, which must be that of the keys."""
     sums = []
     for order in (one, other):
-        made = stage()
+        processor = stage()
         for code in order:
-            made.fold([batch("margin.intraday", DAYS[1], {code: {"fin_buy": 0.1 * (1 + CODES.index(code))}})])
+            processor.fold([batch("margin.intraday", DAYS[1], {code: {"fin_buy": 0.1 * (1 + CODES.index(code))}})])
         rows = balances(DAYS[0], {code: 0.1 + 1e8 * CODES.index(code) for code in order})
-        sums.append([p for p in made.fold([rows, end_of_day(rows)]) if isinstance(p, Partial)])
+        sums.append([p for p in processor.fold([rows, end_of_day(rows)]) if isinstance(p, Partial)])
     assert sums[0] == sums[1]
-    assert sums[0][-1].balance > 0  # told again: the balances before the session came behind it
+    assert sums[0][-1].balance > 0  # reported again: the balances before the session arrived after its rows

@@ -39,7 +39,7 @@ def test_breakdown_needs_a_new_hot_phase(ratios: tuple[float, ...], states: tupl
         ((0.041, 0.049), (0, 0)),
     ],
 )
-def test_a_level_holds_until_the_hysteresis_is_left(excesses: tuple[float, ...], levels: tuple[float, ...]) -> None:
+def test_an_alert_level_stays_within_its_hysteresis(excesses: tuple[float, ...], levels: tuple[float, ...]) -> None:
     level, seen = 0.0, []
     for excess in excesses:
         level = excess_financing.advance(level, excess, 0.05, 0.01)
@@ -47,7 +47,7 @@ def test_a_level_holds_until_the_hysteresis_is_left(excesses: tuple[float, ...],
     assert tuple(seen) == levels
 
 
-def test_streak_zero_ends_absent_pauses() -> None:
+def test_a_zero_change_ends_a_streak_and_an_absent_one_pauses_it() -> None:
     before = np.array([3, 3, 3, -2, -2, 0], dtype=np.int32)
     change = np.array([0.01, 0.0, np.nan, 0.01, -0.01, -0.5])
     assert streak.advance(before, change).tolist() == [4, 0, 3, 1, -3, -1]
@@ -62,7 +62,7 @@ def test_change_is_absent_below_ten_million_and_in_the_first_days() -> None:
     assert np.isnan(found[1:]).all()
 
 
-def test_extremes_are_the_tails_of_stocks_alone() -> None:
+def test_extremes_are_the_tails_of_stocks_without_funds() -> None:
     change = np.linspace(-0.02, 0.19, 40)
     fund = np.zeros(40, dtype=bool)
     fund[-1] = True
@@ -89,5 +89,5 @@ def test_consecutive_needs_the_same_side_twice() -> None:
     [("510050.SH", True), ("588000.SH", True), ("600519.SH", False), ("159915.SZ", True), ("150001.SZ", True),
      ("161725.SZ", True), ("000001.SZ", False), ("300750.SZ", False), ("688001.SH", False)],
 )  # fmt: skip
-def test_funds_are_told_by_their_code(code: str, fund: bool) -> None:
+def test_funds_are_recognised_by_their_code(code: str, fund: bool) -> None:
     assert is_fund(np.array([to_id(code)], dtype=np.int32)).tolist() == [fund]

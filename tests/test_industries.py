@@ -32,11 +32,11 @@ def run(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     industries: dict[date, IndustrySignals] = {}
     signals: dict[tuple[date, str], MarketSignal] = {}
     feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
-    for made in replay(feeds, Parameters(), EXCHANGES, xshg()):
-        if isinstance(made, IndustrySignals):
-            industries[made.status.trade_date] = made
-        elif isinstance(made, MarketSignal):
-            signals[made.trade_date, made.name] = made
+    for output in replay(feeds, Parameters(), EXCHANGES, xshg()):
+        if isinstance(output, IndustrySignals):
+            industries[output.status.trade_date] = output
+        elif isinstance(output, MarketSignal):
+            signals[output.trade_date, output.name] = output
     return industries, signals
 
 
@@ -46,13 +46,13 @@ def days(data_dir: Path) -> dict[int, dict[str, RowBatch]]:
 
 
 @pytest.fixture(scope="module")
-def made(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
+def outputs(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     return run(days)
 
 
 @pytest.fixture(scope="module")
 def detail(data_dir: Path) -> pd.DataFrame:
-    """Rows of the detail with the industry of today's membership."""
+    """Rows of the margin detail with the industry of the current membership."""
     rows = oracle.load(data_dir, START, END).detail
     membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})
     of = dict(zip(membership["code"].str.zfill(6), membership["sw_l1"], strict=True))
@@ -70,17 +70,17 @@ def index(data_dir: Path) -> pd.DataFrame:
     return raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END))]
 
 
-def table(made: StageOutput, name: str) -> pd.DataFrame:
-    industries = made[0]
+def table(outputs: StageOutput, name: str) -> pd.DataFrame:
+    industries = outputs[0]
     return pd.DataFrame(
         {pd.Timestamp(day): frame.columns[name] for day, frame in industries.items()}, index=list(INDUSTRIES)
     ).T
 
 
-def same(ours: pd.DataFrame, theirs: pd.DataFrame, least: int) -> None:
+def same(ours: pd.DataFrame, theirs: pd.DataFrame, min_values: int) -> None:
     theirs = theirs.reindex(index=ours.index, columns=ours.columns)
     np.testing.assert_allclose(ours.to_numpy(float), theirs.to_numpy(float), rtol=1e-9, atol=1e-12)
-    assert ours.notna().sum().sum() >= least
+    assert ours.notna().sum().sum() >= min_values
 
 
 def stocks(detail: pd.DataFrame) -> pd.DataFrame:
@@ -94,14 +94,14 @@ def test_every_industry_of_the_file_has_its_index(index: pd.DataFrame) -> None:
     assert all(ours[code] == name for code, name in names.items())
 
 
-def test_balances_shares_and_ranks(made: StageOutput, detail: pd.DataFrame) -> None:
-    held = stocks(detail).pivot_table(index="trade_date", columns="industry", values="fin_balance", aggfunc="sum")
-    same(table(made, "fin_balance"), held, 6_000)
-    same(table(made, "fin_balance_share"), held.div(held.sum(axis=1), axis=0), 6_000)
-    same(table(made, "fin_balance_rank"), held.rank(axis=1, ascending=False, method="first"), 6_000)
+def test_balances_shares_and_ranks(outputs: StageOutput, detail: pd.DataFrame) -> None:
+    balance = stocks(detail).pivot_table(index="trade_date", columns="industry", values="fin_balance", aggfunc="sum")
+    same(table(outputs, "fin_balance"), balance, 6_000)
+    same(table(outputs, "fin_balance_share"), balance.div(balance.sum(axis=1), axis=0), 6_000)
+    same(table(outputs, "fin_balance_rank"), balance.rank(axis=1, ascending=False, method="first"), 6_000)
 
 
-def test_net_buys_and_buys_over_turnover(made: StageOutput, detail: pd.DataFrame, index: pd.DataFrame) -> None:
+def test_net_buys_and_buys_over_turnover(outputs: StageOutput, detail: pd.DataFrame, index: pd.DataFrame) -> None:
     rows = stocks(detail).copy()
     days = sorted(rows["trade_date"].unique())
     wide = rows.pivot(index="trade_date", columns="code", values="fin_balance").reindex(days)
@@ -109,13 +109,13 @@ def test_net_buys_and_buys_over_turnover(made: StageOutput, detail: pd.DataFrame
     rows = rows.merge(grown, on=["trade_date", "code"], how="left")
     rows["net"] = (rows["fin_buy"] - rows["fin_repay"]).fillna(rows["grown"])
     net = rows.groupby(["trade_date", "industry"])["net"].sum(min_count=1).unstack()
-    same(table(made, "net_buy"), net, 6_000)
+    same(table(outputs, "net_buy"), net, 6_000)
     turnover = index.pivot(index="dt", columns="industry_name", values="amount_100m_yuan") * 1e8
     bought = rows.pivot_table(index="trade_date", columns="industry", values="fin_buy", aggfunc="sum")
-    same(table(made, "buy_to_turnover"), (bought / turnover).where(turnover > 0), 5_000)
+    same(table(outputs, "buy_to_turnover"), (bought / turnover).where(turnover > 0), 5_000)
 
 
-def test_weekly_change_breadth_and_the_selections(made: StageOutput, detail: pd.DataFrame) -> None:
+def test_weekly_change_breadth_and_the_selections(outputs: StageOutput, detail: pd.DataFrame) -> None:
     rows = stocks(detail)
     wide = rows.pivot(index="trade_date", columns="code", values="fin_balance")
     ends = wide.groupby(wide.index.to_period("W")).tail(1)
@@ -125,20 +125,20 @@ def test_weekly_change_breadth_and_the_selections(made: StageOutput, detail: pd.
     total = lambda values: values.T.groupby(industry).sum(min_count=1).T  # noqa: E731
     change = total(ends.where(both)) / total(before.where(both)) - 1
     breadth = total((ends > before).astype(float).where(both)) / total(both.astype(float).where(both))
-    # The data begin and end inside a week: what comes before them is not known, and the last week may go on.
-    ours = table(made, "week_change").dropna(how="all")
+    # The data start and end inside a week: the previous week's end is unknown, and the last week may continue.
+    ours = table(outputs, "week_change").dropna(how="all")
     same(ours, change, 1_000)
-    same(table(made, "week_breadth").loc[ours.index], breadth, 1_000)
+    same(table(outputs, "week_breadth").loc[ours.index], breadth, 1_000)
     assert [d for d in ends.index[1:-1] if d not in ours.index] == []
-    # Of equals the one whose index comes first.
+    # Of ties, the industry with the lower index code comes first.
     order = [name for name in INDUSTRIES if name in change]
     first = change.loc[ours.index, order].rank(axis=1, ascending=False, method="first")
     second = breadth.loc[ours.index, order].rank(axis=1, ascending=False, method="first")
     dual = ((first <= 9) & (second <= 9) & (first > 3)).astype(float).where(first.notna())
-    same(table(made, "dual_2").loc[ours.index, order], dual[order], 1_000)
+    same(table(outputs, "dual_2").loc[ours.index, order], dual[order], 1_000)
 
 
-def test_heat_and_risk_of_prices(made: StageOutput, index: pd.DataFrame) -> None:
+def test_heat_and_risk_of_prices(outputs: StageOutput, index: pd.DataFrame) -> None:
     close = index.pivot(index="dt", columns="industry_name", values="close_index")
     high, low = (index.pivot(index="dt", columns="industry_name", values=f"{n}_index") for n in ("high", "low"))
     day = pd.Timestamp("2019-03-15")
@@ -166,24 +166,24 @@ def test_heat_and_risk_of_prices(made: StageOutput, index: pd.DataFrame) -> None
         "risk_kdj_j": 3 * k - 2 * d,
     }
     for name, values in expected.items():
-        ours = table(made, name).loc[day]
+        ours = table(outputs, name).loc[day]
         np.testing.assert_allclose(ours, z(values).reindex(ours.index), rtol=1e-9, atol=1e-12, err_msg=name)
-    frame = made[0][day.date()]
+    frame = outputs[0][day.date()]
     parts = [c for c in frame.columns if c.startswith("heat_") and c not in frame.left_out]
     scores = pd.DataFrame({c: frame.columns[c] for c in parts}, index=list(INDUSTRIES))
     mean = scores.mean(axis=1).where(scores.notna().sum(axis=1) * 2 >= len(parts))
-    np.testing.assert_allclose(table(made, "heat").loc[day], mean, rtol=1e-9)
+    np.testing.assert_allclose(table(outputs, "heat").loc[day], mean, rtol=1e-9)
     assert {"heat_pe", "heat_dividend_yield", "risk_pb"} <= set(frame.left_out)  # no feed here brings valuations
     assert "20 are needed" in frame.left_out["heat_pe"]
 
 
 @pytest.fixture(scope="module")
 def valued(data_dir: Path) -> StageOutput:
-    """The weeks around the turn of 2020, when the ratios of 279 large caps begin."""
+    """The weeks around the turn of 2020, when the valuations of 279 large caps start."""
     return run(dict(read(data_dir, xshg(), date(2019, 10, 8), date(2020, 2, 28)).by_day()))
 
 
-def test_valuations_of_the_stocks_stand_in_for_those_of_the_index(valued: StageOutput, data_dir: Path) -> None:
+def test_valuations_of_stocks_replace_missing_valuations_of_the_index(valued: StageOutput, data_dir: Path) -> None:
     day = date(2020, 2, 28)
     raw = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")
     raw = raw.assign(
@@ -227,24 +227,24 @@ def test_valuations_of_the_stocks_stand_in_for_those_of_the_index(valued: StageO
     assert coverage["float_cap_known"] == caps.notna().sum()
 
 
-def test_valuations_that_come_late_make_the_day_anew(data_dir: Path) -> None:
+def test_late_valuations_recompute_the_day(data_dir: Path) -> None:
     days = read(data_dir, xshg(), date(2019, 12, 2), date(2020, 1, 10)).by_day()
     feeds = [{topic: day[topic] for topic in FEEDS if topic in day} for _, day in days]
     together: dict[date, IndustrySignals] = {}
     late: dict[date, IndustrySignals] = {}
-    for made in replay(feeds, Parameters(), EXCHANGES, xshg()):
-        if isinstance(made, IndustrySignals):
-            together[made.status.trade_date] = made
-    behind = [
+    for output in replay(feeds, Parameters(), EXCHANGES, xshg()):
+        if isinstance(output, IndustrySignals):
+            together[output.status.trade_date] = output
+    late_feeds = [
         *({t: rows for t, rows in day.items() if t != "valuations.daily"} for day in feeds),
         *({"valuations.daily": day["valuations.daily"]} for day in feeds if "valuations.daily" in day),
     ]
-    told = 0
-    for made in replay(behind, Parameters(), EXCHANGES, xshg()):
-        if isinstance(made, IndustrySignals):
-            late[made.status.trade_date] = made
-            told += 1
-    assert told == len(together) + sum("valuations.daily" in day for day in feeds)
+    published = 0
+    for output in replay(late_feeds, Parameters(), EXCHANGES, xshg()):
+        if isinstance(output, IndustrySignals):
+            late[output.status.trade_date] = output
+            published += 1
+    assert published == len(together) + sum("valuations.daily" in day for day in feeds)
     assert late.keys() == together.keys()
     for day, frame in together.items():
         assert late[day].status == frame.status
@@ -253,8 +253,8 @@ def test_valuations_that_come_late_make_the_day_anew(data_dir: Path) -> None:
             np.testing.assert_array_equal(late[day].columns[name], values, err_msg=f"{day} {name}")
 
 
-def test_groups_and_coverage(made: StageOutput, detail: pd.DataFrame, data_dir: Path) -> None:
-    signals, day = made[1], date(2019, 3, 15)
+def test_groups_and_coverage(outputs: StageOutput, detail: pd.DataFrame, data_dir: Path) -> None:
+    signals, day = outputs[1], date(2019, 3, 15)
     rows = detail[detail["trade_date"] == pd.Timestamp(day)].set_index("code")
     chinext = rows.index.str.startswith("30") & rows.index.str.endswith(".SZ")
     large = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")["code"].unique()
@@ -284,7 +284,7 @@ def test_statistics_by_hand() -> None:
     assert [int(np.nansum(flags[n])) for n in ("change_top9", "dual_1", "dual_2", "dual_3")] == [9, 9, 6, 3]
 
 
-def test_no_industry_signal_reads_the_future(days: dict[int, dict[str, RowBatch]], made: StageOutput) -> None:
+def test_no_industry_signal_reads_the_future(days: dict[int, dict[str, RowBatch]], outputs: StageOutput) -> None:
     cut, rng = to_day(date(2019, 1, 31)), np.random.default_rng(5)
 
     def noisy(rows: RowBatch) -> RowBatch:
@@ -295,15 +295,15 @@ def test_no_industry_signal_reads_the_future(days: dict[int, dict[str, RowBatch]
         return {topic: rows if topic == "reference" else noisy(rows) for topic, rows in feeds.items()}
 
     changed, _ = run({d: feeds if d <= cut else changed_at_random(feeds) for d, feeds in days.items()})
-    past = [d for d in made[0] if to_day(d) <= cut]
+    past = [d for d in outputs[0] if to_day(d) <= cut]
     assert len(past) > 150
     for day in past:
-        assert made[0][day].status == changed[day].status
-        for name, values in made[0][day].columns.items():
+        assert outputs[0][day].status == changed[day].status
+        for name, values in outputs[0][day].columns.items():
             np.testing.assert_array_equal(values, changed[day].columns[name], err_msg=f"{day} {name}")
 
 
-def test_a_late_membership_makes_the_days_behind_it_anew(days: dict[int, dict[str, RowBatch]]) -> None:
+def test_a_late_membership_recomputes_all_later_days(days: dict[int, dict[str, RowBatch]]) -> None:
     few = dict(list(days.items())[:8])
     first = next(iter(few))
     reference = few[first]["reference"]
@@ -315,5 +315,5 @@ def test_a_late_membership_makes_the_days_behind_it_anew(days: dict[int, dict[st
     after, _ = run(later)
     revisions = [after[to_date(d)].status.revision for d in few]
     assert revisions == [0, 0, 0, 0, 1, 1, 1, 1]
-    behind = to_date(list(few)[5])
-    assert after[behind].columns["fin_balance"][0] > before[behind].columns["fin_balance"][0]
+    later = to_date(list(few)[5])
+    assert after[later].columns["fin_balance"][0] > before[later].columns["fin_balance"][0]

@@ -30,9 +30,9 @@ END = date(2021, 3, 31)
 def run(days: dict[int, dict[str, RowBatch]]) -> dict[tuple[date, str], MarketSignal]:
     found: dict[tuple[date, str], MarketSignal] = {}
     feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
-    for made in replay(feeds, Parameters(), EXCHANGES, xshg()):
-        assert isinstance(made, MarketSignal)
-        found[made.trade_date, made.name] = made
+    for output in replay(feeds, Parameters(), EXCHANGES, xshg()):
+        assert isinstance(output, MarketSignal)
+        found[output.trade_date, output.name] = output
     return found
 
 
@@ -59,11 +59,11 @@ def column(signals: dict[tuple[date, str], MarketSignal], name: str, detail: str
     return pd.Series(values).sort_index()
 
 
-def same(ours: pd.Series, theirs: pd.Series, least: int) -> None:
-    """Equal to 1e-9, absent where the other is absent, on every day that we have; at least ``least`` values."""
+def same(ours: pd.Series, theirs: pd.Series, min_values: int) -> None:
+    """Assert equality to 1e-9, equal absences, and at least ``min_values`` values."""
     theirs = theirs.reindex(ours.index)
     np.testing.assert_allclose(ours.astype(float), theirs.astype(float), rtol=1e-9, atol=1e-12)
-    assert ours.notna().sum() >= least
+    assert ours.notna().sum() >= min_values
 
 
 def totals(data_dir: Path) -> pd.DataFrame:
@@ -144,7 +144,7 @@ def test_llt(signals, index: pd.DataFrame, code: str) -> None:
 
 @pytest.mark.parametrize("code", INDICES)
 def test_gftd(signals, index: pd.DataFrame, code: str) -> None:
-    """The rules read once more, day by day, over whole columns."""
+    """An independent implementation of the rules, day by day."""
     rows = index.xs(code, level="code")
     close, high, low = rows["close"], rows["high"], rows["low"]
     direction = np.sign(close - close.shift(4)).fillna(0)
@@ -182,7 +182,7 @@ def test_bottom_panel_shows_figures_side_by_side(signals, index: pd.DataFrame) -
     assert bear_markets(closes[None], 0.2)[1].tolist() == pytest.approx([-0.21, 60 / 102 - 1])
 
 
-def test_what_the_data_lack_is_absent_with_its_reason(signals) -> None:
+def test_a_signal_without_data_is_absent_with_its_reason(signals) -> None:
     assert "float_cap of 2020-07-09 is not known" in signals[date(2020, 7, 9), "fin_balance_to_float_cap"].reason
     assert "has a price" in signals[date(2020, 7, 9), "etf_flow/other"].reason
     assert not [key for key in signals if key[1] == "risk_premium"]  # no rates at all: never computed
@@ -194,8 +194,8 @@ def test_risk_premium_and_its_bands_by_hand() -> None:
     for i, day in enumerate(DAYS[:4]):
         prices = batch("indices.daily", day, {"000985.SH": {"pe_ttm": 20.0 + i}, "399001.SZ": {"close": 1.0}})
         rate = batch("rates.daily", day, {"CN10Y": {"yield": 0.03}})
-        for made in market.fold([prices, end_of_day(prices), rate, end_of_day(rate)]):
-            found[made.trade_date, made.name] = made
+        for output in market.fold([prices, end_of_day(prices), rate, end_of_day(rate)]):
+            found[output.trade_date, output.name] = output
     first, last = found[DAYS[0], "risk_premium"], found[DAYS[3], "risk_premium"]
     assert first.value == pytest.approx(1 / 20 - 0.03)
     assert "mean" not in first.details
@@ -208,12 +208,12 @@ def test_etf_flow_by_hand() -> None:
     shares = [{"510300.SH": 1e9, "510050.SH": 2e9, "511010.SH": 1e8}, {"510300.SH": 1.1e9, "510050.SH": 1.9e9},
               {"510300.SH": 1.1e9, "510050.SH": 2.0e9, "511010.SH": 1e8}]  # fmt: skip
     found = {}
-    for day, held in zip(DAYS, shares, strict=False):
+    for day, outstanding in zip(DAYS, shares, strict=False):
         rows = batch("etf.daily", day, {code: {"shares": n, "price": 4.0 if code == "510300.SH" else 3.0,
                                                "style": 6.0 if code == "511010.SH" else 0.0}
-                                        for code, n in held.items()})  # fmt: skip
-        for made in market.fold([rows, end_of_day(rows)]):
-            found[made.trade_date, made.name] = made
+                                        for code, n in outstanding.items()})  # fmt: skip
+        for output in market.fold([rows, end_of_day(rows)]):
+            found[output.trade_date, output.name] = output
     assert found[DAYS[0], "etf_flow/broad"].value is None
     assert found[DAYS[1], "etf_flow/broad"].value == pytest.approx(0.1e9 * 4 - 0.1e9 * 3)
     assert found[DAYS[2], "etf_flow/broad"].value == pytest.approx(0.1e9 * 3)
@@ -222,7 +222,7 @@ def test_etf_flow_by_hand() -> None:
 
 
 def test_no_market_signal_reads_the_future(data_dir: Path) -> None:
-    """Whatever comes after a day, changed at random: the signals of that day stay, to the last bit."""
+    """Random changes to all later rows leave the signals of a day unchanged, to the last bit."""
     days = dict(read(data_dir, xshg(), date(2018, 11, 1), date(2019, 4, 30)).by_day())
     cut = to_day(date(2019, 2, 28))
     rng = np.random.default_rng(3)

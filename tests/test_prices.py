@@ -29,12 +29,12 @@ StageOutput = tuple[pd.DataFrame, dict[tuple[date, str], MarketSignal]]
 def run(days: dict[int, dict[str, RowBatch]], parameters: Parameters | None = None) -> StageOutput:
     """Every pricing column by day and code, and the market signals."""
     tables, signals = [], {}
-    for made in replay(days.values(), parameters or Parameters(), EXCHANGES, xshg()):
-        if isinstance(made, SecuritySignals):
-            table = pd.DataFrame(made.columns, index=to_codes(made.keys))
-            tables.append((made.family, made.status.trade_date, table))
-        elif isinstance(made, MarketSignal):
-            signals[made.trade_date, made.name] = made
+    for output in replay(days.values(), parameters or Parameters(), EXCHANGES, xshg()):
+        if isinstance(output, SecuritySignals):
+            table = pd.DataFrame(output.columns, index=to_codes(output.keys))
+            tables.append((output.family, output.status.trade_date, table))
+        elif isinstance(output, MarketSignal):
+            signals[output.trade_date, output.name] = output
     parts = []
     for family in ("financing", "pricing"):
         found = {pd.Timestamp(day): table for name, day, table in tables if name == family}
@@ -48,13 +48,13 @@ def days(data_dir: Path) -> dict[int, dict[str, RowBatch]]:
 
 
 @pytest.fixture(scope="module")
-def made(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
+def outputs(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     return run(days)
 
 
 @pytest.fixture(scope="module")
 def close(data_dir: Path) -> pd.DataFrame:
-    """Closes of Shenzhen's stocks by day and code, NaN where nothing is lent."""
+    """Closes of Shenzhen's stocks by day and code, NaN where no share is lent."""
     raw = pd.read_parquet(data_dir / "margin_detail_szse_2018_2021q1.parquet")
     raw["dt"] = pd.to_datetime(raw["dt"])
     raw = raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END)) & (raw["short_qty"] > 0)]
@@ -68,42 +68,42 @@ def column(signals: dict[tuple[date, str], MarketSignal], name: str) -> pd.Serie
     return pd.Series(found, dtype=float).sort_index()
 
 
-def wide(made: StageOutput, name: str, like: pd.DataFrame) -> pd.DataFrame:
-    return made[0][name].unstack().reindex(index=like.index, columns=like.columns)
+def wide(outputs: StageOutput, name: str, like: pd.DataFrame) -> pd.DataFrame:
+    return outputs[0][name].unstack().reindex(index=like.index, columns=like.columns)
 
 
-def test_breadth_and_the_distribution_of_the_year(made: StageOutput, close: pd.DataFrame) -> None:
+def test_breadth_and_the_distribution_of_the_year(outputs: StageOutput, close: pd.DataFrame) -> None:
     mean = close.rolling(200, min_periods=160).mean()
     whole = pd.Series(np.arange(len(close)) >= 200, index=close.index)
     above = (close > mean).where(close.notna() & mean.notna())
     expected = above.astype(float).mean(axis=1).where(whole)
-    ours = column(made[1], "breadth_200")
+    ours = column(outputs[1], "breadth_200")
     np.testing.assert_allclose(ours, expected.reindex(ours.index), rtol=1e-9)
     assert ours.notna().sum() == len(close) - 200
 
     base = close.ffill().loc["2018-12-28"]
     gains = (close / base - 1).loc["2019"]
-    ours = column(made[1], "ytd_distribution")["2019":]
+    ours = column(outputs[1], "ytd_distribution")["2019":]
     np.testing.assert_allclose(ours, gains.median(axis=1), rtol=1e-9)
-    last = made[1][date(2019, 3, 29), "ytd_distribution"].details
+    last = outputs[1][date(2019, 3, 29), "ytd_distribution"].details
     known = gains.iloc[-1].dropna().round(12)
     assert last["stocks"] == len(known)
     assert last["30…50%"] == pytest.approx(((known >= 0.30) & (known < 0.50)).mean())
     assert sum(v for k, v in last.items() if k != "stocks") == pytest.approx(1)
-    assert "price of the year before" in made[1][date(2018, 3, 1), "ytd_distribution"].reason
+    assert "price of the year before" in outputs[1][date(2018, 3, 1), "ytd_distribution"].reason
 
 
-def test_the_excess_score(made: StageOutput, close: pd.DataFrame) -> None:
-    balance = made[0]["fin_balance"].unstack()
+def test_the_excess_score(outputs: StageOutput, close: pd.DataFrame) -> None:
+    balance = outputs[0]["fin_balance"].unstack()
     growth = (balance / balance.shift(15).where(balance.shift(15) > 0) - 1).reindex(columns=close.columns)
     gain = close / close.ffill().shift(15) - 1
     both = gain.notna() & growth.notna()
     s0 = gain.where(both).round(12).rank(axis=1) / growth.where(both).round(12).rank(axis=1)
     middle = s0.median(axis=1)
     score = s0.sub(middle, axis=0).abs()
-    np.testing.assert_allclose(wide(made, "excess_score", close), score, rtol=1e-9)
-    np.testing.assert_array_equal(wide(made, "excess_kind", close), np.sign(s0.sub(middle, axis=0)))
-    top = wide(made, "excess_top", close)
+    np.testing.assert_allclose(wide(outputs, "excess_score", close), score, rtol=1e-9)
+    np.testing.assert_array_equal(wide(outputs, "excess_kind", close), np.sign(s0.sub(middle, axis=0)))
+    top = wide(outputs, "excess_top", close)
     counts = both.sum(axis=1)
     assert (top.sum(axis=1) == (counts * 0.10 + 1e-9).astype(int)).all()
     day = pd.Timestamp("2019-03-15")
@@ -111,13 +111,13 @@ def test_the_excess_score(made: StageOutput, close: pd.DataFrame) -> None:
     assert score.notna().sum().sum() > 100_000
 
 
-def test_equal_weight_streak_excess_and_divergence(made: StageOutput, close: pd.DataFrame) -> None:
-    listed = made[0]["fin_balance"].unstack().reindex(index=close.index, columns=close.columns).notna()
+def test_equal_weight_streak_excess_and_divergence(outputs: StageOutput, close: pd.DataFrame) -> None:
+    listed = outputs[0]["fin_balance"].unstack().reindex(index=close.index, columns=close.columns).notna()
     returns = (close / close.shift(1) - 1).where(listed)
     mean = returns.mean(axis=1)
-    ours = column(made[1], "equal_weight_return")
+    ours = column(outputs[1], "equal_weight_return")
     np.testing.assert_allclose(ours, mean.reindex(ours.index), rtol=1e-9)
-    streak = wide(made, "fin_streak", close)
+    streak = wide(outputs, "fin_streak", close)
     level, market = close.ffill(), (1 + mean.fillna(0)).cumprod()
     excess = pd.DataFrame(np.nan, index=close.index, columns=close.columns)
     for k in range(1, 61):
@@ -126,16 +126,16 @@ def test_equal_weight_streak_excess_and_divergence(made: StageOutput, close: pd.
         known = pd.Series(np.arange(len(close)) >= k + (mean.iloc[:1].isna().sum() > 0) - 1, index=close.index)
         value = (close / close.shift(k) - 1).sub(market / market.shift(k) - 1, axis=0)
         excess = excess.mask(here & known.to_numpy()[:, None] & level.shift(k).notna(), value)
-    ours = wide(made, "streak_excess", close)
+    ours = wide(outputs, "streak_excess", close)
     both = ours.notna() & excess.notna()
     assert both.sum().sum() > 100_000
     np.testing.assert_allclose(ours.where(both), excess.where(both), rtol=1e-7, atol=1e-12)
-    # Theirs needs a price on the very day k days ago, ours too: the streak's first day must be known.
+    # Both need a price k days ago: the first day of the streak must be known.
     assert (ours.notna() & ~both).sum().sum() == 0
 
-    rally = pd.Series({pd.Timestamp(d): s.value for (d, n), s in made[1].items() if n == "regime"})
+    rally = pd.Series({pd.Timestamp(d): s.value for (d, n), s in outputs[1].items() if n == "regime"})
     rally = rally.reindex(close.index)
-    case = wide(made, "divergence", close)
+    case = wide(outputs, "divergence", close)
     first = (streak >= 8) & (ours < -0.10) & (rally == "RANGE").to_numpy()[:, None]
     second = (streak <= -8) & (ours > 0) & (rally == "RALLY").to_numpy()[:, None]
     known = case.notna()
@@ -146,21 +146,21 @@ def test_equal_weight_streak_excess_and_divergence(made: StageOutput, close: pd.
 
 
 def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
-    """prev_close knows what the exchange took off; a gap and a suspended day have no return, but the chain goes on."""
+    """prev_close is ex-right adjusted; a gap and a suspended day have no return, and the chain continues after them."""
     prices: list[dict[str, float]] = [
         {"close": 10.0},
         {"close": 5.5, "prev_close": 5.0},  # two for one: +10%
         {"close": 5.5, "prev_close": 5.5, "suspended": 1.0},
         {},  # no row at all
-        {"close": 6.6, "prev_close": 5.5},  # +20% after the gap: its return is told by prev_close
+        {"close": 6.6, "prev_close": 5.5},  # +20% after the gap: prev_close gives its return
         {"close": 6.6},
     ]
-    made = Securities(0, Parameters(score_days=4), EXCHANGES, xshg())
+    stage = Securities(0, Parameters(score_days=4), EXCHANGES, xshg())
     seen = []
     for day, figures in zip(DAYS, prices, strict=False):
         rows = batch("prices.daily", day, {"000001.SZ": figures, "000002.SZ": {"close": 1.0}} if figures else
                      {"000002.SZ": {"close": 1.0}})  # fmt: skip
-        (frame,) = [f for f in made.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
+        (frame,) = [f for f in stage.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
         at = np.flatnonzero(frame.keys == to_id("000001.SZ"))
         seen.append({n: float(v[at[0]]) for n, v in frame.columns.items()} if len(at) else {})
     level = [row.get("level", np.nan) for row in seen]
@@ -181,8 +181,8 @@ def test_scores_by_hand() -> None:
     assert np.isnan(scores(gain[:1], growth[:1], 0.1)[0]).all()
 
 
-def test_prices_that_come_behind_the_detail_give_the_same(days: dict[int, dict[str, RowBatch]]) -> None:
-    """However far one feed is ahead of the other: the frames wait, and the end is the same."""
+def test_prices_that_arrive_after_the_detail_give_the_same_signals(days: dict[int, dict[str, RowBatch]]) -> None:
+    """One feed may be any number of days ahead: frames wait for the other, and the signals are the same."""
     few = dict(list(days.items())[:90])
     together, _ = run(few)
     apart: list[tuple[str, list[RowBatch]]] = [

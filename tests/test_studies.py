@@ -1,4 +1,4 @@
-"""Studies against plain pandas on the real data, their statistics by hand, and what a reader gets."""
+"""Studies against plain pandas on the real data, their statistics by hand, and the written report."""
 
 from __future__ import annotations
 
@@ -134,17 +134,17 @@ def test_rotation(panel: Panel, data_dir: Path, mode: Mode) -> None:
     days = {pd.Timestamp(to_date(day)): i for i, day in enumerate(panel.days.tolist())}
     for name in ("change_top9", "dual_2", "dual_3"):
         flags = pd.DataFrame([panel.industries[name][days[d]] for d in gains.index], gains.index, list(INDUSTRIES)) == 1
-        held = gains.where(flags).mean(axis=1) - gains.mean(axis=1)
+        portfolio = gains.where(flags).mean(axis=1) - gains.mean(axis=1)
         found = finding(result, f"{name}: weekly mean")
-        assert found.cases == held.notna().sum() > 150
-        assert found.ours == pytest.approx(held.mean(), rel=1e-9)
-        expected = held.mean() / held.std() * np.sqrt(52)
+        assert found.cases == portfolio.notna().sum() > 150
+        assert found.ours == pytest.approx(portfolio.mean(), rel=1e-9)
+        expected = portfolio.mean() / portfolio.std() * np.sqrt(52)
         assert finding(result, f"{name}: IR").ours == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 def test_divergence_cases_by_hand(panel: Panel, mode: Mode) -> None:
-    """Every case once more, one by one, from the matrix of levels."""
+    """Compute every case independently from the matrix of levels."""
     rows = panel.securities
     lag = 0 if mode is Mode.AS_SOURCE else 1
     returns = []
@@ -182,7 +182,7 @@ def test_factor_tails_of_a_week_by_hand(panel: Panel) -> None:
     assert any("five-factor regression is left out" in note for note in result.notes)
 
 
-def test_the_five_factor_regression_finds_what_was_put_in(panel: Panel) -> None:
+def test_the_five_factor_regression_recovers_known_loadings(panel: Panel) -> None:
     plain = factor.run(panel, Mode.AS_SOURCE)
     line = next(line for line in plain.charts[0].lines if line.label == "all stocks")
     levels = 1 + np.array(line.values)
@@ -210,7 +210,7 @@ def test_timing_against_holding_by_hand(panel: Panel, index: pd.DataFrame) -> No
 # -- what a study may know -------------------------------------------------------------------------------------
 
 
-def test_point_in_time_never_acts_before_the_figures_are_published(panel: Panel) -> None:
+def test_point_in_time_never_trades_before_the_figures_are_published(panel: Panel) -> None:
     for at_open, minute in ((True, 9 * 60 + 30), (False, 15 * 60)):
         entry = panel.entry(Mode.POINT_IN_TIME, at_open=at_open)
         inside = entry < len(panel.days)
@@ -236,7 +236,7 @@ def test_the_future_changes_no_panel_of_the_past(data_dir: Path) -> None:
     np.testing.assert_array_equal(short.levels, long.levels[:n, columns])
 
 
-def test_a_period_is_shown_and_what_lies_before_it_only_fills_windows(data_dir: Path) -> None:
+def test_days_before_the_period_only_fill_windows(data_dir: Path) -> None:
     folder = read(data_dir, xshg(), date(2018, 1, 2), date(2018, 6, 29))
     days = [feeds for _, feeds in folder.by_day()]
     late = collect(days, Parameters(), EXCHANGES, xshg(), start=date(2018, 3, 1))
@@ -251,7 +251,7 @@ def test_a_period_is_shown_and_what_lies_before_it_only_fills_windows(data_dir: 
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 30))
-def test_episodes_never_overlap_and_are_the_most_there_can_be(days: list[int], span: int) -> None:
+def test_episodes_never_overlap_and_their_number_is_maximal(days: list[int], span: int) -> None:
     free, count = -1, 0
     for day in sorted(days):
         if day >= free:
@@ -274,7 +274,7 @@ def test_intervals() -> None:
     assert block_interval(values[:2], days[:2], 20) == (None, None)
 
 
-def test_regression_and_performance_of_nothing_much() -> None:
+def test_regression_and_performance_of_too_few_values() -> None:
     assert regression(np.ones(50), np.arange(50.0), 5) is None
     assert regression(np.arange(5.0), np.arange(5.0), 5) is None
     x = np.linspace(-1, 1, 40)

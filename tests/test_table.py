@@ -1,4 +1,4 @@
-"""Tables of state: what is stored is a function of the values, a correction stores little, and versions are checked."""
+"""Tables of state: rows are a function of the values, a correction writes few rows, and versions are checked."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def column_table(*, declared: bool = True, keep: int | None = None) -> ColumnTab
 
 
 def stored(rows: dict[str, bytes], changed: Rows) -> dict[str, bytes]:
-    """Rows as Redis has them behind a step."""
+    """Return the rows in Redis after a step."""
     for name, data in changed.items():
         if data is None:
             rows.pop(name, None)
@@ -69,7 +69,7 @@ days_of_figures = st.dictionaries(
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), max_size=30), st.data())
 @settings(max_examples=60, deadline=None)
-def test_rows_of_a_table_do_not_depend_on_how_its_changes_are_cut(changes, data) -> None:
+def test_rows_of_a_table_do_not_depend_on_the_batching_of_its_changes(changes, data) -> None:
     ends = []
     for cut in (False, True):
         table: Table[int, int] = Table("numbers", NUMBER, ValueCodec(int))
@@ -91,7 +91,7 @@ def test_rows_of_a_table_do_not_depend_on_how_its_changes_are_cut(changes, data)
 
 @given(st.lists(days_of_figures, min_size=1, max_size=5), st.booleans(), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_rows_of_a_column_table_do_not_depend_on_how_its_changes_are_cut(steps, declared, random) -> None:
+def test_rows_of_a_column_table_do_not_depend_on_the_batching_of_its_changes(steps, declared, random) -> None:
     ends = []
     for cut in (False, True):
         table, rows = column_table(declared=declared), dict[str, bytes]()
@@ -111,7 +111,7 @@ def test_rows_of_a_column_table_do_not_depend_on_how_its_changes_are_cut(steps, 
 
 
 @pytest.mark.parametrize("rows", [0, 1, 64, 65, 900, 5000])
-def test_a_corrected_row_stores_a_header_and_one_bucket_of_it(rows: int) -> None:
+def test_a_corrected_row_writes_its_header_and_one_bucket(rows: int) -> None:
     table = column_table()
     figures = {7 * i: float(i) for i in range(rows)}
     table[3] = Columns("", dict(figures))
@@ -202,40 +202,40 @@ def size(changed: Rows) -> int:
     return sum(len(name) + len(data or b"") for name, data in changed.items())
 
 
-def test_a_correction_stores_a_few_rows_of_a_day_and_the_revisions_of_the_days_behind_it() -> None:
-    made, market = Securities(0, Parameters(), ("SSE",), xshg()), Market(1, Parameters(), ("SSE",), xshg())
+def test_a_correction_writes_a_few_rows_of_a_day_and_the_revisions_of_later_days() -> None:
+    processor, market = Securities(0, Parameters(), ("SSE",), xshg()), Market(1, Parameters(), ("SSE",), xshg())
     rows: dict[str, bytes] = {}
-    market.fold(history(made, 12, rows))
+    market.fold(history(processor, 12, rows))
     market.changed_rows()
     whole = size({name: data for name, data in rows.items() if name.startswith(f"margin.daily/{DAYS[2]}")})
-    frames = [f for f in made.fold([balances(DAYS[2], {MANY[5]: 2e9}, 1)]) if isinstance(f, FeatureFrame)]
-    changed = made.changed_rows()
+    frames = [f for f in processor.fold([balances(DAYS[2], {MANY[5]: 2e9}, 1)]) if isinstance(f, FeatureFrame)]
+    changed = processor.changed_rows()
     assert whole > 50_000
     assert size({n: d for n, d in changed.items() if n.startswith("margin.daily/") and "#" in n}) < 6_000
-    # The streak of one security is another on every day behind it: one bucket a day.
+    # The streak of one security changes on every later day: one bucket a day.
     assert len([n for n in changed if n.startswith("derived/") and "#" in n]) <= 10
     assert size({n: d for n, d in changed.items() if "#" not in n}) < 10 * 100
     market.fold(frames)
     assert len([n for n in market.changed_rows() if n.startswith(("features.margin.daily/", "extreme/"))]) <= 10 * 4
-    assert made.changed_rows() == market.changed_rows() == {}
+    assert processor.changed_rows() == market.changed_rows() == {}
 
 
-def test_a_correction_that_is_taken_back_leaves_the_bytes_of_the_derived_days_as_they_were() -> None:
-    made, rows = Securities(0, Parameters(), ("SSE",), xshg()), dict[str, bytes]()
-    history(made, 8, rows)
+def test_a_reverted_correction_restores_the_bytes_of_the_derived_days() -> None:
+    processor, rows = Securities(0, Parameters(), ("SSE",), xshg()), dict[str, bytes]()
+    history(processor, 8, rows)
     before = {name: data for name, data in rows.items() if name.startswith("derived/")}
     for revision, balance in ((1, 2e9), (2, 1e9 + 2e6 + 5)):
-        made.fold([balances(DAYS[2], {MANY[5]: balance}, revision)])
-        stored(rows, made.changed_rows())
+        processor.fold([balances(DAYS[2], {MANY[5]: balance}, revision)])
+        stored(rows, processor.changed_rows())
     assert {name: data for name, data in rows.items() if name.startswith("derived/")} == before
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 99), st.floats(1e8, 1e10)), max_size=5), st.data())
 @settings(max_examples=10, deadline=None)
-def test_a_stage_loaded_anywhere_stores_the_same_rows(corrections, data) -> None:
+def test_a_stage_loaded_at_any_point_writes_the_same_rows(corrections, data) -> None:
     ends = []
     for reload in (False, True):
-        made, rows = Securities(0, Parameters(), ("SSE",), xshg()), dict[str, bytes]()
+        processor, rows = Securities(0, Parameters(), ("SSE",), xshg()), dict[str, bytes]()
         items = []
         for i, day in enumerate(DAYS[:12]):
             found = balances(day, {code: 1e9 + i * 1e6 + at for at, code in enumerate(MANY[:100])})
@@ -245,29 +245,29 @@ def test_a_stage_loaded_anywhere_stores_the_same_rows(corrections, data) -> None
             for revision, (at, key, value) in enumerate(corrections, start=1)
         ]
         for item in items:
-            made.fold(item)
+            processor.fold(item)
             if reload and data.draw(st.booleans()):
-                stored(rows, made.changed_rows())
+                stored(rows, processor.changed_rows())
                 if data.draw(st.booleans()):
-                    made = Securities(0, Parameters(), ("SSE",), xshg())
-                    made.load_rows(rows)
-        ends.append(stored(rows, made.changed_rows()))
+                    processor = Securities(0, Parameters(), ("SSE",), xshg())
+                    processor.load_rows(rows)
+        ends.append(stored(rows, processor.changed_rows()))
     assert ends[0] == ends[1]
 
 
-def test_days_that_left_the_window_are_deleted_from_every_table() -> None:
+def test_days_outside_the_window_are_deleted_from_every_table() -> None:
     parameters = Parameters(late_days=2, score_days=1)
-    made, rows = Securities(0, parameters, ("SSE",), xshg()), dict[str, bytes]()
-    history(made, 16, rows)
-    kept = {name.partition("/")[2].partition("#")[0] for name in rows if name.startswith(("margin.daily/", "derived/"))}
-    assert sorted(kept) == [d.isoformat() for d in DAYS[8:16]]  # 2 late ones, and a week before the older of them
+    processor, rows = Securities(0, parameters, ("SSE",), xshg()), dict[str, bytes]()
+    history(processor, 16, rows)
+    days = {name.partition("/")[2].partition("#")[0] for name in rows if name.startswith(("margin.daily/", "derived/"))}
+    assert sorted(days) == [d.isoformat() for d in DAYS[8:16]]  # 2 late ones, and a week before the older of them
 
 
 # -- the reference ------------------------------------------------------------------------------------------------
 
 
 def slow_members(store: ReferenceStore, day: int) -> dict[int, tuple[float, ...]]:
-    """Every security's newest row up to a day, folded from the beginning."""
+    """Every security's newest row up to a day, folded from the first day."""
     found: dict[int, tuple[float, ...]] = {}
     for known in store.store.closed_days():
         if known <= day:
@@ -294,7 +294,7 @@ def reference_rows(at: int, industries: dict[int, int], revision: int) -> RowBat
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_members_are_those_of_folding_every_reference_day_from_the_beginning(steps) -> None:
+def test_members_equal_a_fold_of_every_reference_day(steps) -> None:
     store = ReferenceStore(late_days=200, keep_days=200)
     days = xshg().between(int(np.datetime64("2018-01-02").astype(int)), int(np.datetime64("2018-12-28").astype(int)))
     for revision, (at, industries, asked) in enumerate(steps):
@@ -320,7 +320,7 @@ def test_members_are_those_of_folding_every_reference_day_from_the_beginning(ste
 
 
 def test_a_window_of_a_registered_signal_is_part_of_the_schema() -> None:
-    """State of other windows is not what a replay gives: it is rebuilt like that of another release."""
+    """State of other windows differs from a replay, so it is rebuilt like the state of another release."""
     assert state_digest(Parameters()) == state_digest(Parameters())
     assert state_digest(Parameters()) != state_digest(Parameters(score_days=14))
     assert state_digest(Parameters()) == state_digest(Parameters(streak_flags=(3, 4)))

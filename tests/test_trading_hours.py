@@ -42,7 +42,7 @@ def test_hours(now: str, running: bool, opens: str, closed: str) -> None:
 
 
 @given(st.integers(at("2018-01-01 00:00") // 1_000_000, at("2026-12-20 00:00") // 1_000_000).map(lambda s: s * 10**6))
-def test_openings_and_closes_stand_around_every_moment(now: int) -> None:
+def test_every_moment_is_between_the_last_close_and_the_next_opening(now: int) -> None:
     half, opens, closed = HOURS.half_at(now), HOURS.next_open(now), HOURS.last_close(now)
     assert opens is not None and closed is not None
     assert closed <= now < opens
@@ -66,7 +66,7 @@ def test_a_day_trades_four_hours_a_half_day_two_and_any_other_none(day: int) -> 
     assert shanghai_day(day * DAY_US) == day
 
 
-def test_the_calendar_ends_and_begins_somewhere() -> None:
+def test_before_and_after_the_calendar_there_is_no_opening_or_close() -> None:
     assert HOURS.next_open(HOURS.halves(HOURS.calendar.last)[-1][1]) is None
     assert HOURS.last_close(HOURS.halves(HOURS.calendar.first)[0][0]) is None
 

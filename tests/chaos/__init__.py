@@ -1,1 +1,1 @@
-"""The golden replay: one scenario of real data, run undisturbed and under every fault, must end in the same bytes."""
+"""Fault tests: one scenario of real data, replayed without and with each fault, must give the same bytes."""

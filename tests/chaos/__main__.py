@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: the long golden replay, with a seed that it prints, and a table of what came out."""
+"""`python -m tests.chaos`: replays the scenario under every fault plan, and prints the seed and a table of results."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.chaos.faults import LONG, FaultPlan, no_fault, run_plan
 from tests.chaos.scenario import all_rows, build
 from tests.chaos.services import Services
 
-_COLUMNS = ("broker", "run", "faults", "s", "lost", "doubled", "wrong", "repeated")
+_COLUMNS = ("broker", "plan", "faults", "s", "lost", "doubled", "wrong", "repeated")
 
 
 def main() -> int:
-    """Run everything; 0 if nothing was lost, doubled or wrong."""
+    """Replay all plans; return 0 if no fact is lost, doubled or wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=None, help="the same seed does the same harm")
+    parser.add_argument("--seed", type=int, default=None, help="seed of the fault points")
     parser.add_argument("--broker", choices=["embedded", "kafka", "both"], default="both")
-    parser.add_argument("--only", default="", help="only runs whose name has this in it")
+    parser.add_argument("--only", default="", help="only plans whose name contains this text")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("MARGINWATCH_DATA", "../shared/data")))
-    parser.add_argument("--out", type=Path, default=Path("out"), help="where the table goes")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the table")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     if not options.data.is_dir():
@@ -48,10 +48,10 @@ def main() -> int:
             Services(Path(folder), broker) as services,
         ):
             baseline = run_plan(services, "baseline", steps, FaultPlan("baseline", no_fault), random.Random(seed))
-            err.print(f"{broker}: golden run of {baseline.messages:,} messages, {len(baseline.final):,} facts")
+            err.print(f"{broker}: baseline of {baseline.messages:,} messages, {len(baseline.final):,} facts")
             for i, plan in enumerate(plans):
                 started = time.monotonic()
-                result = run_plan(services, f"run{i}", steps, plan, random.Random(f"{seed} {plan.name}"))
+                result = run_plan(services, f"plan{i}", steps, plan, random.Random(f"{seed} {plan.name}"))
                 comparison = compare(baseline, result)
                 clean &= comparison.clean
                 lines.append(_line(broker, plan, time.monotonic() - started, comparison))

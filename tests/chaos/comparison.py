@@ -1,4 +1,4 @@
-"""What a run ended in, and how it differs from the golden one."""
+"""The outcome of a replay, and its comparison with the baseline."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from tests.harness import Stack
 
 @dataclass
 class Outcome:
-    """Everything that must be equal, and the published messages by id."""
+    """State, final facts and published messages of a replay."""
 
     rows: dict[str, dict[str, bytes]]
-    final: dict[str, tuple[int, bytes]]  # key of a fact → revision and content of its last word
-    contents: dict[str, set[bytes]] = field(default_factory=dict)  # id → the different contents under it
+    final: dict[str, tuple[int, bytes]]  # key of a fact → revision and content of its last message
+    contents: dict[str, set[bytes]] = field(default_factory=dict)  # message id → its different contents
     messages: int = 0
 
 
 @dataclass
 class Comparison:
-    """How a run differs from the golden one; all three must be 0."""
+    """Differences of a replay from the baseline; ``lost``, ``doubled`` and ``wrong`` must be empty."""
 
-    lost: list[str]  # facts of the golden run that no message tells
-    doubled: list[str]  # ids that stand for two different contents
-    wrong: list[str]  # facts or Redis rows with other content
-    repeated: int  # messages that came again, byte for byte: allowed, and ignored by who reads them
+    lost: list[str]  # facts of the baseline without a message
+    doubled: list[str]  # ids with two different contents
+    wrong: list[str]  # facts or Redis rows with different content
+    repeated: int  # identical duplicates, which consumers ignore
 
     @property
     def clean(self) -> bool:
-        """Whether nothing differs."""
+        """Whether no fact or row differs."""
         return not (self.lost or self.doubled or self.wrong)
 
 
 def outcome(stack: Stack, barrier: str) -> Outcome:
-    """Read what a run has left in Redis and in the topics."""
+    """Read the outcome of a replay from Redis and from the topics."""
     prefix = stack.settings.topic_prefix
     rows = {
         key.decode().partition(":")[2]: {
-            name.decode(): _anywhere(name.decode(), data, prefix)
+            name.decode(): _normalised(name.decode(), data, prefix)
             for name, data in found.items()
             if not name.startswith(b"refused/")
         }
@@ -60,22 +60,22 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
             identity = f"{topic} {dict(record.headers)['ce_id'].decode()}"
             content, out.messages = record.value, out.messages + 1
             if topic == Topic.ALERTS:
-                told = readers.alert_of(record)
-                alert = _without_prefix(timeless_alert(told), prefix)
+                published = readers.alert_of(record)
+                alert = _without_prefix(timeless_alert(published), prefix)
                 content = msgspec.json.encode(alert)
-                if alert.id not in alerts or told.changed_at >= alerts[alert.id][2]:
-                    alerts[alert.id] = alert, content, told.changed_at
+                if alert.id not in alerts or published.changed_at >= alerts[alert.id][2]:
+                    alerts[alert.id] = alert, content, published.changed_at
             else:
-                _last_word(out.final, topic, record.value)
+                _update_final(out.final, topic, record.value)
             out.contents.setdefault(identity, set()).add(content)
     for identity, (alert, content, _) in alerts.items():
-        # A warning that was corrected away may never have been raised where the correction was read with it.
+        # Where a worker reads a correction together with the corrected rows, it never raises the superseded alert.
         if alert.state is not State.SUPERSEDED and alert.rule != "dead_letters":
             out.final[f"{Topic.ALERTS} {identity} {alert.rule} {alert.trade_date}"] = 0, content
     return out
 
 
-def _last_word(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) -> None:
+def _update_final(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) -> None:
     if topic != Topic.SIGNALS_MARKET:
         frame = (decode_security if topic == Topic.SIGNALS_SECURITY else decode_industry)(value)
         family = getattr(frame, "family", "")
@@ -89,7 +89,7 @@ def _last_word(final: dict[str, tuple[int, bytes]], topic: str, value: bytes) ->
         final[key] = revision, value
 
 
-def _anywhere(name: str, data: bytes, prefix: str) -> bytes:
+def _normalised(name: str, data: bytes, prefix: str) -> bytes:
     if not name.startswith(("alert/", "draft/")):
         return data
     version, alert = msgspec.msgpack.decode(timeless(name, data), type=tuple[int, Alert])
@@ -102,8 +102,8 @@ def _without_prefix(alert: Alert, prefix: str) -> Alert:
 
 
 def compare(baseline: Outcome, other: Outcome) -> Comparison:
-    """Judge a run."""
-    wrong = [key for key, told in baseline.final.items() if key in other.final and other.final[key] != told]
+    """Compare a replay with the baseline."""
+    wrong = [key for key, fact in baseline.final.items() if key in other.final and other.final[key] != fact]
     wrong += [f"surplus {key}" for key in other.final.keys() - baseline.final.keys()]
     for table in sorted(baseline.rows.keys() | other.rows.keys()):
         ours, theirs = baseline.rows.get(table, {}), other.rows.get(table, {})

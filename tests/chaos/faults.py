@@ -1,4 +1,4 @@
-"""The faults, one function each: publish the scenario, do harm at random points, and give time to recover."""
+"""The faults, one function each: publish the scenario, inject the fault at random points, and wait for recovery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.harness import Stack
 
 @dataclass
 class Harness:
-    """One run in progress: what is published next, and how."""
+    """The state of a replay: services, workers, and the position in the scenario."""
 
     services: Services
     stack: Stack
@@ -39,14 +39,14 @@ class Harness:
         self.at = min(len(self.steps), self.at + count)
 
     def points(self, count: int) -> Iterator[int]:
-        """Publish up to ``count`` random points, one after the other; wait a random moment at each."""
+        """Publish up to each of ``count`` random points; sleep a random time there, and yield its position."""
         for position in sorted(self.rng.sample(range(1, len(self.steps)), count)):
             self.feed(position - self.at)
-            time.sleep(self.rng.uniform(0, 0.25))  # where in its work the fault meets the worker is random, too
+            time.sleep(self.rng.uniform(0, 0.25))  # the fault meets the worker at a random step of its work
             yield position
 
     def settle(self) -> str:
-        """Publish what is left and wait for its end."""
+        """Publish the remaining steps and wait until they are processed."""
         self.feed(len(self.steps))
         return self.fleet.settle(self.publisher)
 
@@ -59,15 +59,15 @@ def no_fault(harness: Harness, count: int) -> None:
 
 
 def kill(harness: Harness, count: int) -> None:
-    """SIGKILL of the only worker at random points; it is replaced at once."""
+    """SIGKILL of the only worker at random points; the fleet replaces it at once."""
     for _ in harness.points(count):
         harness.fleet.kill(0)
-        harness.feed(1)  # while nobody is there
+        harness.feed(1)  # while no worker runs
         harness.fleet.ready()
 
 
 def fleet(harness: Harness, count: int) -> None:
-    """Workers join, leave in order and die; up to three at a time."""
+    """Workers join, leave gracefully and die; up to three run at a time."""
     for _ in harness.points(count):
         size = len(harness.fleet.workers)
         action = harness.rng.choice(["join"] * (size < 3) + ["leave", "die"] * (size > 1))
@@ -82,7 +82,7 @@ def fleet(harness: Harness, count: int) -> None:
 
 
 def zombie(harness: Harness, count: int) -> None:
-    """A worker of two is frozen past its session timeout, then wakes and goes on where it was."""
+    """One of two workers is stopped past its session timeout, then continues as a zombie."""
     harness.fleet.join()
     harness.fleet.ready()
     for _ in harness.points(count):
@@ -95,7 +95,7 @@ def zombie(harness: Harness, count: int) -> None:
 
 
 def redis_restart(harness: Harness, count: int) -> None:
-    """Redis is killed and comes back from its append-only file."""
+    """Redis is killed or stopped, and restarts from its append-only file."""
     for i, _ in enumerate(harness.points(count)):
         harness.services.redis.kill() if i % 2 == 0 else harness.services.redis.stop()
         harness.feed(2)
@@ -104,7 +104,7 @@ def redis_restart(harness: Harness, count: int) -> None:
 
 
 def redis_emptied(harness: Harness, count: int) -> None:
-    """Redis forgets everything; half of the times `marginwatch rebuild` fills it, else the worker by itself."""
+    """Redis is emptied; `marginwatch rebuild` restores it every other time, else the worker does."""
     for i, _ in enumerate(harness.points(count)):
         harness.stack.redis.flushall()
         harness.feed(2)
@@ -117,7 +117,7 @@ def redis_emptied(harness: Harness, count: int) -> None:
 
 
 def broker_restart(harness: Harness, count: int) -> None:
-    """The broker is stopped or killed, and comes back with its data (Apache Kafka only)."""
+    """The broker is stopped or killed, and restarts with its data (Apache Kafka only)."""
     for i, _ in enumerate(harness.points(count)):
         harness.services.broker.kill() if i % 2 == 0 else harness.services.broker.stop()
         harness.services.broker.start()
@@ -126,7 +126,7 @@ def broker_restart(harness: Harness, count: int) -> None:
 
 
 def cut_redis(harness: Harness, seconds: int) -> None:
-    """The line to Redis is cut without a word."""
+    """The connection to Redis is cut without FIN or RST."""
     for _ in harness.points(1):
         harness.services.redis_proxy.cut()
         harness.feed(3)
@@ -136,7 +136,7 @@ def cut_redis(harness: Harness, seconds: int) -> None:
 
 
 def cut_broker(harness: Harness, seconds: int) -> None:
-    """The line to the broker is cut without a word, for feeds and workers alike."""
+    """The connection to the broker is cut without FIN or RST, for feeds and workers."""
     for _ in harness.points(1):
         harness.services.broker_proxy.cut()
         time.sleep(seconds)  # the fault itself
@@ -147,7 +147,7 @@ def cut_broker(harness: Harness, seconds: int) -> None:
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """A named run: which fault, how often (or how long, for the cut lines), and how the facts travel."""
+    """A fault, how often it is injected (or for how many seconds a connection is cut), and the variant of the input."""
 
     name: str
     fault: Fault
@@ -186,7 +186,7 @@ SHORT = {
 
 
 def run_plan(services: Services, name: str, steps: Sequence[Step], plan: FaultPlan, rng: random.Random) -> Outcome:
-    """Run the scenario once under a plan; return what it ended in."""
+    """Replay the scenario once under a plan; return its outcome."""
     stack = services.stack(name)
     try:
         workers = Fleet(stack).ready()

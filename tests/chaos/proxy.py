@@ -1,4 +1,4 @@
-"""A TCP proxy whose line can be cut: what a worker sees when the network to Redis or to the broker is gone."""
+"""A TCP proxy that simulates a network failure between a worker and Redis or the broker."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Forwards a loopback port to a server; while it is cut, connections stand still and new ones get no answer."""
+    """Forwards a loopback port to a server. While cut, connections transfer no bytes and new ones get no answer."""
 
     def __init__(self, port: int, target: int) -> None:
         self.port = port
         self._target = target
-        self._whole = threading.Event()
-        self._whole.set()
+        self._connected = threading.Event()
+        self._connected.set()
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self._listener.settimeout(0.2)
@@ -25,17 +25,17 @@ class Proxy:
         self._threads[0].start()
 
     def cut(self) -> None:
-        """Nothing passes from now on, and nobody is told (no RST, no FIN): like a pulled cable."""
-        self._whole.clear()
+        """Stop the transfer without RST or FIN, like a pulled cable."""
+        self._connected.clear()
 
     def heal(self) -> None:
-        """Let everything pass again, what was sent meanwhile included."""
-        self._whole.set()
+        """Resume the transfer, including bytes sent in the meantime."""
+        self._connected.set()
 
     def close(self) -> None:
         """Stop listening and end every connection."""
         self._closing.set()
-        self._whole.set()
+        self._connected.set()
         self._listener.close()
         for thread in self._threads:
             thread.join(5)
@@ -56,7 +56,7 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client:
-            self._whole.wait()
+            self._connected.wait()
             try:
                 server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
             except OSError:
@@ -73,7 +73,7 @@ class Proxy:
             readable, _, _ = select.select(list(other), [], [], 0.5)
             for end in readable:
                 data = end.recv(_CHUNK)
-                self._whole.wait()
+                self._connected.wait()
                 if not data:
                     return
                 other[end].sendall(data)

@@ -1,4 +1,4 @@
-"""Half a year of the real market as it might have arrived: sessions, corrections, half days, a day that comes late."""
+"""Half a year of the real market as a sequence of steps: sessions, corrections, partial and late days."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POISON = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is published together: rows in their order, then the markers of the closed feeds."""
+    """A unit of publication: rows in their order, then the punctuation of the closed feeds."""
 
     name: str
     rows: list[RowBatch]
@@ -39,13 +39,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How the same facts travel.
+    """The form in which the same facts are published.
 
     Parameters
     ----------
-    shuffled : rows and feeds of a day come in any order (markers stay behind them).
-    duplicated : this share of the rows comes again.
-    poisoned : this share of the messages is followed by one that can't be read.
+    shuffled : whether rows and feeds of a step are published in random order, before its punctuation.
+    duplicated : share of the rows that are published twice.
+    poisoned : share of the messages that are followed by an invalid message.
     """
 
     form: Form = Form.FRAMES
@@ -55,7 +55,7 @@ class Variant:
 
 
 def build(data_dir: Path, length: int = 122) -> list[Step]:
-    """Read the real data and lay them out; ``length`` trading days."""
+    """Return the steps of the first ``length`` trading days of the real data."""
     folder = read(data_dir, xshg(), START, END)
     folder.batches.pop("etf.daily", None)
     days = list(folder.by_day())[:length]
@@ -72,7 +72,7 @@ def build(data_dir: Path, length: int = 122) -> list[Step]:
         if i == 25:  # Shenzhen publishes its totals three days late
             early = totals.take(totals.keys == EXCHANGES.index("SSE"))
             morning = Step(f"margin {i}", [margin, early], [margin, early])
-        if i == 30:  # the detail of a whole day comes late
+        if i == 30:  # the detail of a whole day arrives late
             morning = Step(f"margin {i}", [totals], [totals])
         steps += [evening, morning]
         if i == 28:
@@ -94,7 +94,7 @@ def build(data_dir: Path, length: int = 122) -> list[Step]:
 
 
 def _prices(margin: RowBatch, day: int) -> RowBatch:
-    """Shenzhen's closes follow exactly from what is lent: value / volume."""
+    """Return Shenzhen's closes, which follow exactly from the lent shares: value / volume."""
     lent = (margin.keys % 4 == 1) & (margin.figures["short_volume"] > 0)
     rows = margin.take(lent)
     close = (rows.figures["short_balance"] / rows.figures["short_volume"]).round(2)
@@ -103,7 +103,7 @@ def _prices(margin: RowBatch, day: int) -> RowBatch:
 
 
 def _session(name: str, day: int, before: dict[str, RowBatch], today: dict[str, RowBatch]) -> Iterator[Step]:
-    """Snapshots between yesterday's and today's close, inside today's range; cumulative turnover and buys."""
+    """Yield snapshots between the closes of two days, inside the day's range; turnover and buys are cumulative."""
     indices, margin = today["indices.daily"], today["margin.daily"]
     indices = indices.take(~np.isnan(indices.figures["close"]) & ~np.isnan(indices.figures["turnover"]))
     prices, previous = _prices(margin, day), _prices(before["margin.daily"], day)
@@ -134,14 +134,14 @@ def _rows(topic: str, keys: np.ndarray, day: int, stamp: int, figures: dict[str,
     return RowBatch(topic, keys, np.full(size, day, np.int32), np.zeros(size, np.int32), np.full(size, stamp), columns)
 
 
-def _corrected(batch: RowBatch, who: str, figure: str, factor: float) -> RowBatch:
-    row = batch.take(batch.keys == (EXCHANGES.index(who) if who in EXCHANGES else to_id(who)))
+def _corrected(batch: RowBatch, key: str, figure: str, factor: float) -> RowBatch:
+    row = batch.take(batch.keys == (EXCHANGES.index(key) if key in EXCHANGES else to_id(key)))
     assert len(row) == 1
     return replace(row, revisions=row.revisions + 1, figures=row.figures | {figure: row.figures[figure] * factor})
 
 
 def publish(publisher: Publisher, step: Step, variant: Variant, rng: random.Random) -> None:
-    """Publish a step as the variant says, and wait for the acknowledgements."""
+    """Publish a step in the form of the variant, and wait for the acknowledgements."""
     batches = [(b, len(b)) for b in step.rows]
     if variant.shuffled:
         batches = _shuffled(step.rows, rng)
@@ -168,7 +168,7 @@ def _drawn(expected: float, rng: random.Random) -> int:
 
 
 def _shuffled(batches: list[RowBatch], rng: random.Random) -> list[tuple[RowBatch, int]]:
-    """Every feed cut into pieces, rows and pieces in random order."""
+    """Return the rows of every feed in random order, in pieces that are in random order."""
     pieces = []
     for batch in batches:
         order = np.array(rng.sample(range(len(batch)), len(batch)), dtype=np.intp)
@@ -184,5 +184,5 @@ def _poison(publisher: Publisher, topic: str, rng: random.Random) -> None:
 
 
 def all_rows(steps: list[Step]) -> int:
-    """How many rows the scenario has."""
+    """Return the number of rows of a scenario."""
     return sum(len(b) for step in steps for b in step.rows)

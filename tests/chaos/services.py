@@ -1,4 +1,4 @@
-"""The servers of the chaos runs, each behind a proxy that can be cut, and a fleet of workers that is kept alive."""
+"""The services of the fault tests, each behind a proxy that can be cut, and a supervised fleet of workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SESSION_TIMEOUT_S = 6.0
 
 
 class Services:
-    """A broker and a Redis (with its append-only file) behind proxies; a namespace of its own for every run."""
+    """A broker and a Redis (with its append-only file) behind proxies; every replay has its own namespace."""
 
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class Services:
         self._stack.close()
 
     def stack(self, name: str) -> Stack:
-        """Fresh topics and keys."""
+        """Create a namespace with empty topics and no keys."""
         settings = Settings(
             kafka_url=self.broker.url,
             redis_url=SecretStr(f"redis://127.0.0.1:{self.redis_line.port}/0"),
@@ -64,7 +64,7 @@ class Services:
 
 
 class Fleet:
-    """Workers of a stack; whoever dies is replaced, as a supervisor would."""
+    """Workers of a stack. The fleet replaces a dead worker, like a supervisor."""
 
     def __init__(self, stack: Stack, size: int = 1) -> None:
         self.stack = stack
@@ -82,33 +82,33 @@ class Fleet:
         return self
 
     def replace_dead(self) -> None:
-        """Replace the dead."""
+        """Replace dead workers."""
         for i, worker in enumerate(self.workers):
             if worker.process.poll() is not None:
                 self.deaths += 1
                 self.workers[i] = self.stack.worker()
 
     def join(self) -> None:
-        """One more."""
+        """Start another worker."""
         self.workers.append(self.stack.worker())
 
     def leave(self, at: int) -> None:
-        """One ends in order."""
+        """Terminate a worker gracefully."""
         assert self.workers.pop(at).terminate() == 0
 
     def kill(self, at: int) -> None:
-        """One dies; its successor starts at once."""
+        """Kill a worker; its replacement starts at once."""
         self.workers[at].kill()
         self.replace_dead()
 
     def freeze(self, at: int) -> Worker:
-        """One stops breathing and doesn't know it."""
+        """Stop a worker with SIGSTOP, so that it later continues as a zombie; return it."""
         worker = self.workers[at]
         worker.process.send_signal(signal.SIGSTOP)
         return worker
 
     def settle(self, publisher: Publisher, timeout: float = 120.0) -> str:
-        """Wait until everything published is processed, tending the fleet; return the barrier."""
+        """Wait until everything published is processed, replacing dead workers; return the barrier."""
         barrier = publisher.barrier()
         started = time.monotonic()
         while not passed(self.stack.settings, barrier, self.stack.redis):

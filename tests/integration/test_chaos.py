@@ -1,4 +1,4 @@
-"""The golden replay in short: a few faults on each broker must end in the same bytes (`make chaos`: the long form)."""
+"""Short fault tests: a few fault plans on each broker must give the same bytes (`make chaos`: all plans)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def steps(data_dir: Path) -> list[Step]:
 def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     if request.param == "kafka" and (reason := ApacheKafka.missing()):
         pytest.skip(f"Apache Kafka can't run here: {reason}")
-    with Services(tmp_path_factory.mktemp(f"chaos-{request.param}"), request.param) as made:
-        yield made
+    with Services(tmp_path_factory.mktemp(f"chaos-{request.param}"), request.param) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,15 @@ def test_faults_lose_nothing_double_nothing_and_get_nothing_wrong(
 ) -> None:
     plans = SHORT[services.kind]
     if number >= len(plans):
-        pytest.skip("no such run on this broker")
+        pytest.skip("no such plan on this broker")
     plan = plans[number]
     comparison = compare(
-        baseline, run_plan(services, f"run{number}", steps, plan, random.Random(f"{SEED} {plan.name}"))
+        baseline, run_plan(services, f"plan{number}", steps, plan, random.Random(f"{SEED} {plan.name}"))
     )
     assert comparison.clean, (plan.name, comparison.lost[:5], comparison.doubled[:5], comparison.wrong[:5])
 
 
-def test_the_judge_sees_what_is_lost_doubled_and_wrong(baseline: Outcome) -> None:
+def test_a_comparison_finds_lost_doubled_and_wrong_facts(baseline: Outcome) -> None:
     facts = sorted(baseline.final)
     final = {key: baseline.final[key] for key in facts[2:]} | {facts[1]: (0, b"other")}
     table = next(iter(baseline.rows))
