@@ -343,7 +343,7 @@ def test_one_study_in_one_mode_as_json(small: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "has no file that a feed knows"),
+        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "has no file with a known name"),
         (lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"), "ends before 2025-01-02"),
     ],
 )
