@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
-from bench.stand import stand
+from bench.services import services
 from docs import sample
 from feeds import simulate
 from processors.errors import MarginwatchError
@@ -42,7 +42,11 @@ _TIMEOUT_S = 120.0
 
 def main() -> None:
     """Feed the sample up to its breakdown, then take every picture."""
-    with tempfile.TemporaryDirectory() as name, stand("embedded", Path(name)) as make, _running(make, Path(name)) as at:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        services("embedded", Path(name)) as make,
+        _running(make, Path(name)) as at,
+    ):
         settings, address = at
         alerts = [a for a in readers.alerts(settings) if a.rule == "peak_warning"]
         peak = next(a for a in alerts if a.subject == "fin_buy_ratio_5d")

@@ -62,8 +62,8 @@ def fields() -> str:
 
 
 def _kind(column: Column) -> str:
-    if column.words:
-        return ", ".join(code(word) for word in column.words)
+    if column.labels:
+        return ", ".join(code(word) for word in column.labels)
     if column.flag:
         return "true or false"
     return "days since 1970-01-01" if column.date else f"{column.sign.value} number"
