@@ -48,7 +48,7 @@ class Services:
         """Create a namespace with empty topics and no keys."""
         settings = Settings(
             kafka_url=self.broker.url,
-            redis_url=SecretStr(f"redis://127.0.0.1:{self.redis_line.port}/0"),
+            redis_url=SecretStr(f"redis://127.0.0.1:{self.redis_proxy.port}/0"),
             group=name,
             namespace=name,
             topic_prefix=f"{name}.",
