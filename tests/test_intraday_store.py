@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from processors.events import RowBatch, concat
 from processors.intraday_store import IntradayStore
 from processors.outputs import Partial
 from tests.building import DAYS, batch
+from tests.storing import StoredRows
 
 CODES = ["600519.SH", "000001.SZ", "600000.SH", "300750.SZ"]
 
@@ -98,7 +101,7 @@ def test_the_coverage_is_the_balance_of_securities_with_margin_rows_of_the_sessi
         store.apply(rows)
         versions.append(store.margin_version)
     # A margin row and a new session change the coverage, another price doesn't.
-    assert [later > earlier for earlier, later in zip(versions, versions[1:], strict=False)] == [True, True, False]
+    assert [later > earlier for earlier, later in pairwise(versions)] == [True, True, False]
     assert store.coverage(keys, balances) == (0.0, 7.0)  # the only margin row is of the day before
     for at, code in enumerate(CODES):
         store.apply(margin(1, code, 10 + at, 1.0))
@@ -114,14 +117,15 @@ def test_thousands_of_securities_find_room_and_load_again() -> None:
     codes = [f"{n:06d}.SZ" for n in range(1, 1_500)]
     for part in (codes[:100], codes[100:300], codes[300:]):
         assert store.apply(concat([margin(2, code, 7, 1.0) for code in part])) == len(part)
-    stored = store.take_dirty()
-    assert len(stored) == len(codes)
-    assert store.take_dirty() == {}
+    stored = StoredRows()
+    stored.store(store.tables)
+    assert store.tables.changed_rows() == {}
     assert store.apply(margin(2, codes[5], 7, 9.0)) == 0
-    assert store.take_dirty() == {}
+    assert store.tables.changed_rows() == {}
     assert store.apply(margin(2, codes[5], 8, 9.0)) == 1
     again = IntradayStore()
-    again.load({name: data for name, data in (stored | store.take_dirty()).items() if data is not None})
+    stored.store(store.tables)
+    stored.load(again.tables)
     assert again.day == to_day(DAYS[2])
     assert again.partial(1, (2.0, 3.0)) == store.partial(1, (2.0, 3.0))
     assert again.apply(margin(2, codes[5], 8, 1.0)) == 0
@@ -132,17 +136,16 @@ def test_a_loaded_session_is_that_of_the_newest_row_of_either_feed(topic: str) -
     store = IntradayStore()
     store.apply(margin(0 if topic == "prices" else 1, CODES[0], 1, 1.0))
     store.apply(price(1 if topic == "prices" else 0, CODES[0], 1, 1.0))
-    again = IntradayStore()
-    again.load({n: d for n, d in store.take_dirty().items() if d is not None})
+    stored, again = StoredRows(), IntradayStore()
+    stored.store(store.tables)
+    stored.load(again.tables)
     assert again.day == store.day == to_day(DAYS[1])
-    again.load({})
-    assert again.day == store.day
 
 
 @pytest.mark.parametrize("change", [lambda d: b"\x02" + d[1:], lambda d: d[:-1], lambda d: d + b"\x00"])
 def test_rows_of_another_schema_are_refused(change) -> None:
     store = IntradayStore()
     store.apply(margin(0, CODES[0], 1, 1.0))
-    stored = {n: change(d) for n, d in store.take_dirty().items() if d is not None}
-    with pytest.raises(StateError, match="unknown schema"):
-        IntradayStore().load(stored)
+    stored = {n: change(d) for n, d in store.tables.changed_rows().items() if d is not None}
+    with pytest.raises(StateError):
+        IntradayStore().tables.load_rows(stored)

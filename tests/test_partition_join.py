@@ -12,6 +12,7 @@ from processors.days import to_day
 from processors.outputs import WORST_KEPT, DayStatus, FeatureFrame, IdentityCheck
 from processors.partition_join import PartitionJoin, dump_frame, load_frame
 from tests.building import DAYS
+from tests.storing import StoredRows
 
 CODES = ["600000.SH", "000001.SZ", "600519.SH", "300750.SZ"]
 EXCHANGES = ("SSE", "SZSE")
@@ -37,11 +38,11 @@ def join(partitions: int = 2, keep_days: int = 3) -> PartitionJoin:
 def test_a_day_is_complete_with_its_last_partition() -> None:
     held = join()
     assert held.fold([frame(0, 0), frame(1, 1)]) == []
-    assert (held.complete_days(), held.newest_complete(), held.is_complete(DAY[0])) == ([], None, False)
+    assert ([*held.closed_days()], held.newest_closed(), held.is_closed(DAY[0])) == ([], None, False)
     assert held.fold([frame(1, 0), frame(0, 1)]) == [DAY[0], DAY[1]]
-    assert (held.complete_days(), held.newest_complete()) == ([DAY[0], DAY[1]], DAY[1])
-    assert held.is_complete(DAY[0])
-    assert not held.is_complete(DAY[2])
+    assert ([*held.closed_days()], held.newest_closed()) == ([DAY[0], DAY[1]], DAY[1])
+    assert held.is_closed(DAY[0])
+    assert not held.is_closed(DAY[2])
 
 
 @pytest.mark.parametrize(("revision", "news"), [(1, False), (2, False), (3, True)])
@@ -56,8 +57,10 @@ def test_a_complete_day_is_news_again_with_a_higher_revision_of_any_partition(re
 
 def test_securities_of_all_partitions_are_in_the_order_of_their_keys() -> None:
     held = join()
-    held.fold([frame(0, 1, values={"600519.SH": 3.0, "000001.SZ": 2.0}), frame(0, 0, values={"300750.SZ": 4.0,
-                                                                                            "600000.SH": 1.0})])  # fmt: skip
+    held.fold([
+        frame(0, 1, values={"600519.SH": 3.0, "000001.SZ": 2.0}),
+        frame(0, 0, values={"300750.SZ": 4.0, "600000.SH": 1.0}),
+    ])  # fmt: skip
     detail = held.detail(DAY[0])
     assert detail.keys.tolist() == sorted(to_id(c) for c in CODES)
     assert detail.columns["fin_balance"].tolist() == [2.0, 4.0, 1.0, 3.0]
@@ -125,7 +128,8 @@ def test_days_beyond_those_kept_are_forgotten_once_they_are_joined(read_through:
     held = join(partitions=1, keep_days=3)
     held.fold([frame(at) for at in range(6)])
     assert held.trim(None if read_through is None else DAY[read_through]) == {DAY[at] for at in gone}
-    assert held.complete_days() == [DAY[at] for at in range(6) if at not in gone]
+    assert [*held.closed_days()] == [DAY[at] for at in range(6) if at not in gone]
+    assert [*held.closed_days(DAY[4])] == [DAY[4], DAY[5]]
 
 
 def test_a_day_that_waits_for_a_partition_is_kept() -> None:
@@ -133,7 +137,7 @@ def test_a_day_that_waits_for_a_partition_is_kept() -> None:
     held.fold([frame(0, 0), *(frame(at, p) for at in (1, 2) for p in (0, 1))])
     assert held.trim(DAY[9]) == {DAY[1]}
     assert held.fold([frame(0, 1)]) == []  # older than every day that is kept: a replay sends it again
-    assert held.complete_days() == [DAY[2]]
+    assert [*held.closed_days()] == [DAY[2]]
 
 
 def test_a_replayed_day_does_not_return_once_the_window_is_full() -> None:
@@ -142,34 +146,24 @@ def test_a_replayed_day_does_not_return_once_the_window_is_full() -> None:
     assert held.fold([frame(0)]) == [DAY[0]]  # the window isn't full: a day before all others is inserted
     held.fold([frame(2)])
     held.trim(DAY[9])
-    assert held.complete_days() == [DAY[1], DAY[2]]
+    assert [*held.closed_days()] == [DAY[1], DAY[2]]
     assert held.fold([frame(0, revision=5)]) == []
     assert held.fold([frame(1, revision=5)]) == [DAY[1]]
 
 
 def test_a_forgotten_day_is_deleted_from_the_state_and_the_rest_loads_again() -> None:
     held = join(partitions=2, keep_days=2)
-    stored: dict[str, bytes] = {}
-
-    def store() -> None:
-        for name, data in held.take_dirty().items():
-            if data is None:
-                stored.pop(name, None)
-            else:
-                stored[name] = data
-
+    stored = StoredRows()
     held.fold([frame(at, p, values={CODES[p]: at + p / 2}) for at in range(4) for p in (0, 1)])
-    store()
-    assert len(stored) == 8
+    stored.store(held.tables)
     held.fold([frame(4, 0, values={"600519.SH": 9.0})])
     held.trim(DAY[9])
-    store()
-    assert held.take_dirty() == {}
-    assert len(stored) == 5
+    stored.store(held.tables)
+    assert held.tables.changed_rows() == {}
     again = join(partitions=2, keep_days=2)
-    again.load(stored | {"another/row": b"of somebody else"})
-    assert again.complete_days() == held.complete_days() == [DAY[2], DAY[3]]
-    for day in again.complete_days():
+    stored.load(again.tables)
+    assert [*again.closed_days()] == [*held.closed_days()] == [DAY[2], DAY[3]]
+    for day in [*again.closed_days()]:
         assert again.status(day) == held.status(day)
         np.testing.assert_array_equal(again.detail(day).keys, held.detail(day).keys)
         np.testing.assert_array_equal(again.detail(day).columns["fin_balance"], held.detail(day).columns["fin_balance"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processors.statistics import distance, drawdown, percentile_of, rsi
+from processors.statistics import deviations, distances, drawdowns, means, percentiles, rolling_sums, rsi
 
 NAN = np.nan
 
@@ -14,19 +14,22 @@ NAN = np.nan
     ("window", "least", "expected"),
     [
         ([1, 2, 3, 4], 4, 1.0),
-        ([1, 2, 3, 4], 5, None),  # too few are known
+        ([1, 2, 3, 4], 5, NAN),  # too few are known
         ([4, 3, 2, 1], 4, 0.25),
         ([1, 3, 2, 2], 4, 0.75),  # equals count
         ([1, NAN, 3, 2], 3, 2 / 3),
-        ([1, NAN, 3, 2], 4, None),
-        ([1, 2, 3, NAN], 2, None),  # the last one is not known
+        ([1, NAN, 3, 2], 4, NAN),
+        ([1, 2, 3, NAN], 2, NAN),  # the last one is not known
         ([2, 2, 2], 1, 1.0),
+        ([NAN, NAN], 0, NAN),
     ],
 )
 def test_a_percentile_is_the_share_of_known_values_not_above_the_last(window, least, expected) -> None:
-    assert percentile_of(np.array(window, dtype=float), least) == (
-        None if expected is None else pytest.approx(expected)
-    )
+    assert percentiles(np.array([window], dtype=float), least) == pytest.approx([expected], nan_ok=True)
+
+
+def test_one_known_value_is_enough_for_a_percentile_unless_more_are_asked_for() -> None:
+    assert percentiles(np.array([[NAN, 3.0]])).tolist() == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -34,9 +37,27 @@ def test_a_percentile_is_the_share_of_known_values_not_above_the_last(window, le
     [([10, 8, 6], -0.4, -0.25), ([6, 8, 10], 0.0, 0.25), ([10, NAN, 5], -0.5, -1 / 3), ([4, 4], 0.0, 0.0)],
 )
 def test_drawdown_and_distance_are_of_the_last_value(closes, from_high, from_mean) -> None:
-    window = np.array(closes, dtype=float)
-    assert drawdown(window) == pytest.approx(from_high)
-    assert distance(window) == pytest.approx(from_mean)
+    windows = np.array([closes], dtype=float)
+    assert drawdowns(windows) == pytest.approx([from_high])
+    assert distances(windows) == pytest.approx([from_mean])
+
+
+@pytest.mark.parametrize(
+    ("window", "mean", "deviation"),
+    [
+        ([1, 2, 3, 4], 2.5, (5 / 3) ** 0.5), ([2, NAN, 4], 3.0, 2**0.5), ([NAN, 7], 7.0, NAN), ([NAN, NAN], NAN, NAN),
+        ([5, 5, 5], 5.0, 0.0),
+    ],
+)  # fmt: skip
+def test_means_and_sample_deviations_leave_out_what_is_not_known(window, mean, deviation) -> None:
+    windows = np.array([window], dtype=float)
+    assert means(windows) == pytest.approx([mean], nan_ok=True)
+    assert deviations(windows) == pytest.approx([deviation], nan_ok=True)
+
+
+@pytest.mark.parametrize(("days", "sums"), [(1, [1, 2, 4, 8]), (2, [3, 6, 12]), (3, [7, 14]), (4, [15])])
+def test_rolling_sums(days: int, sums: list[float]) -> None:
+    assert rolling_sums(np.array([[1.0, 2.0, 4.0, 8.0]]), days).tolist() == [sums]
 
 
 def test_the_rsi_by_hand() -> None:
