@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from alerts.desk import AlertDesk
 from alerts.evidence import HORIZONS, wilson
 from alerts.model import Alert, Evidence
-from alerts.rules import RULES
 from processors.codes import to_id
+from processors.days import TradingCalendar
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
-from tests.test_desk import CALENDAR, DAYS, breakdown, close, fold, peaks
+from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
 CASE = 3  # position of the earlier alert among the days
 READ = 150  # days of closes that are read before any alert
@@ -108,6 +108,19 @@ def test_a_record_is_that_of_the_earlier_cases_by_hand(alerts, closes) -> None:
     assert record.drawdown == (pytest.approx(min(falls)) if falls else None)
 
 
+def test_a_case_at_the_beginning_of_the_calendar_has_no_other_future() -> None:
+    """Positions in the calendar are small there: a horizon must not count from the calendar's end instead."""
+    calendar = TradingCalendar(DAYS[:READ])
+    growth = np.linspace(0.99, 1.01, 10)
+    desk = AlertDesk(RULES, calendar)
+    for at in range(30):
+        fold(desk, priced(at, growth**at))
+    fold(desk, extremes(CASE, "000002.SZ"), extremes(CASE + 4, "000003.SZ"))
+    record = digests(desk)[DAYS[CASE + 4]].evidence
+    assert record is not None
+    assert (record.cases, record.outcomes) == (0, {})
+
+
 # -- records of securities ---------------------------------------------------------------------------------------
 
 KEYS = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
@@ -131,7 +144,7 @@ def priced(at: int, levels: np.ndarray, revision: int = 0) -> SecuritySignals:
 
 
 def digests(desk: AlertDesk) -> dict[date, Alert]:
-    return {a.trade_date: a for a in desk.book.alerts.values() if a.rule == "fin_extreme"}
+    return {a.trade_date: a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme"}
 
 
 @pytest.mark.parametrize(
@@ -195,6 +208,15 @@ def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None
 )
 def test_wilsons_interval(hits: int, cases: int, low: float, high: float) -> None:
     assert wilson(hits, cases) == pytest.approx((low, high), abs=5e-7)
+
+
+@pytest.mark.parametrize("cases", [1, 2, 3, 7, 10, 49, 100, 1_000])
+def test_an_interval_contains_its_share_and_lies_between_nothing_and_all(cases: int) -> None:
+    for hits in range(cases + 1):
+        low, high = wilson(hits, cases)
+        assert low is not None and high is not None
+        assert 0 <= low <= hits / cases + 1e-12 and hits / cases - 1e-12 <= high <= 1
+        assert (low, high) == pytest.approx(tuple(1 - bound for bound in reversed(wilson(cases - hits, cases))))  # type: ignore[arg-type,operator]
 
 
 def test_no_cases_have_no_interval() -> None:

@@ -19,13 +19,12 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from alerts import metrics
 from alerts.commands import FeedState
 from processors.daily_store import DailyStore
 from processors.days import to_day
 from processors.events import EndOfDay
 from processors.table import TEXT, Table, ValueCodec
-from streams import partition_runner
+from streams import metrics, partition_runner
 from streams.calendars import xshg
 from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.health import Health
