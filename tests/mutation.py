@@ -22,8 +22,18 @@ MUTANTS = Path("mutants")
 STATS = MUTANTS / "mutmut-stats.json"
 #: A small module: running its mutants makes mutmut generate all others, and find the tests of every function.
 FIRST = "processors.pack.*"
-#: Called when a module is imported, before any mutant is chosen: no test can notice.
-AT_IMPORT = ("processors.events.x_figures_of*", "processors.events.x__default*", "*.x__signal__mutmut*")
+#: Called when a module is imported, before a mutant is chosen: the tests never run these with their mutants.
+_NEEDS = ("total", "turnover", "float_cap", "index", "rate", "funds", "result", "industry_index", "security",
+          "cross_section", "price", "valuation", "members", "_need", "topics")  # fmt: skip
+AT_IMPORT = (
+    "processors.events.x_figures_of__*",
+    "processors.events.x__default__*",
+    "processors.signal.*__post_init__*",
+    "processors.registry.x_inputs_of__*",
+    "processors.registry.x_optional_of__*",
+    "processors.indicators.*.x__signal__*",
+    *(f"processors.needs.x_{name}__*" for name in _NEEDS),
+)
 SURVIVED, NOT_RUN = 0, None
 
 

@@ -193,6 +193,14 @@ def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None
         assert record.outcomes["5"].median == pytest.approx(returns[1] - returns.mean())
 
 
+def test_a_close_of_a_lower_revision_replaces_nothing() -> None:
+    closes = [100.0 + i for i in range(READ)]
+    desk = desk_that_read(closes, [CASE, CASE + 30])
+    fold(desk, close(CASE, 50.0, 2), close(CASE, 70.0, 1), close(CASE, 80.0, 2), close(CASE, 90.0))
+    record = record_at(desk, CASE + 30)
+    assert record.outcomes["20"].median == pytest.approx(closes[CASE + 20] / 50.0 - 1)
+
+
 # -- Wilson's interval -------------------------------------------------------------------------------------------
 
 
