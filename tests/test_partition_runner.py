@@ -38,6 +38,7 @@ from tests.building import DAYS, batch
 
 TOPIC = "prices.daily"
 NAME = "t.prices.daily.v1"
+MOST_WAITS = 50  # more than any test needs
 OUTPUT_TOPIC = f"t.{FEATURES}.v1"
 
 
@@ -147,6 +148,8 @@ class World:
 
         async def sleep(seconds: float) -> None:
             journal.slept.append(seconds)
+            if len(journal.slept) > MOST_WAITS:
+                pytest.fail("the runner repeats a step that can't succeed any more")
             journal.on_sleep()
 
         monkeypatch.setattr(partition_runner, "TablePartition", FakeTable)
