@@ -102,10 +102,13 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="print the results of the last run, run nothing")
     arguments = parser.parse_args()
     if not arguments.report:
+        print("Generating mutants, and finding the tests of every function (minutes)", flush=True)
         _run([FIRST])
     found = list(samples(arguments.sample, arguments.indicators, arguments.seed, arguments.only))
     if not arguments.report:
-        _run([name for sample in found for name in sample.reached])
+        names = [name for sample in found for name in sample.reached]
+        print(f"Running the tests of {len(names)} mutants", flush=True)
+        _run(names)
     if report(found, survivors=True) < arguments.least:
         sys.exit(1)
 
