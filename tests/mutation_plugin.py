@@ -1,0 +1,26 @@
+"""How tests run once per mutant (`tests.mutation`): few and fixed examples, and those with large fixtures last."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+MOST_EXAMPLES = 15
+#: Fixtures that fold years of real data: whatever is killed without them is killed sooner.
+LARGE = {"made", "signals", "valued", "detail", "index", "days", "data_dir"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fix the examples of every property, and put tests with large fixtures behind all others."""
+    for item in items:
+        function = getattr(item, "obj", None)
+        declared = getattr(function, "_hypothesis_internal_use_settings", None)
+        if declared is not None:
+            function._hypothesis_internal_use_settings = settings(  # type: ignore[union-attr]
+                declared,
+                derandomize=True,
+                max_examples=min(MOST_EXAMPLES, declared.max_examples),
+                database=None,
+                deadline=None,
+            )
+    items.sort(key=lambda item: bool(LARGE & set(getattr(item, "fixturenames", ()))))

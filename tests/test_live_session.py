@@ -1,0 +1,132 @@
+"""The running session of the market: which snapshot counts, and when margin buys cover enough of the market."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from processors.codes import to_id
+from processors.days import to_day
+from processors.events import RowBatch
+from processors.live_session import LiveSession
+from processors.outputs import Partial
+from tests.building import DAYS, batch
+
+SSE, SZSE = to_id("000001.SH"), to_id("399001.SZ")
+TODAY, BEFORE = to_day(DAYS[1]), to_day(DAYS[0])
+
+
+def sums(partition: int, *, day: int = TODAY, ts: int = 1, buy: float = 0.0, covered: float = 0.0,
+         balance: float = 0.0) -> Partial:  # fmt: skip
+    return Partial(partition=partition, day=day, ts=ts, fin_buy=buy, fin_repay=0.0, covered_balance=covered,
+                   balance=balance, prices=0, turnover=0.0)  # fmt: skip
+
+
+def session(*partials: Partial, partitions: int = 2) -> LiveSession:
+    live = LiveSession(partitions)
+    for partial in partials:
+        assert live.apply_partial(partial)
+    return live
+
+
+def snapshot(ts: int, revision: int = 0, last: float = 1.0, turnover: float = 0.0, code: str = "000001.SH",
+             at: int = 1) -> RowBatch:  # fmt: skip
+    rows = batch("indices.intraday", DAYS[at], {code: {"last": last, "prev_close": 1.0, "turnover": turnover}})
+    return RowBatch(rows.topic, rows.keys, rows.days, np.array([revision], dtype=np.int32), np.array([ts]),
+                    rows.figures)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("covered", "enough"),
+    [(89.0, False), (90.0, True), (91.0, True)],
+    ids=["below", "exactly the share that is needed", "above"],
+)
+def test_margin_buys_count_from_the_needed_share_of_the_balance_on(covered: float, enough: bool) -> None:
+    live = session(sums(0, buy=3.0, covered=covered, balance=60.0), sums(1, buy=4.0, balance=40.0))
+    found = live.fin_buy(TODAY, 0.9)
+    assert found == (7.0 if enough else "margin.intraday covers 89% of the last published balance, 90% are needed")
+
+
+def test_every_partition_must_have_reported() -> None:
+    one = sums(0, buy=3.0, covered=100.0, balance=100.0)
+    assert session(one).fin_buy(TODAY, 0.9) == (
+        "margin.intraday covers 100% of the last published balance, 90% are needed"
+    )
+    assert session(one, partitions=1).fin_buy(TODAY, 0.9) == 3.0
+
+
+def test_nothing_is_covered_where_no_balance_is_known() -> None:
+    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0) == (
+        "margin.intraday covers 0% of the last published balance, 0% are needed"
+    )
+
+
+def test_a_partition_of_the_day_before_adds_its_balance_and_no_buys() -> None:
+    live = session(sums(0, buy=3.0, covered=50.0, balance=50.0),
+                   sums(1, day=BEFORE, buy=9.0, covered=50.0, balance=50.0))  # fmt: skip
+    assert live.fin_buy(TODAY, 0.5) == 3.0
+    assert live.fin_buy(TODAY, 0.51) == "margin.intraday covers 50% of the last published balance, 51% are needed"
+
+
+@pytest.mark.parametrize(
+    ("second", "news"),
+    [
+        (sums(0, ts=5, buy=1.0), False),  # the same again
+        (sums(0, ts=5, buy=2.0), True),  # the same moment, other sums: a balance was corrected
+        (sums(0, ts=4, buy=2.0), False),
+        (sums(0, day=BEFORE, ts=9, buy=2.0), False),
+        (sums(0, day=TODAY + 1, ts=1, buy=2.0), True),
+        (sums(1, ts=1, buy=2.0), True),
+    ],
+)
+def test_an_older_sum_of_a_partition_changes_nothing(second: Partial, news: bool) -> None:
+    live = session(sums(0, ts=5, buy=1.0))
+    assert live.apply_partial(second) is news
+    assert (live.partials[second.partition] == second) is (news or second == sums(0, ts=5, buy=1.0))
+
+
+@pytest.mark.parametrize(
+    ("ts", "revision", "news"), [(5, 0, False), (4, 9, False), (5, 1, True), (6, 0, True)],
+)  # fmt: skip
+def test_the_newest_snapshot_of_an_index_counts(ts: int, revision: int, news: bool) -> None:
+    live = LiveSession(1)
+    assert live.apply_indices(snapshot(5, 0, last=10.0))
+    assert live.apply_indices(snapshot(ts, revision, last=20.0)) is news
+    assert live.closes(TODAY) == {SSE: 20.0 if news else 10.0}
+
+
+def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batch_is() -> None:
+    live = LiveSession(1)
+    rows = batch("indices.intraday", DAYS[1], {"000001.SH": {"last": 1.0}, "399001.SZ": {"last": 2.0}})
+    assert live.apply_indices(rows)
+    one = RowBatch(rows.topic, rows.keys, rows.days, np.array([1, 0], dtype=np.int32), rows.stamps,
+                   {**rows.figures, "last": np.array([3.0, 4.0])})  # fmt: skip
+    assert live.apply_indices(one)
+    assert live.closes(TODAY) == {SSE: 3.0, SZSE: 2.0}
+    assert live.closes(BEFORE) == {}
+
+
+def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
+    live = LiveSession(1)
+    live.apply_indices(snapshot(1, turnover=7.0))
+    assert live.turnover([SSE], TODAY) == 7.0
+    assert live.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
+    live.apply_indices(snapshot(1, turnover=5.0, code="399001.SZ", at=0))
+    assert live.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
+    assert live.turnover([SSE, SZSE], BEFORE) == "no live turnover of 000001.SH"
+    live.apply_indices(snapshot(2, turnover=5.0, code="399001.SZ"))
+    assert live.turnover([SSE, SZSE], TODAY) == 12.0
+    assert live.turnover([SSE, SZSE], TODAY + 1) == "no live turnover of 000001.SH, 399001.SZ"
+
+
+def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
+    live = LiveSession(2)
+    assert (live.day, live.ts) == (0, 0)
+    live.apply_partial(sums(0, day=BEFORE, ts=30))
+    assert (live.day, live.ts) == (BEFORE, 30)
+    live.apply_indices(snapshot(20))
+    assert (live.day, live.ts) == (TODAY, 30)
+    live.apply_indices(snapshot(40))
+    assert (live.day, live.ts) == (TODAY, 40)
+    live.apply_partial(sums(1, day=TODAY + 1, ts=50))
+    assert (live.day, live.ts) == (TODAY + 1, 50)

@@ -1,0 +1,634 @@
+"""The step of a stage: what is stored and published in which order, and what happens when a part of it fails.
+
+The stage adds up numbers, Redis is a dictionary that can fail, and a publisher collects; waits are counted, not slept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from redis.exceptions import BusyLoadingError, ReadOnlyError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from alerts.commands import FeedState
+from processors.daily_store import DailyStore
+from processors.days import to_day
+from processors.events import EndOfDay
+from processors.table import TEXT, Table, ValueCodec
+from streams import metrics, partition_runner
+from streams.calendars import xshg
+from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
+from streams.health import Health
+from streams.partition_runner import PartitionRunner, RevokedError
+from streams.settings import Settings
+from streams.stages import MarketStage, Stage, StageState
+from streams.tables import FencedError, Loaded, Output
+from streams.topics import ALERT_COMMANDS, FEATURES, Topics
+from streams.transport import Poll
+from tests.building import DAYS, batch
+
+TOPIC = "prices.daily"
+NAME = "t.prices.daily.v1"
+MOST_WAITS = 50  # more than any test needs
+OUTPUT_TOPIC = f"t.{FEATURES}.v1"
+
+
+@dataclass
+class Row:
+    """A record of a consumer; its value is a number."""
+
+    offset: int
+    value: bytes | None = b"1"
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int = 0
+    topic: str = NAME
+    timestamp: int = 0
+    key: bytes | None = None
+
+
+def poll(*rows: Row) -> Poll:
+    return Poll(rows)
+
+
+class SumState(StageState):
+    """Adds up the values of its records, and publishes each sum."""
+
+    def __init__(self, stage: Stage, partition: int) -> None:
+        self.sums: Table[str, int] = Table("sum", TEXT, ValueCodec(int))
+        super().__init__(stage, partition, self.sums)
+        self.store = DailyStore(TOPIC, (), late_days=5, history_days=2)
+        self.newest_live: tuple[int, int] | None = None
+
+    @property
+    def books(self) -> dict[str, DailyStore]:
+        return {TOPIC: self.store}
+
+    @property
+    def live(self) -> tuple[int, int] | None:
+        return self.newest_live
+
+    @property
+    def total(self) -> int:
+        return self.sums.get("total", 0)
+
+    def fold(self, topic: str, records: Sequence[Any]) -> list[Output]:
+        out = []
+        for record in records:
+            self.sums["total"] = self.total + int(record.value)  # a value that is no number fails half-way
+            if self.total % 2 == 0:
+                out.append(Output(OUTPUT_TOPIC, 0, b"k", str(self.total).encode(), []))
+        return out
+
+
+class SumStage(Stage):
+    name, inputs, outputs = "sums", (TOPIC,), (FEATURES,)
+    barrier_origins = frozenset({TOPIC})
+
+    def open(self, partition: int) -> StageState:
+        return SumState(self, partition)
+
+
+class MarketSums(SumStage):
+    name = MarketStage.name
+
+
+@dataclass
+class Journal:
+    """What happened, in order; and which failures are still to come."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    failures: dict[str, list[Exception]] = field(default_factory=dict)
+    slept: list[float] = field(default_factory=list)
+    rows: dict[tuple[str, int], Loaded] = field(default_factory=dict)
+    on_sleep: Callable[[], None] = lambda: None
+
+    def happens(self, what: str, *details: Any) -> None:
+        if self.failures.get(what):
+            raise self.failures[what].pop(0)
+        self.events.append((what, *details))
+
+    def of(self, what: str) -> list[tuple[Any, ...]]:
+        return [event[1:] for event in self.events if event[0] == what]
+
+
+class World:
+    """A runner, its Redis and its Kafka."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stage: type[SumStage] = SumStage, **changes: Any) -> None:
+        self.journal = journal = Journal()
+        self.ours = True
+
+        class FakeTable:
+            def __init__(self, redis: object, namespace: str, table: str, partition: int) -> None:
+                self.table, self.partition, self.offsets = table, partition, dict[str, int]()
+                self.key = table, partition
+
+            async def claim(self, schema: str) -> Loaded:
+                journal.happens("claim", self.table, self.partition)
+                loaded = journal.rows.setdefault(self.key, Loaded({}, {}, []))
+                self.offsets = dict(loaded.offsets)
+                return loaded
+
+            async def commit(self, rows: Any, offsets: Any, outputs: Any) -> None:
+                journal.happens("commit", dict(rows), dict(offsets), [o.value for o in outputs])
+                held = journal.rows[self.key]
+                held.rows.update({k: v for k, v in rows.items() if v is not None})
+                held.offsets.update(offsets)
+                held.outbox = list(outputs)
+                self.offsets.update(offsets)
+
+        async def sleep(seconds: float) -> None:
+            journal.slept.append(seconds)
+            if len(journal.slept) > MOST_WAITS:
+                pytest.fail("the runner repeats a step that can't succeed any more")
+            journal.on_sleep()
+
+        monkeypatch.setattr(partition_runner, "TablePartition", FakeTable)
+        real = asyncio.sleep
+        monkeypatch.setattr(partition_runner.asyncio, "sleep", lambda s: sleep(s) if s else real(0))
+        self.settings = Settings(topic_prefix="t.", **changes)
+        self.topics, self.health, self.calendar = Topics(self.settings), Health(), xshg()
+        self.health.clear("starting")
+        self.latest: list[list[bytes]] = []
+        self.finished: list[asyncio.Task[None]] = []
+        self.runner = PartitionRunner(
+            stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics, redis=None,  # type: ignore[arg-type]
+            settings=self.settings, calendar=self.calendar, publish=self.publish, health=self.health,
+            on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
+            on_finished=self.finished.append,
+        )  # fmt: skip
+
+    async def publish(self, outputs: Sequence[Output]) -> None:
+        self.journal.happens("publish", [o.value for o in outputs])
+
+    def still_ours(self) -> bool:
+        return self.ours
+
+    async def done(self) -> None:
+        self.journal.happens("done")
+
+    async def claim(self, *partitions: int) -> None:
+        await self.runner.claim({TP(NAME, p) for p in partitions or (0,)}, self.still_ours)
+
+    async def step(self, *rows: Row, settle: bool = True) -> None:
+        await self.runner.step(poll(*rows), self.still_ours, self.done)
+        if settle:
+            await self.runner.settle()
+
+    def state(self, partition: int = 0) -> SumState:
+        state = self.runner.owned[self.stage_name, partition].state
+        assert isinstance(state, SumState)
+        return state
+
+    @property
+    def stage_name(self) -> str:
+        return next(iter(self.runner._stages.values())).name
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def run(coroutine: Awaitable[None]) -> None:
+    asyncio.run(coroutine)  # type: ignore[arg-type]
+
+
+def total_of(data: bytes) -> int:
+    return ValueCodec[int](int).decode(data)
+
+
+# -- the order of a step -----------------------------------------------------------------------------------------
+
+
+def test_a_step_is_stored_then_acknowledged_then_published(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"3"), Row(1, b"5"))
+        await world.step(Row(2, b"4"))
+
+    run(go())
+    kinds = [event[0] for event in world.journal.events]
+    assert kinds == ["claim", "commit", "done", "publish", "commit", "done", "publish"]
+    (first, second) = world.journal.of("commit")
+    assert total_of(first[0]["sum/total"]) == 8
+    assert first[1:] == ({NAME: 2}, [b"8"])
+    assert (total_of(second[0]["sum/total"]), *second[1:]) == (12, {NAME: 3}, [b"12"])
+    assert world.journal.of("publish") == [([b"8"],), ([b"12"],)]
+    assert world.runner.start_offset(NAME, 0) == 3
+    assert world.latest == []  # only the market stage has latest values
+
+
+def test_a_step_without_outputs_publishes_nothing(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"3"))
+
+    run(go())
+    assert [event[0] for event in world.journal.events] == ["claim", "commit", "done"]
+
+
+def test_the_next_step_is_folded_but_not_stored_before_the_last_one_is_published(world: World) -> None:
+    blocked = asyncio.Event()
+
+    async def slow(outputs: Sequence[Output]) -> None:
+        await blocked.wait()
+        await world.publish(outputs)
+
+    async def go() -> None:
+        world.runner._publish = slow
+        await world.claim()
+        await world.step(Row(0, b"2"), settle=False)
+        second = asyncio.create_task(world.step(Row(1, b"2"), settle=False))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert world.state().total == 4
+        assert len(world.journal.of("commit")) == 1
+        assert not second.done()
+        blocked.set()
+        await second
+        await world.runner.settle()
+
+    run(go())
+    assert [e[0] for e in world.journal.events] == ["claim", "commit", "done", "publish", "commit", "done", "publish"]
+
+
+def test_latest_values_are_those_of_the_market_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, MarketSums)
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2"))
+        await world.step(Row(1, b"1"))
+
+    run(go())
+    assert world.latest == [[b"2"]]
+
+
+def test_records_that_are_in_the_state_already_are_dropped(world: World) -> None:
+    async def go() -> None:
+        world.journal.rows["sums", 0] = Loaded({"sum/total": ValueCodec[int](int).encode(10)}, {NAME: 5}, [])
+        await world.claim()
+        assert world.runner.start_offset(NAME, 0) == 5
+        await world.step(Row(3), Row(4))
+        assert [e[0] for e in world.journal.events] == ["claim", "done"]  # acknowledged, not stored again
+        await world.step(Row(4, b"100"), Row(5, b"1"))
+        assert world.state().total == 11
+        await world.step(Row(4, b"100"), Row(5, b"100"))
+        assert world.state().total == 11
+
+    run(go())
+    assert [commit[1] for commit in world.journal.of("commit")] == [{NAME: 6}]
+
+
+def test_a_finished_step_is_handed_to_who_watches_it(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        before = world.runner.stepped
+        await world.step(Row(0))
+        assert world.runner.stepped > before
+
+    run(go())
+    assert [task.exception() for task in world.finished] == [None]
+
+
+# -- claiming ----------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_publishes_what_the_last_owner_may_have_left_unacknowledged(world: World) -> None:
+    async def go() -> None:
+        left = [Output(OUTPUT_TOPIC, 0, b"k", b"left", [])]
+        world.journal.rows["sums", 1] = Loaded({}, {NAME: 9}, left)
+        await world.claim(0, 1)
+
+    run(go())
+    assert [event for event in world.journal.events if event[0] != "publish"] == [
+        ("claim", "sums", 0), ("claim", "sums", 1)
+    ]  # fmt: skip
+    assert world.journal.of("publish") == [([b"left"],)]
+    assert [world.runner.start_offset(NAME, p) for p in (0, 1, 2)] == [0, 9, 0]
+    assert metrics.OWNED.labels("sums")._value.get() == 2
+
+
+def test_a_claim_gives_up_the_steps_under_way_and_starts_from_what_is_stored(world: World) -> None:
+    async def go() -> None:
+        await world.claim(0, 1)
+        never = asyncio.Event()
+
+        async def stuck(outputs: Sequence[Output]) -> None:
+            await never.wait()
+
+        world.runner._publish = stuck
+        await world.step(Row(0, b"2"), settle=False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        world.journal.rows["sums", 0].outbox = []
+        await world.claim(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert world.finished[0].cancelled()
+        assert list(world.runner.owned) == [("sums", 0)]
+        assert world.state().total == 2
+
+    run(go())
+
+
+def test_state_that_cant_be_read_stalls_its_partition_alone_and_names_the_remedy(world: World) -> None:
+    async def go() -> None:
+        world.journal.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {NAME: 9}, [])
+        await world.claim(0, 1)
+        assert world.runner.owned["sums", 0].state is None
+        (reason,) = [p["reason"] for p in world.health.problems().values()]
+        assert reason.startswith("stalled: StateError: the rows of sums:0 in Redis can't be read")
+        assert "marginwatch rebuild --table sums" in reason
+        assert metrics.STALLED.labels("sums", "0")._value.get() == 1
+        await world.step(Row(0, b"2", partition=1))
+        assert world.state(1).total == 2
+        # Once the rows can be read again, the next poll loads them.
+        world.journal.rows["sums", 0] = Loaded({"sum/total": ValueCodec[int](int).encode(7)}, {NAME: 9}, [])
+        await world.step(Row(9, b"1"))
+        assert world.state().total == 8
+        assert world.health.ready
+        assert metrics.STALLED.labels("sums", "0")._value.get() == 0
+
+    run(go())
+
+
+def test_a_partition_that_stalled_and_went_to_another_worker_is_no_problem_of_ours(world: World) -> None:
+    async def go() -> None:
+        world.journal.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
+        await world.claim(0)
+        assert not world.health.ready
+        await world.claim(1)
+        assert world.health.ready
+        assert metrics.STALLED.labels("sums", "0")._value.get() == 0
+
+    run(go())
+
+
+def test_a_claim_ends_when_the_partition_is_taken_away_while_redis_is_gone(world: World) -> None:
+    world.journal.failures["claim"] = [RedisConnectionError("gone")] * 9
+    world.journal.on_sleep = lambda: setattr(world, "ours", len(world.journal.slept) < 3)
+    with pytest.raises(RevokedError):
+        run(world.claim())
+    assert len(world.journal.slept) == 3
+
+
+# -- Redis and Kafka gone ----------------------------------------------------------------------------------------
+
+AWAY = [RedisConnectionError("a"), RedisTimeoutError("b"), BusyLoadingError("c"), ReadOnlyError("d"), OSError("e")]
+
+
+def test_a_step_waits_for_redis_longer_and_longer(world: World) -> None:
+    problems = []
+
+    async def go() -> None:
+        await world.claim()
+        world.journal.failures["commit"] = [*AWAY, *AWAY]
+        world.journal.on_sleep = lambda: problems.append(dict(world.health.problems()))
+        await world.step(Row(0, b"2"))
+
+    retries = metrics.REDIS_RETRIES._value.get()
+    run(go())
+    assert world.journal.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert all(list(found) == ["redis"] for found in problems)
+    assert problems[0]["redis"]["reason"] == "Redis does not answer: a"
+    assert world.health.ready
+    assert metrics.REDIS_RETRIES._value.get() - retries == 10
+    assert [e[0] for e in world.journal.events] == ["claim", "commit", "done", "publish"]
+
+
+def test_a_step_waits_for_kafka_longer_and_longer(world: World) -> None:
+    problems = []
+
+    async def go() -> None:
+        await world.claim()
+        world.journal.failures["publish"] = [KafkaError("a"), OSError("b"), *[KafkaError("c")] * 5]
+        world.journal.on_sleep = lambda: problems.append(dict(world.health.problems()))
+        await world.step(Row(0, b"2"))
+
+    retries = metrics.PUBLISH_RETRIES._value.get()
+    published = metrics.OUTPUTS.labels(FEATURES)._value.get()
+    run(go())
+    assert world.journal.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert all(list(found) == ["kafka"] for found in problems)
+    assert problems[0]["kafka"]["reason"].startswith("outputs are not acknowledged: KafkaError")
+    assert world.health.ready
+    assert metrics.PUBLISH_RETRIES._value.get() - retries == 7
+    assert metrics.OUTPUTS.labels(FEATURES)._value.get() - published == 1
+    assert world.journal.of("publish") == [([b"2"],)]
+
+
+@pytest.mark.parametrize("what", ["commit", "publish"])
+def test_a_step_that_waits_is_given_up_when_its_partition_is_taken_away(world: World, what: str) -> None:
+    async def go() -> None:
+        await world.claim()
+        world.journal.failures[what] = [OSError("gone")] * 9
+        world.journal.on_sleep = lambda: setattr(world, "ours", False)
+        await world.step(Row(0, b"2"))
+
+    run(go())  # `settle` waits for it, and doesn't mind that it was given up
+    assert isinstance(world.finished[0].exception(), RevokedError)
+    assert world.journal.slept == [0.05]
+    assert ("done",) in world.journal.events  # nobody waits for the poll: its next owner reads it again
+    assert world.journal.of("publish") == []
+
+
+# -- errors ------------------------------------------------------------------------------------------------------
+
+
+def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_stored(world: World) -> None:
+    bad = Row(1, b"no number")
+    stalls = []
+
+    async def go() -> None:
+        await world.claim(0, 1)
+        await world.step(Row(0, b"3"))
+
+        def mend() -> None:
+            stalls.append((dict(world.health.problems()), metrics.STALLED.labels("sums", "0")._value.get()))
+            assert world.runner.owned["sums", 0].state is None  # half a fold may be in it
+            if len(world.journal.slept) == 7:
+                bad.value = b"4"
+
+        world.journal.on_sleep = mend
+        await world.step(bad)
+        assert world.state().total == 7
+
+    run(go())
+    assert world.journal.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert [value for _, value in stalls] == [1] * 7
+    assert list(stalls[0][0]) == ["sums:0"]
+    assert stalls[0][0]["sums:0"]["reason"].startswith("stalled: ValueError: invalid literal")
+    assert world.health.ready
+    assert metrics.STALLED.labels("sums", "0")._value.get() == 0
+    assert [total_of(c[0]["sum/total"]) for c in world.journal.of("commit")] == [3, 7]
+
+
+def test_half_a_fold_is_not_folded_twice(world: World) -> None:
+    rows = [Row(0, b"10"), Row(1, b"no number")]
+
+    async def go() -> None:
+        await world.claim()
+        world.journal.on_sleep = lambda: setattr(rows[1], "value", b"1")
+        await world.step(*rows)
+        assert world.state().total == 11
+
+    run(go())
+    assert len(world.journal.slept) == 1
+
+
+def test_an_error_in_storing_stalls_and_stores_the_same_again(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        world.journal.failures["commit"] = [RuntimeError("script"), RuntimeError("script")]
+        await world.step(Row(0, b"2"))
+        assert world.state().total == 2
+
+    run(go())
+    assert world.journal.slept == [1.0, 2.0]
+    assert [e[0] for e in world.journal.events] == ["claim", "commit", "done", "publish"]
+    assert world.health.ready
+
+
+def test_a_stalled_partition_is_given_up_when_it_is_taken_away(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        world.journal.on_sleep = lambda: setattr(world, "ours", False)
+        with pytest.raises(RevokedError) as found:
+            await world.step(Row(0, b"no number"))
+        assert isinstance(found.value.__cause__, ValueError)
+
+    run(go())
+    assert world.journal.slept == [1.0]
+
+
+def test_a_zombie_stops_without_publishing(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        world.journal.failures["commit"] = [FencedError("claimed by another")]
+        await world.step(Row(0, b"2"))  # folded; `settle` leaves the error to who watches the finished steps
+
+    run(go())
+    assert isinstance(world.finished[0].exception(), FencedError)
+    assert world.journal.slept == []
+    assert [e[0] for e in world.journal.events] == ["claim", "done"]
+
+
+def test_a_poll_of_a_partition_that_is_not_ours_is_given_up(world: World) -> None:
+    async def go() -> None:
+        await world.claim(0)
+        with pytest.raises(RevokedError):
+            await world.step(Row(0, partition=1))
+
+    run(go())
+    assert world.journal.slept == []
+
+
+# -- deadlines and the live feed ---------------------------------------------------------------------------------
+
+
+def at(day: date, hour: int, minute: int = 0) -> int:
+    return int(datetime(day.year, day.month, day.day, hour - 8, minute, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the runner reads; the last one stays."""
+    now = [1_000.0]
+    monkeypatch.setattr(partition_runner.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_silent_feed_is_closed_by_its_deadline_once(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, deadline_quiet_s=60.0)
+
+    async def go() -> None:
+        await world.claim(0, 1)
+        rows = batch(TOPIC, DAYS[0], {"600000.SH": {"close": 1.0}})
+        for partition in (0, 1):
+            world.state(partition).store.apply(rows)
+        evening = at(DAYS[0], 19)
+        clock[0] += 59.9
+        assert world.runner.overdue(evening) == []
+        await world.step(Row(0, partition=1))  # partition 1 has sent something
+        clock[0] += 0.1
+        assert world.runner.overdue(at(DAYS[0], 18)) == []  # its time has not passed
+        closes = metrics.DEADLINES.labels(TOPIC)._value.get()
+        (found,) = world.runner.overdue(evening)
+        assert (found.topic, found.partition, found.key, found.headers) == (NAME, 0, b"", [(CE_TYPE, CLOSE_TYPE)])
+        marker = msgspec.json.decode(found.value, type=EndOfDay)
+        assert (marker.feed, marker.trade_date, marker.deadline) == (TOPIC, DAYS[0], True)
+        assert metrics.DEADLINES.labels(TOPIC)._value.get() - closes == 1
+        assert world.runner.overdue(evening) == []  # not again before this one was read
+        clock[0] += 60
+        assert sorted(o.partition for o in world.runner.overdue(evening)) == [0, 1]
+
+    run(go())
+
+
+def test_a_barrier_is_no_sign_of_life(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, deadline_quiet_s=60.0)
+
+    async def go() -> None:
+        await world.claim()
+        world.state().store.apply(batch(TOPIC, DAYS[0], {"600000.SH": {"close": 1.0}}))
+        clock[0] += 60
+        await world.step(Row(0, headers=[(CE_TYPE, BARRIER_TYPE)]))
+        assert len(world.runner.overdue(at(DAYS[0], 19))) == 1
+        clock[0] += 60
+        await world.step(Row(1, headers=[(CE_TYPE, BARRIER_TYPE)]), Row(2))
+        assert world.runner.overdue(at(DAYS[0], 19)) == []
+
+    run(go())
+
+
+def test_a_partition_without_state_has_no_deadline(world: World) -> None:
+    async def go() -> None:
+        world.journal.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
+        await world.claim()
+        assert world.runner.overdue(at(DAYS[0], 19)) == []
+        assert world.runner.feed_states(at(DAYS[0], 10)) == []
+
+    run(go())
+
+
+def said(outputs: list[Output]) -> list[tuple[date, bool]]:
+    states = [msgspec.json.decode(o.value, type=FeedState) for o in outputs]
+    assert {(output.topic, state.feed) for output, state in zip(outputs, states, strict=True)} == {
+        (f"t.{ALERT_COMMANDS}.v1", "prices.intraday")
+    }
+    return [(s.trade_date, s.silent_since is not None) for s in states]
+
+
+def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_falls_silent(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        runner, live = world.runner, world.state()
+        assert runner.feed_states(at(DAYS[0], 10)) == []  # no live feed at all
+        live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
+        assert said(runner.feed_states(at(DAYS[0], 10, 1))) == [(DAYS[0], False)]
+        assert runner.feed_states(at(DAYS[0], 10, 2)) == []
+        assert runner.feed_states(at(DAYS[0], 10, 3)) == []  # 180 seconds: not for longer than that yet
+        (silent,) = runner.feed_states(at(DAYS[0], 10, 4))
+        assert msgspec.json.decode(silent.value, type=FeedState).silent_since == datetime(2020, 1, 2, 2, 0, tzinfo=UTC)
+        assert runner.feed_states(at(DAYS[0], 10, 5)) == []
+        # On the next day before its first row: nothing to report until it is late.
+        assert runner.feed_states(at(DAYS[1], 9, 31)) == []
+        assert said(runner.feed_states(at(DAYS[1], 9, 40))) == [(DAYS[1], True)]
+        # A day that it was silent throughout, and it is a live feed no more.
+        assert runner.feed_states(at(DAYS[2], 10)) == []
+        saturday = date(2020, 1, 4)
+        live.newest_live = to_day(DAYS[1]), at(DAYS[1], 14)
+        assert runner.feed_states(at(saturday, 10)) == []
+
+    run(go())
