@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from processors.codes import (
     BOARDS,
     EXCHANGES,
-    aligned,
-    among,
     board_of,
     exchange_of,
     is_chinext,
     is_fund,
+    isin_sorted,
     join_codes,
     parse_codes,
+    reindex_sorted,
     to_code,
     to_codes,
     to_id,
@@ -35,11 +35,11 @@ from processors.days import (
     to_date,
     to_day,
 )
-from processors.deadlines import DEADLINES, Due, newest_due, overdue, silent_since
+from processors.deadlines import DEADLINES, Deadline, newest_due, overdue, silent_since
 from processors.errors import MarginwatchError, RowError
 from processors.events import EndOfDay, RowBatch
 from processors.trading_hours import TradingHours
-from tests.building import DAYS, balances, batch, closing
+from tests.building import DAYS, balances, batch, end_of_day
 
 codes = st.tuples(st.integers(0, 999_999), st.sampled_from(["SH", "SZ", "BJ", "SI"])).map(
     lambda c: f"{c[0]:06d}.{c[1]}"
@@ -117,8 +117,10 @@ keys_ = st.lists(st.integers(0, 30), max_size=12).map(lambda k: np.array(k, dtyp
 def test_values_are_found_by_key(wanted: np.ndarray, known: np.ndarray) -> None:
     values = known * 1.5 - 3
     table = dict(zip(known.tolist(), values.tolist(), strict=True))
-    assert among(wanted, known).tolist() == [k in table for k in wanted.tolist()]
-    np.testing.assert_array_equal(aligned(wanted, known, values), [table.get(k, np.nan) for k in wanted.tolist()])
+    assert isin_sorted(wanted, known).tolist() == [k in table for k in wanted.tolist()]
+    np.testing.assert_array_equal(
+        reindex_sorted(wanted, known, values), [table.get(k, np.nan) for k in wanted.tolist()]
+    )
 
 
 # -- days --------------------------------------------------------------------------------------------------------
@@ -207,13 +209,13 @@ def test_a_week_ends_with_its_last_session() -> None:
 @pytest.mark.parametrize(
     ("due", "position", "expected"),
     [
-        (Due(time(18, 5)), 1, at(SESSIONS[1], 18, 5)),
-        (Due(time(9, 10), next_session=True), 1, at(SESSIONS[2], 9, 10)),
-        (Due(time(18, 5)), 5, at(SESSIONS[5], 18, 5)),
-        (Due(time(9, 10), next_session=True), 5, None),
+        (Deadline(time(18, 5)), 1, at(SESSIONS[1], 18, 5)),
+        (Deadline(time(9, 10), next_session=True), 1, at(SESSIONS[2], 9, 10)),
+        (Deadline(time(18, 5)), 5, at(SESSIONS[5], 18, 5)),
+        (Deadline(time(9, 10), next_session=True), 5, None),
     ],
 )
-def test_when_a_feed_is_due(due: Due, position: int, expected: int | None) -> None:
+def test_when_a_feed_is_due(due: Deadline, position: int, expected: int | None) -> None:
     assert due.moment(to_day(SESSIONS[position]), CALENDAR) == expected
 
 
@@ -232,7 +234,7 @@ def test_when_a_feed_is_due(due: Due, position: int, expected: int | None) -> No
     ],
 )
 def test_the_newest_day_that_is_due(now: int, same_day: int | None, next_session: int | None) -> None:
-    for due, position in ((Due(time(18)), same_day), (Due(time(9, 10), next_session=True), next_session)):
+    for due, position in ((Deadline(time(18)), same_day), (Deadline(time(9, 10), next_session=True), next_session)):
         assert newest_due(due, now, CALENDAR) == (None if position is None else to_day(SESSIONS[position]))
 
 
@@ -266,7 +268,7 @@ def test_a_feed_without_a_row_is_overdue_as_long_as_its_gap_is_short(
     store = DailyStore("prices.daily", (), late_days=5, history_days=2)
     rows = prices(0)
     store.apply(rows)
-    store.close(closing(rows))
+    store.close(end_of_day(rows))
     found = overdue(store, at(SESSIONS[5]), DEADLINES["prices.daily"], CALENDAR, gap_days)
     assert (None if found is None else found.trade_date) == (
         None if overdue_position is None else SESSIONS[overdue_position]
@@ -277,7 +279,7 @@ def test_a_feed_ends_with_the_calendar() -> None:
     store = DailyStore("prices.daily", (), late_days=5, history_days=2)
     rows = prices(5)
     store.apply(rows)
-    store.close(closing(rows))
+    store.close(end_of_day(rows))
     assert overdue(store, at(date(2020, 3, 1)), DEADLINES["prices.daily"], CALENDAR, 3) is None
 
 

@@ -15,7 +15,7 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import to_day
 from processors.events import EndOfDay, RowBatch, concat
 from processors.key_index import KeyIndex
-from tests.building import DAYS, balances, batch, closing
+from tests.building import DAYS, balances, batch, end_of_day
 
 CODES = ["600519.SH", "000001.SZ", "600000.SH", "300750.SZ", "430047.BJ"]
 REQUIRED = ("SSE", "SZSE")
@@ -237,7 +237,7 @@ def closed_store(days: int, late: int = 60, history: int = 2) -> DailyStore:
     for day in DAYS[:days]:
         rows = balances(day, {"600000.SH": 1.0, "000001.SZ": 2.0})
         store.apply(rows)
-        store.close(closing(rows))
+        store.close(end_of_day(rows))
     return store
 
 
@@ -303,11 +303,11 @@ def test_figures_of_a_day_that_has_fewer_keys_are_absent() -> None:
 
 
 def test_exchanges_are_keys_of_their_own_where_a_topic_has_words() -> None:
-    store = DailyStore("margin.market", REQUIRED, late_days=3, history_days=0, by_word=True)
+    store = DailyStore("margin.market", REQUIRED, late_days=3, history_days=0, label_keys=True)
     rows = batch("margin.market", DAYS[0], {"SSE": {"fin_balance": 1.0}, "BSE": {"fin_balance": 2.0}})
     store.apply(rows)
     assert store.counts(to_day(DAYS[0])) == {"SSE": 1, "BSE": 1}
-    assert store.close(closing(rows, SZSE=1)).closed == [to_day(DAYS[0])]
+    assert store.close(end_of_day(rows, SZSE=1)).closed == [to_day(DAYS[0])]
     assert store.missing(to_day(DAYS[0])) == {"SZSE": 1}
 
 
@@ -332,7 +332,7 @@ def test_a_key_keeps_its_column(groups: list[list[int]]) -> None:
     for group in groups:
         for key in sorted(set(group) - columns.keys()):
             columns[key] = len(columns)
-        assert index.of(np.array(group, dtype=np.int32)).tolist() == [columns[k] for k in group]
+        assert index.get_or_add(np.array(group, dtype=np.int32)).tolist() == [columns[k] for k in group]
         assert len(index) == len(columns)
         assert index.keys.tolist() == list(columns)
         assert index.keys[index.by_key].tolist() == sorted(columns)

@@ -21,7 +21,7 @@ from processors.days import TradingCalendar
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
-CASE = 3  # position of the earlier alert among the days
+CASE = 3  # position of the earlier alert isin_sorted the days
 READ = 150  # days of closes that are read before any alert
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 

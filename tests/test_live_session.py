@@ -8,7 +8,7 @@ import pytest
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import RowBatch
-from processors.live_session import LiveSession
+from processors.intraday_session import IntradaySession
 from processors.outputs import Partial
 from tests.building import DAYS, batch
 
@@ -22,8 +22,8 @@ def sums(partition: int, *, day: int = TODAY, ts: int = 1, buy: float = 0.0, cov
                    balance=balance, prices=0, turnover=0.0)  # fmt: skip
 
 
-def session(*partials: Partial, partitions: int = 2) -> LiveSession:
-    live = LiveSession(partitions)
+def session(*partials: Partial, partitions: int = 2) -> IntradaySession:
+    live = IntradaySession(partitions)
     for partial in partials:
         assert live.apply_partial(partial)
     return live
@@ -89,14 +89,14 @@ def test_an_older_sum_of_a_partition_changes_nothing(second: Partial, news: bool
     ("ts", "revision", "news"), [(5, 0, False), (4, 9, False), (5, 1, True), (6, 0, True)],
 )  # fmt: skip
 def test_the_newest_snapshot_of_an_index_counts(ts: int, revision: int, news: bool) -> None:
-    live = LiveSession(1)
+    live = IntradaySession(1)
     assert live.apply_indices(snapshot(5, 0, last=10.0))
     assert live.apply_indices(snapshot(ts, revision, last=20.0)) is news
     assert live.closes(TODAY) == {SSE: 20.0 if news else 10.0}
 
 
 def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batch_is() -> None:
-    live = LiveSession(1)
+    live = IntradaySession(1)
     rows = batch("indices.intraday", DAYS[1], {"000001.SH": {"last": 1.0}, "399001.SZ": {"last": 2.0}})
     assert live.apply_indices(rows)
     one = RowBatch(rows.topic, rows.keys, rows.days, np.array([1, 0], dtype=np.int32), rows.stamps,
@@ -107,7 +107,7 @@ def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batc
 
 
 def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
-    live = LiveSession(1)
+    live = IntradaySession(1)
     live.apply_indices(snapshot(1, turnover=7.0))
     assert live.turnover([SSE], TODAY) == 7.0
     assert live.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
@@ -120,7 +120,7 @@ def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
 
 
 def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
-    live = LiveSession(2)
+    live = IntradaySession(2)
     assert (live.day, live.ts) == (0, 0)
     live.apply_partial(sums(0, day=BEFORE, ts=30))
     assert (live.day, live.ts) == (BEFORE, 30)

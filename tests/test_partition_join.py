@@ -9,7 +9,7 @@ import pytest
 
 from processors.codes import to_id
 from processors.days import to_day
-from processors.outputs import WORST_KEPT, DayStatus, FeatureFrame, IdentityCheck
+from processors.outputs import MAX_NAMED_GAPS, DayStatus, FeatureFrame, IdentityCheck
 from processors.partition_join import PartitionJoin, dump_frame, load_frame
 from tests.building import DAYS
 from tests.storing import StoredRows
@@ -92,7 +92,7 @@ def test_only_the_largest_gaps_of_all_partitions_are_named() -> None:
     held.fold([frame(0, p, identity=IdentityCheck(20, 20, gaps[p])) for p in (0, 1)])
     identity = held.status(DAY[0]).identity
     assert (identity.checked, identity.broken) == (40, 40)
-    assert list(identity.worst.values()) == [float(n) for n in range(40, 40 - WORST_KEPT, -1)]
+    assert list(identity.worst.values()) == [float(n) for n in range(40, 40 - MAX_NAMED_GAPS, -1)]
 
 
 @pytest.mark.parametrize(

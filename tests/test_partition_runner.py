@@ -26,20 +26,22 @@ from processors.events import EndOfDay
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
 from streams.calendars import xshg
-from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
+from streams.errors import FencedError, RevokedError
 from streams.health import Health
-from streams.partition_runner import PartitionRunner, RevokedError
+from streams.market_stage import MarketStage
+from streams.partition_runner import PartitionRunner
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.settings import Settings
-from streams.stages import MarketStage, Stage, StageState
-from streams.tables import FencedError, Loaded, Output
-from streams.topics import ALERT_COMMANDS, FEATURES, Topics
+from streams.stage import Stage, StageState
+from streams.tables import Loaded, Output
+from streams.topics import Topic, Topics
 from streams.transport import Poll
 from tests.building import DAYS, batch
 
 TOPIC = "prices.daily"
 NAME = "t.prices.daily.v1"
 MOST_WAITS = 50  # more than any test needs
-OUTPUT_TOPIC = f"t.{FEATURES}.v1"
+OUTPUT_TOPIC = f"t.{Topic.FEATURES}.v1"
 
 
 @dataclass
@@ -90,7 +92,7 @@ class SumState(StageState):
 
 
 class SumStage(Stage):
-    name, inputs, outputs = "sums", (TOPIC,), (FEATURES,)
+    name, inputs, outputs = "sums", (TOPIC,), (Topic.FEATURES,)
     barrier_origins = frozenset({TOPIC})
 
     def open(self, partition: int) -> StageState:
@@ -293,9 +295,9 @@ def test_records_that_are_in_the_state_already_are_dropped(world: World) -> None
 def test_a_finished_step_is_handed_to_who_watches_it(world: World) -> None:
     async def go() -> None:
         await world.claim()
-        before = world.runner.stepped
+        before = world.runner.last_step
         await world.step(Row(0))
-        assert world.runner.stepped > before
+        assert world.runner.last_step > before
 
     run(go())
     assert [task.exception() for task in world.finished] == [None]
@@ -417,14 +419,14 @@ def test_a_step_waits_for_kafka_longer_and_longer(world: World) -> None:
         await world.step(Row(0, b"2"))
 
     retries = metrics.PUBLISH_RETRIES._value.get()
-    published = metrics.OUTPUTS.labels(FEATURES)._value.get()
+    published = metrics.OUTPUTS.labels(Topic.FEATURES)._value.get()
     run(go())
     assert world.journal.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     assert all(list(found) == ["kafka"] for found in problems)
     assert problems[0]["kafka"]["reason"].startswith("outputs are not acknowledged: KafkaError")
     assert world.health.ready
     assert metrics.PUBLISH_RETRIES._value.get() - retries == 7
-    assert metrics.OUTPUTS.labels(FEATURES)._value.get() - published == 1
+    assert metrics.OUTPUTS.labels(Topic.FEATURES)._value.get() - published == 1
     assert world.journal.of("publish") == [([b"2"],)]
 
 
@@ -605,7 +607,7 @@ def test_a_partition_without_state_has_no_deadline(world: World) -> None:
 def said(outputs: list[Output]) -> list[tuple[date, bool]]:
     states = [msgspec.json.decode(o.value, type=FeedState) for o in outputs]
     assert {(output.topic, state.feed) for output, state in zip(outputs, states, strict=True)} == {
-        (f"t.{ALERT_COMMANDS}.v1", "prices.intraday")
+        (f"t.{Topic.ALERT_COMMANDS}.v1", "prices.intraday")
     }
     return [(s.trade_date, s.silent_since is not None) for s in states]
 
