@@ -171,6 +171,19 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     assert np.isnan(seen[5]["level~200"])  # 200 days are not known
 
 
+@pytest.mark.parametrize("prices", [(5.34, 9.05, 4.04, 6.25, 6.17), (5.04, 8.52, 8.61, 7.39), (9.1, 9.3, 9.2)])
+def test_a_level_that_equals_its_mean_is_not_above_it(prices: tuple[float, ...]) -> None:
+    """A chain of returns and a mean of it have rounding: 9.2 is the mean of 9.2, 9.3 and 9.1 to the last cent."""
+    parameters = Parameters(breadth_days=len(prices), breadth_least=2)
+    securities, market = Securities(0, parameters, EXCHANGES, xshg()), Market(1, parameters, EXCHANGES, xshg())
+    values = []
+    for day, close in zip(DAYS, (5.0, *prices), strict=False):
+        rows = batch("prices.daily", day, {"000001.SZ": {"close": close}})
+        made = market.fold([f for f in securities.fold([rows, closing(rows)]) if isinstance(f, FeatureFrame)])
+        values.append({s.signal: s.value for s in made if isinstance(s, MarketSignal)}["breadth_200"])
+    assert values[-1] == 0.0
+
+
 def test_scores_by_hand() -> None:
     gain, growth = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1])
     score, kind, top = scores(gain, growth, 0.25)
