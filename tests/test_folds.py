@@ -258,7 +258,7 @@ def test_a_fold_of_more_days_than_are_kept_computes_each_of_them() -> None:
     items: list[RowBatch | EndOfDay] = []
     for i, day in enumerate(DAYS):
         rows = batch("etf.daily", day, {"510300.SH": {"shares": 1e9 + i * 1e6, "price": 4.0}})
-        items += [rows, closing(rows)]
+        items += [rows, end_of_day(rows)]
     found = signals(Market(1, Parameters(late_days=3), EXCHANGES, xshg()).fold(items))
     assert [found[day, "etf_flow"].value for day in DAYS] == [None] + [4e6] * (len(DAYS) - 1)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from processors.live_session import LiveSession
 
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import RowBatch
-from processors.live_session import LiveSession
 from processors.outputs import Partial
 from tests.building import DAYS, batch
 

@@ -18,6 +18,7 @@ from faust.types import TP
 from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 
 from alerts.commands import FeedState
 from processors.daily_store import DailyStore
@@ -26,7 +27,6 @@ from processors.events import EndOfDay
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
 from streams.calendars import xshg
-from streams.codec import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.health import Health
 from streams.partition_runner import PartitionRunner, RevokedError
 from streams.settings import Settings
