@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from processors.securities import Securities
 from processors.signal import Level, Signal
 from streams.calendars import xshg
 from tests import oracle
+from tests.made_market import SMALL, small_market
 from tests.oracle import Data
 
 EXCHANGES = ("SSE", "SZSE")
@@ -223,3 +224,19 @@ def check_signal(signal: Signal, folded: Folded, data: Data, parameters: object)
         found = compare(folded.table(signal, detail), theirs, f"{signal.id} {detail}".strip())
         count = count if detail else found
     return count
+
+
+@dataclass
+class Case:
+    """A history, folded, and as the oracle sees it."""
+
+    days: Days
+    folded: Folded
+    data: Data
+
+
+@cache
+def small_case() -> Case:
+    """The small market, folded once for all tests."""
+    days = small_market()
+    return Case(days, fold_history(days, SMALL), oracle_data(days))

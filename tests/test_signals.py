@@ -1,7 +1,8 @@
 """Every registered signal, checked in the same way: a new one is checked without a line of its own here.
 
 It has a value on real data, it equals the oracle's on every day, each parameter that it declares changes something of
-it, its provisional value is the final one on equal inputs, and it reads nothing that it does not declare.
+it, its provisional value is the final one on equal inputs, and it reads nothing that it does not declare. That each of
+its needs is explained is in `test_explanation`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from processors.registry import (
 from processors.signal import Column, Level, Signal
 from streams.calendars import xshg
 from tests import oracle
-from tests.folding import Days, Folded, check_signal, fold_history, market_items, oracle_data, stamp
+from tests.folding import Case, Folded, check_signal, fold_history, market_items, oracle_data, small_case, stamp
 from tests.made_market import SMALL, rows, small_market, with_made_rows
 from tests.oracle import Data
 from tests.oracle.data import PUBLISHED
@@ -66,15 +67,6 @@ every_signal = pytest.mark.parametrize("signal", EVERY, ids=name_of)
 every_module = pytest.mark.parametrize("module", MODULES, ids=module_name)
 
 
-@dataclasses.dataclass
-class Case:
-    """A history, folded, and as the oracle sees it."""
-
-    days: Days
-    folded: Folded
-    data: Data
-
-
 @pytest.fixture(scope="module")
 def real(data_dir: Path) -> Case:
     days = with_made_rows(dict(read(data_dir, xshg(), START, END).by_day()))
@@ -83,19 +75,13 @@ def real(data_dir: Path) -> Case:
 
 @pytest.fixture(scope="module")
 def small() -> Case:
-    return _small()
-
-
-@cache
-def _small() -> Case:
-    days = small_market()
-    return Case(days, fold_history(days, SMALL), oracle_data(days))
+    return small_case()
 
 
 @cache
 def folded_with(parameters: Parameters) -> Folded:
     """The small market with other parameters."""
-    return fold_history(_small().days, parameters)
+    return fold_history(small_case().days, parameters)
 
 
 # -- values ------------------------------------------------------------------------------------------------

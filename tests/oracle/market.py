@@ -15,9 +15,6 @@ from tests.oracle.data import PUBLISHED, SSE_COMPOSITE, SZSE_COMPONENT, Data
 Tables = dict[str, pd.DataFrame]
 
 
-# -- State machines over one series ----------------------------------------------------------------
-
-
 def signed_streak(change: pd.Series) -> pd.Series:
     """+n on the n-th rise in a row, −n on the n-th fall, 0 on no change. An absent change breaks the row."""
     values, count = [], 0
@@ -80,9 +77,6 @@ def excess_levels(excess: pd.Series, p: Any = PUBLISHED) -> pd.Series:
             level = 0.0
         levels.append(level)
     return pd.Series(levels, index=excess.index, dtype=float)
-
-
-# -- Windows -----------------------------------------------------------------------------------------
 
 
 def over(series: pd.Series, days: int, function: Any) -> pd.Series:
