@@ -27,7 +27,8 @@ from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
-from tests import oracle
+from tests.oracle import market, securities
+from tests.oracle.data import load
 
 
 def _streamed(settings: Settings, scratch: Path, folder: Dataset) -> float:
@@ -52,10 +53,10 @@ def _folded(settings: Settings, folder: Dataset) -> float:
 
 
 def _plain(data: Path) -> float:
-    loaded = oracle.load(data)
+    loaded = load(data)
     started = time.perf_counter()
-    oracle.market(loaded)
-    oracle.securities(loaded)
+    market.market(loaded)
+    securities.securities(loaded)
     return time.perf_counter() - started
 
 

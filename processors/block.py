@@ -81,16 +81,21 @@ class Block(CrossSections):
         """
         key = need, code
         if key not in self._read:
-            if need not in self._sources.declared:
-                raise UndeclaredNeedError(
-                    f"{need.text()} is read, but no registered signal declares it: add it to `needs`, or its figures "
-                    "are not kept"
-                )
+            self._sources.require(need)
             self._read[key] = self._figures(need, code)
         return self._read[key]
 
     def by_exchange(self, need: Need) -> list[Floats]:
-        """Return the summands of a total, turnover or float cap, in the order of ``exchanges``."""
+        """Return the summands of a total, turnover or float cap, in the order of ``exchanges``.
+
+        Raises
+        ------
+        UndeclaredNeedError : if no registered signal declares the need.
+        """
+        self._sources.require(need)
+        return self._summands(need)
+
+    def _summands(self, need: Need) -> list[Floats]:
         if need.source is Source.TOTAL:
             parts = [self._total(need, EXCHANGES.index(exchange)) for exchange in self.exchanges]
         else:
@@ -101,7 +106,7 @@ class Block(CrossSections):
     def _figures(self, need: Need, code: str) -> Any:
         match need.source:
             case Source.TOTAL | Source.TURNOVER | Source.FLOAT_CAP:
-                return self._with_provisional(need, _sum(self.by_exchange(need)), "")
+                return self._with_provisional(need, _sum(self._summands(need)), "")
             case Source.INDEX:
                 code = code or need.codes(self.parameters)[0]
                 return self._with_provisional(need, self._series_of(need, INDICES, to_id(code)), code)
@@ -231,7 +236,7 @@ class Block(CrossSections):
         if need.source in (Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP):
             one = Block([self.calendar.day_at(at)], self._sources)
             point = replace(need, back=0, days=1, plus=0)
-            absent = [e for e, v in zip(self.exchanges, one.by_exchange(point), strict=True) if np.isnan(v[0])]
+            absent = [e for e, v in zip(self.exchanges, one._summands(point), strict=True) if np.isnan(v[0])]
             if len(absent) < len(self.exchanges):
                 return f"lacks {', '.join(absent)}"
         return f"is not known {_CAUSES}"

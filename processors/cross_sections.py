@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.codes import Ids, is_fund, reindex_sorted
-from processors.errors import UndeclaredNeedError
 from processors.events import Floats
 from processors.industries import INDUSTRIES
-from processors.needs import DETAIL, FUNDS, Need
+from processors.needs import DETAIL, FUNDS, Need, funds, members
 from processors.outputs import Detail
 from processors.reference import UNKNOWN, Members
 from processors.sources import Sources
@@ -71,7 +70,7 @@ class CrossSections:
             if topic in self._sources.joins:
                 keys = [self._detail(topic, day).keys for day in self.days]
             else:
-                keys = [members.stocks for members in self.members]
+                keys = [found.stocks for found in self.members]
             starts = np.concatenate([[0], np.cumsum([len(k) for k in keys])]).astype(np.intp)
             self._sections[topic] = Section(topic, np.concatenate(keys), starts)
         return self._sections[topic]
@@ -84,8 +83,7 @@ class CrossSections:
         UndeclaredNeedError : if no registered signal declares the need.
         """
         if (section.topic, need) not in self._columns:
-            if need not in self._sources.declared:
-                raise UndeclaredNeedError(f"{need.text()} is read, but no registered signal declares it")
+            self._sources.require(need)
             name = need.column(self.parameters)
             parts = [
                 self._column(need.topic, day, name, section.keys[section.rows(i)], same=need.topic == section.topic)
@@ -96,6 +94,7 @@ class CrossSections:
 
     def priced(self, i: int, need: Need, keys: Ids, back: int) -> Floats:
         """Return a figure of given securities ``back`` trading days before the i-th day (n,); NaN where absent."""
+        self._sources.require(need)
         day = self.calendar.shift(self.days[i], -back)
         unknown = np.full(len(keys), np.nan)
         return unknown if day is None else self._column(need.topic, day, need.column(self.parameters), keys, same=False)
@@ -121,6 +120,7 @@ class CrossSections:
     @cached_property
     def members(self) -> list[Members]:
         """Master data of every day of the block (k,)."""
+        self._sources.require(members())
         return [self._sources.members(day) for day in self.days]
 
     @cached_property
@@ -154,6 +154,7 @@ class CrossSections:
 
     def fund_rows(self, i: int, back: int) -> dict[str, npt.NDArray[Any]]:
         """Return the rows of ``etf.daily`` ``back`` trading days before the i-th day: ``key`` and figures, by key."""
+        self._sources.require(funds(back=back))
         store, day = self._sources.stores[FUNDS], self.calendar.shift(self.days[i], -back)
         if day is None:
             return {"key": store.keys[:0]}

@@ -8,7 +8,7 @@ recomputed day with a higher revision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -36,6 +36,8 @@ INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)
 #: These topics have a few rows a day. The stage keeps all days, so that feeds may be years apart in a backfill.
 _KEEP_DAYS = 20_000
 _BALANCE, _TURNOVER = total("fin_balance"), turnover()
+
+Item = RowBatch | EndOfDay | FeatureFrame | Partial
 
 
 class Market(Processor):
@@ -87,17 +89,33 @@ class Market(Processor):
         self.applied = ApplyResult()
         self._series = CalendarSeries(calendar)
         self._kept = {topic: kept_figures(topic) for topic in self.stores}
-        self._sources = Sources(
+        self.sources = Sources(
             parameters, exchanges, self._series, self.stores, self.joins, self.reference.members, self.memory, DECLARED
         )
-        self._computation = Computation(self._sources, self.closed, self.identity_gaps, block_days)
+        self._computation = Computation(self.sources, self.closed, self.identity_gaps, block_days)
         #: The last published provisional signals by name; an unchanged one is not published again.
         self._provisional_values: dict[str, MarketSignal] = {}
 
     # -- folding ---------------------------------------------------------------------------------------------
 
-    def fold(self, items: Iterable[RowBatch | EndOfDay | FeatureFrame | Partial]) -> list[StageOutput]:
+    def fold(self, items: Iterable[Item]) -> list[StageOutput]:
         """Fold items in their order; return new and changed signals, oldest day first."""
+        return [one for part in self._parts(items) for one in self._fold(part)]
+
+    def _parts(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """Cut items so that no part has more days of funds than are kept: a day is computed before it is deleted."""
+        part: list[Item] = []
+        days: set[int] = set()
+        for item in items:
+            here = _fund_days(item)
+            if days and len(days | here) > self.parameters.late_days:
+                yield part
+                part, days = [], set()
+            part.append(item)
+            days |= here
+        yield part
+
+    def _fold(self, items: list[Item]) -> list[StageOutput]:
         frames: list[FeatureFrame] = []
         touched: dict[str, set[int]] = {topic: set() for topic in self.stores}
         intraday_changed = False
@@ -221,10 +239,10 @@ class Market(Processor):
         closed = self.indices.is_closed(day)
         inputs = ProvisionalInputs(
             totals={
-                "fin_balance": Block([yesterday], self._sources).figure_or_reason(_BALANCE),
+                "fin_balance": Block([yesterday], self.sources).figure_or_reason(_BALANCE),
                 "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage),
             },
-            turnover=Block([day], self._sources).figure_or_reason(_TURNOVER)
+            turnover=Block([day], self.sources).figure_or_reason(_TURNOVER)
             if closed
             else self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day),
             closes=self._closes(day) if closed else self.session.closes(day),
@@ -244,6 +262,11 @@ class Market(Processor):
         for topic, store in self.stores.items():
             for day in store.closed_days():
                 self._update_series(topic, day)
+
+
+def _fund_days(item: Item) -> set[int]:
+    """The days that rows of funds are of."""
+    return set(np.unique(item.days).tolist()) if isinstance(item, RowBatch) and item.topic == FUNDS else set()
 
 
 def _earliest(*days: int | None) -> int | None:

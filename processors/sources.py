@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from processors.calendar_series import CalendarSeries
 from processors.daily_store import DailyStore
+from processors.errors import UndeclaredNeedError
 from processors.memory import Memory
 from processors.needs import Need
 from processors.parameters import Parameters
@@ -37,3 +38,16 @@ class Sources:
     members: Callable[[int], Members]
     memory: Memory
     declared: frozenset[Need]
+
+    def require(self, need: Need) -> None:
+        """Check that a need may be read.
+
+        Raises
+        ------
+        UndeclaredNeedError : if no registered signal declares it, so that no stage retains its figures.
+        """
+        if need not in self.declared:
+            raise UndeclaredNeedError(
+                f"{need.text()} is read, but no registered signal declares it: add it to `needs`, or its figures are "
+                "not kept"
+            )

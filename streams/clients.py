@@ -39,6 +39,7 @@ _ADMIN_TIMEOUT_MS = 15_000
 _FETCH_BYTES = 1024 * 1024
 _BATCH_BYTES = 256 * 1024
 _REDIS_CONNECT_S = 5
+_UNLIMITED = 2**31 - 1
 
 
 # -- Kafka, blocking (kafka-python): commands and feeds ----------------------------------------------------------
@@ -89,7 +90,7 @@ def kafka_producer(settings: Settings, *, purpose: str = "feed") -> Producer:
             bootstrap_timeout_ms=BOOTSTRAP_MS,
             acks="all",
             linger_ms=5,
-            retries=10,
+            retries=_UNLIMITED,  # for the delivery timeout of two minutes: a broker that restarts loses nothing
             enable_idempotence=False,
             max_in_flight_requests_per_connection=1,
             max_request_size=settings.max_message_bytes,

@@ -253,6 +253,16 @@ def test_totals_and_indices_may_arrive_years_apart() -> None:
     assert apart.changed_rows() == together.changed_rows()
 
 
+def test_a_fold_of_more_days_than_are_kept_computes_each_of_them() -> None:
+    """A replay folds many days at once; the rows of funds are kept for a few."""
+    items: list[RowBatch | EndOfDay] = []
+    for i, day in enumerate(DAYS):
+        rows = batch("etf.daily", day, {"510300.SH": {"shares": 1e9 + i * 1e6, "price": 4.0}})
+        items += [rows, end_of_day(rows)]
+    found = signals(Market(1, Parameters(late_days=3), EXCHANGES, xshg()).fold(items))
+    assert [found[day, "etf_flow"].value for day in DAYS] == [None] + [4e6] * (len(DAYS) - 1)
+
+
 def test_provisional_values_use_intraday_prices_and_the_last_balances_and_final_values_replace_them() -> None:
     market = Market(1, Parameters(excess_lag_days=3), EXCHANGES, xshg())
     for day in DAYS[:4]:

@@ -1,4 +1,4 @@
-"""Groups, coverage and industries on the real data against plain pandas, and by hand where the data have no input."""
+"""Industries: late inputs, what is left out, the statistics by hand, and that none reads the future."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from processors.industries import INDEX_OF, INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal
 from processors.parameters import Parameters
 from streams.calendars import xshg
-from tests import oracle
 
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 6, 1), date(2019, 3, 29)
@@ -51,40 +50,10 @@ def outputs(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
 
 
 @pytest.fixture(scope="module")
-def detail(data_dir: Path) -> pd.DataFrame:
-    """Rows of the margin detail with the industry of the current membership."""
-    rows = oracle.load(data_dir, START, END).detail
-    membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})
-    of = dict(zip(membership["code"].str.zfill(6), membership["sw_l1"], strict=True))
-    rows["industry"] = rows["code"].str[:6].map(of)
-    number = rows["code"].str[:6]
-    in_sh, in_sz = rows["code"].str.endswith(".SH"), rows["code"].str.endswith(".SZ")
-    rows["fund"] = (in_sh & number.str.startswith("5")) | (in_sz & number.str[:2].isin(["15", "16", "18"]))
-    return rows
-
-
-@pytest.fixture(scope="module")
 def index(data_dir: Path) -> pd.DataFrame:
     raw = pd.read_parquet(data_dir / "sw_industry_daily_2016_2021q1.parquet")
     raw["dt"] = pd.to_datetime(raw["dt"])
     return raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END))]
-
-
-def table(outputs: StageOutput, name: str) -> pd.DataFrame:
-    industries = outputs[0]
-    return pd.DataFrame(
-        {pd.Timestamp(day): frame.columns[name] for day, frame in industries.items()}, index=list(INDUSTRIES)
-    ).T
-
-
-def same(ours: pd.DataFrame, theirs: pd.DataFrame, min_values: int) -> None:
-    theirs = theirs.reindex(index=ours.index, columns=ours.columns)
-    np.testing.assert_allclose(ours.to_numpy(float), theirs.to_numpy(float), rtol=1e-9, atol=1e-12)
-    assert ours.notna().sum().sum() >= min_values
-
-
-def stocks(detail: pd.DataFrame) -> pd.DataFrame:
-    return detail[~detail["fund"] & detail["industry"].notna()]
 
 
 def test_every_industry_of_the_file_has_its_index(index: pd.DataFrame) -> None:
@@ -94,137 +63,11 @@ def test_every_industry_of_the_file_has_its_index(index: pd.DataFrame) -> None:
     assert all(ours[code] == name for code, name in names.items())
 
 
-def test_balances_shares_and_ranks(outputs: StageOutput, detail: pd.DataFrame) -> None:
-    balance = stocks(detail).pivot_table(index="trade_date", columns="industry", values="fin_balance", aggfunc="sum")
-    same(table(outputs, "fin_balance"), balance, 6_000)
-    same(table(outputs, "fin_balance_share"), balance.div(balance.sum(axis=1), axis=0), 6_000)
-    same(table(outputs, "fin_balance_rank"), balance.rank(axis=1, ascending=False, method="first"), 6_000)
-
-
-def test_net_buys_and_buys_over_turnover(outputs: StageOutput, detail: pd.DataFrame, index: pd.DataFrame) -> None:
-    rows = stocks(detail).copy()
-    days = sorted(rows["trade_date"].unique())
-    wide = rows.pivot(index="trade_date", columns="code", values="fin_balance").reindex(days)
-    grown = wide.diff().stack().rename("grown").reset_index()
-    rows = rows.merge(grown, on=["trade_date", "code"], how="left")
-    rows["net"] = (rows["fin_buy"] - rows["fin_repay"]).fillna(rows["grown"])
-    net = rows.groupby(["trade_date", "industry"])["net"].sum(min_count=1).unstack()
-    same(table(outputs, "net_buy"), net, 6_000)
-    turnover = index.pivot(index="dt", columns="industry_name", values="amount_100m_yuan") * 1e8
-    bought = rows.pivot_table(index="trade_date", columns="industry", values="fin_buy", aggfunc="sum")
-    same(table(outputs, "buy_to_turnover"), (bought / turnover).where(turnover > 0), 5_000)
-
-
-def test_weekly_change_breadth_and_the_selections(outputs: StageOutput, detail: pd.DataFrame) -> None:
-    rows = stocks(detail)
-    wide = rows.pivot(index="trade_date", columns="code", values="fin_balance")
-    ends = wide.groupby(wide.index.to_period("W")).tail(1)
-    before = ends.shift(1)
-    industry = rows.drop_duplicates("code").set_index("code")["industry"]
-    both = ends.notna() & (before > 0)
-    total = lambda values: values.T.groupby(industry).sum(min_count=1).T  # noqa: E731
-    change = total(ends.where(both)) / total(before.where(both)) - 1
-    breadth = total((ends > before).astype(float).where(both)) / total(both.astype(float).where(both))
-    # The data start and end inside a week: the previous week's end is unknown, and the last week may continue.
-    ours = table(outputs, "week_change").dropna(how="all")
-    same(ours, change, 1_000)
-    same(table(outputs, "week_breadth").loc[ours.index], breadth, 1_000)
-    assert [d for d in ends.index[1:-1] if d not in ours.index] == []
-    # Of ties, the industry with the lower index code comes first.
-    order = [name for name in INDUSTRIES if name in change]
-    first = change.loc[ours.index, order].rank(axis=1, ascending=False, method="first")
-    second = breadth.loc[ours.index, order].rank(axis=1, ascending=False, method="first")
-    dual = ((first <= 9) & (second <= 9) & (first > 3)).astype(float).where(first.notna())
-    same(table(outputs, "dual_2").loc[ours.index, order], dual[order], 1_000)
-
-
-def test_heat_and_risk_of_prices(outputs: StageOutput, index: pd.DataFrame) -> None:
-    close = index.pivot(index="dt", columns="industry_name", values="close_index")
-    high, low = (index.pivot(index="dt", columns="industry_name", values=f"{n}_index") for n in ("high", "low"))
-    day = pd.Timestamp("2019-03-15")
-    window = close.loc[:day].tail(61)
-    returns = window.pct_change().dropna(how="all")
-
-    def z(values: pd.Series) -> pd.Series:
-        return ((values - values.mean()) / values.std(ddof=0)).clip(-3, 3)
-
-    smooth = lambda x: x.ewm(alpha=1 / 14, adjust=True).mean().iloc[-1]  # noqa: E731
-    change = window.diff().iloc[1:]
-    ranges = high.rolling(9).max() - low.rolling(9).min()
-    raw = (100 * (close - low.rolling(9).min()) / ranges).loc[:day].tail(53)
-    k, d = pd.Series(50.0, close.columns), pd.Series(50.0, close.columns)
-    for row in raw.to_numpy():
-        k = k * 2 / 3 + row / 3
-        d = d * 2 / 3 + k / 3
-    expected = {
-        "heat_volatility": -returns.std() * np.sqrt(250),
-        "heat_downside_deviation": -np.sqrt((returns.clip(upper=0) ** 2).mean() * 250),
-        "heat_max_drawdown": (window / window.cummax() - 1).min(),
-        "heat_return_20": window.iloc[-1] / window.iloc[-21] - 1,
-        "heat_distance_60": window.iloc[-1] / window.iloc[1:].mean() - 1,
-        "heat_rsi_14": smooth(change.clip(lower=0)) / smooth(change.abs()),
-        "risk_kdj_j": 3 * k - 2 * d,
-    }
-    for name, values in expected.items():
-        ours = table(outputs, name).loc[day]
-        np.testing.assert_allclose(ours, z(values).reindex(ours.index), rtol=1e-9, atol=1e-12, err_msg=name)
-    frame = outputs[0][day.date()]
-    parts = [c for c in frame.columns if c.startswith("heat_") and c not in frame.left_out]
-    scores = pd.DataFrame({c: frame.columns[c] for c in parts}, index=list(INDUSTRIES))
-    mean = scores.mean(axis=1).where(scores.notna().sum(axis=1) * 2 >= len(parts))
-    np.testing.assert_allclose(table(outputs, "heat").loc[day], mean, rtol=1e-9)
-    assert {"heat_pe", "heat_dividend_yield", "risk_pb"} <= set(frame.left_out)  # no feed here brings valuations
-    assert "20 are needed" in frame.left_out["heat_pe"]
-
-
-@pytest.fixture(scope="module")
-def valued(data_dir: Path) -> StageOutput:
-    """The weeks around the turn of 2020, when the valuations of 279 large caps start."""
-    return run(dict(read(data_dir, xshg(), date(2019, 10, 8), date(2020, 2, 28)).by_day()))
-
-
-def test_valuations_of_stocks_replace_missing_valuations_of_the_index(valued: StageOutput, data_dir: Path) -> None:
-    day = date(2020, 2, 28)
-    raw = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")
-    raw = raw.assign(
-        code=raw["code"].str[3:], date=pd.to_datetime(raw["date"]), rate=raw["turn"].where(raw["turn"] > 0) / 100
-    )
-    rows = raw[raw["date"] == pd.Timestamp(day)].set_index("code")
-    membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})
-    industry = membership.assign(code=membership["code"].str.zfill(6)).set_index("code")["sw_l1"].reindex(rows.index)
-    caps = rows["close"] * rows["volume"] / rows["rate"]
-
-    def ratio(top: pd.Series, bottom: pd.Series) -> pd.Series:
-        both = top.notna() & bottom.notna()
-        return top[both].groupby(industry).sum() / bottom[both].groupby(industry).sum()
-
-    calendar = xshg()
-    span = [pd.Timestamp(to_date(calendar.shift(to_day(day), -back) or 0)) for back in range(20)]
-    rates = raw[raw["date"].isin(span)].pivot(index="date", columns="code", values="rate")
-    mean = rates.mean().where(rates.notna().sum() >= 10).reindex(rows.index)
-    factors = {
-        "heat_pe": -ratio(caps, caps / rows["peTTM"].where(rows["peTTM"] != 0)),
-        "heat_pb": -ratio(caps, caps / rows["pbMRQ"].where(rows["pbMRQ"] != 0)),
-        "heat_turnover_rate": ratio(caps * rows["rate"], caps),
-        "risk_turnover_rate_20": ratio(caps * mean, caps.where(mean.notna())),
-    }
-    frame = valued[0][day]
-    for name, values in factors.items():
-        z = ((values - values.mean()) / values.std(ddof=0)).clip(-3, 3).reindex(list(INDUSTRIES))
-        np.testing.assert_allclose(frame.columns[name], z, rtol=1e-9, atol=1e-12, err_msg=name)
-        assert np.isfinite(z).sum() >= 20
-    assert "heat_dividend_yield" in frame.left_out  # no file has it
-    assert "heat_pe" in valued[0][date(2019, 12, 31)].left_out  # nor this before 2020
-    assert frame.status.input_revisions["valuations.daily[0]"] == 0
-    assert "valuations.daily[0]" not in valued[0][date(2019, 12, 31)].status.input_revisions
-
-    detail = oracle.load(data_dir, day, day).detail
-    balance = detail.assign(code=detail["code"].str[:6]).set_index("code")["fin_balance"].reindex(rows.index)
-    expected = balance[caps.notna()].groupby(industry).sum() / caps.groupby(industry).sum()
-    np.testing.assert_allclose(frame.columns["fin_balance_to_float_cap"], expected.reindex(list(INDUSTRIES)), rtol=1e-9)
-    coverage = valued[1][day, "coverage"].details
-    assert coverage["by_float_cap"] == pytest.approx(caps[balance.notna()].sum() / caps.sum())
-    assert coverage["float_cap_known"] == caps.notna().sum()
+def test_a_factor_that_no_feed_brings_is_left_out_with_its_reason(outputs: StageOutput) -> None:
+    left_out = outputs[0][date(2019, 3, 15)].left_out
+    assert {"heat_pe", "heat_dividend_yield", "risk_pb"} <= set(left_out)
+    assert left_out["heat_pe"] == "known of 0 industries, 20 are needed"
+    assert "heat_volatility" not in left_out
 
 
 def test_late_valuations_recompute_the_day(data_dir: Path) -> None:
@@ -251,26 +94,6 @@ def test_late_valuations_recompute_the_day(data_dir: Path) -> None:
         assert late[day].left_out == frame.left_out
         for name, values in frame.columns.items():
             np.testing.assert_array_equal(late[day].columns[name], values, err_msg=f"{day} {name}")
-
-
-def test_groups_and_coverage(outputs: StageOutput, detail: pd.DataFrame, data_dir: Path) -> None:
-    signals, day = outputs[1], date(2019, 3, 15)
-    rows = detail[detail["trade_date"] == pd.Timestamp(day)].set_index("code")
-    chinext = rows.index.str.startswith("30") & rows.index.str.endswith(".SZ")
-    large = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")["code"].unique()
-    csi300 = rows.index.isin([f"{c[3:]}.{c[:2].upper()}" for c in large])
-    for group, member in (("ChiNext", chinext), ("ETF", rows["fund"]), ("CSI300", csi300)):
-        found = signals[day, f"group_balance/{group}"]
-        assert found.value == pytest.approx(rows.loc[member, "fin_balance"].sum(), rel=1e-12)
-        assert found.details["share"] == pytest.approx(found.value / rows["fin_balance"].sum())
-    assert "no security of the day belongs to CSI500" in signals[day, "group_balance/CSI500"].reason
-    week = xshg().between(to_day(date(2019, 3, 11)), to_day(day))
-    five = [signals[to_date(d), "group_net_buy/ETF"].value for d in week]
-    assert signals[day, "group_net_buy/ETF"].details["five_days"] == pytest.approx(sum(five))
-    membership = pd.read_csv(data_dir / "sw_l1_membership_2026.csv", dtype={"code": str})["code"].str.zfill(6)
-    everything = pd.concat([membership, pd.Series([c[3:] for c in large])]).drop_duplicates()
-    listed = everything.isin(rows.index.str[:6][~rows["fund"]])
-    assert signals[day, "coverage"].value == pytest.approx(listed.mean())
 
 
 def test_statistics_by_hand() -> None:

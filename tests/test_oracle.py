@@ -10,8 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests import oracle
-from tests.oracle import Data
+from feeds.folder import read
+from streams.calendars import xshg
+from tests.folding import oracle_data
+from tests.made_market import with_made_rows
+from tests.oracle import data as inputs
+from tests.oracle import market, securities
+from tests.oracle.data import Data
 
 A, B, FUND, SZ = "600001.SH", "600002.SH", "510050.SH", "000001.SZ"
 NAN = float("nan")
@@ -51,13 +56,13 @@ def make(
         if pair is not None:
             close, amount = pair
             indices += [
-                {"trade_date": day, "code": oracle.SSE_COMPOSITE, "close": close, "amount": amount},
-                {"trade_date": day, "code": oracle.SZSE_COMPONENT, "close": 1.0, "amount": 0.0},
+                {"trade_date": day, "code": inputs.SSE_COMPOSITE, "close": close, "turnover": amount},
+                {"trade_date": day, "code": inputs.SZSE_COMPONENT, "close": 1.0, "turnover": 0.0},
             ]
     return Data(
-        table(["trade_date", "code"], oracle.FIGURES, detail),
-        table(["trade_date", "exchange"], oracle.FIGURES, totals),
-        table(["trade_date", "code"], oracle.INDEX_FIGURES, indices),
+        table(["trade_date", "code"], inputs.FIGURES, detail),
+        table(["trade_date", "exchange"], inputs.FIGURES, totals),
+        table(["trade_date", "code"], inputs.INDEX_FIGURES, indices),
     )
 
 
@@ -70,7 +75,7 @@ def make_market(balances: list[float], closes: list[float] | None = None) -> Dat
 
 
 def of(data: Data, code: str, name: str) -> list[float]:
-    return oracle.securities(data).xs(code, level="code")[name].to_list()
+    return securities.securities(data).xs(code, level="code")[name].to_list()
 
 
 def same(got: pd.Series | list[float], expected: list[float]) -> None:
@@ -93,13 +98,13 @@ def same(got: pd.Series | list[float], expected: list[float]) -> None:
 )
 def test_ratio_states(ratios: list[float], expected: str) -> None:
     names = {"N": "NORMAL", "H": "HOT", "B": "BREAKDOWN", "C": "COLD", "E": "EXTREME_COLD", "-": None}
-    assert oracle.ratio_states(pd.Series(ratios)).to_list() == [names[x] for x in expected.split()]
+    assert market.ratio_states(pd.Series(ratios)).to_list() == [names[x] for x in expected.split()]
 
 
 def test_excess_levels() -> None:
     up = [NAN, 0.049, 0.05, 0.045, 0.04, 0.0399, 0.045]
     down = [-0.05, -0.04, NAN, -0.041, -0.039, 0.06, -0.06]  # −0.04 is still inside; the last two jump across
-    levels = oracle.excess_levels(pd.Series(up + down))
+    levels = market.excess_levels(pd.Series(up + down))
     same(levels[:7], [NAN, 0, 0.05, 0.05, 0.05, 0, 0])
     same(levels[7:], [-0.05, -0.05, NAN, -0.05, 0, 0.05, -0.05])
 
@@ -108,7 +113,7 @@ def test_excess_levels() -> None:
 
 
 def test_market_balance_and_streak() -> None:
-    out = oracle.market(make_market([10, 11, 12, 12, 11, 10, 13]))
+    out = market.market(make_market([10, 11, 12, 12, 11, 10, 13]))
     same(out["fin_balance"], [10, 11, 12, 12, 11, 10, 13])
     same(out["fin_balance_change"], [NAN, 1, 1, 0, -1, -1, 3])
     same(out["streak"], [NAN, 1, 2, 0, -1, -2, 1])
@@ -118,16 +123,16 @@ def test_market_balance_and_streak() -> None:
 
 def test_market_new_high_low_needs_250_days_and_no_tie() -> None:
     balances = [100.0] * 248 + [90, 100, 101, 101, 90, 89, 102]
-    out = oracle.market(make_market(balances))["new_high_low"]
+    out = market.market(make_market(balances))["new_high_low"]
     assert out.iloc[:249].isna().all()
     same(out.iloc[249:], [0, 1, 0, 0, -1, 1])
 
 
 def test_market_high_leaves_the_window_after_250_days() -> None:
     balances = [200.0] + [100.0] * 248 + [150.0, 151.0]
-    same(oracle.market(make_market(balances))["new_high_low"].iloc[-2:], [0, 1])  # day 250 still sees 200
+    same(market.market(make_market(balances))["new_high_low"].iloc[-2:], [0, 1])  # day 250 still sees 200
     balances = [200.0] + [100.0] * 249 + [150.0]
-    same(oracle.market(make_market(balances))["new_high_low"].iloc[-1:], [1])
+    same(market.market(make_market(balances))["new_high_low"].iloc[-1:], [1])
 
 
 def test_market_ratio_is_sum_over_sum() -> None:
@@ -135,7 +140,7 @@ def test_market_ratio_is_sum_over_sum() -> None:
     amounts = [10.0, 10, 10, 10, 60, 100]
     sse: list[dict[str, float] | None] = [{"fin_buy": b} for b in buys]
     szse: list[dict[str, float] | None] = [{"fin_buy": 0.0} for _ in buys]
-    out = oracle.market(make(sse=sse, szse=szse, composite=[(1.0, a) for a in amounts]))
+    out = market.market(make(sse=sse, szse=szse, composite=[(1.0, a) for a in amounts]))
     same(out["fin_buy_ratio"], [0.1, 0.2, 0.3, 0.4, 5 / 60, 0.06])
     same(out["fin_buy_ratio_5d"], [NAN, NAN, NAN, NAN, 15 / 100, 20 / 190])
     assert out["ratio_state"].to_list() == [None, None, None, None, "HOT", "HOT"]
@@ -148,7 +153,7 @@ def test_peak_warnings_are_the_breakdown_days() -> None:
     szse: list[dict[str, float] | None] = [{"fin_buy": 0.0} for _ in buys]
     data = make(sse=sse, szse=szse, composite=[(1.0, 100.0)] * len(buys))
     # Sums of 5: 60 57 47 44 42.3 39.3 over 500.
-    assert oracle.peak_warnings(data) == {
+    assert market.peak_warnings(data) == {
         "ratio_state": [date(2020, 1, 7)],
         "ratio_state_daily": [date(2020, 1, 6), date(2020, 1, 10)],
     }
@@ -157,7 +162,7 @@ def test_peak_warnings_are_the_breakdown_days() -> None:
 def test_market_excess() -> None:
     balances = [100.0] * 15 + [110.0, 106.0]
     closes = [10.0] * 15 + [10.2, 10.5]
-    out = oracle.market(make_market(balances, closes))
+    out = market.market(make_market(balances, closes))
     same(out["excess_financing"], [NAN] * 15 + [1.1 - 1.02, 1.06 - 1.05])
     same(out["excess_level"], [NAN] * 15 + [0.05, 0.0])
 
@@ -165,13 +170,13 @@ def test_market_excess() -> None:
 def test_market_is_absent_where_an_input_is() -> None:
     one: dict[str, float] = {"fin_balance": 5.0, "fin_buy": 1.0, "short_balance": 1.0}
     full = [one] * 4
-    out = oracle.market(make(sse=[*full], szse=[one, None, one, one], composite=[(1.0, 10.0)] * 3 + [None]))
+    out = market.market(make(sse=[*full], szse=[one, None, one, one], composite=[(1.0, 10.0)] * 3 + [None]))
     same(out["fin_balance"], [10, NAN, 10, 10])  # never the other exchange's alone
     same(out["fin_balance_change"], [NAN, NAN, NAN, 0])
     same(out["streak"], [NAN, NAN, NAN, 0])
     same(out["fin_buy_ratio"], [0.2, NAN, 0.2, NAN])
     # A day without any totals has no row, and is not skipped over either.
-    out = oracle.market(make(sse=[one, None, one], szse=[one, None, one], composite=[(1.0, 10.0)] * 3))
+    out = market.market(make(sse=[one, None, one], szse=[one, None, one], composite=[(1.0, 10.0)] * 3))
     assert out.index.to_list() == [days(3)[0], days(3)[2]]
     same(out["fin_balance_change"], [NAN, NAN])
 
@@ -185,7 +190,7 @@ def test_change_and_streak() -> None:
     same(of(data, A, "fin_balance"), values)
     same(of(data, A, "fin_change"), [NAN, 0.1, 0.1, 0, -0.5])
     assert of(data, A, "fin_streak") == [0, 1, 2, 0, -1]
-    assert oracle.securities(data)["fin_streak"].dtype == np.int64
+    assert securities.securities(data)["fin_streak"].dtype == np.int64
 
 
 def test_small_or_zero_balance_pauses_the_streak() -> None:
@@ -267,7 +272,7 @@ def stocks(values: list[float]) -> dict[str, float]:
 
 
 def extremes(data: Data, day: int, name: str = "extreme") -> dict[str, float]:
-    return {str(k): v for k, v in oracle.securities(data)[name].xs(days(day + 1)[-1]).items() if v != 0}
+    return {str(k): v for k, v in securities.securities(data)[name].xs(days(day + 1)[-1]).items() if v != 0}
 
 
 def test_extremes_of_forty_stocks_without_funds() -> None:
@@ -296,10 +301,10 @@ def test_a_top_without_rises_and_a_bottom_without_falls_are_empty() -> None:
 
 
 def test_fewer_than_twenty_stocks_have_no_extremes() -> None:
-    out = oracle.securities(cross_section(stocks([0.1] * 19)))
+    out = securities.securities(cross_section(stocks([0.1] * 19)))
     assert out["extreme"].isna().all()
     assert out["consecutive_extreme"].isna().all()
-    assert oracle.securities(cross_section(stocks([0.1] * 20)))["extreme"].iloc[-1] == 1
+    assert securities.securities(cross_section(stocks([0.1] * 20)))["extreme"].iloc[-1] == 1
 
 
 def test_consecutive_extremes() -> None:
@@ -343,25 +348,55 @@ def test_load_converts_units_and_codes_and_cuts(tmp_path: Path, form: str) -> No
     for secid, name in (("1.000001", "index_daily_a"), ("0.399001", "index_daily_b")):
         write(name, {"dt": dt, "secid": [secid] * 3, "close": [10, 11, 12], "amount": [100, 110, 120]})
 
-    data = oracle.load(tmp_path, date(2020, 1, 3), date(2020, 1, 3))
+    data = inputs.load(tmp_path, date(2020, 1, 3), date(2020, 1, 3))
     for kind in (data.detail, data.totals, data.indices):
         assert set(kind["trade_date"]) == {pd.Timestamp("2020-01-03")}
     assert data.detail["code"].to_list() == ["000001.SZ", "600519.SH"]
     assert data.detail["fin_balance"].to_list() == [5, 2]
-    assert data.indices["code"].to_list() == [oracle.SSE_COMPOSITE, oracle.SZSE_COMPONENT]
-    assert data.indices["amount"].to_list() == [110, 110]
+    assert data.indices["code"].to_list() == [inputs.SSE_COMPOSITE, inputs.SZSE_COMPONENT]
+    assert data.indices["turnover"].to_list() == [110, 110]
     by_exchange = data.totals.set_index("exchange")
     same(by_exchange["fin_balance"], [2.5, 2.5e8])
     same(by_exchange["fin_buy"], [0.25, 0.25e8])
     same(by_exchange["short_volume"], [0.5, 0.5e8])
     same(by_exchange["short_balance"], [0.75, 0.75e8])
     same(by_exchange["fin_repay"], [7, NAN])
-    assert len(oracle.load(tmp_path).detail) == 6
+    assert len(inputs.load(tmp_path).detail) == 6
+
+
+def test_the_folder_feed_reads_what_is_in_the_files(data_dir: Path) -> None:
+    """Units and codes, read twice: the tests of the signals give the oracle the rows of the feed."""
+    start, end = date(2020, 2, 3), date(2020, 2, 14)
+    feed = oracle_data(with_made_rows(dict(read(data_dir, xshg(), start, end).by_day())))
+    files = inputs.load(data_dir, start, end)
+    pairs = [("detail", "code", "fin_balance fin_buy fin_repay short_volume"), ("indices", "code", "close turnover"),
+             ("totals", "exchange", "fin_balance fin_buy short_balance short_sell short_volume")]  # fmt: skip
+    for name, key, figures in pairs:
+        for figure in figures.split():
+            theirs = files.wide(name, figure, key=key)
+            ours = feed.wide(name, figure, key=key).reindex(index=theirs.index, columns=theirs.columns)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, err_msg=f"{name} {figure}")
+    raw = pd.read_parquet(data_dir / "margin_detail_szse_2018_2021q1.parquet")
+    raw = raw[(pd.to_datetime(raw["dt"]) == pd.Timestamp(start)) & (raw["short_qty"] > 0)].set_index("code")
+    lent = (raw["short_value"] / raw["short_qty"]).round(2).add_suffix(".SZ")
+    closes = feed.wide("prices", "close").loc[pd.Timestamp(start)].reindex(lent.index)
+    known = closes.notna() & (lent > 0)
+    assert known.sum() > 300
+    np.testing.assert_allclose(closes[known], lent[known], atol=0.01001)
+    raw = pd.read_parquet(data_dir / "sw_industry_daily_2016_2021q1.parquet")
+    raw = raw[pd.to_datetime(raw["dt"]) == pd.Timestamp(start)].set_index("swindexcode")
+    turnover = feed.wide("indices", "turnover").loc[pd.Timestamp(start)].reindex([f"{c}.SI" for c in raw.index])
+    np.testing.assert_allclose(turnover, raw["amount_100m_yuan"] * 1e8, rtol=1e-12)
+    raw = pd.read_parquet(data_dir / "csi300_prices_2020_2021q1.parquet")
+    raw = raw[(pd.to_datetime(raw["date"]) == pd.Timestamp(start)) & (raw["turn"] > 0)]
+    raw.index = pd.Index(raw["code"].str[3:] + "." + raw["code"].str[:2].str.upper())
+    caps = feed.wide("valuations", "float_cap").loc[pd.Timestamp(start)].reindex(raw.index)
+    np.testing.assert_allclose(caps, raw["close"] * raw["volume"] / (raw["turn"] / 100), rtol=1e-9)
 
 
 def test_load_names_the_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="margin_detail_sse"):
-        oracle.load(tmp_path)
+        inputs.load(tmp_path)
 
 
 # -- The real data -----------------------------------------------------------------------------------
@@ -373,17 +408,17 @@ def real() -> Data:
     folder = Path(os.environ.get("MARGINWATCH_DATA") or default)
     if not folder.is_dir():
         pytest.skip(f"no real market data at {folder.resolve()} (MARGINWATCH_DATA names another folder)")
-    return oracle.load(folder)
+    return inputs.load(folder)
 
 
 def test_real_breakdowns_are_8_on_five_days_and_27_on_one(real: Data) -> None:
-    found = oracle.peak_warnings(real)
+    found = market.peak_warnings(real)
     assert len(found["ratio_state"]) == 8
     assert len(found["ratio_state_daily"]) == 27
 
 
 def test_real_securities_are_complete_and_their_tails_are_five_percent(real: Data) -> None:
-    out = oracle.securities(real)
+    out = securities.securities(real)
     assert len(out) == len(real.detail)
     assert out.index.is_unique and out.index.is_monotonic_increasing
     by_day = out["extreme"].dropna().groupby(level="trade_date")

@@ -12,6 +12,7 @@ from processors.events import Floats
 from processors.needs import LAST_YEAR, PRICES, price
 from processors.signal import Column, Level, Signal, Value
 
+_ROUNDING = 1e-12
 _EDGES = (-0.30, -0.10, 0.10, 0.30, 0.50, 1.00)
 BINS = ("< −30%", "−30…−10%", "−10…10%", "10…30%", "30…50%", "50…100%", "> 100%")
 LEVEL = price("level")
@@ -47,7 +48,9 @@ def compute(block: Block) -> dict[str, Column]:
     section, p = block.section(PRICES), block.parameters
     level, mean, year = (block.on(section, need) for need in (LEVEL, MEAN, LAST_YEAR_LEVEL))
     stocks = ~is_fund(section.keys)
-    above, gains = np.where(np.isnan(level - mean), np.nan, level > mean), level / year - 1
+    # A chain of returns has rounding: a level that equals its mean but for that is not above it.
+    above = np.where(np.isnan(level - mean), np.nan, level - mean > _ROUNDING * mean)
+    gains = level / year - 1
     days: list[dict[str, Any]] = []
     for i in range(len(block)):
         rows = section.rows(i)

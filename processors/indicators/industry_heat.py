@@ -160,7 +160,7 @@ def _factors(block: Block) -> dict[str, Floats]:
 
 
 def _of_prices(closes: Floats) -> dict[str, Floats]:
-    """Return the factors of 61 closes (k, 31, 61) by name (k, 31); NaN where a close is unknown."""
+    """Return the factors of 61 closes (k, 31, 61) by name (k, 31); NaN where a close that it reads is unknown."""
     returns = closes[..., 1:] / closes[..., :-1] - 1
     highs = np.maximum.accumulate(closes, axis=-1)
     falls = np.minimum(returns, 0)

@@ -20,7 +20,6 @@ FIN_STREAK = Signal(
     "consecutive days with Δ > 0 (up) or Δ < 0 (down); zero ends it, a day without Δ pauses it, leaving the "
     "eligible list resets it",
     "[SW14]",
-    parameters=("streak_flags",),
 )
 SIGNALS = (FIN_STREAK,)
 

@@ -1,0 +1,66 @@
+"""The signals once more, in plain pandas, straight from the definitions: what the stream is checked against.
+
+It imports nothing of the project. It computes every signal over the whole history at once, and prefers the obvious way
+to the fast one. Absent is NaN (None for a state), never 0. `MARKET`, `SECURITY` and `INDUSTRY` are the signals' ids
+with what computes them: ``entry(data, parameters)`` gives tables of day × subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.oracle import industries, market, securities
+from tests.oracle.data import Data
+from tests.oracle.market import Tables, basic, float_cap_share, share_percentile, trade_share, whole
+from tests.oracle.securities import own, score
+
+Entry = Callable[[Data, Any], Tables]
+
+MARKET: dict[str, Entry] = {
+    **{
+        name: basic(name)
+        for name in (
+            "fin_balance", "fin_balance_change", "streak", "new_high_low", "short_balance", "short_balance_change",
+            "fin_buy_ratio", "fin_buy_ratio_5d", "ratio_state", "ratio_state_daily", "excess_financing", "excess_level",
+        )
+    },
+    "fin_balance_to_float_cap": lambda data, _p: whole(float_cap_share(data)),
+    "fin_balance_to_float_cap_percentile": share_percentile(float_cap_share),
+    "margin_trade_share": lambda data, _p: whole(trade_share(data)),
+    "margin_trade_share_percentile": share_percentile(trade_share),
+    "risk_premium": market.risk_premium,
+    "regime": lambda data, p: whole(market.regimes(data, p)),
+    "oversold": market.oversold,
+    "llt": market.llt,
+    "gftd": market.gftd,
+    "etf_flow": market.etf_flow,
+    "bottom_panel": market.bottom_panel,
+    "group_balance": securities.group_balance,
+    "group_net_buy": securities.group_net_buy,
+    "coverage": securities.coverage,
+    "breadth_200": securities.breadth,
+    "ytd_distribution": securities.ytd,
+    "equal_weight_return": lambda data, _p: whole(securities.equal_weight(data)),
+    "index_close": market.index_close,
+}  # fmt: skip
+SECURITY: dict[str, Entry] = {
+    **{name: own(name) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")},
+    "price_level": securities.price_level,
+    **{name: score(name) for name in ("excess_score", "excess_kind", "excess_top")},
+    "streak_excess": lambda data, p: {"": securities.streak_excess(data, p)},
+    "divergence": securities.divergence,
+}
+INDUSTRY: dict[str, Entry] = {
+    **{n: industries.basic(n, rank=True) for n in ("fin_balance", "fin_balance_to_float_cap", "net_buy",
+                                                   "buy_to_turnover")},
+    **{n: industries.basic(n) for n in ("fin_balance_share", "industry_coverage")},
+    **{
+        name: industries.weekly(name)
+        for name in ("week_change", "week_breadth", "change_top9", "breadth_top9", "dual_1", "dual_2", "dual_3")
+    },
+    "heat": industries.composite(industries.HEAT),
+    "risk": industries.composite(industries.RISK),
+}  # fmt: skip
+#: By level, as the declarations name it.
+ENTRIES: dict[str, dict[str, Entry]] = {"market": MARKET, "security": SECURITY, "industry": INDUSTRY}

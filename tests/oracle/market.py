@@ -1,0 +1,397 @@
+"""The market signals of totals and indices; a column per subject, absent is NaN (None for a state)."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.oracle.data import PUBLISHED, SSE_COMPOSITE, SZSE_COMPONENT, Data
+
+#: What an entry returns: "" → the values by day and subject, and those details that are computed as well.
+Tables = dict[str, pd.DataFrame]
+
+
+def signed_streak(change: pd.Series) -> pd.Series:
+    """+n on the n-th rise in a row, −n on the n-th fall, 0 on no change. An absent change breaks the row."""
+    values, count = [], 0
+    for step in change:
+        if step > 0:
+            count = count + 1 if count > 0 else 1
+        elif step < 0:
+            count = count - 1 if count < 0 else -1
+        else:
+            count = 0
+        values.append(np.nan if np.isnan(step) else float(count))
+    return pd.Series(values, index=change.index, dtype=float)
+
+
+def ratio_states(ratio: pd.Series, lines: pd.DataFrame | None = None, pause: int = 60) -> pd.Series:
+    """NORMAL → HOT at ≥ 10.3% → BREAKDOWN, for one day, at < 10.0% → NORMAL, or cold.
+
+    An absent day has no state and changes nothing; after `pause` of them the state is forgotten.
+    """
+    p = PUBLISHED
+    fixed = [p.ratio_hot, p.ratio_breakdown, p.ratio_cold, p.ratio_extreme_cold]
+    states: list[str | None] = []
+    hot, absent = False, 0
+    for i, value in enumerate(ratio):
+        hot_at, hot_while, cold_at, extreme_at = fixed if lines is None else lines.iloc[i]
+        if np.isnan(value) or np.isnan(hot_at):
+            states.append(None)
+            absent += 1
+            continue
+        hot, absent = hot and absent < pause - 1, 0
+        if value >= hot_at or (hot and value >= hot_while):
+            hot = True
+            states.append("HOT")
+        elif hot:
+            hot = False
+            states.append("BREAKDOWN")
+        elif value <= extreme_at:
+            states.append("EXTREME_COLD")
+        elif value <= cold_at:
+            states.append("COLD")
+        else:
+            states.append("NORMAL")
+    return pd.Series(states, index=ratio.index, dtype=object)
+
+
+def excess_levels(excess: pd.Series, p: Any = PUBLISHED) -> pd.Series:
+    """The alert level in force: entered at ±0.05, left inside ±0.04. An absent day changes nothing."""
+    levels, level, absent, left = [], 0.0, 0, p.excess_level - p.excess_hysteresis
+    for value in excess:
+        if np.isnan(value):
+            levels.append(np.nan)
+            absent += 1
+            continue
+        level, absent = level if absent < p.late_days - 1 else 0.0, 0
+        if value >= p.excess_level:
+            level = p.excess_level
+        elif value <= -p.excess_level:
+            level = -p.excess_level
+        elif (level > 0 and value < left) or (level < 0 and value > -left):
+            level = 0.0
+        levels.append(level)
+    return pd.Series(levels, index=excess.index, dtype=float)
+
+
+def over(series: pd.Series, days: int, function: Any) -> pd.Series:
+    """`function` of the last `days` values up to each day, shorter at the beginning."""
+    values = series.to_numpy(dtype=float)
+    found = [function(values[max(0, i + 1 - days) : i + 1]) for i in range(len(values))]
+    return pd.Series(found, index=series.index, dtype=float)
+
+
+def percentile(series: pd.Series, days: int, least: int) -> pd.Series:
+    """The share of the known values of the window that are not above today's."""
+
+    def share(window: np.ndarray) -> float:
+        known = window[~np.isnan(window)]
+        return np.nan if np.isnan(window[-1]) or len(known) < least else float((known <= window[-1]).mean())
+
+    return over(series, days, share)
+
+
+def rsi(series: pd.Series, days: int, smooth: int = 14) -> pd.Series:
+    """Wilder's RSI over the changes of full windows."""
+
+    def one(window: np.ndarray) -> float:
+        if len(window) < days or np.isnan(window).any():
+            return np.nan
+        change = pd.Series(window).diff().dropna().to_numpy()
+        weight = np.power(1 - 1 / smooth, np.arange(len(change))[::-1])
+        moved = np.average(np.abs(change), weights=weight)
+        return 50.0 if moved == 0 else 100 * np.average(np.clip(change, 0, None), weights=weight) / moved
+
+    return over(series, days, one)
+
+
+def _lags(series: pd.Series, first: int, last: int) -> pd.DataFrame:
+    """Side by side: the values of `first`, first + 1, … `last` days ago."""
+    return pd.concat([series.shift(k) for k in range(first, last + 1)], axis=1)
+
+
+# -- Signals -----------------------------------------------------------------------------------------
+
+
+def both_exchanges(data: Data, figure: str) -> pd.Series:
+    """Σ over Shanghai and Shenzhen, absent where either is."""
+    wide = data.wide("totals", figure, key="exchange").reindex(columns=["SSE", "SZSE"])
+    return wide["SSE"] + wide["SZSE"]
+
+
+def of_index(data: Data, code: str, figure: str) -> pd.Series:
+    """A figure of an index by day."""
+    wide = data.wide("indices", figure)
+    return wide[code] if code in wide else pd.Series(np.nan, index=data.days)
+
+
+def market_turnover(data: Data) -> pd.Series:
+    """Turnover of both exchanges, CNY."""
+    return of_index(data, SSE_COMPOSITE, "turnover") + of_index(data, SZSE_COMPONENT, "turnover")
+
+
+@lru_cache(maxsize=8)
+def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
+    """The signals of the whole market's balance and ratio, a row per trade date that has totals."""
+    balance, buys, lent = (both_exchanges(data, figure) for figure in ("fin_balance", "fin_buy", "short_balance"))
+    turnover, close = market_turnover(data), of_index(data, SSE_COMPOSITE, "close")
+
+    out = pd.DataFrame(index=data.days)
+    out["fin_balance"] = balance
+    out["fin_balance_change"] = balance - balance.shift(1)
+    out["streak"] = signed_streak(out["fin_balance_change"])
+
+    others = _lags(balance, 1, p.high_low_days - 1)  # the window without today
+    highest, lowest = others.max(axis=1, skipna=False), others.min(axis=1, skipna=False)
+    high_low = (balance > highest).astype(float) - (balance < lowest).astype(float)
+    out["new_high_low"] = high_low.where(balance.notna() & highest.notna())
+
+    out["short_balance"] = lent
+    out["short_balance_change"] = lent - lent.shift(1)
+
+    out["fin_buy_ratio"] = buys / turnover
+    buys_5d = _lags(buys, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
+    turnover_5d = _lags(turnover, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
+    out["fin_buy_ratio_5d"] = buys_5d / turnover_5d
+    for state, name, span in (
+        ("ratio_state", "fin_buy_ratio_5d", p.ratio_window_days),
+        ("ratio_state_daily", "fin_buy_ratio", 1),
+    ):
+        out[state] = ratio_states(out[name], _lines(out[name], span, p), p.late_days)
+
+    lag = p.excess_lag_days
+    out["excess_financing"] = (balance / balance.shift(lag) - 1) - (close / close.shift(lag) - 1)
+    out["excess_level"] = excess_levels(out["excess_financing"], p)
+    return out[out.index.isin(data.totals["trade_date"])]
+
+
+def _lines(ratio: pd.Series, span: int, p: Any) -> pd.DataFrame:
+    """The four thresholds by day; trailing ones are quantiles of the days before, in the published proportion."""
+    hot, cold = pd.Series(p.ratio_hot, ratio.index), pd.Series(p.ratio_cold, ratio.index)
+    if p.ratio_thresholds == "trailing":
+        past = ratio.shift(1).rolling(p.ratio_quantile_days - span + 1)
+        hot, cold = past.quantile(0.9), past.quantile(0.1)
+    inner, outer = p.ratio_breakdown / p.ratio_hot, p.ratio_extreme_cold / p.ratio_cold
+    return pd.concat([hot, hot * inner, cold, cold * outer], axis=1)
+
+
+def peak_warnings(data: Data) -> dict[str, list[date]]:
+    """The days of BREAKDOWN, on the 5-day ratio and on the daily one."""
+    table = market(data)
+    return {
+        name: [day.date() for day in table.index[table[name] == "BREAKDOWN"]]
+        for name in ("ratio_state", "ratio_state_daily")
+    }
+
+
+def whole(series: pd.Series, **details: pd.Series) -> Tables:
+    """Tables of a signal of the whole market."""
+    return {name: one.to_frame("market") for name, one in {"": series, **details}.items()}
+
+
+def basic(name: str) -> Any:
+    """The entry of a column of `market`."""
+    return lambda data, p: whole(market(data, p)[name].reindex(data.days))
+
+
+def float_cap_share(data: Data) -> pd.Series:
+    """Margin balance over the float caps of both exchanges."""
+    caps = of_index(data, SSE_COMPOSITE, "float_cap") + of_index(data, "399106.SZ", "float_cap")
+    return both_exchanges(data, "fin_balance") / caps
+
+
+def trade_share(data: Data) -> pd.Series:
+    """Buys and short sales over turnover; shorts at each exchange's average price of what is lent."""
+    sold = pd.Series(0.0, index=data.days)
+    for exchange in ("SSE", "SZSE"):
+        shares, value, lent = (
+            data.wide("totals", f"short_{name}", key="exchange")[exchange] for name in ("sell", "balance", "volume")
+        )
+        sold = sold + shares * value / lent
+    return (both_exchanges(data, "fin_buy") + sold) / market_turnover(data)
+
+
+def share_percentile(share: Any) -> Any:
+    """The entry of the percentile of a share."""
+
+    def entry(data: Data, p: Any) -> Tables:
+        rank = percentile(share(data), p.percentile_days, p.percentile_least)
+        return whole(rank, share=share(data).where(rank.notna()))
+
+    return entry
+
+
+def risk_premium(data: Data, p: Any) -> Tables:
+    """1 / PE − yield with its bands."""
+    pe, bond = of_index(data, p.risk_premium_index, "pe_ttm"), data.wide("rates", "yield", key="tenor")["CN10Y"]
+    premium = 1 / pe - bond
+    past = premium.rolling(p.risk_premium_days, min_periods=1)
+    enough = premium.notna() & (past.count() >= p.percentile_least)
+    mean, sigma = past.mean().where(enough), past.std().where(enough)
+    return whole(premium, mean=mean, sigma=sigma, upper=mean + 2 * sigma, lower=mean - 2 * sigma)
+
+
+@lru_cache(maxsize=8)
+def regimes(data: Data, p: Any) -> pd.Series:
+    """RALLY or RANGE of the regime's index."""
+    close, n = of_index(data, p.regime_index, "close"), p.regime_days
+    rally = (close > close.rolling(n).mean()) & (close / close.shift(n) - 1 > p.regime_return)
+    words = pd.Series(np.where(rally, "RALLY", "RANGE"), index=data.days, dtype=object)
+    return words.where(close.rolling(n + 1).count() == n + 1, None)
+
+
+def oversold(data: Data, p: Any) -> Tables:
+    """Drawdown, RSI, distance and PE percentile by index, and the same on the reference date."""
+    out: dict[str, dict[str, pd.Series]] = {}
+    then = pd.Timestamp(p.oversold_reference)
+    for code in p.timing_indices:
+        close, n = of_index(data, code, "close"), p.oversold_days
+        own = {
+            "": close / close.rolling(n).max() - 1,
+            "rsi_14": rsi(close, n),
+            "mean_distance": close / close.rolling(n).mean() - 1,
+        }
+        behind = (data.days > then) & own[""].notna()
+        for name, of in (("drawdown", ""), ("rsi_14", "rsi_14"), ("mean_distance", "mean_distance")):
+            value = own[of].get(then, np.nan)
+            own[f"reference_{name}"] = pd.Series(np.where(behind, value, np.nan), index=data.days)
+        pe = percentile(of_index(data, code, "pe_ttm"), p.percentile_days, p.percentile_least)
+        own["pe_percentile"] = pe.where(own[""].notna())
+        for name, series in own.items():
+            out.setdefault(name, {})[code] = series
+    return {name: pd.DataFrame(columns) for name, columns in out.items()}
+
+
+def llt(data: Data, p: Any) -> Tables:
+    """The trendline of each index; a day without a close starts it again."""
+    long, lines = {}, {}
+    a = 2 / (p.llt_days + 1)
+    for code in p.timing_indices:
+        close = of_index(data, code, "close").to_numpy()
+        line = np.full(len(close), np.nan)
+        first = 0
+        for i, price in enumerate(close):
+            if np.isnan(price):
+                first = i + 1
+            elif i < first + 2:
+                line[i] = price
+            else:
+                line[i] = (a - a**2 / 4) * price + a**2 / 2 * close[i - 1] - (a - 3 * a**2 / 4) * close[i - 2]
+                line[i] += 2 * (1 - a) * line[i - 1] - (1 - a) ** 2 * line[i - 2]
+        trend = pd.Series(line, index=data.days)
+        settled = trend.shift(p.llt_days).notna() & (trend.rolling(p.llt_days + 1).count() == p.llt_days + 1)
+        long[code] = (trend.diff() > 0).astype(float).where(settled)
+        lines[code] = trend.where(settled)
+    return {"": pd.DataFrame(long), "line": pd.DataFrame(lines)}
+
+
+def gftd(data: Data, p: Any) -> Tables:
+    """The rules read day by day; a day on which a price is unknown starts all counts again."""
+    found = {}
+    for code in p.timing_indices:
+        close, high, low = (of_index(data, code, name) for name in ("close", "high", "low"))
+        n = p.gftd_lag
+        known = (close.rolling(n + 1).count() == n + 1) & (high.rolling(3).count() == 3) & (low.rolling(3).count() == 3)
+        way = np.sign(close - close.shift(n))
+        signals: list[float] = []
+        run, last_way = 0, 0.0
+        buys: list[float] | None = None  # closes counted; None: no setup to count from
+        sells: list[float] | None = None
+        for i in range(len(close)):
+            if not known.iloc[i]:
+                signals.append(np.nan)
+                run, last_way, buys, sells = 0, 0.0, None, None
+                continue
+            run = 0 if way.iloc[i] == 0 else run + 1 if way.iloc[i] == last_way else 1
+            last_way = way.iloc[i]
+            today, fired = close.iloc[i], 0.0
+            if last_way < 0 and run == p.gftd_setup:
+                buys = []
+            elif buys is not None and today >= high.iloc[i - 2] and high.iloc[i] > high.iloc[i - 1]:
+                buys += [today] if not buys or today > buys[-1] else []
+            if last_way > 0 and run == p.gftd_setup:
+                sells = []
+            elif sells is not None and today <= low.iloc[i - 2] and low.iloc[i] < low.iloc[i - 1]:
+                sells += [today] if not sells or today < sells[-1] else []
+            if buys is not None and len(buys) == p.gftd_count:
+                fired, buys = 1.0, None
+            if sells is not None and len(sells) == p.gftd_count:
+                fired, sells = -1.0, None
+            signals.append(fired)
+        found[code] = pd.Series(signals, index=data.days)
+    return {"": pd.DataFrame(found)}
+
+
+def index_close(data: Data, p: Any) -> Tables:
+    """The closes themselves."""
+    return {"": pd.DataFrame({code: of_index(data, code, "close") for code in p.timing_indices})}
+
+
+def etf_flow(data: Data, p: Any) -> Tables:
+    """Change of shares times price by style, and its sum over some days."""
+    rows = data.others["funds"]
+    shares, price = data.wide("funds", "shares"), data.wide("funds", "price")
+    style = data.wide("funds", "style")
+    flow = (shares - shares.shift(1)) * price
+    values, sums, priced = {}, {}, {}
+    for name in sorted(rows["style"].unique()):
+        inside = style == name
+        of_style = flow.where(inside)
+        values[name] = of_style.sum(axis=1, min_count=1)
+        there = values[name].notna()
+        sums[name] = values[name].rolling(p.etf_flow_days, min_periods=1).sum().where(there)
+        priced[name] = of_style.count(axis=1).astype(float).where(there)
+    return {"": pd.DataFrame(values), "cumulative": pd.DataFrame(sums), "funds": pd.DataFrame(priced)}
+
+
+def bottom_panel(data: Data, p: Any) -> Tables:
+    """Everything of the panel, and how much of it is known."""
+    basics = market(data, p)
+    buys, turnover = both_exchanges(data, "fin_buy"), market_turnover(data)
+    ratio = buys.rolling(p.ratio_window_days).sum() / turnover.rolling(p.ratio_window_days).sum()
+    details = {"fin_buy_ratio_5d": ratio, "cold_zone": (ratio <= p.ratio_cold).astype(float).where(ratio.notna())}
+    for code in p.timing_indices:
+        close = of_index(data, code, "close")
+        falls = [
+            _falls(close.to_numpy()[max(0, i + 1 - p.percentile_days) : i + 1], p.bear_market)
+            for i in range(len(close))
+        ]
+        now = close / close.rolling(p.percentile_days, min_periods=1).max() - 1
+        here = now.notna() & pd.Series([bool(f) for f in falls], index=data.days)
+        deeper = [float(np.mean([n <= fall for fall in f])) if f else np.nan for n, f in zip(now, falls, strict=True)]
+        details[f"{code} drawdown"] = now
+        details[f"{code} bear_markets"] = pd.Series([float(len(f)) for f in falls], index=data.days).where(here)
+        details[f"{code} deeper_than"] = pd.Series(deeper, index=data.days).where(here)
+    rate = of_index(data, SSE_COMPOSITE, "turnover_rate")
+    # Added from the oldest: months of the same rates must not be ranked by their rounding.
+    month = sum((rate.shift(back) for back in range(18, -1, -1)), start=rate.shift(19)) / 20
+    pe = of_index(data, SSE_COMPOSITE, "pe_ttm")
+    details |= {
+        "turnover_rate_month": month,
+        "turnover_rate_percentile": percentile(month, p.percentile_days + 1, p.percentile_least),
+        "pe_ttm": pe,
+        "pe_percentile": percentile(pe, p.percentile_days, p.percentile_least),
+    }
+    count = pd.DataFrame(details).notna().sum(axis=1).astype(float)
+    shown = data.days.isin(basics.index)
+    return whole(
+        *(count.where(shown & (count > 0)),), **{name: series.where(shown) for name, series in details.items()}
+    )
+
+
+def _falls(closes: np.ndarray, depth: float) -> list[float]:
+    """The deepest drawdown of every finished fall of at least `depth`."""
+    found, high, worst = [], np.nan, 0.0
+    for close in closes[~np.isnan(closes)]:
+        if not close < high:
+            if worst <= -depth:
+                found.append(worst)
+            high, worst = close, 0.0
+        else:
+            worst = min(worst, close / high - 1)
+    return found

@@ -1,0 +1,292 @@
+"""The signals of securities, and those of the market that are counted over securities: matrices of day × code."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tests.oracle.data import PUBLISHED, Data, is_fund
+from tests.oracle.market import Tables, regimes, whole
+
+LONGEST = 60  # days of a streak over which its excess return is taken
+
+
+def _shifted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each day's row replaced by that of the trading day before."""
+    before = np.full_like(matrix, np.nan)
+    before[1:] = matrix[:-1]
+    return before
+
+
+def _ages(present: NDArray[np.bool_], gone: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Rows since inclusion (the day itself is 0); infinite for a code never seen off the list."""
+    ages = np.full(present.shape, np.nan)
+    age, off = np.full(present.shape[1], np.inf), np.zeros(present.shape[1], bool)
+    for t in range(len(present)):
+        age = np.where(present[t], np.where(off, 0, age + 1), age)
+        off = (off | gone[t]) & ~present[t]
+        ages[t] = age
+    return ages
+
+
+def _streaks(change: NDArray[np.float64], gone: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rises or falls in a row: no change ends it, an absent change pauses it, leaving the list resets it."""
+    streaks = np.zeros(change.shape, np.int64)
+    count = np.zeros(change.shape[1], np.int64)
+    for t in range(len(change)):
+        up, down, flat = change[t] > 0, change[t] < 0, change[t] == 0
+        count = np.select(
+            [up, down, flat | gone[t]],
+            [np.maximum(count, 0) + 1, np.minimum(count, 0) - 1, np.zeros_like(count)],
+            default=count,
+        )
+        streaks[t] = count
+    return streaks
+
+
+def _extremes(change: NDArray[np.float64], stock: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
+    """±1 in the day's top and bottom 5% of the stocks with a change, ties at the cut included, else 0."""
+    extremes = np.full(change.shape, np.nan)
+    for t in range(len(change)):
+        known = stock & ~np.isnan(change[t])
+        k = int(known.sum() * round(share * 1000)) // 1000
+        if k == 0:
+            continue
+        ordered = np.sort(change[t, known])
+        top = (change[t] >= ordered[-k]) & (change[t] > 0)
+        bottom = (change[t] <= ordered[k - 1]) & (change[t] < 0)
+        extremes[t, known] = (top.astype(float) - bottom.astype(float))[known]
+    return extremes
+
+
+@lru_cache(maxsize=8)
+def own_history(data: Data, p: Any = PUBLISHED) -> dict[str, pd.DataFrame]:
+    """The signals of a security's own balance, by day and code; NaN where the day's detail has no row of it."""
+    wide, listed = data.wide("detail", "fin_balance"), data.listed()
+    codes = wide.columns.astype(str)
+    shanghai = np.array([code.endswith(".SH") for code in codes], dtype=bool)
+    stock = np.array([not is_fund(code) for code in codes], dtype=bool)
+
+    balance, present = wide.to_numpy(dtype=float), listed.to_numpy()
+    # Off the list: no row although the code's own exchange has published that day.
+    published = np.empty_like(present)
+    published[:, shanghai] = present[:, shanghai].any(axis=1, keepdims=True)
+    published[:, ~shanghai] = present[:, ~shanghai].any(axis=1, keepdims=True)
+    gone = published & ~present
+
+    before = _shifted(balance)
+    usable = (before > 0) & (balance >= p.minimum_balance_cny) & (_ages(present, gone) > p.inclusion_quiet_days)
+    change = np.where(usable, balance / np.where(before > 0, before, np.nan) - 1, np.nan)
+    extreme = _extremes(change, stock, p.extreme_share)
+    again = (extreme == _shifted(extreme)) & (extreme != 0)
+    consecutive = np.where(np.isnan(extreme), np.nan, np.where(again, extreme, 0.0))
+    found = {
+        "fin_balance": balance,
+        "fin_change": change,
+        "fin_streak": np.where(present, _streaks(change, gone), np.nan),
+        "extreme": extreme,
+        "consecutive_extreme": consecutive,
+    }
+    return {name: pd.DataFrame(values, index=data.days, columns=codes) for name, values in found.items()}
+
+
+def securities(data: Data) -> pd.DataFrame:
+    """The same as a row per trade date and code of that day's detail."""
+    row, column = np.nonzero(data.listed().to_numpy())
+    found = own_history(data)
+    codes = found["fin_change"].columns
+    index = pd.MultiIndex.from_arrays([data.days[row], codes[column]], names=["trade_date", "code"])
+    table = pd.DataFrame({name: values.to_numpy()[row, column] for name, values in found.items()}, index=index)
+    return table.astype({"fin_streak": np.int64})
+
+
+def own(name: str) -> Any:
+    """The entry of a column of `own_history`."""
+    return lambda data, p: {"": own_history(data, p)[name]}
+
+
+# -- Prices ------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def levels(data: Data) -> dict[str, pd.DataFrame]:
+    """Adjusted levels: of the very day, the last known one (NaN on days without any price row), and returns."""
+    close, previous, suspended = (data.wide("prices", name) for name in ("close", "prev_close", "suspended"))
+    close = close.mask(suspended == 1.0)
+    filled = close.ffill().shift(1)  # the last known close before the day
+    growth = (close / previous.where(previous.notna(), filled)).where(filled.notna(), 1.0)
+    level = growth.where(close.notna()).cumprod()
+    day_known = data.has_rows("prices")
+    last = level.ffill().where(day_known, np.nan)
+    returns = close / previous.where(previous.notna(), close.shift(1)) - 1
+    return {"level": level, "last": last, "return": returns.where(close.notna())}
+
+
+def breadth(data: Data, p: Any) -> Tables:
+    """Share of stocks above their own mean."""
+    level = _stocks(levels(data)["level"])
+    past = level.rolling(p.breadth_days, min_periods=1)
+    mean = past.mean().where(past.count() >= p.breadth_least)
+    mean = mean.where(data.has_rows("prices").shift(p.breadth_days, fill_value=False), np.nan)
+    known = level.notna() & mean.notna()
+    above = (level > mean * (1 + 1e-12)).astype(float).where(known)  # a level equal to its mean but for rounding is not
+    share = above.mean(axis=1)
+    return whole(share, stocks=known.sum(axis=1).astype(float).where(share.notna()))
+
+
+def _stocks(table: pd.DataFrame) -> pd.DataFrame:
+    return table[[code for code in table.columns if not is_fund(code)]]
+
+
+def ytd(data: Data, _p: Any) -> Tables:
+    """Median return since the last session of the year before, and how many fell less than 10% either way."""
+    level, last = _stocks(levels(data)["level"]), _stocks(levels(data)["last"])
+    year = pd.Series(data.days.year, index=data.days)
+    base = pd.DataFrame(np.nan, index=level.index, columns=level.columns)
+    for number in year.unique():
+        before = data.days[data.days.year < number]
+        if len(before):
+            base.loc[(year == number).to_numpy()] = last.loc[before[-1]].to_numpy()
+    gains = level / base - 1
+    known = gains.notna().sum(axis=1)
+    rounded = gains.round(12)
+    quiet = ((rounded >= -0.10) & (rounded < 0.10)).sum(axis=1) / known.where(known > 0)
+    fell = (rounded < -0.30).sum(axis=1) / known.where(known > 0)
+    return whole(
+        gains.median(axis=1), **{"stocks": known.astype(float).where(known > 0), "−10…10%": quiet, "< −30%": fell}
+    )
+
+
+@lru_cache(maxsize=8)
+def equal_weight(data: Data) -> pd.Series:
+    """Mean return of the stocks in the margin list."""
+    returns = _stocks(levels(data)["return"])
+    listed = data.listed().reindex(columns=returns.columns, fill_value=False)
+    # Both feeds must have published the day.
+    both = data.has_rows("detail") & data.has_rows("prices")
+    return returns.where(listed).mean(axis=1).where(both)
+
+
+def _on_detail(data: Data, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of prices for the stocks of the detail, absent where they have no row there."""
+    listed = _stocks(data.listed())
+    return table.reindex(columns=listed.columns).where(listed)
+
+
+def price_level(data: Data, _p: Any) -> Tables:
+    """The level itself, of funds as well."""
+    listed = data.listed()
+    return {"": levels(data)["level"].reindex(columns=listed.columns).where(listed)}
+
+
+@lru_cache(maxsize=8)
+def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
+    """Score, kind and top of the excess score."""
+    n = p.score_days
+    gain = _on_detail(data, levels(data)["level"] / levels(data)["last"].shift(n) - 1)
+    balance = _stocks(data.wide("detail", "fin_balance"))
+    growth = balance / balance.shift(n).where(balance.shift(n) > 0) - 1
+    both = gain.notna() & growth.notna()
+    both = both[both.sum(axis=1) >= 2].reindex(both.index, fill_value=False)
+    s0 = gain.where(both).round(12).rank(axis=1) / growth.where(both).round(12).rank(axis=1)
+    apart = s0.sub(s0.median(axis=1), axis=0)
+    score = apart.abs()
+    top = score.rank(axis=1, ascending=False, method="first").le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
+    return {"excess_score": score, "excess_kind": np.sign(apart), "excess_top": top.astype(float).where(both)}
+
+
+def score(name: str) -> Any:
+    """The entry of a column of `scores`."""
+    return lambda data, p: {"": scores(data, p)[name]}
+
+
+@lru_cache(maxsize=8)
+def streak_excess(data: Data, p: Any) -> pd.DataFrame:
+    """Return over the days of the streak less the compounded mean return of all."""
+    streak = _stocks(own_history(data, p)["fin_streak"])
+    level = _on_detail(data, levels(data)["level"])
+    unlisted = levels(data)["level"].reindex(columns=level.columns)
+    mean, out = equal_weight(data), pd.DataFrame(np.nan, index=level.index, columns=level.columns)
+    length, now, before, found = (
+        t.to_numpy(copy=True) for t in (streak.abs().clip(upper=LONGEST), level, unlisted, out)
+    )
+    for days in range(1, LONGEST + 1):
+        market = ((1 + mean).rolling(days).apply(np.prod, raw=True) - 1).to_numpy()
+        day, code = np.nonzero(length[days:] == days)
+        found[day + days, code] = now[day + days, code] / before[day, code] - 1 - market[day + days]
+    return pd.DataFrame(found, index=level.index, columns=level.columns)
+
+
+def divergence(data: Data, p: Any) -> Tables:
+    """1 in a range after a long rise that the price did not follow, 2 in a rally after a long fall that it did not."""
+    excess, streak = streak_excess(data, p), _stocks(own_history(data, p)["fin_streak"])
+    level = _on_detail(data, levels(data)["level"])
+    regime = regimes(data, p)
+    calm, rally = (pd.DataFrame(np.tile((regime == w).to_numpy()[:, None], level.shape[1]), level.index, level.columns)
+                   for w in ("RANGE", "RALLY"))  # fmt: skip
+    case = pd.DataFrame(0.0, index=level.index, columns=level.columns)
+    case = case.mask(calm & (streak >= p.divergence_streak) & (excess < p.divergence_excess), 1.0)
+    case = case.mask(rally & (streak <= -p.divergence_streak) & (excess > 0), 2.0)
+    known = level.notna() & ((streak.abs() < p.divergence_streak) | excess.notna()) & (calm | rally)
+    return {"": case.where(known)}
+
+
+# -- Groups ------------------------------------------------------------------------------------------
+
+
+def net_buys(data: Data) -> pd.DataFrame:
+    """Buys less repayments by day and code; the change of the balance where repayments are not published."""
+    balance, buy, repay = (data.wide("detail", f"fin_{name}") for name in ("balance", "buy", "repay"))
+    return (buy - repay).where(repay.notna(), balance - balance.shift(1))
+
+
+def _groups(data: Data) -> dict[str, pd.DataFrame]:
+    listed = data.listed()
+    chinext = [code.startswith("30") and code.endswith(".SZ") for code in listed.columns]
+    funds = [is_fund(code) for code in listed.columns]
+    return {
+        "CSI300": listed & data.as_of("csi300").reindex(columns=listed.columns).eq(1.0),
+        "CSI500": listed & data.as_of("csi500").reindex(columns=listed.columns).eq(1.0),
+        "ChiNext": listed & np.array(chinext),
+        "ETF": listed & np.array(funds),
+    }
+
+
+def group_balance(data: Data, _p: Any) -> Tables:
+    """Balance of each group, its share and its members."""
+    balance, values, shares, members = data.wide("detail", "fin_balance"), {}, {}, {}
+    for name, inside in _groups(data).items():
+        count = inside.sum(axis=1)
+        values[name] = balance.where(inside).sum(axis=1).where(count > 0)
+        shares[name] = values[name] / balance.sum(axis=1)
+        members[name] = count.astype(float).where(count > 0)
+    return {"": pd.DataFrame(values), "share": pd.DataFrame(shares), "members": pd.DataFrame(members)}
+
+
+def group_net_buy(data: Data, _p: Any) -> Tables:
+    """Net buy of each group, and of five days."""
+    flow = net_buys(data)
+    values = pd.DataFrame({n: flow.where(inside).sum(axis=1, min_count=1) for n, inside in _groups(data).items()})
+    return {"": values, "five_days": values.rolling(5).sum().where(values.notna())}
+
+
+def coverage(data: Data, _p: Any) -> Tables:
+    """Stocks of the reference that have a margin row, by count and by float cap."""
+    known = data.as_of("csi300")  # any figure that each row has
+    stocks = _stocks(known).notna()
+    listed = stocks & data.listed().reindex(columns=stocks.columns, fill_value=False)
+    count = stocks.sum(axis=1)
+    share = (listed.sum(axis=1) / count).where(data.has_rows("detail") & (count > 0))
+    caps = data.wide("valuations", "float_cap").reindex(columns=stocks.columns).where(stocks)
+    caps = caps.where(caps > 0)
+    by_cap = caps.where(listed).sum(axis=1) / caps.sum(axis=1, min_count=1)
+    capped = caps.notna().sum(axis=1)
+    return whole(
+        share,
+        by_float_cap=by_cap.where(share.notna()),
+        float_cap_known=capped.astype(float).where((capped > 0) & share.notna()),
+    )

@@ -1,0 +1,198 @@
+"""The size of a block and the cut of a fold change no bit of what is published, nor of what is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeds.folder import read
+from processors.events import EndOfDay, RowBatch
+from processors.history import end_of_day
+from processors.market import INPUTS, Market
+from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
+from processors.parameters import Parameters
+from processors.partition_join import dump_frame
+from processors.securities import INPUTS as SECURITIES_INPUTS
+from processors.securities import Securities
+from streams.calendars import xshg
+from tests.folding import EXCHANGES, Days
+from tests.made_market import SMALL, small_market, with_made_rows
+
+SIZES = (1, 2, 7, 64)
+TOPICS = ("margin.market", "indices.daily", "rates.daily", "etf.daily", "margin.daily", "prices.daily",
+          "valuations.daily", "reference")  # fmt: skip
+Rows = dict[str, bytes]
+
+
+def bits(made: StageOutput) -> tuple[Any, ...]:
+    """All bytes of an output; equal only if every bit is."""
+    if isinstance(made, MarketSignal):
+        return "provisional" if made.provisional else "market", made.name, made.trade_date, msgspec.msgpack.encode(made)
+    columns = tuple((name, values.dtype.str, values.tobytes()) for name, values in made.columns.items())
+    status = msgspec.msgpack.encode(made.status)
+    if isinstance(made, IndustrySignals):
+        return "industry", "", made.status.trade_date, (columns, status, tuple(made.left_out.items()))
+    return made.family, "", made.status.trade_date, (columns, status, made.keys.tobytes())
+
+
+def stored(rows: Rows, changed: dict[str, bytes | None]) -> None:
+    """Apply changed rows to what is stored, as the store does."""
+    for key, value in changed.items():
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value
+
+
+def fold_in_parts(
+    items: list[Any], parameters: Parameters, parts: list[int], block_days: int
+) -> tuple[list[Any], Rows]:
+    """Fold items cut into parts of the given sizes and the rest; return the outputs in order, and what is stored."""
+    market, out, rows = Market(1, parameters, EXCHANGES, xshg(), block_days=block_days), [], Rows()
+    at = 0
+    for size in [*parts, len(items)]:
+        out += [bits(made) for made in market.fold(items[at : at + size])]
+        stored(rows, market.changed_rows())
+        at += size
+        if at >= len(items):
+            break
+    return out, rows
+
+
+def newest(outputs: list[Any]) -> dict[tuple[Any, ...], Any]:
+    """The last final output of each day and name: a fold of many days publishes once what one of few corrects later."""
+    return {(kind, name, day): made for kind, name, day, made in outputs if kind != "provisional"}
+
+
+def items_of(events: list[RowBatch | EndOfDay], parameters: Parameters) -> list[Any]:
+    """What the market stage is given: its own events, and the frames of the others."""
+    securities, out = Securities(0, parameters, EXCHANGES, xshg()), list[Any]()
+    for event in events:
+        topic = event.topic if isinstance(event, RowBatch) else event.feed
+        if topic in INPUTS:
+            out.append(event)
+        else:
+            out += [one for one in securities.fold([event]) if isinstance(one, FeatureFrame)]
+    return out
+
+
+def events_of(days: Days) -> list[RowBatch | EndOfDay]:
+    """Rows and markers of every day and topic, in their order."""
+    return [
+        one
+        for _, feeds in sorted(days.items())
+        for topic in TOPICS
+        if topic in feeds
+        for one in (feeds[topic], end_of_day(feeds[topic]))
+    ]
+
+
+def families(outputs: list[Any]) -> set[str]:
+    return {kind for kind, *_ in outputs} - {"provisional"}
+
+
+@dataclass
+class Arrivals:
+    """Rows and markers in the order of arrival."""
+
+    sessions: int
+    gaps: set[tuple[int, str]]
+    late: dict[str, int]
+    corrections: list[tuple[int, int, str, float]]
+    events: list[RowBatch | EndOfDay] = field(repr=False)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Arrivals:
+    """A few weeks of the small market with gaps, corrections and topics that arrive late, in the order of arrival."""
+    days = small_market(sessions=draw(st.integers(3, 14)), gaps=False)
+    order = sorted(days)
+    place = st.integers(0, len(order) - 1)
+    gaps = draw(st.sets(st.tuples(place, st.sampled_from(TOPICS[:-1])), max_size=6))
+    late = draw(st.dictionaries(st.sampled_from(TOPICS), st.integers(1, 9), max_size=3))
+    corrections = draw(
+        st.lists(st.tuples(place, st.integers(1, 12), st.sampled_from(TOPICS[:-1]), st.floats(0.5, 2)), max_size=4)
+    )
+    arriving: list[tuple[float, int, list[RowBatch | EndOfDay]]] = []
+    for i, day in enumerate(order):
+        for number, topic in enumerate(TOPICS):
+            if topic in days[day] and (i, topic) not in gaps:
+                rows = days[day][topic]
+                arriving.append((i + late.get(topic, 0), number, [rows, end_of_day(rows)]))
+    for revision, (i, after, topic, factor) in enumerate(corrections, start=1):
+        if topic in days[order[i]] and (i, topic) not in gaps:
+            rows = days[order[i]][topic].take(np.arange(0, len(days[order[i]][topic]), 3))
+            figures = {n: v if n == "style" else v * factor for n, v in rows.figures.items()}
+            fixed = RowBatch(topic, rows.keys, rows.days, rows.revisions + revision, rows.stamps, figures)
+            arriving.append((i + late.get(topic, 0) + after + 0.5, 0, [fixed]))
+    events = [one for *_, found in sorted(arriving, key=lambda entry: entry[:2]) for one in found]
+    return Arrivals(len(order), gaps, late, corrections, events)
+
+
+@given(histories(), st.lists(st.integers(1, 30), max_size=12), st.sampled_from(SIZES), st.sampled_from(SIZES))
+@settings(max_examples=20)
+def test_neither_the_block_nor_the_cut_changes_a_bit(history, parts, size, other) -> None:
+    items = items_of(history.events, SMALL)
+    published, rows = fold_in_parts(items, SMALL, parts, size)
+    again, same_rows = fold_in_parts(items, SMALL, parts, other)
+    assert published == again  # the same cut: the same outputs in the same order
+    assert rows == same_rows
+    at_once, rows_at_once = fold_in_parts(items, SMALL, [], size)
+    assert newest(published) == newest(at_once)
+    assert rows == rows_at_once
+
+
+@given(histories(), st.lists(st.integers(1, 40), max_size=8))
+@settings(max_examples=15)
+def test_the_cut_changes_no_bit_of_the_frames_of_the_securities(history, parts) -> None:
+    own = [e for e in history.events if (e.topic if isinstance(e, RowBatch) else e.feed) in SECURITIES_INPUTS]
+    ends = []
+    for sizes in (parts, [1] * len(own)):
+        securities, frames, rows, at = Securities(0, SMALL, EXCHANGES, xshg()), [], Rows(), 0
+        for size in [*sizes, max(1, len(own))]:
+            frames += [dump_frame(f) for f in securities.fold(own[at : at + size]) if isinstance(f, FeatureFrame)]
+            stored(rows, securities.changed_rows())
+            at += size
+        ends.append((frames, rows))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("late_days", [5, 30])
+def test_a_fold_of_all_days_is_that_of_single_items(late_days: int) -> None:
+    """All windows are full here; a fold has more days than a store keeps, and none is deleted before it is computed."""
+    days = small_market()
+    parameters = replace(SMALL, late_days=late_days)
+    items = items_of(events_of(days), parameters)
+    ends = [fold_in_parts(items, parameters, [], size) for size in SIZES]
+    assert families(ends[0][0]) == {"market", "industry", "financing", "pricing"}
+    for end in ends[1:]:
+        assert end == ends[0]
+    singly, rows = fold_in_parts(items, parameters, [1] * len(items), 64)
+    assert newest(singly) == newest(ends[0][0])
+    assert rows == ends[0][1]
+
+
+def test_real_data_in_blocks_of_any_size(data_dir: Path) -> None:
+    """The last month of a hundred sessions is folded at once, behind the others, so that its windows are full."""
+    found = dict(read(data_dir, xshg(), date(2019, 11, 1), date(2020, 3, 31)).by_day())
+    days = with_made_rows(found)
+    before = len(items_of(events_of({day: days[day] for day in sorted(days)[:-22]}), Parameters()))
+    every = items_of(events_of(days), Parameters())
+    ends = [fold_in_parts(every, Parameters(), [before], size) for size in SIZES]
+    assert families(ends[0][0]) == {"market", "industry", "financing", "pricing"}
+    for end in ends[1:]:
+        assert end[0] == ends[0][0]
+        assert end[1] == ends[0][1]
+
+
+def test_outputs_are_compared_by_all_of_their_bits() -> None:
+    made = SecuritySignals.__dataclass_fields__.keys() | IndustrySignals.__dataclass_fields__.keys()
+    assert made == {"status", "keys", "columns", "family", "left_out"}
