@@ -88,17 +88,17 @@ class Model:
             if entry.closed:
                 self.raise_from(day, revision - old[0], result, itself=True)
 
-    def marker(self, marker: EndOfDay) -> ApplyResult:
-        result, day = ApplyResult(), marker.trade_date
+    def punctuation(self, punctuation: EndOfDay) -> ApplyResult:
+        result, day = ApplyResult(), punctuation.trade_date
         entry = self.entry(day)
         if entry is None:
             result.too_old += 1
-        elif marker.deadline:
+        elif punctuation.deadline:
             self.close_before(date.fromordinal(day.toordinal() + 1), result)
         else:
             self.marked = True
             known, before = entry.closed or bool(self.required), dict(entry.expected)
-            entry.expected |= marker.expected
+            entry.expected |= punctuation.expected
             if known and entry.expected == before:
                 return result
             if entry.closed:
@@ -194,9 +194,9 @@ def test_the_store_answers_as_the_model_does(given_operations, exchanges: bool, 
             assert store.apply(rows) == apply_to_model(model, DAYS[at], code, balance, revision, stamp)
         else:
             at, expected, deadline = what
-            marker = EndOfDay(feed="margin.daily", trade_date=DAYS[at], expected=expected, source="test",
+            punctuation = EndOfDay(feed="margin.daily", trade_date=DAYS[at], expected=expected, source="test",
                               deadline=deadline)  # fmt: skip
-            assert store.close(marker) == model.marker(marker)
+            assert store.close(punctuation) == model.punctuation(punctuation)
         check(store, model)
 
 

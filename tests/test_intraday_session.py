@@ -23,10 +23,10 @@ def sums(partition: int, *, day: int = TODAY, ts: int = 1, buy: float = 0.0, cov
 
 
 def session(*partials: Partial, partitions: int = 2) -> IntradaySession:
-    live = IntradaySession(partitions)
+    intraday = IntradaySession(partitions)
     for partial in partials:
-        assert live.apply_partial(partial)
-    return live
+        assert intraday.apply_partial(partial)
+    return intraday
 
 
 def snapshot(ts: int, revision: int = 0, last: float = 1.0, turnover: float = 0.0, code: str = "000001.SH",
@@ -42,8 +42,8 @@ def snapshot(ts: int, revision: int = 0, last: float = 1.0, turnover: float = 0.
     ids=["below", "exactly the share that is needed", "above"],
 )
 def test_margin_buys_count_from_the_needed_share_of_the_balance_on(covered: float, enough: bool) -> None:
-    live = session(sums(0, buy=3.0, covered=covered, balance=60.0), sums(1, buy=4.0, balance=40.0))
-    found = live.fin_buy(TODAY, 0.9)
+    intraday = session(sums(0, buy=3.0, covered=covered, balance=60.0), sums(1, buy=4.0, balance=40.0))
+    found = intraday.fin_buy(TODAY, 0.9)
     assert found == (7.0 if enough else "margin.intraday covers 89% of the last published balance, 90% are needed")
 
 
@@ -62,10 +62,10 @@ def test_nothing_is_covered_where_no_balance_is_known() -> None:
 
 
 def test_a_partition_of_the_day_before_adds_its_balance_and_no_buys() -> None:
-    live = session(sums(0, buy=3.0, covered=50.0, balance=50.0),
+    intraday = session(sums(0, buy=3.0, covered=50.0, balance=50.0),
                    sums(1, day=BEFORE, buy=9.0, covered=50.0, balance=50.0))  # fmt: skip
-    assert live.fin_buy(TODAY, 0.5) == 3.0
-    assert live.fin_buy(TODAY, 0.51) == "margin.intraday covers 50% of the last published balance, 51% are needed"
+    assert intraday.fin_buy(TODAY, 0.5) == 3.0
+    assert intraday.fin_buy(TODAY, 0.51) == "margin.intraday covers 50% of the last published balance, 51% are needed"
 
 
 @pytest.mark.parametrize(
@@ -80,53 +80,53 @@ def test_a_partition_of_the_day_before_adds_its_balance_and_no_buys() -> None:
     ],
 )
 def test_an_older_sum_of_a_partition_changes_nothing(second: Partial, news: bool) -> None:
-    live = session(sums(0, ts=5, buy=1.0))
-    assert live.apply_partial(second) is news
-    assert (live.partials[second.partition] == second) is (news or second == sums(0, ts=5, buy=1.0))
+    intraday = session(sums(0, ts=5, buy=1.0))
+    assert intraday.apply_partial(second) is news
+    assert (intraday.partials[second.partition] == second) is (news or second == sums(0, ts=5, buy=1.0))
 
 
 @pytest.mark.parametrize(
     ("ts", "revision", "news"), [(5, 0, False), (4, 9, False), (5, 1, True), (6, 0, True)],
 )  # fmt: skip
 def test_the_newest_snapshot_of_an_index_counts(ts: int, revision: int, news: bool) -> None:
-    live = IntradaySession(1)
-    assert live.apply_indices(snapshot(5, 0, last=10.0))
-    assert live.apply_indices(snapshot(ts, revision, last=20.0)) is news
-    assert live.closes(TODAY) == {SSE: 20.0 if news else 10.0}
+    intraday = IntradaySession(1)
+    assert intraday.apply_indices(snapshot(5, 0, last=10.0))
+    assert intraday.apply_indices(snapshot(ts, revision, last=20.0)) is news
+    assert intraday.closes(TODAY) == {SSE: 20.0 if news else 10.0}
 
 
 def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batch_is() -> None:
-    live = IntradaySession(1)
+    intraday = IntradaySession(1)
     rows = batch("indices.intraday", DAYS[1], {"000001.SH": {"last": 1.0}, "399001.SZ": {"last": 2.0}})
-    assert live.apply_indices(rows)
+    assert intraday.apply_indices(rows)
     one = RowBatch(rows.topic, rows.keys, rows.days, np.array([1, 0], dtype=np.int32), rows.stamps,
                    {**rows.figures, "last": np.array([3.0, 4.0])})  # fmt: skip
-    assert live.apply_indices(one)
-    assert live.closes(TODAY) == {SSE: 3.0, SZSE: 2.0}
-    assert live.closes(BEFORE) == {}
+    assert intraday.apply_indices(one)
+    assert intraday.closes(TODAY) == {SSE: 3.0, SZSE: 2.0}
+    assert intraday.closes(BEFORE) == {}
 
 
 def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
-    live = IntradaySession(1)
-    live.apply_indices(snapshot(1, turnover=7.0))
-    assert live.turnover([SSE], TODAY) == 7.0
-    assert live.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
-    live.apply_indices(snapshot(1, turnover=5.0, code="399001.SZ", at=0))
-    assert live.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
-    assert live.turnover([SSE, SZSE], BEFORE) == "no live turnover of 000001.SH"
-    live.apply_indices(snapshot(2, turnover=5.0, code="399001.SZ"))
-    assert live.turnover([SSE, SZSE], TODAY) == 12.0
-    assert live.turnover([SSE, SZSE], TODAY + 1) == "no live turnover of 000001.SH, 399001.SZ"
+    intraday = IntradaySession(1)
+    intraday.apply_indices(snapshot(1, turnover=7.0))
+    assert intraday.turnover([SSE], TODAY) == 7.0
+    assert intraday.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
+    intraday.apply_indices(snapshot(1, turnover=5.0, code="399001.SZ", at=0))
+    assert intraday.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
+    assert intraday.turnover([SSE, SZSE], BEFORE) == "no live turnover of 000001.SH"
+    intraday.apply_indices(snapshot(2, turnover=5.0, code="399001.SZ"))
+    assert intraday.turnover([SSE, SZSE], TODAY) == 12.0
+    assert intraday.turnover([SSE, SZSE], TODAY + 1) == "no live turnover of 000001.SH, 399001.SZ"
 
 
 def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
-    live = IntradaySession(2)
-    assert (live.day, live.ts) == (0, 0)
-    live.apply_partial(sums(0, day=BEFORE, ts=30))
-    assert (live.day, live.ts) == (BEFORE, 30)
-    live.apply_indices(snapshot(20))
-    assert (live.day, live.ts) == (TODAY, 30)
-    live.apply_indices(snapshot(40))
-    assert (live.day, live.ts) == (TODAY, 40)
-    live.apply_partial(sums(1, day=TODAY + 1, ts=50))
-    assert (live.day, live.ts) == (TODAY + 1, 50)
+    intraday = IntradaySession(2)
+    assert (intraday.day, intraday.ts) == (0, 0)
+    intraday.apply_partial(sums(0, day=BEFORE, ts=30))
+    assert (intraday.day, intraday.ts) == (BEFORE, 30)
+    intraday.apply_indices(snapshot(20))
+    assert (intraday.day, intraday.ts) == (TODAY, 30)
+    intraday.apply_indices(snapshot(40))
+    assert (intraday.day, intraday.ts) == (TODAY, 40)
+    intraday.apply_partial(sums(1, day=TODAY + 1, ts=50))
+    assert (intraday.day, intraday.ts) == (TODAY + 1, 50)
