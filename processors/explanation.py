@@ -118,8 +118,10 @@ def _funds(need: Need, style: str, block: Block) -> dict[str, Figures]:
 
 def _of_securities(need: Need, signal: Signal, subject: str, block: Block, sources: Sources) -> dict[str, Figures]:
     """The figure of a security, of the stocks of an industry, or of all securities of the topic."""
-    keys = _keys(need, signal, subject, block)
+    keys = _keys(need, signal, subject, block, sources)
     days = [block.calendar.shift(block.days[0], -back) for back in range(_length(need, sources) - 1, -1, -1)]
+    if not len(keys):
+        return {}
     columns = [np.full(len(keys), np.nan) if day is None else _on(need, day, keys, sources) for day in days]
     window = np.array(columns).T
     values = window[:, 0] if len(days) == 1 else window
@@ -131,9 +133,11 @@ def _length(need: Need, sources: Sources) -> int:
     return 1 if need.mean else need.window(sources.parameters)
 
 
-def _keys(need: Need, signal: Signal, subject: str, block: Block) -> Ids:
+def _keys(need: Need, signal: Signal, subject: str, block: Block, sources: Sources) -> Ids:
     if signal.level is Level.SECURITY:
         return np.array([to_id(subject)], dtype=np.int32)
+    if not sources.joins[need.topic].is_closed(block.days[0]):  # an optional topic that this market has not
+        return np.empty(0, dtype=np.int32)
     section = block.section(need.topic)
     if signal.level is Level.MARKET:
         return section.keys

@@ -192,7 +192,8 @@ class Need:
             parts.append(f"{'mean over' if self.mean else 'over'} {over} days")
         if self.back:
             back = self.back if parameters is None or self.back in _RELATIVE else count(self.back, parameters)
-            parts.append(f"{str(back).replace('_', ' ')}{'' if self.back in _RELATIVE else ' days before'}")
+            relative = str(self.back).replace("_", " ") if self.back in _RELATIVE else ""
+            parts.append(relative or f"{back} {'day' if back == 1 else 'days'} before")
         if self.optional:
             parts.append("(optional)")
         return " ".join(parts)

@@ -1,36 +1,33 @@
 """What a signal is and where a value comes from: `marginwatch explain`.
 
 The declaration comes from the registry. The derivation of a date is what was published (value, details, the revisions
-of its inputs) and the rows that went in, as the tables in Redis contain them.
+of its inputs) and what each of the signal's needs was, from the market stage's state in Redis.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, cast
 
 import numpy as np
-from redis import Redis
 
-from processors.codes import to_code, to_id
-from processors.column_table import bucket_count
-from processors.day_rows import day_layout
-from processors.events import INPUT_ROWS, KEYS
+from processors.codes import to_id
+from processors.days import to_day
+from processors.explanation import figures
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from processors.signal import Level, Signal
 from streams import readers
+from streams.calendars import xshg
 from streams.errors import ExplainError
+from streams.market_stage import MarketStage, MarketState
 from streams.settings import Settings
 from streams.system_status import connected
 from streams.tables import table_key
-from streams.topics import Topic, partition_of
-
-#: Input topics of which the market stage stores whole days; the others are rows of one security.
-_MARKET_TOPICS = (Topic.MARGIN_MARKET, Topic.INDICES_DAILY, Topic.RATES_DAILY)
-_MOST_ROWS = 12
+from streams.topics import Topics
 
 
 def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, Any]]]:
@@ -44,8 +41,28 @@ def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, A
     return [(signal, {parameter: values[parameter] for parameter in signal.parameters}) for signal in found]
 
 
+def described(signal: Signal, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a declaration and what follows from it, with the values of its parameters, as plain types."""
+    return {
+        "id": signal.id,
+        "level": signal.level.value,
+        "title": signal.title,
+        "title_zh": signal.title_zh,
+        "unit": signal.unit,
+        "subjects": signal.subjects,
+        "formula": signal.formula,
+        "source": signal.source,
+        "needs": [need.text() for need in signal.needs],
+        "inputs": signal.inputs,
+        "optional": signal.optional,
+        "window_days": signal.window_days,
+        "provisional": signal.provisional,
+        "values": dict(values),
+    }
+
+
 def derivation(settings: Settings, name: str, day: date, subject: str | None) -> dict[str, Any]:
-    """Return what was published of a signal on a day, and the rows that went in.
+    """Return what was published of a signal on a day, and the figures that it was computed from.
 
     Parameters
     ----------
@@ -78,8 +95,6 @@ def derivation(settings: Settings, name: str, day: date, subject: str | None) ->
                 f"{name} has a value per subject: name one with --of: {', '.join(sorted(subjects)) or '?'}"
             )
         raise ExplainError(_nothing(wanted, day))
-    with connected(settings) as client:
-        inputs = {topic: _market_rows(client, settings, topic, day, subject) for topic in signal.inputs}
     return {
         "signal": wanted,
         "trade_date": day,
@@ -90,7 +105,7 @@ def derivation(settings: Settings, name: str, day: date, subject: str | None) ->
         "input_revisions": published.input_revisions,
         "missing": published.missing,
         "details": published.details,
-        "inputs": {topic: rows for topic, rows in inputs.items() if rows},
+        "inputs": _inputs(settings, signal, subject or "market", day),
     }
 
 
@@ -112,10 +127,7 @@ def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[
     if found is None:
         raise ExplainError(_nothing(f"{signal.id} of {code}", day))
     status, columns = found
-    table = table_key(settings.namespace, "securities", partition_of(code, settings.partitions))
-    with connected(settings) as client:
-        rows = _days_of(client, table, Topic.MARGIN_DAILY, day, key)
-    return _described(signal.id, code, status, columns) | {"inputs": {Topic.MARGIN_DAILY: rows}}
+    return _published(signal.id, code, status, columns) | {"inputs": _inputs(settings, signal, code, day)}
 
 
 def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[str, Any]:
@@ -127,14 +139,14 @@ def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[s
             parts = {
                 c: v for c, v in columns.items() if c == name or c.startswith((f"{name}_", "fin_", "net_", "buy_"))
             }
-            found = _described(name, industry, frame.status, parts | {name: columns[name]})
+            found = _published(name, industry, frame.status, parts | {name: columns[name]})
             found["left_out"] = {part: why for part, why in frame.left_out.items() if part.startswith(name)}
     if found is None:
         raise ExplainError(_nothing(f"{name} of {industry}", day))
-    return found
+    return found | {"inputs": _inputs(settings, INDUSTRY_SIGNALS[name], industry, day)}
 
 
-def _described(name: str, subject: str, status: DayStatus, columns: dict[str, Any]) -> dict[str, Any]:
+def _published(name: str, subject: str, status: DayStatus, columns: dict[str, Any]) -> dict[str, Any]:
     return {
         "signal": f"{name}/{subject}",
         "trade_date": status.trade_date,
@@ -148,45 +160,21 @@ def _described(name: str, subject: str, status: DayStatus, columns: dict[str, An
     }
 
 
-def _market_rows(client: Redis, settings: Settings, topic: str, day: date, subject: str | None) -> list[dict[str, Any]]:
-    """The day's rows of a topic that the market stage stores: all of a few, else the subject's."""
-    if topic not in _MARKET_TOPICS:
-        return []
-    rows = _rows(client, table_key(settings.namespace, "market", 0), topic, day)
-    wanted = [row for row in rows if row["key"] == subject]
-    return wanted or [row for row in rows if not str(row["key"]).endswith(".SI")][:_MOST_ROWS]
+def _inputs(settings: Settings, signal: Signal, subject: str, day: date) -> dict[str, dict[str, Any]]:
+    """What each need of a signal was on a day, from the market stage's state in Redis: need → key → figures.
 
-
-def _days_of(client: Redis, table: str, topic: str, day: date, key: int) -> list[dict[str, Any]]:
-    """A security's rows of the last days up to ``day``, newest last."""
-    names = [n.decode() for n in cast("list[bytes]", client.hkeys(f"{table}:rows"))]
-    days = sorted(n.partition("/")[2] for n in names if n.startswith(f"{topic}/") and "#" not in n)
-    out = []
-    for iso in [d for d in days if d <= day.isoformat()][-_MOST_ROWS:]:
-        rows = _rows(client, table, topic, date.fromisoformat(iso), key)
-        out += [{"trade_date": iso} | row for row in rows]
-    return out
-
-
-def _rows(client: Redis, table: str, topic: str, day: date, only: int | None = None) -> list[dict[str, Any]]:
-    field, layout = f"{topic}/{day.isoformat()}", day_layout(topic)
-    header = client.hget(f"{table}:rows", field)
-    if not isinstance(header, bytes):
-        return []
-    buckets = [f"{field}#{bucket}" for bucket in range(bucket_count(layout.read_header(header)[1]))]
-    pipe = client.pipeline(transaction=True)  # a worker may store the day meanwhile
-    pipe.hget(f"{table}:rows", field)
-    pipe.hmget(f"{table}:rows", buckets)
-    header, found = pipe.execute()
-    stored = layout.join(header, [data for data in found if data is not None])
-    words = KEYS.get(INPUT_ROWS[topic].key_field)
-    out = []
-    for i, key in enumerate(stored.keys.tolist()):
-        if only is None or key == only:
-            row = {name: _plain(values[i]) for name, values in stored.columns.items()}
-            known = {name: value for name, value in row.items() if value is not None}
-            out.append({"key": to_code(key) if words is None else words[key]} | known)
-    return out
+    Empty for a day whose figures have left the state.
+    """
+    stage = MarketStage(settings, Topics(settings), xshg(settings.calendar_file))
+    state = MarketState(stage, 0)
+    with connected(settings) as client:
+        stored = cast("dict[bytes, bytes]", client.hgetall(f"{table_key(settings.namespace, stage.name, 0)}:rows"))
+    state.load_rows({name.decode(): row for name, row in stored.items()})
+    market, number = state.processor, to_day(day)
+    if not all(market.closed[topic].is_closed(number) for topic in signal.inputs):
+        return {}
+    explained = figures(signal, subject, number, market.sources)
+    return {one.text: dict(one.values) for one in explained}
 
 
 def _plain(value: Any) -> Any:

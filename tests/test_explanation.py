@@ -49,9 +49,9 @@ FOLLOWED: Mapping[tuple[str, str], Any] = {
         / sum(f["indices.daily turnover over ratio_window_days days"]["sum"])
     ),
     ("market", "excess_financing"): lambda f: (
-        f["margin.market fin_balance"]["sum"] / f["margin.market fin_balance excess lag days days before"]["sum"]
+        f["margin.market fin_balance"]["sum"] / f["margin.market fin_balance excess_lag_days days before"]["sum"]
         - f["indices.daily close of 000001.SH"]["000001.SH"]
-        / f["indices.daily close of 000001.SH excess lag days days before"]["000001.SH"]
+        / f["indices.daily close of 000001.SH excess_lag_days days before"]["000001.SH"]
     ),
     ("market", "margin_trade_share"): lambda f: (
         (
@@ -76,10 +76,10 @@ FOLLOWED: Mapping[tuple[str, str], Any] = {
         ]
     ),
     ("security", "fin_change"): lambda f: (
-        one(f["margin.daily fin_balance"]) / one(f["margin.daily fin_balance 1 days before"]) - 1
+        one(f["margin.daily fin_balance"]) / one(f["margin.daily fin_balance 1 day before"]) - 1
     ),
     ("security", "consecutive_extreme"): lambda f: (
-        one(f["extreme"]) if one(f["extreme"]) == one(f["extreme 1 days before"]) else 0.0
+        one(f["extreme"]) if one(f["extreme"]) == one(f["extreme 1 day before"]) else 0.0
     ),
     ("security", "price_level"): lambda f: one(f["prices.daily level"]),
     ("industry", "fin_balance"): lambda f: sum(f["margin.daily fin_balance"].values()),

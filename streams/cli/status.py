@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 import typer
 
 from streams.cli.options import DATES, Json
@@ -39,7 +38,7 @@ def explain(
         marginwatch explain fin_buy_ratio_5d --date 2024-06-03
     """
     from streams.errors import ExplainError
-    from streams.explain import declaration, derivation
+    from streams.explain import declaration, derivation, described
 
     settings = Settings()
     try:
@@ -48,6 +47,6 @@ def explain(
         raise typer.BadParameter(str(error), param_hint="ID") from error
     derived = derivation(settings, signal, on.date(), of) if on is not None else None
     if as_json:
-        print_json({"declared": [{**msgspec.to_builtins(s), "values": v} for s, v in declared], "derived": derived})
+        print_json({"declared": [described(s, values) for s, values in declared], "derived": derived})
     else:
         print_explanation(declared, derived)

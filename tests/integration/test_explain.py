@@ -11,7 +11,7 @@ from feeds import simulate
 from processors.days import to_date, to_day
 from processors.industries import INDUSTRIES
 from streams.calendars import xshg
-from tests.chaos.faults import command
+from tests.chaos.faults import run_marginwatch
 from tests.harness import Stack
 
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
@@ -27,25 +27,25 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
     day = to_date(market.simulation.dates()[-1]).isoformat()
 
     def explained(*arguments: str) -> dict:
-        return json.loads(command(stack, "explain", *arguments, "--date", day, "--json"))
+        return json.loads(run_marginwatch(stack, "explain", *arguments, "--date", day, "--json"))
 
     ratio = explained("fin_buy_ratio")["derived"]
-    buys = sum(row["fin_buy"] for row in ratio["inputs"]["margin.market"])
-    both = ("000001.SH", "399001.SZ")
-    turnover = sum(row["turnover"] for row in ratio["inputs"]["indices.daily"] if row["key"] in both)
+    buys, turnover = (ratio["inputs"][need] for need in ("margin.market fin_buy", "indices.daily turnover"))
+    assert buys["sum"] == buys["SSE"] + buys["SZSE"]
+    buys, turnover = buys["sum"], turnover["sum"]
     assert ratio["value"] == pytest.approx(buys / turnover)
     assert ratio["details"] == {"fin_buy_cny": pytest.approx(buys), "turnover_cny": pytest.approx(turnover)}
     assert ratio["input_revisions"] == {"margin.market": 0, "indices.daily": 0}
 
     change = explained("fin_change", "--of", "600001.SH")["derived"]
-    before, today = (row["fin_balance"] for row in change["inputs"]["margin.daily"][-2:])
+    before, today = (change["inputs"][f"margin.daily fin_balance{when}"]["600001.SH"] for when in (" 1 day before", ""))
     assert change["value"] == pytest.approx(today / before - 1)
 
     heat = explained("heat", "--of", INDUSTRIES[3])["derived"]
     assert heat["details"]["heat_rsi_14"] is not None
     assert "20 are needed" in heat["left_out"]["heat_pe"]
 
-    text = command(stack, "explain", "llt", "--date", day, "--of", "000001.SH")
+    text = run_marginwatch(stack, "explain", "llt", "--date", day, "--of", "000001.SH")
     assert "低延迟趋势线" in text
     assert "llt_days = 39" in text
     assert "line" in text
@@ -62,4 +62,4 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
 )
 def test_what_cannot_be_explained_names_the_remedy(stack: Stack, arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(AssertionError, match=said):
-        command(stack, "explain", *arguments)
+        run_marginwatch(stack, "explain", *arguments)

@@ -24,7 +24,7 @@ from streams.settings import Settings
 from streams.system_status import latest_market
 from streams.topics import Topic
 from tests.building import batch
-from tests.chaos.faults import command
+from tests.chaos.faults import run_marginwatch
 from tests.chaos.services import Arena
 from tests.harness import Stack, Worker, wait_until
 
@@ -68,7 +68,7 @@ def test_state_that_cannot_be_read_stalls_its_partition_says_so_and_rebuild_mend
 
     # The comparison names it, and touches nothing.
     with pytest.raises(AssertionError, match=rf"market:0 different: {name.decode()}"):
-        command(stack, "rebuild", "--check")
+        run_marginwatch(stack, "rebuild", "--check")
     assert stack.redis.hget(key, name) == b"\xc1 not a row"
 
     worker = stack.worker()
@@ -80,7 +80,7 @@ def test_state_that_cannot_be_read_stalls_its_partition_says_so_and_rebuild_mend
     assert "a partition is stalled" in worker.log.read_text()
     worker.kill()
 
-    assert "replaced" in command(stack, "rebuild", "--table", "market")
+    assert "replaced" in run_marginwatch(stack, "rebuild", "--table", "market")
     assert stack.tables() == good
     again = stack.worker().ready()
     feed(stack)
@@ -107,13 +107,13 @@ def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> Non
     good = stack.tables()
     keys = stack.redis.keys(f"{stack.settings.namespace}:*")
     stack.redis.delete(*keys)
-    out = json.loads(command(stack, "rebuild", "--json"))
+    out = json.loads(run_marginwatch(stack, "rebuild", "--json"))
     assert [r["replaced"] for r in out] == [True] * 6
     assert {k: v for k, v in stack.tables().items() if b"alerts" not in k} == {
         k: v for k, v in good.items() if b"alerts" not in k
     }
     assert latest_market(stack.settings)["fin_balance"].value is not None
-    assert all(r["equal"] for r in json.loads(command(stack, "rebuild", "--check", "--json")))
+    assert all(r["equal"] for r in json.loads(run_marginwatch(stack, "rebuild", "--check", "--json")))
 
 
 def test_state_of_another_release_is_rebuilt_from_the_topics_without_a_word(stack: Stack) -> None:
@@ -133,7 +133,7 @@ def test_state_of_another_release_is_rebuilt_from_the_topics_without_a_word(stac
     stack.redis.delete(rows)
     stack.redis.hset(rows, "features/margin.daily/2024-06-03/0", b"a whole frame")
     with pytest.raises(AssertionError, match="stored by another release"):
-        command(stack, "rebuild", "--check")
+        run_marginwatch(stack, "rebuild", "--check")
 
     worker = stack.worker().ready()
     with stack.publisher() as publisher:
@@ -146,7 +146,7 @@ def test_state_of_another_release_is_rebuilt_from_the_topics_without_a_word(stac
         records = [(dict(r.headers)["ce_id"], r.value) for r in readers.read(stack.settings, topic, until=barrier)]
         # What is published again is the same under the same id.
         assert len(set(records)) == len({identity for identity, _ in records}) < len(records)
-    assert all(r["equal"] for r in json.loads(command(stack, "rebuild", "--check", "--json")))
+    assert all(r["equal"] for r in json.loads(run_marginwatch(stack, "rebuild", "--check", "--json")))
 
 
 def _timeless(tables: dict[bytes, dict[bytes, bytes]]) -> dict[bytes, dict[bytes, bytes]]:
@@ -192,7 +192,7 @@ def test_a_day_whose_markers_never_come_is_closed_by_its_deadline(stack: Stack) 
         publisher.close_day(late)
         barrier = stack.settle(publisher)
     assert stack.market(barrier)["fin_balance"].iloc[0] == 1.5e12
-    assert all(r["equal"] for r in json.loads(command(stack, "rebuild", "--check", "--json")))
+    assert all(r["equal"] for r in json.loads(run_marginwatch(stack, "rebuild", "--check", "--json")))
 
 
 def test_a_worker_whose_line_to_the_broker_is_cut_says_so_and_goes_on_when_it_heals(

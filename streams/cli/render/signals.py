@@ -13,6 +13,9 @@ from processors.registry import SIGNALS
 from processors.signal import Signal
 from streams.cli.terminal import out
 
+#: Keys of a need, and days of a window, that a terminal shows.
+_MAX_SHOWN = 12
+
 
 def figure(value: Any, unit: str) -> str:
     """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value."""
@@ -62,7 +65,8 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
         out.print(f"  of          {signal.level.value}{' (per subject)' if signal.subjects else ''}, in {signal.unit}")
         out.print(Text(f"  formula     {signal.formula}"))
         out.print(Text(f"  source      {signal.source}"))
-        out.print(f"  inputs      {', '.join(signal.inputs)}")
+        for need in signal.needs:
+            out.print(Text(f"  needs       {need.text()}"))
         out.print(f"  window      {signal.window_days} trading day{'s' if signal.window_days > 1 else ''}")
         for name, value in parameters.items():
             out.print(f"  parameter   {name} = {value}")
@@ -81,11 +85,19 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
         out.print(Text(f"  {name:32} {value}"))
     for name, why in derived.get("left_out", {}).items():
         out.print(Text(f"  left out    {name}: {why}"))
-    for topic, rows in derived.get("inputs", {}).items():
-        table = Table(title=f"{topic} (as stored)", title_justify="left", box=None, pad_edge=False)
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        for name in names:
-            table.add_column(name, justify="left" if name in ("key", "trade_date") else "right")
-        for row in rows:
-            table.add_row(*("" if row.get(n) is None else str(row[n]) for n in names))
-        out.print(table)
+    if not derived["inputs"]:
+        out.print("  inputs      the figures of this day have left the state: see the export of the day's run")
+    for text, figures in derived["inputs"].items():
+        out.print(Text(f"\n  {text}"))
+        for key, found in list(figures.items())[:_MAX_SHOWN]:
+            out.print(Text(f"    {key:12} {_figures(found)}"))
+        if len(figures) > _MAX_SHOWN:
+            out.print(f"    … and {len(figures) - _MAX_SHOWN:,} more: --json prints all of them")
+
+
+def _figures(found: Any) -> str:
+    """Figures as text: one, or the last ones of a window."""
+    if not isinstance(found, list):
+        return "unknown" if found is None else str(found)
+    shown = [_figures(one) for one in found[-_MAX_SHOWN:]]
+    return f"{'… ' if len(found) > _MAX_SHOWN else ''}{', '.join(shown)}"
