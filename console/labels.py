@@ -118,7 +118,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "simulated": ("SIMULATED", "模拟数据"),
     "updated": ("updated", "更新于"),
     "skip": ("Skip to the alerts", "跳到预警"),
-    "trouble": ("Nothing new comes", "没有新数据"),
+    "trouble": ("No new data", "没有新数据"),
 }  # fmt: skip
 
 VERDICTS: dict[str, tuple[str, str]] = {

@@ -103,7 +103,7 @@ def _without_ratio(model: ConsoleModel, warned: date | None, language: Language)
         why += f" Last known: {shown} on {day}." if english else f"最近一次：{day} {shown}。"
     if warned is None:
         return Verdict("unknown", "calm", why)
-    prefix = f"The warning of {warned} stands. " if english else f"{warned}的预警仍有效。"
+    prefix = f"The warning of {warned} is in force. " if english else f"{warned}的预警仍有效。"
     return Verdict("peak", "hot", prefix + why)
 
 

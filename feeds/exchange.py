@@ -5,8 +5,8 @@ file                   how it is recognised                                     
 =====================  ==============================================================  ======================
 Shanghai 汇总信息       信用交易日期 and 本日融资余额, no code                                 margin.market
 Shanghai 明细信息       标的证券代码                                                       margin.daily
-Shenzhen, Beijing 明细  证券代码 and 融资余额; the codes tell the exchange                     margin.daily
-Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; the units tell the exchange          margin.market
+Shenzhen, Beijing 明细  证券代码 and 融资余额; the codes name the exchange                     margin.daily
+Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; the units name the exchange          margin.market
 =====================  ==============================================================  ======================
 
 The headers contain the units; a header without a unit is refused. Only Shanghai publishes volumes without a unit: it

@@ -109,7 +109,7 @@ class PendingRows:
     Parameters
     ----------
     rows : by topic, with their revisions; without the topics that have no new row.
-    counted : by topic, the keys that the end-of-day marker counts: those sent now and those sent before, of the
+    counted : by topic, the keys that the end-of-day punctuation counts: those sent now and those sent before, of the
         exchanges of this batch.
     """
 

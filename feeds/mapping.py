@@ -171,7 +171,7 @@ def _check_codes(code: CodeColumn, topic: str, where: str) -> None:
         raise ConfigurationError(f"{where}: codes like {PLAIN} need `exchange` or `exchange_column`")
     if code.exchange == BY_NUMBER and topic.startswith("indices."):
         raise ConfigurationError(
-            f"{where}: the number of an index does not tell its exchange (000001 is also a stock): name the exchange"
+            f"{where}: the number of an index does not name its exchange (000001 is also a stock): name the exchange"
         )
     if code.exchange not in (None, BY_NUMBER):
         exchange_name(code.exchange, where)

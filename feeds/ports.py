@@ -136,7 +136,7 @@ class FeedServices:
     security_names : returns code → name of the security master.
     tushare : returns the account; raises `MarginwatchError` if no token is configured.
     positions_secret : the configured key of webhook signatures, None if there is none.
-    redis : the Redis that holds position streams and answers of the webhook.
+    redis : the Redis that contains position streams and answers of the webhook.
     namespace : the prefix of every Redis key.
     stop : set when the process ends.
     clock : seconds since the epoch.

@@ -23,8 +23,8 @@ from processors.industries import Industry
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)$")]
-IndexCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ|SI)$")]
+Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)\Z")]
+IndexCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ|SI)\Z")]
 Exchange = Literal["SSE", "SZSE", "BSE"]
 Tenor = Literal["CN10Y"]
 Style = Literal["broad", "sector", "theme", "growth", "value", "cross_border", "bond", "commodity", "other"]

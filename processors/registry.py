@@ -23,7 +23,7 @@ def _modules(*names: str) -> tuple[ModuleType, ...]:
 
 
 #: Market indicators: ``compute(block)`` returns a column per declared signal and subject. An indicator that reads a
-#: result of the same day comes after the indicator that computes it.
+#: result of the same day follows the indicator that computes it.
 MARKET_INDICATORS = _modules(
     "fin_balance",
     "short_balance",

@@ -181,7 +181,7 @@ class Securities(Processor):
         store, width = self.margin, self.margin.width
         before = self._derived_before(day)
         present, counts = store.present(day), store.counts(day)
-        # A day without any row of an exchange says nothing about the list memberships of its securities.
+        # A day without any row of an exchange has no information about the list memberships of its securities.
         listed = np.array([name in counts for name in (*EXCHANGES, "")])[store.keys % 4]
         age_before = _widen(before.age, _unlisted(store.keys, before.published))
         age = np.where(

@@ -226,8 +226,8 @@ class MarginwatchApp(App):
             metrics.LAG.labels(self.names.short(tp.topic), str(tp.partition)).set(behind)
         for (table, partition), owned in self.runner.owned.items():
             metrics.TABLE_ROWS.labels(table, str(partition)).set(owned.table.rows)
-            for topic, book in (owned.state.books if owned.state is not None else {}).items():
-                if (closed := book.newest_closed()) is not None:
+            for topic, store in (owned.state.stores if owned.state is not None else {}).items():
+                if (closed := store.newest_closed()) is not None:
                     metrics.CLOSED.labels(topic, str(partition)).set(closed * 86_400)
         alerts = self.runner.owned.get(("alerts", 0))
         if alerts is not None and isinstance(alerts.state, AlertsState):

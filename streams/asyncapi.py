@@ -83,8 +83,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "marginwatch",
             "version": "1",
-            "description": "Leverage in China's A-share market 融资融券: what goes in, what comes out. Money is CNY, "
-            "quantities are shares, ratios are fractions. Every message that comes out carries the CloudEvents headers "
+            "description": "Leverage in China's A-share market 融资融券: inputs and outputs. Money is CNY, "
+            "quantities are shares, ratios are fractions. Every output message carries the CloudEvents headers "
             "ce_id, ce_type, ce_source, ce_time and ce_subject; ignore a ce_id that you have.",
         },
         "defaultContentType": "application/json",

@@ -43,7 +43,7 @@ class CalendarError(MarginwatchError):
 
 
 class NothingYetError(MarginwatchError):
-    """Redis holds no such value."""
+    """Redis contains no such value."""
 
 
 class ExplainError(MarginwatchError):
@@ -55,4 +55,8 @@ class WhyError(MarginwatchError):
 
 
 class LocalServiceError(MarginwatchError):
-    """A local service did not start, or its program is missing; the message says why and what to do."""
+    """A local service did not start, or its program is missing; the message names cause and remedy."""
+
+
+class LocalRunError(MarginwatchError):
+    """A process of the local system did not start, or ended; the message has the end of its log."""

@@ -1,6 +1,6 @@
-"""What a signal is and where a value comes from: `marginwatch explain`.
+"""What a signal is and what a value was computed from: `marginwatch explain`.
 
-The declaration comes from the registry. The derivation of a date is what was published (value, details, the revisions
+The declaration is in the registry. The derivation of a date is what was published (value, details, the revisions
 of its inputs) and what each of the signal's needs was, from the market stage's state in Redis.
 """
 

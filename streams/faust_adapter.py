@@ -38,7 +38,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._ensure_consumer()._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
 
     def wake(self) -> None:
-        """Wake up whoever waits for records; may be called from any thread."""
+        """Wake up those that wait for records; may be called from any thread."""
         if self._consumer is not None:
             self.thread_loop.call_soon_threadsafe(_wake, self._consumer._fetcher)
 

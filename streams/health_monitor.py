@@ -1,7 +1,7 @@
 """What a worker checks by the clock: do Redis and Kafka answer, does the stream advance, is a feed overdue?
 
-Nothing here touches state. A missing broker turns ``/readyz`` red. An overdue feed gets a marker *in its topic*, so the
-stream closes the day when it reads the marker, and closes it the same way in every replay.
+Nothing here touches state. A missing broker turns ``/readyz`` red. An overdue feed gets its end-of-day
+punctuation *in its topic*, so the stream closes the day when it reads it, and in the same way in every replay.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class MarketState(StageState):
         return f"{super().schema}/{self.stage.codecs.features_version}"
 
     @property
-    def books(self) -> Mapping[str, DailyStore]:
-        return {topic: book for topic, book in self.processor.stores.items() if topic in DEADLINES}
+    def stores(self) -> Mapping[str, DailyStore]:
+        return {topic: store for topic, store in self.processor.stores.items() if topic in DEADLINES}
 
     @property
     def live(self) -> tuple[int, int] | None:
@@ -114,7 +114,7 @@ class MarketState(StageState):
         return out
 
     def _feature(self, record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
-        """Return a message of the securities stage, a barrier with the partition that it came from."""
+        """Return a message of the securities stage, a barrier with the partition that sent it."""
         if is_barrier(record):
             return barrier_of(record), dict(record.headers)["origin"].decode()
         return self.stage.codecs.decode(Topic.FEATURES, record), ""

@@ -210,16 +210,18 @@ class PartitionRunner:
         """
         out = []
         for (_, partition), owned in self.owned.items():
-            for topic, book in (owned.state.books if owned.state is not None else {}).items():
+            for topic, store in (owned.state.stores if owned.state is not None else {}).items():
                 if owned.idle_s(topic) < self._settings.deadline_quiet_s:
                     continue
                 due, gap = self._settings.due(topic), self._settings.deadline_gap_days
-                marker = overdue(book, now, due, self._calendar, gap)
-                if marker is not None:
+                punctuation = overdue(store, now, due, self._calendar, gap)
+                if punctuation is not None:
                     owned.mark_active(topic)  # not again before this one has been read
                     metrics.DEADLINES.labels(topic).inc()
-                    log.warning("closing a day by its deadline", feed=topic, partition=partition, day=marker.trade_date)
-                    value, headers = msgspec.json.encode(marker), [(CE_TYPE, CLOSE_TYPE)]
+                    log.warning(
+                        "closing a day by its deadline", feed=topic, partition=partition, day=punctuation.trade_date
+                    )
+                    value, headers = msgspec.json.encode(punctuation), [(CE_TYPE, CLOSE_TYPE)]
                     out.append(Output(self._topics.name(topic), partition, b"", value, headers))
         return out
 

@@ -12,15 +12,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from processors.errors import MarginwatchError
+from streams.errors import LocalRunError
 from streams.security import kafka_password
 from streams.settings import Settings
 
 _READY_S = 60.0
-
-
-class UpError(MarginwatchError):
-    """A process of the local system did not start, or ended; the message has the end of its log."""
 
 
 class WorkerProcess:
@@ -44,7 +40,7 @@ class WorkerProcess:
         return f"http://127.0.0.1:{self._settings.http_port}/readyz"
 
     def start(self) -> None:
-        """Start the process and wait until it is ready; raises `UpError` if it ends or is not ready in 60 s."""
+        """Start the process and wait until it is ready; raises `LocalRunError` if it ends or is not ready in 60 s."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams", *self.arguments],
@@ -58,28 +54,28 @@ class WorkerProcess:
         while not http_ok(self.ready_url):
             self.check("its start")
             if time.monotonic() > deadline:
-                raise UpError(
+                raise LocalRunError(
                     f"the {self.name} is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}"
                 )
             time.sleep(0.05)
 
     @property
     def pid(self) -> int:
-        """Return the process id; raises `UpError` before `start`."""
+        """Return the process id; raises `LocalRunError` before `start`."""
         if self._process is None:
-            raise UpError(f"the {self.name} is not running: start it first")
+            raise LocalRunError(f"the {self.name} is not running: start it first")
         return self._process.pid
 
     def check(self, what: str) -> None:
-        """Raise `UpError` if the process has ended; ``what`` names the step for the message."""
+        """Raise `LocalRunError` if the process has ended; ``what`` names the step for the message."""
         if self._process is not None and self._process.poll() is not None:
-            raise UpError(
+            raise LocalRunError(
                 f"the {self.name} ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
                 + self._tail()
             )
 
     def wait(self) -> None:
-        """Return when the process ends; raises `UpError`, as nobody stopped it."""
+        """Return when the process ends; raises `LocalRunError`, as nobody stopped it."""
         if self._process is not None:
             self._process.wait()
             self.check("its work")

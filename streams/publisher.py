@@ -1,7 +1,7 @@
 """Publishing rows: partitions, frames or events, session_close markers, barriers; with kafka-python.
 
-Rows of a day go out first, then the day's marker into every partition behind them, so that each partition knows by
-itself that its day is complete.
+Rows of a day go out first, then the end-of-day punctuation into every partition behind them, so that each partition
+knows by itself that its day is complete.
 """
 
 from __future__ import annotations
@@ -81,20 +81,22 @@ class Publisher:
         return [(int(p), batch.take(places == p)) for p in np.unique(places)]
 
     def close_day(self, batch: RowBatch) -> None:
-        """Publish the marker of a day whose rows are ``batch``, into every partition of its topic."""
+        """Publish the end-of-day punctuation of a day whose rows are ``batch``, into every partition of its topic."""
         day = int(batch.days[0])
         parts = dict(self.split(batch))
         whole = dict.fromkeys(by_exchange(batch), 0)
         for partition in range(self.topics.partitions(batch.topic)):
             part = parts.get(partition)
-            marker = EndOfDay(
+            punctuation = EndOfDay(
                 feed=batch.topic,
                 trade_date=to_date(day),
                 source=self.source,
                 # Every exchange of the whole day, so that a partition without any of it knows so.
                 expected=whole | (by_exchange(part) if part is not None else {}),
             )
-            self._send(batch.topic, msgspec.json.encode(marker), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
+            self._send(
+                batch.topic, msgspec.json.encode(punctuation), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)]
+            )
 
     def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
         """Publish all rows of a day, then the markers of its daily feeds.

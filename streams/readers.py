@@ -1,6 +1,6 @@
 """Reading what the stream has published, from the beginning of a topic to a known end; for commands and tests.
 
-**The end** is a barrier that came through the stream, or the end that the topic had when its first fetch was answered.
+**The end** is a barrier of the stream, or the end that the topic had when its first fetch was answered.
 It is the high watermark in that answer, not what the broker lists as the newest offset: for a partition whose last
 batch has n messages, the embedded broker lists an offset that is n − 1 too low, while the high watermark of its fetch
 answers is right. Apache Kafka answers the same to both. Silence is never the end: a busy machine or a slow broker
@@ -158,7 +158,7 @@ def read(settings: Settings, topic: str, *, until: str | None = None) -> Iterato
 def follow(
     settings: Settings, topic: str, *, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[ConsumerRecord | str]:
-    """Yield the records of a topic's first partition, oldest first, and go on with what comes.
+    """Yield the records of a topic's first partition, oldest first, and continue with new ones.
 
     A barrier is yielded as its id.
 
@@ -219,7 +219,7 @@ def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:
 
 
 def follow_alerts(settings: Settings) -> Iterator[Alert]:
-    """Yield every alert as it was published, and go on with what comes."""
+    """Yield every alert as it was published, and continue with new ones."""
     for record in follow(settings, Topic.ALERTS):
         if not isinstance(record, str):
             yield alert_of(record)

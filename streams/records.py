@@ -64,7 +64,7 @@ def ce_type(message: Message) -> bytes:
 
 
 def is_barrier(message: Message) -> bool:
-    """Whether a message is a barrier, and neither row nor marker, signal or alert."""
+    """Whether a message is a barrier, and neither row nor punctuation, signal or alert."""
     return ce_type(message) == BARRIER_TYPE
 
 

@@ -77,12 +77,13 @@ class Decoder:
         return items, dead
 
     def _marker(self, record: Record) -> EndOfDay:
-        marker = self._json(record, EndOfDay)
-        if marker.feed != self.topic or to_day(marker.trade_date) not in self._calendar:
+        punctuation = self._json(record, EndOfDay)
+        if punctuation.feed != self.topic or to_day(punctuation.trade_date) not in self._calendar:
             raise RowError(
-                f"session_close of feed {marker.feed!r}, {marker.trade_date}: expected {self.topic} and a trading day"
+                f"session_close of feed {punctuation.feed!r}, {punctuation.trade_date}: expected {self.topic} and a "
+                "trading day"
             )
-        return marker
+        return punctuation
 
     def _flush(self, events: list[Record], items: list[Item], dead: list[DeadLetter]) -> None:
         if not events:
@@ -148,7 +149,7 @@ class Decoder:
             if not (places == partition).all():
                 stray = int(batch.keys[int(np.argmax(places != partition))])
                 raise RowError(
-                    f"{self.topic}: {to_code(stray)} came in partition {partition}, its key belongs to "
+                    f"{self.topic}: {to_code(stray)} arrived in partition {partition}, its key belongs to "
                     f"another: the producer must use Kafka's default partitioner on the code"
                 )
         return batch

@@ -45,9 +45,10 @@ class _SecuritiesState(StageState):
         return f"{super().schema}/{self.stage.codecs.features_version}"
 
     @property
-    def books(self) -> Mapping[str, DailyStore]:
+    def stores(self) -> Mapping[str, DailyStore]:
         return {
-            book.topic: book for book in (self.processor.margin, self.processor.prices.store, self.processor.valuations)
+            store.topic: store
+            for store in (self.processor.margin, self.processor.prices.store, self.processor.valuations)
         }
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:

@@ -43,7 +43,7 @@ class StageState(Processor, ABC):
         return self.tables.schema
 
     @property
-    def books(self) -> Mapping[str, DailyStore]:
+    def stores(self) -> Mapping[str, DailyStore]:
         """The daily stores by the topic that fills them."""
         return {}
 
@@ -56,9 +56,9 @@ class StageState(Processor, ABC):
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         """Fold the records of one poll of one topic; return what must be published."""
 
-    def barrier(self, marker: Barrier, origin: str) -> list[Output]:
+    def barrier(self, punctuation: Barrier, origin: str) -> list[Output]:
         """Record a barrier; once it has arrived from every origin, return it for the topics of the outputs."""
-        identity = marker.barrier
+        identity = punctuation.barrier
         if identity in self._passed:
             return []
         seen = {*self._barriers.get(identity, ()), origin}
@@ -68,7 +68,7 @@ class StageState(Processor, ABC):
         self._barriers.pop(identity, None)
         self._passed[identity] = True
         self._passed.trim()
-        value = msgspec.json.encode(marker)
+        value = msgspec.json.encode(punctuation)
         headers = [*_BARRIER_HEADERS, ("origin", f"{self.stage.name}:{self.partition}".encode())]
         return [
             Output(self.stage.topics.name(topic), 0, f"barrier/{identity}".encode(), value, headers)
@@ -107,7 +107,7 @@ class Stage(ABC):
     def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
         """Return refused messages as they go to the dead-letter topic: original bytes, reason and origin in headers.
 
-        The original headers are kept under another name: a refused marker must not be read as one again.
+        The original headers are kept under another name: refused punctuation must not be read as one again.
         """
         out = []
         for letter in dead:

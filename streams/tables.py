@@ -11,7 +11,7 @@ Keys (the hash tag keeps a partition in one slot of a Redis cluster):
 
 **State of another release.** A claim names the schema that this release reads. Rows, offsets and outbox of any other
 schema (of none: an early release) are deleted in the same atomic step as the claim, and the partition starts from the
-beginning of its topics. Ids are functions of the inputs, so what is published again is ignored by whoever has it.
+beginning of its topics. Ids are functions of the inputs, so a consumer ignores what it has already received.
 
 **Order of a step**: (1) one Lua script writes rows, offsets and the outputs themselves, if Redis still is exactly
 as this owner left it; (2) the offset is committed to Kafka, which nothing but lag monitors look at; (3) the

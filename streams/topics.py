@@ -50,7 +50,7 @@ class Topic(StrEnum):
     ALERTS_LOG = "alerts.log"
     ALERT_COMMANDS = "alerts.commands"
 
-    # Messages that were refused, by the topic that they came from.
+    # Messages that were refused, by the topic that they were sent to.
     MARGIN_DAILY_DLQ = "margin.daily.dlq"
     MARGIN_MARKET_DLQ = "margin.market.dlq"
     MARGIN_INTRADAY_DLQ = "margin.intraday.dlq"
@@ -76,7 +76,7 @@ def dead_letters(topic: str) -> Topic:
 
 
 def refused_in(topic: str) -> Topic:
-    """Return the topic that messages of a dead-letter topic came from; the inverse of `dead_letters`."""
+    """Return the topic that messages of a dead-letter topic were sent to; the inverse of `dead_letters`."""
     return Topic(topic.removesuffix(_DEAD_LETTERS))
 
 

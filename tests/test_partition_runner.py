@@ -71,7 +71,7 @@ class SumState(StageState):
         self.newest_live: tuple[int, int] | None = None
 
     @property
-    def books(self) -> dict[str, DailyStore]:
+    def stores(self) -> dict[str, DailyStore]:
         return {TOPIC: self.store}
 
     @property

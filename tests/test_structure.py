@@ -24,7 +24,6 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "streams": ("processors", "alerts", "feeds", "console"),
 }
 LONGEST = 400
-LONG_UNMET = {"processors.block", "processors.daily_store"}
 #: Constructors that `streams.clients` alone calls; ruff's TID251 refuses the rest of them.
 CLIENTS = {"Redis", "AsyncRedis", "StrictRedis", "RedisCluster", "ClientSession", "from_url"}
 
@@ -118,9 +117,7 @@ def _long(name: str) -> bool:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_module_is_short_or_its_docstring_gives_a_reason(room: str) -> None:
-    assert [
-        name for name in modules() if name.partition(".")[0] == room and name not in LONG_UNMET and _long(name)
-    ] == []
+    assert [name for name in modules() if name.partition(".")[0] == room and _long(name)] == []
 
 
 def test_redis_and_http_clients_are_made_by_the_factory_only() -> None:

@@ -102,4 +102,4 @@ def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Evaluatio
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="signals.md §1")
+    return Rule("data_quality", Severity.WARNING, evaluate, source="ours")

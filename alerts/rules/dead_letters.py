@@ -31,4 +31,4 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="signals.md §2")
+    return Rule("data_quality", Severity.WARNING, evaluate, source="ours")

@@ -25,12 +25,13 @@ from streams.cli.options import LocalBroker
 from streams.cli.render.alerts import print_alert
 from streams.cli.render.signals import print_market
 from streams.cli.terminal import err, out, progress
+from streams.errors import LocalRunError
 from streams.export import export
 from streams.form import Form
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
 from streams.local_service import free_port
-from streams.processes import ConsoleProcess, UpError, WorkerProcess
+from streams.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import Topic, Topics
@@ -65,7 +66,7 @@ def run(plan: Plan, base: Settings) -> None:
 
     Raises
     ------
-    UpError, LocalServiceError : if a process does not start, or ends.
+    LocalRunError, LocalServiceError : if a process does not start, or ends.
     """
     with contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
@@ -73,7 +74,7 @@ def run(plan: Plan, base: Settings) -> None:
         settings = _services(plan, base, scratch, stack)
         created = Topics(settings).create()
         if problems := Topics(settings).problems():
-            raise UpError("; ".join(problems))
+            raise LocalRunError("; ".join(problems))
         err.print(f"  topics   {len(created)} created")
         worker = WorkerProcess(settings, scratch / "worker.log")
         stack.callback(worker.stop)
@@ -105,7 +106,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     if plan.broker is LocalBroker.KAFKA:
         reason = ApacheKafka.missing()
         if reason:
-            raise UpError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
+            raise LocalRunError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
         broker = stack.enter_context(ApacheKafka(scratch / "kafka"))
     else:
         broker = stack.enter_context(EmbeddedBroker(scratch / "broker"))
@@ -216,7 +217,7 @@ def _await_latest(settings: Settings, barrier: str) -> None:
 
 
 def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:
-    """Wait for a condition; raises `UpError` if the worker ends before."""
+    """Wait for a condition; raises `LocalRunError` if the worker ends before."""
     while not condition():
         worker.check(what)
         time.sleep(0.05)
@@ -248,7 +249,7 @@ class _AlertWatcher:
         self._thread.join(5)
 
     def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
-        """Wait until every alert before a barrier has been read; raises `UpError` if the worker ends before."""
+        """Wait until every alert before a barrier has been read; raises `LocalRunError` if the worker ends before."""
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""The charts of a study as PNG: one message each, few colours that colour-blind readers can tell apart."""
+"""The charts of a study as PNG: one message each, few colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 

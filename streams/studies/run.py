@@ -25,7 +25,7 @@ from streams.studies import labels
 
 
 class StudyError(MarginwatchError):
-    """A study can't be run; the message says why and what to do."""
+    """A study can't be run; the message names cause and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
