@@ -16,8 +16,10 @@ from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.calendars import xshg
 from streams.form import Form
 from streams.topics import Topic
-from tests import oracle
 from tests.harness import Stack
+from tests.oracle import market as oracle_market
+from tests.oracle import securities as oracle_securities
+from tests.oracle.data import load
 
 START, END, FOURTEEN_MONTHS, HALF_YEAR = date(2018, 1, 2), date(2021, 3, 31), date(2019, 2, 28), date(2018, 6, 29)
 
@@ -61,9 +63,9 @@ def test_every_value_of_every_date_equals_the_oracle(
     stack.worker().ready()
     barrier = _feed(stack, folder)
 
-    expected, market, securities = oracle.load(data_dir, START, end), stack.market(barrier), stack.securities(barrier)
-    assert_same(market, oracle.market(expected))
-    assert_same(securities.sort_index(), oracle.securities(expected).sort_index())
+    expected, market, securities = load(data_dir, START, end), stack.market(barrier), stack.securities(barrier)
+    assert_same(market, oracle_market.market(expected))
+    assert_same(securities.sort_index(), oracle_securities.securities(expected).sort_index())
     if whole:
         assert len(folder.batches["margin.daily"]) == 1_112_913
         assert_complete(market, securities, stack.industries(barrier))
@@ -73,7 +75,7 @@ def test_every_value_of_every_date_equals_the_oracle(
         subject: [a.trade_date for a in alerts if a.rule == "peak_warning" and a.subject == subject]
         for subject in ("fin_buy_ratio_5d", "fin_buy_ratio")
     }
-    breakdowns = oracle.peak_warnings(expected)
+    breakdowns = oracle_market.peak_warnings(expected)
     assert peaks == {
         "fin_buy_ratio_5d": breakdowns["ratio_state"],
         "fin_buy_ratio": breakdowns["ratio_state_daily"],
@@ -94,9 +96,9 @@ def test_frames_and_single_events_give_the_same(stack: Stack, data_dir: Path) ->
     stack.worker().ready()
     barrier = _feed(stack, data, Form.EVENTS)
 
-    expected = oracle.load(data_dir, START, HALF_YEAR)
-    assert_same(stack.market(barrier), oracle.market(expected))
-    assert_same(stack.securities(barrier).sort_index(), oracle.securities(expected).sort_index())
+    expected = load(data_dir, START, HALF_YEAR)
+    assert_same(stack.market(barrier), oracle_market.market(expected))
+    assert_same(stack.securities(barrier).sort_index(), oracle_securities.securities(expected).sort_index())
     rows, alerts = stack.tables(), stack.alerts(barrier)
 
     # Frames behind the events are the same rows: nothing changes.

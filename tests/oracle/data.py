@@ -120,7 +120,7 @@ class Data:
     def as_of(self, figure: str, words: list[str] | None = None) -> pd.DataFrame:
         """A figure of the reference as it is known on each day: the newest row of a code replaces all of it.
 
-        With `words` the place of the figure isin_sorted them.
+        With `words` the place of the figure among them.
         """
         rows = self.others["reference"]
         number = rows.assign(row=np.arange(len(rows), dtype=float))
