@@ -39,9 +39,10 @@ from streams.calendars import trading_hours
 from streams.errors import FencedError, RevokedError
 from streams.health import Health
 from streams.market_stage import MarketStage
+from streams.owned_partition import OwnedPartition
 from streams.records import CE_TYPE, CLOSE_TYPE, is_barrier
 from streams.settings import Settings
-from streams.stage import Stage, StageState
+from streams.stage import Stage
 from streams.tables import Output, TablePartition
 from streams.topics import Topic, Topics
 from streams.transport import Poll
@@ -54,39 +55,6 @@ _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
 Publish = Callable[[Sequence[Output]], Awaitable[None]]
 Done = Callable[[], Awaitable[Any]]
-
-
-class Owned:
-    """A partition that this worker owns: its table, its state (None: it could not be loaded), its feeds' last rows."""
-
-    def __init__(self, table: TablePartition, state: StageState | None) -> None:
-        self.table = table
-        self.state = state
-        self.finishing: asyncio.Task[None] | None = None
-        self.read = dict(table.offsets)  # topic → next offset to fold: at most a step ahead of what is stored
-        self._active_at: dict[str, float] = {}
-        self._since = time.monotonic()
-
-    def mark_active(self, topic: str) -> None:
-        """Note that messages of a topic have arrived."""
-        self._active_at[topic] = time.monotonic()
-
-    def idle_s(self, topic: str) -> float:
-        """For how many seconds no message of a topic has arrived."""
-        return time.monotonic() - self._active_at.get(topic, self._since)
-
-    async def finished(self) -> None:
-        """Wait until the last step is stored and its outputs are acknowledged."""
-        if self.finishing is not None:
-            await self.finishing
-            self.finishing = None
-
-    def unread(self, poll: Poll) -> Sequence[Any]:
-        """Drop what is already in the state (a poll fetched before a seek took effect)."""
-        start = self.read.get(poll.topic, 0)
-        if poll.records[0].offset >= start:
-            return poll.records
-        return [record for record in poll.records if record.offset >= start]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +103,7 @@ class PartitionRunner:
         self._health = health
         self._on_outputs = on_outputs
         self._on_finished = on_finished
-        self.owned: dict[tuple[str, int], Owned] = {}
+        self.owned: dict[tuple[str, int], OwnedPartition] = {}
         self._reported: set[tuple[int, bool]] = set()  # day and silence of the live feed
         self.last_step = time.monotonic()
 
@@ -159,7 +127,7 @@ class PartitionRunner:
                 raise
             except Exception as error:  # noqa: BLE001 - any error stalls this partition only, and is reported
                 table = TablePartition(self._redis, self._namespace, name, partition)
-                self.owned[name, partition] = Owned(table, None)
+                self.owned[name, partition] = OwnedPartition(table, None)
                 self._stalled(name, partition, error, first=True)
         for stage in {*self._stages.values()}:
             metrics.OWNED.labels(stage.name).set(sum(name == stage.name for name, _ in self.owned))
@@ -170,7 +138,7 @@ class PartitionRunner:
             partitions=[f"{name}:{p}" for name, p in sorted(self.owned)],
         )
 
-    async def _open(self, stage: Stage, partition: int, still_ours: Callable[[], bool]) -> Owned:
+    async def _open(self, stage: Stage, partition: int, still_ours: Callable[[], bool]) -> OwnedPartition:
         table = TablePartition(self._redis, self._namespace, stage.name, partition)
         state = stage.open(partition)
         loaded = await self._persist(lambda: table.claim(state.schema), still_ours)
@@ -190,7 +158,7 @@ class PartitionRunner:
                 f"`marginwatch rebuild --table {stage.name}` replays them"
             ) from error
         await self._send(loaded.outbox, still_ours)
-        owned = self.owned[stage.name, partition] = Owned(table, state)
+        owned = self.owned[stage.name, partition] = OwnedPartition(table, state)
         return owned
 
     def start_offset(self, topic: str, partition: int) -> int:
