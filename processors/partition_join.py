@@ -17,7 +17,9 @@ from processors.days import moment, to_date
 from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, IdentityCheck
 from processors.table import DAY_NUMBER, TableSet
 
-_MAX_ROWS, _MAX_DETAILS = 1_000_000, 64
+#: Rows of complete days in memory, at most: a feed may be years ahead of those that its frames are joined with.
+_MAX_ROWS = 6_000_000
+_MAX_DETAILS = 64
 
 
 class _FrameHeader(msgspec.Struct, array_like=True):
@@ -36,7 +38,11 @@ class PartitionJoin:
     Parameters
     ----------
     required : exchanges that are reported if they are missing; those of the topic's `DailyStore`.
-    keep_days : number of complete days that `trim` never deletes.
+    keep_days : number of complete days, up to the newest that is read, that `trim` does not delete.
+
+    Attributes
+    ----------
+    overflowed : days that `trim` deleted unread, because more rows waited than memory is for.
     """
 
     def __init__(self, topic: str, partitions: int, required: tuple[str, ...], keep_days: int) -> None:
@@ -52,6 +58,7 @@ class PartitionJoin:
             from_columns=self._from_columns,
         )
         self.tables = TableSet(self._frames, on_load=self._loaded)
+        self.overflowed = 0
         self._complete: dict[int, int] = {}  # complete day → its rows
         self._details: dict[int, Detail] = {}  # cache of joined days: a streak reads dozens of earlier ones
 
@@ -142,24 +149,32 @@ class PartitionJoin:
         return out
 
     def trim(self, read_through: int | None) -> set[int]:
-        """Delete complete days beyond ``keep_days``; return them. A day that lacks a partition stays.
+        """Delete complete days that no computation reads any more; return them. A day that lacks a partition stays.
+
+        Later days look back from where their other inputs stand, not from the newest frame: so ``keep_days`` are
+        counted back from the newest day that is read.
 
         Parameters
         ----------
         read_through : newest day up to which all other inputs of these frames' consumers are known, None if there is
-            none. Later days stay, up to a million rows.
+            none.
         """
         done = sorted(self._complete)
-        rows, gone = sum(self._complete.values()), set()
-        for day in done[: max(0, len(done) - self.keep_days)]:
-            if (read_through is None or day > read_through) and rows <= _MAX_ROWS:
+        read = [day for day in done if read_through is not None and day <= read_through]
+        gone = read[: max(0, len(read) - self.keep_days)]
+        rows = sum(self._complete.values()) - sum(self._complete[day] for day in gone)
+        for day in done[len(gone) : max(len(gone), len(done) - self.keep_days)]:
+            if rows <= _MAX_ROWS:
                 break
-            rows -= self._complete.pop(day)
+            rows -= self._complete[day]
+            gone.append(day)
+            self.overflowed += 1
+        for day in gone:
+            del self._complete[day]
             for partition in range(self.partitions):
                 del self._frames[day, partition]
             self._details.pop(day, None)
-            gone.add(day)
-        return gone
+        return set(gone)
 
     # -- state -----------------------------------------------------------------------------------------------
 

@@ -109,6 +109,8 @@ class MarketState(StageState):
             metrics.IDENTITY.labels(TOTALS).set(gaps)
         if industries is not None:
             metrics.observe_industries(industries)
+        for name, join in self.processor.joins.items():
+            metrics.OVERFLOWED.labels(name).set(join.overflowed)
         count_applied(self.stage.name, self.processor.applied)
         self.processor.applied = ApplyResult()
         return out

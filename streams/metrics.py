@@ -70,6 +70,11 @@ ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
 MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])
 REPEATS = Counter("marginwatch_rows_ignored_total", "Input rows that changed nothing.", ["stage", "reason"])
 DEAD = Counter("marginwatch_dead_letters_total", "Messages refused and sent to a dead-letter topic.", ["topic"])
+OVERFLOWED = Gauge(
+    "marginwatch_join_overflowed_days",
+    "Days of a topic that were deleted before the market stage could join them: too far ahead of the other feeds.",
+    ["topic"],
+)
 OUTPUTS = Counter("marginwatch_outputs_total", "Messages published.", ["topic"])
 _FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 BATCH = Histogram(

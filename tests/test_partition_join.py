@@ -122,9 +122,9 @@ def test_what_the_partitions_lack(missing: tuple[dict[str, int], ...], rows: tup
 
 @pytest.mark.parametrize(
     ("read_through", "gone"),
-    [(None, []), (0, [0]), (1, [0, 1]), (2, [0, 1, 2]), (9, [0, 1, 2])],
-)  # fmt: skip
-def test_days_beyond_those_kept_are_forgotten_once_they_are_joined(read_through: int | None, gone: list[int]) -> None:
+    [(None, []), (0, []), (2, []), (3, [0]), (4, [0, 1]), (9, [0, 1, 2])],
+)
+def test_days_far_behind_the_newest_that_is_read_are_deleted(read_through: int | None, gone: list[int]) -> None:
     held = join(partitions=1, keep_days=3)
     held.fold([frame(at) for at in range(6)])
     assert held.trim(None if read_through is None else DAY[read_through]) == {DAY[at] for at in gone}

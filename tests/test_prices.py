@@ -96,16 +96,26 @@ def test_scores_by_hand() -> None:
     assert np.isnan(scores(gain[:1], growth[:1], 0.1)[0]).all()
 
 
-def test_prices_that_arrive_after_the_detail_give_the_same_signals(days: dict[int, dict[str, RowBatch]]) -> None:
-    """One feed may be any number of days ahead: frames wait for the other, and the signals are the same."""
+@pytest.mark.parametrize(
+    "topics",
+    [
+        ("margin.daily", "prices.daily", "margin.market", "indices.daily", "reference"),
+        ("reference", "indices.daily", "prices.daily", "margin.daily", "margin.market"),
+        ("reference", "margin.daily", "indices.daily", "margin.market", "prices.daily"),
+    ],
+)
+def test_a_feed_that_is_far_ahead_of_the_others_gives_the_same_signals(
+    days: dict[int, dict[str, RowBatch]], topics: tuple[str, ...]
+) -> None:
+    """Frames wait for the other feeds, and a streak of those days finds its prices: however far apart they are."""
     few = dict(list(days.items())[:90])
     together, _ = run(few)
     apart: list[tuple[str, list[RowBatch]]] = [
-        (topic, [feeds[topic] for feeds in few.values() if topic in feeds])
-        for topic in ("margin.daily", "prices.daily", "margin.market", "indices.daily", "reference")
+        (topic, [feeds[topic] for feeds in few.values() if topic in feeds]) for topic in topics
     ]
-    securities = Securities(0, Parameters(), EXCHANGES, xshg())
-    market = Market(1, Parameters(), EXCHANGES, xshg())
+    parameters = Parameters(late_days=5)
+    securities = Securities(0, parameters, EXCHANGES, xshg())
+    market = Market(1, parameters, EXCHANGES, xshg())
     tables: dict[tuple[str, date], SecuritySignals] = {}
     for topic, batches in apart:
         for rows in batches:
