@@ -7,6 +7,8 @@ ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`),
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import time
 from collections.abc import AsyncIterable, Awaitable, Sequence
 from datetime import UTC, datetime
@@ -43,6 +45,8 @@ log = structlog.get_logger()
 _POLLS_BUFFERED = 16
 #: Fetched of a partition at once; a larger message is fetched alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
+#: A worker that ends because of an error is gone after this long, whatever still waits in it.
+_HARD_EXIT_S = 10.0
 
 
 class MarginwatchApp(App):
@@ -76,7 +80,7 @@ class MarginwatchApp(App):
         self.fetch_max_wait_ms = settings.fetch_max_wait_ms
         self.names = Topics(settings)
         self.calendar = xshg(settings.calendar_file)
-        self._ending: asyncio.Future[None] | None = None
+        self._crash: asyncio.Future[None] | None = None
         self.health = Health()
         self.gc_policy = GcPolicy()
         self.redis = async_redis_client(settings)
@@ -145,7 +149,25 @@ class MarginwatchApp(App):
             log.critical("worker stops: it is not the owner any more", error=str(error))
         else:
             log.critical("worker stops: a step could not be finished", exc_info=error)
-        self._ending = asyncio.ensure_future(self.crash(error))  # the whole worker, not this service alone
+        self._end(error)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the worker ends because of an error."""
+        return self._crash is not None
+
+    def _end(self, error: BaseException) -> None:
+        """End the whole worker, not one service alone; by force if it has not ended after seconds.
+
+        State is safe at any moment: a step is stored as a whole or not at all.
+        """
+        if self.ending:
+            return
+        self.health.raise_("worker", f"this worker ends: {error}")
+        force = threading.Timer(_HARD_EXIT_S, os._exit, (1,))
+        force.daemon = True
+        force.start()
+        self._crash = asyncio.ensure_future(self.crash(error))
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
         await self.runner.settle()
@@ -179,7 +201,7 @@ class MarginwatchApp(App):
                 log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
                 await done()
             except FencedError as error:
-                await self.crash(error)  # `_check_finished` has logged why
+                self._end(error)  # `_check_finished` has logged why
                 raise
 
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:

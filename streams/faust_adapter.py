@@ -120,6 +120,12 @@ class BatchConsumer(driver.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
+    def _clean_unacked_messages(self) -> None:
+        """Drop what is acknowledged; and all of it once the app ends, because its agents acknowledge nothing more."""
+        super()._clean_unacked_messages()
+        if self.app.ending:
+            self._unacked_messages.clear()
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The offset of a batch jumps to its last record: nothing is missing."""
 
@@ -213,6 +219,8 @@ def internals() -> tuple[Internal, ...]:
         Internal(faust_, consumer, "_new_offset", ("tp",), acks),
         Internal(faust_, consumer, "_acked", None, acks),
         Internal(faust_, consumer, "_acked_index", None, acks),
+        Internal(faust_, consumer, "_clean_unacked_messages", (), "the end of a worker whose agents are dead"),
+        Internal(faust_, consumer, "_unacked_messages", None, "the end of a worker whose agents are dead"),
         Internal(faust_, consumer, "on_buffer_drop", ("tp",), "wake-ups of a reader"),
         Internal(faust_, consumer, "seek_to_committed", (), offsets),
         Internal(faust_, TableManager, "_update_channels", (), "starting without tables of Faust's own"),

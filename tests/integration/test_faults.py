@@ -25,7 +25,7 @@ from streams.system_status import latest_market
 from streams.topics import Topic
 from tests.building import batch
 from tests.chaos.faults import run_marginwatch
-from tests.chaos.services import Arena
+from tests.chaos.services import Services
 from tests.harness import Stack, Worker, wait_until
 
 #: These faults are not the broker's: the quicker one is enough.
@@ -98,6 +98,29 @@ def test_a_message_that_breaks_the_fold_stalls_and_is_never_skipped(stack: Stack
     assert "unknown ce_type" in str(problems(worker)["market:0"]["reason"])
     assert stack.redis.hgetall(f"{stack.settings.namespace}:{{market:0}}:offsets") == before
     assert worker.terminate() == 0  # a stalled worker still ends in order
+
+
+def test_a_worker_that_is_fenced_in_the_middle_of_a_backlog_ends_and_is_red_until_then(stack: Stack) -> None:
+    """Its agents are dead, and the messages that they worked on are never acknowledged: nothing waits for them."""
+    worker = stack.worker().ready()
+    market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=40, stocks=62, funds=4))
+    with stack.publisher() as publisher:
+        for _, batches in market.history():
+            publisher.day(batches)
+        publisher.flush()
+    stored = f"{stack.settings.namespace}:{{market:0}}:offsets"
+    wait_until(lambda: bool(stack.redis.exists(stored)), 60, "the first step of the market stage")
+    stack.redis.delete(*stack.redis.keys(f"{stack.settings.namespace}:*"))
+    seen_ready = False
+
+    def ended() -> bool:
+        nonlocal seen_ready
+        seen_ready |= "it is not the owner any more" in worker.log.read_text() and worker.answers_ready()
+        return worker.process.poll() is not None
+
+    wait_until(ended, 60, "the end of a fenced worker")
+    assert worker.process.returncode != 0
+    assert not seen_ready
 
 
 def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> None:
@@ -199,7 +222,7 @@ def test_a_worker_whose_line_to_the_broker_is_cut_says_so_and_goes_on_when_it_he
     tmp_path: Path, broker: Broker
 ) -> None:
     del broker  # a broker of its own, behind a proxy
-    with Arena(tmp_path, "embedded") as arena:
+    with Services(tmp_path, "embedded") as arena:
         stack = arena.stack("cut")
         try:
             worker = stack.worker().ready()
