@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import (
-    dashboard,
-    statetimeline,
-    timeseries,
-)
+from grafana_foundation_sdk.builders import dashboard, stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as model
 
@@ -66,6 +62,11 @@ def _signal(signal: str, *others: str, lines: Steps | None = None) -> timeseries
     return curves(_title(signal), UNITS[SIGNALS[signal].unit], queries, SIGNALS[signal].formula, lines)
 
 
+def _final(signal: str, steps: Steps) -> stat.Panel:
+    """Return a panel of the newest final value of a ratio."""
+    return figure(_title(signal), "percentunit", _newest(signal, provisional="false"), steps, decimals=2)
+
+
 def sentiment(p: Parameters) -> Board:
     """How hot the market is."""
     board = Board("sentiment", "market sentiment", "市场情绪", span="30d")
@@ -80,60 +81,17 @@ def sentiment(p: Parameters) -> Board:
         )
     ]
     code = "basis:marginwatch_ratio_state:code"
-    board.add(
-        figure(
-            _title("fin_buy_ratio_5d"),
-            "percentunit",
-            _newest("fin_buy_ratio_5d", provisional="false"),
-            ratio,
-            decimals=2,
-        ),
-        width=4,
-        height=5,
-    )
-    board.add(
-        figure(
-            _title("fin_buy_ratio"), "percentunit", _newest("fin_buy_ratio", provisional="false"), ratio, decimals=2
-        ),
-        width=4,
-        height=5,
-    )
-    board.add(
+    degraded = "sum(max by (signal) (marginwatch_signal_degraded))"
+    day = 'max(marginwatch_signal_trade_date_seconds{signal="fin_buy_ratio", provisional="false"}) * 1000'
+    for panel in (
+        _final("fin_buy_ratio_5d", ratio),
+        _final("fin_buy_ratio", ratio),
         figure(_title("ratio_state"), "short", f'{code}{{basis="ratio_state"}}', mappings=list(states)),
-        width=4,
-        height=5,
-    )
-    board.add(
-        figure(
-            _title("excess_financing"),
-            "percentunit",
-            _newest("excess_financing", provisional="false"),
-            excess,
-            decimals=2,
-        ),
-        width=4,
-        height=5,
-    )
-    board.add(
-        figure(
-            "Trade date 交易日",
-            DAY,
-            'max(marginwatch_signal_trade_date_seconds{signal="fin_buy_ratio", provisional="false"}) * 1000',
-            [(None, "text")],
-        ),
-        width=4,
-        height=5,
-    )
-    board.add(
-        figure(
-            "Degraded signals 数据不全的信号",
-            "short",
-            "sum(max by (signal) (marginwatch_signal_degraded))",
-            BAD_ABOVE_0,
-        ),
-        width=4,
-        height=5,
-    )
+        _final("excess_financing", excess),
+        figure("Trade date 交易日", DAY, day, [(None, "text")]),
+        figure("Degraded signals 数据不全的信号", "short", degraded, BAD_ABOVE_0),
+    ):
+        board.add(panel, width=4, height=5)
     board.add(_signal("fin_buy_ratio_5d", "fin_buy_ratio", lines=ratio), width=12, height=10)
     board.add(_signal("excess_financing", "excess_level", lines=excess), width=12, height=10)
     board.add(
@@ -149,29 +107,17 @@ def sentiment(p: Parameters) -> Board:
         width=24,
         height=6,
     )
-    board.add(_signal("fin_balance"), width=8)
-    board.add(_signal("fin_balance_to_float_cap"), width=8)
-    board.add(_signal("margin_trade_share"), width=8)
-    board.add(_signal("breadth_200"), width=8)
-    board.add(_signal("ytd_distribution"), width=8)
-    board.add(_signal("risk_premium"), width=8)
-    board.add(
-        table_of(
-            "Signals: completeness and trade date 信号状态",
-            "signal",
-            {
-                "Degraded 数据不全": ("max by (signal) (marginwatch_signal_degraded)", "bool_yes_no"),
-                "Trade date 交易日": (
-                    'max by (signal) (marginwatch_signal_trade_date_seconds{provisional="false"}) * 1000',
-                    DAY,
-                ),
-            },
-            sort="Degraded 数据不全",
-            text="Degraded: computed of incomplete data. A trade date that lags behind: the signal is absent since.",
-        ),
-        width=24,
-        height=12,
-    )
+    others = ("fin_balance", "fin_balance_to_float_cap", "margin_trade_share", "breadth_200", "ytd_distribution")
+    for name in (*others, "risk_premium"):
+        board.add(_signal(name), width=8)
+    dates = 'max by (signal) (marginwatch_signal_trade_date_seconds{provisional="false"}) * 1000'
+    columns = {
+        "Degraded 数据不全": ("max by (signal) (marginwatch_signal_degraded)", "bool_yes_no"),
+        "Trade date 交易日": (dates, DAY),
+    }
+    text = "Degraded: computed of incomplete data. A trade date that lags behind: the signal is absent since."
+    title = "Signals: completeness and trade date 信号状态"
+    board.add(table_of(title, "signal", columns, sort="Degraded 数据不全", text=text), width=24, height=12)
     return board
 
 
@@ -197,19 +143,9 @@ def industries() -> Board:
         return f"{INDUSTRY_SIGNALS[name].title} {INDUSTRY_SIGNALS[name].title_zh}"
 
     side: Steps = [(None, COLD), (0, WARM), (0.5, HOT)]
-    board.add(bars(title("heat"), "short", of("heat"), side, INDUSTRY_SIGNALS["heat"].formula), width=8, height=20)
-    board.add(bars(title("risk"), "short", of("risk"), side, INDUSTRY_SIGNALS["risk"].formula), width=8, height=20)
-    board.add(
-        bars(
-            title("net_buy"),
-            "currency:¥",
-            of("net_buy"),
-            [(None, COLD), (0, HOT)],
-            INDUSTRY_SIGNALS["net_buy"].formula,
-        ),
-        width=8,
-        height=20,
-    )
+    sign: Steps = [(None, COLD), (0, HOT)]
+    for name, unit, steps in (("heat", "short", side), ("risk", "short", side), ("net_buy", "currency:¥", sign)):
+        board.add(bars(title(name), unit, of(name), steps, INDUSTRY_SIGNALS[name].formula), width=8, height=20)
     columns = {title(name): (of(name), UNITS[INDUSTRY_SIGNALS[name].unit]) for name in INDUSTRY_METRICS}
     board.add(table_of("All figures 全部指标", "industry", columns, sort=title("heat")), width=18, height=14)
     day = "max(marginwatch_industry_trade_date_seconds) * 1000"
@@ -264,68 +200,23 @@ def alerts() -> Board:
 def pipeline() -> Board:
     """Whether the stream makes progress."""
     board = Board("pipeline", "pipeline health", "链路状态", span="1h")
-    up = 'sum(up{job="marginwatch"})'
-    board.add(
-        figure("Workers up 在线进程", "short", up, [(None, "red"), (1, "orange"), (2, "green")]), width=3, height=4
-    )
-    board.add(
-        figure("Ready 就绪", "bool_yes_no", "min(marginwatch_ready)", [(None, "red"), (1, "green")]), width=3, height=4
-    )
-    board.add(
-        figure("Stalled 停滞分区", "short", "sum(marginwatch_stalled) or vector(0)", BAD_ABOVE_0), width=3, height=4
-    )
-    board.add(
-        figure(
-            "Lag 积压",
-            "short",
-            "sum(topic:marginwatch_lag_messages:sum)",
-            [(None, "green"), (1_000, "orange"), (10_000, "red")],
-        ),
-        width=3,
-        height=4,
-    )
-    board.add(
-        figure(
-            "Dead letters, 1 h 死信",
-            "short",
-            "sum(increase(marginwatch_dead_letters_total[1h]))",
-            BAD_ABOVE_0,
-            decimals=0,
-        ),
-        width=3,
-        height=4,
-    )
-    board.add(
-        figure(
-            "Closed by deadline, 1 d 超时关闭",
-            "short",
-            "sum(increase(marginwatch_deadline_closes_total[1d]))",
-            BAD_ABOVE_0,
-            decimals=0,
-        ),
-        width=3,
-        height=4,
-    )
-    board.add(
-        figure(
-            "Calendar left, days 日历剩余",
-            "short",
-            "min(marginwatch_calendar_days_left)",
-            [(None, "red"), (5, "orange"), (20, "green")],
-        ),
-        width=3,
-        height=4,
-    )
-    board.add(
-        figure(
-            "Identity breaks 勾稽不平",
-            "short",
-            "sum(max by (topic) (marginwatch_identity_breaks))",
-            [(None, "green"), (1, "orange")],
-        ),
-        width=3,
-        height=4,
-    )
+    workers: Steps = [(None, "red"), (1, "orange"), (2, "green")]
+    lag: Steps = [(None, "green"), (1_000, "orange"), (10_000, "red")]
+    dead = "sum(increase(marginwatch_dead_letters_total[1h]))"
+    overdue = "sum(increase(marginwatch_deadline_closes_total[1d]))"
+    days: Steps = [(None, "red"), (5, "orange"), (20, "green")]
+    gaps: Steps = [(None, "green"), (1, "orange")]
+    for panel in (
+        figure("Workers up 在线进程", "short", 'sum(up{job="marginwatch"})', workers),
+        figure("Ready 就绪", "bool_yes_no", "min(marginwatch_ready)", [(None, "red"), (1, "green")]),
+        figure("Stalled 停滞分区", "short", "sum(marginwatch_stalled) or vector(0)", BAD_ABOVE_0),
+        figure("Lag 积压", "short", "sum(topic:marginwatch_lag_messages:sum)", lag),
+        figure("Dead letters, 1 h 死信", "short", dead, BAD_ABOVE_0, decimals=0),
+        figure("Closed by deadline, 1 d 超时关闭", "short", overdue, BAD_ABOVE_0, decimals=0),
+        figure("Calendar left, days 日历剩余", "short", "min(marginwatch_calendar_days_left)", days),
+        figure("Identity breaks 勾稽不平", "short", "sum(max by (topic) (marginwatch_identity_breaks))", gaps),
+    ):
+        board.add(panel, width=3, height=4)
     for title, metric in (
         ("Rows a second 行/秒", "rows"),
         ("Messages a second 消息/秒", "messages"),
@@ -338,31 +229,24 @@ def pipeline() -> Board:
         quantiles = {f"{{{{stage}}}} p{q}": f"histogram_quantile(0.{q}, {buckets})" for q in (50, 95, 99)}
         board.add(curves(f"{title} p50/p95/p99", "s", quantiles), width=12)
     board.add(curves("Lag by topic 积压", "short", {"{{topic}}": "topic:marginwatch_lag_messages:sum"}), width=8)
-    dead = "sum by (topic) (increase(marginwatch_dead_letters_total[5m]))"
-    board.add(curves("Dead letters in 5 minutes 死信", "short", {"{{topic}}": dead}), width=8)
+    by_topic = "sum by (topic) (increase(marginwatch_dead_letters_total[5m]))"
+    board.add(curves("Dead letters in 5 minutes 死信", "short", {"{{topic}}": by_topic}), width=8)
     retries = {
         f"{name} {{{{instance}}}}": f"rate(marginwatch_{name.lower()}_retries_total[5m])"
         for name in ("Redis", "Publish")
     }
     board.add(curves("Retries a second 重试", "cps", retries), width=8)
-    board.add(
-        curves(
-            "Rows ignored a second 忽略的行",
-            "cps",
-            {"{{stage}} {{reason}}": "sum by (stage, reason) (rate(marginwatch_rows_ignored_total[5m]))"},
-        ),
-        width=8,
-    )
-    board.add(
-        curves("Partitions owned 持有分区", "short", {"{{instance}} {{table}}": "marginwatch_partitions_owned"}),
-        width=8,
-    )
+    ignored = {"{{stage}} {{reason}}": "sum by (stage, reason) (rate(marginwatch_rows_ignored_total[5m]))"}
+    board.add(curves("Rows ignored a second 忽略的行", "cps", ignored), width=8)
+    owned = {"{{instance}} {{table}}": "marginwatch_partitions_owned"}
+    board.add(curves("Partitions owned 持有分区", "short", owned), width=8)
     troubles = {
         "ready {{instance}}": "marginwatch_ready",
         "stalled {{stage}}:{{partition}} {{instance}}": "marginwatch_stalled",
     }
     board.add(curves("Ready and stalled 就绪与停滞", "short", troubles), width=8)
     closed, due = "topic:marginwatch_closed_day_seconds:min", "max by (topic) (marginwatch_due_day_seconds)"
-    days = {"Closed 已关闭": (f"{closed} * 1000", DAY), "Due 应关闭": (f"{due} * 1000", DAY)}
-    board.add(table_of("Closed day by feed 各数据源已关闭交易日", "topic", days, sort="Due 应关闭"), width=24, height=9)
+    state = {"Closed 已关闭": (f"{closed} * 1000", DAY), "Due 应关闭": (f"{due} * 1000", DAY)}
+    feeds = table_of("Closed day by feed 各数据源已关闭交易日", "topic", state, sort="Due 应关闭")
+    board.add(feeds, width=24, height=9)
     return board
