@@ -19,7 +19,7 @@ from alerts.model import Alert, Input, Severity, Silence, State, Text
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
 from alerts.rules.custom import load
-from alerts.rules.threshold import Threshold, threshold_rule
+from alerts.rules.threshold import Threshold
 from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.deadlines import silent_since
@@ -38,8 +38,8 @@ DAYS = [to_date(CALENDAR.day_at(FIRST + i)) for i in range(400)]
 
 def over(minimum: int = 1, cooldown: int = 0) -> Rule:
     title = Text("Ratio high", "占比偏高")
-    return threshold_rule(
-        "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title), source="test",
+    return Rule(
+        "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title).evaluate, source="test",
         minimum_days=minimum, cooldown_days=cooldown,
     )  # fmt: skip
 

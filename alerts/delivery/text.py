@@ -7,10 +7,7 @@ from typing import Literal
 from alerts.model import Alert, Evidence, Severity, State
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
-_STATES = {
-    State.RESOLVED: ("RESOLVED", "已结束"),
-    State.SUPERSEDED: ("CORRECTED", "已更正"),
-}
+_STATES = {State.RESOLVED: ("RESOLVED", "已结束"), State.SUPERSEDED: ("CORRECTED", "已更正")}
 
 Language = Literal["en", "zh", "both"]
 

@@ -73,17 +73,9 @@ class Evaluation:
     ) -> Evaluation:
         """Return the evaluation of the day and revision of a signal or a frame."""
         return cls(
-            subject,
-            about.trade_date,
-            about.available_at,
-            about.revision,
-            kind,
-            dict(figures or {}),
-            dict(thresholds or {}),
-            text,
-            invalidation,
-            members or [],
-        )
+            subject, about.trade_date, about.available_at, about.revision, kind,
+            dict(figures or {}), dict(thresholds or {}), text, invalidation, members or [],
+        )  # fmt: skip
 
 
 class Basis(StrEnum):
@@ -140,6 +132,13 @@ class Rule:
 INDEX_HIGHER = Expectation(
     Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"), lambda after: after > 0
 )
+
+
+def final_signal(message: Message) -> MarketSignal | None:
+    """Return a message that is a final market signal with a value; None for any other."""
+    if isinstance(message, MarketSignal) and not message.provisional and message.value is not None:
+        return message
+    return None
 
 
 def percent(ratio: float) -> str:

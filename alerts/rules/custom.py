@@ -25,7 +25,7 @@ import msgspec
 from alerts.errors import RuleError
 from alerts.model import Severity, Text
 from alerts.rules.base import MOST_DAYS, Rule
-from alerts.rules.threshold import Threshold, threshold_rule
+from alerts.rules.threshold import Threshold
 from processors.registry import SIGNALS
 from processors.signal import Level
 
@@ -116,10 +116,10 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
         raise RuleError(f"{where}: clear must lie on the calm side of the level ({level})")
     _check_days(where, own.minimum_days, own.cooldown_days)
     threshold = Threshold(own.signal, level, clear, own.above is not None, Text(own.title, own.title_zh or own.title))
-    return threshold_rule(
+    return Rule(
         name,
         own.severity,
-        threshold,
+        threshold.evaluate,
         source=own.source,
         minimum_days=own.minimum_days,
         cooldown_days=own.cooldown_days,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from alerts.commands import FeedState
 from alerts.model import Member, Severity, Text
 from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule
-from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 
 #: The signals whose missing inputs are reported, one per group of feeds: one gap is one alert.
@@ -28,18 +28,12 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         yield from _completeness("margin.daily", message.status)
         yield from _detail_identity(message.status)
     elif message.signal in _REPORTED and not message.provisional:
-        status = DayStatus(
-            trade_date=message.trade_date,
-            available_at=message.available_at,
-            revision=message.revision,
-            missing=message.missing,
-        )
-        yield from _completeness(_REPORTED[message.signal], status)
+        yield from _completeness(_REPORTED[message.signal], message)
         if message.signal == "fin_balance":
-            yield from _totals_identity(status, message.identity_gaps)
+            yield from _totals_identity(message)
 
 
-def _completeness(subject: str, s: DayStatus) -> Iterator[Evaluation]:
+def _completeness(subject: str, s: MarketSignal | DayStatus) -> Iterator[Evaluation]:
     missing = s.missing
     if not missing:
         yield Evaluation.of(s, subject, Kind.END)
@@ -80,8 +74,8 @@ def _detail_identity(s: DayStatus) -> Iterator[Evaluation]:
     )
 
 
-def _totals_identity(s: DayStatus, gaps: dict[str, float]) -> Iterator[Evaluation]:
-    subject = "margin.market identity"
+def _totals_identity(s: MarketSignal) -> Iterator[Evaluation]:
+    subject, gaps = "margin.market identity", s.identity_gaps
     if not gaps:
         yield Evaluation.of(s, subject, Kind.END)
         return

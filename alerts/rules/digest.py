@@ -24,6 +24,10 @@ def members(frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str,
 LAGS = Text("the securities lag the mean of all stocks over 20 days", "20个交易日后平均跑输等权市场")
 
 
+#: The invalidation of every digest.
+OF_ITS_DAY = Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。")
+
+
 def named(found: list[Member], most: int = 5) -> str:
     """Return the codes of the first few members."""
     return ", ".join(m.code for m in found[:most]) + (" …" if len(found) > most else "")

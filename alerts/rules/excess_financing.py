@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, number, percent
-from processors.outputs import MarketSignal
+from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, final_signal, number, percent
 from processors.parameters import Parameters
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire when a level comes into force; end when the signal returns to 0 (its hysteresis is in the signal)."""
-    if (
-        not isinstance(message, MarketSignal)
-        or message.signal != "excess_level"
-        or message.provisional
-        or message.value is None
-    ):
+    signal = final_signal(message)
+    if signal is None or signal.signal != "excess_level" or not isinstance(signal.value, (int, float)):
         return
-    level, before = float(message.value), number(message.details, "before")
+    level, before = float(signal.value), number(signal.details, "before")
     if level and level != before:
-        excess = number(message.details, "excess")
+        excess = number(signal.details, "excess")
         faster = level > 0
         days, points = parameters.excess_lag_days, f"{parameters.excess_hysteresis * 100:g}"
         yield Evaluation.of(
-            message,
+            signal,
             "market",
             Kind.FIRE,
             {"excess_financing": excess},
             {"level": level},
             Text(
-                f"Excess financing {message.trade_date}: over {days} days the margin balance grew "
+                f"Excess financing {signal.trade_date}: over {days} days the margin balance grew "
                 f"{percent(abs(excess))} {'more' if faster else 'less'} than the SSE Composite "
                 f"(level {percent(level)}).",
-                f"超额融资 {message.trade_date}：{days}个交易日融资余额增速{'超过' if faster else '落后'}上证指数"
+                f"超额融资 {signal.trade_date}：{days}个交易日融资余额增速{'超过' if faster else '落后'}上证指数"
                 f"{percent(abs(excess))}（警戒水平{percent(level)}）。",
             ),
             Text(
@@ -44,7 +40,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             ),
         )
     else:
-        yield Evaluation.of(message, "market", Kind.HOLD if level else Kind.END)
+        yield Evaluation.of(signal, "market", Kind.HOLD if level else Kind.END)
 
 
 def rule(parameters: Parameters) -> Rule:
@@ -54,9 +50,5 @@ def rule(parameters: Parameters) -> Rule:
         Severity.WARNING,
         partial(evaluate, parameters),
         source="[ZT21]",
-        expectation=Expectation(
-            Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"),
-            lambda after: after > 0,
-            side=lambda alert: "up" if float(alert.thresholds["level"]) > 0 else "down",
-        ),
+        expectation=replace(INDEX_HIGHER, side=lambda alert: "up" if float(alert.thresholds["level"]) > 0 else "down"),
     )

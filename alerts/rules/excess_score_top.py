@@ -7,7 +7,7 @@ from functools import partial
 
 from alerts.model import Severity, Text
 from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule, short_percent
-from alerts.rules.digest import members, named
+from alerts.rules.digest import OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -41,7 +41,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             f"超额得分 {status.trade_date}：前{share}共{len(found)}只，提前布局{figures['early_positioning']}只、追涨"
             f"{figures['chasing']}只；最高：{named(found)}。",
         ),
-        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        OF_ITS_DAY,
         found,
     )
 

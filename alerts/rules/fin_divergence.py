@@ -7,7 +7,7 @@ from functools import partial
 
 from alerts.model import Severity, Text
 from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule
-from alerts.rules.digest import LAGS, members, named
+from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -37,7 +37,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             f"背离 {status.trade_date}：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found)}。"
             "公布的后续20日超额收益：震荡市约−2%，上涨市约−3%。",
         ),
-        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        OF_ITS_DAY,
         found,
     )
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from alerts.model import Alert, Severity, Text
 from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule, short_percent
-from alerts.rules.digest import LAGS, members, named
+from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -43,7 +43,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             f"融资余额极值 {status.trade_date}：{tail}尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
             f"（信号更强）；连增：{named(rises) or '无'}。",
         ),
-        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        OF_ITS_DAY,
         found,
     )
 

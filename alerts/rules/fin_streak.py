@@ -9,7 +9,7 @@ import numpy as np
 
 from alerts.model import Alert, Severity, Text
 from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule
-from alerts.rules.digest import LAGS, members, named
+from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -45,7 +45,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             f"融资连续增减 {status.trade_date}：{len(found)}只证券连续{'或'.join(map(str, flags))}日（增{figures['up']}，减"
             f"{figures['down']}）；连增{longest}日：{named(rising) or '无'}。",
         ),
-        Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。"),
+        OF_ITS_DAY,
         found,
     )
 

@@ -34,19 +34,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
         )
     else:
-        yield Evaluation.of(
-            s,
-            change.basis,
-            Kind.HOLD if change.state in COLD_STATES else Kind.END,
-        )
+        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state in COLD_STATES else Kind.END)
 
 
 def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
-    return Rule(
-        "market_cold",
-        Severity.INFO,
-        partial(evaluate, parameters),
-        source="[DG22]",
-        expectation=INDEX_HIGHER,
-    )
+    return Rule("market_cold", Severity.INFO, partial(evaluate, parameters), source="[DG22]", expectation=INDEX_HIGHER)

@@ -34,19 +34,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
         )
     else:
-        yield Evaluation.of(
-            s,
-            change.basis,
-            Kind.HOLD if change.state is RatioState.HOT else Kind.END,
-        )
+        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state is RatioState.HOT else Kind.END)
 
 
 def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
-    return Rule(
-        "market_hot",
-        Severity.INFO,
-        partial(evaluate, parameters),
-        source="[DG22]",
-        expectation=INDEX_HIGHER,
-    )
+    return Rule("market_hot", Severity.INFO, partial(evaluate, parameters), source="[DG22]", expectation=INDEX_HIGHER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alerts.model import Text
-from alerts.rules.base import Message, number, percent
+from alerts.rules.base import Message, final_signal, number, percent
 from processors.indicators.ratio_state import BASIS, RatioState
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
@@ -37,20 +37,11 @@ class StateChange:
 
 def state_change(message: Message) -> StateChange | None:
     """Return the content of a final state signal; None for any other message and where the state is absent."""
-    if (
-        not isinstance(message, MarketSignal)
-        or message.provisional
-        or message.signal not in BASIS
-        or message.value is None
-    ):
+    signal = final_signal(message)
+    if signal is None or signal.signal not in BASIS:
         return None
-    return StateChange(
-        message,
-        BASIS[message.signal],
-        RatioState(str(message.value)),
-        str(message.details.get("before", "")),
-        number(message.details, "ratio"),
-    )
+    state, before = RatioState(str(signal.value)), str(signal.details.get("before", ""))
+    return StateChange(signal, BASIS[signal.signal], state, before, number(signal.details, "ratio"))
 
 
 def basis_text(basis: str, parameters: Parameters) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.model import Severity, Text
 from alerts.rules.base import INDEX_HIGHER, Rule
-from alerts.rules.threshold import Threshold, threshold_rule
+from alerts.rules.threshold import Threshold
 from processors.parameters import Parameters
 
 #: The published level, and the level below which the alert ends (ours), fractions.
@@ -15,10 +15,10 @@ _COOLDOWN_DAYS = 5
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
     title = Text("Equity risk premium high (5 times since 2016)", "股权风险溢价偏高（2016年以来5次）")
-    return threshold_rule(
+    return Rule(
         "risk_premium_high",
         Severity.INFO,
-        Threshold("risk_premium", _LEVEL, _CLEAR, True, title),
+        Threshold("risk_premium", _LEVEL, _CLEAR, True, title).evaluate,
         source="[GF25]",
         cooldown_days=_COOLDOWN_DAYS,
         expectation=INDEX_HIGHER,

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, percent
-from processors.outputs import MarketSignal
+from alerts.model import Text
+from alerts.rules.base import Evaluation, Kind, Message, final_signal, percent
 from processors.registry import SIGNALS
 
 
@@ -34,27 +33,23 @@ class Threshold:
 
     def evaluate(self, message: Message) -> Iterator[Evaluation]:
         """Yield whether the condition is true on the message's day; a value between the levels changes nothing."""
-        if (
-            not isinstance(message, MarketSignal)
-            or message.provisional
-            or message.name != self.signal
-            or not isinstance(message.value, (int, float))
-        ):
+        signal = final_signal(message)
+        if signal is None or signal.name != self.signal or not isinstance(signal.value, (int, float)):
             return
-        value, sign = float(message.value), 1 if self.above else -1
+        value, sign = float(signal.value), 1 if self.above else -1
         if sign * (value - self.level) >= 0:
             value_text, level_text = _formatted(self.signal, value), _formatted(self.signal, self.level)
             clear_text = _formatted(self.signal, self.clear)
             than, than_zh = ("at least", "不低于") if self.above else ("at most", "不高于")
             yield Evaluation.of(
-                message,
-                message.subject,
+                signal,
+                signal.subject,
                 Kind.ON,
                 {self.signal: value},
                 {"level": self.level, "clear": self.clear},
                 Text(
-                    f"{self.title.en} {message.trade_date}: {value_text}, {than} {level_text}.",
-                    f"{self.title.zh} {message.trade_date}：{value_text}，{than_zh}{level_text}。",
+                    f"{self.title.en} {signal.trade_date}: {value_text}, {than} {level_text}.",
+                    f"{self.title.zh} {signal.trade_date}：{value_text}，{than_zh}{level_text}。",
                 ),
                 Text(
                     f"Over when it is {'below' if self.above else 'above'} {clear_text}.",
@@ -62,29 +57,7 @@ class Threshold:
                 ),
             )
         else:
-            yield Evaluation.of(message, message.subject, Kind.HOLD if sign * (value - self.clear) >= 0 else Kind.END)
-
-
-def threshold_rule(
-    name: str,
-    severity: Severity,
-    threshold: Threshold,
-    *,
-    source: str,
-    minimum_days: int = 1,
-    cooldown_days: int = 0,
-    expectation: Expectation | None = None,
-) -> Rule:
-    """Return a rule that fires while a threshold's condition is true."""
-    return Rule(
-        name,
-        severity,
-        threshold.evaluate,
-        source=source,
-        minimum_days=minimum_days,
-        cooldown_days=cooldown_days,
-        expectation=expectation,
-    )
+            yield Evaluation.of(signal, signal.subject, Kind.HOLD if sign * (value - self.clear) >= 0 else Kind.END)
 
 
 def _formatted(signal: str, value: float) -> str:
