@@ -29,19 +29,8 @@ _SPOT, _BARS = "stock_zh_a_spot_em", "stock_zh_index_daily_em"
 _DAY, _CODE = "交易日", "指数代码"
 _WHEN, _STOCK = DateColumn(_DAY, "%Y%m%d"), CodeColumn("代码", PLAIN, BY_NUMBER, name="名称")
 _SPOT_COLUMNS = (
-    "代码",
-    "名称",
-    "最新价",
-    "今开",
-    "最高",
-    "最低",
-    "昨收",
-    "成交量",
-    "成交额",
-    "换手率",
-    "市净率",
-    "流通市值",
-)
+    "代码", "名称", "最新价", "今开", "最高", "最低", "昨收", "成交量", "成交额", "换手率", "市净率", "流通市值",
+)  # fmt: skip
 _BAR_COLUMNS = ("date", "open", "high", "low", "close", "volume", "amount")
 _SPOT_TABLES = (
     Table(

@@ -79,54 +79,29 @@ _SZSE_COLUMNS = {
     "融券余量": "short_volume",
     "融券余额": "short_balance",
 }
+_SSE_DETAIL = {
+    "本日融资余额": "fin_balance",
+    "本日融资买入额": "fin_buy",
+    "本日融资偿还额": "fin_repay",
+    "本日融券余量": "short_volume",
+    "本日融券卖出量": "short_sell",
+    "本日融券偿还量": "short_repay",
+}
+_SSE_TOTALS = {
+    "本日融资余额": "fin_balance",
+    "本日融资买入额": "fin_buy",
+    "本日融券余量": "short_volume",
+    "本日融券余量金额": "short_balance",
+    "本日融券卖出量": "short_sell",
+}
+_SSE_MARKS, _SSE_TOTALS_MARKS = frozenset({"标的证券代码"}), frozenset({"信用交易日期", "本日融资余额"})
+_SZSE_MARKS, _SZSE_TOTALS_MARKS = frozenset({"证券代码", "融资余额"}), frozenset({"融资余额", "融资买入额"})
+_DETAIL, _TOTALS = "margin.daily", "margin.market"
 LAYOUTS = (
-    Layout(
-        "Shanghai detail",
-        "margin.daily",
-        "标的证券代码",
-        "SSE",
-        {
-            "本日融资余额": "fin_balance",
-            "本日融资买入额": "fin_buy",
-            "本日融资偿还额": "fin_repay",
-            "本日融券余量": "short_volume",
-            "本日融券卖出量": "short_sell",
-            "本日融券偿还量": "short_repay",
-        },
-        frozenset({"标的证券代码"}),
-        _SSE_VOLUMES,
-    ),
-    Layout(
-        "Shanghai totals",
-        "margin.market",
-        None,
-        "SSE",
-        {
-            "本日融资余额": "fin_balance",
-            "本日融资买入额": "fin_buy",
-            "本日融券余量": "short_volume",
-            "本日融券余量金额": "short_balance",
-            "本日融券卖出量": "short_sell",
-        },
-        frozenset({"信用交易日期", "本日融资余额"}),
-        _SSE_VOLUMES,
-    ),
-    Layout(
-        "Shenzhen or Beijing detail",
-        "margin.daily",
-        "证券代码",
-        BY_NUMBER,
-        _SZSE_COLUMNS,
-        frozenset({"证券代码", "融资余额"}),
-    ),
-    Layout(
-        "Shenzhen or Beijing totals",
-        "margin.market",
-        None,
-        _BY_UNIT,
-        _SZSE_COLUMNS,
-        frozenset({"融资余额", "融资买入额"}),
-    ),
+    Layout("Shanghai detail", _DETAIL, "标的证券代码", "SSE", _SSE_DETAIL, _SSE_MARKS, _SSE_VOLUMES),
+    Layout("Shanghai totals", _TOTALS, None, "SSE", _SSE_TOTALS, _SSE_TOTALS_MARKS, _SSE_VOLUMES),
+    Layout("Shenzhen or Beijing detail", _DETAIL, "证券代码", BY_NUMBER, _SZSE_COLUMNS, _SZSE_MARKS),
+    Layout("Shenzhen or Beijing totals", _TOTALS, None, _BY_UNIT, _SZSE_COLUMNS, _SZSE_TOTALS_MARKS),
 )
 
 
@@ -292,16 +267,13 @@ def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.Da
         exchange = numbers.pop()
     elif exchange == _BY_UNIT:
         exchange = _exchange_of_totals(columns["fin_balance"].unit, grid, origin)
+    named = next((names[n] for n in _SECURITY_NAMES if n in names), None)
     return Table(
         layout.topic,
         columns,
         date=DateColumn(names[dated], _date_format(table[names[dated]])) if dated is not None else None,
         undated=dated is None,
-        code=CodeColumn(
-            names[layout.code], PLAIN, exchange, name=next((names[n] for n in _SECURITY_NAMES if n in names), None)
-        )
-        if layout.code is not None
-        else None,
+        code=CodeColumn(names[layout.code], PLAIN, exchange, name=named) if layout.code is not None else None,
         exchange=None if layout.code is not None else exchange,
     )
 

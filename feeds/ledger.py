@@ -274,15 +274,8 @@ def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
     by_word = INPUT_ROWS[batch.topic].key_field != "code"
     theirs, ours = (entry.keys, batch.keys) if by_word else (exchange_of(entry.keys), exchange_of(batch.keys))
     keys = entry.keys[np.isin(theirs, ours)]
-    size = len(keys)
-    return RowBatch(
-        batch.topic,
-        keys,
-        np.full(size, batch.days[0], np.int32),
-        np.zeros(size, np.int32),
-        np.zeros(size, np.int64),
-        {},
-    )
+    days, none = np.full(len(keys), batch.days[0], np.int32), np.zeros(len(keys), np.int32)
+    return RowBatch(batch.topic, keys, days, none, none.astype(np.int64), {})
 
 
 def _contended(topic: str, day: int) -> LedgerError:

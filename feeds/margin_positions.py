@@ -34,10 +34,7 @@ log = structlog.get_logger()
 TOPIC = "margin.intraday"
 _CODES = ("code", "证券代码", "股票代码", "标的证券代码", "代码")
 _MOMENTS = ("ts", "时间", "数据时间", "更新时间", "时间戳")
-_FIGURES = {
-    "fin_buy": ("fin_buy", "融资买入额", "买入额"),
-    "fin_repay": ("fin_repay", "融资偿还额", "偿还额"),
-}
+_FIGURES = {"fin_buy": ("fin_buy", "融资买入额", "买入额"), "fin_repay": ("fin_repay", "融资偿还额", "偿还额")}
 _FORMATS = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)", "%Y-%m-%dT%H:%M:%S%z"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:?\d\d)", "%Y-%m-%dT%H:%M:%S.%f%z"),

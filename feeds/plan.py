@@ -196,16 +196,7 @@ class PositionsWebhook(MarginPositions, frozen=True, kw_only=True, tag_field="ki
 
 
 Snapshots = AkshareSnapshots | UrlSnapshots | FileSnapshots
-Feed = (
-    DropFolder
-    | Fetch
-    | AkshareSnapshots
-    | UrlSnapshots
-    | FileSnapshots
-    | PositionsFolder
-    | PositionsStream
-    | PositionsWebhook
-)
+Feed = DropFolder | Fetch | Snapshots | PositionsFolder | PositionsStream | PositionsWebhook
 
 _FROM = {"snapshots": ("akshare", "url", "file"), "positions": ("folder", "redis", "webhook")}
 

@@ -22,15 +22,7 @@ from redis.exceptions import ResponseError
 from feeds.errors import InputError
 from feeds.intraday_outlet import DeadLetter, IntradayOutlet
 from feeds.mapping import Mapping
-from feeds.margin_positions import (
-    TOPIC,
-    PositionRow,
-    acceptance,
-    batch_of_rows,
-    load_mapping,
-    log_result,
-    rows_of,
-)
+from feeds.margin_positions import TOPIC, PositionRow, acceptance, batch_of_rows, load_mapping, log_result, rows_of
 from feeds.plan import PositionsStream
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask

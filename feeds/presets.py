@@ -40,14 +40,21 @@ _MARGIN = _figures(
     short_repay=("rqchl", "股"),
     short_balance=("rqye", "元"),
 )
-_BARS = {
-    "open": "open",
-    "high": "high",
-    "low": "low",
-    "close": "close",
-    "prev_close": "pre_close",
-}
 _TRADED = _figures(volume=("vol", "手"), turnover=("amount", "千元"))
+
+
+def _bars(unit: str) -> dict[str, Figure]:
+    own = {name: Figure(column=name, unit=unit) for name in ("open", "high", "low", "close")}
+    return own | {"prev_close": Figure(column="pre_close", unit=unit)} | _TRADED
+
+
+_VALUATIONS = _figures(
+    pe_ttm=("pe_ttm", None),
+    pb=("pb", None),
+    dividend_yield=("dv_ttm", "%"),
+    turnover_rate=("turnover_rate", "%"),
+    float_cap=("circ_mv", "万元"),
+)
 #: The name of a tushare table, the columns by which it is recognised, and its mapping.
 TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     (
@@ -64,39 +71,14 @@ TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
         "tushare daily",
         frozenset({"trade_date", "ts_code", "open", "close", "pre_close", "vol", "amount"}),
         (
-            Table(
-                "prices.daily",
-                {n: Figure(column=c, unit="元") for n, c in _BARS.items()} | _TRADED,
-                date=_DATE,
-                code=_CODE,
-                only="securities",
-            ),
-            Table(
-                "indices.daily",
-                {n: Figure(column=c, unit="点") for n, c in _BARS.items()} | _TRADED,
-                date=_DATE,
-                code=_CODE,
-                only="indices",
-            ),
+            Table("prices.daily", _bars("元"), date=_DATE, code=_CODE, only="securities"),
+            Table("indices.daily", _bars("点"), date=_DATE, code=_CODE, only="indices"),
         ),
     ),
     (
         "tushare daily_basic",
         frozenset({"trade_date", "ts_code", "pe_ttm", "pb", "turnover_rate", "circ_mv"}),
-        (
-            Table(
-                "valuations.daily",
-                _figures(
-                    pe_ttm=("pe_ttm", None),
-                    pb=("pb", None),
-                    dividend_yield=("dv_ttm", "%"),
-                    turnover_rate=("turnover_rate", "%"),
-                    float_cap=("circ_mv", "万元"),
-                ),
-                date=_DATE,
-                code=_CODE,
-            ),
-        ),
+        (Table("valuations.daily", _VALUATIONS, date=_DATE, code=_CODE),),
     ),
 )
 
@@ -237,11 +219,8 @@ def code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) ->
             continue
         if style != PLAIN:
             return CodeColumn(code, style)
-        return (
-            CodeColumn(code, style, BY_NUMBER)
-            if exchange is None
-            else CodeColumn(code, style, exchange_column=exchange)
-        )
+        by_number = CodeColumn(code, style, BY_NUMBER)
+        return by_number if exchange is None else CodeColumn(code, style, exchange_column=exchange)
     raise InputError(f"{file}: code {first!r} is in no style that is known ({', '.join(STYLES)}): give a mapping file")
 
 

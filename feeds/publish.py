@@ -26,8 +26,8 @@ def publish_days(
     ledger: PublishLedger | None = None,
     speed: float | None = None,
     on_day: Callable[[str], None] = lambda _day: None,
-) -> int:
-    """Publish the rows and end-of-day markers of every day; return the number of days.
+) -> None:
+    """Publish the rows and end-of-day markers of every day.
 
     Parameters
     ----------
@@ -55,17 +55,11 @@ def publish_days(
         if ledger is not None:
             ledger.abandon()
         raise
-    return count
 
 
-def publish_dataset(
-    publisher: RowPublisher,
-    dataset: Dataset,
-    ledger: PublishLedger | None = None,
-    on_day: Callable[[str], None] = lambda _day: None,
-) -> str:
+def publish_dataset(publisher: RowPublisher, dataset: Dataset, ledger: PublishLedger | None = None) -> str:
     """Publish every day of a dataset; return the barrier behind it."""
-    publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger, on_day=on_day)
+    publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger)
     return publisher.barrier()
 
 
@@ -75,11 +69,7 @@ def without_duplicates(dataset: Dataset) -> Dataset:
 
 
 def publish_session(
-    publisher: RowPublisher,
-    snapshots: Iterable[tuple[int, dict[str, RowBatch]]],
-    *,
-    speed: float | None = None,
-    on_minute: Callable[[str], None] = lambda _minute: None,
+    publisher: RowPublisher, snapshots: Iterable[tuple[int, dict[str, RowBatch]]], *, speed: float | None = None
 ) -> None:
     """Publish the snapshots of a running session.
 
@@ -87,7 +77,6 @@ def publish_session(
     ----------
     snapshots : minute of the day and rows by topic.
     speed : how many times faster than real time; None for as fast as possible.
-    on_minute : called with each minute (``HH:MM``) that has been published.
     """
     started, first = time.monotonic(), None
     for minute, batches in snapshots:
@@ -97,7 +86,6 @@ def publish_session(
         for batch in batches.values():
             publisher.rows_of(batch)
         publisher.flush()
-        on_minute(f"{minute // 60:02d}:{minute % 60:02d}")
 
 
 def parse_speed(text: str) -> float | None:

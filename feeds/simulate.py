@@ -144,20 +144,16 @@ class Market:
             "low": np.array([round(min(v, before[i]) * 0.995, 2) for i, v in state.index.items()]),
             "turnover": (turnover * np.array([share["SSE"], share["SZSE"], 0.25, *self._slices])).round(0),
         }
+        prices = {
+            "close": state.close,
+            "prev_close": previous,
+            "turnover": traded.round(0),
+            "volume": (traded / state.close).round(-2),
+            "float_shares": (40 * state.balance / state.close).round(0),
+        }
         return {
             "indices.daily": self._batch("indices.daily", np.array([*state.index], dtype=np.int32), day, indices),
-            "prices.daily": self._batch(
-                "prices.daily",
-                self.keys,
-                day,
-                {
-                    "close": state.close,
-                    "prev_close": previous,
-                    "turnover": traded.round(0),
-                    "volume": (traded / state.close).round(-2),
-                    "float_shares": (40 * state.balance / state.close).round(0),
-                },
-            ),
+            "prices.daily": self._batch("prices.daily", self.keys, day, prices),
             "margin.daily": self._batch("margin.daily", self.keys, day, margin),
             "margin.market": self._batch("margin.market", np.array([0, 1], dtype=np.int32), day, totals),
         }
@@ -178,48 +174,31 @@ class Market:
             ts = shanghai_moment(day, minute)
             traded = spread * turnover * done
             buys = ratio * turnover * done * spread
+            indices = {
+                "last": np.array([round(v, 2) for v in level.values()]),
+                "prev_close": np.array([round(v, 2) for v in state.index.values()]),
+                "volume": np.zeros(len(level)),
+                "turnover": np.array([0.45, 0.55, 0.25, *self._slices]) * turnover * done,
+            }
+            prices = {
+                "last": last,
+                "prev_close": state.close,
+                "volume": (traded / last).round(-2),
+                "turnover": traded.round(0),
+            }
+            margin = {"fin_buy": buys.round(0), "fin_repay": (buys * 0.97).round(0)}
+            ids = np.array([*level], dtype=np.int32)
             yield (
                 minute,
                 {
-                    "indices.intraday": self._live(
-                        "indices.intraday",
-                        np.array([*level], dtype=np.int32),
-                        day,
-                        ts,
-                        {
-                            "last": np.array([round(v, 2) for v in level.values()]),
-                            "prev_close": np.array([round(v, 2) for v in state.index.values()]),
-                            "volume": np.zeros(len(level)),
-                            "turnover": np.array([0.45, 0.55, 0.25, *self._slices]) * turnover * done,
-                        },
-                    ),
-                    "prices.intraday": self._live(
-                        "prices.intraday",
-                        self.keys,
-                        day,
-                        ts,
-                        {
-                            "last": last,
-                            "prev_close": state.close,
-                            "volume": (traded / last).round(-2),
-                            "turnover": traded.round(0),
-                        },
-                    ),
-                    "margin.intraday": self._live(
-                        "margin.intraday",
-                        self.keys,
-                        day,
-                        ts,
-                        {"fin_buy": buys.round(0), "fin_repay": (buys * 0.97).round(0)},
-                    ),
+                    "indices.intraday": _rows("indices.intraday", ids, day, ts, indices),
+                    "prices.intraday": _rows("prices.intraday", self.keys, day, ts, prices),
+                    "margin.intraday": _rows("margin.intraday", self.keys, day, ts, margin),
                 },
             )
 
     def _batch(self, topic: str, keys: Ids, day: int, figures: dict[str, Floats]) -> RowBatch:
         return _rows(topic, keys, day, available_at(topic, day, self.simulation.calendar), figures)
-
-    def _live(self, topic: str, keys: Ids, day: int, ts: int, figures: dict[str, Floats]) -> RowBatch:
-        return _rows(topic, keys, day, ts, figures)
 
 
 def _rows(topic: str, keys: Ids, day: int, stamp: int, figures: dict[str, Floats]) -> RowBatch:

@@ -135,8 +135,9 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
     ------
     InputError : if the server does not answer in time, answers with an error, or sends too much.
     """
-    if not without_secrets(url).startswith(("http://", "https://")):
-        raise ConfigurationError(f"{without_secrets(url)}: the URL must begin with http:// or https://")
+    place = without_secrets(url)
+    if not place.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{place}: the URL must begin with http:// or https://")
     deadline = time.monotonic() + longest_s
     content = bytearray()
     try:
@@ -144,29 +145,22 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
             while part := answer.read1(1 << 20):
                 content += part
                 if len(content) > _MOST_BYTES:
-                    raise InputError(f"{without_secrets(url)} sends more than {_MOST_BYTES:,} bytes: check the URL")
+                    raise InputError(f"{place} sends more than {_MOST_BYTES:,} bytes: check the URL")
                 if time.monotonic() > deadline:
-                    raise InputError(
-                        f"{without_secrets(url)} did not send all within {longest_s:g} s: check the server"
-                    )
+                    raise InputError(f"{place} did not send all within {longest_s:g} s: check the server")
             expected = answer.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
         error.close()
-        raise InputError(
-            f"{without_secrets(url)} answered {error.code}: check the URL"
-        ) from None  # its text has the URL
+        raise InputError(f"{place} answered {error.code}: check the URL") from None  # its text has the URL
     except (ValueError, http.client.InvalidURL) as error:  # its text contains parts of the URL
         raise InputError(
-            f"{without_secrets(url)} can't be requested ({type(error).__name__}): write spaces and characters other "
-            "than ASCII as %XX"
+            f"{place} can't be requested ({type(error).__name__}): write spaces and characters other than ASCII as %XX"
         ) from None
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise InputError(
-            f"{without_secrets(url)} can't be read ({type(error).__name__}: {reason}): check the network"
-        ) from None
+        raise InputError(f"{place} can't be read ({type(error).__name__}: {reason}): check the network") from None
     if expected is not None and len(content) != int(expected):
-        raise InputError(f"{without_secrets(url)} sent {len(content):,} of {expected} bytes: check the server")
+        raise InputError(f"{place} sent {len(content):,} of {expected} bytes: check the server")
     return bytes(content)
 
 
