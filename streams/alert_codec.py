@@ -31,11 +31,6 @@ def _identity(alert: Alert) -> str:
 
 
 def _output(topic: str, alert: Alert, value: bytes, kind: bytes, identity: str) -> Output:
-    headers = headers_of(
-        kind,
-        identity=identity,
-        source="marginwatch/alerts",
-        subject=alert.subject,
-        time=alert.raised_at.isoformat(),
-    )
+    time = alert.raised_at.isoformat()
+    headers = headers_of(kind, identity=identity, source="marginwatch/alerts", subject=alert.subject, time=time)
     return Output(topic, 0, alert.id.encode(), value, headers)

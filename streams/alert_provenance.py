@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert, Input, alert_id
 from alerts.rules.base import Kind
@@ -54,9 +53,10 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
             "recomputed": None,
             "note": "compacted away, or older than what the topic keeps",
         }
-    message = _message(Topics(settings).short(origin.topic), record)
-    if message is None:
+    short = Topics(settings).short(origin.topic)
+    if short not in SIGNALS:
         return base | {"content": None, "recomputed": None, "note": "a message of the dead letters; see its topic"}
+    message: MarketSignal | SecuritySignals | IndustrySignals = codecs.decode(short, record)
     status = message if isinstance(message, MarketSignal) else message.status
     rules = [rule for rule in rules_of(settings) if rule.name == alert.rule]
     evaluations = [v for rule in rules for v in rule.evaluate(message) if v.kind in (Kind.FIRE, Kind.ON)]
@@ -67,10 +67,3 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
         "recomputed": alert.id if alert.id in ids else (ids[0] if ids else None),
         "note": "the rule gives the same alert" if alert.id in ids else "the rule gives something else now",
     }
-
-
-def _message(short: str, record: ConsumerRecord) -> MarketSignal | SecuritySignals | IndustrySignals | None:
-    signals: MarketSignal | SecuritySignals | IndustrySignals | None = None
-    if short in SIGNALS:
-        signals = codecs.decode(short, record)
-    return signals

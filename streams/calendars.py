@@ -154,8 +154,7 @@ def generated() -> str:
     """Return the source of `streams.xshg_closures`, generated from the library's calendar."""
     found = library_sessions()
     known = set(found)
-    weekdays = (found[0] + timedelta(days=n) for n in range((found[-1] - found[0]).days + 1))
-    closed = [day for day in weekdays if day.weekday() < _SATURDAY and day not in known]
+    closed = [day for day in _weekdays(found[0], found[-1]) if day not in known]
     years: dict[int, list[str]] = {}
     for day in closed:
         years.setdefault(day.year, []).append(day.isoformat())

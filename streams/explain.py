@@ -22,10 +22,10 @@ from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from processors.signal import Level, Signal
 from streams import readers
 from streams.calendars import xshg
+from streams.clients import redis_client
 from streams.errors import ExplainError
 from streams.market_stage import MarketStage, MarketState
 from streams.settings import Settings
-from streams.system_status import connected
 from streams.tables import table_key
 from streams.topics import Topics
 
@@ -95,18 +95,8 @@ def derivation(settings: Settings, name: str, day: date, subject: str | None) ->
                 f"{name} has a value per subject: name one with --of: {', '.join(sorted(subjects)) or '?'}"
             )
         raise ExplainError(_nothing(wanted, day))
-    return {
-        "signal": wanted,
-        "trade_date": day,
-        "value": published.value,
-        "reason": published.reason,
-        "available_at": published.available_at,
-        "revision": published.revision,
-        "input_revisions": published.input_revisions,
-        "missing": published.missing,
-        "details": published.details,
-        "inputs": _inputs(settings, signal, subject or "market", day),
-    }
+    found = _published(wanted, published, published.value, published.reason, published.details)
+    return found | {"inputs": _inputs(settings, signal, subject or "market", day)}
 
 
 def _nothing(name: str, day: date) -> str:
@@ -127,7 +117,9 @@ def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[
     if found is None:
         raise ExplainError(_nothing(f"{signal.id} of {code}", day))
     status, columns = found
-    return _published(signal.id, code, status, columns) | {"inputs": _inputs(settings, signal, code, day)}
+    value = columns.pop(signal.id)
+    published = _published(f"{signal.id}/{code}", status, value, "", columns)
+    return published | {"inputs": _inputs(settings, signal, code, day)}
 
 
 def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[str, Any]:
@@ -136,27 +128,28 @@ def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[s
     for frame in readers.industry_signals(settings):
         if frame.status.trade_date == day:
             columns = {column: _plain(values[at]) for column, values in frame.columns.items()}
-            parts = {
-                c: v for c, v in columns.items() if c == name or c.startswith((f"{name}_", "fin_", "net_", "buy_"))
-            }
-            found = _published(name, industry, frame.status, parts | {name: columns[name]})
+            value, parts = columns.pop(name), (f"{name}_", "fin_", "net_", "buy_")
+            details = {column: figure for column, figure in columns.items() if column.startswith(parts)}
+            found = _published(f"{name}/{industry}", frame.status, value, "", details)
             found["left_out"] = {part: why for part, why in frame.left_out.items() if part.startswith(name)}
     if found is None:
         raise ExplainError(_nothing(f"{name} of {industry}", day))
     return found | {"inputs": _inputs(settings, INDUSTRY_SIGNALS[name], industry, day)}
 
 
-def _published(name: str, subject: str, status: DayStatus, columns: dict[str, Any]) -> dict[str, Any]:
+def _published(
+    name: str, of: MarketSignal | DayStatus, value: Any, reason: str, details: dict[str, Any]
+) -> dict[str, Any]:
     return {
-        "signal": f"{name}/{subject}",
-        "trade_date": status.trade_date,
-        "value": columns.pop(name),
-        "reason": "",
-        "available_at": status.available_at,
-        "revision": status.revision,
-        "input_revisions": status.input_revisions,
-        "missing": status.missing,
-        "details": columns,
+        "signal": name,
+        "trade_date": of.trade_date,
+        "value": value,
+        "reason": reason,
+        "available_at": of.available_at,
+        "revision": of.revision,
+        "input_revisions": of.input_revisions,
+        "missing": of.missing,
+        "details": details,
     }
 
 
@@ -167,7 +160,7 @@ def _inputs(settings: Settings, signal: Signal, subject: str, day: date) -> dict
     """
     stage = MarketStage(settings, Topics(settings), xshg(settings.calendar_file))
     state = MarketState(stage, 0)
-    with connected(settings) as client:
+    with redis_client(settings) as client:
         stored = cast("dict[bytes, bytes]", client.hgetall(f"{table_key(settings.namespace, stage.name, 0)}:rows"))
     state.load_rows({name.decode(): row for name, row in stored.items()})
     market, number = state.processor, to_day(day)

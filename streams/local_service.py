@@ -18,7 +18,6 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from streams.errors import LocalServiceError
@@ -137,9 +136,8 @@ class LocalService(ABC):
         self.resume()
         self._process.terminate()
         try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
         finally:
             self.kill()
 
@@ -166,9 +164,7 @@ class LocalService(ABC):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _signal(self, number: signal.Signals) -> None:

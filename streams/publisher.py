@@ -17,7 +17,7 @@ from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch,
 from streams.clients import abandon, kafka_producer
 from streams.errors import PublishError
 from streams.form import Form
-from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
+from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
 from streams.row_frames import encode_frame
 from streams.row_json import encode_events
 from streams.settings import Settings
@@ -66,12 +66,11 @@ class Publisher:
         self.rows += len(batch)
         if self.form is Form.EVENTS:
             for key, value in encode_events(batch, self.source):
-                self._send(batch.topic, value, key=key.encode(), partition=self._partition(batch.topic, key))
+                self.raw(batch.topic, value, key=key.encode(), partition=self._partition(batch.topic, key))
             return
         for partition, part in self.split(batch):
-            self._send(
-                batch.topic, encode_frame(part, self.source), partition=partition, headers=[(CONTENT_TYPE, ARROW)]
-            )
+            frame = encode_frame(part, self.source)
+            self.raw(batch.topic, frame, partition=partition, headers=[(CONTENT_TYPE, ARROW)])
 
     def split(self, batch: RowBatch) -> list[tuple[int, RowBatch]]:
         """Cut a batch into its partitions."""
@@ -94,9 +93,8 @@ class Publisher:
                 # Every exchange of the whole day, so that a partition without any of it knows so.
                 expected=whole | (by_exchange(part) if part is not None else {}),
             )
-            self._send(
-                batch.topic, msgspec.json.encode(punctuation), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)]
-            )
+            value = msgspec.json.encode(punctuation)
+            self.raw(batch.topic, value, partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
 
     def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
         """Publish all rows of a day, then the markers of its daily feeds.
@@ -117,29 +115,26 @@ class Publisher:
         value = msgspec.json.encode(Barrier(barrier=identity))
         for topic in dict.fromkeys((*SECURITIES_INPUTS, *(t for t in MARKET_INPUTS if t in INPUT_ROWS))):
             for partition in range(self.topics.partitions(topic)):
-                self._send(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])
+                self.raw(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])
         self.flush()
         return identity
 
     def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Publish a refused message to the dead letters of an input topic."""
-        self._send(dead_letters(topic), value, headers=headers)
+        self.raw(dead_letters(topic), value, headers=headers)
 
     def raw(
-        self,
-        topic: str,
-        value: bytes,
-        *,
-        key: bytes | None = None,
-        partition: int = 0,
-        headers: list[tuple[str, bytes]] | None = None,
+        self, topic: str, value: bytes, *, key: bytes | None = None, partition: int = 0, headers: Headers = ()
     ) -> None:
         """Publish bytes as they are."""
-        self._send(topic, value, key=key, partition=partition, headers=headers)
-
-    def send(self, name: str, value: bytes, *, key: bytes, partition: int, headers: list[tuple[str, bytes]]) -> None:
-        """Publish to a topic by its name on the cluster."""
-        self._send(self.topics.short(name), value, key=key, partition=partition, headers=headers)
+        self._check()
+        self.messages += 1
+        name = self.topics.name(topic)
+        try:
+            sent = self._producer.send(name, value=value, key=key, partition=partition, headers=list(headers))
+            sent.add_errback(self._failures.append)
+        except KafkaError as error:
+            raise PublishError(f"{name}[{partition}]: {error}") from error
 
     def close(self) -> None:
         """Flush and close."""
@@ -160,24 +155,6 @@ class Publisher:
 
     def _partition(self, topic: str, key: str) -> int:
         return 0 if topic not in BY_CODE else self._partitioner.of_code(key)
-
-    def _send(
-        self,
-        topic: str,
-        value: bytes,
-        *,
-        key: bytes | None = None,
-        partition: int = 0,
-        headers: list[tuple[str, bytes]] | None = None,
-    ) -> None:
-        self._check()
-        self.messages += 1
-        try:
-            self._producer.send(
-                self.topics.name(topic), value=value, key=key, partition=partition, headers=headers or []
-            ).add_errback(self._failures.append)
-        except KafkaError as error:
-            raise PublishError(f"{self.topics.name(topic)}[{partition}]: {error}") from error
 
     def _check(self) -> None:
         if self._failures:

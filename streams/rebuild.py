@@ -134,7 +134,8 @@ async def _partition(
                 latest.offer(outputs)
             if publisher is not None:
                 for o in outputs:
-                    publisher.send(o.topic, o.value, key=o.key, partition=o.partition, headers=o.headers)
+                    short = stage.topics.short(o.topic)
+                    publisher.raw(short, o.value, key=o.key, partition=o.partition, headers=o.headers)
 
         name = f"{stage.name}:{partition}"
         replay = await _replay(

@@ -28,16 +28,8 @@ def decode_frame(topic: str, value: bytes) -> RowBatch:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RowError(f"{topic} frame is not an Arrow IPC stream: {error}") from error
     frame = _Frame(topic, table, constants)
-    known = {
-        row.key_field,
-        "source",
-        "revision",
-        "trade_date",
-        "available_at",
-        "ts",
-        *(c.name for c in FIGURES[topic]),
-        *row.texts,
-    }
+    envelope = ("source", "revision", "trade_date", "available_at", "ts")
+    known = {row.key_field, *envelope, *(c.name for c in FIGURES[topic]), *row.texts}
     strangers = [name for name in table.column_names if name not in known]
     if strangers:
         raise RowError(f"{topic} frame has unknown columns {', '.join(strangers)}")
@@ -48,14 +40,8 @@ def decode_frame(topic: str, value: bytes) -> RowBatch:
     else:
         stamps = frame.moments("ts")
         days = shanghai_days(stamps)
-    return RowBatch(
-        topic,
-        keys,
-        days,
-        frame.revisions(),
-        stamps,
-        {column.name: frame.figures(column) for column in FIGURES[topic]},
-    )
+    revisions, figures = frame.revisions(), {column.name: frame.figures(column) for column in FIGURES[topic]}
+    return RowBatch(topic, keys, days, revisions, stamps, figures)
 
 
 def encode_frame(batch: RowBatch, source: str) -> bytes:

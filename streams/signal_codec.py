@@ -26,6 +26,7 @@ from streams.tables import Output
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(MarketSignal).decode
+_SOURCE = "marginwatch/market"
 
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
@@ -38,19 +39,9 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
         if signal.provisional
         else _vector(signal.input_revisions)
     )
-    return Output(
-        topic,
-        0,
-        key.encode(),
-        value,
-        headers_of(
-            MARKET_TYPE,
-            identity=identity,
-            source="marginwatch/market",
-            subject=signal.name,
-            time=signal.available_at.isoformat(),
-        ),
-    )
+    time = signal.available_at.isoformat()
+    headers = headers_of(MARKET_TYPE, identity=identity, source=_SOURCE, subject=signal.name, time=time)
+    return Output(topic, 0, key.encode(), value, headers)
 
 
 def encode_security(signals: SecuritySignals, topic: str) -> Output:
@@ -59,22 +50,8 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     columns: dict[str, pa.Array] = {"code": code_array(signals.keys)}
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
-    day = status.trade_date.isoformat()
-    key = f"{day}/{signals.family}"
-    return Output(
-        topic,
-        0,
-        key.encode(),
-        _frame(columns, {"status": _encode(status), "family": signals.family.encode()}),
-        headers_of(
-            SECURITY_TYPE,
-            identity=f"{key}/{_vector(status.input_revisions)}",
-            source="marginwatch/market",
-            subject=day,
-            time=status.available_at.isoformat(),
-            content_type=ARROW,
-        ),
-    )
+    frame = _frame(columns, {"status": _encode(status), "family": signals.family.encode()})
+    return _message(topic, SECURITY_TYPE, f"{status.trade_date}/{signals.family}", status, frame)
 
 
 def encode_industry(signals: IndustrySignals, topic: str) -> Output:
@@ -82,22 +59,16 @@ def encode_industry(signals: IndustrySignals, topic: str) -> Output:
     status = signals.status
     columns: dict[str, pa.Array] = {"industry": pa.array(INDUSTRIES, type=pa.string())}
     columns |= {name: pa.array(values, from_pandas=True) for name, values in signals.columns.items()}
-    metadata = {"status": _encode(status), "left_out": _encode(signals.left_out)}
-    day = status.trade_date.isoformat()
-    return Output(
-        topic,
-        0,
-        day.encode(),
-        _frame(columns, metadata),
-        headers_of(
-            INDUSTRY_TYPE,
-            identity=f"{day}/{_vector(status.input_revisions)}",
-            source="marginwatch/market",
-            subject=day,
-            time=status.available_at.isoformat(),
-            content_type=ARROW,
-        ),
-    )
+    frame = _frame(columns, {"status": _encode(status), "left_out": _encode(signals.left_out)})
+    return _message(topic, INDUSTRY_TYPE, f"{status.trade_date}", status, frame)
+
+
+def _message(topic: str, kind: bytes, key: str, status: DayStatus, frame: bytes) -> Output:
+    """Return the frame of a day as a message."""
+    identity, day = f"{key}/{_vector(status.input_revisions)}", status.trade_date.isoformat()
+    time = status.available_at.isoformat()
+    headers = headers_of(kind, identity=identity, source=_SOURCE, subject=day, time=time, content_type=ARROW)
+    return Output(topic, 0, key.encode(), frame, headers)
 
 
 def decode_market(value: bytes) -> MarketSignal:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -26,15 +24,8 @@ from streams.settings import Settings
 from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS
 
 
-@contextmanager
-def connected(settings: Settings) -> Iterator[Redis]:
-    """A Redis client for readers, closed at the end."""
-    with redis_client(settings) as client:
-        yield client
-
-
 def _get(settings: Settings, name: str) -> bytes | None:
-    with connected(settings) as client:
+    with redis_client(settings) as client:
         return cast("bytes | None", client.get(f"{settings.namespace}:latest:{name}"))
 
 
@@ -51,7 +42,7 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
 
 def name_of(settings: Settings, code: str) -> str:
     """Return the name of a security as `marginwatch reference load` stored it, "" where it is not known."""
-    with connected(settings) as client:
+    with redis_client(settings) as client:
         found = cast("bytes | None", client.hget(f"{settings.namespace}:names", code))
     return found.decode() if found else ""
 
@@ -84,7 +75,7 @@ def passed(settings: Settings, barrier: str, client: Redis) -> bool:
 
 def status(settings: Settings) -> dict[str, Any]:
     """Return everything that `marginwatch status` shows, as plain types."""
-    with connected(settings) as client:
+    with redis_client(settings) as client:
         return _status(settings, client)
 
 

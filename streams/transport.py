@@ -41,12 +41,8 @@ class Poll:
     def __init__(self, records: Sequence[Record]) -> None:
         last = records[-1]
         self.records = records
-        self.topic, self.partition, self.offset, self.timestamp = (
-            last.topic,
-            last.partition,
-            last.offset,
-            last.timestamp,
-        )
+        self.topic, self.partition = last.topic, last.partition
+        self.offset, self.timestamp = last.offset, last.timestamp
 
     def __len__(self) -> int:
         return len(self.records)

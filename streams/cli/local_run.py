@@ -25,6 +25,7 @@ from streams.cli.options import LocalBroker
 from streams.cli.render.alerts import print_alert
 from streams.cli.render.signals import print_market
 from streams.cli.terminal import err, out, progress
+from streams.clients import redis_client
 from streams.errors import LocalRunError
 from streams.export import export
 from streams.form import Form
@@ -211,7 +212,7 @@ def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
 def _await_latest(settings: Settings, barrier: str) -> None:
     """Wait up to 10 s until the newest values are written; the worker writes them after the tables."""
     deadline = time.monotonic() + 10
-    with system_status.connected(settings) as client:
+    with redis_client(settings) as client:
         while client.get(f"{settings.namespace}:latest:barrier") != barrier.encode() and time.monotonic() < deadline:
             time.sleep(0.05)
 
@@ -225,7 +226,7 @@ def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> N
 
 def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
     """Wait until the worker has processed everything before a barrier."""
-    with system_status.connected(settings) as client:
+    with redis_client(settings) as client:
         _await(lambda: system_status.passed(settings, barrier, client), worker, "the stream")
 
 
