@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 MOST_EXAMPLES = 15
 #: Fixtures that fold years of real data: whatever is killed without them is killed sooner.
@@ -22,5 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 max_examples=min(MOST_EXAMPLES, declared.max_examples),
                 database=None,
                 deadline=None,
+                suppress_health_check=list(HealthCheck),  # how slow a busy machine is tells nothing of a mutant
             )
     items.sort(key=lambda item: bool(LARGE & set(getattr(item, "fixturenames", ()))))
