@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from processors.days import TradingCalendar, to_date, to_day
 from processors.parameters import Parameters
-
-if TYPE_CHECKING:
-    from processors.signal import Signal
 
 TOTALS: Final = "margin.market"
 DETAIL: Final = "margin.daily"
@@ -36,6 +33,32 @@ LAST_WEEK: Final = "last_week"
 LAST_YEAR: Final = "last_year"
 #: Upper bound of the sessions between them and a day.
 _RELATIVE = {LAST_WEEK: 5, LAST_YEAR: 251}
+
+
+class ComputedSignal(Protocol):
+    """What a need of another signal's value asks of its declaration."""
+
+    def __hash__(self) -> int:
+        """Return a hash: equal needs are one object."""
+
+    @property
+    def id(self) -> str:
+        """The id of the signal."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The topics that it can't be computed without."""
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The topics that it uses where they are there."""
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it is also computed during the session."""
+
+    def window(self, parameters: Parameters) -> int:
+        """Return the trading days that must be known before it exists."""
 
 
 class Source(StrEnum):
@@ -95,7 +118,7 @@ class Need:
     optional: bool = False
     mean: bool = False
     at: str = ""
-    signal: Signal | None = None
+    signal: ComputedSignal | None = None
 
     # -- dependencies ----------------------------------------------------------------------------------
 
@@ -279,7 +302,9 @@ def funds(*, back: Days = 0, optional: bool = False) -> Need:
     return _need(Source.FUND, FUNDS, back=back, optional=optional)
 
 
-def result(signal: Signal, *, back: Days = 0, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
+def result(
+    signal: ComputedSignal, *, back: Days = 0, days: Days = 1, min_periods: Days = 0, optional: bool = False
+) -> Need:
     """Return the need of the value of another market signal."""
     return _need(Source.RESULT, "", back=back, days=days, min_periods=min_periods, optional=optional, signal=signal)
 
@@ -292,7 +317,7 @@ def industry_index(figure: str, *, days: Days = 1) -> Need:
     return _need(Source.INDUSTRY_INDEX, INDICES, figure, days=days)
 
 
-def security(figure: str | Signal, *, back: Days = 0) -> Need:
+def security(figure: str | ComputedSignal, *, back: Days = 0) -> Need:
     """Return the need of a figure of every security in the margin detail, or of a signal of its own history.
 
     ``fin_repay`` is derived where an exchange publishes no repayments: previous balance + buys − balance.
@@ -302,7 +327,7 @@ def security(figure: str | Signal, *, back: Days = 0) -> Need:
     return _need(Source.SECURITY, DETAIL, figure.id, back=back, signal=figure)
 
 
-def cross_section(signal: Signal, *, back: Days = 0) -> Need:
+def cross_section(signal: ComputedSignal, *, back: Days = 0) -> Need:
     """Return the need of a security signal that is computed across all securities."""
     return _need(Source.CROSS_SECTION, DETAIL, signal.id, back=back, signal=signal)
 
