@@ -167,6 +167,15 @@ def test_the_small_market_has_every_state_and_signal() -> None:
     assert {"financing", "pricing", "industries"} <= {name for name, _ in found}
 
 
+def test_the_bands_of_the_risk_premium_are_two_deviations_on_both_sides() -> None:
+    details = unchanged()["risk_premium", SESSIONS[-1]][2]
+    pe, rate = paths()["000985.SH"][-6:] / 5, paths()["rate"][-6:] / 4_000
+    premium = 1 / pe - rate
+    assert details["mean"] == pytest.approx(premium.mean())
+    assert details["lower"] == pytest.approx(premium.mean() - 2 * premium.std(ddof=1))
+    assert details["upper"] == pytest.approx(premium.mean() + 2 * premium.std(ddof=1))
+
+
 @pytest.mark.parametrize(
     ("topic", "figure"),
     [
