@@ -78,8 +78,15 @@ class Fleet:
             self.replace_dead()
             return all(worker.answers_ready() for worker in self.workers)
 
-        wait_until(all_ready, 90, "a ready fleet")
+        try:
+            wait_until(all_ready, 90, "a ready fleet")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._logs()}") from None
         return self
+
+    def _logs(self) -> str:
+        """Return the ends of the workers' logs, and what each of them reports of itself."""
+        return "\n".join(f"== {w.log} ready {w.answers_ready()}\n{w.log.read_text()[-3000:]}" for w in self.workers)
 
     def replace_dead(self) -> None:
         """Replace dead workers."""
@@ -114,7 +121,6 @@ class Fleet:
         while not passed(self.stack.settings, barrier, self.stack.redis):
             self.replace_dead()
             if time.monotonic() - started > timeout:
-                logs = "\n".join(f"== {w.log}\n{w.log.read_text()[-3000:]}" for w in self.workers)
-                raise AssertionError(f"not everything was processed within {timeout:.0f} s\n{logs}")
+                raise AssertionError(f"not everything was processed within {timeout:.0f} s\n{self._logs()}")
             time.sleep(0.02)
         return barrier
