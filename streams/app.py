@@ -80,7 +80,7 @@ class MarginwatchApp(App):
         self.fetch_max_wait_ms = settings.fetch_max_wait_ms
         self.names = Topics(settings)
         self.calendar = xshg(settings.calendar_file)
-        self._crash: asyncio.Future[None] | None = None
+        self._crashing: asyncio.Future[None] | None = None
         self.health = Health()
         self.gc_policy = GcPolicy()
         self.redis = async_redis_client(settings)
@@ -154,7 +154,7 @@ class MarginwatchApp(App):
     @property
     def ending(self) -> bool:
         """Whether the worker ends because of an error."""
-        return self._crash is not None
+        return self._crashing is not None
 
     def _end(self, error: BaseException) -> None:
         """End the whole worker, not one service alone; by force if it has not ended after seconds.
@@ -167,7 +167,7 @@ class MarginwatchApp(App):
         force = threading.Timer(_HARD_EXIT_S, os._exit, (1,))
         force.daemon = True
         force.start()
-        self._crash = asyncio.ensure_future(self.crash(error))
+        self._crashing = asyncio.ensure_future(self.crash(error))
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
         await self.runner.settle()
