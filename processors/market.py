@@ -28,7 +28,8 @@ from processors.outputs import FeatureFrame, MarketSignal, Partial, StageOutput
 from processors.parameters import Parameters
 from processors.partition_join import PartitionJoin
 from processors.reference import ReferenceStore
-from processors.registry import DECLARED, kept_figures, reach, retained_signals
+from processors.registry import DECLARED, kept_figures, reach, retained_signals, signals_of, topics_behind
+from processors.signal import Level
 from processors.sources import Sources
 from processors.table import Processor, TableSet
 
@@ -92,6 +93,16 @@ class Market(Processor):
         self.sources = Sources(
             parameters, exchanges, self._series, self.stores, self.joins, self.reference.members, self.memory, DECLARED
         )
+        retained = retained_signals(parameters)
+        #: Signal → topics with which it is recomputed, and the trading days of it that a recomputed day reads. Frames
+        #: of the margin detail wait for prices and valuations, and master data are known on any later day.
+        self._reads = {
+            s.id: (
+                (topics_behind(s) - {REFERENCE, PRICES, VALUATIONS}) or {DETAIL},
+                max(late, retained.get(s.id, 0)),
+            )
+            for s in signals_of(Level.MARKET)
+        }
         self._computation = Computation(self.sources, self.closed, self.identity_gaps, block_days)
         #: The last published provisional signals by name; an unchanged one is not published again.
         self._provisional_values: dict[str, MarketSignal] = {}
@@ -179,8 +190,8 @@ class Market(Processor):
             )
 
         out = self._computation.compute(sorted(set().union(*closed.values())), due)
-        self._trim_memory()
         self._trim_joins()
+        self._trim_memory()
         return out
 
     def _update_series(self, topic: str, day: int) -> None:
@@ -191,12 +202,24 @@ class Market(Processor):
             self._series.put(topic, store.keys[present], name, day, store.figure(day, name)[present])
 
     def _trim_memory(self) -> None:
-        """Delete states and values that no recomputation can read: no late row is accepted so far back."""
-        newest = _earliest(*(self.closed[topic].newest_closed() for topic in (TOTALS, INDICES, DETAIL, PRICES)))
-        late = self.parameters.late_days
-        reach_back = max(late, *retained_signals(self.parameters).values())
-        # A recomputed day reads as far back as a recursion may pause, or as a signal retains its values.
-        self.memory.trim(None if newest is None else self.calendar.shift(newest, -late - reach_back - 2))
+        """Delete states and values that no recomputation reads.
+
+        A signal waits for the topic that is furthest behind, so that feeds may be years apart.
+        """
+        first = {topic: self._first_recomputed(topic) for topic in self.closed if topic != REFERENCE}
+        oldest = {}
+        for name, (topics, days) in self._reads.items():
+            start = _earliest(*(first[topic] for topic in topics))
+            earliest = None if start is None else self.calendar.shift(start, -days)
+            if earliest is not None:
+                oldest[name] = earliest
+        self.memory.trim(oldest)
+
+    def _first_recomputed(self, topic: str) -> int | None:
+        """Return the earliest day that a late row of a topic recomputes; None if the topic has no days."""
+        if topic in self.joins:
+            return next(iter(self.joins[topic].closed_days()), None)
+        return next(iter(self.stores[topic].sorted_days[-self.parameters.late_days :]), None)
 
     def _trim_joins(self) -> None:
         """Delete frames of days on which the indices and all other frames are known."""

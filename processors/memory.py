@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,6 @@ from processors.events import Floats
 from processors.table import DAY, Table, ValueCodec
 
 _STATE = "~"
-#: Upper bound of stored days, which matters while a feed lags behind.
-_MAX_DAYS = 1500
 
 
 class Memory:
@@ -24,7 +23,7 @@ class Memory:
     """
 
     def __init__(self, calendar: TradingCalendar) -> None:
-        self.days: Table[int, dict[str, Any]] = Table("memory", DAY, ValueCodec(dict[str, Any]), keep=_MAX_DAYS)
+        self.days: Table[int, dict[str, Any]] = Table("memory", DAY, ValueCodec(dict[str, Any]))
         self._calendar = calendar
 
     def save(self, day: int, name: str, value: Any) -> None:
@@ -37,9 +36,9 @@ class Memory:
                     del self.days[day]
         elif stored is None:
             self.days[day] = {name: value}
-        elif stored.get(name) != value:
+        else:
             stored[name] = value
-            self.days.touch(day)
+            self.days.touch(day)  # the table compares bytes: 0.0 and −0.0 are equal, but two values
 
     def value(self, day: int, name: str, back: int = 0) -> Any:
         """Return the value of a name ``back`` trading days before a day, None if there is none."""
@@ -64,8 +63,10 @@ class Memory:
         values = [self.value(day, name, back) for back in range(days - 1, -1, -1)]
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
-    def trim(self, oldest: int | None) -> None:
-        """Delete the days before ``oldest``, and the oldest ones beyond the upper bound."""
-        self.days.trim()
-        for day in [day for day in self.days if oldest is not None and day < oldest]:
-            del self.days[day]
+    def trim(self, oldest: Mapping[str, int]) -> None:
+        """Delete the values and states of each signal before its oldest day: signal → day; others stay."""
+        newest = max(oldest.values(), default=0)
+        for day in sorted(day for day in self.days if day < newest):
+            for name in list(self.days[day]):
+                if day < oldest.get(name.removeprefix(_STATE).partition("/")[0], day):
+                    self.save(day, name, None)

@@ -143,11 +143,15 @@ def state_digest(parameters: Parameters) -> str:
 
 def retained_signals(parameters: Parameters) -> dict[str, int]:
     """Return the market signals whose values later days read: id → trading days that `Memory` retains them."""
-    results = [need for need in DECLARED if need.source is Source.RESULT]
-    days = {
-        need.signal.id: need.lag(parameters) + need.window(parameters) for need in results if need.signal is not None
-    }
-    for signal in SIGNALS.values():
-        if signal.retain:
-            days[signal.id] = max(count(signal.retain, parameters), days.get(signal.id, 0))
+    days = {signal.id: count(signal.retain, parameters) for signal in SIGNALS.values() if signal.retain}
+    for need in DECLARED:
+        if need.source is Source.RESULT and need.signal is not None:
+            reach = need.lag(parameters) + need.window(parameters)
+            days[need.signal.id] = max(reach, days.get(need.signal.id, 0))
     return days
+
+
+def topics_behind(signal: Signal) -> frozenset[str]:
+    """Return the topics of a market signal and of the signals that read it: each may recompute an earlier day of it."""
+    readers = (reader for reader in SIGNALS.values() if any(need.signal is signal for need in reader.needs))
+    return frozenset(topic for one in (signal, *readers) for topic in (*one.inputs, *one.optional))
