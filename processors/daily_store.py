@@ -275,9 +275,15 @@ class DailyStore:
         first = int(batch.days[0])
         if (batch.days == first).all():
             self._apply_day(first, batch, applied)
-        else:
-            for day in np.unique(batch.days).tolist():
-                self._apply_day(day, batch.take(batch.days == day), applied)
+            return
+        # A new day moves the window from its first row on. Between two of them the order of the days does not matter.
+        days, at = np.unique(batch.days, return_index=True)
+        new = [start for day, start in zip(days.tolist(), at.tolist(), strict=True) if day not in self.days]
+        starts = sorted({0, *new})
+        for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
+            rows = np.arange(start, end)
+            for day in dict.fromkeys([int(batch.days[start]), *np.unique(batch.days[rows]).tolist()]):
+                self._apply_day(day, batch.take(rows[batch.days[rows] == day]), applied)
 
     def _apply_day(self, day: int, batch: RowBatch, applied: ApplyResult) -> None:
         entry = self._entry(day)

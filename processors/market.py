@@ -18,7 +18,7 @@ from processors.closed_days import ClosedDays
 from processors.codes import EXCHANGES
 from processors.computation import BLOCK_DAYS, Computation, Family
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, to_day
 from processors.events import EndOfDay, RowBatch
 from processors.extremes import ExtremesStage
 from processors.intraday_session import IntradaySession
@@ -115,15 +115,17 @@ class Market(Processor):
 
     def _parts(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         """Cut items so that no part has more days of funds than are kept: a day is computed before it is deleted."""
+        most = self.parameters.late_days
         part: list[Item] = []
         days: set[int] = set()
         for item in items:
-            here = _fund_days(item)
-            if days and len(days | here) > self.parameters.late_days:
-                yield part
-                part, days = [], set()
-            part.append(item)
-            days |= here
+            for one in item.parts(most) if isinstance(item, RowBatch) and item.topic == FUNDS else (item,):
+                here = _fund_days(one)
+                if days and len(days | here) > most:
+                    yield part
+                    part, days = [], set()
+                part.append(one)
+                days |= here
         yield part
 
     def _fold(self, items: list[Item]) -> list[StageOutput]:
@@ -288,8 +290,10 @@ class Market(Processor):
 
 
 def _fund_days(item: Item) -> set[int]:
-    """The days that rows of funds are of."""
-    return set(np.unique(item.days).tolist()) if isinstance(item, RowBatch) and item.topic == FUNDS else set()
+    """Return the days of funds that an item may add to the store: those of its rows, or of its punctuation."""
+    if isinstance(item, RowBatch):
+        return set(np.unique(item.days).tolist()) if item.topic == FUNDS else set()
+    return {to_day(item.trade_date)} if isinstance(item, EndOfDay) and item.feed == FUNDS else set()
 
 
 def _earliest(*days: int | None) -> int | None:

@@ -7,7 +7,7 @@ folds intraday rows into an `IntradayStore` and emits their sums as a `Partial`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -90,7 +90,7 @@ class Securities(Processor):
         """Fold rows and punctuation in their order; return the outputs for the market stage."""
         out: list[FeatureFrame | Partial] = []
         intraday_changed = False
-        for item in items:
+        for item in self._parts(items):
             if isinstance(item, EndOfDay):
                 if item.feed == DETAIL:
                     out += self._margin_frames(self.margin.close(item))
@@ -112,6 +112,14 @@ class Securities(Processor):
         if self.intraday.day and (intraday_changed or self._coverage_key() != self._reported):
             out.append(self._partial())
         return out
+
+    def _parts(self, items: Iterable[RowBatch | EndOfDay]) -> Iterator[RowBatch | EndOfDay]:
+        """Cut batches so that none has more days than are kept: a day is computed before it is deleted."""
+        for item in items:
+            if isinstance(item, EndOfDay):
+                yield item
+            else:
+                yield from item.parts(self.parameters.late_days)
 
     # -- final values ----------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.folder import read
-from processors.events import EndOfDay, RowBatch
+from processors.events import EndOfDay, RowBatch, concat
 from processors.history import end_of_day
 from processors.market import INPUTS, Market
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
@@ -196,3 +196,30 @@ def test_real_data_in_blocks_of_any_size(data_dir: Path) -> None:
 def test_outputs_are_compared_by_all_of_their_bits() -> None:
     made = SecuritySignals.__dataclass_fields__.keys() | IndustrySignals.__dataclass_fields__.keys()
     assert made == {"status", "keys", "columns", "family", "left_out"}
+
+
+@pytest.mark.parametrize("topic", ["margin.daily", "prices.daily", "valuations.daily"])
+def test_a_batch_of_more_days_than_are_kept_gives_the_frames_of_single_days(topic: str) -> None:
+    parameters = replace(SMALL, late_days=5)
+    days = [feeds[topic] for _, feeds in sorted(small_market(gaps=False).items())]
+
+    def frames(batches: list[RowBatch]) -> tuple[dict[int, bytes], Rows]:
+        securities, rows = Securities(0, parameters, EXCHANGES, xshg()), Rows()
+        out = [one for batch in batches for one in securities.fold([batch])]
+        stored(rows, securities.changed_rows())
+        return {one.day: dump_frame(one) for one in out if isinstance(one, FeatureFrame)}, rows
+
+    expected, rows = frames(days)
+    whole, same_rows = frames([concat(days)])
+    assert len(expected) == len(days) - 1
+    assert whole == expected
+    assert same_rows == rows
+
+
+def test_a_batch_of_more_days_of_funds_than_are_kept_gives_the_signals_of_single_days() -> None:
+    parameters = replace(SMALL, late_days=5)
+    days = [feeds["etf.daily"] for _, feeds in sorted(small_market(gaps=False).items())]
+    expected, rows = fold_in_parts(list(days), parameters, [1] * len(days), 64)
+    whole, same_rows = fold_in_parts([concat(days)], parameters, [], 64)
+    assert newest(whole) == newest(expected)
+    assert same_rows == rows

@@ -337,3 +337,21 @@ def test_a_key_keeps_its_column(groups: list[list[int]]) -> None:
         assert index.keys.tolist() == list(columns)
         assert index.keys[index.by_key].tolist() == sorted(columns)
         assert [index.get(k) for k in range(-1, 42)] == [columns.get(k) for k in range(-1, 42)]
+
+
+def test_a_batch_whose_rows_move_the_window_is_folded_like_its_rows() -> None:
+    """A new day closes the window to an old one from the new day's first row on, however the rows are cut."""
+
+    def store_of(batches: list[RowBatch]) -> tuple[DailyStore, ApplyResult]:
+        store, result = DailyStore("prices.daily", (), late_days=3, history_days=4), ApplyResult()
+        store.close(end_of_day(batch("prices.daily", DAYS[0], {"600000.SH": {}})))
+        for rows in batches:
+            result.add(store.apply(rows))
+        return store, result
+
+    rows = [batch("prices.daily", DAYS[at], {"600000.SH": {}}) for at in (1, 2, 3)]
+    rows += [batch("prices.daily", DAYS[4], {"600000.SH": {}}), batch("prices.daily", DAYS[1], {"600519.SH": {}})]
+    single, one = store_of(rows)
+    joined, other = store_of([concat(rows)])
+    assert one.too_old == other.too_old == 1
+    assert joined.tables.changed_rows() == single.tables.changed_rows()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from processors.events import RowBatch
-from processors.history import end_of_day
 from processors.market import Market
 from processors.securities import Securities
 from streams.calendars import xshg
