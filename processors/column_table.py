@@ -199,7 +199,7 @@ class ColumnTable(MutableMapping[K, V]):
         self._to_columns: Callable[[V], DayColumns[Any]] = to_columns
         self._from_columns: Callable[[K, DayColumns[Any]], V] = from_columns
         self._values: dict[K, V] = {}
-        self._before: dict[K, V | None] = {}  # assigned or deleted → the stored value, None if there is none
+        self._before: dict[K, V | None] = {}  # assigned or deleted → the stored value, None if it is not known
         self._touched: dict[K, list[Ids]] = {}  # changed in place → keys of the rows that changed
         self._stored_buckets: dict[K, int] = {}  # number of buckets of each stored day
 
@@ -211,14 +211,17 @@ class ColumnTable(MutableMapping[K, V]):
         return self._values[key]
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._before.setdefault(key, self._values.get(key))
-        self._touched.pop(key, None)
+        self._replace(key)
         self._values[key] = value
 
     def __delitem__(self, key: K) -> None:
-        self._before.setdefault(key, self._values[key])
-        self._touched.pop(key, None)
+        self._replace(key)
         del self._values[key]
+
+    def _replace(self, key: K) -> None:
+        """Remember the stored value of a key; a value that changed in place since then is not the stored one."""
+        changed_in_place = self._touched.pop(key, None) is not None
+        self._before.setdefault(key, None if changed_in_place else self._values.get(key))
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
@@ -254,15 +257,14 @@ class ColumnTable(MutableMapping[K, V]):
             if key in self._before:
                 before = self._before[key]
                 new = {} if now is None else self._fields(field, now)
-                if before is None:
-                    rows |= new
-                else:
-                    old = self._fields(field, self._to_columns(before))
-                    rows |= dict.fromkeys(old.keys() - new.keys())
-                    rows |= {name: data for name, data in new.items() if old.get(name) != data}
+                old = {} if before is None else self._fields(field, self._to_columns(before))
+                lost = old.keys() if before is not None else self._stored_names(field, key)
+                rows |= dict.fromkeys(lost - new.keys())
+                rows |= {name: data for name, data in new.items() if old.get(name) != data}
             elif now is not None:
                 same_buckets = bucket_count(len(now.keys)) == self._stored_buckets.get(key)
-                rows |= self._fields(field, now, self._touched[key] if same_buckets else None)
+                new = self._fields(field, now, self._touched[key] if same_buckets else None)
+                rows |= new if same_buckets else dict.fromkeys(self._stored_names(field, key) - new.keys()) | new
             if now is None:
                 self._stored_buckets.pop(key, None)
             else:
@@ -270,6 +272,12 @@ class ColumnTable(MutableMapping[K, V]):
         self._before.clear()
         self._touched.clear()
         return rows
+
+    def _stored_names(self, field: str, key: K) -> set[str]:
+        """Return the fields that may be stored of a day."""
+        if key not in self._stored_buckets:
+            return set()
+        return {field, *(f"{field}#{bucket}" for bucket in range(self._stored_buckets[key]))}
 
     def _fields(self, field: str, day: DayColumns[Any], only: Sequence[Ids] | None = None) -> dict[str, bytes]:
         """Return the fields of header and buckets; with ``only``, just the buckets of those keys."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.column_table import ColumnTable, DayColumns, Layout, bucket_count
+from processors.column_table import ColumnTable, DayColumns, Layout, bucket_count, bucket_of
 from processors.errors import StateError
 from processors.events import EndOfDay, RowBatch
 from processors.market import Market
@@ -108,6 +108,30 @@ def test_rows_of_a_column_table_do_not_depend_on_the_batching_of_its_changes(ste
         assert dict(loaded) == dict(table)
         assert loaded.changed_rows() == {}
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("then", ["delete", "assign", "nothing"])
+def test_a_day_that_grew_in_place_leaves_no_bucket_behind(then: str) -> None:
+    """Keys of one bucket of two: with twice as many buckets, the second one is empty."""
+    keys = np.arange(1, 40_000, dtype=np.int32)
+    upper = keys[bucket_of(keys, 2) == 1][:65].tolist()
+    more = keys[bucket_of(keys, 4) == 3][-70:].tolist()
+    table, rows = column_table(), dict[str, bytes]()
+    table[3] = Columns("", dict.fromkeys(upper, 1.0))
+    stored(rows, table.changed_rows())
+
+    grown = table[3]
+    grown.figures.update(dict.fromkeys(more, 2.0))
+    table.touch(3, np.array(more, dtype=np.int32))
+    if then == "delete":
+        del table[3]
+    elif then == "assign":
+        table[3] = Columns("", dict(grown.figures))
+    stored(rows, table.changed_rows())
+
+    loaded = column_table()
+    TableSet(loaded).load_rows(rows)
+    assert dict(loaded) == dict(table)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 64, 65, 900, 5000])
