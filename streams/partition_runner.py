@@ -7,7 +7,8 @@ Kafka costs no time. The state in memory is at most one step ahead of Redis; a w
 
 A poll is never skipped. While Redis or Kafka is away, the step waits. Anything else that fails (state that can't be
 read, an error in a fold) *stalls* its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the
-runner loads the state again and retries, while the other partitions go on. Only a zombie ends the worker.
+runner loads the state again and retries, while the other partitions go on. Only a zombie, or a Redis that was emptied or
+set back, ends the worker.
 """
 
 from __future__ import annotations
@@ -282,7 +283,13 @@ class PartitionRunner:
         if owned.state is None:
             with contextlib.suppress(RevokedError):
                 await owned.finished()
+            stored = owned.table.offsets
             owned = await self._open(stage, poll.partition, still_ours)
+            if any(owned.table.offsets.get(topic, 0) < offset for topic, offset in stored.items()):
+                raise FencedError(
+                    f"{stage.name}:{poll.partition} is not as this worker left it: Redis was emptied or set back, and "
+                    "the messages before this poll are not in the state"
+                )
         state = owned.state
         if state is None:
             raise RevokedError

@@ -489,6 +489,26 @@ def test_half_a_fold_is_not_folded_twice(world: World) -> None:
     assert len(world.journal.slept) == 1
 
 
+def test_a_worker_ends_when_redis_was_emptied_while_its_partition_stalled(world: World) -> None:
+    """Reading on behind an empty state would lose every earlier message; a fresh start reads from the beginning."""
+    bad = Row(1, b"no number")
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"3"))
+
+        def empty_redis() -> None:
+            world.journal.rows.clear()
+            bad.value = b"4"
+
+        world.journal.on_sleep = empty_redis
+        with pytest.raises(FencedError, match="emptied or set back"):
+            await world.step(bad)
+
+    run(go())
+    assert len(world.journal.of("commit")) == 1
+
+
 def test_an_error_in_storing_stalls_and_stores_the_same_again(world: World) -> None:
     async def go() -> None:
         await world.claim()
