@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from processors.indicators import extreme, fin_change, streak
 from processors.needs import DETAIL, PRICES, VALUATIONS, Need, Source, count, security
@@ -129,16 +130,34 @@ def reach(topic: str, parameters: Parameters) -> int:
 
 
 def state_digest(parameters: Parameters) -> str:
-    """Return a digest of the figures and windows that the stages retain; state with another digest must be rebuilt."""
+    """Return a digest of the figures and windows that the stages retain; state with another digest must be rebuilt.
+
+    It contains the parameters that the figures in feature frames depend on: frames are not computed again otherwise.
+    """
     columns = {
         topic: [
-            (name, need.text(parameters), need.reach(parameters))
+            (
+                name,
+                need.text(parameters),
+                need.reach(parameters),
+                need.required(parameters),
+                _parameters_behind(need, parameters),
+            )
             for name, need in sorted(frame_columns(topic, parameters).items())
         ]
         for topic in (DETAIL, PRICES, VALUATIONS)
     }
     retained = columns, [reach(topic, parameters) for topic in columns], sorted(retained_signals(parameters).items())
     return blake2b(repr(retained).encode(), digest_size=4).hexdigest()
+
+
+def _parameters_behind(need: Need, parameters: Parameters) -> list[Any]:
+    """Return the parameters of the signal that a need reads, and of the signals that it reads itself."""
+    if need.signal is None:
+        return []
+    signal = SIGNALS[need.signal.id]
+    upstream = [_parameters_behind(one, parameters) for one in signal.needs]
+    return [*((name, getattr(parameters, name)) for name in signal.parameters), *upstream]
 
 
 def retained_signals(parameters: Parameters) -> dict[str, int]:

@@ -7,8 +7,8 @@ Kafka costs no time. The state in memory is at most one step ahead of Redis; a w
 
 A poll is never skipped. While Redis or Kafka is away, the step waits. Anything else that fails (state that can't be
 read, an error in a fold) *stalls* its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the
-runner loads the state again and retries, while the other partitions go on. Only a zombie, or a Redis that was emptied or
-set back, ends the worker.
+runner loads the state again and retries, while the other partitions go on. Only a zombie, or a Redis that was emptied
+or set back, ends the worker.
 """
 
 from __future__ import annotations

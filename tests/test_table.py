@@ -348,3 +348,17 @@ def test_a_window_of_a_registered_signal_is_part_of_the_schema() -> None:
     assert state_digest(Parameters()) == state_digest(Parameters())
     assert state_digest(Parameters()) != state_digest(Parameters(score_days=14))
     assert state_digest(Parameters()) == state_digest(Parameters(streak_flags=(3, 4)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Parameters(inclusion_quiet_days=4),
+        Parameters(minimum_balance_cny=2e7),
+        Parameters(breadth_least=100),
+    ],
+    ids=["fin_change", "fin_change, minimum", "mean level"],
+)
+def test_a_parameter_that_changes_figures_in_frames_is_part_of_the_schema(changed: Parameters) -> None:
+    """Frames computed with other parameters would be read as those of this release."""
+    assert state_digest(Parameters()) != state_digest(changed)
