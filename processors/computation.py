@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache
 from types import ModuleType
 
@@ -22,8 +22,9 @@ from processors.registry import (
     inputs_of,
     optional_of,
     retained_signals,
+    signals_of,
 )
-from processors.signal import Column, plain
+from processors.signal import Column, Level, plain
 from processors.sources import Sources
 
 #: Days in a block: enough to amortise the fixed cost of an indicator, few enough for memory.
@@ -114,18 +115,26 @@ class Computation:
     def provisional(self, day: int, inputs: ProvisionalInputs, known_at: int) -> list[MarketSignal]:
         """Compute the provisional market signals of a day whose daily figures are not published yet.
 
+        A signal whose required topics are all closed is final already, and has no provisional value.
+
         Parameters
         ----------
         known_at : moment of the newest intraday figure, µs since the epoch.
         """
         block = Block([day], self._sources, inputs)
         status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
+        closed = {topic: source.is_closed(day) for topic, source in self._closed.items()}
+        wanted = {
+            signal.id
+            for signal in signals_of(Level.MARKET)
+            if signal.provisional and not all(closed[topic] for topic in signal.inputs)
+        }
         with np.errstate(all="ignore"):
             return [
                 signal
                 for module in MARKET_INDICATORS
-                if module.SIGNALS[0].provisional
-                for _, signal in self._market(module, block, [status], [{}], provisional=True)
+                if any(declared.id in wanted for declared in module.SIGNALS)
+                for _, signal in self._market(module, block, [status], [{}], provisional=wanted)
             ]
 
     # -- the three kinds of output ---------------------------------------------------------------------------
@@ -137,19 +146,26 @@ class Computation:
         statuses: Sequence[DayStatus],
         gaps: Sequence[dict[str, float]],
         *,
-        provisional: bool = False,
+        provisional: Container[str] | None = None,
     ) -> list[tuple[int, MarketSignal]]:
-        """Return the signals of one market indicator, each with the position of its day in the block."""
+        """Return the signals of one market indicator, each with the position of its day in the block.
+
+        Parameters
+        ----------
+        provisional : the signals that are wanted of a block with provisional inputs; None for final values.
+        """
         columns: dict[str, Column] = module.compute(block)
         out: list[tuple[int, MarketSignal]] = []
         for name, column in columns.items():
             identity, _, subject = name.partition("/")
+            if provisional is not None and identity not in provisional:
+                continue
             signal = SIGNALS[identity]
             absent = {**column.absent, **block.reasons(signal, subject)}
             values, details = plain(column.values), {key: plain(found) for key, found in column.details.items()}
             for i, status in enumerate(statuses):
                 value = None if i in absent else values[i]
-                if not provisional and identity in self._retained:
+                if provisional is None and identity in self._retained:
                     self._sources.memory.save(block.days[i], name, value)
                 if i in column.unpublished:
                     continue
@@ -165,7 +181,7 @@ class Computation:
                             revision=status.revision,
                             value=value,
                             reason=absent.get(i, column.undefined) if value is None else "",
-                            provisional=provisional,
+                            provisional=provisional is not None,
                             degraded=status.degraded,
                             missing=status.missing,
                             input_revisions=status.input_revisions,

@@ -284,6 +284,20 @@ def test_provisional_values_use_intraday_prices_and_the_last_balances_and_final_
     assert not [s for s in market.fold([snapshot]) if isinstance(s, MarketSignal)]
 
 
+def test_a_signal_whose_final_value_is_known_has_no_provisional_one() -> None:
+    """The indices close hours before the totals: what needs the indices alone is final by then."""
+    market = Market(1, Parameters(timing_indices=("000001.SH",)), EXCHANGES, xshg())
+    for day in DAYS[:4]:
+        market.fold(market_day(day, 1e9, 2e9))
+    *_, indices, closing = market_day(DAYS[4], 1e9, 2e9)
+    outputs = [s for s in market.fold([indices, closing]) if isinstance(s, MarketSignal)]
+    final = {s.name for s in outputs if not s.provisional}
+    provisional = {s.name for s in outputs if s.provisional}
+    assert "index_close/000001.SH" in final
+    assert {"fin_buy_ratio", "excess_financing"} <= provisional
+    assert not final & provisional
+
+
 # -- deadlines ----------------------------------------------------------------------------------------------------
 
 
