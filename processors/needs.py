@@ -98,7 +98,7 @@ class Need:
     key_parameter : name of the parameter that contains the code, or the codes of a signal with subjects.
     back : trading days between the window's end and the day itself; `LAST_WEEK` or `LAST_YEAR` for securities.
     days : length of the window in trading days.
-    plus : trading days in addition to ``days``, where that is the name of a parameter.
+    plus : trading days in addition to ``days``; a count or the name of a parameter.
     min_periods : days of the window that must be known, including its last one; 0 requires all of them.
     optional : whether the signal has a value without this input.
     mean : whether a security's figure is the mean over the window instead of the value of its last day.
@@ -113,7 +113,7 @@ class Need:
     key_parameter: str = ""
     back: Days = 0
     days: Days = 1
-    plus: int = 0
+    plus: Days = 0
     min_periods: Days = 0
     optional: bool = False
     mean: bool = False
@@ -137,12 +137,12 @@ class Need:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters that it depends on."""
-        named = (self.key_parameter, self.back, self.days, self.min_periods, self.at)
+        named = (self.key_parameter, self.back, self.days, self.plus, self.min_periods, self.at)
         return tuple(n for n in named if isinstance(n, str) and n and n not in _RELATIVE)
 
     def window(self, parameters: Parameters) -> int:
         """Return the length of its window in trading days."""
-        return count(self.days, parameters) + self.plus
+        return count(self.days, parameters) + count(self.plus, parameters)
 
     def lag(self, parameters: Parameters) -> int:
         """Return the trading days between the day and the end of its window; an upper bound for a week or a year."""
@@ -210,8 +210,11 @@ class Need:
         if self.at:
             parts.append(f"on {self.at}")
         if self.days != 1 or self.plus:
-            days: Days = self.days if parameters is None else count(self.days, parameters)
-            over = days + self.plus if isinstance(days, int) else f"{days} + {self.plus}" if self.plus else days
+            over = (
+                self.window(parameters)
+                if parameters is not None
+                else " + ".join(str(part) for part in (self.days, self.plus) if part)
+            )
             parts.append(f"{'mean over' if self.mean else 'over'} {over} days")
         if self.back:
             back = self.back if parameters is None or self.back in _RELATIVE else count(self.back, parameters)
@@ -234,7 +237,7 @@ _need = lru_cache(maxsize=None)(Need)
 
 
 def total(
-    figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days = 0, optional: bool = False
+    figure: str, *, back: Days = 0, days: Days = 1, plus: Days = 0, min_periods: Days = 0, optional: bool = False
 ) -> Need:
     """Return the need of Σ of a figure of ``margin.market`` over the exchanges, CNY or shares.
 
@@ -245,7 +248,7 @@ def total(
     )
 
 
-def turnover(*, back: Days = 0, days: Days = 1, plus: int = 0, min_periods: Days = 0, optional: bool = False) -> Need:
+def turnover(*, back: Days = 0, days: Days = 1, plus: Days = 0, min_periods: Days = 0, optional: bool = False) -> Need:
     """Return the need of Σ turnover of the same exchanges, CNY."""
     return _need(
         Source.TURNOVER,
@@ -271,7 +274,7 @@ def index(
     each: str = "",
     back: Days = 0,
     days: Days = 1,
-    plus: int = 0,
+    plus: Days = 0,
     min_periods: Days = 0,
     optional: bool = False,
     at: str = "",
@@ -333,7 +336,7 @@ def cross_section(signal: ComputedSignal, *, back: Days = 0) -> Need:
 
 
 def price(
-    figure: str, *, back: Days = 0, days: Days = 1, plus: int = 0, mean: bool = False, min_periods: Days = 0
+    figure: str, *, back: Days = 0, days: Days = 1, plus: Days = 0, mean: bool = False, min_periods: Days = 0
 ) -> Need:
     """Return the need of a figure of every security with a price: ``level`` (adjusted) or ``return_1`` (a fraction).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from processors.events import RowBatch
 from processors.history import replay
 from processors.indicators.bottom_panel import bear_markets
 from processors.indicators.llt import advance
+from processors.indicators.ratio_state import DAILY_STATE, TRAILING_STATE
 from processors.market import Market
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from streams.calendars import xshg
 from tests.building import DAYS, batch, end_of_day
+from tests.folding import check_signal, fold_history, oracle_data
+from tests.made_market import SMALL, small_market
 
 EXCHANGES = ("SSE", "SZSE")
 FEEDS = ("indices.daily", "etf.daily", "margin.market")
@@ -109,3 +113,14 @@ def test_no_market_signal_reads_the_future(data_dir: Path) -> None:
     assert all(plain[key] == changed[key] for key in past)
     assert any(plain[key] != changed.get(key) for key in plain.keys() - past)
     assert max(to_date(d) for d in days) == date(2019, 4, 30)
+
+
+def test_trailing_thresholds_are_quantiles_of_that_many_earlier_ratios() -> None:
+    """The 5-day ratio of the oldest of the days reads four days more."""
+    parameters = replace(SMALL, ratio_thresholds="trailing")
+    days = small_market(gaps=False, sessions=30)
+    folded = fold_history(days, parameters)
+    for signal, least in ((TRAILING_STATE, 30 - 12 - 4), (DAILY_STATE, 30 - 12)):
+        assert check_signal(signal, folded, oracle_data(days), parameters) == least
+    reason = folded.market[sorted(days)[15], "ratio_state"].reason
+    assert reason == "trailing quantiles need 12 days of the ratio, 11 are known"

@@ -58,7 +58,7 @@ def advance(prices: tuple[float, float, float], lines: tuple[float, float], days
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per index; the details contain the line."""
+    """Return one column per index; the details contain the line of the day and of the day before."""
     return {f"llt/{code}": _index(block, code) for code in block.parameters.timing_indices}
 
 
@@ -83,5 +83,8 @@ def _index(block: Block, code: str) -> Column:
         if 0 <= age < days
     }
     rising = [None if state is None else int(state["line"] > state["line_before"]) for state in states]
-    lines = np.array([np.nan if state is None else state["line"] for state in states])
-    return Column(rising, {"line": lines, "close": block.get(CLOSE, code)}, absent=absent)
+    lines = {
+        name: np.array([np.nan if state is None else state[name] for state in states])
+        for name in ("line", "line_before")
+    }
+    return Column(rising, {**lines, "close": block.get(CLOSE, code)}, absent=absent)

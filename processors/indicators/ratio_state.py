@@ -13,7 +13,7 @@ import numpy as np
 from processors.block import Block
 from processors.events import Floats
 from processors.indicators.fin_buy_ratio import BUY, BUYS, TURNOVER, TURNOVERS, daily_ratio, trailing_ratio
-from processors.needs import Need, total, turnover
+from processors.needs import total, turnover
 from processors.signal import Column, Level, Signal
 from processors.statistics import rolling_sums
 
@@ -23,8 +23,10 @@ _FORMULA = (
 )
 _THRESHOLDS = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold", "ratio_thresholds", "late_days")
 #: The history whose quantiles are the trailing thresholds.
-PAST_BUYS = total("fin_buy", days="ratio_quantile_days", plus=1, optional=True)
-PAST_TURNOVERS = turnover(days="ratio_quantile_days", plus=1, optional=True)
+PAST_BUYS = total("fin_buy", days="ratio_quantile_days", plus="ratio_window_days", optional=True)
+PAST_TURNOVERS = turnover(days="ratio_quantile_days", plus="ratio_window_days", optional=True)
+PAST_DAILY_BUYS = total("fin_buy", days="ratio_quantile_days", plus=1, optional=True)
+PAST_DAILY_TURNOVERS = turnover(days="ratio_quantile_days", plus=1, optional=True)
 
 TRAILING_STATE = Signal(
     "ratio_state",
@@ -43,7 +45,7 @@ DAILY_STATE = Signal(
     "State of the daily financing-buy ratio",
     "融资买入占比状态（日）",
     "state",
-    (BUY, TURNOVER, PAST_BUYS, PAST_TURNOVERS),
+    (BUY, TURNOVER, PAST_DAILY_BUYS, PAST_DAILY_TURNOVERS),
     _FORMULA,
     "[DG22]",
     parameters=_THRESHOLDS,
@@ -95,13 +97,20 @@ def advance(
 def compute(block: Block) -> dict[str, Column]:
     """Return the state on both bases; the details contain the ratio, the thresholds and the previous state."""
     return {
-        "ratio_state": _states(block, TRAILING_STATE, trailing_ratio(block[BUYS], block[TURNOVERS]), BUYS),
-        "ratio_state_daily": _states(block, DAILY_STATE, daily_ratio(block[BUY], block[TURNOVER]), BUY),
+        "ratio_state": _states(block, TRAILING_STATE, trailing_ratio(block[BUYS], block[TURNOVERS])),
+        "ratio_state_daily": _states(block, DAILY_STATE, daily_ratio(block[BUY], block[TURNOVER])),
     }
 
 
-def _states(block: Block, signal: Signal, ratios: Floats, basis: Need) -> Column:
-    thresholds, absent = _thresholds(block, basis)
+def _past(block: Block, signal: Signal) -> Floats:
+    """Return the signal's ratios of the ``ratio_quantile_days`` days before each day (k, days)."""
+    basis, _, buys, turnovers = signal.needs
+    span = basis.window(block.parameters)
+    return daily_ratio(*(rolling_sums(block[need], span)[:, :-1] for need in (buys, turnovers)))
+
+
+def _states(block: Block, signal: Signal, ratios: Floats) -> Column:
+    thresholds, absent = _thresholds(block, signal)
     previous: list[str | None] = [None] * len(block)
 
     def step(before: str | None, i: int) -> str | None:
@@ -117,7 +126,7 @@ def _states(block: Block, signal: Signal, ratios: Floats, basis: Need) -> Column
     return Column(states, {"ratio": ratios, "before": previous, **thresholds}, "turnover is zero", absent)
 
 
-def _thresholds(block: Block, basis: Need) -> tuple[dict[str, Floats], dict[int, str]]:
+def _thresholds(block: Block, signal: Signal) -> tuple[dict[str, Floats], dict[int, str]]:
     """Return the four thresholds on every day, and the days on which they are unknown with the reason."""
     p, days = block.parameters, len(block)
     fixed = {
@@ -130,10 +139,8 @@ def _thresholds(block: Block, basis: Need) -> tuple[dict[str, Floats], dict[int,
         return {name: np.full(days, threshold) for name, threshold in fixed.items()}, {}
     # Trailing (ours): the published thresholds `hot` and `cold` are about the 90% and 10% quantiles; the other two
     # keep their published proportion to them.
-    span = basis.window(p)
-    past = daily_ratio(*(rolling_sums(block[need], span)[:, :-1] for need in (PAST_BUYS, PAST_TURNOVERS)))
-    known = (~np.isnan(past)).sum(axis=1)
-    needed = past.shape[1]
+    past = _past(block, signal)
+    known, needed = (~np.isnan(past)).sum(axis=1), past.shape[1]
     absent = {
         i: f"trailing quantiles need {needed} days of the ratio, {known[i]} are known"
         for i in np.flatnonzero(known < needed).tolist()

@@ -158,11 +158,8 @@ def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
     buys_5d = _lags(buys, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
     turnover_5d = _lags(turnover, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
     out["fin_buy_ratio_5d"] = buys_5d / turnover_5d
-    for state, name, span in (
-        ("ratio_state", "fin_buy_ratio_5d", p.ratio_window_days),
-        ("ratio_state_daily", "fin_buy_ratio", 1),
-    ):
-        out[state] = ratio_states(out[name], _lines(out[name], span, p), p.late_days)
+    for state, name in (("ratio_state", "fin_buy_ratio_5d"), ("ratio_state_daily", "fin_buy_ratio")):
+        out[state] = ratio_states(out[name], _lines(out[name], p), p.late_days)
 
     lag = p.excess_lag_days
     out["excess_financing"] = (balance / balance.shift(lag) - 1) - (close / close.shift(lag) - 1)
@@ -170,11 +167,11 @@ def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
     return out[out.index.isin(data.totals["trade_date"])]
 
 
-def _lines(ratio: pd.Series, span: int, p: Any) -> pd.DataFrame:
+def _lines(ratio: pd.Series, p: Any) -> pd.DataFrame:
     """The four thresholds by day; trailing ones are quantiles of the days before, in the published proportion."""
     hot, cold = pd.Series(p.ratio_hot, ratio.index), pd.Series(p.ratio_cold, ratio.index)
     if p.ratio_thresholds == "trailing":
-        past = ratio.shift(1).rolling(p.ratio_quantile_days - span + 1)
+        past = ratio.shift(1).rolling(p.ratio_quantile_days)
         hot, cold = past.quantile(0.9), past.quantile(0.1)
     inner, outer = p.ratio_breakdown / p.ratio_hot, p.ratio_extreme_cold / p.ratio_cold
     return pd.concat([hot, hot * inner, cold, cold * outer], axis=1)
