@@ -79,11 +79,15 @@ class Block(CrossSections):
         ------
         UndeclaredNeedError : if no registered signal declares the need, so that no stage retains its figures.
         """
-        key = need, code
+        key = need, self._code(need, code)
         if key not in self._read:
             self._sources.require(need)
-            self._read[key] = self._figures(need, code)
+            self._read[key] = self._figures(*key)
         return self._read[key]
+
+    def _code(self, need: Need, code: str) -> str:
+        """Return the subject's code for a need of a figure of each subject, and none for any other need."""
+        return code if code in need.codes(self.parameters) else ""
 
     def by_exchange(self, need: Need) -> list[Floats]:
         """Return the summands of a total, turnover or float cap, in the order of ``exchanges``.
@@ -177,9 +181,9 @@ class Block(CrossSections):
 
     def known(self, need: Need, code: str = "") -> Flags:
         """Return on which days a required figure is known (k,)."""
-        key = need, code
+        key = need, self._code(need, code)
         if key not in self._known:
-            self._known[key] = self._is_known(need, code)
+            self._known[key] = self._is_known(*key)
         return self._known[key]
 
     def _is_known(self, need: Need, code: str) -> Flags:
@@ -215,7 +219,7 @@ class Block(CrossSections):
     def _reason(self, need: Need, i: int, code: str) -> str:
         if need.signal is not None:
             return f"{need.signal.id} is absent"
-        code = code or next(iter(need.codes(self.parameters)), "")
+        code = self._code(need, code) or next(iter(need.codes(self.parameters)), "")
         what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
         if self._provisional_inputs is not None and i == len(self) - 1 and need.back == 0 and not need.at:
             figure = self._provisional_value(need, code)

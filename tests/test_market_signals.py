@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from feeds.folder import read
+from processors.block import Block
 from processors.days import to_date, to_day
 from processors.events import RowBatch
 from processors.history import replay
@@ -17,8 +18,10 @@ from processors.indicators.bottom_panel import bear_markets
 from processors.indicators.llt import advance
 from processors.indicators.ratio_state import DAILY_STATE, TRAILING_STATE
 from processors.market import Market
+from processors.needs import index
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
+from processors.signal import Level, Signal
 from streams.calendars import xshg
 from tests.building import DAYS, batch, end_of_day
 from tests.folding import check_signal, fold_history, oracle_data
@@ -124,3 +127,17 @@ def test_trailing_thresholds_are_quantiles_of_that_many_earlier_ratios() -> None
         assert check_signal(signal, folded, oracle_data(days), parameters) == least
     reason = folded.market[sorted(days)[15], "ratio_state"].reason
     assert reason == "trailing quantiles need 12 days of the ratio, 11 are known"
+
+
+def test_an_index_that_a_need_names_is_not_replaced_by_the_subject() -> None:
+    """A signal of each index that also reads the composite is absent without the composite."""
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    rows = batch("indices.daily", DAYS[1], {"000300.SH": {"close": 4000.0}})
+    market.fold([rows, end_of_day(rows)])
+    block = Block([to_day(DAYS[1])], market.sources)
+    for named in (index("close", "000001.SH"), index("pe_ttm", each="risk_premium_index")):
+        needs = index("close", each="timing_indices"), named
+        relative = Signal("relative", Level.MARKET, "", "", "ratio", needs, "", "", subjects=True)
+        assert not block.met(relative, "000300.SH").any()
+        code = named.codes(Parameters())[0]
+        assert block.reasons(relative, "000300.SH")[0].startswith(f"indices.daily {code} {named.figure} of 2020-01-03")
