@@ -121,9 +121,7 @@ class ConsoleProcess(WorkerProcess):
 def environment(settings: Settings) -> dict[str, str]:
     """Return settings as environment variables for a child process, secrets in clear text."""
     values = settings.model_dump(
-        mode="json",
-        exclude={"redis_url_file", "kafka_password_file", "channels"},
-        exclude_none=True,
+        mode="json", exclude={"redis_url_file", "kafka_password_file", "channels"}, exclude_none=True
     )
     # The dump masks secrets.
     for name in ("console_token", "tushare_token", "positions_secret"):
