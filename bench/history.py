@@ -61,8 +61,7 @@ def _plain(data: Path) -> float:
 
 
 def main(
-    data: Path = Path("../shared/data"),
-    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+    data: Path = Path("../shared/data"), broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded"
 ) -> None:
     """Measure and print."""
     if not data.is_dir():

@@ -134,10 +134,7 @@ def _history(page: Page) -> None:
         view.label("ratio_history"),
         {"ratio": "fin_buy_ratio_5d", "daily": "fin_buy_ratio"},
         lambda: charts.history(
-            view,
-            model.curve("fin_buy_ratio_5d"),
-            model.curve("fin_buy_ratio"),
-            _tail(model, "fin_buy_ratio_5d"),
+            view, model.curve("fin_buy_ratio_5d"), model.curve("fin_buy_ratio"), _tail(model, "fin_buy_ratio_5d")
         ),
     )
 
