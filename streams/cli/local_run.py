@@ -155,12 +155,11 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         days, total, source = found.by_day(), len(found.days()), found.source
         for note in found.notes:
             err.print(f"  note: {note}")
-        session: Callable[[Publisher], None] | None = None
+        market = None
     else:
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
         market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
         days, total, source = market.history(), market.simulation.days, simulate.SOURCE
-        session = _session(market, until_done=plan.until_done)
         err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     with progress() as bars, Publisher(settings, source=source, form=plan.form) as publisher:
         fed = bars.add_task("published", total=total)
@@ -171,9 +170,9 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         _await_stream(settings, barrier, worker)
         bars.update(done, advance=1)
     err.print(f"{rows:,} rows of {total} trading days are processed")
-    if session is not None:
+    if market is not None:
         with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
-            session(publisher)
+            _publish_session(publisher, market, until_done=plan.until_done)
             barrier = publisher.barrier()
         _await_stream(settings, barrier, worker)
     watcher.await_barrier(barrier, worker)
@@ -184,19 +183,12 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
     _summary(settings, barrier, watcher)
 
 
-def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publisher], None]:
-    def run_session(publisher: Publisher) -> None:
-        day = market.simulation.calendar.shift(market.simulation.last_day, 1)
-        if day is None:
-            return
+def _publish_session(publisher: Publisher, market: simulate.Market, *, until_done: bool) -> None:
+    day = market.simulation.calendar.shift(market.simulation.last_day, 1)
+    if day is not None:
         err.print(f"Simulating the running session of {to_date(day)}: provisional values")
-        publish_session(
-            publisher,
-            market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
-            speed=3600.0 if until_done else 120.0,
-        )
-
-    return run_session
+        snapshots = market.session(day, ratio=0.091, every_minutes=10 if until_done else 1)
+        publish_session(publisher, snapshots, speed=3600.0 if until_done else 120.0)
 
 
 def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
