@@ -56,7 +56,7 @@ def known_names(*, without: bool) -> SecurityNames:
     from feeds.security_names import SecurityNames
     from streams import feed_services
 
-    return SecurityNames.of_codes({} if without else feed_services.load_security_names(Settings()))
+    return SecurityNames({} if without else feed_services.load_security_names(Settings()))
 
 
 def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier: str) -> None:
