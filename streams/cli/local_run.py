@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import socket
 import tempfile
 import threading
 import time
@@ -31,7 +30,7 @@ from streams.export import export
 from streams.form import Form
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
-from streams.local_service import free_port
+from streams.local_service import free_port, listens
 from streams.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -115,7 +114,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
     redis = stack.enter_context(EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
-    console_port = base.console_port if _free(base.console_port) else free_port()
+    console_port = free_port() if listens(base.console_port) else base.console_port
     return base.model_copy(
         update={
             "kafka_url": broker.url,
@@ -128,7 +127,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "kafka_ca_file": None,
             "kafka_cert_file": None,
             "kafka_key_file": None,
-            "http_port": base.http_port if _free(base.http_port) else free_port(),
+            "http_port": free_port() if listens(base.http_port) else base.http_port,
             "console_port": console_port,
             "console_url": base.console_url or ("" if plan.until_done else f"http://127.0.0.1:{console_port}"),
         }
@@ -255,8 +254,3 @@ class _AlertWatcher:
                 self.seen[alert.id] = alert
             if alert.severity is not Severity.INFO and alert.state is State.FIRING:
                 print_alert(alert)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
