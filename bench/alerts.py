@@ -21,12 +21,11 @@ import typer
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
-from rich.table import Table
 
 from alerts.delivery.channel import Channel
 from alerts.model import Alert, State
 from bench.pipeline import running_worker, simulated_market, wait_for
-from bench.services import services
+from bench.services import results, services
 from feeds.publication_times import available_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
@@ -174,9 +173,8 @@ def main(
             with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
                 wait_for(lambda: passed(settings, barrier, client), worker)
                 asyncio.run(_measure(settings, found, clock, web.AppRunner(application), port))
-    table = Table(title=f"{broker}, {len(clock.sent)} alerts at {_RATE:,} events/s", title_justify="left", box=None)
-    for column in ("from the completing event to", "p50 ms", "p99 ms", "max ms", "target p99"):
-        table.add_column(column, justify="left" if column.startswith("from") else "right")
+    title = f"{broker}, {len(clock.sent)} alerts at {_RATE:,} events/s"
+    table = results(title, "from the completing event to", "p50 ms", "p99 ms", "max ms", "target p99")
     for name, seen, target in (("alerts.v1", clock.topic, 50), ("a local webhook", clock.webhook, 200)):
         ms = clock.ms(seen)
         p50, p99 = np.percentile(ms, [50, 99])

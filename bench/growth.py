@@ -28,7 +28,7 @@ from redis.asyncio import Redis as AsyncRedis
 from rich.table import Table
 
 from bench.pipeline import running_worker, simulated_market, wait_for
-from bench.services import services
+from bench.services import results, services
 from processors.errors import MarginwatchError
 from processors.history import History
 from processors.market import Market
@@ -197,9 +197,7 @@ def main(
 ) -> None:
     """Measure and print."""
     size, runs = (_SHORT, 1) if short else (Size(), runs)
-    table = Table(title=f"Growth, {broker} broker, {os.cpu_count()} cores for all", title_justify="left", box=None)
-    for column in ("what", "figure", "target"):
-        table.add_column(column, justify="left" if column == "what" else "right")
+    table = results(f"Growth, {broker} broker, {os.cpu_count()} cores for all", "what", "figure", "target")
     with tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         settings = stack.enter_context(services(broker, folder))

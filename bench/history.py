@@ -14,10 +14,9 @@ from typing import Annotated
 
 import redis
 import typer
-from rich.table import Table
 
 from bench.pipeline import running_worker, wait_for
-from bench.services import services
+from bench.services import results, services
 from feeds.dataset import Dataset
 from feeds.folder import read
 from processors.history import History
@@ -61,8 +60,7 @@ def _plain(data: Path) -> float:
 
 
 def main(
-    data: Path = Path("../shared/data"),
-    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+    data: Path = Path("../shared/data"), broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded"
 ) -> None:
     """Measure and print."""
     if not data.is_dir():
@@ -74,9 +72,7 @@ def main(
         scratch = Path(name)
         with services(broker, scratch) as settings:
             streamed = _streamed(settings("history"), scratch, folder)
-    table = Table(title=f"{broker}, {rows:,} margin rows, {len(folder.days())} days", title_justify="left", box=None)
-    for column in ("what", "seconds", "target"):
-        table.add_column(column, justify="left" if column == "what" else "right")
+    table = results(f"{broker}, {rows:,} margin rows, {len(folder.days())} days", "what", "seconds", "target")
     table.add_row("broker, Redis, all signals, all alerts", f"{streamed:.1f}", "20")
     table.add_row("the fold alone, all signals", f"{_folded(Settings(), folder):.1f}", "3")
     table.add_row("pandas, the signals of the first issue", f"{_plain(data):.1f}", "")

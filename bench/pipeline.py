@@ -23,9 +23,8 @@ import numpy as np
 import redis
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from rich.table import Table
 
-from bench.services import services
+from bench.services import results, services
 from feeds import simulate
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
@@ -239,9 +238,7 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with services(broker, folder) as settings:
-            table = Table(title=f"{broker} broker, {stocks:,} stocks", title_justify="left", box=None)
-            for column in ("what", "count", "seconds", "a second"):
-                table.add_column(column, justify="left" if column == "what" else "right")
+            table = results(f"{broker} broker, {stocks:,} stocks", "what", "count", "seconds", "a second")
 
             def row(what: str, count: int, elapsed: float) -> None:
                 table.add_row(what, f"{count:,}", f"{elapsed:.2f}", f"{count / elapsed:,.0f}")

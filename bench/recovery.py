@@ -21,7 +21,7 @@ import redis
 import typer
 from rich.table import Table
 
-from bench.services import services
+from bench.services import results, services
 from feeds import simulate
 from processors.days import to_day
 from processors.errors import MarginwatchError
@@ -78,9 +78,7 @@ def _restart(settings: Settings, folder: Path) -> tuple[float, float]:
 
 def _measure(settings: Settings, folder: Path, stocks: int, days: int, runs: int) -> Table:
     Topics(settings).create()
-    table = Table(title="Recovery", title_justify="left", box=None, pad_edge=False)
-    for column in ("what", "median s", "all s", "target s"):
-        table.add_column(column, justify="left" if column == "what" else "right")
+    table = results("Recovery", "what", "median s", "all s", "target s")
     market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2025, 6, 30)), days=days, stocks=stocks, funds=20))
     with redis.Redis.from_url(settings.redis) as client, Publisher(settings, source="bench") as publisher:
         worker = _worker(settings, folder, "history")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from rich.table import Column, Table
 
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
@@ -34,3 +35,9 @@ def services(broker: str, folder: Path, *, append_only: bool = False) -> Iterato
             return Settings(kafka_url=server.url, redis_url=SecretStr(store.url), **(own | more))
 
         yield settings
+
+
+def results(title: str, *columns: str) -> Table:
+    """Return a table for figures: the first column says what, the others are aligned to the right."""
+    headers = [Column(name, justify="right") for name in columns[1:]]
+    return Table(columns[0], *headers, title=title, title_justify="left", box=None)

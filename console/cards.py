@@ -14,7 +14,7 @@ from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
 from console import charts, labels
 from console.model import Part
-from console.site import Page
+from console.site import Page, heading
 from processors.industries import INDUSTRIES
 from processors.signal import Value
 
@@ -187,16 +187,20 @@ def _silence(page: Page, alert: Alert) -> None:
 
 
 async def _withdraw(page: Page, alert: Alert) -> None:
-    by = page.user or page.remembered.get("by", "") or "console"
-    await page.send(Acknowledge(alert=alert.id, by=by, at=datetime.now(UTC), withdraw=True))
+    await page.send(Acknowledge(alert=alert.id, by=_actor(page), at=datetime.now(UTC), withdraw=True))
 
 
 async def _unsilence(page: Page, alert: Alert) -> None:
     if alert.silence is None:
         return
     now = datetime.now(UTC)
-    by = page.user or page.remembered.get("by", "") or "console"
-    await page.send(SetSilence(silence=msgspec.structs.replace(alert.silence, until=now, by=by), at=now))
+    ended = msgspec.structs.replace(alert.silence, until=now, by=_actor(page))
+    await page.send(SetSilence(silence=ended, at=now))
+
+
+def _actor(page: Page) -> str:
+    """Return the name of the person whose action needs no dialog."""
+    return page.user or page.remembered.get("by", "") or "console"
 
 
 def detail(page: Page, alert_id: str) -> None:
@@ -223,15 +227,13 @@ def detail(page: Page, alert_id: str) -> None:
             _context(page, found)
             for head, values in (("figures", found.figures), ("thresholds", found.thresholds)):
                 with ui.element("div").classes("card half"):
-                    with ui.element("h2"):
-                        ui.label(label(head))
+                    heading(label(head))
                     for name, value in values.items():
                         ui.label(f"{name} = {_exact(value)}").classes("num")
             if found.members:
                 _members(page, found)
             with ui.element("div").classes("card wide"):
-                with ui.element("h2"):
-                    ui.label(label("inputs"))
+                heading(label("inputs"))
                 for given in found.provenance:
                     ui.label(f"{given.topic}[{given.partition}] · {given.offset} · r{given.revision}").classes(
                         "num muted"
@@ -253,8 +255,7 @@ def _context(page: Page, alert: Alert) -> None:
     else:
         return
     with ui.element("div").classes("card wide tall"):
-        with ui.element("h2"):
-            ui.label(title)
+        heading(title)
         ui.echart(options).classes("chart").props(f'role=img aria-label="{title}"')
 
 
@@ -276,8 +277,7 @@ def _members(page: Page, alert: Alert) -> None:
         {"name": "note", "label": label("note"), "field": "note", "align": "left"},
     ]
     with ui.element("div").classes("card wide"):
-        with ui.element("h2"):
-            ui.label(f"{label('members')} ({len(rows)})")
+        heading(f"{label('members')} ({len(rows)})")
         table = (
             ui.table(columns=columns, rows=rows, row_key="code", pagination=20).props("flat dense").classes("w-full")
         )

@@ -21,9 +21,9 @@ _PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
 _SHOWN = 250
 
 
-def points(found: Points, scale: float = 1.0) -> list[list[Any]]:
+def points(found: Points) -> list[list[Any]]:
     """Return days and figures in the form that ECharts expects; a missing figure is a gap."""
-    return [[d.isoformat(), v * scale if isinstance(v, (int, float)) else None] for d, v in found]
+    return [[d.isoformat(), v if isinstance(v, (int, float)) else None] for d, v in found]
 
 
 def _plain(c: Colours, tooltip: Options) -> Options:
@@ -66,12 +66,12 @@ def _frame(view: View, found: Points) -> Options:
     }  # fmt: skip
 
 
-def _axis(view: View, name: str = "") -> Options:
+def _axis(view: View) -> Options:
     c = view.colours
     return {
         "type": "value",
         "scale": True,
-        "name": name,
+        "name": "",
         "nameTextStyle": {"color": c.muted, "fontSize": 11},
         "axisLabel": {"color": c.muted, "fontSize": 11},
         "splitLine": {"lineStyle": {"color": c.line, "opacity": 0.6}},
@@ -259,15 +259,10 @@ def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
     return out
 
 
-def single(
-    view: View, name: str, found: Points, colour: str, *, ratio: bool = False, signed_bars: bool = False
-) -> Options:
+def single(view: View, name: str, found: Points, colour: str, *, signed_bars: bool = False) -> Options:
     """Return one figure over time, as bars coloured by their sign with ``signed_bars``."""
     out = _frame(view, found)
     out["legend"]["show"] = False
-    if ratio:
-        out["tooltip"][":valueFormatter"] = _PERCENT
-        out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
     if signed_bars:
         data = [
             {"value": [d.isoformat(), v], "itemStyle": {"color": view.rise if (v or 0) > 0 else view.fall}}

@@ -23,11 +23,7 @@ _OPEN = ("/login", "/healthz")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 #: A refused websocket (RFC 6455: policy violation).
 _REFUSED = 1008
-_HEADERS = {
-    b"x-frame-options": b"DENY",
-    b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"same-origin",
-}
+_HEADERS = {b"x-frame-options": b"DENY", b"x-content-type-options": b"nosniff", b"referrer-policy": b"same-origin"}
 
 
 class Gate:

@@ -36,11 +36,11 @@ def draw(page: Page) -> None:
         _data(page)
 
 
-def _card(name: str, title: str, note: str = "") -> tuple[ui.element, ui.label]:
+def _card(name: str, title: str) -> tuple[ui.element, ui.label]:
     """Draw a titled part of the screen; return it and the label after its title."""
     with ui.element("section").classes(f"card {name}").props(f'aria-label="{title}"') as box, ui.element("h2"):
         ui.label(title)
-        small = ui.label(note).classes("num note")
+        small = ui.label("").classes("num note")
     return box, small
 
 
@@ -134,10 +134,7 @@ def _history(page: Page) -> None:
         view.label("ratio_history"),
         {"ratio": "fin_buy_ratio_5d", "daily": "fin_buy_ratio"},
         lambda: charts.history(
-            view,
-            model.curve("fin_buy_ratio_5d"),
-            model.curve("fin_buy_ratio"),
-            _tail(model, "fin_buy_ratio_5d"),
+            view, model.curve("fin_buy_ratio_5d"), model.curve("fin_buy_ratio"), _tail(model, "fin_buy_ratio_5d")
         ),
     )
 

@@ -185,8 +185,7 @@ class ConsoleModel:
         newest = {rule: max((a.trade_date for a in found if a.rule == rule), default=None) for rule in DIGESTS}
         kept = [a for a in found if a.rule not in newest or a.trade_date == newest[a.rule]]
         return sorted(
-            kept,
-            key=lambda a: (_RANK[a.severity], a.acknowledged is not None, -a.trade_date.toordinal(), a.id),
+            kept, key=lambda a: (_RANK[a.severity], a.acknowledged is not None, -a.trade_date.toordinal(), a.id)
         )
 
     def industry_day(self) -> IndustrySignals | None:

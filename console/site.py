@@ -136,6 +136,12 @@ def view_of(parameters: Parameters, remembered: Mapping[str, Any], accepted: str
     return View(parameters, "en" if language == "en" else "zh", bool(remembered.get("dark", False)), palette)
 
 
+def heading(text: str) -> None:
+    """Draw the title of a card."""
+    with ui.element("h2"):
+        ui.label(text)
+
+
 def frame(page: Page) -> None:
     """Draw the header of every page."""
     view, label = page.view, page.view.label

@@ -10,9 +10,11 @@ from nicegui import ui
 
 from console import charts, labels
 from console.model import Part
-from console.site import Page
+from console.site import Page, heading
 from processors.industries import INDUSTRIES
 
+#: The factor of CNY in a chart, and the end of its title.
+_MONEY = {"zh": (1e-8, " 亿"), "en": (1e-9, " ¥bn")}
 Rows = Sequence[tuple[date, dict[str, float | None]]]
 
 
@@ -35,8 +37,7 @@ def _figure(title: str, value: str, tone: str = "") -> None:
 
 def _chart(title: str, options: dict[str, Any], size: str = "half low") -> None:
     with ui.element("div").classes(f"card {size}"):
-        with ui.element("h2"):
-            ui.label(title)
+        heading(title)
         ui.echart(options).classes("chart").props(f'role=img aria-label="{title}"')
 
 
@@ -67,18 +68,14 @@ def security(page: Page, code: str) -> None:
             return
         day, last = rows[-1]
         _title(page, code, day.isoformat())
-        unit = 1e-8 if view.language == "zh" else 1e-9
-        suffix = " 亿" if view.language == "zh" else " ¥bn"
+        unit, suffix = _MONEY[view.language]
         streak, change = last.get("fin_streak"), last.get("fin_change")
         _figure(label("fin_balance"), labels.money(last.get("fin_balance"), view.language))
         _figure(label("change"), f"{labels.signed(change)} {labels.percent(change, signed=True)}", _tone(change))
         _figure(label("streak"), f"{labels.signed(streak)} {abs(int(streak or 0))}", _tone(streak))
         _figure(label("score"), "–" if last.get("excess_score") is None else f"{last['excess_score']:.2f}")
-        _figure(
-            label("excess_return"),
-            labels.percent(last.get("streak_excess"), signed=True),
-            _tone(last.get("streak_excess")),
-        )
+        excess = last.get("streak_excess")
+        _figure(label("excess_return"), labels.percent(excess, signed=True), _tone(excess))
         _figure(label("flags"), _flags(page, last))
         _chart(
             f"{label('price_level')} · {label('fin_balance')}",
@@ -113,8 +110,7 @@ def _flags(page: Page, last: dict[str, float | None]) -> str:
 
 def _alerts_of(page: Page, code: str) -> None:
     """The newest digests that name a security."""
-    with ui.element("h2"):
-        ui.label(page.view.label("earlier"))
+    heading(page.view.label("earlier"))
     found = [a for a in page.site.model.alerts.values() if any(m.code == code for m in a.members)]
     for alert in sorted(found, key=lambda a: a.trade_date, reverse=True)[:12]:
         ui.link(f"{alert.trade_date} · {page.view.rule(alert.rule)}", f"/alerts/{alert.id}")
@@ -135,8 +131,7 @@ def industry(page: Page, name: str) -> None:
         if not rows:
             return
         _, last = rows[-1]
-        unit = 1e-8 if view.language == "zh" else 1e-9
-        suffix = " 亿" if view.language == "zh" else " ¥bn"
+        unit, suffix = _MONEY[view.language]
 
         def title(signal: str) -> str:
             return labels.signal_title(signal, view.language)
@@ -177,8 +172,7 @@ def _parts(page: Page, last: dict[str, float | None]) -> None:
     """The components of heat and risk."""
     for whole in ("heat", "risk"):
         with ui.element("div").classes("card half"):
-            with ui.element("h2"):
-                ui.label(page.view.label(whole))
+            heading(page.view.label(whole))
             for name, value in last.items():
                 if name.startswith(whole + "_") and value is not None:
                     with ui.row().classes("w-full justify-between no-wrap"):

@@ -33,7 +33,6 @@ class Verdict:
 def verdict(model: ConsoleModel, p: Parameters, language: Language) -> Verdict:
     """Answer from final values; a provisional breakdown has an answer of its own."""
     ratio, state = model.latest.get("fin_buy_ratio_5d"), model.latest.get("ratio_state")
-    english = language == "en"
     warnings = [a for a in model.alerts.values() if a.rule == "peak_warning" and a.state is State.FIRING]
     if ratio is None or state is None or not isinstance(ratio.value, float) or not isinstance(state.value, str):
         return _without_ratio(model, max((a.trade_date for a in warnings), default=None), language)
@@ -41,48 +40,36 @@ def verdict(model: ConsoleModel, p: Parameters, language: Language) -> Verdict:
     now, days = labels.percent(ratio.value), p.ratio_window_days
     room = labels.percent(p.ratio_hot - ratio.value)
     extra = _excess(model, p, language)
+
+    def answer(key: str, tone: str, why: str, why_zh: str) -> Verdict:
+        return Verdict(key, tone, (why if language == "en" else why_zh) + extra)
+
     if warnings or state.value == RatioState.BREAKDOWN:
         since = max((a.trade_date for a in warnings), default=state.trade_date)
-        why = (
-            f"{days}-day ratio {now}: below {line} after a hot phase (≥ {hot}); warned on {since}, void at {hot} again."
-            if english
-            else f"{days}日占比{now}：过热（≥{hot}）后跌破{line}；{since}发出预警，重回{hot}则失效。"
+        return answer(
+            "peak",
+            "hot",
+            f"{days}-day ratio {now}: below {line} after a hot phase (≥ {hot}); warned on {since}, "
+            f"void at {hot} again.",
+            f"{days}日占比{now}：过热（≥{hot}）后跌破{line}；{since}发出预警，重回{hot}则失效。",
         )
-        return Verdict("peak", "hot", why + extra)
     if state.value == RatioState.HOT:
         live = model.live.get("ratio_state")
         if live is not None and live.value == RatioState.BREAKDOWN:
-            why = (
-                f"The running session is below {line}; the close decides."
-                if english
-                else f"盘中估算已跌破{line}，以收盘数据为准。"
-            )
-            return Verdict("peak_live", "hot", why + extra)
-        why = (
-            f"{days}-day ratio {now}, at or above {hot} before; a fall below {line} is the peak warning."
-            if english
-            else f"{days}日占比{now}，已达{hot}以上；跌破{line}即为顶部预警。"
-        )
-        return Verdict("hot", "warm", why + extra)
+            why = f"The running session is below {line}; the close decides."
+            return answer("peak_live", "hot", why, f"盘中估算已跌破{line}，以收盘数据为准。")
+        why = f"{days}-day ratio {now}, at or above {hot} before; a fall below {line} is the peak warning."
+        return answer("hot", "warm", why, f"{days}日占比{now}，已达{hot}以上；跌破{line}即为顶部预警。")
     if ratio.value >= p.ratio_hot - NEAR:
-        why = (
-            f"{days}-day ratio {now}, {room} below {hot}." if english else f"{days}日占比{now}，距过热线{hot}仅{room}。"
-        )
-        return Verdict("near", "warm", why + extra)
+        why = f"{days}-day ratio {now}, {room} below {hot}."
+        return answer("near", "warm", why, f"{days}日占比{now}，距过热线{hot}仅{room}。")
     if state.value in (RatioState.COLD, RatioState.EXTREME_COLD):
         cold = labels.percent(p.ratio_cold)
-        why = (
-            f"{days}-day ratio {now}, at most {cold}; no bottom signal by itself."
-            if english
-            else f"{days}日占比{now}，不高于{cold}；低迷本身并非底部信号。"
-        )
-        return Verdict("cold" if state.value == RatioState.COLD else "extreme_cold", "cold", why + extra)
-    why = (
-        f"{days}-day ratio {now}, {room} below the hot line {hot}."
-        if english
-        else f"{days}日占比{now}，距过热线{hot}还有{room}。"
-    )
-    return Verdict("no", "calm", why + extra)
+        key = "cold" if state.value == RatioState.COLD else "extreme_cold"
+        why = f"{days}-day ratio {now}, at most {cold}; no bottom signal by itself."
+        return answer(key, "cold", why, f"{days}日占比{now}，不高于{cold}；低迷本身并非底部信号。")
+    why = f"{days}-day ratio {now}, {room} below the hot line {hot}."
+    return answer("no", "calm", why, f"{days}日占比{now}，距过热线{hot}还有{room}。")
 
 
 def _without_ratio(model: ConsoleModel, warned: date | None, language: Language) -> Verdict:

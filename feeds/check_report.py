@@ -12,7 +12,7 @@ from feeds.validate import Finding, Rows, Severity, check_day, key_text
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, Column, RowBatch
 
-_SHOWN_PER_CHECK = 5
+_SHOWN_PER_CHECK, _FIRST_ROWS = 5, 3
 
 
 def check_days(days: Iterable[DayRows], calendar: TradingCalendar, before: Rows | None = None) -> Iterator[Finding]:
@@ -39,11 +39,11 @@ def format_findings(findings: Iterable[Finding]) -> Iterator[str]:
             yield f"{severity.upper()} {check} {topic}: … and {len(group) - _SHOWN_PER_CHECK} more"
 
 
-def format_first_rows(tables: Iterable[SourceTable], rows: int = 3) -> Iterator[str]:
+def format_first_rows(tables: Iterable[SourceTable]) -> Iterator[str]:
     """Yield the first rows of each table in CNY, shares and fractions, as lines."""
     for table in tables:
         yield f"{table.origin} → {table.topic}, {len(table.frame):,} rows"
-        for row in islice(table.frame.to_dict("records"), rows):
+        for row in islice(table.frame.to_dict("records"), _FIRST_ROWS):
             yield "  " + _row_text(table.topic, row)
 
 

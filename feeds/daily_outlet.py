@@ -59,7 +59,7 @@ class DailyOutlet:
         UnavailableError : if Kafka or Redis does not answer.
         """
         if self._names is None:
-            self._names = SecurityNames.of_codes(self._security_names())
+            self._names = SecurityNames(self._security_names())
         findings = [*tables.findings, *self._names.compare(tables.tables)]
         dataset = None
         if tables.tables:

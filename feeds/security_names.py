@@ -29,15 +29,15 @@ _SHORTEST = 2
 
 
 class SecurityNames:
-    """The last known name of each security."""
+    """The last known name of each security.
 
-    def __init__(self, known: Mapping[int, str] | None = None) -> None:
-        self._known = dict(known or {})
+    Parameters
+    ----------
+    names : code → name, as far as they are known before anything is read.
+    """
 
-    @classmethod
-    def of_codes(cls, names: Mapping[str, str]) -> SecurityNames:
-        """Return names that are given by code."""
-        return cls({to_id(code): name for code, name in names.items()})
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self._known = {to_id(code): name for code, name in (names or {}).items()}
 
     def compare(self, tables: Iterable[SourceTable]) -> Iterator[Finding]:
         """Compare the names of tables day by day with those known before, without learning them."""

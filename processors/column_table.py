@@ -13,7 +13,7 @@ average). So the fields are a function of the day's rows alone, and a corrected 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from processors.codes import Ids
 from processors.errors import StateError
-from processors.table import REMEDY, KeyCodec, Rows, check_version
+from processors.table import REMEDY, KeyCodec, Rows, StoredDict, check_version
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -166,7 +166,7 @@ class Layout(Generic[H]):
         )
 
 
-class ColumnTable(MutableMapping[K, V]):
+class ColumnTable(StoredDict[K, V]):
     """A dictionary of days. A corrected row writes one bucket; a day that equals the stored one writes nothing.
 
     The table compares an assigned value with the stored one, so a caller must not change it in place later. A caller
@@ -192,13 +192,11 @@ class ColumnTable(MutableMapping[K, V]):
         from_columns: Callable[[K, DayColumns[H]], V],
         keep: int | None = None,
     ) -> None:
-        self.name = name
-        self.keep = keep
+        super().__init__(name, keep)
         self._key = key
         self._layout: Layout[Any] = layout
         self._to_columns: Callable[[V], DayColumns[Any]] = to_columns
         self._from_columns: Callable[[K, DayColumns[Any]], V] = from_columns
-        self._values: dict[K, V] = {}
         self._before: dict[K, V | None] = {}  # assigned or deleted → the stored value, None if it is not known
         self._touched: dict[K, list[Ids]] = {}  # changed in place → keys of the rows that changed
         self._stored_buckets: dict[K, int] = {}  # number of buckets of each stored day
@@ -206,9 +204,6 @@ class ColumnTable(MutableMapping[K, V]):
     @property
     def schema(self) -> str:
         return f"{self.name}:{self._layout.schema}"
-
-    def __getitem__(self, key: K) -> V:
-        return self._values[key]
 
     def __setitem__(self, key: K, value: V) -> None:
         self._replace(key)
@@ -223,28 +218,12 @@ class ColumnTable(MutableMapping[K, V]):
         changed_in_place = self._touched.pop(key, None) is not None
         self._before.setdefault(key, None if changed_in_place else self._values.get(key))
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
     def touch(self, key: K, keys: Ids | None = None) -> None:
         """Mark the header and the rows of ``keys`` as changed in place."""
         if key not in self._before:
             found = self._touched.setdefault(key, [])
             if keys is not None:
                 found.append(keys)
-
-    def trim(self) -> list[K]:
-        """Delete the earliest days beyond ``keep``; return them."""
-        gone = sorted(self._values)[: max(0, len(self) - self.keep)] if self.keep is not None else []  # type: ignore[type-var]
-        for key in gone:
-            del self[key]
-        return gone
 
     def changed_rows(self) -> Rows:
         """Return the fields that differ from the stored ones: field → bytes, None to delete."""

@@ -291,26 +291,13 @@ def figures_of(row: type[Row]) -> tuple[Column, ...]:
     columns = []
     for field in msgspec.structs.fields(row):
         if field.name not in _COMMON and field.name not in row.texts:
-            kinds = (
-                get_args(hints[field.name])
-                if get_origin(hints[field.name]) in (Union, UnionType)
-                else (hints[field.name],)
-            )
+            hint = hints[field.name]
+            kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
             sign = next((_SIGNS[kind] for kind in kinds if kind in _SIGNS), Sign.ANY)
             labels = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
             default = _default(field.default, labels) if not field.required else np.nan
-            columns.append(
-                Column(
-                    field.encode_name,
-                    field.name,
-                    not field.required,
-                    sign,
-                    labels,
-                    bool in kinds,
-                    default,
-                    EpochDay in kinds,
-                )
-            )
+            flag, day = bool in kinds, EpochDay in kinds
+            columns.append(Column(field.encode_name, field.name, not field.required, sign, labels, flag, default, day))
     return tuple(columns)
 
 

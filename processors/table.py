@@ -127,39 +127,22 @@ class StateTable(Protocol):
         """Load stored rows: text of the key (the field without ``<table>/``) → bytes."""
 
 
-class Table(MutableMapping[K, V]):
-    """A dictionary that reports its changes. A value with unchanged bytes is not reported again.
+class StoredDict(MutableMapping[K, V]):
+    """The dictionary of a table; subclasses record which keys change.
 
     Parameters
     ----------
     name : first part of its fields; unique among the tables of a partition.
-    key, codec : codecs of keys and values.
     keep : number of rows that `trim` leaves, None for all.
     """
 
-    def __init__(self, name: str, key: KeyCodec[K], codec: ValueCodec[V], keep: int | None = None) -> None:
+    def __init__(self, name: str, keep: int | None) -> None:
         self.name = name
         self.keep = keep
-        self._key = key
-        self._codec = codec
         self._values: dict[K, V] = {}
-        self._dirty: set[K] = set()
-        self._stored: dict[K, bytes] = {}  # digests of the stored bytes
-
-    @property
-    def schema(self) -> str:
-        return f"{self.name}:{self._codec.version}"
 
     def __getitem__(self, key: K) -> V:
         return self._values[key]
-
-    def __setitem__(self, key: K, value: V) -> None:
-        self._values[key] = value
-        self._dirty.add(key)
-
-    def __delitem__(self, key: K) -> None:
-        del self._values[key]
-        self._dirty.add(key)
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
@@ -170,16 +153,46 @@ class Table(MutableMapping[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def touch(self, key: K) -> None:
-        """Mark a value as changed in place."""
-        self._dirty.add(key)
-
     def trim(self) -> list[K]:
         """Delete the lowest keys beyond ``keep``; return them."""
         gone = sorted(self._values)[: max(0, len(self) - self.keep)] if self.keep is not None else []  # type: ignore[type-var]
         for key in gone:
             del self[key]
         return gone
+
+
+class Table(StoredDict[K, V]):
+    """A dictionary that reports its changes. A value with unchanged bytes is not reported again.
+
+    Parameters
+    ----------
+    name : first part of its fields; unique among the tables of a partition.
+    key, codec : codecs of keys and values.
+    keep : number of rows that `trim` leaves, None for all.
+    """
+
+    def __init__(self, name: str, key: KeyCodec[K], codec: ValueCodec[V], keep: int | None = None) -> None:
+        super().__init__(name, keep)
+        self._key = key
+        self._codec = codec
+        self._dirty: set[K] = set()
+        self._stored: dict[K, bytes] = {}  # digests of the stored bytes
+
+    @property
+    def schema(self) -> str:
+        return f"{self.name}:{self._codec.version}"
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._values[key] = value
+        self._dirty.add(key)
+
+    def __delitem__(self, key: K) -> None:
+        del self._values[key]
+        self._dirty.add(key)
+
+    def touch(self, key: K) -> None:
+        """Mark a value as changed in place."""
+        self._dirty.add(key)
 
     def changed_rows(self) -> Rows:
         """Return the rows changed since the last call: field → bytes, None to delete."""

@@ -28,11 +28,7 @@ class AlertsStage(Stage):
     """One partition: signals, dead letters and commands of the desk in; alerts and their history out."""
 
     name = "alerts"
-    inputs = (
-        *SIGNALS,
-        Topic.ALERT_COMMANDS,
-        *(dead_letters(t) for t in INPUT_ROWS),
-    )
+    inputs = (*SIGNALS, Topic.ALERT_COMMANDS, *(dead_letters(t) for t in INPUT_ROWS))
     outputs = (Topic.ALERTS, Topic.ALERTS_LOG)
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:

@@ -30,14 +30,7 @@ _SCHEMAS = "#/components/schemas/"
 def document() -> dict[str, Any]:
     """Return the document; channels are named as with default settings (no topic prefix)."""
     topics = Topics(Settings.model_construct())
-    structs: list[type[msgspec.Struct]] = [
-        *INPUT_ROWS.values(),
-        EndOfDay,
-        MarketSignal,
-        DayStatus,
-        Alert,
-        AlertEvent,
-    ]
+    structs: list[type[msgspec.Struct]] = [*INPUT_ROWS.values(), EndOfDay, MarketSignal, DayStatus, Alert, AlertEvent]
     structs += [Acknowledge, SetSilence, FeedState]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     messages: dict[str, Any] = {"EndOfDay": _json("EndOfDay", "Punctuation behind the rows of a day.")}

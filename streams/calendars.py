@@ -87,7 +87,7 @@ def merged(override: Override) -> list[date]:
     """Return the library's sessions as a file changes them."""
     known = set(sessions())
     if override.weekdays_until is not None:
-        known.update(_weekdays(max(known) + timedelta(days=1), override.weekdays_until))
+        known.update(weekdays(max(known) + timedelta(days=1), override.weekdays_until))
     return sorted((known | set(override.sessions)) - set(override.holidays))
 
 
@@ -110,7 +110,7 @@ def problems(override: Override) -> list[str]:
         out.append(f"half days that are no sessions: {_listed(closed)}")
     library_end = date.fromisoformat(xshg_closures.LAST)
     listed = known | set(override.holidays)
-    gaps = [day for day in _weekdays(library_end + timedelta(days=1), merged_days[-1]) if day not in listed]
+    gaps = [day for day in weekdays(library_end + timedelta(days=1), merged_days[-1]) if day not in listed]
     if gaps:
         out.append(
             f"weekdays behind the library's end that are listed neither as sessions nor as holidays: {_listed(gaps)}; "
@@ -125,7 +125,8 @@ def problems(override: Override) -> list[str]:
     return out
 
 
-def _weekdays(first: date, last: date) -> Iterator[date]:
+def weekdays(first: date, last: date) -> Iterator[date]:
+    """Yield the weekdays from a date to another, both included."""
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
     return (day for day in days if day.weekday() < _SATURDAY)
 
@@ -139,7 +140,7 @@ def sessions() -> list[date]:
     """Every weekday from the first session to the last one known, but for those on which the exchange is closed."""
     first, last = date.fromisoformat(xshg_closures.FIRST), date.fromisoformat(xshg_closures.LAST)
     closed = {date.fromisoformat(text) for text in xshg_closures.CLOSED.split()}
-    return [day for day in _weekdays(first, last) if day not in closed]
+    return [day for day in weekdays(first, last) if day not in closed]
 
 
 def library_sessions() -> list[date]:
@@ -154,7 +155,7 @@ def generated() -> str:
     """Return the source of `streams.xshg_closures`, generated from the library's calendar."""
     found = library_sessions()
     known = set(found)
-    closed = [day for day in _weekdays(found[0], found[-1]) if day not in known]
+    closed = [day for day in weekdays(found[0], found[-1]) if day not in known]
     years: dict[int, list[str]] = {}
     for day in closed:
         years.setdefault(day.year, []).append(day.isoformat())

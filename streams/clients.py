@@ -235,11 +235,7 @@ def unreachable(settings: Settings, error: Exception) -> str:
 
 
 def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": settings.bootstrap,
-        "client_id": f"marginwatch-{purpose}",
-        **kafka_options(settings),
-    }
+    return {"bootstrap_servers": settings.bootstrap, "client_id": f"marginwatch-{purpose}", **kafka_options(settings)}
 
 
 def _fetch_bytes(settings: Settings) -> int:

@@ -104,21 +104,9 @@ class BatchConsumer(driver.Consumer):
         return {tp: [self.batch(found)] for tp, found in records.items() if found}
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        return ConsumerMessage(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.timestamp / 1000.0,
-            0,
-            (),
-            None,
-            record,
-            None,
-            0,
-            0,
-            tp,
-            generation_id=self.app.consumer_generation_id,
-        )
+        place = record.topic, record.partition, record.offset, record.timestamp / 1000.0
+        generation = self.app.consumer_generation_id
+        return ConsumerMessage(*place, 0, (), None, record, None, 0, 0, tp, generation_id=generation)
 
     def _clean_unacked_messages(self) -> None:
         """Drop what is acknowledged; and all of it once the app ends, because its agents acknowledge nothing more."""

@@ -132,7 +132,7 @@ class TopicRows:
         TopicError : if no broker answers.
         ReadError : if the broker serves nothing before the end of a topic.
         """
-        decoders = self._decoders()
+        decoders = Codecs(self._settings, xshg(self._settings.calendar_file)).row_decoders(DAILY)
         messages = 0
         with readers.consumer(self._settings) as consumer:
             partitions = self._partitions(consumer)
@@ -149,9 +149,6 @@ class TopicRows:
             partitions = self._partitions(consumer)
             starts = consumer.beginning_offsets(list(partitions))
             return sorted({partitions[tp] for tp, start in starts.items() if start > 0})
-
-    def _decoders(self) -> dict[str, Decoder]:
-        return Codecs(self._settings, xshg(self._settings.calendar_file)).row_decoders(DAILY)
 
     def _partitions(self, consumer: Reader) -> dict[TopicPartition, str]:
         """Return the partitions of the daily topics that the cluster has."""

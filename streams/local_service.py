@@ -178,19 +178,21 @@ class LocalService(ABC):
             code = process.poll()
             if code is not None:
                 raise LocalServiceError(
-                    f"{self.name} ended with code {code} at its start; the end of {self.log}:\n{self._tail()}"
+                    f"{self.name} ended with code {code} at its start; the end of {self.log}:\n{tail(self.log)}"
                 )
             if self._answers():
                 return
             if time.monotonic() > deadline:
                 raise LocalServiceError(
                     f"{self.name} does not answer on port {self.port} after {self.start_timeout_s:.0f} s; "
-                    f"the end of {self.log}:\n{self._tail()}"
+                    f"the end of {self.log}:\n{tail(self.log)}"
                 )
             time.sleep(0.02)
 
-    def _tail(self) -> str:
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:])
 
 
 def listens(port: int) -> bool:

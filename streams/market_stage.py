@@ -6,29 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from processors.daily_store import ApplyResult, DailyStore
-from processors.days import TradingCalendar
 from processors.deadlines import DEADLINES
-from processors.events import Barrier, RowBatch
+from processors.events import Barrier
 from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from streams import metrics
 from streams.records import Record, barrier_of, is_barrier
 from streams.securities_stage import SecuritiesStage
-from streams.settings import Settings
-from streams.stage import Stage, StageState, count_applied
+from streams.stage import RowState, Stage, StageState, count_applied
 from streams.tables import Output
-from streams.topics import MARKET_INPUTS, SIGNALS, Topic, Topics
+from streams.topics import MARKET_INPUTS, SIGNALS, Topic
 
 
 class MarketStage(Stage):
     """One partition: totals, indices and feature frames in, signals out."""
 
     name, inputs, outputs = "market", MARKET_INPUTS, SIGNALS
-
-    def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
-        super().__init__(settings, topics, calendar)
-        self.decoders = self.codecs.row_decoders(t for t in self.inputs if t != Topic.FEATURES)
 
     @property
     def barrier_origins(self) -> frozenset[str]:
@@ -43,19 +37,13 @@ class MarketStage(Stage):
         return MarketState(self, partition)
 
 
-class MarketState(StageState):
+class MarketState(RowState):
     """The market stage's only partition; also remembers the newest signals for readers."""
-
-    stage: MarketStage
 
     def __init__(self, stage: MarketStage, partition: int) -> None:
         settings = stage.settings
         self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
         super().__init__(stage, partition, self.processor.tables)
-
-    @property
-    def schema(self) -> str:
-        return f"{super().schema}/{self.stage.codecs.features_version}"
 
     @property
     def stores(self) -> Mapping[str, DailyStore]:
@@ -66,24 +54,9 @@ class MarketState(StageState):
         return (self.processor.session.day, self.processor.session.ts) if self.processor.session.day else None
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
-        out: list[Output] = []
-        items: list[Any]
-        if topic == Topic.FEATURES:
-            items = [(item, origin) for item, origin in map(self._feature, records) if item is not None]
-        else:
-            items, dead = self.stage.decoders[topic].decode(records)
-            out += self.stage.dead_letters(dead, topic)
-            metrics.ROWS.labels(topic).inc(sum(len(i) for i in items if isinstance(i, RowBatch)))
-            items = [(item, topic) for item in items]
-        facts: list[Any] = []
-        for item, origin in items:
-            if isinstance(item, Barrier):
-                out += self._outputs(facts)
-                facts = []
-                out += self.barrier(item, origin)
-            else:
-                facts.append(item)
-        return out + self._outputs(facts)
+        if topic != Topic.FEATURES:
+            return super().fold(topic, records)
+        return self._fold_items([found for found in map(self._feature, records) if found[0] is not None])
 
     def _outputs(self, facts: list[Any]) -> list[Output]:
         if not facts:

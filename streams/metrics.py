@@ -38,9 +38,7 @@ INDUSTRY = Gauge(
     ["industry", "signal"],
 )
 INDUSTRY_DAY = Gauge(
-    "marginwatch_industry_trade_date_seconds",
-    "Trade date of the newest value, seconds since the epoch.",
-    ["signal"],
+    "marginwatch_industry_trade_date_seconds", "Trade date of the newest value, seconds since the epoch.", ["signal"]
 )
 IDENTITY = Gauge(
     "marginwatch_identity_breaks",
@@ -59,11 +57,7 @@ DUE = Gauge(
 )
 DEADLINES = Counter("marginwatch_deadline_closes_total", "Days closed because their deadline passed.", ["topic"])
 STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
-ALERTS = Counter(
-    "marginwatch_alerts_total",
-    "Changes of alerts published, by kind.",
-    ["rule", "severity", "state"],
-)
+ALERTS = Counter("marginwatch_alerts_total", "Changes of alerts published, by kind.", ["rule", "severity", "state"])
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])
 
 ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
@@ -86,11 +80,7 @@ AGE = Histogram(
     ["stage"],
     buckets=(*_FAST, 30, 60, 300),
 )
-LAG = Gauge(
-    "marginwatch_lag_messages",
-    "Messages behind the end of the partition.",
-    ["topic", "partition"],
-)
+LAG = Gauge("marginwatch_lag_messages", "Messages behind the end of the partition.", ["topic", "partition"])
 TABLE_ROWS = Gauge("marginwatch_table_rows", "Rows of a table's partition in Redis.", ["table", "partition"])
 OWNED = Gauge("marginwatch_partitions_owned", "Partitions that this worker owns.", ["table"])
 REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated because Redis did not answer.")

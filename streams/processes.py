@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from streams.errors import LocalRunError
+from streams.local_service import tail
 from streams.security import kafka_password
 from streams.settings import Settings
 
@@ -55,7 +56,7 @@ class WorkerProcess:
             self.check("its start")
             if time.monotonic() > deadline:
                 raise LocalRunError(
-                    f"the {self.name} is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{self._tail()}"
+                    f"the {self.name} is not ready after {_READY_S:.0f} s; the end of {self.log}:\n{tail(self.log)}"
                 )
             time.sleep(0.05)
 
@@ -71,7 +72,7 @@ class WorkerProcess:
         if self._process is not None and self._process.poll() is not None:
             raise LocalRunError(
                 f"the {self.name} ended with code {self._process.returncode} during {what}; the end of {self.log}:\n"
-                + self._tail()
+                + tail(self.log)
             )
 
     def wait(self) -> None:
@@ -89,9 +90,6 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-
-    def _tail(self) -> str:
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
 
 
 class ConsoleProcess(WorkerProcess):
@@ -121,9 +119,7 @@ class ConsoleProcess(WorkerProcess):
 def environment(settings: Settings) -> dict[str, str]:
     """Return settings as environment variables for a child process, secrets in clear text."""
     values = settings.model_dump(
-        mode="json",
-        exclude={"redis_url_file", "kafka_password_file", "channels"},
-        exclude_none=True,
+        mode="json", exclude={"redis_url_file", "kafka_password_file", "channels"}, exclude_none=True
     )
     # The dump masks secrets.
     for name in ("console_token", "tushare_token", "positions_secret"):

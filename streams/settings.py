@@ -56,8 +56,7 @@ class Settings(BaseSettings):
     kafka_password: SecretStr = Field(SecretStr(""), description="SASL password; never printed")
     kafka_password_file: Path | None = Field(None, description="a file with the password (a secret)")
     kafka_ca_file: Path | None = Field(
-        None,
-        description="PEM certificates of the brokers' authority; default: the system's",
+        None, description="PEM certificates of the brokers' authority; default: the system's"
     )
     kafka_cert_file: Path | None = Field(None, description="PEM certificate of this client, for mutual TLS")
     kafka_key_file: Path | None = Field(None, description="its key, PEM without a passphrase (a secret)")
@@ -114,9 +113,7 @@ class Settings(BaseSettings):
         description="feed → time in Shanghai at which an incomplete day is closed, e.g. margin.daily = 09:10 (on T+1)",
     )
     deadline_quiet_s: float = Field(
-        900.0,
-        gt=0,
-        description="no deadline closes a feed that sent a row within this many seconds (a backfill)",
+        900.0, gt=0, description="no deadline closes a feed that sent a row within this many seconds (a backfill)"
     )
     deadline_gap_days: int = Field(
         10,

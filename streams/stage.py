@@ -14,7 +14,7 @@ import msgspec
 
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
-from processors.events import Barrier
+from processors.events import INPUT_ROWS, Barrier, RowBatch
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams import metrics
 from streams.codecs import Codecs
@@ -76,6 +76,36 @@ class StageState(Processor, ABC):
         ]
 
 
+class RowState(StageState):
+    """One partition of a stage that folds rows: facts between two barriers are folded together."""
+
+    @property
+    def schema(self) -> str:
+        return f"{super().schema}/{self.stage.codecs.features_version}"
+
+    @abstractmethod
+    def _outputs(self, facts: list[Any]) -> list[Output]:
+        """Fold rows, punctuation and features; return what must be published."""
+
+    def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
+        items, dead = self.stage.decoders[topic].decode(records)
+        out = self.stage.dead_letters(dead, topic) + self._fold_items((item, topic) for item in items)
+        metrics.ROWS.labels(topic).inc(sum(len(item) for item in items if isinstance(item, RowBatch)))
+        return out
+
+    def _fold_items(self, items: Iterable[tuple[Any, str]]) -> list[Output]:
+        """Fold items in their order; a barrier arrives from the origin beside it."""
+        out: list[Output] = []
+        facts: list[Any] = []
+        for item, origin in items:
+            if isinstance(item, Barrier):
+                out += self._outputs(facts) + self.barrier(item, origin)
+                facts = []
+            else:
+                facts.append(item)
+        return out + self._outputs(facts)
+
+
 class Stage(ABC):
     """A stage of the stream: which topics it reads and writes, and the state of a partition of it."""
 
@@ -89,6 +119,7 @@ class Stage(ABC):
         self.calendar = calendar
         #: Version of the feature frames: how they are computed, and the columns that the registered signals need.
         self.codecs = Codecs(settings, calendar)
+        self.decoders = self.codecs.row_decoders(topic for topic in self.inputs if topic in INPUT_ROWS)
         metrics.declare(self.name, self.inputs)
 
     @property

@@ -141,12 +141,7 @@ def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[s
     if newest is None:
         return {"newest": None, "closed": False, "rows": 0}
     header, rows, _ = day_layout(topic).read_header(_bytes(client.hget(key, newest)))
-    return {
-        "newest": newest.partition("/")[2],
-        "closed": header.closed,
-        "rows": rows,
-        "revision": header.revision,
-    }
+    return {"newest": newest.partition("/")[2], "closed": header.closed, "rows": rows, "revision": header.revision}
 
 
 def _signal(signal: MarketSignal | None) -> dict[str, Any]:

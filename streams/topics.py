@@ -153,14 +153,10 @@ class Topics:
             existing = set(admin.list_topics())
             wanted = [t for t in self.all.values() if t.name not in existing]
             if wanted:
+                copies = self._settings.replication
                 admin.create_topics(
                     [
-                        NewTopic(
-                            name=t.name,
-                            num_partitions=t.partitions,
-                            replication_factor=self._settings.replication,
-                            topic_configs=_configs(t),
-                        )
+                        NewTopic(t.name, t.partitions, replication_factor=copies, topic_configs=_configs(t))
                         for t in wanted
                     ]
                 )

@@ -96,7 +96,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     # Each command has a ledger of its own: these tests publish the same day many times on purpose.
     monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
     monkeypatch.setattr(feed_services, "load_security_names", lambda _settings: {})
-    monkeypatch.setattr(publisher.Publisher, "_send", catch)
+    monkeypatch.setattr(publisher.Publisher, "raw", catch)
     return messages
 
 

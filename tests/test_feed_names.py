@@ -35,7 +35,7 @@ def part(day: date | None, names: dict[str, str], topic: str = "margin.daily") -
 
 
 def found(*parts: SourceTable, known: dict[str, str] | None = None) -> list[tuple[str, str]]:
-    names = SecurityNames.of_codes(known or {})
+    names = SecurityNames(known or {})
     return [(f.severity.value, f.text) for f in names.compare(parts)]
 
 
@@ -177,6 +177,6 @@ def test_shifted_names_stop_the_command_before_anything_is_sent(tmp_path: Path, 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_names_of_the_security_master_are_stored(stack: Stack) -> None:
     store_security_names(stack.settings, {"600519.SH": "贵州茅台"})
-    names = SecurityNames.of_codes(load_security_names(stack.settings))
+    names = SecurityNames(load_security_names(stack.settings))
     (finding,) = names.compare([part(DAYS[0], {"600519.SH": "平安银行"})])
     assert finding.check == "name" and finding.topic == "margin.daily"

@@ -9,6 +9,8 @@ from alerts.model import Member, Text
 from processors.codes import to_codes
 from processors.outputs import SecuritySignals
 
+_NAMED = 5
+
 
 def members(frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str, notes: list[str]) -> list[Member]:
     """Return the flagged securities, the largest figure first; ``notes`` has one text per flagged row."""
@@ -28,6 +30,6 @@ LAGS = Text("the securities lag the mean of all stocks over 20 days", "20个交�
 OF_ITS_DAY = Text("Stands for its day; the next day has its own digest.", "仅代表当日，次日另行汇总。")
 
 
-def named(found: list[Member], most: int = 5) -> str:
+def named(found: list[Member]) -> str:
     """Return the codes of the first few members."""
-    return ", ".join(m.code for m in found[:most]) + (" …" if len(found) > most else "")
+    return ", ".join(m.code for m in found[:_NAMED]) + (" …" if len(found) > _NAMED else "")

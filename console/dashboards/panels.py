@@ -138,8 +138,6 @@ def figure(
     expr: str,
     steps: Steps = GOOD,
     *,
-    text: str = "",
-    legend: str = "",
     mappings: list[model.ValueMapping] | None = None,
     decimals: int | None = None,
 ) -> stat.Panel:
@@ -147,9 +145,9 @@ def figure(
     panel = (
         stat.Panel()
         .title(title)
-        .description(text)
+        .description("")
         .unit(unit)
-        .targets(list(targets({legend: expr}, instant=True)))
+        .targets(list(targets({"": expr}, instant=True)))
         .thresholds(steps_of(steps))
         .color_scheme(colour_by(model.FieldColorModeId.THRESHOLDS))
         .mappings(mappings or [])

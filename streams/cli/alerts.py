@@ -14,7 +14,7 @@ from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence
 from streams.cli.options import From, Json, To, span
 from streams.cli.render.alerts import print_alert, print_reason
-from streams.cli.terminal import err, print_json
+from streams.cli.terminal import err, print_result
 from streams.settings import Settings
 
 alerts_app = typer.Typer(invoke_without_command=True)
@@ -120,8 +120,4 @@ def alerts_why(
     """Show why an alert was raised: its inputs (topics, offsets, revisions), the rule on these inputs, every change."""
     from streams.alert_provenance import why
 
-    found = why(Settings(), alert)
-    if as_json:
-        print_json(found)
-    else:
-        print_reason(found)
+    print_result(why(Settings(), alert), print_reason, as_json=as_json)

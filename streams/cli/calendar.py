@@ -68,9 +68,7 @@ def _show_year(year: int, sessions: list[date]) -> None:
     counts = " ".join(f"{month:02d}:{months[month]}" for month in range(1, 13))
     out.print(f"{year}: {len(sessions)} sessions, by month {counts}")
     known = set(sessions)
-    first = date(year, 1, 1)
-    days = (first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1))
-    closed = [day for day in days if day.weekday() < 5 and day not in known]
+    closed = [day for day in calendars.weekdays(date(year, 1, 1), date(year, 12, 31)) if day not in known]
     out.print(f"  closed weekdays: {_days(closed)}")
 
 

@@ -13,7 +13,7 @@ from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
 from streams.cli.feed_run import feed_run
 from streams.cli.options import DATES, As, Check, Force, From, NoLedger, To, day_of, span
-from streams.cli.publish import opened_ledger, publish_checked, report_published
+from streams.cli.publish import PublishOptions, opened_ledger, publish_checked, report_published
 from streams.cli.terminal import err
 from streams.form import Form
 from streams.settings import Settings
@@ -66,16 +66,9 @@ def feed_files(
     err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
     for note in found.notes:
         err.print(f"  note: {note}")
-    with (
-        opened_ledger(without=no_ledger) as ledger,
-        Publisher(settings, source=found.source, form=as_) as publisher,
-    ):
-        publish_days(
-            publisher,
-            track(found.by_day(), "publishing", total=len(found.days()), console=err),
-            ledger=ledger,
-            speed=pace,
-        )
+    with opened_ledger(without=no_ledger) as ledger, Publisher(settings, source=found.source, form=as_) as publisher:
+        days = track(found.by_day(), "publishing", total=len(found.days()), console=err)
+        publish_days(publisher, days, ledger=ledger, speed=pace)
         barrier = publisher.barrier()
     report_published(publisher, ledger, barrier)
 
@@ -117,7 +110,7 @@ def feed_exchange(
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
-    publish_checked(found, source=source, as_=as_, check=check, force=force, before=earlier, no_ledger=no_ledger)
+    publish_checked(found, PublishOptions(source, as_, check, force, no_ledger), before=earlier)
 
 
 @feed_app.command("vendor")
@@ -141,17 +134,8 @@ def feed_vendor(
     from feeds import mapping, vendor
 
     found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
-    dates = span(start, end)
-    publish_checked(
-        found,
-        source=source,
-        as_=as_,
-        check=check,
-        force=force,
-        dates=dates,
-        ranked=map_ is not None,
-        no_ledger=no_ledger,
-    )
+    options = PublishOptions(source, as_, check, force, no_ledger)
+    publish_checked(found, options, dates=span(start, end), ranked=map_ is not None)
 
 
 @feed_app.command("simulate")
@@ -176,20 +160,14 @@ def feed_simulate(
     pace = _pace(speed)
     calendar = xshg(Settings().calendar_file)
     wanted = day_of(end)
-    last = (
-        simulate.last_session(calendar, to_day(datetime.now().astimezone().date()))
-        if wanted is None
-        else simulate.last_session(calendar, to_day(wanted) + 1)
-    )
+    before = to_day(datetime.now().astimezone().date()) if wanted is None else to_day(wanted) + 1
+    last = simulate.last_session(calendar, before)
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
     with Publisher(Settings(), source=simulate.SOURCE, form=as_) as publisher:
         publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=err))
         following = calendar.shift(last, 1)
         if session and following is not None:
-            publish_session(
-                publisher,
-                track(list(market.session(following, ratio=0.091)), "running session (simulated)", console=err),
-                speed=pace,
-            )
+            snapshots = list(market.session(following, ratio=0.091))
+            publish_session(publisher, track(snapshots, "running session (simulated)", console=err), speed=pace)
         barrier = publisher.barrier()
     err.print(f"published {publisher.rows:,} simulated rows in {publisher.messages:,} messages; barrier {barrier}")

@@ -43,7 +43,7 @@ def feed_fetch(
     from feeds import sources
     from feeds.errors import ConfigurationError
     from processors.days import to_date, to_day
-    from streams.cli.publish import publish_fetched
+    from streams.cli.publish import PublishOptions, publish_fetched
     from streams.feed_services import market_context, tushare_account
     from streams.settings import Settings
 
@@ -60,6 +60,5 @@ def feed_fetch(
         raise typer.BadParameter(str(error), param_hint="--tables") from error
     fetch = sources.day_fetcher(via.value, wanted, market, lambda: tushare_account(settings))
     pause_s = 5.0 if via is Via.AKSHARE else 0.0  # the pages belong to the exchanges; tushare has a rate limit
-    publish_fetched(
-        days, fetch, pause_s=pause_s, source=source or via.value, as_=as_, check=check, force=force, no_ledger=no_ledger
-    )
+    options = PublishOptions(source or via.value, as_, check, force, no_ledger)
+    publish_fetched(days, fetch, options, pause_s=pause_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from processors.industries import INDUSTRIES
 from streams.cli.options import Json
 from streams.cli.render.signals import print_market, print_values
-from streams.cli.terminal import print_json
+from streams.cli.terminal import print_result
 from streams.settings import Settings
 
 latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
@@ -20,11 +21,7 @@ def latest_market(as_json: Json = False) -> None:
     """Show the newest value of every market signal."""
     from streams import system_status
 
-    found = system_status.latest_market(Settings())
-    if as_json:
-        print_json(found)
-    else:
-        print_market(found)
+    print_result(system_status.latest_market(Settings()), print_market, as_json=as_json)
 
 
 @latest_app.command("security")
@@ -34,10 +31,8 @@ def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")],
 
     settings = Settings()
     found = system_status.latest_security(settings, code)
-    if as_json:
-        print_json(found)
-    else:
-        print_values(f"{code} {system_status.name_of(settings, code)}".rstrip(), found)
+    title = code if as_json else f"{code} {system_status.name_of(settings, code)}".rstrip()
+    print_result(found, partial(print_values, title), as_json=as_json)
 
 
 @latest_app.command("industry")
@@ -50,7 +45,4 @@ def latest_industry(
     if name not in INDUSTRIES:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
     found = system_status.latest_industry(Settings(), name)
-    if as_json:
-        print_json(found)
-    else:
-        print_values(name, found)
+    print_result(found, partial(print_values, name), as_json=as_json)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import socket
 import tempfile
 import threading
 import time
@@ -31,7 +30,7 @@ from streams.export import export
 from streams.form import Form
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
-from streams.local_service import free_port
+from streams.local_service import free_port, listens
 from streams.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -115,7 +114,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
     redis = stack.enter_context(EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
-    console_port = base.console_port if _free(base.console_port) else free_port()
+    console_port = free_port() if listens(base.console_port) else base.console_port
     return base.model_copy(
         update={
             "kafka_url": broker.url,
@@ -128,7 +127,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "kafka_ca_file": None,
             "kafka_cert_file": None,
             "kafka_key_file": None,
-            "http_port": base.http_port if _free(base.http_port) else free_port(),
+            "http_port": free_port() if listens(base.http_port) else base.http_port,
             "console_port": console_port,
             "console_url": base.console_url or ("" if plan.until_done else f"http://127.0.0.1:{console_port}"),
         }
@@ -155,12 +154,11 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         days, total, source = found.by_day(), len(found.days()), found.source
         for note in found.notes:
             err.print(f"  note: {note}")
-        session: Callable[[Publisher], None] | None = None
+        market = None
     else:
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
         market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
         days, total, source = market.history(), market.simulation.days, simulate.SOURCE
-        session = _session(market, until_done=plan.until_done)
         err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     with progress() as bars, Publisher(settings, source=source, form=plan.form) as publisher:
         fed = bars.add_task("published", total=total)
@@ -171,9 +169,9 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         _await_stream(settings, barrier, worker)
         bars.update(done, advance=1)
     err.print(f"{rows:,} rows of {total} trading days are processed")
-    if session is not None:
+    if market is not None:
         with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
-            session(publisher)
+            _publish_session(publisher, market, until_done=plan.until_done)
             barrier = publisher.barrier()
         _await_stream(settings, barrier, worker)
     watcher.await_barrier(barrier, worker)
@@ -184,19 +182,12 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
     _summary(settings, barrier, watcher)
 
 
-def _session(market: simulate.Market, *, until_done: bool) -> Callable[[Publisher], None]:
-    def run_session(publisher: Publisher) -> None:
-        day = market.simulation.calendar.shift(market.simulation.last_day, 1)
-        if day is None:
-            return
+def _publish_session(publisher: Publisher, market: simulate.Market, *, until_done: bool) -> None:
+    day = market.simulation.calendar.shift(market.simulation.last_day, 1)
+    if day is not None:
         err.print(f"Simulating the running session of {to_date(day)}: provisional values")
-        publish_session(
-            publisher,
-            market.session(day, ratio=0.091, every_minutes=10 if until_done else 1),
-            speed=3600.0 if until_done else 120.0,
-        )
-
-    return run_session
+        snapshots = market.session(day, ratio=0.091, every_minutes=10 if until_done else 1)
+        publish_session(publisher, snapshots, speed=3600.0 if until_done else 120.0)
 
 
 def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
@@ -263,8 +254,3 @@ class _AlertWatcher:
                 self.seen[alert.id] = alert
             if alert.severity is not Severity.INFO and alert.state is State.FIRING:
                 print_alert(alert)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -9,7 +9,7 @@ import typer
 from processors.errors import MarginwatchError
 from streams.cli.options import Json
 from streams.cli.render.alerts import print_notifications
-from streams.cli.terminal import out, print_json
+from streams.cli.terminal import out, print_result
 from streams.settings import Settings
 
 notify_app = typer.Typer(no_args_is_help=True, help="Test the channels of alerts; show what was sent.")
@@ -50,7 +50,4 @@ def notify_log(
         name: [n for n in sent if not waiting or n.status == "waiting"]
         for name, sent in notifications(Settings()).items()
     }
-    if as_json:
-        print_json(found)
-    else:
-        print_notifications(found)
+    print_result(found, print_notifications, as_json=as_json)

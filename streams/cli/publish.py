@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 _CHECKED = "checked only: nothing was published"
 
 
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """The options of every publishing command: the name of the source, ``--as``, and the flags of the same names."""
+
+    source: str
+    form: Form
+    check: bool
+    force: bool
+    no_ledger: bool
+
+
 @contextmanager
 def opened_ledger(*, without: bool) -> Iterator[PublishLedger | None]:
     """Open the publish ledger; None without it."""
@@ -44,7 +56,7 @@ def known_names(*, without: bool) -> SecurityNames:
     from feeds.security_names import SecurityNames
     from streams import feed_services
 
-    return SecurityNames.of_codes({} if without else feed_services.load_security_names(Settings()))
+    return SecurityNames({} if without else feed_services.load_security_names(Settings()))
 
 
 def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier: str) -> None:
@@ -59,15 +71,11 @@ def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier
 
 def publish_checked(
     found: SourceTables,
+    options: PublishOptions,
     *,
-    source: str,
-    as_: Form,
-    check: bool,
-    force: bool,
     dates: tuple[date | None, date | None] = (None, None),
     ranked: bool = False,
     before: SourceTables | None = None,
-    no_ledger: bool,
 ) -> None:
     """Show what was read and its findings; publish it, unless it is only checked or has an error.
 
@@ -84,39 +92,30 @@ def publish_checked(
     from feeds.publish import publish_dataset
     from streams.publisher import Publisher
 
-    calendar = xshg(Settings().calendar_file)
-    names = known_names(without=check or no_ledger)
+    settings = Settings()
+    calendar = xshg(settings.calendar_file)
+    names = known_names(without=options.check or options.no_ledger)
     earlier: Rows = {}
     if before is not None:
-        earlier = gather(before.tables, calendar, source).newest_rows()
+        earlier = gather(before.tables, calendar, options.source).newest_rows()
         names.learn(before.tables)
-    dataset = checked_dataset(
-        found, calendar, source, earlier, names, check=check, force=force, dates=dates, ranked=ranked
-    )
+    dataset = checked_dataset(found, calendar, options, earlier, names, dates=dates, ranked=ranked)
     days = dataset.days()
     span = f"{to_date(days[0])} to {to_date(days[-1])}"
-    err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {source}")
-    if check:
+    err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {options.source}")
+    if options.check:
         err.print(_CHECKED)
         return
     with (
-        opened_ledger(without=no_ledger) as ledger,
-        Publisher(Settings(), source=source, form=as_) as publisher,
+        opened_ledger(without=options.no_ledger) as ledger,
+        Publisher(settings, source=options.source, form=options.form) as publisher,
     ):
         barrier = publish_dataset(publisher, dataset, ledger)
     report_published(publisher, ledger, barrier)
 
 
 def publish_fetched(
-    days: Sequence[date],
-    fetch: Callable[[date], SourceTables],
-    *,
-    pause_s: float,
-    source: str,
-    as_: Form,
-    check: bool,
-    force: bool,
-    no_ledger: bool,
+    days: Sequence[date], fetch: Callable[[date], SourceTables], options: PublishOptions, *, pause_s: float
 ) -> None:
     """Fetch, check and publish day by day; an error of one day leaves the days before it published.
 
@@ -134,19 +133,20 @@ def publish_fetched(
     from feeds.publish import publish_days, without_duplicates
     from streams.publisher import Publisher
 
-    calendar = xshg(Settings().calendar_file)
+    settings, source, check = Settings(), options.source, options.check
+    calendar = xshg(settings.calendar_file)
     before: Rows = {}
-    names = known_names(without=check or no_ledger)
+    names = known_names(without=check or options.no_ledger)
     with (
-        opened_ledger(without=check or no_ledger) as ledger,
-        nullcontext() if check else Publisher(Settings(), source=source, form=as_) as publisher,
+        opened_ledger(without=check or options.no_ledger) as ledger,
+        nullcontext() if check else Publisher(settings, source=source, form=options.form) as publisher,
     ):
         for place, day in enumerate(track(days, "fetching", console=err)):
             if place:
                 time.sleep(pause_s)
             try:
                 found = fetch(day)
-                dataset = checked_dataset(found, calendar, source, before, names, check=check, force=force)
+                dataset = checked_dataset(found, calendar, options, before, names)
             except InputError as error:
                 done = f"; the days before it are published, go on with --from {day}" if place and publisher else ""
                 raise InputError(f"{day}: {error}{done}") from error
@@ -164,12 +164,10 @@ def publish_fetched(
 def checked_dataset(
     found: SourceTables,
     calendar: TradingCalendar,
-    source: str,
+    options: PublishOptions,
     before: Rows,
     names: SecurityNames,
     *,
-    check: bool,
-    force: bool,
     dates: tuple[date | None, date | None] = (None, None),
     ranked: bool = False,
 ) -> Dataset:
@@ -183,19 +181,19 @@ def checked_dataset(
     from feeds.dataset import gather
     from feeds.errors import InputError
 
-    if check:
+    if options.check:
         for line in check_report.format_first_rows(found.tables):
             out.print(escape(line))
     findings = [*found.findings, *names.compare(found.tables)]
     dataset = None
     if found.tables:
-        dataset = gather(found.tables, calendar, source, *dates, ranked=ranked)
+        dataset = gather(found.tables, calendar, options.source, *dates, ranked=ranked)
         findings += check_report.check_days(dataset.by_day(), calendar, before)
         for note in dataset.notes:
             err.print(escape(f"  note: {note}"))
     for line in check_report.format_findings(findings):
         err.print(escape(line))
-    check_report.refuse_errors(findings, force=force)
+    check_report.refuse_errors(findings, force=options.force)
     if dataset is None:
         raise InputError("nothing was published: no file contains any figures")
     return dataset

@@ -23,8 +23,7 @@ def reference() -> None:
 def reference_load(
     files: Annotated[list[Path], typer.Argument(help="CSV, parquet or xlsx")],
     on: Annotated[
-        datetime | None,
-        typer.Option("--date", formats=DATES, help="effective date of files without such a column"),
+        datetime | None, typer.Option("--date", formats=DATES, help="effective date of files without such a column")
     ] = None,
     check: Check = False,
     force: Force = False,
@@ -46,12 +45,12 @@ def reference_load(
     """
     from feeds import security_master
     from streams.calendars import xshg
-    from streams.cli.publish import publish_checked
+    from streams.cli.publish import PublishOptions, publish_checked
     from streams.feed_services import store_security_names
     from streams.settings import Settings
 
     settings = Settings()
     found, names = security_master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
-    publish_checked(found, source=source, as_=as_, check=check, force=force, no_ledger=no_ledger)
+    publish_checked(found, PublishOptions(source, as_, check, force, no_ledger))
     if not check and not no_ledger:
         store_security_names(settings, names)

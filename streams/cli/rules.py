@@ -9,7 +9,7 @@ import typer
 
 from streams.cli.options import Data, From, Json, To, span
 from streams.cli.render.alerts import print_rehearsal, print_rules, rule_fields
-from streams.cli.terminal import print_json, progress
+from streams.cli.terminal import print_json, print_result, progress
 from streams.settings import Settings
 
 rules_app = typer.Typer(no_args_is_help=True, help="List the rules of alerts; rehearse new ones on history.")
@@ -59,7 +59,4 @@ def rules_test(
             lambda done, total: bars.update(task, completed=done, total=total),
         )  # fmt: skip
     found = [a for a in found if not only or a.rule in only]
-    if as_json:
-        print_json(found)
-    else:
-        print_rehearsal(found)
+    print_result(found, print_rehearsal, as_json=as_json)

@@ -10,7 +10,7 @@ import typer
 from streams.cli.options import DATES, Json
 from streams.cli.render.signals import print_explanation
 from streams.cli.render.tables import print_status
-from streams.cli.terminal import print_json
+from streams.cli.terminal import print_json, print_result
 from streams.settings import Settings
 
 
@@ -18,11 +18,7 @@ def status(as_json: Json = False) -> None:
     """Show the state of the system: feeds, absent signals with their reasons, alerts, tables, calendar."""
     from streams.system_status import status as state
 
-    found = state(Settings())
-    if as_json:
-        print_json(found)
-    else:
-        print_status(found)
+    print_result(state(Settings()), print_status, as_json=as_json)
 
 
 def explain(

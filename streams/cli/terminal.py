@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+_T = TypeVar("_T")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -27,6 +29,14 @@ def progress() -> Iterator[Progress]:
         transient=True,
     ) as bars:
         yield bars
+
+
+def print_result(value: _T, pretty: Callable[[_T], None], *, as_json: bool) -> None:
+    """Print what a command found: as JSON for programs, else by ``pretty``."""
+    if as_json:
+        print_json(value)
+    else:
+        pretty(value)
 
 
 def print_json(value: object) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from alerts.delivery import text as labels
@@ -68,9 +68,8 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
 
 def print_rules(found: Iterable[Rule]) -> None:
     """Print the rules in force."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("rule", "severity", "version", "minimum days", "cool-down", "source", "a hit is"):
-        table.add_column(column)
+    columns = ("rule", "severity", "version", "minimum days", "cool-down", "source", "a hit is")
+    table = Table(*columns, box=None, pad_edge=False)
     for rule in found:
         table.add_row(*(str(value) for value in rule_fields(rule).values()))
     out.print(table)
@@ -78,9 +77,8 @@ def print_rules(found: Iterable[Rule]) -> None:
 
 def print_rehearsal(found: list[Alert]) -> None:
     """Print when rules would have fired, each with the record of earlier cases."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("date", "rule", "subject", "state", "until", "record before it", "text"):
-        table.add_column(column, overflow="fold" if column == "text" else "ellipsis")
+    columns = ("date", "rule", "subject", "state", "until", "record before it", Column("text", overflow="fold"))
+    table = Table(*columns, box=None, pad_edge=False)
     for one in found:
         record = one.evidence
         before = "" if record is None else f"{record.hits}/{record.cases}" if record.cases else "none yet"
@@ -93,9 +91,8 @@ def print_rehearsal(found: list[Alert]) -> None:
 
 def print_notifications(found: dict[str, list[Notification]]) -> None:
     """Print the notifications of each channel."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("channel", "written", "status", "alert", "state", "attempts", "due", "error"):
-        table.add_column(column)
+    columns = ("channel", "written", "status", "alert", "state", "attempts", "due", "error")
+    table = Table(*columns, box=None, pad_edge=False)
     for name, listed in found.items():
         for note in listed:
             due = f"{note.due:%m-%d %H:%M:%S}" if note.status == "waiting" else ""

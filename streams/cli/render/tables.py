@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 def print_status(found: dict[str, Any]) -> None:
     """Print the state of the system, as `streams.system_status.status` returns it."""
-    feeds = Table(title="Feeds", title_justify="left", box=None, pad_edge=False)
-    for column in ("feed", "newest day", "closed", "rows"):
-        feeds.add_column(column)
+    columns = ("feed", "newest day", "closed", "rows")
+    feeds = Table(*columns, title="Feeds", title_justify="left", box=None, pad_edge=False)
     for name, feed in found["feeds"].items():
         feeds.add_row(name, feed["newest"] or "nothing yet", "yes" if feed["closed"] else "open", str(feed["rows"]))
     out.print(feeds)
