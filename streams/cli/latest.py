@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from processors.industries import INDUSTRIES
+from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.cli.options import Json
 from streams.cli.render.signals import print_market, print_values
 from streams.cli.terminal import print_json
@@ -37,7 +38,7 @@ def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")],
     if as_json:
         print_json(found)
     else:
-        print_values(f"{code} {system_status.name_of(settings, code)}".rstrip(), found)
+        print_values(f"{code} {system_status.name_of(settings, code)}".rstrip(), found, SIGNALS)
 
 
 @latest_app.command("industry")
@@ -53,4 +54,4 @@ def latest_industry(
     if as_json:
         print_json(found)
     else:
-        print_values(name, found)
+        print_values(name, found, INDUSTRY_SIGNALS)
