@@ -67,6 +67,14 @@ RULES_OF: dict[tuple[Level, str], tuple[str, ...]] = {
     (Level.SECURITY, "excess_kind"): ("excess_score_top",),
     (Level.INDUSTRY, "risk"): ("industry_risk_high",),
 }
+#: Signals whose alerts read a state that follows from them.
+READ_THROUGH: dict[tuple[Level, str], str] = {
+    (Level.MARKET, "fin_buy_ratio"): "ratio_state_daily",
+    (Level.MARKET, "fin_buy_ratio_5d"): "ratio_state",
+    (Level.MARKET, "excess_financing"): "excess_level",
+    (Level.MARKET, "fin_balance"): "new_high_low",
+    (Level.SECURITY, "excess_score"): "excess_top",
+}
 _TOPICS = {
     Level.MARKET: Topic.SIGNALS_MARKET,
     Level.SECURITY: Topic.SIGNALS_SECURITY,
@@ -175,7 +183,9 @@ def _places(signal: Signal) -> list[tuple[str, str]]:
     else:
         where, latest = f"{topic}, column `{signal.id}`", "`mw:latest:industry:<name>`"
     key_of = (signal.level, signal.id)
-    rules = [f"[`{rule}`](../../desk.md#{rule})" for rule in RULES_OF.get(key_of, ())]
+    rules = _rules(key_of)
+    if (state := READ_THROUGH.get(key_of)) is not None:
+        rules += [f"{rule} through `{state}`" for rule in _rules((signal.level, state))]
     return [
         ("topic", where),
         ("newest value in Redis", latest),
@@ -184,6 +194,10 @@ def _places(signal: Signal) -> list[tuple[str, str]]:
         ("built-in alerts", ", ".join(rules) or "none; [a rule of your own](../../guides/rule.md) may use it"
          if signal.level is Level.MARKET else ", ".join(rules) or "none"),
     ]  # fmt: skip
+
+
+def _rules(key: tuple[Level, str]) -> list[str]:
+    return [f"[`{rule}`](../../desk.md#{rule})" for rule in RULES_OF.get(key, ())]
 
 
 def _metric(signal: Signal) -> str:

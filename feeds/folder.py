@@ -46,10 +46,14 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     rules = folder_mapping()
     dated: dict[str, list[pd.DataFrame]] = {}
     undated: dict[str, list[pd.DataFrame]] = {}
+    unknown: list[str] = []
     out = Dataset(source=f"files:{folder.name}")
     for path in sorted(folder.iterdir()):
         tables = mapping.tables_of(rules, path.name)
-        if not tables or path.suffix not in vendor.SUFFIXES:
+        if path.suffix not in vendor.SUFFIXES:
+            continue
+        if not tables:
+            unknown.append(path.name)
             continue
         raw = vendor.load(path, tables)
         out.files.append(path)
@@ -63,6 +67,8 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     if not dated:
         patterns = ", ".join(dict.fromkeys(table.files for table in rules.table))
         raise InputError(f"{folder} has no file with a known name: expected {patterns} (.parquet or .csv)")
+    if unknown:
+        out.notes.append(f"not read, as their names are not known: {', '.join(unknown)}")
     out.batches = {
         topic: batch_of(topic, pd.concat(frames, ignore_index=True), calendar)
         for topic, frames in with_first_day(dated, undated, calendar).items()

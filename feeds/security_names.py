@@ -81,6 +81,8 @@ def _named(tables: Iterable[SourceTable]) -> Iterator[tuple[str, int | None, str
         if "name" not in table.frame:
             continue
         frame = table.frame[table.frame["name"].map(_is_name)]
+        if frame.empty:
+            continue
         if "day" not in frame:
             found.append((table.topic, None, table.origin, _by_key(frame)))
             continue

@@ -16,8 +16,9 @@ from processors.block import Block
 from processors.codes import Ids, is_fund, reindex_sorted, to_codes, to_id
 from processors.events import FIGURES, Floats
 from processors.indicators import extreme
+from processors.indicators.groups import groups_of
 from processors.industries import INDUSTRIES
-from processors.needs import FUNDS, Need, Source, session_before
+from processors.needs import DETAIL, FUNDS, Need, Source, session_before
 from processors.signal import Level, Signal
 from processors.sources import Sources
 
@@ -117,7 +118,7 @@ def _funds(need: Need, style: str, block: Block) -> dict[str, Figures]:
 
 
 def _of_securities(need: Need, signal: Signal, subject: str, block: Block, sources: Sources) -> dict[str, Figures]:
-    """The figure of a security, of the stocks of an industry, or of all securities of the topic."""
+    """The figure of a security, of the stocks of an industry, of a group, or of all securities of the topic."""
     keys = _keys(need, signal, subject, block, sources)
     days = [block.calendar.shift(block.days[0], -back) for back in range(_length(need, sources) - 1, -1, -1)]
     if not len(keys):
@@ -140,7 +141,8 @@ def _keys(need: Need, signal: Signal, subject: str, block: Block, sources: Sourc
         return np.empty(0, dtype=np.int32)
     section = block.section(need.topic)
     if signal.level is Level.MARKET:
-        return section.keys
+        inside = groups_of(block, section.keys).get(subject) if need.topic == DETAIL else None
+        return section.keys if inside is None else section.keys[inside]
     (members,) = block.members
     inside = (members.industry_of(section.keys) == INDUSTRIES.index(subject)) & ~is_fund(section.keys)
     stocks: Ids = section.keys[inside]

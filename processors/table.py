@@ -25,7 +25,10 @@ from processors.errors import StateError
 K = TypeVar("K")
 V = TypeVar("V")
 Rows = dict[str, bytes | None]
-REMEDY = "`marginwatch rebuild` replays it from the topics"
+REMEDY = (
+    "a worker of this release replaces the state of another release when it starts; "
+    "`marginwatch rebuild` replays damaged rows from the topics"
+)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,7 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
     ------
     WhyError : if no alert, or more than one, has this id.
     """
-    alerts = readers.final_alerts(readers.alerts(settings))
-    found = {alert.id: alert for alert in alerts if alert.id.startswith(identity)}
-    if not found:
-        raise WhyError(f"no alert {identity!r} in alerts.v1: `marginwatch alerts --json` lists the ids")
-    if len(found) > 1:
-        raise WhyError(f"{identity!r} begins {len(found)} ids: {', '.join(sorted(found)[:5])} …")
-    (alert,) = found.values()
+    alert = alert_of(settings, identity)
     events = [event for event in readers.messages(settings, Topic.ALERTS_LOG) if event.alert == alert.id]
     inputs = [_input(settings, alert, origin) for origin in alert.provenance]
     return {
@@ -42,6 +36,18 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
         "inputs": inputs,
         "history": list({(e.what, e.at): e for e in events}.values()),
     }
+
+
+def alert_of(settings: Settings, identity: str) -> Alert:
+    """Return the alert of an id, or of the beginning of one; raises `WhyError` if there is none, or more than one."""
+    alerts = readers.final_alerts(readers.alerts(settings))
+    found = {alert.id: alert for alert in alerts if alert.id.startswith(identity)}
+    if not found:
+        raise WhyError(f"no alert {identity!r} in alerts.v1: `marginwatch alerts --json` lists the ids")
+    if len(found) > 1:
+        raise WhyError(f"{identity!r} begins {len(found)} ids: {', '.join(sorted(found)[:5])} …")
+    (alert,) = found.values()
+    return alert
 
 
 def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import structlog
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from yarl import URL
 
@@ -225,8 +226,11 @@ class MarginwatchApp(App):
             self.gc_policy.end_load()
 
     def _lags(self) -> dict[TP, int]:
-        """Messages that are not stored yet, by partition."""
-        ends = {tp: self.consumer.highwater(tp) for tp in self.consumer.assignment()}
+        """Messages that are not stored yet, by partition; none while the consumer starts."""
+        try:
+            ends = {tp: self.consumer.highwater(tp) for tp in self.consumer.assignment()}
+        except ConsumerNotStarted:
+            return {}
         return {
             tp: max(0, end - self.start_offset(tp.topic, tp.partition)) for tp, end in ends.items() if end is not None
         }

@@ -11,7 +11,10 @@ client at all.
 from __future__ import annotations
 
 import contextlib
+import socket
+import time
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -38,6 +41,7 @@ _ADMIN_TIMEOUT_MS = 15_000
 #: The least that a consumer fetches of a partition at once; a message of the largest size must fit.
 _FETCH_BYTES = 1024 * 1024
 _BATCH_BYTES = 256 * 1024
+_KAFKA_PORT = 9092
 _REDIS_CONNECT_S = 5
 _UNLIMITED = 2**31 - 1
 
@@ -135,6 +139,33 @@ def abandon(producer: Producer, wait_s: float) -> None:
         producer._sender.join(wait_s)
         with contextlib.suppress(KafkaError):
             producer.close(timeout=0)
+
+
+def require_broker(settings: Settings, *, timeout_s: float = BOOTSTRAP_MS / 1000) -> None:
+    """Return as soon as a bootstrap server accepts a connection; a worker asks this before Faust starts.
+
+    Parameters
+    ----------
+    timeout_s : how long to try, in seconds.
+
+    Raises
+    ------
+    TopicError : if none of them does.
+    """
+    deadline = time.monotonic() + timeout_s
+    found: Exception = TimeoutError()
+    while True:
+        for server in settings.bootstrap:
+            try:
+                at = urlsplit(f"//{server}")
+                socket.create_connection((at.hostname or "", at.port or _KAFKA_PORT), timeout=timeout_s).close()
+            except (OSError, ValueError) as error:  # ValueError: a port that is no number
+                found = error
+            else:
+                return
+        if time.monotonic() > deadline:
+            raise TopicError(unreachable(settings, found))
+        time.sleep(0.2)
 
 
 def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> bool:

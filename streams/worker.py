@@ -11,15 +11,22 @@ import mode.loop
 import pyarrow as pa
 
 from streams import logs
+from streams.clients import require_broker
 from streams.settings import Settings
 
 
 def run(settings: Settings) -> None:
-    """Run a worker; the process exits with 0 after a clean stop and with 1 after an error."""
+    """Run a worker; the process exits with 0 after a clean stop and with 1 after an error.
+
+    Raises
+    ------
+    TopicError : if no broker answers at the start; later the worker waits for Kafka.
+    """
     gc.disable()  # imported modules are no garbage; the app enables the collector once it is ready
     mode.loop.use("uvloop")  # before the first event loop exists; saves 15–30% of the time per message
     logs.configure(settings.log_level, settings.log_format)
     forgo_pandas()
+    require_broker(settings)
     import faust
 
     from streams.app import MarginwatchApp

@@ -111,6 +111,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("alerts", "ack"), "Missing argument"),
         (("alerts", "silence"), "at least one of --rule, --subject, --severity, --alert"),
         (("alerts", "silence", "--severity", "foo"), "'foo' is not one of 'info', 'warning', 'critical'"),
+        (("alerts", "silence", "--rule", "foo"), "there is no rule 'foo': balance_new_high"),
         (
             ("alerts", "silence", "--alert", ID, "--hours", "-1"),
             "'--hours': Input should be greater than or equal to 0",
@@ -145,6 +146,13 @@ def test_a_rehearsal_refuses_a_rule_that_is_not_in_the_file(tmp_path: Path) -> N
     assert result.exit_code == 2
     assert "foo: not one of " in plain(result)
     assert "fin_streak" in plain(result)
+
+
+def test_a_year_without_sessions_is_wrong() -> None:
+    result = call("calendar", "check", "--year", "2100")
+    assert result.exit_code == 1
+    assert "WRONG 2100 has no sessions" in plain(result)
+    assert "MARGINWATCH_CALENDAR_FILE" in plain(result)
 
 
 def test_choices_are_those_of_the_code_behind_them() -> None:

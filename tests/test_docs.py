@@ -75,7 +75,8 @@ def test_what_is_said_of_console_and_rules_names_what_exists() -> None:
     declared = {(s.level, s.id) for s in EVERY_SIGNAL}
     # Balance and streak of securities are columns beside the declared signals.
     assert {key for key in signal_pages.CONSOLE if key not in declared} <= {(Level.SECURITY, "fin_balance")}
-    assert signal_pages.RULES_OF.keys() <= declared
+    assert signal_pages.RULES_OF.keys() | signal_pages.READ_THROUGH.keys() <= declared
+    assert {(level, state) for (level, _), state in signal_pages.READ_THROUGH.items()} <= signal_pages.RULES_OF.keys()
     assert {rule for rules in signal_pages.RULES_OF.values() for rule in rules} == {rule.name for rule in RULES}
 
 

@@ -65,6 +65,7 @@ FOLLOWED: Mapping[tuple[str, str], Any] = {
         )
         / f["indices.daily turnover"]["sum"]
     ),
+    ("market", "group_balance"): lambda f: sum(f["margin.daily fin_balance"].values()),
     ("market", "risk_premium"): lambda f: (
         1 / f["indices.daily pe_ttm of risk_premium_index"]["000985.SH"] - f["rates.daily yield of CN10Y"]["CN10Y"]
     ),

@@ -180,3 +180,7 @@ def test_the_names_of_the_security_master_are_stored(stack: Stack) -> None:
     names = SecurityNames(load_security_names(stack.settings))
     (finding,) = names.compare([part(DAYS[0], {"600519.SH": "平安银行"})])
     assert finding.check == "name" and finding.topic == "margin.daily"
+
+
+def test_a_table_whose_names_are_all_empty_has_no_names() -> None:
+    assert found(part(DAYS[0], dict.fromkeys(CODES, ""))) == []

@@ -82,6 +82,15 @@ def test_a_mapping_file_gives_the_same_bytes_as_feed_files(
     assert sent == files
 
 
+def test_a_folder_names_the_files_that_it_does_not_read(data_dir: Path, tmp_path: Path) -> None:
+    for name in ("margin_total_sse_2018_2021q1.parquet", "sw_l1_membership_2026.csv"):
+        (tmp_path / name).symlink_to(data_dir / name)
+    (tmp_path / "st_intervals.csv").write_text("code\n600519.SH\n")
+    (tmp_path / "README.md").write_text("no data")
+    notes = folder.read(tmp_path, xshg()).notes
+    assert notes[-1] == "not read, as their names are not known: st_intervals.csv"
+
+
 def test_volumes_of_the_real_files_are_shares(data_dir: Path) -> None:
     """Turnover over volume is what a share cost: indices, industries and stocks must agree."""
     found = folder.read(data_dir, xshg(), date(2020, 1, 2), date(2020, 12, 31)).batches

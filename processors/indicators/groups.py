@@ -46,7 +46,7 @@ def compute(block: Block) -> dict[str, Column]:
     section = block.section(DETAIL)
     balance, flow = block.on(section, BALANCE), block.on(section, BUY) - block.on(section, REPAY)
     out: dict[str, Column] = {}
-    for group, member in _groups(block, section.keys).items():
+    for group, member in groups_of(block, section.keys).items():
         totals, shares, flows = (np.full(len(block), np.nan) for _ in range(3))
         count, known_count = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
         for i in range(len(block)):
@@ -74,7 +74,8 @@ def compute(block: Block) -> dict[str, Column]:
     return out
 
 
-def _groups(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.bool_]]:
+def groups_of(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return by group which of the margin detail's securities belong to it."""
     section = block.section(DETAIL)
 
     def of_index(name: str) -> npt.NDArray[np.bool_]:

@@ -62,7 +62,7 @@ def _user() -> str:
     return os.environ.get("USER", "") or "unknown"
 
 
-AlertId = Annotated[str, typer.Argument(help="the alert's id, see `marginwatch alerts --json`")]
+AlertId = Annotated[str, typer.Argument(help="the alert's id, or its beginning; see `marginwatch alerts --json`")]
 By = Annotated[str, typer.Option(help="the name that others see", default_factory=_user, show_default="$USER")]
 Note = Annotated[str, typer.Option(help="a remark for the others")]
 
@@ -83,7 +83,10 @@ def alerts_ack(
     withdraw: Annotated[bool, typer.Option("--withdraw", help="withdraw an acknowledgement")] = False,
 ) -> None:
     """Acknowledge an alert, so that everybody sees who works on it; a restart keeps it."""
-    _send(Acknowledge(alert=alert, by=by, at=datetime.now(UTC), note=note, withdraw=withdraw))
+    from streams.alert_provenance import alert_of
+
+    found = alert_of(Settings(), alert)
+    _send(Acknowledge(alert=found.id, by=by, at=datetime.now(UTC), note=note, withdraw=withdraw))
     err.print("withdrawn" if withdraw else "acknowledged")
 
 
@@ -94,7 +97,7 @@ def alerts_silence(
     rule: Annotated[str, typer.Option(help="only this rule")] = "",
     subject: Annotated[str, typer.Option(help="only this subject")] = "",
     severity: Annotated[Severity | None, typer.Option(help="only this severity")] = None,
-    alert: Annotated[str, typer.Option(help="only this alert's id")] = "",
+    alert: Annotated[str, typer.Option(help="only this alert: its id, or the beginning")] = "",
     note: Note = "",
 ) -> None:
     """Hold back notifications of what matches; alerts that still fire when the silence ends are sent then.
@@ -103,8 +106,19 @@ def alerts_silence(
 
         marginwatch alerts silence --rule fin_streak --hours 24 --note "known: index rebalancing"
     """
+    from streams.alert_provenance import alert_of
+    from streams.alert_rules import rules_of
+
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
+    settings = Settings()
+    if rule and rule not in (known := sorted({one.name for one in rules_of(settings)})):
+        raise typer.BadParameter(
+            f"there is no rule {rule!r}: {', '.join(known)} (rules of your own: MARGINWATCH_RULES_FILE)",
+            param_hint="--rule",
+        )
+    if alert:
+        alert = alert_of(settings, alert).id
     now = datetime.now(UTC)
     identity = "/".join((rule or "*", subject or "*", severity.value if severity else "*", alert or "*"))
     silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,
@@ -114,9 +128,7 @@ def alerts_silence(
 
 
 @alerts_app.command("why")
-def alerts_why(
-    alert: Annotated[str, typer.Argument(help="the alert's id, or its beginning")], as_json: Json = False
-) -> None:
+def alerts_why(alert: AlertId, as_json: Json = False) -> None:
     """Show why an alert was raised: its inputs (topics, offsets, revisions), the rule on these inputs, every change."""
     from streams.alert_provenance import why
 

@@ -52,7 +52,13 @@ def calendar_check(
     if left < 20:
         wrong.append(f"only {left} sessions are left: name a file with the next year's by MARGINWATCH_CALENDAR_FILE")
     if year is not None:
-        _show_year(year, [to_date(int(d)) for d in found.between(to_day(date(year, 1, 1)), to_day(date(year, 12, 31)))])
+        days = [to_date(int(d)) for d in found.between(to_day(date(year, 1, 1)), to_day(date(year, 12, 31)))]
+        if days:
+            _show_year(year, days)
+        else:
+            wrong.append(
+                f"{year} has no sessions: the calendar does not reach it; MARGINWATCH_CALENDAR_FILE extends it"
+            )
     for problem in wrong:
         out.print(escape(f"WRONG {problem}"))
     if wrong:

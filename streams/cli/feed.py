@@ -12,7 +12,7 @@ from streams.cli.feed_fetch import feed_fetch
 from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
 from streams.cli.feed_run import feed_run
-from streams.cli.options import DATES, As, Check, Force, From, NoLedger, To, day_of, span
+from streams.cli.options import DATE, DATES, As, Check, Force, From, NoLedger, To, day_of, span
 from streams.cli.publish import PublishOptions, opened_ledger, publish_checked, report_published
 from streams.cli.terminal import err
 from streams.form import Form
@@ -80,7 +80,9 @@ def feed_exchange(
     ] = None,
     on: Annotated[
         datetime | None,
-        typer.Option("--date", formats=DATES, help="trade date of files without one; or the day to fetch"),
+        typer.Option(
+            "--date", formats=DATES, metavar=DATE, help="trade date of files without one; or the day to fetch"
+        ),
     ] = None,
     before: Annotated[
         list[Path] | None, typer.Option(help="files of the day before, only to compare with; may be repeated")

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATES, As, Check, Force, NoLedger, Via
+from streams.cli.options import DATE, DATES, As, Check, Force, NoLedger, Via
 from streams.form import Form
 
 
 def feed_fetch(
-    start: Annotated[datetime, typer.Option("--from", formats=DATES, help="first trade date")],
+    start: Annotated[datetime, typer.Option("--from", formats=DATES, metavar=DATE, help="first trade date")],
     end: Annotated[
-        datetime | None, typer.Option("--to", formats=DATES, help="last trade date; by default the first")
+        datetime | None, typer.Option("--to", formats=DATES, metavar=DATE, help="last trade date; by default the first")
     ] = None,
     via: Annotated[
         Via, typer.Option(help="akshare: the exchanges' own pages; tushare: its API, needs a token")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from processors.industries import INDUSTRIES
+from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.cli.options import Json
 from streams.cli.render.signals import print_market, print_values
 from streams.cli.terminal import print_result
@@ -32,7 +33,7 @@ def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")],
     settings = Settings()
     found = system_status.latest_security(settings, code)
     title = code if as_json else f"{code} {system_status.name_of(settings, code)}".rstrip()
-    print_result(found, partial(print_values, title), as_json=as_json)
+    print_result(found, partial(print_values, title, declared=SIGNALS), as_json=as_json)
 
 
 @latest_app.command("industry")
@@ -45,4 +46,4 @@ def latest_industry(
     if name not in INDUSTRIES:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
     found = system_status.latest_industry(Settings(), name)
-    print_result(found, partial(print_values, name), as_json=as_json)
+    print_result(found, partial(print_values, name, declared=INDUSTRY_SIGNALS), as_json=as_json)

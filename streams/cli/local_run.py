@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -64,10 +66,20 @@ class Plan:
 def run(plan: Plan, base: Settings) -> None:
     """Start the local stack, feed it and print alerts and values; return when done or at Ctrl-C.
 
+    SIGTERM ends it like Ctrl-C, so that worker and console never outlive this process, with exit code 143.
+
     Raises
     ------
     LocalRunError, LocalServiceError : if a process does not start, or ends.
     """
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        _run(plan, base)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(plan: Plan, base: Settings) -> None:
     with contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
         scratch.mkdir(parents=True, exist_ok=True)
@@ -227,6 +239,7 @@ class _AlertWatcher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.seen: dict[str, Alert] = {}  # alert id → its last state
+        self._printed: set[str] = set()
         self._stopping = threading.Event()
         self._passed: set[str] = set()  # barriers that have been read
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -252,5 +265,8 @@ class _AlertWatcher:
             alert = readers.alert_of(record)
             if alert.replaces(self.seen.get(alert.id)):
                 self.seen[alert.id] = alert
-            if alert.severity is not Severity.INFO and alert.state is State.FIRING:
+            fires = alert.severity is not Severity.INFO and alert.state is State.FIRING
+            # After a rebuild the topic contains each alert again, under its old id.
+            if fires and alert.id not in self._printed:
+                self._printed.add(alert.id)
                 print_alert(alert)

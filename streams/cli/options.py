@@ -12,6 +12,7 @@ import typer
 from streams.form import Form
 
 DATES = ["%Y-%m-%d"]
+DATE = "YYYY-MM-DD"
 
 
 class LocalBroker(StrEnum):
@@ -50,8 +51,8 @@ class StudyName(StrEnum):
     ALL = "all"
 
 
-From = Annotated[datetime | None, typer.Option("--from", formats=DATES, help="first trade date")]
-To = Annotated[datetime | None, typer.Option("--to", formats=DATES, help="last trade date")]
+From = Annotated[datetime | None, typer.Option("--from", formats=DATES, metavar=DATE, help="first trade date")]
+To = Annotated[datetime | None, typer.Option("--to", formats=DATES, metavar=DATE, help="last trade date")]
 Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="a folder of market files, as for `feed files`")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 As = Annotated[Form, typer.Option("--as", help="frames: many rows a message (fast); events: one JSON message a row")]

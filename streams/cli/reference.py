@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATES, As, Check, Force, NoLedger
+from streams.cli.options import DATE, DATES, As, Check, Force, NoLedger
 from streams.form import Form
 
 reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
@@ -23,7 +23,8 @@ def reference() -> None:
 def reference_load(
     files: Annotated[list[Path], typer.Argument(help="CSV, parquet or xlsx")],
     on: Annotated[
-        datetime | None, typer.Option("--date", formats=DATES, help="effective date of files without such a column")
+        datetime | None,
+        typer.Option("--date", formats=DATES, metavar=DATE, help="effective date of files without such a column"),
     ] = None,
     check: Check = False,
     force: Force = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATES, Json
+from streams.cli.options import DATE, DATES, Json
 from streams.cli.render.signals import print_explanation
 from streams.cli.render.tables import print_status
 from streams.cli.terminal import print_json, print_result
@@ -23,7 +23,9 @@ def status(as_json: Json = False) -> None:
 
 def explain(
     signal: Annotated[str, typer.Argument(metavar="ID", help="e.g. fin_buy_ratio_5d; the documentation lists all")],
-    on: Annotated[datetime | None, typer.Option("--date", formats=DATES, help="the inputs of this day's value")] = None,
+    on: Annotated[
+        datetime | None, typer.Option("--date", formats=DATES, metavar=DATE, help="the inputs of this day's value")
+    ] = None,
     of: Annotated[str | None, typer.Option(help="a code, an industry, or the subject of a market signal")] = None,
     as_json: Json = False,
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,6 @@ import pytest
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", "streams", *arguments],
         capture_output=True,
@@ -34,6 +34,27 @@ def test_up_until_done_runs_the_main_job_and_leaves_the_tables(tmp_path: Path, d
     assert "顶部预警" in done.stdout
 
 
+def test_up_that_gets_sigterm_ends_its_worker_and_its_console() -> None:
+    # NiceGUI refuses to run under pytest without ports of its own choice.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "streams", "up"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "console" in line:
+                break
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert len(children) >= 2
+    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
@@ -42,6 +63,7 @@ def test_up_until_done_runs_the_main_job_and_leaves_the_tables(tmp_path: Path, d
             {"MARGINWATCH_KAFKA_URL": "kafka://127.0.0.1:1"},
             "no Kafka broker answers at 127.0.0.1:1",
         ),
+        (("worker",), {"MARGINWATCH_KAFKA_URL": "kafka://127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
         (("latest", "market"), {"MARGINWATCH_REDIS_URL": "redis://127.0.0.1:1/0"}, "MARGINWATCH_REDIS_URL"),
         (("status",), {"MARGINWATCH_EXCHANGES": '["NYSE"]'}, "unknown exchange NYSE"),
         (("feed", "files", "/nowhere"), {}, "dir '/nowhere' does not exist"),

@@ -264,7 +264,8 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
     assert given["content"]["details"]["ratio"] == peak.figures["ratio"]
     assert next(e["what"] for e in why["history"]) == "firing"
     assert "the rule gives the same alert" in marginwatch("alerts", "why", peak.id)
-    marginwatch("alerts", "ack", peak.id, "--by", "wang", "--note", "on it")
+    assert CliRunner().invoke(app, ["alerts", "ack", "nosuch"]).exit_code == 1
+    marginwatch("alerts", "ack", peak.id[:12], "--by", "wang", "--note", "on it")
     wait_until(lambda: "wang" in marginwatch("alerts", "why", peak.id), what="the acknowledgement")
     standing = [n.alert for n in notifications(stack, "hook").values()][-1]
     marginwatch("alerts", "silence", "--rule", "peak_warning", "--hours", "1", "--by", "wang")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -15,6 +15,8 @@ from streams.cli.terminal import out
 
 #: Keys of a need, and days of a window, that a terminal shows.
 _MAX_SHOWN = 12
+#: From here on a figure is an amount of money or shares; separators make it readable.
+_AMOUNT = 1e5
 
 
 def figure(value: Any, unit: str) -> str:
@@ -49,11 +51,16 @@ def print_market(signals: dict[str, MarketSignal]) -> None:
     out.print(table)
 
 
-def print_values(title: str, values: dict[str, Any]) -> None:
-    """Print the values of one subject, one line per signal."""
+def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Signal]) -> None:
+    """Print the values of one subject, one line per signal.
+
+    Parameters
+    ----------
+    declared : the signals of the subject's level by id; they name the units.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     for name, value in values.items():
-        unit = SIGNALS[name].unit if name in SIGNALS else "CNY" if name == "fin_balance" else ""
+        unit = declared[name].unit if name in declared else ""
         table.add_row(name, figure(value, unit))
     out.print(table)
 
@@ -82,7 +89,7 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
     for feed, lack in derived["missing"].items():
         out.print(Text(f"  missing     {feed}: {'everything' if lack < 0 else lack}"))
     for name, value in derived["details"].items():
-        out.print(Text(f"  {name:32} {value}"))
+        out.print(Text(f"  {name:32} {_figures(value)}"))
     for name, why in derived.get("left_out", {}).items():
         out.print(Text(f"  left out    {name}: {why}"))
     if not derived["inputs"]:
@@ -95,9 +102,14 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
             out.print(f"    … and {len(figures) - _MAX_SHOWN:,} more: --json prints all of them")
 
 
+def _number(value: Any) -> str:
+    """A figure as text: amounts with separators, to the hundredth; smaller figures and anything else as they are."""
+    return f"{value:,.2f}" if isinstance(value, float) and abs(value) >= _AMOUNT else str(value)
+
+
 def _figures(found: Any) -> str:
     """Figures as text: one, or the last ones of a window."""
     if not isinstance(found, list):
-        return "unknown" if found is None else str(found)
+        return "unknown" if found is None else _number(found)
     shown = [_figures(one) for one in found[-_MAX_SHOWN:]]
     return f"{'… ' if len(found) > _MAX_SHOWN else ''}{', '.join(shown)}"
