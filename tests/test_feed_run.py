@@ -33,6 +33,7 @@ from feeds.tasks import FeedTask
 from processors.days import SHANGHAI
 from streams.calendars import xshg
 from streams.cli import feed_live
+from streams.cli.feed_run import ends
 from streams.clients import redis_client
 from streams.errors import PublishError
 from streams.feed_services import feed_services
@@ -496,3 +497,19 @@ def test_the_real_thing_publishes_remembers_and_ends_cleanly(stack: Stack, tmp_p
     assert log.count("published") == 2 and "feeds ended" in log
     again = start("--once").communicate(timeout=30)[1]
     assert "published" not in again
+
+
+def test_a_second_signal_within_the_first_does_not_wait_for_its_lock() -> None:
+    class Interrupted(threading.Event):
+        calls = 0
+
+        def set(self) -> None:
+            self.calls += 1
+            end()  # the second signal
+            super().set()
+
+    stop = Interrupted()
+    end = ends(stop)
+    end()
+    assert stop.is_set()
+    assert stop.calls == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,8 +81,9 @@ def run_plan(plan: Plan, where: str, *, once: bool) -> None:
     settings = Settings()
     configure(settings.log_level, settings.log_format)
     stop = threading.Event()
+    end = ends(stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     with redis_client(settings, timeout_s=30) as redis:
         tasks = build_tasks(plan, feed_services(settings, redis, stop))
         log.info("feeds run", plan=where, feeds=list(plan.feeds))
@@ -89,3 +91,20 @@ def run_plan(plan: Plan, where: str, *, once: bool) -> None:
     log.info("feeds ended", failed=failed)
     if once and failed:
         raise typer.Exit(1)
+
+
+def ends(stop: threading.Event) -> Callable[..., None]:
+    """Return a signal handler that sets an event once.
+
+    `timeout` and some supervisors send SIGTERM twice in a row. The second one may interrupt `Event.set` of the first
+    in the same thread, and a second `set` would wait for a lock that this thread has.
+    """
+    ending = False
+
+    def end(*_: object) -> None:
+        nonlocal ending
+        if not ending:
+            ending = True
+            stop.set()
+
+    return end
