@@ -10,6 +10,10 @@ from feeds.errors import UnavailableError
 from processors.errors import MarginwatchError
 
 
+class SettingsError(MarginwatchError):
+    """The settings file does not exist, or can't be read."""
+
+
 class SecurityError(MarginwatchError):
     """Settings of TLS or SASL that can't work, or a certificate or secret file that can't be read."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
@@ -27,6 +28,7 @@ from alerts.delivery.channel import Channel
 from processors.codes import EXCHANGES
 from processors.deadlines import DEADLINES, Deadline
 from processors.parameters import Parameters
+from streams.errors import SettingsError
 
 #: The parameters that are lists: the environment gives them as text.
 _LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).items() if get_origin(kind) is tuple)
@@ -187,9 +189,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: arguments, environment, TOML file."""
-        path = Path(os.environ.get("MARGINWATCH_CONFIG", "marginwatch.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+        """Order of precedence: arguments, environment, TOML file; raises `SettingsError` for a file that is no TOML."""
+        named = os.environ.get("MARGINWATCH_CONFIG")
+        path = Path(named or "marginwatch.toml")
+        if named and not path.is_file():
+            raise SettingsError(f"MARGINWATCH_CONFIG names {named}, which is no file: correct or unset it")
+        try:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{path} is no TOML: {error}") from error
 
 
 def _list_of(value: Any, name: str) -> Any:

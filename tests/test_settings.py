@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from docs import tables
+from streams.errors import SettingsError
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,3 +82,15 @@ def test_above_the_processors_only_settings_build_default_parameters() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Parameters"
     ]
     assert found == ["streams/settings.py"]
+
+
+def test_a_settings_file_that_is_missing_or_no_toml_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "settings.toml"
+    monkeypatch.setenv("MARGINWATCH_CONFIG", str(path))
+    with pytest.raises(SettingsError, match="which is no file"):
+        Settings()
+    path.write_text("group = ")
+    with pytest.raises(SettingsError, match="is no TOML"):
+        Settings()
