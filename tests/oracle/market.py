@@ -174,7 +174,8 @@ def _lines(ratio: pd.Series, p: Any) -> pd.DataFrame:
         past = ratio.shift(1).rolling(p.ratio_quantile_days)
         hot, cold = past.quantile(0.9), past.quantile(0.1)
     inner, outer = p.ratio_breakdown / p.ratio_hot, p.ratio_extreme_cold / p.ratio_cold
-    return pd.concat([hot, hot * inner, cold, cold * outer], axis=1)
+    lines: pd.DataFrame = pd.concat([hot, hot * inner, cold, cold * outer], axis=1)
+    return lines
 
 
 def peak_warnings(data: Data) -> dict[str, list[date]]:
@@ -294,7 +295,7 @@ def gftd(data: Data, p: Any) -> Tables:
         close, high, low = (of_index(data, code, name) for name in ("close", "high", "low"))
         n = p.gftd_lag
         known = (close.rolling(n + 1).count() == n + 1) & (high.rolling(3).count() == 3) & (low.rolling(3).count() == 3)
-        way = np.sign(close - close.shift(n))
+        way = pd.Series(np.sign(close - close.shift(n)))
         signals: list[float] = []
         run, last_way = 0, 0.0
         buys: list[float] | None = None  # closes counted; None: no setup to count from
