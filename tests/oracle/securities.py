@@ -196,7 +196,11 @@ def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     apart = s0.sub(s0.median(axis=1), axis=0)
     score = apart.abs()
     top = score.rank(axis=1, ascending=False, method="first").le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
-    return {"excess_score": score, "excess_kind": pd.DataFrame(np.sign(apart)), "excess_top": top.astype(float).where(both)}
+    return {
+        "excess_score": score,
+        "excess_kind": pd.DataFrame(np.sign(apart)),
+        "excess_top": top.astype(float).where(both),
+    }
 
 
 def score(name: str) -> Any:
