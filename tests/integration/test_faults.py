@@ -222,15 +222,15 @@ def test_a_worker_whose_line_to_the_broker_is_cut_says_so_and_goes_on_when_it_he
     tmp_path: Path, broker: Broker
 ) -> None:
     del broker  # a broker of its own, behind a proxy
-    with Services(tmp_path, "embedded") as arena:
-        stack = arena.stack("cut")
+    with Services(tmp_path, "embedded") as services:
+        stack = services.stack("cut")
         try:
             worker = stack.worker().ready()
             feed(stack, 4)
-            arena.broker_line.cut()
+            services.broker_proxy.cut()
             wait_until(lambda: "kafka away" in problems(worker), 30, "a red readyz that names Kafka")
             assert metric(worker, "marginwatch_ready") == 0
-            arena.broker_line.heal()
+            services.broker_proxy.heal()
             wait_until(lambda: not problems(worker), 30, "a green readyz")
             feed(stack, 8)
         finally:
