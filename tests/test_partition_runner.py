@@ -104,7 +104,7 @@ class MarketSums(SumStage):
 
 
 @dataclass
-class Journal:
+class Recorder:
     """What happened, in order; and which failures are still to come."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
@@ -126,7 +126,7 @@ class World:
     """A runner, its Redis and its Kafka."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stage: type[SumStage] = SumStage, **changes: Any) -> None:
-        self.journal = journal = Journal()
+        self.recorder = recorder = Recorder()
         self.ours = True
 
         class FakeTable:
@@ -135,24 +135,24 @@ class World:
                 self.key = table, partition
 
             async def claim(self, schema: str) -> Loaded:
-                journal.happens("claim", self.table, self.partition)
-                loaded = journal.rows.setdefault(self.key, Loaded({}, {}, []))
+                recorder.happens("claim", self.table, self.partition)
+                loaded = recorder.rows.setdefault(self.key, Loaded({}, {}, []))
                 self.offsets = dict(loaded.offsets)
                 return loaded
 
             async def commit(self, rows: Any, offsets: Any, outputs: Any) -> None:
-                journal.happens("commit", dict(rows), dict(offsets), [o.value for o in outputs])
-                held = journal.rows[self.key]
+                recorder.happens("commit", dict(rows), dict(offsets), [o.value for o in outputs])
+                held = recorder.rows[self.key]
                 held.rows.update({k: v for k, v in rows.items() if v is not None})
                 held.offsets.update(offsets)
                 held.outbox = list(outputs)
                 self.offsets.update(offsets)
 
         async def sleep(seconds: float) -> None:
-            journal.slept.append(seconds)
-            if len(journal.slept) > MOST_WAITS:
+            recorder.slept.append(seconds)
+            if len(recorder.slept) > MOST_WAITS:
                 pytest.fail("the runner repeats a step that can't succeed any more")
-            journal.on_sleep()
+            recorder.on_sleep()
 
         monkeypatch.setattr(partition_runner, "TablePartition", FakeTable)
         real = asyncio.sleep
@@ -170,13 +170,13 @@ class World:
         )  # fmt: skip
 
     async def publish(self, outputs: Sequence[Output]) -> None:
-        self.journal.happens("publish", [o.value for o in outputs])
+        self.recorder.happens("publish", [o.value for o in outputs])
 
     def still_ours(self) -> bool:
         return self.ours
 
     async def done(self) -> None:
-        self.journal.happens("done")
+        self.recorder.happens("done")
 
     async def claim(self, *partitions: int) -> None:
         await self.runner.claim({TP(NAME, p) for p in partitions or (0,)}, self.still_ours)
@@ -219,13 +219,13 @@ def test_a_step_is_stored_then_acknowledged_then_published(world: World) -> None
         await world.step(Row(2, b"4"))
 
     run(go())
-    kinds = [event[0] for event in world.journal.events]
+    kinds = [event[0] for event in world.recorder.events]
     assert kinds == ["claim", "commit", "done", "publish", "commit", "done", "publish"]
-    (first, second) = world.journal.of("commit")
+    (first, second) = world.recorder.of("commit")
     assert total_of(first[0]["sum/total"]) == 8
     assert first[1:] == ({NAME: 2}, [b"8"])
     assert (total_of(second[0]["sum/total"]), *second[1:]) == (12, {NAME: 3}, [b"12"])
-    assert world.journal.of("publish") == [([b"8"],), ([b"12"],)]
+    assert world.recorder.of("publish") == [([b"8"],), ([b"12"],)]
     assert world.runner.start_offset(NAME, 0) == 3
     assert world.latest == []  # only the market stage has latest values
 
@@ -236,7 +236,7 @@ def test_a_step_without_outputs_publishes_nothing(world: World) -> None:
         await world.step(Row(0, b"3"))
 
     run(go())
-    assert [event[0] for event in world.journal.events] == ["claim", "commit", "done"]
+    assert [event[0] for event in world.recorder.events] == ["claim", "commit", "done"]
 
 
 def test_the_next_step_is_folded_but_not_stored_before_the_last_one_is_published(world: World) -> None:
@@ -254,14 +254,14 @@ def test_the_next_step_is_folded_but_not_stored_before_the_last_one_is_published
         for _ in range(10):
             await asyncio.sleep(0)
         assert world.state().total == 4
-        assert len(world.journal.of("commit")) == 1
+        assert len(world.recorder.of("commit")) == 1
         assert not second.done()
         blocked.set()
         await second
         await world.runner.settle()
 
     run(go())
-    assert [e[0] for e in world.journal.events] == ["claim", "commit", "done", "publish", "commit", "done", "publish"]
+    assert [e[0] for e in world.recorder.events] == ["claim", "commit", "done", "publish", "commit", "done", "publish"]
 
 
 def test_latest_values_are_those_of_the_market_stage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,18 +278,18 @@ def test_latest_values_are_those_of_the_market_stage(monkeypatch: pytest.MonkeyP
 
 def test_records_that_are_in_the_state_already_are_dropped(world: World) -> None:
     async def go() -> None:
-        world.journal.rows["sums", 0] = Loaded({"sum/total": ValueCodec[int](int).encode(10)}, {NAME: 5}, [])
+        world.recorder.rows["sums", 0] = Loaded({"sum/total": ValueCodec[int](int).encode(10)}, {NAME: 5}, [])
         await world.claim()
         assert world.runner.start_offset(NAME, 0) == 5
         await world.step(Row(3), Row(4))
-        assert [e[0] for e in world.journal.events] == ["claim", "done"]  # acknowledged, not stored again
+        assert [e[0] for e in world.recorder.events] == ["claim", "done"]  # acknowledged, not stored again
         await world.step(Row(4, b"100"), Row(5, b"1"))
         assert world.state().total == 11
         await world.step(Row(4, b"100"), Row(5, b"100"))
         assert world.state().total == 11
 
     run(go())
-    assert [commit[1] for commit in world.journal.of("commit")] == [{NAME: 6}]
+    assert [commit[1] for commit in world.recorder.of("commit")] == [{NAME: 6}]
 
 
 def test_a_finished_step_is_handed_to_who_watches_it(world: World) -> None:
@@ -309,14 +309,14 @@ def test_a_finished_step_is_handed_to_who_watches_it(world: World) -> None:
 def test_a_claim_publishes_what_the_last_owner_may_have_left_unacknowledged(world: World) -> None:
     async def go() -> None:
         left = [Output(OUTPUT_TOPIC, 0, b"k", b"left", [])]
-        world.journal.rows["sums", 1] = Loaded({}, {NAME: 9}, left)
+        world.recorder.rows["sums", 1] = Loaded({}, {NAME: 9}, left)
         await world.claim(0, 1)
 
     run(go())
-    assert [event for event in world.journal.events if event[0] != "publish"] == [
+    assert [event for event in world.recorder.events if event[0] != "publish"] == [
         ("claim", "sums", 0), ("claim", "sums", 1)
     ]  # fmt: skip
-    assert world.journal.of("publish") == [([b"left"],)]
+    assert world.recorder.of("publish") == [([b"left"],)]
     assert [world.runner.start_offset(NAME, p) for p in (0, 1, 2)] == [0, 9, 0]
     assert metrics.OWNED.labels("sums")._value.get() == 2
 
@@ -333,7 +333,7 @@ def test_a_claim_gives_up_the_steps_under_way_and_starts_from_what_is_stored(wor
         await world.step(Row(0, b"2"), settle=False)
         for _ in range(5):
             await asyncio.sleep(0)
-        world.journal.rows["sums", 0].outbox = []
+        world.recorder.rows["sums", 0].outbox = []
         await world.claim(0)
         for _ in range(5):
             await asyncio.sleep(0)
@@ -346,7 +346,7 @@ def test_a_claim_gives_up_the_steps_under_way_and_starts_from_what_is_stored(wor
 
 def test_state_that_cant_be_read_stalls_its_partition_alone_and_names_the_remedy(world: World) -> None:
     async def go() -> None:
-        world.journal.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {NAME: 9}, [])
+        world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {NAME: 9}, [])
         await world.claim(0, 1)
         assert world.runner.owned["sums", 0].state is None
         (reason,) = [p["reason"] for p in world.health.problems().values()]
@@ -356,7 +356,7 @@ def test_state_that_cant_be_read_stalls_its_partition_alone_and_names_the_remedy
         await world.step(Row(0, b"2", partition=1))
         assert world.state(1).total == 2
         # Once the rows can be read again, the next poll loads them.
-        world.journal.rows["sums", 0] = Loaded({"sum/total": ValueCodec[int](int).encode(7)}, {NAME: 9}, [])
+        world.recorder.rows["sums", 0] = Loaded({"sum/total": ValueCodec[int](int).encode(7)}, {NAME: 9}, [])
         await world.step(Row(9, b"1"))
         assert world.state().total == 8
         assert world.health.ready
@@ -367,7 +367,7 @@ def test_state_that_cant_be_read_stalls_its_partition_alone_and_names_the_remedy
 
 def test_a_partition_that_stalled_and_went_to_another_worker_is_no_problem_of_ours(world: World) -> None:
     async def go() -> None:
-        world.journal.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
+        world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
         await world.claim(0)
         assert not world.health.ready
         await world.claim(1)
@@ -378,11 +378,11 @@ def test_a_partition_that_stalled_and_went_to_another_worker_is_no_problem_of_ou
 
 
 def test_a_claim_ends_when_the_partition_is_taken_away_while_redis_is_gone(world: World) -> None:
-    world.journal.failures["claim"] = [RedisConnectionError("gone")] * 9
-    world.journal.on_sleep = lambda: setattr(world, "ours", len(world.journal.slept) < 3)
+    world.recorder.failures["claim"] = [RedisConnectionError("gone")] * 9
+    world.recorder.on_sleep = lambda: setattr(world, "ours", len(world.recorder.slept) < 3)
     with pytest.raises(RevokedError):
         run(world.claim())
-    assert len(world.journal.slept) == 3
+    assert len(world.recorder.slept) == 3
 
 
 # -- Redis and Kafka gone ----------------------------------------------------------------------------------------
@@ -395,18 +395,18 @@ def test_a_step_waits_for_redis_longer_and_longer(world: World) -> None:
 
     async def go() -> None:
         await world.claim()
-        world.journal.failures["commit"] = [*AWAY, *AWAY]
-        world.journal.on_sleep = lambda: problems.append(dict(world.health.problems()))
+        world.recorder.failures["commit"] = [*AWAY, *AWAY]
+        world.recorder.on_sleep = lambda: problems.append(dict(world.health.problems()))
         await world.step(Row(0, b"2"))
 
     retries = metrics.REDIS_RETRIES._value.get()
     run(go())
-    assert world.journal.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert world.recorder.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert all(list(found) == ["redis"] for found in problems)
     assert problems[0]["redis"]["reason"] == "Redis does not answer: a"
     assert world.health.ready
     assert metrics.REDIS_RETRIES._value.get() - retries == 10
-    assert [e[0] for e in world.journal.events] == ["claim", "commit", "done", "publish"]
+    assert [e[0] for e in world.recorder.events] == ["claim", "commit", "done", "publish"]
 
 
 def test_a_step_waits_for_kafka_longer_and_longer(world: World) -> None:
@@ -414,35 +414,35 @@ def test_a_step_waits_for_kafka_longer_and_longer(world: World) -> None:
 
     async def go() -> None:
         await world.claim()
-        world.journal.failures["publish"] = [KafkaError("a"), OSError("b"), *[KafkaError("c")] * 5]
-        world.journal.on_sleep = lambda: problems.append(dict(world.health.problems()))
+        world.recorder.failures["publish"] = [KafkaError("a"), OSError("b"), *[KafkaError("c")] * 5]
+        world.recorder.on_sleep = lambda: problems.append(dict(world.health.problems()))
         await world.step(Row(0, b"2"))
 
     retries = metrics.PUBLISH_RETRIES._value.get()
     published = metrics.OUTPUTS.labels(Topic.FEATURES)._value.get()
     run(go())
-    assert world.journal.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert world.recorder.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     assert all(list(found) == ["kafka"] for found in problems)
     assert problems[0]["kafka"]["reason"].startswith("outputs are not acknowledged: KafkaError")
     assert world.health.ready
     assert metrics.PUBLISH_RETRIES._value.get() - retries == 7
     assert metrics.OUTPUTS.labels(Topic.FEATURES)._value.get() - published == 1
-    assert world.journal.of("publish") == [([b"2"],)]
+    assert world.recorder.of("publish") == [([b"2"],)]
 
 
 @pytest.mark.parametrize("what", ["commit", "publish"])
 def test_a_step_that_waits_is_given_up_when_its_partition_is_taken_away(world: World, what: str) -> None:
     async def go() -> None:
         await world.claim()
-        world.journal.failures[what] = [OSError("gone")] * 9
-        world.journal.on_sleep = lambda: setattr(world, "ours", False)
+        world.recorder.failures[what] = [OSError("gone")] * 9
+        world.recorder.on_sleep = lambda: setattr(world, "ours", False)
         await world.step(Row(0, b"2"))
 
     run(go())  # `settle` waits for it, and doesn't mind that it was given up
     assert isinstance(world.finished[0].exception(), RevokedError)
-    assert world.journal.slept == [0.05]
-    assert ("done",) in world.journal.events  # nobody waits for the poll: its next owner reads it again
-    assert world.journal.of("publish") == []
+    assert world.recorder.slept == [0.05]
+    assert ("done",) in world.recorder.events  # nobody waits for the poll: its next owner reads it again
+    assert world.recorder.of("publish") == []
 
 
 # -- errors ------------------------------------------------------------------------------------------------------
@@ -459,21 +459,21 @@ def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_st
         def mend() -> None:
             stalls.append((dict(world.health.problems()), metrics.STALLED.labels("sums", "0")._value.get()))
             assert world.runner.owned["sums", 0].state is None  # half a fold may be in it
-            if len(world.journal.slept) == 7:
+            if len(world.recorder.slept) == 7:
                 bad.value = b"4"
 
-        world.journal.on_sleep = mend
+        world.recorder.on_sleep = mend
         await world.step(bad)
         assert world.state().total == 7
 
     run(go())
-    assert world.journal.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert world.recorder.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert [value for _, value in stalls] == [1] * 7
     assert list(stalls[0][0]) == ["sums:0"]
     assert stalls[0][0]["sums:0"]["reason"].startswith("stalled: ValueError: invalid literal")
     assert world.health.ready
     assert metrics.STALLED.labels("sums", "0")._value.get() == 0
-    assert [total_of(c[0]["sum/total"]) for c in world.journal.of("commit")] == [3, 7]
+    assert [total_of(c[0]["sum/total"]) for c in world.recorder.of("commit")] == [3, 7]
 
 
 def test_half_a_fold_is_not_folded_twice(world: World) -> None:
@@ -481,12 +481,12 @@ def test_half_a_fold_is_not_folded_twice(world: World) -> None:
 
     async def go() -> None:
         await world.claim()
-        world.journal.on_sleep = lambda: setattr(rows[1], "value", b"1")
+        world.recorder.on_sleep = lambda: setattr(rows[1], "value", b"1")
         await world.step(*rows)
         assert world.state().total == 11
 
     run(go())
-    assert len(world.journal.slept) == 1
+    assert len(world.recorder.slept) == 1
 
 
 def test_a_worker_ends_when_redis_was_emptied_while_its_partition_stalled(world: World) -> None:
@@ -498,52 +498,52 @@ def test_a_worker_ends_when_redis_was_emptied_while_its_partition_stalled(world:
         await world.step(Row(0, b"3"))
 
         def empty_redis() -> None:
-            world.journal.rows.clear()
+            world.recorder.rows.clear()
             bad.value = b"4"
 
-        world.journal.on_sleep = empty_redis
+        world.recorder.on_sleep = empty_redis
         with pytest.raises(FencedError, match="emptied or set back"):
             await world.step(bad)
 
     run(go())
-    assert len(world.journal.of("commit")) == 1
+    assert len(world.recorder.of("commit")) == 1
 
 
 def test_an_error_in_storing_stalls_and_stores_the_same_again(world: World) -> None:
     async def go() -> None:
         await world.claim()
-        world.journal.failures["commit"] = [RuntimeError("script"), RuntimeError("script")]
+        world.recorder.failures["commit"] = [RuntimeError("script"), RuntimeError("script")]
         await world.step(Row(0, b"2"))
         assert world.state().total == 2
 
     run(go())
-    assert world.journal.slept == [1.0, 2.0]
-    assert [e[0] for e in world.journal.events] == ["claim", "commit", "done", "publish"]
+    assert world.recorder.slept == [1.0, 2.0]
+    assert [e[0] for e in world.recorder.events] == ["claim", "commit", "done", "publish"]
     assert world.health.ready
 
 
 def test_a_stalled_partition_is_given_up_when_it_is_taken_away(world: World) -> None:
     async def go() -> None:
         await world.claim()
-        world.journal.on_sleep = lambda: setattr(world, "ours", False)
+        world.recorder.on_sleep = lambda: setattr(world, "ours", False)
         with pytest.raises(RevokedError) as found:
             await world.step(Row(0, b"no number"))
         assert isinstance(found.value.__cause__, ValueError)
 
     run(go())
-    assert world.journal.slept == [1.0]
+    assert world.recorder.slept == [1.0]
 
 
 def test_a_zombie_stops_without_publishing(world: World) -> None:
     async def go() -> None:
         await world.claim()
-        world.journal.failures["commit"] = [FencedError("claimed by another")]
+        world.recorder.failures["commit"] = [FencedError("claimed by another")]
         await world.step(Row(0, b"2"))  # folded; `settle` leaves the error to who watches the finished steps
 
     run(go())
     assert isinstance(world.finished[0].exception(), FencedError)
-    assert world.journal.slept == []
-    assert [e[0] for e in world.journal.events] == ["claim", "done"]
+    assert world.recorder.slept == []
+    assert [e[0] for e in world.recorder.events] == ["claim", "done"]
 
 
 def test_a_poll_of_a_partition_that_is_not_ours_is_given_up(world: World) -> None:
@@ -553,7 +553,7 @@ def test_a_poll_of_a_partition_that_is_not_ours_is_given_up(world: World) -> Non
             await world.step(Row(0, partition=1))
 
     run(go())
-    assert world.journal.slept == []
+    assert world.recorder.slept == []
 
 
 # -- deadlines and the live feed ---------------------------------------------------------------------------------
@@ -616,7 +616,7 @@ def test_a_barrier_is_no_sign_of_life(clock: list[float], monkeypatch: pytest.Mo
 
 def test_a_partition_without_state_has_no_deadline(world: World) -> None:
     async def go() -> None:
-        world.journal.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
+        world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
         await world.claim()
         assert world.runner.overdue(at(DAYS[0], 19)) == []
         assert world.runner.feed_states(at(DAYS[0], 10)) == []
