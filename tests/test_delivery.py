@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
-from alerts.delivery.senders import AppriseSender
+from alerts.delivery.senders import SENDERS
 from alerts.delivery.signing import signature
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
@@ -35,6 +38,14 @@ def alert(severity: Severity = Severity.WARNING, state: State = State.FIRING, **
         "evidence": record,
     }  # fmt: skip
     return Alert(**(fields | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class Request:
+    """What a receiver of notifications received."""
+
+    query: dict[str, str]
+    body: Any
 
 
 def hook(**changes: object) -> Channel:
@@ -75,9 +86,11 @@ def test_a_silence_delays() -> None:
         ({"url": None}, "give url or url_file"),
         ({"url_file": "/x"}, "give url or url_file"),
         ({"quiet": "night"}, "write it as 22:00-07:30"),
-        ({"kind": "pigeon"}, "Input should be 'webhook', 'alertmanager' or 'apprise'"),
+        ({"kind": "pigeon"}, "Input should be 'webhook', 'alertmanager', 'dingtalk', 'wecom', 'feishu' or 'apprise'"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
         ({"per_minute": 0}, "greater than or equal to 1"),
+        ({"kind": "apprise", "url": "wecombot://k3y"}, 'use kind = "wecom" with the webhook'),
+        ({"kind": "apprise", "url": "DingTalk://t0ken"}, 'use kind = "dingtalk" with the webhook'),
     ],
 )
 def test_errors_of_a_channel(changes: dict[str, object], message: str) -> None:
@@ -135,35 +148,120 @@ def test_a_digest_of_400_flags_fits_on_a_phone() -> None:
     assert words.endswith("…\nhttps://l")
 
 
-async def _send_by_apprise(status: int) -> list[dict[str, str]]:
-    """Send one alert through apprise to a receiver that answers with a status; return what it was told."""
-    told: list[dict[str, str]] = []
+async def _send(
+    kind: str, status: int, answer: str = "", sent: Alert | None = None, **changes: object
+) -> list[Request]:
+    """Send one alert to a receiver that gives an answer; return the requests that it received."""
+    received: list[Request] = []
 
-    async def hook(request: web.Request) -> web.Response:
-        told.append(await request.json())
-        return web.Response(status=status)
+    async def receive(request: web.Request) -> web.Response:
+        received.append(Request(dict(request.query), await request.json()))
+        return web.Response(status=status, text=answer, headers={"Location": "/elsewhere"} if status == 302 else {})
+
+    async def other_page(_: web.Request) -> web.Response:
+        return web.Response(text='{"errcode":0,"code":0}')
 
     application = web.Application()
-    application.router.add_post("/t0ken", hook)
+    application.router.add_post("/t0ken", receive)
+    application.router.add_get("/elsewhere", other_page)
     runner = web.AppRunner(application)
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    scheme, query = ("json", "") if kind == "apprise" else ("http", "?k=1")
     try:
         async with aiohttp.ClientSession() as session:
-            channel = Channel(kind="apprise", url=SecretStr(f"json://127.0.0.1:{port}/t0ken"), max_chars=400)
-            await AppriseSender(channel, session, "https://console.example").send(alert())
+            channel = hook(kind=kind, url=f"{scheme}://127.0.0.1:{port}/t0ken{query}", **changes)
+            await SENDERS[kind](channel, session, "https://console.example").send(sent or alert())
     finally:
         await runner.cleanup()
-    return told
+    return received
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("dingtalk", '{"errcode":0,"errmsg":"ok"}'),
+        ("wecom", '{"errcode":0,"errmsg":"ok"}'),
+        ("feishu", '{"code":0,"data":{},"msg":"success"}'),
+        ("feishu", '{"Extra":null,"StatusCode":0,"StatusMessage":"success"}'),
+        ("webhook", ""),
+    ],
+)
+def test_a_channel_accepts(kind: str, answer: str) -> None:
+    (request,) = asyncio.run(_send(kind, 200, answer))
+    assert "It fell to 9.93%." in str(request.body)
+    assert "https://console.example/alerts/a1" in str(request.body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "answer", "shown"),
+    [
+        ("dingtalk", 200, '{"errcode":310000,"errmsg":"keywords not in content"}', "310000 keywords not in content"),
+        ("dingtalk", 200, '{"errcode":130101,"errmsg":"send too fast"}', "130101 send too fast"),
+        ("wecom", 200, '{"errcode":93000,"errmsg":"invalid webhook url"}', "93000 invalid webhook url"),
+        ("feishu", 200, '{"code":19021,"msg":"sign match fail","data":{}}', "19021 sign match fail"),
+        ("feishu", 200, '{"code":9499,"msg":"Bad Request","StatusCode":0}', "9499 Bad Request"),
+        ("wecom", 200, "<html>log in to the hotel's network</html>", "log in to the hotel"),
+        ("dingtalk", 200, "", "an empty answer"),
+        ("dingtalk", 200, '{"errmsg":"ok"}', "errmsg"),
+        ("dingtalk", 200, "[0]", "[0]"),
+        ("dingtalk", 302, "", "answered 302"),
+        ("webhook", 302, "", "answered 302"),
+        ("alertmanager", 302, "", "answered 302"),
+        ("webhook", 503, "busy", "answered 503 Service Unavailable: busy"),
+    ],
+)
+def test_a_channel_refuses(kind: str, status: int, answer: str, shown: str) -> None:
+    with pytest.raises(DeliveryError, match=re.escape(shown)) as failed:
+        asyncio.run(_send(kind, status, answer))
+    assert "t0ken" not in str(failed.value)
+
+
+def test_a_robot_that_knows_the_key_accepts_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_599_360_473)
+    (ding,) = asyncio.run(_send("dingtalk", 200, '{"errcode":0}', secret="SEC1"))
+    # printf '1599360473000\nSEC1' | openssl dgst -sha256 -hmac SEC1 -binary | base64
+    assert ding.query == {
+        "k": "1",
+        "timestamp": "1599360473000",
+        "sign": "ZOTpz55OGsOZqDzPUYXoo77LBqUn4mFrziOhNZaUD9s=",
+    }
+    (feishu,) = asyncio.run(_send("feishu", 200, '{"code":0}', secret="SEC1"))
+    # printf '' | openssl dgst -sha256 -hmac "$(printf '1599360473\nSEC1')" -binary | base64
+    assert (feishu.body["timestamp"], feishu.body["sign"]) == (
+        "1599360473",
+        "0hLYmfoUxI4qR6gxrHZUwT+7HcMcncQkWF5gKyZReuU=",
+    )
+
+
+def test_a_robot_with_a_short_limit_receives_the_title_and_the_link() -> None:
+    long = alert(text=Text("", "融" * 1_500))
+    (request,) = asyncio.run(_send("wecom", 200, '{"errcode":0}', long, language="zh", max_chars=1_800))
+    content = request.body["text"]["content"]
+    assert len(content.encode()) <= 2048
+    assert content.startswith("🟠 peak_warning")
+    assert content.endswith("…\nhttps://console.example/alerts/a1")
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
 def test_apprise_sends_the_text_and_reports_a_failure() -> None:
-    (sent,) = asyncio.run(_send_by_apprise(200))
-    assert sent["title"] == text.title(alert())
-    assert "It fell to 9.93%." in sent["message"]
-    assert sent["message"].endswith("https://console.example/alerts/a1")
+    (sent,) = asyncio.run(_send("apprise", 200, max_chars=400))
+    assert sent.body["title"] == text.title(alert())
+    assert "It fell to 9.93%." in sent.body["message"]
+    assert sent.body["message"].endswith("https://console.example/alerts/a1")
     with pytest.raises(DeliveryError, match="did not accept the message") as failed:
-        asyncio.run(_send_by_apprise(500))
+        asyncio.run(_send("apprise", 500))
     assert "t0ken" not in str(failed.value)
+
+
+def test_a_service_whose_refusals_apprise_overlooks_is_refused_by_url_file_too(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("feishu://t0ken")
+    channel = hook(kind="apprise", url=None, url_file=tmp_path / "url")
+
+    async def send() -> None:
+        async with aiohttp.ClientSession() as session:
+            await SENDERS["apprise"](channel, session, "").send(alert())
+
+    with pytest.raises(DeliveryError, match='use kind = "feishu" with the webhook'):
+        asyncio.run(send())

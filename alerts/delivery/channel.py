@@ -12,6 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from alerts.model import Alert, Severity
 from processors.days import SHANGHAI
 
+#: Schemes of apprise whose services refuse a message with HTTP 200, which apprise takes for success, with the remedy.
+UNJUDGED = {
+    "dingtalk": 'use kind = "dingtalk" with the webhook https://oapi.dingtalk.com/robot/send?access_token=…',
+    "wecombot": 'use kind = "wecom" with the webhook https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…',
+    "feishu": 'use kind = "feishu" with the webhook https://open.feishu.cn/open-apis/bot/v2/hook/…',
+    "lark": 'use kind = "feishu" with the webhook https://open.larksuite.com/open-apis/bot/v2/hook/…',
+    "schan": "use another channel",
+    "pushdeer": "use another channel",
+    "pushdeers": "use another channel",
+    "qq": "use another channel",
+}
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -20,11 +31,13 @@ class Channel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["webhook", "alertmanager", "apprise"] = Field(description="protocol of the channel")
-    url: SecretStr | None = Field(None, description="its address; for apprise its own URL (wecombot://, dingtalk://, feishu://, mailtos://, slack://)")  # fmt: skip
+    kind: Literal["webhook", "alertmanager", "dingtalk", "wecom", "feishu", "apprise"] = Field(
+        description="protocol of the channel: a signed webhook, Alertmanager, a chat group's robot, or any service of apprise"
+    )
+    url: SecretStr | None = Field(None, description="its address; a robot's webhook as the chat shows it; for apprise its own URL (mailtos://, slack://)")  # fmt: skip
     url_file: Path | None = Field(None, description="a file with the URL (a secret)")
-    secret: SecretStr | None = Field(None, description="webhook: key of the HMAC-SHA256 signature")
-    secret_file: Path | None = Field(None, description="webhook: a file with the key")
+    secret: SecretStr | None = Field(None, description="webhook, dingtalk, feishu: key of the HMAC-SHA256 signature")
+    secret_file: Path | None = Field(None, description="a file with the key")
     severity: Severity = Field(Severity.INFO, description="the lowest severity that is sent")
     rules: tuple[str, ...] = Field((), description="only alerts of these rules; all if empty")
     language: Literal["en", "zh", "both"] = Field("both", description="language of the text")
@@ -50,6 +63,9 @@ class Channel(BaseModel):
     def _has_an_address(self) -> Channel:
         if (self.url is None) == (self.url_file is None):
             raise ValueError("give url or url_file, one of them")
+        scheme = "" if self.url is None else self.url.get_secret_value().partition(":")[0].lower()
+        if self.kind == "apprise" and scheme in UNJUDGED:
+            raise ValueError(f"apprise does not notice when {scheme}:// refuses a message: {UNJUDGED[scheme]}")
         return self
 
     def address(self) -> str:

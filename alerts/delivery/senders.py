@@ -1,25 +1,35 @@
-"""The senders: signed webhook, Alertmanager's API v2, apprise. Their errors contain no secret."""
+"""The senders: signed webhook, Alertmanager's API v2, chat robots, apprise. Their errors contain no secret.
+
+A sender judges the body of an answer too: chat robots refuse a message with HTTP 200 and an error code in the body.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import logging
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 import aiohttp
 import msgspec
 
 from alerts.delivery import text
-from alerts.delivery.channel import Channel
+from alerts.delivery.channel import UNJUDGED, Channel
 from alerts.delivery.signing import HEADER, signature
 from alerts.errors import DeliveryError
 from alerts.model import Alert, State
 
 #: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
+_ANSWER_BYTES = 4096
 _SCOPES = {"fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
            "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data"}  # fmt: skip
 
@@ -45,15 +55,19 @@ class Sender(ABC):
         """Return the alert's page in the console; empty without a console."""
         return f"{self.link.rstrip('/')}/alerts/{alert.id}" if self.link else ""
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> bytes:
+        """Post a body and return the beginning of the answer; a redirection is a refusal, as it drops the body."""
         timeout = aiohttp.ClientTimeout(total=self.channel.timeout_s)
         try:
-            async with self.session.post(url, data=body, headers=headers, timeout=timeout) as response:
+            async with self.session.post(
+                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                answer = await _beginning(response)
                 if response.status >= 300:
-                    content = (await response.text())[:200]
                     raise DeliveryError(
-                        f"{self.channel.redacted()} answered {response.status} {response.reason}: {content}"
+                        f"{self.channel.redacted()} answered {response.status} {response.reason}: {_shown(answer)}"
                     )
+                return answer
         except TimeoutError:
             raise DeliveryError(
                 f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s"
@@ -124,10 +138,90 @@ class AlertmanagerSender(Sender):
         }
 
 
-class AppriseSender(Sender):
-    """Chat, mail and every other service that apprise supports."""
+@dataclass(frozen=True, slots=True)
+class Robot:
+    """The protocol of a group chat's robot, which accepts text over a webhook.
+
+    Parameters
+    ----------
+    message : returns the body of a text message.
+    sign : returns what proves the key to the robot at a time (seconds): an addition to the URL, and one to the body.
+    codes : names under which answers carry the error code; 0 is success.
+    reasons : names under which answers carry the error's text.
+    max_bytes : longest text that the robot accepts, UTF-8.
+    """
+
+    message: Callable[[str], dict[str, Any]]
+    sign: Callable[[bytes, int], tuple[str, dict[str, Any]]] | None
+    codes: tuple[str, ...]
+    reasons: tuple[str, ...]
+    max_bytes: int
+
+
+def _dingtalk_signature(key: bytes, seconds: int) -> tuple[str, dict[str, Any]]:
+    digest = hmac.new(key, f"{seconds * 1000}\n".encode() + key, hashlib.sha256).digest()
+    return f"&timestamp={seconds * 1000}&sign={quote_plus(base64.b64encode(digest))}", {}
+
+
+def _feishu_signature(key: bytes, seconds: int) -> tuple[str, dict[str, Any]]:
+    digest = hmac.new(f"{seconds}\n".encode() + key, b"", hashlib.sha256).digest()
+    return "", {"timestamp": str(seconds), "sign": base64.b64encode(digest).decode()}
+
+
+def _typed_text(content: str) -> dict[str, Any]:
+    return {"msgtype": "text", "text": {"content": content}}
+
+
+#: 钉钉 DingTalk, 企业微信 WeCom, 飞书 Feishu (also Lark), by the kind of the channel.
+ROBOTS = {
+    "dingtalk": Robot(_typed_text, _dingtalk_signature, ("errcode",), ("errmsg",), 16_000),
+    "wecom": Robot(_typed_text, None, ("errcode",), ("errmsg",), 2048),
+    "feishu": Robot(
+        lambda content: {"msg_type": "text", "content": {"text": content}},
+        _feishu_signature,
+        ("code", "StatusCode"),
+        ("msg", "StatusMessage"),
+        16_000,
+    ),
+}
+
+
+class ChatRobotSender(Sender):
+    """A group chat's robot: an answer counts as accepted only with the error code 0 in its body."""
 
     async def send(self, alert: Alert) -> None:
+        robot = ROBOTS[self.channel.kind]
+        title = f"{text.title(alert)}\n"
+        body = text.body(
+            alert,
+            self.channel.language,
+            link=self.link_to(alert),
+            most=self.channel.max_chars,
+            most_bytes=robot.max_bytes - len(title.encode()),
+        )
+        message = robot.message(title + body)
+        url, key = self.channel.address(), self.channel.key()
+        if key and robot.sign is not None:
+            in_url, in_body = robot.sign(key, int(time.time()))
+            url, message = url + in_url, message | in_body
+        answer = await self._post(url, msgspec.json.encode(message), {"Content-Type": "application/json"})
+        try:
+            fields = msgspec.json.decode(answer, type=dict[str, Any])
+        except msgspec.DecodeError:
+            fields = {}
+        codes = [fields[name] for name in robot.codes if name in fields]
+        if not codes or any(code != 0 or isinstance(code, bool) for code in codes):
+            reason = next((f"{codes[0]} {fields[name]}" for name in robot.reasons if codes and name in fields), None)
+            raise DeliveryError(f"{self.channel.redacted()} refused the message: {reason or _shown(answer)}")
+
+
+class AppriseSender(Sender):
+    """Mail and the other services that apprise supports."""
+
+    async def send(self, alert: Alert) -> None:
+        scheme = self.channel.address().partition(":")[0].lower()
+        if remedy := UNJUDGED.get(scheme):
+            raise DeliveryError(f"apprise does not notice when {scheme}:// refuses a message: {remedy}")
         try:
             import apprise
         except ModuleNotFoundError:
@@ -151,8 +245,21 @@ class AppriseSender(Sender):
             raise DeliveryError(f"{self.channel.redacted()} did not accept the message")
 
 
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Return the first bytes of an answer: a robot's answer is short, and a page of any length must not fill memory."""
+    out = b""
+    while len(out) < _ANSWER_BYTES and (piece := await response.content.read(_ANSWER_BYTES - len(out))):
+        out += piece
+    return out
+
+
+def _shown(answer: bytes) -> str:
+    return answer[:200].decode(errors="replace") or "an empty answer"
+
+
 SENDERS: dict[str, type[Sender]] = {
     "webhook": WebhookSender,
     "alertmanager": AlertmanagerSender,
+    **dict.fromkeys(ROBOTS, ChatRobotSender),
     "apprise": AppriseSender,
 }

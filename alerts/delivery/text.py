@@ -19,13 +19,13 @@ def title(alert: Alert) -> str:
     return f"{_MARKS[alert.severity]} {state_text}{alert.rule} · {alert.trade_date}"
 
 
-def body(alert: Alert, language: Language, *, link: str = "", most: int = 1800) -> str:
+def body(alert: Alert, language: Language, *, link: str = "", most: int = 1800, most_bytes: int | None = None) -> str:
     """Return the text in one language or both.
 
     Parameters
     ----------
     link : address of the alert's page, appended on a line of its own; empty for none.
-    most : characters to which the text is cut; the link is never cut.
+    most, most_bytes : characters and UTF-8 bytes to which the text is cut; the link is never cut.
     """
     parts = []
     if language in ("en", "both"):
@@ -35,7 +35,17 @@ def body(alert: Alert, language: Language, *, link: str = "", most: int = 1800) 
     text = "\n\n".join(parts)
     tail = f"\n{link}" if link else ""
     room = most - len(tail)
-    return (text if len(text) <= room else text[: room - 1] + "…") + tail
+    text = text if len(text) <= room else text[: room - 1] + "…"
+    return (text if most_bytes is None else _cut_to_bytes(text, most_bytes - len(tail.encode()))) + tail
+
+
+def _cut_to_bytes(content: str, most: int) -> str:
+    """Return a text cut to a number of UTF-8 bytes; whole characters, the last one "…" where something is missing."""
+    encoded = content.encode()
+    if len(encoded) <= most:
+        return content
+    mark = "…"
+    return encoded[: most - len(mark.encode())].decode(errors="ignore") + mark
 
 
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
