@@ -105,7 +105,7 @@ def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[in
 
 def _owned(worker: WorkerProcess) -> int:
     """Return how many partitions of the securities stage a worker owns."""
-    with urlopen(worker.ready_url.replace("readyz", "metrics")) as answer:
+    with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
         found = re.search(r'^marginwatch_partitions_owned{table="securities"} (\S+)$', answer.read().decode(), re.M)
     return int(float(found[1])) if found else 0
 

@@ -51,12 +51,8 @@ _TIMEOUT_S = 5.0
 @contextmanager
 def running_worker(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
     """Run a worker for the duration of the block."""
-    worker = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / "worker.log")
-    try:
-        worker.start()
+    with WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder) as worker:
         yield worker
-    finally:
-        worker.stop()
 
 
 def simulated_market(stocks: int, days: int) -> simulate.Market:

@@ -39,9 +39,7 @@ _TIMEOUT_S = 120.0
 
 
 def _worker(settings: Settings, folder: Path, name: str) -> WorkerProcess:
-    worker = WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / f"{name}.log")
-    worker.start()
-    return worker
+    return WorkerProcess(settings.model_copy(update={"http_port": free_port()}), folder / name).start()
 
 
 def _await(settings: Settings, client: redis.Redis, barrier: str) -> None:

@@ -67,16 +67,10 @@ def _running(make: Callable[..., Settings], folder: Path) -> Iterator[tuple[Sett
     """Run a worker and the console over the sample; yield the settings and the console's address."""
     settings = make("docs", http_port=free_port(), console_port=free_port())
     Topics(settings).create()
-    worker = WorkerProcess(settings, folder / "worker.log")
-    console = ConsoleProcess(settings, folder / "console.log", simulated=True)
-    worker.start()
-    try:
+    with WorkerProcess(settings, folder):
         _feed(settings)
-        console.start()
-        yield settings, console.address
-    finally:
-        console.stop()
-        worker.stop()
+        with ConsoleProcess(settings, folder, simulated=True) as console:
+            yield settings, console.url
 
 
 def _feed(settings: Settings) -> None:

@@ -46,8 +46,8 @@ log = structlog.get_logger()
 _POLLS_BUFFERED = 16
 #: Fetched of a partition at once; a larger message is fetched alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
-#: A worker that ends because of an error is gone after this long, whatever still waits in it.
-_HARD_EXIT_S = 10.0
+#: A worker that ends, by a signal or because of an error, is gone after this long, whatever still waits in it.
+_HARD_EXIT_S = 8.0
 
 
 class MarginwatchApp(App):
@@ -128,6 +128,11 @@ class MarginwatchApp(App):
 
             await self.add_runtime_dependency(Notifier(self.settings, self.redis, beacon=self.beacon))
 
+    async def on_stop(self) -> None:
+        """End in order while Kafka and Redis answer, by force where they don't."""
+        _end_by_force()
+        await super().on_stop()
+
     async def on_shutdown(self) -> None:
         """Close Redis last."""
         await super().on_shutdown()
@@ -158,16 +163,11 @@ class MarginwatchApp(App):
         return self._crashing is not None
 
     def _end(self, error: BaseException) -> None:
-        """End the whole worker, not one service alone; by force if it has not ended after seconds.
-
-        State is safe at any moment: a step is stored as a whole or not at all.
-        """
+        """End the whole worker, not one service alone; by force if it has not ended after seconds."""
         if self.ending:
             return
         self.health.raise_("worker", f"this worker ends: {error}")
-        force = threading.Timer(_HARD_EXIT_S, os._exit, (1,))
-        force.daemon = True
-        force.start()
+        _end_by_force()
         self._crashing = asyncio.ensure_future(self.crash(error))
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
@@ -259,3 +259,18 @@ class MarginwatchApp(App):
         if alerts is not None and isinstance(alerts.state, AlertsState):
             for alert in alerts.state.firing:
                 metrics.ALERTS_FIRING.labels(alert.rule, alert.severity.value).inc()
+
+
+def _end_by_force() -> None:
+    """End this process with 1 after seconds, unless it has ended by then.
+
+    State is safe at any moment: a step is stored as a whole or not at all.
+    """
+
+    def end() -> None:
+        log.critical("worker ends by force: something has not ended in time", after_s=_HARD_EXIT_S)
+        os._exit(1)
+
+    force = threading.Timer(_HARD_EXIT_S, end)
+    force.daemon = True
+    force.start()

@@ -59,8 +59,8 @@ class WhyError(MarginwatchError):
 
 
 class LocalServiceError(MarginwatchError):
-    """A local service did not start, or its program is missing; the message names cause and remedy."""
+    """A process on this machine did not start, has ended, or its program is missing; the message names the remedy."""
 
 
 class LocalRunError(MarginwatchError):
-    """A process of the local system did not start, or ended; the message has the end of its log."""
+    """The local system can't run as asked; the message names cause and remedy."""

@@ -1,6 +1,7 @@
-"""A server process on this machine, without Docker: what broker and Redis have in common.
+"""The supervisor of child processes on this machine: broker, Redis, worker and console.
 
-On Linux the process ends with the one that started it, even if that is killed. Local servers are for demonstration,
+A child runs in a process group of its own and ends with the process that started it: in order after a signal
+(`ended_by_signals`), by the kernel on Linux even if its parent is killed. Local servers are for demonstration,
 development and tests; production runs its own Kafka and Redis.
 """
 
@@ -17,8 +18,9 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from streams.errors import LocalServiceError
 
@@ -50,6 +52,30 @@ def _end_with_parent(parent: int) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent ended before it could be asked
             os._exit(1)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Turn the first SIGTERM, SIGINT or SIGHUP into an exit with 128 + its number; later ones don't disturb the end.
+
+    The exit is an exception, so everything that the block has opened is closed, children included. SIGINT before any
+    other signal remains `KeyboardInterrupt`.
+    """
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+    def end(number: int, _frame: Any) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class LocalService(ABC):
@@ -85,6 +111,15 @@ class LocalService(ABC):
     def url(self) -> str:
         """Where clients find it."""
 
+    def _environment(self) -> dict[str, str]:
+        """Return environment variables that the server needs besides this process's own."""
+        return {}
+
+    @property
+    def _folder(self) -> Path | None:
+        """The working directory of the server; None for this process's own."""
+        return self.data_dir
+
     @property
     def pid(self) -> int:
         """Process id of the running server."""
@@ -114,8 +149,9 @@ class LocalService(ABC):
                     stdout=out,
                     stderr=out,
                     stdin=subprocess.DEVNULL,
-                    cwd=self.data_dir,
-                    start_new_session=True,  # Ctrl-C is for us: we end it in order
+                    cwd=self._folder,
+                    env=os.environ | self._environment(),
+                    start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which ends it in order
                     preexec_fn=functools.partial(_end_with_parent, os.getpid()) if _LIBC is not None else None,
                 )
         except OSError as error:
@@ -123,13 +159,26 @@ class LocalService(ABC):
                 f"{self.name} can't be run: {command[0]}: {error.strerror}; install it or name another binary"
             ) from error
         try:
-            self._await_answer(self._process)
+            self._await_answer()
         except BaseException:  # also a Ctrl-C: no half-started server stays behind
             self.kill()
             raise
         return self
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def check(self, what: str) -> None:
+        """Raise `LocalServiceError` if the server has ended; ``what`` names the step for the message."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            raise LocalServiceError(
+                f"the {self.name} ended with code {code} during {what}; the end of {self.log}:\n{tail(self.log)}"
+            )
+
+    def wait(self) -> None:
+        """Wait until the server ends, which is an error: nobody has stopped it."""
+        if self._process is not None:
+            self._process.wait()
+            self.check("its work")
+
+    def stop(self, timeout: float = 15.0) -> None:
         """End it in its own way, by force after ``timeout`` seconds."""
         if self._process is None:
             return
@@ -142,9 +191,10 @@ class LocalService(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """End it by SIGKILL: nothing is flushed."""
+        """End it and whatever it has started by SIGKILL: nothing is flushed."""
         if self._process is not None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):  # the group is empty
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -172,19 +222,15 @@ class LocalService(ABC):
             raise LocalServiceError(f"{self.name} is not running: start it first")
         self._process.send_signal(number)  # nothing happens if it has ended
 
-    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+    def _await_answer(self) -> None:
         deadline = time.monotonic() + self.start_timeout_s
         while True:
-            code = process.poll()
-            if code is not None:
-                raise LocalServiceError(
-                    f"{self.name} ended with code {code} at its start; the end of {self.log}:\n{tail(self.log)}"
-                )
+            self.check("its start")
             if self._answers():
                 return
             if time.monotonic() > deadline:
                 raise LocalServiceError(
-                    f"{self.name} does not answer on port {self.port} after {self.start_timeout_s:.0f} s; "
+                    f"the {self.name} does not answer on port {self.port} after {self.start_timeout_s:.0f} s; "
                     f"the end of {self.log}:\n{tail(self.log)}"
                 )
             time.sleep(0.02)

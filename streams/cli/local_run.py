@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import signal
-import sys
 import tempfile
 import threading
 import time
@@ -32,7 +30,7 @@ from streams.export import export
 from streams.form import Form
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
-from streams.local_service import free_port, listens
+from streams.local_service import ended_by_signals, free_port, listens
 from streams.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -64,23 +62,15 @@ class Plan:
 
 
 def run(plan: Plan, base: Settings) -> None:
-    """Start the local stack, feed it and print alerts and values; return when done or at Ctrl-C.
+    """Start the local stack, feed it and print alerts and values; return when done, or at Ctrl-C once all is processed.
 
-    SIGTERM ends it like Ctrl-C, so that worker and console never outlive this process, with exit code 143.
+    SIGTERM, SIGHUP and an earlier Ctrl-C end everything in order, too, with exit code 143, 129 and 130.
 
     Raises
     ------
     LocalRunError, LocalServiceError : if a process does not start, or ends.
     """
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        _run(plan, base)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _run(plan: Plan, base: Settings) -> None:
-    with contextlib.ExitStack() as stack:
+    with ended_by_signals(), contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
         scratch.mkdir(parents=True, exist_ok=True)
         settings = _services(plan, base, scratch, stack)
@@ -88,25 +78,23 @@ def _run(plan: Plan, base: Settings) -> None:
         if problems := Topics(settings).problems():
             raise LocalRunError("; ".join(problems))
         err.print(f"  topics   {len(created)} created")
-        worker = WorkerProcess(settings, scratch / "worker.log")
-        stack.callback(worker.stop)
-        worker.start()
+        worker = stack.enter_context(WorkerProcess(settings, scratch))
         err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})")
         if not plan.until_done:
-            _start_console(settings, scratch / "console.log", stack, simulated=plan.data is None)
+            _start_console(settings, scratch, stack, simulated=plan.data is None)
         watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
-        with contextlib.suppress(KeyboardInterrupt):
-            _feed_and_wait(plan, settings, worker, watcher)
-            if not plan.until_done:
-                err.print(
-                    "\nStaying up. In another terminal:\n"
-                    f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
-                    f"MARGINWATCH_REDIS_URL={settings.redis}\n"
-                    "  marginwatch latest market    marginwatch status    marginwatch alerts --follow\n"
-                    "Ctrl-C ends everything."
-                )
+        _feed_and_wait(plan, settings, worker, watcher)
+        if not plan.until_done:
+            err.print(
+                "\nStaying up. In another terminal:\n"
+                f"  export MARGINWATCH_KAFKA_URL={settings.kafka_url} "
+                f"MARGINWATCH_REDIS_URL={settings.redis}\n"
+                "  marginwatch latest market    marginwatch status    marginwatch alerts --follow\n"
+                "Ctrl-C ends everything."
+            )
+            with contextlib.suppress(KeyboardInterrupt):
                 worker.wait()
         err.print("Stopping …")
 
@@ -146,15 +134,13 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     )
 
 
-def _start_console(settings: Settings, log: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
+def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
     """Start the console as a child process; without its libraries print how to install them."""
     if importlib.util.find_spec("nicegui") is None:
         err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
         return
-    process = ConsoleProcess(settings, log, simulated=simulated)
-    stack.callback(process.stop)
-    process.start()
-    err.print(f"  console  {process.address}   (log: {log})")
+    console = stack.enter_context(ConsoleProcess(settings, folder, simulated=simulated))
+    err.print(f"  console  {console.url}   (log: {console.log})")
 
 
 def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> None:
@@ -221,7 +207,7 @@ def _await_latest(settings: Settings, barrier: str) -> None:
 
 
 def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:
-    """Wait for a condition; raises `LocalRunError` if the worker ends before."""
+    """Wait for a condition; raises `LocalServiceError` if the worker ends before."""
     while not condition():
         worker.check(what)
         time.sleep(0.05)
@@ -254,7 +240,7 @@ class _AlertWatcher:
         self._thread.join(5)
 
     def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
-        """Wait until every alert before a barrier has been read; raises `LocalRunError` if the worker ends before."""
+        """Wait until every alert before a barrier has been read; an error if the worker ends before."""
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:

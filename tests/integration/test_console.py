@@ -92,7 +92,7 @@ def consoles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def start(settings: Settings, **changes: object) -> ConsoleProcess:
         given = settings.model_copy(update={"console_port": free_port()} | changes)
-        started.append(ConsoleProcess(given, tmp_path / f"console-{len(started)}.log", simulated=True))
+        started.append(ConsoleProcess(given, tmp_path / f"console-{len(started)}", simulated=True))
         with monkeypatch.context() as outside:
             outside.delenv("PYTEST_CURRENT_TEST")  # NiceGUI would run as one of its own tests
             started[-1].start()
@@ -172,7 +172,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
 
     # Chinese, desk
     desk = browser.page(DESK)
-    desk.goto(console.address)
+    desk.goto(console.url)
     desk.get_by_text("是：顶部预警").wait_for()
     card = ratio_card(desk)
     card.get_by_text("顶部预警", exact=False).first.wait_for()
@@ -204,7 +204,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     shot(desk, "home-en-desk-light")
     for locale, words in (("zh-CN", "是：顶部预警"), ("en-US", "YES: peak warning")):
         phone = browser.page(PHONE, locale)
-        phone.goto(console.address)
+        phone.goto(console.url)
         phone.get_by_text(words).wait_for()
         ratio_card(phone).get_by_text("李").wait_for()
         assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -221,16 +221,16 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     shot(desk, "home-en-desk-dark")
 
     # Details: where notifications lead to, a security, an industry.
-    desk.goto(f"{console.address}alerts/{peak_id(stack)}")
+    desk.goto(f"{console.url}alerts/{peak_id(stack)}")
     desk.get_by_text("fell to").first.wait_for()
     shot(desk, "alert-en-desk-dark", full=True)
-    desk.goto(f"{console.address}security/600000.SH")
+    desk.goto(f"{console.url}security/600000.SH")
     desk.get_by_text("Adjusted price").first.wait_for()
     shot(desk, "security-en-desk-dark", full=True)
-    desk.goto(f"{console.address}industry/银行")
+    desk.goto(f"{console.url}industry/银行")
     desk.get_by_text("Banks").first.wait_for()
     shot(desk, "industry-en-desk-dark", full=True)
-    phone.goto(f"{console.address}security/600000.SH")
+    phone.goto(f"{console.url}security/600000.SH")
     phone.get_by_text("Adjusted price").first.wait_for()
     shot(phone, "security-en-phone", full=True)
 
@@ -241,12 +241,12 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     with stack.publisher() as publisher:
         publisher.raw(Topic.ALERTS, msgspec.json.encode(AN_ALERT), key=AN_ALERT.id.encode(), partition=0)
     console: ConsoleProcess = consoles(stack.settings, console_host="0.0.0.0", console_users_file=users)
-    assert refused(f"{console.address}_nicegui/3.18.0/nicegui.js") in (401, 404)
-    assert refused(f"{console.address}_nicegui_ws/socket.io/?EIO=4&transport=polling") == 401
-    assert refused(f"{console.address}login", method="POST", Origin="http://elsewhere.example") == 403
+    assert refused(f"{console.url}_nicegui/3.18.0/nicegui.js") in (401, 404)
+    assert refused(f"{console.url}_nicegui_ws/socket.io/?EIO=4&transport=polling") == 401
+    assert refused(f"{console.url}login", method="POST", Origin="http://elsewhere.example") == 403
 
     page = browser.page(DESK)
-    page.goto(f"{console.address}alerts/abc")
+    page.goto(f"{console.url}alerts/abc")
     assert page.url.endswith("/login?next=/alerts/abc")
     shot(page, "login-zh-desk")
     page.get_by_label("用户名").fill("wang")
@@ -257,7 +257,7 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     page.get_by_label("密码或令牌").fill("right one")
     page.get_by_role("button", name="登录").click()
     page.wait_for_url("**/alerts/abc")
-    page.goto(console.address)
+    page.goto(console.url)
     page.get_by_text("是否接近顶部？").wait_for()
     # A user who is removed can change nothing, even in a page that is still open.
     page.locator("article.warning").get_by_role("button", name="确认").click()
@@ -265,7 +265,7 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     users.write_text("# nobody\n", "utf-8")
     page.get_by_role("dialog").get_by_role("button", name="确认").click()
     page.get_by_text("登录已失效").wait_for()
-    page.goto(console.address)
+    page.goto(console.url)
     wait_until(lambda: "/login" in page.url, 5, "the login")
 
 

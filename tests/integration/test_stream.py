@@ -153,6 +153,29 @@ def test_a_worker_waits_for_redis_says_so_and_loses_nothing(stack: Stack, redis_
     assert len(stack.market(barrier)) == len(days)
 
 
+def test_sigterm_ends_a_worker_whose_kafka_and_redis_are_silent(stack: Stack, broker, redis_server) -> None:
+    worker = stack.worker().ready()
+    days = list(market_of(10).history())
+    with stack.publisher() as publisher:
+        for _, batches in days[:5]:
+            publisher.day(batches)
+        stack.settle(publisher)
+        for _, batches in days[5:]:
+            publisher.day(batches)
+        publisher.flush()
+        broker.pause()
+        redis_server.pause()
+        try:
+            worker.process.send_signal(signal.SIGTERM)
+            worker.process.wait(25)  # the worker gives itself 8 s
+        finally:
+            redis_server.resume()
+            broker.resume()
+        stack.worker().ready()
+        barrier = stack.settle(publisher)
+    assert len(stack.market(barrier)) == len(days)
+
+
 def _get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:
         return answer.read().decode()
@@ -217,7 +240,7 @@ def test_sigterm_ends_a_busy_worker_cleanly(stack: Stack) -> None:
             publisher.day(batches)
         publisher.flush()
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(10) == 0
+        assert worker.process.wait(60) == 0
         stack.worker().ready()
         barrier = stack.settle(publisher)
     assert len(stack.market(barrier)) == 40
