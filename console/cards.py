@@ -120,10 +120,10 @@ def _actions(page: Page, alert: Alert) -> None:
 
 
 def _who(page: Page) -> ui.input:
-    """Draw the field of the person's name: the user who is logged in, else the last name entered."""
+    """Draw the field of the person's name; a user who is logged in acts under that name, whatever the field says."""
     field = ui.input(page.view.label("who"), value=page.user or page.remembered.get("by", "")).props("dense outlined")
     field.classes("w-full").mark("who")
-    if page.user and page.user != "token":
+    if page.user:
         field.props("readonly")
     return field
 
@@ -140,7 +140,7 @@ def _dialog(
         command_of = fields()
 
         async def send() -> None:
-            name = who.value.strip()
+            name = page.user or who.value.strip()
             if not name:
                 ui.notify(label("need_who"), type="warning")
                 return

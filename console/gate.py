@@ -1,6 +1,6 @@
 """The checks before every page, asset and websocket (host, origin, session), and the login.
 
-Without a session the console serves only ``/login`` and ``/healthz``.
+Without a session the console serves only ``/login`` and ``/healthz``. Bodies are limited in size and time.
 """
 
 from __future__ import annotations
@@ -17,13 +17,30 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console import labels
-from console.access import Access
+from console.access import Access, Identity
+from console.errors import AccessError
 
 _OPEN = ("/login", "/healthz")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 #: A refused websocket (RFC 6455: policy violation).
 _REFUSED = 1008
-_HEADERS = {b"x-frame-options": b"DENY", b"x-content-type-options": b"nosniff", b"referrer-policy": b"same-origin"}
+#: NiceGUI's pages start by an inline script, and Vue compiles their templates in the browser.
+_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'self'; "
+    b"form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    b"content-security-policy": _POLICY,
+    b"x-frame-options": b"DENY",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+}
+_TRANSPORT = {b"strict-transport-security": b"max-age=31536000"}
+#: Longest body of a request without and with a session (bytes), and the time in which a body must arrive (seconds).
+_LOGIN_BYTES, _BODY_BYTES, _BODY_S = 8 * 1024, 1024 * 1024, 10.0
+_FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 class Gate:
@@ -39,6 +56,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        send = self._with_headers(send)
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._access.host_allowed(host):
             await _refuse(scope, receive, send, f"this console is not called {host}", 400)
@@ -48,22 +66,80 @@ class Gate:
             await _refuse(scope, receive, send, f"requests from {origin} are refused", 403)
             return
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        user = self._access.user(scope.get("session", {}), bearer)
-        if user is None and scope["path"] not in _OPEN:
+        try:
+            identity = await self._access.identity(scope.get("session", {}), bearer)
+        except AccessError as error:
+            await _refuse(scope, receive, send, str(error), 503)
+            return
+        if identity is None and scope["path"] not in _OPEN:
             if scope["type"] == "http" and scope["method"] in _SAFE and "_nicegui" not in scope["path"]:
                 target = quote(scope["path"], safe="/")
                 await RedirectResponse(f"/login?next={target}", 303)(scope, receive, send)
             else:
                 await _refuse(scope, receive, send, "log in first", 401)
             return
-        scope["marginwatch.user"] = user or ""
+        scope["marginwatch.identity"] = identity or Identity()
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await _body(receive, headers, _BODY_BYTES if identity is not None else _LOGIN_BYTES)
+        except _RefusedBodyError as error:
+            await _refuse(scope, receive, send, str(error), error.status)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    def _with_headers(self, send: Send) -> Send:
+        added = _HEADERS | (_TRANSPORT if self._access.public_url.startswith("https:") else {})
 
         async def guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS.items()]
+                message["headers"] = [*message.get("headers", []), *added.items()]
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        return guarded
+
+
+class _RefusedBodyError(Exception):
+    """A body that is too long or too slow, with the HTTP status that says so."""
+
+    def __init__(self, why: str, status: int) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+async def _body(receive: Receive, headers: Headers, most: int) -> bytes:
+    """Read the body of a request; raises `_RefusedBodyError` beyond the limits. Nothing is stored on disk."""
+    too_long = _RefusedBodyError(f"the body is longer than {most} bytes", 413)
+    length = headers.get("content-length", "")
+    if len(length) > 12 or (length.isdigit() and int(length) > most):
+        raise too_long
+    body = b""
+    try:
+        async with asyncio.timeout(_BODY_S):
+            while True:
+                message = await receive()
+                body += bytes(message.get("body", b""))
+                if len(body) > most:
+                    raise too_long
+                if not message.get("more_body", False):
+                    return body
+    except TimeoutError:
+        raise _RefusedBodyError(f"the body did not arrive within {_BODY_S:.0f} s", 408) from None
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body first."""
+    given = False
+
+    async def replayed() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, why: str, status: int) -> None:
@@ -87,21 +163,23 @@ def add_routes(app: FastAPI, access: Access) -> None:
 
     @app.post("/login", include_in_schema=False)
     async def enter(request: Request) -> Response:
+        peer = request.client.host if request.client else ""
+        address = access.address(peer, request.headers.get("x-forwarded-for", ""))
+        if access.attempts.blocked(address):
+            return HTMLResponse(_form(request, "blocked"), 429)
+        if not request.headers.get("content-type", "").startswith(_FORM_TYPE):
+            return PlainTextResponse(f"a login is sent as {_FORM_TYPE}", 415)
         form = await request.form()
         name, password = str(form.get("name", "")).strip(), str(form.get("password", ""))
-        address = request.client.host if request.client else ""
-        if access.blocked(address):
-            return HTMLResponse(_form(request, "blocked"), 429)
-        session = await asyncio.to_thread(access.login, name, password, address)
-        if session is None:
-            await asyncio.sleep(0.5)
+        cookie = await access.login(name, password, address)
+        if cookie is None:
             return HTMLResponse(_form(request, "wrong"), 401)
-        request.session.update(session)
+        request.session.update(cookie)
         return RedirectResponse(_local(request.query_params.get("next", "/")), 303)
 
     @app.post("/logout", include_in_schema=False)
-    def leave(request: Request) -> Response:
-        access.logout(request.session)
+    async def leave(request: Request) -> Response:
+        await access.logout(request.session)
         return RedirectResponse("/login", 303)
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from console import cards, home, subjects
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
+from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
 from console.site import Page, Site, frame, view_of
 
 
@@ -57,14 +58,17 @@ def run(
         uvicorn_logging_level="warning",
         reconnect_timeout=20.0,
         timeout_graceful_shutdown=2,
+        http=HttpProtocol,
+        proxy_headers=False,  # `Access.address` decides which of them count
+        limit_concurrency=MAX_CONNECTIONS,
     )
 
 
 def _pages(site: Site) -> None:
     async def opened(request: Request, draw: Callable[[Page], None]) -> None:
         session: Mapping[str, Any] = dict(request.session)
-        user = request.scope.get("marginwatch.user", "")
-        page = Page(site, view_of(site.parameters, {}, ""), session, user, {})
+        identity = request.scope["marginwatch.identity"]
+        page = Page(site, view_of(site.parameters, {}, ""), session, identity, {})
         page.remembered = dict(await site.preferences.load(page.who))
         page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
         frame(page)

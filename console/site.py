@@ -11,7 +11,8 @@ from nicegui import ui
 
 from alerts.commands import Command
 from console import labels
-from console.access import Access
+from console.access import Access, Identity
+from console.errors import AccessError
 from console.model import ConsoleModel, Part
 from console.theme import CSS, Palette, View
 from processors.days import SHANGHAI
@@ -20,6 +21,8 @@ from processors.parameters import Parameters
 
 #: Seconds between two checks for changes: the upper bound of redraws, however many messages arrive.
 TICK_S = 0.25
+#: Seconds between two checks of the session of an open page.
+_SESSION_CHECK_S = 5.0
 
 
 class Preferences(Protocol):
@@ -68,10 +71,15 @@ class Page:
     site: Site
     view: View
     session: Mapping[str, Any]
-    user: str
+    identity: Identity
     remembered: dict[str, Any]
     layer: ui.element = field(init=False)  # parent of dialogs: redrawing an element must not close them
     _elements: list[_Element] = field(default_factory=list)
+
+    @property
+    def user(self) -> str:
+        """The name under which the person acts; "" where no login is required, so that it can be chosen."""
+        return self.identity.name
 
     @property
     def who(self) -> str:
@@ -84,8 +92,24 @@ class Page:
         draw()
 
     def start(self) -> None:
-        """Start checking for changes; ends with the page."""
-        ui.timer(TICK_S, self._tick)
+        """Start checking for changes and the session; ends with the page."""
+        changes = ui.timer(TICK_S, self._tick)
+
+        async def check() -> None:
+            try:
+                if await self._signed_in():
+                    return
+            except AccessError:
+                return  # an outage ends no session; the next check decides
+            changes.deactivate()  # the page receives nothing more, whatever the browser does
+            sessions.deactivate()
+            ui.navigate.to("/login")
+
+        sessions = ui.timer(_SESSION_CHECK_S, check)
+
+    async def _signed_in(self) -> bool:
+        """Whether the page's session is still valid; raises `AccessError` where that can't be known."""
+        return self.identity.by_token or await self.site.access.identity(self.session) is not None
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -111,10 +135,10 @@ class Page:
     async def send(self, command: Command) -> bool:
         """Publish a command if the session is still valid, and show the result."""
         label = self.view.label
-        if self.site.access.user(self.session) is None and self.user != "token":
-            ui.notify(label("no_session"), type="negative")
-            return False
         try:
+            if not await self._signed_in():
+                ui.notify(label("no_session"), type="negative")
+                return False
             await self.site.publish(command)
         except (MarginwatchError, OSError) as error:
             ui.notify(f"{label('failed')}: {error}", type="negative")
@@ -181,7 +205,7 @@ def frame(page: Page) -> None:
         ui.button("☀" if view.dark else "☾", on_click=lambda: page.prefer(dark=not view.dark)).props(
             f'{flat} aria-label="{label("theme")}"'
         ).mark("theme")
-        if page.user and page.user != "token":
+        if page.user and not page.identity.by_token:
             with ui.element("form").props("method=post action=/logout"):
                 ui.button(page.user, icon="logout").props(
                     f'{flat} type=submit aria-label="{label("logout")} {page.user}"'

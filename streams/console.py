@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from alerts.commands import Command
-from console.access import Access
+from console.access import Access, Session
 from console.errors import AccessError
 from console.model import ConsoleModel, Feed
 from processors.days import to_date
@@ -43,7 +44,8 @@ _PREFERENCES_KEPT_S = 400 * 86_400
 def run(settings: Settings, *, simulated: bool = False) -> None:
     """Serve the console until the process is asked to end; raises `MarginwatchError` if it can't be opened."""
     token = settings.console_token.get_secret_value() if settings.console_token is not None else ""
-    access = Access(settings.console_host, settings.console_users_file, token, settings.console_url)
+    sessions = RedisSessions(settings)
+    access = Access(settings.console_host, sessions, settings.console_users_file, token, settings.console_url)
     try:
         from console.server import run as serve
         from console.site import Site
@@ -58,6 +60,7 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
     async def stop() -> None:
         await backend.stop()
         await preferences.close()
+        await sessions.close()
 
     serve(
         site,
@@ -79,6 +82,42 @@ async def _secret(settings: Settings) -> str:
     finally:
         await redis.aclose()
     return str(found.decode())
+
+
+class RedisSessions:
+    """The logins of people, a key each; shared by every console."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = async_redis_client(settings, timeout_s=2)
+        self._base = f"{settings.namespace}:console:session"
+
+    async def put(self, key: str, session: Session, seconds: int) -> None:
+        """Store a session for a time; raises `AccessError` without Redis."""
+        with _answering():
+            await self._redis.set(f"{self._base}:{key}", msgspec.json.encode(session), ex=seconds)
+
+    async def get(self, key: str) -> Session | None:
+        """Return a session, None if it has ended; raises `AccessError` without Redis."""
+        with _answering():
+            found = await self._redis.get(f"{self._base}:{key}")
+        return None if found is None else msgspec.json.decode(found, type=Session)
+
+    async def delete(self, key: str) -> None:
+        """End a session; raises `AccessError` without Redis."""
+        with _answering():
+            await self._redis.delete(f"{self._base}:{key}")
+
+    async def close(self) -> None:
+        """Close the connection to Redis."""
+        await self._redis.aclose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise AccessError("logins can't be checked: Redis does not answer") from error
 
 
 class RedisPreferences:

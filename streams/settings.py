@@ -39,7 +39,9 @@ MAX_BROKER_BYTES = 64 * 1024 * 1024
 class Settings(BaseSettings):
     """The settings of workers, feeds, console and commands."""
 
-    model_config = SettingsConfigDict(env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     kafka_url: str = Field("kafka://127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
     redis_url: SecretStr = Field(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from fastapi import FastAPI
 
 from alerts.model import Acknowledgement, Alert, Severity, State, Text
 from alerts.rules import rules
-from console import access as doors
+from console import access as access_module
 from console import charts
-from console.access import Access, hash_password, verify
+from console.access import Access, Identity, Session, hash_password, verify
 from console.errors import AccessError
+from console.gate import Gate, add_routes
 from console.labels import LABELS, RULES, Language, money, percent
 from console.model import ConsoleModel, Feed
 from console.theme import View
@@ -146,62 +152,215 @@ def test_passwords_are_hashed_and_compared() -> None:
     assert not verify("秘密", "scrypt$nonsense")
 
 
+class StoredSessions:
+    """Sessions as consoles share them."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, tuple[Session, int]] = {}
+
+    async def put(self, key: str, session: Session, seconds: int) -> None:
+        self.stored[key] = session, seconds
+
+    async def get(self, key: str) -> Session | None:
+        return self.stored[key][0] if key in self.stored else None
+
+    async def delete(self, key: str) -> None:
+        self.stored.pop(key, None)
+
+
 def test_a_console_that_everybody_reaches_needs_a_login() -> None:
     with pytest.raises(AccessError, match="CONSOLE_USERS_FILE"):
-        Access("0.0.0.0")
-    assert not Access("127.0.0.1").required
-    assert Access("127.0.0.1", token="t").required
+        Access("0.0.0.0", StoredSessions())
+    assert not Access("127.0.0.1", StoredSessions()).required
+    assert Access("127.0.0.1", StoredSessions(), token="t").required
 
 
-def test_a_session_ends_with_its_user_its_password_its_age_and_its_logout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = tmp_path / "users"
-    users.write_text(f"# desk\nwang:{hash_password('pw')}\n", "utf-8")
-    access = Access("0.0.0.0", users)
-    assert access.login("wang", "wrong", "10.0.0.1") is None
-    session = access.login("wang", "pw", "10.0.0.1")
-    assert session is not None and access.user(session) == "wang"
-    assert access.user({}) is None
-    assert access.user(session | {"user": "other"}) is None
-    monkeypatch.setattr(doors.time, "time", lambda: session["at"] + doors.SESSION_S + 1)
-    assert access.user(session) is None
-    monkeypatch.undo()
-    copy = dict(session)
-    access.logout(session)
-    assert access.user(copy) is None
-    again = access.login("wang", "pw", "10.0.0.1")
-    users.write_text(f"wang:{hash_password('changed')}\n", "utf-8")
-    assert again is not None and access.user(again) is None
+def users_file(folder: Path, **passwords: str) -> Path:
+    file = folder / "users"
+    lines = (f"{name}:{hash_password(password)}\n" for name, password in passwords.items())
+    file.write_text("# desk\n" + "".join(lines), "utf-8")
+    return file
+
+
+def test_a_session_ends_with_its_user_its_password_and_its_logout_in_every_console(tmp_path: Path) -> None:
+    shared, users = StoredSessions(), users_file(tmp_path, wang="pw", li="pw")
+
+    async def sessions() -> None:
+        one, other = (Access("0.0.0.0", shared, users) for _ in range(2))
+        assert await one.login("wang", "wrong", "10.0.0.1") is None
+        cookie = await one.login("wang", "pw", "10.0.0.1")
+        assert cookie is not None
+        assert await other.identity(cookie) == Identity("wang")
+        assert await one.identity({}) is None
+        assert await one.identity({"sid": "guessed"}) is None
+        assert await one.identity({"user": "wang", "sid": 5}) is None
+        kept = dict(cookie)
+        await one.logout(cookie)
+        restarted = Access("0.0.0.0", shared, users)
+        for console in (one, other, restarted):
+            assert await console.identity(kept) is None
+        again, third = await one.login("wang", "pw", "10.0.0.1"), await one.login("li", "pw", "10.0.0.1")
+        assert again is not None and third is not None
+        users_file(tmp_path, wang="changed")
+        for console in (one, other, restarted):
+            assert await console.identity(again) is None
+            assert await console.identity(third) is None
+
+    asyncio.run(sessions())
+    assert {seconds for _, seconds in shared.stored.values()} == {12 * 3600}
 
 
 def test_the_token_is_a_password_of_names_that_have_none_and_a_bearer(tmp_path: Path) -> None:
-    users = tmp_path / "users"
-    users.write_text(f"wang:{hash_password('pw')}\n", "utf-8")
-    access = Access("0.0.0.0", users, "tok")
-    assert access.login("wang", "tok", "10.0.0.1") is None
-    assert access.login("screen", "tok", "10.0.0.1") is not None
-    assert access.user({}, "tok") == "token"
-    assert access.user({}, "no") is None
+    users = users_file(tmp_path, wang="pw", token="pw")
+
+    async def tokens() -> None:
+        access = Access("0.0.0.0", StoredSessions(), users, "tok")
+        assert await access.login("wang", "tok", "10.0.0.1") is None
+        assert await access.login("", "tok", "10.0.0.1") is None
+        assert await access.login("screen", "tok", "10.0.0.1") is not None
+        assert await access.identity({}, "tok") == Identity("token", by_token=True)
+        assert await access.identity({}, "no") is None
+        cookie = await access.login("token", "pw", "10.0.0.1")
+        assert cookie is not None
+        assert await access.identity(cookie) == Identity("token")  # a user of that name is a user as any other
+
+    asyncio.run(tokens())
 
 
 def test_an_address_that_fails_often_waits() -> None:
-    access = Access("0.0.0.0", token="tok")
-    for _ in range(10):
-        assert access.login("a", "wrong", "10.0.0.1") is None
-    assert access.login("a", "tok", "10.0.0.1") is None
-    assert access.login("a", "tok", "10.0.0.2") is not None
+    async def fail() -> None:
+        access = Access("0.0.0.0", StoredSessions(), token="tok")
+        for _ in range(10):
+            assert not access.attempts.blocked("10.0.0.1")
+            assert await access.login("a", "wrong", "10.0.0.1") is None
+        assert access.attempts.blocked("10.0.0.1")
+        assert not access.attempts.blocked("10.0.0.2")
+        assert await access.login("a", "tok", "10.0.0.2") is not None
+        for n in range(90):
+            access.attempts.add(f"10.0.1.{n}")
+        assert access.attempts.blocked("10.0.0.3")  # many addresses of one attacker
+
+    asyncio.run(fail())
+
+
+def test_attempts_at_the_same_time_count_before_they_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = []
+    monkeypatch.setattr(access_module, "verify", lambda password, _stored: verified.append(password))
+
+    async def flood() -> list[int]:
+        app = FastAPI()
+        add_routes(app, Access("0.0.0.0", StoredSessions(), token="tok"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as client:
+            attempts = (
+                client.post("/login", data={"name": "a", "password": "b"}, headers={"X-Forwarded-For": f"10.0.0.{n}"})
+                for n in range(60)
+            )
+            return [answer.status_code for answer in await asyncio.gather(*attempts)]
+
+    statuses = asyncio.run(flood())
+    assert (statuses.count(401), statuses.count(429), len(verified)) == (10, 50, 10)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "peer", "forwarded", "address"),
+    [
+        ("", "127.0.0.1", "8.8.8.8", "127.0.0.1"),  # no proxy: anybody can write the header
+        ("https://desk.example", "127.0.0.1", "8.8.8.8, 10.0.0.9", "10.0.0.9"),  # what the proxy itself has seen
+        ("https://desk.example", "10.0.0.7", "8.8.8.8", "10.0.0.7"),  # past the proxy
+        ("https://desk.example", "127.0.0.1", "", "127.0.0.1"),
+    ],
+)
+def test_the_address_of_a_browser(public_url: str, peer: str, forwarded: str, address: str) -> None:
+    assert Access("127.0.0.1", StoredSessions(), public_url=public_url).address(peer, forwarded) == address
+
+
+def test_an_unknown_name_costs_the_work_of_a_known_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[tuple[int, int, int]] = []
+    scrypt = hashlib.scrypt
+
+    def counted(password: bytes, *, n: int, r: int, p: int, **others: Any) -> bytes:
+        hashed.append((n, r, p))
+        return scrypt(password, n=n, r=r, p=p, **others)
+
+    users = users_file(tmp_path, wang="pw")
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+
+    async def compare() -> None:
+        access = Access("0.0.0.0", StoredSessions(), users, "tok")
+        for name in ("wang", "nobody"):
+            assert await access.login(name, "wrong", "10.0.0.1") is None
+
+    asyncio.run(compare())
+    assert len(hashed) == 2
+    assert hashed[0] == hashed[1]
+
+
+async def through_gate(access: Access, method: str, path: str, **request: Any) -> httpx.Response:
+    """Send one request through the gate to the routes of the login."""
+    app = FastAPI()
+    add_routes(app, access)
+    app.add_middleware(Gate, access=access)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        return await client.request(method, path, **request)
+
+
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x" * 1024
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"content": b"x" * 9_000, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 413),
+        ({"content": endless(), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 413),
+        ({"content": b"", "headers": {"Content-Length": "9" * 4_300}}, 413),
+        ({"files": {"name": b"wang"}}, 415),
+        ({"data": {"name": "wang", "password": "x"}}, 401),
+    ],
+)
+def test_a_body_without_a_login_is_short_and_a_form(request_: dict[str, Any], status: int) -> None:
+    access = Access("0.0.0.0", StoredSessions(), token="tok")
+    assert asyncio.run(through_gate(access, "POST", "/login", **request_)).status_code == status
+
+
+def test_every_answer_has_the_headers_that_protect_a_browser() -> None:
+    access = Access("0.0.0.0", StoredSessions(), token="tok", public_url="https://desk.example")
+    for method, path in (("GET", "/login"), ("GET", "/healthz"), ("POST", "/elsewhere"), ("GET", "/")):
+        headers = asyncio.run(through_gate(access, method, path)).headers
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "max-age" in headers["strict-transport-security"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_sessions_that_can_not_be_checked_let_nobody_in() -> None:
+    class Away(StoredSessions):
+        async def get(self, key: str) -> Session | None:
+            raise AccessError("logins can't be checked: Redis does not answer")
+
+    access = Access("0.0.0.0", Away(), token="tok")
+    app = Gate(FastAPI(), access)
+
+    async def ask() -> httpx.Response:
+        async def with_cookie(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "session": {"sid": "s"}}, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(with_cookie), base_url="http://console") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.text) == (503, "logins can't be checked: Redis does not answer")
 
 
 def test_a_line_that_is_no_user_is_named(tmp_path: Path) -> None:
     users = tmp_path / "users"
     users.write_text("\nwang:plain\n", "utf-8")
     with pytest.raises(AccessError, match="line 2"):
-        Access("0.0.0.0", users)
+        Access("0.0.0.0", StoredSessions(), users)
 
 
 def test_requests_of_other_sites_and_names_are_refused() -> None:
-    open_ = Access("127.0.0.1", public_url="https://desk.example")
+    open_ = Access("127.0.0.1", StoredSessions(), public_url="https://desk.example")
     assert open_.host_allowed("127.0.0.1:6067") and open_.host_allowed("localhost:6067")
     assert not open_.host_allowed("rebound.example:6067")
     assert open_.same_origin("http://127.0.0.1:6067", "127.0.0.1:6067")

@@ -378,6 +378,8 @@ def test_rules_from_toml(tmp_path: Path) -> None:
         ('[rules.a]\nsignal="oversold"\ntitle="x"\nseverity="info"\nabove=1', "needs a subject"),
         ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"', "give above or below"),
         ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=0.5\nclear=0.6', "calm side"),
+        ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=nan', "not nan or inf"),
+        ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nbelow=1\nclear=inf', "not nan or inf"),
         (
             '[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=0.5\nminimum_days=0',
             "minimum_days is 1 to 60",

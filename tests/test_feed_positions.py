@@ -208,6 +208,7 @@ def test_signatures_are_checked_with_their_clock() -> None:
         (None, body, 1000, "missing"),
         ("t=1000", body, 1000, "missing"),
         ("t=x,v1=00", body, 1000, "missing"),
+        (f"t={'1' * 4_301},v1=00", body, 1000, "missing"),
         (header[:-1] + "z", body, 1000, "does not fit"),
         (header, body + b" ", 1000, "does not fit"),
         (header.replace("t=1000", "t=1001"), body, 1000, "does not fit"),

@@ -50,6 +50,8 @@ def test_exchanges_are_comma_separated_or_json(monkeypatch: pytest.MonkeyPatch, 
         ("PARAMETERS__STREAK_FLAGS", "", r"parameters\.streak_flags\.0\n.*valid integer"),
         ("PARAMETERS__STREAK_FLAG", "3,4", r"parameters\.streak_flag\n"),
         ("PARAMETERS__RATIO_HOT", "hot", r"parameters\.ratio_hot\n.*valid number"),
+        ("PARAMETERS__RATIO_HOT", "nan", r"parameters\.ratio_hot\n.*finite number"),
+        ("STALL_AFTER_S", "inf", r"stall_after_s\n.*finite number"),
         ("EXCHANGES", "SSE,NYSE", r"unknown exchange NYSE: choose from SSE"),
     ],
 )

@@ -16,6 +16,7 @@ title_zh = "5日融资买入占比高于11%"
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from pathlib import Path
 from typing import TypeVar
@@ -111,6 +112,8 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
         raise RuleError(f"{where}: give above or below, one of them")
     level = own.above if own.above is not None else own.below
     assert level is not None
+    if not all(math.isfinite(number) for number in (level, own.clear) if number is not None):
+        raise RuleError(f"{where}: above, below and clear are numbers, not nan or inf: nothing is beyond them")
     clear = level if own.clear is None else own.clear
     if (own.above is not None and clear > level) or (own.below is not None and clear < level):
         raise RuleError(f"{where}: clear must lie on the calm side of the level ({level})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from alerts.model import Alert, Severity, State, Text
 from console.access import hash_password
@@ -24,7 +26,7 @@ from streams.local_service import free_port
 from streams.processes import ConsoleProcess
 from streams.settings import Settings
 from streams.topics import Topic
-from tests.harness import Stack, wait_until
+from tests.harness import Stack
 from tests.integration.test_monitoring import fuller
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -265,8 +267,46 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     users.write_text("# nobody\n", "utf-8")
     page.get_by_role("dialog").get_by_role("button", name="确认").click()
     page.get_by_text("登录已失效").wait_for()
-    page.goto(console.url)
-    wait_until(lambda: "/login" in page.url, 5, "the login")
+    page.wait_for_url("**/login")  # by itself: the page receives nothing more
+
+
+def test_a_session_belongs_to_every_console_and_its_end_too(
+    stack: Stack, consoles: Any, browser: Browser, tmp_path: Path
+) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"wang:{hash_password('pw')}\n", "utf-8")
+    one, other = (consoles(stack.settings, console_token=SecretStr("t"), console_users_file=users) for _ in range(2))
+    page, elsewhere = browser.page(DESK), None
+    page.goto(one.url)
+    page.get_by_label("用户名").fill("wang")
+    page.get_by_label("密码或令牌").fill("pw")
+    page.get_by_role("button", name="登录").click()
+    page.get_by_text("是否接近顶部？").wait_for()
+    elsewhere = page.context.new_page()
+    elsewhere.goto(other.url)  # cookies do not depend on the port
+    elsewhere.get_by_text("是否接近顶部？").wait_for()
+    cookies = page.context.cookies()
+    elsewhere.get_by_role("button", name="退出登录 wang").click()
+    elsewhere.wait_for_url("**/login")
+    page.wait_for_url("**/login")  # the page that was open already
+    page.context.add_cookies(cookies)
+    for console in (one, other):
+        page.goto(console.url)
+        assert "/login" in page.url
+
+
+def test_a_request_that_never_ends_occupies_no_connection(stack: Stack, consoles: Any) -> None:
+    console = consoles(stack.settings)
+    head = b"GET /login HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    with socket.create_connection(("127.0.0.1", console.port), timeout=60) as slow:
+        slow.sendall(head + b"X-Slow: ")
+        assert slow.recv(1) == b""  # the console has ended the connection
+    with socket.create_connection(("127.0.0.1", console.port), timeout=60) as second:
+        second.sendall(head + b"\r\n")
+        assert second.recv(65_536).startswith(b"HTTP/1.1 200")
+        second.sendall(head)  # the next request of the same connection
+        while second.recv(65_536):
+            pass
 
 
 def refused(url: str, method: str = "GET", **headers: str) -> int:
