@@ -86,7 +86,7 @@ async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float
         started = time.perf_counter()
         history.fold(feeds)
         for name, processor in processors.items():
-            await tables[name].commit(processor.changed_rows(), {}, [])
+            await tables[name].commit(processor.changed_rows(), {}, [], {})
         costs.append((time.perf_counter() - started) * 1e9 / sum(map(len, feeds.values())))
     await client.aclose()
     return statistics.median(costs[-timed:])

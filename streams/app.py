@@ -7,10 +7,11 @@ ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`),
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -27,9 +28,11 @@ from streams.calendars import xshg
 from streams.clients import async_redis_client, faust_credentials
 from streams.errors import FencedError, RevokedError
 from streams.faust_adapter import App
+from streams.feed_watch import FeedWatch
 from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
+from streams.input_check import InputCheck
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
 from streams.output_sender import BATCH_BYTES, send
@@ -87,27 +90,31 @@ class MarginwatchApp(App):
         self.redis = async_redis_client(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
+        self.input_check = InputCheck(settings, [t.name for t in self.names.all.values() if t.compacted])
         self.runner = PartitionRunner(
             stages=stages,
             topics=self.names,
             redis=self.redis,
             settings=settings,
-            calendar=self.calendar,
             publish=self._publish_outputs,
+            find_lost=self.input_check.find_lost,
             health=self.health,
             on_outputs=self.latest.offer,
             on_finished=self._check_finished,
         )
+        feeds = FeedWatch(self.runner.owned, self.names, settings, self.calendar)
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
         )
         self.health_monitor = HealthMonitor(
             runner=self.runner,
+            feeds=feeds,
             health=self.health,
             redis=self.redis,
             kafka_answers=self.broker_answers,
             publish=self._publish_outputs,
-            lag=lambda: sum(self._lags().values()),
+            lag=self._lags,
+            check_inputs=self._check_inputs,
             stall_after_s=settings.stall_after_s,
             on_idle=self.gc_policy.maybe_collect,
             beacon=self.beacon,
@@ -136,11 +143,25 @@ class MarginwatchApp(App):
     async def on_shutdown(self) -> None:
         """Close Redis last."""
         await super().on_shutdown()
+        await self.input_check.close()
         await self.redis.aclose()
 
-    def start_offset(self, topic: str, partition: int) -> int:
-        """Where to read a partition from; asked by the transport."""
+    def start_offset(self, topic: str, partition: int) -> int | None:
+        """Where to read a partition from, None for its beginning; asked by the transport."""
         return self.runner.start_offset(topic, partition)
+
+    def on_out_of_range(self, partitions: Iterable[TP]) -> None:
+        """Find out what partitions have lost whose next message Kafka does not have; called by the transport."""
+        log.error(
+            "Kafka does not have the next message",
+            partitions=sorted(f"{tp.topic}[{tp.partition}]" for tp in partitions),
+        )
+        self.add_future(self._check_inputs())
+
+    async def _check_inputs(self) -> None:
+        generation = self.consumer_generation_id
+        with contextlib.suppress(RevokedError):
+            await self.runner.check_inputs(lambda: not self.should_stop and self.consumer_generation_id == generation)
 
     async def _publish_outputs(self, outputs: Sequence[Output]) -> None:
         await send(self.kafka_producer(), outputs)
@@ -226,13 +247,16 @@ class MarginwatchApp(App):
             self.gc_policy.end_load()
 
     def _lags(self) -> dict[TP, int]:
-        """Messages that are not stored yet, by partition; none while the consumer starts."""
+        """Messages that are not stored yet, by partition; none while the consumer starts.
+
+        It is negative where the topic ends before what is stored: it has lost its end.
+        """
         try:
             ends = {tp: self.consumer.highwater(tp) for tp in self.consumer.assignment()}
         except ConsumerNotStarted:
             return {}
         return {
-            tp: max(0, end - self.start_offset(tp.topic, tp.partition)) for tp, end in ends.items() if end is not None
+            tp: end - (self.start_offset(tp.topic, tp.partition) or 0) for tp, end in ends.items() if end is not None
         }
 
     # -- metrics ---------------------------------------------------------------------------------------------
@@ -249,6 +273,7 @@ class MarginwatchApp(App):
         for gauge in (metrics.LAG, metrics.CLOSED, metrics.TABLE_ROWS, metrics.ALERTS_FIRING):
             gauge.clear()
         for tp, behind in self._lags().items():
+            behind = max(0, behind)
             metrics.LAG.labels(self.names.short(tp.topic), str(tp.partition)).set(behind)
         for (table, partition), owned in self.runner.owned.items():
             metrics.TABLE_ROWS.labels(table, str(partition)).set(owned.table.rows)

@@ -194,15 +194,20 @@ def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> b
 # -- Kafka, asyncio (aiokafka): services ---------------------------------------------------------------------------
 
 
-def async_kafka_reader(settings: Settings, *, purpose: str) -> AsyncReader:
-    """Return a consumer without a group that commits nothing; the caller starts it, assigns partitions, stops it."""
+def async_kafka_reader(settings: Settings, *, purpose: str, out_of_range: str = "earliest") -> AsyncReader:
+    """Return a consumer without a group that commits nothing; the caller starts it, assigns partitions, stops it.
+
+    Parameters
+    ----------
+    out_of_range : where to read on from an offset that the topic does not have; "none" raises instead.
+    """
     from aiokafka import AIOKafkaConsumer
 
     return AIOKafkaConsumer(
         **_kafka(settings, purpose),
         group_id=None,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset=out_of_range,
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
         max_partition_fetch_bytes=_fetch_bytes(settings),
     )

@@ -58,6 +58,10 @@ class WhyError(MarginwatchError):
     """There is no such alert, or the id is ambiguous."""
 
 
+class InputLostError(MarginwatchError):
+    """An input topic has lost messages; the message names the topic, what is lost and the command that helps."""
+
+
 class LocalServiceError(MarginwatchError):
     """A process on this machine did not start, has ended, or its program is missing; the message names the remedy."""
 

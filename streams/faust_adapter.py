@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import aiokafka
 import faust
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import OffsetOutOfRangeError
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -52,7 +53,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000.0),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
@@ -81,8 +82,12 @@ class BatchConsumer(driver.Consumer):
         """Return one value for the records of one poll and partition; it has their topic, partition and offset."""
 
     @abstractmethod
-    def start_offset(self, tp: TP) -> int:
-        """Return where a partition is read from."""
+    def start_offset(self, tp: TP) -> int | None:
+        """Return where a partition is read from; None for its beginning."""
+
+    @abstractmethod
+    def on_out_of_range(self, partitions: Collection[TP]) -> None:
+        """Take notice of partitions that are paused, because Kafka does not have their next offset."""
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Read on for an agent whose buffer has room again: Faust does not wake up who waits for records."""
@@ -91,7 +96,9 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every partition to its start offset instead of the one that the group has committed."""
-        offsets: dict[TP, int] = {tp: self.start_offset(tp) for tp in self.assignment()}
+        offsets = {tp: self.start_offset(tp) for tp in self.assignment()}
+        if fresh := [tp for tp, offset in offsets.items() if offset is None]:
+            offsets |= await self.earliest_offsets(*fresh)
         if offsets:
             await self._thread.seek_wait(offsets)
         return {tp: offset or None for tp, offset in offsets.items()}  # type: ignore[misc]
@@ -100,7 +107,13 @@ class BatchConsumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Any]]:
-        records = await super()._getmany(active_partitions, timeout)
+        try:
+            records = await super()._getmany(active_partitions, timeout)
+        except OffsetOutOfRangeError as error:
+            lost = {TP(tp.topic, tp.partition) for tp in error.args[0]}
+            self.pause_partitions(lost)
+            self.on_out_of_range(lost)
+            return {}
         return {tp: [self.batch(found)] for tp, found in records.items() if found}
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:

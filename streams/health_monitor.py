@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -17,6 +17,7 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from streams.feed_watch import FeedWatch
 from streams.health import Health
 from streams.partition_runner import PartitionRunner, Publish
 
@@ -29,7 +30,9 @@ class HealthMonitor(Service):
     Parameters
     ----------
     kafka_answers : asks the broker for its metadata.
-    lag : number of messages that are fetched or known but not stored yet.
+    lag : number of messages that are fetched or known but not stored yet, by partition; negative where a topic ends
+        before what is stored.
+    check_inputs : finds out what the input topics have lost; asked after an outage of Kafka, and at a negative lag.
     stall_after_s : how long unread messages may wait without a finished step, in seconds.
     on_idle : called each time with the seconds since the last finished step.
     """
@@ -38,22 +41,27 @@ class HealthMonitor(Service):
         self,
         *,
         runner: PartitionRunner,
+        feeds: FeedWatch,
         health: Health,
         redis: Redis,
         kafka_answers: Callable[[], Awaitable[bool]],
         publish: Publish,
-        lag: Callable[[], int],
+        lag: Callable[[], Mapping[Any, int]],
+        check_inputs: Callable[[], Awaitable[None]],
         stall_after_s: float,
         on_idle: Callable[[float], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._runner = runner
+        self._feeds = feeds
         self._health = health
         self._redis = redis
         self._kafka_answers = kafka_answers
         self._publish = publish
         self._lag = lag
+        self._check_inputs = check_inputs
+        self._kafka_was_away = False
         self._stall_after_s = stall_after_s
         self._on_idle = on_idle
 
@@ -64,7 +72,11 @@ class HealthMonitor(Service):
             redis_answers, kafka_answers = await asyncio.gather(
                 self._answers("redis", self._ping), self._answers("kafka", self._kafka_answers)
             )
-            self._check_progress()
+            lags = self._lag()
+            self._check_progress(sum(max(0, lag) for lag in lags.values()))
+            if kafka_answers and (self._kafka_was_away or min(lags.values(), default=0) < 0):
+                await self._check_inputs()
+            self._kafka_was_away = not kafka_answers
             self._on_idle(time.monotonic() - self._runner.last_step)
             if redis_answers and kafka_answers:
                 await self._close_overdue()
@@ -85,8 +97,8 @@ class HealthMonitor(Service):
             self._health.raise_(f"{name} away", f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s")
         return answers
 
-    def _check_progress(self) -> None:
-        lag, idle = self._lag(), time.monotonic() - self._runner.last_step
+    def _check_progress(self, lag: int) -> None:
+        idle = time.monotonic() - self._runner.last_step
         if lag and idle > self._stall_after_s:
             self._health.raise_("progress", f"{lag} messages wait and no step was finished for {idle:.0f} s")
         else:
@@ -95,4 +107,4 @@ class HealthMonitor(Service):
     async def _close_overdue(self) -> None:
         now = time.time_ns() // 1000
         with contextlib.suppress(KafkaError, OSError):  # it is still overdue next time
-            await self._publish([*self._runner.overdue(now), *self._runner.feed_states(now)])
+            await self._publish([*self._feeds.punctuation(now), *self._feeds.reports(now)])

@@ -56,6 +56,11 @@ DUE = Gauge(
     ["topic"],
 )
 DEADLINES = Counter("marginwatch_deadline_closes_total", "Days closed because their deadline passed.", ["topic"])
+STATE_DISCARDED = Counter(
+    "marginwatch_state_discarded_total",
+    "Partitions whose stored state was deleted at a claim, to be computed again from the topics.",
+    ["stage", "reason"],
+)
 STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
 ALERTS = Counter("marginwatch_alerts_total", "Changes of alerts published, by kind.", ["rule", "severity", "state"])
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])

@@ -27,6 +27,7 @@ class OwnedPartition:
         self.state = state
         self.finishing: asyncio.Task[None] | None = None
         self.read = dict(table.offsets)
+        self.marks: dict[str, str] = {}  # of the messages before `read`
         self._active_at: dict[str, float] = {}
         self._since = time.monotonic()
 

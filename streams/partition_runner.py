@@ -7,8 +7,9 @@ Kafka costs no time. The state in memory is at most one step ahead of Redis; a w
 
 A poll is never skipped. While Redis or Kafka is away, the step waits. Anything else that fails (state that can't be
 read, an error in a fold) *stalls* its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the
-runner loads the state again and retries, while the other partitions go on. Only a zombie, or a Redis that was emptied
-or set back, ends the worker.
+runner loads the state again and retries, while the other partitions go on. A partition whose input topics have lost
+messages is stalled until somebody decides (`streams.input_check`). Only a zombie, or a Redis that was emptied or set
+back, ends the worker.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -31,21 +31,18 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from alerts.commands import FeedState
-from processors.days import TradingCalendar, moment, shanghai_day, to_date
-from processors.deadlines import overdue, silent_since
 from processors.errors import StateError
 from streams import metrics
-from streams.calendars import trading_hours
-from streams.errors import FencedError, RevokedError
+from streams.errors import FencedError, InputLostError, RevokedError
 from streams.health import Health
+from streams.input_check import Positions
 from streams.market_stage import MarketStage
 from streams.owned_partition import OwnedPartition
-from streams.records import CE_TYPE, CLOSE_TYPE, is_barrier
+from streams.records import is_barrier, mark_of
 from streams.settings import Settings
 from streams.stage import Stage
 from streams.tables import Output, TablePartition
-from streams.topics import Topic, Topics
+from streams.topics import Topics
 from streams.transport import Poll
 
 log = structlog.get_logger()
@@ -76,6 +73,7 @@ class PartitionRunner:
     Parameters
     ----------
     publish : sends outputs and awaits their acknowledgements.
+    find_lost : returns what the topics have lost of what a state relies on (`InputCheck.find_lost`).
     on_outputs : called with what the market stage has published (latest values).
     on_finished : called with every finished step, so that a failed one can end the worker.
     """
@@ -87,8 +85,8 @@ class PartitionRunner:
         topics: Topics,
         redis: Redis,
         settings: Settings,
-        calendar: TradingCalendar,
         publish: Publish,
+        find_lost: Callable[[Positions], Awaitable[dict[tuple[str, int], str]]],
         health: Health,
         on_outputs: Callable[[list[Output]], None],
         on_finished: Callable[[asyncio.Task[None]], None],
@@ -96,16 +94,13 @@ class PartitionRunner:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
         self._redis = redis
-        self._settings = settings
         self._namespace = settings.namespace
-        self._calendar = calendar
-        self._hours = trading_hours(settings.calendar_file)
         self._publish = publish
+        self._find_lost = find_lost
         self._health = health
         self._on_outputs = on_outputs
         self._on_finished = on_finished
         self.owned: dict[tuple[str, int], OwnedPartition] = {}
-        self._reported: set[tuple[int, bool]] = set()  # day and silence of the live feed
         self.last_step = time.monotonic()
 
     # -- ownership -------------------------------------------------------------------------------------------
@@ -151,6 +146,15 @@ class PartitionRunner:
                 stored=loaded.discarded or "no schema",
                 schema=state.schema,
             )
+            metrics.STATE_DISCARDED.labels(stage.name, "schema").inc()
+        if not loaded.whole:
+            log.critical(
+                "a part of the stored state is missing, what is left is discarded: the partition is rebuilt from the "
+                "beginning of its topics. Does Redis evict keys, or was a key deleted?",
+                stage=stage.name,
+                partition=partition,
+            )
+            metrics.STATE_DISCARDED.labels(stage.name, "incomplete").inc()
         try:
             state.load_rows(loaded.rows)
         except (StateError, MsgspecError, ValueError, KeyError, TypeError) as error:
@@ -159,62 +163,56 @@ class PartitionRunner:
                 f"`marginwatch rebuild --table {stage.name}` replays them"
             ) from error
         await self._send(loaded.outbox, still_ours)
+        await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
         owned = self.owned[stage.name, partition] = OwnedPartition(table, state)
+        owned.marks = loaded.marks
         return owned
 
-    def start_offset(self, topic: str, partition: int) -> int:
-        """Where to read a partition from: the offset stored with its state."""
+    async def _check_inputs(
+        self,
+        stage: Stage,
+        partition: int,
+        offsets: Mapping[str, int],
+        marks: Mapping[str, str],
+        still_ours: Callable[[], bool],
+    ) -> None:
+        """Raise `InputLostError` if the topics have lost what a state contains or needs next."""
+        positions = {(topic, partition): (offset, marks.get(topic, "")) for topic, offset in offsets.items()}
+        lost: dict[tuple[str, int], str] = {}
+        wait, asked = _FIRST_WAIT_S, False
+        while positions and not asked:
+            try:
+                lost, asked = await self._find_lost(positions), True
+            except (KafkaError, OSError) as error:
+                self._health.raise_("kafka", f"the input topics can't be checked: {error!r}")
+                wait = await self._wait(wait, still_ours)
+        self._health.clear("kafka")
+        if lost:
+            raise InputLostError(
+                f"{'; '.join(lost.values())}. The partition computes nothing more. If they can't be restored, run "
+                f"`marginwatch rebuild --reset --table {stage.name}`, which computes the state from what the topics "
+                "now contain, and feed the lost days again"
+            )
+
+    async def check_inputs(self, still_ours: Callable[[], bool]) -> None:
+        """Check the inputs of every partition, and stall those whose topics have lost messages."""
+        for (name, partition), owned in list(self.owned.items()):
+            if owned.state is None:
+                continue
+            stage = next(stage for stage in self._stages.values() if stage.name == name)
+            try:
+                await self._check_inputs(stage, partition, owned.read, owned.marks, still_ours)
+            except InputLostError as error:
+                owned.state = None
+                self._stalled(name, partition, error, first=True)
+
+    def start_offset(self, topic: str, partition: int) -> int | None:
+        """Where to read a partition from: the offset stored with its state; None for the beginning of the topic."""
         owned = self.owned.get((self._stages[self._topics.short(topic)].name, partition))
-        return owned.table.offsets.get(topic, 0) if owned is not None else 0
+        return owned.table.offsets.get(topic) if owned is not None else None
 
     def _stage(self, tp: TP) -> Stage:
         return self._stages[self._topics.short(tp.topic)]
-
-    def overdue(self, now: int) -> list[Output]:
-        """Return the markers that close days whose deadline has passed, for feeds that have fallen silent.
-
-        Parameters
-        ----------
-        now : µs since the epoch.
-        """
-        out = []
-        for (_, partition), owned in self.owned.items():
-            for topic, store in (owned.state.stores if owned.state is not None else {}).items():
-                if owned.idle_s(topic) < self._settings.deadline_quiet_s:
-                    continue
-                due, gap = self._settings.due(topic), self._settings.deadline_gap_days
-                punctuation = overdue(store, now, due, self._calendar, gap)
-                if punctuation is not None:
-                    owned.mark_active(topic)  # not again before this one has been read
-                    metrics.DEADLINES.labels(topic).inc()
-                    log.warning(
-                        "closing a day by its deadline", feed=topic, partition=partition, day=punctuation.trade_date
-                    )
-                    value, headers = msgspec.json.encode(punctuation), [(CE_TYPE, CLOSE_TYPE)]
-                    out.append(Output(self._topics.name(topic), partition, b"", value, headers))
-        return out
-
-    def feed_states(self, now: int) -> list[Output]:
-        """Return the reports on the live feed: once a day that it runs, once that it has fallen silent.
-
-        A system that had no live row on this trading day or the one before has no live feed.
-        """
-        live = next((o.state.live for o in self.owned.values() if o.state is not None and o.state.live), None)
-        today = shanghai_day(now)
-        if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
-            return []
-        since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
-        state = today, since is not None
-        if state in self._reported or (since is None and live[0] < today):
-            return []
-        self._reported.add(state)
-        report = FeedState(
-            feed=Topic.PRICES_INTRADAY,
-            trade_date=to_date(today),
-            at=moment(now),
-            silent_since=None if since is None else moment(since),
-        )
-        return [Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])]
 
     # -- a step ----------------------------------------------------------------------------------------------
 
@@ -302,7 +300,7 @@ class PartitionRunner:
             owned.mark_active(short)
         outputs = state.fold(short, records)
         step = _Step(stage, poll, records, outputs, state.changed_rows(), started)
-        owned.read[poll.topic] = poll.offset + 1
+        owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, mark_of(records[-1])
         await owned.finished()
         owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))
         owned.finishing.add_done_callback(self._on_finished)
@@ -325,9 +323,10 @@ class PartitionRunner:
     async def _store(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool]) -> None:
         """Store a step, however often it fails: it is data by now, and storing it twice does no harm."""
         offsets = {step.poll.topic: step.poll.offset + 1}
+        marks = {step.poll.topic: mark_of(step.records[-1])}
 
         async def attempt() -> None:
-            await self._persist(lambda: table.commit(step.rows, offsets, step.outputs), still_ours)
+            await self._persist(lambda: table.commit(step.rows, offsets, step.outputs, marks), still_ours)
 
         await self._retry(step.stage, step.poll, attempt, still_ours)
 
@@ -363,6 +362,8 @@ class PartitionRunner:
             except _REDIS_AWAY as error:
                 metrics.REDIS_RETRIES.inc()
                 self._health.raise_("redis", f"Redis does not answer: {error}")
+                if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
+                    await self._redis.connection_pool.disconnect()
                 log.warning("waiting for Redis", error=str(error))
                 wait = await self._wait(wait, still_ours)
             else:

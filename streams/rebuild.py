@@ -30,6 +30,7 @@ from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
 from streams.publisher import Publisher
 from streams.readers import PATIENCE_S, Ends
+from streams.records import mark_of
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
@@ -66,6 +67,7 @@ class _Replay:
     state: StageState
     rows: dict[str, bytes]
     offsets: dict[str, int]
+    marks: dict[str, str] = field(default_factory=dict)
     messages: int = 0
 
 
@@ -74,12 +76,15 @@ def rebuild(
     tables: Iterable[str] = (),
     *,
     check: bool = False,
+    reset: bool = False,
     on_progress: Callable[[str, int, int], None] = lambda _table, _done, _total: None,
 ) -> list[Comparison]:
     """Replay tables (all, in the order of the stages, if none is named) and compare; replace them unless ``check``.
 
     Parameters
     ----------
+    reset : delete the tables first and replay all that their topics contain now, which is less or more than what they
+        were computed from; the outputs are published again.
     on_progress : called with the table's partition, the messages replayed and their number.
 
     Raises
@@ -90,11 +95,13 @@ def rebuild(
     unknown = sorted(wanted - {stage.name for stage in STAGES})
     if unknown:
         raise RebuildError(f"no table {', '.join(unknown)}: choose from {', '.join(s.name for s in STAGES)}")
-    return asyncio.run(_rebuild(settings, wanted or {stage.name for stage in STAGES}, on_progress, check=check))
+    return asyncio.run(
+        _rebuild(settings, wanted or {stage.name for stage in STAGES}, on_progress, check=check, reset=reset)
+    )
 
 
 async def _rebuild(
-    settings: Settings, wanted: set[str], on_progress: Callable[[str, int, int], None], *, check: bool
+    settings: Settings, wanted: set[str], on_progress: Callable[[str, int, int], None], *, check: bool, reset: bool
 ) -> list[Comparison]:
     topics, calendar = Topics(settings), xshg(settings.calendar_file)
     out = []
@@ -103,7 +110,10 @@ async def _rebuild(
             if make.name in wanted:
                 stage = make(settings, topics, calendar)
                 partitions = range(topics.partitions(stage.inputs[0]))
-                out += [await _partition(settings, stage, p, redis, on_progress, check=check) for p in partitions]
+                out += [
+                    await _partition(settings, stage, p, redis, on_progress, check=check, reset=reset)
+                    for p in partitions
+                ]
     return out
 
 
@@ -115,6 +125,7 @@ async def _partition(
     on_progress: Callable[[str, int, int], None],
     *,
     check: bool,
+    reset: bool,
 ) -> Comparison:
     table = TablePartition(redis, settings.namespace, stage.name, partition)
     schema = stage.open(partition).schema
@@ -124,6 +135,9 @@ async def _partition(
             f"{stage.name}:{partition} is stored by another release (schema {stored.schema or 'none'}, this release "
             f"reads {schema}): a worker of this release rebuilds it when it starts. Start one, and compare afterwards"
         )
+    if reset and not check:
+        await table.discard()
+        stored = Loaded({}, {}, [])
     latest = LatestWriter(redis, settings.namespace) if not check and stage.name == MarketStage.name else None
     # Outputs of what was stored have been published, or wait in the outbox; those of an emptied table may be missing.
     publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
@@ -146,6 +160,8 @@ async def _partition(
             publisher.close()
     found = compare(stage.name, partition, stored.rows, replay.rows)
     found.messages = replay.messages
+    if not stored.whole:
+        found.different.append("digest of the state: a key was deleted, evicted or changed")
     if not check and (not found.equal or not stored.offsets):
         await _replace(table, stored, replay)
         found.replaced = True
@@ -157,7 +173,7 @@ async def _partition(
 async def _replace(table: TablePartition, stored: Loaded, replay: _Replay) -> None:
     gone: dict[str, bytes | None] = {name: None for name in stored.rows if name not in replay.rows}
     try:
-        await table.commit(gone | replay.rows, replay.offsets, stored.outbox)
+        await table.commit(gone | replay.rows, replay.offsets, stored.outbox, replay.marks)
     except FencedError as error:
         raise RebuildError(
             f"a worker has claimed {table.table}:{table.partition} while it was replayed; nothing was replaced. "
@@ -227,6 +243,7 @@ def _fold(stage: Stage, tp: Any, records: list[Any], out: _Replay, publish: Call
             out.rows[name] = data
     out.messages += len(records)
     out.offsets[tp.topic] = max(out.offsets.get(tp.topic, 0), records[-1].offset + 1)
+    out.marks[tp.topic] = mark_of(records[-1])
 
 
 class _Positions:

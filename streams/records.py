@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from zlib import crc32
 
 import msgspec
 
@@ -66,6 +67,11 @@ def ce_type(message: Message) -> bytes:
 def is_barrier(message: Message) -> bool:
     """Whether a message is a barrier, and neither row nor punctuation, signal or alert."""
     return ce_type(message) == BARRIER_TYPE
+
+
+def mark_of(record: Record) -> str:
+    """Return a short text that another message at the same offset does not have: its time and a checksum."""
+    return f"{record.timestamp:x}.{crc32(record.value or b''):08x}"
 
 
 def barrier_of(message: Message) -> Barrier:

@@ -87,7 +87,7 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
             offsets = _hash(client, f"{base}:offsets")
             tables[f"{name}:{partition}"] = {
                 "rows": client.hlen(f"{base}:rows"),
-                "offsets": {k.decode(): int(v) for k, v in sorted(offsets.items())},
+                "offsets": {k.decode(): int(v.partition(b" ")[0]) for k, v in sorted(offsets.items())},
             }
     feeds = {
         f"{topic}[{p}]": _newest(client, settings, f"securities:{p}", topic)

@@ -4,10 +4,15 @@ A partition of a table is loaded when it is assigned and lives in memory while i
 Keys (the hash tag keeps a partition in one slot of a Redis cluster):
 
 - ``mw:{securities:3}:rows``     hash, field → packed row
-- ``mw:{securities:3}:offsets``  hash, topic/partition → next offset to read
+- ``mw:{securities:3}:offsets``  hash, topic → next offset to read, and the mark of the message before it
 - ``mw:{securities:3}:owner``    ``<token of the newest claim>/<steps it has stored>``
 - ``mw:{securities:3}:outbox``   outputs of the last step, until they are acknowledged
 - ``mw:{securities:3}:schema``   the schema of the rows, written by every step
+- ``mw:{securities:3}:digest``   a sum over rows, offsets and outbox, written by every step
+
+**State that proves itself.** A claim computes the digest of what it has loaded, and every step checks that no key has
+gone since the step before. State of which a part is missing (evicted, deleted, restored by half) is deleted by the next
+claim, and the partition starts from the beginning of its topics.
 
 **State of another release.** A claim names the schema that this release reads. Rows, offsets and outbox of any other
 schema (of none: an early release) are deleted in the same atomic step as the claim, and the partition starts from the
@@ -24,8 +29,10 @@ refused *before* it publishes anything.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -35,9 +42,10 @@ from redis.exceptions import ResponseError
 
 from streams.errors import FencedError
 
-# KEYS: owner, rows, offsets, outbox, schema. ARGV: token, steps stored before, outbox, schema, then counts and lists:
-# set rows, deleted rows, offsets. A repeated step (the answer to it was lost) is already stored; any other
-# state than the one this owner left (a newer claim, an emptied Redis, one that was restored from before) is refused.
+# KEYS: owner, rows, offsets, outbox, schema, digest. ARGV: token, steps stored before, outbox, schema, digest before
+# and after, numbers of rows and offsets before, then counts and lists: set rows, deleted rows, offsets. A repeated step
+# (the answer to it was lost) is already stored; any other state than the one this owner left (a newer claim, an emptied
+# Redis, one that was restored from before, a key that is gone) is refused.
 _COMMIT = """
 local owner = redis.call('GET', KEYS[1])
 local before = tonumber(ARGV[2])
@@ -45,7 +53,11 @@ if owner == ARGV[1] .. '/' .. (before + 1) then return 0 end
 if owner ~= ARGV[1] .. '/' .. before then
   return redis.error_reply('FENCED owner is ' .. tostring(owner) .. ', expected ' .. ARGV[1] .. '/' .. before)
 end
-local at = 5
+if (redis.call('GET', KEYS[6]) or '') ~= ARGV[5] or redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[7])
+    or redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[8]) then
+  return redis.error_reply('FENCED a part of the stored state is missing')
+end
+local at = 9
 local function take(command, key, width)
   local count = tonumber(ARGV[at]); at = at + 1
   local left = count * width
@@ -60,6 +72,7 @@ take('HDEL', KEYS[2], 1)
 take('HSET', KEYS[3], 2)
 if ARGV[3] == '' then redis.call('DEL', KEYS[4]) else redis.call('SET', KEYS[4], ARGV[3]) end
 redis.call('SET', KEYS[5], ARGV[4])
+redis.call('SET', KEYS[6], ARGV[6])
 redis.call('SET', KEYS[1], ARGV[1] .. '/' .. (before + 1))
 return 1
 """
@@ -68,9 +81,15 @@ _CLAIM = """
 redis.call('SET', KEYS[1], ARGV[1] .. '/0')
 local schema = redis.call('GET', KEYS[5])
 if schema == ARGV[2] or redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) == 0 then return nil end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[6])
 redis.call('SET', KEYS[5], ARGV[2])
 return schema or ''
+"""
+# KEYS as above. ARGV: token. Deletes what is stored, if the claim of the token is still the newest.
+_DISCARD = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] .. '/0' then return redis.error_reply('FENCED by a newer claim') end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[6])
+return 1
 """
 _NOTHING = b""
 
@@ -93,6 +112,8 @@ class Loaded:
     ----------
     schema : that of the rows; empty if nothing is stored, or by a release that stored none.
     discarded : schema of the state that a claim has deleted, None if it has deleted nothing.
+    marks : topic → the mark of the last message in the state (`streams.records.mark_of`).
+    whole : whether the digest that was stored is that of what was loaded; where it isn't, a claim has deleted it.
     """
 
     rows: dict[str, bytes]
@@ -100,6 +121,8 @@ class Loaded:
     outbox: list[Output]
     schema: str = ""
     discarded: str | None = None
+    marks: dict[str, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 def table_key(namespace: str, table: str, partition: int) -> str:
@@ -110,28 +133,87 @@ def table_key(namespace: str, table: str, partition: int) -> str:
 async def peek(redis: Redis, namespace: str, table: str, partition: int) -> Loaded:
     """Return what is stored of a partition at one moment, without claiming it."""
     pipe = redis.pipeline(transaction=True)
-    return await _load(pipe, _keys(namespace, table, partition))
+    stored, _ = await _load(pipe, _keys(namespace, table, partition))
+    return stored
 
 
 def _keys(namespace: str, table: str, partition: int) -> list[str]:
     base = table_key(namespace, table, partition)
-    return [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox", "schema")]
+    return [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox", "schema", "digest")]
 
 
-async def _load(pipe: Pipeline, keys: list[str]) -> Loaded:
+async def _load(pipe: Pipeline, keys: list[str]) -> tuple[Loaded, _Digest]:
     pipe.hgetall(keys[1])
     pipe.hgetall(keys[2])
-    pipe.get(keys[3])
-    pipe.get(keys[4])
-    *claim, rows, offsets, outbox, schema = await pipe.execute()
+    for key in keys[3:]:
+        pipe.get(key)
+    *claim, rows, positions, outbox, schema, stored_digest = await pipe.execute()
     discarded = claim[0] if claim else None
-    return Loaded(
+    digest = _Digest()
+    digest.take(digest.changed(rows.items(), positions.items(), outbox or _NOTHING))
+    split = {name.decode(): value.decode().partition(" ") for name, value in positions.items()}
+    loaded = Loaded(
         {name.decode(): value for name, value in rows.items()},
-        {name.decode(): int(value) for name, value in offsets.items()},
+        {name: int(offset) for name, (offset, _, _) in split.items()},
         msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [],
         schema.decode() if schema else "",
         discarded.decode() if discarded is not None else None,
+        {name: mark for name, (_, _, mark) in split.items()},
+        digest.text == (stored_digest or b"").decode(),
     )
+    return loaded, digest
+
+
+class _Digest:
+    """A sum over the hashes of rows, positions and outbox; a step costs the hashes of what it changes.
+
+    Attributes
+    ----------
+    rows, positions : how many of each are stored.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.positions = 0
+        self.hashes: dict[bytes, int] = {}
+        self.total = 0
+
+    @property
+    def text(self) -> str:
+        """The digest as it is stored; empty where nothing is."""
+        return f"{self.total:016x}" if self.hashes else ""
+
+    def changed(
+        self, rows: Iterable[tuple[bytes, bytes | None]], positions: Iterable[tuple[bytes, bytes]], outbox: bytes
+    ) -> _Digest:
+        """Return the digest after a step; a row without a value is deleted. `take` makes the change this one's own."""
+        after = _Digest()
+        after.rows, after.positions, total = self.rows, self.positions, self.total
+        for kind, pairs in ((b"r", rows), (b"p", positions), (b"o", ((b"", outbox or None),))):
+            for name, value in pairs:
+                key = kind + name
+                old, new = self.hashes.get(key, 0), 0 if value is None else _hash(key, value)
+                total += new - old
+                after.hashes[key] = new
+                if kind == b"r":
+                    after.rows += (new != 0) - (old != 0)
+                elif kind == b"p":
+                    after.positions += (new != 0) - (old != 0)
+        after.total = total % 2**64
+        return after
+
+    def take(self, after: _Digest) -> None:
+        """Take over what `changed` has returned."""
+        self.rows, self.positions, self.total = after.rows, after.positions, after.total
+        for key, value in after.hashes.items():
+            if value:
+                self.hashes[key] = value
+            else:
+                self.hashes.pop(key, None)
+
+
+def _hash(name: bytes, value: bytes) -> int:
+    """Return a hash of a name and its value; never 0."""
+    return int.from_bytes(blake2b(b"%d/" % len(name) + name + value, digest_size=8).digest(), "little") | 1
 
 
 class TablePartition:
@@ -147,15 +229,23 @@ class TablePartition:
         self.table = table
         self.partition = partition
         self.offsets: dict[str, int] = {}
-        self.rows = 0
         self._redis = redis
         self._keys = _keys(namespace, table, partition)
         self._token, self._steps, self._schema = "", 0, ""
         self._script = redis.register_script(_COMMIT)
         self._claim_script = redis.register_script(_CLAIM)
+        self._discard_script = redis.register_script(_DISCARD)
+        self._digest = _Digest()
+
+    @property
+    def rows(self) -> int:
+        """How many rows are stored."""
+        return self._digest.rows
 
     async def claim(self, schema: str) -> Loaded:
         """Become the owner and load what is stored; from now on every earlier owner is refused.
+
+        State of which a part is missing is deleted (`Loaded.whole` is false then).
 
         Parameters
         ----------
@@ -164,16 +254,31 @@ class TablePartition:
         token = uuid.uuid4().hex
         pipe = self._redis.pipeline(transaction=True)
         await self._claim_script(keys=self._keys, args=[token, schema], client=pipe)
-        loaded = await _load(pipe, self._keys)
+        loaded, self._digest = await _load(pipe, self._keys)
         self._token, self._steps, self._schema = token, 0, schema
         self.offsets = dict(loaded.offsets)
-        self.rows = len(loaded.rows)
-        return loaded
+        if loaded.whole:
+            return loaded
+        await self.discard()
+        return Loaded({}, {}, [], loaded.schema, loaded.discarded, whole=False)
+
+    async def discard(self) -> None:
+        """Delete what is stored; only right after `claim`, else `ResponseError`."""
+        await self._discard_script(keys=self._keys, args=[self._token])
+        self._digest, self.offsets = _Digest(), {}
 
     async def commit(
-        self, rows: Mapping[str, bytes | None], offsets: Mapping[str, int], outputs: Sequence[Output]
+        self,
+        rows: Mapping[str, bytes | None],
+        offsets: Mapping[str, int],
+        outputs: Sequence[Output],
+        marks: Mapping[str, str],
     ) -> None:
         """Store a step: all of it or nothing.
+
+        Parameters
+        ----------
+        offsets, marks : topic → next offset to read, and the mark of the message before it.
 
         Raises
         ------
@@ -182,20 +287,27 @@ class TablePartition:
         sets = [(name, value) for name, value in rows.items() if value is not None]
         gone = [name for name, value in rows.items() if value is None]
         outbox = msgspec.msgpack.encode(outputs) if outputs else _NOTHING
-        arguments: list[Any] = [self._token, self._steps, outbox, self._schema, len(sets)]
-        for pair in sets:
-            arguments.extend(pair)
-        arguments += [len(gone), *gone, len(offsets)]
-        for name, offset in offsets.items():
-            arguments += [name, offset]
+        positions = [(topic, f"{offset} {marks.get(topic, '')}") for topic, offset in offsets.items()]
+        digest, after = (
+            self._digest,
+            self._digest.changed(
+                ((name.encode(), value) for name, value in rows.items()),
+                ((topic.encode(), position.encode()) for topic, position in positions),
+                outbox,
+            ),
+        )
+        arguments: list[Any] = [self._token, self._steps, outbox, self._schema, digest.text, after.text, digest.rows,
+                                digest.positions, len(sets), *chain.from_iterable(sets), len(gone), *gone,
+                                len(positions), *chain.from_iterable(positions)]  # fmt: skip
         try:
             await self._script(keys=self._keys, args=arguments)
         except ResponseError as error:
             if "FENCED" in str(error):
                 raise FencedError(
                     f"{self.table}:{self.partition} is not as this worker left it: claimed by another worker, or Redis "
-                    f"was emptied or set back ({error})"
+                    f"was emptied, set back or has lost a key ({error})"
                 ) from error
             raise
         self._steps += 1
+        digest.take(after)
         self.offsets.update(offsets)

@@ -7,7 +7,8 @@ acknowledging it acknowledges the poll. One agent works a partition in order, so
 "everything up to here", and gaps need no book-keeping.
 
 **Our offsets.** The offsets that were stored with the state in Redis decide where to read from, not those that the
-group has committed. Kafka's are still committed, for lag monitoring.
+group has committed. Kafka's are still committed, for lag monitoring. Where Kafka does not have such an offset, reading
+does not go on somewhere else: the partition is paused, and the app finds out what is lost.
 
 **Short waits.** Faust fixes ``fetch_max_wait_ms=1500``: one idle topic then delays the busy ones on its node by that
 much. aiokafka requests nothing of a node while unread records of one of its partitions lie there, for 100 ms: a busy
@@ -23,7 +24,7 @@ belong to one worker. `streams.faust_adapter` has the means to all of this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -52,9 +53,12 @@ class _Consumer(BatchConsumer):
     def batch(self, records: Sequence[Any]) -> Poll:
         return Poll(records)
 
-    def start_offset(self, tp: TP) -> int:
-        offset: int = self.app.start_offset(tp.topic, tp.partition)
+    def start_offset(self, tp: TP) -> int | None:
+        offset: int | None = self.app.start_offset(tp.topic, tp.partition)
         return offset
+
+    def on_out_of_range(self, partitions: Collection[TP]) -> None:
+        self.app.on_out_of_range(partitions)
 
 
 class Transport(driver.Transport):

@@ -27,10 +27,12 @@ from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
 from streams.calendars import xshg
 from streams.errors import FencedError, RevokedError
+from streams.feed_watch import FeedWatch
 from streams.health import Health
+from streams.input_check import Positions
 from streams.market_stage import MarketStage
 from streams.partition_runner import PartitionRunner
-from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, mark_of
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.tables import Loaded, Output
@@ -122,6 +124,17 @@ class Recorder:
         return [event[1:] for event in self.events if event[0] == what]
 
 
+class FakeRedis:
+    """Its connections, which may lead to a server that is no master any more."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.connection_pool = self
+        self._recorder = recorder
+
+    async def disconnect(self) -> None:
+        self._recorder.happens("disconnect")
+
+
 class World:
     """A runner, its Redis and its Kafka."""
 
@@ -140,11 +153,12 @@ class World:
                 self.offsets = dict(loaded.offsets)
                 return loaded
 
-            async def commit(self, rows: Any, offsets: Any, outputs: Any) -> None:
+            async def commit(self, rows: Any, offsets: Any, outputs: Any, marks: Any) -> None:
                 recorder.happens("commit", dict(rows), dict(offsets), [o.value for o in outputs])
                 held = recorder.rows[self.key]
                 held.rows.update({k: v for k, v in rows.items() if v is not None})
                 held.offsets.update(offsets)
+                held.marks.update(marks)
                 held.outbox = list(outputs)
                 self.offsets.update(offsets)
 
@@ -163,14 +177,21 @@ class World:
         self.latest: list[list[bytes]] = []
         self.finished: list[asyncio.Task[None]] = []
         self.runner = PartitionRunner(
-            stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics, redis=None,  # type: ignore[arg-type]
-            settings=self.settings, calendar=self.calendar, publish=self.publish, health=self.health,
+            stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics,
+            redis=FakeRedis(self.recorder),  # type: ignore[arg-type]
+            settings=self.settings, publish=self.publish, find_lost=self.find_lost, health=self.health,
             on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
             on_finished=self.finished.append,
         )  # fmt: skip
+        self.feeds = FeedWatch(self.runner.owned, self.topics, self.settings, self.calendar)
+        self.lost: dict[tuple[str, int], str] = {}
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         self.recorder.happens("publish", [o.value for o in outputs])
+
+    async def find_lost(self, positions: Positions) -> dict[tuple[str, int], str]:
+        self.recorder.happens("check", dict(positions))
+        return {at: lost for at, lost in self.lost.items() if at in positions}
 
     def still_ours(self) -> bool:
         return self.ours
@@ -282,7 +303,7 @@ def test_records_that_are_in_the_state_already_are_dropped(world: World) -> None
         await world.claim()
         assert world.runner.start_offset(NAME, 0) == 5
         await world.step(Row(3), Row(4))
-        assert [e[0] for e in world.recorder.events] == ["claim", "done"]  # acknowledged, not stored again
+        assert [e[0] for e in world.recorder.events] == ["claim", "check", "done"]  # acknowledged, not stored again
         await world.step(Row(4, b"100"), Row(5, b"1"))
         assert world.state().total == 11
         await world.step(Row(4, b"100"), Row(5, b"100"))
@@ -290,6 +311,62 @@ def test_records_that_are_in_the_state_already_are_dropped(world: World) -> None
 
     run(go())
     assert [commit[1] for commit in world.recorder.of("commit")] == [{NAME: 6}]
+
+
+LOST = "prices.daily.v1[0] ends at offset 3, but the state contains messages up to 5"
+
+
+def test_a_partition_whose_topic_has_lost_messages_computes_nothing(world: World) -> None:
+    stalls = []
+
+    async def go() -> None:
+        stored = {"sum/total": ValueCodec[int](int).encode(10)}
+        world.recorder.rows |= {("sums", p): Loaded(dict(stored), {NAME: 5}, [], marks={NAME: "m"}) for p in (0, 1)}
+        world.lost[NAME, 0] = LOST
+        await world.claim(0, 1)
+        assert world.recorder.of("check")[0] == ({(NAME, 0): (5, "m")},)
+        assert "rebuild --reset --table sums" in world.health.problems()["sums:0"]["reason"]
+        assert LOST in world.health.problems()["sums:0"]["reason"]
+        await world.step(Row(5, partition=1))  # the others go on
+        assert world.state(1).total == 11
+
+        def repaired() -> None:
+            stalls.append(dict(world.health.problems()))
+            if len(stalls) == 3:
+                world.lost.clear()
+
+        world.recorder.on_sleep = repaired
+        await world.step(Row(5))
+        assert world.state().total == 11
+
+    run(go())
+    assert [list(found) for found in stalls] == [["sums:0"]] * 3
+    assert world.health.ready
+
+
+def test_the_inputs_are_checked_again_while_a_partition_is_owned(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0), Row(1))
+        (mark,) = {position[1] for position in world.runner.owned["sums", 0].marks.items()}
+        await world.runner.check_inputs(world.still_ours)
+        assert world.recorder.of("check")[-1] == ({(NAME, 0): (2, mark)},)
+        assert world.health.ready
+        world.lost[NAME, 0] = LOST
+        await world.runner.check_inputs(world.still_ours)
+        assert LOST in world.health.problems()["sums:0"]["reason"]
+        world.recorder.on_sleep = world.lost.clear
+        await world.step(Row(2))
+        assert world.state().total == 3
+
+    run(go())
+
+
+def test_the_mark_of_a_message_depends_on_its_time_and_its_value() -> None:
+    rows = [Row(1), Row(2), Row(1, b"2"), Row(1, timestamp=1), Row(1, None)]
+    first, second, *others = [mark_of(row) for row in rows]
+    assert first == second
+    assert len({first, *others}) == 4
 
 
 def test_a_finished_step_is_handed_to_who_watches_it(world: World) -> None:
@@ -314,10 +391,10 @@ def test_a_claim_publishes_what_the_last_owner_may_have_left_unacknowledged(worl
 
     run(go())
     assert [event for event in world.recorder.events if event[0] != "publish"] == [
-        ("claim", "sums", 0), ("claim", "sums", 1)
+        ("claim", "sums", 0), ("claim", "sums", 1), ("check", {(NAME, 1): (9, "")})
     ]  # fmt: skip
     assert world.recorder.of("publish") == [([b"left"],)]
-    assert [world.runner.start_offset(NAME, p) for p in (0, 1, 2)] == [0, 9, 0]
+    assert [world.runner.start_offset(NAME, p) for p in (0, 1, 2)] == [None, 9, None]
     assert metrics.OWNED.labels("sums")._value.get() == 2
 
 
@@ -406,7 +483,9 @@ def test_a_step_waits_for_redis_longer_and_longer(world: World) -> None:
     assert problems[0]["redis"]["reason"] == "Redis does not answer: a"
     assert world.health.ready
     assert metrics.REDIS_RETRIES._value.get() - retries == 10
-    assert [e[0] for e in world.recorder.events] == ["claim", "commit", "done", "publish"]
+    reconnected = [e[0] for e in world.recorder.events].count("disconnect")
+    assert reconnected == sum(isinstance(error, ReadOnlyError) for error in [*AWAY, *AWAY])  # to find the new master
+    assert [e[0] for e in world.recorder.events if e[0] != "disconnect"] == ["claim", "commit", "done", "publish"]
 
 
 def test_a_step_waits_for_kafka_longer_and_longer(world: World) -> None:
@@ -581,19 +660,19 @@ def test_a_silent_feed_is_closed_by_its_deadline_once(clock: list[float], monkey
             world.state(partition).store.apply(rows)
         evening = at(DAYS[0], 19)
         clock[0] += 59.9
-        assert world.runner.overdue(evening) == []
+        assert world.feeds.punctuation(evening) == []
         await world.step(Row(0, partition=1))  # partition 1 has sent something
         clock[0] += 0.1
-        assert world.runner.overdue(at(DAYS[0], 18)) == []  # its time has not passed
+        assert world.feeds.punctuation(at(DAYS[0], 18)) == []  # its time has not passed
         closes = metrics.DEADLINES.labels(TOPIC)._value.get()
-        (found,) = world.runner.overdue(evening)
+        (found,) = world.feeds.punctuation(evening)
         assert (found.topic, found.partition, found.key, found.headers) == (NAME, 0, b"", [(CE_TYPE, CLOSE_TYPE)])
         marker = msgspec.json.decode(found.value, type=EndOfDay)
         assert (marker.feed, marker.trade_date, marker.deadline) == (TOPIC, DAYS[0], True)
         assert metrics.DEADLINES.labels(TOPIC)._value.get() - closes == 1
-        assert world.runner.overdue(evening) == []  # not again before this one was read
+        assert world.feeds.punctuation(evening) == []  # not again before this one was read
         clock[0] += 60
-        assert sorted(o.partition for o in world.runner.overdue(evening)) == [0, 1]
+        assert sorted(o.partition for o in world.feeds.punctuation(evening)) == [0, 1]
 
     run(go())
 
@@ -606,10 +685,10 @@ def test_a_barrier_is_no_sign_of_life(clock: list[float], monkeypatch: pytest.Mo
         world.state().store.apply(batch(TOPIC, DAYS[0], {"600000.SH": {"close": 1.0}}))
         clock[0] += 60
         await world.step(Row(0, headers=[(CE_TYPE, BARRIER_TYPE)]))
-        assert len(world.runner.overdue(at(DAYS[0], 19))) == 1
+        assert len(world.feeds.punctuation(at(DAYS[0], 19))) == 1
         clock[0] += 60
         await world.step(Row(1, headers=[(CE_TYPE, BARRIER_TYPE)]), Row(2))
-        assert world.runner.overdue(at(DAYS[0], 19)) == []
+        assert world.feeds.punctuation(at(DAYS[0], 19)) == []
 
     run(go())
 
@@ -618,8 +697,8 @@ def test_a_partition_without_state_has_no_deadline(world: World) -> None:
     async def go() -> None:
         world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
         await world.claim()
-        assert world.runner.overdue(at(DAYS[0], 19)) == []
-        assert world.runner.feed_states(at(DAYS[0], 10)) == []
+        assert world.feeds.punctuation(at(DAYS[0], 19)) == []
+        assert world.feeds.reports(at(DAYS[0], 10)) == []
 
     run(go())
 
@@ -635,22 +714,22 @@ def said(outputs: list[Output]) -> list[tuple[date, bool]]:
 def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_falls_silent(world: World) -> None:
     async def go() -> None:
         await world.claim()
-        runner, live = world.runner, world.state()
-        assert runner.feed_states(at(DAYS[0], 10)) == []  # no live feed at all
+        live = world.state()
+        assert world.feeds.reports(at(DAYS[0], 10)) == []  # no live feed at all
         live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
-        assert said(runner.feed_states(at(DAYS[0], 10, 1))) == [(DAYS[0], False)]
-        assert runner.feed_states(at(DAYS[0], 10, 2)) == []
-        assert runner.feed_states(at(DAYS[0], 10, 3)) == []  # 180 seconds: not for longer than that yet
-        (silent,) = runner.feed_states(at(DAYS[0], 10, 4))
+        assert said(world.feeds.reports(at(DAYS[0], 10, 1))) == [(DAYS[0], False)]
+        assert world.feeds.reports(at(DAYS[0], 10, 2)) == []
+        assert world.feeds.reports(at(DAYS[0], 10, 3)) == []  # 180 seconds: not for longer than that yet
+        (silent,) = world.feeds.reports(at(DAYS[0], 10, 4))
         assert msgspec.json.decode(silent.value, type=FeedState).silent_since == datetime(2020, 1, 2, 2, 0, tzinfo=UTC)
-        assert runner.feed_states(at(DAYS[0], 10, 5)) == []
+        assert world.feeds.reports(at(DAYS[0], 10, 5)) == []
         # On the next day before its first row: nothing to report until it is late.
-        assert runner.feed_states(at(DAYS[1], 9, 31)) == []
-        assert said(runner.feed_states(at(DAYS[1], 9, 40))) == [(DAYS[1], True)]
+        assert world.feeds.reports(at(DAYS[1], 9, 31)) == []
+        assert said(world.feeds.reports(at(DAYS[1], 9, 40))) == [(DAYS[1], True)]
         # A day that it was silent throughout, and it is a live feed no more.
-        assert runner.feed_states(at(DAYS[2], 10)) == []
+        assert world.feeds.reports(at(DAYS[2], 10)) == []
         saturday = date(2020, 1, 4)
         live.newest_live = to_day(DAYS[1]), at(DAYS[1], 14)
-        assert runner.feed_states(at(saturday, 10)) == []
+        assert world.feeds.reports(at(saturday, 10)) == []
 
     run(go())

@@ -19,6 +19,12 @@ def rebuild(
     check: Annotated[
         bool, typer.Option("--check", help="only compare, also while workers run; exit code 1 if not equal")
     ] = False,
+    reset: Annotated[
+        bool,
+        typer.Option(
+            "--reset", help="delete the tables and compute them from what the topics contain now: after a loss"
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Replay the topics into fresh tables and compare them with Redis; replace what differs.
@@ -26,10 +32,14 @@ def rebuild(
     Every row is a function of the messages before the offsets that are stored beside it, so the replay must give the
     same bytes. Stop the workers before tables are replaced. If Redis was emptied, all tables are recomputed, and
     signals and alerts are published again under their old ids.
+
+    A worker that finds that a topic has lost messages stands still and names this command with --reset.
     """
     from streams.rebuild import describe
     from streams.rebuild import rebuild as replay
 
+    if check and reset:
+        raise typer.BadParameter("--check only compares, --reset deletes: give one of them", param_hint="--reset")
     with progress() as bars:
         tasks: dict[str, Any] = {}
 
@@ -38,7 +48,7 @@ def rebuild(
                 tasks[name] = bars.add_task(name, total=total)
             bars.update(tasks[name], completed=done, total=total)
 
-        found = replay(Settings(), table or (), check=check, on_progress=advance)
+        found = replay(Settings(), table or (), check=check, reset=reset, on_progress=advance)
     if as_json:
         print_json([describe(one) for one in found])
     else:

@@ -57,34 +57,49 @@ def metric(worker: Worker, name: str) -> float:
     return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), -1.0)
 
 
-def test_state_that_cannot_be_read_stalls_its_partition_says_so_and_rebuild_mends_it(stack: Stack) -> None:
+@pytest.mark.parametrize("damage", ["changed", "deleted", "evicted"])
+def test_state_that_is_not_whole_is_computed_again_by_the_next_worker(stack: Stack, damage: str) -> None:
     first = stack.worker().ready()
     feed(stack)
     assert first.terminate() == 0
     good = stack.tables()
     key = f"{stack.settings.namespace}:{{market:0}}:rows"
     name = next(n for n in sorted(stack.redis.hkeys(key)) if n.startswith(b"memory/"))
-    stack.redis.hset(key, name, b"\xc1 not a row")
+    if damage == "changed":
+        stack.redis.hset(key, name, b"\xc1 not a row")
+    elif damage == "deleted":
+        stack.redis.hdel(key, name)
+    else:
+        stack.redis.delete(key)
 
-    # The comparison names it, and touches nothing.
-    with pytest.raises(AssertionError, match=rf"market:0 different: {name.decode()}"):
+    # The comparison reports it, and touches nothing.
+    damaged = stack.tables()
+    with pytest.raises(AssertionError, match=r"market:0 different: .*digest of the state"):
         run_marginwatch(stack, "rebuild", "--check")
-    assert stack.redis.hget(key, name) == b"\xc1 not a row"
+    assert stack.tables() == damaged != good
 
-    worker = stack.worker()
-    # It stays, to say so, and the other partitions go on.
-    wait_until(lambda: set(problems(worker)) == {"market:0"}, 30, "a red readyz that names the partition alone")
-    reason = str(problems(worker)["market:0"]["reason"])
-    assert "rebuild --table market" in reason
-    assert metric(worker, 'marginwatch_stalled{partition="0",stage="market"}') == 1
-    assert "a partition is stalled" in worker.log.read_text()
-    worker.kill()
-
-    assert "replaced" in run_marginwatch(stack, "rebuild", "--table", "market")
+    worker = stack.worker().ready()
+    with stack.publisher() as publisher:
+        stack.settle(publisher)
+    assert "a part of the stored state is missing" in worker.log.read_text()
+    assert metric(worker, 'marginwatch_state_discarded_total{reason="incomplete",stage="market"}') == 1
     assert stack.tables() == good
-    again = stack.worker().ready()
+    feed(stack, 9)
+
+
+def test_a_running_worker_whose_state_loses_a_key_ends_and_the_next_one_computes_it_again(stack: Stack) -> None:
+    first = stack.worker().ready()
     feed(stack)
-    assert metric(again, 'marginwatch_stalled{partition="0",stage="market"}') in (-1, 0)
+    good = stack.tables()
+    stack.redis.delete(f"{stack.settings.namespace}:{{market:0}}:rows")
+    with stack.publisher() as publisher:
+        publisher.barrier()
+        wait_until(lambda: first.process.poll() is not None, what="the end of the worker")
+        assert first.process.returncode != 0
+        assert "a part of the stored state is missing" in first.log.read_text()
+        stack.worker().ready()
+        stack.settle(publisher)
+    assert stack.tables() == good
 
 
 def test_a_message_that_breaks_the_fold_stalls_and_is_never_skipped(stack: Stack) -> None:

@@ -33,12 +33,15 @@ def test_a_step_is_stored_whole_and_loaded_again(redis_server: EmbeddedRedis) ->
             table = TablePartition(redis, "t", "securities", 3)
             assert (await table.claim(SCHEMA)).rows == {}
             many = {f"row/{i}": bytes([i % 256]) * 10 for i in range(9000)}
-            await table.commit(many, {"margin.daily.v1": 42}, [OUT])
-            await table.commit({"row/0": None, "row/1": b"new"}, {"margin.daily.v1": 43}, [OUT])
+            await table.commit(many, {"margin.daily.v1": 42}, [OUT], {})
+            await table.commit(
+                {"row/0": None, "row/1": b"new"}, {"margin.daily.v1": 43}, [OUT], {"margin.daily.v1": "m"}
+            )
             loaded = await TablePartition(redis, "t", "securities", 3).claim(SCHEMA)
             expected = {k: v for k, v in many.items() if k != "row/0"} | {"row/1": b"new"}
             assert loaded.rows == expected
             assert loaded.offsets == {"margin.daily.v1": 43}
+            assert loaded.marks == {"margin.daily.v1": "m"}
             assert loaded.outbox == [OUT]
 
     asyncio.run(run())
@@ -49,8 +52,8 @@ def test_the_outbox_is_empty_behind_a_step_without_outputs(redis_server: Embedde
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({}, {"a": 1}, [OUT])
-            await table.commit({}, {"a": 2}, [])
+            await table.commit({}, {"a": 1}, [OUT], {})
+            await table.commit({}, {"a": 2}, [], {})
             assert (await table.claim(SCHEMA)).outbox == []
 
     asyncio.run(run())
@@ -67,7 +70,7 @@ def test_a_zombie_is_refused_and_changes_nothing(redis_server: EmbeddedRedis, em
             else:
                 await owner.claim(SCHEMA)
             with pytest.raises(FencedError, match="not as this worker left it"):
-                await zombie.commit({"x": b"zombie"}, {"a": 99}, [OUT])
+                await zombie.commit({"x": b"zombie"}, {"a": 99}, [OUT], {})
             loaded = await owner.claim(SCHEMA)
             assert (loaded.rows, loaded.offsets, loaded.outbox) == ({}, {}, [])
 
@@ -80,10 +83,10 @@ def test_a_restarted_redis_knows_the_script_again(tmp_path) -> None:
             redis = Redis.from_url(server.url)
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1"}, {"a": 1}, [])
+            await table.commit({"x": b"1"}, {"a": 1}, [], {})
             server.restart()
             await redis.connection_pool.disconnect()
-            await table.commit({"x": b"2"}, {"a": 2}, [])
+            await table.commit({"x": b"2"}, {"a": 2}, [], {})
             assert (await table.claim(SCHEMA)).rows == {"x": b"2"}
             await redis.aclose()
 
@@ -96,15 +99,15 @@ def test_state_of_another_schema_is_discarded_with_the_claim(redis_server: Embed
         async with client(redis_server) as redis:
             older, table = (TablePartition(redis, "t", "market", 0) for _ in range(2))
             await older.claim(stored or "")
-            await older.commit({"x": b"old"}, {"a": 7}, [OUT])
+            await older.commit({"x": b"old"}, {"a": 7}, [OUT], {})
             if stored is None:  # the release before schemas were stored
                 await redis.delete("t:{market:0}:schema")
             loaded = await table.claim(SCHEMA)
             assert (loaded.rows, loaded.offsets, loaded.outbox, table.offsets) == ({}, {}, [], {})
             assert loaded.discarded == (stored or "")
             with pytest.raises(FencedError):
-                await older.commit({"x": b"zombie"}, {"a": 8}, [])
-            await table.commit({"x": b"new"}, {"a": 1}, [])
+                await older.commit({"x": b"zombie"}, {"a": 8}, [], {})
+            await table.commit({"x": b"new"}, {"a": 1}, [], {})
             again = await TablePartition(redis, "t", "market", 0).claim(SCHEMA)
             assert (again.rows, again.schema, again.discarded) == ({"x": b"new"}, SCHEMA, None)
 
@@ -116,7 +119,88 @@ def test_an_empty_partition_has_nothing_to_discard(redis_server: EmbeddedRedis) 
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             assert (await table.claim(SCHEMA)).discarded is None
-            await table.commit({"x": b"1"}, {"a": 1}, [])
+            await table.commit({"x": b"1"}, {"a": 1}, [], {})
             assert (await peek(redis, "t", "market", 0)).schema == SCHEMA
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("part", ["rows", "offsets", "outbox", "digest"])
+def test_state_of_which_a_key_is_gone_is_discarded_with_the_claim(redis_server: EmbeddedRedis, part: str) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            await table.claim(SCHEMA)
+            await table.commit({"x": b"1", "y": b"2"}, {"a": 1}, [], {"a": "m"})
+            await table.commit({"x": None}, {"a": 2}, [OUT], {"a": "n"})
+            assert (await table.claim(SCHEMA)).whole
+            await redis.delete(f"t:{{market:0}}:{part}")
+            assert not (await peek(redis, "t", "market", 0)).whole
+            loaded = await table.claim(SCHEMA)
+            assert (loaded.whole, loaded.rows, loaded.offsets, loaded.outbox) == (False, {}, {}, [])
+            await table.commit({"x": b"new"}, {"a": 1}, [], {})
+            again = await table.claim(SCHEMA)
+            assert (again.whole, again.rows, table.rows) == (True, {"x": b"new"}, 1)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("HSET", "rows", "x", "other"),
+        ("HDEL", "rows", "x"),
+        ("HSET", "rows", "z", "surplus"),
+        ("HSET", "offsets", "a", "9 m"),
+        ("HDEL", "offsets", "a"),
+        ("SET", "outbox", b"\x90"),
+    ],
+)
+def test_any_change_by_others_is_noticed(redis_server: EmbeddedRedis, damage: tuple[str, ...]) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            await table.claim(SCHEMA)
+            await table.commit({"x": b"1", "y": b"2"}, {"a": 1, "b": 5}, [OUT], {})
+            command, part, *values = damage
+            await redis.execute_command(command, f"t:{{market:0}}:{part}", *values)
+            assert not (await table.claim(SCHEMA)).whole
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("part", ["rows", "offsets", "digest"])
+def test_an_owner_whose_key_is_gone_stores_nothing_more(redis_server: EmbeddedRedis, part: str) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            await table.claim(SCHEMA)
+            await table.commit({"x": b"1", "y": b"2"}, {"a": 1}, [], {})
+            await redis.delete(f"t:{{market:0}}:{part}")
+            with pytest.raises(FencedError, match="a part of the stored state is missing"):
+                await table.commit({"z": b"3"}, {"a": 2}, [], {})
+
+    asyncio.run(run())
+
+
+def test_a_step_whose_answer_was_lost_is_stored_once(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            await table.claim(SCHEMA)
+            script, table._script = table._script, None  # type: ignore[assignment]
+
+            async def unanswered(**arguments: object) -> None:
+                await script(**arguments)
+                raise ConnectionError
+
+            table._script = unanswered  # type: ignore[assignment]
+            with pytest.raises(ConnectionError):
+                await table.commit({"x": b"1"}, {"a": 1}, [], {})
+            table._script = script
+            await table.commit({"x": b"1"}, {"a": 1}, [], {})
+            await table.commit({"y": b"2"}, {"a": 2}, [], {})
+            loaded = await table.claim(SCHEMA)
+            assert (loaded.whole, loaded.rows) == (True, {"x": b"1", "y": b"2"})
 
     asyncio.run(run())

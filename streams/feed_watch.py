@@ -1,0 +1,93 @@
+"""Feeds that are late: end-of-day punctuation for days whose deadline has passed, reports on a silent live feed.
+
+Both are messages in topics, so the stream takes notice when it reads them, and in the same way in every replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from alerts.commands import FeedState
+from processors.days import TradingCalendar, moment, shanghai_day, to_date
+from processors.deadlines import overdue, silent_since
+from streams import metrics
+from streams.calendars import trading_hours
+from streams.owned_partition import OwnedPartition
+from streams.records import CE_TYPE, CLOSE_TYPE
+from streams.settings import Settings
+from streams.tables import Output
+from streams.topics import Topic, Topics
+
+log = structlog.get_logger()
+
+
+class FeedWatch:
+    """Watches the feeds of the partitions that this worker owns.
+
+    Parameters
+    ----------
+    owned : (stage, partition) → what is owned at the moment.
+    """
+
+    def __init__(
+        self,
+        owned: Mapping[tuple[str, int], OwnedPartition],
+        topics: Topics,
+        settings: Settings,
+        calendar: TradingCalendar,
+    ) -> None:
+        self._owned = owned
+        self._topics = topics
+        self._settings = settings
+        self._calendar = calendar
+        self._hours = trading_hours(settings.calendar_file)
+        self._reported: set[tuple[int, bool]] = set()  # day and silence of the live feed
+
+    def punctuation(self, now: int) -> list[Output]:
+        """Return the markers that close days whose deadline has passed, for feeds that have fallen silent.
+
+        Parameters
+        ----------
+        now : µs since the epoch.
+        """
+        out = []
+        for (_, partition), owned in self._owned.items():
+            for topic, store in (owned.state.stores if owned.state is not None else {}).items():
+                if owned.idle_s(topic) < self._settings.deadline_quiet_s:
+                    continue
+                due, gap = self._settings.due(topic), self._settings.deadline_gap_days
+                punctuation = overdue(store, now, due, self._calendar, gap)
+                if punctuation is not None:
+                    owned.mark_active(topic)  # not again before this one has been read
+                    metrics.DEADLINES.labels(topic).inc()
+                    log.warning(
+                        "closing a day by its deadline", feed=topic, partition=partition, day=punctuation.trade_date
+                    )
+                    value, headers = msgspec.json.encode(punctuation), [(CE_TYPE, CLOSE_TYPE)]
+                    out.append(Output(self._topics.name(topic), partition, b"", value, headers))
+        return out
+
+    def reports(self, now: int) -> list[Output]:
+        """Return the reports on the live feed: once a day that it runs, once that it has fallen silent.
+
+        A system that had no live row on this trading day or the one before has no live feed.
+        """
+        live = next((o.state.live for o in self._owned.values() if o.state is not None and o.state.live), None)
+        today = shanghai_day(now)
+        if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
+            return []
+        since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
+        state = today, since is not None
+        if state in self._reported or (since is None and live[0] < today):
+            return []
+        self._reported.add(state)
+        report = FeedState(
+            feed=Topic.PRICES_INTRADAY,
+            trade_date=to_date(today),
+            at=moment(now),
+            silent_since=None if since is None else moment(since),
+        )
+        return [Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])]

@@ -1,0 +1,79 @@
+"""Topics that have lost messages, or are other topics than before: workers stand still, and a reset computes anew."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from feeds import simulate
+from processors.days import to_day
+from streams.calendars import xshg
+from streams.clients import kafka_admin
+from streams.topics import Topic, Topics
+from tests.chaos.faults import run_marginwatch
+from tests.harness import Stack, wait_until
+from tests.integration.test_faults import problems
+
+
+def feed(stack: Stack, days: slice) -> None:
+    """Publish some days of a market of 40 days and wait until they are published."""
+    market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=40, stocks=30, funds=4))
+    with stack.publisher() as publisher:
+        for _, batches in list(market.history())[days]:
+            publisher.day(batches)
+        publisher.flush()
+
+
+def settle(stack: Stack) -> str:
+    with stack.publisher() as publisher:
+        return stack.settle(publisher)
+
+
+def create_again(stack: Stack) -> None:
+    """Delete the input topics and create them: what a lost volume or an operator leaves."""
+    names = [stack.publisher_topic(topic) for topic in (Topic.MARGIN_DAILY, Topic.PRICES_DAILY, Topic.MARGIN_MARKET)]
+    admin = kafka_admin(stack.settings)
+    try:
+        admin.delete_topics(names)
+        wait_until(lambda: not set(names) & set(admin.list_topics()), what="the end of the topics")
+    finally:
+        admin.close()
+    wait_until(lambda: bool(Topics(stack.settings).create()), what="the topics")
+
+
+@pytest.mark.parametrize("fed_again", [5, 25])
+def test_a_worker_that_finds_other_topics_stands_still_until_a_reset(stack: Stack, fed_again: int) -> None:
+    """Fewer messages than the state has read, and more."""
+    first = stack.worker().ready()
+    feed(stack, slice(0, 20))
+    before = settle(stack)
+    published = stack.count(Topic.SIGNALS_MARKET, before)
+    assert first.terminate() == 0
+    create_again(stack)
+    feed(stack, slice(10, 10 + fed_again))
+
+    worker = stack.worker()
+    stalled = {f"securities:{p}" for p in range(4)} | {"market:0"}
+    wait_until(lambda: stalled <= set(problems(worker)), what="a red readyz")
+    reason = str(problems(worker)["market:0"]["reason"])
+    assert "rebuild --reset --table market" in reason
+    assert stack.publisher_topic(Topic.MARGIN_MARKET) in reason
+    assert worker.terminate() == 0
+
+    run_marginwatch(stack, "rebuild", "--reset")
+    stack.worker().ready()
+    feed(stack, slice(10 + fed_again, 40))
+    after = settle(stack)
+    days = stack.market(after).index
+    assert len(days) == 40
+    assert stack.count(Topic.SIGNALS_MARKET, after) > published
+    run_marginwatch(stack, "rebuild", "--check")
+
+
+def test_a_running_worker_notices_other_topics(stack: Stack) -> None:
+    worker = stack.worker().ready()
+    feed(stack, slice(0, 20))
+    settle(stack)
+    create_again(stack)
+    wait_until(lambda: "rebuild --reset" in str(problems(worker).get("market:0")), what="a red readyz that says why")
