@@ -58,6 +58,10 @@ class WhyError(MarginwatchError):
     """There is no such alert, or the id is ambiguous."""
 
 
+class PreflightError(MarginwatchError):
+    """Redis is not as a worker requires it; the message names the remedy."""
+
+
 class InputLostError(MarginwatchError):
     """An input topic has lost messages; the message names the topic, what is lost and the command that helps."""
 

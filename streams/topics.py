@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -174,9 +174,14 @@ class Topics:
 
     def problems(self) -> list[str]:
         """Compare the cluster with what the system needs; an empty list is good."""
+        from kafka.admin import ConfigResource, ConfigResourceType
+
         admin = kafka_admin(self._settings)
         try:
             found = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
+            known = [t for t in self.all.values() if t.name in found]
+            resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in known]
+            described = admin.describe_configs(resources, config_filter="all")["topic"] if resources else {}
         finally:
             admin.close()
         out = []
@@ -188,7 +193,31 @@ class Topics:
                     f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are configured: set "
                     f"MARGINWATCH_PARTITIONS to {found[topic.name]}, or delete and create the topic"
                 )
+            configs = {name: str(entry["value"]) for name, entry in described.get(topic.name, {}).items()}
+            for name, wanted, why in _differences(topic, configs):
+                out.append(
+                    f"{topic.name} has {name}={configs[name]}: {why}; kafka-configs.sh --alter --entity-type topics "
+                    f"--entity-name {topic.name} --add-config {name}={wanted}"
+                )
         return out
+
+
+def _differences(topic: TopicConfig, configs: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the wanted value and the reason of settings that lose messages; a broker may report none."""
+    wanted = _configs(topic)
+    policies = set(configs.get("cleanup.policy", wanted["cleanup.policy"]).replace(" ", "").split(","))
+    if policies != {wanted["cleanup.policy"]}:
+        loses = "signals and alerts that last longer than the retention are deleted"
+        why = loses if topic.compacted else "compaction deletes messages that a rebuild replays"
+        yield "cleanup.policy", wanted["cleanup.policy"], why
+    if not topic.compacted:
+        keeps = int(configs.get("retention.ms", "-1"))
+        if 0 <= keeps < topic.retention_ms:
+            yield "retention.ms", wanted["retention.ms"], f"only {keeps / _DAY_MS:g} days of history can be rebuilt"
+        if int(configs.get("retention.bytes", "-1")) >= 0:
+            yield "retention.bytes", "-1", "messages beyond a size are deleted, also before they are read"
+    if int(configs.get("max.message.bytes", str(MAX_BROKER_BYTES))) < MAX_BROKER_BYTES:
+        yield "max.message.bytes", wanted["max.message.bytes"], "frames of a whole market are refused"
 
 
 def _configs(topic: TopicConfig) -> dict[str, str]:

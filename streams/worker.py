@@ -10,7 +10,7 @@ from types import ModuleType
 import mode.loop
 import pyarrow as pa
 
-from streams import logs
+from streams import logs, preflight
 from streams.clients import require_broker
 from streams.settings import Settings
 
@@ -21,12 +21,14 @@ def run(settings: Settings) -> None:
     Raises
     ------
     TopicError : if no broker answers at the start; later the worker waits for Kafka.
+    PreflightError : if Redis would lose or mix up state.
     """
     gc.disable()  # imported modules are no garbage; the app enables the collector once it is ready
     mode.loop.use("uvloop")  # before the first event loop exists; saves 15–30% of the time per message
     logs.configure(settings.log_level, settings.log_format)
     forgo_pandas()
     require_broker(settings)
+    preflight.check(settings)
     import faust
 
     from streams.app import MarginwatchApp

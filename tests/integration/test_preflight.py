@@ -1,0 +1,118 @@
+"""What a worker and `topics check` require of Redis and Kafka, on real servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from structlog.testing import capture_logs
+
+from streams import preflight
+from streams.clients import kafka_admin
+from streams.errors import PreflightError
+from streams.local_redis import EmbeddedRedis
+from streams.local_service import free_port
+from streams.settings import Settings
+from streams.topics import Topic, Topics
+from tests.harness import Stack, wait_until
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[tuple[Redis, Settings]]:
+    """A Redis that the test may configure."""
+    with EmbeddedRedis(tmp_path) as server, Redis.from_url(server.url) as client:
+        yield client, Settings(redis_url=SecretStr(server.url))
+
+
+def test_a_redis_that_deletes_keys_is_refused(own_redis: tuple[Redis, Settings]) -> None:
+    client, settings = own_redis
+    client.config_set("maxmemory", str(2**30))
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(PreflightError, match=r"when 1024 MiB are full.*CONFIG SET maxmemory-policy noeviction"):
+        preflight.check(settings)
+    client.config_set("maxmemory-policy", "volatile-ttl")  # deletes sessions of the console at most
+    preflight.check(settings)
+
+
+def test_a_replica_is_refused(own_redis: tuple[Redis, Settings]) -> None:
+    client, settings = own_redis
+    client.replicaof("127.0.0.1", str(free_port()))
+    with pytest.raises(PreflightError, match="is a replica"):
+        preflight.check(settings)
+
+
+def test_a_cluster_is_refused(tmp_path: Path) -> None:
+    class Cluster(EmbeddedRedis):
+        def _command(self) -> list[str]:
+            return [*super()._command(), "--cluster-enabled", "yes"]
+
+    with Cluster(tmp_path) as server, pytest.raises(PreflightError, match="Redis Cluster is not supported"):
+        preflight.check(Settings(redis_url=SecretStr(server.url)))
+
+
+def test_a_namespace_belongs_to_one_system(own_redis: tuple[Redis, Settings]) -> None:
+    client, settings = own_redis
+    preflight.check(settings)
+    preflight.check(settings)
+    other = settings.model_copy(update={"topic_prefix": "staging."})
+    with pytest.raises(PreflightError, match=r"belongs to another system .*this one is .*staging\."):
+        preflight.check(other)
+    preflight.check(other.model_copy(update={"namespace": "staging"}))
+    client.delete(f"{settings.namespace}:system")
+    preflight.check(other)
+
+
+def test_a_clock_that_is_wrong_is_reported(own_redis: tuple[Redis, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(preflight.time, "time", lambda: now - 60)
+    with capture_logs() as logs:
+        preflight.check(own_redis[1])
+    assert any("differ by +60 s" in entry.get("notice", "") for entry in logs)
+
+
+def test_a_redis_that_is_away_is_no_error() -> None:
+    preflight.check(Settings(redis_url=SecretStr(f"redis://127.0.0.1:{free_port()}/0")))
+
+
+@pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+def test_a_topic_that_loses_messages_is_named_with_the_remedy(stack: Stack) -> None:
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    topics = Topics(stack.settings)
+    assert topics.problems() == []
+    changes = {
+        Topic.MARGIN_DAILY: {"cleanup.policy": "compact"},
+        Topic.PRICES_DAILY: {"retention.ms": str(7 * 86_400_000)},
+        Topic.PRICES_INTRADAY: {"retention.bytes": "1000000"},
+        Topic.FEATURES: {"max.message.bytes": "1000"},
+        Topic.ALERTS: {"cleanup.policy": "compact,delete"},
+    }
+    admin = kafka_admin(stack.settings)
+    try:
+        for topic, configs in changes.items():
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.name(topic), configs)])
+    finally:
+        admin.close()
+    wait_until(lambda: len(topics.problems()) == len(changes), what="the changes")
+    found = {problem.split(" ")[0]: problem for problem in topics.problems()}
+    assert "--add-config cleanup.policy=delete" in found[topics.name(Topic.MARGIN_DAILY)]
+    assert "only 7 days of history" in found[topics.name(Topic.PRICES_DAILY)]
+    assert "--add-config retention.bytes=-1" in found[topics.name(Topic.PRICES_INTRADAY)]
+    assert "max.message.bytes=1000:" in found[topics.name(Topic.FEATURES)]
+    assert "--add-config cleanup.policy=compact" in found[topics.name(Topic.ALERTS)]
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_worker_ends_with_one_sentence(own_redis: tuple[Redis, Settings], stack: Stack, tmp_path: Path) -> None:
+    client, settings = own_redis
+    client.config_set("maxmemory", str(2**30))
+    client.config_set("maxmemory-policy", "allkeys-lfu")
+    worker = Stack(stack.settings.model_copy(update={"redis_url": settings.redis_url}), tmp_path).worker()
+    assert worker.process.wait(60) == 1
+    said = worker.log.read_text()
+    assert "maxmemory-policy allkeys-lfu" in said
+    assert "Traceback" not in said
