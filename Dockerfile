@@ -1,13 +1,13 @@
 FROM python:3.11-slim
 WORKDIR /app
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements-production.lock pyproject.toml README.md LICENSE ./
 COPY processors processors
 COPY feeds feeds
 COPY alerts alerts
 COPY console console
 COPY streams streams
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock \
-    && pip install --no-cache-dir --no-deps . \
+RUN pip install --no-cache-dir --require-hashes -r requirements-production.lock \
+    && pip install --no-cache-dir --no-deps --no-build-isolation . \
     && useradd --system --home /app marginwatch
 USER marginwatch
 ENTRYPOINT ["marginwatch"]

@@ -62,10 +62,13 @@ mutation: $(STAMP)
 			> $$(.venv-mutation/bin/python -c "import site; print(site.getsitepackages()[0])")/marginwatch.pth; }
 	.venv-mutation/bin/python -m tests.mutation $(MUTATION)
 
-# The lock file names exact versions and hashes; the extras are part of it.
+# The lock files name exact versions and hashes: one for this checkout, and one, of the same versions, for production,
+# which contains neither tests nor the embedded servers.
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 lock:
-	uv pip compile pyproject.toml --extra local --extra notify --extra console --extra study --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --quiet --output-file requirements.lock
+	$(COMPILE) --extra local --extra notify --extra console --extra study --extra dev --output-file requirements.lock
+	$(COMPILE) --extra notify --extra console --extra study --extra excel --group build --constraint requirements.lock \
+		--output-file requirements-production.lock
 
 $(STAMP): requirements.lock pyproject.toml
 	@echo "== Set-up: a virtual environment with the locked dependencies"

@@ -26,8 +26,8 @@ def check(settings: Settings) -> None:
 
     Raises
     ------
-    PreflightError : if state would be lost or mixed up; the message names the remedy. A Redis that does not answer is no
-        error: a worker waits for it.
+    PreflightError : if state would be lost or mixed up; the message names the remedy. A Redis that does not answer is
+        no error: a worker waits for it.
     """
     with redis_client(settings) as client:
         try:
@@ -55,8 +55,8 @@ def _problem(info: dict[str, Any]) -> str:
     limit, policy = int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", ""))
     if limit and policy.startswith("allkeys"):
         return (
-            f"this Redis deletes keys when {limit / 2**20:.0f} MiB are full (maxmemory-policy {policy}): state would be "
-            "lost without notice. CONFIG SET maxmemory-policy noeviction"
+            f"this Redis deletes keys when {limit / 2**20:.0f} MiB are full (maxmemory-policy {policy}): state would "
+            "be lost without notice. CONFIG SET maxmemory-policy noeviction"
         )
     return ""
 

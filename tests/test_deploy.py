@@ -148,6 +148,31 @@ def test_the_image_holds_what_it_copies() -> None:
                 assert (ROOT / source).exists(), source
 
 
+def locked(name: str) -> dict[str, str]:
+    """Package → version of a lock file."""
+    found = re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    return dict(found)
+
+
+def test_the_image_contains_what_production_needs_and_nothing_of_tests_or_local_servers() -> None:
+    production, here = locked("requirements-production.lock"), locked("requirements.lock")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    names = {re.split(r"[\[<>=; ]", text)[0] for text in declared["project"]["dependencies"]}
+    assert names <= production.keys()
+    of_tests = {"pytest", "pytest-xdist", "hypothesis", "playwright", "mypy", "ruff", "mkdocs-material", "uv"}
+    local = {re.split(r"[<>=]", text)[0] for text in declared["project"]["optional-dependencies"]["local"]}
+    assert of_tests | local <= here.keys()
+    assert (of_tests | local) & production.keys() == set()
+    assert production["setuptools"]  # the image builds its wheel without fetching anything unlocked
+    differing = {n: (v, here[n]) for n, v in production.items() if n in here and here[n] != v}
+    assert differing == {}
+    assert "--no-build-isolation" in (ROOT / "Dockerfile").read_text("utf-8")
+
+
+def test_every_service_has_a_limit_of_memory() -> None:
+    assert [name for name, service in services.items() if not service.get("mem_limit")] == []
+
+
 def test_the_image_is_built_from_every_package() -> None:
     include = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]["find"]
     packages = {pattern.removesuffix("*") for pattern in include["include"]}
