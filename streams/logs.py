@@ -1,11 +1,22 @@
-"""Structured logs: readable on a terminal, JSON for machines; everything goes to stderr."""
+"""Structured logs: readable on a terminal, JSON for machines; everything goes to stderr.
+
+An event that repeats is written 20 times a minute at most; the next line of it counts those that were left out.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
+
+#: Lines of one event within the span (seconds).
+_LINES, _SPAN_S = 20, 60.0
+#: Events that are remembered; those that are over are forgotten beyond it.
+_EVENTS = 1_000
 
 
 def configure(level: str, form: str) -> None:
@@ -37,6 +48,7 @@ def configure(level: str, form: str) -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
         )
     )
+    handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -44,3 +56,43 @@ def configure(level: str, form: str) -> None:
     # send, so also a password that SASL's PLAIN mechanism sends.
     for noisy in ("faust", "aiokafka", "mode", "kafka", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+@dataclass(slots=True)
+class _Repeats:
+    since: float
+    lines: int = 0
+    left_out: int = 0
+
+
+class RepeatFilter(logging.Filter):
+    """Lets lines of one event pass, 20 a minute; values differ from line to line, the event is the same."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], _Repeats] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line is written."""
+        now = self._clock()
+        if len(self._seen) >= _EVENTS:
+            self._seen = {k: v for k, v in self._seen.items() if v.left_out or now - v.since < _SPAN_S}
+        event = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+        repeats = self._seen.setdefault((record.name, record.levelno, str(event)), _Repeats(now))
+        if now - repeats.since >= _SPAN_S:
+            repeats.since, repeats.lines = now, 0
+            if repeats.left_out:
+                _count(record, repeats.left_out)
+                repeats.left_out = 0
+        repeats.lines += 1
+        repeats.left_out += repeats.lines > _LINES
+        return repeats.lines <= _LINES
+
+
+def _count(record: logging.LogRecord, left_out: int) -> None:
+    """Write into a line how many of its event were left out before it."""
+    if isinstance(record.msg, dict):
+        record.msg = record.msg | {"lines_left_out": left_out}
+    else:
+        record.msg, record.args = f"{record.getMessage()} ({left_out} such lines were left out)", ()
