@@ -96,7 +96,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "missing": ("missing", "缺少"),
     "due": ("due", "应到"),
     "rows": ("rows", "行"),
-    "calendar_left": ("Trading calendar: days left", "交易日历剩余天数"),
+    "calendar_left": ("Trading calendar: announced days left, later ones are predicted", "交易日历已公布的剩余天数，其后为推算"),
     "waiting": ("Waiting for the first signals …", "等待首批信号……"),
     "price_level": ("Adjusted price (first day = 1)", "复权价格（首日＝1）"),
     "fin_balance": ("Margin balance", "融资余额"),

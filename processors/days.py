@@ -72,16 +72,22 @@ def shanghai_moment(day: int, minute: int = 0) -> int:
 class TradingCalendar:
     """The sorted sessions of the exchange.
 
+    Parameters
+    ----------
+    official_until : the last session that the exchange has announced; later ones are predicted. The last of all
+        sessions if it is not given.
+
     Raises
     ------
     MarginwatchError : if there is no session.
     """
 
-    def __init__(self, sessions: Iterable[date]) -> None:
+    def __init__(self, sessions: Iterable[date], official_until: date | None = None) -> None:
         self._days = np.unique(np.array([to_day(s) for s in sessions], dtype=np.int32))
         if not len(self._days):
             raise MarginwatchError("the trading calendar is empty: give at least one session")
         self._position = {int(d): i for i, d in enumerate(self._days)}
+        self.official_until = self.last if official_until is None else to_day(official_until)
 
     def __contains__(self, day: int) -> bool:
         return day in self._position
@@ -141,5 +147,5 @@ class TradingCalendar:
         return self._days[np.searchsorted(self._days, start) : np.searchsorted(self._days, end, side="right")]
 
     def left_after(self, day: int) -> int:
-        """Return how many sessions the calendar has after ``day``."""
-        return len(self._days) - int(np.searchsorted(self._days, day, side="right"))
+        """Return how many announced sessions the calendar has after ``day``."""
+        return len(self.between(day + 1, self.official_until))

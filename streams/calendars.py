@@ -4,7 +4,8 @@ The library takes a second to import, most of it pandas; a worker that restarts 
 are kept in `streams.xshg_closures`, which ``python -m streams.calendars`` writes; a test compares the two.
 
 The exchanges announce a year's holidays in the December before, the library learns them later, if it is updated. Until
-then the file that the setting ``calendar_file`` names contains them (see `Override`).
+then the file that the setting ``calendar_file`` names contains them (see `Override`). Without either, sessions are
+*predicted* from the statutory holidays for two more years, so that nothing stops on the first of January.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from streams import xshg_closures
 from streams.errors import CalendarError
 
 _SATURDAY = 5
+#: Years behind the library's end whose sessions are predicted.
+_PREDICTED_YEARS = 2
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +57,9 @@ def xshg(calendar_file: Path | None = None) -> TradingCalendar:
     ------
     CalendarError : if that file is not readable, or contradicts itself.
     """
-    return TradingCalendar(sessions() if calendar_file is None else merged(load(calendar_file)))
+    override = Override() if calendar_file is None else load(calendar_file)
+    official = merged(override)
+    return TradingCalendar([*official, *_predicted(official[-1], override)], official[-1])
 
 
 @cache
@@ -89,6 +94,13 @@ def merged(override: Override) -> list[date]:
     if override.weekdays_until is not None:
         known.update(weekdays(max(known) + timedelta(days=1), override.weekdays_until))
     return sorted((known | set(override.sessions)) - set(override.holidays))
+
+
+def _predicted(after: date, override: Override) -> list[date]:
+    """Return the predicted sessions behind the last official one."""
+    last = date.fromisoformat(xshg_closures.PREDICTED_UNTIL)
+    closed = {*map(date.fromisoformat, xshg_closures.PREDICTED_CLOSED.split()), *override.holidays}
+    return [day for day in weekdays(after + timedelta(days=1), last) if day not in closed]
 
 
 def changes(override: Override) -> tuple[list[date], list[date]]:
@@ -152,18 +164,29 @@ def library_sessions() -> list[date]:
 
 
 def generated() -> str:
-    """Return the source of `streams.xshg_closures`, generated from the library's calendar."""
+    """Return the source of `streams.xshg_closures`, generated from the library's calendar and the custom behind it."""
+    from streams.predicted_closures import predicted
+
     found = library_sessions()
     known = set(found)
     closed = [day for day in weekdays(found[0], found[-1]) if day not in known]
-    years: dict[int, list[str]] = {}
-    for day in closed:
-        years.setdefault(day.year, []).append(day.isoformat())
-    lines = [" ".join(days[i : i + 10]) for days in years.values() for i in range(0, len(days), 10)]
+    following = range(found[-1].year + 1, found[-1].year + 1 + _PREDICTED_YEARS)
+    expected = sorted({day for year in (*following, following[-1] + 1) for day in predicted(year)})
+    expected = [day for day in expected if day.year in following]
     return (
         '"""Weekdays on which the Shanghai exchange is closed; written by `python -m streams.calendars`."""\n\n'
-        f'FIRST, LAST = "{found[0]}", "{found[-1]}"\nCLOSED = """\n' + "\n".join(lines) + '\n"""\n'
+        f'FIRST, LAST = "{found[0]}", "{found[-1]}"\nCLOSED = """\n{_lines(closed)}\n"""\n'
+        "#: Not announced yet: computed by `streams.predicted_closures`.\n"
+        f'PREDICTED_UNTIL = "{date(following[-1], 12, 31)}"\nPREDICTED_CLOSED = """\n{_lines(expected)}\n"""\n'
     )
+
+
+def _lines(days: list[date]) -> str:
+    """Return dates as text, a paragraph a year, ten in a line."""
+    years: dict[int, list[str]] = {}
+    for day in days:
+        years.setdefault(day.year, []).append(day.isoformat())
+    return "\n".join(" ".join(found[i : i + 10]) for found in years.values() for i in range(0, len(found), 10))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated becau
 PUBLISH_RETRIES = Counter(
     "marginwatch_publish_retries_total", "Publications repeated because Kafka did not acknowledge."
 )
-CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Trading days left in the calendar.")
+CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Announced trading days left in the calendar.")
 READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 
 _DAY_S = 86_400

@@ -14,6 +14,7 @@ from streams.calendars import changes, load, merged, problems, sessions, xshg
 from streams.cli import calendar as cli_calendar
 from streams.cli.main import app
 from streams.errors import CalendarError
+from streams.predicted_closures import predicted
 
 NEXT_YEAR = """
 weekdays_until = 2027-12-31
@@ -33,7 +34,8 @@ def written(tmp_path: Path):
 
 def test_a_file_extends_the_calendar_by_weekdays_without_the_holidays(written) -> None:
     calendar = xshg(written(NEXT_YEAR))
-    assert calendar.last == to_day(date(2027, 12, 31))
+    assert calendar.official_until == to_day(date(2027, 12, 31))
+    assert to_day(date(2028, 1, 4)) in calendar  # predicted
     for day, open_ in {
         date(2027, 1, 1): False,
         date(2027, 1, 2): False,  # a Saturday
@@ -53,7 +55,7 @@ def test_single_days_come_and_go(written) -> None:
 
 
 def test_without_a_file_the_calendar_is_the_library_s() -> None:
-    assert xshg().last == to_day(date.fromisoformat(xshg_closures.LAST))
+    assert xshg().official_until == to_day(date.fromisoformat(xshg_closures.LAST))
     assert xshg() is xshg()
 
 
@@ -111,5 +113,63 @@ def test_the_check_shows_the_reach_the_changes_and_a_year(written, monkeypatch: 
 def test_few_days_left_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_calendar, "_today", lambda: date(2026, 12, 30))
     result = CliRunner().invoke(app, ["calendar", "check"], env={"COLUMNS": "300"})
-    assert "only 1 sessions are left" in result.output
+    assert "only 1 announced sessions are left" in result.output
     assert result.exit_code == 1
+
+
+def test_years_that_are_not_announced_are_predicted() -> None:
+    calendar = xshg()
+    assert calendar.official_until == to_day(date(2026, 12, 31))
+    assert calendar.shift(calendar.official_until, 1) == to_day(date(2027, 1, 4))
+    for day, open_ in {
+        date(2027, 2, 4): True,
+        date(2027, 2, 5): False,  # the eve of Spring Festival
+        date(2027, 2, 12): False,
+        date(2027, 2, 15): True,
+        date(2027, 4, 5): False,  # Tomb-Sweeping Day
+        date(2027, 6, 9): False,  # Dragon Boat Festival
+        date(2027, 10, 7): False,
+        date(2028, 10, 3): False,
+    }.items():
+        assert (to_day(day) in calendar) == open_, day
+    assert calendar.left_after(to_day(date(2026, 12, 30))) == 1  # what is predicted is not counted
+
+
+def test_a_file_corrects_a_prediction(written) -> None:
+    calendar = xshg(written("holidays = [2027-03-01]"))
+    assert to_day(date(2027, 3, 1)) not in calendar
+    assert to_day(date(2027, 3, 2)) in calendar
+    assert calendar.official_until == to_day(date(2026, 12, 31))
+
+
+def test_an_announced_year_replaces_its_prediction(written) -> None:
+    announced = xshg(written("weekdays_until = 2027-12-31\nholidays = [2027-02-08]"))
+    assert to_day(date(2027, 2, 9)) in announced  # predicted as closed
+
+
+#: Where the custom would have been wrong: closed in the prediction alone, closed in fact alone.
+DIFFERENCES = {
+    2019: ({"2019-02-11"}, set()),
+    2021: ({"2021-02-18"}, set()),
+    2022: ({"2022-02-07", "2022-05-05"}, set()),
+    2023: ({"2023-05-04", "2023-05-05"}, set()),
+}
+
+
+def test_the_prediction_against_the_years_that_are_known() -> None:
+    real = {date.fromisoformat(day) for day in xshg_closures.CLOSED.split()}
+    found = {day for year in range(2019, 2028) for day in predicted(year)}
+    differing = {}
+    for year in range(2019, 2027):
+        ours, theirs = ({str(day) for day in days if day.year == year} for days in (found, real))
+        if ours != theirs:
+            differing[year] = (ours - theirs, theirs - ours)
+    assert differing == DIFFERENCES
+
+
+def test_the_check_shows_what_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_calendar, "_today", lambda: date(2026, 11, 26))
+    result = CliRunner().invoke(app, ["calendar", "check", "--year", "2027"], env={"COLUMNS": "300"})
+    assert result.exit_code == 0
+    assert "predicted from the statutory holidays until 2028-12-29" in result.output
+    assert "2027: 243 predicted sessions" in result.output

@@ -42,7 +42,14 @@ def calendar_check(
     path = Settings().calendar_file
     found = calendars.xshg(path)
     left = found.left_after(to_day(_today()))
-    out.print(f"{to_date(found.first)} to {to_date(found.last)}, {len(found):,} sessions; {left} after today")
+    official = found.between(found.first, found.official_until)
+    out.print(
+        f"{to_date(found.first)} to {to_date(found.official_until)}, {len(official):,} sessions; {left} after today"
+    )
+    if found.official_until < found.last:
+        out.print(
+            f"predicted from the statutory holidays until {to_date(found.last)}: the exchanges have not announced them"
+        )
     wrong = []
     if path is not None:
         override = calendars.load(path)
@@ -50,11 +57,14 @@ def calendar_check(
         out.print(escape(f"{path}: adds {_days(added)}; takes away {_days(removed)}"))
         wrong = calendars.problems(override)
     if left < 20:
-        wrong.append(f"only {left} sessions are left: name a file with the next year's by MARGINWATCH_CALENDAR_FILE")
+        wrong.append(
+            f"only {left} announced sessions are left, later ones are predicted: name a file with the next year's by "
+            "MARGINWATCH_CALENDAR_FILE"
+        )
     if year is not None:
         days = [to_date(int(d)) for d in found.between(to_day(date(year, 1, 1)), to_day(date(year, 12, 31)))]
         if days:
-            _show_year(year, days)
+            _show_year(year, days, predicted=days[-1] > to_date(found.official_until))
         else:
             wrong.append(
                 f"{year} has no sessions: the calendar does not reach it; MARGINWATCH_CALENDAR_FILE extends it"
@@ -69,10 +79,11 @@ def _today() -> date:
     return (datetime.now(UTC) + _SHANGHAI).date()
 
 
-def _show_year(year: int, sessions: list[date]) -> None:
+def _show_year(year: int, sessions: list[date], *, predicted: bool) -> None:
     months = Counter(day.month for day in sessions)
     counts = " ".join(f"{month:02d}:{months[month]}" for month in range(1, 13))
-    out.print(f"{year}: {len(sessions)} sessions, by month {counts}")
+    kind = "predicted sessions" if predicted else "sessions"
+    out.print(f"{year}: {len(sessions)} {kind}, by month {counts}")
     known = set(sessions)
     closed = [day for day in calendars.weekdays(date(year, 1, 1), date(year, 12, 31)) if day not in known]
     out.print(f"  closed weekdays: {_days(closed)}")

@@ -34,8 +34,8 @@ def print_status(found: dict[str, Any]) -> None:
             + (", ".join(f"{t} {o}" for t, o in table["offsets"].items()) or "nothing")
         )
     left = found["calendar_days_left"]
-    warning = "  (soon running out: extend it)" if left < 60 else ""
-    out.print(f"\nTrading calendar: {left} days left{warning}")
+    warning = "  (later sessions are predicted: extend it)" if left < 60 else ""
+    out.print(f"\nTrading calendar: {left} announced days left{warning}")
 
 
 def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
