@@ -11,8 +11,8 @@ import msgspec
 from alerts.commands import Acknowledge, Command, FeedState
 from alerts.evidence import EvidenceStore
 from alerts.lifecycle import AlertLifecycle
-from alerts.model import Acknowledgement, Alert, AlertEvent, Input, Silence, State
-from alerts.rules.base import Message, Rule
+from alerts.model import Acknowledgement, Alert, AlertEvent, Evidence, Input, Silence, State
+from alerts.rules.base import Expectation, Message, Rule
 from processors.days import TradingCalendar
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
@@ -34,7 +34,7 @@ class AlertDesk(Processor):
         self.evidence = EvidenceStore(calendar)
         self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
         self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)
-        self._expectations = {rule.name: rule.expectation for rule in rules if rule.expectation is not None}
+        self._expectations = {rule.name: rule.expectations for rule in rules}
         self._stale_since: dict[str, date] = {}  # basis or rule → the day after which evidence may change
         self._newest = date.min  # trade date of the newest alert with evidence
         self._stamped = datetime.min.replace(tzinfo=UTC)
@@ -54,16 +54,18 @@ class AlertDesk(Processor):
         if since >= self._newest:
             return []
         for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            expectation = self._expectations.get(alert.rule)
-            if expectation is None or alert.evidence is None:
-                continue
-            if alert.trade_date > min(
-                stale_since.get(expectation.basis, date.max), stale_since.get(alert.rule, date.max)
-            ):
-                record = self.evidence.record(alert, expectation)
-                if record != alert.evidence:
-                    out.append(self._put(alert, "evidence", origin, now, evidence=record))
+            if alert.evidence and alert.trade_date > since:
+                records = self._records(alert)
+                if records != alert.evidence:
+                    out.append(self._put(alert, "evidence", origin, now, evidence=records))
         return out
+
+    def _records(self, alert: Alert) -> list[Evidence]:
+        return [self.evidence.record(alert, one) for one in self._covering(alert)]
+
+    def _covering(self, alert: Alert) -> list[Expectation]:
+        """Return the expectations of an alert's rule that it is a case of."""
+        return [one for one in self._expectations.get(alert.rule, ()) if one.covers(alert)]
 
     def _mark_stale(self, scope: str, since: date) -> None:
         """Mark the evidence after a day as possibly stale, of one rule or of all rules of a basis (``scope``)."""
@@ -98,17 +100,17 @@ class AlertDesk(Processor):
 
     def _completed(self, alert: Alert, origin: Input, now: datetime) -> Change:
         """Add evidence and silence to an alert whose state has changed."""
-        expectation = self._expectations.get(alert.rule)
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now))
         if alert.id not in self.lifecycle.alerts:  # superseded
-            if expectation is not None:
+            for expectation in self._covering(alert):
                 self.evidence.remove(alert, expectation)
                 self._mark_stale(alert.rule, alert.trade_date)
             return Change(alert, _event(alert, alert.state.value, origin, now))
-        if expectation is not None and alert.fired and alert.evidence is None:
-            self.evidence.add(alert, expectation)
+        if alert.fired_on is not None and not alert.evidence and self._covering(alert):
+            for expectation in self._covering(alert):
+                self.evidence.add(alert, expectation)
             self._newest = max(self._newest, alert.trade_date)
-            alert = msgspec.structs.replace(alert, evidence=self.evidence.record(alert, expectation))
+            alert = msgspec.structs.replace(alert, evidence=self._records(alert))
             self._mark_stale(alert.rule, alert.trade_date)
         if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
             alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
@@ -135,7 +137,7 @@ class AlertDesk(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        with_evidence = (a.trade_date for a in self.lifecycle.alerts.values() if a.evidence is not None)
+        with_evidence = (a.trade_date for a in self.lifecycle.alerts.values() if a.evidence)
         self._newest = max(with_evidence, default=date.min)
 
 

@@ -12,8 +12,8 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alerts.model import Alert, Evidence, Outcome
-from alerts.rules.base import Basis, Expectation, Message
+from alerts.model import Alert, Basis, Evidence, Outcome
+from alerts.rules.base import Expectation, Message
 from processors.codes import Ids, is_fund, reindex_sorted, to_id
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar, to_day
@@ -157,14 +157,13 @@ class EvidenceStore(Processor):
         else:
             found, drawdown = self._member_returns(name, today), None
         scored = found.get(_SCORED_DAYS, np.empty(0))
-        hits = sum(expectation.hit(value) for value in scored.tolist())
-        low, high = wilson(hits, len(scored))
         return Evidence(
+            name=expectation.name,
             definition=expectation.definition,
+            basis=expectation.basis,
             cases=len(scored),
-            hits=hits,
-            low=low,
-            high=high,
+            hits=int(expectation.hit(scored[:, None]).sum()),
+            claim=expectation.claim,
             outcomes={str(h): Outcome(len(v), float(np.median(v)), float(v.min())) for h, v in found.items() if len(v)},
             drawdown=drawdown,
         )
@@ -214,6 +213,5 @@ def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:
 
 
 def _record_key(alert: Alert, expectation: Expectation) -> str:
-    """Return the key of an alert's record: its rule and subject, and the side where a rule has two."""
-    side = expectation.side(alert)
-    return f"{alert.rule}/{alert.subject}" + (f"/{side}" if side else "")
+    """Return the key of an alert's record: its rule and subject, and the record's name where the rule has several."""
+    return f"{alert.rule}/{alert.subject}" + (f"/{expectation.name}" if expectation.name else "")

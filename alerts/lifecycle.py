@@ -37,11 +37,11 @@ ALERT_ROW = ValueCodec[Alert](Alert)
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """The state of an alert, the day that ended it, and whether it has ever fired."""
+    """The state of an alert, the day that ended it, and the day on which it began to fire."""
 
     state: State
     ends: date | None = None
-    fired: bool = False
+    fired_on: date | None = None
 
 
 class AlertLifecycle(Processor):
@@ -111,7 +111,7 @@ class AlertLifecycle(Processor):
                 continue  # the evaluations before it may be removed already, and no correction changes so old a day
             if day not in statuses:
                 if entry.alert:  # its condition now begins earlier, or is within a cooldown
-                    draft = msgspec.structs.replace(self.alerts[entry.alert], evidence=None)
+                    draft = msgspec.structs.replace(self.alerts[entry.alert], evidence=[])
                     self._set_draft(name, day, draft)
                     out.append(self._supersede(entry.alert))
                     entry.alert = ""
@@ -122,7 +122,9 @@ class AlertLifecycle(Processor):
                 self._set_draft(name, day, None)
                 entry.alert = alert.id
                 self.put(
-                    msgspec.structs.replace(alert, state=status.state, resolved_on=status.ends, fired=status.fired)
+                    msgspec.structs.replace(
+                        alert, state=status.state, resolved_on=status.ends, fired_on=status.fired_on
+                    )
                 )
                 out.append(self.alerts[alert.id])
         return out
@@ -167,6 +169,7 @@ def _statuses(rule: Rule, history: dict[date, _Entry], days: list[date]) -> dict
     statuses: dict[date, _Status] = {}
     active: date | None = None
     begun: date | None = None  # first day of a condition that is true
+    fired_on: date | None = None
     true_days = 0
     cooldown_until = 0  # index of an evaluation: there is one per trading day
     for at, day in enumerate(days):
@@ -177,17 +180,17 @@ def _statuses(rule: Rule, history: dict[date, _Entry], days: list[date]) -> dict
             begun, true_days = begun or day, true_days + 1
             statuses[begun] = _Status(State.PENDING)
             if true_days >= rule.minimum_days:
-                active = begun
-                statuses[begun] = _Status(State.FIRING, fired=True)
+                active, fired_on = begun, day
+                statuses[begun] = _Status(State.FIRING, fired_on=day)
         elif kind is Kind.FIRE or kind is Kind.END:
             if begun is not None or active is not None:
-                statuses[active or begun or day] = _Status(State.RESOLVED, day, fired=active is not None)
+                statuses[active or begun or day] = _Status(State.RESOLVED, day, fired_on=fired_on if active else None)
                 cooldown_until = at + rule.cooldown_days + 1 if kind is Kind.END else cooldown_until
             active = begun = None
             true_days = 0
             if kind is Kind.FIRE and at >= cooldown_until:
-                active = day
-                statuses[day] = _Status(State.FIRING, fired=True)
+                active = fired_on = day
+                statuses[day] = _Status(State.FIRING, fired_on=day)
     return statuses
 
 

@@ -28,6 +28,31 @@ class State(StrEnum):
     SUPERSEDED = "superseded"  # a correction replaced or removed the fact
 
 
+class EndedBy(StrEnum):
+    """Why an alert ended."""
+
+    CONDITION = "condition"  # what it reports is no longer the case
+    VOID = "void"  # its invalidation: the market did what the alert excludes
+    PLAYED_OUT = "played out"  # what it warns of has happened
+    HORIZON = "horizon"  # its rule's horizon of sessions has passed
+    NEXT_FACT = "next fact"  # a newer fact of the same subject replaced it
+
+
+class Basis(StrEnum):
+    """Whose returns score an alert."""
+
+    INDEX = "index"  # the SSE Composite
+    MEMBERS = "members"  # the alert's securities, over the equal-weight mean of all stocks
+
+
+class Finding(StrEnum):
+    """What a record says beside its base rate, at 95%."""
+
+    BETTER = "better than any day"
+    NO_BETTER = "no better than any day"
+    TOO_FEW = "too few cases to say"
+
+
 class Input(msgspec.Struct, frozen=True):
     """The coordinates of a message that an alert was computed from."""
 
@@ -53,34 +78,75 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The returns after earlier cases over one horizon: how many are known, median and worst (fractions)."""
+    """The returns after earlier alerts over one horizon: how many are known, median and worst (fractions)."""
 
     cases: int
     median: float
     worst: float
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of a rule before an alert's day: it contains nothing of that day or later.
+class Claim(msgspec.Struct, frozen=True):
+    """What a publication says about a rule, with the period of its data (``2018-01…2022-11``)."""
 
-    ``cases`` counts the earlier cases whose 20 days are over, ``hits`` those of them that fulfil ``definition``;
-    ``low`` and ``high`` bound the hit rate (95%, Wilson). ``drawdown`` is the worst fall within 60 days after a case (a
-    fraction). Returns are the SSE Composite's, or the mean excess of the alert's securities over the equal-weight mean
-    of all stocks.
+    text: Text
+    source: str
+    period: str
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a rule as it was known before an alert's day: it contains nothing of that day or later.
+
+    A case of the index is an earlier alert; a case of the members is one security of an earlier alert. The entry is the
+    open of the session after the alert's day. Returns are the SSE Composite's, or a security's return less the
+    equal-weight mean of all stocks.
+
+    Attributes
+    ----------
+    name : the record's name, where a rule has more than one.
+    definition, horizon_days : what counts as a hit, and the trading days after which a case is scored.
+    cases, hits : the scored cases, and those that fulfil the definition.
+    unscored : cases whose horizon is over, but whose entry or returns are not known.
+    episodes : the same cases counted once per horizon: days at least one horizon apart.
+    base_cases, base_hits : the same condition over all days (members: all stocks on all days) of the rule's history.
+    low, high : 95% interval of ``difference``; None where there are too few episodes.
+    finding : the plain reading of the interval.
+    outcomes : by horizon in trading days (5, 20, 60), one return per alert.
+    drawdown : the worst fall of a close below an entry within 60 days (a fraction); of the index only.
+    claim : what a publication says, beside ours.
     """
 
+    name: str = ""
     definition: Text
+    basis: Basis = Basis.INDEX
+    horizon_days: int = 20
     cases: int = 0
     hits: int = 0
+    unscored: int = 0
+    episodes: int = 0
+    base_cases: int = 0
+    base_hits: int = 0
     low: float | None = None
     high: float | None = None
-    outcomes: dict[str, Outcome] = {}  # by horizon in trading days
+    finding: Finding = Finding.TOO_FEW
+    outcomes: dict[str, Outcome] = {}
     drawdown: float | None = None
+    claim: Claim | None = None
 
     @property
     def rate(self) -> float | None:
         """Share of hits; None without a case."""
         return self.hits / self.cases if self.cases else None
+
+    @property
+    def base_rate(self) -> float | None:
+        """Share of all days that fulfil the definition; None where none is known."""
+        return self.base_hits / self.base_cases if self.base_cases else None
+
+    @property
+    def difference(self) -> float | None:
+        """Share of hits less the base rate."""
+        rate, base = self.rate, self.base_rate
+        return None if rate is None or base is None else rate - base
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -130,17 +196,19 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     available_at: datetime
     raised_at: datetime
     changed_at: datetime
+    fired_on: date | None = None  # when it began to fire; None while it is pending, or if it never fired
+    expires_on: date | None = None  # the session on which its horizon ends it
     resolved_on: date | None = None
+    ended_by: EndedBy | None = None
     figures: dict[str, Value]
     thresholds: dict[str, Value]
     text: Text
     invalidation: Text
     provenance: list[Input]
     members: list[Member] = []
-    fired: bool = False  # a pending alert may end without ever having fired
     rule_version: int = 1
     source: str = ""
-    evidence: Evidence | None = None
+    evidence: list[Evidence] = []  # one per record of the rule that the alert belongs to
     acknowledged: Acknowledgement | None = None
     silence: Silence | None = None
 

@@ -85,8 +85,9 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         content = ui.label(alert.text.en if language == "en" else alert.text.zh)
         if not whole and alert.severity is Severity.INFO:
             content.classes("clamp")
-        if alert.evidence is not None and (whole or alert.severity is not Severity.INFO):
-            ui.label(text.evidence(alert.evidence, chinese=language == "zh")).classes("record")
+        if whole or alert.severity is not Severity.INFO:
+            for record in alert.evidence:
+                ui.label(text.evidence(record, chinese=language == "zh")).classes("record")
         invalidation = alert.invalidation.en if language == "en" else alert.invalidation.zh
         if invalidation and (whole or alert.severity is Severity.CRITICAL):
             ui.label(invalidation).classes("record")

@@ -112,7 +112,8 @@ def rules() -> str:
     """Return every built-in rule: its severity, source, and what counts as a hit in its record."""
     rows = []
     for rule in built_in_rules(DEFAULTS):
-        hit = rule.expectation.definition.en if rule.expectation is not None else "no record: it states a fact"
+        hits = dict.fromkeys(one.definition.en for one in rule.expectations)
+        hit = "; ".join(hits) or "no record: it states a fact"
         rows.append((f"[`{rule.name}`](#{rule.name})", rule.severity.value, rule.source, hit))
     return table(("rule", "severity", "source", "a hit of its record"), dict.fromkeys(rows))
 

@@ -263,8 +263,8 @@ def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_
     (found,) = [a for a in fold(AlertLifecycle(built), securities(DAYS[0])) if a.rule == "fin_streak"]
     assert [m.code for m in found.members] == ["600000.SH"]  # 8 days; 5 days are no flag any more
     assert found.thresholds == {"flags_days": "3, 8"}
-    expectation = next(r.expectation for r in built if r.name == "fin_streak")
-    assert expectation is not None and expectation.members(found) == ["600000.SH"]
+    (expectation,) = next(r.expectations for r in built if r.name == "fin_streak")
+    assert expectation.members(found) == ["600000.SH"]
 
 
 def test_thresholds_of_digests_are_those_of_the_parameters() -> None:

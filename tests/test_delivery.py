@@ -27,7 +27,7 @@ NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
 
 
 def alert(severity: Severity = Severity.WARNING, state: State = State.FIRING, **changes: object) -> Alert:
-    record = Evidence(definition=Text("index lower", "指数下跌"), cases=4, hits=3, low=0.3, high=0.95,
+    record = Evidence(definition=Text("index lower", "指数下跌"), cases=4, hits=3, base_cases=200, base_hits=90,
                       outcomes={"20": Outcome(4, -0.021, -0.108)}, drawdown=-0.14)  # fmt: skip
     fields: dict[str, object] = {
         "id": "a1", "rule": "peak_warning", "severity": severity, "subject": "fin_buy_ratio_5d",
@@ -35,7 +35,7 @@ def alert(severity: Severity = Severity.WARNING, state: State = State.FIRING, **
         "changed_at": NOW,
         "figures": {"ratio": 0.0993}, "thresholds": {"hot": 0.103}, "text": Text("It fell to 9.93%.", "降至9.93%。"),
         "invalidation": Text("Void at 10.30%.", "重回10.30%则失效。"), "provenance": [], "source": "[DG22]",
-        "evidence": record,
+        "evidence": [record],
     }  # fmt: skip
     return Alert(**(fields | changes))  # type: ignore[arg-type]
 
@@ -123,17 +123,17 @@ def test_the_text_of_a_notification() -> None:
     assert text.title(alert()) == "🟠 peak_warning · 2024-06-27"
     for part in (
         "It fell to 9.93%.",
-        "Record: index lower: 3/4 (95%: 30%–95%); 20 days: median -2.1%, worst -10.8%; worst fall in 60 days -14.0%.",
+        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst 20 days -10.8%; worst fall",
         "Void at 10.30%.",
         "Source: [DG22]",
-        "历史记录：指数下跌 3/4（95%区间30%–95%）；20日中位-2.1%，最差-10.8%；60日最大回撤-14.0%。",
+        "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差-10.8%；60日最大跌幅-14.0%。",
         "重回10.30%则失效。",
     ):
         assert part in both
     assert both.endswith("\nhttps://console.example/alerts/a1")
     assert "降至" not in text.body(alert(), "en")
     assert "It fell" not in text.body(alert(), "zh")
-    empty = alert(evidence=Evidence(definition=Text("", "")))
+    empty = alert(evidence=[Evidence(definition=Text("", ""))])
     assert "no earlier case" in text.body(empty, "en")
     assert "RESOLVED 已结束" in text.title(alert(state=State.RESOLVED))
     over = text.body(alert(state=State.RESOLVED, resolved_on=date(2024, 6, 28)), "en")

@@ -28,9 +28,7 @@ NOW = datetime(2020, 2, 1, tzinfo=UTC)
 
 def record_at(desk: AlertDesk, position: int) -> Evidence:
     """Return the record of the peak warning of a day."""
-    found = peaks(desk)[DAYS[position]].evidence
-    assert found is not None
-    return found
+    return peaks(desk)[DAYS[position]].evidence[0]
 
 
 def desk_that_read(closes: list[float], alerts: list[int]) -> AlertDesk:
@@ -103,7 +101,6 @@ def test_a_record_is_that_of_the_earlier_cases_by_hand(alerts, closes) -> None:
             assert (outcome.median, outcome.worst) == pytest.approx((float(np.median(returns)), min(returns)))
         if horizon == 20:
             assert record.hits == sum(r <= 0.02 for r in returns)
-            assert (record.low, record.high) == wilson(record.hits, len(returns))
     falls = [min(closes[d : d + 61]) / closes[d] - 1 for d in alerts[:-1] if d + 60 < today]
     assert record.drawdown == (pytest.approx(min(falls)) if falls else None)
 
@@ -116,8 +113,7 @@ def test_a_case_at_the_beginning_of_the_calendar_has_no_other_future() -> None:
     for at in range(30):
         fold(desk, priced(at, growth**at))
     fold(desk, extremes(CASE, "000002.SZ"), extremes(CASE + 4, "000003.SZ"))
-    record = digests(desk)[DAYS[CASE + 4]].evidence
-    assert record is not None
+    record = digests(desk)[DAYS[CASE + 4]].evidence[0]
     assert (record.cases, record.outcomes) == (0, {})
 
 
@@ -167,8 +163,7 @@ def test_a_digest_is_scored_from_the_session_behind_its_horizon(sessions_later: 
             desk, priced(at, growth**at)
         )
     fold(desk, extremes(last, "000003.SZ"))
-    record = digests(desk)[DAYS[last]].evidence
-    assert record is not None
+    record = digests(desk)[DAYS[last]].evidence[0]
     assert cases_by_horizon(record) == known
     for horizon in known:
         returns = growth ** int(horizon) - 1
@@ -188,8 +183,7 @@ def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None
         fold(desk, priced(at, levels, revision=1))
         fold(desk, priced(at, growth**at))  # the lower revision changes nothing
         returns = last / first - 1
-        record = digests(desk)[DAYS[39]].evidence
-        assert record is not None
+        record = digests(desk)[DAYS[39]].evidence[0]
         assert record.outcomes["5"].median == pytest.approx(returns[1] - returns.mean())
 
 

@@ -117,7 +117,7 @@ class AlertmanagerSender(Sender):
             "description_zh": alert.text.zh,
             "invalidation": alert.invalidation.en,
             "invalidation_zh": alert.invalidation.zh,
-            "evidence": text.evidence(alert.evidence) if alert.evidence is not None else "",
+            "evidence": " ".join(text.evidence(record) for record in alert.evidence),
             "source": alert.source,
             "id": alert.id,
             "revision": str(alert.revision),

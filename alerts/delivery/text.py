@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from alerts.model import Alert, Evidence, Severity, State
+from alerts.model import Alert, Basis, Evidence, Finding, Severity, State
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
 _STATES = {State.RESOLVED: ("RESOLVED", "已结束"), State.SUPERSEDED: ("CORRECTED", "已更正")}
@@ -49,21 +49,49 @@ def _cut_to_bytes(content: str, most: int) -> str:
 
 
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
-    """Return the evidence in one line."""
+    """Return one record in one line: hits of cases, base rate, the plain reading, horizon and worst."""
+    return _chinese_record(record) if chinese else _english_record(record)
+
+
+def _english_record(record: Evidence) -> str:
+    name = f" ({record.name})" if record.name else ""
     if not record.cases:
-        return "历史记录：此前无已满20日的案例。" if chinese else "Record: no earlier case whose 20 days are over."
-    share = f"{record.hits}/{record.cases}"
-    band = f"{record.low:.0%}–{record.high:.0%}" if record.low is not None and record.high is not None else ""
-    twenty = record.outcomes["20"]
-    fall = record.drawdown
-    if chinese:
-        worst = f"；60日最大回撤{fall:.1%}" if fall is not None else ""
-        return f"历史记录：{record.definition.zh} {share}（95%区间{band}）；20日中位{twenty.median:+.1%}，最差{twenty.worst:+.1%}{worst}。"
-    worst = f"; worst fall in 60 days {fall:.1%}" if fall is not None else ""
-    return (
-        f"Record: {record.definition.en}: {share} (95%: {band}); 20 days: median {twenty.median:+.1%}, worst "
-        f"{twenty.worst:+.1%}{worst}."
-    )
+        return f"Record{name}: no earlier case whose {record.horizon_days} days are over."
+    parts = [f"Record{name}: {record.definition.en}: {record.hits}/{record.cases} ({record.rate:.0%})"]
+    if record.base_rate is not None:
+        any_day = "any stock on any day" if record.basis is Basis.MEMBERS else "any day"
+        parts.append(f"{any_day} {record.base_rate:.0%}: {record.finding.value}")
+    parts += [f"worst {record.horizon_days} days {worst:+.1%}" for worst in _worst(record)]
+    if record.drawdown is not None:
+        parts.append(f"worst fall in 60 days {record.drawdown:.1%}")
+    line = "; ".join(parts) + "."
+    claim = record.claim
+    return line if claim is None else f"{line} Published: {claim.text.en} [{claim.source}, {claim.period}]."
+
+
+#: The plain reading of a record in Chinese.
+FINDINGS_ZH = {Finding.BETTER: "优于任意日", Finding.NO_BETTER: "不优于任意日", Finding.TOO_FEW: "案例太少，无法判断"}
+
+
+def _chinese_record(record: Evidence) -> str:
+    name = f"（{record.name}）" if record.name else ""
+    if not record.cases:
+        return f"历史记录{name}：此前无已满{record.horizon_days}日的案例。"
+    parts = [f"历史记录{name}：{record.definition.zh} {record.hits}/{record.cases}（{record.rate:.0%}）"]
+    if record.base_rate is not None:
+        any_day = "任意股票任意日" if record.basis is Basis.MEMBERS else "任意日"
+        parts.append(f"{any_day}{record.base_rate:.0%}，{FINDINGS_ZH[record.finding]}")
+    parts += [f"{record.horizon_days}日最差{worst:+.1%}" for worst in _worst(record)]
+    if record.drawdown is not None:
+        parts.append(f"60日最大跌幅{record.drawdown:.1%}")
+    line = "；".join(parts) + "。"
+    claim = record.claim
+    return line if claim is None else f"{line}公开报告：{claim.text.zh}［{claim.source}，{claim.period}］。"
+
+
+def _worst(record: Evidence) -> list[float]:
+    outcome = record.outcomes.get(str(record.horizon_days))
+    return [] if outcome is None else [outcome.worst]
 
 
 def _english(alert: Alert) -> list[str]:
@@ -72,8 +100,7 @@ def _english(alert: Alert) -> list[str]:
     if alert.state is State.SUPERSEDED:
         return ["Withdrawn: corrected data replaced or removed it. It said:", alert.text.en]
     lines = [alert.text.en]
-    if alert.evidence is not None:
-        lines.append(evidence(alert.evidence))
+    lines += [evidence(record) for record in alert.evidence]
     return [*lines, alert.invalidation.en, *([f"Source: {alert.source}"] if alert.source else [])]
 
 
@@ -83,6 +110,5 @@ def _chinese(alert: Alert) -> list[str]:
     if alert.state is State.SUPERSEDED:
         return ["已撤回：更正后的数据取代或消除了该信号。原文：", alert.text.zh]
     lines = [alert.text.zh]
-    if alert.evidence is not None:
-        lines.append(evidence(alert.evidence, chinese=True))
+    lines += [evidence(record, chinese=True) for record in alert.evidence]
     return [*lines, alert.invalidation.zh, *([f"来源：{alert.source}"] if alert.source else [])]

@@ -26,5 +26,10 @@ def low_rule(parameters: Parameters) -> Rule:
 
 def _rule(name: str, threshold: Threshold) -> Rule:
     return Rule(
-        name, Severity.INFO, threshold.evaluate, source="[DG22]", cooldown_days=_COOLDOWN_DAYS, expectation=INDEX_HIGHER
+        name,
+        Severity.INFO,
+        threshold.evaluate,
+        source="[DG22]",
+        cooldown_days=_COOLDOWN_DAYS,
+        expectations=(INDEX_HIGHER,),
     )

@@ -8,9 +8,12 @@ from datetime import date, datetime
 from enum import StrEnum
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from alerts.commands import FeedState
-from alerts.model import Alert, Member, Severity, Text
+from alerts.model import Alert, Basis, Claim, EndedBy, Member, Severity, Text
+from processors.events import Floats
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
 
@@ -41,6 +44,7 @@ class Kind(StrEnum):
     END = "end"  # the condition is false: an alert that began before ends
 
 
+Bools = npt.NDArray[np.bool_]
 _NO_TEXT = Text("", "")
 
 
@@ -58,6 +62,7 @@ class Evaluation:
     text: Text = _NO_TEXT
     invalidation: Text = _NO_TEXT
     members: list[Member] = field(default_factory=list)
+    ended_by: EndedBy = EndedBy.CONDITION  # why, where the kind is END
 
     @classmethod
     def of(
@@ -70,38 +75,46 @@ class Evaluation:
         text: Text = _NO_TEXT,
         invalidation: Text = _NO_TEXT,
         members: list[Member] | None = None,
+        ended_by: EndedBy = EndedBy.CONDITION,
     ) -> Evaluation:
         """Return the evaluation of the day and revision of a signal or a frame."""
         return cls(
             subject, about.trade_date, about.available_at, about.revision, kind,
-            dict(figures or {}), dict(thresholds or {}), text, invalidation, members or [],
+            dict(figures or {}), dict(thresholds or {}), text, invalidation, members or [], ended_by,
         )  # fmt: skip
-
-
-class Basis(StrEnum):
-    """Whose returns score an alert."""
-
-    INDEX = "index"  # the SSE Composite
-    MEMBERS = "members"  # the alert's securities, over the equal-weight mean of all stocks
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a rule predicts, so that every firing can be scored.
+    """What a rule predicts, so that every firing can be scored. A rule has one per record.
 
     Parameters
     ----------
     definition : what counts as a hit, in words.
-    hit : whether a return over 20 trading days (a fraction) is a hit.
-    members : the securities of an alert that the prediction is about.
-    side : names the record where a rule has more than one (a rise and a fall).
+    hit : which paths are hits: (n, k) returns after the entry (fractions) → (n,) booleans. The entry is the open of T+1.
+        Of the index, k is ``horizon_days`` and column i is the close of T+1+i; of the members, the only column is a
+        security's excess return at the close of T+``horizon_days``.
+    horizon_days : trading days after which a case is scored; of the members one of 5, 20 and 60.
+    name : names the record where a rule has more than one ("up", "down").
+    applies : whether an alert belongs to the record.
+    members : the securities of an alert that the prediction is about; an alert without any is no case.
+    figure : the figure of an alert that a table of its cases shows.
+    claim : what a publication says about it.
     """
 
     definition: Text
-    hit: Callable[[float], bool]
+    hit: Callable[[Floats], Bools]
+    horizon_days: int = 20
     basis: Basis = Basis.INDEX
+    name: str = ""
+    applies: Callable[[Alert], bool] = lambda alert: True  # noqa: ARG005
     members: Callable[[Alert], list[str]] = lambda alert: [m.code for m in alert.members]
-    side: Callable[[Alert], str] = lambda alert: ""  # noqa: ARG005
+    figure: str = ""
+    claim: Claim | None = None
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether an alert is a case of the record."""
+        return self.applies(alert) and (self.basis is Basis.INDEX or bool(self.members(alert)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,9 @@ class Rule:
     minimum_days : trading days on which a condition (`Kind.ON`) must be true before it fires; until then it is pending.
     cooldown_days : trading days after an alert's end on which its subject raises no new alert (against flapping). Both
         are at most `MOST_DAYS`.
+    horizon_days : sessions after its trade date on which an alert ends, if nothing else has ended it. A condition that is
+        still true then raises no new alert before it has ended.
+    expectations : what the rule predicts; empty where it states a fact.
     """
 
     name: str
@@ -125,13 +141,22 @@ class Rule:
     source: str = ""
     minimum_days: int = 1
     cooldown_days: int = 0
-    expectation: Expectation | None = None
+    horizon_days: int = 20
+    expectations: tuple[Expectation, ...] = ()
+
+
+def ends_higher(path: Floats) -> Bools:
+    """Return which returns are positive at the horizon's end."""
+    return np.asarray(path[:, -1] > 0)
+
+
+def ends_lower(path: Floats) -> Bools:
+    """Return which returns are negative at the horizon's end."""
+    return np.asarray(path[:, -1] < 0)
 
 
 #: The expectation of rules on the market after which the index rose.
-INDEX_HIGHER = Expectation(
-    Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"), lambda after: after > 0
-)
+INDEX_HIGHER = Expectation(Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"), ends_higher)
 
 
 def final_signal(message: Message) -> MarketSignal | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from alerts.model import Severity, Text
+from alerts.model import Alert, Severity, Text
 from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, final_signal, number, percent
 from processors.parameters import Parameters
 
@@ -50,5 +50,12 @@ def rule(parameters: Parameters) -> Rule:
         Severity.WARNING,
         partial(evaluate, parameters),
         source="[ZT21]",
-        expectation=replace(INDEX_HIGHER, side=lambda alert: "up" if float(alert.thresholds["level"]) > 0 else "down"),
+        expectations=tuple(
+            replace(INDEX_HIGHER, name=name, applies=partial(_is_on_side, sign))
+            for name, sign in (("up", 1), ("down", -1))
+        ),
     )
+
+
+def _is_on_side(sign: int, alert: Alert) -> bool:
+    return float(alert.thresholds["level"]) * sign > 0

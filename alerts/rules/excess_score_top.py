@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule, short_percent
+from alerts.model import Basis, Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, short_percent
 from alerts.rules.digest import OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -53,9 +53,11 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[ZT21]",
-        expectation=Expectation(
-            Text("the securities beat the mean of all stocks over 20 days", "20个交易日后平均跑赢等权市场"),
-            lambda excess: excess > 0,
-            Basis.MEMBERS,
+        expectations=(
+            Expectation(
+                Text("the securities beat the mean of all stocks over 20 days", "20个交易日后平均跑赢等权市场"),
+                ends_higher,
+                basis=Basis.MEMBERS,
+            ),
         ),
     )

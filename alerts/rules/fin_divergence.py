@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule
+from alerts.model import Basis, Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -49,5 +49,5 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[SW14]",
-        expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS),
+        expectations=(Expectation(LAGS, ends_lower, basis=Basis.MEMBERS),),
     )

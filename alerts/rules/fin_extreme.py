@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Alert, Severity, Text
-from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule, short_percent
+from alerts.model import Alert, Basis, Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower, short_percent
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -59,5 +59,5 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[SW14]",
-        expectation=Expectation(LAGS, lambda excess: excess < 0, Basis.MEMBERS, _repeated_rises),
+        expectations=(Expectation(LAGS, ends_lower, basis=Basis.MEMBERS, members=_repeated_rises),),
     )

@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Alert, Severity, Text
-from alerts.rules.base import Basis, Evaluation, Expectation, Kind, Message, Rule
+from alerts.model import Alert, Basis, Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -61,7 +61,9 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[SW14]",
-        expectation=Expectation(
-            LAGS, lambda excess: excess < 0, Basis.MEMBERS, partial(_long_rises, max(parameters.streak_flags))
+        expectations=(
+            Expectation(
+                LAGS, ends_lower, basis=Basis.MEMBERS, members=partial(_long_rises, max(parameters.streak_flags))
+            ),
         ),
     )

@@ -39,4 +39,6 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("market_hot", Severity.INFO, partial(evaluate, parameters), source="[DG22]", expectation=INDEX_HIGHER)
+    return Rule(
+        "market_hot", Severity.INFO, partial(evaluate, parameters), source="[DG22]", expectations=(INDEX_HIGHER,)
+    )

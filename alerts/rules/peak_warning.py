@@ -53,8 +53,10 @@ def rule(parameters: Parameters) -> Rule:
         Severity.CRITICAL,
         partial(evaluate, parameters),
         source="[DG22]",
-        expectation=Expectation(
-            Text("SSE Composite at most 2% higher 20 days later", "20个交易日后上证指数涨幅不超过2%"),
-            lambda after: after <= TOP,
+        expectations=(
+            Expectation(
+                Text("SSE Composite at most 2% higher 20 days later", "20个交易日后上证指数涨幅不超过2%"),
+                lambda path: path[:, -1] <= TOP,
+            ),
         ),
     )

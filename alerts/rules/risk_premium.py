@@ -21,5 +21,5 @@ def rule(_: Parameters) -> Rule:
         Threshold("risk_premium", _LEVEL, _CLEAR, True, title).evaluate,
         source="[GF25]",
         cooldown_days=_COOLDOWN_DAYS,
-        expectation=INDEX_HIGHER,
+        expectations=(INDEX_HIGHER,),
     )

@@ -25,8 +25,8 @@ def print_alert(found: Alert) -> None:
     if found.state is State.FIRING:
         out.print(Text(f"● {found.severity.upper():8} {found.rule} [{found.subject}]", style=_STYLE[found.severity]))
         out.print(f"  {found.text.en}\n  {found.text.zh}")
-        if found.evidence is not None:
-            out.print(Text(f"  {labels.evidence(found.evidence)}", style="dim"))
+        for record in found.evidence:
+            out.print(Text(f"  {labels.evidence(record)}", style="dim"))
         out.print(Text(f"  {found.invalidation.en}  {found.invalidation.zh}", style="dim"))
     else:
         when = f" on {found.resolved_on}" if found.resolved_on else ""
@@ -41,8 +41,8 @@ def print_reason(found: dict[str, Any]) -> None:
         f"  id {one.id}, version {one.rule_version} of the rule, revision {one.revision}: {one.state}", markup=False
     )
     out.print(f"  figures {one.figures}, thresholds {one.thresholds}", markup=False)
-    if one.evidence is not None:
-        out.print(Text(f"  {labels.evidence(one.evidence)}"))
+    for record in one.evidence:
+        out.print(Text(f"  {labels.evidence(record)}"))
     for given in found["inputs"]:
         place = f"{given['topic']}[{given['partition']}] offset {given['offset']}, revision {given['revision']}"
         out.print(Text(f"input   {place}: {given['note']}", style="bold"))
@@ -61,14 +61,15 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
         "version": rule.version,
         "minimum_days": rule.minimum_days,
         "cooldown_days": rule.cooldown_days,
+        "horizon_days": rule.horizon_days,
         "source": rule.source,
-        "hit": rule.expectation.definition.en if rule.expectation is not None else "",
+        "hit": "; ".join(dict.fromkeys(one.definition.en for one in rule.expectations)),
     }
 
 
 def print_rules(found: Iterable[Rule]) -> None:
     """Print the rules in force."""
-    columns = ("rule", "severity", "version", "minimum days", "cool-down", "source", "a hit is")
+    columns = ("rule", "severity", "version", "minimum days", "cool-down", "horizon", "source", "a hit is")
     table = Table(*columns, box=None, pad_edge=False)
     for rule in found:
         table.add_row(*(str(value) for value in rule_fields(rule).values()))
@@ -80,8 +81,7 @@ def print_rehearsal(found: list[Alert]) -> None:
     columns = ("date", "rule", "subject", "state", "until", "record before it", Column("text", overflow="fold"))
     table = Table(*columns, box=None, pad_edge=False)
     for one in found:
-        record = one.evidence
-        before = "" if record is None else f"{record.hits}/{record.cases}" if record.cases else "none yet"
+        before = ", ".join(f"{r.hits}/{r.cases}" if r.cases else "none yet" for r in one.evidence)
         table.add_row(str(one.trade_date), one.rule, one.subject, one.state, str(one.resolved_on or ""), before,
                       Text(one.text.en))  # fmt: skip
     out.print(table)
