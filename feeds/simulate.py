@@ -25,6 +25,8 @@ SOURCE = "simulated"
 _CSI300 = to_id("000300.SH")
 #: The script of the ratio: share of the period, and the level at its end.
 _SCRIPT = ((0.25, 0.084), (0.12, 0.108), (0.08, 0.109), (0.06, 0.094), (0.20, 0.070), (0.10, 0.061), (0.19, 0.083))
+#: The share of a day's move that has happened at its open.
+_OPENING_SHARE = 0.3
 _SESSION_MINUTES = (*range(9 * 60 + 30, 11 * 60 + 31), *range(13 * 60 + 1, 15 * 60 + 1))
 
 
@@ -140,6 +142,7 @@ class Market:
         indices = {
             "close": np.array([round(v, 2) for v in state.index.values()]),
             "prev_close": np.array([round(before[i], 2) for i in state.index]),
+            "open": np.array([round(before[i] + _OPENING_SHARE * (v - before[i]), 2) for i, v in state.index.items()]),
             "high": np.array([round(max(v, before[i]) * 1.005, 2) for i, v in state.index.items()]),
             "low": np.array([round(min(v, before[i]) * 0.995, 2) for i, v in state.index.items()]),
             "turnover": (turnover * np.array([share["SSE"], share["SZSE"], 0.25, *self._slices])).round(0),
@@ -147,6 +150,7 @@ class Market:
         prices = {
             "close": state.close,
             "prev_close": previous,
+            "open": (previous + _OPENING_SHARE * (state.close - previous)).round(2),
             "turnover": traded.round(0),
             "volume": (traded / state.close).round(-2),
             "float_shares": (40 * state.balance / state.close).round(0),

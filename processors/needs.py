@@ -338,8 +338,9 @@ def cross_section(signal: ComputedSignal, *, back: Days = 0) -> Need:
 def price(
     figure: str, *, back: Days = 0, days: Days = 1, plus: Days = 0, mean: bool = False, min_periods: Days = 0
 ) -> Need:
-    """Return the need of a figure of every security with a price: ``level`` (adjusted) or ``return_1`` (a fraction).
+    """Return the need of a figure of every security with a price: ``level`` (adjusted), or a return as a fraction.
 
+    The returns are ``return_1``, over the close before, and ``open_to_close``, over the day's open.
     ``days`` asks for the values of the last days, ``mean`` for the mean of each security over them.
     """
     return _need(Source.PRICE, PRICES, figure, back=back, days=days, plus=plus, mean=mean, min_periods=min_periods)

@@ -116,6 +116,8 @@ class PriceLevels:
     def _figure(self, day: int, need: Need) -> Floats:
         if need.figure == "return_1":
             return self._return(day)
+        if need.figure == "open_to_close":
+            return self._open_to_close(day)
         if need.mean:
             return self._mean_level(day, need)
         earlier = session_before(day, need.back, self.parameters, self._calendar)
@@ -129,6 +131,11 @@ class PriceLevels:
         close = np.where(today.fresh, today.close, np.nan)
         last = np.where(yesterday.fresh, yesterday.close, np.nan)
         return np.asarray(close / np.where(np.isnan(previous), last, previous) - 1)
+
+    def _open_to_close(self, day: int) -> Floats:
+        """Return the return from the day's open to its close, a fraction; NaN without a positive open."""
+        today, opened = self.days[day], self.store.figure(day, "open")
+        return np.asarray(np.where(today.fresh, today.close, np.nan) / np.where(opened > 0, opened, np.nan) - 1)
 
     def _mean_level(self, day: int, need: Need) -> Floats:
         """Return the mean level over the days of the window with a price; NaN where too few days are known."""

@@ -145,7 +145,7 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
             day,
             indices,
             {
-                "open": level,
+                "open": level / (1 + 0.002 * np.cos(i)),
                 "high": level * rng.uniform(1.0, 1.02, len(indices)),
                 "low": level * rng.uniform(0.98, 1.0, len(indices)),
                 "close": np.where(odd & (i % 11 == 0), np.nan, level),
@@ -167,6 +167,10 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
             day,
             keys[priced],
             {
+                # A few rows have no open.
+                "open": np.where((np.arange(n) + i) % 23, close / (1 + 0.01 * np.cos(np.arange(n) + i)), np.nan)[
+                    priced
+                ],
                 "close": close[priced],
                 # Half of the stocks have no ex-right prices; theirs are chained by the closes.
                 "prev_close": np.where(np.arange(n) % 2 == 0, before_close, np.nan)[priced],

@@ -83,6 +83,7 @@ FOLLOWED: Mapping[tuple[str, str], Any] = {
         one(f["extreme"]) if one(f["extreme"]) == one(f["extreme 1 day before"]) else 0.0
     ),
     ("security", "price_level"): lambda f: one(f["prices.daily level"]),
+    ("security", "open_to_close"): lambda f: one(f["prices.daily open_to_close"]),
     ("industry", "fin_balance"): lambda f: sum(f["margin.daily fin_balance"].values()),
     ("industry", "net_buy"): lambda f: (
         sum(f["margin.daily fin_buy"].values()) - sum(f["margin.daily fin_repay"].values())

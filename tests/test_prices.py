@@ -51,11 +51,11 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     """prev_close is ex-right adjusted; a gap and a suspended day have no return, and the chain continues after them."""
     prices: list[dict[str, float]] = [
         {"close": 10.0},
-        {"close": 5.5, "prev_close": 5.0},  # two for one: +10%
+        {"close": 5.5, "prev_close": 5.0, "open": 5.0},  # two for one: +10%
         {"close": 5.5, "prev_close": 5.5, "suspended": 1.0},
         {},  # no row at all
-        {"close": 6.6, "prev_close": 5.5},  # +20% after the gap: prev_close gives its return
-        {"close": 6.6},
+        {"close": 6.6, "prev_close": 5.5, "open": 0.0},  # +20% after the gap: prev_close gives its return
+        {"close": 6.6, "open": 6.0},
     ]
     stage = Securities(0, Parameters(score_days=4), EXCHANGES, xshg())
     seen = []
@@ -69,6 +69,8 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     np.testing.assert_allclose(level, [1.0, 1.1, np.nan, np.nan, 1.32, 1.32])
     returns = [row.get("return_1", np.nan) for row in seen]
     np.testing.assert_allclose(returns, [np.nan, 0.10, np.nan, np.nan, 0.20, 0.0], atol=1e-12)
+    inside = [row.get("open_to_close", np.nan) for row in seen]
+    np.testing.assert_allclose(inside, [np.nan, 0.10, np.nan, np.nan, np.nan, 0.10])  # an open of 0 is none
     assert seen[4]["level"] / seen[4]["level@4"] - 1 == pytest.approx(0.32)
     assert np.isnan(seen[5]["level~200"])  # 200 days are not known
 

@@ -47,6 +47,7 @@ MARKET: dict[str, Entry] = {
 SECURITY: dict[str, Entry] = {
     **{name: own(name) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")},
     "price_level": securities.price_level,
+    "open_to_close": securities.open_to_close,
     **{name: score(name) for name in ("excess_score", "excess_kind", "excess_top")},
     "streak_excess": lambda data, p: {"": securities.streak_excess(data, p)},
     "divergence": securities.divergence,

@@ -326,8 +326,9 @@ def gftd(data: Data, p: Any) -> Tables:
 
 
 def index_close(data: Data, p: Any) -> Tables:
-    """The closes themselves."""
-    return {"": pd.DataFrame({code: of_index(data, code, "close") for code in p.timing_indices})}
+    """The closes themselves, with the opens of the same days."""
+    close, opened = (pd.DataFrame({c: of_index(data, c, f) for c in p.timing_indices}) for f in ("close", "open"))
+    return {"": close, "open": opened.where(close.notna())}
 
 
 def etf_flow(data: Data, p: Any) -> Tables:

@@ -183,6 +183,14 @@ def price_level(data: Data, _p: Any) -> Tables:
     return {"": levels(data)["level"].reindex(columns=listed.columns).where(listed)}
 
 
+def open_to_close(data: Data, _p: Any) -> Tables:
+    """Close over open of the same day, where the day has both."""
+    close, opened, suspended = (data.wide("prices", name) for name in ("close", "open", "suspended"))
+    listed = data.listed()
+    gain = (close / opened.where(opened > 0) - 1).mask(suspended == 1.0)
+    return {"": gain.reindex(columns=listed.columns).where(listed)}
+
+
 @lru_cache(maxsize=8)
 def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     """Score, kind and top of the excess score."""
