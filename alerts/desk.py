@@ -30,13 +30,13 @@ class AlertDesk(Processor):
 
     def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
         rules = tuple(rules)
-        self.lifecycle = AlertLifecycle(rules)
-        self.evidence = EvidenceStore(calendar)
+        self.lifecycle = AlertLifecycle(rules, calendar)
+        self.evidence = EvidenceStore(rules, calendar)
         self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
         self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)
         self._expectations = {rule.name: rule.expectations for rule in rules}
         self._stale_since: dict[str, date] = {}  # basis or rule → the day after which evidence may change
-        self._newest = date.min  # trade date of the newest alert with evidence
+        self._newest = date.min  # day on which the newest alert with evidence began to fire
         self._stamped = datetime.min.replace(tzinfo=UTC)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Change]:
@@ -44,24 +44,35 @@ class AlertDesk(Processor):
         observed = self.evidence.observe(message)
         if observed is not None:
             self._mark_stale(*observed)
-        return [self._completed(alert, origin, now) for alert in self.lifecycle.fold(message, origin, now)]
+        changed = self.lifecycle.fold(message, origin, now)
+        for rule in self.lifecycle.earlier_rules:  # its base rate begins earlier
+            self._mark_stale(rule, date.min)
+        self.lifecycle.earlier_rules.clear()
+        return [self._completed(alert, origin, now) for alert in changed]
 
     def update_evidence(self, origin: Input, now: datetime) -> list[Change]:
-        """Recompute the evidence of alerts that late closes, levels or cases change; return the changed alerts."""
+        """Recompute the evidence of alerts that late prices or cases change; return the changed alerts."""
         out = []
         stale_since, self._stale_since = self._stale_since, {}
-        since = min(stale_since.values(), default=date.max)
-        if since >= self._newest:
+        if min(stale_since.values(), default=date.max) >= self._newest:
             return []
         for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            if alert.evidence and alert.trade_date > since:
-                records = self._records(alert)
+            if alert.fired_on is None:
+                continue
+            covering = self._covering(alert)
+            scopes = {alert.rule, *(one.basis for one in covering)}
+            if alert.fired_on > min(stale_since.get(scope, date.max) for scope in scopes):
+                records = self._records(alert, covering)
                 if records != alert.evidence:
                     out.append(self._put(alert, "evidence", origin, now, evidence=records))
         return out
 
-    def _records(self, alert: Alert) -> list[Evidence]:
-        return [self.evidence.record(alert, one) for one in self._covering(alert)]
+    def _records(self, alert: Alert, covering: list[Expectation]) -> list[Evidence]:
+        """Return the records of an alert as they were known before it fired."""
+        first = self.lifecycle.first(alert.rule, alert.subject)
+        assert first is not None
+        assert alert.fired_on is not None
+        return [self.evidence.record(alert.rule, alert.subject, one, first, alert.fired_on) for one in covering]
 
     def _covering(self, alert: Alert) -> list[Expectation]:
         """Return the expectations of an alert's rule that it is a case of."""
@@ -101,17 +112,17 @@ class AlertDesk(Processor):
     def _completed(self, alert: Alert, origin: Input, now: datetime) -> Change:
         """Add evidence and silence to an alert whose state has changed."""
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now))
-        if alert.id not in self.lifecycle.alerts:  # superseded
-            for expectation in self._covering(alert):
-                self.evidence.remove(alert, expectation)
-                self._mark_stale(alert.rule, alert.trade_date)
-            return Change(alert, _event(alert, alert.state.value, origin, now))
-        if alert.fired_on is not None and not alert.evidence and self._covering(alert):
-            for expectation in self._covering(alert):
-                self.evidence.add(alert, expectation)
-            self._newest = max(self._newest, alert.trade_date)
-            alert = msgspec.structs.replace(alert, evidence=self._records(alert))
+        covering = self._covering(alert)
+        superseded = alert.id not in self.lifecycle.alerts
+        update = self.evidence.remove if superseded or alert.fired_on is None else self.evidence.add
+        changed = [update(alert, expectation) for expectation in covering]
+        if any(changed):
             self._mark_stale(alert.rule, alert.trade_date)
+        if superseded:
+            return Change(alert, _event(alert, alert.state.value, origin, now))
+        if alert.fired_on is not None and not alert.evidence:
+            self._newest = max(self._newest, alert.fired_on)
+            alert = msgspec.structs.replace(alert, evidence=self._records(alert, covering))
         if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
             alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
         self.lifecycle.put(alert)
@@ -137,8 +148,8 @@ class AlertDesk(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        with_evidence = (a.trade_date for a in self.lifecycle.alerts.values() if a.evidence)
-        self._newest = max(with_evidence, default=date.min)
+        fired = (a.fired_on for a in self.lifecycle.alerts.values() if a.fired_on is not None)
+        self._newest = max(fired, default=date.min)
 
 
 def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> AlertEvent:

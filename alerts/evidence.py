@@ -1,217 +1,288 @@
-"""The evidence of a rule: the returns after its earlier alerts, without look-ahead (walk-forward).
+"""The evidence of a rule: what followed its earlier alerts, beside all days of the same history, without look-ahead.
 
-An alert of day T carries the record of all earlier cases whose horizon ended *before* T. The record is a function of
-closes and levels, in whatever order they are read: a late one recomputes the later alerts, which keep their ids.
+An alert that fires on day T carries the record of all earlier cases whose horizon ended *before* T, and the base rate
+of all days of the rule's history whose horizon ended before T. The record is a function of prices and cases, in
+whatever order they are read: a late one recomputes the later alerts, which keep their ids.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from alerts.comparison import Comparison, compare_blocks, compare_shares
+from alerts.index_scores import IndexScores
+from alerts.member_scores import HORIZONS, Excess, MemberScores
 from alerts.model import Alert, Basis, Evidence, Outcome
-from alerts.rules.base import Expectation, Message
-from processors.codes import Ids, is_fund, reindex_sorted, to_id
-from processors.column_table import ColumnTable, DayColumns, Layout
+from alerts.rules.base import Expectation, Message, Rule
+from processors.codes import isin_sorted, to_id
 from processors.days import TradingCalendar, to_day
 from processors.events import Floats
-from processors.outputs import MarketSignal, SecuritySignals
-from processors.table import DAY, DAY_TEXT, Processor, Table, TableSet, ValueCodec
+from processors.outputs import SecuritySignals
+from processors.table import DAY_TEXT, Processor, Table, TableSet, ValueCodec
 
-HORIZONS = (5, 20, 60)
-#: The horizon by which a case is a hit or not, trading days.
-_SCORED_DAYS = 20
-_INDEX = "index_close/000001.SH"
+Counts = npt.NDArray[np.int64]
+_LONGEST = HORIZONS[-1]
 
 
-class _Case(msgspec.Struct, array_like=True):
-    """An earlier alert; members and outcomes only where the expectation is about securities."""
+class Case(msgspec.Struct, array_like=True):
+    """One alert as a case of a record; the fields of members are empty where the record is about the index.
+
+    Attributes
+    ----------
+    alert : its id.
+    figure : the figure that a table of the cases shows.
+    members : the securities that it is about, as long as their returns may change.
+    size, known, hits : how many securities it is about, have a return over the record's horizon, and are hits.
+    outcomes : mean excess return of the members by horizon, fractions.
+    """
 
     alert: str
+    figure: float | None
     members: list[str] = []
-    outcomes: dict[str, float] = {}  # by horizon
-
-
-class _Close(msgspec.Struct, array_like=True):
-    """The newest close of the index on a day."""
-
-    revision: int
-    close: float
-
-
-@dataclass(slots=True)
-class _Levels:
-    revision: int
-    keys: Ids
-    level: Floats
+    size: int = 0
+    known: int = 0
+    hits: int = 0
+    outcomes: dict[str, float] = {}
 
 
 class EvidenceStore(Processor):
-    """Closes of the index, levels of the last 61 sessions, and every case."""
+    """Every case of every record by the day on which it fired, the prices after it, and the base rates."""
 
-    def __init__(self, calendar: TradingCalendar) -> None:
+    def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
         self._calendar = calendar
-        self._close_rows: Table[int, _Close] = Table("close", DAY, ValueCodec(_Close))
-        self._closes = np.full(len(calendar), np.nan)  # the same by position in the calendar
-        self._levels = ColumnTable[int, _Levels](
-            "levels",
-            DAY,
-            Layout[int](int, [("level", "<f8")]),
-            to_columns=lambda stored: DayColumns(stored.revision, stored.keys, {"level": stored.level}),
-            from_columns=lambda _day, stored: _Levels(stored.header, stored.keys, stored.columns["level"]),
-            keep=HORIZONS[-1] + 1,
+        self.index = IndexScores(calendar)
+        self.members = MemberScores(calendar)
+        self._member_expectations = {
+            expectation_key(rule.name, one): one
+            for rule in rules
+            for one in rule.expectations
+            if one.basis is Basis.MEMBERS
+        }
+        self._case_rows: Table[tuple[int, str], Case] = Table("case", DAY_TEXT, ValueCodec(Case, version=2))
+        # (day, expectation) → stocks that fulfil it, stocks with a return
+        self._base_rows: Table[tuple[int, str], tuple[int, int]] = Table("base", DAY_TEXT, ValueCodec(tuple[int, int]))
+        self._cases: dict[str, dict[int, Case]] = {}  # the same by record and day
+        self._day_of: dict[tuple[str, str], int] = {}  # (record, alert) → day
+        # The same by position in the calendar.
+        self._counts: dict[str, Counts] = {}  # by record with members: size, known, hits
+        self._outcomes: dict[str, Floats] = {}  # by record with members: the outcomes by horizon
+        self._bases: dict[str, Counts] = {}  # by expectation: hits, known
+        self.tables = TableSet(
+            self.index.tables, self.members.tables, self._case_rows, self._base_rows, on_load=self._loaded
         )
-        self._case_rows: Table[tuple[int, str], _Case] = Table("case", DAY_TEXT, ValueCodec(_Case))
-        self._cases: dict[str, dict[int, _Case]] = {}  # the same by record and day
-        self._outcomes: dict[str, Floats] = {}  # of cases with members: (horizons, calendar), by the case's position
-        self.tables = TableSet(self._close_rows, self._levels, self._case_rows, on_load=self._loaded)
 
-    # -- closes and levels -----------------------------------------------------------------------------------
+    # -- prices ----------------------------------------------------------------------------------------------
 
     def observe(self, message: Message) -> tuple[Basis, date] | None:
-        """Store closes and levels; return the basis and the day whose evidence they change, None if nothing changed."""
-        if isinstance(message, MarketSignal):
-            if message.name != _INDEX or message.provisional or message.value is None:
-                return None
-            day = to_day(message.trade_date)
-            stored = self._close_rows.get(day)
-            if day not in self._calendar or (stored is not None and stored.revision >= message.revision):
-                return None
-            self._close_rows[day] = _Close(message.revision, float(message.value))
-            self._closes[self._calendar.position(day)] = float(message.value)
-            return Basis.INDEX, message.trade_date
-        if isinstance(message, SecuritySignals) and message.family == "pricing" and self._observe_levels(message):
-            return Basis.MEMBERS, message.status.trade_date
+        """Store prices; return the basis and the day whose evidence they change, None if nothing changed."""
+        day = self.index.observe(message)
+        if day is not None:
+            return Basis.INDEX, day
+        if isinstance(message, SecuritySignals) and message.family == "pricing":
+            priced = self.members.observe(message)
+            if priced is not None:
+                self._score_around(priced)
+                return Basis.MEMBERS, message.status.trade_date
         return None
 
-    def _observe_levels(self, frame: SecuritySignals) -> bool:
-        day = to_day(frame.status.trade_date)
-        stored = self._levels.get(day)
-        if stored is not None and stored.revision >= frame.status.revision:
-            return False
-        if len(self._levels) > HORIZONS[-1] + 1 and day < min(self._levels):
-            return False  # older than the stored levels: a replay reads it again
-        stock = ~is_fund(frame.keys) & ~np.isnan(frame.columns["price_level"])
-        self._levels[day] = _Levels(frame.status.revision, frame.keys[stock], frame.columns["price_level"][stock])
-        for name, cases in self._cases.items():
-            for horizon in HORIZONS:
-                self._score(name, cases, self._calendar.shift(day, -horizon), horizon)
-                self._score(name, cases, day, horizon)
-        self._levels.trim()
-        return True
+    def _score_around(self, day: int) -> None:
+        """Score the days whose entry or end is a day with new levels, and settle those whose levels are removed."""
+        for horizon in HORIZONS:
+            for back in (1, horizon):
+                scored = self._calendar.shift(day, -back)
+                if scored is not None:
+                    self._score_day(scored, horizon)
+        for removed in self.members.trim():
+            settled = self._calendar.shift(removed, -1)
+            for record, cases in self._cases.items():
+                if settled in cases and cases[settled].members:
+                    cases[settled].members = []
+                    self._case_rows.touch((settled, record))
 
-    def _score(self, name: str, cases: dict[int, _Case], day: int | None, horizon: int) -> None:
-        """Compute a case's outcome: its members' mean return less the mean of all stocks with both levels."""
-        case = cases.get(day) if day is not None else None
-        if case is None or not case.members or day is None:
+    def _score_day(self, day: int, horizon: int) -> None:
+        """Compute the base rates and the outcomes of the cases of a day over one horizon."""
+        excess = self.members.excess(day, horizon)
+        if excess is None:
             return
-        end = self._calendar.shift(day, horizon)
-        if end is None or day not in self._levels or end not in self._levels:
-            return
-        first, last = self._levels[day], self._levels[end]
-        growth = reindex_sorted(first.keys, last.keys, last.level) / first.level - 1
-        members = np.isin(first.keys, np.array([to_id(code) for code in case.members], dtype=np.int32))
-        known = ~np.isnan(growth)
-        if (members & known).any():
-            case.outcomes[str(horizon)] = float(growth[members & known].mean() - growth[known].mean())
-            self._set_outcomes(name, day, case)
-            self._case_rows.touch((day, name))
+        for key, expectation in self._member_expectations.items():
+            if expectation.horizon_days == horizon:
+                hits = int(expectation.hit(excess.returns[:, None]).sum())
+                self._base_rows[day, key] = counts = hits, len(excess.returns)
+                self._set_base(key, day, counts)
+        for record, cases in self._cases.items():
+            if day in cases:
+                self._score_case(record, day, cases[day], horizon, excess)
 
-    def _set_outcomes(self, name: str, day: int, case: _Case | None) -> None:
-        """Write the outcomes of a case into the array that records are computed from; None removes them."""
-        if name not in self._outcomes:
-            self._outcomes[name] = np.full((len(HORIZONS), len(self._calendar)), np.nan)
-        stored = {} if case is None else case.outcomes
-        self._outcomes[name][:, self._calendar.position(day)] = [stored.get(str(h), np.nan) for h in HORIZONS]
+    def _score_case(self, record: str, day: int, case: Case, horizon: int, excess: Excess) -> None:
+        expectation = self._member_expectations.get(_expectation_of(record))
+        if expectation is None or not case.members:
+            return
+        members = np.sort(np.array([to_id(code) for code in case.members], dtype=np.int32))
+        returns = excess.returns[isin_sorted(excess.keys, members)]
+        if len(returns):
+            case.outcomes[str(horizon)] = float(returns.mean())
+        if expectation.horizon_days == horizon:
+            case.known, case.hits = len(returns), int(expectation.hit(returns[:, None]).sum())
+        self._set_counts(record, day, case)
+        self._case_rows.touch((day, record))
+
+    def _set_base(self, key: str, day: int, counts: tuple[int, int]) -> None:
+        if key not in self._bases:
+            self._bases[key] = np.zeros((2, len(self._calendar)), dtype=np.int64)
+        self._bases[key][:, self._calendar.position(day)] = counts
+
+    def _set_counts(self, record: str, day: int, case: Case | None) -> None:
+        """Write a case with members into the arrays that records are computed from; None removes it."""
+        if record not in self._counts:
+            self._counts[record] = np.zeros((3, len(self._calendar)), dtype=np.int64)
+            self._outcomes[record] = np.full((len(HORIZONS), len(self._calendar)), np.nan)
+        at, outcomes = self._calendar.position(day), {} if case is None else case.outcomes
+        self._counts[record][:, at] = (0, 0, 0) if case is None else (case.size, case.known, case.hits)
+        self._outcomes[record][:, at] = [outcomes.get(str(horizon), np.nan) for horizon in HORIZONS]
 
     # -- cases -----------------------------------------------------------------------------------------------
 
-    def add(self, alert: Alert, expectation: Expectation) -> None:
-        """Add a firing of a rule to its cases."""
-        name, day = _record_key(alert, expectation), to_day(alert.trade_date)
+    def add(self, alert: Alert, expectation: Expectation) -> bool:
+        """Add a firing of a rule to its cases; return False if it is a case already."""
+        assert alert.fired_on is not None
+        record, day = record_key(alert.rule, alert.subject, expectation), to_day(alert.fired_on)
+        if day not in self._calendar or self._day_of.get((record, alert.id)) == day:
+            return False
+        self.remove(alert, expectation)
         members = expectation.members(alert) if expectation.basis is Basis.MEMBERS else []
-        cases = self._cases.setdefault(name, {})
-        cases[day] = self._case_rows[day, name] = _Case(alert.id, members)
-        for horizon in HORIZONS:
-            self._score(name, cases, day, horizon)
+        figure = alert.figures.get(expectation.figure)
+        case = Case(alert.id, float(figure) if isinstance(figure, (int, float)) else None, members, len(members))
+        self._case_rows[day, record] = case
+        self._index_case(record, day, case)
+        for horizon in HORIZONS if members else ():
+            excess = self.members.excess(day, horizon)
+            if excess is not None:
+                self._score_case(record, day, case, horizon, excess)
+        return True
 
-    def remove(self, alert: Alert, expectation: Expectation) -> None:
-        """Remove a firing that a correction has superseded."""
-        name, day = _record_key(alert, expectation), to_day(alert.trade_date)
-        stored = self._cases.get(name, {}).get(day)
-        if stored is not None and stored.alert == alert.id:
-            del self._cases[name][day], self._case_rows[day, name]
-            if expectation.basis is Basis.MEMBERS:
-                self._set_outcomes(name, day, None)
+    def remove(self, alert: Alert, expectation: Expectation) -> bool:
+        """Remove an alert that has not fired after all, by a correction; return False if it is no case."""
+        record = record_key(alert.rule, alert.subject, expectation)
+        day = self._day_of.pop((record, alert.id), None)
+        if day is None or self._cases[record][day].alert != alert.id:
+            return False
+        del self._cases[record][day], self._case_rows[day, record]
+        if record in self._counts:
+            self._set_counts(record, day, None)
+        return True
 
-    def record(self, alert: Alert, expectation: Expectation) -> Evidence:
-        """Return the record of the rule's earlier cases as it was known before the alert's day."""
-        today = to_day(alert.trade_date)
-        name = _record_key(alert, expectation)
+    def cases(self, rule: str, subject: str, expectation: Expectation) -> dict[int, Case]:
+        """Return the cases of a record by the day on which they fired, oldest first."""
+        return dict(sorted(self._cases.get(record_key(rule, subject, expectation), {}).items()))
+
+    def _index_case(self, record: str, day: int, case: Case) -> None:
+        self._cases.setdefault(record, {})[day] = case
+        self._day_of[record, case.alert] = day
+        if case.size:
+            self._set_counts(record, day, case)
+
+    # -- records ---------------------------------------------------------------------------------------------
+
+    def record(self, rule: str, subject: str, expectation: Expectation, first: date, before: date) -> Evidence:
+        """Return a record as it was known before a day.
+
+        Parameters
+        ----------
+        first : the first day on which the rule was evaluated; the base rate begins there.
+        before : the day; neither its prices nor those of a later one are in the record.
+        """
+        start, end = (self._calendar.count_before(to_day(day)) for day in (first, before))
+        record, key = record_key(rule, subject, expectation), expectation_key(rule, expectation)
         if expectation.basis is Basis.INDEX:
-            days = [day for day in self._cases.get(name, {}) if day < today and day in self._calendar]
-            found, drawdown = self._index_returns(days, today)
-        else:
-            found, drawdown = self._member_returns(name, today), None
-        scored = found.get(_SCORED_DAYS, np.empty(0))
-        return Evidence(
-            name=expectation.name,
-            definition=expectation.definition,
-            basis=expectation.basis,
+            return self._index_record(record, key, expectation, start, end)
+        return self._member_record(record, key, expectation, start, end)
+
+    def _index_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
+        days = (self._calendar.position(day) for day in sorted(self._cases.get(record, {})))
+        at = np.array([day for day in days if day < end], dtype=np.intp)
+        horizon, hit = expectation.horizon_days, self.index.hits(key, expectation)
+        over = at[at + horizon < end]
+        scored = over[~np.isnan(hit[over])]
+        base = hit[start : max(start, end - horizon)]
+        base = base[~np.isnan(base)]
+        hits, base_hits = int(hit[scored].sum()), int(base.sum())
+        falls = self.index.paths(at[at + _LONGEST < end], _LONGEST).min(axis=1)
+        found = _evidence(
+            expectation,
+            [self.index.paths(at[at + h < end], h)[:, -1] for h in HORIZONS],
+            compare_shares(hits, scored, base_hits, len(base), horizon),
+        )
+        return msgspec.structs.replace(
+            found,
             cases=len(scored),
-            hits=int(expectation.hit(scored[:, None]).sum()),
-            claim=expectation.claim,
-            outcomes={str(h): Outcome(len(v), float(np.median(v)), float(v.min())) for h, v in found.items() if len(v)},
-            drawdown=drawdown,
+            hits=hits,
+            unscored=len(over) - len(scored),
+            base_cases=len(base),
+            base_hits=base_hits,
+            drawdown=float(np.nanmin(falls)) if (~np.isnan(falls)).any() else None,
         )
 
-    def _index_returns(self, days: list[int], today: int) -> tuple[dict[int, Floats], float | None]:
-        at = np.array([self._calendar.position(day) for day in days], dtype=np.intp)
-        end = self._calendar.position(today) if today in self._calendar else len(self._closes)
-        found: dict[int, Floats] = {}
-        for horizon in HORIZONS:
-            ended = at[at + horizon < end]
-            values = self._closes[ended + horizon] / self._closes[ended] - 1
-            found[horizon] = values[~np.isnan(values)]
-        falls = [
-            float(np.nanmin(self._closes[a : a + HORIZONS[-1] + 1]) / self._closes[a] - 1)
-            for a in at[at + HORIZONS[-1] < end].tolist()
-            if not np.isnan(self._closes[a])
-        ]
-        return found, min(falls, default=None)
-
-    def _member_returns(self, name: str, today: int) -> dict[int, Floats]:
-        lines = self._outcomes.get(name)
-        if lines is None or today not in self._calendar:
-            return {}
-        end = self._calendar.position(today)
-        found = {h: line[: max(0, end - h)] for h, line in zip(HORIZONS, lines, strict=True)}
-        return {h: values[~np.isnan(values)] for h, values in found.items()}
+    def _member_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
+        horizon, nothing = expectation.horizon_days, np.zeros((3, len(self._calendar)), dtype=np.int64)
+        past = slice(start, max(start, end - horizon))
+        size, known, hits = self._counts.get(record, nothing)[:, past]
+        base_hits, base_known = self._bases.get(key, nothing[:2])[:, past]
+        lines = self._outcomes.get(record, np.full((len(HORIZONS), 0), np.nan))
+        found = _evidence(
+            expectation,
+            [line[start : max(start, end - h)] for h, line in zip(HORIZONS, lines, strict=True)],
+            compare_blocks(hits, known, base_hits, base_known, horizon),
+        )
+        return msgspec.structs.replace(
+            found,
+            cases=int(known.sum()),
+            hits=int(hits.sum()),
+            unscored=int(size.sum() - known.sum()),
+            base_cases=int(base_known.sum()),
+            base_hits=int(base_hits.sum()),
+        )
 
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        for day, close in self._close_rows.items():
-            self._closes[self._calendar.position(day)] = close.close
-        for (day, name), case in self._case_rows.items():
-            self._cases.setdefault(name, {})[day] = case
-            if case.outcomes:
-                self._set_outcomes(name, day, case)
+        for (day, record), case in self._case_rows.items():
+            self._index_case(record, day, case)
+        for (day, key), counts in self._base_rows.items():
+            self._set_base(key, day, counts)
 
 
-def wilson(hits: int, cases: int) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95% interval of a share by Wilson's score (fractions); None without cases."""
-    if not cases:
-        return None, None
-    z, share = 1.959963984540054, hits / cases
-    middle = (share + z * z / (2 * cases)) / (1 + z * z / cases)
-    half = z / (1 + z * z / cases) * float(np.sqrt(share * (1 - share) / cases + z * z / (4 * cases * cases)))
-    return max(0.0, middle - half), min(1.0, middle + half)
+def _evidence(expectation: Expectation, outcomes: list[Floats], compared: Comparison) -> Evidence:
+    """Return a record without its counts; ``outcomes`` are the returns by horizon, NaN where unknown."""
+    known = {str(h): values[~np.isnan(values)] for h, values in zip(HORIZONS, outcomes, strict=True)}
+    return Evidence(
+        name=expectation.name,
+        definition=expectation.definition,
+        basis=expectation.basis,
+        horizon_days=expectation.horizon_days,
+        episodes=compared.episodes,
+        low=compared.low,
+        high=compared.high,
+        finding=compared.finding,
+        outcomes={h: Outcome(len(v), float(np.median(v)), float(v.min())) for h, v in known.items() if len(v)},
+        claim=expectation.claim,
+    )
 
 
-def _record_key(alert: Alert, expectation: Expectation) -> str:
-    """Return the key of an alert's record: its rule and subject, and the record's name where the rule has several."""
-    return f"{alert.rule}/{alert.subject}" + (f"/{expectation.name}" if expectation.name else "")
+def record_key(rule: str, subject: str, expectation: Expectation) -> str:
+    """Return the key of a record: one of a rule's, about one subject."""
+    return f"{rule}|{subject}|{expectation.name}"
+
+
+def expectation_key(rule: str, expectation: Expectation) -> str:
+    """Return the key of an expectation, which its records about several subjects share."""
+    return f"{rule}|{expectation.name}"
+
+
+def _expectation_of(record: str) -> str:
+    rule, _, rest = record.partition("|")
+    return f"{rule}|{rest.rpartition('|')[2]}"

@@ -1,138 +1,245 @@
-"""From evaluations to alerts: one alert per fact, resolved when its condition ends, superseded by corrections.
+"""From evaluations to alerts: one alert per fact, which its condition, its invalidation or its horizon ends.
 
-The state of an alert is a function of the evaluations of its subject alone: it fires on its day and is resolved on the
-first later day whose evaluation is "end" or "fire". A condition with a minimum of days is pending until they are
-reached, and a subject raises no alert within the cooldown after its last. So a correction of any day gives the same
-states as if it had come in time.
+The state of an alert is a function of the evaluations of its subject and of the newest trade date alone, so a
+correction of any day gives the same states as if it had come in time. An alert begins on the day of a fact, or on the
+first day of a condition. It ends with the first later "fire" or "end", and at the latest on the session that its rule's
+horizon names. A condition with a minimum of days is pending until they are reached, and a subject raises no alert
+within the cooldown after its last.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import msgspec
 
-from alerts.model import Alert, Input, State, alert_id
+from alerts.model import Alert, EndedBy, Input, State, alert_id
 from alerts.rules.base import Evaluation, Kind, Message, Rule
+from processors.days import TradingCalendar, to_date, to_day
+from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 
 class _Entry(msgspec.Struct, array_like=True):
-    """The newest evaluation of one day: revision, kind, and the id of the alert that it raised."""
+    """The newest evaluation of one day, and the id of the alert that it raised."""
 
     revision: int
     kind: Kind
+    ended_by: EndedBy
     alert: str = ""
 
 
-_VERDICTS = ValueCodec[dict[date, _Entry]](
-    list[tuple[date, _Entry]], to_plain=lambda v: sorted(v.items()), from_plain=dict
+class _Progress(msgspec.Struct, frozen=True, array_like=True):
+    """What the evaluations up to a day have led to.
+
+    Attributes
+    ----------
+    begun : day of the fact, or first day of the condition, that is in progress.
+    true_days : days on which the condition was true so far.
+    fired_on : when its alert began to fire.
+    expired : its horizon has passed; the condition has to end before it raises another alert.
+    rest : evaluations that are left of a cooldown.
+    """
+
+    begun: date | None = None
+    true_days: int = 0
+    fired_on: date | None = None
+    expired: bool = False
+    rest: int = 0
+
+
+@dataclass(slots=True)
+class _Subject:
+    """The last evaluations of one subject by day, and what the removed ones before them have led to.
+
+    Attributes
+    ----------
+    first, removed_to : days of the first evaluation of all, and of the newest removed one.
+    alert : id of the alert that is in progress after the removed ones.
+    """
+
+    first: date
+    days: dict[date, _Entry] = field(default_factory=dict)
+    base: _Progress = _Progress()
+    removed_to: date | None = None
+    alert: str = ""
+
+
+_SUBJECT = ValueCodec[_Subject](
+    tuple[date, list[tuple[date, _Entry]], _Progress, date | None, str],
+    version=2,
+    to_plain=lambda s: (s.first, sorted(s.days.items()), s.base, s.removed_to, s.alert),
+    from_plain=lambda plain: _Subject(plain[0], dict(plain[1]), *plain[2:]),
 )
-#: How an alert is stored.
-ALERT_ROW = ValueCodec[Alert](Alert)
 
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """The state of an alert, the day that ended it, and the day on which it began to fire."""
+    """The state of an alert, the day on which it began to fire, the day that ended it, and why."""
 
     state: State
-    ends: date | None = None
     fired_on: date | None = None
+    ends: date | None = None
+    ended_by: EndedBy | None = None
+
+    def of(self, alert: Alert) -> bool:
+        """Whether an alert has this status."""
+        return (alert.state, alert.fired_on, alert.resolved_on, alert.ended_by) == (
+            self.state, self.fired_on, self.ends, self.ended_by
+        )  # fmt: skip
+
+
+_RUNNING = (State.PENDING, State.FIRING)
+_Statuses = dict[date, _Status]
+#: How an alert is stored.
+ALERT_ROW = ValueCodec[Alert](Alert, version=2)
+_CLOCK = "trade date"
 
 
 class AlertLifecycle(Processor):
-    """The evaluations of the last days and the alerts that they raised.
+    """The evaluations of the last days, the alerts that they raised, and the newest trade date.
 
     Parameters
     ----------
-    keep_days : evaluations kept per subject. Corrections change the newer half of them only; conditions and cooldowns
-        are shorter than the older half, so the beginning of an alert is always computed from a complete past.
+    keep_days : evaluations kept per subject. A correction of an older day is refused and counted in ``refused``; what
+        the removed evaluations have led to is kept, so the states of later days stay exact.
     """
 
-    def __init__(self, rules: Iterable[Rule], keep_days: int = 130) -> None:
+    def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
         self._rules = tuple(rules)
+        self._calendar = calendar
         self._keep = keep_days
-        self._correctable = keep_days // 2
-        self._subjects: Table[str, dict[date, _Entry]] = Table("verdicts", TEXT, _VERDICTS)
+        self.refused = 0
+        #: Rules of which an evaluation before their first one has arrived; whoever reads the set clears it.
+        self.earlier_rules: set[str] = set()
+        self._subjects: Table[str, _Subject] = Table("verdicts", TEXT, _SUBJECT)
         # "<rule>/<subject>/<date>" → an alert that is not raised (yet)
         self._drafts: Table[str, Alert] = Table("draft", TEXT, ALERT_ROW)
+        self._clock: Table[str, date] = Table("clock", TEXT, ValueCodec(date))
         self.alerts: Table[str, Alert] = Table("alert", TEXT, ALERT_ROW)
-        self.tables = TableSet(self.alerts, self._subjects, self._drafts)
+        self._heads: dict[str, tuple[date, _Progress]] = {}  # of each subject: newest evaluation, what it led to
+        self._running: dict[str, date] = {}  # id of each alert that can expire → the session on which it does
+        self.tables = TableSet(self.alerts, self._subjects, self._drafts, self._clock, on_load=self._loaded)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Alert]:
         """Evaluate a message; return every alert that is new or whose state changed."""
-        out: list[Alert] = []
+        out = []
+        today = _final_date(message) or date.min
+        later = today > self._newest
+        if later:
+            self._clock[_CLOCK] = today
         for rule in self._rules:
             for evaluation in rule.evaluate(message):
                 out += self._apply(rule, evaluation, origin, now)
-        return out
+        return out + (self._expire() if later else [])
 
     def put(self, alert: Alert) -> None:
         """Store a version of an alert with new evidence, acknowledgement or silence."""
         self.alerts[alert.id] = alert
+        if alert.expires_on is not None and alert.state in _RUNNING:
+            self._running[alert.id] = alert.expires_on
+        else:
+            self._running.pop(alert.id, None)
+
+    def first(self, rule: str, subject: str) -> date | None:
+        """Return the day of the first evaluation of a rule and subject."""
+        found = self._subjects.get(f"{rule}/{subject}")
+        return None if found is None else found.first
+
+    def subjects(self, rule: str) -> list[str]:
+        """Return the subjects of a rule that have been evaluated."""
+        return sorted(name.removeprefix(f"{rule}/") for name in self._subjects if name.startswith(f"{rule}/"))
+
+    @property
+    def _newest(self) -> date:
+        """The newest trade date of a final signal."""
+        return self._clock.get(_CLOCK, date.min)
+
+    def _expire(self) -> list[Alert]:
+        """End the alerts whose horizon the newest trade date has reached."""
+        ended = sorted(identity for identity, day in self._running.items() if day <= self._newest)
+        for identity in ended:
+            alert = self.alerts[identity]
+            self.put(
+                msgspec.structs.replace(
+                    alert, state=State.RESOLVED, resolved_on=alert.expires_on, ended_by=EndedBy.HORIZON
+                )
+            )
+        return [self.alerts[identity] for identity in ended]
+
+    # -- one evaluation ----------------------------------------------------------------------------------------
 
     def _apply(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> list[Alert]:
-        name = f"{rule.name}/{evaluation.subject}"
-        history = self._subjects.setdefault(name, {})
-        old = history.get(evaluation.trade_date)
+        name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
+        subject = self._subjects.setdefault(name, _Subject(day))
+        if subject.removed_to is not None and day <= subject.removed_to:
+            self.refused += 1
+            return []
+        if day < subject.first:
+            subject.first = day
+            self.earlier_rules.add(rule.name)
+        old = subject.days.get(day)
         if old is not None and evaluation.revision <= old.revision:
             return []
-        if old is None and len(history) >= self._keep and evaluation.trade_date < sorted(history)[-self._keep]:
-            return []  # older than the kept evaluations: a replay reads it again
-        out: list[Alert] = []
-        history[evaluation.trade_date] = _Entry(evaluation.revision, evaluation.kind)
+        subject.days[day] = _Entry(evaluation.revision, evaluation.kind, evaluation.ended_by)
         self._subjects.touch(name)
-        if old is not None and old.alert:
-            out.append(self._supersede(old.alert))
-        self._set_draft(name, evaluation.trade_date, None)
-        if evaluation.kind in (Kind.FIRE, Kind.ON):
-            self._set_draft(name, evaluation.trade_date, _alert(rule, evaluation, origin, now))
-        out += self._update_alerts(rule, name, history, evaluation.trade_date)
-        self._trim(name, history)
+        out = [self._supersede(old.alert)] if old is not None and old.alert else []
+        raises = evaluation.kind in (Kind.FIRE, Kind.ON)
+        self._set_draft(name, day, self._alert(rule, evaluation, origin, now) if raises else None)
+        out += self._update_alerts(rule, name, subject, day)
+        self._trim(rule, name, subject)
         # Of several changes of one alert only the last is published.
         return list({alert.id: self.alerts.get(alert.id, alert) for alert in out}.values())
 
-    def _update_alerts(self, rule: Rule, name: str, history: dict[date, _Entry], changed: date) -> list[Alert]:
-        """Recompute the alerts of a subject after a day's evaluation changed: the one before the day and all later."""
-        out: list[Alert] = []
-        days = sorted(history)
-        first = bisect_left(days, changed)
-        while first and not history[days[first]].alert:
-            first -= 1
-        oldest_correctable = max(0, len(days) - self._correctable)
-        statuses = _statuses(rule, history, days[_anchor(rule, history, days, first) :])
-        for at in range(len(days) - 1, first - 1, -1):
-            day, entry = days[at], history[days[at]]
-            if at < oldest_correctable and (not entry.alert or day not in statuses):
-                continue  # the evaluations before it may be removed already, and no correction changes so old a day
-            if day not in statuses:
-                if entry.alert:  # its condition now begins earlier, or is within a cooldown
-                    draft = msgspec.structs.replace(self.alerts[entry.alert], evidence=[])
-                    self._set_draft(name, day, draft)
-                    out.append(self._supersede(entry.alert))
-                    entry.alert = ""
-                continue
-            alert = self.alerts[entry.alert] if entry.alert else self._drafts[f"{name}/{day.isoformat()}"]
-            status = statuses[day]
-            if not entry.alert or (alert.state, alert.resolved_on) != (status.state, status.ends):
-                self._set_draft(name, day, None)
-                entry.alert = alert.id
-                self.put(
-                    msgspec.structs.replace(
-                        alert, state=status.state, resolved_on=status.ends, fired_on=status.fired_on
-                    )
-                )
-                out.append(self.alerts[alert.id])
-        return out
+    def _update_alerts(self, rule: Rule, name: str, subject: _Subject, changed: date) -> list[Alert]:
+        """Recompute the alerts of a subject after a day's evaluation changed; return those that are new or changed."""
+        newest, head = self._heads.get(name, (None, _Progress()))
+        if newest is not None and changed > newest:
+            head, statuses = self._scan(rule, head, subject, [changed])
+            affected = set(statuses)
+        else:
+            head, statuses = self._scan(rule, subject.base, subject, sorted(subject.days))
+            affected = {*statuses, *(day for day, entry in subject.days.items() if entry.alert)}
+        self._heads[name] = max(subject.days), head
+        changes = (self._set_status(name, subject, day, statuses.get(day)) for day in sorted(affected, reverse=True))
+        return [alert for alert in changes if alert is not None]
+
+    def _set_status(self, name: str, subject: _Subject, day: date, status: _Status | None) -> Alert | None:
+        """Give the alert of a day its status, None for no alert; return it if that changes it."""
+        entry = subject.days.get(day)  # None where the alert began before the kept evaluations
+        identity = entry.alert if entry is not None else subject.alert
+        if status is None:  # its condition now begins earlier, or is within a cooldown
+            assert entry is not None
+            self._set_draft(name, day, msgspec.structs.replace(self.alerts[identity], evidence=[]))
+            entry.alert = ""
+            return self._supersede(identity)
+        alert = self.alerts[identity] if identity else self._drafts[f"{name}/{day.isoformat()}"]
+        if identity and status.of(alert):
+            return None
+        if entry is not None and not identity:
+            self._set_draft(name, day, None)
+            entry.alert = alert.id
+        changes = {
+            "state": status.state,
+            "fired_on": status.fired_on,
+            "resolved_on": status.ends,
+            "ended_by": status.ended_by,
+            "evidence": alert.evidence if alert.fired_on == status.fired_on else [],
+        }
+        self.put(msgspec.structs.replace(alert, **changes))
+        return self.alerts[alert.id]
 
     def _supersede(self, identity: str) -> Alert:
-        alert = msgspec.structs.replace(self.alerts[identity], state=State.SUPERSEDED, resolved_on=None)
-        del self.alerts[identity]
+        changes = {"state": State.SUPERSEDED, "resolved_on": None, "ended_by": None}
+        alert = msgspec.structs.replace(self.alerts[identity], **changes)
+        self._evict(identity)
         return alert
+
+    def _evict(self, identity: str) -> None:
+        del self.alerts[identity]
+        self._running.pop(identity, None)
 
     def _set_draft(self, name: str, day: date, alert: Alert | None) -> None:
         key = f"{name}/{day.isoformat()}"
@@ -141,80 +248,114 @@ class AlertLifecycle(Processor):
         else:
             self._drafts.pop(key, None)
 
-    def _trim(self, name: str, history: dict[date, _Entry]) -> None:
-        """Remove the oldest evaluations, except those whose alert still fires."""
-        for day in sorted(history)[: max(0, len(history) - self._keep)]:
-            identity = history[day].alert
-            if identity and self.alerts[identity].state is State.FIRING:
-                continue
-            del history[day]
+    # -- states of a sequence ----------------------------------------------------------------------------------
+
+    def _scan(
+        self, rule: Rule, progress: _Progress, subject: _Subject, days: Iterable[date]
+    ) -> tuple[_Progress, _Statuses]:
+        """Return what ascending days lead to, and the status of every alert in progress before or on them."""
+        statuses: _Statuses = {}
+        if progress.begun is not None and not progress.expired:
+            statuses[progress.begun] = _status(progress)
+        for day in days:
+            progress = self._step(rule, progress, day, subject.days[day], statuses)
+        self._check_horizon(rule, progress, self._newest, statuses)
+        return progress, statuses
+
+    def _step(self, rule: Rule, before: _Progress, day: date, entry: _Entry, statuses: _Statuses) -> _Progress:
+        """Return the progress after one evaluation; write the statuses that it changes."""
+        before = self._check_horizon(rule, before, day, statuses)
+        if before.begun is None and before.rest:
+            return _Progress(rest=before.rest - 1)
+        ends = entry.kind in (Kind.FIRE, Kind.END)
+        if ends and before.begun is not None and not before.expired:
+            reason = EndedBy.NEXT_FACT if entry.kind is Kind.FIRE else entry.ended_by
+            statuses[before.begun] = _Status(State.RESOLVED, before.fired_on, day, reason)
+        after = before
+        if entry.kind is Kind.END:
+            after = _Progress(rest=0 if before.begun is None else rule.cooldown_days)
+        elif entry.kind is Kind.FIRE:
+            after = _Progress(day, fired_on=day)
+        elif entry.kind is Kind.ON and before.fired_on is None and not before.expired:
+            true_days = before.true_days + 1
+            after = _Progress(before.begun or day, true_days, day if true_days >= rule.minimum_days else None)
+        if after is not before and after.begun is not None:
+            statuses[after.begun] = _status(after)
+        return after
+
+    def _check_horizon(self, rule: Rule, progress: _Progress, today: date, statuses: _Statuses) -> _Progress:
+        """Return the progress as expired, and write the status, where a day has reached the horizon."""
+        if progress.begun is None or progress.expired:
+            return progress
+        end = self._expiry(rule, progress.begun)
+        if end is None or today < end:
+            return progress
+        statuses[progress.begun] = _Status(State.RESOLVED, progress.fired_on, end, EndedBy.HORIZON)
+        return msgspec.structs.replace(progress, expired=True)
+
+    def _expiry(self, rule: Rule, begun: date) -> date | None:
+        """Return the session on which an alert expires; None where the calendar ends before it."""
+        day = self._calendar.after(to_day(begun), rule.horizon_days)
+        return None if day is None else to_date(day)
+
+    def _trim(self, rule: Rule, name: str, subject: _Subject) -> None:
+        """Remove the oldest evaluations, and the alerts that ended with them for good."""
+        for day in sorted(subject.days)[: max(0, len(subject.days) - self._keep)]:
+            entry = subject.days.pop(day)
             self._set_draft(name, day, None)
-            if identity:
-                del self.alerts[identity]
+            before, subject.base = subject.base, self._step(rule, subject.base, day, entry, {})
+            subject.removed_to = day
+            if subject.alert and (subject.base.begun != before.begun or subject.base.expired):
+                self._evict(subject.alert)
+                subject.alert = ""
+            if subject.base.begun == day:
+                subject.alert = entry.alert
+
+    def _alert(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> Alert:
+        return Alert(
+            id=alert_id(rule.name, evaluation.subject, evaluation.trade_date, evaluation.revision),
+            rule=rule.name,
+            severity=rule.severity,
+            subject=evaluation.subject,
+            trade_date=evaluation.trade_date,
+            revision=evaluation.revision,
+            state=State.FIRING,
+            available_at=evaluation.available_at,
+            raised_at=now,
+            changed_at=now,
+            expires_on=self._expiry(rule, evaluation.trade_date),
+            figures=evaluation.figures,
+            thresholds=evaluation.thresholds,
+            text=evaluation.text,
+            invalidation=evaluation.invalidation,
+            provenance=[origin],
+            members=evaluation.members,
+            rule_version=rule.version,
+            source=rule.source,
+        )
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def _loaded(self) -> None:
+        self._running = {
+            alert.id: alert.expires_on
+            for alert in self.alerts.values()
+            if alert.expires_on is not None and alert.state in _RUNNING
+        }
 
 
-def _anchor(rule: Rule, history: dict[date, _Entry], days: list[date], first: int) -> int:
-    """Return the index of a day before ``first`` from which on the states can be computed alone.
-
-    It is the last "fire" or "end"; with a cooldown the first day of all, because a cooldown may extend over such a day.
-    """
-    at = 0 if rule.cooldown_days else first - 1
-    while at > 0 and history[days[at]].kind not in (Kind.FIRE, Kind.END):
-        at -= 1
-    return max(0, at)
+def _status(progress: _Progress) -> _Status:
+    """Return the status of an alert in progress that has not expired."""
+    return _Status(State.PENDING if progress.fired_on is None else State.FIRING, progress.fired_on)
 
 
-def _statuses(rule: Rule, history: dict[date, _Entry], days: list[date]) -> dict[date, _Status]:
-    """Return the status of every alert that the evaluations of ascending days give, by the day on which it begins."""
-    statuses: dict[date, _Status] = {}
-    active: date | None = None
-    begun: date | None = None  # first day of a condition that is true
-    fired_on: date | None = None
-    true_days = 0
-    cooldown_until = 0  # index of an evaluation: there is one per trading day
-    for at, day in enumerate(days):
-        kind = history[day].kind
-        if kind is Kind.ON and active is None:
-            if begun is None and at < cooldown_until:
-                continue
-            begun, true_days = begun or day, true_days + 1
-            statuses[begun] = _Status(State.PENDING)
-            if true_days >= rule.minimum_days:
-                active, fired_on = begun, day
-                statuses[begun] = _Status(State.FIRING, fired_on=day)
-        elif kind is Kind.FIRE or kind is Kind.END:
-            if begun is not None or active is not None:
-                statuses[active or begun or day] = _Status(State.RESOLVED, day, fired_on=fired_on if active else None)
-                cooldown_until = at + rule.cooldown_days + 1 if kind is Kind.END else cooldown_until
-            active = begun = None
-            true_days = 0
-            if kind is Kind.FIRE and at >= cooldown_until:
-                active = fired_on = day
-                statuses[day] = _Status(State.FIRING, fired_on=day)
-    return statuses
-
-
-def _alert(rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> Alert:
-    return Alert(
-        id=alert_id(rule.name, evaluation.subject, evaluation.trade_date, evaluation.revision),
-        rule=rule.name,
-        severity=rule.severity,
-        subject=evaluation.subject,
-        trade_date=evaluation.trade_date,
-        revision=evaluation.revision,
-        state=State.FIRING,
-        available_at=evaluation.available_at,
-        raised_at=now,
-        changed_at=now,
-        figures=evaluation.figures,
-        thresholds=evaluation.thresholds,
-        text=evaluation.text,
-        invalidation=evaluation.invalidation,
-        provenance=[origin],
-        members=evaluation.members,
-        rule_version=rule.version,
-        source=rule.source,
-    )
+def _final_date(message: Message) -> date | None:
+    """Return the trade date of a final signal; None for anything else, whose date may be that of a clock."""
+    if isinstance(message, MarketSignal):
+        return None if message.provisional else message.trade_date
+    if isinstance(message, (SecuritySignals, IndustrySignals)):
+        return message.status.trade_date
+    return None
 
 
 def timeless(name: str, data: bytes) -> bytes:

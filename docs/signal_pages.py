@@ -53,7 +53,7 @@ CONSOLE: dict[tuple[Level, str], str] = {
 #: Which built-in rules read a signal.
 RULES_OF: dict[tuple[Level, str], tuple[str, ...]] = {
     (Level.MARKET, "ratio_state"): ("peak_warning", "market_hot", "market_cold"),
-    (Level.MARKET, "ratio_state_daily"): ("peak_warning",),
+    (Level.MARKET, "ratio_state_daily"): ("peak_early_sign",),
     (Level.MARKET, "excess_level"): ("excess_financing",),
     (Level.MARKET, "new_high_low"): ("balance_new_high", "balance_new_low"),
     (Level.MARKET, "risk_premium"): ("risk_premium_high",),

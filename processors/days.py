@@ -132,6 +132,15 @@ class TradingCalendar:
         moved = self.position(day) + sessions
         return int(self._days[moved]) if 0 <= moved < len(self._days) else None
 
+    def count_before(self, day: int) -> int:
+        """Return how many sessions are before a day (any day): its position, or that of the next session."""
+        return int(np.searchsorted(self._days, day))
+
+    def after(self, day: int, sessions: int) -> int | None:
+        """Return the session ``sessions`` (at least 1) after a day (any day); None past the calendar's end."""
+        at = int(np.searchsorted(self._days, day, side="right")) + sessions - 1
+        return int(self._days[at]) if at < len(self._days) else None
+
     def before(self, day: int) -> int | None:
         """Return the last session before a day (any day); None before the first one."""
         at = int(np.searchsorted(self._days, day))

@@ -161,16 +161,14 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
         growth = 1 + rng.normal(0, 0.02, n) + 0.003 * np.sin(i / 5)
         base = np.where(ex_right, close / 2, close)
         close, before_close = base * growth, base
-        priced = rng.random(n) > 0.04
+        priced, turn = rng.random(n) > 0.04, np.arange(n) + i
         here["prices.daily"] = rows(
             "prices.daily",
             day,
             keys[priced],
             {
                 # A few rows have no open.
-                "open": np.where((np.arange(n) + i) % 23, close / (1 + 0.01 * np.cos(np.arange(n) + i)), np.nan)[
-                    priced
-                ],
+                "open": np.where(turn % 23, close / (1 + 0.01 * np.cos(turn)), np.nan)[priced],
                 "close": close[priced],
                 # Half of the stocks have no ex-right prices; theirs are chained by the closes.
                 "prev_close": np.where(np.arange(n) % 2 == 0, before_close, np.nan)[priced],

@@ -16,8 +16,10 @@ from alerts.rules.base import DeadLetters
 from processors.codes import to_id
 from processors.outputs import DayStatus, IdentityCheck, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from streams.calendars import xshg
 from tests.building import DAYS
 
+CALENDAR = xshg()
 RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 _offsets = count()
@@ -43,7 +45,7 @@ def of(alerts: list[Alert], rule: str) -> list[tuple[State, date]]:
 
 
 def test_a_breakdown_is_one_critical_peak_warning_that_ends_when_the_market_is_hot_again() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     made = fold(lifecycle, state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
     assert of(made, "peak_warning") == [(State.FIRING, DAYS[1])]
     assert of(made, "market_hot") == [(State.FIRING, DAYS[0]), (State.RESOLVED, DAYS[0])]
@@ -59,21 +61,21 @@ def test_a_breakdown_is_one_critical_peak_warning_that_ends_when_the_market_is_h
 
 
 def test_repeats_and_lower_revisions_announce_nothing() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     breakdown = state(DAYS[1], "BREAKDOWN", "HOT", 0.099, revision=1)
     assert fold(lifecycle, breakdown)
     assert fold(lifecycle, breakdown, state(DAYS[1], "HOT", "HOT", 0.101, revision=0)) == []
 
 
 def test_a_correction_that_removes_the_condition_supersedes_the_alert() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     (first,) = fold(lifecycle, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
     made = [a for a in fold(lifecycle, state(DAYS[1], "HOT", "HOT", 0.1001, revision=2)) if a.rule == "peak_warning"]
     assert [(a.id, a.state) for a in made] == [(first.id, State.SUPERSEDED)]
 
 
 def test_a_correction_that_keeps_it_supersedes_and_fires_with_the_new_figures() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     fold(lifecycle, state(DAYS[1], "BREAKDOWN", "HOT", 0.099))
     made = fold(lifecycle, state(DAYS[1], "BREAKDOWN", "HOT", 0.098, revision=1))
     assert [a.state for a in made] == [State.SUPERSEDED, State.FIRING]
@@ -86,7 +88,7 @@ def test_corrections_out_of_order_end_in_the_same_state() -> None:
         state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099),
         state(DAYS[2], "NORMAL", "BREAKDOWN", 0.1), state(DAYS[3], "HOT", "NORMAL", 0.104),
         state(DAYS[1], "HOT", "HOT", 0.1, 1), state(DAYS[2], "BREAKDOWN", "HOT", 0.099, 1)]  # fmt: skip
-    lifecycles = [AlertLifecycle(RULES) for _ in range(2)]
+    lifecycles = [AlertLifecycle(RULES, CALENDAR) for _ in range(2)]
     fold(lifecycles[0], *messages)
     fold(lifecycles[1], *reversed(messages))
     plain = [
@@ -96,17 +98,17 @@ def test_corrections_out_of_order_end_in_the_same_state() -> None:
 
 
 def test_provisional_values_never_alert() -> None:
-    assert fold(AlertLifecycle(RULES), state(DAYS[1], "BREAKDOWN", "HOT", 0.099, provisional=True)) == []
+    assert fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[1], "BREAKDOWN", "HOT", 0.099, provisional=True)) == []
 
 
-def test_the_daily_basis_has_its_own_peak_warning_but_no_hot_and_cold() -> None:
-    made = fold(AlertLifecycle(RULES), state(DAYS[0], "HOT", "NORMAL", 0.104, signal="ratio_state_daily"),
+def test_the_daily_basis_is_an_early_sign_and_no_warning() -> None:
+    made = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[0], "HOT", "NORMAL", 0.104, signal="ratio_state_daily"),
                 state(DAYS[1], "BREAKDOWN", "HOT", 0.099, signal="ratio_state_daily"))  # fmt: skip
-    assert [(a.rule, a.subject) for a in made] == [("peak_warning", "fin_buy_ratio")]
+    assert [(a.rule, a.subject, a.severity) for a in made] == [("peak_early_sign", "fin_buy_ratio", Severity.INFO)]
 
 
 def test_cold_is_never_called_a_bottom() -> None:
-    (cold,) = fold(AlertLifecycle(RULES), state(DAYS[0], "COLD", "NORMAL", 0.066))
+    (cold,) = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[0], "COLD", "NORMAL", 0.066))
     assert "no bottom signal" in cold.text.en
     assert "不是见底信号" in cold.text.zh
 
@@ -121,7 +123,7 @@ def securities(day: date, missing: dict[str, int] | None = None) -> SecuritySign
 
 
 def test_a_day_of_flags_is_one_digest_with_each_security_inside() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     made = fold(lifecycle, securities(DAYS[0]))
     assert {a.rule: [(m.code, m.note) for m in a.members] for a in made} == {
         "fin_streak": [("600000.SH", ""), ("600519.SH", "")],
@@ -134,7 +136,7 @@ def test_a_day_of_flags_is_one_digest_with_each_security_inside() -> None:
 
 
 def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     made = [a for a in fold(lifecycle, securities(DAYS[0], {"margin.daily SZSE": 12})) if a.rule == "data_quality"]
     assert [(a.subject, a.figures) for a in made] == [("margin.daily", {"margin.daily SZSE": 12})]
     over = [a for a in fold(lifecycle, securities(DAYS[1])) if a.rule == "data_quality"]
@@ -142,7 +144,7 @@ def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
 
 
 def test_too_many_dead_letters_in_an_hour_are_one_alert() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
     made = []
     for refused in range(1, 8):
         made += fold(lifecycle, DeadLetters(topic="margin.daily", hour=NOW, count=refused, threshold=3,
@@ -155,12 +157,12 @@ def test_excess_financing_fires_when_a_level_comes_into_force(value: float, befo
     signal = MarketSignal(
         signal="excess_level", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0, value=value,
         details={"excess": value, "before": before, "level": 0.05})  # fmt: skip
-    assert bool(fold(AlertLifecycle(RULES), signal)) is fires
+    assert bool(fold(AlertLifecycle(RULES, CALENDAR), signal)) is fires
 
 
 def test_a_lifecycle_loaded_from_its_bytes_continues_the_same() -> None:
     messages = [state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099), securities(DAYS[1])]
-    lifecycle, other = AlertLifecycle(RULES), AlertLifecycle(RULES)
+    lifecycle, other = AlertLifecycle(RULES, CALENDAR), AlertLifecycle(RULES, CALENDAR)
     fold(lifecycle, *messages)
     rows = {k: v for k, v in lifecycle.changed_rows().items() if v is not None}
     other.load_rows(rows)
@@ -170,7 +172,7 @@ def test_a_lifecycle_loaded_from_its_bytes_continues_the_same() -> None:
 
 
 def test_figures_that_contradict_each_other_are_a_data_quality_alert_that_ends_with_a_good_day() -> None:
-    lifecycle = AlertLifecycle(RULES)
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
 
     def total(day: date, gaps: dict[str, float]) -> MarketSignal:
         return MarketSignal(signal="fin_balance", subject="market", trade_date=day, available_at=NOW, revision=0,
@@ -188,7 +190,7 @@ def test_figures_that_contradict_each_other_are_a_data_quality_alert_that_ends_w
 def test_single_breaks_of_the_detail_are_no_alert_but_many_are(broken: int, fires: bool) -> None:
     status = DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0,
                        identity=IdentityCheck(1000, broken, {"600519.SH": 1e6}))  # fmt: skip
-    made = fold(AlertLifecycle(RULES), SecuritySignals(status, np.empty(0, dtype=np.int32), {
+    made = fold(AlertLifecycle(RULES, CALENDAR), SecuritySignals(status, np.empty(0, dtype=np.int32), {
         name: np.empty(0) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")}))  # fmt: skip
     found = [a for a in made if a.subject == "margin.daily identity"]
     assert len(found) == fires
@@ -197,13 +199,14 @@ def test_single_breaks_of_the_detail_are_no_alert_but_many_are(broken: int, fire
         assert "11 of 1000" in found[0].text.en
 
 
-def test_days_that_were_removed_do_not_return_in_a_replay() -> None:
-    lifecycle = AlertLifecycle(RULES, keep_days=3)
+def test_days_that_were_removed_do_not_return_in_a_replay_and_are_counted() -> None:
+    lifecycle = AlertLifecycle(RULES, CALENDAR, keep_days=3)
     fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
     fold(lifecycle, *(state(day, "HOT", "HOT", 0.104) for day in DAYS[1:6]))
     lifecycle.changed_rows()
     assert fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
     assert lifecycle.changed_rows() == {}
+    assert lifecycle.refused == 6  # two days of three rules on this signal
 
 
 # -- rules and parameters --------------------------------------------------------------------------------------
@@ -254,13 +257,13 @@ def test_the_texts_follow_the_parameters(
     rule: str, message: MarketSignal | SecuritySignals, changes: dict[str, Any], plain: str, changed: str
 ) -> None:
     for parameters, expected in ((Parameters(), plain), (Parameters(**changes), changed)):
-        (found,) = [a for a in fold(AlertLifecycle(rules(parameters)), message) if a.rule == rule]
+        (found,) = [a for a in fold(AlertLifecycle(rules(parameters), CALENDAR), message) if a.rule == rule]
         assert expected in "\n".join((found.text.en, found.text.zh, found.invalidation.en, found.invalidation.zh))
 
 
 def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_of_the_longest() -> None:
     built = rules(Parameters(streak_flags=(3, 8)))
-    (found,) = [a for a in fold(AlertLifecycle(built), securities(DAYS[0])) if a.rule == "fin_streak"]
+    (found,) = [a for a in fold(AlertLifecycle(built, CALENDAR), securities(DAYS[0])) if a.rule == "fin_streak"]
     assert [m.code for m in found.members] == ["600000.SH"]  # 8 days; 5 days are no flag any more
     assert found.thresholds == {"flags_days": "3, 8"}
     (expectation,) = next(r.expectations for r in built if r.name == "fin_streak")
@@ -268,9 +271,8 @@ def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_
 
 
 def test_thresholds_of_digests_are_those_of_the_parameters() -> None:
-    lifecycle = AlertLifecycle(
-        rules(Parameters(extreme_share=0.1, score_top=0.2, divergence_streak=6, divergence_excess=-0.2))
-    )
+    built = rules(Parameters(extreme_share=0.1, score_top=0.2, divergence_streak=6, divergence_excess=-0.2))
+    lifecycle = AlertLifecycle(built, CALENDAR)
     found = {a.rule: a.thresholds for a in fold(lifecycle, securities(DAYS[0]), priced(DAYS[0]))}
     assert found["fin_extreme"] == {"share": 0.1}
     assert found["excess_score_top"] == {"share": 0.2}

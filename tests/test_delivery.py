@@ -19,7 +19,20 @@ from alerts.delivery.channel import Channel
 from alerts.delivery.senders import SENDERS
 from alerts.delivery.signing import signature
 from alerts.errors import DeliveryError
-from alerts.model import Alert, Evidence, Member, Outcome, Severity, Silence, State, Text
+from alerts.model import (
+    Alert,
+    Basis,
+    Claim,
+    EndedBy,
+    Evidence,
+    Finding,
+    Member,
+    Outcome,
+    Severity,
+    Silence,
+    State,
+    Text,
+)
 from streams.local_service import free_port
 from streams.settings import Settings
 
@@ -123,7 +136,7 @@ def test_the_text_of_a_notification() -> None:
     assert text.title(alert()) == "🟠 peak_warning · 2024-06-27"
     for part in (
         "It fell to 9.93%.",
-        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst 20 days -10.8%; worst fall",
+        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days -10.8%; worst fall",
         "Void at 10.30%.",
         "Source: [DG22]",
         "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差-10.8%；60日最大跌幅-14.0%。",
@@ -136,9 +149,50 @@ def test_the_text_of_a_notification() -> None:
     empty = alert(evidence=[Evidence(definition=Text("", ""))])
     assert "no earlier case" in text.body(empty, "en")
     assert "RESOLVED 已结束" in text.title(alert(state=State.RESOLVED))
-    over = text.body(alert(state=State.RESOLVED, resolved_on=date(2024, 6, 28)), "en")
-    assert over == "Over since 2024-06-28. It said:\nIt fell to 9.93%."
     assert "Withdrawn" in text.body(alert(state=State.SUPERSEDED), "en")
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "english", "chinese"),
+    [
+        (EndedBy.CONDITION, "its condition has ended", "条件已不成立"),
+        (EndedBy.VOID, "it is void", "预警已失效"),
+        (EndedBy.PLAYED_OUT, "it has played out", "预警已兑现"),
+        (EndedBy.HORIZON, "its horizon has passed", "期限已满"),
+        (EndedBy.NEXT_FACT, "a newer one replaces it", "由新信号取代"),
+    ],
+)
+def test_the_text_of_an_alert_that_is_over_says_why(ended_by: EndedBy, english: str, chinese: str) -> None:
+    over = alert(state=State.RESOLVED, resolved_on=date(2024, 6, 28), ended_by=ended_by)
+    assert text.body(over, "en") == f"Over since 2024-06-28: {english}. It said:\nIt fell to 9.93%."
+    assert text.body(over, "zh") == f"自2024-06-28起结束：{chinese}。原文：\n降至9.93%。"
+
+
+def test_a_published_claim_is_shown_with_its_source_and_period_beside_the_record() -> None:
+    claim = Claim(Text("about 80% were tops", "约八成为顶部"), "[DG22]", "2018-01…2022-11")
+    fields = {"definition": Text("a top", "顶部"), "horizon_days": 60, "claim": claim, "basis": Basis.INDEX}
+    record = Evidence(**fields, cases=26, hits=14, base_cases=1000, base_hits=520, finding=Finding.NO_BETTER,
+                      outcomes={"60": Outcome(26, 0.01, -0.226)}, drawdown=-0.25)  # fmt: skip
+    assert text.evidence(record) == (
+        "Record: a top: 14/26 (54%); any day 52%: no better than any day; worst of 60 days -22.6%; worst fall in 60 "
+        "days -25.0%. Published: about 80% were tops [DG22], 2018-01…2022-11."
+    )
+    assert text.evidence(record, chinese=True) == (
+        "历史记录：顶部 14/26（54%）；任意日52%，不优于任意日；60日最差-22.6%；60日最大跌幅-25.0%。"
+        "公开报告：约八成为顶部[DG22]，2018-01…2022-11。"
+    )
+    assert text.evidence(Evidence(**fields)) == (
+        "Record: no earlier case whose 60 days are over. Published: about 80% were tops [DG22], 2018-01…2022-11."
+    )
+
+
+def test_a_record_of_securities_names_its_base_and_its_side() -> None:
+    record = Evidence(definition=Text("lag", "跑输"), basis=Basis.MEMBERS, name="rally", cases=200, hits=120,
+                      base_cases=9000, base_hits=4500, finding=Finding.BETTER)  # fmt: skip
+    assert text.evidence(record) == "Record (rally): lag: 120/200 (60%); any stock on any day 50%: better than any day."
+    assert (
+        text.evidence(record, chinese=True) == "历史记录（rally）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
+    )
 
 
 def test_a_digest_of_400_flags_fits_on_a_phone() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from alerts.commands import Acknowledge, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
-from alerts.evidence import EvidenceStore
+from alerts.lifecycle import timeless
 from alerts.model import Alert, Input, Severity, Silence, State, Text
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
@@ -49,9 +49,9 @@ def ratio(at: int, value: float, revision: int = 0) -> MarketSignal:
                         revision=revision, value=value)  # fmt: skip
 
 
-def close(at: int, value: float, revision: int = 0) -> MarketSignal:
+def close(at: int, value: float | None, revision: int = 0, opened: float | None = None) -> MarketSignal:
     return MarketSignal(signal="index_close", subject="000001.SH", trade_date=DAYS[at], available_at=NOW,
-                        revision=revision, value=value)  # fmt: skip
+                        revision=revision, value=value, details={} if opened is None else {"open": opened})  # fmt: skip
 
 
 def fold(desk: AlertDesk, *messages: Message) -> list[Change]:
@@ -134,7 +134,7 @@ def test_acknowledging_and_silencing_an_alert() -> None:
     (silenced,) = desk.command(SetSilence(silence=silence, at=NOW), origin, NOW)
     assert silenced.alert.silence == silence
     assert silenced.alert.acknowledged is not None  # nothing else is forgotten
-    (other,) = [c.alert for c in fold(desk, state(DAYS[2], "BREAKDOWN", "HOT", 0.098, signal="ratio_state_daily"))]
+    other = next(c.alert for c in fold(desk, breakdown(2)) if c.alert.state is State.FIRING)
     assert other.silence == silence  # also of those that come later
     loaded = AlertDesk(RULES, CALENDAR)
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
@@ -199,11 +199,11 @@ def breakdown(at: int, revision: int = 0) -> MarketSignal:
 
 
 def history(breakdowns: list[int], closes: list[float]) -> list[MarketSignal]:
-    """Closes of every day, each before the day's states."""
+    """Prices of every day, each before the day's states."""
     out = []
     for at, value in enumerate(closes):
-        out.append(close(at, value))
-        out.append(breakdown(at) if at in breakdowns else state(DAYS[at], "HOT", "HOT", 0.11))
+        out.append(close(at, value, opened=value + 0.5))
+        out.append(breakdown(at) if at in breakdowns else state(DAYS[at], "NORMAL", "NORMAL", 0.09))
     return out
 
 
@@ -211,131 +211,81 @@ def peaks(desk: AlertDesk) -> dict[date, Alert]:
     return {a.trade_date: a for a in desk.lifecycle.alerts.values() if a.rule == "peak_warning"}
 
 
-def test_the_first_alert_has_an_empty_record_and_later_ones_only_what_was_known() -> None:
-    closes = [100 + 10 * np.sin(i / 9) for i in range(130)]
-    breakdowns = [5, 15, 26, 110]
-    desk = AlertDesk(RULES, CALENDAR)
-    fold(desk, *history(breakdowns, closes))
-    found = peaks(desk)
-    empty = found[DAYS[5]].evidence[0]
-    assert (empty.cases, empty.rate, empty.outcomes, empty.drawdown) == (0, None, {}, None)
-    second = found[DAYS[15]].evidence[0]
-    assert second.cases == 0  # 10 days later the first case's 20 days are not over
-    assert {h: o.cases for h, o in second.outcomes.items()} == {"5": 1}
-    third = found[DAYS[26]].evidence[0]
-    gain = closes[25] / closes[5] - 1
-    assert third.cases == 1
-    assert third.hits == int(gain <= 0.02)
-    assert third.outcomes["20"].median == pytest.approx(gain)
-    last = found[DAYS[110]].evidence[0]
-    returns = np.array([closes[d + 20] / closes[d] - 1 for d in breakdowns[:3]])
-    assert last.cases == 3
-    assert last.hits == int((returns <= 0.02).sum())
-    assert last.outcomes["20"].median == pytest.approx(float(np.median(returns)))
-    assert last.outcomes["60"].worst == pytest.approx(min(closes[d + 60] / closes[d] - 1 for d in breakdowns[:3]))
-    assert last.drawdown == pytest.approx(min(min(closes[d : d + 61]) / closes[d] - 1 for d in breakdowns[:3]))
+CLOSES = [100 + 10 * np.sin(i / 9) for i in range(130)]
 
 
-def test_a_late_alert_that_is_resolved_already_is_a_case_too() -> None:
-    closes = [100.0 + i for i in range(60)]
-    messages = history([2, 4, 40], closes)
+def test_a_late_alert_that_has_ended_already_is_a_case_too() -> None:
+    messages = history([2, 4, 110], CLOSES)
     late = [m for m in messages if m.trade_date == DAYS[2]]
     desk, plain = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
     fold(desk, *(m for m in messages if m not in late), *late)
     fold(plain, *messages)
-    found = [{d: (a.state, a.evidence) for d, a in peaks(d).items()} for d in (desk, plain)]
+    found = [{d: (a.state, a.ended_by, a.evidence) for d, a in peaks(d).items()} for d in (desk, plain)]
     assert found[0] == found[1]
-    assert found[0][DAYS[40]][1][0].cases == 2
+    assert found[0][DAYS[110]][2][0].cases == 2
 
 
-def test_the_future_is_in_no_record() -> None:
-    # Horizons of 5 and 20 days that end on the day before the alert of day 30, on that day, and after it.
-    cases = [9, 10, 12, 24, 25, 27]
-    closes = [100.0 + i for i in range(120)]
-    first, other = (AlertDesk(RULES, CALENDAR) for _ in range(2))
-    fold(first, *history([*cases, 30], closes))
-    fold(other, *history([*cases, 30], closes[:30] + [1.0 + i * i for i in range(90)]))
-    record = peaks(first)[DAYS[30]].evidence[0]
-    assert {horizon: outcome.cases for horizon, outcome in record.outcomes.items()} == {"5": 4, "20": 1}
-    assert (record.cases, record.drawdown) == (1, None)
-    assert record == peaks(other)[DAYS[30]].evidence[0]
-
-
-@pytest.mark.parametrize(("alert", "known"), [(69, 0), (70, 0), (71, 1)])
-def test_the_drawdown_of_a_case_is_in_the_records_after_its_60_days(alert: int, known: int) -> None:
-    closes = [100.0 - i for i in range(80)]
-    desk = AlertDesk(RULES, CALENDAR)
-    fold(desk, *history([10, alert], closes))
-    record = peaks(desk)[DAYS[alert]].evidence[0]
-    assert ("60" in record.outcomes) == bool(known)
-    assert record.drawdown == (pytest.approx(closes[70] / closes[10] - 1) if known else None)
-
-
-@pytest.mark.parametrize(("case", "known"), [(39, 1), (40, 0), (41, 0)])
-def test_the_excess_return_of_a_case_is_in_the_records_after_its_20_days(case: int, known: int) -> None:
-    paths = np.cumprod(1 + np.random.default_rng(1).normal(0, 0.02, (70, 10)), axis=0)
-    desk = AlertDesk(RULES, CALENDAR)
-    for at in range(70):
-        fold(desk, levels(at, paths[at]), flags(at, ["000002.SZ"] if at in (case, 60) else []))
-    digest = next(a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
-    assert digest.evidence[0].cases == known
-
-
-def test_late_closes_and_cases_recompute_the_later_records() -> None:
-    closes = [100 + 10 * np.sin(i / 9) for i in range(130)]
-    messages = history([5, 15, 50, 110], closes)
+def test_late_prices_and_cases_recompute_the_later_records() -> None:
+    messages = history([5, 15, 40, 110], CLOSES)
     plain = AlertDesk(RULES, CALENDAR)
     fold(plain, *messages)
     late = AlertDesk(RULES, CALENDAR)
-    changes = fold(late, *(m for m in messages if m.signal != "index_close"),
-                   *(m for m in messages if m.signal == "index_close"))  # fmt: skip
+    fold(late, *(m for m in messages if m.signal != "index_close"))
+    changes = fold(late, *(m for m in messages if m.signal == "index_close"))
     assert {d: a.evidence for d, a in peaks(late).items()} == {d: a.evidence for d, a in peaks(plain).items()}
     assert {a.id for a in peaks(late).values()} == {a.id for a in peaks(plain).values()}
     assert any(c.event.what == "evidence" for c in changes)
     # A correction that removes a case, and one of a close.
-    fold(plain, state(DAYS[5], "HOT", "HOT", 0.11, 2), close(70, 50.0, 1))
-    without = AlertDesk(RULES, CALENDAR)
+    fold(plain, state(DAYS[5], "NORMAL", "NORMAL", 0.09, 2), close(70, 50.0, 1, opened=50.5))
+    without, closes = AlertDesk(RULES, CALENDAR), [*CLOSES]
     closes[70] = 50.0
-    fold(without, *history([15, 50, 110], closes))
+    fold(without, *history([15, 40, 110], closes))
     assert peaks(plain)[DAYS[110]].evidence == peaks(without)[DAYS[110]].evidence
 
 
+def test_an_earlier_first_evaluation_lengthens_the_history_of_the_base() -> None:
+    messages = history([30, 110], CLOSES)
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *(m for m in messages if m.signal == "index_close"), *(breakdown(i) for i in (30, 110)))
+    assert peaks(desk)[DAYS[110]].evidence[0].base_cases == 110 - 60 - 30
+    changes = fold(desk, state(DAYS[10], "NORMAL", "NORMAL", 0.09))
+    assert peaks(desk)[DAYS[110]].evidence[0].base_cases == 110 - 60 - 10
+    assert [c.event.what for c in changes] == ["evidence"]
+
+
+def test_a_desk_loaded_from_its_bytes_has_the_same_records() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+    for at in range(110):
+        codes = ["000002.SZ", "000005.SZ"] if at % 3 == 0 else []
+        fold(desk, levels(at, PATHS[at]), flags(at, codes), *history([5, 40], CLOSES)[2 * at : 2 * at + 2])
+    loaded = AlertDesk(RULES, CALENDAR)
+    loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
+    messages = [flags(110, ["000003.SZ"]), breakdown(110)]
+    assert [c.alert.evidence for c in fold(desk, *messages)] == [c.alert.evidence for c in fold(loaded, *messages)]
+    assert peaks(loaded)[DAYS[110]].evidence[0].cases == 2
+    rows = [{k: v and timeless(k, v) for k, v in one.changed_rows().items()} for one in (loaded, desk)]
+    assert rows[0] == rows[1]
+
+
+PATHS = np.cumprod(1 + np.random.default_rng(1).normal(0, 0.02, (130, 10)), axis=0)
+CODES = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
+
+
 def flags(at: int, codes: list[str]) -> SecuritySignals:
-    keys = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
-    side = np.isin(keys, [to_id(c) for c in codes]).astype(float)
+    side = np.isin(CODES, [to_id(c) for c in codes]).astype(float)
     return SecuritySignals(
-        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), keys,
+        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), CODES,
         {"fin_change": side * 0.1, "fin_streak": np.zeros(10), "extreme": side, "consecutive_extreme": side},
     )  # fmt: skip
 
 
 def levels(at: int, values: np.ndarray) -> SecuritySignals:
-    keys = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
     zero = np.zeros(10)
     return SecuritySignals(
-        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), keys,
-        {"price_level": values, "excess_top": zero, "excess_kind": zero, "excess_score": zero, "divergence": zero,
-         "streak_excess": zero}, "pricing",
+        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), CODES,
+        {"price_level": values, "open_to_close": zero, "excess_top": zero, "excess_kind": zero, "excess_score": zero,
+         "divergence": zero, "streak_excess": zero}, "pricing",
     )  # fmt: skip
-
-
-def test_digests_are_scored_by_the_excess_return_of_their_securities() -> None:
-    rng = np.random.default_rng(1)
-    paths = np.cumprod(1 + rng.normal(0, 0.02, (70, 10)), axis=0)
-    desk = AlertDesk(RULES, CALENDAR)
-    for at in range(70):
-        fold(desk, flags(at, ["000002.SZ", "000005.SZ"] if at in (3, 60) else []), levels(at, paths[at]))
-    digest = next(a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme" and a.trade_date == DAYS[60])
-    growth = paths[23] / paths[3] - 1
-    expected = growth[[1, 4]].mean() - growth.mean()
-    assert digest.evidence[0].cases == 1
-    assert digest.evidence[0].outcomes["20"].median == pytest.approx(expected)
-    assert digest.evidence[0].hits == int(expected < 0)
-    assert digest.evidence[0].drawdown is None
-    loaded = EvidenceStore(CALENDAR)
-    loaded.load_rows({k: v for k, v in desk.evidence.changed_rows().items() if v is not None})
-    (expectation,) = next(r.expectations for r in RULES if r.name == "fin_extreme")
-    assert loaded.record(digest, expectation) == digest.evidence[0]
 
 
 # -- rules of a desk's own -------------------------------------------------------------------------------------

@@ -14,16 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.desk import AlertDesk
-from alerts.evidence import HORIZONS, wilson
+from alerts.member_scores import HORIZONS
 from alerts.model import Alert, Evidence
 from processors.codes import to_id
 from processors.days import TradingCalendar
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
-CASE = 3  # position of the earlier alert isin_sorted the days
+CASE = 3  # position of the earlier alert among the days
 READ = 150  # days of closes that are read before any alert
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
+TOP = 0.05
 
 
 def record_at(desk: AlertDesk, position: int) -> Evidence:
@@ -31,10 +32,15 @@ def record_at(desk: AlertDesk, position: int) -> Evidence:
     return peaks(desk)[DAYS[position]].evidence[0]
 
 
+def opens_of(closes: list[float]) -> list[float]:
+    """Opens that differ from every close."""
+    return [value * (1 + 0.003 * np.cos(i)) for i, value in enumerate(closes)]
+
+
 def desk_that_read(closes: list[float], alerts: list[int]) -> AlertDesk:
     """Return a desk that read every close before the first alert."""
     desk = AlertDesk(RULES, CALENDAR)
-    fold(desk, *(close(i, value) for i, value in enumerate(closes)))
+    fold(desk, *(close(i, v, opened=o) for i, (v, o) in enumerate(zip(closes, opens_of(closes), strict=True))))
     fold(desk, *(breakdown(i) for i in alerts))
     return desk
 
@@ -43,43 +49,61 @@ def cases_by_horizon(record: Evidence) -> dict[str, int]:
     return {horizon: outcome.cases for horizon, outcome in record.outcomes.items()}
 
 
-@pytest.mark.parametrize(
-    ("sessions_later", "known"),
-    [
-        (5, {}),  # the fifth close is that of the alert's own day: not known before it
-        (6, {"5": 1}),
-        (20, {"5": 1}),
-        (21, {"5": 1, "20": 1}),
-        (60, {"5": 1, "20": 1}),
-        (61, {"5": 1, "20": 1, "60": 1}),
-    ],
-)
+AROUND = [
+    (5, {}),  # the fifth close is that of the alert's own day: not known before it
+    (6, {"5": 1}),
+    (20, {"5": 1}),
+    (21, {"5": 1, "20": 1}),
+    (60, {"5": 1, "20": 1}),
+    (61, {"5": 1, "20": 1, "60": 1}),
+]
+
+
+@pytest.mark.parametrize(("sessions_later", "known"), AROUND)
 def test_a_horizon_counts_from_the_session_behind_its_end(sessions_later: int, known: dict[str, int]) -> None:
     closes = [100.0 * 1.01**i for i in range(READ)]
+    entry = opens_of(closes)[CASE + 1]
     desk = desk_that_read(closes, [CASE, CASE + sessions_later])
     record = record_at(desk, CASE + sessions_later)
     assert cases_by_horizon(record) == known
     for horizon in known:
-        assert record.outcomes[horizon].median == pytest.approx(1.01 ** int(horizon) - 1)
-    assert (record.cases, record.hits) == (known.get("20", 0), 0)  # 1.01^20 − 1 = 22%: no top
-    assert (record.drawdown is None) == ("60" not in known)
+        assert record.outcomes[horizon].median == pytest.approx(closes[CASE + int(horizon)] / entry - 1)
+    over = known.get("60", 0)
+    # It rises by 1% a day: no top; the only scored day of the base is the case's own.
+    assert (record.cases, record.hits, record.base_cases, record.base_hits) == (over, 0, over, 0)
+    assert (record.drawdown is None) == (not over)
 
 
 @pytest.mark.parametrize(("fall_at", "drawdown"), [(59, -0.5), (60, -0.5), (61, 0.0)])
 def test_a_drawdown_covers_sixty_sessions_and_not_the_day_behind(fall_at: int, drawdown: float) -> None:
     closes = [100.0] * READ
     closes[CASE + fall_at] = 50.0
-    record = record_at(desk_that_read(closes, [CASE, CASE + 80]), CASE + 80)
-    assert record.drawdown == pytest.approx(drawdown)
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(
+        desk, *(close(i, value, opened=100.0) for i, value in enumerate(closes)), breakdown(CASE), breakdown(CASE + 80)
+    )
+    assert record_at(desk, CASE + 80).drawdown == pytest.approx(drawdown)
+
+
+@pytest.mark.parametrize(("rise_at", "hits"), [(1, 0), (59, 0), (60, 0), (61, 1)])
+def test_a_top_is_never_exceeded_within_sixty_sessions(rise_at: int, hits: int) -> None:
+    closes = [100.0] * READ
+    closes[CASE + rise_at] = 106.0
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(
+        desk, *(close(i, value, opened=100.0) for i, value in enumerate(closes)), breakdown(CASE), breakdown(CASE + 80)
+    )
+    record = record_at(desk, CASE + 80)
+    assert (record.cases, record.hits) == (1, hits)
+
+
+PRICES = st.lists(st.floats(50, 200), min_size=READ, max_size=READ)
+ALERTS = st.lists(st.integers(1, 130), min_size=2, max_size=6, unique=True).map(sorted)
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.integers(1, 130), min_size=2, max_size=6, unique=True).map(sorted),
-    st.lists(st.floats(50, 200), min_size=READ, max_size=READ),
-    st.lists(st.floats(1, 1_000), min_size=READ, max_size=READ),
-)
-def test_no_close_of_the_alerts_day_or_behind_it_is_in_its_record(alerts, closes, other) -> None:
+@given(ALERTS, PRICES, st.lists(st.floats(1, 1_000), min_size=READ, max_size=READ))
+def test_no_price_of_the_alerts_day_or_behind_it_is_in_its_record(alerts, closes, other) -> None:
     today = alerts[-1]
     plain = desk_that_read(closes, alerts)
     assert record_at(plain, today) == record_at(desk_that_read(closes[:today] + other[today:], alerts), today)
@@ -87,22 +111,51 @@ def test_no_close_of_the_alerts_day_or_behind_it_is_in_its_record(alerts, closes
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.integers(1, 130), min_size=2, max_size=6, unique=True).map(sorted),
-    st.lists(st.floats(50, 200), min_size=READ, max_size=READ),
-)
+@given(ALERTS, PRICES)
 def test_a_record_is_that_of_the_earlier_cases_by_hand(alerts, closes) -> None:
     record, today = record_at(desk_that_read(closes, alerts), alerts[-1]), alerts[-1]
+    opens = opens_of(closes)
+
+    def is_top(day: int) -> bool:
+        return all(value / opens[day + 1] - 1 <= TOP for value in closes[day + 1 : day + 61])
+
     for horizon in HORIZONS:
-        returns = [closes[d + horizon] / closes[d] - 1 for d in alerts[:-1] if d + horizon < today]
+        returns = [closes[d + horizon] / opens[d + 1] - 1 for d in alerts[:-1] if d + horizon < today]
         assert cases_by_horizon(record).get(str(horizon), 0) == len(returns)
         if returns:
             outcome = record.outcomes[str(horizon)]
             assert (outcome.median, outcome.worst) == pytest.approx((float(np.median(returns)), min(returns)))
-        if horizon == 20:
-            assert record.hits == sum(r <= 0.02 for r in returns)
-    falls = [min(closes[d : d + 61]) / closes[d] - 1 for d in alerts[:-1] if d + 60 < today]
+    over = [d for d in alerts[:-1] if d + 60 < today]
+    base = [d for d in range(alerts[0], today) if d + 60 < today]
+    assert (record.cases, record.hits) == (len(over), sum(is_top(d) for d in over))
+    assert (record.base_cases, record.base_hits) == (len(base), sum(is_top(d) for d in base))
+    falls = [min(closes[d + 1 : d + 61]) / opens[d + 1] - 1 for d in over]
     assert record.drawdown == (pytest.approx(min(falls)) if falls else None)
+
+
+def test_a_case_without_an_entry_or_with_a_hole_in_its_path_is_unscored() -> None:
+    cases, closes = [CASE, 20, 30, 40], [100.0] * READ
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *(close(i, value, opened=0.0 if i == CASE + 1 else value) for i, value in enumerate(closes) if i != 50))
+    fold(desk, *(breakdown(i) for i in (*cases, 120)))
+    record = record_at(desk, 120)
+    # The first has no open; the others need the close of day 50. Of the base, only days 50 to 59 are scored.
+    assert (record.cases, record.unscored, record.outcomes["5"].cases) == (0, 4, 3)
+    assert (record.base_cases, record.base_hits) == (10, 10)
+    fold(desk, close(50, 100.0, opened=100.0))
+    record = record_at(desk, 120)
+    assert (record.cases, record.hits, record.unscored) == (3, 3, 1)
+    assert record.base_cases == 120 - 60 - CASE - 1  # the one without an open is missing
+
+
+def test_a_withdrawn_open_or_close_is_no_price() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *(close(i, 100.0, opened=100.0) for i in range(READ)), breakdown(CASE), breakdown(CASE + 80))
+    assert record_at(desk, CASE + 80).cases == 1
+    fold(desk, close(CASE + 1, 100.0, 1))
+    assert (record_at(desk, CASE + 80).cases, record_at(desk, CASE + 80).unscored) == (0, 1)
+    fold(desk, close(CASE + 1, 100.0, 2, opened=100.0), close(CASE + 9, None, 1))
+    assert (record_at(desk, CASE + 80).cases, record_at(desk, CASE + 80).unscored) == (0, 1)
 
 
 def test_a_case_at_the_beginning_of_the_calendar_has_no_other_future() -> None:
@@ -122,20 +175,23 @@ def test_a_case_at_the_beginning_of_the_calendar_has_no_other_future() -> None:
 KEYS = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
 
 
-def extremes(at: int, code: str) -> SecuritySignals:
-    side = (to_id(code) == KEYS).astype(float)
+def extremes(at: int, *codes: str) -> SecuritySignals:
+    side = np.isin(KEYS, [to_id(code) for code in codes]).astype(float)
     return SecuritySignals(
         DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), KEYS,
         {"fin_change": side * 0.1, "fin_streak": np.zeros(10), "extreme": side, "consecutive_extreme": side},
     )  # fmt: skip
 
 
-def priced(at: int, levels: np.ndarray, revision: int = 0) -> SecuritySignals:
-    nothing = np.zeros(10)
+def priced(
+    at: int, levels: np.ndarray, revision: int = 0, opened: np.ndarray | None = None, keys: np.ndarray = KEYS
+) -> SecuritySignals:
+    nothing = np.zeros(len(keys))
+    inside = nothing if opened is None else levels / opened - 1
     return SecuritySignals(
-        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision), KEYS,
-        {"price_level": levels, "excess_top": nothing, "excess_kind": nothing, "excess_score": nothing,
-         "divergence": nothing, "streak_excess": nothing}, "pricing",
+        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision), keys,
+        {"price_level": levels, "open_to_close": inside, "excess_top": nothing, "excess_kind": nothing,
+         "excess_score": nothing, "divergence": nothing, "streak_excess": nothing}, "pricing",
     )  # fmt: skip
 
 
@@ -143,32 +199,53 @@ def digests(desk: AlertDesk) -> dict[date, Alert]:
     return {a.trade_date: a for a in desk.lifecycle.alerts.values() if a.rule == "fin_extreme"}
 
 
-@pytest.mark.parametrize(
-    ("sessions_later", "known"),
-    [
-        (5, {}),
-        (6, {"5": 1}),
-        (20, {"5": 1}),
-        (21, {"5": 1, "20": 1}),
-        (60, {"5": 1, "20": 1}),
-        (61, {"5": 1, "20": 1, "60": 1}),
-    ],
-)
+@pytest.mark.parametrize(("sessions_later", "known"), AROUND)
 def test_a_digest_is_scored_from_the_session_behind_its_horizon(sessions_later: int, known: dict[str, int]) -> None:
     desk = AlertDesk(RULES, CALENDAR)
     last = CASE + sessions_later
     growth = np.linspace(0.99, 1.01, 10)
-    for at in range(last + 1):
-        fold(desk, extremes(at, "000002.SZ"), priced(at, growth**at)) if at == CASE else fold(
-            desk, priced(at, growth**at)
-        )
-    fold(desk, extremes(last, "000003.SZ"))
+    for at in range(READ):
+        fold(desk, priced(at, growth**at, opened=growth ** (at - 0.5)))
+        if at in (CASE, last):
+            fold(desk, extremes(at, "000002.SZ", "000009.SZ"))
     record = digests(desk)[DAYS[last]].evidence[0]
     assert cases_by_horizon(record) == known
     for horizon in known:
-        returns = growth ** int(horizon) - 1
-        assert record.outcomes[horizon].median == pytest.approx(returns[1] - returns.mean())
+        returns = growth ** (int(horizon) - 0.5) - 1
+        assert record.outcomes[horizon].median == pytest.approx(returns[[1, 8]].mean() - returns.mean())
+    # Of two securities one lags the mean; of all stocks on the only scored day of the history five (or six) do.
+    scored = known.get("20", 0)
+    returns = growth**19.5
+    assert (record.cases, record.hits, record.unscored) == (2 * scored, scored, 0)
+    days = max(0, sessions_later - 20)
+    assert (record.base_cases, record.base_hits) == (10 * days, int((returns < returns.mean()).sum()) * days)
     assert record.drawdown is None
+
+
+def test_a_digests_record_is_the_same_whatever_is_read_first() -> None:
+    rng = np.random.default_rng(3)
+    levels = np.cumprod(1 + rng.normal(0, 0.02, (READ, 10)), axis=0)
+    messages = [priced(at, levels[at], opened=levels[at] * 0.99) for at in range(100)]
+    alerts = [extremes(at, f"{1 + at % 10:06d}.SZ") for at in range(0, 100, 3)]
+    desks = [AlertDesk(RULES, CALENDAR) for _ in range(3)]
+    for at in range(100):
+        fold(desks[0], messages[at], *(a for a in alerts if a.status.trade_date == DAYS[at]))
+    fold(desks[1], *alerts, *messages)
+    fold(desks[2], *messages, *alerts)
+    records = [{day: alert.evidence for day, alert in digests(desk).items()} for desk in desks]
+    assert records[0] == records[1] == records[2]
+    assert records[0][DAYS[99]][0].cases == 27  # the alerts of days 0, 3 … 78
+
+
+def test_a_member_without_a_price_is_unscored() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+    growth = np.linspace(0.99, 1.01, 10)
+    for at in range(60):
+        keys = KEYS[1:] if at == CASE + 1 else KEYS[:-1] if at == CASE + 20 else KEYS
+        fold(desk, priced(at, growth[np.isin(KEYS, keys)] ** at, keys=keys))
+    fold(desk, extremes(CASE, "000001.SZ", "000002.SZ", "000010.SZ"), extremes(50, "000003.SZ"))
+    record = digests(desk)[DAYS[50]].evidence[0]
+    assert (record.cases, record.unscored) == (1, 2)
 
 
 def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None:
@@ -177,8 +254,8 @@ def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None
     for at in range(40):
         fold(desk, priced(at, growth**at))
     fold(desk, extremes(CASE, "000002.SZ"), extremes(39, "000003.SZ"))
-    first, last = growth**CASE, growth ** (CASE + 5)
-    for at, levels in ((CASE, first), (CASE + 5, last)):
+    first, last = growth ** (CASE + 1), growth ** (CASE + 5)
+    for at, levels in ((CASE + 1, first), (CASE + 5, last)):
         levels[1] *= 1.5
         fold(desk, priced(at, levels, revision=1))
         fold(desk, priced(at, growth**at))  # the lower revision changes nothing
@@ -187,42 +264,30 @@ def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None
         assert record.outcomes["5"].median == pytest.approx(returns[1] - returns.mean())
 
 
+def test_levels_corrected_sixty_sessions_late_are_applied_and_older_ones_are_counted() -> None:
+    growth, last = np.linspace(0.99, 1.01, 10), 180
+    desk, plain = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
+    levels = {at: growth**at for at in range(last)}
+    corrected = dict(levels)
+    for at in range(last - 60, last):  # the level of one security changes from there on
+        corrected[at] = levels[at] * np.where(np.arange(10) == 1, 1.3, 1.0)
+    for at in range(last):
+        fold(desk, priced(at, levels[at]), extremes(at, "000002.SZ"))
+        fold(plain, priced(at, corrected[at]), extremes(at, "000002.SZ"))
+    fold(desk, *(priced(at, corrected[at], 1) for at in range(last - 60, last)))
+    records = [{day: alert.evidence for day, alert in digests(one).items()} for one in (desk, plain)]
+    assert records[0] == records[1]
+    assert desk.evidence.members.refused == 0
+    fold(desk, priced(CASE, levels[CASE], 2))
+    assert desk.evidence.members.refused == 1
+
+
 def test_a_close_of_a_lower_revision_replaces_nothing() -> None:
     closes = [100.0 + i for i in range(READ)]
     desk = desk_that_read(closes, [CASE, CASE + 30])
-    fold(desk, close(CASE, 50.0, 2), close(CASE, 70.0, 1), close(CASE, 80.0, 2), close(CASE, 90.0))
+    fold(desk, close(CASE + 1, 50.0, 2, opened=50.0), close(CASE + 1, 70.0, 1), close(CASE + 1, 80.0, 2))
     record = record_at(desk, CASE + 30)
     assert record.outcomes["20"].median == pytest.approx(closes[CASE + 20] / 50.0 - 1)
-
-
-# -- Wilson's interval -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("hits", "cases", "low", "high"),
-    [  # Wilson (1927), by an independent computation with z = 1.959964
-        (0, 1, 0.0, 0.7934507),
-        (1, 1, 0.2065493, 1.0),
-        (0, 10, 0.0, 0.2775328),
-        (8, 10, 0.4901625, 0.9433178),
-        (50, 100, 0.4038315, 0.5961685),
-    ],
-)
-def test_wilsons_interval(hits: int, cases: int, low: float, high: float) -> None:
-    assert wilson(hits, cases) == pytest.approx((low, high), abs=5e-7)
-
-
-@pytest.mark.parametrize("cases", [1, 2, 3, 7, 10, 49, 100, 1_000])
-def test_an_interval_contains_its_share_and_lies_between_nothing_and_all(cases: int) -> None:
-    for hits in range(cases + 1):
-        low, high = wilson(hits, cases)
-        assert low is not None and high is not None
-        assert 0 <= low <= hits / cases + 1e-12 and hits / cases - 1e-12 <= high <= 1
-        assert (low, high) == pytest.approx(tuple(1 - bound for bound in reversed(wilson(cases - hits, cases))))  # type: ignore[arg-type,operator]
-
-
-def test_no_cases_have_no_interval() -> None:
-    assert wilson(0, 0) == (None, None)
 
 
 def test_a_signal_that_is_not_the_index_or_is_provisional_is_no_close() -> None:
@@ -233,6 +298,5 @@ def test_a_signal_that_is_not_the_index_or_is_provisional_is_no_close() -> None:
         desk,
         MarketSignal(**wrong, revision=9, value=1.0),
         MarketSignal(**(wrong | {"subject": "000001.SH"}), revision=9, value=1.0, provisional=True),
-        MarketSignal(**(wrong | {"subject": "000001.SH"}), revision=9, value=None, reason="not known"),
     )
     assert record_at(desk, CASE + 30) == before

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from alerts.model import Alert, Basis, Evidence, Finding, Severity, State
+from alerts.model import Alert, Basis, Claim, EndedBy, Evidence, Finding, Severity, State
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
 _STATES = {State.RESOLVED: ("RESOLVED", "已结束"), State.SUPERSEDED: ("CORRECTED", "已更正")}
+
+_ENDS = {
+    EndedBy.CONDITION: ("its condition has ended", "条件已不成立"),
+    EndedBy.VOID: ("it is void", "预警已失效"),
+    EndedBy.PLAYED_OUT: ("it has played out", "预警已兑现"),
+    EndedBy.HORIZON: ("its horizon has passed", "期限已满"),
+    EndedBy.NEXT_FACT: ("a newer one replaces it", "由新信号取代"),
+}
 
 Language = Literal["en", "zh", "both"]
 
@@ -48,6 +56,11 @@ def _cut_to_bytes(content: str, most: int) -> str:
     return encoded[: most - len(mark.encode())].decode(errors="ignore") + mark
 
 
+def end_reason(alert: Alert, *, chinese: bool = False) -> str:
+    """Return why an alert ended; empty for one that has not."""
+    return "" if alert.ended_by is None else _ENDS[alert.ended_by][chinese]
+
+
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
     """Return one record in one line: hits of cases, base rate, the plain reading, horizon and worst."""
     return _chinese_record(record) if chinese else _english_record(record)
@@ -56,17 +69,19 @@ def evidence(record: Evidence, *, chinese: bool = False) -> str:
 def _english_record(record: Evidence) -> str:
     name = f" ({record.name})" if record.name else ""
     if not record.cases:
-        return f"Record{name}: no earlier case whose {record.horizon_days} days are over."
+        return f"Record{name}: no earlier case whose {record.horizon_days} days are over.{_claimed(record.claim)}"
     parts = [f"Record{name}: {record.definition.en}: {record.hits}/{record.cases} ({record.rate:.0%})"]
     if record.base_rate is not None:
         any_day = "any stock on any day" if record.basis is Basis.MEMBERS else "any day"
         parts.append(f"{any_day} {record.base_rate:.0%}: {record.finding.value}")
-    parts += [f"worst {record.horizon_days} days {worst:+.1%}" for worst in _worst(record)]
+    parts += [f"worst of {record.horizon_days} days {worst:+.1%}" for worst in _worst(record)]
     if record.drawdown is not None:
         parts.append(f"worst fall in 60 days {record.drawdown:.1%}")
-    line = "; ".join(parts) + "."
-    claim = record.claim
-    return line if claim is None else f"{line} Published: {claim.text.en} [{claim.source}, {claim.period}]."
+    return "; ".join(parts) + "." + _claimed(record.claim)
+
+
+def _claimed(claim: Claim | None) -> str:
+    return "" if claim is None else f" Published: {claim.text.en} {claim.source}, {claim.period}."
 
 
 #: The plain reading of a record in Chinese.
@@ -75,8 +90,10 @@ FINDINGS_ZH = {Finding.BETTER: "优于任意日", Finding.NO_BETTER: "不优于�
 
 def _chinese_record(record: Evidence) -> str:
     name = f"（{record.name}）" if record.name else ""
+    claim = record.claim
+    claimed = "" if claim is None else f"公开报告：{claim.text.zh}{claim.source}，{claim.period}。"
     if not record.cases:
-        return f"历史记录{name}：此前无已满{record.horizon_days}日的案例。"
+        return f"历史记录{name}：此前无已满{record.horizon_days}日的案例。{claimed}"
     parts = [f"历史记录{name}：{record.definition.zh} {record.hits}/{record.cases}（{record.rate:.0%}）"]
     if record.base_rate is not None:
         any_day = "任意股票任意日" if record.basis is Basis.MEMBERS else "任意日"
@@ -84,9 +101,7 @@ def _chinese_record(record: Evidence) -> str:
     parts += [f"{record.horizon_days}日最差{worst:+.1%}" for worst in _worst(record)]
     if record.drawdown is not None:
         parts.append(f"60日最大跌幅{record.drawdown:.1%}")
-    line = "；".join(parts) + "。"
-    claim = record.claim
-    return line if claim is None else f"{line}公开报告：{claim.text.zh}［{claim.source}，{claim.period}］。"
+    return "；".join(parts) + "。" + claimed
 
 
 def _worst(record: Evidence) -> list[float]:
@@ -96,7 +111,7 @@ def _worst(record: Evidence) -> list[float]:
 
 def _english(alert: Alert) -> list[str]:
     if alert.state is State.RESOLVED:
-        return [f"Over since {alert.resolved_on}. It said:", alert.text.en]
+        return [f"Over since {alert.resolved_on}: {end_reason(alert)}. It said:", alert.text.en]
     if alert.state is State.SUPERSEDED:
         return ["Withdrawn: corrected data replaced or removed it. It said:", alert.text.en]
     lines = [alert.text.en]
@@ -106,7 +121,7 @@ def _english(alert: Alert) -> list[str]:
 
 def _chinese(alert: Alert) -> list[str]:
     if alert.state is State.RESOLVED:
-        return [f"自{alert.resolved_on}起结束。原文：", alert.text.zh]
+        return [f"自{alert.resolved_on}起结束：{end_reason(alert, chinese=True)}。原文：", alert.text.zh]
     if alert.state is State.SUPERSEDED:
         return ["已撤回：更正后的数据取代或消除了该信号。原文：", alert.text.zh]
     lines = [alert.text.zh]

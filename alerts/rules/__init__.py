@@ -29,6 +29,7 @@ from processors.parameters import Parameters
 
 _BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
     peak_warning.rule,
+    peak_warning.early_rule,
     market_hot.rule,
     market_cold.rule,
     excess_financing.rule,

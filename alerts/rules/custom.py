@@ -1,6 +1,6 @@
 """A desk's own rules and its changes to the built-in ones, from a TOML file.
 
-[rules.peak_warning]            # a built-in rule: any of enabled, severity, minimum_days, cooldown_days
+[rules.peak_warning]            # a built-in rule: any of enabled, severity, minimum_days, cooldown_days, horizon_days
 cooldown_days = 5
 
 [rules.ratio_above_11]          # a new rule on one market signal
@@ -9,6 +9,7 @@ above = 0.11                    # or below = …
 clear = 0.105                   # the alert ends when the value is back past this; default: the level itself
 severity = "info"
 minimum_days = 2                # pending until the condition was true on so many trading days
+horizon_days = 60               # the alert ends after so many sessions, if nothing else has ended it
 title = "5-day ratio above 11%"
 title_zh = "5日融资买入占比高于11%"
 """
@@ -30,6 +31,8 @@ from alerts.rules.threshold import Threshold
 from processors.registry import SIGNALS
 from processors.signal import Level
 
+#: What a rules file may change of a built-in rule.
+_CHANGEABLE = ("severity", "minimum_days", "cooldown_days", "horizon_days")
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
@@ -38,6 +41,7 @@ class _Changes(msgspec.Struct, forbid_unknown_fields=True):
     severity: Severity | None = None
     minimum_days: int | None = None
     cooldown_days: int | None = None
+    horizon_days: int | None = None
 
 
 class _Own(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,6 +54,7 @@ class _Own(msgspec.Struct, forbid_unknown_fields=True):
     title_zh: str = ""
     minimum_days: int = 1
     cooldown_days: int = 0
+    horizon_days: int = 20
     enabled: bool = True
     source: str = "own"
 
@@ -80,11 +85,12 @@ def load(path: Path, built_in: tuple[Rule, ...]) -> tuple[Rule, ...]:
     for one in built_in:
         changes = _read(path, one.name, tables.get(one.name, {}), _Changes)
         if changes.enabled:
-            _check_days(f"{path}: [rules.{one.name}]", changes.minimum_days or 1, changes.cooldown_days or 0)
-            given = {
-                f: v for f in ("severity", "minimum_days", "cooldown_days") if (v := getattr(changes, f)) is not None
-            }
-            out.append(dataclasses.replace(one, **given))
+            given = {f: v for f in _CHANGEABLE if (v := getattr(changes, f)) is not None}
+            changed = dataclasses.replace(one, **given)
+            _check_days(
+                f"{path}: [rules.{one.name}]", changed.minimum_days, changed.cooldown_days, changed.horizon_days
+            )
+            out.append(changed)
     for name, table in tables.items():
         if name not in names:
             own = _read(path, name, table, _Own)
@@ -117,7 +123,7 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
     clear = level if own.clear is None else own.clear
     if (own.above is not None and clear > level) or (own.below is not None and clear < level):
         raise RuleError(f"{where}: clear must lie on the calm side of the level ({level})")
-    _check_days(where, own.minimum_days, own.cooldown_days)
+    _check_days(where, own.minimum_days, own.cooldown_days, own.horizon_days)
     threshold = Threshold(own.signal, level, clear, own.above is not None, Text(own.title, own.title_zh or own.title))
     return Rule(
         name,
@@ -126,9 +132,12 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
         source=own.source,
         minimum_days=own.minimum_days,
         cooldown_days=own.cooldown_days,
+        horizon_days=own.horizon_days,
     )
 
 
-def _check_days(where: str, minimum: int, cooldown: int) -> None:
+def _check_days(where: str, minimum: int, cooldown: int, horizon: int) -> None:
     if not (1 <= minimum <= MOST_DAYS and 0 <= cooldown <= MOST_DAYS):
         raise RuleError(f"{where}: minimum_days is 1 to {MOST_DAYS}, cooldown_days 0 to {MOST_DAYS}")
+    if horizon < minimum:
+        raise RuleError(f"{where}: horizon_days is {horizon}: it must be at least minimum_days ({minimum})")

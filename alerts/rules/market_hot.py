@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from alerts.model import Severity, Text
@@ -11,9 +12,13 @@ from alerts.rules.ratio import MEAN_BASIS, basis_text, state_change
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
 
+#: Sessions after which the alert ends in a market that stays as it is (ours).
+HORIZON_DAYS = 120
+EXPECTATION = replace(INDEX_HIGHER, figure="ratio")
+
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
-    """Fire on entering HOT; end in any other state."""
+    """Fire on entering HOT; end in any other state; an absent state changes nothing."""
     change = state_change(message)
     if change is None or change.basis != MEAN_BASIS:
         return
@@ -34,11 +39,18 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
         )
     else:
-        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state is RatioState.HOT else Kind.END)
+        stays = change.state in (RatioState.HOT, None)
+        yield Evaluation.of(s, change.basis, Kind.HOLD if stays else Kind.END)
 
 
 def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
     return Rule(
-        "market_hot", Severity.INFO, partial(evaluate, parameters), source="[DG22]", expectations=(INDEX_HIGHER,)
+        "market_hot",
+        Severity.INFO,
+        partial(evaluate, parameters),
+        version=2,
+        source="[DG22]",
+        horizon_days=HORIZON_DAYS,
+        expectations=(EXPECTATION,),
     )

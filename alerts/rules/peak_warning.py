@@ -1,62 +1,125 @@
-"""peak_warning 顶部预警: the financing-buy ratio broke down after a hot phase [DG22]."""
+"""peak_warning 顶部预警, peak_early_sign 早期信号: the financing-buy ratio broke down after a hot phase [DG22].
+
+The warning follows the mean ratio of some days. The day's own ratio breaks down more often and recovers sooner; it is an
+early sign only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, percent
-from alerts.rules.ratio import COLD_STATES, basis_text, state_change
+import numpy as np
+
+from alerts.model import Claim, EndedBy, Severity, Text
+from alerts.rules.base import Bools, Evaluation, Expectation, Kind, Message, Rule, percent, short_percent
+from alerts.rules.ratio import COLD_STATES, MEAN_BASIS, StateChange, basis_text, state_change
+from processors.events import Floats
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
 
-#: A top or high-level range: the index is not more than this above its close 20 trading days later (ours).
-TOP = 0.02
+#: A top or high-level range: no close of the next sessions is more than this above the entry (ours).
+TOP = 0.05
+#: The sessions of that condition, and of a warning's life (ours).
+HORIZON_DAYS = 60
+_EARLY_HORIZON_DAYS = 20
+_CLAIM = Claim(
+    Text("about 80% of such breaks were tops or high-level ranges", "此类跌破约八成对应顶部或高位震荡"),
+    "[DG22]",
+    "2018-01…2022-11",
+)
 
 
-def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
-    """Fire on BREAKDOWN; end when the market is hot again (void) or cold (the warning has come true)."""
+def evaluate(parameters: Parameters, message: Message, *, early: bool = False) -> Iterator[Evaluation]:
+    """Fire on BREAKDOWN; end when the market is hot again (void) or cold (what it warns of has happened).
+
+    Parameters
+    ----------
+    early : whether to evaluate the day's own ratio instead of the mean.
+    """
     change = state_change(message)
-    if change is None:
+    if change is None or (change.basis == MEAN_BASIS) == early:
         return
-    s, name = change.signal, basis_text(change.basis, parameters)
-    hot, line = change.threshold("hot"), change.threshold("breakdown")
     if change.state is RatioState.BREAKDOWN:
-        yield Evaluation.of(
-            s,
-            change.basis,
-            Kind.FIRE,
-            {"ratio": change.ratio},
-            {"hot": hot, "breakdown": line},
-            Text(
-                f"PEAK WARNING {s.trade_date}: the {name.en} financing-buy ratio fell to {change.ratio_text}, below "
-                f"{percent(line)} after a hot phase (≥ {percent(hot)}). About 80% of such breaks were published as tops "
-                "or high-level ranges [DG22].",
-                f"顶部预警 {s.trade_date}：{name.zh}融资买入占比降至{change.ratio_text}，过热（≥{percent(hot)}）后跌破{percent(line)}。"
-                "历史上约八成对应顶部或高位震荡［东莞证券2022］。",
-            ),
-            Text(
-                f"Void if the {name.en} ratio reaches {percent(hot)} again.",
-                f"若{name.zh}占比重回{percent(hot)}以上则失效。",
-            ),
+        yield _breakdown(parameters, change, early=early)
+    elif change.state is RatioState.HOT:
+        yield Evaluation.of(change.signal, change.basis, Kind.END, ended_by=EndedBy.VOID)
+    elif change.state in COLD_STATES:
+        yield Evaluation.of(change.signal, change.basis, Kind.END, ended_by=EndedBy.PLAYED_OUT)
+    else:
+        yield Evaluation.of(change.signal, change.basis, Kind.HOLD)
+
+
+def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> Evaluation:
+    day, name = change.signal.trade_date, basis_text(change.basis, parameters)
+    hot, line = change.threshold("hot"), change.threshold("breakdown")
+    fell = f"fell to {change.ratio_text}, below {percent(line)} after a hot phase (≥ {percent(hot)})."
+    fell_zh = f"融资买入占比降至{change.ratio_text}，过热（≥{percent(hot)}）后跌破{percent(line)}。"
+    mean = basis_text(MEAN_BASIS, parameters)
+    if early:
+        text = Text(
+            f"Early sign {day}: the daily financing-buy ratio {fell} The peak warning follows the {mean.en} ratio.",
+            f"早期信号 {day}：当日{fell_zh}顶部预警以{mean.zh}占比为准。",
         )
     else:
-        ended = change.state is RatioState.HOT or change.state in COLD_STATES
-        yield Evaluation.of(s, change.basis, Kind.END if ended else Kind.HOLD)
+        text = Text(
+            f"PEAK WARNING {day}: the {name.en} financing-buy ratio {fell}", f"顶部预警 {day}：{name.zh}{fell_zh}"
+        )
+    days = _EARLY_HORIZON_DAYS if early else HORIZON_DAYS
+    cold = percent(change.threshold("cold"))
+    return Evaluation.of(
+        change.signal,
+        change.basis,
+        Kind.FIRE,
+        {"ratio": change.ratio},
+        {"hot": hot, "breakdown": line},
+        text,
+        Text(
+            f"Void if the {name.en} ratio reaches {percent(hot)} again; played out at {cold} or below; over after {days} "
+            "sessions.",
+            f"若{name.zh}占比重回{percent(hot)}以上则失效；降至{cold}及以下则已兑现；满{days}个交易日结束。",
+        ),
+    )
+
+
+def never_higher(path: Floats) -> Bools:
+    """Return which paths are a top or high-level range: no return is above `TOP` (n,)."""
+    return np.asarray((path <= TOP).all(axis=1))
+
+
+EXPECTATION = Expectation(
+    Text(
+        f"no close of the SSE Composite more than {short_percent(TOP)} above the entry in {HORIZON_DAYS} days",
+        f"{HORIZON_DAYS}个交易日内上证指数收盘未高于入场价{short_percent(TOP)}以上",
+    ),
+    never_higher,
+    horizon_days=HORIZON_DAYS,
+    figure="ratio",
+    claim=_CLAIM,
+)
 
 
 def rule(parameters: Parameters) -> Rule:
-    """Return the rule."""
+    """Return the warning."""
     return Rule(
         "peak_warning",
         Severity.CRITICAL,
         partial(evaluate, parameters),
+        version=2,
         source="[DG22]",
-        expectations=(
-            Expectation(
-                Text("SSE Composite at most 2% higher 20 days later", "20个交易日后上证指数涨幅不超过2%"),
-                lambda path: path[:, -1] <= TOP,
-            ),
-        ),
+        horizon_days=HORIZON_DAYS,
+        expectations=(EXPECTATION,),
+    )
+
+
+def early_rule(parameters: Parameters) -> Rule:
+    """Return the early sign."""
+    return Rule(
+        "peak_early_sign",
+        Severity.INFO,
+        partial(evaluate, parameters, early=True),
+        source="[DG22]",
+        horizon_days=_EARLY_HORIZON_DAYS,
+        expectations=(replace(EXPECTATION, claim=None),),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alerts.model import Text
-from alerts.rules.base import Message, final_signal, number, percent
+from alerts.rules.base import Message, number, percent
 from processors.indicators.ratio_state import BASIS, RatioState
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
@@ -17,13 +17,13 @@ MEAN_BASIS = "fin_buy_ratio_5d"
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """The state of one basis on one day, and the state of the day before."""
+    """The state of one basis on one day, None where it is absent, and the state of the day before."""
 
     signal: MarketSignal
     basis: str
-    state: RatioState
-    before: str
-    ratio: float
+    state: RatioState | None
+    before: str = ""
+    ratio: float = float("nan")
 
     @property
     def ratio_text(self) -> str:
@@ -36,12 +36,14 @@ class StateChange:
 
 
 def state_change(message: Message) -> StateChange | None:
-    """Return the content of a final state signal; None for any other message and where the state is absent."""
-    signal = final_signal(message)
-    if signal is None or signal.signal not in BASIS:
+    """Return the content of a final state signal; None for any other message."""
+    if not isinstance(message, MarketSignal) or message.provisional or message.signal not in BASIS:
         return None
-    state, before = RatioState(str(signal.value)), str(signal.details.get("before", ""))
-    return StateChange(signal, BASIS[signal.signal], state, before, number(signal.details, "ratio"))
+    basis = BASIS[message.signal]
+    if message.value is None:
+        return StateChange(message, basis, None)
+    state, before = RatioState(str(message.value)), str(message.details.get("before", ""))
+    return StateChange(message, basis, state, before, number(message.details, "ratio"))
 
 
 def basis_text(basis: str, parameters: Parameters) -> Text:

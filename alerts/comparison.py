@@ -1,0 +1,118 @@
+"""A hit rate beside its base rate: the interval of the difference, and its plain reading.
+
+Cases that lie closer together than their horizon share its returns, so they count once: an *episode* is a run of cases
+within one horizon. Single cases of the index are compared as shares with as many observations as there are episodes
+(Newcombe 1998, method 10); the securities of digests, which come in hundreds a day, by sums over blocks of one horizon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alerts.model import Finding
+from processors.events import Floats
+
+#: Fewest episodes of which a record says anything (ours).
+LEAST_EPISODES = 10
+_Z = 1.959963984540054  # 97.5% quantile of the normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The 95% interval of the hit rate less the base rate (None where unknown), and its reading."""
+
+    episodes: int
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def finding(self) -> Finding:
+        """What the interval says."""
+        if self.episodes < LEAST_EPISODES or self.low is None:
+            return Finding.TOO_FEW
+        return Finding.BETTER if self.low > 0 else Finding.NO_BETTER
+
+
+def episodes(days: npt.NDArray[np.integer], span: int) -> int:
+    """Return how many of ascending days are at least ``span`` apart, counted greedily from the first one.
+
+    Examples
+    --------
+    >>> episodes(np.array([1, 2, 6, 30]), span=5)
+    3
+    """
+    count, free = 0, -1
+    for day in days.tolist():
+        if day >= free:
+            count, free = count + 1, day + span
+    return count
+
+
+def wilson(share: float, observations: float) -> tuple[float, float]:
+    """Return the 95% interval of a share by Wilson's score.
+
+    Parameters
+    ----------
+    observations : their number, more than 0; a fraction where they overlap.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in wilson(6 / 11, 11)]
+    [0.28, 0.787]
+    """
+    square = _Z * _Z / observations
+    middle = (share + square / 2) / (1 + square)
+    half = float(np.sqrt(square * (share * (1 - share) + square / 4))) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def compare_shares(hits: int, days: npt.NDArray[np.integer], base_hits: int, base_days: int, span: int) -> Comparison:
+    """Compare the share of hits among single cases with that among all days.
+
+    Parameters
+    ----------
+    hits, days : the hits, and the ascending positions of all scored cases in the calendar.
+    base_hits, base_days : the hits among all scored days, and the number of these.
+    span : the horizon, trading days; windows of the base overlap too, so ``span`` days count as one.
+    """
+    runs = episodes(days, span)
+    if not runs or not base_days:
+        return Comparison(runs)
+    share, base = hits / len(days), base_hits / base_days
+    (low, high), (base_low, base_high) = wilson(share, runs), wilson(base, max(1.0, base_days / span))
+    below = float(np.hypot(share - low, base_high - base))
+    above = float(np.hypot(high - share, base - base_low))
+    return Comparison(runs, share - base - below, share - base + above)
+
+
+def compare_blocks(hits: Floats, cases: Floats, base_hits: Floats, base_cases: Floats, span: int) -> Comparison:
+    """Compare the share of hits among the securities of digests with that among all stocks.
+
+    The variance is that of a difference of ratios of sums over blocks of ``span`` days; neighbouring blocks share
+    returns, so their covariance is added where it is positive.
+
+    Parameters
+    ----------
+    hits, cases, base_hits, base_cases : (n,) counts by trading day, 0 where there is none.
+    span : the horizon, trading days.
+    """
+    runs = episodes(np.flatnonzero(cases), span)
+    if runs < 2 or not base_cases.sum():
+        return Comparison(runs)
+    difference = hits.sum() / cases.sum() - base_hits.sum() / base_cases.sum()
+    residual = (hits - cases * hits.sum() / cases.sum()) / cases.sum()
+    residual -= (base_hits - base_cases * base_hits.sum() / base_cases.sum()) / base_cases.sum()
+    blocks = np.add.reduceat(residual, np.arange(0, len(residual), span))
+    variance = float((blocks**2).sum() + max(0.0, 2 * float((blocks[1:] * blocks[:-1]).sum())))
+    half = _student(runs - 1) * float(np.sqrt(variance * runs / (runs - 1)))
+    return Comparison(runs, float(difference) - half, float(difference) + half)
+
+
+def _student(freedom: int) -> float:
+    """Return the 97.5% quantile of Student's t, by its expansion about the normal quantile (Hill 1970)."""
+    first = (_Z**3 + _Z) / 4
+    second = (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
+    return _Z + first / freedom + second / freedom**2
