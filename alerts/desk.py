@@ -45,9 +45,9 @@ class AlertDesk(Processor):
         if observed is not None:
             self._mark_stale(*observed)
         changed = self.lifecycle.fold(message, origin, now)
-        for rule in self.lifecycle.earlier_rules:  # its base rate begins earlier
+        for rule in self.lifecycle.moved_rules:  # the history of its base rate is another
             self._mark_stale(rule, date.min)
-        self.lifecycle.earlier_rules.clear()
+        self.lifecycle.moved_rules.clear()
         return [self._completed(alert, origin, now) for alert in changed]
 
     def update_evidence(self, origin: Input, now: datetime) -> list[Change]:

@@ -56,22 +56,29 @@ class _Subject:
 
     Attributes
     ----------
-    first, removed_to : days of the first evaluation of all, and of the newest removed one.
-    alert : id of the alert that is in progress after the removed ones.
+    base, alert : what the removed evaluations have led to, and the id of the alert that is in progress after them.
+    removed_from, removed_to : days of the first of them whose figure was not absent, and of the newest.
     """
 
-    first: date
     days: dict[date, _Entry] = field(default_factory=dict)
     base: _Progress = _Progress()
-    removed_to: date | None = None
     alert: str = ""
+    removed_from: date | None = None
+    removed_to: date | None = None
+
+    @property
+    def first(self) -> date | None:
+        """Day of the first evaluation whose figure is not absent."""
+        if self.removed_from is not None:
+            return self.removed_from
+        return min((day for day, entry in self.days.items() if entry.kind is not Kind.ABSENT), default=None)
 
 
 _SUBJECT = ValueCodec[_Subject](
-    tuple[date, list[tuple[date, _Entry]], _Progress, date | None, str],
+    tuple[list[tuple[date, _Entry]], _Progress, str, date | None, date | None],
     version=2,
-    to_plain=lambda s: (s.first, sorted(s.days.items()), s.base, s.removed_to, s.alert),
-    from_plain=lambda plain: _Subject(plain[0], dict(plain[1]), *plain[2:]),
+    to_plain=lambda s: (sorted(s.days.items()), s.base, s.alert, s.removed_from, s.removed_to),
+    from_plain=lambda plain: _Subject(dict(plain[0]), *plain[1:]),
 )
 
 
@@ -112,8 +119,8 @@ class AlertLifecycle(Processor):
         self._calendar = calendar
         self._keep = keep_days
         self.refused = 0
-        #: Rules of which an evaluation before their first one has arrived; whoever reads the set clears it.
-        self.earlier_rules: set[str] = set()
+        #: Rules whose first evaluation is on another day than before; whoever reads the set clears it.
+        self.moved_rules: set[str] = set()
         self._subjects: Table[str, _Subject] = Table("verdicts", TEXT, _SUBJECT)
         # "<rule>/<subject>/<date>" → an alert that is not raised (yet)
         self._drafts: Table[str, Alert] = Table("draft", TEXT, ALERT_ROW)
@@ -144,7 +151,7 @@ class AlertLifecycle(Processor):
             self._running.pop(alert.id, None)
 
     def first(self, rule: str, subject: str) -> date | None:
-        """Return the day of the first evaluation of a rule and subject."""
+        """Return the day of the first evaluation of a rule and subject whose figure is not absent."""
         found = self._subjects.get(f"{rule}/{subject}")
         return None if found is None else found.first
 
@@ -173,17 +180,17 @@ class AlertLifecycle(Processor):
 
     def _apply(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> list[Alert]:
         name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
-        subject = self._subjects.setdefault(name, _Subject(day))
+        subject = self._subjects.setdefault(name, _Subject())
         if subject.removed_to is not None and day <= subject.removed_to:
             self.refused += 1
             return []
-        if day < subject.first:
-            subject.first = day
-            self.earlier_rules.add(rule.name)
         old = subject.days.get(day)
         if old is not None and evaluation.revision <= old.revision:
             return []
+        first = subject.first
         subject.days[day] = _Entry(evaluation.revision, evaluation.kind, evaluation.ended_by)
+        if first is not None and subject.first != first:
+            self.moved_rules.add(rule.name)
         self._subjects.touch(name)
         out = [self._supersede(old.alert)] if old is not None and old.alert else []
         raises = evaluation.kind in (Kind.FIRE, Kind.ON)
@@ -265,6 +272,8 @@ class AlertLifecycle(Processor):
     def _step(self, rule: Rule, before: _Progress, day: date, entry: _Entry, statuses: _Statuses) -> _Progress:
         """Return the progress after one evaluation; write the statuses that it changes."""
         before = self._check_horizon(rule, before, day, statuses)
+        if entry.kind is Kind.ABSENT:
+            return before
         if before.begun is None and before.rest:
             return _Progress(rest=before.rest - 1)
         ends = entry.kind in (Kind.FIRE, Kind.END)
@@ -305,6 +314,8 @@ class AlertLifecycle(Processor):
             self._set_draft(name, day, None)
             before, subject.base = subject.base, self._step(rule, subject.base, day, entry, {})
             subject.removed_to = day
+            if subject.removed_from is None and entry.kind is not Kind.ABSENT:
+                subject.removed_from = day
             if subject.alert and (subject.base.begun != before.begun or subject.base.expired):
                 self._evict(subject.alert)
                 subject.alert = ""

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -95,6 +96,21 @@ def test_corrections_out_of_order_end_in_the_same_state() -> None:
         {i: (a.state, a.resolved_on, a.figures) for i, a in sorted(one.alerts.items())} for one in lifecycles
     ]  # fmt: skip
     assert plain[0] == plain[1]
+
+
+@pytest.mark.parametrize("value", ["BREAKDOWN", "HOT", "COLD"])
+def test_a_correction_that_makes_the_state_absent_supersedes_its_alert(value: str) -> None:
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
+    (first,) = fold(lifecycle, state(DAYS[1], value, "NORMAL", 0.1))
+    absent = msgspec.structs.replace(
+        state(DAYS[1], value, "", 0.1, revision=1), value=None, reason="turnover is absent", details={}
+    )
+    (gone,) = fold(lifecycle, absent)
+    assert (gone.id, gone.state, lifecycle.alerts) == (first.id, State.SUPERSEDED, {})
+    # A later absent day changes nothing.
+    (again,) = fold(lifecycle, state(DAYS[2], value, "NORMAL", 0.1))
+    assert fold(lifecycle, msgspec.structs.replace(absent, trade_date=DAYS[3])) == []
+    assert lifecycle.alerts[again.id].state is State.FIRING
 
 
 def test_provisional_values_never_alert() -> None:

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     FIRE = "fire"  # a fact of its own: it begins an alert and ends the one before
     ON = "on"  # the condition is true; the first of several such days begins the alert
     HOLD = "hold"  # nothing changes
+    ABSENT = "absent"  # the figure is absent: nothing changes, and the day is no part of the rule's history
     END = "end"  # the condition is false: an alert that began before ends
 
 

@@ -28,13 +28,15 @@ EXPECTATION = replace(
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
-    """Fire on entering COLD or EXTREME_COLD; end in any other state; an absent state changes nothing."""
+    """Fire on entering COLD or EXTREME_COLD; end in any other state."""
     change = state_change(message)
     if change is None or change.basis != MEAN_BASIS:
         return
-    s, cold = change.signal, change.threshold("cold")
-    if change.state in COLD_STATES and change.before not in COLD_STATES:
-        name = basis_text(change.basis, parameters)
+    s = change.signal
+    if change.state is None:
+        yield Evaluation.of(s, change.basis, Kind.ABSENT)
+    elif change.state in COLD_STATES and change.before not in COLD_STATES:
+        cold, name = change.threshold("cold"), basis_text(change.basis, parameters)
         yield Evaluation.of(
             s,
             change.basis,
@@ -49,8 +51,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
         )
     else:
-        stays = change.state in (*COLD_STATES, None)
-        yield Evaluation.of(s, change.basis, Kind.HOLD if stays else Kind.END)
+        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state in COLD_STATES else Kind.END)
 
 
 def rule(parameters: Parameters) -> Rule:

@@ -18,13 +18,15 @@ EXPECTATION = replace(INDEX_HIGHER, figure="ratio")
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
-    """Fire on entering HOT; end in any other state; an absent state changes nothing."""
+    """Fire on entering HOT; end in any other state."""
     change = state_change(message)
     if change is None or change.basis != MEAN_BASIS:
         return
-    s, hot = change.signal, change.threshold("hot")
-    if change.state is RatioState.HOT and change.before != RatioState.HOT:
-        line, name = change.threshold("breakdown"), basis_text(change.basis, parameters)
+    s = change.signal
+    if change.state is None:
+        yield Evaluation.of(s, change.basis, Kind.ABSENT)
+    elif change.state is RatioState.HOT and change.before != RatioState.HOT:
+        hot, line, name = change.threshold("hot"), change.threshold("breakdown"), basis_text(change.basis, parameters)
         yield Evaluation.of(
             s,
             change.basis,
@@ -39,8 +41,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
         )
     else:
-        stays = change.state in (RatioState.HOT, None)
-        yield Evaluation.of(s, change.basis, Kind.HOLD if stays else Kind.END)
+        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state is RatioState.HOT else Kind.END)
 
 
 def rule(parameters: Parameters) -> Rule:

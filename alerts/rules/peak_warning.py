@@ -48,7 +48,8 @@ def evaluate(parameters: Parameters, message: Message, *, early: bool = False) -
     elif change.state in COLD_STATES:
         yield Evaluation.of(change.signal, change.basis, Kind.END, ended_by=EndedBy.PLAYED_OUT)
     else:
-        yield Evaluation.of(change.signal, change.basis, Kind.HOLD)
+        kind = Kind.ABSENT if change.state is None else Kind.HOLD
+        yield Evaluation.of(change.signal, change.basis, kind)
 
 
 def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> Evaluation:
