@@ -26,11 +26,16 @@ class Change:
 
 
 class AlertDesk(Processor):
-    """Evaluations, evidence, acknowledgements and silences of all rules."""
+    """Evaluations, evidence, acknowledgements and silences of all rules.
 
-    def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
+    Parameters
+    ----------
+    keep_days : evaluations kept per subject, see `AlertLifecycle`.
+    """
+
+    def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
         rules = tuple(rules)
-        self.lifecycle = AlertLifecycle(rules, calendar)
+        self.lifecycle = AlertLifecycle(rules, calendar, keep_days)
         self.evidence = EvidenceStore(rules, calendar)
         self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
         self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)

@@ -1,0 +1,237 @@
+"""The life of an alert and its case, for every sequence, order and correction: that of the whole history at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.desk import AlertDesk
+from alerts.model import Alert, EndedBy, Evidence, Severity, State, Text
+from alerts.rules.base import INDEX_HIGHER, Evaluation, Expectation, Kind, Message, Rule, ends_higher
+from processors.days import to_date
+from processors.outputs import MarketSignal
+from tests.test_alerts import state
+from tests.test_desk import CALENDAR, DAYS, NOW, RULES, close, flags, fold, peaks
+
+EXPECTATION = Expectation(Text("higher", "上涨"), ends_higher, horizon_days=5, figure="at")
+#: begin → (fired on, ended on, why); positions among the days.
+Lives = dict[int, tuple[int | None, int | None, EndedBy | None]]
+History = dict[int, Kind]
+
+
+def evaluate(message: Message) -> Iterator[Evaluation]:
+    """The value of a probe is the evaluation itself; the ends of odd days are voids."""
+    if isinstance(message, MarketSignal) and message.signal == "probe":
+        at = DAYS.index(message.trade_date)
+        yield Evaluation.of(message, "probe", Kind(str(message.value)), {"at": at}, ended_by=end_of(at))
+
+
+def end_of(at: int) -> EndedBy:
+    return EndedBy.VOID if at % 2 else EndedBy.CONDITION
+
+
+def probe(at: int, kind: Kind, revision: int = 0) -> MarketSignal:
+    return MarketSignal(signal="probe", subject="market", trade_date=DAYS[at], available_at=NOW, revision=revision,
+                        value=kind.value)  # fmt: skip
+
+
+def rule_of(minimum: int = 1, cooldown: int = 0, horizon: int = 20) -> Rule:
+    return Rule("probe", Severity.INFO, evaluate, minimum_days=minimum, cooldown_days=cooldown, horizon_days=horizon,
+                expectations=(EXPECTATION,))  # fmt: skip
+
+
+def lives_at_once(history: History, rule: Rule, newest: int) -> Lives:
+    """Every alert of a whole history: first what the evaluations alone give, then cut off at the horizon."""
+    found: dict[int, list] = {}
+    begin, true_days, rest = None, 0, 0
+    for at, kind in sorted(history.items()):
+        if kind is Kind.ABSENT:
+            continue
+        if begin is None and rest:
+            rest -= 1
+            continue
+        if kind in (Kind.FIRE, Kind.END) and begin is not None:
+            found[begin][1:] = [at, EndedBy.NEXT_FACT if kind is Kind.FIRE else end_of(at)]
+            rest = rule.cooldown_days if kind is Kind.END else 0
+            begin = None
+        if kind is Kind.FIRE:
+            begin = at
+            found[at] = [at, None, None]
+        if kind is Kind.ON:
+            if begin is None:
+                begin, true_days, found[at] = at, 0, [None, None, None]
+            true_days += 1
+            if true_days == rule.minimum_days and found[begin][0] is None:
+                found[begin][0] = at
+    out: Lives = {}
+    for first, (fired, ended, why) in found.items():
+        last = first + rule.horizon_days
+        if ended is None or ended >= last:
+            ended, why = (last, EndedBy.HORIZON) if newest >= last else (None, None)
+        out[first] = (None if fired is not None and fired >= last else fired, ended, why)
+    return out
+
+
+def lives_of(alerts: dict[str, Alert]) -> Lives:
+    """The same of published alerts, each in its last version."""
+
+    def at(day: date | None) -> int | None:
+        return None if day is None else DAYS.index(day)
+
+    live = [a for a in alerts.values() if a.state is not State.SUPERSEDED]
+    return {DAYS.index(a.trade_date): (at(a.fired_on), at(a.resolved_on), a.ended_by) for a in live}
+
+
+def record_at_once(lives: Lives, first: int, closes: list[float], today: int) -> tuple[int, int, int, int]:
+    """(cases, hits, base cases, base hits) before a day; entries are the closes of the day itself."""
+
+    def higher(day: int) -> bool:
+        return closes[day + 5] > closes[day + 1]
+
+    over = [fired for fired, _, _ in lives.values() if fired is not None and fired + 5 < today]
+    base = [day for day in range(first, today) if day + 5 < today]
+    return len(over), sum(map(higher, over)), len(base), sum(map(higher, base))
+
+
+def counts(record: Evidence) -> tuple[int, int, int, int]:
+    return record.cases, record.hits, record.base_cases, record.base_hits
+
+
+KINDS = st.sampled_from([Kind.FIRE, Kind.ON, Kind.ON, Kind.HOLD, Kind.HOLD, Kind.END, Kind.ABSENT])
+HISTORIES = st.dictionaries(st.integers(0, 69), KINDS, min_size=1, max_size=70)
+RULES_OF_ALL_KINDS = st.builds(rule_of, st.integers(1, 3), st.integers(0, 3), st.integers(3, 25))
+
+
+@settings(max_examples=150, deadline=None)
+@given(HISTORIES, RULES_OF_ALL_KINDS, st.integers(8, 100), st.randoms(use_true_random=False))
+def test_every_sequence_order_and_correction_ends_like_the_whole_history_at_once(
+    history: History, rule: Rule, keep_days: int, random: Random
+) -> None:
+    closes = [100 + 10 * np.sin(at * 1.7) for at in range(76)]
+    # Each day has its final evaluation and perhaps a wrong earlier one; none comes more than 5 days late.
+    given = [(at + 5 * random.random(), probe(at, kind, 1)) for at, kind in history.items()]
+    given += [(at + 5 * random.random(), probe(at, random.choice(list(Kind)))) for at in random.sample(
+        sorted(history), len(history) // 2)]  # fmt: skip
+    prices = [(at + 80 * random.random(), close(at, value, opened=value)) for at, value in enumerate(closes)]
+    desk, seen = AlertDesk([rule], CALENDAR, keep_days), {}
+    for _, message in sorted(given + prices, key=lambda one: one[0]):
+        seen |= {change.alert.id: change.alert for change in fold(desk, message)}
+    lives = lives_at_once(history, rule, newest=75)
+    assert lives_of(seen) == lives
+    assert desk.lifecycle.refused == 0
+    first = min((at for at, kind in history.items() if kind is not Kind.ABSENT), default=None)
+    if first is not None:
+        record = desk.evidence.record("probe", "probe", EXPECTATION, DAYS[first], DAYS[75])
+        assert counts(record) == record_at_once(lives, first, closes, 75)
+        assert desk.lifecycle.first("probe", "probe") == DAYS[first]
+    for alert in desk.lifecycle.alerts.values():  # the record of every alert in memory is the one before it fired
+        if alert.fired_on is not None:
+            assert first is not None
+            fired = DAYS.index(alert.fired_on)
+            assert counts(alert.evidence[0]) == record_at_once(lives, first, closes, fired)
+
+
+@settings(max_examples=100, deadline=None)
+@given(HISTORIES, RULES_OF_ALL_KINDS, st.integers(5, 12), st.randoms(use_true_random=False))
+def test_an_evaluation_that_is_too_old_is_refused_and_counted_and_changes_nothing(
+    history: History, rule: Rule, keep_days: int, random: Random
+) -> None:
+    messages = [probe(at, kind, 1) for at, kind in history.items()]
+    messages += [probe(at, Kind.FIRE) for at in random.sample(sorted(history), len(history) // 3)]
+    random.shuffle(messages)
+    desk, seen, applied = AlertDesk([rule], CALENDAR, keep_days), {}, {}
+    for message in messages:
+        before = desk.lifecycle.refused
+        seen |= {change.alert.id: change.alert for change in fold(desk, message)}
+        at = DAYS.index(message.trade_date)
+        if desk.lifecycle.refused == before and message.revision >= applied.get(at, (0, None))[0]:
+            applied[at] = message.revision, Kind(message.value)
+    newest = max(history)
+    assert lives_of(seen) == lives_at_once({at: kind for at, (_, kind) in applied.items()}, rule, newest)
+    loaded = AlertDesk([rule], CALENDAR, keep_days)
+    loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
+    following = probe(newest + 1, Kind.END)
+    assert lives_of({c.alert.id: c.alert for c in fold(loaded, following)}) == lives_of(
+        {c.alert.id: c.alert for c in fold(desk, following)}
+    )
+
+
+@pytest.mark.parametrize("normal_days", [1, 100, 128, 129, 130, 200])
+def test_a_case_counts_however_long_its_alert_fired(normal_days: int) -> None:
+    """The warning of 2020-08-12 fired for 344 sessions; the memory of evaluations is 130 days."""
+    rule = rule_of(horizon=390)
+    desk, days = AlertDesk([rule], CALENDAR), range(2 + normal_days)
+    fold(desk, *(close(i, 100.0, opened=100.0) for i in range(400)))
+    fold(desk, probe(0, Kind.END), probe(1, Kind.FIRE), *(probe(i, Kind.HOLD) for i in days[2:]))
+    changes = fold(desk, *(probe(i + len(days), Kind.END) for i in range(26)), probe(len(days) + 26, Kind.FIRE))
+    assert [(c.alert.trade_date, c.alert.state) for c in changes] == [
+        (DAYS[1], State.RESOLVED), (DAYS[len(days) + 26], State.FIRING)
+    ]  # fmt: skip
+    assert changes[0].alert.resolved_on == DAYS[len(days)]
+    assert changes[-1].alert.evidence[0].cases == 1
+
+
+# -- the peak warning ----------------------------------------------------------------------------------------------
+
+
+def peak_after(*later: tuple[str, str, float]) -> Alert:
+    """The peak warning of the first day after states of later days."""
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
+    fold(desk, *(state(DAYS[1 + i], value, before, ratio) for i, (value, before, ratio) in enumerate(later)))
+    return peaks(desk)[DAYS[0]]
+
+
+@pytest.mark.parametrize(
+    ("value", "ratio", "ended_by"), [("HOT", 0.103, EndedBy.VOID), ("COLD", 0.067, EndedBy.PLAYED_OUT),
+                                     ("EXTREME_COLD", 0.06, EndedBy.PLAYED_OUT)],
+)  # fmt: skip
+def test_a_peak_warning_is_void_when_hot_and_has_played_out_when_cold(
+    value: str, ratio: float, ended_by: EndedBy
+) -> None:
+    over = peak_after(("NORMAL", "BREAKDOWN", 0.09), (value, "NORMAL", ratio))
+    assert (over.state, over.resolved_on, over.ended_by) == (State.RESOLVED, DAYS[2], ended_by)
+
+
+def test_a_peak_warning_is_over_after_sixty_sessions() -> None:
+    normal = ("NORMAL", "NORMAL", 0.09)
+    firing, over = peak_after(*[normal] * 59), peak_after(*[normal] * 60)
+    assert (firing.state, firing.expires_on, firing.ended_by) == (State.FIRING, DAYS[60], None)
+    assert (over.state, over.resolved_on, over.ended_by) == (State.RESOLVED, DAYS[60], EndedBy.HORIZON)
+    late = peak_after(*[normal] * 60, ("HOT", "NORMAL", 0.11))
+    assert (late.resolved_on, late.ended_by) == (DAYS[60], EndedBy.HORIZON)
+
+
+def test_a_new_breakdown_replaces_the_warning_before_it() -> None:
+    over = peak_after(("NORMAL", "BREAKDOWN", 0.09), ("BREAKDOWN", "HOT", 0.099))
+    assert (over.resolved_on, over.ended_by) == (DAYS[2], EndedBy.NEXT_FACT)
+
+
+def test_any_final_signal_of_the_day_ends_what_expires_on_it_and_no_other_message_does() -> None:
+    def silent(at: int, **changes: object) -> MarketSignal:
+        fields: dict[str, object] = {"signal": "fin_buy_ratio", "subject": "market", "trade_date": DAYS[at],
+                                     "available_at": NOW, "revision": 0, "value": 0.09}  # fmt: skip
+        return MarketSignal(**(fields | changes))  # type: ignore[arg-type]
+
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
+    assert fold(desk, silent(59), silent(60, provisional=True)) == []
+    ended = fold(desk, flags(60, []))
+    assert [(c.alert.rule, c.alert.ended_by) for c in ended] == [("peak_warning", EndedBy.HORIZON)]
+    assert fold(desk, silent(60)) == []
+
+
+def test_every_rule_has_a_horizon_that_the_calendar_reaches() -> None:
+    for rule in RULES:
+        assert 1 <= rule.horizon_days <= 250
+        assert rule.minimum_days <= rule.horizon_days
+    assert INDEX_HIGHER.horizon_days == 20
+    last = CALENDAR.last
+    assert CALENDAR.after(last, 1) is None
+    assert to_date(CALENDAR.after(last - 1, 1) or 0) == to_date(last)
