@@ -57,12 +57,6 @@ class IndexScores:
         self._set(self._calendar.position(day), prices)
         return message.trade_date
 
-    @property
-    def until(self) -> int:
-        """Position behind the newest known close; 0 without any."""
-        known = np.flatnonzero(~np.isnan(self._close))
-        return int(known[-1]) + 1 if len(known) else 0
-
     def entry(self, at: int) -> float:
         """Return the open of the session after a position, points; NaN where absent."""
         return float(self._open[at + 1])

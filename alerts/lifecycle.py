@@ -134,7 +134,7 @@ class AlertLifecycle(Processor):
         """Evaluate a message; return every alert that is new or whose state changed."""
         out = []
         today = _final_date(message) or date.min
-        later = today > self._newest
+        later = today > self.newest
         if later:
             self._clock[_CLOCK] = today
         for rule in self._rules:
@@ -160,13 +160,13 @@ class AlertLifecycle(Processor):
         return sorted(name.removeprefix(f"{rule}/") for name in self._subjects if name.startswith(f"{rule}/"))
 
     @property
-    def _newest(self) -> date:
+    def newest(self) -> date:
         """The newest trade date of a final signal."""
         return self._clock.get(_CLOCK, date.min)
 
     def _expire(self) -> list[Alert]:
         """End the alerts whose horizon the newest trade date has reached."""
-        ended = sorted(identity for identity, day in self._running.items() if day <= self._newest)
+        ended = sorted(identity for identity, day in self._running.items() if day <= self.newest)
         for identity in ended:
             alert = self.alerts[identity]
             self.put(
@@ -266,7 +266,7 @@ class AlertLifecycle(Processor):
             statuses[progress.begun] = _status(progress)
         for day in days:
             progress = self._step(rule, progress, day, subject.days[day], statuses)
-        self._check_horizon(rule, progress, self._newest, statuses)
+        self._check_horizon(rule, progress, self.newest, statuses)
         return progress, statuses
 
     def _step(self, rule: Rule, before: _Progress, day: date, entry: _Entry, statuses: _Statuses) -> _Progress:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
+import numpy as np
 
-from alerts.model import Evidence
+from alerts.desk import AlertDesk
+from alerts.evidence import Case, EvidenceStore, expectation_key
+from alerts.member_scores import HORIZONS
+from alerts.model import Basis, Evidence
+from alerts.rules.base import Expectation, Rule
+from processors.days import TradingCalendar, to_date
+
+_LONGEST = HORIZONS[-1]
 
 
 class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +22,7 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    alert, trade_date : its id and day.
+    alert, trade_date : its id, and the day on which it began to fire.
     figure : the figure that the rule shows of a case, None where the rule names none.
     entry_date, entry : the session of the entry and the index's open, points; None where it is not known.
     returns : by horizon in trading days (5, 20, 60), fractions; None where it is not over or a price is absent.
@@ -42,7 +50,7 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     rule, subject, source : which rule, about what, and its publication.
     figure : name of the figure in the rows.
-    until : the newest session that it contains.
+    since, until : the days on which the rule was evaluated first, and for which a signal was published last.
     evidence : hits, cases, base rate, difference with its interval, finding, published claim.
     rows : every case, oldest first.
     """
@@ -51,6 +59,68 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     source: str
     figure: str
-    until: date | None
+    since: date
+    until: date
     evidence: Evidence
     rows: list[CaseRow]
+
+
+def cards(desk: AlertDesk, rule: Rule, calendar: TradingCalendar) -> list[RecordCard]:
+    """Return the records of a rule, one per subject and expectation; none where the rule states facts only."""
+    return [
+        _card(desk, rule, subject, since, expectation, calendar)
+        for subject in desk.lifecycle.subjects(rule.name)
+        if (since := desk.lifecycle.first(rule.name, subject)) is not None
+        for expectation in rule.expectations
+    ]
+
+
+def _card(
+    desk: AlertDesk, rule: Rule, subject: str, since: date, expectation: Expectation, calendar: TradingCalendar
+) -> RecordCard:
+    until, cases = desk.lifecycle.newest, desk.evidence.cases(rule.name, subject, expectation)
+    return RecordCard(
+        rule=rule.name,
+        subject=subject,
+        source=rule.source,
+        figure=expectation.figure,
+        since=since,
+        until=until,
+        evidence=desk.evidence.record(rule.name, subject, expectation, since, until + timedelta(days=1)),
+        rows=[_row(desk.evidence, expectation, rule.name, case, day, calendar) for day, case in cases.items()],
+    )
+
+
+def _row(
+    store: EvidenceStore, expectation: Expectation, rule: str, case: Case, day: int, calendar: TradingCalendar
+) -> CaseRow:
+    entry_day = calendar.shift(day, 1)
+    row = CaseRow(
+        alert=case.alert,
+        trade_date=to_date(day),
+        figure=case.figure,
+        entry_date=None if entry_day is None else to_date(entry_day),
+        entry=None,
+        returns={str(h): case.outcomes.get(str(h)) for h in HORIZONS},
+        drawdown=None,
+        hit=None,
+        members=case.known,
+        member_hits=case.hits,
+    )
+    if expectation.basis is Basis.MEMBERS:
+        return row
+    at, index = calendar.position(day), store.index
+    path = index.paths(np.array([at]), _LONGEST)[0]
+    hit = _known(index.hits(expectation_key(rule, expectation), expectation)[at])
+    return msgspec.structs.replace(
+        row,
+        entry=_known(index.entry(at)),
+        returns={str(h): _known(path[h - 1]) for h in HORIZONS},
+        drawdown=_known(path.min()),
+        hit=None if hit is None else bool(hit),
+    )
+
+
+def _known(value: float) -> float | None:
+    """Return a figure as a Python float, None for NaN."""
+    return None if np.isnan(value) else float(value)

@@ -66,6 +66,10 @@ class InputLostError(MarginwatchError):
     """An input topic has lost messages; the message names the topic, what is lost and the command that helps."""
 
 
+class RecordError(MarginwatchError):
+    """There is no such rule, it keeps no record, or the stored alerts are those of another release."""
+
+
 class LocalServiceError(MarginwatchError):
     """A process on this machine did not start, has ended, or its program is missing; the message names the remedy."""
 

@@ -13,7 +13,7 @@ import typer
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence
 from streams.cli.options import From, Json, To, span
-from streams.cli.render.alerts import print_alert, print_reason
+from streams.cli.render.alerts import print_alert, print_reason, print_record
 from streams.cli.terminal import err, print_result
 from streams.settings import Settings
 
@@ -133,3 +133,21 @@ def alerts_why(alert: AlertId, as_json: Json = False) -> None:
     from streams.alert_provenance import why
 
     print_result(why(Settings(), alert), print_reason, as_json=as_json)
+
+
+@alerts_app.command("record")
+def alerts_record(
+    rule: Annotated[str, typer.Argument(help="a rule that keeps a record, e.g. peak_warning")], as_json: Json = False
+) -> None:
+    """Show every past case of a rule with what followed, beside the base rate and the published claim.
+
+    The entry of a case is the open of the session after its day. The base rate is the same condition on any day since
+    the rule was first evaluated.
+
+    Example:
+
+        marginwatch alerts record peak_warning
+    """
+    from streams.alert_record import record_of
+
+    print_result(record_of(Settings(), rule), print_record, as_json=as_json)

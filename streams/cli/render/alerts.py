@@ -10,11 +10,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from alerts.delivery import text as labels
-from alerts.model import Alert, Severity, State
+from alerts.model import Alert, Basis, Severity, State
 from streams.cli.terminal import err, out
 
 if TYPE_CHECKING:
     from alerts.delivery.log import Notification
+    from alerts.record import RecordCard
     from alerts.rules.base import Rule
 
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
@@ -51,6 +52,42 @@ def print_reason(found: dict[str, Any]) -> None:
     for event in found["history"]:
         author = f" by {event.by}: {event.note}" if event.by else ""
         out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{author}", markup=False)
+
+
+def print_record(found: list[RecordCard]) -> None:
+    """Print the records of a rule: every case, the base rate, the difference with its interval, and the claim."""
+    for card in found:
+        record = card.evidence
+        name = f" ({record.name})" if record.name else ""
+        title = f"{card.rule} [{card.subject}]{name} {card.source}, {card.since} to {card.until}"
+        out.print(Text(title, style="bold"))
+        out.print(Text(f"a hit: {record.definition.en} {record.definition.zh}"))
+        members = record.basis is Basis.MEMBERS
+        columns = ("date", card.figure or "figure", "entry on", "entry", "5 days", "20 days", "60 days", "worst", "hit")
+        table = Table(*columns, box=None, pad_edge=False)
+        for row in card.rows:
+            hit = "" if row.hit is None else "yes" if row.hit else "no"
+            table.add_row(
+                str(row.trade_date),
+                "" if row.figure is None else f"{row.figure:.4g}",
+                str(row.entry_date or ""),
+                "" if row.entry is None else f"{row.entry:,.2f}",
+                *(_percent(value) for value in row.returns.values()),
+                _percent(row.drawdown),
+                f"{row.member_hits}/{row.members}" if members else hit,
+            )
+        out.print(table)
+        out.print(Text(labels.evidence(record)))
+        out.print(Text(labels.evidence(record, chinese=True)))
+        if record.difference is not None and record.low is not None and record.high is not None:
+            out.print(
+                f"difference {record.difference:+.1%} (95%: {record.low:+.1%} to {record.high:+.1%}), from "
+                f"{record.episodes} episodes; base {record.base_hits}/{record.base_cases}; unscored {record.unscored}"
+            )
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.1%}"
 
 
 def rule_fields(rule: Rule) -> dict[str, Any]:
