@@ -1,0 +1,206 @@
+"""The records of the rules: cases, hits and base rates as they were known before any day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.oracle import market, securities
+from tests.oracle.data import SSE_COMPOSITE, Data
+
+HORIZONS = (5, 20, 60)
+Cases = dict[pd.Timestamp, list[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is known of a rule: the days on which it fired (with securities, if it is about them), and what a hit is.
+
+    `hit` is a function of the path: (days, horizon) returns of the index after the entry, or the excess returns of all
+    securities (days, codes) at the end of the horizon.
+    """
+
+    cases: Cases
+    since: pd.Timestamp
+    horizon: int
+    hit: Callable[[pd.DataFrame], Any]
+    members: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """A record before a day."""
+
+    cases: int
+    hits: int
+    unscored: int
+    base_cases: int
+    base_hits: int
+    episodes: int
+    outcomes: dict[str, tuple[int, float, float]] = field(default_factory=dict)
+    drawdown: float | None = None
+
+
+# -- After the entry -----------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def index_paths(data: Data, days: int) -> pd.DataFrame:
+    """Returns from the open of the next day to the closes of the next `days` days, by day."""
+    entry = market.of_index(data, SSE_COMPOSITE, "open").shift(-1)
+    close = market.of_index(data, SSE_COMPOSITE, "close")
+    return pd.concat({k: close.shift(-k) / entry - 1 for k in range(1, days + 1)}, axis=1)
+
+
+@lru_cache(maxsize=4)
+def excess_returns(data: Data, days: int) -> pd.DataFrame:
+    """Returns of the stocks from the open of the next day, less their mean, by day and code."""
+    level = securities.levels(data)["level"]
+    at_open = level / (1 + securities.open_to_close(data, None)[""].reindex(columns=level.columns))
+    listed = data.listed().reindex(columns=level.columns, fill_value=False)
+    stocks = [code for code in level.columns if not securities.is_fund(code)]
+    growth = (level.where(listed).shift(-days) / at_open.where(listed).shift(-1) - 1)[stocks]
+    return growth.sub(growth.mean(axis=1), axis=0)
+
+
+@lru_cache(maxsize=8)
+def _member_scores(record: Record, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Size, known, hits and mean returns of each case, and the known and hits of all stocks on each day."""
+    excess = {h: excess_returns(data, h) for h in HORIZONS}
+    of_all = excess[record.horizon]
+    rows = {}
+    for when, codes in record.cases.items():
+        own = of_all.loc[[when]].reindex(columns=codes)
+        hits = (record.hit(own) & own.notna()).to_numpy().sum()
+        means = {h: excess[h].loc[when].reindex(codes).mean() for h in HORIZONS}
+        rows[when] = {"size": len(codes), "known": own.notna().to_numpy().sum(), "hits": hits, **means}
+    hit = record.hit(of_all) & of_all.notna()
+    base = pd.DataFrame({"known": of_all.notna().sum(axis=1), "hits": hit.sum(axis=1)})
+    return pd.DataFrame.from_dict(rows, orient="index"), base
+
+
+def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
+    """The record before a day: nothing of it or behind it."""
+    place = {when: i for i, when in enumerate(data.days)}
+    today, first, span = place.get(day, len(data.days)), place[record.since], record.horizon
+    over = {h: [when for when in record.cases if place[when] + h < today] for h in HORIZONS}
+    scored = [when for when in record.cases if place[when] + span < today]
+    history = data.days[first : max(first, today - span)]
+    if record.members:
+        cases, all_stocks = _member_scores(record, data)
+        sums, base = cases.loc[scored].sum(), all_stocks.loc[history].sum()
+        counted = [place[when] for when in scored if cases.loc[when, "known"] > 0]
+        return Known(
+            int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
+            int(base["hits"]), _episodes(counted, span), _outcomes({h: list(cases.loc[over[h], h]) for h in HORIZONS}),
+        )  # fmt: skip
+    paths = index_paths(data, span)
+    known_days = paths.notna().all(axis=1)
+    hit = pd.Series(record.hit(paths), index=paths.index) & known_days
+    counted = [when for when in scored if known_days[when]]
+    sixty = index_paths(data, 60)
+    falls = sixty.loc[[when for when in over[60] if sixty.loc[when].notna().all()]].min(axis=1)
+    return Known(
+        len(counted), int(hit.loc[counted].sum()), len(scored) - len(counted), int(known_days.loc[history].sum()),
+        int(hit.loc[history].sum()), _episodes(sorted(place[when] for when in counted), span),
+        _outcomes({h: list(index_paths(data, h).loc[over[h], h]) for h in HORIZONS}),
+        float(falls.min()) if len(falls) else None,
+    )  # fmt: skip
+
+
+def _outcomes(returns: dict[int, list[float]]) -> dict[str, tuple[int, float, float]]:
+    known = {h: [value for value in values if not np.isnan(value)] for h, values in returns.items()}
+    return {str(h): (len(v), float(np.median(v)), min(v)) for h, v in known.items() if v}
+
+
+def _episodes(places: list[int], span: int) -> int:
+    """Cases that lie at least one horizon behind the one that was counted last."""
+    counted: list[int] = []
+    for place in places:
+        if not counted or place - counted[-1] >= span:
+            counted.append(place)
+    return len(counted)
+
+
+# -- The rules -----------------------------------------------------------------------------------------------------
+
+
+def _top(paths: pd.DataFrame) -> pd.Series:
+    return paths.max(axis=1) <= 0.05
+
+
+def _higher(values: pd.DataFrame) -> Any:
+    return values.iloc[:, -1] > 0
+
+
+def _of_days(days: pd.Index, series: pd.Series, horizon: int, hit: Callable[[pd.DataFrame], Any]) -> Record:
+    return Record({day: [] for day in days}, series.dropna().index[0], horizon, hit)
+
+
+def _entered(states: pd.Series, inside: set[str]) -> pd.Index:
+    """The days on which a state is entered; absent days are left out."""
+    known = states.dropna().isin(inside)
+    return known.index[known & ~known.shift(1, fill_value=False)]
+
+
+def _conditions(series: pd.Series, begins: Any, ends: Any, rest: int) -> list[pd.Timestamp]:
+    """The first days of a condition, more than `rest` known days behind the day on which the last one ended."""
+    out, inside, left = [], False, 0
+    for day, value in series.dropna().items():
+        if inside and ends(value):
+            inside, left = False, rest
+        elif not inside and left > 0:
+            left -= 1
+        elif not inside and begins(value):
+            out.append(day)
+            inside = True
+    return out
+
+
+def _flagged(flags: pd.DataFrame, since: pd.Timestamp, hit: Callable[[pd.DataFrame], Any]) -> Record:
+    rows = zip(flags.index, flags.to_numpy(dtype=bool), strict=True)
+    cases = {day: list(flags.columns[row]) for day, row in rows if row.any()}
+    return Record(cases, since, 20, hit, members=True)
+
+
+def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
+    """Every record by rule and name."""
+    found = market.market(data, p)
+    levels, high_low = found["excess_level"].dropna(), found["new_high_low"]
+    premium = market.risk_premium(data, p)[""]["market"]
+    begins = (levels != 0) & (levels != levels.shift(1, fill_value=0.0))
+    own = securities.own_history(data, p)
+    # Extremes and streaks are known with the detail alone, the others with the prices as well.
+    detail = data.has_rows("detail")
+    both = detail & data.has_rows("prices")
+    detail_since, both_since = detail.index[detail][0], both.index[both][0]
+    longest = max(p.streak_flags)
+    rises = (own["consecutive_extreme"] != 0) & (own["fin_change"] > 0) & own["consecutive_extreme"].notna()
+    case, top = securities.divergence(data, p)[""], securities.scores(data, p)["excess_top"]
+    return {
+        ("peak_warning", ""): _of_days(
+            found.index[found["ratio_state"] == "BREAKDOWN"], found["ratio_state"], 60, _top),
+        ("peak_early_sign", ""): _of_days(
+            found.index[found["ratio_state_daily"] == "BREAKDOWN"], found["ratio_state_daily"], 60, _top),
+        ("market_hot", ""): _of_days(_entered(found["ratio_state"], {"HOT"}), found["ratio_state"], 20, _higher),
+        ("market_cold", ""): _of_days(
+            _entered(found["ratio_state"], {"COLD", "EXTREME_COLD"}), found["ratio_state"], 20, _higher),
+        ("excess_financing", "up"): _of_days(levels.index[begins & (levels > 0)], levels, 20, _higher),
+        ("excess_financing", "down"): _of_days(levels.index[begins & (levels < 0)], levels, 20, _higher),
+        ("balance_new_high", ""): _of_days(
+            pd.Index(_conditions(high_low, lambda v: v == 1, lambda v: v < 1, 20)), high_low, 20, _higher),
+        ("balance_new_low", ""): _of_days(
+            pd.Index(_conditions(high_low, lambda v: v == -1, lambda v: v > -1, 20)), high_low, 20, _higher),
+        ("risk_premium_high", ""): _of_days(
+            pd.Index(_conditions(premium, lambda v: v >= 0.04, lambda v: v < 0.038, 5)), premium, 20, _higher),
+        ("fin_extreme", ""): _flagged(rises, detail_since, lambda excess: excess < 0),
+        ("fin_streak", ""): _flagged(
+            (own["fin_streak"] == longest) & own["fin_change"].notna(), detail_since, lambda excess: excess < 0),
+        ("fin_divergence", ""): _flagged(case.isin([1.0, 2.0]), both_since, lambda excess: excess < 0),
+        ("excess_score_top", ""): _flagged(top == 1, both_since, lambda excess: excess > 0),
+    }  # fmt: skip
