@@ -72,6 +72,11 @@ class AlertDesk(Processor):
                     out.append(self._put(alert, "evidence", origin, now, evidence=records))
         return out
 
+    @property
+    def refused(self) -> int:
+        """Evaluations and price levels that came too late to be applied, since the start."""
+        return self.lifecycle.refused + self.evidence.members.refused
+
     def _records(self, alert: Alert, covering: list[Expectation]) -> list[Evidence]:
         """Return the records of an alert as they were known before it fired."""
         first = self.lifecycle.first(alert.rule, alert.subject)

@@ -41,7 +41,7 @@ from streams.system_status import passed
 from streams.topics import Topic, Topics
 
 _RATE, _TICK_S, _EVERY_S = 1800, 0.01, 0.1
-_RULE, _SUBJECT = "peak_warning", "fin_buy_ratio"
+_RULE, _SUBJECT = "peak_early_sign", "fin_buy_ratio"
 
 
 def _rows(topic: str, day: int, figures: dict[int, dict[str, float]]) -> RowBatch:

@@ -56,7 +56,7 @@ class AlertsState(StageState):
         super().__init__(stage, partition, self.desk.tables, self.refused)
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
-        now = datetime.fromtimestamp(time.time(), UTC)
+        now, refused = datetime.fromtimestamp(time.time(), UTC), self.desk.refused
         changes: list[Change] = []
         out: list[Output] = []
         for record in records:
@@ -77,6 +77,7 @@ class AlertsState(StageState):
         if records:
             last = records[-1]
             changes += self.desk.update_evidence(Input(last.topic, last.partition, last.offset, 0), now)
+        metrics.ALERTS_REFUSED.inc(self.desk.refused - refused)
         return out + self._outputs(changes)
 
     def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:

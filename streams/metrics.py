@@ -64,6 +64,10 @@ STATE_DISCARDED = Counter(
 STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
 ALERTS = Counter("marginwatch_alerts_total", "Changes of alerts published, by kind.", ["rule", "severity", "state"])
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])
+ALERTS_REFUSED = Counter(
+    "marginwatch_alert_inputs_refused_total",
+    "Evaluations and price levels of days that are older than what the alerts stage keeps; nothing follows from them.",
+)
 
 ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
 MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])

@@ -79,6 +79,15 @@ def test_a_condition_fires_once_however_long_it_lasts_and_ends_past_its_hysteres
     assert made[0].alert.invalidation.zh == "低于9.00%时结束。"
 
 
+def test_an_absent_value_withdraws_what_it_corrects_and_changes_nothing_else() -> None:
+    desk = AlertDesk([over()], CALENDAR)
+    absent = msgspec.structs.replace(ratio(0, 0.11, 1), value=None, reason="turnover is absent")
+    assert [c.alert.state for c in fold(desk, ratio(0, 0.11), absent)] == [State.FIRING, State.SUPERSEDED]
+    made = fold(desk, ratio(1, 0.11), msgspec.structs.replace(absent, trade_date=DAYS[2], revision=0), ratio(3, 0.11))
+    assert [(c.alert.state, c.alert.trade_date) for c in made] == [(State.FIRING, DAYS[1])]
+    assert desk.lifecycle.first("high", "market") == DAYS[1]
+
+
 def test_a_condition_is_pending_until_its_minimum_of_days() -> None:
     desk = AlertDesk([over(minimum=3)], CALENDAR)
     made = fold(desk, *(ratio(i, v) for i, v in enumerate([0.11, 0.08, 0.11, 0.12, 0.13])))
@@ -295,13 +304,15 @@ def test_rules_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text(
         '[rules.market_cold]\nenabled = false\n[rules.peak_warning]\nseverity = "warning"\ncooldown_days = 3\n'
+        "horizon_days = 30\n"
         '[rules.low_ratio]\nsignal = "fin_buy_ratio_5d"\nbelow = 0.07\nclear = 0.072\nseverity = "info"\n'
         'minimum_days = 2\ntitle = "Ratio low"\ntitle_zh = "占比低"\n'
     )
     found = {r.name: r for r in load(path, RULES)}
     assert "market_cold" not in found
     assert (found["peak_warning"].severity, found["peak_warning"].cooldown_days) == (Severity.WARNING, 3)
-    assert found["low_ratio"].minimum_days == 2
+    assert found["peak_warning"].horizon_days == 30
+    assert (found["low_ratio"].minimum_days, found["low_ratio"].horizon_days) == (2, 20)
     signal = MarketSignal(signal="fin_buy_ratio_5d", subject="market", trade_date=DAYS[0], available_at=NOW,
                           revision=0, value=0.069)  # fmt: skip
     (evaluation,) = found["low_ratio"].evaluate(signal)
@@ -325,6 +336,8 @@ def test_rules_from_toml(tmp_path: Path) -> None:
             '[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=0.5\nminimum_days=0',
             "minimum_days is 1 to 60",
         ),
+        ("[rules.peak_warning]\nhorizon_days = 0", r"horizon_days is 0: it must be at least minimum_days \(1\)"),
+        ("[rules.risk_premium_high]\nminimum_days = 21", r"horizon_days is 20: it must be at least minimum_days"),
     ],
 )
 def test_errors_of_a_rules_file_name_the_rule_and_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

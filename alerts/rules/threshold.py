@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts.model import Text
-from alerts.rules.base import Evaluation, Kind, Message, final_signal, percent
+from alerts.rules.base import Evaluation, Kind, Message, percent
+from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 
 
@@ -33,8 +34,11 @@ class Threshold:
 
     def evaluate(self, message: Message) -> Iterator[Evaluation]:
         """Yield whether the condition is true on the message's day; a value between the levels changes nothing."""
-        signal = final_signal(message)
-        if signal is None or signal.name != self.signal or not isinstance(signal.value, (int, float)):
+        if not isinstance(message, MarketSignal) or message.provisional or message.name != self.signal:
+            return
+        signal = message
+        if not isinstance(signal.value, (int, float)):
+            yield Evaluation.of(signal, signal.subject, Kind.ABSENT)
             return
         value, sign = float(signal.value), 1 if self.above else -1
         if sign * (value - self.level) >= 0:

@@ -13,6 +13,7 @@ from feeds.dataset import Dataset
 from feeds.folder import read
 from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+from streams.alert_record import record_of
 from streams.calendars import xshg
 from streams.form import Form
 from streams.topics import Topic
@@ -71,17 +72,14 @@ def test_every_value_of_every_date_equals_the_oracle(
         assert_complete(market, securities, stack.industries(barrier))
 
     alerts = stack.alerts(barrier)
-    peaks = {
-        subject: [a.trade_date for a in alerts if a.rule == "peak_warning" and a.subject == subject]
-        for subject in ("fin_buy_ratio_5d", "fin_buy_ratio")
-    }
+    days = {rule: [a.trade_date for a in alerts if a.rule == rule] for rule in ("peak_warning", "peak_early_sign")}
     breakdowns = oracle_market.peak_warnings(expected)
-    assert peaks == {
-        "fin_buy_ratio_5d": breakdowns["ratio_state"],
-        "fin_buy_ratio": breakdowns["ratio_state_daily"],
-    }
+    assert days == {"peak_warning": breakdowns["ratio_state"], "peak_early_sign": breakdowns["ratio_state_daily"]}
+    (card,) = record_of(stack.settings, "peak_warning")
+    assert [row.trade_date for row in card.rows] == days["peak_warning"]
     if whole:
-        assert (len(peaks["fin_buy_ratio_5d"]), len(peaks["fin_buy_ratio"])) == (8, 27)
+        assert [len(found) for found in days.values()] == [8, 27]
+        assert (card.evidence.cases, card.evidence.base_cases) == (8, 724)
 
     # The same input once more (of the days that still take rows, and some behind them): nothing changes.
     published, before = stack.count(Topic.ALERTS, barrier), stack.tables()

@@ -208,7 +208,7 @@ def test_signals_are_published_once_per_revision(stack: Stack) -> None:
     )
 
 
-def test_a_correction_supersedes_a_peak_warning(stack: Stack) -> None:
+def test_a_correction_supersedes_an_early_sign(stack: Stack) -> None:
     """A breakdown of the daily ratio is corrected away: the alert is superseded, the signals are issued again."""
     stack.worker().ready()
     market = market_of(30)
@@ -219,15 +219,13 @@ def test_a_correction_supersedes_a_peak_warning(stack: Stack) -> None:
         for _, batches in days[:20]:
             publisher.day(batches)
         barrier = stack.settle(publisher)
-        (peak,) = [a for a in stack.alerts(barrier) if a.rule == "peak_warning" and a.subject == "fin_buy_ratio"]
+        (peak,) = [a for a in stack.alerts(barrier) if a.rule == "peak_early_sign"]
         totals = days[15][1]["margin.market"]
         assert to_day(peak.trade_date) == days[15][0]
         more = totals.figures | {"fin_buy": totals.figures["fin_buy"] * 1.12}
         publisher.rows_of(RowBatch(totals.topic, totals.keys, totals.days, totals.revisions + 1, totals.stamps, more))
         barrier = stack.settle(publisher)
-    found = {
-        a.trade_date: a for a in stack.alerts(barrier) if a.rule == "peak_warning" and a.subject == "fin_buy_ratio"
-    }
+    found = {a.trade_date: a for a in stack.alerts(barrier) if a.rule == "peak_early_sign"}
     assert found[peak.trade_date].state == "superseded"
     later = [a for a in found.values() if a.state != "superseded"]
     assert [to_day(a.trade_date) for a in later] == [days[16][0]]
