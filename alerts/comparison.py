@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from alerts.model import Finding
 from processors.events import Floats
+from processors.shares import episodes, wilson
 
 #: Fewest episodes of which a record says anything (ours).
 LEAST_EPISODES = 10
@@ -34,39 +35,6 @@ class Comparison:
         if self.episodes < LEAST_EPISODES or self.low is None:
             return Finding.TOO_FEW
         return Finding.BETTER if self.low > 0 else Finding.NO_BETTER
-
-
-def episodes(days: npt.NDArray[np.integer], span: int) -> int:
-    """Return how many of ascending days are at least ``span`` apart, counted greedily from the first one.
-
-    Examples
-    --------
-    >>> episodes(np.array([1, 2, 6, 30]), span=5)
-    3
-    """
-    count, free = 0, -1
-    for day in days.tolist():
-        if day >= free:
-            count, free = count + 1, day + span
-    return count
-
-
-def wilson(share: float, observations: float) -> tuple[float, float]:
-    """Return the 95% interval of a share by Wilson's score.
-
-    Parameters
-    ----------
-    observations : their number, more than 0; a fraction where they overlap.
-
-    Examples
-    --------
-    >>> [round(bound, 3) for bound in wilson(6 / 11, 11)]
-    [0.28, 0.787]
-    """
-    square = _Z * _Z / observations
-    middle = (share + square / 2) / (1 + square)
-    half = float(np.sqrt(square * (share * (1 - share) + square / 4))) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def compare_shares(hits: int, days: npt.NDArray[np.integer], base_hits: int, base_days: int, span: int) -> Comparison:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from alerts.comparison import LEAST_EPISODES, compare_blocks, compare_shares, episodes
+from alerts.comparison import LEAST_EPISODES, compare_blocks, compare_shares
 from alerts.desk import AlertDesk
 from alerts.model import Alert, Evidence, Finding, Input, State
 from alerts.record import RecordCard, cards
@@ -19,6 +19,7 @@ from alerts.rules import rules
 from feeds.folder import read
 from processors.history import History
 from processors.parameters import Parameters
+from processors.shares import episodes, wilson
 from streams.calendars import xshg
 from tests.folding import EXCHANGES, oracle_data
 from tests.made_market import with_made_rows
@@ -121,6 +122,20 @@ def test_no_alert_of_a_day_in_the_past_fires_for_ever(run: Run) -> None:
 
 
 # -- the difference from the base rate -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hits", "cases", "low", "high"),
+    [  # Wilson (1927), by an independent computation with z = 1.959964
+        (0, 1, 0.0, 0.7934507),
+        (1, 1, 0.2065493, 1.0),
+        (0, 10, 0.0, 0.2775328),
+        (8, 10, 0.4901625, 0.9433178),
+        (50, 100, 0.4038315, 0.5961685),
+    ],
+)
+def test_wilsons_interval(hits: int, cases: int, low: float, high: float) -> None:
+    assert wilson(hits / cases, cases) == pytest.approx((low, high), abs=5e-7)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,23 @@ import empyrical
 import numpy as np
 import numpy.typing as npt
 import statsmodels.api as sm
-from statsmodels.stats.proportion import proportion_confint
 
+from processors import shares
 from processors.events import Floats
 from processors.pack import Array
+from processors.shares import episodes
 
+__all__ = [
+    "Interval",
+    "Performance",
+    "Regression",
+    "block_interval",
+    "episodes",
+    "mean",
+    "performance",
+    "regression",
+    "wilson",
+]
 Interval: TypeAlias = tuple[float | None, float | None]
 _DRAWS, _SEED = 1_000, 20_140_801
 
@@ -62,36 +74,8 @@ def regression(x: Floats, y: Floats, lags: int) -> Regression | None:
 
 
 def wilson(hits: int, cases: int) -> Interval:
-    """Return the 95% Wilson interval of a hit rate; (None, None) without cases.
-
-    Examples
-    --------
-    >>> [round(bound, 3) for bound in wilson(6, 11)]
-    [0.28, 0.787]
-    """
-    if not cases:
-        return None, None
-    low, high = proportion_confint(hits, cases, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
-
-
-def episodes(days: npt.NDArray[np.integer[Any]], span: int) -> int:
-    """Return how many days are at least ``span`` positions apart, counted greedily from the first day.
-
-    Parameters
-    ----------
-    days : (n,) positions in the calendar.
-
-    Examples
-    --------
-    >>> episodes(np.array([1, 2, 6, 30]), span=5)
-    3
-    """
-    count, free = 0, -(2**31)
-    for day in np.unique(days).tolist():
-        if day >= free:
-            count, free = count + 1, day + span
-    return count
+    """Return the 95% Wilson interval of a hit rate; (None, None) without cases."""
+    return shares.wilson(hits / cases, cases) if cases else (None, None)
 
 
 def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: int) -> Interval:
