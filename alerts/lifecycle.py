@@ -210,10 +210,12 @@ class AlertLifecycle(Processor):
             head, statuses = self._scan(rule, subject.base, subject, sorted(subject.days))
             affected = {*statuses, *(day for day, entry in subject.days.items() if entry.alert)}
         self._heads[name] = max(subject.days), head
-        changes = (self._set_status(name, subject, day, statuses.get(day)) for day in sorted(affected, reverse=True))
+        changes = (
+            self._set_status(rule, name, subject, day, statuses.get(day)) for day in sorted(affected, reverse=True)
+        )
         return [alert for alert in changes if alert is not None]
 
-    def _set_status(self, name: str, subject: _Subject, day: date, status: _Status | None) -> Alert | None:
+    def _set_status(self, rule: Rule, name: str, subject: _Subject, day: date, status: _Status | None) -> Alert | None:
         """Give the alert of a day its status, None for no alert; return it if that changes it."""
         entry = subject.days.get(day)  # None where the alert began before the kept evaluations
         identity = entry.alert if entry is not None else subject.alert
@@ -223,7 +225,8 @@ class AlertLifecycle(Processor):
             entry.alert = ""
             return self._supersede(identity)
         alert = self.alerts[identity] if identity else self._drafts[f"{name}/{day.isoformat()}"]
-        if identity and status.of(alert):
+        expires_on = self._expiry(rule, day)  # the settings may name another horizon since the alert was raised
+        if identity and status.of(alert) and (status.ends is not None or alert.expires_on == expires_on):
             return None
         if entry is not None and not identity:
             self._set_draft(name, day, None)
@@ -231,6 +234,7 @@ class AlertLifecycle(Processor):
         changes = {
             "state": status.state,
             "fired_on": status.fired_on,
+            "expires_on": expires_on,
             "resolved_on": status.ends,
             "ended_by": status.ended_by,
             "evidence": alert.evidence if alert.fired_on == status.fired_on else [],

@@ -177,6 +177,17 @@ def test_a_case_counts_however_long_its_alert_fired(normal_days: int) -> None:
     assert changes[-1].alert.evidence[0].cases == 1
 
 
+@pytest.mark.parametrize(("before", "after"), [(10, 30), (30, 10)])
+def test_a_horizon_that_the_settings_change_is_that_of_the_alerts_in_force_too(before: int, after: int) -> None:
+    desk, loaded = (AlertDesk([rule_of(horizon=days)], CALENDAR) for days in (before, after))
+    fold(desk, probe(0, Kind.FIRE), *(probe(i, Kind.HOLD) for i in range(1, 5)))
+    loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
+    (changed,) = fold(loaded, probe(5, Kind.HOLD))
+    assert (changed.alert.state, changed.alert.expires_on) == (State.FIRING, DAYS[after])
+    made = fold(loaded, *(probe(i, Kind.HOLD) for i in range(6, 40)))
+    assert [(c.alert.resolved_on, c.alert.ended_by) for c in made] == [(DAYS[after], EndedBy.HORIZON)]
+
+
 # -- the peak warning ----------------------------------------------------------------------------------------------
 
 
