@@ -262,6 +262,7 @@ class Block(CrossSections):
         *,
         code: str = "",
         max_gap_days: int = 1,
+        every_day: bool = False,
     ) -> list[Any]:
         """Run a recursion over the days on which a signal's needs are met; return its states (k,), None on other days.
 
@@ -269,11 +270,12 @@ class Block(CrossSections):
         ----------
         step : takes the previous state (None if there is none) and the position of the day; returns the new state.
         max_gap_days : trading days over which a recursion pauses; after a longer gap it starts without a state.
+        every_day : run it on the days on which a need is not met, too.
         """
         memory, name = self._sources.memory, f"{signal.id}/{code}" if code else signal.id
         out: list[Any] = []
         for i, (day, met) in enumerate(zip(self.days, self.met(signal, code).tolist(), strict=True)):
-            state = step(memory.load_state(day, name, max_gap_days), i) if met else None
+            state = step(memory.load_state(day, name, max_gap_days), i) if met or every_day else None
             if self._provisional_inputs is None:
                 memory.save_state(day, name, state)
             out.append(state)

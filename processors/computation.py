@@ -169,7 +169,7 @@ class Computation:
                     self._sources.memory.save(block.days[i], name, value)
                 if i in column.unpublished:
                     continue
-                here = {} if value is None else {key: found[i] for key, found in details.items()}
+                here = {k: found[i] for k, found in details.items() if value is not None or k in column.lasting}
                 out.append(
                     (
                         i,

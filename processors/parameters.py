@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +19,12 @@ class Parameters:
     ratio_breakdown: float = 0.100
     ratio_cold: float = 0.0675
     ratio_extreme_cold: float = 0.0625
-    ratio_thresholds: Literal["fixed", "trailing"] = "fixed"
-    ratio_quantile_days: int = 250
+    # ratio_state_quantile: window of the trailing thresholds, and their quantiles (ours)
+    ratio_quantile_days: int = 750
+    ratio_quantile_hot: float = 0.90
+    ratio_quantile_cold: float = 0.10
+    # verdict: sessions after a breakdown for which it warns, and as many again for which it cools (ours)
+    warning_sessions: int = 60
     # fin_balance
     high_low_days: int = 250
     # percentiles of ratios: window in trading days, and known days required in it (ours)

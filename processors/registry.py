@@ -30,6 +30,7 @@ MARKET_INDICATORS = _modules(
     "short_balance",
     "fin_buy_ratio",
     "ratio_state",
+    "verdict",
     "excess_financing",
     "float_cap",
     "margin_trade_share",

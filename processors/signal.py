@@ -112,6 +112,7 @@ class Column:
     undefined : reason of an absent value on days on which every input is known.
     absent : position of the day → reason; it overrides the value.
     unpublished : positions of days on which nothing is published for the subject.
+    lasting : names of the details that are published on days without a value, too.
     """
 
     values: Values
@@ -119,6 +120,7 @@ class Column:
     undefined: str = _UNDEFINED
     absent: Mapping[int, str] = field(default_factory=dict)
     unpublished: frozenset[int] = frozenset()
+    lasting: frozenset[str] = frozenset()
 
 
 def plain(values: Values) -> list[Any]:

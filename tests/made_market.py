@@ -23,6 +23,7 @@ SMALL = Parameters(
     ratio_breakdown=0.070,
     ratio_cold=0.0675,
     ratio_quantile_days=12,
+    warning_sessions=4,
     high_low_days=6,
     percentile_days=30,
     percentile_least=8,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from processors.events import RowBatch
 from processors.history import replay
 from processors.indicators.bottom_panel import bear_markets
 from processors.indicators.llt import advance
-from processors.indicators.ratio_state import DAILY_STATE, TRAILING_STATE
+from processors.indicators.ratio_state import QUANTILE_STATE
 from processors.market import Market
 from processors.needs import index
 from processors.outputs import MarketSignal
@@ -120,13 +119,12 @@ def test_no_market_signal_reads_the_future(data_dir: Path) -> None:
 
 def test_trailing_thresholds_are_quantiles_of_that_many_earlier_ratios() -> None:
     """The 5-day ratio of the oldest of the days reads four days more."""
-    parameters = replace(SMALL, ratio_thresholds="trailing")
     days = small_market(gaps=False, sessions=30)
-    folded = fold_history(days, parameters)
-    for signal, least in ((TRAILING_STATE, 30 - 12 - 4), (DAILY_STATE, 30 - 12)):
-        assert check_signal(signal, folded, oracle_data(days), parameters) == least
-    reason = folded.market[sorted(days)[15], "ratio_state"].reason
-    assert reason == "trailing quantiles need 12 days of the ratio, 11 are known"
+    folded = fold_history(days, SMALL)
+    assert check_signal(QUANTILE_STATE, folded, oracle_data(days), SMALL) == 30 - SMALL.percentile_least - 4
+    first, full = (folded.market[sorted(days)[i], "ratio_state_quantile"] for i in (11, 29))
+    assert first.reason == "trailing quantiles need 8 days of the ratio, 7 are known"
+    assert full.details["days"] == SMALL.ratio_quantile_days
 
 
 def test_an_index_that_a_need_names_is_not_replaced_by_the_subject() -> None:

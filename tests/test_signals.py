@@ -123,7 +123,8 @@ def test_the_oracle_has_no_entry_of_a_signal_that_is_not_registered() -> None:
 
 #: Other values where twice and half of the value are none, or change nothing on the small market.
 CHANGED: Mapping[str, tuple[Any, ...]] = {
-    "ratio_thresholds": ("trailing",),
+    "ratio_quantile_hot": (0.7,),
+    "ratio_quantile_cold": (0.3,),
     "timing_indices": (("000001.SH", "000905.SH"),),
     "oversold_reference": ("2019-12-03",),
     "risk_premium_index": ("000001.SH",),
@@ -135,17 +136,14 @@ CHANGED: Mapping[str, tuple[Any, ...]] = {
     "ratio_cold": (0.090,),
     "ratio_extreme_cold": (0.066,),
 }
-#: Parameters that only change something of a signal together with others.
-TOGETHER: Mapping[str, dict[str, Any]] = {"ratio_quantile_days": {"ratio_thresholds": "trailing"}}
 
 
 def changes(parameter: str) -> Iterator[tuple[Parameters, Parameters]]:
     """Parameters of the small market, and the same with other values of one of them."""
-    before = replace(SMALL, **TOGETHER.get(parameter, {}))
-    value = getattr(before, parameter)
+    value = getattr(SMALL, parameter)
     others = CHANGED[parameter] if parameter in CHANGED else (value * 2, type(value)(value / 2))
     for other in others:
-        yield before, replace(before, **{parameter: other})
+        yield SMALL, replace(SMALL, **{parameter: other})
 
 
 OF_SIGNALS = [(signal, parameter) for signal in EVERY for parameter in signal.parameters]

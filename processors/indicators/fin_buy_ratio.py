@@ -51,11 +51,13 @@ def daily_ratio(buys: Floats, turnovers: Floats) -> Floats:
 
 
 def trailing_ratio(buys: Floats, turnovers: Floats) -> Floats:
-    """Return the ratio of the sums over each window: (k, days) → (k,)."""
+    """Return the ratio of the sums over each window: (k, days) → (k,); a window of one day is (k,)."""
     return daily_ratio(*_sums(buys, turnovers))
 
 
 def _sums(buys: Floats, turnovers: Floats) -> tuple[Floats, Floats]:
+    # A window of one day has no axis of its own.
+    buys, turnovers = (values.reshape(len(values), -1) for values in (buys, turnovers))
     days = buys.shape[1]
     return rolling_sums(buys, days)[:, 0], rolling_sums(turnovers, days)[:, 0]
 

@@ -2,10 +2,14 @@
 
 NORMAL → HOT at ≥ hot → BREAKDOWN on the first day < breakdown after HOT → NORMAL; only a new ratio ≥ hot leads to HOT
 again. COLD and EXTREME_COLD are levels, not bottom signals: 6 of 11 cases preceded a stop or rebound [DG22].
+
+The same machine runs on fixed thresholds (the 5-day and the daily ratio) and on trailing quantiles of the 5-day ratio:
+fixed thresholds fail when the market's heat drifts, as in 2014–2015.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -21,12 +25,10 @@ _FORMULA = (
     "HOT at ratio ≥ 10.3%; BREAKDOWN at the first < 10.0% after HOT; then NORMAL until a new ≥ 10.3%; "
     "COLD at ≤ 6.75%, EXTREME_COLD at ≤ 6.25% (no bottom signal by itself: 6 of 11)"
 )
-_THRESHOLDS = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold", "ratio_thresholds", "late_days")
-#: The history whose quantiles are the trailing thresholds.
+_THRESHOLDS = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold")
+#: The history whose quantiles are the trailing thresholds; its last ratio is the day's own.
 PAST_BUYS = total("fin_buy", days="ratio_quantile_days", plus="ratio_window_days", optional=True)
 PAST_TURNOVERS = turnover(days="ratio_quantile_days", plus="ratio_window_days", optional=True)
-PAST_DAILY_BUYS = total("fin_buy", days="ratio_quantile_days", plus=1, optional=True)
-PAST_DAILY_TURNOVERS = turnover(days="ratio_quantile_days", plus=1, optional=True)
 
 TRAILING_STATE = Signal(
     "ratio_state",
@@ -34,10 +36,10 @@ TRAILING_STATE = Signal(
     "State of the 5-day financing-buy ratio",
     "融资买入占比状态（5日）",
     "state",
-    (BUYS, TURNOVERS, PAST_BUYS, PAST_TURNOVERS),
+    (BUYS, TURNOVERS),
     _FORMULA,
     "[DG22]",
-    parameters=_THRESHOLDS,
+    parameters=(*_THRESHOLDS, "late_days"),
 )
 DAILY_STATE = Signal(
     "ratio_state_daily",
@@ -45,12 +47,26 @@ DAILY_STATE = Signal(
     "State of the daily financing-buy ratio",
     "融资买入占比状态（日）",
     "state",
-    (BUY, TURNOVER, PAST_DAILY_BUYS, PAST_DAILY_TURNOVERS),
+    (BUY, TURNOVER),
     _FORMULA,
     "[DG22]",
-    parameters=_THRESHOLDS,
+    parameters=(*_THRESHOLDS, "late_days"),
 )
-SIGNALS = (TRAILING_STATE, DAILY_STATE)
+QUANTILE_STATE = Signal(
+    "ratio_state_quantile",
+    Level.MARKET,
+    "State of the 5-day financing-buy ratio against its own last 750 days",
+    "融资买入占比状态（5日，滚动分位）",
+    "state",
+    (BUYS, TURNOVERS, PAST_BUYS, PAST_TURNOVERS),
+    "as ratio_state, with hot and cold at the 90% and 10% quantiles of the 750 days before (at least 250 of them known); "
+    "breakdown and extreme cold in their published proportion to them (10.0/10.3 and 6.25/6.75)",
+    "[DG22], trailing quantiles ours",
+    parameters=(*_THRESHOLDS, "ratio_quantile_hot", "ratio_quantile_cold", "late_days"),
+    warmup="percentile_least",
+)
+SIGNALS = (TRAILING_STATE, DAILY_STATE, QUANTILE_STATE)
+#: The states that alerts read, and the ratio of each.
 BASIS = {"ratio_state": "fin_buy_ratio_5d", "ratio_state_daily": "fin_buy_ratio"}
 
 
@@ -95,61 +111,85 @@ def advance(
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the state on both bases; the details contain the ratio, the thresholds and the previous state."""
+    """Return the three states; the details contain the ratio, the thresholds and the previous state."""
+    fixed = fixed_thresholds(block)
+    ratio = trailing_ratio(block[BUYS], block[TURNOVERS])
     return {
-        "ratio_state": _states(block, TRAILING_STATE, trailing_ratio(block[BUYS], block[TURNOVERS])),
-        "ratio_state_daily": _states(block, DAILY_STATE, daily_ratio(block[BUY], block[TURNOVER])),
+        "ratio_state": _column(block, TRAILING_STATE, ratio, fixed),
+        "ratio_state_daily": _column(block, DAILY_STATE, daily_ratio(block[BUY], block[TURNOVER]), fixed),
+        "ratio_state_quantile": _against_quantiles(block, ratio),
     }
 
 
-def _past(block: Block, signal: Signal) -> Floats:
-    """Return the signal's ratios of the ``ratio_quantile_days`` days before each day (k, days)."""
-    basis, _, buys, turnovers = signal.needs
-    span = basis.window(block.parameters)
-    return daily_ratio(*(rolling_sums(block[need], span)[:, :-1] for need in (buys, turnovers)))
+def _column(block: Block, signal: Signal, ratios: Floats, thresholds: dict[str, Floats]) -> Column:
+    values, previous = states(block, signal, ratios, thresholds)
+    return Column(values, {"ratio": ratios, "before": previous, **thresholds}, "turnover is zero")
 
 
-def _states(block: Block, signal: Signal, ratios: Floats) -> Column:
-    thresholds, absent = _thresholds(block, signal)
+def _against_quantiles(block: Block, ratio: Floats) -> Column:
+    """Return the state on trailing thresholds; ``days`` in the details is the number of ratios behind them.
+
+    The published ``hot`` and ``cold`` are about the 90% and 10% quantiles of 2018–2022; the other two thresholds keep
+    their published proportion to them (ours).
+    """
+    p = block.parameters
+    past = daily_ratio(*(rolling_sums(block[n], p.ratio_window_days)[:, :-1] for n in (PAST_BUYS, PAST_TURNOVERS)))
+    known = (~np.isnan(past)).sum(axis=1)
+    hot, cold = (
+        np.array(
+            [
+                np.quantile(row[~np.isnan(row)], share) if count >= p.percentile_least else np.nan
+                for row, count in zip(past, known, strict=True)
+            ]
+        )
+        for share in (p.ratio_quantile_hot, p.ratio_quantile_cold)
+    )
+    thresholds = {
+        "hot": hot,
+        "breakdown": hot * p.ratio_breakdown / p.ratio_hot,
+        "cold": cold,
+        "extreme_cold": cold * p.ratio_extreme_cold / p.ratio_cold,
+    }
+    column = _column(block, QUANTILE_STATE, ratio, thresholds)
+    absent = {
+        i: f"trailing quantiles need {p.percentile_least} days of the ratio, {known[i]} are known"
+        for i in np.flatnonzero(known < p.percentile_least).tolist()
+    }
+    return replace(column, details={**column.details, "days": known}, absent=absent)
+
+
+def states(
+    block: Block, signal: Signal, ratios: Floats, thresholds: dict[str, Floats]
+) -> tuple[list[str | None], list[str | None]]:
+    """Run the state machine of a signal; return the state of each day and the state before it, None where absent.
+
+    The machine pauses on days without a ratio; after ``late_days`` of them it starts again.
+
+    Parameters
+    ----------
+    signal : one of `SIGNALS`.
+    ratios : (k,) fractions.
+    thresholds : name of a parameter of `advance` → (k,) fractions.
+    """
     previous: list[str | None] = [None] * len(block)
 
     def step(before: str | None, i: int) -> str | None:
-        if np.isnan(ratios[i]) or i in absent:
+        lines = {name: float(values[i]) for name, values in thresholds.items()}
+        if np.isnan([ratios[i], *lines.values()]).any():
             return None
         previous[i] = before or ""
-        return advance(
-            before, float(ratios[i]), **{name: float(values[i]) for name, values in thresholds.items()}
-        ).value
+        return advance(before, float(ratios[i]), **lines).value
 
-    # The state machine pauses on days without a value.
-    states = block.scan(signal, step, max_gap_days=block.parameters.late_days - 1)
-    return Column(states, {"ratio": ratios, "before": previous, **thresholds}, "turnover is zero", absent)
+    return block.scan(signal, step, max_gap_days=block.parameters.late_days - 1), previous
 
 
-def _thresholds(block: Block, signal: Signal) -> tuple[dict[str, Floats], dict[int, str]]:
-    """Return the four thresholds on every day, and the days on which they are unknown with the reason."""
-    p, days = block.parameters, len(block)
+def fixed_thresholds(block: Block) -> dict[str, Floats]:
+    """Return the published thresholds, the same on every day (k,)."""
+    p = block.parameters
     fixed = {
         "hot": p.ratio_hot,
         "breakdown": p.ratio_breakdown,
         "cold": p.ratio_cold,
         "extreme_cold": p.ratio_extreme_cold,
     }
-    if p.ratio_thresholds == "fixed":
-        return {name: np.full(days, threshold) for name, threshold in fixed.items()}, {}
-    # Trailing (ours): the published thresholds `hot` and `cold` are about the 90% and 10% quantiles; the other two
-    # keep their published proportion to them.
-    past = _past(block, signal)
-    known, needed = (~np.isnan(past)).sum(axis=1), past.shape[1]
-    absent = {
-        i: f"trailing quantiles need {needed} days of the ratio, {known[i]} are known"
-        for i in np.flatnonzero(known < needed).tolist()
-    }
-    cold, hot = (np.array([np.quantile(row, share) for row in past]) for share in (0.1, 0.9))
-    trailing = {
-        "hot": hot,
-        "breakdown": hot * p.ratio_breakdown / p.ratio_hot,
-        "cold": cold,
-        "extreme_cold": cold * p.ratio_extreme_cold / p.ratio_cold,
-    }
-    return trailing, absent
+    return {name: np.full(len(block), threshold) for name, threshold in fixed.items()}

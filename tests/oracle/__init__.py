@@ -29,6 +29,8 @@ MARKET: dict[str, Entry] = {
     "fin_balance_to_float_cap_percentile": share_percentile(float_cap_share),
     "margin_trade_share": lambda data, _p: whole(trade_share(data)),
     "margin_trade_share_percentile": share_percentile(trade_share),
+    "ratio_state_quantile": market.ratio_state_quantile,
+    "verdict": market.verdict,
     "risk_premium": market.risk_premium,
     "regime": lambda data, p: whole(market.regimes(data, p)),
     "oversold": market.oversold,

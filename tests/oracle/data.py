@@ -41,8 +41,10 @@ class Published:
     ratio_breakdown: float = 0.100
     ratio_cold: float = 0.0675
     ratio_extreme_cold: float = 0.0625
-    ratio_thresholds: str = "fixed"
-    ratio_quantile_days: int = 250
+    ratio_quantile_days: int = 750
+    ratio_quantile_hot: float = 0.9
+    ratio_quantile_cold: float = 0.1
+    warning_sessions: int = 60
     high_low_days: int = 250
     percentile_days: int = 1250
     percentile_least: int = 250

@@ -159,7 +159,7 @@ def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
     turnover_5d = _lags(turnover, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
     out["fin_buy_ratio_5d"] = buys_5d / turnover_5d
     for state, name in (("ratio_state", "fin_buy_ratio_5d"), ("ratio_state_daily", "fin_buy_ratio")):
-        out[state] = ratio_states(out[name], _lines(out[name], p), p.late_days)
+        out[state] = ratio_states(out[name], _fixed_lines(out.index, p), p.late_days)
 
     lag = p.excess_lag_days
     out["excess_financing"] = (balance / balance.shift(lag) - 1) - (close / close.shift(lag) - 1)
@@ -167,15 +167,51 @@ def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
     return out[out.index.isin(data.totals["trade_date"])]
 
 
-def _lines(ratio: pd.Series, p: Any) -> pd.DataFrame:
-    """The four thresholds by day; trailing ones are quantiles of the days before, in the published proportion."""
-    hot, cold = pd.Series(p.ratio_hot, ratio.index), pd.Series(p.ratio_cold, ratio.index)
-    if p.ratio_thresholds == "trailing":
-        past = ratio.shift(1).rolling(p.ratio_quantile_days)
-        hot, cold = past.quantile(0.9), past.quantile(0.1)
+LINES = ["hot", "breakdown", "cold", "extreme_cold"]
+
+
+def _fixed_lines(days: pd.Index, p: Any) -> pd.DataFrame:
+    """The four thresholds, the same on every day."""
+    row = [p.ratio_hot, p.ratio_breakdown, p.ratio_cold, p.ratio_extreme_cold]
+    return pd.DataFrame([row] * len(days), days, LINES)
+
+
+def ratio_state_quantile(data: Data, p: Any) -> Tables:
+    """The state against quantiles of the days before; the other two thresholds in the published proportion."""
+    ratio = market(data, p)["fin_buy_ratio_5d"].reindex(data.days)
+    past = ratio.shift(1).rolling(p.ratio_quantile_days, min_periods=1)
+    enough = past.count() >= p.percentile_least
+    hot, cold = (past.quantile(share).where(enough) for share in (p.ratio_quantile_hot, p.ratio_quantile_cold))
     inner, outer = p.ratio_breakdown / p.ratio_hot, p.ratio_extreme_cold / p.ratio_cold
-    lines: pd.DataFrame = pd.concat([hot, hot * inner, cold, cold * outer], axis=1)
-    return lines
+    lines = pd.concat([hot, hot * inner, cold, cold * outer], axis=1, keys=LINES)
+    states = ratio_states(ratio, lines, p.late_days)
+    lines["days"] = past.count()
+    return whole(states, **{name: lines[name].where(states.notna()) for name in (*LINES, "days")})
+
+
+def verdict(data: Data, p: Any) -> Tables:
+    """Each warning by itself: from its breakdown until it is void, played out or over, by the calendar's sessions."""
+    shown = market(data, p)
+    states = shown["ratio_state"].reindex(data.days).to_numpy(dtype=object)
+    verdicts = [{"HOT": "HOT", "COLD": "COLD", "EXTREME_COLD": "COLD", "NORMAL": "NO"}.get(s) for s in states]
+    since: list[str | None] = [None] * len(states)
+    sessions, expires = np.full(len(states), np.nan), np.full(len(states), np.nan)
+    for start in np.flatnonzero(states == "BREAKDOWN").tolist():
+        for day in range(start, min(start + 2 * p.warning_sessions + 1, len(states))):
+            if day > start and states[day] in ("HOT", "COLD", "EXTREME_COLD", "BREAKDOWN"):
+                break
+            age = day - start
+            since[day], sessions[day] = f"{data.days[start]:%F}", age
+            expires[day] = (p.warning_sessions if age <= p.warning_sessions else 2 * p.warning_sessions) - age
+            if states[day] is not None:
+                verdicts[day] = "WARNED" if age <= p.warning_sessions else "COOLING"
+    life = [None if np.isnan(n) else "WARNED" if n <= p.warning_sessions else "COOLING" for n in sessions]
+    index, known = data.days, pd.Series([s is not None for s in states], data.days)
+    own = {"since": pd.Series(since, index, dtype=object), "life": pd.Series(life, index, dtype=object)}
+    own |= {"sessions": pd.Series(sessions, index), "expires_in": pd.Series(expires, index)}
+    own = {name: one.where(index.isin(shown.index)) for name, one in own.items()}
+    ratio = shown["fin_buy_ratio_5d"].reindex(index).where(known)
+    return whole(pd.Series(verdicts, index, dtype=object), ratio=ratio, state=pd.Series(states, index), **own)
 
 
 def peak_warnings(data: Data) -> dict[str, list[date]]:

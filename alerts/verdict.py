@@ -1,0 +1,166 @@
+"""The verdict in words: the answer to "near a top?", the reason, and what would change it.
+
+Console, dashboards, terminal, latest values and alerts show the same words, because they come from this module alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from alerts.model import Text
+from processors.indicators.ratio_state import RatioState
+from processors.indicators.verdict import Verdict
+from processors.outputs import MarketSignal
+from processors.signal import Value
+
+#: How a reader should feel about an answer; pages choose colour and mark by it.
+Tone = Literal["hot", "warm", "cold", "calm"]
+#: What each verdict means, in one line.
+MEANINGS: dict[Verdict, Text] = {
+    Verdict.NO: Text("NO", "否"),
+    Verdict.HOT: Text("HOT: the peak warning is armed", "过热：顶部预警待触发"),
+    Verdict.WARNED: Text("WARNED", "已预警"),
+    Verdict.COOLING: Text("COOLING: the warning has expired", "降温：预警已到期"),
+    Verdict.COLD: Text("NO: COLD", "否：市场低迷"),
+}
+_TONES: dict[Verdict, Tone] = {
+    Verdict.NO: "calm", Verdict.HOT: "warm", Verdict.WARNED: "hot", Verdict.COOLING: "warm", Verdict.COLD: "cold",
+}  # fmt: skip
+
+
+class VerdictText(msgspec.Struct, frozen=True):
+    """A verdict in words."""
+
+    answer: Text
+    why: Text
+    change: Text  # what would change it
+    tone: Tone
+
+
+def verdict_text(signal: MarketSignal) -> VerdictText:
+    """Return a verdict in words.
+
+    Parameters
+    ----------
+    signal : a `verdict`, final or provisional, with or without a value.
+    """
+    found = _absent(signal) if signal.value is None else _known(Verdict(str(signal.value)), signal.details)
+    if not signal.provisional:
+        return found
+    answer = Text(f"PROVISIONAL: {found.answer.en}", f"盘中估算：{found.answer.zh}")
+    note = Text(" The close decides.", "以收盘数据为准。")
+    return msgspec.structs.replace(found, answer=answer, why=_joined(found.why, note))
+
+
+def early_sign(daily: MarketSignal | None) -> Text | None:
+    """Return the sentence about a breakdown of the daily ratio, which is no part of the verdict; None without one.
+
+    Parameters
+    ----------
+    daily : the newest `ratio_state_daily`.
+    """
+    if daily is None or daily.value != RatioState.BREAKDOWN:
+        return None
+    ratio, line, day = _percent(daily.details, "ratio"), _percent(daily.details, "breakdown"), daily.trade_date
+    return Text(
+        f"Early sign: the daily ratio fell to {ratio} on {day}, below {line} after a hot phase.",
+        f"早期信号：{day}当日占比过热后跌至{ratio}，低于{line}。",
+    )
+
+
+def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
+    ratio, hot, line, cold = (_percent(details, name) for name in ("ratio", "hot", "breakdown", "cold"))
+    days, lasts = details["ratio_days"], details["warning_sessions"]
+    now = Text(f"{days}-day ratio {ratio}", f"{days}日占比{ratio}")
+    answer, tone = MEANINGS[verdict], _TONES[verdict]
+    if verdict is Verdict.HOT:
+        why = Text(
+            f"{now.en}; it reached {hot} and has not fallen below {line} since.",
+            f"{now.zh}，曾达到{hot}，此后未跌破{line}。",
+        )
+        change = Text(f"< {line} is the peak warning.", f"跌破{line}即为顶部预警。")
+    elif verdict is Verdict.WARNED:
+        since, left = details["since"], int(details["expires_in"])
+        answer = _warned(details)
+        why = Text(
+            f"{now.en}; on {since} it fell below {line} after a hot phase (≥ {hot}).",
+            f"{now.zh}，{since}过热（≥{hot}）后跌破{line}。",
+        )
+        change = Text(
+            f"≥ {hot} voids it; ≤ {cold} plays it out; {_ends_en(left)}.",
+            f"重回{hot}以上则失效，降至{cold}以下则兑现，{_ends_zh(left)}。",
+        )
+    elif verdict is Verdict.COOLING:
+        since, left = details["since"], int(details["expires_in"])
+        why = Text(
+            f"{now.en}; the warning of {since} ended after {lasts} sessions, neither void nor played out.",
+            f"{now.zh}，{since}的预警在{lasts}个交易日后到期，既未失效也未兑现。",
+        )
+        change = Text(
+            f"≥ {hot} arms a new warning; ≤ {cold} is COLD; the cooling {_ends_en(left).removeprefix('it ')}.",
+            f"重回{hot}以上则重新待触发，降至{cold}以下则为低迷，降温期{_ends_zh(left)}。",
+        )
+    elif verdict is Verdict.COLD:
+        extreme = details["state"] == RatioState.EXTREME_COLD
+        limit = _percent(details, "extreme_cold") if extreme else cold
+        if extreme:
+            answer = Text("NO: EXTREMELY COLD", "否：市场极度低迷")
+        why = Text(
+            f"{now.en}, at most {limit}. Coldness is no bottom signal by itself: 6 of 11 cases preceded a stop or "
+            "rebound [DG22].",
+            f"{now.zh}，不高于{limit}。低迷本身并非底部信号：11例中6例随后止跌或反弹［东莞证券2022］。",
+        )
+        change = Text(f"> {cold} ends it.", f"升至{cold}以上即结束。")
+    else:
+        room = f"{(float(details['hot']) - float(details['ratio'])) * 100:.2f}"
+        why = Text(f"{now.en}, {room} points below the hot line.", f"{now.zh}，距过热线还有{room}个百分点。")
+        change = Text(f"≥ {hot} arms the peak warning.", f"达到{hot}则顶部预警进入待触发。")
+    return VerdictText(answer, why, change, tone)
+
+
+def _absent(signal: MarketSignal) -> VerdictText:
+    """Describe a day without a ratio; the warning of an earlier day goes on ageing."""
+    details, day = signal.details, signal.trade_date
+    why = Text(f"The ratio of {day} is absent: {signal.reason}.", f"{day}占比缺失：{signal.reason}。")
+    nothing = Text("UNKNOWN", "未知")
+    if "since" not in details:
+        return VerdictText(nothing, why, Text("The next known ratio decides.", "以下一个已知占比为准。"), "calm")
+    since, left = details["since"], int(details["expires_in"])
+    if details["life"] == Verdict.WARNED:
+        answer, tone = _joined(Text("UNKNOWN today; ", "今日未知；"), _warned(details)), _TONES[Verdict.WARNED]
+        life = Text(f" The warning of {since} goes on.", f"{since}的预警继续有效。")
+        change = Text(f"The next known ratio decides; {_ends_en(left)}.", f"以下一个已知占比为准，{_ends_zh(left)}。")
+    else:
+        answer, tone = nothing, _TONES[Verdict.COOLING]
+        life = Text(f" The warning of {since} has expired.", f"{since}的预警已到期。")
+        change = Text("The next known ratio decides.", "以下一个已知占比为准。")
+    return VerdictText(answer, _joined(why, life), change, tone)
+
+
+def _warned(details: Mapping[str, Value]) -> Text:
+    """Return how long ago the warning was, and when it expires."""
+    sessions, left = int(details["sessions"]), int(details["expires_in"])
+    if not sessions:
+        return Text(f"WARNED at this close, expires in {left} sessions", f"今日收盘预警，{left}个交易日后到期")
+    ago = Text(f"WARNED {sessions} session{'s'[: sessions > 1]} ago", f"{sessions}个交易日前预警")
+    ends = Text(f", expires in {left}", f"，{left}个交易日后到期") if left else Text(", last session", "，今日到期")
+    return _joined(ago, ends)
+
+
+def _ends_en(left: int) -> str:
+    return f"it expires in {left} session{'s'[: left > 1]}" if left else "this is its last session"
+
+
+def _ends_zh(left: int) -> str:
+    return f"{left}个交易日后到期" if left else "今日到期"
+
+
+def _percent(details: Mapping[str, Value], name: str) -> str:
+    return f"{float(details[name]):.2%}"
+
+
+def _joined(first: Text, second: Text) -> Text:
+    return Text(first.en + second.en, first.zh + second.zh)
