@@ -11,6 +11,7 @@ import dataclasses
 from docs import chart
 from docs.markdown import cited, code, plain, sentence, table
 from docs.sample import curves
+from processors.indicators.verdict import VERDICT
 from processors.parameters import DEFAULTS
 from processors.registry import INDUSTRY_METRICS, PRICING_INDICATORS, signals_of
 from processors.signal import Level, Signal
@@ -19,11 +20,14 @@ from streams.topics import Topic, Topics
 
 #: Where the console shows a signal, besides the list of absent signals that names every market signal.
 CONSOLE: dict[tuple[Level, str], str] = {
-    (Level.MARKET, "fin_buy_ratio_5d"): "home: the answer, the gauge and its history",
+    (Level.MARKET, "fin_buy_ratio_5d"): "home: the gauge and its history",
     (Level.MARKET, "fin_buy_ratio"): "home: history of the ratio",
-    (Level.MARKET, "ratio_state"): "home: the answer and the gauge",
+    (Level.MARKET, "verdict"): "home: the answer, its reason and what would change it",
+    (Level.MARKET, "ratio_state"): "home: the gauge",
+    (Level.MARKET, "ratio_state_daily"): "home: the early sign below the answer",
+    (Level.MARKET, "ratio_state_quantile"): "home: the thin lines of the ratio's history",
     (Level.MARKET, "excess_financing"): "home: tile and chart",
-    (Level.MARKET, "excess_level"): "home: the answer and the chart of excess financing",
+    (Level.MARKET, "excess_level"): "home: the chart of excess financing",
     (Level.MARKET, "fin_balance"): "home: tile",
     (Level.MARKET, "fin_balance_change"): "home: tile of the balance",
     (Level.MARKET, "streak"): "home: tile",
@@ -205,6 +209,8 @@ def _metric(signal: Signal) -> str:
         return "none: no metric has a label for each security"
     if signal.level is Level.INDUSTRY:
         return code(f'marginwatch_industry{{signal="{signal.id}"}}') if signal.id in INDUSTRY_METRICS else "none"
+    if signal.id == VERDICT.id:
+        return code("marginwatch_verdict_trade_date_seconds")
     if signal.id.startswith("ratio_state"):
         return code(f'marginwatch_ratio_state{{basis="{signal.id}"}}')
     if signal.unit == "state":

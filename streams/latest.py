@@ -1,6 +1,7 @@
 """The newest values as JSON in Redis, for readers that need no history.
 
-``mw:latest:market`` one object; ``mw:latest:security:<code>`` and ``mw:latest:industry:<name>`` one each;
+``mw:latest:market`` one object; ``mw:latest:verdict`` the verdict in words; ``mw:latest:security:<code>`` and
+``mw:latest:industry:<name>`` one each;
 ``mw:latest:barrier`` the last barrier whose signals they contain. They follow from the signals and are written behind
 the stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never
 waits long.
@@ -20,7 +21,9 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from alerts.verdict import verdict_text
 from processors.codes import to_codes
+from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import INDUSTRY_METRICS
@@ -129,6 +132,8 @@ class LatestWriter(Service):
         values: dict[str, str | bytes] = {}
         if self._market:
             values["market"] = msgspec.json.encode(dict(sorted(self._market.items())))
+        if VERDICT.id in self._market:
+            values["verdict"] = _verdict(self._market[VERDICT.id])
         if fresh:
             families = [codecs.decode(Topic.SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
             values |= {f"security:{code}": value for code, value in _rows(families)}
@@ -145,6 +150,22 @@ class LatestWriter(Service):
             self._fresh |= fresh
             self._industries = self._industries or industries
             raise
+
+
+def _verdict(signal: MarketSignal) -> bytes:
+    """The verdict with its words: ``answer``, ``why`` and ``change`` in English and Chinese, and their ``tone``."""
+    text = verdict_text(signal)
+    return msgspec.json.encode(
+        {
+            "trade_date": signal.trade_date,
+            "available_at": signal.available_at,
+            "revision": signal.revision,
+            "provisional": signal.provisional,
+            "verdict": signal.value,
+            **msgspec.structs.asdict(text),
+            "details": signal.details,
+        }
+    )
 
 
 class _IndustryDay(msgspec.Struct):

@@ -12,10 +12,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from alerts.model import Alert, State
 from alerts.rules.base import Rule
+from alerts.verdict import verdict_text
 from processors.days import to_day
 from processors.deadlines import DEADLINES as DAILY_FEEDS
 from processors.events import INPUT_ROWS
 from processors.indicators.ratio_state import RatioState
+from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal
 from processors.registry import INDUSTRY_METRICS
@@ -31,6 +33,11 @@ SIGNAL_DAY = Gauge(
     ["signal", "subject", "provisional"],
 )
 STATE = Gauge("marginwatch_ratio_state", "1 for the current state, 0 for the others.", ["basis", "state"])
+VERDICT_DAY = Gauge(
+    "marginwatch_verdict_trade_date_seconds",
+    "Trade date of the newest final verdict, seconds since the epoch; its labels are the verdict in words.",
+    ["verdict", "answer", "why", "change", "answer_zh", "why_zh", "change_zh"],
+)
 DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed from incomplete data.", ["signal"])
 INDUSTRY = Gauge(
     "marginwatch_industry",
@@ -138,8 +145,20 @@ def observe_signal(signal: MarketSignal) -> None:
     elif isinstance(signal.value, str) and not signal.provisional and signal.signal.startswith("ratio_state"):
         for state in RatioState:
             STATE.labels(signal.signal, state.value).set(state.value == signal.value)
+    if signal.signal == VERDICT.id and not signal.provisional:
+        _observe_verdict(signal)
     if not signal.provisional:
         DEGRADED.labels(signal.signal).set(signal.degraded)
+
+
+def _observe_verdict(signal: MarketSignal) -> None:
+    """Replace the words of the verdict: there is one series, that of the newest."""
+    text = verdict_text(signal)
+    words = (text.answer, text.why, text.change)
+    VERDICT_DAY.clear()
+    VERDICT_DAY.labels(str(signal.value or ""), *(w.en for w in words), *(w.zh for w in words)).set(
+        to_day(signal.trade_date) * _DAY_S
+    )
 
 
 def _settle_provisional(signal: MarketSignal) -> None:
@@ -169,7 +188,7 @@ def observe_industries(signals: IndustrySignals) -> None:
 
 def forget_market() -> None:
     """Remove the newest values: another worker owns the market now, and old values would contradict its own."""
-    for gauge in (SIGNAL, SIGNAL_DAY, STATE, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
+    for gauge in (SIGNAL, SIGNAL_DAY, STATE, VERDICT_DAY, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
         gauge.clear()
     _provisional.clear()
 

@@ -67,6 +67,18 @@ def _final(signal: str, steps: Steps) -> stat.Panel:
     return figure(_title(signal), "percentunit", _newest(signal, provisional="false"), steps, decimals=2)
 
 
+def _verdict() -> stat.Panel:
+    """Return the panel of the verdict in words; while the market partition moves, the newer of two workers' words."""
+    newest = "topk(1, marginwatch_verdict_trade_date_seconds)"
+    legends = ("{{answer}} {{why}} {{change}}", "{{answer_zh}} {{why_zh}} {{change_zh}}")
+    return (
+        figure("Near a top? 是否接近顶部？", DAY, newest, [(None, "text")])
+        .description(SIGNALS["verdict"].formula)
+        .targets([*targets(dict.fromkeys(legends, newest), instant=True)])
+        .text_mode(kinds.BigValueTextMode.NAME)
+    )
+
+
 def sentiment(p: Parameters) -> Board:
     """How hot the market is."""
     board = Board("sentiment", "market sentiment", "市场情绪", span="30d")
@@ -83,6 +95,7 @@ def sentiment(p: Parameters) -> Board:
     code = "basis:marginwatch_ratio_state:code"
     degraded = "sum(max by (signal) (marginwatch_signal_degraded))"
     day = 'max(marginwatch_signal_trade_date_seconds{signal="fin_buy_ratio", provisional="false"}) * 1000'
+    board.add(_verdict(), width=24, height=4)
     for panel in (
         _final("fin_buy_ratio_5d", ratio),
         _final("fin_buy_ratio", ratio),

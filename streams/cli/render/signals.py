@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from alerts.verdict import early_sign, verdict_text
+from processors.indicators.verdict import VERDICT
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Signal
@@ -31,7 +33,15 @@ def figure(value: Any, unit: str) -> str:
 
 
 def print_market(signals: dict[str, MarketSignal]) -> None:
-    """Print the market panel, one line per signal."""
+    """Print the verdict in words, and the market panel, one line per signal."""
+    if VERDICT.id in signals:
+        text = verdict_text(signals[VERDICT.id])
+        early = early_sign(signals.get("ratio_state_daily"))
+        for question, language in (("Near a top?", "en"), ("是否接近顶部？", "zh")):
+            answer, *others = (getattr(one, language) for one in (text.answer, text.why, text.change, early) if one)
+            out.print(Text.assemble(f"{question}  ", (answer, "bold")))
+            out.print(Text("  " + (" " if language == "en" else "").join(others)))
+        out.print()
     table = Table(title="Market", title_justify="left", box=None, pad_edge=False)
     for column in ("signal", "value", "date", "rev", "", "what"):
         table.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "what")
