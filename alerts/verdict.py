@@ -55,14 +55,17 @@ def verdict_text(signal: MarketSignal) -> VerdictText:
     return msgspec.structs.replace(found, answer=answer, why=_joined(found.why, note))
 
 
-def early_sign(daily: MarketSignal | None) -> Text | None:
-    """Return the sentence about a breakdown of the daily ratio, which is no part of the verdict; None without one.
+def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text | None:
+    """Return the sentence about a breakdown of the daily ratio, which is no part of the verdict.
+
+    None where there is no breakdown, or where the market is WARNED already.
 
     Parameters
     ----------
-    daily : the newest `ratio_state_daily`.
+    daily, verdict : the newest `ratio_state_daily` and `verdict`.
     """
-    if daily is None or daily.value != RatioState.BREAKDOWN:
+    warned = verdict is not None and verdict.value == Verdict.WARNED
+    if warned or daily is None or daily.value != RatioState.BREAKDOWN:
         return None
     ratio, line, day = _percent(daily.details, "ratio"), _percent(daily.details, "breakdown"), daily.trade_date
     return Text(

@@ -12,7 +12,7 @@ from nicegui import ui
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
-from console import charts, labels
+from console import charts, labels, record
 from console.model import Part
 from console.site import Page, heading
 from processors.industries import INDUSTRIES
@@ -86,8 +86,10 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         if not whole and alert.severity is Severity.INFO:
             content.classes("clamp")
         if whole or alert.severity is not Severity.INFO:
-            for record in alert.evidence:
-                ui.label(text.evidence(record, chinese=language == "zh")).classes("record")
+            for one in alert.evidence:
+                ui.label(text.evidence(one, chinese=language == "zh")).classes("record")
+        if alert.evidence:
+            record.link(alert.rule, alert.subject, f"▤ {label('record_of')}")
         invalidation = alert.invalidation.en if language == "en" else alert.invalidation.zh
         if invalidation and (whole or alert.severity is Severity.CRITICAL):
             ui.label(invalidation).classes("record")
@@ -250,7 +252,7 @@ def _context(page: Page, alert: Alert) -> None:
     model, view = page.site.model, page.view
     if alert.rule in ("peak_warning", "market_hot", "market_cold"):
         title = view.label("ratio_history")
-        options = charts.history(view, model.curve("fin_buy_ratio_5d"), model.curve("fin_buy_ratio"), [])
+        options = charts.history(view, model.curves(charts.RATIO_CURVES), [])
     elif alert.rule == "excess_financing":
         title, options = view.label("excess"), charts.excess(view, model.curve("excess_financing"), [])
     else:

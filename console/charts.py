@@ -5,7 +5,7 @@ A series has an id, so that an update sends its data alone and keeps zoom and ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,6 +17,8 @@ Points = Sequence[tuple[date, Any]]
 Options = dict[str, Any]
 _PERCENT = "value => value == null ? '–' : (value * 100).toFixed(2) + '%'"
 _PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
+#: Dashes of the trailing thresholds: short ones, as the fixed thresholds have long ones.
+_THIN = [3, 3]
 #: Days that a chart shows at first; the slider reaches the rest.
 _SHOWN = 250
 
@@ -108,9 +110,23 @@ def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
     return {"silent": True, "symbol": "none", "precision": 6, "data": data, "label": {"color": text}}
 
 
-def history(view: View, ratio: Points, daily: Points, tail: Points) -> Options:
-    """Return the mean ratio over time with its thresholds; the daily ratio behind it."""
-    p, c, out = view.parameters, view.colours, _frame(view, ratio)
+#: The curves of `history`: id of the series → name of the curve in the model.
+RATIO_CURVES = {
+    "ratio": "fin_buy_ratio_5d",
+    "daily": "fin_buy_ratio",
+    "quantile_hot": "ratio_state_quantile.hot",
+    "quantile_cold": "ratio_state_quantile.cold",
+}
+
+
+def history(view: View, curves: Mapping[str, Points], tail: Points) -> Options:
+    """Return the mean ratio over time with its fixed thresholds; behind it the daily ratio and the trailing thresholds.
+
+    Parameters
+    ----------
+    curves : the figures of each of `RATIO_CURVES`.
+    """
+    p, c, out = view.parameters, view.colours, _frame(view, curves["ratio"])
     out["tooltip"][":valueFormatter"] = _PERCENT
     out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
     out["yAxis"][":min"] = f"v => Math.min({p.ratio_cold - 0.0075:.4f}, Math.floor(v.min * 100) / 100)"
@@ -120,9 +136,12 @@ def history(view: View, ratio: Points, daily: Points, tail: Points) -> Options:
         (p.ratio_breakdown, view.label("line_breakdown"), c.warm),
         (p.ratio_cold, view.label("line_cold"), c.cold),
     )
+    data = {name: points(found) for name, found in curves.items()}
     out["series"] = [
-        _line("daily", view.label("ratio_daily"), points(daily), c.muted, width=1, z=1),
-        _line("ratio", view.label("ratio_5d"), points(ratio), c.accent, z=3, markLine=_levels(levels, c.muted)),
+        _line("daily", view.label("ratio_daily"), data["daily"], c.muted, width=1, z=1),
+        _line("quantile_hot", view.label("quantile_hot"), data["quantile_hot"], c.hot, width=1, dash=_THIN, z=2),
+        _line("quantile_cold", view.label("quantile_cold"), data["quantile_cold"], c.cold, width=1, dash=_THIN, z=2),
+        _line("ratio", view.label("ratio_5d"), data["ratio"], c.accent, z=3, markLine=_levels(levels, c.muted)),
         _line(
             "tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7, z=4
         ),

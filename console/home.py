@@ -9,14 +9,18 @@ from typing import Any
 from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments
 
-from console import cards, charts, labels, tiles
+from alerts.model import Text
+from alerts.verdict import early_sign, verdict_text
+from console import cards, charts, labels, record, tiles
 from console.model import MARKET_PARTS, ConsoleModel, Feed, Flag, Part
 from console.site import Page
-from console.verdict import verdict
+from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 
 #: Seconds between two updates of whole curves and tables.
 _CURVES_S = 1.0
+#: A mark shows the tone of the answer without colour.
+_TONE_MARKS = {"hot": "▲▲ ", "warm": "▲ ", "cold": "▼ ", "calm": ""}
 #: Trading days left in the calendar below which the screen warns (ours).
 _CALENDAR_WARNING_DAYS = 60
 
@@ -45,18 +49,40 @@ def _card(name: str, title: str) -> tuple[ui.element, ui.label]:
 
 
 def _verdict(page: Page) -> None:
-    with ui.element("section").classes("card verdict").props("role=status") as box:
-        ui.label(page.view.label("question")).classes("q")
-        answer = ui.label().classes("answer").mark("verdict")
-        why = ui.label().classes("why")
+    """Draw the answer with its reason and what would change it, and the record of the peak warning beside it."""
+    model, view = page.site.model, page.view
+    with ui.element("section").classes("card verdict") as box:
+        with ui.element("div").classes("words").props("role=status"):
+            ui.label(view.label("question")).classes("q")
+            answer = ui.label().classes("answer").mark("verdict")
+            why = ui.label().classes("why").mark("why")
+            change = ui.label().classes("why").mark("change")
+            live = ui.label().classes("why live").mark("verdict-live")
+            early = ui.label().classes("why muted").mark("early-sign")
+        record.beside_verdict(page)
+
+    def pick(found: Text) -> str:
+        return labels.pick((found.en, found.zh), view.language)
 
     def update() -> None:
-        found = verdict(page.site.model, page.site.parameters, page.view.language)
+        final, running = model.latest.get(VERDICT.id), model.live.get(VERDICT.id)
+        early_text = early_sign(model.now("ratio_state_daily"), final)
+        early.set_text("" if early_text is None else pick(early_text))
+        early.set_visibility(early_text is not None)
+        live.set_visibility(running is not None and (final is None or running.value != final.value))
+        if running is not None:
+            found = verdict_text(running)
+            live.set_text(f"◔ {pick(found.answer)} · {pick(found.why)}")
+        if final is None:
+            answer.set_text(view.label("waiting"))
+            return
+        found = verdict_text(final)
         box.classes(remove="hot warm cold calm", add=found.tone)
-        answer.set_text(found.answer(page.view.language))
-        why.set_text(found.why)
+        answer.set_text(_TONE_MARKS[found.tone] + pick(found.answer))
+        why.set_text(pick(found.why))
+        change.set_text(pick(found.change))
 
-    page.follow((*MARKET_PARTS, Part.ALERTS), update)
+    page.follow(MARKET_PARTS, update)
 
 
 def _gauge(page: Page) -> None:
@@ -132,10 +158,8 @@ def _history(page: Page) -> None:
         page,
         "history",
         view.label("ratio_history"),
-        {"ratio": "fin_buy_ratio_5d", "daily": "fin_buy_ratio"},
-        lambda: charts.history(
-            view, model.curve("fin_buy_ratio_5d"), model.curve("fin_buy_ratio"), _tail(model, "fin_buy_ratio_5d")
-        ),
+        charts.RATIO_CURVES,
+        lambda: charts.history(view, model.curves(charts.RATIO_CURVES), _tail(model, "fin_buy_ratio_5d")),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.model import Alert, Severity, State
+from alerts.record import RecordCard
 from processors.codes import to_codes, to_id
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
@@ -31,6 +32,10 @@ _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 DIGESTS = ("fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
 
 
+#: Details whose history charts draw: signal → names; their curves are called ``signal.detail``.
+_DETAIL_CURVES = {"ratio_state_quantile": ("hot", "cold")}
+
+
 class Part(StrEnum):
     """The parts of the model that change independently."""
 
@@ -40,6 +45,7 @@ class Part(StrEnum):
     INDUSTRIES = "industries"
     ALERTS = "alerts"
     FEEDS = "feeds"
+    RECORDS = "records"
 
 
 #: The parts that market signals change.
@@ -90,6 +96,7 @@ class ConsoleModel:
         self.latest: dict[str, MarketSignal] = {}  # final ones
         self.live: dict[str, MarketSignal] = {}  # provisional ones, of a later day than the final
         self.alerts: dict[str, Alert] = {}
+        self.records: tuple[RecordCard, ...] = ()
         self.feeds: tuple[Feed, ...] = ()
         self.calendar_days_left: int | None = None
         self.simulated = False
@@ -116,18 +123,26 @@ class ConsoleModel:
                 self.live[name] = signal
                 self._changed(Part.LIVE)
             return
-        values = self._values.setdefault(name, {})
-        if day in values and values[day][0] > signal.revision:
+        if not self._store_value(name, day, signal.revision, signal.value):
             return
-        if day not in values:
-            insort(self._days.setdefault(name, []), day)
-        values[day] = signal.revision, signal.value
+        for detail in _DETAIL_CURVES.get(name, ()):
+            self._store_value(f"{name}.{detail}", day, signal.revision, signal.details.get(detail))
         if name not in self.latest or day >= self.latest[name].trade_date:
             self.latest[name] = signal
         if name in self.live and self.live[name].trade_date <= day:
             del self.live[name]
             self._changed(Part.LIVE)
         self._changed(Part.FINAL)
+
+    def _store_value(self, name: str, day: date, revision: int, value: Any) -> bool:
+        """Store a value of a curve; return whether none of a higher revision is stored."""
+        values = self._values.setdefault(name, {})
+        if day in values and values[day][0] > revision:
+            return False
+        if day not in values:
+            insort(self._days.setdefault(name, []), day)
+        values[day] = revision, value
+        return True
 
     def offer_securities(self, frame: SecuritySignals) -> None:
         """Store a day's frame of securities."""
@@ -145,6 +160,12 @@ class ConsoleModel:
         if alert.replaces(self.alerts.get(alert.id)):
             self.alerts[alert.id] = alert
         self._changed(Part.ALERTS)
+
+    def offer_records(self, cards: Sequence[RecordCard]) -> None:
+        """Store the records of all rules; versions change only if they differ."""
+        if tuple(cards) != self.records:
+            self.records = tuple(cards)
+            self._changed(Part.RECORDS)
 
     def offer_feeds(self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "") -> None:
         """Store the state of the feeds; versions change only if it differs."""
@@ -169,6 +190,10 @@ class ConsoleModel:
         values = self._values.get(name, {})
         return [(day, values[day][1]) for day in self._days.get(name, [])]
 
+    def curves(self, names: Mapping[str, str]) -> dict[str, list[tuple[date, Any]]]:
+        """Curves by the keys of ``names``, whose values name them."""
+        return {key: self.curve(name) for key, name in names.items()}
+
     def before(self, name: str, day: date) -> Any:
         """The final value of the last day before a day, None if there is none."""
         days = [d for d in self._days.get(name, [])[-2:] if d < day]
@@ -187,6 +212,10 @@ class ConsoleModel:
         return sorted(
             kept, key=lambda a: (_RANK[a.severity], a.acknowledged is not None, -a.trade_date.toordinal(), a.id)
         )
+
+    def records_of(self, rule: str, subject: str = "") -> list[RecordCard]:
+        """The record cards of a rule, of all its subjects or of one."""
+        return [card for card in self.records if card.rule == rule and subject in ("", card.subject)]
 
     def industry_day(self) -> IndustrySignals | None:
         """The newest day of industries."""

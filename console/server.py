@@ -11,7 +11,7 @@ from typing import Any
 from nicegui import app, ui
 from starlette.requests import Request
 
-from console import cards, home, subjects
+from console import cards, home, record, subjects
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
@@ -86,6 +86,10 @@ def _pages(site: Site) -> None:
     @ui.page("/industry/{name}")
     async def of_industry(request: Request, name: str) -> None:
         await opened(request, lambda page: subjects.industry(page, name))
+
+    @ui.page("/record/{rule}/{subject}")
+    async def of_rule(request: Request, rule: str, subject: str) -> None:
+        await opened(request, lambda page: record.detail(page, rule, subject))
 
     @ui.page("/alerts/{alert}")
     async def of_alert(request: Request, alert: str) -> None:

@@ -122,10 +122,18 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   grid-template-areas:"verdict verdict verdict alerts" "gauge history history alerts" "tiles tiles tiles alerts"
     "excess excess map flags" "data data data data"}
 .grid.noflags{grid-template-rows:auto minmax(190px,1fr) auto minmax(200px,1fr) auto}
-.verdict{grid-area:verdict;flex-direction:row;align-items:center;gap:16px;border-left:8px solid var(--calm)}
+.verdict{grid-area:verdict;flex-direction:row;align-items:stretch;gap:16px;border-left:8px solid var(--calm)}
+.verdict .words{flex:1 1 46%;min-width:0;display:flex;flex-direction:column;gap:2px;justify-content:center}
 .verdict .q{color:var(--muted);white-space:nowrap}
-.verdict .answer{font-size:26px;font-weight:800;line-height:1.15;white-space:nowrap}
-.verdict .why{flex:1;min-width:0}
+.verdict .answer{font-size:24px;font-weight:800;line-height:1.15}
+.verdict .live{color:var(--warm)}
+.cases{flex:1 1 54%;min-width:0;display:flex;flex-direction:column;gap:2px;font-size:12px}
+.cases .head{display:flex;gap:8px;flex-wrap:wrap;align-items:baseline} .cases .scroll{max-height:88px;flex:none}
+.cases-table{border-collapse:collapse;width:100%;font-size:12px;line-height:1.25}
+.cases-table th,.cases-table td{text-align:right;padding:0 6px;white-space:nowrap}
+.cases-table th{color:var(--muted);font-weight:600;position:sticky;top:0;background:var(--card)}
+.cases-table th:first-child,.cases-table td:first-child{text-align:left;padding-left:0} .sideways{overflow-x:auto}
+.record-link{font-size:12px}
 .verdict.hot{border-color:var(--hot)} .verdict.hot .answer{color:var(--hot)}
 .verdict.warm{border-color:var(--warm)} .verdict.warm .answer{color:var(--warm)}
 .verdict.cold{border-color:var(--cold)} .verdict.cold .answer{color:var(--cold)}
@@ -167,7 +175,8 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
   .q-table th,.q-table .q-td{padding:2px 4px!important}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
-  .verdict{flex-direction:column;align-items:flex-start;gap:2px} .verdict .answer{white-space:normal;font-size:24px}
+  .verdict{flex-direction:column;gap:6px} .cases .scroll{max-height:132px;overflow-x:auto}
+  .cases-table th,.cases-table td{padding:0 3px;font-size:11px}
   .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span{display:none} .bar .pill{padding:0 4px;font-size:10px} .wideonly{display:none!important}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px}}

@@ -249,6 +249,7 @@ class Backend:
             try:
                 found = await asyncio.to_thread(system_status.status, self._settings)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
+                self._model.offer_records(await asyncio.to_thread(system_status.latest_records, self._settings))
             except (RedisError, OSError) as error:
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))

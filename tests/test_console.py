@@ -14,17 +14,17 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
-from alerts.model import Acknowledgement, Alert, Severity, State, Text
+from alerts.model import Acknowledgement, Alert, Evidence, Severity, State, Text
+from alerts.record import RecordCard
 from alerts.rules import rules
 from console import access as access_module
 from console import charts
 from console.access import Access, Identity, Session, hash_password, verify
 from console.errors import AccessError
 from console.gate import Gate, add_routes
-from console.labels import LABELS, RULES, Language, money, percent
-from console.model import ConsoleModel, Feed
+from console.labels import LABELS, RULES, Language, money
+from console.model import ConsoleModel, Feed, Part
 from console.theme import View
-from console.verdict import verdict
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
@@ -36,11 +36,17 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 def signal(
-    name: str, value: Value | None, day: int = 1, *, revision: int = 0, provisional: bool = False
+    name: str,
+    value: Value | None,
+    day: int = 1,
+    *,
+    revision: int = 0,
+    provisional: bool = False,
+    details: dict[str, Value] | None = None,
 ) -> MarketSignal:
     return MarketSignal(
         signal=name, subject="market", trade_date=date(2024, 7, day), available_at=NOW, revision=revision, value=value,
-        reason="" if value is not None else "no rows", provisional=provisional,
+        reason="" if value is not None else "no rows", provisional=provisional, details=details or {},
     )  # fmt: skip
 
 
@@ -52,52 +58,11 @@ def alert(identity: str, rule: str = "peak_warning", severity: Severity = Severi
     )  # fmt: skip
 
 
-def model(ratio: float, state: str, *others: MarketSignal) -> ConsoleModel:
-    made = ConsoleModel(P.streak_flags)
-    for one in (signal("fin_buy_ratio_5d", ratio), signal("ratio_state", state), *others):
-        made.offer_market(one)
-    return made
-
-
-@pytest.mark.parametrize(
-    ("ratio", "state", "key", "tone"),
-    [
-        (0.0985, "BREAKDOWN", "peak", "hot"),
-        (0.105, "HOT", "hot", "warm"),
-        (0.0985, "NORMAL", "near", "warm"),
-        (0.0850, "NORMAL", "no", "calm"),
-        (0.0660, "COLD", "cold", "cold"),
-        (0.0600, "EXTREME_COLD", "extreme_cold", "cold"),
-    ],
-)
-def test_the_answer_follows_the_state_of_the_ratio(ratio: float, state: str, key: str, tone: str) -> None:
-    found = verdict(model(ratio, state), P, "en")
-    assert (found.key, found.tone) == (key, tone)
-    assert percent(ratio) in found.why
-
-
-def test_a_peak_warning_that_fires_is_the_answer_on_later_days_too() -> None:
-    made = model(0.09, "NORMAL")
-    made.offer_alert(alert("a"))
-    assert verdict(made, P, "zh").key == "peak"
-    made.offer_alert(msgspec.structs.replace(alert("a"), state=State.RESOLVED))
-    assert verdict(made, P, "zh").key == "no"
-
-
-def test_a_breakdown_of_the_running_session_is_a_provisional_answer() -> None:
-    running = signal("ratio_state", "BREAKDOWN", 2, provisional=True)
-    assert verdict(model(0.104, "HOT", running), P, "en").key == "peak_live"
-
-
-def test_without_a_ratio_the_answer_is_unknown_and_says_why() -> None:
-    made = ConsoleModel(P.streak_flags)
-    made.offer_market(signal("fin_buy_ratio_5d", None))
-    made.offer_market(signal("ratio_state", None))
-    found = verdict(made, P, "en")
-    assert found.key == "unknown"
-    assert "no rows" in found.why
-    made.offer_alert(alert("a"))
-    assert verdict(made, P, "en").key == "peak"  # a warning stays valid although the newest ratio is absent
+def card(rule: str, subject: str) -> RecordCard:
+    return RecordCard(
+        rule=rule, subject=subject, source="[DG22]", figure="ratio", until=date(2024, 7, 1), rows=[],
+        evidence=Evidence(definition=Text("en", "zh")),
+    )  # fmt: skip
 
 
 def test_the_highest_revision_counts_and_a_final_value_ends_the_provisional_one() -> None:
@@ -404,9 +369,34 @@ def test_every_label_and_title_can_be_shown_in_both_languages() -> None:
     assert View(P, "zh").rule("own_rule") == "own_rule"
 
 
-def test_the_reason_of_the_answer_follows_the_parameters() -> None:
-    other = Parameters(ratio_window_days=7, ratio_hot=0.12)
-    assert "7-day ratio 10.50%, 1.50% below the hot line 12.00%" in verdict(model(0.105, "NORMAL"), other, "en").why
+def test_the_chart_of_the_ratio_draws_the_fixed_and_the_trailing_thresholds() -> None:
+    made = ConsoleModel(P.streak_flags)
+    made.offer_market(signal("fin_buy_ratio_5d", 0.09))
+    made.offer_market(signal("ratio_state_quantile", "NORMAL", details={"hot": 0.11, "cold": 0.07, "days": 750}))
+    made.offer_market(signal("ratio_state_quantile", None, 2))
+    series = {one["id"]: one for one in charts.history(View(P, "en"), made.curves(charts.RATIO_CURVES), [])["series"]}
+    assert series["quantile_hot"]["data"] == [["2024-07-01", 0.11], ["2024-07-02", None]]
+    assert series["quantile_cold"]["data"] == [["2024-07-01", 0.07], ["2024-07-02", None]]
+    assert [one["yAxis"] for one in series["ratio"]["markLine"]["data"]] == [0.103, 0.1, 0.0675]
+    assert series["quantile_hot"]["name"] == "90% quantile, 750 days"
+
+
+def test_a_correction_changes_the_trailing_thresholds_of_its_day_too() -> None:
+    made = ConsoleModel(P.streak_flags)
+    for revision, hot in ((2, 0.12), (1, 0.11)):
+        made.offer_market(signal("ratio_state_quantile", "HOT", revision=revision, details={"hot": hot}))
+    assert made.curve("ratio_state_quantile.hot") == [(date(2024, 7, 1), 0.12)]
+
+
+def test_the_records_of_a_rule_are_those_of_the_subject() -> None:
+    made = ConsoleModel(P.streak_flags)
+    cards = [card("peak_warning", "fin_buy_ratio_5d"), card("peak_warning", "other"), card("market_hot", "x")]
+    made.offer_records(cards)
+    version = made.versions[Part.RECORDS]
+    made.offer_records(list(cards))
+    assert made.versions[Part.RECORDS] == version  # nothing changed: no page draws them again
+    assert made.records_of("peak_warning", "fin_buy_ratio_5d") == cards[:1]
+    assert made.records_of("peak_warning") == cards[:2]
 
 
 def test_the_scale_of_the_gauge_includes_every_threshold() -> None:

@@ -231,7 +231,8 @@ def test_the_daily_ratio_is_an_early_sign_alone() -> None:
             available_at=datetime(2024, 7, 2, tzinfo=UTC), details={"ratio": 0.098, "breakdown": 0.1},
         )  # fmt: skip
 
-    sign = early_sign(daily("BREAKDOWN"))
+    sign = early_sign(daily("BREAKDOWN"), verdicts([HOT])[0])
     assert sign is not None
     assert sign.en == "Early sign: the daily ratio fell to 9.80% on 2024-07-01, below 10.00% after a hot phase."
-    assert early_sign(daily("HOT")) is None and early_sign(None) is None
+    assert early_sign(daily("HOT"), None) is None and early_sign(None, None) is None
+    assert early_sign(daily("BREAKDOWN"), verdicts([HOT, BREAK])[1]) is None  # warned already

@@ -36,7 +36,7 @@ def print_market(signals: dict[str, MarketSignal]) -> None:
     """Print the verdict in words, and the market panel, one line per signal."""
     if VERDICT.id in signals:
         text = verdict_text(signals[VERDICT.id])
-        early = early_sign(signals.get("ratio_state_daily"))
+        early = early_sign(signals.get("ratio_state_daily"), signals[VERDICT.id])
         for question, language in (("Near a top?", "en"), ("是否接近顶部？", "zh")):
             answer, *others = (getattr(one, language) for one in (text.answer, text.why, text.change, early) if one)
             out.print(Text.assemble(f"{question}  ", (answer, "bold")))

@@ -1,0 +1,125 @@
+"""Records of rules: every past case with what followed, beside the base rate and the published claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nicegui import ui
+
+from alerts.delivery import text
+from alerts.record import CaseRow, RecordCard
+from console import labels
+from console.model import Part
+from console.site import Page, heading
+
+_HORIZONS = ("5", "20", "60")
+#: The rule and the subject whose record stands beside the verdict.
+PEAK = ("peak_warning", "fin_buy_ratio_5d")
+
+
+def link(rule: str, subject: str, shown: str) -> ui.link:
+    """Draw the link to the page with every case of a rule and subject."""
+    return ui.link(shown, f"/record/{rule}/{subject}").classes("record-link").mark("record-link")
+
+
+def beside_verdict(page: Page) -> None:
+    """Draw the cases of the peak warning; the element is hidden as long as none is known."""
+    with ui.element("div").classes("cases") as box:
+        pass
+
+    def update() -> None:
+        cards = page.site.model.records_of(*PEAK)
+        box.set_visibility(bool(cards))
+        box.clear()
+        with box:
+            for card in cards:
+                with ui.element("div").classes("head"):
+                    link(*PEAK, f"{page.view.rule(card.rule)} · {page.view.label('record')} ({len(card.rows)})")
+                    ui.label(_rates(page, card)).classes("num").mark("record-rates")
+                with ui.element("div").classes("scroll").props("tabindex=0"):
+                    _table(page, card, card.rows[::-1])
+
+    page.follow((Part.RECORDS,), update)
+
+
+def detail(page: Page, rule: str, subject: str) -> None:
+    """Draw the page of a rule's records of one subject."""
+    area = ui.element("main").classes("sub")
+    label = page.view.label
+
+    def draw() -> None:
+        cards = page.site.model.records_of(rule, subject)
+        area.clear()
+        with area:
+            with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
+                ui.link(f"← {label('back')}", "/")
+                ui.label(f"{page.view.rule(rule)} · {label('record')}").style("font-size:20px;font-weight:800")
+                if not cards:
+                    ui.label(label("no_record")).classes("muted")
+            for card in cards:
+                with ui.element("div").classes("card wide"):
+                    heading(card.evidence.name or page.view.rule(rule))
+                    ui.label(text.evidence(card.evidence, chinese=page.view.language == "zh")).mark("record-text")
+                    until = f"{label('until')} {labels.day(card.until)}"
+                    ui.label(f"{card.source} · {until} · {label('cases')}: {len(card.rows)}").classes("muted num")
+                    with ui.element("div").classes("sideways").props("tabindex=0"):
+                        _table(page, card, card.rows[::-1])
+
+    ui.page_title(f"{rule} · marginwatch")
+    page.follow((Part.RECORDS,), draw)
+
+
+def _rates(page: Page, card: RecordCard) -> str:
+    """Return hits of cases, the base rate, its plain reading, and the published claim with its period."""
+    found, english = card.evidence, page.view.language == "en"
+    parts = [f"{found.hits}/{found.cases}" + (f" ({found.rate:.0%})" if found.rate is not None else "")]
+    if found.base_rate is not None:
+        reading = found.finding.value if english else text.FINDINGS_ZH[found.finding]
+        parts.append(f"{'any day' if english else '任意日'} {found.base_rate:.0%}: {reading}")
+    if found.claim is not None:
+        claim = found.claim.text.en if english else found.claim.text.zh
+        parts.append(f"{claim} [{found.claim.source}, {found.claim.period}]")
+    return " · ".join(parts)
+
+
+def _table(page: Page, card: RecordCard, rows: Sequence[CaseRow]) -> None:
+    """Draw the cases; a click on a date opens the alert."""
+    label = page.view.label
+    days = "d" if page.view.language == "en" else "日"
+    figure = label("ratio") if card.figure == "ratio" else card.figure
+    heads = [label("date"), figure, label("entry"), *(f"{h} {days}" for h in _HORIZONS), label("worst"), label("hit")]
+    with ui.element("table").classes("cases-table num").props(f'aria-label="{label("record")}"'):
+        with ui.element("thead"), ui.element("tr"):
+            for head in heads:
+                with ui.element("th").props("scope=col"):
+                    ui.label(head)
+        with ui.element("tbody"):
+            for row in rows:
+                _row(row)
+
+
+def _row(row: CaseRow) -> None:
+    with ui.element("tr"):
+        with ui.element("td"):
+            ui.link(row.trade_date.isoformat(), f"/alerts/{row.alert}")
+        _cell("–" if row.figure is None else labels.percent(row.figure))
+        _cell("–" if row.entry is None else f"{row.entry:,.0f}", labels.day(row.entry_date))
+        for horizon in _HORIZONS:
+            _change(row.returns.get(horizon))
+        _change(row.drawdown)
+        if row.members:
+            _cell(f"{row.member_hits}/{row.members}")
+        else:
+            _cell("…" if row.hit is None else "✓" if row.hit else "✗")
+
+
+def _change(value: float | None) -> None:
+    """Draw a return: its sign is readable without colour."""
+    _cell(labels.percent(value, 1, signed=True), tone="" if not value else "rise" if value > 0 else "fall")
+
+
+def _cell(shown: str, tip: str = "", tone: str = "") -> None:
+    with ui.element("td").classes(tone):
+        one = ui.label(shown)
+        if tip:
+            one.tooltip(tip)
