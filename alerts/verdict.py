@@ -147,7 +147,8 @@ def _warned(details: Mapping[str, Value]) -> Text:
     """Return how long ago the warning was, and when it expires."""
     sessions, left = int(details["sessions"]), int(details["expires_in"])
     if not sessions:
-        return Text(f"WARNED at this close, expires in {left} sessions", f"今日收盘预警，{left}个交易日后到期")
+        since = details["since"]
+        return Text(f"WARNED on {since}, expires in {left} sessions", f"{since}预警，{left}个交易日后到期")
     ago = Text(f"WARNED {sessions} session{'s'[: sessions > 1]} ago", f"{sessions}个交易日前预警")
     ends = Text(f", expires in {left}", f"，{left}个交易日后到期") if left else Text(", last session", "，今日到期")
     return _joined(ago, ends)

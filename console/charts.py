@@ -45,7 +45,7 @@ def _frame(view: View, found: Points) -> Options:
     return {
         **_plain(c, {"trigger": "axis"}),
         "grid": {"left": 48, "right": 52, "top": 26, "bottom": 42},
-        "legend": {"top": 0, "right": 0, "itemHeight": 8, "itemWidth": 16, "textStyle": {"color": c.muted, "fontSize": 11}},
+        "legend": {"type": "scroll", "top": 0, "right": 0, "itemHeight": 8, "itemWidth": 16, "textStyle": {"color": c.muted, "fontSize": 11}},
         "xAxis": {
             "type": "time",
             "axisLine": {"lineStyle": {"color": c.line}},

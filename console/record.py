@@ -78,7 +78,8 @@ def _rates(page: Page, card: RecordCard) -> str:
         parts.append(f"{'any day' if english else '任意日'} {found.base_rate:.0%}: {reading}")
     if found.claim is not None:
         claim = found.claim.text.en if english else found.claim.text.zh
-        parts.append(f"{claim} [{found.claim.source}, {found.claim.period}]")
+        published = page.view.label("published")
+        parts.append(f"{published} {claim} [{found.claim.source}, {found.claim.period}]")
     return " · ".join(parts)
 
 

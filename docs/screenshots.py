@@ -53,12 +53,12 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
             desk = browser.new_context(viewport=_DESK, locale="en-US").new_page()
-            _take(desk, address, "YES: peak warning", "console-home")
+            _take(desk, address, "WARNED", "console-home")
             _take(desk, f"{address}alerts/{peak.id}", "fell to", "console-alert")
             _take(desk, f"{address}security/300015.SZ", "Adjusted price", "console-security")
             _take(desk, f"{address}industry/银行", "Banks", "console-industry")
             phone = browser.new_context(viewport=_PHONE, locale="zh-CN", has_touch=True).new_page()
-            _take(phone, address, "是：顶部预警", "console-phone")
+            _take(phone, address, "个交易日前预警", "console-phone")
             browser.close()
 
 
