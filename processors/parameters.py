@@ -47,7 +47,7 @@ class Parameters:
     regime_index: str = "000300.SH"
     regime_days: int = 60
     regime_return: float = 0.10
-    # bottom_panel: drawdown from a high that counts as a bear market (ours)
+    # bottom_panel [DG22]: the fall from a peak that begins a bear market, and the rise from its trough that ends it
     bear_market: float = 0.20
     # fin_change
     inclusion_quiet_days: int = 5

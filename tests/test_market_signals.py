@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from feeds.folder import read
+from processors.bears import bear_markets
 from processors.block import Block
 from processors.days import to_date, to_day
 from processors.events import RowBatch
 from processors.history import replay
-from processors.indicators.bottom_panel import bear_markets
 from processors.indicators.llt import advance
 from processors.indicators.ratio_state import QUANTILE_STATE
 from processors.market import Market
@@ -50,8 +50,27 @@ def test_bottom_panel_shows_figures_side_by_side(signals) -> None:
     panel = signals[date(2019, 1, 3), "bottom_panel"]
     assert panel.value == len(panel.details)
     assert panel.details["000300.SH drawdown"] < -0.30
-    closes = np.array([100, 79, 90, 101, 85, 102, 70, 60, 75, 103.0])
-    assert bear_markets(closes[None], 0.2)[1].tolist() == pytest.approx([-0.21, 60 / 102 - 1])
+
+
+@pytest.mark.parametrize(
+    ("closes", "falls"),
+    [
+        ([100, 79, 90, 101, 85, 102, 70, 60, 75], [-0.21, 60 / 102 - 1]),
+        ([100, 70, 83, 70, 84], [-0.30]),  # ended by +20% from the trough, far below its peak
+        ([100, 70, 83], []),  # not ended yet
+        ([100, 81, 100, 90, 120], []),
+        ([100, 80, 96], [-0.20]),  # bounds included
+        ([100, 70, 84, 67.2, 81], [-0.30, -0.20]),  # the close that ends one is the first peak of the next
+        ([np.nan, 100, np.nan, 70, np.nan, 84, np.nan], [-0.30]),
+        ([], []),
+    ],
+)
+def test_a_bear_market_is_a_fall_of_a_fifth_ended_by_a_rise_of_a_fifth(closes: list[float], falls: list[float]) -> None:
+    found = bear_markets(np.array(closes, dtype=float), 0.2)
+    assert [bear.fall for bear in found] == pytest.approx(falls)
+    for bear in found:
+        assert closes[bear.trough] / closes[bear.peak] - 1 == bear.fall
+        assert bear.peak < bear.trough < bear.end
 
 
 def test_the_line_of_an_index_that_does_not_move_is_its_close() -> None:

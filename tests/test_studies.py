@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from feeds.folder import read
 from processors.days import to_date, to_day
+from processors.indicators.verdict import Verdict
 from processors.industries import INDUSTRIES
 from processors.parameters import Parameters
 from processors.studies import STUDIES, divergence, excess, factor, ratio, rotation, timing
@@ -321,7 +322,12 @@ def test_all_studies_as_a_command(small: Path, tmp_path: Path) -> None:
     quantiles = list(csv.reader(io.StringIO((out / "ratio_quantiles_as-source.csv").read_text("utf-8"))))
     assert quantiles[0] == ["quantile", "daily", "5-day sum/sum", "weekly sum/sum", "published"]
     assert float(quantiles[1][1]) > 0.1
+    (strip,) = [chart["strip"] for chart in json.loads((out / "ratio.json").read_text("utf-8"))[0]["charts"]
+                if chart["name"] == "verdict_strip"]  # fmt: skip
+    assert len(strip["days"]) == len(strip["states"]) > 50
+    assert {"HOT", "WARNED"} <= set(strip["states"]) <= {"", *Verdict}
     images = list(out.glob("*.png"))
+    assert out / "ratio_verdict_strip_point-in-time.png" in images
     assert len(images) >= 10
     assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 8_000 for path in images)
     page = report.read_text("utf-8")

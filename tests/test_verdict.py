@@ -163,7 +163,8 @@ def answer(ratios: list[float | None], language: str = "en") -> str:
     [
         ([CALM], "NO", "否", "calm"),
         ([HOT], "HOT: the peak warning is armed", "过热：顶部预警待触发", "warm"),
-        ([HOT, BREAK], f"WARNED on {SESSIONS[1]}, expires in 60 sessions", f"{SESSIONS[1]}预警，60个交易日后到期", "hot"),
+        ([HOT, BREAK],
+         f"WARNED on {SESSIONS[1]}, expires in 60 sessions", f"{SESSIONS[1]}预警，60个交易日后到期", "hot"),
         ([HOT, BREAK, *[CALM] * 19],
          "WARNED 19 sessions ago, expires in 41", "19个交易日前预警，41个交易日后到期", "hot"),
         ([HOT, BREAK, *[CALM] * 60], "WARNED 60 sessions ago, last session", "60个交易日前预警，今日到期", "hot"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.bears import bear_markets
 from processors.block import Block
 from processors.events import Floats
 from processors.indicators.fin_buy_ratio import trailing_ratio
@@ -27,7 +28,7 @@ SIGNALS = (
         "count",
         (BUYS, TURNOVERS, CLOSES, RATES, PES),
         "side by side: ratio and whether it is in the cold zone; each index's drawdown and its rank among the deepest falls "
-        "of its own past bear markets (≥ 20%); month-average turnover rate and PE of the SSE Composite with percentiles",
+        "of its own past bear markets (≥ 20% from a peak, ended by +20% from the trough); month-average turnover rate and PE of the SSE Composite with percentiles",
         "[DG22], ranks ours",
         parameters=("ratio_cold", "bear_market", "percentile_least"),
     ),
@@ -64,42 +65,13 @@ def _index(closes: Floats, code: str, depth: float) -> dict[str, Values]:
     """Return the drawdown of an index and its rank among past bear markets, by name; None where there were none."""
     known = ~np.isnan(closes[:, -1])
     current = np.where(known, drawdowns(closes), np.nan)
-    rows, falls = bear_markets(closes, depth)
-    count = np.bincount(rows, minlength=len(closes))
-    deeper = np.bincount(rows[current[rows] <= falls], minlength=len(closes))
-    ranked = (known & (count > 0)).tolist()
+    falls = [np.array([bear.fall for bear in bear_markets(window, depth)]) for window in closes]
+    ranked = [bool(known[i] and len(past)) for i, past in enumerate(falls)]
     return {
         f"{code} drawdown": current,
-        f"{code} bear_markets": [int(n) if has_rank else None for n, has_rank in zip(count, ranked, strict=True)],
+        f"{code} bear_markets": [len(past) if has_rank else None for past, has_rank in zip(falls, ranked, strict=True)],
         f"{code} deeper_than": [
-            float(d / n) if has_rank else None for d, n, has_rank in zip(deeper, count, ranked, strict=True)
+            float((now <= past).mean()) if has_rank else None
+            for now, past, has_rank in zip(current.tolist(), falls, ranked, strict=True)
         ],
     }
-
-
-def bear_markets(closes: Floats, depth: float) -> tuple[np.ndarray, Floats]:
-    """Return the window and the deepest drawdown of every completed fall of at least ``depth``.
-
-    A fall starts at a high. The next close that is not below the high completes it.
-
-    Parameters
-    ----------
-    closes : (k, days), NaN where unknown.
-    depth : a fraction, e.g. 0.2.
-
-    Returns
-    -------
-    rows : (n,) index of the window of each fall.
-    drawdowns : (n,) negative fractions.
-    """
-    known = ~np.isnan(closes)
-    highs = np.maximum.accumulate(np.where(known, closes, -np.inf), axis=1)
-    drops = np.where(known, closes / np.where(known, highs, 1.0) - 1, 0.0)
-    begins = known & (closes >= highs)
-    begins[:, 0] = True  # a fall never continues from the window before
-    starts = np.flatnonzero(begins)
-    worst = np.minimum.reduceat(drops.ravel(), starts)
-    rows = starts // closes.shape[1]
-    last = np.r_[rows[1:] != rows[:-1], True]  # the last fall of a window is not completed
-    found = (worst <= -depth) & ~last
-    return rows[found], worst[found]

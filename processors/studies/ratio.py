@@ -10,7 +10,7 @@ from processors.days import to_date
 from processors.events import Floats
 from processors.studies.measure import episodes, wilson
 from processors.studies.panel import SSE, Panel
-from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
+from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Strip, Table, Unit
 
 TITLE = "Financing-buy ratio 融资买入占比: quantiles, breakdowns, cold spells"
 SOURCE = "[DG22]"
@@ -69,7 +69,7 @@ def run(panel: Panel, mode: Mode) -> Result:
                   dict.fromkeys((*forms, "published"), Unit.RATIO)),
             Table("breakdowns", "Breakdowns and what the SSE Composite did", _COLUMNS, cases, _UNITS),
         ],
-        [chart],
+        [chart, _verdict_strip(panel)],
         [
             "published figures are of 2018-01…2022-11; ours end where the data do",
             f"a breakdown was a top if the SSE Composite was at most {TOP:.0%} above its entry 20 trading days later (ours; "
@@ -81,6 +81,14 @@ def run(panel: Panel, mode: Mode) -> Result:
 
 _COLUMNS = ("form", "date", "ratio", "entry", *(f"{h} days" for h in _HORIZONS), "drawdown in 60 days", "top")
 _UNITS = dict.fromkeys(("ratio", *(f"{h} days" for h in _HORIZONS), "drawdown in 60 days"), Unit.RATIO)
+
+
+def _verdict_strip(panel: Panel) -> Chart:
+    """Return the verdict of every day of the period with margin figures."""
+    shown = np.flatnonzero(panel.in_period & (panel.available > 0))
+    dates, verdicts = panel.dates(), panel.text("verdict")
+    strip = Strip([dates[i] for i in shown], [str(verdicts[i]) for i in shown])
+    return Chart("verdict_strip", "The verdict by day: near a top?", Unit.COUNT, strip=strip)
 
 
 def _weekly(panel: Panel) -> Floats:

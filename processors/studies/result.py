@@ -81,8 +81,16 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
+class Strip:
+    """A state by day, drawn as a coloured strip for each year; "" is a day without a state."""
+
+    days: list[str]
+    states: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """The data of a chart: lines, or bars, or points with a fitted line. The report decides the style."""
+    """The data of a chart: lines, or bars, or points with a fitted line, or a strip. The report decides the style."""
 
     name: str
     title: str
@@ -91,6 +99,7 @@ class Chart:
     bars: list[Bars] = field(default_factory=list)
     points: list[tuple[float, float]] = field(default_factory=list)
     fit: tuple[float, float] | None = None  # intercept, slope
+    strip: Strip | None = None
     levels: dict[str, float] = field(default_factory=dict)  # horizontal lines
     marks: list[str] = field(default_factory=list)  # dates of cases
     x_label: str = ""

@@ -14,10 +14,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from processors.studies.result import Chart, Unit
+from processors.studies.result import Chart, Strip, Unit
 
 #: Okabe and Ito's colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: The verdicts from the coldest to the hottest, and "" for a day without one.
+_STATES = {
+    "COLD": "#0072B2",
+    "NO": "#D9DEE5",
+    "COOLING": "#F0E442",
+    "HOT": "#E69F00",
+    "WARNED": "#D55E00",
+    "": "#FFFFFF",
+}
 _SIZE, _DPI = (9.0, 4.6), 110
 
 
@@ -48,6 +57,8 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.xaxis.set_major_formatter(percent)
     if chart.bars:
         _bars(axes, chart)
+    if chart.strip is not None:
+        _strip(axes, chart.strip)
     for line, colour in zip(chart.lines, _COLOURS, strict=False):
         days = [date.fromisoformat(d) for d in line.days]
         axes.plot(days, line.values, color=colour, linewidth=1.3, label=line.label)
@@ -73,6 +84,29 @@ def _bars(axes: Any, chart: Chart) -> None:
             axes.plot([place], [bar.published], "D", color="black", markersize=8)
     axes.set_xticks(places, [b.label for b in chart.bars])
     axes.axhline(0, color="#333333", linewidth=0.8)
+
+
+def _strip(axes: Any, strip: Strip) -> None:
+    """Draw a row for each year, the first at the top; a day's cell reaches to the next day of the strip."""
+    days = [date.fromisoformat(day) for day in strip.days]
+    years = sorted({day.year for day in days})
+    starts = [(day - date(day.year, 1, 1)).days for day in days]
+    for state, colour in _STATES.items():
+        for year in years:
+            here = [i for i, day in enumerate(days) if day.year == year]
+            ends = [*(starts[i] for i in here[1:]), starts[here[-1]] + 1]
+            spans = [
+                (starts[i], end - starts[i]) for i, end in zip(here, ends, strict=True) if strip.states[i] == state
+            ]
+            row = years.index(year)
+            axes.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, label=state or "absent" if not row else None)
+    axes.set_yticks(range(len(years)), [str(year) for year in years])
+    axes.set_ylim(len(years) - 0.5, -0.5)
+    months = [date(2001, month, 1) for month in range(1, 13)]
+    axes.set_xticks([(month - date(2001, 1, 1)).days for month in months], [f"{month:%b}" for month in months])
+    axes.set_xlim(0, 366)
+    axes.grid(visible=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), fontsize=9, ncols=len(_STATES))
 
 
 def _scatter(axes: Any, chart: Chart) -> None:

@@ -420,13 +420,18 @@ def bottom_panel(data: Data, p: Any) -> Tables:
 
 
 def _falls(closes: np.ndarray, depth: float) -> list[float]:
-    """The deepest drawdown of every finished fall of at least `depth`."""
-    found, high, worst = [], np.nan, 0.0
+    """The fall of every bear market that has ended: down `depth` from a peak, then up `depth` from the trough."""
+    found: list[float] = []
+    peak, trough = -np.inf, np.inf
+    falling = False
     for close in closes[~np.isnan(closes)]:
-        if not close < high:
-            if worst <= -depth:
-                found.append(worst)
-            high, worst = close, 0.0
+        if falling:
+            trough = min(trough, close)
+            if close >= trough * (1 + depth):
+                found.append(trough / peak - 1)
+                falling, peak = False, close
         else:
-            worst = min(worst, close / high - 1)
+            peak = max(peak, close)
+            if close <= peak * (1 - depth):
+                falling, trough = True, close
     return found
