@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -19,7 +20,7 @@ PEAK = ("peak_warning", "fin_buy_ratio_5d")
 
 def link(rule: str, subject: str, shown: str) -> ui.link:
     """Draw the link to the page with every case of a rule and subject."""
-    return ui.link(shown, f"/record/{rule}/{subject}").classes("record-link").mark("record-link")
+    return ui.link(shown, f"/record/{quote(rule)}/{quote(subject)}").classes("record-link").mark("record-link")
 
 
 def beside_verdict(page: Page) -> None:

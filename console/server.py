@@ -87,7 +87,7 @@ def _pages(site: Site) -> None:
     async def of_industry(request: Request, name: str) -> None:
         await opened(request, lambda page: subjects.industry(page, name))
 
-    @ui.page("/record/{rule}/{subject}")
+    @ui.page("/record/{rule}/{subject:path}")
     async def of_rule(request: Request, rule: str, subject: str) -> None:
         await opened(request, lambda page: record.detail(page, rule, subject))
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from msgspec import structs
+from prometheus_client import REGISTRY
 
 from alerts.model import Text
 from alerts.verdict import early_sign, verdict_text
@@ -19,7 +21,9 @@ from processors.indicators.verdict import VERDICT
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
+from streams import metrics
 from streams.calendars import xshg
+from streams.cli.render.signals import print_market
 from tests.building import batch
 from tests.folding import EXCHANGES, check_signal, fold_history, rows_of
 from tests.oracle.data import Data, Published
@@ -219,10 +223,28 @@ def test_the_words_follow_the_thresholds_of_the_signal() -> None:
 
 def test_a_provisional_verdict_is_flagged() -> None:
     (early,) = verdicts([HOT])
-    text = verdict_text(MarketSignal(**{name: getattr(early, name) for name in early.__struct_fields__}
-                                     | {"provisional": True}))  # fmt: skip
+    text = verdict_text(structs.replace(early, provisional=True))
     assert text.answer == Text("PROVISIONAL: HOT: the peak warning is armed", "盘中估算：过热：顶部预警待触发")
     assert text.why.en.endswith("The close decides.")
+
+
+def test_terminal_and_metric_show_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = verdicts([HOT, BREAK])
+    text = verdict_text(second)
+    print_market({"verdict": second})
+    shown = capsys.readouterr().out
+    for one in (text.answer, text.why, text.change):
+        assert one.en in shown and one.zh in shown
+    for signal in (first, second, structs.replace(first, provisional=True)):
+        metrics.observe_signal(signal)
+    (family,) = (one for one in REGISTRY.collect() if one.name == "marginwatch_verdict_trade_date_seconds")
+    (sample,) = family.samples  # one series: that of the newest final verdict
+    assert sample.labels["verdict"] == "WARNED"
+    for name in ("answer", "why", "change"):
+        words = getattr(text, name)
+        assert (sample.labels[name], sample.labels[f"{name}_zh"]) == (words.en, words.zh)
+    assert sample.value == to_day(second.trade_date) * 86_400
+    metrics.forget_market()
 
 
 def test_the_daily_ratio_is_an_early_sign_alone() -> None:

@@ -7,9 +7,11 @@ import signal
 import urllib.request
 from datetime import date
 
+import msgspec
 import numpy as np
 import pytest
 
+from alerts.verdict import verdict_text
 from feeds import simulate
 from processors.days import to_day
 from processors.events import RowBatch
@@ -99,6 +101,10 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
         assert live["fin_buy_ratio"].value == pytest.approx(0.105, rel=1e-3)
         assert live["ratio_state_daily"].value == "HOT"
         assert not live["fin_balance"].provisional
+        spoken = msgspec.json.decode(stack.redis.get(f"{stack.settings.namespace}:latest:verdict"))
+        words: dict[str, object] = msgspec.to_builtins(verdict_text(live["verdict"]))
+        words |= {"verdict": live["verdict"].value, "provisional": True}
+        assert {name: spoken[name] for name in words} == words
 
         # A session may look hot: nothing alerts before it is final.
         published = [a for a in readers.alerts(stack.settings) if to_day(a.trade_date) == today]
