@@ -8,6 +8,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from alerts.delivery import text
+from alerts.model import Text
 from alerts.record import CaseRow, RecordCard
 from console import labels
 from console.model import Part
@@ -36,7 +37,7 @@ def beside_verdict(page: Page) -> None:
             for card in cards:
                 with ui.element("div").classes("head"):
                     link(*PEAK, f"{page.view.rule(card.rule)} · {page.view.label('record')} ({len(card.rows)})")
-                    ui.label(_rates(page, card)).classes("num").mark("record-rates")
+                ui.label(_evidence(page, card)).classes("num").mark("record-text")
                 with ui.element("div").classes("scroll").props("tabindex=0"):
                     _table(page, card, card.rows[::-1])
 
@@ -60,9 +61,11 @@ def detail(page: Page, rule: str, subject: str) -> None:
             for card in cards:
                 with ui.element("div").classes("card wide"):
                     heading(card.evidence.name or page.view.rule(rule))
-                    ui.label(text.evidence(card.evidence, chinese=page.view.language == "zh")).mark("record-text")
-                    until = f"{label('until')} {labels.day(card.until)}"
-                    ui.label(f"{card.source} · {until} · {label('cases')}: {len(card.rows)}").classes("muted num")
+                    ui.label(f"{label('hit')}: {_pick(page, card.evidence.definition)}")
+                    ui.label(_evidence(page, card)).mark("record-text")
+                    ui.label(
+                        f"{card.source} · {card.since} – {card.until} · {label('cases')}: {len(card.rows)}"
+                    ).classes("muted num")
                     with ui.element("div").classes("sideways").props("tabindex=0"):
                         _table(page, card, card.rows[::-1])
 
@@ -70,18 +73,12 @@ def detail(page: Page, rule: str, subject: str) -> None:
     page.follow((Part.RECORDS,), draw)
 
 
-def _rates(page: Page, card: RecordCard) -> str:
-    """Return hits of cases, the base rate, its plain reading, and the published claim with its period."""
-    found, english = card.evidence, page.view.language == "en"
-    parts = [f"{found.hits}/{found.cases}" + (f" ({found.rate:.0%})" if found.rate is not None else "")]
-    if found.base_rate is not None:
-        reading = found.finding.value if english else text.FINDINGS_ZH[found.finding]
-        parts.append(f"{'any day' if english else '任意日'} {found.base_rate:.0%}: {reading}")
-    if found.claim is not None:
-        claim = found.claim.text.en if english else found.claim.text.zh
-        published = page.view.label("published")
-        parts.append(f"{published} {claim} [{found.claim.source}, {found.claim.period}]")
-    return " · ".join(parts)
+def _evidence(page: Page, card: RecordCard) -> str:
+    return text.evidence(card.evidence, chinese=page.view.language == "zh")
+
+
+def _pick(page: Page, both: Text) -> str:
+    return labels.pick((both.en, both.zh), page.view.language)
 
 
 def _table(page: Page, card: RecordCard, rows: Sequence[CaseRow]) -> None:

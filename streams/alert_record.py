@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from alerts.desk import AlertDesk
 from alerts.record import RecordCard, cards
+from alerts.rules.base import Rule
 from streams.alert_rules import rules_of
 from streams.alerts_stage import AlertsStage
 from streams.calendars import xshg
@@ -33,6 +35,23 @@ def record_of(settings: Settings, rule: str) -> list[RecordCard]:
     if not any(one.expectations for one in found):
         known = "keeps no record: it states a fact" if found else "is not in force"
         raise RecordError(f"the rule {rule!r} {known}. Rules with a record: {', '.join(keeping)}")
+    out = _cards(settings, found)
+    if not out:
+        raise NothingYetError(f"{rule} has not been evaluated yet: is a worker running, and has a feed published?")
+    return out
+
+
+def records(settings: Settings) -> list[RecordCard]:
+    """Return the records of every rule as they are known now, empty as long as no rule has been evaluated.
+
+    Raises
+    ------
+    RecordError : if the state is that of another release.
+    """
+    return _cards(settings, [rule for rule in rules_of(settings) if rule.expectations])
+
+
+def _cards(settings: Settings, rules: Sequence[Rule]) -> list[RecordCard]:
     calendar = xshg(settings.calendar_file)
     stage = AlertsStage(settings, Topics(settings), calendar)
     stored, schema = asyncio.run(_stored(settings)), stage.open(0).schema
@@ -41,12 +60,9 @@ def record_of(settings: Settings, rule: str) -> list[RecordCard]:
             f"the alerts in Redis are those of another release (schema {stored.schema or 'none'}, this release reads "
             f"{schema}): a worker of this release rebuilds them when it starts"
         )
-    desk = AlertDesk(rules, calendar)
+    desk = AlertDesk(rules_of(settings), calendar)
     desk.load_rows({name: data for name, data in stored.rows.items() if name.partition("/")[0] in _TABLES})
-    out = [card for one in found for card in cards(desk, one, calendar)]
-    if not out:
-        raise NothingYetError(f"{rule} has not been evaluated yet: is a worker running, and has a feed published?")
-    return out
+    return [card for one in rules for card in cards(desk, one, calendar)]
 
 
 async def _stored(settings: Settings) -> Loaded:

@@ -22,11 +22,11 @@ from redis.exceptions import RedisError
 from alerts.commands import Command
 from console.access import Access, Session
 from console.errors import AccessError
-from console.model import ConsoleModel, Feed
+from console.model import ConsoleModel, Feed, Part
 from processors.days import to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError, RowError
-from streams import codecs, system_status
+from streams import alert_record, codecs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.records import is_barrier
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.clients import AsyncProducer, AsyncReader
 
 log = structlog.get_logger()
-_RETRY_S, _FEEDS_S, _PATIENCE_S = 2.0, 2.0, 3.0
+_RETRY_S, _FEEDS_S, _RECORDS_S, _PATIENCE_S = 2.0, 2.0, 5.0, 3.0
 _PREFERENCES_KEPT_S = 400 * 86_400
 
 
@@ -168,7 +168,11 @@ class Backend:
 
     async def start(self) -> None:
         """Begin to read."""
-        self._tasks = [asyncio.create_task(self._read_forever()), asyncio.create_task(self._poll_feeds())]
+        self._tasks = [
+            asyncio.create_task(self._read_forever()),
+            asyncio.create_task(self._poll_feeds()),
+            asyncio.create_task(self._poll_records()),
+        ]
 
     async def stop(self) -> None:
         """End; every command is acknowledged already."""
@@ -249,12 +253,24 @@ class Backend:
             try:
                 found = await asyncio.to_thread(system_status.status, self._settings)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
-                self._model.offer_records(await asyncio.to_thread(system_status.latest_records, self._settings))
             except (RedisError, OSError) as error:
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))
             self._model.offer_feeds(feeds, left, trouble)
             await asyncio.sleep(_FEEDS_S)
+
+    async def _poll_records(self) -> None:
+        """Compute the records of all rules again after a change of alerts or of the newest day."""
+        seen, again = None, False
+        while True:
+            now = self._model.versions[Part.ALERTS], self._model.day
+            if now != seen or again:
+                again, seen = now != seen, now  # Redis is written after the topic: its first state may be the old one
+                try:
+                    self._model.offer_records(await asyncio.to_thread(alert_record.records, self._settings))
+                except (RedisError, OSError, MarginwatchError) as error:
+                    log.warning("the records of the rules are not known", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_RECORDS_S)
 
     def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:
         """Feeds from the status; a feed is as late as the latest of its partitions."""

@@ -11,7 +11,6 @@ from redis import Redis
 
 from alerts.lifecycle import ALERT_ROW
 from alerts.model import Alert, State
-from alerts.record import RecordCard
 from processors.day_rows import day_layout
 from processors.days import to_day
 from processors.events import INPUT_ROWS, DailyRow
@@ -39,12 +38,6 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
             "See `marginwatch status`"
         )
     return msgspec.json.decode(data, type=dict[str, MarketSignal])
-
-
-def latest_records(settings: Settings) -> list[RecordCard]:
-    """Return the record cards of all rules as they are known now, empty as long as none is."""
-    data = _get(settings, "records")
-    return [] if data is None else msgspec.json.decode(data, type=list[RecordCard])
 
 
 def name_of(settings: Settings, code: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from console.model import ConsoleModel, Feed
+from console.model import ConsoleModel, Feed, Part
 from streams import console
 from streams.local_service import free_port
 from streams.settings import Settings
@@ -46,3 +46,23 @@ def test_a_day_that_the_calendar_file_closes_is_not_due(tmp_path: Path, monkeypa
     file.write_text(f"holidays = [{', '.join(map(date.isoformat, closed))}]\n")
     (feed,) = asyncio.run(feeds(plain.model_copy(update={"calendar_file": file})))
     assert feed.due is not None and feed.due < closed[-1] <= usual.due
+
+
+def test_records_are_read_again_after_an_alert_and_once_more_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker writes Redis after the topic: the first state that the console reads may be the one before."""
+    read: list[int] = []
+    monkeypatch.setattr(console, "_RECORDS_S", 0.01)
+    monkeypatch.setattr(console.alert_record, "records", lambda _settings: read.append(0) or [])
+    model = ConsoleModel((5, 8))
+    backend = console.Backend(Settings(), model)
+
+    async def poll() -> None:
+        task = asyncio.create_task(backend._poll_records())
+        async with asyncio.timeout(20):
+            for expected in (2, 4):
+                while len(read) < expected:
+                    await asyncio.sleep(0.001)
+                model._changed(Part.ALERTS)
+        task.cancel()
+
+    asyncio.run(poll())

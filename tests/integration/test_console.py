@@ -196,6 +196,13 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     desk.reload()
     ratio_card(desk).get_by_text("已确认 · 李: 已通知风控").wait_for()
 
+    # Every past case is beside the verdict, and one click from the alert.
+    desk.locator(".verdict .cases-table").get_by_text("2024-").first.wait_for()
+    desk.get_by_text("该规则历次案例").first.click()
+    desk.get_by_text("60个交易日内上证指数收盘未高于入场价5%以上").first.wait_for()
+    shot(desk, "record-zh-desk-light")
+    desk.get_by_text("返回总览").click()
+
     # The keyboard reaches what changes something.
     reached = set()
     for _ in range(40):
