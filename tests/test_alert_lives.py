@@ -212,11 +212,11 @@ def test_a_peak_warning_is_void_when_hot_and_has_played_out_when_cold(
 
 def test_a_peak_warning_is_over_after_sixty_sessions() -> None:
     normal = ("NORMAL", "NORMAL", 0.09)
-    firing, over = peak_after(*[normal] * 59), peak_after(*[normal] * 60)
-    assert (firing.state, firing.expires_on, firing.ended_by) == (State.FIRING, DAYS[60], None)
-    assert (over.state, over.resolved_on, over.ended_by) == (State.RESOLVED, DAYS[60], EndedBy.HORIZON)
-    late = peak_after(*[normal] * 60, ("HOT", "NORMAL", 0.11))
-    assert (late.resolved_on, late.ended_by) == (DAYS[60], EndedBy.HORIZON)
+    firing, over = peak_after(*[normal] * 60), peak_after(*[normal] * 61)
+    assert (firing.state, firing.expires_on, firing.ended_by) == (State.FIRING, DAYS[61], None)
+    assert (over.state, over.resolved_on, over.ended_by) == (State.RESOLVED, DAYS[61], EndedBy.HORIZON)
+    late = peak_after(*[normal] * 61, ("HOT", "NORMAL", 0.11))
+    assert (late.resolved_on, late.ended_by) == (DAYS[61], EndedBy.HORIZON)
 
 
 def test_a_new_breakdown_replaces_the_warning_before_it() -> None:
@@ -232,10 +232,10 @@ def test_any_final_signal_of_the_day_ends_what_expires_on_it_and_no_other_messag
 
     desk = AlertDesk(RULES, CALENDAR)
     fold(desk, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
-    assert fold(desk, silent(59), silent(60, provisional=True)) == []
-    ended = fold(desk, flags(60, []))
+    assert fold(desk, silent(60), silent(61, provisional=True)) == []
+    ended = fold(desk, flags(61, []))
     assert [(c.alert.rule, c.alert.ended_by) for c in ended] == [("peak_warning", EndedBy.HORIZON)]
-    assert fold(desk, silent(60)) == []
+    assert fold(desk, silent(61)) == []
 
 
 def test_every_rule_has_a_horizon_that_the_calendar_reaches() -> None:

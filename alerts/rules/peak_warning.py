@@ -21,7 +21,7 @@ from processors.parameters import Parameters
 
 #: A top or high-level range: no close of the next sessions is more than this above the entry (ours).
 TOP = 0.05
-#: The sessions of that condition, and of a warning's life (ours).
+#: The sessions of that condition (ours).
 HORIZON_DAYS = 60
 _EARLY_HORIZON_DAYS = 20
 _CLAIM = Claim(
@@ -67,7 +67,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
         text = Text(
             f"PEAK WARNING {day}: the {name.en} financing-buy ratio {fell}", f"顶部预警 {day}：{name.zh}{fell_zh}"
         )
-    days = _EARLY_HORIZON_DAYS if early else HORIZON_DAYS
+    days = _EARLY_HORIZON_DAYS if early else parameters.warning_sessions
     cold = percent(change.threshold("cold"))
     return Evaluation.of(
         change.signal,
@@ -109,7 +109,7 @@ def rule(parameters: Parameters) -> Rule:
         partial(evaluate, parameters),
         version=2,
         source="[DG22]",
-        horizon_days=HORIZON_DAYS,
+        horizon_days=parameters.warning_sessions + 1,  # in force on the last of the sessions, as the verdict
         expectations=(EXPECTATION,),
     )
 
