@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import msgspec
 import typer
 
 from alerts.commands import Acknowledge, Command, SetSilence
-from alerts.model import Alert, Severity, Silence
+from alerts.model import Alert, Severity, Silence, State
 from streams.cli.options import From, Json, To, span
 from streams.cli.render.alerts import print_alert, print_reason, print_record
 from streams.cli.terminal import err, print_result
@@ -25,6 +26,12 @@ def alerts(
     context: typer.Context,
     start: From = None,
     end: To = None,
+    states: Annotated[list[State] | None, typer.Option("--state", help="only in this state; may be repeated")] = None,
+    rules: Annotated[list[str] | None, typer.Option("--rule", help="only of this rule; may be repeated")] = None,
+    severities: Annotated[
+        list[Severity] | None, typer.Option("--severity", help="only of this severity; may be repeated")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the newest so many")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="print every change as it happens, until Ctrl-C")] = False,
     as_json: Json = False,
 ) -> None:
@@ -34,28 +41,56 @@ def alerts(
 
         marginwatch alerts --from 2024-06-03
 
+        marginwatch alerts --state firing --severity critical --severity warning
+
         marginwatch alerts ack 4f1c… --note "called the branch"
     """
     if context.invoked_subcommand is not None:
         return
     from streams import readers
 
+    if follow and limit is not None:
+        raise typer.BadParameter("--follow prints every change: leave --limit out", param_hint="--limit")
     first, last = span(start, end)
     settings = Settings()
+    _check_rules(settings, rules or ())
+
+    def wanted(alert: Alert) -> bool:
+        return (
+            (first or date.min) <= alert.trade_date <= (last or date.max)
+            and (not states or alert.state in states)
+            and (not rules or alert.rule in rules)
+            and (not severities or alert.severity in severities)
+        )
 
     def show(alert: Alert) -> None:
-        if (first or date.min) <= alert.trade_date <= (last or date.max):
-            if as_json:
-                sys.stdout.write(msgspec.json.encode(alert).decode() + "\n")
-                sys.stdout.flush()
-            else:
-                print_alert(alert)
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(alert).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            print_alert(alert)
 
     if follow:
-        for alert in readers.follow_alerts(settings):
+        for alert in filter(wanted, readers.follow_alerts(settings)):
             show(alert)
-    for alert in readers.final_alerts(readers.alerts(settings)):
+    found = list(filter(wanted, readers.final_alerts(readers.alerts(settings))))
+    for alert in found[-limit:] if limit is not None else found:
         show(alert)
+    if limit is not None and len(found) > limit:
+        err.print(f"the newest {limit} of {len(found):,} alerts")
+
+
+def _check_rules(settings: Settings, rules: Iterable[str]) -> None:
+    """Raise a usage error that names the rules that there are if one of ``rules`` is none of them."""
+    from streams.alert_rules import rules_of
+
+    known = sorted({one.name for one in rules_of(settings)})
+    for rule in rules:
+        if rule not in known:
+            raise typer.BadParameter(
+                f"there is no rule {rule!r}: {', '.join(known)} (rules of your own: MARGINWATCH_RULES_FILE)",
+                param_hint="--rule",
+            )
 
 
 def _user() -> str:
@@ -107,16 +142,11 @@ def alerts_silence(
         marginwatch alerts silence --rule fin_streak --hours 24 --note "known: index rebalancing"
     """
     from streams.alert_provenance import alert_of
-    from streams.alert_rules import rules_of
 
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
     settings = Settings()
-    if rule and rule not in (known := sorted({one.name for one in rules_of(settings)})):
-        raise typer.BadParameter(
-            f"there is no rule {rule!r}: {', '.join(known)} (rules of your own: MARGINWATCH_RULES_FILE)",
-            param_hint="--rule",
-        )
+    _check_rules(settings, filter(None, [rule]))
     if alert:
         alert = alert_of(settings, alert).id
     now = datetime.now(UTC)

@@ -1,0 +1,55 @@
+"""`marginwatch alerts`: which alerts are listed, and what the reader learns of those that are not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.model import Alert, Severity, State, Text
+from streams import readers
+from streams.cli.main import app
+
+NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)
+
+
+def alert(day: int, rule: str, severity: Severity, state: State) -> Alert:
+    return Alert(
+        id=f"{rule}-{day}", rule=rule, severity=severity, subject="s", trade_date=date(2024, 6, day), revision=0,
+        state=state, available_at=NOW, raised_at=NOW, changed_at=NOW, figures={}, thresholds={},
+        text=Text("It fell.", "下跌。"), invalidation=Text("", ""), provenance=[],
+    )  # fmt: skip
+
+
+PUBLISHED = [
+    alert(3, "peak_warning", Severity.CRITICAL, State.RESOLVED),
+    alert(4, "market_hot", Severity.INFO, State.FIRING),
+    alert(5, "data_quality", Severity.WARNING, State.FIRING),
+    alert(6, "market_hot", Severity.INFO, State.RESOLVED),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "listed"),
+    [
+        ((), [3, 4, 5, 6]),
+        (("--state", "firing"), [4, 5]),
+        (("--rule", "market_hot"), [4, 6]),
+        (("--rule", "market_hot", "--rule", "peak_warning", "--state", "resolved"), [3, 6]),
+        (("--severity", "critical", "--severity", "warning"), [3, 5]),
+        (("--from", "2024-06-04", "--to", "2024-06-05"), [4, 5]),
+        (("--limit", "2"), [5, 6]),
+        (("--limit", "9"), [3, 4, 5, 6]),
+    ],
+)
+def test_the_options_choose_alerts(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], listed: list[int]
+) -> None:
+    monkeypatch.setattr(readers, "alerts", lambda _settings: iter(PUBLISHED))
+    result = CliRunner().invoke(app, ["alerts", "--json", *options])
+    assert result.exit_code == 0, result.output
+    days = [int(json.loads(line)["trade_date"][-2:]) for line in result.stdout.splitlines()]
+    assert days == listed
+    assert ("the newest 2 of 4 alerts" in result.stderr) == (options == ("--limit", "2"))
