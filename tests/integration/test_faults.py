@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.error
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from alerts.lifecycle import timeless
 from feeds import simulate
@@ -136,6 +138,32 @@ def test_a_worker_that_is_fenced_in_the_middle_of_a_backlog_ends_and_is_red_unti
     wait_until(ended, 60, "the end of a fenced worker")
     assert worker.process.returncode != 0
     assert not seen_ready
+
+
+async def _members_reach(settings: Settings, count: int) -> None:
+    """Return once the consumer group of the workers has that many members, in a rebalance or not."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                (answer,) = await admin.describe_consumer_groups([settings.group])
+                *_, members = answer.groups[0]
+                if len(members) == count:
+                    return
+                await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
+
+
+def test_a_group_whose_leader_leaves_during_a_rebalance_becomes_stable(stack: Stack) -> None:
+    leader = stack.worker().ready()
+    stack.worker().ready()
+    joining = stack.worker()
+    asyncio.run(_members_reach(stack.settings, 3))
+    assert leader.terminate() == 0
+    joining.ready(180)
+    feed(stack, 4)
 
 
 def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> None:
