@@ -192,6 +192,7 @@ class MarginwatchApp(App):
         self._crashing = asyncio.ensure_future(self.crash(error))
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
+        self.health_monitor.rebalance_since = time.monotonic()
         await self.runner.settle()
 
     # -- agents ----------------------------------------------------------------------------------------------
@@ -229,6 +230,7 @@ class MarginwatchApp(App):
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
+        self.health_monitor.rebalance_since = None
         self.gc_policy.begin_load(reloading=bool(self.runner.owned))
         try:
             await self.runner.claim(

@@ -7,6 +7,7 @@ compares the list with the installed versions; a test fails with its answer when
 
 from __future__ import annotations
 
+import copy
 import inspect
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import faust
+import structlog
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoError, OffsetOutOfRangeError, RebalanceInProgressError
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -26,17 +30,20 @@ from faust.types import TP, ConsumerMessage
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer
 
+log = structlog.get_logger()
 #: aiokafka requests nothing of a node for this long while unread records of one of its partitions lie there.
 _PREFETCH_BACKOFF_S = 0.002
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread with a consumer of ours: range assignment, short waits, wake-ups."""
+    """Faust's consumer thread with a consumer of ours: range assignment, short waits, wake-ups, no departed leader."""
 
     async def on_start(self) -> None:
         """Shorten the pause that a partition with unread records imposes on the others of its node."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
+        consumer = self._ensure_consumer()
+        consumer._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
+        expire_departed_leader(consumer._coordinator)
 
     def wake(self) -> None:
         """Wake up those that wait for records; may be called from any thread."""
@@ -72,6 +79,40 @@ def _wake(fetcher: Any) -> None:
     for waiter in list(fetcher._fetch_waiters):
         if not waiter.done():
             waiter.set_result(None)
+
+
+def expire_departed_leader(coordinator: GroupCoordinator) -> None:
+    """Make the broker drop a group leader that left, if the broker still names it.
+
+    The embedded broker (Tansu 0.6) forgets to choose another leader when the leader leaves during a rebalance. It then
+    names the departed leader to every member that joins, a restarted worker too. Nobody computes the assignment, so the
+    group never becomes stable. Tansu does drop a leader whose session times out: one JoinGroup with the leader's id
+    starts a session that nobody keeps alive.
+
+    Apache Kafka refuses a SyncGroup with "rebalance in progress" only in a rebalance that ends in a later generation.
+    A JoinGroup that names the same leader of the same generation after such a refusal names a departed one.
+    """
+    send = coordinator._send_req
+    joined = refused = expired = None  # generation and leader: of the last JoinGroup, if refused, if expired
+
+    async def send_and_watch(request: Any) -> Any:
+        nonlocal joined, refused, expired
+        answer = await send(request)
+        if isinstance(request, SyncGroupRequest):
+            refused = joined if answer.error_code == RebalanceInProgressError.errno else None
+        elif isinstance(request, JoinGroupRequest) and answer.error_code == NoError.errno:
+            joined = answer.generation_id, answer.leader_id
+            if answer.leader_id != answer.member_id and joined == refused != expired:
+                log.warning(
+                    "the group's leader has left, its session is expired", generation=joined[0], leader=joined[1]
+                )
+                expiring = copy.copy(request)
+                expiring._member_id = answer.leader_id
+                await send(expiring)
+                expired = joined
+        return answer
+
+    coordinator._send_req = send_and_watch
 
 
 class BatchConsumer(driver.Consumer):
@@ -206,6 +247,7 @@ def internals() -> tuple[Internal, ...]:
     faust_, aio, sync = "faust-streaming", "aiokafka", "kafka-python"
     thread, consumer = driver.AIOKafkaConsumerThread, driver.Consumer
     acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
+    leader = "the end of a leader that left"
     return (
         Internal(faust_, thread, "_create_worker_consumer", ("transport",), "range assignment and short waits"),
         Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
@@ -231,6 +273,9 @@ def internals() -> tuple[Internal, ...]:
         Internal(faust_, driver.Producer, "_ensure_producer", (), "publishing in batches"),
         Internal(faust_, driver.Producer, "_producer", None, "the check whether Kafka answers"),
         Internal(aio, aiokafka.AIOKafkaConsumer, "_fetcher", None, "short waits and wake-ups"),
+        Internal(aio, aiokafka.AIOKafkaConsumer, "_coordinator", None, leader),
+        Internal(aio, GroupCoordinator, "_send_req", ("request",), leader),
+        Internal(aio, JoinGroupRequest, "_member_id", None, leader),
         Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
         Internal(aio, Fetcher, "_fetch_waiters", None, "wake-ups of a reader"),
         Internal(sync, KafkaProducer, "_sender", None, "closing a publisher whose broker is gone"),

@@ -1,4 +1,4 @@
-"""What a worker checks by the clock: do Redis and Kafka answer, does the stream advance, is a feed overdue?
+"""What a worker checks by the clock: do Redis and Kafka answer, do group and stream advance, is a feed overdue?
 
 Nothing here touches state. A missing broker turns ``/readyz`` red. An overdue feed gets its end-of-day
 punctuation *in its topic*, so the stream closes the day when it reads it, and in the same way in every replay.
@@ -33,8 +33,12 @@ class HealthMonitor(Service):
     lag : number of messages that are fetched or known but not stored yet, by partition; negative where a topic ends
         before what is stored.
     check_inputs : finds out what the input topics have lost; asked after an outage of Kafka, and at a negative lag.
-    stall_after_s : how long unread messages may wait without a finished step, in seconds.
+    stall_after_s : how long unread messages may wait without a finished step, and a rebalance may last, in seconds.
     on_idle : called each time with the seconds since the last finished step.
+
+    Attributes
+    ----------
+    rebalance_since : when this worker's partitions were revoked (`time.monotonic`); None once it has new ones.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class HealthMonitor(Service):
         self._kafka_was_away = False
         self._stall_after_s = stall_after_s
         self._on_idle = on_idle
+        self.rebalance_since: float | None = None
 
     @Service.task
     async def _check(self) -> None:
@@ -103,6 +108,11 @@ class HealthMonitor(Service):
             self._health.raise_("progress", f"{lag} messages wait and no step was finished for {idle:.0f} s")
         else:
             self._health.clear("progress")
+        rebalance = 0.0 if self.rebalance_since is None else time.monotonic() - self.rebalance_since
+        if rebalance > self._stall_after_s:
+            self._health.raise_("rebalance", f"the consumer group has been rebalancing for {rebalance:.0f} s")
+        else:
+            self._health.clear("rebalance")
 
     async def _close_overdue(self) -> None:
         now = time.time_ns() // 1000

@@ -60,7 +60,8 @@ class EmbeddedBroker(Broker):
     """The Tansu broker: a Kafka-protocol server in one binary that keeps everything in memory.
 
     It forgets everything on stop, so `restart` gives an empty broker on the same port. It answers
-    ``ListOffsets(LATEST)`` too low by the size of the last batch less one (see `streams.readers`).
+    ``ListOffsets(LATEST)`` too low by the size of the last batch less one (see `streams.readers`), and keeps a group
+    leader that leaves during a rebalance (see `streams.faust_adapter`).
     """
 
     name = "broker"

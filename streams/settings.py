@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         180.0, gt=0, description="live prices that stop for this many seconds within a session raise an alert"
     )
     stall_after_s: float = Field(
-        60.0, gt=0, description="unread messages and no progress for this many seconds: not ready"
+        60.0, gt=0, description="no progress with unread messages, or a rebalance, for this many seconds: not ready"
     )
     dead_letters_per_hour: int = Field(
         100, ge=1, description="more refused messages of a topic in an hour raise a data-quality alert"

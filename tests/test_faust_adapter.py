@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from streams import faust_adapter
-from streams.faust_adapter import Internal, broken, internals
+from streams.faust_adapter import Internal, broken, expire_departed_leader, internals
 from tests.test_structure import modules, tree
 
 #: kafka-python's one private name is used where its clients are made, so that a feed does not import Faust.
@@ -74,3 +79,102 @@ def test_only_the_adapter_touches_private_attributes_of_other_objects() -> None:
         if ast.unparse(node.value) not in ("self", "cls", "os", "super()")
     ]
     assert wrong == []
+
+
+def _joined(generation: int, leader: str, error: int = 0) -> tuple[Any, Any]:
+    request = JoinGroupRequest("group", 6000, 60_000, "me", None, "consumer", [("range", b"topics")])
+    return request, SimpleNamespace(error_code=error, generation_id=generation, leader_id=leader, member_id="me")
+
+
+def _synced(error: int) -> tuple[Any, Any]:
+    return SyncGroupRequest("group", 1, "me", None, []), SimpleNamespace(error_code=error)
+
+
+REBALANCING = _synced(27)
+STABLE = _synced(0)
+LOST = REBALANCING[0], KafkaConnectionError()
+
+
+@pytest.mark.parametrize(
+    ("exchange", "expired"),
+    [
+        pytest.param([_joined(7, "gone"), REBALANCING, _joined(7, "gone")], ["gone"], id="the leader has left"),
+        pytest.param(
+            [_joined(7, "gone"), REBALANCING, _joined(7, "gone"), REBALANCING, _joined(7, "gone")],
+            ["gone"],
+            id="once, or many members would keep its session alive",
+        ),
+        pytest.param(
+            [
+                _joined(7, "one"),
+                REBALANCING,
+                _joined(7, "one"),
+                STABLE,
+                _joined(8, "two"),
+                REBALANCING,
+                _joined(8, "two"),
+            ],
+            ["one", "two"],
+            id="each leader that has left",
+        ),
+        pytest.param([_joined(7, "there"), REBALANCING, _joined(8, "there")], [], id="a next rebalance, as on Kafka"),
+        pytest.param([_joined(7, "there"), LOST, _joined(7, "there")], [], id="a lost connection"),
+        pytest.param(
+            [_joined(7, "there"), STABLE, _joined(7, "there")], [], id="a member that joins a stable group again"
+        ),
+        pytest.param([_joined(7, "gone"), REBALANCING, _joined(7, "there")], [], id="another leader"),
+        pytest.param([_joined(7, "me"), REBALANCING, _joined(7, "me")], [], id="the leader itself"),
+        pytest.param([_joined(7, "gone"), REBALANCING, _joined(-1, "", error=25)], [], id="a join that is refused"),
+    ],
+)
+def test_a_departed_leader_is_expired_and_no_other(exchange: list[tuple[Any, Any]], expired: list[str]) -> None:
+    others: list[str] = []
+
+    class Coordinator:
+        answer: Any
+
+        async def _send_req(self, request: Any) -> Any:
+            if isinstance(request, JoinGroupRequest) and request._member_id != "me":
+                others.append(request._member_id)
+            elif isinstance(self.answer, Exception):
+                raise self.answer
+            return self.answer
+
+    async def run() -> None:
+        coordinator: Any = Coordinator()
+        expire_departed_leader(coordinator)
+        for request, coordinator.answer in exchange:
+            if isinstance(coordinator.answer, Exception):
+                with pytest.raises(KafkaConnectionError):
+                    await coordinator._send_req(request)
+            else:
+                assert await coordinator._send_req(request) is coordinator.answer
+
+    asyncio.run(run())
+    assert others == expired
+
+
+def test_a_departed_leader_is_expired_again_if_the_line_was_cut_in_between() -> None:
+    others: list[str] = []
+
+    class Coordinator:
+        async def _send_req(self, request: Any) -> Any:
+            if isinstance(request, SyncGroupRequest):
+                return REBALANCING[1]
+            if request._member_id != "me":
+                others.append(request._member_id)
+                if len(others) == 1:
+                    raise KafkaConnectionError
+            return _joined(7, "gone")[1]
+
+    async def run() -> None:
+        coordinator: Any = Coordinator()
+        expire_departed_leader(coordinator)
+        await coordinator._send_req(_joined(7, "gone")[0])
+        await coordinator._send_req(REBALANCING[0])
+        with pytest.raises(KafkaConnectionError):
+            await coordinator._send_req(_joined(7, "gone")[0])
+        await coordinator._send_req(_joined(7, "gone")[0])
+
+    asyncio.run(run())
+    assert others == ["gone", "gone"]

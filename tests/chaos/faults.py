@@ -204,7 +204,7 @@ def run_marginwatch(stack: Stack, *arguments: str) -> str:
     """Run `marginwatch …` on a stack; return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "streams", *arguments],
-        env=os.environ | environment(stack.settings), capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | environment(stack.settings), capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -20,6 +20,8 @@ from tests.chaos.proxy import Proxy
 from tests.harness import Stack, Worker, wait_until
 
 SESSION_TIMEOUT_S = 6.0
+#: How long an end is awaited; generous, because a fault test is right on a busy machine, too.
+_LIMIT_S = 300.0
 
 
 class Services:
@@ -79,7 +81,7 @@ class Fleet:
             return all(worker.answers_ready() for worker in self.workers)
 
         try:
-            wait_until(all_ready, 90, "a ready fleet")
+            wait_until(all_ready, _LIMIT_S, "a ready fleet")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self._logs()}") from None
         return self
@@ -114,7 +116,7 @@ class Fleet:
         worker.process.send_signal(signal.SIGSTOP)
         return worker
 
-    def settle(self, publisher: Publisher, timeout: float = 120.0) -> str:
+    def settle(self, publisher: Publisher, timeout: float = _LIMIT_S) -> str:
         """Wait until everything published is processed, replacing dead workers; return the barrier."""
         barrier = publisher.barrier()
         started = time.monotonic()

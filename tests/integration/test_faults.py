@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.error
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.client import CoordinationType
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.protocol.group import JoinGroupRequest
 
 from alerts.lifecycle import timeless
 from feeds import simulate
@@ -22,7 +27,7 @@ from streams.calendars import xshg
 from streams.local_kafka import Broker
 from streams.settings import Settings
 from streams.system_status import latest_market
-from streams.topics import Topic
+from streams.topics import Topic, Topics
 from tests.building import batch
 from tests.chaos.faults import run_marginwatch
 from tests.chaos.services import Services
@@ -136,6 +141,39 @@ def test_a_worker_that_is_fenced_in_the_middle_of_a_backlog_ends_and_is_red_unti
     wait_until(ended, 60, "the end of a fenced worker")
     assert worker.process.returncode != 0
     assert not seen_ready
+
+
+async def _leader_leaves_during_a_rebalance(stack: Stack) -> Worker:
+    """Start a worker in a group with a leader of ours; begin another rebalance, and leave the group at once."""
+    group = stack.settings.group
+    leader = AIOKafkaConsumer(
+        Topics(stack.settings).name(Topic.MARGIN_DAILY),
+        group_id=group,
+        bootstrap_servers=stack.settings.bootstrap,
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+        session_timeout_ms=4000,
+        heartbeat_interval_ms=3000,  # it leaves before it hears of the rebalance
+    )
+    await leader.start()
+    try:
+        worker = await asyncio.to_thread(lambda: stack.worker().ready())
+        protocols = [("range", RangePartitionAssignor.metadata(set()).encode())]
+        announcement = JoinGroupRequest(group, 4000, 60_000, "", None, "consumer", protocols)
+        node = await leader._client.coordinator_lookup(CoordinationType.GROUP, group)
+        await leader._client.send(node, announcement)
+    finally:
+        await leader.stop()
+    return worker
+
+
+def test_a_group_whose_leader_leaves_during_a_rebalance_becomes_stable_and_is_red_until_then(stack: Stack) -> None:
+    stack.settings = stack.settings.model_copy(update={"session_timeout_s": 4.0, "stall_after_s": 3.0})
+    worker = asyncio.run(_leader_leaves_during_a_rebalance(stack))
+    wait_until(lambda: "rebalance" in problems(worker), 60, "a red readyz that names the rebalance")
+    wait_until(lambda: worker.answers_ready(), 120, "a green readyz")
+    assert worker.process.poll() is None
+    feed(stack, 4)
 
 
 def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> None:
