@@ -35,14 +35,13 @@ _ANY = "any"
 
 @dataclass(slots=True)
 class ApplyResult:
-    """Result of folding a batch: counts for metrics, and the days that it closed or changed."""
+    """Result of folding a batch: counts for metrics, and the closed days to compute."""
 
     accepted: int = 0
     duplicates: int = 0
     conflicts: int = 0  # rows with a stored revision but other figures; the store keeps the first row
     too_old: int = 0
-    changed: set[int] = field(default_factory=set)  # closed days whose revision rose
-    closed: list[int] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)  # days that it closed, and closed days whose revision rose
 
     def add(self, other: ApplyResult) -> None:
         """Add the result of another batch."""
@@ -50,8 +49,7 @@ class ApplyResult:
         self.duplicates += other.duplicates
         self.conflicts += other.conflicts
         self.too_old += other.too_old
-        self.changed |= other.changed
-        self.closed += other.closed
+        self.touched |= other.touched
 
 
 class DailyStore:
@@ -149,6 +147,10 @@ class DailyStore:
             if self.days[day].closed:
                 yield day
 
+    def closed_since(self, applied: ApplyResult) -> list[int]:
+        """Return the closed days from the earliest one that a fold touched, ascending."""
+        return list(self.closed_days(min(applied.touched))) if applied.touched else []
+
     def newest_closed(self, before: int | None = None) -> int | None:
         """Return the newest closed day (earlier than ``before``, if given), None if there is none."""
         end = len(self.sorted_days) if before is None else bisect_left(self.sorted_days, before)
@@ -212,6 +214,10 @@ class DailyStore:
 
     # -- folding ---------------------------------------------------------------------------------------------
 
+    def fold(self, item: RowBatch | EndOfDay) -> ApplyResult:
+        """Fold rows or punctuation."""
+        return self.close(item) if isinstance(item, EndOfDay) else self.apply(item)
+
     def apply(self, batch: RowBatch) -> ApplyResult:
         """Fold rows. The result is idempotent and independent of how rows are cut into batches."""
         applied = ApplyResult()
@@ -261,7 +267,7 @@ class DailyStore:
         self._open.discard(day)
         self.days.touch(day)
         self._on_change(day)
-        applied.closed.append(day)
+        applied.touched.add(day)
         self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes every later day
 
     def _raise_revisions(self, day: int, step: int, applied: ApplyResult) -> None:
@@ -269,7 +275,7 @@ class DailyStore:
         for other in self.closed_days(day):
             self.days[other].revision += step
             self.days.touch(other)
-            applied.changed.add(other)
+            applied.touched.add(other)
 
     def _apply_rows(self, batch: RowBatch, applied: ApplyResult) -> None:
         first = int(batch.days[0])

@@ -76,10 +76,7 @@ class PriceLevels:
 
     def update(self, applied: ApplyResult) -> list[int]:
         """Recompute the levels from the earliest closed or changed day on; return the recomputed days."""
-        touched = {*applied.closed, *applied.changed}
-        if not touched:
-            return []
-        days = list(self.store.closed_days(min(touched)))
+        days = self.store.closed_since(applied)
         for day in days:
             self._derive(day)
         self.days.trim()
