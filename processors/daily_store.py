@@ -26,7 +26,7 @@ from processors.column_table import ColumnTable
 from processors.day_rows import Day, day_layout, from_columns, to_columns
 from processors.days import moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
-from processors.key_index import KeyIndex
+from processors.key_index import KeyIndex, widened
 from processors.outputs import DayStatus
 from processors.table import DAY, TEXT, Table, TableSet, ValueCodec
 
@@ -116,13 +116,10 @@ class DailyStore:
 
     def figure(self, day: int, name: str) -> Floats:
         """Return a figure of a day over all columns (width,), NaN where absent."""
-        out = np.full(self.width, np.nan)
         entry = self.days.get(day)
-        if entry is not None:
-            values = entry.values[self._row[name]]
-            known = min(self.width, len(values))
-            out[:known] = values[:known]
-        return out
+        if entry is None:
+            return np.full(self.width, np.nan)
+        return widened(entry.values[self._row[name]], self.width, np.nan).copy()
 
     def value(self, day: int, key: int, name: str) -> float | None:
         """Return a figure of one key and day, None where absent."""
@@ -139,7 +136,7 @@ class DailyStore:
 
     def columns_on(self, day: int) -> npt.NDArray[np.intp]:
         """Return the columns that have a row on ``day``, in ascending order of their keys."""
-        return self.key_index.by_key[self.present(day)[self.key_index.by_key]]
+        return self.key_index.where(self.present(day))
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Yield the closed days from ``start`` on, ascending."""

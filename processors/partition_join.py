@@ -43,7 +43,7 @@ class PartitionJoin:
         self._frames = ColumnTable[tuple[int, int], FeatureFrame](
             f"features.{topic}",
             DAY_NUMBER,
-            Layout(FrameHeader, None),
+            Layout(FrameHeader),
             to_columns=lambda frame: DayColumns(frame.header, frame.keys, frame.columns),
             from_columns=lambda key, stored: FeatureFrame(
                 topic, key[1], key[0], stored.header, stored.keys, dict(stored.columns)

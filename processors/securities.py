@@ -253,9 +253,7 @@ class Securities(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _to_columns(self, derived: Derived) -> DayColumns[_DerivedHeader]:
-        columns = self.margin.key_index.by_key
-        columns = columns[columns < len(derived.age)]
-        columns = columns[derived.age[columns] >= 0]
+        columns = self.margin.key_index.where(derived.age >= 0)
         return DayColumns(
             _DerivedHeader(sorted(derived.published)),
             self.margin.keys[columns],
