@@ -174,13 +174,9 @@ class DailyStore:
             self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
         return self._known_at[day]
 
-    def revision(self, day: int) -> int:
-        """Return how often a closed day, or an earlier one, changed after its close."""
-        return self.days[day].revision
-
     def status(self, day: int) -> DayStatus:
         """Return availability, revision and missing rows of a closed day."""
-        revision = self.revision(day)
+        revision = self.days[day].revision
         return DayStatus(
             trade_date=to_date(day),
             available_at=moment(self.known_at(day)),

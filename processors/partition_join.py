@@ -91,28 +91,20 @@ class PartitionJoin:
         """Return the newest complete day, None if there is none."""
         return max(self._complete, default=None)
 
-    def revision(self, day: int) -> int:
-        """Return the sum of the revisions of a complete day's frames."""
-        return sum(frame.header.revision for frame in self._of_day(day))
-
-    def known_at(self, day: int) -> int:
-        """Return when the last frame of a complete day was known, µs since the epoch."""
-        return max(frame.header.available_at for frame in self._of_day(day))
-
-    def _of_day(self, day: int) -> list[FeatureFrame]:
-        return [self._frames[day, partition] for partition in range(self.partitions)]
-
     def status(self, day: int) -> DayStatus:
         """Return availability, revisions, missing rows and identity check of a complete day."""
         headers = [frame.header for frame in self._of_day(day)]
         return DayStatus(
             trade_date=to_date(day),
-            available_at=moment(self.known_at(day)),
-            revision=self.revision(day),
+            available_at=moment(max(header.available_at for header in headers)),
+            revision=sum(header.revision for header in headers),
             missing=self._missing(headers),
             input_revisions={f"{self.topic}[{i}]": header.revision for i, header in enumerate(headers)},
             identity=_merged([header.identity for header in headers]),
         )
+
+    def _of_day(self, day: int) -> list[FeatureFrame]:
+        return [self._frames[day, partition] for partition in range(self.partitions)]
 
     def detail(self, day: int) -> Detail:
         """Return the securities of all partitions on a complete day, in ascending order of their keys."""

@@ -169,7 +169,8 @@ class Securities(Processor):
 
     def _derive(self, day: int) -> None:
         store, width = self.margin, self.margin.width
-        before = self._derived_before(day)
+        earlier = self.margin.newest_closed(before=day)
+        before = _NO_HISTORY if earlier is None else self.derived[earlier]
         present, counts = store.present(day), store.counts(day)
         # A day without any row of an exchange has no information about the list memberships of its securities.
         listed = np.array([name in counts for name in (*EXCHANGES, "")])[store.keys % 4]
@@ -192,10 +193,6 @@ class Securities(Processor):
         self.derived[day] = Derived(
             change, streak.advance(streak_before, change), age, before.published | counts.keys()
         )
-
-    def _derived_before(self, day: int) -> Derived:
-        before = self.margin.newest_closed(before=day)
-        return _NO_HISTORY if before is None else self.derived[before]
 
     def _frame(self, day: int) -> FeatureFrame:
         columns = self.margin.columns_on(day)
