@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from processors.industries import INDEX_OF, INDUSTRIES
 from processors.needs import INDICES, PRICES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
-from processors.studies.result import Mode
+from processors.studies.result import Line, Mode
 
 SSE, CSI300 = "000001.SH", "000300.SH"
 _OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
@@ -86,6 +87,11 @@ class Panel:
         if not len(used):
             return "", ""
         return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
+
+    def cumulative(self, label: str, positions: npt.NDArray[np.integer[Any]], returns: Floats) -> Line:
+        """Return the compounded returns of some days (n,) as the line of a chart."""
+        dates = self.dates()
+        return Line(label, [dates[i] for i in positions.tolist()], (np.cumprod(1 + returns) - 1).tolist())
 
     # -- entries and forward returns -----------------------------------------------------------
 
