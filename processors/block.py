@@ -246,8 +246,7 @@ class Block(CrossSections):
 
     def figure_or_reason(self, need: Need) -> float | str:
         """Return the figure of the block's last day, or the reason why it is unknown."""
-        known, i = self.known(need), len(self) - 1
-        return float(self.get(need)[i]) if known[i] else self._reason(need, i, "")
+        return float(self.get(need)[-1]) if self.known(need)[-1] else self._reason(need, len(self) - 1, "")
 
     # -- recursions and earlier results ----------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ AT_IMPORT = (
     "processors.events.x_figures_of__*",
     "processors.events.x__default__*",
     "processors.signal.*__post_init__*",
+    "processors.registry.x__modules__*",
     "processors.registry.x_inputs_of__*",
     "processors.registry.x_optional_of__*",
     "processors.indicators.*.x__signal__*",

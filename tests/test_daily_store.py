@@ -254,6 +254,13 @@ def test_what_a_batch_did_is_counted() -> None:
     assert again == ApplyResult(duplicates=1, conflicts=1)
 
 
+def test_conflicts_of_several_days_in_one_batch_are_all_counted() -> None:
+    store = DailyStore("margin.daily", (), late_days=3, history_days=0)
+    store.apply(concat([balances(day, {"600000.SH": 1.0, "000001.SZ": 2.0}) for day in DAYS[:2]]))
+    other = concat([balances(DAYS[0], {"600000.SH": 5.0, "000001.SZ": 6.0}), balances(DAYS[1], {"600000.SH": 7.0})])
+    assert store.apply(other) == ApplyResult(conflicts=3)
+
+
 def test_results_add_up() -> None:
     total = ApplyResult(1, 2, 3, 4, {5})
     total.add(ApplyResult(10, 20, 30, 40, {50}))
