@@ -193,7 +193,7 @@ def collect(
     parts: dict[int, dict[str, SecuritySignals]] = {}
     prices: dict[int, tuple[Ids, Floats]] = {}
     industries: dict[int, IndustrySignals] = {}
-    members: dict[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] = {}
+    members: dict[int, list[npt.NDArray[np.bool_]]] = {}
     for feeds in days:
         if INDICES in feeds:
             indices[int(feeds[INDICES].days[0])] = feeds[INDICES]
@@ -206,12 +206,9 @@ def collect(
                 if day not in members:
                     reference = history.market.reference
                     known = reference.members(day) if reference.is_closed(day) else None
-                    no_member = np.zeros(len(output.keys), dtype=bool)
-                    members[day] = (
-                        (no_member, no_member)
-                        if known is None
-                        else (known.in_index(output.keys, "csi300"), known.in_index(output.keys, "csi500"))
-                    )
+                    nobody = np.zeros(len(output.keys), dtype=bool)
+                    names = ("csi300", "csi500")
+                    members[day] = [nobody if known is None else known.in_index(output.keys, n) for n in names]
             else:
                 industries[to_day(output.status.trade_date)] = output
         for frame in history.frames:
@@ -286,7 +283,7 @@ def _levels(prices: Mapping[int, tuple[Ids, Floats]], position: Mapping[int, int
 
 def _long(
     parts: Mapping[int, Mapping[str, SecuritySignals]],
-    members: Mapping[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]],
+    members: Mapping[int, list[npt.NDArray[np.bool_]]],
     position: Mapping[int, int],
 ) -> SecurityRows:
     days = sorted(parts)
