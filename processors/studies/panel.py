@@ -120,7 +120,7 @@ class Panel:
         """
         price = self.closes[index] if mode is Mode.AS_SOURCE else self.opens[index]
         exit_ = np.arange(len(self.days)) + horizon
-        return _ratio(_take_known(self.closes[index], exit_), _take_known(price, entry))
+        return np.asarray(_take_known(self.closes[index], exit_) / _take_known(price, entry) - 1)
 
     def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
         """Return the excess return of every row over ``horizon`` days from the close of the entry session (n,), a fraction.
@@ -322,7 +322,3 @@ def _take_known(values: Floats, positions: npt.NDArray[np.int_]) -> Floats:
     inside = positions < len(values)
     out[inside] = values[positions[inside]]
     return out
-
-
-def _ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.asarray(top / bottom - 1)
