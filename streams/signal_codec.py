@@ -25,7 +25,7 @@ from streams.row_frames import code_array
 from streams.tables import Output
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-decode_market = msgspec.json.Decoder(MarketSignal).decode
+_decode = msgspec.json.Decoder(MarketSignal).decode
 _SOURCE = "marginwatch/market"
 
 
@@ -69,6 +69,11 @@ def _message(topic: str, kind: bytes, key: str, status: DayStatus, frame: bytes)
     time = status.available_at.isoformat()
     headers = headers_of(kind, identity=identity, source=_SOURCE, subject=day, time=time, content_type=ARROW)
     return Output(topic, 0, key.encode(), frame, headers)
+
+
+def decode_market(value: bytes) -> MarketSignal:
+    """Return what `encode_market` was given; raises `msgspec.DecodeError` if it is no market signal."""
+    return _decode(value)
 
 
 def decode_industry(value: bytes) -> IndustrySignals:

@@ -90,6 +90,19 @@ SECURITIES_INPUTS = tuple(map(Topic, securities.INPUTS))
 MARKET_INPUTS = (*map(Topic, market.INPUTS), Topic.FEATURES)
 
 
+#: The order of documents: inputs, their dead letters, then what the stages write.
+_ORDER = (
+    *map(Topic, INPUT_ROWS),
+    *map(dead_letters, INPUT_ROWS),
+    Topic.FEATURES,
+    Topic.ALERTS_LOG,
+    Topic.ALERT_COMMANDS,
+    Topic.ALERT_COMMANDS_DLQ,
+    *SIGNALS,
+    Topic.ALERTS,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class TopicConfig:
     """A topic on the cluster: its name, its partitions and what it keeps."""
@@ -114,7 +127,7 @@ class Topics:
                 topic in compacted,
                 -1 if topic in compacted else keep,
             )
-            for topic in Topic
+            for topic in _ORDER
         }
         self._shorts = {config.name: Topic(short) for short, config in self.all.items()}
 
