@@ -31,7 +31,20 @@ class KeyIndex:
         return len(self.keys)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Columns:
-        """Return the columns that a mask (m,) selects, in ascending order of their keys; those from m on are not."""
+        """Return the columns that a mask selects, in ascending order of their keys.
+
+        Parameters
+        ----------
+        mask : (m,) whether each of the first m columns is selected; later ones are not.
+
+        Examples
+        --------
+        >>> index = KeyIndex()
+        >>> index.get_or_add(np.array([7, 3], dtype=np.int32)), index.get_or_add(np.array([5], dtype=np.int32))
+        (array([1, 0]), array([2]))
+        >>> index.where(np.array([True, True, True])), index.where(np.array([False, True]))
+        (array([0, 2, 1]), array([1]))
+        """
         columns = self.by_key[self.by_key < len(mask)]
         return columns[mask[columns]]
 
@@ -64,6 +77,12 @@ class KeyIndex:
 
 
 def widened(values: Array, width: int, fill: float) -> Array:
-    """Return the first ``width`` columns of values (n,); columns that were added since have the value ``fill``."""
+    """Return the first ``width`` columns of values (n,); columns that were added since have the value ``fill``.
+
+    Examples
+    --------
+    >>> widened(np.array([1.0, 2.0]), 3, np.nan), widened(np.array([1, 2]), 2, 0), widened(np.array([1, 2]), 1, 0)
+    (array([ 1.,  2., nan]), array([1, 2]), array([1]))
+    """
     more = width - len(values)
     return values[:width] if more <= 0 else np.concatenate([values, np.full(more, fill, dtype=values.dtype)])
