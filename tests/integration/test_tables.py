@@ -65,7 +65,7 @@ def test_the_keys_of_a_partition_are_the_documented_ones(redis_server: EmbeddedR
             table = TablePartition(redis, "mw", "securities", 3)
             await table.claim(SCHEMA)
             await table.commit({"x": b"1"}, {"a": 1}, [OUT], {})
-            parts = ("rows", "offsets", "owner", "outbox", "schema")
+            parts = ("rows", "offsets", "owner", "outbox", "schema", "digest")
             assert set(await redis.keys()) == {f"mw:{{securities:3}}:{part}".encode() for part in parts}
 
     asyncio.run(run())
