@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
+from prometheus_client import REGISTRY
 from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -261,6 +262,21 @@ def test_the_age_of_an_event_counts_from_its_kafka_timestamp_to_the_acknowledgem
 
     run(go())
     assert 60 <= metrics.AGE.labels("sums")._sum.get() - before < 120
+
+
+def test_every_step_is_timed_under_its_stage(world: World) -> None:
+    def steps() -> float:
+        return REGISTRY.get_sample_value("marginwatch_batch_seconds_count", {"stage": "sums"}) or 0.0
+
+    before = steps()
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"1"))
+        await world.step(Row(1, b"1"))
+
+    run(go())
+    assert steps() - before == 2
 
 
 def test_a_step_without_outputs_publishes_nothing(world: World) -> None:
