@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -230,7 +229,7 @@ class Block(CrossSections):
         at = int(self._positions[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
         if at < 0:
             return f"{what}: the calendar does not reach back so far"
-        text = f"{what} of {self._date(at)} {self._lack(need, at)}"
+        text = f"{what} of {to_date(self.calendar.day_at(at))} {self._lack(need, at)}"
         if window.shape[1] > 1:
             text += f": {need.required(self.parameters)} days are needed, {window.shape[1] - len(unknown)} are known"
         return text
@@ -245,13 +244,9 @@ class Block(CrossSections):
                 return f"lacks {', '.join(absent)}"
         return f"is not known {_CAUSES}"
 
-    def _date(self, at: int) -> date:
-        return to_date(self.calendar.day_at(at))
-
     def figure_or_reason(self, need: Need) -> float | str:
         """Return the figure of the block's last day, or the reason why it is unknown."""
-        known, i = self.known(need), len(self) - 1
-        return float(self.get(need)[i]) if known[i] else self._reason(need, i, "")
+        return float(self.get(need)[-1]) if self.known(need)[-1] else self._reason(need, len(self) - 1, "")
 
     # -- recursions and earlier results ----------------------------------------------------------------------
 

@@ -72,6 +72,12 @@ def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
     -------
     (k, days), or (k,) for one day; NaN before the calendar's first position. The array is contiguous, so that a sum
     over a window adds the same numbers in the same order whatever k is.
+
+    Examples
+    --------
+    >>> windows(np.array([5.0, 6.0, 7.0]), np.array([0, 2]), 2)
+    array([[nan,  5.],
+           [ 6.,  7.]])
     """
     at = ends if days == 1 else ends[:, None] + np.arange(1 - days, 1)
     if len(ends) and ends.min() + 1 < days:

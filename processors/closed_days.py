@@ -17,12 +17,6 @@ class ClosedDays(Protocol):
     def status(self, day: int) -> DayStatus:
         """Return availability, revisions and missing rows of a closed day."""
 
-    def revision(self, day: int) -> int:
-        """Return how often a closed day, or a day that it depends on, changed after its close."""
-
-    def known_at(self, day: int) -> int:
-        """Return the moment at which the figures of a closed day were known, µs since the epoch."""
-
     def newest_closed(self) -> int | None:
         """Return the newest closed day, None if there is none."""
 

@@ -5,6 +5,7 @@ Inputs and outputs carry text. Arrays contain ids, so that NumPy looks up thousa
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +21,7 @@ _SUFFIX_TEXT = ("SH", "SZ", "BJ", "SI")
 _SUFFIXES = {text: i for i, text in enumerate(_SUFFIX_TEXT)}
 SHENWAN = _SUFFIXES["SI"]
 _CODE_LENGTH = 9
+_CODE = re.compile(rf"[0-9]{{6}}\.({'|'.join(_SUFFIX_TEXT)})")
 _TRIPLES = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 3)
 _SUFFIX_BYTES = np.frombuffer("".join(_SUFFIX_TEXT).encode(), dtype=np.uint8).reshape(-1, 2)
 _SUFFIX_FROM_BYTES = {(ord(s[0]), ord(s[1])): i for s, i in _SUFFIXES.items()}
@@ -38,16 +40,9 @@ def to_id(code: str) -> int:
     >>> to_id("600519.SH"), to_id("000001.SZ")
     (2402076, 5)
     """
-    suffix = _SUFFIXES.get(code[7:])
-    if (
-        suffix is None
-        or len(code) != _CODE_LENGTH
-        or code[6] != "."
-        or not code[:6].isascii()
-        or not code[:6].isdigit()
-    ):
+    if _CODE.fullmatch(code) is None:
         raise RowError(f"security code {code!r}: expected six digits and .SH, .SZ or .BJ, e.g. 600519.SH")
-    return int(code[:6]) * 4 + suffix
+    return int(code[:6]) * 4 + _SUFFIXES[code[7:]]
 
 
 @lru_cache(maxsize=65_536)

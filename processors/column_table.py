@@ -13,9 +13,10 @@ average). So the fields are a function of the day's rows alone, and a corrected 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -24,18 +25,17 @@ import numpy.typing as npt
 
 from processors.codes import Ids
 from processors.errors import StateError
-from processors.table import REMEDY, KeyCodec, Rows, StoredDict, check_version
+from processors.table import REMEDY, KeyCodec, Rows, StoredDict, encode_row, read_row
 
 K = TypeVar("K")
 V = TypeVar("V")
 H = TypeVar("H")
 Array = npt.NDArray[Any]
-Columns = Sequence[tuple[str, str]]
-_KEY = ("key", "<i4")
+#: Name and dtype of each column.
+Columns = tuple[tuple[str, str], ...]
 _NO_KEYS: Ids = np.empty(0, dtype=np.int32)
 _LARGEST_BUCKET_BITS = 6  # at most 64 rows in a bucket on average
 _HASH = np.uint32(2_654_435_761)  # Knuth's multiplicative hash: 2³² / golden ratio
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,17 @@ def bucket_count(rows: int) -> int:
 
 def bucket_of(keys: Ids, buckets: int) -> npt.NDArray[np.uint16]:
     """Return the bucket of each key (n,)."""
-    if buckets == 1:
-        return np.zeros(len(keys), dtype=np.uint16)
-    hashed = keys.astype(np.uint32) * _HASH
-    return (hashed >> np.uint32(33 - buckets.bit_length())).astype(np.uint16)
+    hashed = (keys.astype(np.uint32) * _HASH).astype(np.uint64)
+    return (hashed >> np.uint64(33 - buckets.bit_length())).astype(np.uint16)
 
 
 @lru_cache(maxsize=64)
-def _record_of(columns: tuple[tuple[str, str], ...]) -> np.dtype[np.void]:
-    return np.dtype([_KEY, *columns])
+def _record_of(columns: Columns) -> np.dtype[np.void]:
+    return np.dtype([("key", "<i4"), *columns])
+
+
+def _columns_of(day: DayColumns[Any]) -> Columns:
+    return tuple((name, values.dtype.str) for name, values in day.columns.items())
 
 
 class Layout(Generic[H]):
@@ -77,73 +79,47 @@ class Layout(Generic[H]):
     Parameters
     ----------
     header : type of the header, as msgspec decodes it.
-    columns : names and dtypes; None where they differ by day and the header lists them.
+    columns : names and dtypes; none where they differ by day and the header lists them.
     version : schema version; a release that changes the meaning of header or columns increments it.
     """
 
-    def __init__(self, header: Any, columns: Columns | None, version: int = 1) -> None:
+    def __init__(self, header: Any, columns: Iterable[tuple[str, str]] = (), version: int = 1) -> None:
         self.version = version
-        self.columns = columns
-        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, list[tuple[str, str]], header])
-        self._record = None if columns is None else np.dtype([_KEY, *columns])
+        self.columns = tuple(columns)
+        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, Columns, header])
 
     @property
     def schema(self) -> str:
         """Version and columns as text."""
-        return f"{self.version}:{'' if self.columns is None else dict(self.columns)}"
+        return f"{self.version}:{dict(self.columns) or ''}"
 
     def header(self, day: DayColumns[H]) -> bytes:
         """Return the bytes of the header."""
-        named = [(n, a.dtype.str) for n, a in day.columns.items()] if self.columns is None else []
-        return _encoder.encode((self.version, len(day.keys), named, day.header))
+        return encode_row((self.version, len(day.keys), () if self.columns else _columns_of(day), day.header))
 
     def buckets(self, day: DayColumns[H], only: Ids | None = None) -> dict[int, bytes]:
         """Return bucket → bytes; with ``only``, just the buckets of those keys."""
-        keys, count = day.keys, bucket_count(len(day.keys))
-        if not len(keys) or (only is not None and not len(only)):
-            return {}
-        if count == 1:
-            return {0: self._records(day, slice(None), len(keys)).tobytes()}
-        bucket = bucket_of(keys, count)
-        if only is None:
-            order = np.argsort(bucket, kind="stable")
-        else:
-            wanted = np.zeros(count, dtype=bool)
-            wanted[bucket_of(only, count)] = True
-            rows = np.flatnonzero(wanted[bucket])
-            order = rows[np.argsort(bucket[rows], kind="stable")]
-        records = self._records(day, order, len(order))
-        raw, size = records.tobytes(), records.dtype.itemsize
-        bucket = bucket[order]
-        starts = np.flatnonzero(np.r_[True, bucket[1:] != bucket[:-1]])
-        ends = [*starts[1:].tolist(), len(order)]
-        return {
-            b: raw[s * size : e * size] for b, s, e in zip(bucket[starts].tolist(), starts.tolist(), ends, strict=True)
-        }
-
-    def _records(self, day: DayColumns[H], order: npt.NDArray[np.intp] | slice, size: int) -> npt.NDArray[np.void]:
-        record = self._record
-        if record is None:
-            record = _record_of(tuple((name, a.dtype.str) for name, a in day.columns.items()))
-        records = np.empty(size, dtype=record)
+        count = bucket_count(len(day.keys))
+        bucket = bucket_of(day.keys, count)
+        rows = np.arange(len(bucket)) if only is None else np.flatnonzero(np.isin(bucket, bucket_of(only, count)))
+        order = rows[np.argsort(bucket[rows], kind="stable")]
+        records = np.empty(len(order), dtype=_record_of(self.columns or _columns_of(day)))
         records["key"] = day.keys[order]
         for name, values in day.columns.items():
             records[name] = values[order]
-        return records
+        raw, size = records.tobytes(), records.dtype.itemsize
+        edges = np.searchsorted(bucket[order], np.arange(count + 1)).tolist()
+        return {b: raw[size * start : size * end] for b, (start, end) in enumerate(pairwise(edges)) if start < end}
 
-    def read_header(self, data: bytes) -> tuple[H, int, npt.DTypeLike]:
+    def read_header(self, data: bytes) -> tuple[H, int, np.dtype[np.void]]:
         """Return the header, the number of rows and the dtype of their records.
 
         Raises
         ------
         StateError : if the bytes are damaged or have another schema version.
         """
-        try:
-            version, rows, named, header = self._decoder.decode(data)
-        except msgspec.DecodeError as error:
-            raise StateError(f"stored row can't be read ({error}); {REMEDY}") from error
-        check_version(version, self.version)
-        return header, rows, _record_of(tuple(named)) if self._record is None else self._record
+        _, rows, columns, header = read_row(self._decoder, data, self.version)
+        return header, rows, _record_of(self.columns or columns)
 
     def join(self, header: bytes, buckets: Sequence[bytes]) -> DayColumns[H]:
         """Return the day of a header and all of its buckets.
@@ -152,18 +128,14 @@ class Layout(Generic[H]):
         ------
         StateError : if they are damaged or incomplete, or have another schema version.
         """
-        found, rows, record = self.read_header(header)
-        raw, dtype = b"".join(buckets), np.dtype(record)
+        found, rows, dtype = self.read_header(header)
+        raw = b"".join(buckets)
         if len(raw) != rows * dtype.itemsize:
             raise StateError(f"a stored day has {len(raw)} bytes of rows, its header names {rows} rows; {REMEDY}")
         records = np.frombuffer(raw, dtype=dtype)
         records = records[np.argsort(records["key"], kind="stable")]
-        names = dtype.names or ()
-        return DayColumns(
-            found,
-            np.ascontiguousarray(records["key"]),
-            {name: np.ascontiguousarray(records[name]) for name in names if name != "key"},
-        )
+        columns = {name: np.ascontiguousarray(records[name]) for name in dtype.names or ()}
+        return DayColumns(found, columns.pop("key"), columns)
 
 
 class ColumnTable(StoredDict[K, V]):
@@ -228,26 +200,22 @@ class ColumnTable(StoredDict[K, V]):
     def changed_rows(self) -> Rows:
         """Return the fields that differ from the stored ones: field → bytes, None to delete."""
         rows: Rows = {}
-        if not self._before and not self._touched:
-            return rows
         for key in sorted(self._before.keys() | self._touched.keys()):  # type: ignore[type-var]
             field = f"{self.name}/{self._key.to_text(key)}"
             now = self._to_columns(self._values[key]) if key in self._values else None
-            if key in self._before:
-                before = self._before[key]
-                new = {} if now is None else self._fields(field, now)
+            count = None if now is None else bucket_count(len(now.keys))
+            if now is not None and key in self._touched and count == self._stored_buckets.get(key):
+                rows |= self._fields(field, now, np.concatenate([*self._touched[key], _NO_KEYS]))
+            else:
+                before = self._before.get(key)
                 old = {} if before is None else self._fields(field, self._to_columns(before))
-                lost = old.keys() if before is not None else self._stored_names(field, key)
-                rows |= dict.fromkeys(lost - new.keys())
+                new = {} if now is None else self._fields(field, now)
+                rows |= dict.fromkeys(self._stored_names(field, key) - new.keys())
                 rows |= {name: data for name, data in new.items() if old.get(name) != data}
-            elif now is not None:
-                same_buckets = bucket_count(len(now.keys)) == self._stored_buckets.get(key)
-                new = self._fields(field, now, self._touched[key] if same_buckets else None)
-                rows |= new if same_buckets else dict.fromkeys(self._stored_names(field, key) - new.keys()) | new
-            if now is None:
+            if count is None:
                 self._stored_buckets.pop(key, None)
             else:
-                self._stored_buckets[key] = bucket_count(len(now.keys))
+                self._stored_buckets[key] = count
         self._before.clear()
         self._touched.clear()
         return rows
@@ -258,12 +226,10 @@ class ColumnTable(StoredDict[K, V]):
             return set()
         return {field, *(f"{field}#{bucket}" for bucket in range(self._stored_buckets[key]))}
 
-    def _fields(self, field: str, day: DayColumns[Any], only: Sequence[Ids] | None = None) -> dict[str, bytes]:
+    def _fields(self, field: str, day: DayColumns[Any], only: Ids | None = None) -> dict[str, bytes]:
         """Return the fields of header and buckets; with ``only``, just the buckets of those keys."""
-        keys = np.concatenate([*only, _NO_KEYS]) if only is not None else None
-        rows = {field: self._layout.header(day)}
-        rows |= {f"{field}#{bucket}": data for bucket, data in self._layout.buckets(day, keys).items()}
-        return rows
+        buckets = {f"{field}#{bucket}": data for bucket, data in self._layout.buckets(day, only).items()}
+        return {field: self._layout.header(day)} | buckets
 
     def load_rows(self, rows: Mapping[str, bytes]) -> None:
         """Load stored fields: text behind ``<table>/`` → bytes."""

@@ -26,7 +26,7 @@ from processors.column_table import ColumnTable
 from processors.day_rows import Day, day_layout, from_columns, to_columns
 from processors.days import moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
-from processors.key_index import KeyIndex
+from processors.key_index import KeyIndex, widened
 from processors.outputs import DayStatus
 from processors.table import DAY, TEXT, Table, TableSet, ValueCodec
 
@@ -35,14 +35,13 @@ _ANY = "any"
 
 @dataclass(slots=True)
 class ApplyResult:
-    """Result of folding a batch: counts for metrics, and the days that it closed or changed."""
+    """Result of folding a batch: counts for metrics, and the closed days to compute."""
 
     accepted: int = 0
     duplicates: int = 0
     conflicts: int = 0  # rows with a stored revision but other figures; the store keeps the first row
     too_old: int = 0
-    changed: set[int] = field(default_factory=set)  # closed days whose revision rose
-    closed: list[int] = field(default_factory=list)
+    touched: set[int] = field(default_factory=set)  # days that it closed, and closed days whose revision rose
 
     def add(self, other: ApplyResult) -> None:
         """Add the result of another batch."""
@@ -50,8 +49,7 @@ class ApplyResult:
         self.duplicates += other.duplicates
         self.conflicts += other.conflicts
         self.too_old += other.too_old
-        self.changed |= other.changed
-        self.closed += other.closed
+        self.touched |= other.touched
 
 
 class DailyStore:
@@ -118,13 +116,10 @@ class DailyStore:
 
     def figure(self, day: int, name: str) -> Floats:
         """Return a figure of a day over all columns (width,), NaN where absent."""
-        out = np.full(self.width, np.nan)
         entry = self.days.get(day)
-        if entry is not None:
-            values = entry.values[self._row[name]]
-            known = min(self.width, len(values))
-            out[:known] = values[:known]
-        return out
+        if entry is None:
+            return np.full(self.width, np.nan)
+        return widened(entry.values[self._row[name]], self.width, np.nan).copy()
 
     def value(self, day: int, key: int, name: str) -> float | None:
         """Return a figure of one key and day, None where absent."""
@@ -141,13 +136,17 @@ class DailyStore:
 
     def columns_on(self, day: int) -> npt.NDArray[np.intp]:
         """Return the columns that have a row on ``day``, in ascending order of their keys."""
-        return self.key_index.by_key[self.present(day)[self.key_index.by_key]]
+        return self.key_index.where(self.present(day))
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Yield the closed days from ``start`` on, ascending."""
         for day in self.sorted_days[0 if start is None else bisect_left(self.sorted_days, start) :]:
             if self.days[day].closed:
                 yield day
+
+    def closed_since(self, applied: ApplyResult) -> list[int]:
+        """Return the closed days from the earliest one that a fold touched, ascending."""
+        return list(self.closed_days(min(applied.touched))) if applied.touched else []
 
     def newest_closed(self, before: int | None = None) -> int | None:
         """Return the newest closed day (earlier than ``before``, if given), None if there is none."""
@@ -175,13 +174,9 @@ class DailyStore:
             self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
         return self._known_at[day]
 
-    def revision(self, day: int) -> int:
-        """Return how often a closed day, or an earlier one, changed after its close."""
-        return self.days[day].revision
-
     def status(self, day: int) -> DayStatus:
         """Return availability, revision and missing rows of a closed day."""
-        revision = self.revision(day)
+        revision = self.days[day].revision
         return DayStatus(
             trade_date=to_date(day),
             available_at=moment(self.known_at(day)),
@@ -211,6 +206,10 @@ class DailyStore:
         return out
 
     # -- folding ---------------------------------------------------------------------------------------------
+
+    def fold(self, item: RowBatch | EndOfDay) -> ApplyResult:
+        """Fold rows or punctuation."""
+        return self.close(item) if isinstance(item, EndOfDay) else self.apply(item)
 
     def apply(self, batch: RowBatch) -> ApplyResult:
         """Fold rows. The result is idempotent and independent of how rows are cut into batches."""
@@ -261,7 +260,7 @@ class DailyStore:
         self._open.discard(day)
         self.days.touch(day)
         self._on_change(day)
-        applied.closed.append(day)
+        applied.touched.add(day)
         self._raise_revisions(day + 1, 1, applied)  # a day inserted late changes every later day
 
     def _raise_revisions(self, day: int, step: int, applied: ApplyResult) -> None:
@@ -269,7 +268,7 @@ class DailyStore:
         for other in self.closed_days(day):
             self.days[other].revision += step
             self.days.touch(other)
-            applied.changed.add(other)
+            applied.touched.add(other)
 
     def _apply_rows(self, batch: RowBatch, applied: ApplyResult) -> None:
         first = int(batch.days[0])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from processors.column_table import DayColumns, Layout
 from processors.events import FIGURES, Floats
-from processors.key_index import KeyIndex
+from processors.key_index import KeyIndex, widened
 
 _ABSENT = -1
 _INITIAL_CAPACITY = 64
@@ -43,10 +43,7 @@ class Day:
 
     def present(self, width: int) -> npt.NDArray[np.bool_]:
         """Return which of the first ``width`` columns have a row (width,)."""
-        mask = np.zeros(width, dtype=bool)
-        known = min(width, len(self.revisions))
-        mask[:known] = self.revisions[:known] >= 0
-        return mask
+        return np.asarray(widened(self.revisions, width, _ABSENT) >= 0)
 
     @classmethod
     def empty(cls, figures: int, width: int) -> Day:
@@ -69,7 +66,7 @@ class Day:
 
 def to_columns(entry: Day, keys: KeyIndex, names: tuple[str, ...]) -> DayColumns[DayHeader]:
     """Return the stored form of a day: its rows in ascending order of their keys."""
-    columns = keys.by_key[entry.present(len(keys))[keys.by_key]]
+    columns = keys.where(entry.revisions >= 0)
     figures = {name: entry.values[row, columns] for row, name in enumerate(names)}
     return DayColumns(
         DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),

@@ -80,7 +80,8 @@ def _values(need: Need, signal: Signal, subject: str, block: Block, sources: Sou
         case Source.RATE:
             return {need.key: _plain(block[need][0])}
         case Source.RESULT:
-            return {_id(need): _plain(block[need][0])}
+            assert need.signal is not None
+            return {need.signal.id: _plain(block[need][0])}
         case Source.INDUSTRY_INDEX:
             return {subject: _plain(block[need][0][INDUSTRIES.index(subject)])}
         case Source.MEMBERS:
@@ -89,11 +90,6 @@ def _values(need: Need, signal: Signal, subject: str, block: Block, sources: Sou
             return _funds(need, subject, block)
         case _:
             return _of_securities(need, signal, subject, block, sources)
-
-
-def _id(need: Need) -> str:
-    assert need.signal is not None
-    return need.signal.id
 
 
 def _members(signal: Signal, subject: str, block: Block) -> dict[str, Figures]:
@@ -120,18 +116,14 @@ def _funds(need: Need, style: str, block: Block) -> dict[str, Figures]:
 def _of_securities(need: Need, signal: Signal, subject: str, block: Block, sources: Sources) -> dict[str, Figures]:
     """The figure of a security, of the stocks of an industry, of a group, or of all securities of the topic."""
     keys = _keys(need, signal, subject, block, sources)
-    days = [block.calendar.shift(block.days[0], -back) for back in range(_length(need, sources) - 1, -1, -1)]
+    length = 1 if need.mean else need.window(sources.parameters)  # a mean over the window is one figure
+    days = [block.calendar.shift(block.days[0], -back) for back in range(length - 1, -1, -1)]
     if not len(keys):
         return {}
     columns = [np.full(len(keys), np.nan) if day is None else _on(need, day, keys, sources) for day in days]
     window = np.array(columns).T
     values = window[:, 0] if len(days) == 1 else window
     return {code: _plain(found) for code, found in zip(to_codes(keys), values, strict=True)}
-
-
-def _length(need: Need, sources: Sources) -> int:
-    """Days that are shown: those of the window, unless a mean was taken over it."""
-    return 1 if need.mean else need.window(sources.parameters)
 
 
 def _keys(need: Need, signal: Signal, subject: str, block: Block, sources: Sources) -> Ids:

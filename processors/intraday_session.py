@@ -40,15 +40,9 @@ class IntradaySession:
     def apply_indices(self, batch: RowBatch) -> bool:
         """Fold index snapshots; return whether any of them was newer than the stored one."""
         changed = False
-        figures = (
-            batch.keys,
-            batch.days,
-            batch.stamps,
-            batch.revisions,
-            batch.figures["last"],
-            batch.figures["turnover"],
-        )
-        for key, day, ts, revision, last, turnover in zip(*(f.tolist() for f in figures), strict=True):
+        levels, turnovers = batch.figures["last"], batch.figures["turnover"]
+        columns = (batch.keys, batch.days, batch.stamps, batch.revisions, levels, turnovers)
+        for key, day, ts, revision, last, turnover in zip(*(c.tolist() for c in columns), strict=True):
             stored = self.indices.get(key)
             if stored is None or (ts, revision) > (stored.ts, stored.revision):
                 self.indices[key] = _Index(day, ts, revision, last, turnover)

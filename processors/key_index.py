@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from processors.codes import Ids
 
 Columns = npt.NDArray[np.intp]
+Array = npt.NDArray[Any]
 
 
 class KeyIndex:
@@ -26,6 +29,24 @@ class KeyIndex:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Columns:
+        """Return the columns that a mask selects, in ascending order of their keys.
+
+        Parameters
+        ----------
+        mask : (m,) whether each of the first m columns is selected; later ones are not.
+
+        Examples
+        --------
+        >>> index = KeyIndex()
+        >>> index.get_or_add(np.array([7, 3], dtype=np.int32)), index.get_or_add(np.array([5], dtype=np.int32))
+        (array([1, 0]), array([2]))
+        >>> index.where(np.array([True, True, True])), index.where(np.array([False, True]))
+        (array([0, 2, 1]), array([1]))
+        """
+        columns = self.by_key[self.by_key < len(mask)]
+        return columns[mask[columns]]
 
     def get(self, key: int) -> int | None:
         """Return the column of a key, None if the key is unknown."""
@@ -53,3 +74,15 @@ class KeyIndex:
             self._sorted = self.keys[self.by_key]
             at = np.searchsorted(self._sorted, keys)
         return self.by_key[at]
+
+
+def widened(values: Array, width: int, fill: float) -> Array:
+    """Return the first ``width`` columns of values (n,); columns that were added since have the value ``fill``.
+
+    Examples
+    --------
+    >>> widened(np.array([1.0, 2.0]), 3, np.nan), widened(np.array([1, 2]), 2, 0), widened(np.array([1, 2]), 1, 0)
+    (array([ 1.,  2., nan]), array([1, 2]), array([1]))
+    """
+    more = width - len(values)
+    return values[:width] if more <= 0 else np.concatenate([values, np.full(more, fill, dtype=values.dtype)])

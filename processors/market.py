@@ -159,8 +159,7 @@ class Market(Processor):
 
     def _record(self, touched: set[int], applied: ApplyResult) -> None:
         self.applied.add(applied)
-        touched.update(applied.closed)
-        touched.update(applied.changed)
+        touched |= applied.touched
 
     # -- final values ----------------------------------------------------------------------------------------
 

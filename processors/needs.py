@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypedDict, Unpack
 
 from processors.days import TradingCalendar, to_date, to_day
 from processors.parameters import Parameters
@@ -37,9 +36,6 @@ _RELATIVE = {LAST_WEEK: 5, LAST_YEAR: 251}
 
 class ComputedSignal(Protocol):
     """What a need of another signal's value asks of its declaration."""
-
-    def __hash__(self) -> int:
-        """Return a hash: equal needs are one object."""
 
     @property
     def id(self) -> str:
@@ -201,20 +197,15 @@ class Need:
 
     def text(self, parameters: Parameters | None = None) -> str:
         """Return a short description, with the values of its parameters if they are given."""
-        name = self.signal.id if self.signal is not None else f"{self.topic} {self.figure}".strip()
-        parts = [name]
+        parts = [self.signal.id if self.signal is not None else f"{self.topic} {self.figure}".strip()]
         if self.key or self.key_parameter:
-            parts.append(
-                f"of {', '.join(self.codes(parameters)) if parameters is not None else self.key or self.key_parameter}"
-            )
+            codes = [self.key or self.key_parameter] if parameters is None else self.codes(parameters)
+            parts.append(f"of {', '.join(codes)}")
         if self.at:
             parts.append(f"on {self.at}")
         if self.days != 1 or self.plus:
-            over = (
-                self.window(parameters)
-                if parameters is not None
-                else " + ".join(str(part) for part in (self.days, self.plus) if part)
-            )
+            lengths = (self.days, self.plus) if parameters is None else (self.window(parameters),)
+            over = " + ".join(str(length) for length in lengths if length)
             parts.append(f"{'mean over' if self.mean else 'over'} {over} days")
         if self.back:
             back = self.back if parameters is None or self.back in _RELATIVE else count(self.back, parameters)
@@ -230,86 +221,63 @@ def count(days: Days, parameters: Parameters) -> int:
     return days if isinstance(days, int) else int(getattr(parameters, days))
 
 
-_need = lru_cache(maxsize=None)(Need)
+class Window(TypedDict, total=False):
+    """The days on which an input is read, and whether a value requires it: parameters of `Need`."""
+
+    back: Days
+    days: Days
+    plus: Days
+    min_periods: Days
+    optional: bool
+
+
+_needs: dict[tuple[Any, ...], Need] = {}
+
+
+def _need(source: Source, topic: str, figure: str = "", **fields: Any) -> Need:
+    need = Need(source, topic, figure, **fields)
+    return _needs.setdefault(tuple(getattr(need, name) for name in Need.__slots__), need)
 
 
 # -- needs of the whole market -------------------------------------------------------------------------------------
 
 
-def total(
-    figure: str, *, back: Days = 0, days: Days = 1, plus: Days = 0, min_periods: Days = 0, optional: bool = False
-) -> Need:
+def total(figure: str, **window: Unpack[Window]) -> Need:
     """Return the need of Σ of a figure of ``margin.market`` over the exchanges, CNY or shares.
 
     ``fin_repay`` is derived where an exchange publishes no repayments: previous balance + buys − balance.
     """
-    return _need(
-        Source.TOTAL, TOTALS, figure, back=back, days=days, plus=plus, min_periods=min_periods, optional=optional
-    )
+    return _need(Source.TOTAL, TOTALS, figure, **window)
 
 
-def turnover(*, back: Days = 0, days: Days = 1, plus: Days = 0, min_periods: Days = 0, optional: bool = False) -> Need:
+def turnover(**window: Unpack[Window]) -> Need:
     """Return the need of Σ turnover of the same exchanges, CNY."""
-    return _need(
-        Source.TURNOVER,
-        INDICES,
-        "turnover",
-        back=back,
-        days=days,
-        plus=plus,
-        min_periods=min_periods,
-        optional=optional,
-    )
+    return _need(Source.TURNOVER, INDICES, "turnover", **window)
 
 
-def float_cap(*, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
+def float_cap(**window: Unpack[Window]) -> Need:
     """Return the need of Σ float capitalisation 流通市值 of the same exchanges' A shares, CNY."""
-    return _need(Source.FLOAT_CAP, INDICES, "float_cap", days=days, min_periods=min_periods, optional=optional)
+    return _need(Source.FLOAT_CAP, INDICES, "float_cap", **window)
 
 
-def index(
-    figure: str,
-    code: str = "",
-    *,
-    each: str = "",
-    back: Days = 0,
-    days: Days = 1,
-    plus: Days = 0,
-    min_periods: Days = 0,
-    optional: bool = False,
-    at: str = "",
-) -> Need:
+def index(figure: str, code: str = "", *, each: str = "", at: str = "", **window: Unpack[Window]) -> Need:
     """Return the need of a figure of an index: of one code, or of the codes in the parameter named ``each``."""
-    return _need(
-        Source.INDEX,
-        INDICES,
-        figure,
-        key=code,
-        key_parameter=each,
-        back=back,
-        days=days,
-        plus=plus,
-        min_periods=min_periods,
-        optional=optional,
-        at=at,
-    )
+    return _need(Source.INDEX, INDICES, figure, key=code, key_parameter=each, at=at, **window)
 
 
-def rate(tenor: str, *, days: Days = 1, min_periods: Days = 0, optional: bool = False) -> Need:
+def rate(tenor: str, **window: Unpack[Window]) -> Need:
     """Return the need of the yield of a tenor, a fraction."""
-    return _need(Source.RATE, RATES, "yield", key=tenor, days=days, min_periods=min_periods, optional=optional)
+    return _need(Source.RATE, RATES, "yield", key=tenor, **window)
 
 
-def funds(*, back: Days = 0, optional: bool = False) -> Need:
+def funds(*, back: int = 0) -> Need:
     """Return the need of all rows of ``etf.daily`` of a day."""
-    return _need(Source.FUND, FUNDS, back=back, optional=optional)
+    return _need(Source.FUND, FUNDS, back=back)
 
 
-def result(
-    signal: ComputedSignal, *, back: Days = 0, days: Days = 1, min_periods: Days = 0, optional: bool = False
-) -> Need:
+def result(signal: ComputedSignal, **window: Unpack[Window]) -> Need:
     """Return the need of the value of another market signal."""
-    return _need(Source.RESULT, "", back=back, days=days, min_periods=min_periods, optional=optional, signal=signal)
+    return _need(Source.RESULT, "", signal=signal, **window)
 
 
 # -- needs of all securities or industries -------------------------------------------------------------------------
@@ -335,15 +303,13 @@ def cross_section(signal: ComputedSignal, *, back: Days = 0) -> Need:
     return _need(Source.CROSS_SECTION, DETAIL, signal.id, back=back, signal=signal)
 
 
-def price(
-    figure: str, *, back: Days = 0, days: Days = 1, plus: Days = 0, mean: bool = False, min_periods: Days = 0
-) -> Need:
+def price(figure: str, *, mean: bool = False, **window: Unpack[Window]) -> Need:
     """Return the need of a figure of every security with a price: ``level`` (adjusted), or a return as a fraction.
 
     The returns are ``return_1``, over the close before, and ``open_to_close``, over the day's open.
     ``days`` asks for the values of the last days, ``mean`` for the mean of each security over them.
     """
-    return _need(Source.PRICE, PRICES, figure, back=back, days=days, plus=plus, mean=mean, min_periods=min_periods)
+    return _need(Source.PRICE, PRICES, figure, mean=mean, **window)
 
 
 def valuation(figure: str, *, days: Days = 1, mean: bool = False, min_periods: Days = 0) -> Need:

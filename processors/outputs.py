@@ -62,6 +62,16 @@ class Detail:
     columns: dict[str, Array]
 
 
+class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
+    """What a feature frame says of its whole day."""
+
+    revision: int
+    available_at: int  # µs since the epoch
+    missing: dict[str, int]
+    rows: dict[str, int]  # rows by exchange
+    identity: IdentityCheck
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureFrame:
     """Figures of the securities of one partition and topic on one closed day: ``keys`` and ``columns`` are (n,)."""
@@ -69,11 +79,7 @@ class FeatureFrame:
     topic: str
     partition: int
     day: int
-    revision: int
-    available_at: int  # µs since the epoch
-    missing: dict[str, int]
-    rows: dict[str, int]  # rows by exchange
-    identity: IdentityCheck
+    header: FrameHeader
     keys: Ids
     columns: dict[str, Array]
 

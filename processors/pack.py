@@ -12,18 +12,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors.errors import StateError
+from processors.table import encode_row, read_row
 
 VERSION = 1
 Array = npt.NDArray[Any]
 
 _decoder = msgspec.msgpack.Decoder(tuple[int, dict[str, Any], list[tuple[str, str, bytes]]])
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 def pack(header: dict[str, Any], columns: dict[str, Array]) -> bytes:
     """Return the bytes of ``header`` (plain types) and ``columns`` (one-dimensional arrays)."""
-    return _encoder.encode((VERSION, header, [(name, a.dtype.str, a.tobytes()) for name, a in columns.items()]))
+    return encode_row((VERSION, header, [(name, a.dtype.str, a.tobytes()) for name, a in columns.items()]))
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -33,10 +32,5 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     ------
     StateError : if the bytes are damaged or have another schema version.
     """
-    try:
-        version, header, columns = _decoder.decode(data)
-    except msgspec.DecodeError as error:
-        raise StateError(f"stored row can't be read ({error}); `marginwatch rebuild` replays it") from error
-    if version != VERSION:
-        raise StateError(f"stored row has schema version {version}, this release reads {VERSION}")
+    _, header, columns = read_row(_decoder, data, VERSION)
     return header, {name: np.frombuffer(raw, dtype=dtype) for name, dtype, raw in columns}

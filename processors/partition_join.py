@@ -14,22 +14,12 @@ import numpy as np
 from processors import pack
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import moment, to_date
-from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, IdentityCheck
+from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, FrameHeader, IdentityCheck
 from processors.table import DAY_NUMBER, TableSet
 
 #: Rows of complete days in memory, at most: a feed may be years ahead of those that its frames are joined with.
 _MAX_ROWS = 6_000_000
 _MAX_DETAILS = 64
-
-
-class _FrameHeader(msgspec.Struct, array_like=True):
-    """The stored header of a frame."""
-
-    revision: int
-    available_at: int  # µs since the epoch
-    missing: dict[str, int]
-    rows: dict[str, int]
-    identity: IdentityCheck
 
 
 class PartitionJoin:
@@ -53,9 +43,11 @@ class PartitionJoin:
         self._frames = ColumnTable[tuple[int, int], FeatureFrame](
             f"features.{topic}",
             DAY_NUMBER,
-            Layout(_FrameHeader, None),
-            to_columns=_to_columns,
-            from_columns=self._from_columns,
+            Layout(FrameHeader),
+            to_columns=lambda frame: DayColumns(frame.header, frame.keys, frame.columns),
+            from_columns=lambda key, stored: FeatureFrame(
+                topic, key[1], key[0], stored.header, stored.keys, dict(stored.columns)
+            ),
         )
         self.tables = TableSet(self._frames, on_load=self._loaded)
         self.overflowed = 0
@@ -71,7 +63,7 @@ class PartitionJoin:
             if frame.day < oldest:
                 continue
             old = self._frames.get((frame.day, frame.partition))
-            if old is None or frame.revision > old.revision:
+            if old is None or frame.header.revision > old.header.revision:
                 self._frames[frame.day, frame.partition] = frame
                 self._details.pop(frame.day, None)
                 touched.add(frame.day)
@@ -99,28 +91,20 @@ class PartitionJoin:
         """Return the newest complete day, None if there is none."""
         return max(self._complete, default=None)
 
-    def revision(self, day: int) -> int:
-        """Return the sum of the revisions of a complete day's frames."""
-        return sum(frame.revision for frame in self._of_day(day))
-
-    def known_at(self, day: int) -> int:
-        """Return when the last frame of a complete day was known, µs since the epoch."""
-        return max(frame.available_at for frame in self._of_day(day))
+    def status(self, day: int) -> DayStatus:
+        """Return availability, revisions, missing rows and identity check of a complete day."""
+        headers = [frame.header for frame in self._of_day(day)]
+        return DayStatus(
+            trade_date=to_date(day),
+            available_at=moment(max(header.available_at for header in headers)),
+            revision=sum(header.revision for header in headers),
+            missing=self._missing(headers),
+            input_revisions={f"{self.topic}[{i}]": header.revision for i, header in enumerate(headers)},
+            identity=_merged([header.identity for header in headers]),
+        )
 
     def _of_day(self, day: int) -> list[FeatureFrame]:
         return [self._frames[day, partition] for partition in range(self.partitions)]
-
-    def status(self, day: int) -> DayStatus:
-        """Return availability, revisions, missing rows and identity check of a complete day."""
-        frames = self._of_day(day)
-        return DayStatus(
-            trade_date=to_date(day),
-            available_at=moment(self.known_at(day)),
-            revision=self.revision(day),
-            missing=self._missing(frames),
-            input_revisions={f"{self.topic}[{f.partition}]": f.revision for f in frames},
-            identity=_merged([f.identity for f in frames]),
-        )
 
     def detail(self, day: int) -> Detail:
         """Return the securities of all partitions on a complete day, in ascending order of their keys."""
@@ -135,7 +119,7 @@ class PartitionJoin:
         self._details[day] = Detail(self.status(day), keys[order], columns)
         return self._details[day]
 
-    def _missing(self, frames: list[FeatureFrame]) -> dict[str, int]:
+    def _missing(self, frames: list[FrameHeader]) -> dict[str, int]:
         """Merge the missing rows of the partitions. An exchange is absent only if no partition has a row of it."""
         out: dict[str, int] = {}
         for exchange in self.required:
@@ -178,55 +162,22 @@ class PartitionJoin:
 
     # -- state -----------------------------------------------------------------------------------------------
 
-    def _from_columns(self, key: tuple[int, int], stored: DayColumns[_FrameHeader]) -> FeatureFrame:
-        day, partition = key
-        h = stored.header
-        return FeatureFrame(
-            self.topic,
-            partition,
-            day,
-            h.revision,
-            h.available_at,
-            h.missing,
-            h.rows,
-            h.identity,
-            stored.keys,
-            dict(stored.columns),
-        )
-
     def _loaded(self) -> None:
         for day in {day for day, _ in self._frames}:
             self._count(day)
 
 
-def _to_columns(frame: FeatureFrame) -> DayColumns[_FrameHeader]:
-    header = _FrameHeader(frame.revision, frame.available_at, frame.missing, frame.rows, frame.identity)
-    return DayColumns(header, frame.keys, frame.columns)
-
-
 def dump_frame(frame: FeatureFrame) -> bytes:
     """Return the bytes of a feature frame on the topic between the stages."""
-    return pack.pack(
-        {
-            "topic": frame.topic,
-            "partition": frame.partition,
-            "day": frame.day,
-            "revision": frame.revision,
-            "available_at": frame.available_at,
-            "missing": frame.missing,
-            "rows": frame.rows,
-            "identity": [frame.identity.checked, frame.identity.broken, frame.identity.worst],
-        },
-        {"key": frame.keys, **frame.columns},
-    )
+    header = {"topic": frame.topic, "partition": frame.partition, "day": frame.day, "header": frame.header}
+    return pack.pack(header, {"key": frame.keys, **frame.columns})
 
 
 def load_frame(data: bytes) -> FeatureFrame:
     """Return the frame of `dump_frame`'s bytes."""
-    header, arrays = pack.unpack(data)
-    keys = arrays.pop("key")
-    checked, broken, worst = header.pop("identity")
-    return FeatureFrame(keys=keys, columns=arrays, identity=IdentityCheck(checked, broken, worst), **header)
+    packed, columns = pack.unpack(data)
+    header = msgspec.convert(packed.pop("header"), FrameHeader)
+    return FeatureFrame(header=header, keys=columns.pop("key"), columns=columns, **packed)
 
 
 def _merged(checks: list[IdentityCheck]) -> IdentityCheck:

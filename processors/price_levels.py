@@ -17,6 +17,7 @@ from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import Floats
+from processors.key_index import widened
 from processors.needs import PRICES, Need, session_before
 from processors.pack import Array
 from processors.parameters import Parameters
@@ -36,16 +37,12 @@ class DayLevels:
 
     def widened(self, width: int) -> DayLevels:
         """Return the levels over ``width`` columns; columns added since then have no price."""
-        more = width - len(self.level)
-        if not more:
-            return self
-        unknown, zero = np.full(more, np.nan), np.zeros(more)
         return DayLevels(
-            np.concatenate([self.level, unknown]),
-            np.concatenate([self.close, unknown]),
-            np.concatenate([self.fresh, zero.astype(bool)]),
-            np.concatenate([self.total, zero]),
-            np.concatenate([self.count, zero]),
+            widened(self.level, width, np.nan),
+            widened(self.close, width, np.nan),
+            widened(self.fresh, width, fill=False),
+            widened(self.total, width, 0),
+            widened(self.count, width, 0),
         )
 
 
@@ -76,10 +73,7 @@ class PriceLevels:
 
     def update(self, applied: ApplyResult) -> list[int]:
         """Recompute the levels from the earliest closed or changed day on; return the recomputed days."""
-        touched = {*applied.closed, *applied.changed}
-        if not touched:
-            return []
-        days = list(self.store.closed_days(min(touched)))
+        days = self.store.closed_since(applied)
         for day in days:
             self._derive(day)
         self.days.trim()
@@ -157,9 +151,7 @@ class PriceLevels:
     # -- state -----------------------------------------------------------------------------------------------
 
     def _to_columns(self, levels: DayLevels) -> DayColumns[None]:
-        columns = self.store.key_index.by_key
-        columns = columns[columns < len(levels.level)]
-        columns = columns[~np.isnan(levels.level[columns])]
+        columns = self.store.key_index.where(~np.isnan(levels.level))
         found: dict[str, Array] = {name: getattr(levels, name)[columns] for name, _ in _COLUMNS}
         return DayColumns(None, self.store.keys[columns], found)
 

@@ -13,6 +13,7 @@ from processors.codes import Ids, is_fund, reindex_sorted
 from processors.daily_store import DailyStore
 from processors.days import moment, to_date
 from processors.events import Floats
+from processors.key_index import widened
 from processors.outputs import DayStatus
 
 TOPIC = "reference"
@@ -136,8 +137,7 @@ class ReferenceStore:
             at = before[-1].copy() if before else _Folded(0, {})
         width = self.store.width
         for name in self.store.names:
-            values = at.figures.get(name, np.empty(0))
-            at.figures[name] = np.concatenate([values, np.full(width - len(values), np.nan)])
+            at.figures[name] = widened(at.figures.get(name, np.empty(0)), width, np.nan)
         for known in self._days[at.count : count]:
             present = self.store.present(known)
             for name, values in at.figures.items():

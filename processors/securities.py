@@ -22,7 +22,7 @@ from processors.events import EndOfDay, Floats, RowBatch
 from processors.indicators import fin_change, streak
 from processors.intraday_store import IntradayStore
 from processors.needs import DETAIL, PRICES, VALUATIONS, Need, session_before
-from processors.outputs import MAX_NAMED_GAPS, FeatureFrame, IdentityCheck, Partial
+from processors.outputs import MAX_NAMED_GAPS, FeatureFrame, FrameHeader, IdentityCheck, Partial
 from processors.pack import Array
 from processors.parameters import Parameters
 from processors.price_levels import PriceLevels
@@ -79,6 +79,12 @@ class Securities(Processor):
             "derived", DAY, _DERIVED, to_columns=self._to_columns, from_columns=self._from_columns
         )
         self.intraday = IntradayStore()
+        self.stores = {store.topic: store for store in (self.margin, self.prices.store, self.valuations)}
+        self._frames_of = {
+            DETAIL: self._margin_frames,
+            PRICES: self._price_frames,
+            VALUATIONS: self._valuation_frames,
+        }
         self.tables = TableSet(
             self.margin.tables, self.derived, self.prices.tables, self.valuations.tables, self.intraday.tables
         )
@@ -91,20 +97,12 @@ class Securities(Processor):
         out: list[FeatureFrame | Partial] = []
         intraday_changed = False
         for item in self._parts(items):
-            if isinstance(item, EndOfDay):
-                if item.feed == DETAIL:
-                    out += self._margin_frames(self.margin.close(item))
-                elif item.feed == PRICES:
-                    out += self._price_frames(self.prices.store.close(item))
-                elif item.feed == VALUATIONS:
-                    out += self._valuation_frames(self.valuations.close(item))
-            elif item.topic == DETAIL:
-                out += self._margin_frames(self.margin.apply(item))
-            elif item.topic == PRICES:
-                out += self._price_frames(self.prices.store.apply(item))
-            elif item.topic == VALUATIONS:
-                out += self._valuation_frames(self.valuations.apply(item))
-            else:
+            topic = item.feed if isinstance(item, EndOfDay) else item.topic
+            if topic in self.stores:
+                applied = self.stores[topic].fold(item)
+                self.applied.add(applied)
+                out += self._frames_of[topic](applied)
+            elif isinstance(item, RowBatch):
                 accepted = self.intraday.apply(item)
                 self.applied.accepted += accepted
                 self.applied.duplicates += len(item) - accepted
@@ -124,21 +122,15 @@ class Securities(Processor):
     # -- final values ----------------------------------------------------------------------------------------
 
     def _margin_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
-        self.applied.add(applied)
         for old in [day for day in self.derived if day not in self.margin.days]:
             del self.derived[old]
-        touched = {*applied.closed, *applied.changed}
-        if not touched:
-            return []
-        start = min(touched)
         frames = []
-        for day in self.margin.closed_days(start):
+        for day in self.margin.closed_since(applied):
             self._derive(day)
             frames.append(self._frame(day))
         return frames
 
     def _price_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
-        self.applied.add(applied)
         store, frames = self.prices.store, []
         for day in self.prices.update(applied):
             columns = store.columns_on(day)
@@ -146,9 +138,8 @@ class Securities(Processor):
         return frames
 
     def _valuation_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
-        self.applied.add(applied)
         store, frames = self.valuations, []
-        for day in sorted({*applied.closed, *applied.changed}):
+        for day in sorted(applied.touched):
             columns = store.columns_on(day)
             figures = {name: self._valuation(day, need)[columns] for name, need in self._columns[VALUATIONS].items()}
             frames.append(self._feature_frame(store, day, columns, figures))
@@ -172,22 +163,14 @@ class Securities(Processor):
         figures: dict[str, Array],
         identity: IdentityCheck | None = None,
     ) -> FeatureFrame:
-        return FeatureFrame(
-            store.topic,
-            self.partition,
-            day,
-            store.days[day].revision,
-            store.known_at(day),
-            store.missing(day),
-            store.counts(day),
-            identity or IdentityCheck(),
-            store.keys[columns],
-            figures,
-        )
+        revision, known_at = store.days[day].revision, store.known_at(day)
+        header = FrameHeader(revision, known_at, store.missing(day), store.counts(day), identity or IdentityCheck())
+        return FeatureFrame(store.topic, self.partition, day, header, store.keys[columns], figures)
 
     def _derive(self, day: int) -> None:
         store, width = self.margin, self.margin.width
-        before = self._derived_before(day)
+        earlier = self.margin.newest_closed(before=day)
+        before = _NO_HISTORY if earlier is None else self.derived[earlier]
         present, counts = store.present(day), store.counts(day)
         # A day without any row of an exchange has no information about the list memberships of its securities.
         listed = np.array([name in counts for name in (*EXCHANGES, "")])[store.keys % 4]
@@ -210,10 +193,6 @@ class Securities(Processor):
         self.derived[day] = Derived(
             change, streak.advance(streak_before, change), age, before.published | counts.keys()
         )
-
-    def _derived_before(self, day: int) -> Derived:
-        before = self.margin.newest_closed(before=day)
-        return _NO_HISTORY if before is None else self.derived[before]
 
     def _frame(self, day: int) -> FeatureFrame:
         columns = self.margin.columns_on(day)
@@ -271,9 +250,7 @@ class Securities(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _to_columns(self, derived: Derived) -> DayColumns[_DerivedHeader]:
-        columns = self.margin.key_index.by_key
-        columns = columns[columns < len(derived.age)]
-        columns = columns[derived.age[columns] >= 0]
+        columns = self.margin.key_index.where(derived.age >= 0)
         return DayColumns(
             _DerivedHeader(sorted(derived.published)),
             self.margin.keys[columns],

@@ -39,28 +39,24 @@ class KeyCodec(Generic[K]):
     parse: Callable[[str], K]
 
 
-def _parse_day(text: str) -> int:
-    return to_day(date.fromisoformat(text))
-
-
-def _parse_day_number(text: str) -> tuple[int, int]:
-    day, _, number = text.partition("/")
-    return _parse_day(day), int(number)
-
-
-def _parse_day_text(text: str) -> tuple[int, str]:
-    day, _, rest = text.partition("/")
-    return _parse_day(day), rest
-
-
 TEXT = KeyCodec[str](str, str)
 NUMBER = KeyCodec[int](str, int)
 #: A trade date (days since 1970-01-01) as ISO text.
-DAY = KeyCodec[int](lambda day: to_date(day).isoformat(), _parse_day)
-DAY_NUMBER = KeyCodec[tuple[int, int]](lambda key: f"{to_date(key[0]).isoformat()}/{key[1]}", _parse_day_number)
-DAY_TEXT = KeyCodec[tuple[int, str]](lambda key: f"{to_date(key[0]).isoformat()}/{key[1]}", _parse_day_text)
+DAY = KeyCodec[int](lambda day: to_date(day).isoformat(), lambda text: to_day(date.fromisoformat(text)))
 
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+def _behind_day(rest: KeyCodec[K]) -> KeyCodec[tuple[int, K]]:
+    def parse(text: str) -> tuple[int, K]:
+        day, _, behind = text.partition("/")
+        return DAY.parse(day), rest.parse(behind)
+
+    return KeyCodec(lambda key: f"{DAY.to_text(key[0])}/{rest.to_text(key[1])}", parse)
+
+
+DAY_NUMBER, DAY_TEXT = _behind_day(NUMBER), _behind_day(TEXT)
+
+#: Encodes a row: equal values give equal bytes, whatever the order in which they were built.
+encode_row = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class ValueCodec(Generic[V]):
@@ -86,7 +82,7 @@ class ValueCodec(Generic[V]):
 
     def encode(self, value: V) -> bytes:
         """Return the bytes of a value."""
-        return _encoder.encode((self.version, value if self._to_plain is None else self._to_plain(value)))
+        return encode_row((self.version, value if self._to_plain is None else self._to_plain(value)))
 
     def decode(self, data: bytes) -> V:
         """Return the value of the bytes, the inverse of `encode`.
@@ -95,13 +91,24 @@ class ValueCodec(Generic[V]):
         ------
         StateError : if the bytes are damaged or have another schema version.
         """
-        try:
-            version, stored = self._decoder.decode(data)
-        except msgspec.DecodeError as error:
-            raise StateError(f"stored row can't be read ({error}); {REMEDY}") from error
-        check_version(version, self.version)
+        _, stored = read_row(self._decoder, data, self.version)
         value: V = stored if self._from_plain is None else self._from_plain(stored)
         return value
+
+
+def read_row(decoder: msgspec.msgpack.Decoder[V], data: bytes, known: int) -> V:
+    """Return the items of a stored row; the first one is its schema version, which must be the known one.
+
+    Raises
+    ------
+    StateError : if the bytes are damaged or have another schema version.
+    """
+    try:
+        items = decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise StateError(f"stored row can't be read ({error}); {REMEDY}") from error
+    check_version(items[0], known)  # type: ignore[index]
+    return items
 
 
 def check_version(stored: int, known: int) -> None:

@@ -1,7 +1,7 @@
 """The exchange's trading calendar: exchange_calendars' XSHG, as the weekdays on which it is closed, and a file of ours.
 
 The library takes a second to import, most of it pandas; a worker that restarts should not wait for it. So its sessions
-are kept in `streams.xshg_closures`, which ``python -m streams.calendars`` writes; a test compares the two.
+are kept in ``resources/xshg.json``, which ``python -m streams.calendars`` writes; a test compares the two.
 
 The exchanges announce a year's holidays in the December before, the library learns them later, if it is updated. Until
 then the file that the setting ``calendar_file`` names contains them (see `Override`). Without either, sessions are
@@ -20,12 +20,25 @@ import msgspec
 
 from processors.days import TradingCalendar, to_day
 from processors.trading_hours import TradingHours
-from streams import xshg_closures
 from streams.errors import CalendarError
 
 _SATURDAY = 5
 #: Years behind the library's end whose sessions are predicted.
 _PREDICTED_YEARS = 2
+PATH = Path(__file__).parent / "resources" / "xshg.json"
+
+
+class Library(msgspec.Struct, frozen=True):
+    """The sessions of exchange_calendars' XSHG: the weekdays from the first to the last, but for the closed ones.
+
+    Behind the last one, weekdays but for the ``predicted`` closures are expected to be sessions.
+    """
+
+    first: date
+    last: date
+    closed: tuple[date, ...]
+    predicted_until: date
+    predicted: tuple[date, ...]
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,9 +111,9 @@ def merged(override: Override) -> list[date]:
 
 def _predicted(after: date, override: Override) -> list[date]:
     """Return the predicted sessions behind the last official one."""
-    last = date.fromisoformat(xshg_closures.PREDICTED_UNTIL)
-    closed = {*map(date.fromisoformat, xshg_closures.PREDICTED_CLOSED.split()), *override.holidays}
-    return [day for day in weekdays(after + timedelta(days=1), last) if day not in closed]
+    known = library()
+    closed = {*known.predicted, *override.holidays}
+    return [day for day in weekdays(after + timedelta(days=1), known.predicted_until) if day not in closed]
 
 
 def changes(override: Override) -> tuple[list[date], list[date]]:
@@ -120,7 +133,7 @@ def problems(override: Override) -> list[str]:
     closed = sorted(set(override.half_days) - known)
     if closed:
         out.append(f"half days that are no sessions: {_listed(closed)}")
-    library_end = date.fromisoformat(xshg_closures.LAST)
+    library_end = library().last
     listed = known | set(override.holidays)
     gaps = [day for day in weekdays(library_end + timedelta(days=1), merged_days[-1]) if day not in listed]
     if gaps:
@@ -148,11 +161,17 @@ def _listed(days: list[date]) -> str:
     return ", ".join(map(str, days[:5])) + more
 
 
+@cache
+def library() -> Library:
+    """Return the library's sessions as they are kept."""
+    return msgspec.json.decode(PATH.read_bytes(), type=Library)
+
+
 def sessions() -> list[date]:
     """Every weekday from the first session to the last one known, but for those on which the exchange is closed."""
-    first, last = date.fromisoformat(xshg_closures.FIRST), date.fromisoformat(xshg_closures.LAST)
-    closed = {date.fromisoformat(text) for text in xshg_closures.CLOSED.split()}
-    return [day for day in weekdays(first, last) if day not in closed]
+    known = library()
+    closed = set(known.closed)
+    return [day for day in weekdays(known.first, known.last) if day not in closed]
 
 
 def library_sessions() -> list[date]:
@@ -163,31 +182,22 @@ def library_sessions() -> list[date]:
     return [stamp.date() for stamp in calendar.sessions]
 
 
-def generated() -> str:
-    """Return the source of `streams.xshg_closures`, generated from the library's calendar and the custom behind it."""
+def generated() -> Library:
+    """Return what ``resources/xshg.json`` must contain, from the library's calendar and the custom behind it."""
     from streams.predicted_closures import predicted
 
     found = library_sessions()
-    known = set(found)
-    closed = [day for day in weekdays(found[0], found[-1]) if day not in known]
-    following = range(found[-1].year + 1, found[-1].year + 1 + _PREDICTED_YEARS)
-    expected = sorted({day for year in (*following, following[-1] + 1) for day in predicted(year)})
-    expected = [day for day in expected if day.year in following]
-    return (
-        '"""Weekdays on which the Shanghai exchange is closed; written by `python -m streams.calendars`."""\n\n'
-        f'FIRST, LAST = "{found[0]}", "{found[-1]}"\nCLOSED = """\n{_lines(closed)}\n"""\n'
-        "#: Not announced yet: computed by `streams.predicted_closures`.\n"
-        f'PREDICTED_UNTIL = "{date(following[-1], 12, 31)}"\nPREDICTED_CLOSED = """\n{_lines(expected)}\n"""\n'
+    first, last, known = found[0], found[-1], set(found)
+    until = last.year + _PREDICTED_YEARS
+    expected = {day for year in range(last.year + 1, until + 2) for day in predicted(year)}
+    return Library(
+        first,
+        last,
+        tuple(day for day in weekdays(first, last) if day not in known),
+        date(until, 12, 31),
+        tuple(sorted(day for day in expected if last.year < day.year <= until)),
     )
 
 
-def _lines(days: list[date]) -> str:
-    """Return dates as text, a paragraph a year, ten in a line."""
-    years: dict[int, list[str]] = {}
-    for day in days:
-        years.setdefault(day.year, []).append(day.isoformat())
-    return "\n".join(" ".join(found[i : i + 10]) for found in years.values() for i in range(0, len(found), 10))
-
-
 if __name__ == "__main__":
-    Path(xshg_closures.__file__).write_text(generated(), "utf-8")
+    PATH.write_bytes(msgspec.json.format(msgspec.json.encode(generated()), indent=1) + b"\n")

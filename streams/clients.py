@@ -13,12 +13,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from processors.errors import MarginwatchError
 from streams.errors import PublishError, SecurityError, TopicError
 from streams.security import kafka_options, tls_context
 from streams.settings import Settings
@@ -49,12 +52,19 @@ _UNLIMITED = 2**31 - 1
 # -- Kafka, blocking (kafka-python): commands and feeds ----------------------------------------------------------
 
 
-def kafka_reader(settings: Settings, *, purpose: str = "reader") -> Reader:
-    """Return a consumer without a group that commits nothing; the caller assigns partitions and closes it.
+@contextmanager
+def _answered(settings: Settings, failure: type[MarginwatchError]) -> Iterator[None]:
+    """Replace the library's error by one of ours that says where no broker answers, and what to check."""
+    from kafka.errors import KafkaError
 
-    Parameters
-    ----------
-    purpose : becomes part of the client id, as in ``marginwatch-reader``.
+    try:
+        yield
+    except KafkaError as error:
+        raise failure(unreachable(settings, error)) from error
+
+
+def kafka_reader(settings: Settings) -> Reader:
+    """Return a consumer without a group that commits nothing; the caller assigns partitions and closes it.
 
     Raises
     ------
@@ -62,22 +72,14 @@ def kafka_reader(settings: Settings, *, purpose: str = "reader") -> Reader:
     SecurityError : if the settings of TLS or SASL can't work.
     """
     from kafka import KafkaConsumer
-    from kafka.errors import KafkaError
 
-    try:
+    with _answered(settings, TopicError):
         return KafkaConsumer(
-            **_kafka(settings, purpose),
-            bootstrap_timeout_ms=BOOTSTRAP_MS,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            group_id=None,
-            max_partition_fetch_bytes=_fetch_bytes(settings),
+            **_kafka(settings, "reader"), **_reading(settings), group_id=None, bootstrap_timeout_ms=BOOTSTRAP_MS
         )
-    except KafkaError as error:
-        raise TopicError(unreachable(settings, error)) from error
 
 
-def kafka_producer(settings: Settings, *, purpose: str = "feed") -> Producer:
+def kafka_producer(settings: Settings) -> Producer:
     """Return a producer that awaits all replicas and keeps the order of its messages.
 
     Raises
@@ -86,11 +88,10 @@ def kafka_producer(settings: Settings, *, purpose: str = "feed") -> Producer:
     SecurityError : if the settings of TLS or SASL can't work.
     """
     from kafka import KafkaProducer
-    from kafka.errors import KafkaError
 
-    try:
+    with _answered(settings, PublishError):
         return KafkaProducer(
-            **_kafka(settings, purpose),
+            **_kafka(settings, "feed"),
             bootstrap_timeout_ms=BOOTSTRAP_MS,
             acks="all",
             linger_ms=5,
@@ -100,12 +101,10 @@ def kafka_producer(settings: Settings, *, purpose: str = "feed") -> Producer:
             max_request_size=settings.max_message_bytes,
             batch_size=_BATCH_BYTES,
         )
-    except KafkaError as error:
-        raise PublishError(unreachable(settings, error)) from error
 
 
 def kafka_admin(settings: Settings) -> Admin:
-    """Return an admin client.
+    """Return an admin client; the caller closes it.
 
     Raises
     ------
@@ -113,14 +112,11 @@ def kafka_admin(settings: Settings) -> Admin:
     SecurityError : if the settings of TLS or SASL can't work.
     """
     from kafka.admin import KafkaAdminClient
-    from kafka.errors import KafkaError
 
-    try:
+    with _answered(settings, TopicError):
         return KafkaAdminClient(
             **_kafka(settings, "admin"), bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=_ADMIN_TIMEOUT_MS
         )
-    except KafkaError as error:
-        raise TopicError(unreachable(settings, error)) from error
 
 
 def abandon(producer: Producer, wait_s: float) -> None:
@@ -205,11 +201,9 @@ def async_kafka_reader(settings: Settings, *, purpose: str, out_of_range: str = 
 
     return AIOKafkaConsumer(
         **_kafka(settings, purpose),
+        **_reading(settings, out_of_range),
         group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset=out_of_range,
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
-        max_partition_fetch_bytes=_fetch_bytes(settings),
     )
 
 
@@ -225,11 +219,9 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
     return AIOKafkaConsumer(
         topic,
         **_kafka(settings, purpose),
+        **_reading(settings),
         group_id=f"{settings.group}-{purpose}",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
-        max_partition_fetch_bytes=_fetch_bytes(settings),
         session_timeout_ms=int(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=int(settings.session_timeout_s * 250),
     )
@@ -274,8 +266,12 @@ def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
     return {"bootstrap_servers": settings.bootstrap, "client_id": f"marginwatch-{purpose}", **kafka_options(settings)}
 
 
-def _fetch_bytes(settings: Settings) -> int:
-    return max(_FETCH_BYTES, settings.max_message_bytes)
+def _reading(settings: Settings, out_of_range: str = "earliest") -> dict[str, Any]:
+    return {
+        "enable_auto_commit": False,
+        "auto_offset_reset": out_of_range,
+        "max_partition_fetch_bytes": max(_FETCH_BYTES, settings.max_message_bytes),
+    }
 
 
 # -- Redis ---------------------------------------------------------------------------------------------------------

@@ -43,22 +43,10 @@ def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, A
 
 def described(signal: Signal, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a declaration and what follows from it, with the values of its parameters, as plain types."""
-    return {
-        "id": signal.id,
-        "level": signal.level.value,
-        "title": signal.title,
-        "title_zh": signal.title_zh,
-        "unit": signal.unit,
-        "subjects": signal.subjects,
-        "formula": signal.formula,
-        "source": signal.source,
-        "needs": [need.text() for need in signal.needs],
-        "inputs": signal.inputs,
-        "optional": signal.optional,
-        "window_days": signal.window_days,
-        "provisional": signal.provisional,
-        "values": dict(values),
-    }
+    names = ("id", "level", "title", "title_zh", "unit", "subjects", "formula", "source")
+    derived = ("inputs", "optional", "window_days", "provisional")
+    own = {name: getattr(signal, name) for name in (*names, *derived)}
+    return own | {"needs": [need.text() for need in signal.needs], "values": dict(values)}
 
 
 def derivation(settings: Settings, name: str, day: date, subject: str | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from processors.daily_store import ApplyResult, DailyStore
+from processors.daily_store import DailyStore
 from processors.deadlines import DEADLINES
 from processors.events import Barrier
 from processors.market import Market
@@ -84,8 +84,7 @@ class MarketState(RowState):
             metrics.observe_industries(industries)
         for name, join in self.processor.joins.items():
             metrics.OVERFLOWED.labels(name).set(join.overflowed)
-        count_applied(self.stage.name, self.processor.applied)
-        self.processor.applied = ApplyResult()
+        count_applied(self.stage.name, self.processor)
         return out
 
     def _feature(self, record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:

@@ -5,7 +5,7 @@ holidays). How the State Council arranges the days around them follows a custom 
 a Thursday closes the day between it and the weekend, one on a weekend closes the next Monday, Spring Festival closes
 eight days from New Year's Eve on, Labour Day five days, the National Day seven, eight where Mid-Autumn lies beside it.
 
-Only ``python -m streams.calendars`` needs this module: it writes the result into `streams.xshg_closures`.
+Only ``python -m streams.calendars`` needs this module: it writes the result into ``resources/xshg.json``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from kafka import TopicPartition
@@ -63,14 +63,9 @@ class Ends:
         return end is not None and position >= end
 
 
-@contextmanager
-def consumer(settings: Settings) -> Iterator[Reader]:
-    """A consumer without a group, closed at the end; raises `TopicError` if no broker answers."""
-    reader = kafka_reader(settings)
-    try:
-        yield reader
-    finally:
-        reader.close()
+def consumer(settings: Settings) -> closing[Reader]:
+    """Return a consumer without a group that is closed at the end; raises `TopicError` if no broker answers."""
+    return closing(kafka_reader(settings))
 
 
 def read_to_end(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from processors.daily_store import ApplyResult, DailyStore
+from processors.daily_store import DailyStore
 from processors.securities import Securities
 from streams.stage import RowState, Stage, StageState, count_applied
 from streams.tables import Output
@@ -32,13 +32,9 @@ class _SecuritiesState(RowState):
 
     @property
     def stores(self) -> Mapping[str, DailyStore]:
-        return {
-            store.topic: store
-            for store in (self.processor.margin, self.processor.prices.store, self.processor.valuations)
-        }
+        return self.processor.stores
 
     def _outputs(self, facts: list[Any]) -> list[Output]:
         out = [self.stage.encode(Topic.FEATURES, feature) for feature in self.processor.fold(facts)]
-        count_applied(self.stage.name, self.processor.applied)
-        self.processor.applied = ApplyResult()
+        count_applied(self.stage.name, self.processor)
         return out

@@ -15,6 +15,8 @@ import msgspec
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import INPUT_ROWS, Barrier, RowBatch
+from processors.market import Market
+from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams import metrics
 from streams.codecs import Codecs
@@ -156,12 +158,10 @@ class Stage(ABC):
         return out
 
 
-def count_applied(stage: str, applied: ApplyResult) -> None:
-    """Count the rows of a fold that were repeated, in conflict or too old."""
-    for reason, count in (
-        ("duplicate", applied.duplicates),
-        ("conflict", applied.conflicts),
-        ("too_old", applied.too_old),
-    ):
+def count_applied(stage: str, processor: Securities | Market) -> None:
+    """Count the rows that were repeated, in conflict or too old since the last call."""
+    applied, processor.applied = processor.applied, ApplyResult()
+    counts = {"duplicate": applied.duplicates, "conflict": applied.conflicts, "too_old": applied.too_old}
+    for reason, count in counts.items():
         if count:
             metrics.REPEATS.labels(stage, reason).inc(count)

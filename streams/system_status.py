@@ -112,14 +112,7 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
             **{name: _signal(found) for name, found in market.items()},
         },
         "alerts_firing": [
-            {
-                "id": a.id,
-                "rule": a.rule,
-                "subject": a.subject,
-                "trade_date": a.trade_date.isoformat(),
-                "severity": a.severity.value,
-            }
-            for a in firing(client, settings)
+            _fields(alert, "id", "rule", "subject", "trade_date", "severity") for alert in firing(client, settings)
         ],
         "tables": tables,
         "calendar_days_left": xshg(settings.calendar_file).left_after(today),
@@ -140,30 +133,21 @@ def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[s
     newest = max((n.decode() for n in names if n.startswith(topic.encode() + b"/") and b"#" not in n), default=None)
     if newest is None:
         return {"newest": None, "closed": False, "rows": 0}
-    header, rows, _ = day_layout(topic).read_header(_bytes(client.hget(key, newest)))
+    header, rows, _ = day_layout(topic).read_header(cast("bytes", client.hget(key, newest)))
     return {"newest": newest.partition("/")[2], "closed": header.closed, "rows": rows, "revision": header.revision}
 
 
 def _signal(signal: MarketSignal | None) -> dict[str, Any]:
     if signal is None:
         return {"value": None, "reason": "not computed yet"}
-    out: dict[str, Any] = {
-        "value": signal.value,
-        "trade_date": signal.trade_date.isoformat(),
-        "revision": signal.revision,
-        "provisional": signal.provisional,
-        "degraded": signal.degraded,
-    }
-    if signal.value is None:
-        out["reason"] = signal.reason
-    return out
+    reason = ("reason",) if signal.value is None else ()
+    return _fields(signal, "value", "trade_date", "revision", "provisional", "degraded", *reason)
+
+
+def _fields(struct: msgspec.Struct, *names: str) -> dict[str, Any]:
+    """Return some fields of a struct as plain types."""
+    return msgspec.to_builtins({name: getattr(struct, name) for name in names})  # type: ignore[no-any-return]
 
 
 def _hash(client: Redis, key: str) -> dict[bytes, bytes]:
     return cast("dict[bytes, bytes]", client.hgetall(key))
-
-
-def _bytes(data: Any) -> bytes:
-    if not isinstance(data, bytes):
-        raise TypeError(f"expected bytes from Redis, got {type(data).__name__}")
-    return data

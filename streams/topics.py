@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -148,19 +149,16 @@ class Topics:
         from kafka.admin import NewTopic
         from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-        admin = kafka_admin(self._settings)
+        copies = self._settings.replication
         try:
-            existing = set(admin.list_topics())
-            wanted = [t for t in self.all.values() if t.name not in existing]
-            if wanted:
-                copies = self._settings.replication
-                admin.create_topics(
-                    [
-                        NewTopic(t.name, t.partitions, replication_factor=copies, topic_configs=_configs(t))
-                        for t in wanted
-                    ]
-                )
-            return sorted(t.name for t in wanted)
+            with closing(kafka_admin(self._settings)) as admin:
+                existing = set(admin.list_topics())
+                wanted = [t for t in self.all.values() if t.name not in existing]
+                if wanted:
+                    admin.create_topics(
+                        [NewTopic(t.name, t.partitions, copies, topic_configs=_configs(t)) for t in wanted]
+                    )
+                return sorted(t.name for t in wanted)
         except TopicAlreadyExistsError:
             return []  # another process was faster
         except KafkaError as error:
@@ -169,21 +167,16 @@ class Topics:
                 f"{self._settings.kafka_username or '(none)'} needs Create, Describe, Read and Write on topics that "
                 f"begin with {self._settings.topic_prefix!r}; or let an administrator create them"
             ) from error
-        finally:
-            admin.close()
 
     def problems(self) -> list[str]:
         """Compare the cluster with what the system needs; an empty list is good."""
         from kafka.admin import ConfigResource, ConfigResourceType
 
-        admin = kafka_admin(self._settings)
-        try:
+        with closing(kafka_admin(self._settings)) as admin:
             found = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
             known = [t for t in self.all.values() if t.name in found]
             resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in known]
             described = admin.describe_configs(resources, config_filter="all")["topic"] if resources else {}
-        finally:
-            admin.close()
         out = []
         for topic in self.all.values():
             if topic.name not in found:

@@ -29,11 +29,14 @@ AT_IMPORT = (
     "processors.events.x_figures_of__*",
     "processors.events.x__default__*",
     "processors.signal.*__post_init__*",
+    "processors.registry.x__modules__*",
     "processors.registry.x_inputs_of__*",
     "processors.registry.x_optional_of__*",
     "processors.indicators.*.x__signal__*",
     *(f"processors.needs.x_{name}__*" for name in _NEEDS),
 )
+#: Their tests share folds, which mutmut records for the first test alone that needs one.
+SHARING = tuple(f"tests/test_{name}.py" for name in ("signals", "oracle", "industries", "market_signals", "prices"))
 SURVIVED, NOT_RUN = 0, None
 
 
@@ -58,6 +61,18 @@ def _run(names: list[str]) -> None:
 def _results(module: str) -> dict[str, int | None]:
     found: dict[str, int | None] = json.loads((MUTANTS / f"{module}.meta").read_text("utf-8"))["exit_code_by_key"]
     return found
+
+
+def share_folds() -> None:
+    """Let every test of a file run that shares a fold with a test that reaches a function."""
+    stats = json.loads(STATS.read_text("utf-8"))
+    sharing: dict[str, set[str]] = {file: set() for file in SHARING}
+    for test in stats["duration_by_test"]:
+        sharing.get(test.partition("::")[0], set()).add(test)
+    for name, tests in stats["tests_by_mangled_function_name"].items():
+        files = {test.partition("::")[0] for test in tests}
+        stats["tests_by_mangled_function_name"][name] = sorted({*tests}.union(*(sharing.get(f, ()) for f in files)))
+    STATS.write_text(json.dumps(stats), "utf-8")
 
 
 def samples(size: int, indicator_size: int, seed: int, only: str) -> Iterator[Sample]:
@@ -104,6 +119,7 @@ def main() -> None:
     if not arguments.report:
         print("Generating mutants, and finding the tests of every function (minutes)", flush=True)
         _run([FIRST])
+        share_folds()
     found = list(samples(arguments.sample, arguments.indicators, arguments.seed, arguments.only))
     if not arguments.report:
         names = [name for sample in found for name in sample.reached]

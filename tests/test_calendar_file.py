@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from processors.days import to_day
-from streams import xshg_closures
-from streams.calendars import changes, load, merged, problems, sessions, xshg
+from streams.calendars import changes, library, load, merged, problems, sessions, xshg
 from streams.cli import calendar as cli_calendar
 from streams.cli.main import app
 from streams.errors import CalendarError
@@ -55,7 +54,7 @@ def test_single_days_come_and_go(written) -> None:
 
 
 def test_without_a_file_the_calendar_is_the_library_s() -> None:
-    assert xshg().official_until == to_day(date.fromisoformat(xshg_closures.LAST))
+    assert xshg().official_until == to_day(library().last)
     assert xshg() is xshg()
 
 
@@ -157,7 +156,7 @@ DIFFERENCES = {
 
 
 def test_the_prediction_against_the_years_that_are_known() -> None:
-    real = {date.fromisoformat(day) for day in xshg_closures.CLOSED.split()}
+    real = set(library().closed)
     found = {day for year in range(2019, 2028) for day in predicted(year)}
     differing = {}
     for year in range(2019, 2027):

@@ -59,11 +59,11 @@ class Model:
         for other, entry in self.days.items():
             if entry.closed and (other > day or (itself and other == day)):
                 entry.revision += step
-                result.changed.add(to_day(other))
+                result.touched.add(to_day(other))
 
     def close_day(self, day: date, result: ApplyResult) -> None:
         self.days[day].closed = True
-        result.closed.append(to_day(day))
+        result.touched.add(to_day(day))
         self.raise_from(day, 1, result, itself=False)
 
     def close_before(self, day: date, result: ApplyResult) -> None:
@@ -219,7 +219,7 @@ def test_a_batch_is_folded_like_its_rows_one_by_one(rows, cuts, marked: bool) ->
     for start, end in zip([0, *cuts], [*cuts, len(single)], strict=True):
         if single[start:end]:
             found.add(one.apply(concat(single[start:end])))
-    assert (found.closed, found.changed) == (expected.closed, expected.changed)
+    assert found.touched == expected.touched
     assert found.accepted + found.duplicates + found.conflicts == len(rows)
     assert {d: (e.closed, e.revision) for d, e in one.days.items()} == {
         d: (e.closed, e.revision) for d, e in other.days.items()
@@ -254,10 +254,17 @@ def test_what_a_batch_did_is_counted() -> None:
     assert again == ApplyResult(duplicates=1, conflicts=1)
 
 
+def test_conflicts_of_several_days_in_one_batch_are_all_counted() -> None:
+    store = DailyStore("margin.daily", (), late_days=3, history_days=0)
+    store.apply(concat([balances(day, {"600000.SH": 1.0, "000001.SZ": 2.0}) for day in DAYS[:2]]))
+    other = concat([balances(DAYS[0], {"600000.SH": 5.0, "000001.SZ": 6.0}), balances(DAYS[1], {"600000.SH": 7.0})])
+    assert store.apply(other) == ApplyResult(conflicts=3)
+
+
 def test_results_add_up() -> None:
-    total = ApplyResult(1, 2, 3, 4, {5}, [6])
-    total.add(ApplyResult(10, 20, 30, 40, {50}, [60]))
-    assert total == ApplyResult(11, 22, 33, 44, {5, 50}, [6, 60])
+    total = ApplyResult(1, 2, 3, 4, {5})
+    total.add(ApplyResult(10, 20, 30, 40, {50}))
+    assert total == ApplyResult(11, 22, 33, 44, {5, 50})
 
 
 def test_an_empty_batch_changes_nothing() -> None:
@@ -272,7 +279,7 @@ def test_an_empty_batch_changes_nothing() -> None:
 def test_a_correction_raises_its_day_and_all_behind_it_by_its_own_step(revision: int, step: int) -> None:
     store = closed_store(4)
     found = store.apply(balances(DAYS[1], {"600000.SH": 5.0}, revision))
-    assert found.changed == {to_day(d) for d in DAYS[1:4]}
+    assert found.touched == {to_day(d) for d in DAYS[1:4]}
     assert [store.days[to_day(d)].revision for d in DAYS[:4]] == [0, step, step, step]
     # A row that was absent counts as revision −1.
     store.apply(balances(DAYS[2], {"300750.SZ": 5.0}, revision))
@@ -307,7 +314,7 @@ def test_exchanges_are_keys_of_their_own_where_a_topic_has_words() -> None:
     rows = batch("margin.market", DAYS[0], {"SSE": {"fin_balance": 1.0}, "BSE": {"fin_balance": 2.0}})
     store.apply(rows)
     assert store.counts(to_day(DAYS[0])) == {"SSE": 1, "BSE": 1}
-    assert store.close(end_of_day(rows, SZSE=1)).closed == [to_day(DAYS[0])]
+    assert store.close(end_of_day(rows, SZSE=1)).touched == {to_day(DAYS[0])}
     assert store.missing(to_day(DAYS[0])) == {"SZSE": 1}
 
 

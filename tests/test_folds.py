@@ -70,8 +70,8 @@ def test_order_duplicates_and_batching_within_a_day_change_nothing(history, rand
         if joined:
             mixed = [concat(mixed)]
         frames_shuffled += shuffled.fold([*mixed, end_of_day_of(rows), *mixed, end_of_day_of(rows)])
-    assert [(f.day, f.revision, f.columns["fin_change"].tobytes()) for f in frames_plain] == [
-        (f.day, f.revision, f.columns["fin_change"].tobytes()) for f in frames_shuffled
+    assert [(f.day, f.header.revision, f.columns["fin_change"].tobytes()) for f in frames_plain] == [
+        (f.day, f.header.revision, f.columns["fin_change"].tobytes()) for f in frames_shuffled
     ]
     assert rows_of(plain) == rows_of(shuffled)
 
@@ -120,7 +120,7 @@ def test_a_late_day_raises_the_revision_of_all_later_days() -> None:
     late = balances(DAYS[1], {"600000.SH": 2e9})
     store.apply(late)
     applied = store.close(end_of_day(late))
-    assert applied.closed == [to_day(DAYS[1])]
+    assert applied.touched == {to_day(DAYS[1]), to_day(DAYS[2])}
     assert [store.days[to_day(d)].revision for d in DAYS[:3]] == [0, 0, 1]
 
 
@@ -130,7 +130,7 @@ def test_the_next_day_closes_a_topic_without_punctuation() -> None:
     applied = store.apply(
         concat([balances(DAYS[0], both), balances(DAYS[1], both), balances(DAYS[0], {CODES[1]: 5e8})])
     )
-    assert applied.closed == [to_day(DAYS[0])]
+    assert applied.touched == {to_day(DAYS[0])}
     # A row after the first row of the next day is late.
     assert store.days[to_day(DAYS[0])].revision == 1
     assert store.missing(to_day(DAYS[0])) == {}
@@ -319,7 +319,7 @@ def test_the_deadline_closes_a_day_without_punctuation_and_reports_it() -> None:
     punctuation = overdue_on(store, at(DAYS[1], 9.5))
     assert punctuation is not None
     assert (punctuation.trade_date, punctuation.deadline) == (DAYS[0], True)
-    assert store.close(punctuation).closed == [to_day(DAYS[0])]
+    assert store.close(punctuation).touched == {to_day(DAYS[0])}
     assert store.missing(to_day(DAYS[0])) == {"SZSE": -1}
     assert store.close(punctuation) == ApplyResult()
     # A row after the deadline counts as a revision.
@@ -334,7 +334,7 @@ def test_deadlines_close_a_few_days_of_a_silent_feed_and_then_none() -> None:
     store.close(end_of_day(rows))
     closed = []
     while (punctuation := overdue_on(store, at(DAYS[9], 12))) is not None:
-        closed += store.close(punctuation).closed
+        closed += store.close(punctuation).touched
     assert closed == [to_day(d) for d in DAYS[1:4]]
     assert store.missing(closed[0]) == {"SSE": -1, "SZSE": -1}
 
@@ -356,11 +356,11 @@ def test_breaks_of_the_balance_identity_are_reported_and_change_no_figure() -> N
     (frame,) = processor.fold([second, end_of_day(second)])
     assert isinstance(before, FeatureFrame)
     assert isinstance(frame, FeatureFrame)
-    assert before.identity.checked == 0
-    assert (frame.identity.checked, frame.identity.broken) == (2, 1)  # Shenzhen publishes no repayments
-    assert frame.identity.worst == {"600519.SH": pytest.approx(-1e6)}
+    assert before.header.identity.checked == 0
+    assert (frame.header.identity.checked, frame.header.identity.broken) == (2, 1)  # Shenzhen publishes no repayments
+    assert frame.header.identity.worst == {"600519.SH": pytest.approx(-1e6)}
     assert frame.columns["fin_balance"][frame.keys == to_id("600519.SH")] == [1.05e9]
-    assert load_frame(dump_frame(frame)).identity == frame.identity
+    assert load_frame(dump_frame(frame)).header == frame.header
 
 
 def test_an_exchange_whose_total_breaks_the_identity_is_named() -> None:

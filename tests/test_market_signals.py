@@ -158,3 +158,15 @@ def test_an_index_that_a_need_names_is_not_replaced_by_the_subject() -> None:
         assert not block.met(relative, "000300.SH").any()
         code = named.codes(Parameters())[0]
         assert block.reasons(relative, "000300.SH")[0].startswith(f"indices.daily {code} {named.figure} of 2020-01-03")
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [(4100.0, 4100.0), (None, "indices.daily 000001.SH close of 2020-01-03")]
+)
+def test_the_figure_of_a_block_is_that_of_its_last_day(last: float | None, expected: float | str) -> None:
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    for day, close in zip(DAYS[:2], (4000.0, last), strict=True):
+        rows = batch("indices.daily", day, {"000001.SH": {"close": np.nan if close is None else close}})
+        market.fold([rows, end_of_day(rows)])
+    found = Block([to_day(day) for day in DAYS[:2]], market.sources).figure_or_reason(index("close", "000001.SH"))
+    assert found.startswith(expected) if isinstance(found, str) else found == expected

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
 from processors.codes import to_id
 from processors.days import to_day
-from processors.outputs import MAX_NAMED_GAPS, DayStatus, FeatureFrame, IdentityCheck
+from processors.outputs import MAX_NAMED_GAPS, DayStatus, FeatureFrame, FrameHeader, IdentityCheck
 from processors.partition_join import PartitionJoin, dump_frame, load_frame
 from tests.building import DAYS
 from tests.storing import StoredRows
@@ -22,13 +23,10 @@ DAY = [to_day(d) for d in DAYS]
 def frame(at: int, partition: int = 0, revision: int = 0, values: dict[str, float] | None = None,
           **changes: object) -> FeatureFrame:  # fmt: skip
     values = {"600000.SH": 1.0} if values is None else values
-    fields: dict[str, object] = {
-        "topic": "margin.daily", "partition": partition, "day": DAY[at], "revision": revision, "available_at": 7,
-        "missing": {}, "rows": {"SSE": 1, "SZSE": 1}, "identity": IdentityCheck(),
-        "keys": np.array([to_id(c) for c in values], dtype=np.int32),
-        "columns": {"fin_balance": np.array(list(values.values()))},
-    }  # fmt: skip
-    return FeatureFrame(**(fields | changes))  # type: ignore[arg-type]
+    header = FrameHeader(revision, available_at=7, missing={}, rows={"SSE": 1, "SZSE": 1}, identity=IdentityCheck())
+    keys, columns = np.array([to_id(c) for c in values], dtype=np.int32), {"fin_balance": np.array([*values.values()])}
+    header = msgspec.structs.replace(header, **changes)
+    return FeatureFrame("margin.daily", partition, DAY[at], header, keys, columns)
 
 
 def join(partitions: int = 2, keep_days: int = 3) -> PartitionJoin:
@@ -176,7 +174,7 @@ def test_a_frame_travels_as_bytes() -> None:
     sent = frame(3, 2, 5, {"600000.SH": 1.5, "000001.SZ": np.nan}, available_at=123, missing={"SSE": 2},
                  rows={"SZSE": 7}, identity=IdentityCheck(9, 1, {"600000.SH": 101.0}))  # fmt: skip
     found = load_frame(dump_frame(sent))
-    for name in ("topic", "partition", "day", "revision", "available_at", "missing", "rows", "identity"):
+    for name in ("topic", "partition", "day", "header"):
         assert getattr(found, name) == getattr(sent, name)
     np.testing.assert_array_equal(found.keys, sent.keys)
     assert list(found.columns) == ["fin_balance"]

@@ -6,6 +6,7 @@ The stage adds up numbers, Redis is a dictionary that can fail, and a publisher 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
+from prometheus_client import REGISTRY
 from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -249,6 +251,32 @@ def test_a_step_is_stored_then_acknowledged_then_published(world: World) -> None
     assert world.recorder.of("publish") == [([b"8"],), ([b"12"],)]
     assert world.runner.start_offset(NAME, 0) == 3
     assert world.latest == []  # only the market stage has latest values
+
+
+def test_the_age_of_an_event_counts_from_its_kafka_timestamp_to_the_acknowledgement(world: World) -> None:
+    before = metrics.AGE.labels("sums")._sum.get()
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2", timestamp=int((time.time() - 60) * 1000)))
+
+    run(go())
+    assert 60 <= metrics.AGE.labels("sums")._sum.get() - before < 120
+
+
+def test_every_step_is_timed_under_its_stage(world: World) -> None:
+    def steps() -> float:
+        return REGISTRY.get_sample_value("marginwatch_batch_seconds_count", {"stage": "sums"}) or 0.0
+
+    before = steps()
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"1"))
+        await world.step(Row(1, b"1"))
+
+    run(go())
+    assert steps() - before == 2
 
 
 def test_a_step_without_outputs_publishes_nothing(world: World) -> None:

@@ -48,7 +48,7 @@ def from_columns(_day: int, stored: DayColumns[str]) -> Columns:
 
 
 def column_table(*, declared: bool = True, keep: int | None = None) -> ColumnTable[int, Columns]:
-    layout: Layout[str] = Layout(str, [("figure", "<f8")] if declared else None)
+    layout: Layout[str] = Layout(str, [("figure", "<f8")] if declared else ())
     return ColumnTable("days", DAY, layout, to_columns=to_columns, from_columns=from_columns, keep=keep)
 
 

@@ -26,13 +26,8 @@ def run(panel: Panel, mode: Mode) -> Result:
             group = forward.of(divergence == number, horizon)
             table.append((name, horizon, *group.row()))
             if horizon == 20:
-                findings.append(
-                    Finding(
-                        name, group.mean, published=published, low=group.low, high=group.high,
-                        interval="block bootstrap", cases=len(group.returns), episodes=group.episodes,
-                        note="" if len(group.returns) else "no case in the period with both prices",
-                    )
-                )  # fmt: skip
+                note = "" if len(group.returns) else "no case in the period with both prices"
+                findings.append(group.mean_finding(name, published, note))
                 if group.mean is not None:
                     bars.append(Bars(name.partition(":")[0], group.mean, group.low, group.high, published))
     first, last = panel.period()

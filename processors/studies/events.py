@@ -8,7 +8,7 @@ import numpy.typing as npt
 from processors.codes import is_fund
 from processors.studies.measure import Interval, block_interval, episodes, mean
 from processors.studies.panel import Panel
-from processors.studies.result import Cell, Mode, Unit
+from processors.studies.result import Cell, Finding, Mode, Unit
 
 COLUMNS = ("cases", "days apart", "mean", "low", "high", "median", "win rate")
 UNITS = dict.fromkeys(("mean", "low", "high", "median", "win rate"), Unit.RATIO)
@@ -71,9 +71,20 @@ class Group:
         """Number of days whose horizons do not overlap."""
         return episodes(self.days, self.horizon)
 
-    def win_interval(self) -> Interval:
-        """Return the 95% block-bootstrap interval of the win rate."""
-        return block_interval((self.returns > 0).astype(np.float64), self.days, self.horizon)
+    def mean_finding(self, what: str, published: float | None = None, note: str = "") -> Finding:
+        """Return the mean excess return beside the published one."""
+        return self._finding(what, self.mean, published, (self.low, self.high), note)
+
+    def win_finding(self, what: str, published: float | None = None, note: str = "") -> Finding:
+        """Return the win rate beside the published one."""
+        interval = block_interval((self.returns > 0).astype(np.float64), self.days, self.horizon)
+        return self._finding(what, self.wins, published, interval, note)
+
+    def _finding(
+        self, what: str, ours: float | None, published: float | None, interval: Interval, note: str
+    ) -> Finding:
+        kind, cases = "block bootstrap", len(self.returns)
+        return Finding(what, ours, Unit.RATIO, published, *interval, kind, cases, self.episodes, note)
 
     def row(self) -> tuple[Cell, ...]:
         """Return the cells of a table row, in the order of `COLUMNS`."""

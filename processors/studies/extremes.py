@@ -35,14 +35,8 @@ def run(panel: Panel, mode: Mode) -> Result:
                     if horizon == 20 and prior == "any" and group.mean is not None:
                         bars.append(Bars(f"{kind} {side}", group.mean, group.low, group.high))
                     if (kind, side, horizon) == ("consecutive", "rise", 20) and prior == f"< {_FELL:.0%}":
-                        low, high = group.win_interval()
-                        findings.append(
-                            Finding(
-                                "win rate over 20 days after consecutive extreme rises, excess before below −5%",
-                                group.wins, published=0.35, low=low, high=high, interval="block bootstrap",
-                                cases=len(group.returns), episodes=group.episodes, note="published: below 35%",
-                            )
-                        )  # fmt: skip
+                        what = "win rate over 20 days after consecutive extreme rises, excess before below −5%"
+                        findings.append(group.win_finding(what, 0.35, "published: below 35%"))
     everything = forward.of(~np.isnan(once), 20)
     findings.append(
         Finding(

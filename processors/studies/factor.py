@@ -68,11 +68,7 @@ def run(panel: Panel, mode: Mode, factors: pd.DataFrame | None = None) -> Result
             Finding(f"{universe}: Sharpe", p.sharpe, Unit.NUMBER, published[1], cases=int(known.sum())),
             Finding(f"{universe}: maximum drawdown", p.drawdown, Unit.RATIO, published[2], cases=int(known.sum())),
         ]  # fmt: skip
-        lines.append(
-            Line(
-                universe, [weeks.dates[i] for i in np.flatnonzero(known)], (np.cumprod(1 + series[known]) - 1).tolist()
-            )
-        )
+        lines.append(panel.cumulative(universe, weeks.stops[known], series[known]))
         main = series if universe == "all stocks" else main
     tables = [Table("portfolios", "Weekly portfolios", _COLUMNS, rows, _UNITS)]
     notes = [
@@ -105,9 +101,8 @@ class _Weeks:
         self.panel = panel
         ends = panel.week_ends()
         entry = panel.entry(mode, at_open=False)
-        self.starts = ends[:-1]
-        self.buy, self.sell = entry[ends[:-1]], entry[ends[1:]]
-        self.dates = [panel.dates()[i] for i in ends[1:]]
+        self.starts, self.stops = ends[:-1], ends[1:]
+        self.buy, self.sell = entry[self.starts], entry[self.stops]
         self.days = panel.days[ends]
         rows = panel.securities
         self._bounds = np.searchsorted(rows.at, np.stack([self.starts, self.starts + 1]))

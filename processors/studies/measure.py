@@ -14,6 +14,7 @@ from processors import shares
 from processors.events import Floats
 from processors.pack import Array
 from processors.shares import episodes
+from processors.studies.result import Finding, Unit
 
 __all__ = [
     "Interval",
@@ -21,6 +22,7 @@ __all__ = [
     "Regression",
     "block_interval",
     "episodes",
+    "hit_rate",
     "mean",
     "performance",
     "regression",
@@ -76,6 +78,14 @@ def regression(x: Floats, y: Floats, lags: int) -> Regression | None:
 def wilson(hits: int, cases: int) -> Interval:
     """Return the 95% Wilson interval of a hit rate; (None, None) without cases."""
     return shares.wilson(hits / cases, cases) if cases else (None, None)
+
+
+def hit_rate(
+    what: str, hits: int, cases: int, published: float | None = None, apart: int | None = None, note: str = ""
+) -> Finding:
+    """Return a hit rate with its Wilson interval beside the published one; ``apart`` of its cases do not overlap."""
+    rate = hits / cases if cases else None
+    return Finding(what, rate, Unit.RATIO, published, *wilson(hits, cases), "Wilson", cases, apart, note)
 
 
 def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: int) -> Interval:

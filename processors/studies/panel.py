@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from processors.industries import INDEX_OF, INDUSTRIES
 from processors.needs import INDICES, PRICES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
-from processors.studies.result import Mode
+from processors.studies.result import Line, Mode
 
 SSE, CSI300 = "000001.SH", "000300.SH"
 _OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
@@ -87,6 +88,11 @@ class Panel:
             return "", ""
         return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
 
+    def cumulative(self, label: str, positions: npt.NDArray[np.integer[Any]], returns: Floats) -> Line:
+        """Return the compounded returns of some days (n,) as the line of a chart."""
+        dates = self.dates()
+        return Line(label, [dates[i] for i in positions.tolist()], (np.cumprod(1 + returns) - 1).tolist())
+
     # -- entries and forward returns -----------------------------------------------------------
 
     def entry(self, mode: Mode, *, at_open: bool, known: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int_]:
@@ -114,7 +120,7 @@ class Panel:
         """
         price = self.closes[index] if mode is Mode.AS_SOURCE else self.opens[index]
         exit_ = np.arange(len(self.days)) + horizon
-        return _ratio(_take_known(self.closes[index], exit_), _take_known(price, entry))
+        return np.asarray(_take_known(self.closes[index], exit_) / _take_known(price, entry) - 1)
 
     def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
         """Return the excess return of every row over ``horizon`` days from the close of the entry session (n,), a fraction.
@@ -187,7 +193,7 @@ def collect(
     parts: dict[int, dict[str, SecuritySignals]] = {}
     prices: dict[int, tuple[Ids, Floats]] = {}
     industries: dict[int, IndustrySignals] = {}
-    members: dict[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] = {}
+    members: dict[int, list[npt.NDArray[np.bool_]]] = {}
     for feeds in days:
         if INDICES in feeds:
             indices[int(feeds[INDICES].days[0])] = feeds[INDICES]
@@ -200,12 +206,9 @@ def collect(
                 if day not in members:
                     reference = history.market.reference
                     known = reference.members(day) if reference.is_closed(day) else None
-                    no_member = np.zeros(len(output.keys), dtype=bool)
-                    members[day] = (
-                        (no_member, no_member)
-                        if known is None
-                        else (known.in_index(output.keys, "csi300"), known.in_index(output.keys, "csi500"))
-                    )
+                    nobody = np.zeros(len(output.keys), dtype=bool)
+                    names = ("csi300", "csi500")
+                    members[day] = [nobody if known is None else known.in_index(output.keys, n) for n in names]
             else:
                 industries[to_day(output.status.trade_date)] = output
         for frame in history.frames:
@@ -280,7 +283,7 @@ def _levels(prices: Mapping[int, tuple[Ids, Floats]], position: Mapping[int, int
 
 def _long(
     parts: Mapping[int, Mapping[str, SecuritySignals]],
-    members: Mapping[int, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]],
+    members: Mapping[int, list[npt.NDArray[np.bool_]]],
     position: Mapping[int, int],
 ) -> SecurityRows:
     days = sorted(parts)
@@ -319,7 +322,3 @@ def _take_known(values: Floats, positions: npt.NDArray[np.int_]) -> Floats:
     inside = positions < len(values)
     out[inside] = values[positions[inside]]
     return out
-
-
-def _ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.asarray(top / bottom - 1)

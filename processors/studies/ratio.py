@@ -8,7 +8,7 @@ import pandas as pd
 
 from processors.days import to_date
 from processors.events import Floats
-from processors.studies.measure import episodes, wilson
+from processors.studies.measure import episodes, hit_rate
 from processors.studies.panel import SSE, Panel
 from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Strip, Table, Unit
 
@@ -40,18 +40,16 @@ def run(panel: Panel, mode: Mode) -> Result:
         findings.append(Finding(f"{form} breakdowns", float(len(found)), Unit.COUNT, published))
         rows = _cases(panel, mode, found, form, "fin_buy_ratio_5d" if form == "5-day" else "fin_buy_ratio")
         cases += rows
-        findings.append(_hits(f"{form} breakdowns that were tops", rows, found, published=0.8))
+        tops = [row[-1] for row in rows if row[-1] is not None]
+        what = f"{form} breakdowns that were tops"
+        findings.append(hit_rate(what, tops.count("yes"), len(tops), 0.8, episodes(found, 20)))
     findings.append(_base(panel, mode))
     cold = _entries(panel, "ratio_state", {"COLD", "EXTREME_COLD"})
     after = panel.index_forward(SSE, panel.entry(mode, at_open=True), 20, mode)[cold]
     known = after[~np.isnan(after)]
-    low, high = wilson(int((known > 0).sum()), len(known))
-    findings.append(
-        Finding(
-            "cold spells followed by a rise in 20 days", float((known > 0).mean()) if len(known) else None,
-            published=6 / 11, low=low, high=high, interval="Wilson", cases=len(known), episodes=episodes(cold, 20),
-        )
-    )  # fmt: skip
+    rises = int((known > 0).sum())
+    what = "cold spells followed by a rise in 20 days"
+    findings.append(hit_rate(what, rises, len(known), 6 / 11, episodes(cold, 20)))
     dates = panel.dates()
     in_period = np.flatnonzero(panel.in_period)
     ratio = panel.column("fin_buy_ratio_5d")
@@ -128,16 +126,6 @@ def _cases(panel: Panel, mode: Mode, found: npt.NDArray[np.intp], form: str, rat
             )
         )  # fmt: skip
     return rows
-
-
-def _hits(what: str, rows: list[tuple[Cell, ...]], found: npt.NDArray[np.intp], published: float) -> Finding:
-    outcomes = [row[-1] for row in rows if row[-1] is not None]
-    hits = outcomes.count("yes")
-    low, high = wilson(hits, len(outcomes))
-    return Finding(
-        what, hits / len(outcomes) if outcomes else None, published=published, low=low, high=high, interval="Wilson",
-        cases=len(outcomes), episodes=episodes(found, 20),
-    )  # fmt: skip
 
 
 def _base(panel: Panel, mode: Mode) -> Finding:

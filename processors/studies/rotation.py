@@ -6,7 +6,7 @@ import numpy as np
 
 from processors.events import Floats
 from processors.industries import INDUSTRIES
-from processors.studies.measure import block_interval, wilson
+from processors.studies.measure import block_interval, hit_rate
 from processors.studies.panel import Panel
 from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
 
@@ -42,7 +42,6 @@ def run(panel: Panel, mode: Mode) -> Result:
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     lines: list[Line] = []
-    dates = panel.dates()
     for name, published in PORTFOLIOS.items():
         flags = (
             np.ones_like(week)
@@ -65,12 +64,12 @@ def run(panel: Panel, mode: Mode) -> Result:
         )  # fmt: skip
         if published is None:
             continue
-        lines.append(Line(name, [dates[i] for i in stops[known]], (np.cumprod(1 + used) - 1).tolist()))
+        lines.append(panel.cumulative(name, stops[known], used))
         low, high = block_interval(used, np.arange(len(used)), 4)
         findings += [
             Finding(f"{name}: weekly mean", mean, published=published[0], low=low, high=high, interval="block bootstrap", cases=len(used)),
             Finding(f"{name}: IR", float(ratio), Unit.NUMBER, published[1], cases=len(used)),
-            Finding(f"{name}: weekly win rate", wins / len(used), Unit.RATIO, published[2], *wilson(wins, len(used)), interval="Wilson", cases=len(used)),
+            hit_rate(f"{name}: weekly win rate", wins, len(used), published[2]),
         ]  # fmt: skip
     first, last = panel.period()
     return Result(

@@ -35,13 +35,8 @@ def run(panel: Panel, mode: Mode) -> Result:
             if horizon == 20 and group.mean is not None:
                 bars.append(Bars(f"{length:+d}", group.mean, group.low, group.high))
             if abs(length) == _LONG and horizon == 20:
-                findings.append(
-                    Finding(
-                        f"{'up' if length > 0 else 'down'}-streak of {_LONG}: excess over 20 days", group.mean,
-                        low=group.low, high=group.high, interval="block bootstrap", cases=len(group.returns),
-                        episodes=group.episodes,
-                    )
-                )  # fmt: skip
+                side = "up" if length > 0 else "down"
+                findings.append(group.mean_finding(f"{side}-streak of {_LONG}: excess over 20 days"))
     phases: list[tuple[Cell, ...]] = []
     for side, long in (("up", streak == _LONG), ("down", streak == -_LONG)):
         for name, where in (

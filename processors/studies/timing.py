@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.events import Floats
-from processors.studies.measure import performance, wilson
+from processors.studies.measure import hit_rate, performance
 from processors.studies.panel import CSI300, SSE, Panel
 from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
 
@@ -33,10 +33,9 @@ def run(panel: Panel, mode: Mode) -> Result:
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     lines: list[Line] = []
-    dates = panel.dates()
     wins = cases = 0
     for index in _INDICES:
-        returns, dates_used = _returns(panel, index, mode)
+        returns = _returns(panel, index, mode)
         if not np.isfinite(returns).any():
             continue
         hold = performance(returns, _YEAR)
@@ -54,18 +53,11 @@ def run(panel: Panel, mode: Mode) -> Result:
             if name == "GFTD":
                 wins, cases = wins + won, cases + len(trades)
             if index == CSI300:
-                lines.append(Line(name, [dates[i] for i in dates_used], (np.cumprod(1 + earned) - 1).tolist()))
+                lines.append(panel.cumulative(name, np.flatnonzero(panel.in_period), earned))
         if index == CSI300:
-            lines.append(
-                Line("hold", [dates[i] for i in dates_used], (np.cumprod(1 + np.nan_to_num(returns)) - 1).tolist())
-            )
-    low, high = wilson(wins, cases)
-    findings.append(
-        Finding(
-            "GFTD: signals that earned until the next one", wins / cases if cases else None, published=0.8, low=low,
-            high=high, interval="Wilson", cases=cases, note=f"{len(_INDICES)} indices that move together: fewer are independent",
-        )
-    )  # fmt: skip
+            lines.append(panel.cumulative("hold", np.flatnonzero(panel.in_period), np.nan_to_num(returns)))
+    note = f"{len(_INDICES)} indices that move together: fewer are independent"
+    findings.append(hit_rate("GFTD: signals that earned until the next one", wins, cases, 0.8, note=note))
     for row in rows:
         if row[0] == CSI300:
             value = row[5]
@@ -85,15 +77,15 @@ def run(panel: Panel, mode: Mode) -> Result:
     )  # fmt: skip
 
 
-def _returns(panel: Panel, index: str, mode: Mode) -> tuple[Floats, list[int]]:
-    """Return the returns of the period's days, close to close or open to the next open, and the days' positions."""
+def _returns(panel: Panel, index: str, mode: Mode) -> Floats:
+    """Return the returns of the period's days, close to close or open to the next open."""
     price = panel.closes[index] if mode is Mode.AS_SOURCE else panel.opens[index]
     returns = np.full(len(price), np.nan)
     if mode is Mode.AS_SOURCE:
         returns[1:] = price[1:] / price[:-1] - 1
     else:
         returns[:-1] = price[1:] / price[:-1] - 1
-    return returns[panel.in_period], np.flatnonzero(panel.in_period).tolist()
+    return returns[panel.in_period]
 
 
 def _positions(panel: Panel, column: str, mode: Mode) -> Floats:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from streams.errors import FencedError
 from streams.local_redis import EmbeddedRedis
-from streams.tables import Output, TablePartition, peek
+from streams.tables import Loaded, Output, TablePartition, peek
 
 SCHEMA = "1"
 OUT = Output("signals.market.v1", 0, b"k", b"v", [("ce_id", b"1")])
@@ -59,6 +59,26 @@ def test_the_outbox_is_empty_behind_a_step_without_outputs(redis_server: Embedde
     asyncio.run(run())
 
 
+def test_the_keys_of_a_partition_are_the_documented_ones(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "mw", "securities", 3)
+            await table.claim(SCHEMA)
+            await table.commit({"x": b"1"}, {"a": 1}, [OUT], {})
+            parts = ("rows", "offsets", "owner", "outbox", "schema", "digest")
+            assert set(await redis.keys()) == {f"mw:{{securities:3}}:{part}".encode() for part in parts}
+
+    asyncio.run(run())
+
+
+def test_nothing_is_known_of_a_partition_that_was_never_stored(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            assert await peek(redis, "mw", "securities", 3) == Loaded({}, {}, [], schema="", discarded=None)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("emptied", [False, True])
 def test_a_zombie_is_refused_and_changes_nothing(redis_server: EmbeddedRedis, emptied: bool) -> None:
     async def run() -> None:
@@ -69,7 +89,7 @@ def test_a_zombie_is_refused_and_changes_nothing(redis_server: EmbeddedRedis, em
                 await redis.flushdb()
             else:
                 await owner.claim(SCHEMA)
-            with pytest.raises(FencedError, match="not as this worker left it"):
+            with pytest.raises(FencedError, match="market:0 is not as this worker left it"):
                 await zombie.commit({"x": b"zombie"}, {"a": 99}, [OUT], {})
             loaded = await owner.claim(SCHEMA)
             assert (loaded.rows, loaded.offsets, loaded.outbox) == ({}, {}, [])
