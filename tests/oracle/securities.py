@@ -193,7 +193,7 @@ def open_to_close(data: Data, _p: Any) -> Tables:
 
 @lru_cache(maxsize=8)
 def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
-    """Score, kind and top of the excess score."""
+    """Score, log distance, kind and top of the excess score."""
     n = p.score_days
     gain = _on_detail(data, levels(data)["level"] / levels(data)["last"].shift(n) - 1)
     balance = _stocks(data.wide("detail", "fin_balance"))
@@ -201,11 +201,13 @@ def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     both = gain.notna() & growth.notna()
     both = both[both.sum(axis=1) >= 2].reindex(both.index, fill_value=False)
     s0 = gain.where(both).round(12).rank(axis=1) / growth.where(both).round(12).rank(axis=1)
-    apart = s0.sub(s0.median(axis=1), axis=0)
-    score = apart.abs()
-    top = score.rank(axis=1, ascending=False, method="first").le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
+    logs = pd.DataFrame(np.log(s0))
+    apart = logs.sub(logs.median(axis=1), axis=0).round(12)
+    order = apart.abs().rank(axis=1, ascending=False, method="first")
+    top = order.le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
     return {
-        "excess_score": score,
+        "excess_score": s0.sub(s0.median(axis=1), axis=0).abs(),
+        "excess_distance": apart,
         "excess_kind": pd.DataFrame(np.sign(apart)),
         "excess_top": top.astype(float).where(both),
     }
