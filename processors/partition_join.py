@@ -215,7 +215,7 @@ def dump_frame(frame: FeatureFrame) -> bytes:
             "available_at": frame.available_at,
             "missing": frame.missing,
             "rows": frame.rows,
-            "identity": [frame.identity.checked, frame.identity.broken, frame.identity.worst],
+            "identity": msgspec.to_builtins(frame.identity),
         },
         {"key": frame.keys, **frame.columns},
     )
@@ -225,11 +225,14 @@ def load_frame(data: bytes) -> FeatureFrame:
     """Return the frame of `dump_frame`'s bytes."""
     header, arrays = pack.unpack(data)
     keys = arrays.pop("key")
-    checked, broken, worst = header.pop("identity")
-    return FeatureFrame(keys=keys, columns=arrays, identity=IdentityCheck(checked, broken, worst), **header)
+    identity = msgspec.convert(header.pop("identity"), IdentityCheck)
+    return FeatureFrame(keys=keys, columns=arrays, identity=identity, **header)
 
 
 def _merged(checks: list[IdentityCheck]) -> IdentityCheck:
     """Merge the partitions' checks; ``worst`` contains the largest gaps of all partitions."""
     worst = sorted((item for c in checks for item in c.worst.items()), key=lambda item: (-abs(item[1]), item[0]))
-    return IdentityCheck(sum(c.checked for c in checks), sum(c.broken for c in checks), dict(worst[:MAX_NAMED_GAPS]))
+    checked, broken, balance, broken_balance = (
+        sum(getattr(c, name) for c in checks) for name in ("checked", "broken", "balance", "broken_balance")
+    )
+    return IdentityCheck(checked, broken, dict(worst[:MAX_NAMED_GAPS]), balance, broken_balance)

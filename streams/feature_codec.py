@@ -13,7 +13,7 @@ from streams.records import CE_TYPE, FEATURE_KIND, PARTIAL_TYPE, Message, ce_typ
 from streams.tables import Output
 
 #: Raise it when feature frames are computed or encoded in another way: state is rebuilt, and older frames are skipped.
-_VERSION = 2
+_VERSION = 3
 
 
 class FeatureCodec:
