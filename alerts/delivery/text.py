@@ -61,6 +61,12 @@ def end_reason(alert: Alert, *, chinese: bool = False) -> str:
     return "" if alert.ended_by is None else _ENDS[alert.ended_by][chinese]
 
 
+def sections(alert: Alert, *, chinese: bool = False) -> list[str]:
+    """Return a line for each section of a digest: what its rule found, and its records in a few words."""
+    texts = (s.text.zh if chinese else s.text.en for s in alert.sections)
+    return [f"• {one}{_brief(s.evidence, chinese=chinese)}" for s, one in zip(alert.sections, texts, strict=True)]
+
+
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
     """Return one record in one line: hits of cases, base rate, the plain reading, horizon and worst."""
     return _chinese_record(record) if chinese else _english_record(record)
@@ -104,6 +110,25 @@ def _chinese_record(record: Evidence) -> str:
     return "；".join(parts) + "。" + claimed
 
 
+def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
+    """Return the records of a section in a few words: figures only where one is better than any day."""
+    out = ""
+    for record in records:
+        found, figures = FINDINGS_ZH[record.finding] if chinese else record.finding.value, ""
+        if record.finding is Finding.BETTER and record.base_rate is not None:
+            if chinese:
+                figures = (
+                    f"{record.definition.zh}{record.rate:.0%}（{record.cases:,}例），任意股票{record.base_rate:.0%}，"
+                )
+            else:
+                figures = (
+                    f"{record.definition.en}: {record.rate:.0%} of {record.cases:,}, any stock {record.base_rate:.0%}: "
+                )
+        name = record.name + (("：" if chinese else ": ") if record.name else "")
+        out += f"［{name}{figures}{found}］" if chinese else f" [{name}{figures}{found}]"
+    return out
+
+
 def _worst(record: Evidence) -> list[float]:
     outcome = record.outcomes.get(str(record.horizon_days))
     return [] if outcome is None else [outcome.worst]
@@ -114,7 +139,7 @@ def _english(alert: Alert) -> list[str]:
         return [f"Over since {alert.resolved_on}: {end_reason(alert)}. It said:", alert.text.en]
     if alert.state is State.SUPERSEDED:
         return ["Withdrawn: corrected data replaced or removed it. It said:", alert.text.en]
-    lines = [alert.text.en]
+    lines = [alert.text.en, *sections(alert)]
     lines += [evidence(record) for record in alert.evidence]
     return [*lines, alert.invalidation.en, *([f"Source: {alert.source}"] if alert.source else [])]
 
@@ -124,6 +149,6 @@ def _chinese(alert: Alert) -> list[str]:
         return [f"自{alert.resolved_on}起结束：{end_reason(alert, chinese=True)}。原文：", alert.text.zh]
     if alert.state is State.SUPERSEDED:
         return ["已撤回：更正后的数据取代或消除了该信号。原文：", alert.text.zh]
-    lines = [alert.text.zh]
+    lines = [alert.text.zh, *sections(alert, chinese=True)]
     lines += [evidence(record, chinese=True) for record in alert.evidence]
     return [*lines, alert.invalidation.zh, *([f"来源：{alert.source}"] if alert.source else [])]

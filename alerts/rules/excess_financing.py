@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
-from alerts.model import Alert, Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, final_signal, number, percent
+from alerts.model import Alert, Claim, Severity, Text
+from alerts.rules.base import (
+    Evaluation,
+    Expectation,
+    Kind,
+    Message,
+    Rule,
+    ends_higher,
+    ends_lower,
+    final_signal,
+    number,
+    percent,
+)
 from processors.parameters import Parameters
+
+_CLAIM = Claim(
+    Text(
+        "the return of the next 5 days rises with the excess (β = 0.098, t = 3.352)",
+        "未来5日收益随超额融资上升（β＝0.098，t＝3.352）",
+    ),
+    "ZT21",
+    "2018–2021",
+)
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
@@ -44,17 +63,27 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 
 def rule(parameters: Parameters) -> Rule:
-    """Return the rule."""
+    """Return the rule: [ZT21] regresses the return of the next 5 days on the level, so each side predicts its own sign."""
     return Rule(
         "excess_financing",
         Severity.WARNING,
         partial(evaluate, parameters),
         source="[ZT21]",
         expectations=tuple(
-            replace(INDEX_HIGHER, name=name, applies=partial(_is_on_side, sign))
-            for name, sign in (("up", 1), ("down", -1))
+            Expectation(
+                Text(f"SSE Composite {en} 5 days later", f"5个交易日后上证指数{zh}"),
+                hit,
+                horizon_days=5,
+                name=name,
+                applies=partial(_is_on_side, sign),
+                figure="excess_financing",
+                claim=_CLAIM,
+            )
+            for name, sign, hit, en, zh in (
+                ("up", 1, ends_higher, "higher", "上涨"), ("down", -1, ends_lower, "lower", "下跌"),
+            )
         ),
-    )
+    )  # fmt: skip
 
 
 def _is_on_side(sign: int, alert: Alert) -> bool:

@@ -27,23 +27,13 @@ SIGNALS = (
         "[ZT21]",
     ),
     Signal(
-        "excess_distance",
-        Level.SECURITY,
-        "Log distance of the excess score",
-        "超额得分对数距离",
-        "log ratio",
-        _NEEDS,
-        _FORMULA + "ln s0 − median(ln s0), rounded to 10⁻¹²",
-        "[ZT21], logarithm ours",
-    ),
-    Signal(
         "excess_kind",
         Level.SECURITY,
         "Early positioning (−1: the balance ran ahead of the price) or chasing (+1)",
         "提前布局/追涨",
         "side",
         _NEEDS,
-        "sign of excess_distance: −1 early_positioning, +1 chasing, 0 at the median",
+        _FORMULA + "sign of ln s0 − median(ln s0): −1 early_positioning, +1 chasing, 0 at the median",
         "[ZT21]",
     ),
     Signal(
@@ -53,8 +43,8 @@ SIGNALS = (
         "超额得分前10%",
         "flag",
         _NEEDS,
-        "1 for the ⌊10% n⌋ largest |excess_distance| of the day, else 0; by |s0 − median(s0)|, as s0 is a ratio, all of "
-        "them would be chasing",
+        _FORMULA + "1 for the ⌊10% n⌋ largest |ln s0 − median(ln s0)| of the day, else 0; by |s0 − median(s0)| all of "
+        "them would be chasing, because s0 is a ratio",
         "[ZT21], logarithm ours",
         parameters=("score_top",),
     ),
@@ -62,7 +52,7 @@ SIGNALS = (
 
 
 def compute(block: Block) -> dict[str, Array]:
-    """Return the four columns over the rows of the margin detail (n,)."""
+    """Return the three columns over the rows of the margin detail (n,)."""
     section = block.section(DETAIL)
     before = block.on(section, BALANCE_BEFORE)
     gain = block.on(section, LEVEL) / block.on(section, LEVEL_BEFORE) - 1
@@ -95,7 +85,6 @@ def scores(gain: Floats, growth: Floats, share: float) -> dict[str, Floats]:
         top[np.argsort(-np.abs(distance), kind="stable")[:count]] = 1.0
     return {
         "excess_score": np.abs(s0 - np.median(s0)),
-        "excess_distance": distance,
         "excess_kind": np.sign(distance),
         "excess_top": top,
     }

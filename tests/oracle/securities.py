@@ -193,7 +193,7 @@ def open_to_close(data: Data, _p: Any) -> Tables:
 
 @lru_cache(maxsize=8)
 def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
-    """Score, log distance, kind and top of the excess score."""
+    """Score, kind and top of the excess score."""
     n = p.score_days
     gain = _on_detail(data, levels(data)["level"] / levels(data)["last"].shift(n) - 1)
     balance = _stocks(data.wide("detail", "fin_balance"))
@@ -207,7 +207,6 @@ def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     top = order.le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
     return {
         "excess_score": s0.sub(s0.median(axis=1), axis=0).abs(),
-        "excess_distance": apart,
         "excess_kind": pd.DataFrame(np.sign(apart)),
         "excess_top": top.astype(float).where(both),
     }
