@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from alerts.model import Alert, Evidence
+from alerts.model import Alert, Evidence, Section
 
 #: The severity of a section of the day's digest, which is no message.
 IN_DIGEST = "in a digest"
@@ -29,8 +29,9 @@ def records(found: Iterable[Alert]) -> dict[tuple[str, str, str], Evidence]:
     ----------
     found : alerts, oldest first.
     """
-    out = {}
+    out: dict[tuple[str, str, str], Evidence] = {}
     for alert in found:
-        for fact in (alert, *alert.sections):
+        facts: list[Alert | Section] = [alert, *alert.sections]
+        for fact in facts:
             out |= {(fact.rule, fact.subject, record.name): record for record in fact.evidence}
     return out
