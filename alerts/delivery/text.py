@@ -111,22 +111,21 @@ def _chinese_record(record: Evidence) -> str:
 
 
 def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
-    """Return the records of a section in a few words: figures only where one is better than any day."""
-    out = ""
-    for record in records:
-        found, figures = FINDINGS_ZH[record.finding] if chinese else record.finding.value, ""
-        if record.finding is Finding.BETTER and record.base_rate is not None:
-            if chinese:
-                figures = (
-                    f"{record.definition.zh}{record.rate:.0%}（{record.cases:,}例），任意股票{record.base_rate:.0%}，"
-                )
-            else:
-                figures = (
-                    f"{record.definition.en}: {record.rate:.0%} of {record.cases:,}, any stock {record.base_rate:.0%}: "
-                )
-        name = record.name + (("：" if chinese else ": ") if record.name else "")
-        out += f"［{name}{figures}{found}］" if chinese else f" [{name}{figures}{found}]"
-    return out
+    """Return the records of a section in a few words: the better ones with their figures, else that none is better."""
+    better = [r for r in records if r.finding is Finding.BETTER and r.rate is not None and r.base_rate is not None]
+    if not better:
+        found = {r.finding for r in records}
+        worst = next((one for one in (Finding.NO_BETTER, Finding.TOO_FEW) if one in found), None)
+        return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
+    if chinese:
+        return "".join(
+            f"［{r.name}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
+            for r in better
+        )
+    return "".join(
+        f" [{r.name}: {r.definition.en} {r.rate:.0%} of {r.cases:,}, any stock {r.base_rate:.0%}: {r.finding}]"
+        for r in better
+    )
 
 
 def _worst(record: Evidence) -> list[float]:

@@ -16,7 +16,6 @@ from alerts.rules.base import (
     ends_lower,
     final_signal,
     number,
-    percent,
 )
 from processors.parameters import Parameters
 
@@ -48,14 +47,14 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             {"level": level},
             Text(
                 f"Excess financing {signal.trade_date}: over {days} days the margin balance grew "
-                f"{percent(abs(excess))} {'more' if faster else 'less'} than the SSE Composite "
-                f"(level {percent(level)}).",
+                f"{abs(excess) * 100:.2f} percentage points {'more' if faster else 'less'} than the SSE Composite (line "
+                f"{level * 100:+g}).",
                 f"超额融资 {signal.trade_date}：{days}个交易日融资余额增速{'超过' if faster else '落后'}上证指数"
-                f"{percent(abs(excess))}（警戒水平{percent(level)}）。",
+                f"{abs(excess) * 100:.2f}个百分点（警戒线{level * 100:+g}）。",
             ),
             Text(
-                f"Over when it is nearer to zero than the level by {points} percentage point{'' if points == '1' else 's'}.",
-                f"回落至警戒水平以内{points}个百分点时结束。",
+                f"Over when it is nearer to zero than the line by {points} percentage point{'' if points == '1' else 's'}.",
+                f"回落至警戒线以内{points}个百分点时结束。",
             ),
         )
     else:
