@@ -247,17 +247,19 @@ def test_the_message_of_a_digest_is_a_line_per_section_and_shows_figures_where_a
         digests(desk)[DAYS[0]],
         sections=[
             section("one", record(Finding.BETTER, 560, "range"), record(Finding.NO_BETTER, 510, "rally")),
-            section("two", record(Finding.TOO_FEW, 0)),
+            section("two", record(Finding.TOO_FEW, 0), record(Finding.NO_BETTER, 510)),
+            section("three", record(Finding.TOO_FEW, 0)),
+            section("four"),
         ],
     )
     lines = text.body(digest, "both").splitlines()
-    assert (
-        "• one: 3. [range: lags: 56% of 1,000, any stock 50%: better than any day] [rally: no better than any day]"
-        in lines
-    )
-    assert "• two: 3. [too few cases to say]" in lines
-    assert "• one：3。［range：跑输56%（1,000例），任意股票50%，优于任意日］［rally：不优于任意日］" in lines
-    assert "• two：3。［案例太少，无法判断］" in lines
+    assert "• one: 3. [range: lags 56% of 1,000, any stock 50%: better than any day]" in lines
+    assert "• two: 3. [no better than any day]" in lines
+    assert "• three: 3. [too few cases to say]" in lines
+    assert "• four: 3." in lines
+    assert "• one：3。［震荡市：跑输56%（1,000例），任意股票50%，优于任意日］" in lines
+    assert "• two：3。［不优于任意日］" in lines
+    assert "• three：3。［案例太少，无法判断］" in lines
 
 
 def test_a_channel_of_people_gets_no_message_for_the_end_of_a_digest() -> None:

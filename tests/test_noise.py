@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -69,9 +70,7 @@ def test_an_industry_is_an_alert_once_while_its_risk_stays_high(found: list[Aler
     for subject in {a.subject for a in risks}:
         own = [a for a in risks if a.subject == subject]
         assert all(a.figures["risk_sigma"] >= 2 for a in own)
-        assert all(
-            a.resolved_on is not None and a.resolved_on <= b.trade_date for a, b in zip(own, own[1:], strict=False)
-        )
+        assert all(a.resolved_on is not None and a.resolved_on <= b.trade_date for a, b in pairwise(own))
     assert 30 < len(risks) < 80  # every week had one: 153
 
 

@@ -72,6 +72,13 @@ def evidence(record: Evidence, *, chinese: bool = False) -> str:
     return _chinese_record(record) if chinese else _english_record(record)
 
 
+#: The names of records in Chinese.
+_NAMES_ZH = {
+    "up": "向上", "down": "向下", "up in a range": "震荡市连增", "down in a rally": "上涨市连减", "consecutive rises": "连续两日增",
+    "range": "震荡市", "rally": "上涨市", "early positioning": "提前布局", "chasing": "追涨",
+}  # fmt: skip
+
+
 def _english_record(record: Evidence) -> str:
     name = f" ({record.name})" if record.name else ""
     if not record.cases:
@@ -119,7 +126,7 @@ def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
         return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
     if chinese:
         return "".join(
-            f"［{r.name}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
+            f"［{_NAMES_ZH.get(r.name, r.name)}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
             for r in better
         )
     return "".join(

@@ -103,7 +103,7 @@ class Expectation:
     members : the securities of an alert that the prediction is about; an alert without any is no case.
     figure : the figure of an alert that a table of its cases shows.
     claim : what a publication says about it.
-    regime : counts only the cases on days of this market regime; all days if empty.
+    regime : only cases, and days of the base rate, of this market regime count (``RANGE``); all days if empty.
     """
 
     definition: Text

@@ -78,12 +78,13 @@ def _detail_identity(parameters: Parameters, material: bool, s: DayStatus) -> It
         Kind.FIRE,
         {"broken": check.broken, "checked": check.checked, "broken_share": check.broken_share},
         {"broken_share": limit, "gap": parameters.identity_security_gap},
-        Text(
-            f"{_head(material, s).en}: {check.broken} of {check.checked} balances of securities are not the previous one "
-            f"plus buys less repayments; those off by more than {gap} have {check.broken_share:.2%} of the balance. "
-            "The figures are used as published.",
-            f"{_head(material, s).zh}：{check.checked}只证券中{check.broken}只的余额不等于前一日余额加买入减偿还；偏差超过{gap}的证券"
-            f"占余额{check.broken_share:.2%}。数据按公布值使用。",
+        _text(
+            s,
+            material,
+            f"{check.broken} of {check.checked} securities have a balance that is not the previous one plus buys less "
+            f"repayments; {check.broken_share:.2%} of the balance is in those off by more than {gap}.",
+            f"{check.checked}只证券中{check.broken}只的余额不等于前一日余额加买入减偿还；偏差超过{gap}的证券占余额"
+            f"{check.broken_share:.2%}。",
         ),
         _CORRECTED if material else OF_ITS_DAY,
         [Member(code, gap, "CNY") for code, gap in check.worst.items()],
@@ -93,9 +94,8 @@ def _detail_identity(parameters: Parameters, material: bool, s: DayStatus) -> It
 def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) -> Iterator[Evaluation]:
     gaps, limit = s.identity_gaps, parameters.identity_exchange_gap
     # A signal without shares names no balance of an exchange: the whole market's is the nearest one.
-    shares = {
-        e: s.identity_shares.get(e, gap / s.value if isinstance(s.value, float) else 1.0) for e, gap in gaps.items()
-    }
+    whole = s.value if isinstance(s.value, float) else 0.0
+    shares = {e: s.identity_shares.get(e, gap / whole if whole else 1.0) for e, gap in gaps.items()}
     if not gaps or any(abs(share) > limit for share in shares.values()) != material:
         yield Evaluation.of(s, _TOTALS, Kind.END)
         return
@@ -108,18 +108,24 @@ def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) ->
         Kind.FIRE,
         dict(gaps),
         {"share": limit},
-        Text(
-            f"{_head(material, s).en}: an exchange's balance is not the previous one plus buys less repayments: {listed}. "
-            "The figures are used as published.",
-            f"{_head(material, s).zh}：交易所融资余额不等于前一日余额加买入减偿还：{listed}。数据按公布值使用。",
+        _text(
+            s,
+            material,
+            f"an exchange's balance is not the previous one plus buys less repayments: {listed}.",
+            f"交易所融资余额不等于前一日余额加买入减偿还：{listed}。",
         ),
         _CORRECTED if material else OF_ITS_DAY,
     )
 
 
-def _head(material: bool, about: MarketSignal | DayStatus) -> Text:
-    day = about.trade_date
-    return Text(f"Data quality {day}", f"数据质量 {day}") if material else Text("Data note", "数据提示")
+def _text(about: MarketSignal | DayStatus, material: bool, finding: str, finding_zh: str) -> Text:
+    """Return the text of a warning, or the shorter one of a section of the digest."""
+    if not material:
+        return Text(f"Data note: {finding}", f"数据提示：{finding_zh}")
+    return Text(
+        f"Data quality {about.trade_date}: {finding} The figures are used as published.",
+        f"数据质量 {about.trade_date}：{finding_zh}数据按公布值使用。",
+    )
 
 
 def rule(parameters: Parameters) -> Rule:

@@ -73,11 +73,15 @@ def members(
     return [member for _, member in order]
 
 
-def named(found: list[Member]) -> str:
+def named(found: list[Member], separator: str = ", ") -> str:
     """Return the codes of the first few members."""
-    return ", ".join(m.code for m in found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+    return separator.join(m.code for m in found[:_NAMED]) + ("…" if len(found) > _NAMED else "")
 
 
-def either(texts: Iterable[tuple[str, list[Member]]], none: str) -> str:
-    """Return ``label: codes`` of the groups that have members, joined; ``none`` if no group has any."""
-    return "; ".join(f"{label} {named(found)}".lstrip() for label, found in texts if found) or none
+def either(groups: Iterable[tuple[Text, list[Member]]]) -> Text:
+    """Return ``label codes`` of the groups that have members, in both languages."""
+    known = [(label, found) for label, found in groups if found]
+    return Text(
+        "; ".join(f"{label.en} {named(found)}" for label, found in known) or "none",
+        "；".join(f"{label.zh}{named(found, '、')}" for label, found in known) or "无",
+    )

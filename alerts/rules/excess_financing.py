@@ -24,7 +24,7 @@ _CLAIM = Claim(
         "the return of the next 5 days rises with the excess (β = 0.098, t = 3.352)",
         "未来5日收益随超额融资上升（β＝0.098，t＝3.352）",
     ),
-    "ZT21",
+    "[ZT21]",
     "2018–2021",
 )
 

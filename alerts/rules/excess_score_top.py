@@ -26,8 +26,13 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     notes = [_NOTES[int(k)] for k in message.columns["excess_kind"][top].tolist()]
     # On either side of the median the score orders like the log distance that flags; the sides have groups of their own.
     found = members(message, top, "excess_score", notes, message.columns["excess_score"][top])
-    groups = {note: [m for m in found if m.note == note] for note in (EARLY, CHASING)}
-    early, chasing = groups.values()
+    early, chasing = ([m for m in found if m.note == note] for note in (EARLY, CHASING))
+    groups = either(
+        [
+            (Text(f"{len(early)} {EARLY}:", f"提前布局{len(early)}只"), early),
+            (Text(f"{len(chasing)} {CHASING}:", f"追涨{len(chasing)}只"), chasing),
+        ]
+    )
     share = short_percent(parameters.score_top)
     yield Evaluation.of(
         status,
@@ -36,12 +41,8 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"early_positioning": len(early), "chasing": len(chasing)},
         {"share": parameters.score_top},
         Text(
-            f"Excess scores: the top {share} are "
-            + either([(f"{len(group)} {note}:", group) for note, group in groups.items()], "none")
-            + ".",
-            f"超额得分：前{share}共{len(found)}只："
-            + either([(f"提前布局{len(early)}只", early), (f"追涨{len(chasing)}只", chasing)], "无")
-            + "。",
+            f"Excess scores: the top {share} are {groups.en}.",
+            f"超额得分：前{share}共{len(found)}只：{groups.zh}。",
         ),
         OF_ITS_DAY,
         found,

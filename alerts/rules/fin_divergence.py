@@ -37,7 +37,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         Text(
             f"Divergences: {len(found)} stocks with {days} days or more of one-way financing against their price: "
             f"{named(found)}.",
-            f"背离：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found)}。",
+            f"背离：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found, '、')}。",
         ),
         OF_ITS_DAY,
         found,
@@ -63,7 +63,7 @@ def rule(parameters: Parameters) -> Rule:
                 name=note,
                 members=partial(_of_case, note),
                 claim=Claim(
-                    Text(f"mean excess return of {mean} over 20 days", f"20日平均超额收益{mean}"), "SW14", "2013–2014"
+                    Text(f"mean excess return of {mean} over 20 days", f"20日平均超额收益{mean}"), "[SW14]", "2013–2014"
                 ),
             )
             for note, mean in (("range", "−2.04%"), ("rally", "−3.10%"))

@@ -37,6 +37,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         "falls": sum(m.value < 0 for m in found),
         "consecutive": len(repeated),
     }
+    strongest = either([(Text("rises", "连增"), rises), (Text("falls", "连减"), falls)])
     tail = short_percent(parameters.extreme_share)
     yield Evaluation.of(
         status,
@@ -46,10 +47,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"share": parameters.extreme_share},
         Text(
             f"Extremes: {figures['rises']} rises and {figures['falls']} falls in the {tail} tails, {len(repeated)} for the "
-            "second day (stronger): " + either([("rises", rises), ("falls", falls)], "none") + ".",
+            f"second day (stronger): {strongest.en}.",
             f"融资余额极值：{tail}尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只（信号更强）："
-            + either([("连增", rises), ("连减", falls)], "无")
-            + "。",
+            f"{strongest.zh}。",
         ),
         OF_ITS_DAY,
         found,
@@ -76,7 +76,7 @@ def rule(parameters: Parameters) -> Rule:
                 members=_repeated_rises,
                 claim=Claim(
                     Text("fewer than 35% win over 20 days where the excess return before was below −5%",
-                         "此前超额收益低于−5%者，20日胜率低于35%"), "SW14", "2013–2014",
+                         "此前超额收益低于−5%者，20日胜率低于35%"), "[SW14]", "2013–2014",
                 ),
             ),
         ),

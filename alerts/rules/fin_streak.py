@@ -35,6 +35,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         "longest_flag": sum(abs(m.value) >= longest for m in found),
     }
     rising, falling = [m for m in found if m.value >= longest], [m for m in found if m.value <= -longest]
+    most = either([(Text("up", "连增"), rising), (Text("down", "连减"), falling)])
     yield Evaluation.of(
         status,
         "securities",
@@ -43,11 +44,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"flags_days": ", ".join(map(str, flags))},
         Text(
             f"Streaks: {len(found)} balances reached {' or '.join(map(str, flags))} days in a row "
-            f"({figures['up']} up, {figures['down']} down); {longest} days: "
-            + either([("up", rising), ("down", falling)], "none")
-            + ".",
+            f"({figures['up']} up, {figures['down']} down); {longest} days: {most.en}.",
             f"连续增减：{len(found)}只证券融资余额连续{'或'.join(map(str, flags))}日（增{figures['up']}，减{figures['down']}）；"
-            f"{longest}日：" + either([("连增", rising), ("连减", falling)], "无") + "。",
+            f"{longest}日：{most.zh}。",
         ),
         OF_ITS_DAY,
         found,
@@ -76,7 +75,7 @@ def rule(parameters: Parameters) -> Rule:
                 regime=RANGE,
                 claim=Claim(
                     Text("long up-streaks lead in ranges and in phase A (2013-01 to 2013-09)",
-                         "震荡市及阶段A（2013年1月至9月）融资长期连增个股跑赢"), "SW14", "2013–2014",
+                         "震荡市及阶段A（2013年1月至9月）融资长期连增个股跑赢"), "[SW14]", "2013–2014",
                 ),
             ),
             Expectation(
@@ -87,7 +86,7 @@ def rule(parameters: Parameters) -> Rule:
                 members=partial(_long_streaks, longest, -1),
                 regime=RALLY,
                 claim=Claim(
-                    Text("down-streaks of 8 days and more lag in rallies", "上涨市融资连减8日以上个股跑输"), "SW14",
+                    Text("down-streaks of 8 days and more lag in rallies", "上涨市融资连减8日以上个股跑输"), "[SW14]",
                     "2013–2014",
                 ),
             ),
