@@ -7,10 +7,12 @@ import pytest
 
 from alerts.desk import AlertDesk
 from alerts.model import Alert, Evidence
+from alerts.record import cards
 from alerts.rules import rules
 from alerts.rules.base import Message
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from streams.alert_record import TABLES
 from tests.test_desk import CALENDAR, CODES, DAYS, NOW, fold, levels
 
 RULES = rules(Parameters())
@@ -98,3 +100,16 @@ def test_the_regime_survives_a_restart() -> None:
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
     fold(loaded, *messages[-2:])
     check(of(loaded, "fin_streak").evidence, [*REGIME])
+
+
+def test_the_tables_that_a_record_card_loads_contain_the_regimes() -> None:
+    desk, card = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
+    fold(desk, *(regime(at, value) for at, value in enumerate(REGIME)), *days())
+    rows = {name: data for name, data in desk.changed_rows().items() if data is not None}
+    card.load_rows({name: data for name, data in rows.items() if name.partition("/")[0] in TABLES})
+    (streak,) = [rule for rule in RULES if rule.name == "fin_streak"]
+    found = cards(card, streak, CALENDAR)
+    assert found == cards(desk, streak, CALENDAR)
+    assert {len(one.rows) for one in found} == {
+        sum(REGIME[at] == name for at in CASES) for name in ("RANGE", "RALLY")
+    }  # fmt: skip

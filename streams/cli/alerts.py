@@ -104,15 +104,19 @@ def alerts_silence(
 
     Example:
 
-        marginwatch alerts silence --rule fin_streak --hours 24 --note "known: index rebalancing"
+        marginwatch alerts silence --rule securities_digest --hours 24 --note "known: index rebalancing"
     """
+    from alerts.rules.digest import NAME as DIGEST
     from streams.alert_provenance import alert_of
     from streams.alert_rules import rules_of
 
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
     settings = Settings()
-    if rule and rule not in (known := sorted({one.name for one in rules_of(settings)})):
+    rules = {one.name: one for one in rules_of(settings)} if rule else {}
+    if rule in rules and rules[rule].is_section:
+        raise typer.BadParameter(f"{rule} is a section of {DIGEST}: silence that", param_hint="--rule")
+    if rule and rule not in (known := sorted(rules)):
         raise typer.BadParameter(
             f"there is no rule {rule!r}: {', '.join(known)} (rules of your own: MARGINWATCH_RULES_FILE)",
             param_hint="--rule",
