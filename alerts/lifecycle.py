@@ -204,8 +204,11 @@ class AlertLifecycle(Processor):
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
         out = [self._supersede(old.alert)] if old is not None and old.alert else []
-        raises = evaluation.kind in (Kind.FIRE, Kind.ON)
-        self._set_draft(name, day, self._alert(rule, evaluation, origin, now) if raises else None)
+        draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
+        if draft is not None and rule.updates:
+            kept = {f: getattr(before, f) for before in out for f in ("raised_at", "acknowledged", "silence")}
+            draft = msgspec.structs.replace(draft, **kept)
+        self._set_draft(name, day, draft)
         out += self._update_alerts(rule, name, subject, day)
         self._trim(rule, name, subject)
         # Of several changes of one alert only the last is published.
@@ -339,7 +342,9 @@ class AlertLifecycle(Processor):
 
     def _alert(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> Alert:
         return Alert(
-            id=alert_id(rule.name, evaluation.subject, evaluation.trade_date, evaluation.revision),
+            id=alert_id(
+                rule.name, evaluation.subject, evaluation.trade_date, 0 if rule.updates else evaluation.revision
+            ),
             rule=rule.name,
             severity=rule.severity,
             subject=evaluation.subject,

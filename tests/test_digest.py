@@ -132,9 +132,10 @@ def test_a_kind_that_is_absent_delays_the_digest_by_a_day_and_is_named() -> None
     assert late.trade_date == DAYS[0]
     assert late.text.en.endswith("Not evaluated, because inputs are missing: divergences, excess scores.")
     assert late.text.zh.endswith("因数据缺失未评估：背离、超额得分。")
-    changes = [(c.alert.trade_date, c.alert.state) for c in fold(desk, pricing(0))]
-    assert sorted(changes) == [(DAYS[0], State.FIRING), (DAYS[0], State.SUPERSEDED)]
-    assert [s.rule for s in digests(desk)[DAYS[0]].sections][-2:] == ["fin_divergence", "excess_score_top"]
+    (complete,) = [c.alert for c in fold(desk, pricing(0))]
+    assert (complete.id, complete.state) == (late.id, State.FIRING)  # the same alert, so no second message
+    assert [s.rule for s in complete.sections][-2:] == ["fin_divergence", "excess_score_top"]
+    assert "Not evaluated" not in complete.text.en
 
 
 def test_an_immaterial_break_of_the_identity_is_a_data_note_in_the_digest() -> None:
@@ -177,17 +178,29 @@ def test_the_order_of_reading_repeats_and_corrections_do_not_matter(random, size
     assert essence(batch) == essence(plain)
 
 
-def test_a_correction_replaces_the_digest_of_its_day_alone() -> None:
+def test_a_correction_updates_the_digest_of_its_day_alone_and_keeps_what_people_said() -> None:
     desk = AlertDesk(RULES, CALENDAR)
     fold(desk, *day(0), *day(1), *day(2))
     before = digests(desk)
+    desk.command(Acknowledge(alert=before[DAYS[1]].id, by="li", at=NOW), ORIGIN, NOW)
     changes = fold(desk, financing(1, revision=1, extreme=2))
-    assert {(c.alert.trade_date, c.alert.state) for c in changes} == {
-        (DAYS[1], State.SUPERSEDED), (DAYS[1], State.RESOLVED)
-    }  # fmt: skip
+    assert [(c.alert.id, c.alert.state) for c in changes] == [(before[DAYS[1]].id, State.RESOLVED)]
     after = digests(desk)
-    assert (after[DAYS[0]].id, after[DAYS[2]].id) == (before[DAYS[0]].id, before[DAYS[2]].id)
+    assert (after[DAYS[0]], after[DAYS[2]]) == (before[DAYS[0]], before[DAYS[2]])
     assert after[DAYS[1]].figures["fin_extreme"] == 2
+    assert after[DAYS[1]].revision > before[DAYS[1]].revision
+    assert after[DAYS[1]].acknowledged is not None
+
+
+def test_a_correction_that_removes_every_flag_supersedes_the_digest() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *day(0))
+    (digest,) = digests(desk).values()
+    quiet = pricing(0, revision=1, top=0)
+    quiet.columns["divergence"] = np.zeros(4)
+    changes = fold(desk, financing(0, revision=1, extreme=0, streak=0), quiet)
+    assert [(c.alert.id, c.alert.state) for c in changes][-1] == (digest.id, State.SUPERSEDED)
+    assert digests(desk) == {}
 
 
 def test_a_section_is_never_published_acknowledged_or_silenced_by_itself() -> None:

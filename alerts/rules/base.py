@@ -139,6 +139,7 @@ class Rule:
     expectations : what the rule predicts; empty where it states a fact.
     about : what its alerts are about, for listings.
     digest : the subjects that the rule evaluates on every day, where an info of it is a section of the day's digest.
+    updates : whether a correction that leaves a fact updates its alert, which keeps its id, instead of superseding it.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Rule:
     expectations: tuple[Expectation, ...] = ()
     about: str = "market"
     digest: tuple[str, ...] = ()
+    updates: bool = False
 
     @property
     def is_section(self) -> bool:

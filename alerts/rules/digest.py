@@ -39,7 +39,7 @@ _NAMED = 3
 
 def rule(_: Parameters) -> Rule:
     """Return the rule. It evaluates no message by itself."""
-    return Rule(NAME, Severity.INFO, lambda _message: (), about="securities")
+    return Rule(NAME, Severity.INFO, lambda _message: (), about="securities", updates=True)
 
 
 def summary(day: date, counts: Mapping[str, int], absent: Iterable[str]) -> Text:
