@@ -2,8 +2,9 @@
 
 A rule with `Rule.digest` and severity info gives a section instead of an alert of its own; its facts keep their states
 and records. The digest of a day is complete once every such rule has evaluated the day. It is published incomplete, and
-names what is absent, once one of them has evaluated a later day: a feed that fails delays a digest by one day and loses
-none. A digest follows from the stored evaluations alone, so corrections and restarts give the same digest.
+names what is absent, once the first of the rules has evaluated a later day: a feed that fails delays a digest by one
+day and loses none, and the digests of a backfill begin in the order of their days. A digest follows from the stored
+evaluations alone, so corrections and restarts give the same one.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ class DigestComposer:
         """Yield the digests of days whose evaluations are new or changed since the day's digest, oldest first."""
         found = [self._lifecycle.evaluated(rule.name, subject) for rule, subject in self._parts]
         done = self._lifecycle.evaluated(digest.name, SUBJECT)
-        newest = max((max(days) for days in found if days), default=date.min)
+        first = found[0] if found else {}
+        newest = max(first, default=date.min)
         for day in sorted({day for days in found for day in days}):
             entries = [days.get(day) for days in found]
             # A missing evaluation counts 0, so that one that follows raises the revision.
             revision = sum(entry.revision + 1 for entry in entries if entry is not None)
-            complete, known = None not in entries or day < newest, done.get(day)
+            complete, known = None not in entries or (day in first and day < newest), done.get(day)
             if complete and (
                 self._lifecycle.accepts(digest.name, SUBJECT, day) if known is None else known.revision < revision
             ):

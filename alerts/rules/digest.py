@@ -39,7 +39,8 @@ _NAMED = 3
 
 def rule(_: Parameters) -> Rule:
     """Return the rule. It evaluates no message by itself."""
-    return Rule(NAME, Severity.INFO, lambda _message: (), about="securities", updates=True)
+    # The next digest ends it. The horizon is long, so that one of a feed far behind market signals begins to fire first.
+    return Rule(NAME, Severity.INFO, lambda _message: (), about="securities", updates=True, horizon_days=60)
 
 
 def summary(day: date, counts: Mapping[str, int], absent: Iterable[str]) -> Text:

@@ -18,6 +18,8 @@ from processors.parameters import Parameters
 
 #: The level from which on an industry's risk is high, and below which it is high no more, in σ (ours).
 LEVEL, CLEAR = 2.0, 1.5
+#: A score may stay high for months; 60 sessions also leave room for weeks that arrive far behind market signals.
+_HORIZON_DAYS = 60
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
@@ -52,4 +54,6 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("industry_risk_high", Severity.INFO, evaluate, source="[DG24]", about="industries")
+    return Rule(
+        "industry_risk_high", Severity.INFO, evaluate, source="[DG24]", about="industries", horizon_days=_HORIZON_DAYS
+    )
