@@ -102,7 +102,7 @@ _RUNNING = (State.PENDING, State.FIRING)
 _Statuses = dict[date, _Status]
 #: How an alert is stored.
 ALERT_ROW = ValueCodec[Alert](Alert, version=2)
-_CLOCK = "trade date"
+_CLOCK, _KEPT = "trade date", ("raised_at", "acknowledged", "silence")
 
 
 class AlertLifecycle(Processor):
@@ -205,10 +205,8 @@ class AlertLifecycle(Processor):
         self._subjects.touch(name)
         out = [self._supersede(old.alert)] if old is not None and old.alert else []
         draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
-        if draft is not None and rule.updates:
-            kept = {f: getattr(before, f) for before in out for f in ("raised_at", "acknowledged", "silence")}
-            draft = msgspec.structs.replace(draft, **kept)
-        self._set_draft(name, day, draft)
+        kept = {f: getattr(old_alert, f) for old_alert in out if rule.updates for f in _KEPT}
+        self._set_draft(name, day, None if draft is None else msgspec.structs.replace(draft, **kept))
         out += self._update_alerts(rule, name, subject, day)
         self._trim(rule, name, subject)
         # Of several changes of one alert only the last is published.
