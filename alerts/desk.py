@@ -74,9 +74,9 @@ class AlertDesk(Processor):
             stale.discard(evaluation.trade_date)
             applied = self.lifecycle.apply(self._digest, evaluation, origin, now)
             out += [self._completed(alert, origin, now) for alert in applied]
-        digests = [a for a in self.lifecycle.alerts.values() if a.sections and a.trade_date in stale]
-        for alert in digests:
-            out.append(self._put(alert, "evidence", origin, now, sections=self._composer.refreshed(alert)))
+        if stale:
+            for alert in [a for a in self.lifecycle.alerts.values() if a.sections and a.trade_date in stale]:
+                out.append(self._put(alert, "evidence", origin, now, sections=self._composer.refreshed(alert)))
         return out
 
     def _update_records(self, origin: Input, now: datetime) -> list[Change]:

@@ -84,5 +84,5 @@ def either(groups: Iterable[tuple[Text, list[Member]]]) -> Text:
     known = [(label, found) for label, found in groups if found]
     return Text(
         "; ".join(f"{label.en} {named(found)}" for label, found in known) or "none",
-        "；".join(f"{label.zh}{named(found, '、')}" for label, found in known) or "无",
+        "；".join(f"{label.zh}：{named(found, '、')}" for label, found in known) or "无",
     )
