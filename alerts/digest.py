@@ -40,16 +40,13 @@ class DigestComposer:
         """Yield the digests of days whose evaluations are new or changed since the day's digest, oldest first."""
         found = [self._lifecycle.evaluated(rule.name, subject) for rule, subject in self._parts]
         done = self._lifecycle.evaluated(digest.name, SUBJECT)
-        first = found[0] if found else {}
+        first = found[0] if found else {}  # its days are those that a digest may have: both keep as many
         newest = max(first, default=date.min)
-        for day in sorted({day for days in found for day in days}):
-            entries = [days.get(day) for days in found]
+        for day in sorted(first):
+            entries, known = [days.get(day) for days in found], done.get(day)
             # A missing evaluation counts 0, so that one that follows raises the revision.
             revision = sum(entry.revision + 1 for entry in entries if entry is not None)
-            complete, known = None not in entries or (day in first and day < newest), done.get(day)
-            if complete and (
-                self._lifecycle.accepts(digest.name, SUBJECT, day) if known is None else known.revision < revision
-            ):
+            if (None not in entries or day < newest) and (known is None or known.revision < revision):
                 yield self._digest(day, revision)
 
     def refreshed(self, digest: Alert) -> list[Section]:

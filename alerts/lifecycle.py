@@ -164,11 +164,6 @@ class AlertLifecycle(Processor):
         found = self._subjects.get(f"{rule}/{subject}")
         return {} if found is None else found.days
 
-    def accepts(self, rule: str, subject: str, day: date) -> bool:
-        """Return whether an evaluation of a day is not refused: the day is not among the removed ones."""
-        found = self._subjects.get(f"{rule}/{subject}")
-        return found is None or found.removed_to is None or day > found.removed_to
-
     @property
     def newest(self) -> date:
         """The newest trade date of a final signal."""
