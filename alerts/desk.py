@@ -9,10 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 
 from alerts.commands import Acknowledge, Command, FeedState
+from alerts.digest import DigestComposer
 from alerts.evidence import EvidenceStore
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Acknowledgement, Alert, AlertEvent, Evidence, Input, Silence, State
 from alerts.rules.base import Expectation, Message, Rule
+from alerts.rules.digest import NAME as DIGEST
 from processors.days import TradingCalendar
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
@@ -37,6 +39,8 @@ class AlertDesk(Processor):
         rules = tuple(rules)
         self.lifecycle = AlertLifecycle(rules, calendar, keep_days)
         self.evidence = EvidenceStore(rules, calendar)
+        self._digest = next((rule for rule in rules if rule.name == DIGEST), None)
+        self._composer = DigestComposer(rules, self.lifecycle)
         self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
         self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)
         self._expectations = {rule.name: rule.expectations for rule in rules}
@@ -53,14 +57,33 @@ class AlertDesk(Processor):
         for rule in self.lifecycle.moved_rules:  # the history of its base rate is another
             self._mark_stale(rule, date.min)
         self.lifecycle.moved_rules.clear()
-        return [self._completed(alert, origin, now) for alert in changed]
+        return _published(self._completed(alert, origin, now) for alert in changed)
 
     def update_evidence(self, origin: Input, now: datetime) -> list[Change]:
-        """Recompute the evidence of alerts that late prices or cases change; return the changed alerts."""
-        out = []
+        """Recompute the evidence that late prices or cases change, and compose digests; return the changed alerts."""
+        changes = self._update_records(origin, now)
+        stale = {change.alert.trade_date for change in changes if change.alert.is_section}
+        return _published(changes) + self._update_digests(stale, origin, now)
+
+    def _update_digests(self, stale: set[date], origin: Input, now: datetime) -> list[Change]:
+        """Compose the digests that are due; put the new records into those of the days in ``stale``."""
+        out: list[Change] = []
+        if self._digest is None:
+            return out
+        for evaluation in self._composer.due(self._digest):
+            stale.discard(evaluation.trade_date)
+            applied = self.lifecycle.apply(self._digest, evaluation, origin, now)
+            out += [self._completed(alert, origin, now) for alert in applied]
+        if stale:
+            for alert in [a for a in self.lifecycle.alerts.values() if a.sections and a.trade_date in stale]:
+                out.append(self._put(alert, "evidence", origin, now, sections=self._composer.refreshed(alert)))
+        return out
+
+    def _update_records(self, origin: Input, now: datetime) -> list[Change]:
+        out: list[Change] = []
         stale_since, self._stale_since = self._stale_since, {}
         if min(stale_since.values(), default=date.max) >= self._newest:
-            return []
+            return out
         for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
             if alert.fired_on is None:
                 continue
@@ -98,7 +121,7 @@ class AlertDesk(Processor):
             return self.fold(command, origin, now)
         if isinstance(command, Acknowledge):
             alert = self.lifecycle.alerts.get(command.alert)
-            if alert is None:
+            if alert is None or alert.is_section:
                 return []
             acknowledged = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)
             what = "unacknowledged" if command.withdraw else "acknowledged"
@@ -111,7 +134,7 @@ class AlertDesk(Processor):
             self.silences[silence.id] = silence
         out = []
         for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            if alert.state not in (State.FIRING, State.PENDING):
+            if alert.state not in (State.FIRING, State.PENDING) or alert.is_section:
                 continue
             active = self._silence_of(alert)
             if active != alert.silence:
@@ -160,6 +183,11 @@ class AlertDesk(Processor):
     def _loaded(self) -> None:
         fired = (a.fired_on for a in self.lifecycle.alerts.values() if a.fired_on is not None)
         self._newest = max(fired, default=date.min)
+
+
+def _published(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes of alerts that are published: a section of the day's digest is part of another alert."""
+    return [change for change in changes if not change.alert.is_section]
 
 
 def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> AlertEvent:

@@ -18,6 +18,7 @@ from alerts.comparison import Comparison, compare_blocks, compare_shares
 from alerts.index_scores import IndexScores
 from alerts.member_scores import HORIZONS, Excess, MemberScores
 from alerts.model import Alert, Basis, Evidence, Outcome
+from alerts.regimes import Regimes
 from alerts.rules.base import Expectation, Message, Rule
 from processors.codes import isin_sorted, to_id
 from processors.days import TradingCalendar, to_day
@@ -50,6 +51,9 @@ class Case(msgspec.Struct, array_like=True):
     outcomes: dict[str, float] = {}
 
 
+_NO_OUTCOMES = np.full((len(HORIZONS), 1), np.nan)
+
+
 class EvidenceStore(Processor):
     """Every case of every record by the day on which it fired, the prices after it, and the base rates."""
 
@@ -57,6 +61,7 @@ class EvidenceStore(Processor):
         self._calendar = calendar
         self.index = IndexScores(calendar)
         self.members = MemberScores(calendar)
+        self.regimes = Regimes(calendar)
         self._member_expectations = {
             expectation_key(rule.name, one): one
             for rule in rules
@@ -73,16 +78,20 @@ class EvidenceStore(Processor):
         self._outcomes: dict[str, Floats] = {}  # by record with members: the outcomes by horizon
         self._bases: dict[str, Counts] = {}  # by expectation: hits, known
         self.tables = TableSet(
-            self.index.tables, self.members.tables, self._case_rows, self._base_rows, on_load=self._loaded
-        )
+            self.index.tables, self.members.tables, self.regimes.tables, self._case_rows, self._base_rows,
+            on_load=self._loaded,
+        )  # fmt: skip
 
     # -- prices ----------------------------------------------------------------------------------------------
 
     def observe(self, message: Message) -> tuple[Basis, date] | None:
-        """Store prices; return the basis and the day whose evidence they change, None if nothing changed."""
+        """Store prices and regimes; return the basis and the day whose evidence they change, None without a change."""
         day = self.index.observe(message)
         if day is not None:
             return Basis.INDEX, day
+        day = self.regimes.observe(message)
+        if day is not None:
+            return Basis.MEMBERS, day
         if isinstance(message, SecuritySignals) and message.family == "pricing":
             priced = self.members.observe(message)
             if priced is not None:
@@ -178,7 +187,9 @@ class EvidenceStore(Processor):
 
     def cases(self, rule: str, subject: str, expectation: Expectation) -> dict[int, Case]:
         """Return the cases of a record by the day on which they fired, oldest first."""
-        return dict(sorted(self._cases.get(record_key(rule, subject, expectation), {}).items()))
+        inside = self.regimes.days_of(expectation.regime)
+        found = self._cases.get(record_key(rule, subject, expectation), {})
+        return {day: found[day] for day in sorted(found) if inside[self._calendar.position(day)]}
 
     def _index_case(self, record: str, day: int, case: Case) -> None:
         self._cases.setdefault(record, {})[day] = case
@@ -203,9 +214,10 @@ class EvidenceStore(Processor):
         return self._member_record(record, key, expectation, start, end)
 
     def _index_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
+        inside = self.regimes.days_of(expectation.regime)
         days = (self._calendar.position(day) for day in sorted(self._cases.get(record, {})))
-        at = np.array([day for day in days if day < end], dtype=np.intp)
-        horizon, hit = expectation.horizon_days, self.index.hits(key, expectation)
+        at = np.array([day for day in days if day < end and inside[day]], dtype=np.intp)
+        horizon, hit = expectation.horizon_days, np.where(inside, self.index.hits(key, expectation), np.nan)
         over = at[at + horizon < end]
         scored = over[~np.isnan(hit[over])]
         base = hit[start : max(start, end - horizon)]
@@ -230,9 +242,10 @@ class EvidenceStore(Processor):
     def _member_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
         horizon, nothing = expectation.horizon_days, np.zeros((3, len(self._calendar)), dtype=np.int64)
         past = slice(start, max(start, end - horizon))
-        size, known, hits = self._counts.get(record, nothing)[:, past]
-        base_hits, base_known = self._bases.get(key, nothing[:2])[:, past]
-        lines = self._outcomes.get(record, np.full((len(HORIZONS), 0), np.nan))
+        inside = self.regimes.days_of(expectation.regime)
+        size, known, hits = (self._counts.get(record, nothing) * inside)[:, past]
+        base_hits, base_known = (self._bases.get(key, nothing[:2]) * inside)[:, past]
+        lines = np.where(inside, self._outcomes.get(record, _NO_OUTCOMES), np.nan)
         found = _evidence(
             expectation,
             [line[start : max(start, end - h)] for h, line in zip(HORIZONS, lines, strict=True)],

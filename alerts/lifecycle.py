@@ -9,7 +9,7 @@ within the cooldown after its last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -22,7 +22,7 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 
-class _Entry(msgspec.Struct, array_like=True):
+class Entry(msgspec.Struct, array_like=True):
     """The newest evaluation of one day, and the id of the alert that it raised."""
 
     revision: int
@@ -60,7 +60,7 @@ class _Subject:
     removed_from, removed_to : days of the first of them whose figure was not absent, and of the newest.
     """
 
-    days: dict[date, _Entry] = field(default_factory=dict)
+    days: dict[date, Entry] = field(default_factory=dict)
     base: _Progress = _Progress()
     alert: str = ""
     removed_from: date | None = None
@@ -75,7 +75,7 @@ class _Subject:
 
 
 _SUBJECT = ValueCodec[_Subject](
-    tuple[list[tuple[date, _Entry]], _Progress, str, date | None, date | None],
+    tuple[list[tuple[date, Entry]], _Progress, str, date | None, date | None],
     version=2,
     to_plain=lambda s: (sorted(s.days.items()), s.base, s.alert, s.removed_from, s.removed_to),
     from_plain=lambda plain: _Subject(dict(plain[0]), *plain[1:]),
@@ -102,7 +102,7 @@ _RUNNING = (State.PENDING, State.FIRING)
 _Statuses = dict[date, _Status]
 #: How an alert is stored.
 ALERT_ROW = ValueCodec[Alert](Alert, version=2)
-_CLOCK = "trade date"
+_CLOCK, _KEPT = "trade date", ("raised_at", "acknowledged", "silence")
 
 
 class AlertLifecycle(Processor):
@@ -139,7 +139,7 @@ class AlertLifecycle(Processor):
             self._clock[_CLOCK] = today
         for rule in self._rules:
             for evaluation in rule.evaluate(message):
-                out += self._apply(rule, evaluation, origin, now)
+                out += self.apply(rule, evaluation, origin, now)
         return out + (self._expire() if later else [])
 
     def put(self, alert: Alert) -> None:
@@ -158,6 +158,11 @@ class AlertLifecycle(Processor):
     def subjects(self, rule: str) -> list[str]:
         """Return the subjects of a rule that have been evaluated."""
         return sorted(name.removeprefix(f"{rule}/") for name in self._subjects if name.startswith(f"{rule}/"))
+
+    def evaluated(self, rule: str, subject: str) -> Mapping[date, Entry]:
+        """Return the stored evaluations of a rule about a subject by day."""
+        found = self._subjects.get(f"{rule}/{subject}")
+        return {} if found is None else found.days
 
     @property
     def newest(self) -> date:
@@ -178,7 +183,8 @@ class AlertLifecycle(Processor):
 
     # -- one evaluation ----------------------------------------------------------------------------------------
 
-    def _apply(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> list[Alert]:
+    def apply(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> list[Alert]:
+        """Apply one evaluation; return every alert that is new or whose state changed."""
         name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
         subject = self._subjects.setdefault(name, _Subject())
         if subject.removed_to is not None and day <= subject.removed_to:
@@ -188,13 +194,14 @@ class AlertLifecycle(Processor):
         if old is not None and evaluation.revision <= old.revision:
             return []
         first = subject.first
-        subject.days[day] = _Entry(evaluation.revision, evaluation.kind, evaluation.ended_by)
+        subject.days[day] = Entry(evaluation.revision, evaluation.kind, evaluation.ended_by)
         if first is not None and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
         out = [self._supersede(old.alert)] if old is not None and old.alert else []
-        raises = evaluation.kind in (Kind.FIRE, Kind.ON)
-        self._set_draft(name, day, self._alert(rule, evaluation, origin, now) if raises else None)
+        draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
+        kept = {f: getattr(old_alert, f) for old_alert in out if rule.updates for f in _KEPT}
+        self._set_draft(name, day, None if draft is None else msgspec.structs.replace(draft, **kept))
         out += self._update_alerts(rule, name, subject, day)
         self._trim(rule, name, subject)
         # Of several changes of one alert only the last is published.
@@ -273,7 +280,7 @@ class AlertLifecycle(Processor):
         self._check_horizon(rule, progress, self.newest, statuses)
         return progress, statuses
 
-    def _step(self, rule: Rule, before: _Progress, day: date, entry: _Entry, statuses: _Statuses) -> _Progress:
+    def _step(self, rule: Rule, before: _Progress, day: date, entry: Entry, statuses: _Statuses) -> _Progress:
         """Return the progress after one evaluation; write the statuses that it changes."""
         before = self._check_horizon(rule, before, day, statuses)
         if entry.kind is Kind.ABSENT:
@@ -328,7 +335,9 @@ class AlertLifecycle(Processor):
 
     def _alert(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> Alert:
         return Alert(
-            id=alert_id(rule.name, evaluation.subject, evaluation.trade_date, evaluation.revision),
+            id=alert_id(
+                rule.name, evaluation.subject, evaluation.trade_date, 0 if rule.updates else evaluation.revision
+            ),
             rule=rule.name,
             severity=rule.severity,
             subject=evaluation.subject,
@@ -343,8 +352,10 @@ class AlertLifecycle(Processor):
             thresholds=evaluation.thresholds,
             text=evaluation.text,
             invalidation=evaluation.invalidation,
-            provenance=[origin],
+            provenance=evaluation.provenance or [origin],
             members=evaluation.members,
+            sections=evaluation.sections,
+            is_section=rule.is_section,
             rule_version=rule.version,
             source=rule.source,
         )

@@ -70,11 +70,12 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One security inside a digest."""
+    """One security of an alert; ``rule`` names the section in the day's digest."""
 
     code: str
     value: float
     note: str = ""
+    rule: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -149,6 +150,28 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return None if rate is None or base is None else rate - base
 
 
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of flags in the day's digest: what one rule found, with the records of that rule.
+
+    The securities are the digest's members with this rule, the strongest first.
+    """
+
+    rule: str
+    subject: str
+    alert: str  # the id of the fact
+    figures: dict[str, Value]
+    thresholds: dict[str, Value]
+    text: Text
+    source: str = ""
+    evidence: list[Evidence] = []
+
+    @property
+    def best(self) -> float | None:
+        """The largest difference to its base rate of a record that is better than any day; None if none is."""
+        better = (r.difference for r in self.evidence if r.finding is Finding.BETTER)
+        return max((d for d in better if d is not None), default=None)
+
+
 class Acknowledgement(msgspec.Struct, frozen=True):
     """Who has acknowledged an alert, and when."""
 
@@ -206,6 +229,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     invalidation: Text
     provenance: list[Input]
     members: list[Member] = []
+    sections: list[Section] = []  # of the day's digest: those whose record beats the base rate first
+    is_section: bool = False  # a fact inside the day's digest; it is stored, and never published by itself
     rule_version: int = 1
     source: str = ""
     evidence: list[Evidence] = []  # one per record of the rule that the alert belongs to

@@ -85,6 +85,9 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         content = ui.label(alert.text.en if language == "en" else alert.text.zh)
         if not whole and alert.severity is Severity.INFO:
             content.classes("clamp")
+        if whole:
+            for line in text.sections(alert, chinese=language == "zh"):
+                ui.label(line)
         if whole or alert.severity is not Severity.INFO:
             for one in alert.evidence:
                 ui.label(text.evidence(one, chinese=language == "zh")).classes("record")
@@ -272,7 +275,13 @@ def _exact(value: Value) -> str:
 def _members(page: Page, alert: Alert) -> None:
     label = page.view.label
     rows = [
-        {"code": m.code, "value": f"{labels.signed(m.value)} {_short(m.value)}", "note": m.note} for m in alert.members
+        {
+            "key": key,  # a security may be in several sections
+            "code": m.code,
+            "value": f"{labels.signed(m.value)} {_short(m.value)}",
+            "note": " · ".join(part for part in (page.view.rule(m.rule) if m.rule else "", m.note) if part),
+        }
+        for key, m in enumerate(alert.members)
     ]
     columns: list[dict[str, Any]] = [
         {"name": "code", "label": label("code"), "field": "code", "align": "left", "sortable": True},
@@ -281,9 +290,7 @@ def _members(page: Page, alert: Alert) -> None:
     ]
     with ui.element("div").classes("card wide"):
         heading(f"{label('members')} ({len(rows)})")
-        table = (
-            ui.table(columns=columns, rows=rows, row_key="code", pagination=20).props("flat dense").classes("w-full")
-        )
+        table = ui.table(columns=columns, rows=rows, row_key="key", pagination=20).props("flat dense").classes("w-full")
         link_codes(table)
 
 

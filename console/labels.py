@@ -145,6 +145,8 @@ RULES: dict[str, tuple[str, str]] = {
     "market_hot": ("Market overheated", "市场过热"),
     "market_cold": ("Market cold", "市场低迷"),
     "excess_financing": ("Excess financing", "超额融资"),
+    "securities_digest": ("Securities of the day", "每日证券摘要"),
+    "data_note": ("Data note", "数据提示"),
     "fin_streak": ("Streaks of the day", "当日连续增减"),
     "fin_extreme": ("Extremes of the day", "当日余额极值"),
     "fin_divergence": ("Divergence", "背离"),

@@ -29,7 +29,7 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 DAYS_KEPT = 260
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 #: Rules whose alert lists a day's securities; the table of flags shows the same securities one by one.
-DIGESTS = ("fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
+DIGESTS = ("securities_digest", "fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
 
 
 #: Details whose history charts draw: signal → names; their curves are called ``signal.detail``.

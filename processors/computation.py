@@ -27,6 +27,9 @@ from processors.registry import (
 from processors.signal import Column, Level, plain
 from processors.sources import Sources
 
+#: Exchange → gap of the balance identity in CNY, and exchange → gap as a fraction of its balance.
+IdentityGaps = tuple[dict[str, float], dict[str, float]]
+_NO_GAPS: IdentityGaps = ({}, {})
 #: Days in a block: enough to amortise the fixed cost of an indicator, few enough for memory.
 BLOCK_DAYS = 64
 
@@ -49,7 +52,7 @@ class Computation:
     Parameters
     ----------
     closed : the source of closed days of every topic.
-    identity_gaps : day → the exchanges whose totals break the balance identity, CNY.
+    identity_gaps : day → the exchanges whose totals break the balance identity.
     block_days : days in a block; it changes no bit of any value.
     """
 
@@ -57,7 +60,7 @@ class Computation:
         self,
         sources: Sources,
         closed: Mapping[str, ClosedDays],
-        identity_gaps: Callable[[int], dict[str, float]],
+        identity_gaps: Callable[[int], IdentityGaps],
         block_days: int = BLOCK_DAYS,
     ) -> None:
         self._sources = sources
@@ -101,7 +104,7 @@ class Computation:
             for family in MARKET_FAMILIES:
                 if (block := block_of(family)) is not None:
                     rows = [status_of(family, day) for day in block.days]
-                    gaps = [gaps_of(day) if TOTALS in family.inputs else {} for day in block.days]
+                    gaps = [gaps_of(day) if TOTALS in family.inputs else _NO_GAPS for day in block.days]
                     for i, signal in self._market(family.modules[0], block, rows, gaps):
                         published[block.days[i]].append(signal)
             if (block := block_of(INDUSTRIES)) is not None:
@@ -134,7 +137,7 @@ class Computation:
                 signal
                 for module in MARKET_INDICATORS
                 if any(declared.id in wanted for declared in module.SIGNALS)
-                for _, signal in self._market(module, block, [status], [{}], provisional=wanted)
+                for _, signal in self._market(module, block, [status], [_NO_GAPS], provisional=wanted)
             ]
 
     # -- the three kinds of output ---------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class Computation:
         module: ModuleType,
         block: Block,
         statuses: Sequence[DayStatus],
-        gaps: Sequence[dict[str, float]],
+        gaps: Sequence[IdentityGaps],
         *,
         provisional: Container[str] | None = None,
     ) -> list[tuple[int, MarketSignal]]:
@@ -185,7 +188,8 @@ class Computation:
                             degraded=status.degraded,
                             missing=status.missing,
                             input_revisions=status.input_revisions,
-                            identity_gaps=gaps[i],
+                            identity_gaps=gaps[i][0],
+                            identity_shares=gaps[i][1],
                             details={key: found for key, found in here.items() if found is not None},
                         ),
                     )

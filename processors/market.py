@@ -8,6 +8,7 @@ recomputed day with a higher revision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -16,7 +17,7 @@ from processors.block import TURNOVER_INDEX, Block, ProvisionalInputs
 from processors.calendar_series import CalendarSeries
 from processors.closed_days import ClosedDays
 from processors.codes import EXCHANGES
-from processors.computation import BLOCK_DAYS, Computation, Family
+from processors.computation import BLOCK_DAYS, Computation, Family, IdentityGaps
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, to_day
 from processors.events import EndOfDay, RowBatch
@@ -232,21 +233,23 @@ class Market(Processor):
         self.joins[PRICES].trim(_earliest(index, detail))
         self.joins[VALUATIONS].trim(_earliest(index, detail))
 
-    def identity_gaps(self, day: int) -> dict[str, float]:
-        """Return the exchanges that break balance = previous balance + buys − repayments: exchange → gap, CNY."""
+    def identity_gaps(self, day: int) -> IdentityGaps:
+        """Return the exchanges that break balance = previous balance + buys − repayments."""
         yesterday = self.calendar.shift(day, -1)
+        gaps, shares = dict[str, float](), dict[str, float]()
         if yesterday is None:
-            return {}
-        out = {}
+            return gaps, shares
         for exchange in self.exchanges:
             key = EXCHANGES.index(exchange)
             before = self.totals.value(yesterday, key, "fin_balance")
             now, buy, repay = (self.totals.value(day, key, f"fin_{n}") for n in ("balance", "buy", "repay"))
             if before is not None and now is not None and buy is not None and repay is not None:
-                gap = now - (before + buy - repay)
+                expected = before + buy - repay
+                gap, larger = now - expected, max(now, expected)
                 if abs(gap) > self.parameters.identity_tolerance_cny:
-                    out[exchange] = gap
-        return out
+                    gaps[exchange] = gap
+                    shares[exchange] = gap / larger if larger > 0 else math.copysign(1.0, gap)
+        return gaps, shares
 
     # -- provisional values ----------------------------------------------------------------------------------
 

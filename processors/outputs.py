@@ -25,12 +25,21 @@ MAX_NAMED_GAPS = 20
 class IdentityCheck(msgspec.Struct, frozen=True):
     """Check of balance = previous balance + buys − repayments, where all four figures are published.
 
-    ``worst`` contains the largest gaps: code → balance less the expected balance, CNY.
+    ``worst`` contains the largest gaps: code → balance less the expected balance, CNY. ``balance`` is that of the
+    checked securities (the larger of published and expected) in whole CNY, ``broken_balance`` that of the securities
+    whose gap is a material share of it (`Parameters.identity_security_gap`).
     """
 
     checked: int = 0
     broken: int = 0
     worst: dict[str, float] = {}
+    balance: int = 0
+    broken_balance: int = 0
+
+    @property
+    def broken_share(self) -> float:
+        """The share of the checked balance that breaks materially, a fraction."""
+        return self.broken_balance / self.balance if self.balance else 0.0
 
 
 class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +111,8 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One market signal of one trade date, as published to ``signals.market.v1``.
 
     ``input_revisions`` contains the revision of each input of the computation; ``revision`` is their sum.
-    ``identity_gaps`` contains exchanges that break balance = previous balance + buys − repayments: gap in CNY.
+    ``identity_gaps`` contains exchanges that break balance = previous balance + buys − repayments: gap in CNY;
+    ``identity_shares`` the same gaps as fractions of the exchange's balance (the larger of published and expected).
     """
 
     signal: str
@@ -117,6 +127,7 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     missing: dict[str, int] = {}
     input_revisions: dict[str, int] = {}
     identity_gaps: dict[str, float] = {}
+    identity_shares: dict[str, float] = {}
     details: dict[str, Value] = {}
 
     @property

@@ -68,6 +68,11 @@ class Parameters:
     intraday_coverage: float = 0.9
     # balance = previous balance + buys − repayments: largest gap that counts as rounding (ours)
     identity_tolerance_cny: float = 100.0
+    # a break that matters: gap of an exchange as a share of its balance; share of the checked balance whose securities
+    # break by more than a share of their own balance (ours: on real days 90% of the securities break by 10⁻⁵)
+    identity_exchange_gap: float = 0.0005
+    identity_security_gap: float = 0.01
+    identity_broken_share: float = 0.05
     # number of newest days that accept late and corrected rows
     late_days: int = 60
 

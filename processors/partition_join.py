@@ -183,4 +183,7 @@ def load_frame(data: bytes) -> FeatureFrame:
 def _merged(checks: list[IdentityCheck]) -> IdentityCheck:
     """Merge the partitions' checks; ``worst`` contains the largest gaps of all partitions."""
     worst = sorted((item for c in checks for item in c.worst.items()), key=lambda item: (-abs(item[1]), item[0]))
-    return IdentityCheck(sum(c.checked for c in checks), sum(c.broken for c in checks), dict(worst[:MAX_NAMED_GAPS]))
+    checked, broken, balance, broken_balance = (
+        sum(getattr(c, name) for c in checks) for name in ("checked", "broken", "balance", "broken_balance")
+    )
+    return IdentityCheck(checked, broken, dict(worst[:MAX_NAMED_GAPS]), balance, broken_balance)

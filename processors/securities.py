@@ -224,13 +224,17 @@ class Securities(Processor):
         if yesterday is None or yesterday not in self.margin.days:
             return IdentityCheck()
         balance, buy, repay = (self.margin.figure(day, f"fin_{name}")[columns] for name in ("balance", "buy", "repay"))
-        gap = balance - (self.margin.figure(yesterday, "fin_balance")[columns] + buy - repay)
-        broken = np.flatnonzero(np.abs(gap) > self.parameters.identity_tolerance_cny)
+        expected = self.margin.figure(yesterday, "fin_balance")[columns] + buy - repay
+        gap, larger = balance - expected, np.maximum(balance, expected)  # a balance of 0 by mistake has its weight, too
+        checked, broken = ~np.isnan(gap), np.flatnonzero(np.abs(gap) > self.parameters.identity_tolerance_cny)
+        material = broken[np.abs(gap[broken]) > self.parameters.identity_security_gap * larger[broken]]
+        whole = np.rint(larger)  # sums of whole numbers are exact, however the securities are partitioned
         worst = broken[np.argsort(-np.abs(gap[broken]), kind="stable")[:MAX_NAMED_GAPS]]
         codes = to_codes(self.margin.keys[columns[worst]])
         return IdentityCheck(
-            int((~np.isnan(gap)).sum()), len(broken), dict(zip(codes, gap[worst].tolist(), strict=True))
-        )
+            int(checked.sum()), len(broken), dict(zip(codes, gap[worst].tolist(), strict=True)),
+            int(whole[checked].sum()), int(whole[material].sum()),
+        )  # fmt: skip
 
     # -- the current session ---------------------------------------------------------------------------------
 

@@ -64,12 +64,20 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
         return base | {"content": None, "recomputed": None, "note": "a message of the dead letters; see its topic"}
     message: MarketSignal | SecuritySignals | IndustrySignals = codecs.decode(short, record)
     status = message if isinstance(message, MarketSignal) else message.status
-    rules = [rule for rule in rules_of(settings) if rule.name == alert.rule]
-    evaluations = [v for rule in rules for v in rule.evaluate(message) if v.kind in (Kind.FIRE, Kind.ON)]
-    ids = [alert_id(alert.rule, v.subject, v.trade_date, v.revision) for v in evaluations]
+    names = {alert.rule, *(section.rule for section in alert.sections)}
+    ids = [
+        alert_id(rule.name, v.subject, v.trade_date, v.revision)
+        for rule in rules_of(settings)
+        if rule.name in names
+        for v in rule.evaluate(message)
+        if v.kind in (Kind.FIRE, Kind.ON)
+    ]
+    # A digest consists of the facts of its sections: each input gives some of them.
+    given = {alert.id, *(section.alert for section in alert.sections)}
+    agrees = given.issuperset(ids) if alert.sections else alert.id in ids
     return base | {
         "content": msgspec.to_builtins(message) if isinstance(message, MarketSignal) else msgspec.to_builtins(status),
         "input_revisions": status.input_revisions,
-        "recomputed": alert.id if alert.id in ids else (ids[0] if ids else None),
-        "note": "the rule gives the same alert" if alert.id in ids else "the rule gives something else now",
+        "recomputed": alert.id if agrees else ids[0] if ids else None,
+        "note": "the rule gives the same alert" if agrees else "the rule gives something else now",
     }

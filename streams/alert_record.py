@@ -18,7 +18,7 @@ from streams.tables import Loaded, peek
 from streams.topics import Topics
 
 #: The tables that records are computed from; alerts and levels are not among them.
-_TABLES = ("case", "base", "close", "verdicts", "clock")
+TABLES = ("case", "base", "close", "regime", "verdicts", "clock")
 
 
 def record_of(settings: Settings, rule: str) -> list[RecordCard]:
@@ -61,7 +61,7 @@ def _cards(settings: Settings, rules: Sequence[Rule]) -> list[RecordCard]:
             f"{schema}): a worker of this release rebuilds them when it starts"
         )
     desk = AlertDesk(rules_of(settings), calendar)
-    desk.load_rows({name: data for name, data in stored.rows.items() if name.partition("/")[0] in _TABLES})
+    desk.load_rows({name: data for name, data in stored.rows.items() if name.partition("/")[0] in TABLES})
     return [card for one in rules for card in cards(desk, one, calendar)]
 
 

@@ -112,4 +112,4 @@ class AlertsState(StageState):
     @property
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
-        return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING]
+        return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING and not a.is_section]

@@ -123,7 +123,9 @@ def firing(client: Redis, settings: Settings) -> list[Alert]:
     """Return the alerts that fire now, newest first."""
     rows = _hash(client, f"{settings.namespace}:{{alerts:0}}:rows")
     found = [ALERT_ROW.decode(data) for name, data in rows.items() if name.startswith(b"alert/")]
-    return sorted((a for a in found if a.state is State.FIRING), key=lambda a: a.trade_date, reverse=True)
+    return sorted(
+        (a for a in found if a.state is State.FIRING and not a.is_section), key=lambda a: a.trade_date, reverse=True
+    )
 
 
 def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[str, Any]:

@@ -187,32 +187,57 @@ def test_a_lifecycle_loaded_from_its_bytes_continues_the_same() -> None:
     assert of(fold(other, state(DAYS[2], "HOT", "NORMAL", 0.104)), "peak_warning") == [(State.RESOLVED, DAYS[1])]
 
 
-def test_figures_that_contradict_each_other_are_a_data_quality_alert_that_ends_with_a_good_day() -> None:
+def total(day: date, share: float) -> MarketSignal:
+    gaps, shares = ({"SSE": 6e11 * share}, {"SSE": share}) if share else ({}, {})
+    return MarketSignal(signal="fin_balance", subject="market", trade_date=day, available_at=NOW, revision=0,
+                        value=1e12, identity_gaps=gaps, identity_shares=shares)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("share", "rule"),
+    [(-0.00051, "data_quality"), (0.00051, "data_quality"), (-0.0005, "data_note"), (1e-5, "data_note")],
+)
+def test_a_break_of_the_totals_is_a_warning_only_above_its_share_of_the_exchange(share: float, rule: str) -> None:
     lifecycle = AlertLifecycle(RULES, CALENDAR)
-
-    def total(day: date, gaps: dict[str, float]) -> MarketSignal:
-        return MarketSignal(signal="fin_balance", subject="market", trade_date=day, available_at=NOW, revision=0,
-                            value=1e12, identity_gaps=gaps)  # fmt: skip
-
-    (broken,) = fold(lifecycle, total(DAYS[0], {"SSE": -2.5e8}))
-    assert (broken.rule, broken.subject, broken.figures) == ("data_quality", "margin.market identity", {"SSE": -2.5e8})
-    assert "SSE -250,000,000 CNY" in broken.text.en
-    assert "SSE -250,000,000" in broken.text.zh
-    (over,) = fold(lifecycle, total(DAYS[1], {}))
+    (broken,) = fold(lifecycle, total(DAYS[0], share))
+    assert (broken.rule, broken.subject) == (rule, "margin.market identity")
+    assert broken.severity is (Severity.WARNING if rule == "data_quality" else Severity.INFO)
+    assert f"SSE {6e11 * share:+,.0f} CNY ({share:+.4%})" in broken.text.en
+    assert f"SSE {6e11 * share:+,.0f} CNY" in broken.text.zh
+    assert ("The figures are used as published." in broken.text.en) == (rule == "data_quality")
+    (over,) = fold(lifecycle, total(DAYS[1], 0.0))
     assert (over.id, over.state) == (broken.id, State.RESOLVED)
 
 
-@pytest.mark.parametrize(("broken", "fires"), [(10, False), (11, True)])
-def test_single_breaks_of_the_detail_are_no_alert_but_many_are(broken: int, fires: bool) -> None:
-    status = DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0,
-                       identity=IdentityCheck(1000, broken, {"600519.SH": 1e6}))  # fmt: skip
-    made = fold(AlertLifecycle(RULES, CALENDAR), SecuritySignals(status, np.empty(0, dtype=np.int32), {
-        name: np.empty(0) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")}))  # fmt: skip
-    found = [a for a in made if a.subject == "margin.daily identity"]
-    assert len(found) == fires
-    if fires:
-        assert [m.code for m in found[0].members] == ["600519.SH"]
-        assert "11 of 1000" in found[0].text.en
+def checked(day: date, check: IdentityCheck) -> SecuritySignals:
+    return SecuritySignals(
+        DayStatus(trade_date=day, available_at=NOW, revision=0, identity=check), np.empty(0, dtype=np.int32),
+        {name: np.empty(0) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("broken", "balance", "rule"),
+    [
+        (10, 0, None),  # single securities break on many days
+        (11, 0, "data_note"),
+        (1000, 50, "data_note"),  # 5% of the balance
+        (1000, 51, "data_quality"),
+        (1, 51, "data_quality"),  # one large security is enough
+    ],
+)
+def test_a_break_of_the_detail_is_a_warning_only_where_it_touches_the_balance(
+    broken: int, balance: int, rule: str | None
+) -> None:
+    check = IdentityCheck(1000, broken, {"600519.SH": 1e6}, 1000, balance)
+    found = [
+        a
+        for a in fold(AlertLifecycle(RULES, CALENDAR), checked(DAYS[0], check))
+        if a.subject == "margin.daily identity"
+    ]
+    assert [a.rule for a in found] == ([] if rule is None else [rule])
+    for one in found:
+        assert [m.code for m in one.members] == ["600519.SH"]
+        assert f"{broken} of 1000" in one.text.en
 
 
 def test_days_that_were_removed_do_not_return_in_a_replay_and_are_counted() -> None:
@@ -282,8 +307,9 @@ def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_
     (found,) = [a for a in fold(AlertLifecycle(built, CALENDAR), securities(DAYS[0])) if a.rule == "fin_streak"]
     assert [m.code for m in found.members] == ["600000.SH"]  # 8 days; 5 days are no flag any more
     assert found.thresholds == {"flags_days": "3, 8"}
-    (expectation,) = next(r.expectations for r in built if r.name == "fin_streak")
-    assert expectation.members(found) == ["600000.SH"]
+    up, down = next(r.expectations for r in built if r.name == "fin_streak")
+    assert up.members(found) == ["600000.SH"]
+    assert down.members(found) == []
 
 
 def test_thresholds_of_digests_are_those_of_the_parameters() -> None:

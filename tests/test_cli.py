@@ -115,6 +115,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("alerts", "silence"), "at least one of --rule, --subject, --severity, --alert"),
         (("alerts", "silence", "--severity", "foo"), "'foo' is not one of 'info', 'warning', 'critical'"),
         (("alerts", "silence", "--rule", "foo"), "there is no rule 'foo': balance_new_high"),
+        (("alerts", "silence", "--rule", "fin_streak"), "fin_streak is a section of securities_digest"),
         (
             ("alerts", "silence", "--alert", ID, "--hours", "-1"),
             "'--hours': Input should be greater than or equal to 0",

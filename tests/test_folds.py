@@ -360,6 +360,28 @@ def test_breaks_of_the_balance_identity_are_reported_and_change_no_figure() -> N
     assert (frame.header.identity.checked, frame.header.identity.broken) == (2, 1)  # Shenzhen publishes no repayments
     assert frame.header.identity.worst == {"600519.SH": pytest.approx(-1e6)}
     assert frame.columns["fin_balance"][frame.keys == to_id("600519.SH")] == [1.05e9]
+    assert frame.header.identity.broken_balance == 0  # 1e6 is less than 1% of its balance
+    assert load_frame(dump_frame(frame)).header == frame.header
+
+
+@pytest.mark.parametrize(
+    ("balance", "share"),
+    [
+        (1.05e9, 0.0),  # as expected
+        (1.0605e9, 0.0),  # 0.99% above
+        (1.0607e9, 1.0607 / (1.0607 + 1.05)),  # 1.01% above
+        (0.0, 0.5),  # the whole balance is missing: its weight is what was expected
+    ],
+)
+def test_the_share_of_the_balance_whose_securities_break_materially(balance: float, share: float) -> None:
+    processor = stage()
+    first = balances(DAYS[0], dict.fromkeys(("600000.SH", "600519.SH"), 1e9))
+    good = {"fin_balance": 1.05e9, "fin_buy": 8e7, "fin_repay": 3e7}
+    second = batch("margin.daily", DAYS[1], {"600000.SH": good, "600519.SH": good | {"fin_balance": balance}})
+    processor.fold([first, end_of_day(first)])
+    (frame,) = processor.fold([second, end_of_day(second)])
+    assert isinstance(frame, FeatureFrame)
+    assert frame.header.identity.broken_share == pytest.approx(share)
     assert load_frame(dump_frame(frame)).header == frame.header
 
 
@@ -370,7 +392,9 @@ def test_an_exchange_whose_total_breaks_the_identity_is_named() -> None:
             e: {"fin_balance": balance, "fin_buy": 1e10, "fin_repay": repay if e == "SSE" else np.nan}
             for e in EXCHANGES})  # fmt: skip
         found = signals(market.fold([totals, end_of_day(totals)]))
-        assert found[day, "fin_balance"].identity_gaps == ({"SSE": -1e9} if day == DAYS[2] else {})
+        broken = day == DAYS[2]
+        assert found[day, "fin_balance"].identity_gaps == ({"SSE": -1e9} if broken else {})
+        assert found[day, "fin_balance"].identity_shares == ({"SSE": pytest.approx(-1e9 / 1.001e12)} if broken else {})
 
 
 def test_replayed_frames_of_deleted_days_change_nothing() -> None:

@@ -68,9 +68,9 @@ def test_securities_of_all_partitions_are_in_the_order_of_their_keys() -> None:
 
 def test_the_status_of_a_day_joins_those_of_its_partitions() -> None:
     held = join()
-    first = IdentityCheck(10, 2, {"600000.SH": -500.0, "600519.SH": 300.0})
+    first = IdentityCheck(10, 2, {"600000.SH": -500.0, "600519.SH": 300.0}, 9_000, 70)
     held.fold([
-        frame(0, 1, 4, available_at=9, identity=IdentityCheck(5, 1, {"000001.SZ": 400.0})),
+        frame(0, 1, 4, available_at=9, identity=IdentityCheck(5, 1, {"000001.SZ": 400.0}, 1_000, 430)),
         frame(0, 0, 3, available_at=8, identity=first),
     ])  # fmt: skip
     assert held.status(DAY[0]) == DayStatus(
@@ -79,8 +79,9 @@ def test_the_status_of_a_day_joins_those_of_its_partitions() -> None:
         revision=7,
         missing={},
         input_revisions={"margin.daily[0]": 3, "margin.daily[1]": 4},
-        identity=IdentityCheck(15, 3, {"600000.SH": -500.0, "000001.SZ": 400.0, "600519.SH": 300.0}),
+        identity=IdentityCheck(15, 3, {"600000.SH": -500.0, "000001.SZ": 400.0, "600519.SH": 300.0}, 10_000, 500),
     )
+    assert held.status(DAY[0]).identity.broken_share == 0.05
     assert list(held.status(DAY[0]).identity.worst) == ["600000.SH", "000001.SZ", "600519.SH"]
 
 

@@ -90,12 +90,24 @@ def test_a_level_that_equals_its_mean_is_not_above_it(prices: tuple[float, ...])
 
 def test_scores_by_hand() -> None:
     gain, growth = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1])
-    score, kind, top = scores(gain, growth, 0.25)
+    found = scores(gain, growth, 0.5)
     s0 = np.array([1 / 4, 2 / 3, 3 / 2, 4.0])
-    np.testing.assert_allclose(score, np.abs(s0 - np.median(s0)))
-    assert kind.tolist() == [-1, -1, 1, 1]
-    assert top.tolist() == [0, 0, 0, 1]
-    assert np.isnan(scores(gain[:1], growth[:1], 0.1)[0]).all()
+    np.testing.assert_allclose(found["excess_score"], np.abs(s0 - np.median(s0)))
+    assert found["excess_kind"].tolist() == [-1, -1, 1, 1]
+    assert found["excess_top"].tolist() == [1, 0, 0, 1]  # 1/4 is as far from 1 as 4: the first of equals comes first
+    assert scores(gain, growth, 0.25)["excess_top"].tolist() == [1, 0, 0, 0]
+    assert all(np.isnan(column).all() for column in scores(gain[:1], growth[:1], 0.1).values())
+
+
+@pytest.mark.parametrize("stocks", [40, 401, 3000])
+def test_both_kinds_are_flagged_where_ranks_are_independent(stocks: int) -> None:
+    gain, growth = np.random.default_rng(stocks).random((2, stocks))
+    found = scores(gain, growth, 0.3)
+    flagged = found["excess_kind"][found["excess_top"] == 1]
+    swapped = scores(growth, gain, 0.3)  # chasing becomes early positioning and the reverse
+    assert swapped["excess_kind"].tolist() == (-found["excess_kind"]).tolist()
+    assert len(flagged) == int(0.3 * stocks + 1e-9)
+    assert 0.3 < (flagged == 1).mean() < 0.7
 
 
 @pytest.mark.parametrize(

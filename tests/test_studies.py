@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from feeds.folder import read
+from processors.codes import is_fund
 from processors.days import to_date, to_day
 from processors.indicators.verdict import Verdict
 from processors.industries import INDUSTRIES
@@ -94,6 +95,7 @@ def test_ratio(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) ->
     result = ratio.run(panel, mode)
     assert finding(result, "5-day breakdowns").ours == 8
     assert finding(result, "daily breakdowns").ours == 27
+    assert all(f.published is None for f in result.findings if f.what.endswith("breakdowns"))  # the counts are ours
     buys = [
         pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_buy_amt"]
         for e in ("sse", "szse")
@@ -116,6 +118,22 @@ def test_ratio(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) ->
             assert case["20 days"] == pytest.approx(index["close"].iloc[at + 20] / bought - 1)
             path = index["close"].iloc[at if mode is Mode.AS_SOURCE else at + 1 : at + 61] / bought - 1
             assert case["drawdown in 60 days"] == pytest.approx(path.min())
+        if case["60 days"] is not None:
+            highest = index["close"].iloc[at + 1 : at + 61].max() / bought - 1
+            assert case["highest in 60 days"] == pytest.approx(highest)
+            assert case["top"] == ("yes" if highest <= 0.05 else "no")
+        else:
+            assert case["top"] is None
+    cold = weekly[weekly <= 0.0625].index
+    assert finding(result, "weeks with a ratio ≤ 6.25%").ours == len(cold)
+    after = []
+    for week in cold:
+        at = index.index.get_loc(buy.index[buy.index.to_period("W") == week][-1])
+        bought = index["close"].iloc[at] if mode is Mode.AS_SOURCE else index["open"].iloc[at + 1]
+        after.append(index["close"].iloc[at + 20] / bought - 1)
+    rose = finding(result, "weeks with a ratio ≤ 6.25% followed by a rise in 20 days")
+    assert rose.cases == len(after)
+    assert rose.ours == (pytest.approx(float(np.mean(np.array(after) > 0))) if after else None)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -368,3 +386,20 @@ def test_factor_files_are_checked(tmp_path: Path) -> None:
     path.write_text("date,MKT,SMB,HML,RMW,CMA\n2020-01-02,1.2,0.4,0.3,0.2,0.1\n2020-01-03,-1.2,0.4,0.3,0.2,0.1\n")
     with pytest.raises(run.StudyError, match="look like per cent"):
         run.read_factors(path)
+
+
+def test_the_prices_in_hand_are_those_of_the_folder_not_of_another(panel: Panel) -> None:
+    rows = panel.securities
+    at = pd.DataFrame(panel.levels, columns=panel.level_keys)
+    stock = ~is_fund(rows.keys)
+    years = pd.Series([to_date(day).year for day in panel.days[rows.at[stock]].tolist()])
+    known = [
+        key in at.columns and not np.isnan(at.at[day, key])
+        for key, day in zip(rows.keys[stock].tolist(), rows.at[stock].tolist(), strict=True)
+    ]
+    shares = pd.Series(known).groupby(years).mean()
+    expected = ", ".join(f"{year} {share:.0%}" for year, share in shares.items())
+    for study in (STUDIES[name] for name in ("streaks", "extremes", "divergence", "factor")):
+        notes = study.run(panel, Mode.AS_SOURCE).notes
+        assert any(f"by year: {expected}." in note for note in notes)
+        assert not any("279" in note or "large caps" in note for note in notes)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from alerts.model import Alert, Severity
+from alerts.model import Alert, Severity, State
 from processors.days import SHANGHAI
 
 #: Schemes of apprise whose services refuse a message with HTTP 200, which apprise takes for success, with the remedy.
@@ -39,7 +39,9 @@ class Channel(BaseModel):
     secret: SecretStr | None = Field(None, description="webhook, dingtalk, feishu: key of the HMAC-SHA256 signature")
     secret_file: Path | None = Field(None, description="a file with the key")
     severity: Severity = Field(Severity.INFO, description="the lowest severity that is sent")
-    rules: tuple[str, ...] = Field((), description="only alerts of these rules; all if empty")
+    rules: tuple[str, ...] = Field(
+        (), description="only alerts of these rules, and digests with a section of one; all if empty"
+    )
     language: Literal["en", "zh", "both"] = Field("both", description="language of the text")
     quiet: str = Field("", description="quiet hours in Shanghai, e.g. 22:00-07:30: notifications wait for their end")
     quiet_severity: Severity = Field(
@@ -91,7 +93,12 @@ class Channel(BaseModel):
 
     def wants(self, alert: Alert) -> bool:
         """Whether the channel's filters accept an alert."""
-        return _RANK[alert.severity] >= _RANK[self.severity] and (not self.rules or alert.rule in self.rules)
+        names = {alert.rule, *(section.rule for section in alert.sections)}
+        return _RANK[alert.severity] >= _RANK[self.severity] and (not self.rules or not names.isdisjoint(self.rules))
+
+    def omits(self, alert: Alert) -> bool:
+        """Whether the end of an alert is no news to people: a digest ends with the next day's. Services need the end."""
+        return self.kind == "apprise" and bool(alert.sections) and alert.state is State.RESOLVED
 
     def due(self, alert: Alert, now: datetime) -> datetime:
         """Return the time from which an alert may be sent: now, or the end of quiet hours or a silence."""

@@ -70,7 +70,7 @@ class ChannelQueue:
         if first.status is Status.WAITING and (held_back or alert.state is State.SUPERSEDED):
             self._waiting.pop(first.name, None)
             await self.notifications.put(msgspec.structs.replace(first, status=Status.DROPPED))
-        elif first.status is not Status.DROPPED:
+        elif first.status is not Status.DROPPED and not self.channel.omits(alert):
             await self._enqueue(alert, self.channel.due(alert, now), now)
         self._firing.pop(alert.id, None)
         self._observe()

@@ -30,8 +30,10 @@ from alerts.model import Alert, State
 #: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
 _ANSWER_BYTES = 4096
-_SCOPES = {"fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
-           "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data"}  # fmt: skip
+_SCOPES = {
+    "securities_digest": "security", "fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
+    "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data", "data_note": "data",
+}  # fmt: skip
 
 
 class Sender(ABC):

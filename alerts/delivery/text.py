@@ -61,9 +61,22 @@ def end_reason(alert: Alert, *, chinese: bool = False) -> str:
     return "" if alert.ended_by is None else _ENDS[alert.ended_by][chinese]
 
 
+def sections(alert: Alert, *, chinese: bool = False) -> list[str]:
+    """Return a line for each section of a digest: what its rule found, and its records in a few words."""
+    texts = (s.text.zh if chinese else s.text.en for s in alert.sections)
+    return [f"• {one}{_brief(s.evidence, chinese=chinese)}" for s, one in zip(alert.sections, texts, strict=True)]
+
+
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
     """Return one record in one line: hits of cases, base rate, the plain reading, horizon and worst."""
     return _chinese_record(record) if chinese else _english_record(record)
+
+
+#: The names of records in Chinese.
+_NAMES_ZH = {
+    "up": "向上", "down": "向下", "up in a range": "震荡市连增", "down in a rally": "上涨市连减", "consecutive rises": "连续两日增",
+    "range": "震荡市", "rally": "上涨市", "early positioning": "提前布局", "chasing": "追涨",
+}  # fmt: skip
 
 
 def _english_record(record: Evidence) -> str:
@@ -104,6 +117,24 @@ def _chinese_record(record: Evidence) -> str:
     return "；".join(parts) + "。" + claimed
 
 
+def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
+    """Return the records of a section in a few words: the better ones with their figures, else that none is better."""
+    better = [r for r in records if r.finding is Finding.BETTER and r.rate is not None and r.base_rate is not None]
+    if not better:
+        found = {r.finding for r in records}
+        worst = next((one for one in (Finding.NO_BETTER, Finding.TOO_FEW) if one in found), None)
+        return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
+    if chinese:
+        return "".join(
+            f"［{_NAMES_ZH.get(r.name, r.name)}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
+            for r in better
+        )
+    return "".join(
+        f" [{r.name}: {r.definition.en} {r.rate:.0%} of {r.cases:,}, any stock {r.base_rate:.0%}: {r.finding}]"
+        for r in better
+    )
+
+
 def _worst(record: Evidence) -> list[float]:
     outcome = record.outcomes.get(str(record.horizon_days))
     return [] if outcome is None else [outcome.worst]
@@ -114,7 +145,7 @@ def _english(alert: Alert) -> list[str]:
         return [f"Over since {alert.resolved_on}: {end_reason(alert)}. It said:", alert.text.en]
     if alert.state is State.SUPERSEDED:
         return ["Withdrawn: corrected data replaced or removed it. It said:", alert.text.en]
-    lines = [alert.text.en]
+    lines = [alert.text.en, *sections(alert)]
     lines += [evidence(record) for record in alert.evidence]
     return [*lines, alert.invalidation.en, *([f"Source: {alert.source}"] if alert.source else [])]
 
@@ -124,6 +155,6 @@ def _chinese(alert: Alert) -> list[str]:
         return [f"自{alert.resolved_on}起结束：{end_reason(alert, chinese=True)}。原文：", alert.text.zh]
     if alert.state is State.SUPERSEDED:
         return ["已撤回：更正后的数据取代或消除了该信号。原文：", alert.text.zh]
-    lines = [alert.text.zh]
+    lines = [alert.text.zh, *sections(alert, chinese=True)]
     lines += [evidence(record, chinese=True) for record in alert.evidence]
     return [*lines, alert.invalidation.zh, *([f"来源：{alert.source}"] if alert.source else [])]

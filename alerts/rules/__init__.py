@@ -12,6 +12,7 @@ from alerts.rules import (
     balance_high_low,
     data_quality,
     dead_letters,
+    digest,
     excess_financing,
     excess_score_top,
     fin_divergence,
@@ -41,7 +42,9 @@ _BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
     balance_high_low.low_rule,
     risk_premium.rule,
     industry_risk.rule,
+    digest.rule,
     data_quality.rule,
+    data_quality.note_rule,
     dead_letters.rule,
     stale_feed.rule,
 )

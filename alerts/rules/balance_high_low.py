@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from alerts.model import Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Rule
-from alerts.rules.threshold import Threshold
+from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, final_signal
 from processors.parameters import Parameters
+from processors.signal import Value
 
 _COOLDOWN_DAYS = 20
 
 
+def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Evaluation]:
+    """Yield whether the balance of all exchanges is at its high (``side`` 1) or low (−1) on the message's day."""
+    signal = final_signal(message)
+    if signal is None or signal.signal != "new_high_low":
+        return
+    if signal.value != side:
+        yield Evaluation.of(signal, signal.subject, Kind.END)
+        return
+    days, (word, word_zh) = parameters.high_low_days, ("high", "高") if side > 0 else ("low", "低")
+    balance, before = signal.details.get("balance"), signal.details.get(f"previous_{word}")
+    yield Evaluation.of(
+        signal,
+        signal.subject,
+        Kind.ON,
+        {name: value for name, value in (("balance", balance), (f"previous_{word}", before)) if value is not None},
+        {"days": days},
+        Text(
+            f"Margin balance of the market {signal.trade_date}: {_trillions(balance)} CNY, its {days}-day {word}; the "
+            f"previous {word} was {_trillions(before)} CNY.",
+            f"全市场融资余额 {signal.trade_date}：{_trillions(balance, '万亿')}元，创{days}日新{word_zh}；此前{word_zh}点为"
+            f"{_trillions(before, '万亿')}元。",
+        ),
+        Text(
+            f"Over on the first day on which the balance is at no {days}-day {word}.",
+            f"余额不再处于{days}日新{word_zh}时结束。",
+        ),
+    )
+
+
+def _trillions(value: Value | None, unit: str = " tn") -> str:
+    return "–" if value is None else f"{float(value) / 1e12:.4f}{unit}"
+
+
 def high_rule(parameters: Parameters) -> Rule:
     """Return the rule on a new high over `Parameters.high_low_days`."""
-    days = parameters.high_low_days
-    title = Text(f"Margin balance at its {days}-day high (1 = high)", f"融资余额创{days}日新高（1＝新高）")
-    return _rule("balance_new_high", Threshold("new_high_low", 1.0, 1.0, True, title))
+    return _rule("balance_new_high", parameters, 1)
 
 
 def low_rule(parameters: Parameters) -> Rule:
     """Return the rule on a new low over `Parameters.high_low_days`."""
-    days = parameters.high_low_days
-    title = Text(f"Margin balance at its {days}-day low (−1 = low)", f"融资余额创{days}日新低（−1＝新低）")
-    return _rule("balance_new_low", Threshold("new_high_low", -1.0, -1.0, False, title))
+    return _rule("balance_new_low", parameters, -1)
 
 
-def _rule(name: str, threshold: Threshold) -> Rule:
+def _rule(name: str, parameters: Parameters, side: int) -> Rule:
     return Rule(
-        name,
-        Severity.INFO,
-        threshold.evaluate,
-        source="[DG22]",
-        cooldown_days=_COOLDOWN_DAYS,
+        name, Severity.INFO, partial(evaluate, parameters, side), source="[DG22]", cooldown_days=_COOLDOWN_DAYS,
         expectations=(INDEX_HIGHER,),
-    )
+    )  # fmt: skip

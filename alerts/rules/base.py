@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.commands import FeedState
-from alerts.model import Alert, Basis, Claim, EndedBy, Member, Severity, Text
+from alerts.model import Alert, Basis, Claim, EndedBy, Input, Member, Section, Severity, Text
 from processors.events import Floats
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
@@ -64,6 +64,8 @@ class Evaluation:
     invalidation: Text = _NO_TEXT
     members: list[Member] = field(default_factory=list)
     ended_by: EndedBy = EndedBy.CONDITION  # why, where the kind is END
+    sections: list[Section] = field(default_factory=list)
+    provenance: list[Input] = field(default_factory=list)  # of a digest: that of its sections
 
     @classmethod
     def of(
@@ -101,6 +103,7 @@ class Expectation:
     members : the securities of an alert that the prediction is about; an alert without any is no case.
     figure : the figure of an alert that a table of its cases shows.
     claim : what a publication says about it.
+    regime : only cases, and days of the base rate, of this market regime count (``RANGE``); all days if empty.
     """
 
     definition: Text
@@ -112,6 +115,7 @@ class Expectation:
     members: Callable[[Alert], list[str]] = lambda alert: [m.code for m in alert.members]
     figure: str = ""
     claim: Claim | None = None
+    regime: str = ""
 
     def covers(self, alert: Alert) -> bool:
         """Whether an alert is a case of the record."""
@@ -133,6 +137,9 @@ class Rule:
     horizon_days : sessions after its trade date on which an alert ends, if nothing else has ended it. A condition that is
         still true then raises no new alert before it has ended.
     expectations : what the rule predicts; empty where it states a fact.
+    about : what its alerts are about, for listings.
+    digest : the subjects that the rule evaluates on every day, where an info of it is a section of the day's digest.
+    updates : whether a correction that leaves a fact updates its alert, which keeps its id, instead of superseding it.
     """
 
     name: str
@@ -144,6 +151,14 @@ class Rule:
     cooldown_days: int = 0
     horizon_days: int = 20
     expectations: tuple[Expectation, ...] = ()
+    about: str = "market"
+    digest: tuple[str, ...] = ()
+    updates: bool = False
+
+    @property
+    def is_section(self) -> bool:
+        """Whether its alerts are sections of the day's digest; a desk that raises its severity gets them as messages."""
+        return bool(self.digest) and self.severity is Severity.INFO
 
 
 def ends_higher(path: Floats) -> Bools:

@@ -1,36 +1,47 @@
-"""data_quality 数据质量: a day was closed although something is missing, or its figures contradict each other."""
+"""data_quality 数据质量: a day was closed although something is missing, or its figures contradict each other materially.
+
+Immaterial breaks of the balance identity are usual, because brokers resubmit: they go to the data note, a section of the
+day's digest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from alerts.commands import FeedState
 from alerts.model import Member, Severity, Text
-from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule
+from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule, short_percent
+from alerts.rules.digest import OF_ITS_DAY
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 
 #: The signals whose missing inputs are reported, one per group of feeds: one gap is one alert.
 _REPORTED = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + indices.daily"}
+#: Single securities break the identity on many days: the note names breaks of a larger share of them (ours).
+_NOTED_SHARE = 0.01
+_DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
+_CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。")
 
 
-#: Single securities break the identity on many days; a larger share of them is a warning (ours).
-_BROKEN_SHARE = 0.01
-
-
-def evaluate(message: Message) -> Iterator[Evaluation]:
-    """Fire for a degraded day or one whose figures contradict each other; end with the next good one."""
+def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
+    """Fire for a degraded day or one whose figures contradict each other materially; end with the next good one."""
     if isinstance(message, (DeadLetters, FeedState, IndustrySignals)):
         return
     if isinstance(message, SecuritySignals):
-        if message.family != "financing":
-            return  # missing prices are reported by the signals that need them
-        yield from _completeness("margin.daily", message.status)
-        yield from _detail_identity(message.status)
+        if message.family == "financing":  # missing prices are reported by the signals that need them
+            yield from _completeness("margin.daily", message.status)
     elif message.signal in _REPORTED and not message.provisional:
         yield from _completeness(_REPORTED[message.signal], message)
-        if message.signal == "fin_balance":
-            yield from _totals_identity(message)
+    yield from _identity(parameters, True, message)
+
+
+def _identity(parameters: Parameters, material: bool, message: Message) -> Iterator[Evaluation]:
+    """Fire for breaks of the balance identity that are material, or for those that are not; end on any other day."""
+    if isinstance(message, SecuritySignals) and message.family == "financing":
+        yield from _detail_identity(parameters, material, message.status)
+    elif isinstance(message, MarketSignal) and message.signal == "fin_balance" and not message.provisional:
+        yield from _totals_identity(parameters, material, message)
 
 
 def _completeness(subject: str, s: MarketSignal | DayStatus) -> Iterator[Evaluation]:
@@ -54,46 +65,83 @@ def _completeness(subject: str, s: MarketSignal | DayStatus) -> Iterator[Evaluat
     )
 
 
-def _detail_identity(s: DayStatus) -> Iterator[Evaluation]:
-    subject, check = "margin.daily identity", s.identity
-    if check.broken <= _BROKEN_SHARE * check.checked:
-        yield Evaluation.of(s, subject, Kind.END)
+def _detail_identity(parameters: Parameters, material: bool, s: DayStatus) -> Iterator[Evaluation]:
+    check, limit = s.identity, parameters.identity_broken_share
+    found_material = check.broken_share > limit
+    if found_material != material or (not material and check.broken <= _NOTED_SHARE * check.checked):
+        yield Evaluation.of(s, _DETAIL, Kind.END)
         return
+    gap = short_percent(parameters.identity_security_gap)
     yield Evaluation.of(
         s,
-        subject,
+        _DETAIL,
         Kind.FIRE,
-        {"broken": check.broken, "checked": check.checked},
-        {"broken_share": _BROKEN_SHARE},
-        Text(
-            f"Data quality {s.trade_date}: in {check.broken} of {check.checked} securities the margin balance is not the previous one plus buys less repayments. Figures stand as published.",
-            f"数据质量 {s.trade_date}：{check.checked}只证券中有{check.broken}只的融资余额不等于前一日余额加买入减偿还。数据按公布值使用。",
+        {"broken": check.broken, "checked": check.checked, "broken_share": check.broken_share},
+        {"broken_share": limit, "gap": parameters.identity_security_gap},
+        _text(
+            s,
+            material,
+            f"{check.broken} of {check.checked} securities have a balance that is not the previous one plus buys less "
+            f"repayments; {check.broken_share:.2%} of the balance is in those off by more than {gap}.",
+            f"{check.checked}只证券中{check.broken}只的余额不等于前一日余额加买入减偿还；偏差超过{gap}的证券占余额"
+            f"{check.broken_share:.2%}。",
         ),
-        Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。"),
+        _CORRECTED if material else OF_ITS_DAY,
         [Member(code, gap, "CNY") for code, gap in check.worst.items()],
     )
 
 
-def _totals_identity(s: MarketSignal) -> Iterator[Evaluation]:
-    subject, gaps = "margin.market identity", s.identity_gaps
-    if not gaps:
-        yield Evaluation.of(s, subject, Kind.END)
+def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) -> Iterator[Evaluation]:
+    gaps, limit = s.identity_gaps, parameters.identity_exchange_gap
+    # A signal without shares names no balance of an exchange: the whole market's is the nearest one.
+    whole = s.value if isinstance(s.value, float) else 0.0
+    shares = {e: s.identity_shares.get(e, gap / whole if whole else 1.0) for e, gap in gaps.items()}
+    if not gaps or any(abs(share) > limit for share in shares.values()) != material:
+        yield Evaluation.of(s, _TOTALS, Kind.END)
         return
-    listed = ", ".join(f"{exchange} {gap:+,.0f} CNY" for exchange, gap in sorted(gaps.items()))
+    listed = ", ".join(
+        f"{exchange} {gap:+,.0f} CNY ({shares[exchange]:+.4%})" for exchange, gap in sorted(gaps.items())
+    )
     yield Evaluation.of(
         s,
-        subject,
+        _TOTALS,
         Kind.FIRE,
         dict(gaps),
-        {"expected_gap": 0},
-        Text(
-            f"Data quality {s.trade_date}: an exchange's total margin balance is not the previous one plus buys less repayments: {listed}. Figures stand as published.",
-            f"数据质量 {s.trade_date}：交易所融资余额不等于前一日余额加买入减偿还：{listed}。数据按公布值使用。",
+        {"share": limit},
+        _text(
+            s,
+            material,
+            f"an exchange's balance is not the previous one plus buys less repayments: {listed}.",
+            f"交易所融资余额不等于前一日余额加买入减偿还：{listed}。",
         ),
-        Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。"),
+        _CORRECTED if material else OF_ITS_DAY,
     )
 
 
-def rule(_: Parameters) -> Rule:
-    """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="ours")
+def _text(about: MarketSignal | DayStatus, material: bool, finding: str, finding_zh: str) -> Text:
+    """Return the text of a warning, or the shorter one of a section of the digest."""
+    if not material:
+        return Text(f"Data note: {finding}", f"数据提示：{finding_zh}")
+    return Text(
+        f"Data quality {about.trade_date}: {finding} The figures are used as published.",
+        f"数据质量 {about.trade_date}：{finding_zh}数据按公布值使用。",
+    )
+
+
+def rule(parameters: Parameters) -> Rule:
+    """Return the rule of what a person must look at."""
+    return Rule(
+        "data_quality", Severity.WARNING, partial(evaluate, parameters), source="ours", about="figures of a closed day"
+    )
+
+
+def note_rule(parameters: Parameters) -> Rule:
+    """Return the rule of the data note: immaterial breaks of the balance identity."""
+    return Rule(
+        "data_note",
+        Severity.INFO,
+        partial(_identity, parameters, False),
+        source="ours",
+        about="figures of a closed day",
+        digest=(_TOTALS, _DETAIL),
+    )

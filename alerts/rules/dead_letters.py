@@ -25,10 +25,13 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
                 f"refused within the hour; the latest: {message.reason[:160]}",
                 f"数据质量 {message.trade_date}：{message.topic}一小时内超过{message.threshold}条消息被拒；最近一条：{message.reason[:160]}",
             ),
-            Text("Stands for its hour; see the dead-letter topic.", "仅代表该小时，详见死信主题。"),
+            Text(
+                "It covers its hour only; the dead-letter topic contains the messages.",
+                "仅代表该小时，消息保存在死信主题中。",
+            ),
         )
 
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="ours")
+    return Rule("data_quality", Severity.WARNING, evaluate, source="ours", about="refused messages")

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
-from alerts.model import Alert, Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, final_signal, number, percent
+from alerts.model import Alert, Claim, Severity, Text
+from alerts.rules.base import (
+    Evaluation,
+    Expectation,
+    Kind,
+    Message,
+    Rule,
+    ends_higher,
+    ends_lower,
+    final_signal,
+    number,
+)
 from processors.parameters import Parameters
+
+_CLAIM = Claim(
+    Text(
+        "the return of the next 5 days rises with the excess (β = 0.098, t = 3.352)",
+        "未来5日收益随超额融资上升（β＝0.098，t＝3.352）",
+    ),
+    "[ZT21]",
+    "2018–2021",
+)
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
@@ -29,14 +47,14 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             {"level": level},
             Text(
                 f"Excess financing {signal.trade_date}: over {days} days the margin balance grew "
-                f"{percent(abs(excess))} {'more' if faster else 'less'} than the SSE Composite "
-                f"(level {percent(level)}).",
+                f"{abs(excess) * 100:.2f} percentage points {'more' if faster else 'less'} than the SSE Composite (line "
+                f"{level * 100:+g}).",
                 f"超额融资 {signal.trade_date}：{days}个交易日融资余额增速{'超过' if faster else '落后'}上证指数"
-                f"{percent(abs(excess))}（警戒水平{percent(level)}）。",
+                f"{abs(excess) * 100:.2f}个百分点（警戒线{level * 100:+g}）。",
             ),
             Text(
-                f"Over when it is nearer to zero than the level by {points} percentage point{'' if points == '1' else 's'}.",
-                f"回落至警戒水平以内{points}个百分点时结束。",
+                f"Over when it is nearer to zero than the line by {points} percentage point{'' if points == '1' else 's'}.",
+                f"回落至警戒线以内{points}个百分点时结束。",
             ),
         )
     else:
@@ -44,17 +62,27 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 
 def rule(parameters: Parameters) -> Rule:
-    """Return the rule."""
+    """Return the rule: [ZT21] regresses the return of the next 5 days on the level, so each side predicts its own sign."""
     return Rule(
         "excess_financing",
         Severity.WARNING,
         partial(evaluate, parameters),
         source="[ZT21]",
         expectations=tuple(
-            replace(INDEX_HIGHER, name=name, applies=partial(_is_on_side, sign))
-            for name, sign in (("up", 1), ("down", -1))
+            Expectation(
+                Text(f"SSE Composite {en} 5 days later", f"5个交易日后上证指数{zh}"),
+                hit,
+                horizon_days=5,
+                name=name,
+                applies=partial(_is_on_side, sign),
+                figure="excess_financing",
+                claim=_CLAIM,
+            )
+            for name, sign, hit, en, zh in (
+                ("up", 1, ends_higher, "higher", "上涨"), ("down", -1, ends_lower, "lower", "下跌"),
+            )
         ),
-    )
+    )  # fmt: skip
 
 
 def _is_on_side(sign: int, alert: Alert) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Basis, Severity, Text
+from alerts.model import Alert, Basis, Severity, Text
 from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, short_percent
-from alerts.rules.digest import OF_ITS_DAY, members, named
+from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
-_NOTES = {-1: "early positioning", 0: "", 1: "chasing"}
+EARLY, CHASING = "early positioning", "chasing"
+_NOTES = {-1: EARLY, 0: "", 1: CHASING}
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
@@ -22,28 +23,34 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if not top.any():
         yield Evaluation.of(status, "stocks", Kind.END)
         return
-    kinds = message.columns["excess_kind"][top]
-    found = members(message, top, "excess_score", [_NOTES[int(k)] for k in kinds.tolist()])
+    notes = [_NOTES[int(k)] for k in message.columns["excess_kind"][top].tolist()]
+    # On either side of the median the score orders like the log distance that flags; the sides have groups of their own.
+    found = members(message, top, "excess_score", notes, message.columns["excess_score"][top])
+    early, chasing = ([m for m in found if m.note == note] for note in (EARLY, CHASING))
+    groups = either(
+        [
+            (Text(f"{len(early)} {EARLY}:", f"提前布局{len(early)}只"), early),
+            (Text(f"{len(chasing)} {CHASING}:", f"追涨{len(chasing)}只"), chasing),
+        ]
+    )
     share = short_percent(parameters.score_top)
-    figures: dict[str, float | int | str] = {
-        "early_positioning": int((kinds == -1).sum()),
-        "chasing": int((kinds == 1).sum()),
-    }
     yield Evaluation.of(
         status,
         "stocks",
         Kind.FIRE,
-        figures,
+        {"early_positioning": len(early), "chasing": len(chasing)},
         {"share": parameters.score_top},
         Text(
-            f"Excess score {status.trade_date}: the top {share} are {len(found)} stocks, {figures['early_positioning']} "
-            f"of early positioning, {figures['chasing']} chasing; highest: {named(found)}.",
-            f"超额得分 {status.trade_date}：前{share}共{len(found)}只，提前布局{figures['early_positioning']}只、追涨"
-            f"{figures['chasing']}只；最高：{named(found)}。",
+            f"Excess scores: the top {share} are {groups.en}.",
+            f"超额得分：前{share}共{len(found)}只：{groups.zh}。",
         ),
         OF_ITS_DAY,
         found,
     )
+
+
+def _of_kind(note: str, alert: Alert) -> list[str]:
+    return [m.code for m in alert.members if m.note == note]
 
 
 def rule(parameters: Parameters) -> Rule:
@@ -53,11 +60,10 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[ZT21]",
-        expectations=(
-            Expectation(
-                Text("the securities beat the mean of all stocks over 20 days", "20个交易日后平均跑赢等权市场"),
-                ends_higher,
-                basis=Basis.MEMBERS,
-            ),
+        expectations=tuple(
+            Expectation(LEADS, ends_higher, basis=Basis.MEMBERS, name=note, members=partial(_of_kind, note))
+            for note in (EARLY, CHASING)
         ),
+        about="stocks",
+        digest=("stocks",),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Basis, Severity, Text
+import numpy as np
+
+from alerts.model import Alert, Basis, Claim, Severity, Text
 from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
 from processors.outputs import SecuritySignals
@@ -23,23 +25,27 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if not flagged.any():
         yield Evaluation.of(status, "stocks", Kind.END)
         return
-    found = members(message, flagged, "streak_excess", [_NOTES[int(c)] for c in case[flagged].tolist()])
+    notes = [_NOTES[int(c)] for c in case[flagged].tolist()]
+    found = members(message, flagged, "streak_excess", notes, np.abs(message.columns["streak_excess"][flagged]))
     days, excess = parameters.divergence_streak, parameters.divergence_excess
     yield Evaluation.of(
         status,
         "stocks",
         Kind.FIRE,
-        {"range": sum(m.note == "range" for m in found), "rally": sum(m.note == "rally" for m in found)},
+        {note: sum(m.note == note for m in found) for note in _NOTES.values()},
         {"streak_days": days, "excess": excess},
         Text(
-            f"Divergence {status.trade_date}: {len(found)} stocks with {days} days or more of one-way financing against their "
-            f"price: {named(found)}. Published: about −2% (range) and −3% (rally) against the market over 20 days.",
-            f"背离 {status.trade_date}：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found)}。"
-            "公布的后续20日超额收益：震荡市约−2%，上涨市约−3%。",
+            f"Divergences: {len(found)} stocks with {days} days or more of one-way financing against their price: "
+            f"{named(found)}.",
+            f"背离：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found, '、')}。",
         ),
         OF_ITS_DAY,
         found,
     )
+
+
+def _of_case(note: str, alert: Alert) -> list[str]:
+    return [m.code for m in alert.members if m.note == note]
 
 
 def rule(parameters: Parameters) -> Rule:
@@ -49,5 +55,19 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[SW14]",
-        expectations=(Expectation(LAGS, ends_lower, basis=Basis.MEMBERS),),
+        expectations=tuple(
+            Expectation(
+                LAGS,
+                ends_lower,
+                basis=Basis.MEMBERS,
+                name=note,
+                members=partial(_of_case, note),
+                claim=Claim(
+                    Text(f"mean excess return of {mean} over 20 days", f"20日平均超额收益{mean}"), "[SW14]", "2013–2014"
+                ),
+            )
+            for note, mean in (("range", "−2.04%"), ("rally", "−3.10%"))
+        ),
+        about="stocks",
+        digest=("stocks",),
     )

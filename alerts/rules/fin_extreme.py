@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Alert, Basis, Severity, Text
+import numpy as np
+
+from alerts.model import Alert, Basis, Claim, Severity, Text
 from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower, short_percent
-from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
+from alerts.rules.digest import LAGS, OF_ITS_DAY, either, members
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
+
+_STRONGER = 1e9
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
@@ -22,14 +26,18 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         yield Evaluation.of(status, "stocks", Kind.END)
         return
     twice = message.columns["consecutive_extreme"][flagged] != 0
-    found = members(message, flagged, "fin_change", ["consecutive" if t else "" for t in twice.tolist()])
+    notes = ["consecutive" if t else "" for t in twice.tolist()]
+    # A second day in a row is stronger than any size of a single day.
+    strength = np.abs(message.columns["fin_change"][flagged]) + np.where(twice, _STRONGER, 0.0)
+    found = members(message, flagged, "fin_change", notes, strength)
     repeated = [m for m in found if m.note]
-    rises = [m for m in repeated if m.value > 0]
+    rises, falls = [m for m in repeated if m.value > 0], [m for m in repeated if m.value < 0]
     figures: dict[str, float | int | str] = {
         "rises": sum(m.value > 0 for m in found),
         "falls": sum(m.value < 0 for m in found),
         "consecutive": len(repeated),
     }
+    strongest = either([(Text("rises", "连增"), rises), (Text("falls", "连减"), falls)])
     tail = short_percent(parameters.extreme_share)
     yield Evaluation.of(
         status,
@@ -38,10 +46,10 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         figures,
         {"share": parameters.extreme_share},
         Text(
-            f"Extremes {status.trade_date}: {figures['rises']} rises and {figures['falls']} falls in the {tail} tails, "
-            f"{len(repeated)} of them for the second day (the stronger signal); rises: {named(rises) or 'none'}.",
-            f"融资余额极值 {status.trade_date}：{tail}尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只"
-            f"（信号更强）；连增：{named(rises) or '无'}。",
+            f"Extremes: {figures['rises']} rises and {figures['falls']} falls in the {tail} tails, {len(repeated)} for the "
+            f"second day (stronger): {strongest.en}.",
+            f"融资余额极值：{tail}尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只（信号更强）："
+            f"{strongest.zh}。",
         ),
         OF_ITS_DAY,
         found,
@@ -59,5 +67,19 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         source="[SW14]",
-        expectations=(Expectation(LAGS, ends_lower, basis=Basis.MEMBERS, members=_repeated_rises),),
-    )
+        expectations=(
+            Expectation(
+                LAGS,
+                ends_lower,
+                basis=Basis.MEMBERS,
+                name="consecutive rises",
+                members=_repeated_rises,
+                claim=Claim(
+                    Text("fewer than 35% win over 20 days where the excess return before was below −5%",
+                         "此前超额收益低于−5%者，20日胜率低于35%"), "[SW14]", "2013–2014",
+                ),
+            ),
+        ),
+        about="stocks",
+        digest=("stocks",),
+    )  # fmt: skip

@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Alert, Basis, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower
-from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
+from alerts.model import Alert, Basis, Claim, Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, ends_lower
+from alerts.rules.digest import LAGS, LEADS, OF_ITS_DAY, either, members
+from processors.indicators.regime import RALLY, RANGE
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -24,7 +25,8 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if not flagged.any():
         yield Evaluation.of(status, "securities", Kind.END)
         return
-    found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()))
+    lengths = np.abs(streak[flagged]).astype(float)
+    found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()), lengths)
     longest = max(flags)
     figures: dict[str, float | int | str] = {
         "flagged": len(found),
@@ -32,7 +34,8 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         "down": sum(m.value < 0 for m in found),
         "longest_flag": sum(abs(m.value) >= longest for m in found),
     }
-    rising = [m for m in found if m.value >= longest]
+    rising, falling = [m for m in found if m.value >= longest], [m for m in found if m.value <= -longest]
+    most = either([(Text("up", "连增"), rising), (Text("down", "连减"), falling)])
     yield Evaluation.of(
         status,
         "securities",
@@ -40,22 +43,23 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         figures,
         {"flags_days": ", ".join(map(str, flags))},
         Text(
-            f"Streaks {status.trade_date}: {len(found)} securities reached {' or '.join(map(str, flags))} days in a row "
-            f"({figures['up']} up, {figures['down']} down); up {longest} days: {named(rising) or 'none'}.",
-            f"融资连续增减 {status.trade_date}：{len(found)}只证券连续{'或'.join(map(str, flags))}日（增{figures['up']}，减"
-            f"{figures['down']}）；连增{longest}日：{named(rising) or '无'}。",
+            f"Streaks: {len(found)} balances reached {' or '.join(map(str, flags))} days in a row "
+            f"({figures['up']} up, {figures['down']} down); {longest} days: {most.en}.",
+            f"连续增减：{len(found)}只证券融资余额连续{'或'.join(map(str, flags))}日（增{figures['up']}，减{figures['down']}）；"
+            f"{longest}日：{most.zh}。",
         ),
         OF_ITS_DAY,
         found,
     )
 
 
-def _long_rises(longest: int, alert: Alert) -> list[str]:
-    return [m.code for m in alert.members if m.value >= longest]
+def _long_streaks(longest: int, sign: int, alert: Alert) -> list[str]:
+    return [m.code for m in alert.members if m.value * sign >= longest]
 
 
 def rule(parameters: Parameters) -> Rule:
-    """Return the rule."""
+    """Return the rule: long rises are scored as leaders in ranges, long falls as laggards in rallies."""
+    longest = max(parameters.streak_flags)
     return Rule(
         "fin_streak",
         Severity.INFO,
@@ -63,7 +67,30 @@ def rule(parameters: Parameters) -> Rule:
         source="[SW14]",
         expectations=(
             Expectation(
-                LAGS, ends_lower, basis=Basis.MEMBERS, members=partial(_long_rises, max(parameters.streak_flags))
+                LEADS,
+                ends_higher,
+                basis=Basis.MEMBERS,
+                name="up in a range",
+                members=partial(_long_streaks, longest, 1),
+                regime=RANGE,
+                claim=Claim(
+                    Text("long up-streaks lead in ranges and in phase A (2013-01 to 2013-09)",
+                         "震荡市及阶段A（2013年1月至9月）融资长期连增个股跑赢"), "[SW14]", "2013–2014",
+                ),
+            ),
+            Expectation(
+                LAGS,
+                ends_lower,
+                basis=Basis.MEMBERS,
+                name="down in a rally",
+                members=partial(_long_streaks, longest, -1),
+                regime=RALLY,
+                claim=Claim(
+                    Text("down-streaks of 8 days and more lag in rallies", "上涨市融资连减8日以上个股跑输"), "[SW14]",
+                    "2013–2014",
+                ),
             ),
         ),
-    )
+        about="securities",
+        digest=("securities",),
+    )  # fmt: skip

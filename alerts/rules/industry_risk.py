@@ -1,4 +1,7 @@
-"""industry_risk_high 行业风险偏高: industries with a high risk score at the end of a week [DG24]."""
+"""industry_risk_high 行业风险偏高: an industry's risk score is newly high at the end of a week [DG24].
+
+The score is a mean of z-scores, whose σ across industries is about 0.5 to 0.7 instead of 1. The rule states it in its own σ.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +9,51 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from alerts.model import Member, Severity, Text
+from alerts.model import Severity, Text
 from alerts.rules.base import Evaluation, Kind, Message, Rule
+from processors.indicators.industry_heat import in_own_sigma
 from processors.industries import ENGLISH, INDUSTRIES
 from processors.outputs import IndustrySignals
 from processors.parameters import Parameters
 
-#: Mean of the z-scores of eight factors from which on an industry's risk is high (ours).
-LEVEL = 1.0
+#: The level from which on an industry's risk is high, and below which it is high no more, in σ (ours).
+LEVEL, CLEAR = 2.0, 1.5
+#: A score may stay high for months; 60 sessions also leave room for weeks that arrive far behind market signals.
+_HORIZON_DAYS = 60
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
-    """Fire at a week's end with every industry at or above the level; end at the end of a week without one."""
+    """Yield for each industry at a week's end whether its risk is high; what is between the levels changes nothing."""
     if not isinstance(message, IndustrySignals) or np.isnan(message.columns["week_change"]).all():
         return
-    status, risk = message.status, message.columns["risk"]
-    found = sorted(
-        (Member(INDUSTRIES[i], float(risk[i]), ENGLISH[INDUSTRIES[i]]) for i in np.flatnonzero(risk >= LEVEL).tolist()),
-        key=lambda m: -m.value,
-    )
-    if not found:
-        yield Evaluation.of(status, "industries", Kind.END)
-        return
-    yield Evaluation.of(
-        status,
-        "industries",
-        Kind.FIRE,
-        {"industries": len(found), "highest": found[0].value},
-        {"risk": LEVEL},
-        Text(
-            f"Industry risk {status.trade_date}: above {LEVEL:.1f}σ: "
-            + ", ".join(f"{m.note} {m.value:.2f}" for m in found)
-            + ".",
-            f"行业风险 {status.trade_date}：风险得分高于{LEVEL:.1f}σ："
-            + "、".join(f"{m.code} {m.value:.2f}" for m in found)
-            + "。",
-        ),
-        Text("Stands for its week; the next week has its own.", "仅代表当周，下周另行评估。"),
-        found,
-    )
+    status, scores = message.status, in_own_sigma(message.columns["risk"])
+    order = np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
+    for name, score, rank in zip(INDUSTRIES, scores.tolist(), (order + 1).tolist(), strict=True):
+        if np.isnan(score):
+            continue
+        if score < LEVEL:
+            yield Evaluation.of(status, name, Kind.HOLD if score >= CLEAR else Kind.END)
+            continue
+        yield Evaluation.of(
+            status,
+            name,
+            Kind.ON,
+            {"risk_sigma": score, "rank": rank},
+            {"level": LEVEL, "clear": CLEAR},
+            Text(
+                f"Industry risk {status.trade_date}: {ENGLISH[name]} is newly high, {score:.1f}σ above the mean of the "
+                f"{int((~np.isnan(scores)).sum())} industries (rank {rank}).",
+                f"行业风险 {status.trade_date}：{name}风险得分新进高位，高出行业均值{score:.1f}σ（第{rank}位）。",
+            ),
+            Text(
+                f"Over at the end of a week on which it is below {CLEAR:.1f}σ.",
+                f"周末得分低于{CLEAR:.1f}σ时结束。",
+            ),
+        )
 
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("industry_risk_high", Severity.INFO, evaluate, source="[DG24]")
+    return Rule(
+        "industry_risk_high", Severity.INFO, evaluate, source="[DG24]", about="industries", horizon_days=_HORIZON_DAYS
+    )

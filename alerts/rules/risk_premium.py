@@ -14,7 +14,10 @@ _COOLDOWN_DAYS = 5
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    title = Text("Equity risk premium high (5 times since 2016)", "股权风险溢价偏高（2016年以来5次）")
+    title = Text(
+        "Equity risk premium high (published: 5 times from 2016 to 2025-07)",
+        "股权风险溢价偏高（公开报告：2016年至2025年7月共5次）",
+    )
     return Rule(
         "risk_premium_high",
         Severity.INFO,

@@ -28,7 +28,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         {"silent_since": clock},
         {},
         Text(
-            f"Data quality {message.trade_date}: {message.feed} has brought nothing since {clock} (Shanghai), within the session. Provisional values stand still.",
+            f"Data quality {message.trade_date}: {message.feed} has sent nothing since {clock} (Shanghai), within the session. Provisional values are not updated meanwhile.",
             f"数据质量 {message.trade_date}：{message.feed}自{clock}起在交易时段内无新数据，盘中暂估值停止更新。",
         ),
         Text("Over on the next day on which the feed runs.", "该行情下一交易日恢复后结束。"),
@@ -37,4 +37,4 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="ours")
+    return Rule("data_quality", Severity.WARNING, evaluate, source="ours", about="live feeds")

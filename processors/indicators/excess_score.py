@@ -33,18 +33,19 @@ SIGNALS = (
         "提前布局/追涨",
         "side",
         _NEEDS,
-        _FORMULA + "−1 early_positioning where s0 < median(s0), +1 chasing where above, 0 at it",
+        _FORMULA + "sign of ln s0 − median(ln s0): −1 early_positioning, +1 chasing, 0 at the median",
         "[ZT21]",
     ),
     Signal(
         "excess_top",
         Level.SECURITY,
-        "Among the 10% largest excess scores",
+        "Among the 10% that are farthest from the median on either side",
         "超额得分前10%",
         "flag",
         _NEEDS,
-        "1 for the ⌊10% n⌋ largest excess scores of the day, else 0",
-        "[ZT21]",
+        _FORMULA + "1 for the ⌊10% n⌋ largest |ln s0 − median(ln s0)| of the day, else 0; by |s0 − median(s0)| all of "
+        "them would be chasing, because s0 is a ratio",
+        "[ZT21], logarithm ours",
         parameters=("score_top",),
     ),
 )
@@ -57,16 +58,16 @@ def compute(block: Block) -> dict[str, Array]:
     gain = block.on(section, LEVEL) / block.on(section, LEVEL_BEFORE) - 1
     growth = block.on(section, BALANCE) / np.where(before > 0, before, np.nan) - 1
     used = ~np.isnan(gain) & ~np.isnan(growth) & block.stocks
-    out = {name: np.full(len(section.keys), np.nan) for name in ("excess_score", "excess_kind", "excess_top")}
+    out = {signal.id: np.full(len(section.keys), np.nan) for signal in SIGNALS}
     for i in range(len(block)):
         rows = np.flatnonzero(used[section.rows(i)]) + section.rows(i).start
-        score, kind, top = scores(gain[rows], growth[rows], block.parameters.score_top)
-        out["excess_score"][rows], out["excess_kind"][rows], out["excess_top"][rows] = score, kind, top
+        for name, values in scores(gain[rows], growth[rows], block.parameters.score_top).items():
+            out[name][rows] = values
     return out
 
 
-def scores(gain: Floats, growth: Floats, share: float) -> tuple[Floats, Floats, Floats]:
-    """Return score, kind and top flag (n,) of stocks with both figures; all NaN for fewer than two stocks.
+def scores(gain: Floats, growth: Floats, share: float) -> dict[str, Floats]:
+    """Return the columns (n,) of stocks with both figures; all NaN for fewer than two stocks.
 
     Parameters
     ----------
@@ -74,15 +75,19 @@ def scores(gain: Floats, growth: Floats, share: float) -> tuple[Floats, Floats, 
     share : share of the stocks that are flagged.
     """
     if len(gain) < 2:
-        absent = np.full(len(gain), np.nan)
-        return absent, absent, absent
+        return {signal.id: np.full(len(gain), np.nan) for signal in SIGNALS}
     s0 = _mean_ranks(gain) / _mean_ranks(growth)
-    middle = float(np.median(s0))
-    score = np.abs(s0 - middle)
+    logs = np.log(s0)
+    # The rounding makes a/b and b/a equally far from a median of 1, whatever the CPU's logarithm gives in the last bit.
+    distance = (logs - np.median(logs)).round(12) + 0.0  # + 0.0: no −0.0
     top, count = np.zeros(len(gain)), int(share * len(gain) + 1e-9)
     if count:
-        top[np.argsort(-score, kind="stable")[:count]] = 1.0
-    return score, np.sign(s0 - middle), top
+        top[np.argsort(-np.abs(distance), kind="stable")[:count]] = 1.0
+    return {
+        "excess_score": np.abs(s0 - np.median(s0)),
+        "excess_kind": np.sign(distance),
+        "excess_top": top,
+    }
 
 
 def _mean_ranks(values: Floats) -> Floats:

@@ -56,7 +56,8 @@ SIGNALS = (
         "融资余额新高/新低",
         "side",
         (BALANCES,),
-        "+1 if B_t > all of the N−1 days before, −1 if below all of them, else 0; N = high_low_days (250)",
+        "+1 if B_t > all of the N−1 days before, −1 if below all of them, else 0; N = high_low_days (250); the details contain B_t and "
+        "the high and low of the days before",
         "[GF25], N ours",
     ),
 )
@@ -72,7 +73,9 @@ def compute(block: Block) -> dict[str, Column]:
         "fin_balance": Column(balance),
         "fin_balance_change": Column(change),
         "streak": Column(block.scan(STREAK, lambda before, i: advance(before or 0, change[i]))),
-        "new_high_low": Column(side),
+        "new_high_low": Column(
+            side, {"balance": today, "previous_high": earlier.max(axis=1), "previous_low": earlier.min(axis=1)}
+        ),
     }
 
 

@@ -110,16 +110,26 @@ def compute(block: Block) -> IndustryColumns:
 
 
 def z_scores(values: Floats) -> Floats:
-    """Return (x − mean) / σ across the industries, winsorised at ±3: (…, 31).
+    """Return (x − mean) / σ across the industries, winsorised at ±3: (…, 31); NaN as `in_own_sigma` has it."""
+    return np.asarray(np.clip(in_own_sigma(values), -3, 3))
+
+
+def in_own_sigma(values: Floats) -> Floats:
+    """Return (x − mean) / σ across the industries: (…, 31).
 
     All NaN where fewer than `MIN_INDUSTRIES` are known, or where they are all equal.
+
+    Examples
+    --------
+    >>> in_own_sigma(np.array([0.5, -0.5] * 15 + [np.nan]))[:2].tolist()
+    [1.0, -1.0]
     """
     known = ~np.isnan(values)
     middle = means(values)[..., None]
     apart = np.where(known, values - middle, 0.0)
     sigma = np.sqrt((apart * apart).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
     usable = (known.sum(axis=-1) >= MIN_INDUSTRIES) & (sigma > 0)
-    return np.asarray(np.clip((values - middle) / np.where(usable, sigma, np.nan)[..., None], -3, 3))
+    return np.asarray((values - middle) / np.where(usable, sigma, np.nan)[..., None])
 
 
 def composite(scores: Floats) -> Floats:

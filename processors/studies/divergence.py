@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processors.studies.events import COLUMNS, SURVIVORSHIP, UNITS, Forward
+from processors.studies.events import COLUMNS, UNITS, Forward, prices_in_hand
 from processors.studies.panel import Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Mode, Result, Table, Unit
 
@@ -38,6 +38,6 @@ def run(panel: Panel, mode: Mode) -> Result:
         [
             "regime by rule (CSI 300 above its 60-day mean and up 10% in 60 days is a RALLY), not by hindsight as in [SW14]",
             "intervals: moving-block bootstrap of trading days",
-            SURVIVORSHIP,
+            prices_in_hand(panel),
         ],
     )  # fmt: skip

@@ -6,16 +6,30 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.codes import is_fund
+from processors.days import to_date
 from processors.studies.measure import Interval, block_interval, episodes, mean
 from processors.studies.panel import Panel
 from processors.studies.result import Cell, Finding, Mode, Unit
 
 COLUMNS = ("cases", "days apart", "mean", "low", "high", "median", "win rate")
 UNITS = dict.fromkeys(("mean", "low", "high", "median", "win rate"), Unit.RATIO)
-SURVIVORSHIP = (
-    "closes are known for Shenzhen's stocks on days on which shares of them were lent, and from 2020 on for 279 large caps "
-    "that were members of the CSI 300 at one later date: survivors. Cases without both prices are left out"
-)
+
+
+def prices_in_hand(panel: Panel) -> str:
+    """Return which share of the stocks of the margin list has a price, by year, as a note on method."""
+    rows = panel.securities
+    stock = ~is_fund(rows.keys) & panel.in_period[rows.at]
+    keys, at = rows.keys[stock], rows.at[stock]
+    column = np.searchsorted(panel.level_keys, keys)
+    known = np.append(panel.level_keys, -1)[column] == keys
+    priced = np.zeros(len(keys), dtype=bool)
+    priced[known] = ~np.isnan(panel.levels[at[known], column[known]])
+    years = np.array([to_date(day).year for day in panel.days.tolist()])[at]
+    shares = ", ".join(f"{year} {priced[years == year].mean():.0%}" for year in np.unique(years).tolist())
+    return (
+        f"share of the margin list's stocks with a price, by year: {shares or 'none'}. Cases without both prices are left out; "
+        "where a price is known because of what became of a stock later, the rest are survivors"
+    )
 
 
 class Forward:

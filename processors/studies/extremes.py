@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.studies.events import COLUMNS, SURVIVORSHIP, UNITS, Forward
+from processors.studies.events import COLUMNS, UNITS, Forward, prices_in_hand
 from processors.studies.panel import Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Mode, Result, Table, Unit
 
@@ -53,6 +53,6 @@ def run(panel: Panel, mode: Mode) -> Result:
             "excess before: over the days of the security's running streak (at most 60), as the divergence signal has it; the "
             "source does not say over which days",
             "intervals: moving-block bootstrap of trading days",
-            SURVIVORSHIP,
+            prices_in_hand(panel),
         ],
     )  # fmt: skip

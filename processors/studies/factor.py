@@ -12,7 +12,7 @@ import statsmodels.api as sm
 from processors.codes import is_fund
 from processors.days import to_date
 from processors.events import Floats
-from processors.studies.events import SURVIVORSHIP
+from processors.studies.events import prices_in_hand
 from processors.studies.measure import block_interval, performance
 from processors.studies.panel import Panel
 from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
@@ -74,7 +74,7 @@ def run(panel: Panel, mode: Mode, factors: pd.DataFrame | None = None) -> Result
     notes = [
         "long the 10% highest scores, short the 10% lowest, equal weights, no costs, no limits on shorting",
         "published figures are of 2016–2021-03 with the prices of all stocks",
-        SURVIVORSHIP,
+        prices_in_hand(panel),
     ]
     if factors is None:
         notes.append("no factor returns were given (--factors FILE): the five-factor regression is left out")

@@ -80,7 +80,7 @@ def run(panel: Panel, mode: Mode) -> Result:
             "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out; no costs",
             "the membership of industries is that of one later date, not of the day; some industry indices of the 2021 edition "
             "have no earlier history",
-            "published figures are of 2010–2014, another edition of the industries, and another list of eligible stocks",
+            "published figures are of 2013–2014, another edition of the industries, and another list of eligible stocks",
         ],
     )  # fmt: skip
 

@@ -139,14 +139,18 @@ def alerts_silence(
 
     Example:
 
-        marginwatch alerts silence --rule fin_streak --hours 24 --note "known: index rebalancing"
+        marginwatch alerts silence --rule securities_digest --hours 24 --note "known: index rebalancing"
     """
+    from alerts.rules.digest import NAME as DIGEST
     from streams.alert_provenance import alert_of
+    from streams.alert_rules import rules_of
 
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
     settings = Settings()
     _check_rules(settings, filter(None, [rule]))
+    if rule and next(one for one in rules_of(settings) if one.name == rule).is_section:
+        raise typer.BadParameter(f"{rule} is a section of {DIGEST}: silence that", param_hint="--rule")
     if alert:
         alert = alert_of(settings, alert).id
     now = datetime.now(UTC)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import Data, From, Json, To, span
-from streams.cli.render.alerts import print_rehearsal, print_rules, rule_fields
-from streams.cli.terminal import print_json, print_result, progress
+from streams.cli.render.alerts import print_rehearsal, print_rules, rehearsal_fields, rule_fields
+from streams.cli.terminal import print_json, progress
 from streams.settings import Settings
 
 rules_app = typer.Typer(no_args_is_help=True, help="List the rules of alerts; rehearse new ones on history.")
@@ -29,18 +29,22 @@ def rules_list(as_json: Json = False) -> None:
 
 @rules_app.command("test")
 def rules_test(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a TOML file of rules")],
     data: Data,
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="a TOML file of rules; default: those in force")
+    ] = None,
     start: From = None,
     end: To = None,
     only: Annotated[list[str] | None, typer.Option("--rule", help="only these rules; may be repeated")] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate rules on history before they are in force: when would they have fired, and what followed?
+    """Evaluate rules on history: how many alerts a year of which severity, when, and what followed?
 
-    Example:
+    Examples:
 
-        marginwatch rules test my-rules.toml --data ./history --from 2020-01-02
+        marginwatch rules test --data ./history
+
+        marginwatch rules test my-rules.toml --data ./history --from 2020-01-02 --rule peak_warning
     """
     from streams.alert_rules import rules_of
     from streams.rehearsal import rehearse
@@ -58,5 +62,9 @@ def rules_test(
             rules, data, settings, first, last,
             lambda done, total: bars.update(task, completed=done, total=total),
         )  # fmt: skip
-    found = [a for a in found if not only or a.rule in only]
-    print_result(found, print_rehearsal, as_json=as_json)
+    chosen = set(only or names)
+    found = [a for a in found if not chosen.isdisjoint({a.rule, *(section.rule for section in a.sections)})]
+    if as_json:
+        print_json(rehearsal_fields(found, chosen))
+    else:
+        print_rehearsal(found, chosen)

@@ -166,7 +166,7 @@ def test_a_day_of_flags_is_one_message_and_a_severity_floor_holds(stack: Stack, 
     publish(stack)
     wait_until(lambda: all_sent(stack, "all"), what="everything sent")
     wait_until(lambda: all_sent(stack, "few"), what="everything sent")
-    firing = [day for day, state in receiver.alerts("fin_extreme") if state == "firing"]
+    firing = [day for day, state in receiver.alerts("securities_digest") if state == "firing"]
     assert firing
     assert len(firing) == len(set(firing))
     assert {n.alert.severity for n in notifications(stack, "few").values()} == {Severity.CRITICAL}

@@ -22,7 +22,7 @@ class Record:
     """What is known of a rule: the days on which it fired (with securities, if it is about them), and what a hit is.
 
     `hit` is a function of the path: (days, horizon) returns of the index after the entry, or the excess returns of all
-    securities (days, codes) at the end of the horizon.
+    securities (days, codes) at the end of the horizon. `inside` are the only days that count, all if None.
     """
 
     cases: Cases
@@ -30,6 +30,7 @@ class Record:
     horizon: int
     hit: Callable[[pd.DataFrame], Any]
     members: bool = False
+    inside: pd.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     over = {h: [when for when in record.cases if place[when] + h < today] for h in HORIZONS}
     scored = [when for when in record.cases if place[when] + span < today]
     history = data.days[first : max(first, today - span)]
+    if record.inside is not None:
+        history = history[record.inside.reindex(history).fillna(False).to_numpy(dtype=bool)]
     if record.members:
         cases, all_stocks = _member_scores(record, data)
         sums, base = cases.loc[scored].sum(), all_stocks.loc[history].sum()
@@ -138,6 +141,10 @@ def _higher(values: pd.DataFrame) -> Any:
     return values.iloc[:, -1] > 0
 
 
+def _lower(values: pd.DataFrame) -> Any:
+    return values.iloc[:, -1] < 0
+
+
 def _of_days(days: pd.Index, series: pd.Series, horizon: int, hit: Callable[[pd.DataFrame], Any]) -> Record:
     return Record({day: [] for day in days}, series.dropna().index[0], horizon, hit)
 
@@ -162,10 +169,24 @@ def _conditions(series: pd.Series, begins: Any, ends: Any, rest: int) -> list[pd
     return out
 
 
-def _flagged(flags: pd.DataFrame, since: pd.Timestamp, hit: Callable[[pd.DataFrame], Any]) -> Record:
+def _lags(excess: pd.DataFrame) -> pd.DataFrame:
+    return excess < 0
+
+
+def _leads(excess: pd.DataFrame) -> pd.DataFrame:
+    return excess > 0
+
+
+def _flagged(
+    flags: pd.DataFrame, since: pd.Timestamp, hit: Callable[[pd.DataFrame], Any], inside: pd.Series | None = None
+) -> Record:
     rows = zip(flags.index, flags.to_numpy(dtype=bool), strict=True)
-    cases = {day: list(flags.columns[row]) for day, row in rows if row.any()}
-    return Record(cases, since, 20, hit, members=True)
+    cases = {
+        day: list(flags.columns[row])
+        for day, row in rows
+        if row.any() and (inside is None or bool(inside.get(day, default=False)))
+    }
+    return Record(cases, since, 20, hit, members=True, inside=inside)
 
 
 def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
@@ -181,7 +202,9 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
     detail_since, both_since = detail.index[detail][0], both.index[both][0]
     longest = max(p.streak_flags)
     rises = (own["consecutive_extreme"] != 0) & (own["fin_change"] > 0) & own["consecutive_extreme"].notna()
-    case, top = securities.divergence(data, p)[""], securities.scores(data, p)["excess_top"]
+    moved, regime = own["fin_change"].notna(), market.regimes(data, p)
+    case, scores = securities.divergence(data, p)[""], securities.scores(data, p)
+    top, kind = scores["excess_top"] == 1, scores["excess_kind"]
     return {
         ("peak_warning", ""): _of_days(
             found.index[found["ratio_state"] == "BREAKDOWN"], found["ratio_state"], 60, _top),
@@ -190,17 +213,21 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
         ("market_hot", ""): _of_days(_entered(found["ratio_state"], {"HOT"}), found["ratio_state"], 20, _higher),
         ("market_cold", ""): _of_days(
             _entered(found["ratio_state"], {"COLD", "EXTREME_COLD"}), found["ratio_state"], 20, _higher),
-        ("excess_financing", "up"): _of_days(levels.index[begins & (levels > 0)], levels, 20, _higher),
-        ("excess_financing", "down"): _of_days(levels.index[begins & (levels < 0)], levels, 20, _higher),
+        ("excess_financing", "up"): _of_days(levels.index[begins & (levels > 0)], levels, 5, _higher),
+        ("excess_financing", "down"): _of_days(levels.index[begins & (levels < 0)], levels, 5, _lower),
         ("balance_new_high", ""): _of_days(
             pd.Index(_conditions(high_low, lambda v: v == 1, lambda v: v < 1, 20)), high_low, 20, _higher),
         ("balance_new_low", ""): _of_days(
             pd.Index(_conditions(high_low, lambda v: v == -1, lambda v: v > -1, 20)), high_low, 20, _higher),
         ("risk_premium_high", ""): _of_days(
             pd.Index(_conditions(premium, lambda v: v >= 0.04, lambda v: v < 0.038, 5)), premium, 20, _higher),
-        ("fin_extreme", ""): _flagged(rises, detail_since, lambda excess: excess < 0),
-        ("fin_streak", ""): _flagged(
-            (own["fin_streak"] == longest) & own["fin_change"].notna(), detail_since, lambda excess: excess < 0),
-        ("fin_divergence", ""): _flagged(case.isin([1.0, 2.0]), both_since, lambda excess: excess < 0),
-        ("excess_score_top", ""): _flagged(top == 1, both_since, lambda excess: excess > 0),
+        ("fin_extreme", "consecutive rises"): _flagged(rises, detail_since, _lags),
+        ("fin_streak", "up in a range"): _flagged(
+            (own["fin_streak"] == longest) & moved, detail_since, _leads, regime == "RANGE"),
+        ("fin_streak", "down in a rally"): _flagged(
+            (own["fin_streak"] == -longest) & moved, detail_since, _lags, regime == "RALLY"),
+        ("fin_divergence", "range"): _flagged(case == 1.0, both_since, _lags),
+        ("fin_divergence", "rally"): _flagged(case == 2.0, both_since, _lags),
+        ("excess_score_top", "early positioning"): _flagged(top & (kind == -1), both_since, _leads),
+        ("excess_score_top", "chasing"): _flagged(top & (kind == 1), both_since, _leads),
     }  # fmt: skip

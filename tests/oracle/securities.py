@@ -201,11 +201,12 @@ def scores(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     both = gain.notna() & growth.notna()
     both = both[both.sum(axis=1) >= 2].reindex(both.index, fill_value=False)
     s0 = gain.where(both).round(12).rank(axis=1) / growth.where(both).round(12).rank(axis=1)
-    apart = s0.sub(s0.median(axis=1), axis=0)
-    score = apart.abs()
-    top = score.rank(axis=1, ascending=False, method="first").le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
+    logs = pd.DataFrame(np.log(s0))
+    apart = logs.sub(logs.median(axis=1), axis=0).round(12)
+    order = apart.abs().rank(axis=1, ascending=False, method="first")
+    top = order.le((both.sum(axis=1) * p.score_top + 1e-9) // 1, axis=0)
     return {
-        "excess_score": score,
+        "excess_score": s0.sub(s0.median(axis=1), axis=0).abs(),
         "excess_kind": pd.DataFrame(np.sign(apart)),
         "excess_top": top.astype(float).where(both),
     }

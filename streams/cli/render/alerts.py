@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 from rich.text import Text
 
 from alerts.delivery import text as labels
-from alerts.model import Alert, Basis, Severity, State
+from alerts.model import Alert, Basis, Evidence, Severity, State
+from alerts.tally import IN_DIGEST, counts, records
 from streams.cli.terminal import err, out
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
     """Return what a listing of rules shows of one rule."""
     return {
         "rule": rule.name,
-        "severity": rule.severity.value,
+        "severity": IN_DIGEST if rule.is_section else rule.severity.value,
+        "about": rule.about,
         "version": rule.version,
         "minimum_days": rule.minimum_days,
         "cooldown_days": rule.cooldown_days,
@@ -106,24 +108,75 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
 
 def print_rules(found: Iterable[Rule]) -> None:
     """Print the rules in force."""
-    columns = ("rule", "severity", "version", "minimum days", "cool-down", "horizon", "source", "a hit is")
+    columns = ("rule", "severity", "about", "version", "minimum days", "cool-down", "horizon", "source", "a hit is")
     table = Table(*columns, box=None, pad_edge=False)
     for rule in found:
         table.add_row(*(str(value) for value in rule_fields(rule).values()))
     out.print(table)
 
 
-def print_rehearsal(found: list[Alert]) -> None:
-    """Print when rules would have fired, each with the record of earlier cases."""
-    columns = ("date", "rule", "subject", "state", "until", "record before it", Column("text", overflow="fold"))
-    table = Table(*columns, box=None, pad_edge=False)
+def rehearsal_fields(found: list[Alert], chosen: Container[str]) -> dict[str, Any]:
+    """Return the alerts of a rehearsal with the counts and records of the chosen rules."""
+    return {
+        "alerts": found,
+        "counts": [
+            {"rule": rule, "severity": severity, "year": year, "alerts": count}
+            for (rule, severity), years in counts(found).items()
+            if rule in chosen
+            for year, count in sorted(years.items())
+        ],
+        "records": [
+            {"rule": rule, "subject": subject, "record": record}
+            for (rule, subject, _), record in records(found).items()
+            if rule in chosen
+        ],
+    }
+
+
+def print_rehearsal(found: list[Alert], chosen: Container[str]) -> None:
+    """Print how many alerts would have fired, their records, and when: of digests the counts and records alone."""
+    table = Table(
+        "date", "rule", "subject", "state", "until", Column("text", overflow="fold"), box=None, pad_edge=False
+    )
     for one in found:
-        before = ", ".join(f"{r.hits}/{r.cases}" if r.cases else "none yet" for r in one.evidence)
-        table.add_row(str(one.trade_date), one.rule, one.subject, one.state, str(one.resolved_on or ""), before,
-                      Text(one.text.en))  # fmt: skip
-    out.print(table)
-    counts = Counter(one.rule for one in found)
-    err.print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "no rule would have fired")
+        if not one.sections:
+            table.add_row(str(one.trade_date), one.rule, one.subject, one.state, str(one.resolved_on or ""),
+                          Text(one.text.en))  # fmt: skip
+    if table.rows:
+        out.print(table)
+        out.print()
+    _print_counts({kind: years for kind, years in counts(found).items() if kind[0] in chosen})
+    _print_records({name: record for name, record in records(found).items() if name[0] in chosen})
+    if not found:
+        err.print("no rule would have fired")
+
+
+def _print_counts(found: Mapping[tuple[str, str], Counter[int]]) -> None:
+    years = sorted({year for counted in found.values() for year in counted})
+    numbers = [Column(str(name), justify="right") for name in (*years, "all")]
+    table = Table("alerts a year", "severity", *numbers, box=None, pad_edge=False)
+    order = [severity.value for severity in reversed(Severity)]
+    severities: dict[str, Counter[int]] = {severity: Counter() for severity in order}
+    for (rule, severity), counted in sorted(found.items(), key=lambda item: (item[0][1] not in order, item[0])):
+        table.add_row(rule, severity, *(f"{counted[year]:,}" for year in years), f"{counted.total():,}")
+        if severity in severities:
+            severities[severity] += counted
+    for severity, counted in severities.items():
+        table.add_row("together", severity, *(f"{counted[year]:,}" for year in years), f"{counted.total():,}")
+    if found:
+        out.print(table)
+        out.print()
+
+
+def _print_records(found: Mapping[tuple[str, str, str], Evidence]) -> None:
+    columns = ("record", "about", "a hit is", "hits/cases", "rate", "base", "finding")
+    table = Table(*columns, box=None, pad_edge=False)
+    for (rule, subject, name), record in sorted(found.items()):
+        rates = (f"{rate:.0%}" if rate is not None else "–" for rate in (record.rate, record.base_rate))
+        table.add_row(f"{rule} ({name})" if name else rule, subject, record.definition.en,
+                      f"{record.hits:,}/{record.cases:,}", *rates, record.finding)  # fmt: skip
+    if found:
+        out.print(table)
 
 
 def print_notifications(found: dict[str, list[Notification]]) -> None:
