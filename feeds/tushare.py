@@ -252,10 +252,14 @@ def fetch(
         origin = f"tushare {name} {day}"
         raw, findings = replace_component_turnover(raw, origin)
         found.findings += findings
-        for table in detect_tables(raw, origin)[1]:
-            frame = map_rows(table, raw, origin)
-            if len(frame):
-                found.tables.append(SourceTable(table.topic, origin, frame))
+        known = detect_tables(raw.columns.tolist(), origin)
+        if known is None:
+            raise InputError(f"{origin} has other columns than documented: {', '.join(raw.columns)}; try again later")
+        for table in known[1]:
+            rows = map_rows(table, raw, origin)
+            found.findings += rows.findings
+            if len(rows.frame):
+                found.tables.append(SourceTable(table.topic, origin, rows.frame))
     return found
 
 

@@ -35,13 +35,20 @@ _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identi
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 _NAMED = 5
+#: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
+TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
 class Severity(StrEnum):
-    """The effect of a finding: an error stops publishing, a warning is reported."""
+    """The effect of a finding.
+
+    An error stops publishing. What is refused (a row, a sheet, a file, a cell) is left out and makes the exit status of
+    a command 1; the rest is published. A warning is reported.
+    """
 
     ERROR = "error"
+    REFUSED = "refused"
     WARNING = "warning"
 
 
