@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from feeds.errors import InputError
+from feeds.errors import InputError, at
 from processors.codes import Ids, exchange_of_number
 
 #: Names of the exchanges, and of Shenwan's indices, as files write them.
@@ -35,7 +35,7 @@ def exchange_name(text: str, where: str) -> str:
     """Return SH, SZ, BJ or SI for any name of an exchange; raises `InputError` for another word."""
     found = EXCHANGE_NAMES.get(unicodedata.normalize("NFKC", text).strip().upper())
     if found is None:
-        raise InputError(f"{where}: exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
+        raise InputError(f"{at(where)}exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
     return found
 
 
@@ -108,7 +108,7 @@ def plain_number(cell: object) -> str | None:
     return text.zfill(_DIGITS) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
-def to_own(text: object, style: str | None = None, exchange: str | None = None, where: str = "code") -> str:
+def to_own(text: object, style: str | None = None, exchange: str | None = None, where: str = "") -> str:
     """Return a code in our style.
 
     Parameters
@@ -121,11 +121,13 @@ def to_own(text: object, style: str | None = None, exchange: str | None = None, 
     InputError : if the code is not in this style, or its exchange is missing, unknown, or not ``exchange``.
     """
     if style not in (None, *STYLES):
-        raise InputError(f"{where}: code style {style!r} is not known; expected one of {', '.join(STYLES)}")
+        raise InputError(f"{at(where)}code style {style!r} is not known; expected one of {', '.join(STYLES)}")
     number = plain_number(text) if style in (None, PLAIN) else None
     if number is not None:
         if exchange is None:
-            raise InputError(f"{where}: codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}")
+            raise InputError(
+                f"{at(where)}codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}"
+            )
         market = by_number(number) if exchange == BY_NUMBER else exchange_name(exchange, where)
         return f"{number}.{market}"
     if style != PLAIN:
@@ -134,11 +136,15 @@ def to_own(text: object, style: str | None = None, exchange: str | None = None, 
         code = next((found for reader in readers if (found := reader(clean)) is not None), None)
         if code is not None:
             if style is None and exchange not in (None, BY_NUMBER) and exchange_name(exchange, where) != code[-2:]:
-                raise InputError(f"{where}: code {text!r} names another exchange than {exchange}: correct one of them")
+                raise InputError(
+                    f"{at(where)}code {text!r} names another exchange than {exchange}: correct one of them"
+                )
             return code
     if style is None:
-        raise InputError(f"{where}: code {text!r} is in no style that is known: write it as one of {', '.join(STYLES)}")
-    raise InputError(f"{where}: code {text!r} is not written like {style}; give the style that the file uses")
+        raise InputError(
+            f"{at(where)}code {text!r} is in no style that is known: write it as one of {', '.join(STYLES)}"
+        )
+    raise InputError(f"{at(where)}code {text!r} is not written like {style}; give the style that the file uses")
 
 
 def is_index(securities: Ids) -> npt.NDArray[np.bool_]:

@@ -76,7 +76,7 @@ def parse_days(column: pd.Series) -> tuple[Days, dict[int, str]]:
         column = column.dt.tz_convert(SHANGHAI).dt.tz_localize(None)
     if pd.api.types.is_datetime64_any_dtype(column):
         days = np.where(column.isna(), NO_DAY, column.to_numpy("datetime64[D]").astype(np.int64))
-        return days.astype(np.int32), dict.fromkeys(np.flatnonzero(column.isna()).tolist(), "the date is missing")
+        return days.astype(np.int32), dict.fromkeys(np.flatnonzero(column.isna()).tolist(), "there is no date")
     found: dict[object, int] = {}
     wrong: dict[object, str] = {}
     places, cells = pd.factorize(column, use_na_sentinel=False)
@@ -87,7 +87,7 @@ def parse_days(column: pd.Series) -> tuple[Days, dict[int, str]]:
             day, wrong[place] = None, str(error)
         else:
             if day is None:
-                wrong[place] = "the date is missing"
+                wrong[place] = "there is no date"
         found[place] = NO_DAY if day is None else day
     days = np.array([found[place] for place in range(len(cells))], dtype=np.int32)[places]
     return days, {at: wrong[place] for at, place in enumerate(places.tolist()) if place in wrong} if wrong else {}

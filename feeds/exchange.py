@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +39,7 @@ from feeds.sheet_tables import (
     cells_above,
     find_header,
     first_cells_below,
-    header_texts,
+    likely_headers,
     rows_with_figures,
     table_below,
 )
@@ -182,21 +183,19 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
     """
     found = SourceTables()
     sheets = []
-    for sheet, grid in grids.items():
-        where = f"{name}{f' [{sheet}]' if sheet else ''}"
+    for title, grid in grids.items():
+        where = f"{name} [{title}]" if title else name
         grid = with_documented_units(grid, where)
-        header = find_header(grid, lambda headers, where=where: layout_of(headers, where))
+        header = find_header(grid, partial(layout_of, where=where))
         if header is None:
             found.findings += unread_sheet(grid, where)
             continue
         at, headers, layout = header
         table = table_below(grid, at, headers, where)
-        stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
-        sheets.append(_Sheet(sheet, f"{where} ({layout.name})", grid, layout, table, stated))
+        stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), title)
+        sheets.append(_Sheet(title, f"{where} ({layout.name})", grid, layout, table, stated))
     if not sheets:
-        heads = {
-            sheet: [text for text in header_texts(grid.iloc[0]) if text] for sheet, grid in grids.items() if len(grid)
-        }
+        heads = ", ".join(text for grid in grids.values() for text in likely_headers(grid))
         raise InputError(
             f"{name} is no margin file of an exchange; known are {', '.join(x.name for x in LAYOUTS)}; its headers are "
             f"{heads}: give a file as the exchange publishes it, or use `marginwatch feed vendor`"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from feeds.code_styles import exchange_name, is_index, to_own
-from feeds.errors import InputError
+from feeds.errors import InputError, at
 from feeds.mapping import Table
 from processors.codes import Ids, to_code, to_id
 from processors.errors import RowError
@@ -38,15 +39,16 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
         return _each(column_of(raw, str(table.exchange_column), where), lambda cell: _exchange(str(cell), ""))
     cells = column_of(raw, code.column, where)
     if code.codes is not None:
-        return cells.astype(str).map({text: _id(own, where) for text, own in code.codes.items()}).to_numpy(np.int32), {}
+        ids = {text: _id(own, where) for text, own in code.codes.items()}
+        return np.array([ids[text] for text in cells.astype(str)], dtype=np.int32), {}
     if code.exchange_column is not None:
         pairs = pd.Series(list(zip(cells, column_of(raw, code.exchange_column, where), strict=True)), dtype=object)
         keys, wrong = _each(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""))
     else:
         keys, wrong = _each(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""))
-    for at in np.flatnonzero(_misplaced(keys, indices=table.only is not None or table.topic.startswith("indices."))):
-        wrong[int(at)] = f"code {cells.iloc[at]!r} is read as {to_code(int(keys[at]))}, {_MISPLACED}"
-        keys[at] = NO_KEY
+    for place in np.flatnonzero(_misplaced(keys, indices=table.only is not None or table.topic.startswith("indices."))):
+        wrong[int(place)] = f"code {cells.iloc[place]!r} is read as {to_code(int(keys[place]))}, {_MISPLACED}"
+        keys[place] = NO_KEY
     return keys, wrong
 
 
@@ -75,7 +77,7 @@ def column_of(raw: pd.DataFrame, name: str, where: object) -> pd.Series:
     return raw[name]
 
 
-def _each(cells: pd.Series, read: Callable[[object], int]) -> tuple[Ids, dict[int, str]]:
+def _each(cells: pd.Series, read: Callable[[Any], int]) -> tuple[Ids, dict[int, str]]:
     """Read each distinct cell once."""
     places, distinct = pd.factorize(cells, use_na_sentinel=False)
     keys, reasons = np.full(len(distinct), NO_KEY, dtype=np.int32), {}
@@ -83,7 +85,7 @@ def _each(cells: pd.Series, read: Callable[[object], int]) -> tuple[Ids, dict[in
         try:
             keys[place] = read(cell)
         except InputError as error:
-            reasons[place] = str(error).removeprefix(": ")
+            reasons[place] = str(error)
     return keys[places], {
         at: reasons[place] for at, place in enumerate(places.tolist()) if place in reasons
     } if reasons else {}
@@ -93,7 +95,7 @@ def _id(code: str, where: str) -> int:
     try:
         return to_id(code)
     except RowError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{at(where)}{error}") from error
 
 
 def _exchange(name: str, where: str) -> int:
@@ -103,5 +105,5 @@ def _exchange(name: str, where: str) -> int:
 
 def _place(field: str, word: str, where: str) -> int:
     if word not in KEYS[field]:
-        raise InputError(f"{where}: {field} {word!r} is not known; expected one of {', '.join(KEYS[field])}")
+        raise InputError(f"{at(where)}{field} {word!r} is not known; expected one of {', '.join(KEYS[field])}")
     return KEYS[field].index(word)

@@ -58,8 +58,8 @@ def map_rows(
 ) -> MappedRows:
     """Return the rows of a table.
 
-    A row whose key, date or required figure can't be read is refused and reported with its cell; blank rows, notes, sums
-    and repeated headers are left out. An optional figure that is impossible (a negative repayment) is absent.
+    A row whose key, date or required figure can't be read is refused and reported with its cell; blank rows, notes,
+    sums and repeated headers are left out. An optional figure that is impossible (a negative repayment) is absent.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class _Reading:
     def _report_rounding(self, values: pd.Series, numbers: Floats, name: str, unit: Unit | None) -> None:
         """Report figures that their file contains with fewer digits than they were published with."""
         if values.dtype == np.float32 and (np.abs(numbers) > _FLOAT32_WHOLE).any():
-            text = f"{self.where}, {name}: the column has 32-bit floats, whose figures are exact to 7 digits: write float64"
+            text = f"{self.where}, {name}: the column has 32-bit floats, which are exact to 7 digits: write float64"
             self._report(Severity.WARNING, "precision", text)
         elif not pd.api.types.is_numeric_dtype(values) and unit is not None:
             rounded = values.map(has_own_factor)
@@ -290,7 +290,7 @@ def _words(column: Column, figure: Figure, values: pd.Series, where: str) -> Flo
             raise InputError(
                 f"{where}: {own!r} is none of {', '.join(column.labels)}: translate it by `words`, or give `otherwise`"
             )
-    return values.map(places).to_numpy(np.float64)
+    return np.array([places[word] for word in values], dtype=np.float64)
 
 
 def _days(column: pd.Series, when: DateColumn) -> tuple[Days, dict[int, str]]:

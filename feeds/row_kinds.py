@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from feeds.dates import parse_day
 from feeds.errors import InputError
@@ -39,7 +40,7 @@ def is_blank(cell: object) -> bool:
     )
 
 
-def row_kind(row: Mapping[str, object]) -> RowKind:
+def row_kind(row: Mapping[Any, object]) -> RowKind:
     """Return the kind of a row (header → cell)."""
     filled = {str(header): _text(cell) for header, cell in row.items() if not is_blank(cell)}
     if not filled:

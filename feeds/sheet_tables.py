@@ -35,6 +35,12 @@ def find_header(
     return None
 
 
+def likely_headers(grid: pd.DataFrame) -> list[str]:
+    """Return the texts of the first row of a sheet with more than one cell, for messages."""
+    found = find_header(grid, lambda texts: sum(map(bool, texts)) > 1 or None)
+    return [text for text in found[1] if text] if found is not None else []
+
+
 def table_below(grid: pd.DataFrame, at: int, headers: list[str], where: str) -> pd.DataFrame:
     """Return the rows below a header; cells of columns without a header are left out.
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feeds.errors import InputError
+from feeds.errors import InputError, at
 from processors.events import Floats
 
 
@@ -163,23 +163,23 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
     if suffix is not None:
         if unit is None or (unit.times, unit.over) != (1.0, 1.0) or Kind.RATIO in unit.kinds:
             raise InputError(
-                f"{where}: {cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
+                f"{at(where)}{cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
             )
         text, factor = text.removesuffix(suffix).rstrip(), _SUFFIXES[suffix]
     if unit is not None and unit.text == "%":
         text = text.removesuffix("%").rstrip()
     found = _NUMBER.fullmatch(text)
     if found is None or isinstance(cell, bool):
-        raise InputError(f"{where}: {cell!r} is no number: correct the cell")
+        raise InputError(f"{at(where)}{cell!r} is no number: correct the cell")
     value = float(text.replace(",", "").replace(" ", ""))
     power = int(found["power"] or 0)
     if value and power > len(found["places"] or "") and (power >= _ROUNDED_POWER or "E" in text or "+" in text[1:]):
         raise InputError(
-            f"{where}: {cell!r} is rounded to {len((found['places'] or '') + '1')} digits, so the figure is not exact: "
-            "format the cells as whole numbers (0) in the spreadsheet and save the file again"
+            f"{at(where)}{cell!r} is rounded to {len((found['places'] or '') + '1')} digits, so the figure is not "
+            "exact: format the cells as whole numbers (0) in the spreadsheet and save the file again"
         )
     if abs(value) >= _LARGEST:
-        raise InputError(f"{where}: {cell!r} has more digits than a figure can have: correct the cell")
+        raise InputError(f"{at(where)}{cell!r} has more digits than a figure can have: correct the cell")
     return value * factor
 
 
@@ -219,7 +219,7 @@ def parse_numbers(column: pd.Series, unit: Unit | None = None, *, flag: bool = F
         try:
             out[place] = parse_number(cell, "", unit)
         except InputError as error:
-            wrong[place] = str(error).removeprefix(": ")
+            wrong[place] = str(error)
     return out, wrong
 
 

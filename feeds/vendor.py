@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,14 @@ from feeds.file_dates import file_day, stated_days
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
 from feeds.presets import TUSHARE, detect_tables, replace_component_turnover
-from feeds.sheet_tables import cells_above, find_header, first_cells_below, header_texts, table_below
+from feeds.sheet_tables import cells_above, find_header, first_cells_below, likely_headers, table_below
 from feeds.validate import Finding, Severity
 from feeds.workbooks import Grids, files_of, read_workbook, unpacked
 
 SUFFIXES = (*workbooks.SUFFIXES, ".parquet")
 _PARQUET = b"PAR1"
+#: A layout of an exchange, or the name of a vendor's table and its mapping.
+_Meaning = Layout | tuple[str, list[Table]]
 
 
 def read(paths: Iterable[Path], mapping: Mapping | None = None, day: date | None = None) -> SourceTables:
@@ -97,10 +100,10 @@ def _known(file: Path, day: date | None) -> SourceTables:
     for sheet, grid in _grids(content, file.name).items():
         where = _where(file.name, sheet)
         grid = with_documented_units(grid, where)
-        found = find_header(grid, lambda texts, where=where: _meaning(texts, where))
+        found: tuple[int, list[str], _Meaning] | None = find_header(grid, partial(_meaning, where=where))
         if found is None:
             out.findings += unread_sheet(grid, where)
-            unknown += filter(None, header_texts(grid.iloc[0]) if len(grid) else [])
+            unknown += likely_headers(grid)
             continue
         at, texts, meaning = found
         if isinstance(meaning, Layout):
@@ -119,14 +122,14 @@ def _known(file: Path, day: date | None) -> SourceTables:
         out.extend(parse_sheets(official, file.name, day))
     if not out.tables and all(one.check == "sheet" for one in out.findings):
         raise InputError(
-            f"{file.name} is none of {', '.join(name for name, _, _ in TUSHARE)}, and has no known Chinese headers; its "
+            f"{file.name} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no known Chinese headers; its "
             f"headers are {', '.join(unknown)}: give a mapping file with --map (deploy/mapping.example.toml)"
         )
     out.files = 1
     return out
 
 
-def _meaning(headers: list[str], where: str) -> Layout | tuple[str, list[Table]] | None:
+def _meaning(headers: list[str], where: str) -> _Meaning | None:
     """Return what a header is of: an exchange's layout, or a vendor's table; None for neither.
 
     Raises
@@ -212,5 +215,5 @@ def _tables(
         found += 1
         yield where, table_below(grid, at, texts, where)
     if not found:
-        raise InputError(f"{name} has no sheet with the columns {', '.join(sorted(frozenset().union(*wanted)))}: correct "
-                         "the mapping, or export the columns")  # fmt: skip
+        columns = ", ".join(sorted(frozenset().union(*wanted)))
+        raise InputError(f"{name} has no sheet with the columns {columns}: correct the mapping, or export the columns")
