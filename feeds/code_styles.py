@@ -48,7 +48,7 @@ def by_number(number: str) -> str:
     """
     found = exchange_of_number(number)
     if found is None:
-        raise InputError(f"{number}: its number does not name one exchange; give an exchange")
+        raise InputError(f"code {number!r}: such a number does not name one exchange: write it with its exchange")
     return found
 
 

@@ -110,7 +110,8 @@ def _known(file: Path, day: date | None) -> SourceTables:
             official[sheet] = grid
             continue
         name, tables = meaning
-        raw, findings = replace_component_turnover(table_below(grid, at, texts, where), where)
+        cells = _parquet(content, where) if content.startswith(_PARQUET) else table_below(grid, at, texts, where)
+        raw, findings = replace_component_turnover(cells, where)
         out.findings += findings
         stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
         for table in tables:
