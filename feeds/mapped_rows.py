@@ -15,7 +15,7 @@ from feeds.errors import InputError
 from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
 from feeds.mapping import DateColumn, Figure, Table, unit_of
-from feeds.row_kinds import NO_DATA, RowKind, is_blank, row_kind
+from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.units import Unit, has_own_factor, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed
@@ -150,7 +150,7 @@ class _Reading:
             for place, reason in wrong.items():
                 if empty[place]:
                     continue
-                if not known[name].optional:
+                if not known[name].optional or END_OF_ROW in reason:  # the last cell of a row may be cut, too
                     refused.setdefault(place, f"{source}: {reason}")
                     continue
                 severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING

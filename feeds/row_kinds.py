@@ -27,6 +27,7 @@ class RowKind(StrEnum):
 #: In place of cells: the row of a text file ends before them, or has more than its header (and may be shifted).
 END_OF_ROW, TOO_MANY = "<end of row>", "<more cells than its header: a comma within a number?>"
 NO_DATA = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据|尚未发布|未公布")
+_LABEL = re.compile(r"日期|时间|date|time", re.IGNORECASE)
 _SUM = re.compile(r".*(合计|总计|小计|汇总|共计|总和)\W*|(grand |sub)?total\W*|sum\W*", re.IGNORECASE)
 
 
@@ -53,7 +54,10 @@ def row_kind(row: Mapping[Any, object]) -> RowKind:
         return RowKind.HEADER
     if any(_SUM.fullmatch(text) for text in filled.values()):
         return RowKind.SUM
-    return RowKind.FIGURES if any(map(_is_figure, filled.values())) else RowKind.NOTE
+    # The rest of a row that was cut off still has its date; a note about a date names it.
+    cut = END_OF_ROW in row.values() and len(filled) > 1 and any(map(_is_date, filled.values()))
+    cut = cut and not any(_LABEL.search(text) for text in filled.values())
+    return RowKind.FIGURES if cut or any(map(_is_figure, filled.values())) else RowKind.NOTE
 
 
 def _text(cell: object) -> str:
