@@ -82,6 +82,8 @@ _NAMED = {
     "BSE": re.compile(r"北京证券交易所|北交所|北证|(?<![a-z])(bse|bj)(?![a-z])", re.IGNORECASE),
 }
 
+_WHOLE_MARKET = re.compile(r"沪深|深沪|两市|三市|全市场|全部市场")
+
 _SSE_VOLUMES = frozenset({"本日融券余量", "本日融券卖出量", "本日融券偿还量"})
 _SZSE_COLUMNS = {
     "融资买入额": "fin_buy",
@@ -315,11 +317,14 @@ def _exchange_of_totals(unit: str | None, sheet: _Sheet, sheets: Iterable[_Sheet
             break
     named = named or {exchange for exchange in _NAMED if siblings == {exchange[:2] if exchange == "SZSE" else "BJ"}}
     text = parse_unit(unit, Kind.MONEY, f"{sheet.origin}, fin_balance").text
-    if not named and text in _UNIT_OF_TOTALS:
+    if _WHOLE_MARKET.search(f"{cells} {file} {sheet.name}"):
+        named = set(_NAMED)
+    elif not named and sheet.dated is None and text in _UNIT_OF_TOTALS:
         return _UNIT_OF_TOTALS[text]
     if len(named) != 1:
         raise InputError(
             f"{sheet.origin}: the exchange of these totals is not clear: Shenzhen's are in 亿元, Beijing's in 万元, "
-            f"these in {text}; name one exchange in the name of the file or in a cell (深交所, 北交所)"
+            f"these in {text}; name one exchange in the name of the file or in a cell (深交所, 北交所). Totals of all "
+            "exchanges together belong to none: give those of each exchange"
         )
     return named.pop()

@@ -197,7 +197,8 @@ def files(draw: Any, faults: tuple[str | None, ...]) -> Saved:
         saved.named = (key[0], f"row {row}", f"row {len(grid)}")
     elif fault == "cut":
         kept = min(at[one] for one in REQUIRED)
-        kept = kept if at["code"] < kept or max(at["name"], at.get("date", kept)) < kept else max(at[one] for one in figures)
+        if at["code"] > kept and max(at["name"], at.get("date", kept)) >= kept:  # nothing would show that it is a row
+            kept = max(at[one] for one in figures)
         grid[row - 1] = line[:kept]
         saved.named = (f"row {row}",)
     elif fault == "shifted":

@@ -481,6 +481,19 @@ def test_a_detail_in_the_same_workbook_names_the_exchange_of_totals_in_yuan(tmp_
     assert {table.topic for table in whole(vendor.read([path])).tables} == {"margin.market", "margin.daily"}
 
 
+@pytest.mark.parametrize(
+    ("name", "head", "row"),
+    [("沪深两市20240611.csv", [], []), ("series.csv", ["交易日期"], ["2024-06-11"]), ("x20240611.csv", ["两市"], [""])],
+)
+def test_totals_of_the_whole_market_are_not_shenzhens(
+    tmp_path: Path, name: str, head: list[str], row: list[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(csv_bytes([[*head, *SZSE_TOTALS[0]], [*row, *SZSE_TOTALS[1]]]))
+    with pytest.raises(InputError, match="Totals of all exchanges together belong to none"):
+        vendor.read([path])
+
+
 def test_shenzhens_detail_in_three_units(tmp_path: Path) -> None:
     """The first row of the page of 2026-09-18: 融资 in 亿元, 融券余量 in 万股, 融券余额 in 万元."""
     head = ["证券代码", "证券简称", "融资买入额(亿元)", "融资余额(亿元)", "融券卖出量(万股/万份)",

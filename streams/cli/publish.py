@@ -150,7 +150,7 @@ def publish_fetched(
     from rich.progress import track
 
     from feeds.errors import InputError
-    from feeds.publish import publish_days, without_duplicates
+    from feeds.publish import publish_days
     from streams.publisher import Publisher
 
     settings, source, check = Settings(), options.source, options.check
@@ -175,7 +175,7 @@ def publish_fetched(
             before = {**before, **dataset.newest_rows()}
             names.learn(found.tables)
             if publisher is not None:
-                publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger)
+                publish_days(publisher, dataset.by_day(), ledger=ledger)
         barrier = publisher.barrier() if publisher is not None else ""
     if publisher is None:
         err.print(_CHECKED)
