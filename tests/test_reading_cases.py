@@ -8,22 +8,28 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from structlog.testing import capture_logs
 
 from feeds import folder, vendor
 from feeds.dataset import gather
+from feeds.drop_folder import FolderTask, read_daily_files
 from feeds.errors import InputError
+from feeds.ledger import PublishLedger
+from feeds.plan import DropFolder
 from feeds.validate import Severity
 from processors.codes import to_code
 from processors.days import to_date
 from streams.calendars import xshg
-from tests.publishing import Message, feed, sent
+from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
 from tests.reading import whole
 from tests.test_feed_exchange import SSE_DETAIL, SZSE_DETAIL, SZSE_HEAD, SZSE_TOTALS, replaced, workbook
 
@@ -527,3 +533,38 @@ def test_the_export_of_a_terminal(tmp_path: Path) -> None:
     (table,) = whole(vendor.read([path])).tables
     assert dict(zip(map(to_code, table.frame["key"]), table.frame["fin_balance"], strict=True)) == {
         "600519.SH": 17_233_521_533.0, "000001.SZ": 5_105_063_089.0}  # fmt: skip
+
+
+# -- real rows -------------------------------------------------------------------------------------------------
+
+
+def test_one_bad_cell_of_a_real_day_costs_one_row_and_one_bad_figure_none(
+    data_dir: Path, tmp_path: Path, sent: list[Message]
+) -> None:
+    table = pd.read_parquet(data_dir / "margin_detail_sse_2018_2021q1.parquet")
+    table = table[table["dt"] == pd.Timestamp("2020-09-09")].reset_index(drop=True)
+    table["short_repay_qty"] = table["short_repay_qty"].astype(float)
+    table.loc[10, "short_repay_qty"] = -5_672_230  # as published for 688126.SH on 2022-08-05
+    table["margin_balance"] = table["margin_balance"].astype(float)
+    table.loc[20, "margin_balance"] = np.nan
+    table.to_parquet(tmp_path / "margin_detail_sse.parquet")
+    result = feed("files", tmp_path, "--as", "events")
+    output = result.output.replace("\n", " ")
+    assert result.exit_code == 1, output
+    assert "row 21, fin_balance" in output and "row 11, short_repay" in output and "-5,672,230 can't be" in output
+    found = rows(sent)
+    assert len(found) == len(table) - 1
+    assert [key for (_, key, _), row in found.items() if "short_repay" not in row] == [f"{table['code'][10]}.SH"]
+
+
+def test_a_refused_row_is_a_failure_of_a_drop_folder(tmp_path: Path, sent: list[Message]) -> None:
+    MARGIN.assign(rzye=[*[1e9] * 7, "x"]).to_csv(tmp_path / "a.csv", index=False)
+    (tmp_path / "b.json").write_text("{}")
+    drop = DropFolder(path=tmp_path, format="vendor", settle_s=0)
+    publish = partial(daily_outlet(PublishLedger(MemoryStore())).publish, "d", source="d", force=False)
+    task = FolderTask("d", drop, MemoryState(), partial(read_daily_files, "d", drop), publish, vendor.SUFFIXES)
+    with capture_logs() as logs:
+        task.tick(time.time())
+    assert task.failures == 1 and sent
+    assert [line["file"] for line in logs if line["event"].startswith("file left out")] == ["b.json"]
+    assert any("row 9" in str(line.get("what")) for line in logs)
