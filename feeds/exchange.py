@@ -41,11 +41,12 @@ from feeds.sheet_tables import (
     first_cells_below,
     likely_headers,
     rows_with_figures,
+    split_stacked,
     table_below,
 )
 from feeds.units import Kind, parse_unit, split_header
 from feeds.validate import Finding, Severity
-from feeds.workbooks import SUFFIXES, Grids, files_of, read_workbook
+from feeds.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders
 from processors.days import to_date, to_day
 
 _DATE_NAMES = ("信用交易日期", "交易日期")
@@ -137,13 +138,13 @@ def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
     for path in paths:
         if path.is_dir():
             files, others = files_of(path)
-            found.findings += unread(others)
+            found.findings += unread([*others, *subfolders(path)])
         elif path.is_file():
             files = [path]
         else:
             raise InputError(f"{path} does not exist: give a file of an exchange, or a folder of them")
         for file in files:
-            found.extend(parse_sheets(read_workbook(file.read_bytes(), file.name), file.name, day))
+            found.extend(parse_sheets(split_stacked(read_workbook(file.read_bytes(), file.name)), file.name, day))
             found.files += 1
     if not found.files:
         raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give the exchanges' files, or a folder of them")
@@ -151,9 +152,9 @@ def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
 
 
 def unread(files: Iterable[Path]) -> list[Finding]:
-    """Report files of a folder that no reader takes."""
+    """Report files of a folder that no reader takes, and folders within it."""
     return [
-        Finding(Severity.WARNING, "file", "", None, f"{file.name} is not read: it is none of {', '.join(SUFFIXES)}")
+        Finding(Severity.WARNING, "file", "", None, f"{file.name} is not read: it is no table ({', '.join(SUFFIXES)})")
         for file in files
     ]
 
@@ -213,9 +214,6 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
         found.findings += rows.findings
         if len(rows.frame):
             found.tables.append(SourceTable(sheet.layout.topic, sheet.origin, rows.frame))
-        elif all(one.severity is Severity.WARNING for one in rows.findings):
-            text = f"{sheet.origin} has a header and no row: the figures are not published yet, or it is no trading day"
-            found.findings.append(Finding(Severity.ERROR, "placeholder", sheet.layout.topic, None, text))
     return found
 
 

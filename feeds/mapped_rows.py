@@ -90,13 +90,15 @@ class _Reading:
         self.columns: dict[str, np.ndarray] = {"row": raw.index.to_numpy()}
         self.findings: list[Finding] = []
         self.refused = 0
+        self.has_rows = False
 
     def read_keys(self) -> None:
         """Read the keys; leave out the rows that have none."""
         table = self.table
         if table.code is not None and table.code.codes is not None:
-            cells = column_of(self.raw, table.code.column, self.where)
-            self._keep(cells.astype(str).isin(table.code.codes).to_numpy())
+            wanted = column_of(self.raw, table.code.column, self.where).astype(str).isin(table.code.codes).to_numpy()
+            self.has_rows = bool((~wanted).any())
+            self._keep(wanted)
         self.keys, reasons = row_keys(table, self.raw, self.where)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
             used = [one.column for one in table.columns.values() if one.column in self.raw]
@@ -104,6 +106,7 @@ class _Reading:
                 if all(is_blank(row[name]) for name in used) or row_kind(row) is not RowKind.FIGURES:
                     reasons[place] = "it has no figure of this table"
         self._leave_out(reasons)
+        self.has_rows |= len(self.raw) > 0
 
     def read_days(self, day: int | None) -> None:
         """Read the trade dates, if the table has a column of them."""
@@ -166,6 +169,9 @@ class _Reading:
             {"row": self.columns.pop("row"), **self.columns, "key": self.keys}, index=range(len(self.keys))
         )
         if issubclass(INPUT_ROWS[self.table.topic], DailyRow):
+            if not self.has_rows and all(one.severity is Severity.WARNING for one in self.findings):
+                text = f"{self.where} has a header and no row: its figures are not published yet, or the day has none"
+                self._report(Severity.ERROR, "placeholder", text)
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
         if self.table.undated:  # one row for each of the days that the file describes
             frame = frame.drop_duplicates(frame.columns.difference(["row", "name"]), ignore_index=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
 from feeds.row_kinds import END_OF_ROW, TOO_MANY, RowKind, is_blank, row_kind
+from feeds.workbooks import Grids
 
+_CODE_HEADERS = ("证券代码", "标的证券代码", "股票代码", "代码", "ts_code")
 HEADER_ROWS = 20  # titles and dates may precede the header
 FoundT = TypeVar("FoundT")
 
@@ -39,6 +43,19 @@ def likely_headers(grid: pd.DataFrame) -> list[str]:
     """Return the texts of the first row of a sheet with more than one cell, for messages."""
     found = find_header(grid, lambda texts: sum(map(bool, texts)) > 1 or None)
     return [text for text in found[1] if text] if found is not None else []
+
+
+def split_stacked(grids: Grids) -> Grids:
+    """Cut sheets in which one table lies below another, such as a detail below its totals, at the header of codes."""
+    out: Grids = {}
+    for title, grid in grids.items():
+        headers = np.flatnonzero(grid.isin(_CODE_HEADERS).any(axis=1)).tolist()
+        first = headers[:1]
+        cuts = [at for at in first if rows_with_figures(grid.iloc[:at])]
+        cuts += [at for at in headers[1:] if header_texts(grid.iloc[at]) != header_texts(grid.iloc[first[0]])]
+        for number, (start, end) in enumerate(pairwise([0, *cuts, len(grid)]), start=1):
+            out[title if number == 1 else f"{title} ({number})".strip()] = grid.iloc[start:end]
+    return out
 
 
 def table_below(grid: pd.DataFrame, at: int, headers: list[str], where: str) -> pd.DataFrame:

@@ -23,9 +23,9 @@ from feeds.file_dates import file_day, stated_days
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
 from feeds.presets import TUSHARE, detect_tables, replace_component_turnover
-from feeds.sheet_tables import cells_above, find_header, first_cells_below, likely_headers, table_below
+from feeds.sheet_tables import cells_above, find_header, first_cells_below, likely_headers, split_stacked, table_below
 from feeds.validate import Finding, Severity
-from feeds.workbooks import Grids, files_of, read_workbook, unpacked
+from feeds.workbooks import Grids, files_of, read_workbook, subfolders, unpacked
 
 SUFFIXES = (*workbooks.SUFFIXES, ".parquet")
 _PARQUET = b"PAR1"
@@ -49,7 +49,7 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None, day: date | None
     out = SourceTables()
     for path in paths:
         files, others = _files_of(path)
-        out.findings += unread(others)
+        out.findings += unread([*others, *(subfolders(path) if path.is_dir() else [])])
         for file in files:
             if mapping is None:
                 out.extend(_known(file, day))
@@ -97,7 +97,7 @@ def _known(file: Path, day: date | None) -> SourceTables:
     out, content = SourceTables(), _content(file)
     official: Grids = {}
     unknown: list[str] = []
-    for sheet, grid in _grids(content, file.name).items():
+    for sheet, grid in split_stacked(_grids(content, file.name)).items():
         where = _where(file.name, sheet)
         grid = with_documented_units(grid, where)
         found: tuple[int, list[str], _Meaning] | None = find_header(grid, partial(_meaning, where=where))

@@ -59,6 +59,11 @@ def files_of(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> tuple[list[Pat
     return tables, [path for path in seen if path not in tables]
 
 
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders within a folder, which no reader looks into."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def unpacked(content: bytes, name: str) -> bytes:
     """Return the content of a file that may be packed with gzip; raises `InputError` if it is damaged."""
     if not content.startswith(_GZIP):

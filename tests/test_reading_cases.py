@@ -42,6 +42,35 @@ SSE_SUMMARY = [
 ]  # fmt: skip
 
 
+MARGIN = pd.DataFrame(
+    {
+        "trade_date": ["20240611"] * 8,
+        "ts_code": [f"60000{n}.SH" for n in range(8)],
+        "rzye": [1e9] * 8,
+        "rzmre": [1e7] * 8,
+        "rzche": [2e7] * 8,
+        "rqyl": [1000.0] * 8,
+        "rqmcl": [100.0] * 8,
+        "rqchl": [50.0] * 8,
+    }
+).astype(object)
+AKSHARE = {
+    "stock_margin_sse": ("信用交易日期,融资余额,融资买入额,融券余量,融券余量金额,融券卖出量,融资融券余额\n"
+                         "20240611,3000000000,300000000,1200,24000,300,3000024000\n"),
+    "stock_margin_detail_sse": ("信用交易日期,标的证券代码,标的证券简称,融资余额,融资买入额,融资偿还额,"
+                                "融券余量,融券卖出量,融券偿还量\n"
+                                "20240611,510050,50ETF,1000000000,100000000,90000000,1000,200,0\n"),
+    "stock_margin_szse": "融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
+                         "879.59,12657.14,0.23,11.88,108.15,12765.29\n",
+    "stock_margin_detail_szse": ("证券代码,证券简称,融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
+                                 "000001,平安银行,100000000,4000000000,1000,20000,200000,4000200000\n"),
+    "stock_margin_bse": "融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
+                        "300.5,712345.67,0,0.05,1.2,712346.87\n",
+    "stock_margin_detail_bse": ("证券代码,证券简称,融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
+                                "920002,万达轴承,2000000,30000000,0,0,0,30000000\n"),
+}  # fmt: skip
+
+
 def rows(sent: list[Message]) -> dict[tuple[str, str, str], dict[str, float]]:
     """The rows of events that were published: (topic, key, date) → figures."""
     found = {}
@@ -120,6 +149,44 @@ def test_a_sheet_with_figures_and_no_known_header_is_reported(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("command", ["exchange", "vendor"])
+def test_a_detail_below_its_totals_in_one_sheet_is_a_table_of_its_own(
+    tmp_path: Path, sent: list[Message], command: str
+) -> None:
+    path = tmp_path / "rzrqjygk20240611.csv"
+    path.write_bytes(csv_bytes([*SSE_SUMMARY, [], *SSE_DETAIL[:2], SSE_DETAIL[0], SSE_DETAIL[2]]))
+    result = feed(command, path, "--as", "events")
+    assert result.exit_code == 0, result.output
+    assert {(topic, key) for topic, key, _ in rows(sent)} == {
+        ("margin.market", "SSE"), ("margin.daily", "510050.SH"), ("margin.daily", "600519.SH")}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+@pytest.mark.parametrize(
+    ("command", "name", "headers"),
+    [
+        ("vendor", "a", list(MARGIN)),
+        ("vendor", "stock_margin_detail_szse_20240611", AKSHARE["stock_margin_detail_szse"].split("\n")[0].split(",")),
+        ("files", "margin_detail_szse_20240611", ["dt", "code", "name", "margin_balance", "margin_buy_amt", "short_qty",
+                                                  "short_sell_qty", "short_value"]),
+    ],
+)  # fmt: skip
+def test_a_file_with_a_header_and_no_row_is_reported_by_every_command(
+    tmp_path: Path, sent: list[Message], command: str, name: str, headers: list[str], kind: str
+) -> None:
+    empty = pd.DataFrame({header: [] for header in headers})
+    path = tmp_path / f"{name}.{kind}"
+    empty.to_csv(path, index=False) if kind == "csv" else empty.to_excel(path, index=False)
+    full = tmp_path / "margin_detail_sse.csv"
+    full.write_text(
+        "dt,code,margin_balance,margin_buy_amt,margin_repay_amt,short_qty,short_sell_qty,short_repay_qty\n"
+        "2024-06-11,600519,20,1,2,3,4,5\n"
+    )
+    result = feed(command, path if command == "vendor" else tmp_path)
+    assert isinstance(result.exception, InputError) and "not published yet" in str(result.exception)
+    assert path.name in str(result.exception) and sent == []
+
+
+@pytest.mark.parametrize("command", ["exchange", "vendor"])
 def test_every_table_of_a_folder_is_read_whatever_its_suffix(tmp_path: Path, sent: list[Message], command: str) -> None:
     head, *body = SZSE_DETAIL
     extra = [[f"00000{n}", f"名{n}", *body[0][2:]] for n in range(4, 9)]
@@ -137,12 +204,13 @@ def test_every_table_of_a_folder_is_read_whatever_its_suffix(tmp_path: Path, sen
             "README.md": b"no table",
         },
     )
+    (tmp_path / "sub").mkdir()
     result = feed(command, tmp_path, "--as", "events")
     assert result.exit_code == 0, result.output
     assert {key for _, key, _ in rows(sent)} == {
         "000001.SZ", "300750.SZ", *(f"00000{n}.SZ" for n in range(4, 9))
     }  # fmt: skip
-    assert "README.md is not read" in result.output
+    assert "README.md is not read" in result.output and "sub is not read" in result.output
 
 
 def test_feed_files_reads_the_same_kinds_of_files(tmp_path: Path, sent: list[Message]) -> None:
@@ -163,19 +231,6 @@ def test_feed_files_reads_the_same_kinds_of_files(tmp_path: Path, sent: list[Mes
 
 
 # -- one bad cell costs one row --------------------------------------------------------------------------------
-
-MARGIN = pd.DataFrame(
-    {
-        "trade_date": ["20240611"] * 8,
-        "ts_code": [f"60000{n}.SH" for n in range(8)],
-        "rzye": [1e9] * 8,
-        "rzmre": [1e7] * 8,
-        "rzche": [2e7] * 8,
-        "rqyl": [1000.0] * 8,
-        "rqmcl": [100.0] * 8,
-        "rqchl": [50.0] * 8,
-    }
-).astype(object)
 
 
 @pytest.mark.parametrize(
@@ -391,21 +446,6 @@ def test_zeros_for_an_absent_repayment_column_are_absent(tmp_path: Path, sent: l
 
 # -- wanted kinds of files -------------------------------------------------------------------------------------
 
-AKSHARE = {
-    "stock_margin_sse": ("信用交易日期,融资余额,融资买入额,融券余量,融券余量金额,融券卖出量,融资融券余额\n"
-                         "20240611,3000000000,300000000,1200,24000,300,3000024000\n"),
-    "stock_margin_detail_sse": ("信用交易日期,标的证券代码,标的证券简称,融资余额,融资买入额,融资偿还额,"
-                                "融券余量,融券卖出量,融券偿还量\n"
-                                "20240611,510050,50ETF,1000000000,100000000,90000000,1000,200,0\n"),
-    "stock_margin_szse": "融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
-                         "879.59,12657.14,0.23,11.88,108.15,12765.29\n",
-    "stock_margin_detail_szse": ("证券代码,证券简称,融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
-                                 "000001,平安银行,100000000,4000000000,1000,20000,200000,4000200000\n"),
-    "stock_margin_bse": "融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
-                        "300.5,712345.67,0,0.05,1.2,712346.87\n",
-    "stock_margin_detail_bse": ("证券代码,证券简称,融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额\n"
-                                "920002,万达轴承,2000000,30000000,0,0,0,30000000\n"),
-}  # fmt: skip
 EXPECTED = {
     "stock_margin_sse": ("SSE", {"fin_balance": 3e9, "fin_buy": 3e8, "short_volume": 1200.0, "short_balance": 24e3,
                                  "short_sell": 300.0}),
