@@ -37,10 +37,11 @@ class AkshareTable:
     columns: frozenset[str]
 
 
-_MONEY = ("融资余额", "融资买入额", "融资偿还额", "融券余额", "融券余量金额", "融资融券余额")
-_SHARES = ("融券余量", "融券卖出量", "融券偿还量")
+#: Names of figures in Chinese headers.
+MONEY = ("融资余额", "融资买入额", "融资偿还额", "融券余额", "融券余量金额", "融资融券余额")
+SHARES = ("融券余量", "融券卖出量", "融券偿还量")
 _SSE = frozenset({"信用交易日期", "融资余额", "融资买入额", "融券余量", "融券余量金额", "融券卖出量"})
-_SSE_DETAIL = frozenset({"标的证券代码", "融资余额", "融资买入额", "融资偿还额", *_SHARES})
+_SSE_DETAIL = frozenset({"标的证券代码", "融资余额", "融资买入额", "融资偿还额", *SHARES})
 _SZSE = frozenset({"融资买入额", "融资余额", "融券卖出量", "融券余量", "融券余额"})
 TABLES = (
     AkshareTable("stock_margin_sse", "SSE", ("start_date", "end_date"), "元", "股", _SSE),
@@ -50,7 +51,9 @@ TABLES = (
     AkshareTable("stock_margin_bse", "BSE", ("date",), "万元", "万股", _SZSE),
     AkshareTable("stock_margin_detail_bse", "BSE", ("date",), "元", "股", _SZSE | {"证券代码"}),
 )
-_OTHERS = frozenset({"证券简称", "标的证券简称", "融资融券余额", "信用交易日期", "交易日期", "日期", "序号", ""})
+_OTHERS = frozenset(
+    {"证券简称", "标的证券简称", "融资融券余额", "信用交易日期", "交易日期", "日期", "序号", "index", "Unnamed: 0", ""}
+)
 #: What tells the totals of the two exchanges apart.
 _HINTS = {
     "SZSE": re.compile(r"szse|(?<![a-z])sz(?![a-z])|深", re.IGNORECASE),
@@ -63,7 +66,7 @@ _MOST = 1e14
 def with_units(headers: Sequence[str], table: AkshareTable) -> list[str]:
     """Return the headers of a table of akshare as the exchange writes them: with units, Shanghai's with 本日."""
     today = "本日" if table.exchange == "SSE" else ""
-    units = dict.fromkeys(_MONEY, table.money) | dict.fromkeys(_SHARES, table.shares)
+    units = dict.fromkeys(MONEY, table.money) | dict.fromkeys(SHARES, table.shares)
     return [f"{today}{name}({units[name]})" if name in units else name for name in headers]
 
 

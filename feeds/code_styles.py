@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,7 @@ def plain_number(cell: object) -> str | None:
     return text.zfill(_DIGITS) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
+@lru_cache(maxsize=65_536, typed=True)
 def to_own(text: object, style: str | None = None, exchange: str | None = None, where: str = "") -> str:
     """Return a code in our style.
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from feeds.akshare_tables import akshare_table, with_units
+from feeds.akshare_tables import MONEY, SHARES, akshare_table, with_units
 from feeds.code_styles import BY_NUMBER, to_own
 from feeds.dataset import SourceTable, SourceTables
 from feeds.dates import NO_DAY, parse_days
@@ -44,7 +44,7 @@ from feeds.sheet_tables import (
     split_stacked,
     table_below,
 )
-from feeds.units import Kind, parse_unit, split_header
+from feeds.units import UNITS, Kind, parse_unit, split_header
 from feeds.validate import Finding, Severity
 from feeds.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders
 from processors.days import to_date, to_day
@@ -119,6 +119,7 @@ LAYOUTS = (
 )
 
 
+_TITLE_UNIT = re.compile(r"单位[:：为]*[(（]?([^\s)）|]+)")
 #: A table with one of these columns is none of totals of one exchange.
 _KEYS_OF_DETAILS = frozenset({"证券代码", "标的证券代码", "股票代码", "代码", "交易所", "市场"})
 
@@ -218,17 +219,51 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
 
 
 def with_documented_units(grid: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return a sheet; if it is a table of akshare, with the units that akshare documents in its header."""
-    header = find_header(grid, lambda texts: texts if "融资余额" in texts else None)
+    """Return a sheet with the units of its title (单位：万元) in its header, or those that akshare documents.
+
+    Raises
+    ------
+    InputError : if title and header contradict each other.
+    """
+    header = find_header(grid, lambda texts: texts if any("融资余额" in text for text in texts) else None)
     if header is None:
         return grid
     at, texts, _ = header
-    table = akshare_table(texts, grid.iloc[at + 1 :], where)
-    if table is None:
+    titled = units_of_title(texts, cells_above(grid, at), where)
+    table = akshare_table(texts, grid.iloc[at + 1 :], where) if titled == texts else None
+    if table is not None:
+        titled = with_units(texts, table)
+    if titled == texts:
         return grid
     grid = grid.copy()
-    grid.iloc[at] = with_units(texts, table)
+    grid.iloc[at] = titled
     return grid
+
+
+def units_of_title(headers: list[str], above: Iterable[object], where: str) -> list[str]:
+    """Return headers with the units that a title above them states, such as 单位：万元、股.
+
+    Raises
+    ------
+    InputError : if a header has another unit than the title.
+    """
+    stated: dict[Kind, str] = {}
+    for cell in above:
+        for words in _TITLE_UNIT.findall(re.sub(r"\s+", "", str(cell))):
+            for word in re.split(r"[、,，/;；和]", words):
+                for kind in (Kind.MONEY, Kind.SHARES):
+                    if word in UNITS and kind in UNITS[word].kinds:
+                        stated.setdefault(kind, word)
+    out = []
+    for header in headers:
+        name, unit = split_header(header)
+        bare = name.removeprefix("本日")
+        of = Kind.MONEY if bare in MONEY else Kind.SHARES
+        title = stated.get(of) if bare in MONEY + SHARES else None
+        if title is not None and unit is not None and parse_unit(unit, of, where).times != UNITS[title].times:
+            raise InputError(f"{where}: the title states {title}, the header {header}: correct one of them")
+        out.append(f"{name}({title})" if title is not None and unit is None else header)
+    return out
 
 
 def unread_sheet(grid: pd.DataFrame, where: str) -> list[Finding]:

@@ -16,7 +16,7 @@ from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
 from feeds.mapping import DateColumn, Figure, Table, unit_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
-from feeds.units import Unit, has_own_factor, parse_numbers
+from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed
 from processors.codes import Ids, is_fund
@@ -264,9 +264,9 @@ class _Reading:
             text = f"{self.where}, {name}: the column has 32-bit floats, which are exact to 7 digits: write float64"
             self._report(Severity.WARNING, "precision", text)
         elif not pd.api.types.is_numeric_dtype(values) and unit is not None:
-            rounded = values.map(has_own_factor)
-            if rounded.any():
-                text = f"{self.where}, {name}: {rounded.sum()} cells such as {values[rounded].iloc[0]!r} are rounded"
+            rounded = [cell for cell in values.tolist() if isinstance(cell, str) and cell.endswith(("万", "亿"))]
+            if rounded:
+                text = f"{self.where}, {name}: {len(rounded)} cells such as {rounded[0]!r} are rounded"
                 self._report(Severity.WARNING, "precision", f"{text}: export the figures in whole 元 or 股")
 
 

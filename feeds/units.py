@@ -55,6 +55,7 @@ UNITS: dict[str, Unit] = {
     unit.text: unit
     for unit in (
         Unit("元", (Kind.MONEY, Kind.PRICE)),
+        Unit("人民币元", (Kind.MONEY, Kind.PRICE)),
         Unit("千元", _MONEY, 1e3),
         Unit("万元", _MONEY, 1e4),
         Unit("百万元", _MONEY, 1e6),
@@ -221,8 +222,3 @@ def parse_numbers(column: pd.Series, unit: Unit | None = None, *, flag: bool = F
         except InputError as error:
             wrong[place] = str(error)
     return out, wrong
-
-
-def has_own_factor(cell: object) -> bool:
-    """Whether a cell is rounded to its own factor, such as ``1.23亿``."""
-    return isinstance(cell, str) and cell.rstrip().endswith(("万", "亿"))

@@ -113,14 +113,19 @@ def _known(file: Path, day: date | None) -> SourceTables:
         cells = _parquet(content, where) if content.startswith(_PARQUET) else table_below(grid, at, texts, where)
         raw, findings = replace_component_turnover(cells, where)
         out.findings += findings
-        stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
+        of_sheet = None
+        if tables[0].undated:
+            stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
+            of_sheet = file_day(stated, file.name, day, where)
         for table in tables:
-            rows = map_rows(table, raw, where, day=file_day(stated, file.name, day, where) if table.undated else None)
+            rows = map_rows(table, raw, where, day=of_sheet)
             out.findings += rows.findings
             if len(rows.frame):
                 out.tables.append(SourceTable(table.topic, f"{where} ({name})", rows.frame))
     if official:
         out.extend(parse_sheets(official, file.name, day))
+    if not unknown and not out.tables and not out.findings:
+        raise InputError(f"{file.name} is empty: export it again")
     if not out.tables and all(one.check == "sheet" for one in out.findings):
         raise InputError(
             f"{file.name} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no known Chinese headers; its "

@@ -528,6 +528,26 @@ def test_a_detail_in_the_same_workbook_names_the_exchange_of_totals_in_yuan(tmp_
 
 
 @pytest.mark.parametrize(
+    ("title", "units", "expected"),
+    [
+        ("单位：万元", "", 1e7), ("（单位:亿元，万股）", "", 1e11), ("单位：万元", "(万元)", 1e7),
+        ("单位：元", "(元)", 1e3), ("单位：见表头", "(元)", 1e3),
+        ("单位：万元", "(元)", "the title states 万元"), ("单位：见表头", "", "no unit is given"),
+    ],
+)  # fmt: skip
+def test_a_title_may_state_the_unit_but_not_contradict_the_header(
+    tmp_path: Path, title: str, units: str, expected: float | str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{title}\n日期,代码,融资余额{units},融资买入额{units}\n2024-06-11,600519,1000,1\n", "utf-8")
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            vendor.read([path])
+    else:
+        assert whole(vendor.read([path])).tables[0].frame["fin_balance"].tolist() == [expected]
+
+
+@pytest.mark.parametrize(
     ("name", "head", "row"),
     [("沪深两市20240611.csv", [], []), ("series.csv", ["交易日期"], ["2024-06-11"]), ("x20240611.csv", ["两市"], [""])],
 )
