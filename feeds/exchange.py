@@ -11,8 +11,8 @@ Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; the units n
 
 The headers contain the units; a header without a unit is refused. Only Shanghai publishes volumes without a unit: it
 counts them in shares. The exchange of totals follows from a name (of the file, the sheet, in a cell), from a detail in
-the same file, or from the unit: Shenzhen publishes 亿元 and 亿股, Beijing 万元 and 万股. A file without dates has that
-of its title or its name, see `feeds.file_dates`.
+the same file, or from size and unit: only Shenzhen's exceed 0.1 trillion CNY; it publishes 亿元 and 亿股, Beijing 万元
+and 万股. A file without dates has that of its title or its name, see `feeds.file_dates`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from feeds.sheet_tables import (
     split_stacked,
     table_below,
 )
-from feeds.units import UNITS, Kind, parse_unit, split_header
+from feeds.units import UNITS, Kind, parse_numbers, parse_unit, split_header
 from feeds.validate import Finding, Severity
 from feeds.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders
 from processors.days import to_date, to_day
@@ -78,6 +78,8 @@ class Layout:
 #: In place of an exchange: derive it from the unit of the totals, unless a cell names it.
 _BY_UNIT = "by unit"
 _UNIT_OF_TOTALS = {"亿元": "SZSE", "万元": "BSE"}
+#: CNY; Beijing's balance is below 0.01 trillion (2026), Shenzhen's was last below 0.1 trillion in 2013.
+_TOO_MUCH_FOR_BEIJING = 1e11
 _NAMED = {
     "SZSE": re.compile(r"深圳证券交易所|深交所|深市|深圳|(?<![a-z])(szse|sz)(?![a-z])", re.IGNORECASE),
     "BSE": re.compile(r"北京证券交易所|北交所|北证|(?<![a-z])(bse|bj)(?![a-z])", re.IGNORECASE),
@@ -313,7 +315,7 @@ def _mapping(sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> Table:
         columns[figure] = Figure(column=names[name], unit=unit or ("股" if name in layout.shares else None))
     exchange = layout.exchange
     if layout.code is None and exchange == _BY_UNIT:
-        exchange = _exchange_of_totals(columns["fin_balance"].unit, sheet, sheets, file)
+        exchange = _exchange_of_totals(columns["fin_balance"], sheet, sheets, file)
     elif layout.code is not None and len(places := _exchanges_of_codes(sheet)) > 1 and exchange == BY_NUMBER:
         raise InputError(
             f"{sheet.origin}: the codes are of {', '.join(sorted(places))}: expected those of one exchange"
@@ -340,7 +342,7 @@ def _exchanges_of_codes(sheet: _Sheet) -> set[str]:
     return found
 
 
-def _exchange_of_totals(unit: str | None, sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> str:
+def _exchange_of_totals(balance: Figure, sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> str:
     """Return the exchange of totals; raises `InputError` if nothing names it, or two are named."""
     cells = " ".join(str(cell) for cell in sheet.grid.to_numpy().ravel() if not is_blank(cell))
     siblings = {place for one in sheets if one.layout.exchange == BY_NUMBER for place in _exchanges_of_codes(one)}
@@ -349,15 +351,16 @@ def _exchange_of_totals(unit: str | None, sheet: _Sheet, sheets: Iterable[_Sheet
         if named:
             break
     named = named or {exchange for exchange in _NAMED if siblings == {exchange[:2] if exchange == "SZSE" else "BJ"}}
-    text = parse_unit(unit, Kind.MONEY, f"{sheet.origin}, fin_balance").text
+    unit = parse_unit(balance.unit, Kind.MONEY, f"{sheet.origin}, fin_balance")
+    large = bool((unit.apply(parse_numbers(sheet.table[str(balance.column)], unit)[0]) >= _TOO_MUCH_FOR_BEIJING).any())
     if _WHOLE_MARKET.search(f"{cells} {file} {sheet.name}"):
         named = set(_NAMED)
-    elif not named and sheet.dated is None and text in _UNIT_OF_TOTALS:
-        return _UNIT_OF_TOTALS[text]
+    elif not named and sheet.dated is None and (large or unit.text in _UNIT_OF_TOTALS):
+        return "SZSE" if large else _UNIT_OF_TOTALS[unit.text]
     if len(named) != 1:
         raise InputError(
             f"{sheet.origin}: the exchange of these totals is not clear: Shenzhen's are in 亿元, Beijing's in 万元, "
-            f"these in {text}; name one exchange in the name of the file or in a cell (深交所, 北交所). Totals of all "
-            "exchanges together belong to none: give those of each exchange"
+            f"these in {unit.text}; name one exchange in the name of the file or in a cell (深交所, 北交所). Totals of "
+            "all exchanges together belong to none: give those of each exchange"
         )
     return named.pop()

@@ -19,8 +19,11 @@ from processors.events import KEYS
 #: In place of a key: the cell names none.
 NO_KEY = -1
 _EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
-#: Numbers of stocks and the exchange (index into `EXCHANGES`) that alone has them.
-_STOCKS = ((0, 4_000, 1), (300_000, 310_000, 1), (600_000, 610_000, 0), (688_000, 690_000, 0))
+#: Numbers of stocks and funds, and the exchange (index into `EXCHANGES`) that alone has them.
+_STOCKS = (
+    *((0, 4_000, 1), (300_000, 310_000, 1), (600_000, 610_000, 0), (688_000, 690_000, 0), (920_000, 921_000, 2)),
+    *((159_000, 160_000, 1), (510_000, 520_000, 0), (560_000, 570_000, 0), (588_000, 590_000, 0)),
+)
 
 
 def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int, str]]:

@@ -175,7 +175,9 @@ class _Reading:
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
         if self.table.undated:  # one row for each of the days that the file describes
             frame = frame.drop_duplicates(frame.columns.difference(["row", "name"]), ignore_index=True)
-        if self.refused > max(TOO_MANY_ROWS, TOO_MANY_SHARE * total) or (self.refused and not len(frame)):
+        if self.refused > max(TOO_MANY_ROWS, TOO_MANY_SHARE * total) or (
+            self.refused and not len(frame) and self.table.only is None
+        ):
             first = next(one for one in self.findings if one.severity is Severity.REFUSED)
             text = (
                 f"{self.refused} of {total} rows are refused, too many to publish the others; the first: {first.text}"
@@ -221,7 +223,7 @@ class _Reading:
     def _without_figures(self, numbers: Mapping[str, Floats], unreadable: Mapping[str, Mapping[int, str]]) -> Mask:
         """Return which rows have no figure at all, and report their number; of prices: neither a price nor a trade."""
         given = [name for name, figure in self.table.columns.items() if figure.column is not None]
-        if not given:
+        if not given or self.table.topic.startswith("margin."):  # a row without figures is not published yet
             return np.zeros(len(self.raw), dtype=bool)
         untraded = self.table.topic == "prices.daily"
         nothing = {n: np.isnan(numbers[n]) | ((numbers[n] == 0) & (untraded and n in _TRADED)) for n in given}

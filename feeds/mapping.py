@@ -7,7 +7,7 @@ names a ``date``, one of the running session (prices.intraday, …) a ``ts``. Un
 
 from __future__ import annotations
 
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -194,8 +194,8 @@ def unit_of(name: str, figure: Figure, where: str) -> Unit | None:
 
 
 def tables_of(mapping: Mapping, file: str) -> list[Table]:
-    """Return the tables whose pattern fits the name of a file."""
-    return [table for table in mapping.table if fnmatch(file, table.files)]
+    """Return the tables whose pattern fits the name of a file, in any case."""
+    return [table for table in mapping.table if fnmatchcase(file.lower(), table.files.lower())]
 
 
 def columns_used(table: Table) -> list[str]:

@@ -40,8 +40,8 @@ def find_header(
 
 
 def likely_headers(grid: pd.DataFrame) -> list[str]:
-    """Return the texts of the first row of a sheet with more than one cell, for messages."""
-    found = find_header(grid, lambda texts: sum(map(bool, texts)) > 1 or None)
+    """Return the texts of the first row of a sheet, if possible one with more than one cell, for messages."""
+    found = find_header(grid, lambda texts: sum(map(bool, texts)) > 1 or None) or find_header(grid, lambda _: True)
     return [text for text in found[1] if text] if found is not None else []
 
 

@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import time
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -28,10 +29,15 @@ from feeds.plan import DropFolder
 from feeds.validate import Severity
 from processors.codes import to_code
 from processors.days import to_date
+from processors.market import Market
+from processors.securities import Securities
 from streams.calendars import xshg
+from tests.folding import EXCHANGES, market_items
+from tests.made_market import SMALL, small_market
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
 from tests.reading import whole
 from tests.test_feed_exchange import SSE_DETAIL, SZSE_DETAIL, SZSE_HEAD, SZSE_TOTALS, replaced, workbook
+from tests.test_market_corrections import newest
 
 __all__ = ["sent"]  # a fixture
 DAY = "2024-06-11"
@@ -219,7 +225,7 @@ def test_feed_files_reads_the_same_kinds_of_files(tmp_path: Path, sent: list[Mes
     written(
         tmp_path,
         {
-            "margin_detail_sse_1.CSV": (table + "2024-06-11,600519,贵州茅台,2000000000,1,2,3,4,5\n").encode("gb18030"),
+            "MARGIN_DETAIL_SSE_1.CSV": (table + "2024-06-11,600519,贵州茅台,2000000000,1,2,3,4,5\n").encode("gb18030"),
             "margin_detail_sse_2.csv.gz": gzip.compress((table + "2024/6/11,600000,浦发银行,7,1,2,3,4,5\n").encode()),
             "margin_detail_sse_3.xlsx": workbook(a=[table.strip().split(","), third]),
         },
@@ -241,6 +247,7 @@ def test_feed_files_reads_the_same_kinds_of_files(tmp_path: Path, sent: list[Mes
         ("rzye", "-5", "-5 can't be"),
         ("rzye", "7.98E+11", "rounded to 3 digits"),
         ("rzye", "1 2", "'1 2' is no number"),
+        ("rzye", "everything", "the cell is empty"),
         ("rzmre", "-", "fin_buy (column 'rzmre'): the cell is empty"),
         ("ts_code", "", "code '' is not written like"),
         ("ts_code", "sz600003", "code 'sz600003'"),
@@ -253,7 +260,10 @@ def test_a_row_that_can_not_be_read_is_refused_and_named_and_the_others_count(
     tmp_path: Path, sent: list[Message], column: str, cell: str, named: str
 ) -> None:
     table = MARGIN.copy()
-    table.loc[3, column] = cell
+    if cell == "everything":
+        table.loc[3, [name for name in table if name not in ("trade_date", "ts_code")]] = ""
+    else:
+        table.loc[3, column] = cell
     path = tmp_path / "a.csv"
     table.to_csv(path, index=False)
     result = feed("vendor", path, "--as", "events")
@@ -283,6 +293,16 @@ def test_an_optional_figure_that_can_not_be_is_absent(
     assert figure not in found["margin.daily", "600003.SH", DAY]
     if cell != "":
         assert "row 5" in result.output
+
+
+def test_a_code_of_another_exchange_is_refused_and_the_other_prices_count(tmp_path: Path, sent: list[Message]) -> None:
+    path = tmp_path / "a20240611.csv"
+    path.write_text("股票代码,收盘价(元)\n300001.SH,5\n300002.SZ,6\n600000,0\n600001,-\n000001.SH,3000\n", "utf-8")
+    result = feed("vendor", path, "--as", "events")
+    assert result.exit_code == 1 and "300001.SH" in result.output
+    assert {(topic, key) for topic, key, _ in rows(sent)} == {
+        ("prices.daily", "300002.SZ"), ("indices.daily", "000001.SH")}  # fmt: skip
+    assert "2 rows have a key and no figure" in result.output  # suspended
 
 
 def test_a_file_of_which_most_rows_are_refused_is_refused(tmp_path: Path, sent: list[Message]) -> None:
@@ -392,7 +412,8 @@ def test_figures_without_a_date_are_refused_by_their_mapping(tmp_path: Path) -> 
         ("113050", "113050.SH"), ("110059", "110059.SH"), ("118034", "118034.SH"), ("204001", "204001.SH"),
         ("128136", "128136.SZ"), ("131810", "131810.SZ"), ("900901", "900901.SH"), ("200002", "200002.SZ"),
         ("159915", "159915.SZ"), ("689009", "689009.SH"), ("920002", "920002.BJ"), ("430047", "430047.BJ"),
-        ("122222", None), ("sz600519", None), ("SH000001", None), ("600519.HK", None), ("贵州茅台", None),
+        ("122222", None), ("sz600519", None), ("510300.SZ", None), ("sh159915", None), ("SZ920002", None),
+        ("SH000001", None), ("600519.HK", None), ("贵州茅台", None),
     ],
 )  # fmt: skip
 def test_codes_of_every_spelling(tmp_path: Path, cell: str, code: str | None) -> None:
@@ -521,6 +542,17 @@ def test_shenzhens_totals_in_yuan_by_the_name_of_the_file(tmp_path: Path, name: 
         assert table.frame["key"].tolist() == [1] and table.frame["fin_balance"].tolist() == [100.5]
 
 
+@pytest.mark.parametrize("unit", ["元", "万元", "亿元"])
+def test_totals_too_large_for_beijing_are_shenzhens_in_every_unit(tmp_path: Path, unit: str) -> None:
+    """Shenzhen's balance of 2026-09-18."""
+    head = replaced(replaced(SZSE_TOTALS[:1], "亿元", unit), "亿股/亿份", "股")
+    balance = {"元": "1,265,714,000,000", "万元": "126,571,400", "亿元": "12,657.14"}[unit]
+    path = tmp_path / "总量20240611.csv"
+    path.write_bytes(csv_bytes([*head, ["1", balance, "0", "0", "0", balance]]))
+    (table,) = whole(vendor.read([path])).tables
+    assert table.frame["key"].tolist() == [1] and table.frame["fin_balance"].tolist() == [pytest.approx(1265714e6)]
+
+
 def test_a_detail_in_the_same_workbook_names_the_exchange_of_totals_in_yuan(tmp_path: Path) -> None:
     path = tmp_path / "x20240611.xlsx"
     path.write_bytes(workbook(总量=replaced(replaced(SZSE_TOTALS, "亿元", "元"), "亿股/亿份", "股"), 明细=SZSE_DETAIL))
@@ -628,3 +660,17 @@ def test_a_refused_row_is_a_failure_of_a_drop_folder(tmp_path: Path, sent: list[
     assert task.failures == 1 and sent
     assert [line["file"] for line in logs if line["event"].startswith("file left out")] == ["b.json"]
     assert any("row 9" in str(line.get("what")) for line in logs)
+
+
+def test_totals_without_lent_volumes_make_the_signal_absent_that_needs_them() -> None:
+    days = small_market(gaps=False, sessions=12)
+    last = max(days)
+    totals = days[last]["margin.market"]
+    sold = totals.figures["short_sell"].copy()
+    sold[-1] = np.nan
+    days[last]["margin.market"] = replace(totals, figures={**totals.figures, "short_sell": sold})
+    securities, market = Securities(0, SMALL, EXCHANGES, xshg()), Market(1, SMALL, EXCHANGES, xshg())
+    found = newest([out for day in days.values() for out in market.fold(market_items(securities, day))])
+    value, reason, *_ = found["margin_trade_share", to_date(last)]
+    assert value is None and reason == f"margin.market short_sell of {to_date(last)} lacks SZSE"
+    assert found["fin_balance", to_date(last)][0] is not None
