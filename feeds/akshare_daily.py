@@ -87,6 +87,7 @@ def price_tables(spot: pd.DataFrame, day: date) -> SourceTables:
     _require_columns(_SPOT_COLUMNS, spot, origin)
     raw = spot[spot["最新价"] > 0].assign(**{_DAY: f"{day:%Y%m%d}"}).reset_index(drop=True)
     raw = raw.fillna({"成交量": 0.0, "成交额": 0.0})
+    raw.index += 1  # rows are numbered from 1 in messages
     found = SourceTables()
     for table in _SPOT_TABLES:
         rows = map_rows(table, raw, origin)
@@ -110,6 +111,8 @@ def index_bar(bars: pd.DataFrame, code: str, day: date, before: date | None) -> 
     _require_columns(_BAR_COLUMNS, bars, origin)
     by_date = bars.set_index(bars["date"].astype(str))
     row = by_date[by_date.index == day.isoformat()]
+    if not len(row):
+        return pd.DataFrame()
     earlier = by_date["close"].get(before.isoformat()) if before is not None else None
     raw = row.assign(**{_DAY: f"{day:%Y%m%d}", _CODE: code, "prev_close": earlier}).reset_index(drop=True)
     return map_rows(_INDEX_TABLE, raw, origin).whole()

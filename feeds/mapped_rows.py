@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ from processors.events import FIGURES, INPUT_ROWS, Column, DailyRow, Floats, Int
 _DATE_PARTS = ("%d", "%j", "%x", "%c")
 #: Whole numbers above it are not exact in a column of 32-bit floats.
 _FLOAT32_WHOLE = 2**24
+_SUM_TOLERANCE = 1e-3
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
 Mask = npt.NDArray[np.bool_]
@@ -91,6 +92,7 @@ class _Reading:
         self.findings: list[Finding] = []
         self.refused = 0
         self.has_rows = False
+        self.sums: dict[int, dict[Hashable, object]] = {}
 
     def read_keys(self) -> None:
         """Read the keys; leave out the rows that have none."""
@@ -160,6 +162,7 @@ class _Reading:
                 self._report(severity, "figure", f"{self._at(place)}, {source}: {reason}; the figure is absent")
         self._refuse(refused)
         self._keep(~(empty | self._mask(refused)))
+        self._compare_sum()
 
     def result(self, total: int) -> MappedRows:
         """Return the rows; ``total`` is their number before any was left out."""
@@ -184,6 +187,23 @@ class _Reading:
             )
             self._report(Severity.ERROR, "rows", text)
         return MappedRows(frame, self.findings)
+
+    def _compare_sum(self) -> None:
+        """Report a sum below the rows that is another one than theirs: some of them are missing."""
+        if len(self.sums) != 1 or len(np.unique(self.columns.get("day", np.zeros(0)))) > 1:
+            return
+        ((row, cells),) = self.sums.items()
+        for name, figure in self.table.columns.items():
+            unit = unit_of(name, figure, self.where)
+            if figure.column is None or unit is None or self.table.only is not None:
+                continue
+            stated, _ = parse_numbers(pd.Series([cells[figure.column]], dtype=object), unit)
+            total, stated = float(np.nansum(self.columns[name])), unit.apply(stated)
+            if abs(total - stated[0]) > _SUM_TOLERANCE * abs(stated[0]):
+                text = (
+                    f"{self.where}, row {row} states a sum of {stated[0]:,.15g}, the rows of {name} have {total:,.15g}"
+                )
+                self._report(Severity.WARNING, "sum", f"{text}: check that the file is complete")
 
     def _report(self, severity: Severity, check: str, text: str) -> None:
         self.findings.append(Finding(severity, check, self.table.topic, None, text))
@@ -213,6 +233,8 @@ class _Reading:
             kind = row_kind(self.raw.iloc[place].to_dict())
             if kind is RowKind.FIGURES:
                 refused[place] = reason
+            elif kind is RowKind.SUM:
+                self.sums[self.raw.index[place]] = self.raw.iloc[place].to_dict()
             elif kind is RowKind.PLACEHOLDER:
                 words = next(str(cell).strip() for cell in self.raw.iloc[place] if NO_DATA.search(str(cell)))
                 text = f"{self._at(place)}: {words!r}: the figures are not published yet, or the day is no trading day"

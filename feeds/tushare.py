@@ -250,6 +250,7 @@ def fetch(
                 f"tushare {name} answers with other days than {day}: its rows are not used, try again later"
             )
         origin = f"tushare {name} {day}"
+        raw.index += 1  # rows are numbered from 1 in messages
         raw, findings = replace_component_turnover(raw, origin)
         found.findings += findings
         known = detect_tables(raw.columns.tolist(), origin)

@@ -615,6 +615,15 @@ def test_sums_are_no_rows(tmp_path: Path, word: str) -> None:
     assert table.frame["key"].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(("stated", "reported"), [("7", False), ("7.001", False), ("9", True), ("", False)])
+def test_a_sum_that_the_rows_do_not_have_is_reported(tmp_path: Path, stated: str, reported: bool) -> None:
+    path = tmp_path / "a.csv"
+    text = "交易日期,代码,融资余额(亿元),融资买入额(元)\n2024-06-11,600519,3,1\n2024-06-11,000001,4,1\n"
+    path.write_text(f"{text}合计,,{stated},2\n", "utf-8")
+    found = [one.text for one in vendor.read([path]).findings]
+    assert ["row 4 states a sum of 900,000,000" in text for text in found] == [True] * reported
+
+
 def test_the_export_of_a_terminal(tmp_path: Path) -> None:
     text = (
         '融资融券明细\t\t\t\n代码\t名称\t融资余额(元)\t融资买入额(元)\t\n="600519"\t贵州茅台\t17,233,521,533\t300,349,909\t\n'
