@@ -73,7 +73,7 @@ _INDEX_TABLE = Table(
 _QUOTES_END = Deadline(time(9), next_session=True)
 
 
-def price_tables(spot: pd.DataFrame, day: date) -> list[SourceTable]:
+def price_tables(spot: pd.DataFrame, day: date) -> SourceTables:
     """Return prices and valuations of akshare's page of live quotes (stock_zh_a_spot_em), read after the close.
 
     Rows without a last price (not listed yet, suspended for long) are left out; a security without turnover is
@@ -87,7 +87,13 @@ def price_tables(spot: pd.DataFrame, day: date) -> list[SourceTable]:
     _require_columns(_SPOT_COLUMNS, spot, origin)
     raw = spot[spot["最新价"] > 0].assign(**{_DAY: f"{day:%Y%m%d}"}).reset_index(drop=True)
     raw = raw.fillna({"成交量": 0.0, "成交额": 0.0})
-    return [SourceTable(table.topic, origin, map_rows(table, raw, origin)) for table in _SPOT_TABLES]
+    raw.index += 1  # rows are numbered from 1 in messages
+    found = SourceTables()
+    for table in _SPOT_TABLES:
+        rows = map_rows(table, raw, origin)
+        found.tables.append(SourceTable(table.topic, origin, rows.frame))
+        found.findings += rows.findings
+    return found
 
 
 def index_bar(bars: pd.DataFrame, code: str, day: date, before: date | None) -> pd.DataFrame:
@@ -105,9 +111,11 @@ def index_bar(bars: pd.DataFrame, code: str, day: date, before: date | None) -> 
     _require_columns(_BAR_COLUMNS, bars, origin)
     by_date = bars.set_index(bars["date"].astype(str))
     row = by_date[by_date.index == day.isoformat()]
+    if not len(row):
+        return pd.DataFrame()
     earlier = by_date["close"].get(before.isoformat()) if before is not None else None
     raw = row.assign(**{_DAY: f"{day:%Y%m%d}", _CODE: code, "prev_close": earlier}).reset_index(drop=True)
-    return map_rows(_INDEX_TABLE, raw, origin)
+    return map_rows(_INDEX_TABLE, raw, origin).whole()
 
 
 def fetch_prices(
@@ -136,7 +144,7 @@ def fetch_prices(
             "to `marginwatch feed vendor`, or fetch it via tushare"
         )
     module = load_akshare() if akshare is None else akshare
-    return SourceTables(price_tables(call_akshare(module, call, now, sleep), day))
+    return price_tables(call_akshare(module, call, now, sleep), day)
 
 
 def fetch_indices(

@@ -73,7 +73,7 @@ def _folder_task(name: str, feed: DropFolder, services: FeedServices) -> FeedTas
         feed,
         services.state(name),
         partial(drop_folder.read_daily_files, name, feed),
-        partial(outlet.publish, name, source=feed.source or name, force=feed.force, ranked=feed.map is not None),
+        partial(outlet.publish, name, source=feed.source or name, force=feed.force),
         workbooks.SUFFIXES if feed.format == "exchange" else vendor.SUFFIXES,
     )
 

@@ -12,7 +12,7 @@ from feeds.validate import Finding, Rows, Severity, check_day, key_text
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, Column, RowBatch
 
-_SHOWN_PER_CHECK, _FIRST_ROWS = 5, 3
+_SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
 
 
 def check_days(days: Iterable[DayRows], calendar: TradingCalendar, before: Rows | None = None) -> Iterator[Finding]:
@@ -30,13 +30,14 @@ def check_days(days: Iterable[DayRows], calendar: TradingCalendar, before: Rows 
 
 def format_findings(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield findings as lines: the first few of each check and topic, then the number of the others."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    groups: dict[tuple[Severity, str, str], list[Finding]] = {}
     for one in findings:
         groups.setdefault((one.severity, one.check, one.topic), []).append(one)
     for (severity, check, topic), group in sorted(groups.items()):
-        yield from map(str, group[:_SHOWN_PER_CHECK])
-        if len(group) > _SHOWN_PER_CHECK:
-            yield f"{severity.upper()} {check} {topic}: … and {len(group) - _SHOWN_PER_CHECK} more"
+        shown = _SHOWN_OF_LOSSES if severity is Severity.REFUSED or check == "file" else _SHOWN_PER_CHECK
+        yield from map(str, group[:shown])
+        if len(group) > shown:
+            yield f"{severity.upper()} {check} {topic}: … and {len(group) - shown} more"
 
 
 def format_first_rows(tables: Iterable[SourceTable]) -> Iterator[str]:

@@ -1,66 +1,80 @@
-"""The styles in which files write the code of a security, and the translation to ours (`600519.SH`).
+"""The spellings in which files write the code of a security, and the translation to ours (`600519.SH`).
 
 The name of a style is its example: ``600519.SH``, ``sh600519``, ``sh.600519``, ``600519`` (which needs an exchange) and
-Eastmoney's ``1.600519``.
+Eastmoney's ``1.600519``. Every style is read with the marks that spreadsheets and terminals add: ``="600519"``,
+``'600519``, full-width digits.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from feeds.errors import InputError
-from processors.codes import Ids
+from feeds.errors import InputError, at
+from processors.codes import Ids, exchange_of_number
 
 #: Names of the exchanges, and of Shenwan's indices, as files write them.
 EXCHANGE_NAMES: dict[str, str] = {
-    **dict.fromkeys(("SSE", "SH", "XSHG", "SS", "沪", "上海", "沪市", "上交所"), "SH"),
-    **dict.fromkeys(("SZSE", "SZ", "XSHE", "深", "深圳", "深市", "深交所"), "SZ"),
-    **dict.fromkeys(("BSE", "BJ", "XBSE", "BJSE", "北", "北京", "京市", "北交所"), "BJ"),
+    **dict.fromkeys(
+        ("SSE", "SH", "XSHG", "SS", "SHSE", "沪", "上海", "沪市", "上交所", "上海证券交易所", "上证"), "SH"
+    ),
+    **dict.fromkeys(("SZSE", "SZ", "XSHE", "深", "深圳", "深市", "深交所", "深圳证券交易所", "深证"), "SZ"),
+    **dict.fromkeys(("BSE", "BJ", "XBSE", "BJSE", "北", "北京", "京市", "北交所", "北京证券交易所", "北证"), "BJ"),
     **dict.fromkeys(("SI", "SW", "申万"), "SI"),
 }
 #: In place of an exchange: derive it from the number, for stocks and funds only (000001 is also an index).
 BY_NUMBER = "by number"
 _DIGITS = 6
-_BEIJING = ("4", "8", "92")
 
 
 def exchange_name(text: str, where: str) -> str:
     """Return SH, SZ, BJ or SI for any name of an exchange; raises `InputError` for another word."""
-    found = EXCHANGE_NAMES.get(text.strip().upper())
+    found = EXCHANGE_NAMES.get(unicodedata.normalize("NFKC", text).strip().upper())
     if found is None:
-        raise InputError(f"{where}: exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
+        raise InputError(f"{at(where)}exchange {text!r} is not known; expected one of {', '.join(EXCHANGE_NAMES)}")
     return found
 
 
 def by_number(number: str) -> str:
-    """Return the exchange of a stock or fund: 5, 6, 9 Shanghai; 0, 1, 2, 3 Shenzhen; 4, 8 and 92 Beijing.
+    """Return the exchange of a security, see `processors.codes.exchange_of_number`.
 
     Raises
     ------
-    InputError : for any other number.
+    InputError : for a number of no exchange, or of two.
     """
-    if number.startswith(_BEIJING):
-        return "BJ"
-    if number.startswith(("5", "6", "9")):
-        return "SH"
-    if number.startswith(("0", "1", "2", "3")):
-        return "SZ"
-    raise InputError(f"{number}: no exchange lists stocks or funds with this number; give an exchange")
+    found = exchange_of_number(number)
+    if found is None:
+        raise InputError(f"code {number!r}: such a number does not name one exchange: write it with its exchange")
+    return found
+
+
+def clean_code(cell: object) -> str:
+    """Return the text of a code without the marks of spreadsheets and terminals.
+
+    Examples
+    --------
+    >>> clean_code('="600519"'), clean_code("'600519"), clean_code("ＳＨ６００５１９")
+    ('600519', '600519', 'SH600519')
+    """
+    text = unicodedata.normalize("NFKC", str(cell)).replace("\ufeff", "").strip().removeprefix("=")
+    return re.sub(r"\s+", "", text.strip("'\"‘’“”`\t "))
 
 
 def _suffixed(text: str) -> str | None:
-    found = re.fullmatch(r"(\d{6})\.([A-Za-z]{2,4})", text)
+    found = re.fullmatch(r"(\d{6})[._-]?([A-Za-z]{2,4})", text)
     market = EXCHANGE_NAMES.get(found[2].upper()) if found else None
     return f"{found[1]}.{market}" if found and market else None
 
 
-def _prefixed(text: str, separator: str) -> str | None:
-    found = re.fullmatch(rf"(sh|sz|bj){re.escape(separator)}(\d{{6}})", text, re.IGNORECASE)
-    return f"{found[2]}.{found[1].upper()}" if found else None
+def _prefixed(text: str) -> str | None:
+    found = re.fullmatch(r"([A-Za-z]{2,4})[._:-]?(\d{6})", text)
+    market = EXCHANGE_NAMES.get(found[1].upper()) if found else None
+    return f"{found[2]}.{market}" if found and market else None
 
 
 def _secid(text: str) -> str | None:
@@ -70,14 +84,14 @@ def _secid(text: str) -> str | None:
         return None
     if found[1] == "1":
         return f"{found[2]}.SH"
-    return f"{found[2]}.{'BJ' if found[2].startswith(_BEIJING) else 'SZ'}"
+    return f"{found[2]}.{'BJ' if exchange_of_number(found[2]) == 'BJ' else 'SZ'}"
 
 
 _STYLES: dict[str, Callable[[str], str | None]] = {
     "600519.SH": _suffixed,
-    "sh600519": lambda text: _prefixed(text, ""),
-    "SH600519": lambda text: _prefixed(text, ""),
-    "sh.600519": lambda text: _prefixed(text, "."),
+    "sh600519": _prefixed,
+    "SH600519": _prefixed,
+    "sh.600519": _prefixed,
     "1.600519": _secid,
 }
 PLAIN = "600519"
@@ -91,37 +105,48 @@ def plain_number(cell: object) -> str | None:
     if isinstance(cell, int | float | np.integer | np.floating):
         whole = cell == cell and float(cell).is_integer() and 0 <= cell < 10**_DIGITS
         return f"{int(cell):06d}" if whole else None
-    text = str(cell).strip().removesuffix(".0")
+    text = clean_code(cell).removesuffix(".0")
     return text.zfill(_DIGITS) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
-def to_own(text: object, style: str, exchange: str | None = None, where: str = "code") -> str:
+@lru_cache(maxsize=65_536, typed=True)
+def to_own(text: object, style: str | None = None, exchange: str | None = None, where: str = "") -> str:
     """Return a code in our style.
 
     Parameters
     ----------
-    style : one of `STYLES`.
+    style : one of `STYLES`; None for any of them.
     exchange : for the style ``600519``: a name of an exchange, or `BY_NUMBER`.
 
     Raises
     ------
-    InputError : if the code is not in this style, or its exchange is missing or unknown.
+    InputError : if the code is not in this style, or its exchange is missing, unknown, or not ``exchange``.
     """
-    if style == PLAIN:
-        number = plain_number(text)
+    if style not in (None, *STYLES):
+        raise InputError(f"{at(where)}code style {style!r} is not known; expected one of {', '.join(STYLES)}")
+    number = plain_number(text) if style in (None, PLAIN) else None
+    if number is not None:
         if exchange is None:
-            raise InputError(f"{where}: codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}")
-        if number is not None:
-            market = by_number(number) if exchange == BY_NUMBER else exchange_name(exchange, where)
-            return f"{number}.{market}"
-    else:
-        reader = _STYLES.get(style)
-        if reader is None:
-            raise InputError(f"{where}: code style {style!r} is not known; expected one of {', '.join(STYLES)}")
-        code = reader(str(text).strip())
+            raise InputError(
+                f"{at(where)}codes like {PLAIN} need an exchange: a name, a column of it, or {BY_NUMBER!r}"
+            )
+        market = by_number(number) if exchange == BY_NUMBER else exchange_name(exchange, where)
+        return f"{number}.{market}"
+    if style != PLAIN:
+        clean = clean_code(text)
+        readers = _STYLES.values() if style is None else (_STYLES[style],)
+        code = next((found for reader in readers if (found := reader(clean)) is not None), None)
         if code is not None:
+            if style is None and exchange not in (None, BY_NUMBER) and exchange_name(exchange, where) != code[-2:]:
+                raise InputError(
+                    f"{at(where)}code {text!r} names another exchange than {exchange}: correct one of them"
+                )
             return code
-    raise InputError(f"{where}: code {text!r} is not written like {style}; give the style that the file uses")
+    if style is None:
+        raise InputError(
+            f"{at(where)}code {text!r} is in no style that is known: write it as one of {', '.join(STYLES)}"
+        )
+    raise InputError(f"{at(where)}code {text!r} is not written like {style}; give the style that the file uses")
 
 
 def is_index(securities: Ids) -> npt.NDArray[np.bool_]:

@@ -43,15 +43,14 @@ class DailyOutlet:
         self._names: SecurityNames | None = None
         self._before: dict[str, RowBatch] = {}
 
-    def publish(self, feed: str, tables: SourceTables, *, source: str, force: bool, ranked: bool = False) -> None:
-        """Publish rows of a feed.
+    def publish(self, feed: str, tables: SourceTables, *, source: str, force: bool) -> int:
+        """Publish rows of a feed; return how many rows, sheets or cells were refused.
 
         Parameters
         ----------
         feed : the name of the feed in log lines.
         source : the name under which the rows are published.
         force : publish in spite of errors in the figures.
-        ranked : whether the tables are in an order of preference, see `feeds.dataset.gather`.
 
         Raises
         ------
@@ -63,12 +62,12 @@ class DailyOutlet:
         findings = [*tables.findings, *self._names.compare(tables.tables)]
         dataset = None
         if tables.tables:
-            dataset = gather(tables.tables, self._calendar, source, ranked=ranked)
+            dataset = gather(tables.tables, self._calendar, source)
             first = dataset.days()[0]
             before = {t: b for t, b in self._before.items() if b.days[0] < first}
-            findings += check_report.check_days(dataset.by_day(), self._calendar, before)
+            findings += [*dataset.findings, *check_report.check_days(dataset.by_day(), self._calendar, before)]
         for one in findings[:_LOGGED_FINDINGS]:
-            write = log.error if one.severity is Severity.ERROR else log.warning
+            write = log.warning if one.severity is Severity.WARNING else log.error
             write("finding", feed=feed, what=str(one))
         check_report.refuse_errors(findings, force=force)
         if dataset is None:
@@ -81,6 +80,7 @@ class DailyOutlet:
             if topic not in self._before or self._before[topic].days[0] <= batch.days[0]:
                 self._before[topic] = batch
         days = dataset.days()
+        refused = sum(one.severity is Severity.REFUSED for one in findings)
         log.info(
             "published",
             feed=feed,
@@ -89,4 +89,6 @@ class DailyOutlet:
             rows=publisher.rows,
             unchanged=self._ledger.unchanged - unchanged,
             corrected=self._ledger.corrected - corrected,
+            refused=refused,
         )
+        return refused

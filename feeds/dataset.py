@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,8 @@ import pandas as pd
 
 from feeds.errors import InputError
 from feeds.publication_times import available_at
-from feeds.validate import Finding, key_text
-from processors.days import TradingCalendar, to_date, to_day
+from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
+from processors.days import Days, TradingCalendar, to_date, to_day
 from processors.events import FIGURES, RowBatch
 
 #: Trade date (days since 1970-01-01) and its rows by topic.
@@ -29,25 +28,29 @@ class SourceTable:
     ----------
     origin : the file, and the layout that was recognised.
     frame : ``key``, ``day`` (missing if the file has no dates) and figures, as `feeds.mapped_rows.map_rows` returns
-        them; also ``name`` if the file has names, see `feeds.security_names`.
+        them; also ``row``, its number in the file, and ``name`` if the file has names, see `feeds.security_names`.
+    rank : the place of the table in a mapping file: where two of them contradict each other the first one counts.
     """
 
     topic: str
     origin: str
     frame: pd.DataFrame
+    rank: int = 0
 
 
 @dataclass(slots=True)
 class SourceTables:
-    """The tables that were read, and the findings of their readers."""
+    """The tables that were read, the findings of their readers, and the number of files."""
 
     tables: list[SourceTable] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    files: int = 0
 
     def extend(self, other: SourceTables) -> None:
         """Append the tables and findings of another reading."""
         self.tables += other.tables
         self.findings += other.findings
+        self.files += other.files
 
 
 @dataclass(slots=True)
@@ -56,14 +59,17 @@ class Dataset:
 
     Parameters
     ----------
+    files : the number of files that were read.
     source : the name under which the rows are published.
     notes : remarks for the user of the rows.
+    findings : what was left out while the rows were read and joined.
     """
 
     batches: dict[str, RowBatch] = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
+    files: int = 0
     source: str = "files"
     notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -120,29 +126,16 @@ def with_first_day(
     return out
 
 
-def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar, *, join: bool = True) -> RowBatch:
+def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowBatch:
     """Return the rows of a frame (``day``, ``key`` and figures) as a batch, sorted by day and key.
-
-    Parameters
-    ----------
-    join : merge the rows of one day and key into one, with the first known figure of each column.
 
     Raises
     ------
-    InputError : for a day that is no trading day, or lies after the end of the calendar.
+    ConfigurationError : for a day at the end of the calendar.
     """
     frame = frame.sort_values(["day", "key"], kind="stable")
-    if join and frame.duplicated(["day", "key"]).any():
-        # Two files may describe one index: one its prices, the other its capitalisation.
-        frame = frame.groupby(["day", "key"], as_index=False, sort=True).first()
     days = frame["day"].to_numpy(np.int32)
     distinct, inverse = np.unique(days, return_inverse=True)
-    closed = distinct[~calendar.contains(distinct)]
-    if len(closed):
-        raise InputError(
-            f"{topic}: {to_date(int(closed[0]))} is no trading day of XSHG ({len(closed)} such dates): correct the "
-            "dates of the file, or the trading calendar"
-        )
     stamps = np.array([available_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
     figures = {
         c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else np.full(len(frame), np.nan)
@@ -169,79 +162,105 @@ def gather(
     source: str,
     start: date | None = None,
     end: date | None = None,
-    *,
-    ranked: bool = False,
 ) -> Dataset:
     """Join tables into a `Dataset`.
 
-    Rows of one day and key that complete each other become one row. Rows that contradict each other stay apart, so
-    that the checks report them. Rows without a date get the first date of all.
-
-    Parameters
-    ----------
-    ranked : whether the tables are in an order of preference, as a mapping file defines it: where two of them
-        contradict each other the first one counts, and a note reports it. Rows of one table still must not.
+    Rows of one day and key that complete each other become one row. Where tables of different rank contradict each
+    other, the first rank counts and a note reports it; rows of one rank that contradict each other are an error that
+    names both. Rows without a date get the first date of all.
 
     Raises
     ------
-    InputError : if there is no row, or a date is no trading day.
+    InputError : if there is no row, or a table is of days without a session.
     """
     dated: dict[str, list[pd.DataFrame]] = {}
     undated: dict[str, list[pd.DataFrame]] = {}
-    notes = []
-    for table in tables:
-        frame = table.frame.drop(columns="name", errors="ignore")
+    out = Dataset(source=source)
+    for place, table in enumerate(tables):
+        frame = table.frame.drop(columns="name", errors="ignore").assign(table=place, rank=table.rank)
         if "day" not in frame:
             undated.setdefault(table.topic, []).append(frame)
-            notes.append(undated_note(table.origin))
+            out.notes.append(f"{table.origin} has no dates: its rows of today are used for every date")
         else:
-            dated.setdefault(table.topic, []).append(between(frame, start, end))
-    batches = {}
+            frame = between(frame, start, end)
+            frame = frame[_sessions(table, frame["day"].to_numpy(), frame["row"].to_numpy(), calendar, out.findings)]
+            dated.setdefault(table.topic, []).append(frame)
     for topic, frames in with_first_day(dated, undated, calendar).items():
         if any(len(frame) for frame in frames):
-            joined, overruled = _joined(frames, ranked=ranked)
-            if len(overruled):
-                notes.append(_overruled_note(topic, overruled))
-            batches[topic] = batch_of(topic, joined, calendar, join=False)
-    if not batches:
+            joined = _joined(topic, [frame for frame in frames if len(frame)], tables, out)
+            out.batches[topic] = batch_of(topic, joined, calendar)
+    if not out.batches and not any(one.severity is Severity.ERROR for one in out.findings):
         raise InputError("the files contain no row: look at them with --check, and at --from and --to")
-    return Dataset(batches, source=source, notes=notes)
+    return out
 
 
-def undated_note(origin: str) -> str:
-    """Return the note about a file without dates."""
-    return f"{origin} has no dates: its rows of today are used for every date"
+def _sessions(
+    table: SourceTable, days: Days, rows: npt.NDArray[np.int64], calendar: TradingCalendar, findings: list[Finding]
+) -> npt.NDArray[np.bool_]:
+    """Return which rows are of trading days; report the others.
 
-
-def _joined(frames: Sequence[pd.DataFrame], *, ranked: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join rows of one day and key, with the first known figure of each column, unless a figure differs.
-
-    Ranked, only contradicting rows of one table stay apart; the second frame contains the (day, key) that an earlier
-    table of the ranking decided.
+    Raises
+    ------
+    InputError : if they are many.
     """
-    keys = ["day", "key"]
-    frame = pd.concat([one.assign(part=place) for place, one in enumerate(frames)], ignore_index=True)
-    frame["row"] = frame["day"].astype(np.int64) * 2**32 + frame["key"]  # day and key as one number
-    twice = frame[frame["row"].duplicated(keep=False)]
-    differs = _differing(twice.drop(columns="part"), ["row"])
-    conflicting = _differing(twice, ["row", "part"]) if ranked else differs
-    overruled = twice[twice["row"].isin(np.setdiff1d(differs, conflicting))].drop_duplicates("row")[keys]
-    if len(twice):
-        apart = frame["row"].isin(conflicting)
-        whole = frame[~apart].groupby(keys, as_index=False, sort=True).first()
-        frame = pd.concat([whole, frame[apart]], ignore_index=True) if apart.any() else whole
-    return frame.drop(columns=["part", "row"]), overruled
+    distinct, inverse = np.unique(days, return_inverse=True)
+    held = np.asarray(calendar.contains(distinct))[inverse]
+    wrong = np.flatnonzero(~held)
+    texts = [
+        f"{table.origin}, row {rows[at]}: {to_date(int(days[at]))} is no trading day of XSHG: correct the date, or the "
+        "trading calendar"
+        for at in wrong.tolist()[: TOO_MANY_ROWS + 1]
+    ]
+    if len(wrong) > max(TOO_MANY_ROWS, TOO_MANY_SHARE * len(days)) or len(wrong) == len(days) > 0:
+        raise InputError(f"{texts[0]} ({len(wrong)} such rows)")
+    findings += [Finding(Severity.REFUSED, "date", table.topic, None, text) for text in texts]
+    return held
 
 
-def _differing(frame: pd.DataFrame, by: list[str]) -> npt.NDArray[np.int64]:
-    """Return the ``row`` of groups in which a figure has two values."""
-    counts = frame.groupby(by).nunique().max(axis=1)
-    return counts[counts > 1].reset_index()["row"].unique().astype(np.int64)
+def _joined(topic: str, frames: Sequence[pd.DataFrame], tables: Sequence[SourceTable], out: Dataset) -> pd.DataFrame:
+    """Join rows of one day and key, with the first known figure of each column; report those that contradict."""
+    frame = pd.concat(frames, ignore_index=True).sort_values("rank", kind="stable")
+    frame["id"] = frame["day"].astype(np.int64) * 2**32 + frame["key"]  # day and key as one number
+    several = frame["id"].duplicated(keep=False)
+    if not several.any():
+        return frame
+    twice = frame[several]
+    figures = [column.name for column in FIGURES[topic] if column.name in frame]
+    conflicting = _differing(twice, ["id", "rank"], figures)
+    for _, group in twice[twice["id"].isin(conflicting)].groupby("id", sort=False):
+        out.findings.append(_conflict(topic, group, figures, tables))
+    overruled = np.setdiff1d(_differing(twice, ["id"], figures), conflicting)
+    if len(overruled):
+        first = twice[twice["id"].isin(overruled)].iloc[0]
+        out.notes.append(
+            f"{topic}: {len(overruled)} rows differ between two files, such as {key_text(topic, int(first['key']))} on "
+            f"{to_date(int(first['day']))}; the first file of the mapping counts"
+        )
+    return pd.concat([frame[~several], twice.groupby("id", as_index=False, sort=False).first()], ignore_index=True)
 
 
-def _overruled_note(topic: str, overruled: pd.DataFrame) -> str:
-    first = overruled.iloc[0]
-    return (
-        f"{topic}: {len(overruled)} rows differ between two files, such as {key_text(topic, int(first['key']))} on "
-        f"{to_date(int(first['day']))}; the first file of the mapping counts"
-    )
+def _differing(frame: pd.DataFrame, by: list[str], figures: list[str]) -> npt.NDArray[np.int64]:
+    """Return the ``id`` of groups in which a figure has two values."""
+    groups = frame.groupby(by, sort=False)[figures]
+    low, high = groups.min(), groups.max()
+    differ = ((low != high) & low.notna()).any(axis=1)
+    return np.unique(differ.index[differ].get_level_values("id").to_numpy(np.int64))
+
+
+def _conflict(topic: str, group: pd.DataFrame, figures: list[str], tables: Sequence[SourceTable]) -> Finding:
+    """Report the first two rows of a day and key that contradict each other."""
+    first = group.iloc[0]
+    for _, other in group.iloc[1:].iterrows():
+        name = next(
+            (n for n in figures if first[n] == first[n] and other[n] == other[n] and first[n] != other[n]), None
+        )
+        if name is not None:
+            break
+    else:
+        name, other = figures[0], group.iloc[-1]
+    places = [
+        f"{row[name]:,.15g} in {tables[int(row['table'])].origin}, row {int(row['row'])}" for row in (first, other)
+    ]
+    day = int(first["day"])
+    text = f"{key_text(topic, int(first['key']))} has {name} {' and '.join(places)}: remove one of the rows"
+    return Finding(Severity.ERROR, "duplicate", topic, day, text)

@@ -16,6 +16,7 @@ from feeds.errors import ConfigurationError, InputError
 from feeds.plan import DropFolder, PositionsFolder
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask
+from feeds.workbooks import files_of
 
 log = structlog.get_logger()
 _DONE, _FAILED = "done", "failed"
@@ -29,7 +30,8 @@ class FolderTask(FeedTask, Generic[RowsT]):
     Parameters
     ----------
     read : reads files; raises `InputError`.
-    publish : publishes what was read; raises `InputError` if that can't be published.
+    publish : publishes what was read and returns how much of it was refused; raises `InputError` if nothing can be
+        published.
     suffixes : the suffixes of the files, in lower case.
     finish : called when the task ends.
     """
@@ -38,12 +40,13 @@ class FolderTask(FeedTask, Generic[RowsT]):
     feed: DropFolder | PositionsFolder
     state: FeedState
     read: Callable[[Sequence[Path]], RowsT]
-    publish: Callable[[RowsT], None]
+    publish: Callable[[RowsT], int]
     suffixes: Sequence[str]
     finish: Callable[[], None] = lambda: None
     failures: int = 0
     _digests: dict[Path, tuple[tuple[int, int, int], str]] = field(default_factory=dict)  # by the result of `stat`
     _unreadable: set[Path] = field(default_factory=set)
+    _others: set[Path] = field(default_factory=set)
 
     def tick(self, now: float) -> float:
         """Publish new and changed files; return when to look again."""
@@ -73,11 +76,12 @@ class FolderTask(FeedTask, Generic[RowsT]):
         self.finish()
 
     def _files(self) -> list[Path]:
-        return sorted(
-            path
-            for path in self.feed.path.iterdir()
-            if path.suffix.lower() in self.suffixes and path.is_file() and not path.name.startswith(("~", "."))
-        )
+        files, others = files_of(self.feed.path, self.suffixes)
+        for path in others:
+            if path not in self._others:
+                log.warning("file left out: it is no table", feed=self.name, file=path.name, tables=self.suffixes)
+        self._others = set(others)
+        return files
 
     def _is_settling(self, path: Path, now: float) -> bool:
         """Whether a file may still be written; a file from the future is not: another machine wrote it."""
@@ -112,7 +116,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
         final : log and store a failure; a file that failed is read again when it changes. Else only return false.
         """
         try:
-            self.publish(self.read(list(files)))
+            refused = self.publish(self.read(list(files)))
         except InputError as error:
             if not final:
                 return False
@@ -121,6 +125,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
                 log.warning("file refused", feed=self.name, file=path.name, error=str(error))
                 self.state.set(f"file/{path.name}", f"{_FAILED} {digest}")
             return True
+        self.failures += bool(refused)
         for path, digest in files.items():
             self.state.set(f"file/{path.name}", f"{_DONE} {digest}")
         return True

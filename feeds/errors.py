@@ -22,6 +22,11 @@ from dataclasses import dataclass
 from processors.errors import MarginwatchError
 
 
+def at(where: str) -> str:
+    """Return the beginning of a message that names a place; empty for none, which the caller adds."""
+    return f"{where}: " if where else ""
+
+
 class FeedError(MarginwatchError):
     """The base class of the errors of this room."""
 

@@ -3,45 +3,54 @@
 =====================  ==============================================================  ======================
 file                   how it is recognised                                            topic
 =====================  ==============================================================  ======================
-Shanghai 汇总信息       信用交易日期 and 本日融资余额, no code                                 margin.market
+Shanghai 汇总信息       本日融资余额 and 本日融资买入额, no code                                margin.market
 Shanghai 明细信息       标的证券代码                                                       margin.daily
 Shenzhen, Beijing 明细  证券代码 and 融资余额; the codes name the exchange                     margin.daily
 Shenzhen, Beijing 总量  融资余额 and 融资买入额, no code; the units name the exchange          margin.market
 =====================  ==============================================================  ======================
 
 The headers contain the units; a header without a unit is refused. Only Shanghai publishes volumes without a unit: it
-counts them in shares. Shenzhen publishes its totals in 亿元 and 亿股, Beijing in 万元 and 万股, unless a cell names the
-exchange. Shenzhen's files contain no date, Beijing's have one in the last row; else the date comes from the name of the
-file or from the command.
+counts them in shares. The exchange of totals follows from a name (of the file, the sheet, in a cell), from a detail in
+the same file, or from size and unit: only Shenzhen's exceed 0.1 trillion CNY; it publishes 亿元 and 亿股, Beijing 万元
+and 万股. A file without dates has that of its title or its name, see `feeds.file_dates`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from feeds.code_styles import BY_NUMBER, PLAIN, by_number, plain_number
+from feeds.akshare_tables import MONEY, SHARES, akshare_table, with_units
+from feeds.code_styles import BY_NUMBER, to_own
 from feeds.dataset import SourceTable, SourceTables
+from feeds.dates import NO_DAY, parse_days
 from feeds.errors import InputError
+from feeds.file_dates import file_day, stated_days
 from feeds.mapped_rows import map_rows
 from feeds.mapping import CodeColumn, DateColumn, Figure, Table
-from feeds.units import Kind, parse_unit, split_header
+from feeds.row_kinds import is_blank
+from feeds.sheet_tables import (
+    cells_above,
+    find_header,
+    first_cells_below,
+    likely_headers,
+    rows_with_figures,
+    split_stacked,
+    table_below,
+)
+from feeds.units import UNITS, Kind, parse_numbers, parse_unit, split_header
 from feeds.validate import Finding, Severity
-from feeds.workbooks import SUFFIXES, Grids, read_workbook
+from feeds.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders
 from processors.days import to_date, to_day
 
-_HEADER_ROWS = 20  # titles and dates may precede the header
-_NO_DATA = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据")
-_SUMS = ("合计", "总计", "小计", "汇总")
 _DATE_NAMES = ("信用交易日期", "交易日期")
-_DATE_BELOW = re.compile(r"(信用交易|交易|数据|业务)?日期\s*[:：]")
 _SECURITY_NAMES = ("标的证券简称", "证券简称")
-_DATE = re.compile(r"(?<!\d)(20\d{2})[-/.年]?(0[1-9]|1[0-2])[-/.月]?(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,14 @@ class Layout:
 #: In place of an exchange: derive it from the unit of the totals, unless a cell names it.
 _BY_UNIT = "by unit"
 _UNIT_OF_TOTALS = {"亿元": "SZSE", "万元": "BSE"}
-_NAMED = {"SZSE": re.compile(r"深圳证券交易所|深交所"), "BSE": re.compile(r"北京证券交易所|北交所")}
+#: CNY; Beijing's balance is below 0.01 trillion (2026), Shenzhen's was last below 0.1 trillion in 2013.
+_TOO_MUCH_FOR_BEIJING = 1e11
+_NAMED = {
+    "SZSE": re.compile(r"深圳证券交易所|深交所|深市|深圳|(?<![a-z])(szse|sz)(?![a-z])", re.IGNORECASE),
+    "BSE": re.compile(r"北京证券交易所|北交所|北证|(?<![a-z])(bse|bj)(?![a-z])", re.IGNORECASE),
+}
+
+_WHOLE_MARKET = re.compile(r"沪深|深沪|两市|三市|全市场|全部市场")
 
 _SSE_VOLUMES = frozenset({"本日融券余量", "本日融券卖出量", "本日融券偿还量"})
 _SZSE_COLUMNS = {
@@ -94,7 +110,7 @@ _SSE_TOTALS = {
     "本日融券余量金额": "short_balance",
     "本日融券卖出量": "short_sell",
 }
-_SSE_MARKS, _SSE_TOTALS_MARKS = frozenset({"标的证券代码"}), frozenset({"信用交易日期", "本日融资余额"})
+_SSE_MARKS, _SSE_TOTALS_MARKS = frozenset({"标的证券代码"}), frozenset({"本日融资余额", "本日融资买入额"})
 _SZSE_MARKS, _SZSE_TOTALS_MARKS = frozenset({"证券代码", "融资余额"}), frozenset({"融资余额", "融资买入额"})
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
 LAYOUTS = (
@@ -103,6 +119,11 @@ LAYOUTS = (
     Layout("Shenzhen or Beijing detail", _DETAIL, "证券代码", BY_NUMBER, _SZSE_COLUMNS, _SZSE_MARKS),
     Layout("Shenzhen or Beijing totals", _TOTALS, None, _BY_UNIT, _SZSE_COLUMNS, _SZSE_TOTALS_MARKS),
 )
+
+
+_TITLE_UNIT = re.compile(r"单位[:：为]*[(（]?([^\s)）|]+)")
+#: A table with one of these columns is none of totals of one exchange.
+_KEYS_OF_DETAILS = frozenset({"证券代码", "标的证券代码", "股票代码", "代码", "交易所", "市场"})
 
 
 def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
@@ -117,21 +138,46 @@ def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
     InputError : for a file of no known layout, without a column or a unit, or with an unknown date.
     """
     found = SourceTables()
-    files = [file for path in paths for file in files_of(path)]
-    if not files:
+    for path in paths:
+        if path.is_dir():
+            files, others = files_of(path)
+            found.findings += unread([*others, *subfolders(path)])
+        elif path.is_file():
+            files = [path]
+        else:
+            raise InputError(f"{path} does not exist: give a file of an exchange, or a folder of them")
+        for file in files:
+            found.extend(parse_sheets(split_stacked(read_workbook(file.read_bytes(), file.name)), file.name, day))
+            found.files += 1
+    if not found.files:
         raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give the exchanges' files, or a folder of them")
-    for file in files:
-        found.extend(parse_sheets(read_workbook(file.read_bytes(), file.name), file.name, day))
     return found
 
 
-def files_of(path: Path) -> list[Path]:
-    """Return the file, or the workbooks and CSV files of a folder."""
-    if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(("~", ".")))
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: give a file of an exchange, or a folder of them")
-    return [path]
+def unread(files: Iterable[Path]) -> list[Finding]:
+    """Report files of a folder that no reader takes, and folders within it."""
+    return [
+        Finding(Severity.WARNING, "file", "", None, f"{file.name} is not read: it is no table ({', '.join(SUFFIXES)})")
+        for file in files
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A sheet with a known layout."""
+
+    name: str
+    origin: str
+    grid: pd.DataFrame
+    layout: Layout
+    table: pd.DataFrame
+    stated: set[int]
+
+    @property
+    def dated(self) -> str | None:
+        """The header of the column of dates."""
+        names = _names(self.table)
+        return next((names[name] for name in _DATE_NAMES if name in names), None)
 
 
 def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTables:
@@ -142,79 +188,113 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
     InputError : if no sheet has a known layout, or the date is missing or contradictory.
     """
     found = SourceTables()
-    tables = [
-        (sheet, *known)
-        for sheet, grid in grids.items()
-        if (known := find_layout(grid, f"{name} {sheet}".strip())) is not None
-    ]
-    if not tables:
-        heads = {sheet: _texts(grid.iloc[0]) for sheet, grid in grids.items() if len(grid)}
+    sheets = []
+    for title, grid in grids.items():
+        where = f"{name} [{title}]" if title else name
+        grid = with_documented_units(grid, where)
+        header = find_header(grid, partial(layout_of, where=where))
+        if header is None:
+            found.findings += unread_sheet(grid, where)
+            continue
+        at, headers, layout = header
+        table = table_below(grid, at, headers, where)
+        stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), title)
+        sheets.append(_Sheet(title, f"{where} ({layout.name})", grid, layout, table, stated))
+    if not sheets:
+        heads = ", ".join(text for grid in grids.values() for text in likely_headers(grid))
         raise InputError(
             f"{name} is no margin file of an exchange; known are {', '.join(x.name for x in LAYOUTS)}; its headers are "
-            f"{heads}"
+            f"{heads}: give a file as the exchange publishes it, or use `marginwatch feed vendor`"
         )
-    dates = _dates(name, grids, tables)
-    if day is not None and dates - {to_day(day)}:
-        raise InputError(
-            f"{name} is of {_dates_text(dates)}, not of {day}: leave --date out, or give the file of that day"
-        )
-    dates = dates or ({to_day(day)} if day is not None else set())
-    for sheet, layout, raw in tables:
-        origin = f"{name}{f' [{sheet}]' if sheet else ''} ({layout.name})"
-        table, placeholder = _rows(layout, raw, origin)
-        if placeholder:
-            text = f"{origin} contains {placeholder!r}: its figures are not published yet, or the day is no trading day"
-            found.findings.append(Finding(Severity.ERROR, "placeholder", layout.topic, None, text))
-        if not len(table):
-            continue
-        dated = next((n for n in _DATE_NAMES if n in _names(table)), None)
-        frame = map_rows(_mapping(layout, table, dated, grids[sheet], origin), table, origin)
-        if dated is None:
-            if len(dates) != 1:
-                problem = "contains several dates" if dates else "contains no date"
-                raise InputError(f"{origin} {problem}: give --date, or a name with the trade date such as 2024-06-11")
-            frame = frame.assign(day=next(iter(dates))).astype({"day": "int32"})
-        found.tables.append(SourceTable(layout.topic, origin, frame))
+    in_columns = {one for sheet in sheets if sheet.dated for one in _column_days(sheet)}
+    if day is not None and in_columns - {to_day(day)}:
+        days = ", ".join(to_date(one).isoformat() for one in sorted(in_columns))
+        raise InputError(f"{name} is of {days}, not of {day}: leave --date out, or give the file of that day")
+    of_file = in_columns | {one for sheet in sheets for one in sheet.stated}
+    for sheet in sheets:
+        of_sheet = None if sheet.dated else file_day(sheet.stated or of_file, name, day, sheet.origin)
+        rows = map_rows(_mapping(sheet, sheets, name), sheet.table, sheet.origin, day=of_sheet)
+        found.findings += rows.findings
+        if len(rows.frame):
+            found.tables.append(SourceTable(sheet.layout.topic, sheet.origin, rows.frame))
     return found
 
 
-def find_layout(grid: pd.DataFrame, where: str) -> tuple[Layout, pd.DataFrame] | None:
-    """Find the header of a known layout; return the layout and the table below the header, None if there is none.
+def with_documented_units(grid: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return a sheet with the units of its title (单位：万元) in its header, or those that akshare documents.
+
+    Raises
+    ------
+    InputError : if title and header contradict each other.
+    """
+    header = find_header(grid, lambda texts: texts if any("融资余额" in text for text in texts) else None)
+    if header is None:
+        return grid
+    at, texts, _ = header
+    titled = units_of_title(texts, cells_above(grid, at), where)
+    table = akshare_table(texts, grid.iloc[at + 1 :], where) if titled == texts else None
+    if table is not None:
+        titled = with_units(texts, table)
+    if titled == texts:
+        return grid
+    grid = grid.copy()
+    grid.iloc[at] = titled
+    return grid
+
+
+def units_of_title(headers: list[str], above: Iterable[object], where: str) -> list[str]:
+    """Return headers with the units that a title above them states, such as 单位：万元、股.
+
+    Raises
+    ------
+    InputError : if a header has another unit than the title.
+    """
+    stated: dict[Kind, str] = {}
+    for cell in above:
+        for words in _TITLE_UNIT.findall(re.sub(r"\s+", "", str(cell))):
+            for word in re.split(r"[、,，/;；和]", words):
+                for kind in (Kind.MONEY, Kind.SHARES):
+                    if word in UNITS and kind in UNITS[word].kinds:
+                        stated.setdefault(kind, word)
+    out = []
+    for header in headers:
+        name, unit = split_header(header)
+        bare = name.removeprefix("本日")
+        of = Kind.MONEY if bare in MONEY else Kind.SHARES
+        title = stated.get(of) if bare in MONEY + SHARES else None
+        if title is not None and unit is not None and parse_unit(unit, of, where).times != UNITS[title].times:
+            raise InputError(f"{where}: the title states {title}, the header {header}: correct one of them")
+        out.append(f"{name}({title})" if title is not None and unit is None else header)
+    return out
+
+
+def unread_sheet(grid: pd.DataFrame, where: str) -> list[Finding]:
+    """Report a sheet of no known layout that contains figures."""
+    rows = rows_with_figures(grid)
+    text = (
+        f"{where} is not read: {rows} rows with figures and no known header; remove the sheet, or give a mapping file"
+    )
+    return [Finding(Severity.REFUSED, "sheet", "", None, text)] if rows else []
+
+
+def layout_of(headers: list[str], where: str) -> Layout | None:
+    """Return the layout of a header, None if it is no header.
 
     Raises
     ------
     InputError : if a column of the layout is missing.
     """
-    for at in range(min(_HEADER_ROWS, len(grid))):
-        headers = _texts(grid.iloc[at])
-        names = {split_header(text)[0] for text in headers if text}
-        layout = next((one for one in LAYOUTS if one.signature <= names), None)
-        if layout is None:
-            continue
-        if layout.code is None and names & {one.code for one in LAYOUTS if one.code}:
-            continue
-        lacking = [name for name in layout.columns if name not in names]
-        if lacking:
-            raise InputError(
-                f"{where}: {layout.name} lacks {', '.join(lacking)}; its headers are {', '.join(headers)}: download it "
-                "again"
-            )
-        table = grid.iloc[at + 1 :].reset_index(drop=True)
-        table.columns = pd.Index(headers)
-        return layout, table.loc[:, [bool(text) for text in headers]]
-    return None
-
-
-def _texts(row: pd.Series) -> list[str]:
-    return ["" if _blank(cell) else re.sub(r"\s+", "", str(cell)) for cell in row.tolist()]
-
-
-def _blank(cell: object) -> bool:
-    return cell is None or cell != cell or not str(cell).replace("&nbsp;", "").strip()
-
-
-def _numeric(text: str) -> bool:
-    return re.fullmatch(r"[+-]?[\d,]+(\.\d*)?", text) is not None
+    names = {split_header(text)[0] for text in headers if text}
+    layout = next((one for one in LAYOUTS if one.signature <= names), None)
+    if layout is None or (layout.code is None and names & _KEYS_OF_DETAILS):
+        return None
+    lacking = [name for name in layout.columns if name not in names]
+    if lacking:
+        raise InputError(
+            f"{where}: {layout.name} lacks {', '.join(lacking)}; its headers are {', '.join(headers)}: download it "
+            "again"
+        )
+    return layout
 
 
 def _names(table: pd.DataFrame) -> dict[str, str]:
@@ -222,124 +302,65 @@ def _names(table: pd.DataFrame) -> dict[str, str]:
     return {split_header(str(header))[0]: str(header) for header in table.columns}
 
 
-def _rows(layout: Layout, table: pd.DataFrame, origin: str) -> tuple[pd.DataFrame, str]:
-    """Return the rows of figures, and the text of a placeholder for them (empty if there is none).
-
-    Blank rows, footers (no figure after the first cell) and sums are left out.
-
-    Raises
-    ------
-    InputError : with the first row that has figures but no code.
-    """
-    key = _names(table)[layout.code] if layout.code is not None else None
-    kept, placeholder = [], ""
-    for at, row in enumerate(table.to_dict("records")):
-        filled = [str(cell).strip() for cell in row.values() if not _blank(cell)]
-        no_data = next((text for text in filled if _NO_DATA.search(text)), "")
-        if no_data:
-            placeholder = no_data
-        elif key is None:
-            if len(filled) > len(layout.columns) - 1:
-                kept.append(at)
-        elif plain_number(row[key]) is not None and len(filled) > 1:
-            kept.append(at)
-        elif any(map(_numeric, filled[1:])) and not any(word in text for text in filled for word in _SUMS):
-            raise InputError(
-                f"{origin}: row {at + 1} below the header has no six-digit code but {filled[:3]}: correct the row"
-            )
-    return table.iloc[kept].reset_index(drop=True), placeholder
+def _column_days(sheet: _Sheet) -> set[int]:
+    return set(parse_days(sheet.table[str(sheet.dated)])[0].tolist()) - {NO_DAY}
 
 
-def _mapping(layout: Layout, table: pd.DataFrame, dated: str | None, grid: pd.DataFrame, origin: str) -> Table:
-    """Return the mapping of a layout, with the units of this file's headers."""
-    names = _names(table)
+def _mapping(sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> Table:
+    """Return the mapping of a sheet, with the units of its headers."""
+    layout, names = sheet.layout, _names(sheet.table)
     columns = {}
     for name, figure in layout.columns.items():
         unit = split_header(names[name])[1]
         columns[figure] = Figure(column=names[name], unit=unit or ("股" if name in layout.shares else None))
     exchange = layout.exchange
-    if exchange == BY_NUMBER and layout.code is not None:
-        numbers = {by_number(str(plain_number(cell))) for cell in table[names[layout.code]]}
-        if numbers - {"SZ"} and numbers - {"BJ"}:
-            raise InputError(
-                f"{layout.name}: the codes are of {', '.join(sorted(numbers))}: expected those of one exchange"
-            )
-        exchange = numbers.pop()
-    elif exchange == _BY_UNIT:
-        exchange = _exchange_of_totals(columns["fin_balance"].unit, grid, origin)
+    if layout.code is None and exchange == _BY_UNIT:
+        exchange = _exchange_of_totals(columns["fin_balance"], sheet, sheets, file)
+    elif layout.code is not None and len(places := _exchanges_of_codes(sheet)) > 1 and exchange == BY_NUMBER:
+        raise InputError(
+            f"{sheet.origin}: the codes are of {', '.join(sorted(places))}: expected those of one exchange"
+        )
     named = next((names[n] for n in _SECURITY_NAMES if n in names), None)
     return Table(
         layout.topic,
         columns,
-        date=DateColumn(names[dated], _date_format(table[names[dated]])) if dated is not None else None,
-        undated=dated is None,
-        code=CodeColumn(names[layout.code], PLAIN, exchange, name=named) if layout.code is not None else None,
+        date=DateColumn(sheet.dated) if sheet.dated else None,
+        undated=sheet.dated is None,
+        code=CodeColumn(names[layout.code], exchange=exchange, name=named) if layout.code is not None else None,
         exchange=None if layout.code is not None else exchange,
     )
 
 
-def _exchange_of_totals(unit: str | None, grid: pd.DataFrame, origin: str) -> str:
-    cells = " ".join(str(cell) for cell in grid.to_numpy().ravel() if not _blank(cell))
-    named = [exchange for exchange, words in _NAMED.items() if words.search(cells)]
-    if len(named) == 1:
-        return named[0]
-    text = parse_unit(unit, Kind.MONEY, f"{origin}, fin_balance").text
-    if text not in _UNIT_OF_TOTALS or named:
+def _exchanges_of_codes(sheet: _Sheet) -> set[str]:
+    """Return the exchanges that the codes of a detail name."""
+    found = set()
+    for cell in sheet.table[_names(sheet.table)[str(sheet.layout.code)]].unique():
+        try:
+            found.add(to_own(cell, None, BY_NUMBER)[-2:])
+        except InputError:
+            continue
+    return found
+
+
+def _exchange_of_totals(balance: Figure, sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> str:
+    """Return the exchange of totals; raises `InputError` if nothing names it, or two are named."""
+    cells = " ".join(str(cell) for cell in sheet.grid.to_numpy().ravel() if not is_blank(cell))
+    siblings = {place for one in sheets if one.layout.exchange == BY_NUMBER for place in _exchanges_of_codes(one)}
+    for hints in (cells, f"{file} {sheet.name}"):
+        named = {exchange for exchange, words in _NAMED.items() if words.search(hints)}
+        if named:
+            break
+    named = named or {exchange for exchange in _NAMED if siblings == {exchange[:2] if exchange == "SZSE" else "BJ"}}
+    unit = parse_unit(balance.unit, Kind.MONEY, f"{sheet.origin}, fin_balance")
+    large = bool((unit.apply(parse_numbers(sheet.table[str(balance.column)], unit)[0]) >= _TOO_MUCH_FOR_BEIJING).any())
+    if _WHOLE_MARKET.search(f"{cells} {file} {sheet.name}"):
+        named = set(_NAMED)
+    elif not named and sheet.dated is None and (large or unit.text in _UNIT_OF_TOTALS):
+        return "SZSE" if large else _UNIT_OF_TOTALS[unit.text]
+    if len(named) != 1:
         raise InputError(
-            f"{origin}: the exchange of these totals is not clear: Shenzhen's are in 亿元, Beijing's in 万元, these in "
-            f"{text}; add a cell that names the exchange (北交所)"
+            f"{sheet.origin}: the exchange of these totals is not clear: Shenzhen's are in 亿元, Beijing's in 万元, "
+            f"these in {unit.text}; name one exchange in the name of the file or in a cell (深交所, 北交所). Totals of "
+            "all exchanges together belong to none: give those of each exchange"
         )
-    return _UNIT_OF_TOTALS[text]
-
-
-def _date_format(column: pd.Series) -> str:
-    """Return ``%Y%m%d`` with the separator of the first cell; dates of a spreadsheet are text at this point."""
-    found = re.match(r"\d{4}([-/.]?)\d{2}", str(column.iloc[0]) if len(column) else "")
-    separator = found[1] if found else ""
-    return f"%Y{separator}%m{separator}%d" + (" %H:%M:%S" if ":" in str(column.iloc[0]) else "")
-
-
-def _dates(name: str, grids: Grids, tables: list[tuple[str, Layout, pd.DataFrame]]) -> set[int]:
-    """Return the dates of a file: in a column, above its header or below its rows, else in its name."""
-    in_columns = {
-        found
-        for _, _, table in tables
-        for own, header in _names(table).items()
-        if own in _DATE_NAMES
-        for cell in table[header].tolist()
-        for found in _dates_in(cell)
-    }
-    if in_columns:
-        return in_columns
-    above = {found for grid in grids.values() for cell in _cells_above_header(grid) for found in _dates_in(cell)}
-    below = {
-        found
-        for grid in grids.values()
-        for cell in grid.iloc[:, 0].tolist()
-        if _DATE_BELOW.match(str(cell).strip())
-        for found in _dates_in(cell)
-    }
-    return above or below or set(_dates_in(name))
-
-
-def _cells_above_header(grid: pd.DataFrame) -> Iterator[object]:
-    for at in range(min(_HEADER_ROWS, len(grid))):
-        cells = grid.iloc[at].tolist()
-        if sum(not _blank(cell) for cell in cells) > 2:  # the header itself
-            return
-        yield from cells
-
-
-def _dates_in(cell: object) -> Iterator[int]:
-    if isinstance(cell, datetime):
-        yield to_day(cell.date())
-    elif not _blank(cell):
-        for year, month, number in _DATE.findall(str(cell)):
-            try:
-                yield to_day(date(int(year), int(month), int(number)))
-            except ValueError:
-                continue
-
-
-def _dates_text(days: set[int]) -> str:
-    return ", ".join(to_date(d).isoformat() for d in sorted(days))
+    return named.pop()

@@ -28,7 +28,8 @@ class FetchTask(FeedTask):
     Parameters
     ----------
     fetch : fetches a day; raises `InputError`.
-    publish : publishes what was fetched; raises `InputError` if that can't be published.
+    publish : publishes what was fetched and returns what was refused of it; raises `InputError` if it can't be
+        published.
     due : when a day is first asked for.
     """
 
@@ -36,7 +37,7 @@ class FetchTask(FeedTask):
     feed: Fetch
     state: FeedState
     fetch: Callable[[date], SourceTables]
-    publish: Callable[[SourceTables], None]
+    publish: Callable[[SourceTables], int]
     calendar: TradingCalendar
     due: Deadline
     failures: int = 0
@@ -76,7 +77,7 @@ class FetchTask(FeedTask):
     def _fetch(self, day: int, now: float) -> None:
         when = to_date(day)
         try:
-            self.publish(self.fetch(when))
+            self.failures += bool(self.publish(self.fetch(when)))
         except NotPublishedError as error:
             self._attempts[day] = now + self.feed.retry_s, self.feed.retry_s
             log.info("not published yet", feed=self.name, day=when.isoformat(), retry_s=self.feed.retry_s,

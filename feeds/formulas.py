@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from feeds.errors import InputError
+from feeds.units import parse_numbers
 
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -70,11 +71,15 @@ def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
                 raise InputError(f"column {column!r} is missing; there are {', '.join(map(str, table.columns))}")
             return table[column]
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](value(left), value(right))
+            return _BINARY[type(op)](_numbers(value(left)), _numbers(value(right)))
         case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.List(elts=items)]):
-            return value(left).isin([value(item) for item in items])
+            known, found = [value(item) for item in items], value(left)
+            return (found if any(isinstance(one, str) for one in known) else _numbers(found)).isin(known)
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _BINARY:
-            return _BINARY[type(op)](value(left), value(right))
+            sides = value(left), value(right)
+            if not any(isinstance(side, str) for side in sides):
+                sides = _numbers(sides[0]), _numbers(sides[1])
+            return _BINARY[type(op)](*sides)
         case ast.BoolOp(op=op, values=parts):
             join = operator.and_ if isinstance(op, ast.And) else operator.or_
             found = value(parts[0])
@@ -82,7 +87,19 @@ def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
                 found = join(found, value(part))
             return found
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -value(operand)
+            return -_numbers(value(operand))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return ~value(operand)
     raise InputError(f"{ast.unparse(node)!r} is none of + - * / comparisons, and, or, not, in [..]")
+
+
+def _numbers(side: Any) -> Any:
+    """Return a side of an operation as numbers: the cells of a CSV file are text."""
+    if isinstance(side, str):
+        raise InputError(f"{side!r} is no number")
+    if not isinstance(side, pd.Series) or pd.api.types.is_numeric_dtype(side):
+        return side
+    numbers, wrong = parse_numbers(side)
+    for place, reason in wrong.items():
+        raise InputError(f"row {side.index[place]}, column {side.name!r}: {reason}")
+    return pd.Series(numbers, index=side.index)

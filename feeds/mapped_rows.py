@@ -1,135 +1,357 @@
-"""Applying a mapping: the rows of a file in CNY, shares and fractions."""
+"""Applying a mapping: the rows of a file in CNY, shares and fractions, and what of it is left out and why."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from feeds.code_styles import EXCHANGE_NAMES, PLAIN, exchange_name, is_index, to_own
+from feeds.code_styles import is_index
+from feeds.dates import parse_days
 from feeds.errors import InputError
 from feeds.formulas import evaluate
+from feeds.mapped_keys import column_of, row_keys
 from feeds.mapping import DateColumn, Figure, Table, unit_of
-from feeds.units import Unit, parse_number
-from processors.codes import is_fund, to_id
-from processors.days import DAY_US, SHANGHAI_OFFSET_US
-from processors.errors import RowError
-from processors.events import FIGURES, KEYS, Column, Floats, Ints
+from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
+from feeds.units import Unit, parse_numbers
+from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
+from feeds.zero_columns import zero_columns_removed
+from processors.codes import Ids, is_fund
+from processors.days import DAY_US, SHANGHAI_OFFSET_US, Days
+from processors.events import FIGURES, INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
 
 _DATE_PARTS = ("%d", "%j", "%x", "%c")
-_EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
+#: Whole numbers above it are not exact in a column of 32-bit floats.
+_FLOAT32_WHOLE = 2**24
+_SUM_TOLERANCE = 1e-3
+#: Of prices: a row without these is that of a security that does not trade.
+_TRADED = ("close", "volume", "turnover")
+Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class TableLocation:
-    """What an error message names: the file, and the topic of the table."""
-
-    file: str
-    topic: str
-
-    def __str__(self) -> str:
-        return f"{self.file} → {self.topic}"
-
-
-def map_rows(table: Table, raw: pd.DataFrame, file: str, today: int | None = None) -> pd.DataFrame:
-    """Return the rows of a table.
+@dataclass(slots=True)
+class MappedRows:
+    """The rows of a table, and the findings of reading it.
 
     Parameters
     ----------
+    frame : ``row`` (the number of the row in its file), ``key`` (int32), ``day`` (int32; missing if undated), ``name``
+        if the table names its column, and figures in CNY, shares and fractions. Rows of the running session have ``ts``
+        (int64, µs since the epoch) instead of a day, if the table names it.
+    """
+
+    frame: pd.DataFrame
+    findings: list[Finding] = field(default_factory=list)
+
+    def whole(self) -> pd.DataFrame:
+        """Return the frame of a source that counts as a whole; raises `InputError` for the first thing left out."""
+        for one in self.findings:
+            if one.severity is not Severity.WARNING:
+                raise InputError(one.text)
+        return self.frame
+
+
+def map_rows(
+    table: Table, raw: pd.DataFrame, file: str, today: int | None = None, day: int | None = None
+) -> MappedRows:
+    """Return the rows of a table.
+
+    A row whose key, date or required figure can't be read is refused and reported with its cell; blank rows, notes,
+    sums and repeated headers are left out. An optional figure that is impossible (a negative repayment) is absent.
+
+    Parameters
+    ----------
+    raw : the cells; its index are the numbers of the rows.
     file : the name of the file in messages.
     today : the day of a ``ts`` without a date, days since 1970-01-01.
-
-    Returns
-    -------
-    ``key`` (int32), ``day`` (int32; missing if undated), ``name`` if the table names its column, and figures in CNY,
-    shares and fractions. Rows of the running session have ``ts`` (int64, µs since the epoch) instead of a day, if the
-    table names it.
+    day : the trade date of a table without a column of dates.
 
     Raises
     ------
-    InputError : with file, topic, column and row of what can't be read.
+    InputError : if a column is missing, a unit or a format does not fit, or a formula can't be evaluated.
     """
-    where = TableLocation(file, table.topic)
-    if table.rows is not None:
-        raw = raw[evaluate(table.rows, raw, f"{where}, rows").astype(bool)]
-    if table.code is not None and table.code.codes is not None:
-        raw = raw[_column(raw, table.code.column, where).astype(str).isin(table.code.codes)]
-    keys = _keys(table, raw, where)
-    if table.only is not None:
-        wanted = is_index(keys) == (table.only == "indices")
-        raw, keys = raw[wanted], keys[wanted]
-    out: dict[str, object] = {}
-    if table.date is not None:
-        out["day"] = _days(_column(raw, table.date.column, where), table.date, where)
-    if table.ts is not None:
-        out["ts"] = _moments(_column(raw, table.ts.column, where), table.ts, today, where)
-    out["key"] = keys
-    if table.code is not None and table.code.name is not None:
-        out["name"] = _column(raw, table.code.name, where).to_numpy(object)
-    known = {column.name: column for column in FIGURES[table.topic]}
-    for name, figure in table.columns.items():
-        out[name] = _figure(known[name], figure, raw, keys, f"{where}, {name}")
-    frame = pd.DataFrame(out, index=range(len(raw)))
-    return frame.drop_duplicates("key", ignore_index=True) if table.undated else frame
+    reading = _Reading(table, raw, f"{file} → {table.topic}")
+    reading.read_keys()
+    reading.read_days(day)
+    reading.choose_rows()
+    reading.read_moments(today)
+    reading.read_figures()
+    return reading.result(len(raw))
 
 
-def _column(raw: pd.DataFrame, name: str, where: object) -> pd.Series:
-    if name not in raw:
-        raise InputError(
-            f"{where}: column {name!r} is missing; there are {', '.join(map(str, raw.columns))}: correct the "
-            "mapping, or export the column"
+class _Reading:
+    """One table while it is read: ``raw`` and ``columns`` have the rows that remain; places are positions in them."""
+
+    def __init__(self, table: Table, raw: pd.DataFrame, where: str) -> None:
+        self.table, self.raw, self.where = table, raw, where
+        self.keys: Ids = np.zeros(len(raw), dtype=np.int32)
+        self.columns: dict[str, np.ndarray] = {"row": raw.index.to_numpy()}
+        self.findings: list[Finding] = []
+        self.refused = 0
+        self.has_rows = False
+        self.sums: dict[int, dict[Hashable, object]] = {}
+
+    def read_keys(self) -> None:
+        """Read the keys; leave out the rows that have none."""
+        table = self.table
+        if table.code is not None and table.code.codes is not None:
+            wanted = column_of(self.raw, table.code.column, self.where).astype(str).isin(table.code.codes).to_numpy()
+            self.has_rows = bool((~wanted).any())
+            self._keep(wanted)
+        self.keys, reasons = row_keys(table, self.raw, self.where)
+        if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
+            used = [one.column for one in table.columns.values() if one.column in self.raw]
+            for place, row in enumerate(self.raw.to_dict("records")):
+                if all(is_blank(row[name]) for name in used) or row_kind(row) is not RowKind.FIGURES:
+                    reasons[place] = "it has no figure of this table"
+        self._leave_out(reasons)
+        self.has_rows |= len(self.raw) > 0
+
+    def read_days(self, day: int | None) -> None:
+        """Read the trade dates, if the table has a column of them."""
+        if self.table.date is None:
+            if day is not None:
+                self.columns["day"] = np.full(len(self.raw), day, dtype=np.int32)
+            return
+        column = column_of(self.raw, self.table.date.column, self.where)
+        days, reasons = _days(column, self.table.date)
+        self.columns["day"] = days
+        self._leave_out({place: f"column {self.table.date.column!r}: {reason}" for place, reason in reasons.items()})
+
+    def choose_rows(self) -> None:
+        """Keep the rows that the mapping wants."""
+        if self.table.rows is not None:
+            self._keep(evaluate(self.table.rows, self.raw, f"{self.where}, rows").to_numpy(bool))
+        if self.table.only is not None:
+            self._keep(is_index(self.keys) == (self.table.only == "indices"))
+
+    def read_moments(self, today: int | None) -> None:
+        """Read the moments of rows of the running session."""
+        if self.table.ts is not None:
+            cells = column_of(self.raw, self.table.ts.column, self.where)
+            self.columns["ts"] = _moments(cells, self.table.ts, today, self.where)
+
+    def read_figures(self) -> None:
+        """Read the figures; leave out rows without any, and refuse those that lack a required one."""
+        known = {column.name: column for column in FIGURES[self.table.topic]}
+        daily = issubclass(INPUT_ROWS[self.table.topic], DailyRow)
+        numbers, unreadable = {}, {}
+        for name, figure in self.table.columns.items():
+            numbers[name], unreadable[name] = self._figure(known[name], figure)
+        self.columns |= numbers
+        if not daily:
+            self._leave_out({place: why for wrong in unreadable.values() for place, why in wrong.items()})
+            return
+        empty = self._without_figures(numbers, unreadable)
+        refused: dict[int, str] = {}
+        for name, values in numbers.items():
+            figure = self.table.columns[name]
+            source = name if figure.column is None else f"{name} (column {figure.column!r})"
+            must = not known[name].optional and figure.column is not None and figure.where is None
+            wrong = _impossible(known[name], values, must=must) | unreadable[name]
+            for place, reason in wrong.items():
+                if empty[place]:
+                    continue
+                if not known[name].optional or END_OF_ROW in reason:  # the last cell of a row may be cut, too
+                    refused.setdefault(place, f"{source}: {reason}")
+                    continue
+                severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING
+                self._report(severity, "figure", f"{self._at(place)}, {source}: {reason}; the figure is absent")
+        self._refuse(refused)
+        self._keep(~(empty | self._mask(refused)))
+        self._compare_sum()
+
+    def result(self, total: int) -> MappedRows:
+        """Return the rows; ``total`` is their number before any was left out."""
+        if self.table.code is not None and self.table.code.name in self.raw:
+            self.columns["name"] = self.raw[self.table.code.name].to_numpy(object)
+        frame = pd.DataFrame(
+            {"row": self.columns.pop("row"), **self.columns, "key": self.keys}, index=range(len(self.keys))
         )
-    return raw[name]
+        if issubclass(INPUT_ROWS[self.table.topic], DailyRow):
+            if not self.has_rows and all(one.severity is Severity.WARNING for one in self.findings):
+                text = f"{self.where} has a header and no row: its figures are not published yet, or the day has none"
+                self._report(Severity.ERROR, "placeholder", text)
+            self.findings += zero_columns_removed(frame, self.table.topic, self.where)
+        if self.table.undated:  # one row for each of the days that the file describes
+            frame = frame.drop_duplicates(frame.columns.difference(["row", "name"]), ignore_index=True)
+        if self.refused > max(TOO_MANY_ROWS, TOO_MANY_SHARE * total) or (
+            self.refused and not len(frame) and self.table.only is None
+        ):
+            first = next(one for one in self.findings if one.severity is Severity.REFUSED)
+            text = (
+                f"{self.refused} of {total} rows are refused, too many to publish the others; the first: {first.text}"
+            )
+            self._report(Severity.ERROR, "rows", text)
+        return MappedRows(frame, self.findings)
+
+    def _compare_sum(self) -> None:
+        """Report a sum below the rows that is another one than theirs: some of them are missing."""
+        if len(self.sums) != 1 or len(np.unique(self.columns.get("day", np.zeros(0)))) > 1:
+            return
+        ((row, cells),) = self.sums.items()
+        for name, figure in self.table.columns.items():
+            unit = unit_of(name, figure, self.where)
+            if figure.column is None or unit is None or self.table.only is not None:
+                continue
+            stated, _ = parse_numbers(pd.Series([cells[figure.column]], dtype=object), unit)
+            total, stated = float(np.nansum(self.columns[name])), unit.apply(stated)
+            if abs(total - stated[0]) > _SUM_TOLERANCE * abs(stated[0]):
+                text = (
+                    f"{self.where}, row {row} states a sum of {stated[0]:,.15g}, the rows of {name} have {total:,.15g}"
+                )
+                self._report(Severity.WARNING, "sum", f"{text}: check that the file is complete")
+
+    def _report(self, severity: Severity, check: str, text: str) -> None:
+        self.findings.append(Finding(severity, check, self.table.topic, None, text))
+
+    def _at(self, place: int) -> str:
+        return f"{self.where}, row {self.raw.index[place]}"
+
+    def _mask(self, places: Iterable[int]) -> Mask:
+        mask = np.zeros(len(self.raw), dtype=bool)
+        mask[list(places)] = True
+        return mask
+
+    def _keep(self, mask: Mask) -> None:
+        if not mask.all():
+            self.raw, self.keys = self.raw[mask], self.keys[mask]
+            self.columns = {name: values[mask] for name, values in self.columns.items()}
+
+    def _refuse(self, reasons: Mapping[int, str]) -> None:
+        for place, reason in sorted(reasons.items()):
+            self.refused += 1
+            self._report(Severity.REFUSED, "row", f"{self._at(place)}, {reason}")
+
+    def _leave_out(self, reasons: Mapping[int, str]) -> None:
+        """Leave out rows that can't be read; refuse those of them that contain figures."""
+        refused = {}
+        for place, reason in reasons.items():
+            kind = row_kind(self.raw.iloc[place].to_dict())
+            if kind is RowKind.FIGURES:
+                refused[place] = reason
+            elif kind is RowKind.SUM:
+                self.sums[self.raw.index[place]] = self.raw.iloc[place].to_dict()
+            elif kind is RowKind.PLACEHOLDER:
+                words = next(str(cell).strip() for cell in self.raw.iloc[place] if NO_DATA.search(str(cell)))
+                text = f"{self._at(place)}: {words!r}: the figures are not published yet, or the day is no trading day"
+                self._report(Severity.ERROR, "placeholder", text)
+        self._refuse(refused)
+        self._keep(~self._mask(reasons))
+
+    def _without_figures(self, numbers: Mapping[str, Floats], unreadable: Mapping[str, Mapping[int, str]]) -> Mask:
+        """Return which rows have no figure at all, and report their number; of prices: neither a price nor a trade."""
+        given = [name for name, figure in self.table.columns.items() if figure.column is not None]
+        if not given or self.table.topic.startswith("margin."):  # a row without figures is not published yet
+            return np.zeros(len(self.raw), dtype=bool)
+        untraded = self.table.topic == "prices.daily"
+        nothing = {n: np.isnan(numbers[n]) | ((numbers[n] == 0) & (untraded and n in _TRADED)) for n in given}
+        counted = [nothing[name] for name in given if not untraded or name in _TRADED]
+        empty = np.logical_and.reduce(counted) if counted else np.zeros(len(self.raw), dtype=bool)
+        empty &= ~self._mask(place for wrong in unreadable.values() for place in wrong)
+        if empty.any():
+            first = self._at(int(np.argmax(empty)))
+            self._report(
+                Severity.WARNING, "empty", f"{int(empty.sum())} rows have a key and no figure, the first: {first}"
+            )
+        return empty
+
+    def _figure(self, column: Column, figure: Figure) -> tuple[Floats, dict[int, str]]:
+        """Return the values of a figure, and the reason of each cell that can't be read, by place."""
+        where = f"{self.where}, {column.name}"
+        if figure.value is not None:
+            values = pd.Series(float(figure.value), index=self.raw.index)
+        elif figure.formula is not None:
+            values = evaluate(figure.formula, self.raw, where)
+        else:
+            values = column_of(self.raw, str(figure.column), where)
+        if column.labels:
+            return _words(column, figure, values, where), {}
+        unit = unit_of(column.name, figure, where)
+        numbers, unreadable = parse_numbers(values, unit, flag=column.flag)
+        self._report_rounding(values, numbers, column.name, unit)
+        if figure.where is not None:
+            numbers = np.where(evaluate(figure.where, self.raw, where).astype(bool), numbers, np.nan)
+        if unit is not None:
+            numbers = unit.apply(numbers)
+        if figure.decimals is not None:
+            funds = figure.decimals if figure.decimals_of_funds is None else figure.decimals_of_funds
+            numbers = np.where(is_fund(self.keys), numbers.round(funds), numbers.round(figure.decimals))
+        return numbers, unreadable
+
+    def _report_rounding(self, values: pd.Series, numbers: Floats, name: str, unit: Unit | None) -> None:
+        """Report figures that their file contains with fewer digits than they were published with."""
+        if values.dtype == np.float32 and (np.abs(numbers) > _FLOAT32_WHOLE).any():
+            text = f"{self.where}, {name}: the column has 32-bit floats, which are exact to 7 digits: write float64"
+            self._report(Severity.WARNING, "precision", text)
+        elif not pd.api.types.is_numeric_dtype(values) and unit is not None:
+            rounded = [cell for cell in values.tolist() if isinstance(cell, str) and cell.endswith(("万", "亿"))]
+            if rounded:
+                text = f"{self.where}, {name}: {len(rounded)} cells such as {rounded[0]!r} are rounded"
+                self._report(Severity.WARNING, "precision", f"{text}: export the figures in whole 元 or 股")
 
 
-def _keys(table: Table, raw: pd.DataFrame, where: TableLocation) -> np.ndarray:
-    if table.tenor is not None:
-        return np.full(len(raw), _place("tenor", table.tenor, where), dtype=np.int32)
-    code = table.code
-    if code is None:
-        if table.exchange is not None:
-            return np.full(len(raw), _exchange(table.exchange, where), dtype=np.int32)
-        names = _column(raw, str(table.exchange_column), where).astype(str)
-        return names.map({name: _exchange(name, where) for name in names.unique()}).to_numpy(np.int32)
-    texts = _column(raw, code.column, where)
-    if code.codes is not None:
-        return texts.astype(str).map({t: _id(c, where) for t, c in code.codes.items()}).to_numpy(np.int32)
-    if code.exchange_column is not None:
-        both = pd.Series(list(zip(texts, _column(raw, code.exchange_column, where).astype(str), strict=True)))
-        known = {pair: _id(to_own(pair[0], PLAIN, pair[1], str(where)), where) for pair in both.unique()}
-        return both.map(known).to_numpy(np.int32)
-    style = str(code.style)
-    own = {text: _id(to_own(text, style, code.exchange, str(where)), where) for text in texts.unique()}
-    return texts.map(own).to_numpy(np.int32)
+def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str]:
+    """Return which figures can't be, or are empty though they ``must`` not be, with the reason; make them absent."""
+    if column.labels or column.flag:
+        return {}
+    zero = (numbers == 0) & (column.sign is Sign.POSITIVE)
+    wrong = np.isinf(numbers) | ((numbers < 0) & (column.sign is not Sign.ANY)) | (zero & must)
+    reasons = {int(place): f"{numbers[place]:,.15g} can't be: correct the cell" for place in np.flatnonzero(wrong)}
+    if must:
+        empty = np.flatnonzero(np.isnan(numbers)).tolist()
+        reasons |= dict.fromkeys(empty, "the cell is empty: fill it in, or export the file again")
+    numbers[wrong | zero] = np.nan
+    return reasons
 
 
-def _id(code: str, where: TableLocation) -> int:
-    try:
-        return to_id(code)
-    except RowError as error:
-        raise InputError(f"{where}: {error}") from error
+def _words(column: Column, figure: Figure, values: pd.Series, where: str) -> Floats:
+    places: dict[object, float] = {}
+    for word in values.unique():
+        own = (figure.words or {}).get(word, word if figure.otherwise is None else figure.otherwise)
+        if is_blank(own):
+            places[word] = np.nan
+        elif own in column.labels:
+            places[word] = float(column.labels.index(own))
+        else:
+            raise InputError(
+                f"{where}: {own!r} is none of {', '.join(column.labels)}: translate it by `words`, or give `otherwise`"
+            )
+    return np.array([places[word] for word in values], dtype=np.float64)
 
 
-def _exchange(name: str, where: TableLocation) -> int:
-    if name.strip().upper() not in EXCHANGE_NAMES:
-        exchange_name(name, str(where))
-    suffix = EXCHANGE_NAMES[name.strip().upper()]
-    return _place("exchange", _EXCHANGE_OF.get(suffix, suffix), where)
+def _days(column: pd.Series, when: DateColumn) -> tuple[Days, dict[int, str]]:
+    """Return the trade dates of a column, and the reason of each that can't be read, by place."""
+    if when.format is None or pd.api.types.is_datetime64_any_dtype(column):
+        return parse_days(column)
+    texts = column.astype(str).str.strip().str.removesuffix(".0")
+    days, wrong = parse_days(pd.to_datetime(texts, format=when.format, errors="coerce", utc="%z" in when.format))
+    return days, {place: f"{column.iloc[place]!r} is not written as {when.format}: correct the cell" for place in wrong}
 
 
-def _place(field: str, word: str, where: TableLocation) -> int:
-    if word not in KEYS[field]:
-        raise InputError(f"{where}: {field} {word!r} is not known; expected one of {', '.join(KEYS[field])}")
-    return KEYS[field].index(word)
-
-
-def _days(column: pd.Series, when: DateColumn, where: TableLocation) -> np.ndarray:
-    return _stamps(column, when, where).to_numpy("datetime64[D]").astype(np.int32)
-
-
-def _moments(column: pd.Series, when: DateColumn, today: int | None, where: TableLocation) -> Ints:
-    stamps = _stamps(column, when, where)
+def _moments(column: pd.Series, when: DateColumn, today: int | None, where: str) -> Ints:
+    """Return the moments of a column, µs since the epoch; raises `InputError` for a cell that can't be read."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        stamps = column
+    elif when.format is None:
+        first = column.iloc[0] if len(column) else ""
+        raise InputError(
+            f"{where}: column {when.column!r} contains no moments but {first!r}: give its `format`, such as %H:%M:%S"
+        )
+    else:
+        try:
+            stamps = pd.to_datetime(column.astype(str).str.removesuffix(".0"), format=when.format)
+        except ValueError as error:
+            raise InputError(
+                f"{where}: column {when.column!r} is not written as {when.format} ({error}): correct the `format`"
+            ) from error
+    if stamps.isna().any():
+        raise InputError(
+            f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))]} has no date in column {when.column!r}"
+        )
     zoned = stamps.dt.tz is not None
     if zoned:
         stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
@@ -141,69 +363,3 @@ def _moments(column: pd.Series, when: DateColumn, today: int | None, where: Tabl
             raise InputError(f"{where}: column {when.column!r} has times without a date: add the date to the column")
         moments = moments % DAY_US + today * DAY_US
     return moments - SHANGHAI_OFFSET_US
-
-
-def _stamps(column: pd.Series, when: DateColumn, where: TableLocation) -> pd.Series:
-    if pd.api.types.is_datetime64_any_dtype(column):
-        stamps = column
-    elif when.format is None:
-        first = column.iloc[0] if len(column) else ""
-        raise InputError(
-            f"{where}: column {when.column!r} contains no dates but {first!r}: give its `format`, such as %Y%m%d"
-        )
-    else:
-        texts = column.astype(str).str.removesuffix(".0")
-        try:
-            stamps = pd.to_datetime(texts, format=when.format)
-        except ValueError as error:
-            raise InputError(
-                f"{where}: column {when.column!r} is not written as {when.format} ({error}): correct the `format`"
-            ) from error
-    if stamps.isna().any():
-        raise InputError(
-            f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))] + 1} has no date in column {when.column!r}"
-        )
-    return stamps
-
-
-def _figure(column: Column, figure: Figure, raw: pd.DataFrame, keys: np.ndarray, where: str) -> np.ndarray:
-    if figure.value is not None:
-        values = pd.Series(float(figure.value), index=raw.index)
-    elif figure.formula is not None:
-        values = evaluate(figure.formula, raw, where)
-    else:
-        values = _column(raw, str(figure.column), where)
-    if column.labels:
-        return _words(column, figure, values, where)
-    unit = unit_of(column.name, figure, where)
-    numbers = pd.Series(_numbers(values, where, unit), index=raw.index)
-    if figure.where is not None:
-        numbers = numbers.where(evaluate(figure.where, raw, where).astype(bool))
-    if unit is not None:
-        numbers = pd.Series(unit.apply(np.asarray(numbers, dtype=np.float64)), index=raw.index)
-    if figure.decimals is not None:
-        funds = numbers.round(figure.decimals if figure.decimals_of_funds is None else figure.decimals_of_funds)
-        numbers = funds.where(pd.Series(is_fund(keys), index=raw.index), numbers.round(figure.decimals))
-    return numbers.to_numpy(np.float64)
-
-
-def _numbers(values: pd.Series, where: str, unit: Unit | None) -> Floats:
-    if pd.api.types.is_numeric_dtype(values):
-        return values.to_numpy(np.float64, na_value=np.nan)
-    cells = [parse_number(c, f"{where}, row {row + 1}", unit) for row, c in zip(values.index, values, strict=True)]
-    return np.array(cells, dtype=np.float64)
-
-
-def _words(column: Column, figure: Figure, values: pd.Series, where: str) -> np.ndarray:
-    places: dict[object, float] = {}
-    for word in values.unique():
-        own = (figure.words or {}).get(word, word if figure.otherwise is None else figure.otherwise)
-        if pd.isna(own):
-            places[word] = np.nan
-        elif own in column.labels:
-            places[word] = float(column.labels.index(own))
-        else:
-            raise InputError(
-                f"{where}: {own!r} is none of {', '.join(column.labels)}: translate it by `words`, or give `otherwise`"
-            )
-    return values.map(places).to_numpy(np.float64)

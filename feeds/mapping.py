@@ -7,7 +7,7 @@ names a ``date``, one of the running session (prices.intraday, …) a ``ts``. Un
 
 from __future__ import annotations
 
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from processors.events import FIGURES, INPUT_ROWS, DailyRow, Row
 
 
 class DateColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The trade date or moment: a column, and its format (``%Y%m%d``) if the column contains text or numbers."""
+    """The trade date or moment: a column, and the format (``%d.%m.%Y``) of dates that `feeds.dates` does not know."""
 
     column: str
     format: str | None = None
@@ -31,6 +31,7 @@ class CodeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Parameters
     ----------
+    style : None for any style.
     name : column of the security's name (证券简称): no figure, but it shows whether codes and rows belong together.
     """
 
@@ -69,7 +70,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Parameters
     ----------
     files : a pattern of file names, ``margin_detail_sse_*``.
-    date : None with ``undated``: the rows are valid from the first date of all files on.
+    date : None with ``undated``: the rows (of reference) are valid from the first date of all files on.
     ts : of rows of the running session: the moment of the figures, in Shanghai's time unless the format has ``%z``. A
         format without a date means the day on which the file was written. Without ``ts``, the moment of writing counts.
     code : for topics keyed by a security or an index.
@@ -137,6 +138,11 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
             raise ConfigurationError(f"{where}: rows of the running session have no date but `ts = {{ column = … }}`")
     elif (table.date is None) != table.undated or table.ts is not None:
         raise ConfigurationError(f"{where}: give either `date = {{ column = … }}` or `undated = true`, and no `ts`")
+    if table.undated and table.topic != "reference":
+        raise ConfigurationError(
+            f"{where}: figures of {table.topic} belong to a trade date: give `date = {{ column = … }}`; only rows of "
+            "reference may be undated"
+        )
     given = {
         "code": table.code is not None,
         "exchange": table.exchange is not None or table.exchange_column is not None,
@@ -159,7 +165,7 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
 
 
 def _check_codes(code: CodeColumn, topic: str, where: str) -> None:
-    if code.codes is not None:
+    if code.codes is not None or code.style is None:
         return
     if code.style not in STYLES:
         raise ConfigurationError(
@@ -188,12 +194,12 @@ def unit_of(name: str, figure: Figure, where: str) -> Unit | None:
 
 
 def tables_of(mapping: Mapping, file: str) -> list[Table]:
-    """Return the tables whose pattern fits the name of a file."""
-    return [table for table in mapping.table if fnmatch(file, table.files)]
+    """Return the tables whose pattern fits the name of a file, in any case."""
+    return [table for table in mapping.table if fnmatchcase(file.lower(), table.files.lower())]
 
 
 def columns_used(table: Table) -> list[str]:
-    """Return the columns that must stay text when a CSV file is read: codes, dates, exchanges."""
-    code = (table.code.column, table.code.exchange_column, table.code.name) if table.code is not None else ()
+    """Return the columns by which the header of a file is found: codes, dates, exchanges."""
+    code = (table.code.column, table.code.exchange_column) if table.code is not None else ()
     when = [one.column for one in (table.date, table.ts) if one is not None]
     return [name for name in (*code, *when, table.exchange_column) if name is not None]

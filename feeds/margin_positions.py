@@ -18,13 +18,13 @@ import structlog
 
 from feeds import mapping as mappings
 from feeds import vendor
+from feeds.code_styles import BY_NUMBER
 from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import ConfigurationError, InputError
 from feeds.intraday_outlet import IntradayOutlet, PublishResult
 from feeds.mapped_rows import map_rows
-from feeds.mapping import DateColumn, Figure, Mapping, Table
+from feeds.mapping import CodeColumn, DateColumn, Figure, Mapping, Table
 from feeds.plan import MarginPositions, PositionsFolder
-from feeds.presets import code_style
 from feeds.units import split_header
 from processors.codes import Ids, to_code, to_id
 from processors.days import microseconds, shanghai_day, shanghai_days
@@ -93,7 +93,7 @@ def detect_table(raw: pd.DataFrame, where: str) -> Table:
     if not len(raw):
         raise InputError(f"{where} has no row: check what wrote it")
     table = Table(
-        TOPIC, figures, code=code_style(raw, code, None, where), ts=DateColumn(ts, _format(raw[ts].iloc[0], where))
+        TOPIC, figures, code=CodeColumn(code, exchange=BY_NUMBER), ts=DateColumn(ts, _format(raw[ts].iloc[0], where))
     )
     mappings.check(table, where, IntradayRow)
     return table
@@ -125,7 +125,7 @@ def rows_of(raw: pd.DataFrame, where: str, tables: Sequence[Table], today: int) 
             raise ConfigurationError(
                 f"{where}: a mapping of margin positions gives {TOPIC} and has `ts`; this one gives {table.topic}"
             )
-        batches.append(_batch(map_rows(table, raw, where, today), where))
+        batches.append(_batch(map_rows(table, raw, where, today).whole(), where))
     return concat(batches)
 
 
@@ -179,9 +179,15 @@ def read_files(name: str, feed: PositionsFolder, files: Sequence[Path]) -> RowBa
     return concat(batches)
 
 
-def publish_whole(outlet: IntradayOutlet, name: str, feed: PositionsFolder, rows: RowBatch) -> None:
-    """Publish the rows of files, all or none of them, and log the result; raises `RowsRefusedError` for none."""
+def publish_whole(outlet: IntradayOutlet, name: str, feed: PositionsFolder, rows: RowBatch) -> int:
+    """Publish the rows of files, all or none of them, and log the result; raises `RowsRefusedError` for none.
+
+    Returns
+    -------
+    the number of refused rows, which is 0.
+    """
     log_result(name, outlet.publish(rows, acceptance(feed), whole=True))
+    return 0
 
 
 def acceptance(feed: MarginPositions, *, last_wins: bool = False) -> AcceptancePolicy:

@@ -1,4 +1,4 @@
-"""The tables of vendors that need no mapping file: tushare's by their columns, Chinese headers by their text.
+"""The tables of vendors that need no mapping file, known by their headers.
 
 tushare's files name no units; its documentation does (tushare.pro documents 27, 32, 58 and 59): vol in 手, amount in
 千元, circ_mv in 万元, ratios in %, all else in 元 and 股. (rqmcl is documented as "股,份,手" by the kind of security:
@@ -6,25 +6,26 @@ shares of stocks, units of funds; bonds, in 手, are in none of the topics here.
 
 Its turnover of 399001.SZ is that of 500 stocks; `replace_component_turnover` replaces it (document 95).
 
-Chinese headers contain their units: ``融资余额(元)``; one without is refused.
+akshare removes the units from the exchanges' headers and documents them; `feeds.akshare_tables` adds them again.
+
+Other Chinese headers contain their units: ``融资余额(元)``; one without is refused.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import msgspec
 import pandas as pd
 
-from feeds.code_styles import BY_NUMBER, PLAIN, STYLES, to_own
+from feeds.code_styles import BY_NUMBER
 from feeds.errors import InputError
 from feeds.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.units import split_header
 from feeds.validate import Finding, Severity
 from processors.events import FIGURES
 
-_DATE, _CODE = DateColumn("trade_date", "%Y%m%d"), CodeColumn("ts_code", "600519.SH")
+_DATE, _CODE = DateColumn("trade_date"), CodeColumn("ts_code", "600519.SH")
 
 
 def _figures(**columns: tuple[str, str | None]) -> dict[str, Figure]:
@@ -59,12 +60,12 @@ _VALUATIONS = _figures(
 TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     (
         "tushare margin_detail",
-        frozenset({"trade_date", "ts_code", "rzye", "rzmre", "rqyl", "rqmcl"}),
+        frozenset({"trade_date", "ts_code", "rzye", "rzmre"}),
         (Table("margin.daily", _MARGIN, date=_DATE, code=msgspec.structs.replace(_CODE, name="name")),),
     ),
     (
         "tushare margin",
-        frozenset({"trade_date", "exchange_id", "rzye", "rzmre", "rqyl", "rqmcl"}),
+        frozenset({"trade_date", "exchange_id", "rzye", "rzmre"}),
         (Table("margin.market", _MARGIN, date=_DATE, exchange_column="exchange_id"),),
     ),
     (
@@ -112,7 +113,8 @@ CHINESE: dict[str, dict[str, str]] = {
 _CHINESE_DATES = ("日期", "交易日期", "信用交易日期", "数据日期", "交易日")
 _CHINESE_CODES = ("证券代码", "股票代码", "标的证券代码", "代码")
 _CHINESE_NAMES = ("证券简称", "股票简称", "标的证券简称", "证券名称", "股票名称", "简称", "名称")
-_CHINESE_EXCHANGES = ("交易所", "市场", "交易市场")
+_CHINESE_EXCHANGES = ("交易所", "市场", "交易市场", "交易所代码")
+_CHINESE_KEYS = frozenset((*_CHINESE_DATES, *_CHINESE_CODES, *_CHINESE_NAMES, *_CHINESE_EXCHANGES))
 
 
 #: tushare's index of Shenzhen's 500 constituents, and the one of all its A shares.
@@ -144,24 +146,18 @@ def replace_component_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFra
     return raw, [Finding(Severity.WARNING, "turnover", "indices.daily", None, text)]
 
 
-def detect_tables(raw: pd.DataFrame, file: str) -> tuple[str, list[Table]]:
-    """Return the name of a vendor's table, and its mapping.
+def detect_tables(headers: Sequence[str], file: str) -> tuple[str, list[Table]] | None:
+    """Return the name of a vendor's table and its mapping by its headers; None if they are not known.
 
     Raises
     ------
-    InputError : if the table is unknown, or a Chinese header has no unit.
+    InputError : if two headers name one figure.
     """
-    headers = [str(column) for column in raw.columns]
     for name, marks, tables in TUSHARE:
         if marks <= set(headers):
             return name, [_present(table, headers) for table in tables]
-    found = _chinese(raw, headers, file)
-    if not found:
-        raise InputError(
-            f"{file} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no known Chinese headers; "
-            f"its columns are {', '.join(headers)}: give a mapping file with --map (deploy/mapping.example.toml)"
-        )
-    return "Chinese headers", found
+    found = _chinese(headers, file)
+    return ("Chinese headers", found) if found else None
 
 
 def _present(table: Table, headers: Container[str | None]) -> Table:
@@ -174,70 +170,39 @@ def _present(table: Table, headers: Container[str | None]) -> Table:
     return msgspec.structs.replace(table, columns=kept, code=code)
 
 
-def _chinese(raw: pd.DataFrame, headers: list[str], file: str) -> list[Table]:
+def _chinese(headers: Sequence[str], file: str) -> list[Table]:
     names: dict[str, str] = {}
-    for header in headers:
+    for header in filter(None, headers):
         name = split_header(header)[0].removeprefix("本日")
-        if name in names:
+        if name in names and (name in _CHINESE_KEYS or any(name in known for known in CHINESE.values())):
             raise InputError(f"{file}: {names[name]!r} and {header!r} are both {name}: give a mapping file with --map")
-        names[name] = header
-    date = next((names[n] for n in _CHINESE_DATES if n in names), None)
-    code = next((names[n] for n in _CHINESE_CODES if n in names), None)
-    exchange = next((names[n] for n in _CHINESE_EXCHANGES if n in names), None)
-    if date is None or (code is None and exchange is None) or not len(raw):
+        names.setdefault(name, header)
+    date, code, exchange, named = (
+        next((names[n] for n in words if n in names), None)
+        for words in (_CHINESE_DATES, _CHINESE_CODES, _CHINESE_EXCHANGES, _CHINESE_NAMES)
+    )
+    if code is None and exchange is None:
         return []
     tables = []
     for topic, known in CHINESE.items():
+        if next(iter(known)) not in names or (topic != "margin" and code is None):
+            continue
         columns = {
             figure: Figure(column=names[name], unit=split_header(names[name])[1])
             for name, figure in reversed(known.items())
             if name in names
         }
-        if next(iter(known)) not in names or (topic != "margin" and code is None):
-            continue
-        when = DateColumn(date, date_format(raw[date].iloc[0], file))
+        when = DateColumn(date) if date is not None else None
         if code is None:
-            tables.append(Table("margin.market", columns, date=when, exchange_column=exchange))
+            tables.append(Table("margin.market", columns, date=when, undated=when is None, exchange_column=exchange))
             continue
-        named = next((names[n] for n in _CHINESE_NAMES if n in names), None)
-        by_code = msgspec.structs.replace(code_style(raw, code, exchange, file), name=named)
-        tables.append(
-            Table(topic if topic != "margin" else "margin.daily", columns, date=when, code=by_code, only="securities")
+        by_code = CodeColumn(
+            code, exchange=BY_NUMBER if exchange is None else None, exchange_column=exchange, name=named
         )
-        if topic == "prices.daily":
-            tables.append(Table("indices.daily", columns, date=when, code=by_code, only="indices"))
+        table = Table("margin.daily", columns, date=when, undated=when is None, code=by_code)
+        if topic == "margin":
+            tables.append(table)
+        else:
+            tables.append(msgspec.structs.replace(table, topic=topic, only="securities"))
+            tables.append(msgspec.structs.replace(table, topic="indices.daily", only="indices"))
     return tables
-
-
-def code_style(raw: pd.DataFrame, code: str, exchange: str | None, file: str) -> CodeColumn:
-    """Return the style of a column of codes, by its first code; raises `InputError` if no style fits."""
-    first = raw[code].iloc[0]
-    for style in STYLES:
-        try:
-            to_own(first, style, BY_NUMBER)
-        except InputError:
-            continue
-        if style != PLAIN:
-            return CodeColumn(code, style)
-        by_number = CodeColumn(code, style, BY_NUMBER)
-        return by_number if exchange is None else CodeColumn(code, style, exchange_column=exchange)
-    raise InputError(f"{file}: code {first!r} is in no style that is known ({', '.join(STYLES)}): give a mapping file")
-
-
-_FORMATS = (
-    (r"\d{8}(\.0)?", "%Y%m%d"),
-    (r"\d{4}-\d{1,2}-\d{1,2}", "%Y-%m-%d"),
-    (r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
-    (r"\d{4}\.\d{1,2}\.\d{1,2}", "%Y.%m.%d"),
-    (r"\d{4}年\d{1,2}月\d{1,2}日", "%Y年%m月%d日"),
-    (r"\d{4}-\d{1,2}-\d{1,2} \d{2}:\d{2}:\d{2}", "%Y-%m-%d %H:%M:%S"),
-)
-
-
-def date_format(cell: object, file: str) -> str:
-    """Return the format of a date with the year first; raises `InputError` for ambiguous ones (03/04/2024)."""
-    text = str(cell).strip()
-    for pattern, form in _FORMATS:
-        if re.fullmatch(pattern, text):
-            return form
-    raise InputError(f"{file}: date {text!r} is ambiguous or unknown: give its format in a mapping file")

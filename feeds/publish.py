@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from feeds.dataset import Dataset, DayRows
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
-from feeds.validate import first_of_each
 from processors.days import to_date
 from processors.events import RowBatch
 
@@ -59,13 +57,8 @@ def publish_days(
 
 def publish_dataset(publisher: RowPublisher, dataset: Dataset, ledger: PublishLedger | None = None) -> str:
     """Publish every day of a dataset; return the barrier behind it."""
-    publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger)
+    publish_days(publisher, dataset.by_day(), ledger=ledger)
     return publisher.barrier()
-
-
-def without_duplicates(dataset: Dataset) -> Dataset:
-    """Keep the first row of each day and key; duplicates get past the checks only with --force."""
-    return replace(dataset, batches={topic: first_of_each(batch) for topic, batch in dataset.batches.items()})
 
 
 def publish_session(

@@ -1,4 +1,4 @@
-"""The security master (证券主数据) from a CSV, parquet or xlsx file: the attributes of each security from a date on.
+"""The security master (证券主数据) from a CSV, workbook or parquet file: what each security is from a date on.
 
 A row describes one security from its effective date on, and replaces *all* of the row before: a file must contain
 everything that is known of a security. Headers may be English or Chinese (`HEADERS`). A name is text that no indicator
@@ -11,21 +11,20 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
-from feeds.code_styles import BY_NUMBER, STYLES, to_own
+from feeds.code_styles import BY_NUMBER, to_own
 from feeds.dataset import SourceTable, SourceTables
-from feeds.errors import ConfigurationError, InputError
-from feeds.vendor import load as load_table
+from feeds.dates import parse_day
+from feeds.errors import InputError
+from feeds.vendor import load
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.industries import INDUSTRIES
 
 TOPIC = "reference"
-SUFFIXES = (".csv", ".parquet", ".xlsx")
 #: Attribute → the headers of files, in lower case.
 HEADERS: dict[str, tuple[str, ...]] = {
     "code": ("code", "ts_code", "证券代码", "股票代码", "代码"),
@@ -69,7 +68,9 @@ def read(
 def _read(
     path: Path, calendar: TradingCalendar, effective: date | None
 ) -> tuple[pd.DataFrame, dict[str, tuple[int, str]]]:
-    raw = _load(path)
+    if not path.is_file():
+        raise InputError(f"{path} can't be read: give a CSV, workbook or parquet file")
+    raw = load(path)
     columns = _columns(path, raw)
     if "code" not in columns:
         raise InputError(f"{path.name} has no column of codes: expected one of {', '.join(HEADERS['code'])}")
@@ -86,12 +87,12 @@ def _read(
         if name not in columns:
             return [np.nan] * size
         out = []
-        for row, cell in enumerate(raw[columns[name]].tolist()):
+        for row, cell in raw[columns[name]].items():
             text = "" if _is_empty(cell) else str(cell).strip()
             try:
                 out.append(parse(text))
             except (ValueError, InputError) as error:
-                raise InputError(f"{path.name}, row {row + 1}, {columns[name]}: {error}") from error
+                raise InputError(f"{path.name}, row {row}, {columns[name]}: {error}") from error
         return out
 
     codes = parsed("code", _code)
@@ -101,6 +102,7 @@ def _read(
         days = [_session(to_day(effective), calendar) if effective is not None else 0] * size
     frame = pd.DataFrame(
         {
+            "row": raw.index.to_numpy(),
             "day": np.array(days, np.int32),
             "key": np.array([to_id(code) for code in codes], np.int32),
             "industry": parsed("industry", _industry),
@@ -111,13 +113,13 @@ def _read(
             "float_shares": parsed("float_shares", _shares),
         }
     )
-    figures = [name for name in frame.columns if name not in ("day", "key")]
+    figures = [name for name in frame.columns if name not in ("row", "day", "key")]
     frame = frame.astype(dict.fromkeys(figures, np.float64))
     reversed_ = frame["eligible_to"] < frame["eligible_from"]
     if reversed_.any():
         row = int(np.argmax(reversed_.to_numpy()))
         raise InputError(
-            f"{path.name}, row {row + 1}: {codes[row]} leaves the margin list before it joins: correct the dates"
+            f"{path.name}, row {raw.index[row]}: {codes[row]} leaves the margin list before it joins: correct the dates"
         )
     names = parsed("name", str) if "name" in columns else [""] * size
     frame["name"] = names
@@ -126,19 +128,6 @@ def _read(
         if day >= texts.get(code, (day, ""))[0]:
             texts[code] = day, name
     return frame, texts
-
-
-def _load(path: Path) -> pd.DataFrame:
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} can't be read: give a file {', '.join(SUFFIXES)}")
-    if path.suffix.lower() != ".xlsx":
-        return load_table(path)
-    try:
-        return pd.read_excel(path, dtype=object, engine="openpyxl")
-    except ImportError as error:
-        raise ConfigurationError(f"{path.name}: openpyxl is not installed: pip install 'marginwatch[excel]'") from error
-    except (ValueError, OSError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path.name} is a damaged workbook ({error}): export it again") from error
 
 
 def _columns(path: Path, raw: pd.DataFrame) -> dict[str, str]:
@@ -159,12 +148,7 @@ def _is_empty(cell: object) -> bool:
 
 
 def _code(text: str) -> str:
-    for style in STYLES:
-        try:
-            return to_own(text, style, BY_NUMBER)
-        except InputError:
-            continue
-    raise InputError(f"{text!r} is no code such as 600519.SH, sh.600519 or 600519")
+    return to_own(text, None, BY_NUMBER)
 
 
 def _industry(text: str) -> float:
@@ -186,11 +170,10 @@ def _day(text: str) -> float:
 
 
 def _required_day(text: str) -> int:
-    plain = text.removesuffix(".0").split(" ")[0].split("T")[0].replace("/", "-").replace(".", "-")
-    try:
-        return to_day(date.fromisoformat(plain))
-    except ValueError:
-        raise ValueError(f"{text!r} is no date such as 2024-06-11 or 20240611") from None
+    day = parse_day(text)
+    if day is None:
+        raise ValueError("there is no date: write it as 2024-06-11")
+    return day
 
 
 def _session(day: int, calendar: TradingCalendar) -> int:

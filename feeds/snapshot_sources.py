@@ -58,7 +58,7 @@ class Source(Protocol):
 
 def _mapped(raw: pd.DataFrame, tables: Iterable[Table], name: str, at: int) -> Reading:
     today = shanghai_day(at)
-    return Reading([(table.topic, map_rows(table, raw, name, today)) for table in tables], at)
+    return Reading([(one.topic, map_rows(one, raw, name, today).whole().drop(columns="row")) for one in tables], at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,12 +250,17 @@ def fetch(
                 f"tushare {name} answers with other days than {day}: its rows are not used, try again later"
             )
         origin = f"tushare {name} {day}"
+        raw.index += 1  # rows are numbered from 1 in messages
         raw, findings = replace_component_turnover(raw, origin)
         found.findings += findings
-        for table in detect_tables(raw, origin)[1]:
-            frame = map_rows(table, raw, origin)
-            if len(frame):
-                found.tables.append(SourceTable(table.topic, origin, frame))
+        known = detect_tables(raw.columns.tolist(), origin)
+        if known is None:
+            raise InputError(f"{origin} has other columns than documented: {', '.join(raw.columns)}; try again later")
+        for table in known[1]:
+            rows = map_rows(table, raw, origin)
+            found.findings += rows.findings
+            if len(rows.frame):
+                found.tables.append(SourceTable(table.topic, origin, rows.frame))
     return found
 
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
-from feeds.errors import InputError
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feeds.errors import InputError, at
 from processors.events import Floats
 
 
@@ -48,6 +55,7 @@ UNITS: dict[str, Unit] = {
     unit.text: unit
     for unit in (
         Unit("元", (Kind.MONEY, Kind.PRICE)),
+        Unit("人民币元", (Kind.MONEY, Kind.PRICE)),
         Unit("千元", _MONEY, 1e3),
         Unit("万元", _MONEY, 1e4),
         Unit("百万元", _MONEY, 1e6),
@@ -118,8 +126,16 @@ def parse_unit(text: str | None, kind: Kind, where: str) -> Unit:
 
 
 _ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无"}
-_SUFFIXES = {"万": 1e4, "亿": 1e8, "万亿": 1e12}
-_NUMBER = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d+)?$|^[+-]?\.\d+$")
+_SUFFIXES = {"万亿": 1e12, "亿": 1e8, "万": 1e4}
+_GROUPS = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+"
+_NUMBER = re.compile(rf"[+-]?(?:(?:{_GROUPS})(?:\.(?P<places>\d*))?(?:[eE](?P<power>[+-]?\d+))?|\.\d+)")
+_GROUPED = r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"
+_PLAIN = r"^-?\d{1,15}(\.\d+)?$"
+#: From it on a figure in scientific notation is rounded, even if no spreadsheet (which writes E+) wrote it.
+_ROUNDED_POWER = 9
+#: Integers above it are no longer exact as floats.
+_LARGEST = 2**53
+_TRUE, _FALSE = {"true", "yes", "y", "是", "t"}, {"false", "no", "n", "否", "f"}
 
 
 def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
@@ -132,25 +148,77 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
 
     Raises
     ------
-    InputError : for anything else; it never becomes a zero.
+    InputError : for anything else; it never becomes a zero. So are numbers that a spreadsheet has rounded (7.98E+11).
     """
-    if cell is None:
+    if cell is None or cell is pd.NaT:
         return math.nan
-    if isinstance(cell, int | float):
+    if isinstance(cell, int | float | np.number | Decimal) and not isinstance(cell, bool):
         return float(cell)
-    text = re.sub(r"\s+", "", str(cell).translate(_SAME))
+    text = unicodedata.normalize("NFKC", str(cell)).translate(_SAME).strip().lstrip("'").strip()
+    if re.fullmatch(r'="[^"]*"', text):
+        text = text[2:-1]
     if text.lower() in _ABSENT:
         return math.nan
     factor = 1.0
-    suffix = next((s for s in ("万亿", "亿", "万") if text.endswith(s)), None)
+    suffix = next((s for s in _SUFFIXES if text.endswith(s)), None)
     if suffix is not None:
         if unit is None or (unit.times, unit.over) != (1.0, 1.0) or Kind.RATIO in unit.kinds:
             raise InputError(
-                f"{where}: {cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
+                f"{at(where)}{cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
             )
-        text, factor = text.removesuffix(suffix), _SUFFIXES[suffix]
+        text, factor = text.removesuffix(suffix).rstrip(), _SUFFIXES[suffix]
     if unit is not None and unit.text == "%":
-        text = text.removesuffix("%")
-    if not _NUMBER.match(text):
-        raise InputError(f"{where}: {cell!r} is no number: correct the cell")
-    return float(text.replace(",", "")) * factor
+        text = text.removesuffix("%").rstrip()
+    found = _NUMBER.fullmatch(text)
+    if found is None or isinstance(cell, bool):
+        raise InputError(f"{at(where)}{cell!r} is no number: correct the cell")
+    value = float(text.replace(",", "").replace(" ", ""))
+    power = int(found["power"] or 0)
+    if value and power > len(found["places"] or "") and (power >= _ROUNDED_POWER or "E" in text or "+" in text[1:]):
+        raise InputError(
+            f"{at(where)}{cell!r} is rounded to {len((found['places'] or '') + '1')} digits, so the figure is not "
+            "exact: format the cells as whole numbers (0) in the spreadsheet and save the file again"
+        )
+    if abs(value) >= _LARGEST:
+        raise InputError(f"{at(where)}{cell!r} has more digits than a figure can have: correct the cell")
+    return value * factor
+
+
+def parse_numbers(column: pd.Series, unit: Unit | None = None, *, flag: bool = False) -> tuple[Floats, dict[int, str]]:
+    """Read a column of cells as `parse_number` does.
+
+    Parameters
+    ----------
+    flag : whether the cells may be yes or no, too.
+
+    Returns
+    -------
+    the figures (n,), NaN where a cell is empty or unreadable; and the reason of each unreadable one, by place.
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(np.float64, na_value=np.nan, copy=True), {}
+    cells = column.to_numpy(object)
+    out = np.full(len(cells), np.nan)
+    others = np.arange(len(cells))
+    try:
+        texts = pa.array(cells, type=pa.string(), from_pandas=True)
+    except (pa.ArrowException, TypeError):  # numbers of a workbook among the cells
+        pass
+    else:
+        bare = pc.replace_substring(pc.if_else(pc.match_substring_regex(texts, _GROUPED), texts, None), ",", "")
+        texts = pc.coalesce(bare, texts)
+        plain = np.asarray(pc.fill_null(pc.match_substring_regex(texts, _PLAIN), fill_value=False))
+        out[plain] = pc.cast(texts.filter(pa.array(plain)), pa.float64())
+        others = np.flatnonzero(~plain & np.asarray(pc.fill_null(pc.not_equal(texts, ""), fill_value=False)))
+    wrong = {}
+    for place in others.tolist():
+        cell = cells[place]
+        word = str(cell).strip().lower() if flag else ""
+        if word in _TRUE | _FALSE:
+            out[place] = float(word in _TRUE)
+            continue
+        try:
+            out[place] = parse_number(cell, "", unit)
+        except InputError as error:
+            wrong[place] = str(error)
+    return out, wrong

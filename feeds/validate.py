@@ -35,13 +35,20 @@ _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identi
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 _NAMED = 5
+#: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
+TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
 class Severity(StrEnum):
-    """The effect of a finding: an error stops publishing, a warning is reported."""
+    """The effect of a finding.
+
+    An error stops publishing. What is refused (a row, a sheet, a file, a cell) is left out and makes the exit status of
+    a command 1; the rest is published. A warning is reported.
+    """
 
     ERROR = "error"
+    REFUSED = "refused"
     WARNING = "warning"
 
 
@@ -80,7 +87,7 @@ def check_day(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Findi
     for topic, batch in rows.items():
         if not len(batch):
             continue
-        found += [*duplicates(batch), *impossible(batch), *placeholders(batch)]
+        found += [*impossible(batch), *placeholders(batch)]
         previous = before.get(topic)
         if previous is None or not len(previous):
             continue
@@ -93,22 +100,6 @@ def check_day(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Findi
     # A wrong unit explains the jump and the broken identity.
     found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in wrong_units]
     return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
-
-
-def duplicates(batch: RowBatch) -> Iterator[Finding]:
-    """Find keys with several rows: which of them is right is not known."""
-    keys, counts = np.unique(batch.keys, return_counts=True)
-    if (counts > 1).any():
-        twice = keys[counts > 1]
-        yield _finding(
-            batch, "duplicate", f"{len(twice)} of {len(keys)} keys have several rows: {_names(batch, twice)}"
-        )
-
-
-def first_of_each(batch: RowBatch) -> RowBatch:
-    """Keep the first row of each day and key."""
-    both = batch.days.astype(np.int64) << 32 | batch.keys.astype(np.int64)
-    return batch.take(np.sort(np.unique(both, return_index=True)[1]))
 
 
 def impossible(batch: RowBatch) -> Iterator[Finding]:

@@ -1,107 +1,225 @@
-"""Files of data vendors: tushare tables, CSV files with Chinese headers, any other file by a mapping file."""
+"""Files of data vendors: tables known by their headers, any other file by a mapping file; and reading their cells.
+
+A file is CSV (any encoding and separator of `feeds.workbooks`), a workbook of several sheets, or parquet.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from feeds import workbooks
 from feeds.dataset import SourceTable, SourceTables
 from feeds.errors import InputError
+from feeds.exchange import Layout, layout_of, parse_sheets, unread, unread_sheet, with_documented_units
+from feeds.file_dates import file_day, stated_days
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
-from feeds.presets import detect_tables, replace_component_turnover
-from feeds.validate import Finding
+from feeds.presets import TUSHARE, detect_tables, replace_component_turnover
+from feeds.sheet_tables import cells_above, find_header, first_cells_below, likely_headers, split_stacked, table_below
+from feeds.validate import Finding, Severity
+from feeds.workbooks import Grids, files_of, read_workbook, subfolders, unpacked
 
-SUFFIXES = (".csv", ".parquet")
+SUFFIXES = (*workbooks.SUFFIXES, ".parquet")
+_PARQUET = b"PAR1"
+#: A layout of an exchange, or the name of a vendor's table and its mapping.
+_Meaning = Layout | tuple[str, list[Table]]
 
 
-def read(paths: Iterable[Path], mapping: Mapping | None = None) -> SourceTables:
+def read(paths: Iterable[Path], mapping: Mapping | None = None, day: date | None = None) -> SourceTables:
     """Read files, and the files of folders.
 
     Parameters
     ----------
-    mapping : without one, each file must be recognised by its columns; with one, files of a folder that fit no table of
-        the mapping are left out.
+    mapping : without one, each file must be recognised by its headers; with one, files of a folder that fit no table of
+        the mapping are left out and reported.
+    day : the trade date of files without a date.
 
     Raises
     ------
-    InputError : if a file can't be read by the mapping, or by its columns.
+    InputError : if a file can't be read by the mapping, or by its headers.
     """
-    found: list[tuple[int, SourceTable]] = []
-    findings: list[Finding] = []
-    files = [(file, path.is_dir()) for path in paths for file in _files_of(path)]
-    if not files:
-        raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give files of a vendor, or a folder of them")
-    for file, of_folder in files:
-        if mapping is None:
-            raw = load(file)
-            name, tables = detect_tables(raw, file.name)
-            raw, found_here = replace_component_turnover(raw, file.name)
-            findings += found_here
-            origin = f"{file.name} ({name})"
-        else:
+    out = SourceTables()
+    for path in paths:
+        files, others = _files_of(path)
+        out.findings += unread([*others, *(subfolders(path) if path.is_dir() else [])])
+        for file in files:
+            if mapping is None:
+                out.extend(_known(file, day))
+                continue
             tables = tables_of(mapping, file.name)
-            if not tables:
-                if of_folder:
-                    continue
-                patterns = ", ".join(table.files for table in mapping.table)
-                raise InputError(f"{file.name}: no table of the mapping file fits this name; its patterns: {patterns}")
-            raw, origin = load(file, tables), file.name
-        for place, table in enumerate(tables):
-            order = mapping.table.index(table) if mapping is not None else place
-            frame = map_rows(table, raw, file.name)
-            if len(frame):
-                found.append((order, SourceTable(table.topic, origin, frame)))
-    if mapping is not None:
-        # The order of the mapping decides which file's figure counts if two files have one.
-        found.sort(key=lambda one: one[0])
-    return SourceTables([part for _, part in found], findings)
+            if tables:
+                out.files += 1
+                out.tables += _mapped(file, tables, mapping, out)
+                continue
+            text = f"{file.name} is not read: no table of the mapping file fits this name"
+            if not path.is_dir():
+                patterns = ", ".join(dict.fromkeys(table.files for table in mapping.table))
+                raise InputError(f"{text}; its patterns: {patterns}")
+            out.findings.append(Finding(Severity.WARNING, "file", "", None, text))
+    if not out.files and not any(one.check == "file" for one in out.findings):
+        raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give files of a vendor, or a folder of them")
+    return out
 
 
-def _files_of(path: Path) -> list[Path]:
+def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        return files_of(path, SUFFIXES)
     if not path.is_file():
-        raise InputError(f"{path} does not exist: give a CSV or parquet file, or a folder of them")
-    return [path]
+        raise InputError(f"{path} does not exist: give a CSV file, a workbook or a parquet file, or a folder of them")
+    return [path], []
+
+
+def _mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: SourceTables) -> Iterator[SourceTable]:
+    """Yield the tables of a file by a mapping; its order decides whose figure counts if two tables have one."""
+    for where, raw in _tables(_content(file), file.name, tables, out.findings):
+        for table in tables:
+            rows = map_rows(table, raw, where)
+            out.findings += rows.findings
+            if len(rows.frame):
+                yield SourceTable(table.topic, where, rows.frame, mapping.table.index(table))
+
+
+def _known(file: Path, day: date | None) -> SourceTables:
+    """Read a file by its headers.
+
+    Raises
+    ------
+    InputError : if they are not known.
+    """
+    out, content = SourceTables(), _content(file)
+    official: Grids = {}
+    unknown: list[str] = []
+    for sheet, grid in split_stacked(_grids(content, file.name)).items():
+        where = _where(file.name, sheet)
+        grid = with_documented_units(grid, where)
+        found: tuple[int, list[str], _Meaning] | None = find_header(grid, partial(_meaning, where=where))
+        if found is None:
+            out.findings += unread_sheet(grid, where)
+            unknown += likely_headers(grid)
+            continue
+        at, texts, meaning = found
+        if isinstance(meaning, Layout):
+            official[sheet] = grid
+            continue
+        name, tables = meaning
+        cells = _parquet(content, where) if content.startswith(_PARQUET) else table_below(grid, at, texts, where)
+        raw, findings = replace_component_turnover(cells, where)
+        out.findings += findings
+        of_sheet = None
+        if tables[0].undated:
+            stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
+            of_sheet = file_day(stated, file.name, day, where)
+        for table in tables:
+            rows = map_rows(table, raw, where, day=of_sheet)
+            out.findings += rows.findings
+            if len(rows.frame):
+                out.tables.append(SourceTable(table.topic, f"{where} ({name})", rows.frame))
+    if official:
+        out.extend(parse_sheets(official, file.name, day))
+    if not unknown and not out.tables and not out.findings:
+        raise InputError(f"{file.name} is empty: export it again")
+    if not out.tables and all(one.check == "sheet" for one in out.findings):
+        raise InputError(
+            f"{file.name} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no known Chinese headers; its "
+            f"headers are {', '.join(unknown)}: give a mapping file with --map (deploy/mapping.example.toml)"
+        )
+    out.files = 1
+    return out
+
+
+def _meaning(headers: list[str], where: str) -> _Meaning | None:
+    """Return what a header is of: an exchange's layout, or a vendor's table; None for neither.
+
+    Raises
+    ------
+    InputError : if it is a layout of an exchange that lacks a column.
+    """
+    vendor = detect_tables(headers, where)
+    try:
+        layout = layout_of(headers, where)
+    except InputError:
+        if vendor is None:
+            raise
+        return vendor
+    dated = vendor is not None and not vendor[1][0].undated
+    return layout if layout is not None and (layout.exchange == "SSE" or not dated) else vendor
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return unpacked(file.read_bytes(), file.name)
+    except OSError as error:
+        raise InputError(f"{file} can't be read: {error.strerror}") from error
+
+
+def _where(name: str, sheet: str) -> str:
+    return f"{name} [{sheet}]" if sheet else name
+
+
+def _grids(content: bytes, name: str) -> Grids:
+    """Return the sheets of a file; those of a parquet file begin with its headers."""
+    if not content.startswith(_PARQUET):
+        return read_workbook(content, name)
+    raw = _parquet(content, name)
+    columns = {place: [header, *raw[header].tolist()] for place, header in enumerate(raw)}
+    return {"": pd.DataFrame(columns, dtype=object, index=range(len(raw) + 1))}
+
+
+def _parquet(content: bytes, name: str) -> pd.DataFrame:
+    try:
+        raw = pd.read_parquet(io.BytesIO(content))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{name} is no parquet file ({error}): export it again") from error
+    return raw.set_axis(np.arange(1, len(raw) + 1), axis=0).set_axis([str(column) for column in raw], axis=1)
 
 
 def load(path: Path, tables: Iterable[Table] | None = None) -> pd.DataFrame:
-    """Read a CSV (UTF-8 or GB18030) or parquet file; columns that a mapping reads as codes stay text.
+    """Read the table of a file: that of a mapping, or the first sheet with its first row as header.
 
     Raises
     ------
-    InputError : if it is neither.
+    InputError : if it has none.
     """
-    if path.suffix == ".parquet":
-        try:
-            return pd.read_parquet(path)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path.name} is no parquet file ({error}): export it again") from error
-    return parse_csv(path.read_bytes(), path.name, tables)
+    return parse_csv(_content(path), path.name, tables)
 
 
 def parse_csv(content: bytes, name: str, tables: Iterable[Table] | None = None) -> pd.DataFrame:
-    """Read the bytes of a CSV file as `load` does; ``name`` is for errors."""
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
+    """Read the bytes of a file as `load` does; ``name`` is for errors."""
+    found = [raw for _, raw in _tables(unpacked(content, name), name, tuple(tables or ()), [])]
+    if len(found) != 1:
+        raise InputError(f"{name} has {len(found)} tables, expected one: remove the other sheets, or give them apart")
+    return found[0]
+
+
+def _tables(
+    content: bytes, name: str, tables: Sequence[Table], findings: list[Finding]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the sheets that contain the columns of a mapping: their name and rows; report the others."""
+    if content.startswith(_PARQUET):
+        yield name, _parquet(content, name)
+        return
+    wanted = [frozenset(columns_used(table)) for table in tables]
+    grids = read_workbook(content, name)
+    found = 0
+    for sheet, grid in grids.items():
+        where = _where(name, sheet)
+        header = find_header(grid, lambda texts: any(one <= set(texts) for one in wanted) or None) if wanted else None
+        if header is None and (len(grids) == 1 or not wanted):  # without it an error names the columns that there are
+            header = find_header(grid, lambda texts: sum(map(bool, texts)) > 1 or None)
+        if header is None:
+            findings += unread_sheet(grid, where)
             continue
-        # Without a mapping all cells stay text, because the columns of codes are not known yet.
-        kinds = str if tables is None else dict.fromkeys((n for t in tables for n in columns_used(t)), str)
-        try:
-            frame = pd.read_csv(io.StringIO(text), dtype=kinds)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise InputError(f"{name} is no CSV file ({error}): export it again") from error
-        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas would read the first cells as an index
-            raise InputError(
-                f"{name}: its rows have more cells than its header, which would shift all columns: look for a comma "
-                "within the numbers, or after the last cell"
-            )
-        return frame
-    raise InputError(f"{name} is neither UTF-8 nor GB18030: save it as UTF-8")
+        at, texts, _ = header
+        found += 1
+        yield where, table_below(grid, at, texts, where)
+    if not found:
+        columns = ", ".join(sorted(frozenset().union(*wanted)))
+        raise InputError(f"{name} has no sheet with the columns {columns}: correct the mapping, or export the columns")

@@ -68,8 +68,8 @@ class MarginFigures(DailyRow, frozen=True, kw_only=True):
     fin_balance: Amount  # 融资余额
     fin_buy: Amount  # 融资买入额
     fin_repay: Amount | None = None  # 融资偿还额; Shenzhen publishes none
-    short_volume: Amount  # 融券余量, shares
-    short_sell: Amount  # 融券卖出量, shares
+    short_volume: Amount | None = None  # 融券余量, shares; some vendors have none
+    short_sell: Amount | None = None  # 融券卖出量, shares; some vendors have none
     short_repay: Amount | None = None  # 融券偿还量, shares
     short_balance: Amount | None = None  # 融券余额
 

@@ -214,7 +214,7 @@ def test_akshares_own_functions_give_the_columns_that_are_read(monkeypatch: pyte
     frame = pd.DataFrame([dict.fromkeys(fields, 0.0) | quote])
     frame.insert(0, "index", [1])
     monkeypatch.setattr(stock_hist_em, "fetch_paginated_data", lambda *_: frame)
-    found = batches(SourceTables(akshare_daily.price_tables(stock_hist_em.stock_zh_a_spot_em(), DAY)))
+    found = batches(akshare_daily.price_tables(stock_hist_em.stock_zh_a_spot_em(), DAY))
     expected = batches(prices(spot()))
     for topic, batch in found.items():
         for name, values in batch.figures.items():

@@ -26,6 +26,7 @@ from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
 from tests.publishing import Message, feed, sent
+from tests.reading import whole
 
 __all__ = ["sent"]  # a fixture
 openpyxl = pytest.importorskip("openpyxl", reason="workbooks need openpyxl: pip install 'marginwatch[excel]'")
@@ -107,7 +108,7 @@ def csv(encoding: str) -> Callable[..., bytes]:
 
 
 def taken(content: bytes, name: str = "download", day: date | None = None) -> dict[str, RowBatch]:
-    parts = exchange.parse_sheets(workbooks.read_workbook(content, name), name, day)
+    parts = whole(exchange.parse_sheets(workbooks.read_workbook(content, name), name, day))
     return gather(parts.tables, xshg(), "test").batches
 
 
@@ -241,7 +242,7 @@ def test_a_placeholder_row_is_an_error_not_a_security(words: str) -> None:
         ({"a": replaced(SSE_DETAIL, "(元)", "")}, "no unit is given"),
         ({"a": [row[:-2] for row in SZSE_DETAIL]}, "lacks 融券余额"),
         ({"a": replaced(SZSE_DETAIL, "1,000", "1,0x0")}, "'1,0x0' is no number"),
-        ({"a": [*SZSE_DETAIL, ["abc", "x", "1", "2"]]}, "row 3 below the header has no six-digit code"),
+        ({"a": [*SZSE_DETAIL, ["abc", "x", "1", "2"]]}, "row 4, code 'abc' is in no style that is known"),
         ({"a": [["hello", "world"]]}, "no margin file of an exchange"),
         ({"a": SSE_SUMMARY}, "is of 2024-06-11, not of 2024-06-13"),
     ],

@@ -155,7 +155,7 @@ def test_a_plain_number_without_an_exchange_is_refused() -> None:
 @pytest.mark.parametrize(
     ("cell", "number"),
     [(1, "000001"), (1.0, "000001"), ("000001", "000001"), (" 600519 ", "600519"), ("1.0", "000001"), (1.5, None),
-     ("合计", None), (float("nan"), None), ("６００５１９", None), (-1, None), (True, None)],
+     ("合计", None), (float("nan"), None), ("６００５１９", "600519"), (-1, None), (True, None)],
 )  # fmt: skip
 def test_codes_that_a_spreadsheet_stores_as_numbers(cell: object, number: str | None) -> None:
     assert plain_number(cell) == number

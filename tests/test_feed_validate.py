@@ -11,7 +11,7 @@ import pytest
 from feeds.check_report import check_days, format_findings, refuse_errors
 from feeds.errors import InputError
 from feeds.folder import read
-from feeds.validate import Finding, Severity, check_day, first_of_each
+from feeds.validate import Finding, Severity, check_day
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
@@ -110,16 +110,6 @@ def test_missing_securities_are_named_and_a_gap_of_days_is_not_compared() -> Non
     assert "6 of the 30" in finding.text and "600000.SH, 600001.SH" in finding.text and finding.text.endswith("…")
     later = RowBatch(few.topic, few.keys, few.days + 3, few.revisions, few.stamps, few.figures)  # Friday to Monday
     assert found(later, before=(detail(DAYS[0]),)) == []
-
-
-def test_a_security_twice_stops_and_forced_the_first_row_counts() -> None:
-    rows = detail(DAYS[0])
-    twice = times(rows.take(np.arange(30).repeat([2] + [1] * 29)), "fin_balance", 1.0)
-    twice.figures["fin_balance"][1] = 5.0
-    assert kinds(found(twice)) == [("error", "duplicate")]
-    kept = first_of_each(twice)
-    np.testing.assert_array_equal(kept.keys, rows.keys)
-    np.testing.assert_array_equal(kept.figures["fin_balance"], rows.figures["fin_balance"])
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,20 @@ import pytest
 from feeds import folder, mapping, vendor
 from feeds.dataset import gather
 from feeds.errors import InputError
+from feeds.validate import Severity
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.cli.main import main
 from tests.publishing import Message, feed, sent
+from tests.reading import whole
 
 __all__ = ["sent"]  # a fixture
 EXAMPLE = Path(__file__).resolve().parents[1] / "deploy" / "mapping.example.toml"
 
 
 def taken(path: Path, rules: mapping.Mapping | None = None) -> dict[str, RowBatch]:
-    return gather(vendor.read([path], rules).tables, xshg(), "test", ranked=rules is not None).batches
+    return gather(whole(vendor.read([path], rules)).tables, xshg(), "test").batches
 
 
 def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
@@ -87,8 +89,11 @@ def test_a_folder_names_the_files_that_it_does_not_read(data_dir: Path, tmp_path
         (tmp_path / name).symlink_to(data_dir / name)
     (tmp_path / "st_intervals.csv").write_text("code\n600519.SH\n")
     (tmp_path / "README.md").write_text("no data")
-    notes = folder.read(tmp_path, xshg()).notes
-    assert notes[-1] == "not read, as their names are not known: st_intervals.csv"
+    findings = folder.read(tmp_path, xshg()).findings
+    assert [(one.severity, one.text.partition(":")[0]) for one in findings] == [
+        (Severity.WARNING, "README.md is not read"),
+        (Severity.WARNING, "st_intervals.csv is not read"),
+    ]
 
 
 def test_volumes_of_the_real_files_are_shares(data_dir: Path) -> None:
@@ -334,7 +339,7 @@ def test_a_mapping_that_leaves_a_doubt_is_refused_before_any_file_is_read(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"balance": ["x", "1"]}, r"any.csv → margin.daily, fin_balance, row 1: 'x' is no number"),
+        ({"balance": ["x", "1"]}, r"any.csv → margin.daily, row 2, fin_balance \(column 'balance'\): 'x' is no number"),
         ({"id": ["600519.SH", "AAPL"]}, "code 'AAPL' is not written like 600519.SH"),
         ({"day": ["02.08.2018", "2018-08-02"]}, "is not written as"),
         ({"day": ["02.08.2018", None]}, "not written as|no date"),

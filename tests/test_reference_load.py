@@ -91,10 +91,10 @@ def test_a_file_is_read(tmp_path: Path, kind: str, headers: dict[str, str]) -> N
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"code": "茅台"}, "row 1, code: '茅台' is no code"),
+        ({"code": "茅台"}, "row 2, code: code '茅台' is in no style that is known"),
         ({"industry": "白酒"}, "'白酒' is no industry"),
         ({"csi300": "maybe"}, "neither yes"),
-        ({"eligible_from": "last year"}, "no date"),
+        ({"eligible_from": "last year"}, "'last year' is ambiguous or unknown"),
         ({"eligible_from": "2030-01-01", "eligible_to": "2029-01-01"}, "leaves the margin list before it joins"),
         ({"float_shares": "-5"}, "no number of shares"),
         ({"effective_date": ""}, "no date"),

@@ -13,7 +13,14 @@ from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
 from streams.cli.feed_run import feed_run
 from streams.cli.options import DATE, DATES, As, Check, Force, From, NoLedger, To, day_of, span
-from streams.cli.publish import PublishOptions, opened_ledger, publish_checked, report_published
+from streams.cli.publish import (
+    PublishOptions,
+    exit_if_refused,
+    opened_ledger,
+    print_findings,
+    publish_checked,
+    report_published,
+)
 from streams.cli.terminal import err
 from streams.form import Form
 from streams.settings import Settings
@@ -44,6 +51,7 @@ def feed_files(
     end: To = None,
     as_: As = Form.FRAMES,
     speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
+    force: Force = False,
     no_ledger: NoLedger = False,
 ) -> None:
     """Publish a folder of market files (parquet or CSV), day by day, each closed by its end-of-day punctuation.
@@ -55,6 +63,7 @@ def feed_files(
     """
     from rich.progress import track
 
+    from feeds.check_report import refuse_errors
     from feeds.folder import read
     from feeds.publish import publish_days
     from streams.calendars import xshg
@@ -63,14 +72,17 @@ def feed_files(
     pace = _pace(speed)
     settings = Settings()
     found = read(folder, xshg(settings.calendar_file), *span(start, end))
-    err.print(f"{len(found.files)} files, {found.rows:,} rows, {len(found.days())} trading days")
+    err.print(f"{found.files} files, {found.rows:,} rows, {len(found.days())} trading days")
     for note in found.notes:
         err.print(f"  note: {note}")
+    print_findings(found.findings)
+    refuse_errors(found.findings, force=force)
     with opened_ledger(without=no_ledger) as ledger, Publisher(settings, source=found.source, form=as_) as publisher:
         days = track(found.by_day(), "publishing", total=len(found.days()), console=err)
         publish_days(publisher, days, ledger=ledger, speed=pace)
         barrier = publisher.barrier()
     report_published(publisher, ledger, barrier)
+    exit_if_refused(found.findings)
 
 
 @feed_app.command("exchange")
@@ -117,7 +129,10 @@ def feed_exchange(
 
 @feed_app.command("vendor")
 def feed_vendor(
-    paths: Annotated[list[Path], typer.Argument(help="CSV or parquet files, or folders of them")],
+    paths: Annotated[list[Path], typer.Argument(help="CSV files, workbooks or parquet files, or folders of them")],
+    on: Annotated[
+        datetime | None, typer.Option("--date", formats=DATES, metavar=DATE, help="trade date of files without one")
+    ] = None,
     map_: Annotated[Path | None, typer.Option("--map", help="a mapping file; see deploy/mapping.example.toml")] = None,
     start: From = None,
     end: To = None,
@@ -127,7 +142,9 @@ def feed_vendor(
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
 ) -> None:
-    """Publish files of a data vendor: tushare tables, CSV with Chinese headers, anything else by a mapping file.
+    """Publish files of a data vendor: tushare, akshare, Chinese headers with units, anything else by a mapping file.
+
+    A file is CSV (any separator; UTF-8, UTF-16 or GB18030), xls, xlsx or parquet, and may be packed with gzip.
 
     Example, which only prints the rows as parsed:
 
@@ -135,9 +152,9 @@ def feed_vendor(
     """
     from feeds import mapping, vendor
 
-    found = vendor.read(paths, mapping.load(map_) if map_ is not None else None)
+    found = vendor.read(paths, mapping.load(map_) if map_ is not None else None, day_of(on))
     options = PublishOptions(source, as_, check, force, no_ledger)
-    publish_checked(found, options, dates=span(start, end), ranked=map_ is not None)
+    publish_checked(found, options, dates=span(start, end))
 
 
 @feed_app.command("simulate")

@@ -16,11 +16,14 @@ from typing import Any
 
 from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
+from feeds.check_report import refuse_errors
 from feeds.publish import publish_days, publish_session
+from feeds.validate import Finding
 from processors.days import to_date, to_day
 from streams import readers, system_status
 from streams.calendars import xshg
 from streams.cli.options import LocalBroker
+from streams.cli.publish import exit_if_refused, print_findings
 from streams.cli.render.alerts import print_alert
 from streams.cli.render.signals import print_market
 from streams.cli.terminal import err, out, progress
@@ -85,7 +88,7 @@ def run(plan: Plan, base: Settings) -> None:
         watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
-        _feed_and_wait(plan, settings, worker, watcher)
+        findings = _feed_and_wait(plan, settings, worker, watcher)
         if not plan.until_done:
             err.print(
                 "\nStaying up. In another terminal:\n"
@@ -97,6 +100,7 @@ def run(plan: Plan, base: Settings) -> None:
             with contextlib.suppress(KeyboardInterrupt):
                 worker.wait()
         err.print("Stopping …")
+    exit_if_refused(findings)
 
 
 def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
@@ -143,7 +147,9 @@ def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack
     err.print(f"  console  {console.url}   (log: {console.log})")
 
 
-def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> None:
+def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> list[Finding]:
+    """Feed, wait until everything is processed, and return the findings of reading the files."""
+    findings: list[Finding] = []
     calendar = xshg(settings.calendar_file)
     barrier = ""
     if plan.data is not None:
@@ -152,6 +158,9 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         days, total, source = found.by_day(), len(found.days()), found.source
         for note in found.notes:
             err.print(f"  note: {note}")
+        findings = found.findings
+        print_findings(findings)
+        refuse_errors(findings, force=False)
         market = None
     else:
         today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
@@ -178,6 +187,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         for name, count in written.items():
             err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
     _summary(settings, barrier, watcher)
+    return findings
 
 
 def _publish_session(publisher: Publisher, market: simulate.Market, *, until_done: bool) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import typer
 from rich.markup import escape
 
 from processors.days import to_date
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from feeds.dataset import Dataset, SourceTables
     from feeds.ledger import PublishLedger
     from feeds.security_names import SecurityNames
-    from feeds.validate import Rows
+    from feeds.validate import Finding, Rows
     from processors.days import TradingCalendar
     from streams.form import Form
     from streams.publisher import Publisher
@@ -74,7 +75,6 @@ def publish_checked(
     options: PublishOptions,
     *,
     dates: tuple[date | None, date | None] = (None, None),
-    ranked: bool = False,
     before: SourceTables | None = None,
 ) -> None:
     """Show what was read and its findings; publish it, unless it is only checked or has an error.
@@ -82,11 +82,11 @@ def publish_checked(
     Parameters
     ----------
     before : tables of the day before, for comparison only.
-    ranked : whether the tables are in an order of preference, see `feeds.dataset.gather`.
 
     Raises
     ------
     InputError : if there is no row, or (unless forced) an error in the figures.
+    typer.Exit : with 1, if a row, a sheet or a cell was refused and the rest is published.
     """
     from feeds.dataset import gather
     from feeds.publish import publish_dataset
@@ -99,12 +99,13 @@ def publish_checked(
     if before is not None:
         earlier = gather(before.tables, calendar, options.source).newest_rows()
         names.learn(before.tables)
-    dataset = checked_dataset(found, calendar, options, earlier, names, dates=dates, ranked=ranked)
+    dataset = checked_dataset(found, calendar, options, earlier, names, dates=dates)
     days = dataset.days()
     span = f"{to_date(days[0])} to {to_date(days[-1])}"
     err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {options.source}")
     if options.check:
         err.print(_CHECKED)
+        exit_if_refused(dataset.findings)
         return
     with (
         opened_ledger(without=options.no_ledger) as ledger,
@@ -112,6 +113,25 @@ def publish_checked(
     ):
         barrier = publish_dataset(publisher, dataset, ledger)
     report_published(publisher, ledger, barrier)
+    exit_if_refused(dataset.findings)
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print findings on stderr, the first few of each kind."""
+    from feeds import check_report
+
+    for line in check_report.format_findings(findings):
+        err.print(escape(line))
+
+
+def exit_if_refused(findings: Iterable[Finding]) -> None:
+    """Raise `typer.Exit` with 1 if something that was read is not published."""
+    from feeds.validate import Severity
+
+    refused = sum(one.severity is Severity.REFUSED for one in findings)
+    if refused:
+        err.print(f"{refused} rows, sheets or cells are refused (see REFUSED above); everything else counts")
+        raise typer.Exit(1)
 
 
 def publish_fetched(
@@ -130,13 +150,14 @@ def publish_fetched(
     from rich.progress import track
 
     from feeds.errors import InputError
-    from feeds.publish import publish_days, without_duplicates
+    from feeds.publish import publish_days
     from streams.publisher import Publisher
 
     settings, source, check = Settings(), options.source, options.check
     calendar = xshg(settings.calendar_file)
     before: Rows = {}
     names = known_names(without=check or options.no_ledger)
+    findings: list[Finding] = []
     with (
         opened_ledger(without=check or options.no_ledger) as ledger,
         nullcontext() if check else Publisher(settings, source=source, form=options.form) as publisher,
@@ -150,15 +171,17 @@ def publish_fetched(
             except InputError as error:
                 done = f"; the days before it are published, go on with --from {day}" if place and publisher else ""
                 raise InputError(f"{day}: {error}{done}") from error
+            findings += dataset.findings
             before = {**before, **dataset.newest_rows()}
             names.learn(found.tables)
             if publisher is not None:
-                publish_days(publisher, without_duplicates(dataset).by_day(), ledger=ledger)
+                publish_days(publisher, dataset.by_day(), ledger=ledger)
         barrier = publisher.barrier() if publisher is not None else ""
     if publisher is None:
         err.print(_CHECKED)
     else:
         report_published(publisher, ledger, barrier)
+    exit_if_refused(findings)
 
 
 def checked_dataset(
@@ -169,7 +192,6 @@ def checked_dataset(
     names: SecurityNames,
     *,
     dates: tuple[date | None, date | None] = (None, None),
-    ranked: bool = False,
 ) -> Dataset:
     """Return what was read as rows to publish; print notes and findings, and with ``check`` the first rows.
 
@@ -187,13 +209,13 @@ def checked_dataset(
     findings = [*found.findings, *names.compare(found.tables)]
     dataset = None
     if found.tables:
-        dataset = gather(found.tables, calendar, options.source, *dates, ranked=ranked)
-        findings += check_report.check_days(dataset.by_day(), calendar, before)
+        dataset = gather(found.tables, calendar, options.source, *dates)
+        findings += [*dataset.findings, *check_report.check_days(dataset.by_day(), calendar, before)]
         for note in dataset.notes:
             err.print(escape(f"  note: {note}"))
-    for line in check_report.format_findings(findings):
-        err.print(escape(line))
+    print_findings(findings)
     check_report.refuse_errors(findings, force=options.force)
     if dataset is None:
         raise InputError("nothing was published: no file contains any figures")
+    dataset.findings = findings
     return dataset

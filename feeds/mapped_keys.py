@@ -1,0 +1,112 @@
+"""The keys of the rows of a table: securities, exchanges, tenors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feeds.code_styles import exchange_name, is_index, to_own
+from feeds.errors import InputError, at
+from feeds.mapping import Table
+from processors.codes import Ids, to_code, to_id
+from processors.errors import RowError
+from processors.events import KEYS
+
+#: In place of a key: the cell names none.
+NO_KEY = -1
+_EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
+#: Numbers of stocks and funds, and the exchange (index into `EXCHANGES`) that alone has them.
+_STOCKS = (
+    *((0, 4_000, 1), (300_000, 310_000, 1), (600_000, 610_000, 0), (688_000, 690_000, 0), (920_000, 921_000, 2)),
+    *((159_000, 160_000, 1), (510_000, 520_000, 0), (560_000, 570_000, 0), (588_000, 590_000, 0)),
+)
+
+
+def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int, str]]:
+    """Return the key of each row (n,), `NO_KEY` where it can't be read, and the reasons by place.
+
+    Raises
+    ------
+    InputError : if a column is missing, or the mapping itself names an unknown exchange.
+    """
+    if table.tenor is not None:
+        return np.full(len(raw), _place("tenor", table.tenor, where), dtype=np.int32), {}
+    code = table.code
+    if code is None:
+        if table.exchange is not None:
+            return np.full(len(raw), _exchange(table.exchange, where), dtype=np.int32), {}
+        return _each(column_of(raw, str(table.exchange_column), where), lambda cell: _exchange(str(cell), ""))
+    cells = column_of(raw, code.column, where)
+    if code.codes is not None:
+        ids = {text: _id(own, where) for text, own in code.codes.items()}
+        return np.array([ids[text] for text in cells.astype(str)], dtype=np.int32), {}
+    if code.exchange_column is not None:
+        pairs = pd.Series(list(zip(cells, column_of(raw, code.exchange_column, where), strict=True)), dtype=object)
+        keys, wrong = _each(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""))
+    else:
+        keys, wrong = _each(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""))
+    for place in np.flatnonzero(_misplaced(keys, indices=table.only is not None or table.topic.startswith("indices."))):
+        wrong[int(place)] = f"code {cells.iloc[place]!r} is read as {to_code(int(keys[place]))}, {_MISPLACED}"
+        keys[place] = NO_KEY
+    return keys, wrong
+
+
+_MISPLACED = (
+    "but such a number is an index, or a stock of another exchange: correct the code, or the exchange of the file"
+)
+
+
+def _misplaced(keys: Ids, *, indices: bool) -> npt.NDArray[np.bool_]:
+    """Return which keys are stocks of another exchange, or (unless the topic has ``indices``) are indices."""
+    known = keys != NO_KEY
+    number, exchange, index = keys // 4, keys % 4, is_index(keys)
+    wrong = np.zeros(len(keys), dtype=bool) if indices else index & known
+    for first, end, own in _STOCKS:
+        wrong |= known & ~index & (number >= first) & (number < end) & (exchange != own)
+    return wrong
+
+
+def column_of(raw: pd.DataFrame, name: str, where: object) -> pd.Series:
+    """Return a column; raises `InputError` naming those that there are."""
+    if name not in raw:
+        raise InputError(
+            f"{where}: column {name!r} is missing; there are {', '.join(map(str, raw.columns))}: correct the "
+            "mapping, or export the column"
+        )
+    return raw[name]
+
+
+def _each(cells: pd.Series, read: Callable[[Any], int]) -> tuple[Ids, dict[int, str]]:
+    """Read each distinct cell once."""
+    places, distinct = pd.factorize(cells, use_na_sentinel=False)
+    keys, reasons = np.full(len(distinct), NO_KEY, dtype=np.int32), {}
+    for place, cell in enumerate(distinct):
+        try:
+            keys[place] = read(cell)
+        except InputError as error:
+            reasons[place] = str(error)
+    return keys[places], {
+        at: reasons[place] for at, place in enumerate(places.tolist()) if place in reasons
+    } if reasons else {}
+
+
+def _id(code: str, where: str) -> int:
+    try:
+        return to_id(code)
+    except RowError as error:
+        raise InputError(f"{at(where)}{error}") from error
+
+
+def _exchange(name: str, where: str) -> int:
+    suffix = exchange_name(name, where)
+    return _place("exchange", _EXCHANGE_OF.get(suffix, suffix), where)
+
+
+def _place(field: str, word: str, where: str) -> int:
+    if word not in KEYS[field]:
+        raise InputError(f"{at(where)}{field} {word!r} is not known; expected one of {', '.join(KEYS[field])}")
+    return KEYS[field].index(word)
