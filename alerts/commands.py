@@ -5,11 +5,14 @@ They are inputs like any other, so the state of every alert follows from the log
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 
 import msgspec
 
 from alerts.model import Silence
+from processors.days import check_times
+from processors.errors import RowError
+from processors.events import Moment
 
 
 class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge", forbid_unknown_fields=True):
@@ -17,7 +20,7 @@ class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge", 
 
     alert: str
     by: str
-    at: datetime
+    at: Moment
     note: str = ""
     withdraw: bool = False
 
@@ -26,7 +29,7 @@ class SetSilence(msgspec.Struct, frozen=True, kw_only=True, tag="silence", forbi
     """Set a silence; one whose ``until`` is not after ``at`` ends the earlier silence of its id."""
 
     silence: Silence
-    at: datetime
+    at: Moment
 
 
 class FeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_unknown_fields=True):
@@ -34,12 +37,16 @@ class FeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_un
 
     feed: str
     trade_date: date
-    at: datetime
-    silent_since: datetime | None = None
+    at: Moment
+    silent_since: Moment | None = None
 
 
 Command = Acknowledge | SetSilence | FeedState
 _decoder = msgspec.json.Decoder(Command)
+
+
+#: A larger command is refused: its note travels with every later state of an alert.
+_MOST_BYTES = 64 * 1024
 
 
 def decode(value: bytes) -> Command:
@@ -47,7 +54,15 @@ def decode(value: bytes) -> Command:
 
     Raises
     ------
-    msgspec.DecodeError : with the reason, if the message is no command.
+    RowError, msgspec.DecodeError : with the reason, if the message is no command.
     """
+    if len(value) > _MOST_BYTES:
+        raise RowError(f"the command has {len(value):,} bytes, at most {_MOST_BYTES:,} are accepted")
     command: Command = _decoder.decode(value)
+    times = [command.at]
+    if isinstance(command, SetSilence):
+        times.append(command.silence.until)
+    elif isinstance(command, FeedState):
+        check_times([command.trade_date, command.silent_since])
+    check_times(times)
     return command

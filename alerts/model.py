@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from processors.events import Moment
 from processors.signal import Value
 
 
@@ -176,7 +177,7 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     """Who has acknowledged an alert, and when."""
 
     by: str
-    at: datetime
+    at: Moment
     note: str = ""
 
 
@@ -184,7 +185,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     """Suppresses the notifications of matching alerts until a time; empty matchers match everything."""
 
     id: str
-    until: datetime
+    until: Moment
     by: str
     note: str = ""
     rule: str = ""

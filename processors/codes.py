@@ -20,7 +20,7 @@ EXCHANGES = ("SSE", "SZSE", "BSE")
 _SUFFIX_TEXT = ("SH", "SZ", "BJ", "SI")
 _SUFFIXES = {text: i for i, text in enumerate(_SUFFIX_TEXT)}
 SHENWAN = _SUFFIXES["SI"]
-_CODE_LENGTH = 9
+CODE_LENGTH = 9
 _CODE = re.compile(rf"[0-9]{{6}}\.({'|'.join(_SUFFIX_TEXT)})")
 _TRIPLES = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 3)
 _SUFFIX_BYTES = np.frombuffer("".join(_SUFFIX_TEXT).encode(), dtype=np.uint8).reshape(-1, 2)
@@ -64,7 +64,7 @@ def to_codes(securities: Ids) -> list[str]:
 
 def join_codes(securities: Ids) -> bytes:
     """Return the concatenated codes of many ids, nine ASCII bytes each: the inverse of `parse_codes`."""
-    grid = np.empty((len(securities), _CODE_LENGTH), dtype=np.uint8)
+    grid = np.empty((len(securities), CODE_LENGTH), dtype=np.uint8)
     head, tail = np.divmod(securities >> 2, 1000)
     grid[:, :3], grid[:, 3:6] = _TRIPLES[head], _TRIPLES[tail]
     grid[:, 6] = ord(".")
@@ -84,9 +84,9 @@ def parse_codes(text: bytes, count: int) -> Ids:
     ------
     RowError : if any of them is not a code; the message names the first one.
     """
-    if len(text) != count * _CODE_LENGTH:
-        raise RowError(f"security codes must have {_CODE_LENGTH} characters each, e.g. 600519.SH")
-    grid = np.frombuffer(text, dtype=np.uint8).reshape(count, _CODE_LENGTH)
+    if len(text) != count * CODE_LENGTH:
+        raise RowError(f"security codes must have {CODE_LENGTH} characters each, e.g. 600519.SH")
+    grid = np.frombuffer(text, dtype=np.uint8).reshape(count, CODE_LENGTH)
     digits = grid[:, :6].astype(np.int32) - ord("0")
     number = digits @ np.array([100_000, 10_000, 1_000, 100, 10, 1], dtype=np.int32)
     exchange = np.full(count, -1, dtype=np.int32)

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from processors.errors import MarginwatchError
+from processors.errors import MarginwatchError, RowError
 
 Days = npt.NDArray[np.int32]
 #: Offset of the exchange's clock (UTC+8 all year), a day and a minute, in µs.
@@ -21,6 +21,10 @@ SHANGHAI_OFFSET_US, DAY_US, MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_00
 #: The same for datetimes.
 SHANGHAI = timezone(timedelta(microseconds=SHANGHAI_OFFSET_US))
 _EPOCH = date(1970, 1, 1).toordinal()
+#: Years of dates and moments that messages may carry, both included, and the same in µs since the epoch. They are so
+#: far inside of what dates, NumPy and pandas represent that adding days or a time zone to them never overflows.
+_YEARS = (1970, 2199)
+FIRST_MOMENT, LAST_MOMENT = 0, (date(_YEARS[1] + 1, 1, 1).toordinal() - _EPOCH) * DAY_US - 1
 
 
 @lru_cache(maxsize=16_384)
@@ -52,6 +56,15 @@ def moment(microseconds: int) -> datetime:
 def microseconds(when: datetime) -> int:
     """Return the inverse of `moment`, exact to the microsecond."""
     return (when - _MIDNIGHT) // timedelta(microseconds=1)
+
+
+def check_times(times: Iterable[date | datetime | None]) -> None:
+    """Raise `RowError` unless every moment of a message has a time zone, and all lie between 1970 and 2199."""
+    for when in times:
+        if isinstance(when, datetime) and when.tzinfo is None:
+            raise RowError(f"{when.isoformat()} has no time zone")
+        if when is not None and not _YEARS[0] <= when.year <= _YEARS[1]:
+            raise RowError(f"{when.isoformat()} does not lie between {_YEARS[0]} and {_YEARS[1]}")
 
 
 def shanghai_day(stamp: int) -> int:

@@ -33,7 +33,10 @@ Amount = Annotated[float, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(gt=0)]
 EpochDay = Annotated[float, msgspec.Meta(ge=0, description="days since 1970-01-01")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-Revision = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+MAX_REVISION = 1_000_000
+Revision = Annotated[int, msgspec.Meta(ge=0, le=MAX_REVISION)]
+#: A count of rows; far above any that a day has.
+RowCount = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -216,7 +219,7 @@ class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     feed: str
     trade_date: date
-    expected: dict[Exchange, Annotated[int, msgspec.Meta(ge=0)]]
+    expected: dict[Exchange, RowCount]
     source: str
     deadline: bool = False
 

@@ -14,6 +14,7 @@ import numpy as np
 from processors import pack
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import moment, to_date
+from processors.errors import StateError
 from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, FrameHeader, IdentityCheck
 from processors.table import DAY_NUMBER, TableSet
 
@@ -167,6 +168,15 @@ class PartitionJoin:
             self._count(day)
 
 
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    """What a feature frame carries beside its columns on the topic between the stages."""
+
+    topic: str
+    partition: int
+    day: int
+    header: FrameHeader
+
+
 def dump_frame(frame: FeatureFrame) -> bytes:
     """Return the bytes of a feature frame on the topic between the stages."""
     header = {"topic": frame.topic, "partition": frame.partition, "day": frame.day, "header": frame.header}
@@ -174,10 +184,12 @@ def dump_frame(frame: FeatureFrame) -> bytes:
 
 
 def load_frame(data: bytes) -> FeatureFrame:
-    """Return the frame of `dump_frame`'s bytes."""
+    """Return the frame of `dump_frame`'s bytes; raises `StateError` or `msgspec.ValidationError` for any others."""
     packed, columns = pack.unpack(data)
-    header = msgspec.convert(packed.pop("header"), FrameHeader)
-    return FeatureFrame(header=header, keys=columns.pop("key"), columns=columns, **packed)
+    if "key" not in columns:
+        raise StateError("the frame has no keys")
+    found = msgspec.convert(packed, _Envelope)
+    return FeatureFrame(found.topic, found.partition, found.day, found.header, columns.pop("key"), columns)
 
 
 def _merged(checks: list[IdentityCheck]) -> IdentityCheck:

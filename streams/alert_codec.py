@@ -6,13 +6,31 @@ import msgspec
 
 from alerts.desk import Change
 from alerts.model import Alert, AlertEvent
-from processors.days import microseconds
+from processors.days import check_times, microseconds
 from streams.records import ALERT_EVENT_TYPE, ALERT_TYPE, headers_of
 from streams.tables import Output
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-decode_alert = msgspec.json.Decoder(Alert).decode
-decode_event = msgspec.json.Decoder(AlertEvent).decode
+_alert = msgspec.json.Decoder(Alert).decode
+_event = msgspec.json.Decoder(AlertEvent).decode
+
+
+def decode_alert(value: bytes) -> Alert:
+    """Return an alert; raises `msgspec.DecodeError` or `RowError` if the message is none."""
+    alert = _alert(value)
+    check_times([alert.trade_date, alert.available_at, alert.raised_at, alert.changed_at, alert.resolved_on])
+    if alert.silence is not None:
+        check_times([alert.silence.until])
+    if alert.acknowledged is not None:
+        check_times([alert.acknowledged.at])
+    return alert
+
+
+def decode_event(value: bytes) -> AlertEvent:
+    """Return a change of an alert; raises `msgspec.DecodeError` or `RowError` if the message is none."""
+    event = _event(value)
+    check_times([event.trade_date, event.at])
+    return event
 
 
 def encode_alert(change: Change, topic: str) -> Output:

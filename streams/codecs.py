@@ -20,6 +20,7 @@ from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.tables import Output
 from streams.topics import BY_CODE, Partitioner, Topic
+from streams.total import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Codec:
 
     Parameters
     ----------
-    decode : content of a message; raises `msgspec.DecodeError`, `RowError` or `StateError` if it is not of the topic.
+    decode : content of a message; raises `RowError` if it is not of the topic, whatever its bytes are.
     encode : message of a content and the topic's name on the cluster; None where only others write.
     """
 
@@ -37,7 +38,7 @@ class Codec:
 
 
 def _of(decode: Callable[[bytes], Any], encode: Callable[[Any, str], Output] | None = None) -> Codec:
-    return Codec(lambda message: decode(message.value or b""), encode)
+    return Codec(total(lambda message: decode(message.value or b"")), encode)
 
 
 CODECS: dict[str, Codec] = {
@@ -64,11 +65,11 @@ class Codecs:
     """
 
     def __init__(self, settings: Settings, calendar: TradingCalendar) -> None:
-        features = FeatureCodec(settings.parameters)
+        features = FeatureCodec(settings.parameters, settings.partitions, calendar)
         self.features_version = features.version
         self._settings = settings
         self._calendar = calendar
-        self._codecs = CODECS | {Topic.FEATURES: Codec(features.decode, features.encode)}
+        self._codecs = CODECS | {Topic.FEATURES: Codec(total(features.decode), features.encode)}
 
     def decode(self, topic: str, message: Message) -> Any:
         """Return the content of a message of a topic that is no input."""

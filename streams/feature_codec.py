@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import msgspec
+from math import isfinite
 
-from processors.errors import StateError
+import msgspec
+import numpy as np
+
+from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar
+from processors.errors import RowError
+from processors.needs import DETAIL, PRICES, VALUATIONS
 from processors.outputs import FeatureFrame, Partial
 from processors.parameters import Parameters
 from processors.partition_join import dump_frame, load_frame
-from processors.registry import state_digest
+from processors.registry import frame_columns, state_digest
 from streams.records import CE_TYPE, FEATURE_KIND, PARTIAL_TYPE, Message, ce_type
 from streams.tables import Output
 
+#: The types of a frame's columns.
+_COLUMN_TYPES = ("<f8", "<i4")
 #: Raise it when feature frames are computed or encoded in another way: state is rebuilt, and older frames are skipped.
 _VERSION = 3
 
@@ -22,9 +29,13 @@ class FeatureCodec:
     Parameters
     ----------
     parameters : they and the release determine the version of the features.
+    partitions, calendar : frames and sums of other partitions or days are refused.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, partitions: int, calendar: TradingCalendar) -> None:
+        self._partitions = partitions
+        self._calendar = calendar
+        self._columns = {topic: {*frame_columns(topic, parameters)} for topic in (DETAIL, PRICES, VALUATIONS)}
         self.version = f"v{_VERSION}.{state_digest(parameters)}"
         self._type = FEATURE_KIND + self.version.encode()
 
@@ -41,13 +52,37 @@ class FeatureCodec:
 
         Raises
         ------
-        StateError : for any other type of message.
+        RowError, StateError, msgspec.DecodeError : if the message is of any other type, or contradicts itself.
         """
         kind, value = ce_type(message), message.value or b""
         if kind == PARTIAL_TYPE:
-            return msgspec.msgpack.decode(value, type=Partial)
+            return self._checked_partial(msgspec.msgpack.decode(value, type=Partial))
         if kind == self._type:
-            return load_frame(value)
+            return self._checked(load_frame(value))
         if kind.startswith(FEATURE_KIND):
             return None
-        raise StateError(f"unknown ce_type {kind!r} in the topic of features; only marginwatch may write there")
+        raise RowError(f"unknown ce_type {kind!r} in the topic of features; only marginwatch may write there")
+
+    def _checked_partial(self, partial: Partial) -> Partial:
+        sums = (partial.fin_buy, partial.fin_repay, partial.covered_balance, partial.balance, partial.turnover)
+        if not all(map(isfinite, sums)) or not 0 <= partial.prices < 2**31:
+            raise RowError("a sum of the session is no finite number")
+        self._check_place(partial.partition, partial.day, partial.ts)
+        return partial
+
+    def _checked(self, frame: FeatureFrame) -> FeatureFrame:
+        if self._columns.get(frame.topic) != {*frame.columns}:
+            raise RowError(f"a frame of {frame.topic!r} has the columns {', '.join(sorted(frame.columns))[:200]}")
+        self._check_place(frame.partition, frame.day, frame.available_at)
+        keys, columns = frame.keys, frame.columns.values()
+        if any(values.dtype.str not in _COLUMN_TYPES or len(values) != len(keys) for values in columns):
+            raise RowError("the columns of a frame differ in length, or are no numbers")
+        if keys.dtype.str != "<i4" or (np.diff(keys) <= 0).any() or (len(keys) and keys[0] < 0):
+            raise RowError("the securities of a frame do not ascend")
+        return frame
+
+    def _check_place(self, partition: int, day: int, moment: int) -> None:
+        if not 0 <= partition < self._partitions:
+            raise RowError(f"partition {partition} of {self._partitions}")
+        if not FIRST_MOMENT <= moment <= LAST_MOMENT or (day and day not in self._calendar):
+            raise RowError(f"day {day} is no trading day, or {moment} µs no moment between 1970 and 2199")

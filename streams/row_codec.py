@@ -14,13 +14,14 @@ import msgspec
 import numpy as np
 
 from processors.codes import EXCHANGES, SHENWAN, to_code
-from processors.days import TradingCalendar, to_date, to_day
+from processors.days import DAY_US, FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
 from processors.errors import RowError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, DeadLetter, Record
 from streams.row_frames import decode_frame
 from streams.row_json import EventDecoder
 from streams.topics import Partitioner, Topic
+from streams.total import total
 
 _T = TypeVar("_T")
 Item = RowBatch | EndOfDay | Barrier
@@ -68,20 +69,29 @@ class Decoder:
             self._flush(events, items, dead)
             try:
                 if frame:
-                    items.append(self._placed(self.frame(self._payload(record)), record.partition))
+                    items.append(self._frame(record))
                 else:
-                    items.append(self._marker(record) if kind == CLOSE_TYPE else self._json(record, Barrier))
+                    items.append(self._marker(record) if kind == CLOSE_TYPE else self._barrier(record))
             except RowError as error:
                 dead.append(DeadLetter(record, str(error)))
         self._flush(events, items, dead)
         return items, dead
 
+    @total
+    def _frame(self, record: Record) -> RowBatch:
+        return self._placed(self.frame(self._payload(record)), record.partition)
+
+    @total
+    def _barrier(self, record: Record) -> Barrier:
+        return self._json(record, Barrier)
+
+    @total
     def _marker(self, record: Record) -> EndOfDay:
         punctuation = self._json(record, EndOfDay)
         if punctuation.feed != self.topic or to_day(punctuation.trade_date) not in self._calendar:
             raise RowError(
-                f"session_close of feed {punctuation.feed!r}, {punctuation.trade_date}: expected {self.topic} and a "
-                "trading day"
+                f"session_close of feed {punctuation.feed[:64]!r}, {punctuation.trade_date}: expected {self.topic} and "
+                "a trading day"
             )
         return punctuation
 
@@ -102,6 +112,7 @@ class Decoder:
                 items.append(concat(good))
         events.clear()
 
+    @total
     def _rows(self, events: list[Record]) -> RowBatch:
         batch = self._events.decode([self._payload(record) for record in events])
         return self._placed(self._checked(batch), events[0].partition)
@@ -123,14 +134,18 @@ class Decoder:
 
     def frame(self, value: bytes) -> RowBatch:
         """Return the checked rows of a frame; raises `RowError` naming what is missing or wrong."""
-        return self._checked(decode_frame(self.topic, value))
+        return self._checked(decode_frame(self.topic, value, self._max_bytes))
 
     def _checked(self, batch: RowBatch) -> RowBatch:
+        strange = (batch.stamps < FIRST_MOMENT) | (batch.stamps > LAST_MOMENT)
+        if strange.any():
+            stamp = int(batch.stamps[int(np.argmax(strange))])
+            raise RowError(f"{self.topic}: {stamp:,} µs after 1970-01-01 is no moment between 1970 and 2199")
         inside = self._calendar.contains(batch.days)
         if not inside.all():
             day = int(batch.days[int(np.argmin(inside))])
             hint = f"; the calendar ends on {to_date(self._calendar.last)}" if day > self._calendar.last else ""
-            raise RowError(f"{self.topic}: {to_date(day)} is no trading day{hint}")
+            raise RowError(f"{self.topic}: {_shown(day)} is no trading day{hint}")
         if self.row.key_field == "code" and self._exchange_only and (batch.keys % 4 == SHENWAN).any():
             stray = int(batch.keys[int(np.argmax(batch.keys % 4 == SHENWAN))])
             raise RowError(f"{self.topic}: {to_code(stray)} is an index of Shenwan, this topic is for securities")
@@ -153,3 +168,8 @@ class Decoder:
                     f"another: the producer must use Kafka's default partitioner on the code"
                 )
         return batch
+
+
+def _shown(day: int) -> str:
+    """Return a day as a date, or as a number where a date cannot be so far away."""
+    return str(to_date(day)) if abs(day) < LAST_MOMENT // DAY_US else f"day {day:,} after 1970-01-01"

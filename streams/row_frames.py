@@ -6,34 +6,59 @@ is a `RowError` that names the column; the checks that JSON events have too are 
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from processors.codes import Ids, join_codes, parse_codes, to_codes
-from processors.days import microseconds, moment, shanghai_days, to_date, to_day
+from processors.codes import CODE_LENGTH, Ids, join_codes, parse_codes, to_codes
+from processors.days import LAST_MOMENT, microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
-from processors.events import FIGURES, INPUT_ROWS, KEYS, Column, DailyRow, Ints, RowBatch, Sign
+from processors.events import (
+    FIGURES,
+    INPUT_ROWS,
+    KEYS,
+    MAX_REVISION,
+    Column,
+    DailyRow,
+    Ints,
+    Moment,
+    RowBatch,
+    Sign,
+)
+from streams.arrow_stream import UNITS_US, Table, Text, read_stream
+from streams.arrow_stream import Column as ArrowColumn
+
+_REVISION_DIGITS = len(str(MAX_REVISION))
 
 
-def decode_frame(topic: str, value: bytes) -> RowBatch:
-    """Return the rows of a frame; raises `RowError` naming the column that is missing or wrong."""
+def decode_frame(topic: str, value: bytes, max_bytes: int) -> RowBatch:
+    """Return the rows of a frame.
+
+    Parameters
+    ----------
+    max_bytes : the most that a frame may have, compressed or not.
+
+    Raises
+    ------
+    RowError : naming the column that is missing or wrong.
+    """
     row = INPUT_ROWS[topic]
     try:
-        table = pa.ipc.open_stream(pa.py_buffer(value)).read_all().combine_chunks()
-        constants = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise RowError(f"{topic} frame is not an Arrow IPC stream: {error}") from error
-    frame = _Frame(topic, table, constants)
+        table = read_stream(value, max_bytes)
+    except RowError as error:
+        raise RowError(f"{topic} frame: {error}") from error
+    frame = _Frame(topic, table)
     envelope = ("source", "revision", "trade_date", "available_at", "ts")
     known = {row.key_field, *envelope, *(c.name for c in FIGURES[topic]), *row.texts}
-    strangers = [name for name in table.column_names if name not in known]
+    strangers = [name for name in table.columns if name not in known]
     if strangers:
         raise RowError(f"{topic} frame has unknown columns {', '.join(strangers)}")
     frame.require("source")
+    for name in ("source", *row.texts):
+        frame.check_text(name)
     keys = frame.codes() if row.key_field == "code" else frame.words(row.key_field)
     if issubclass(row, DailyRow):
         days, stamps = frame.days("trade_date"), frame.moments("available_at")
@@ -89,80 +114,97 @@ def code_array(securities: Ids) -> pa.Array:
 class _Frame:
     """Columns of a frame, or constants of its schema's metadata, checked and converted."""
 
-    def __init__(self, topic: str, table: pa.Table, constants: dict[str, str]) -> None:
+    def __init__(self, topic: str, table: Table) -> None:
         self._topic = topic
-        self._table = table
-        self._constants = constants
-        self._columns = {name: table.column(i) for i, name in enumerate(table.column_names)}
-        self._rows = table.num_rows
+        self._constants = table.constants
+        self._columns = table.columns
+        self._rows = table.rows
 
     def require(self, name: str) -> None:
         if name not in self._columns and name not in self._constants:
             raise RowError(f"{self._topic} frame lacks the column {name!r} (and its metadata has no constant)")
 
-    def _array(self, name: str) -> Any:
+    def _column(self, name: str) -> ArrowColumn:
         self.require(name)
+        if name not in self._columns:
+            raise RowError(f"{self._topic} frame: {name!r} must be a column")
         column = self._columns[name]
-        array = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
-        if array.null_count:
+        if column.valid is not None:
             raise RowError(f"{self._topic} frame: column {name!r} has nulls")
-        return array
+        return column
+
+    def check_text(self, name: str) -> None:
+        """Refuse a column for readers that is no text; a batch does not contain it."""
+        column = self._columns.get(name)
+        if column is not None and not isinstance(column.values, Text):
+            raise RowError(f"{self._topic} frame: column {name!r} must be text, it is {column.type}")
 
     def codes(self) -> Ids:
-        array = self._array("code")
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        if not pa.types.is_string(array.type):
-            raise RowError(f"{self._topic} frame: column 'code' must be text, it is {array.type}")
-        _, offsets, data = array.buffers()
-        if not self._rows:
-            return np.empty(0, dtype=np.int32)
-        ends = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + self._rows + 1]
-        if (np.diff(ends) != 9).any():
+        column = self._column("code")
+        self.check_text("code")
+        text: Text = column.values  # type: ignore[assignment]
+        if (np.diff(text.ends) != CODE_LENGTH).any():
             raise RowError(f"{self._topic} frame: codes must look like 600519.SH")
-        return parse_codes(data[int(ends[0]) : int(ends[-1])].to_pybytes(), self._rows)
+        ids = parse_codes(text.data[text.ends[0] : text.ends[-1]], len(text.ends) - 1)
+        return ids if text.index is None else ids[text.index]
 
     def words(self, field: str) -> Ids:
-        return np.asarray(self._places(field, self._array(field).to_pylist(), KEYS[field]), dtype=np.int32)
+        column = self._column(field)
+        self.check_text(field)
+        return np.asarray(self._places(field, column, KEYS[field]), dtype=np.int32)
 
-    def _places(self, field: str, found: list[str | None], known: tuple[str, ...]) -> Any:
-        unknown = sorted({str(word) for word in found if word is not None} - set(known))
-        if unknown:
-            raise RowError(f"{self._topic} frame: unknown {field} {', '.join(unknown)}; known are {', '.join(known)}")
-        return np.array([np.nan if word is None else known.index(word) for word in found], dtype=np.float64)
+    def _places(self, field: str, column: ArrowColumn, known: tuple[str, ...]) -> Any:
+        """Return the positions of words among the known ones (n,), NaN where a word is null."""
+        text: Text = column.values  # type: ignore[assignment]
+        at = {word.encode(): place for place, word in enumerate(known)}
+        out = np.array([at.get(word, -1) for word in text.raw()], dtype=np.float64)
+        if text.index is not None:
+            out = np.append(out, np.nan)[text.index]  # a null of an empty dictionary names its place 0
+        if column.valid is not None:
+            out = np.where(column.valid, out, np.nan)
+        if (out < 0).any():
+            row = int(np.argmax(out < 0))
+            word = text.words()[row if text.index is None else int(text.index[row])][:64]
+            raise RowError(f"{self._topic} frame: unknown {field} {word}; known are {', '.join(known)}")
+        return out
 
     def days(self, name: str) -> Any:
         if name in self._constants:
             return np.full(self._rows, to_day(_parse(date, self._constants[name], self._topic, name)), dtype=np.int32)
-        array = self._array(name)
-        if not pa.types.is_date32(array.type):
-            raise RowError(f"{self._topic} frame: column {name!r} must be date32, it is {array.type}")
-        return array.view(pa.int32()).to_numpy()
+        column = self._column(name)
+        if column.type != "date32":
+            raise RowError(f"{self._topic} frame: column {name!r} must be date32, it is {column.type}")
+        return column.values
 
     def moments(self, name: str) -> Ints:
         if name in self._constants:
-            when = _parse(datetime, self._constants[name], self._topic, name)
+            when = _parse(Moment, self._constants[name], self._topic, name)
             return np.full(self._rows, microseconds(when), dtype=np.int64)
-        array = self._array(name)
-        if not pa.types.is_timestamp(array.type) or array.type.tz is None:
+        column = self._column(name)
+        if not column.unit:
             raise RowError(
-                f"{self._topic} frame: column {name!r} must be a timestamp with time zone, it is {array.type}"
+                f"{self._topic} frame: column {name!r} must be a timestamp with time zone, it is {column.type}"
             )
-        values: Ints = array.cast(pa.timestamp("us", tz="UTC")).view(pa.int64()).to_numpy()
-        return values
+        values: Ints = column.values  # type: ignore[assignment]
+        times, parts = UNITS_US[column.unit]
+        if times > 1 and ((values < 0) | (values > LAST_MOMENT // times)).any():
+            raise RowError(f"{self._topic} frame: column {name!r} has moments before 1970 or after 2199")
+        # A JSON event is rounded to microseconds, half up, too.
+        return (values // parts + (values % parts * 2 >= parts) if parts > 1 else values * times).astype(np.int64)
 
     def revisions(self) -> Any:
         if "revision" not in self._columns:
             text = self._constants.get("revision", "0")
-            if not text.isdecimal():
-                raise RowError(f"{self._topic} frame: revision {text!r} is not a whole number from 0 on")
-            return np.full(self._rows, int(text), dtype=np.int32)
-        array = self._array("revision")
-        if not pa.types.is_integer(array.type):
-            raise RowError(f"{self._topic} frame: column 'revision' must be an integer, it is {array.type}")
-        values = array.to_numpy()
-        if len(values) and (values.min() < 0 or values.max() > 1_000_000):
-            raise RowError(f"{self._topic} frame: revisions must lie between 0 and 1,000,000")
+            if not (text.isascii() and text.isdecimal() and len(text) <= _REVISION_DIGITS):
+                raise RowError(f"{self._topic} frame: revision {text[:64]!r} is not a whole number from 0 on")
+            values: Any = np.full(self._rows, int(text))
+        else:
+            column = self._column("revision")
+            if not column.type.startswith(("int", "uint")):
+                raise RowError(f"{self._topic} frame: column 'revision' must be an integer, it is {column.type}")
+            values = column.values
+        if len(values) and (values.min() < 0 or values.max() > MAX_REVISION):
+            raise RowError(f"{self._topic} frame: revisions must lie between 0 and {MAX_REVISION:,}")
         return values.astype(np.int32)
 
     def figures(self, wanted: Column) -> Any:
@@ -172,19 +214,16 @@ class _Frame:
                 raise RowError(f"{self._topic} frame lacks the column {name!r}")
             return np.full(self._rows, wanted.default)
         column = self._columns[name]
-        if wanted.labels and pa.types.is_string(column.type):
-            places = self._places(name, column.to_pylist(), wanted.labels)
+        if wanted.labels and isinstance(column.values, Text):
+            places = self._places(name, column, wanted.labels)
             return np.where(np.isnan(places), wanted.default, places)
-        if not (
-            pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-        ):
+        if isinstance(column.values, Text) or not column.type.startswith(("int", "uint", "float", "bool")):
             raise RowError(f"{self._topic} frame: column {name!r} must be a number, it is {column.type}")
-        array = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
-        if array.null_count and not wanted.optional:
+        if column.valid is not None and not wanted.optional:
             raise RowError(f"{self._topic} frame: column {name!r} has nulls")
-        if array.null_count and not np.isnan(wanted.default):
-            array = array.fill_null(bool(wanted.default) if pa.types.is_boolean(array.type) else wanted.default)
-        values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+        values = column.values.astype(np.float64, copy=False)
+        if column.valid is not None:
+            values = np.where(column.valid, values, wanted.default)
         bad = np.isinf(values)
         if wanted.flag:
             bad |= ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
@@ -207,8 +246,6 @@ def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:
         value = msgspec.convert(text, kind)
     except msgspec.ValidationError as error:
         raise RowError(f"{topic} frame: {name} {text!r} in the metadata: {error}") from error
-    if isinstance(value, datetime) and value.tzinfo is None:
-        raise RowError(f"{topic} frame: {name} {text!r} in the metadata has no time zone")
     return value
 
 

@@ -38,8 +38,13 @@ class EventDecoder:
 
     def decode(self, payloads: list[bytes]) -> RowBatch:
         """Return the rows of many events; raises `RowError` if one of them is wrong."""
+        # A line break inside of a string is an error, and a row contains no other object. So between "}" and "{" on two
+        # lines one row ends and another begins: no message completes its neighbour.
+        payloads = [payload.strip() for payload in payloads]
+        if not all(payload[:1] == b"{" and payload[-1:] == b"}" for payload in payloads):
+            raise RowError(self._reason(payloads, RowError(f"{self._topic}: a message must be one JSON object")))
         try:
-            rows = self._texts.decode(b"[" + b",".join(payloads) + b"]")
+            rows = self._texts.decode(b"[" + b",\n".join(payloads) + b"]")
             batch = _columns_of(self._topic, rows, daily=self._daily)
         except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
             raise RowError(self._reason(payloads, error)) from error

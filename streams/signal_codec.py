@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from processors.codes import parse_codes
+from processors.days import check_times
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from streams.arrow_stream import Table, read_stream
 from streams.records import ARROW, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, headers_of
 from streams.row_frames import code_array
+from streams.settings import MAX_BROKER_BYTES
 from streams.tables import Output
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -73,19 +74,18 @@ def _message(topic: str, kind: bytes, key: str, status: DayStatus, frame: bytes)
 
 def decode_market(value: bytes) -> MarketSignal:
     """Return what `encode_market` was given; raises `msgspec.DecodeError` if it is no market signal."""
-    return _decode(value)
+    signal = _decode(value)
+    check_times([signal.trade_date, signal.available_at])
+    return signal
 
 
 def decode_industry(value: bytes) -> IndustrySignals:
     """Return what `encode_industry` was given; raises `RowError` if it is no such frame."""
-    try:
-        table = pa.ipc.open_stream(pa.py_buffer(value)).read_all().combine_chunks()
-        status = msgspec.json.decode(table.schema.metadata[b"status"], type=DayStatus)
-        left_out = msgspec.json.decode(table.schema.metadata[b"left_out"], type=dict[str, str])
-    except (pa.ArrowException, KeyError, TypeError, msgspec.DecodeError) as error:
-        raise RowError(f"not a frame of industry signals: {error}") from error
-    columns = {name: table.column(name).to_numpy() for name in table.column_names if name != "industry"}
-    return IndustrySignals(status, columns, left_out)
+    table, status = _read(value, "industry")
+    if table.columns.pop("industry").to_numpy().tolist() != list(INDUSTRIES):
+        raise RowError("the rows of a frame of industry signals are not the industries")
+    left_out = msgspec.json.decode(table.constants["left_out"], type=dict[str, str])
+    return IndustrySignals(status, {name: column.to_numpy() for name, column in table.columns.items()}, left_out)
 
 
 def _frame(columns: dict[str, pa.Array], metadata: dict[str, bytes]) -> bytes:
@@ -103,18 +103,17 @@ def _vector(revisions: Mapping[str, int]) -> str:
 
 def decode_security(value: bytes) -> SecuritySignals:
     """Return what `encode_security` was given; raises `RowError` if it is no such frame."""
-    try:
-        table = pa.ipc.open_stream(pa.py_buffer(value)).read_all().combine_chunks()
-        status = msgspec.json.decode(table.schema.metadata[b"status"], type=DayStatus)
-    except (pa.ArrowException, KeyError, TypeError, msgspec.DecodeError) as error:
-        raise RowError(f"not a frame of security signals: {error}") from error
-    rows = table.num_rows
-    columns: dict[str, Any] = {}
-    codes = b""
-    for name in table.column_names:
-        column = table.column(name)
-        if name == "code":
-            codes = "".join(column.to_pylist()).encode()
-        else:
-            columns[name] = column.to_numpy() if rows else np.empty(0)
-    return SecuritySignals(status, parse_codes(codes, rows), columns, table.schema.metadata[b"family"].decode())
+    table, status = _read(value, "code")
+    keys = parse_codes("".join(table.columns.pop("code").to_numpy().tolist()).encode(), table.rows)
+    columns = {name: column.to_numpy() for name, column in table.columns.items()}
+    return SecuritySignals(status, keys, columns, table.constants["family"])
+
+
+def _read(value: bytes, key: str) -> tuple[Table, DayStatus]:
+    """Return the columns of a frame and the status of its day."""
+    table = read_stream(value, MAX_BROKER_BYTES)
+    if key not in table.columns or "status" not in table.constants:
+        raise RowError(f"the frame lacks the column {key!r} or the status of its day")
+    status = msgspec.json.decode(table.constants["status"], type=DayStatus)
+    check_times([status.trade_date, status.available_at])
+    return table, status

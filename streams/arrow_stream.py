@@ -1,0 +1,388 @@
+"""Reading Arrow IPC streams of anybody's making: every length and offset is checked before a value is read.
+
+pyarrow trusts the messages that it maps: a short buffer becomes a view of foreign memory, a wrong offset a segmentation
+fault. So this module reads the metadata (flatbuffers) itself and takes the values as NumPy views inside the message.
+It knows the types of frames and no others: numbers, booleans, text, days, moments, and text with a dictionary. Nested
+types, large offsets, dictionaries that change and big-endian bodies are refused, whatever pyarrow can do with them.
+
+The format: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from processors.errors import RowError
+from streams.flatbuffers import Record
+
+#: Limits of one stream: the metadata of a message in bytes; columns and constants; batches; rows (a day of the whole
+#: market has 5,500).
+MAX_METADATA_BYTES = 64 * 1024
+MAX_COLUMNS, MAX_CONSTANTS = 64, 256
+MAX_BATCHES = 1_000
+MAX_ROWS = 250_000
+
+_CONTINUATION = 0xFFFFFFFF
+_SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # types of messages
+_VERSIONS = (3, 4)  # V4 and V5: the layout of the types above is the same
+_INT, _FLOAT, _TEXT, _BOOL, _DATE, _TIMESTAMP = 2, 3, 5, 6, 8, 10
+_TYPE_NAMES = (
+    "none", "null", "int", "float", "binary", "string", "bool", "decimal", "date", "time", "timestamp", "interval",
+    "list", "struct", "union", "fixed_size_binary", "fixed_size_list", "map", "duration", "large_binary",
+    "large_string", "large_list", "run_end_encoded", "binary_view", "string_view", "list_view", "large_list_view",
+)  # fmt: skip
+#: Microseconds are units × the first, or units ÷ the second.
+UNITS_US = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
+_CODECS = ("lz4", "zstd")
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Strings: ``data[ends[i]:ends[i + 1]]``, or those of a dictionary at ``index``.
+
+    Attributes
+    ----------
+    ends : (m + 1,) offsets, ascending and inside of ``data``.
+    index : (n,) positions in the dictionary of m strings, None where the strings are the values (n = m).
+    """
+
+    ends: npt.NDArray[np.int32]
+    data: bytes
+    index: npt.NDArray[np.int64] | None = None
+
+    def raw(self) -> list[bytes]:
+        """Return the m strings in UTF-8."""
+        data = self.data
+        return [data[start:end] for start, end in pairwise(self.ends.tolist())]
+
+    def words(self) -> list[str]:
+        """Return the m strings."""
+        return [word.decode() for word in self.raw()]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of n rows.
+
+    Attributes
+    ----------
+    type : ``string``, ``bool``, ``int32``, ``float64``, ``date32``, ``timestamp[us, UTC]``, ….
+    unit : of a timestamp with time zone (`UNITS_US`); empty for all others.
+    values : (n,) numbers; counted from 1970-01-01 for days and timestamps.
+    valid : (n,) which rows are not null, None if all are.
+    """
+
+    type: str
+    values: npt.NDArray[Any] | Text
+    valid: Mask | None
+    unit: str = ""
+
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """Return the values (n,): NaN where a number is null, None where a string or boolean is."""
+        if isinstance(self.values, Text):
+            texts = np.array([*self.values.words(), None], dtype=object)
+            index = self.values.index if self.values.index is not None else np.arange(len(texts) - 1)
+            return texts[index if self.valid is None else np.where(self.valid, index, -1)]
+        if self.valid is None:
+            return self.values
+        return np.where(self.valid, self.values, np.nan if self.values.dtype.kind in "iuf" else np.array(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a stream: columns by name, and the metadata of the schema."""
+
+    rows: int
+    columns: dict[str, Column]
+    constants: dict[str, str]
+
+
+def read_stream(message: bytes, max_bytes: int) -> Table:
+    """Return the rows of an Arrow IPC stream.
+
+    Parameters
+    ----------
+    max_bytes : the most that compressed buffers may contain together.
+
+    Raises
+    ------
+    RowError : if the bytes are no such stream, contradict themselves, exceed a limit or have a type that no frame has.
+    """
+    try:
+        return _Reader(message, max_bytes).table()
+    except (ValueError, struct.error, OverflowError, pa.ArrowException, OSError) as error:
+        raise RowError(f"not an Arrow IPC stream: {error}") from error
+
+
+# -- schema --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    type: str
+    dtype: str  # of the values in the body; of the offsets for text; empty for bits
+    is_text: bool = False
+    unit: str = ""
+    dictionary: int | None = None
+
+
+@lru_cache(maxsize=64)
+def _schema(metadata: bytes) -> tuple[tuple[_Field, ...], dict[str, str]]:
+    """Return columns and constants of a schema; the frames of a feed share theirs."""
+    header = _header(metadata)[1]
+    if header.number(0, "<h"):
+        raise ValueError("its numbers are big-endian")
+    fields = tuple(map(_field, header.records(1, MAX_COLUMNS)))
+    if len({field.name for field in fields}) < len(fields):
+        raise ValueError("two columns have one name")
+    return fields, {pair.text(0): pair.text(1) for pair in header.records(2, MAX_CONSTANTS)}
+
+
+def _header(metadata: bytes) -> tuple[int, Record, int]:
+    """Return the type of a message, its header and the length of its body."""
+    message = Record(metadata, struct.unpack_from("<I", metadata, 0)[0])
+    header = message.record(2)
+    if message.number(0, "<h") not in _VERSIONS or header is None:
+        raise ValueError("a message has no header, or one of an unknown version")
+    return message.number(1, "<B"), header, message.number(3, "<q")
+
+
+def _field(record: Record) -> _Field:
+    name, kind, detail, encoding = record.text(0), record.number(2, "<B"), record.record(3), record.record(4)
+    if detail is None:
+        raise ValueError(f"column {name!r} has no type")
+    field = _type(name, kind, detail)
+    if encoding is None:
+        return field
+    index = encoding.record(1)
+    dtype = "<i4" if index is None else _integer(index)
+    if not field.is_text or not dtype:
+        raise ValueError(f"column {name!r}: only text may have a dictionary")
+    return _Field(name, "string", dtype, dictionary=encoding.number(0, "<q"))
+
+
+def _integer(detail: Record) -> str:
+    bits = detail.number(0, "<i")
+    return f"<{'i' if detail.number(1, '<B') else 'u'}{bits // 8}" if bits in (8, 16, 32, 64) else ""
+
+
+def _type(name: str, kind: int, detail: Record) -> _Field:
+    if kind == _INT and (dtype := _integer(detail)):
+        return _Field(name, str(np.dtype(dtype)), dtype)
+    if kind == _FLOAT and 0 <= (precision := detail.number(0, "<h")) <= 2:
+        return _Field(name, f"float{16 << precision}", f"<f{2 << precision}")
+    if kind == _BOOL:
+        return _Field(name, "bool", "")
+    if kind == _TEXT:
+        return _Field(name, "string", "<i4", is_text=True)
+    if kind == _DATE and detail.number(0, "<h", 1) == 0:
+        return _Field(name, "date32", "<i4")
+    if kind == _TIMESTAMP and 0 <= (unit := detail.number(0, "<h")) < len(UNITS_US):
+        zone, unit_name = detail.text(1), tuple(UNITS_US)[unit]
+        shown = f"timestamp[{unit_name}, {zone}]" if zone else f"timestamp[{unit_name}]"
+        return _Field(name, shown, "<i8", unit=unit_name if zone else "")
+    named = _TYPE_NAMES[kind] if kind < len(_TYPE_NAMES) else str(kind)
+    raise ValueError(f"column {name!r} has the type {named}, which no frame has")
+
+
+# -- bodies --------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    def __init__(self, message: bytes, max_bytes: int) -> None:
+        self._message = message
+        self._left = max_bytes
+        self._dictionaries: dict[int, Text] = {}
+
+    def table(self) -> Table:
+        messages = self._messages()
+        first = next(messages, None)
+        if first is None or _header(first[0])[0] != _SCHEMA:
+            raise ValueError("it does not begin with a schema")
+        fields, constants = _schema(first[0])
+        rows, parts = 0, []
+        for count, (metadata, start, end) in enumerate(messages):
+            if count >= MAX_BATCHES:
+                raise RowError(f"the frame has more than {MAX_BATCHES:,} batches: write fewer, larger ones")
+            kind, header, _ = _header(metadata)
+            if kind == _DICTIONARY:
+                self._learn(header, start, end)
+            elif kind == _BATCH:
+                size, columns = self._batch(header, fields, start, end)
+                rows += size
+                if rows > MAX_ROWS:
+                    raise RowError(f"the frame has more than {MAX_ROWS:,} rows: split it")
+                parts.append(columns)
+            else:
+                raise ValueError(f"a message of type {kind} has no place in it")
+        if not parts:
+            parts = [[_empty(field) for field in fields]]
+        columns = [_joined(list(pieces)) for pieces in zip(*parts, strict=True)]
+        return Table(rows, dict(zip((field.name for field in fields), columns, strict=True)), dict(constants))
+
+    def _messages(self) -> Iterator[tuple[bytes, int, int]]:
+        """Yield the metadata of every message, and where its body begins and ends."""
+        at, size = 0, len(self._message)
+        while at < size:
+            mark, length = struct.unpack_from("<Ii", self._message, at)
+            if mark != _CONTINUATION or not 0 <= length <= min(MAX_METADATA_BYTES, size - at - 8):
+                raise ValueError(f"no message begins at byte {at:,}")
+            at += 8
+            if not length:
+                if at != size:
+                    raise ValueError(f"{size - at:,} bytes follow its end")
+                return
+            metadata = self._message[at : at + length]
+            at += length
+            end = at + _header(metadata)[2]
+            if not at <= end <= size:
+                raise ValueError(f"the body at byte {at:,} is longer than the message")
+            yield metadata, at, end
+            at = end
+
+    def _learn(self, header: Record, start: int, end: int) -> None:
+        identity, data = header.number(0, "<q"), header.record(1)
+        if data is None or identity in self._dictionaries or header.number(2, "<B"):
+            raise ValueError("a dictionary changes")
+        _, (words,) = self._batch(data, (_Field("dictionary", "string", "<i4", is_text=True),), start, end)
+        if words.valid is not None:
+            raise ValueError("a dictionary has nulls")
+        assert isinstance(words.values, Text)
+        self._dictionaries[identity] = words.values
+
+    def _batch(self, header: Record, fields: tuple[_Field, ...], start: int, end: int) -> tuple[int, list[Column]]:
+        """Return the rows of a batch and its columns."""
+        rows, nodes, buffers = header.number(0, "<q"), header.pairs(1), header.pairs(2)
+        if not 0 <= rows <= MAX_ROWS:
+            raise RowError(f"a batch of the frame has {rows:,} rows, at most {MAX_ROWS:,} are accepted: split it")
+        if len(nodes) != len(fields) or len(buffers) != sum(3 if field.is_text else 2 for field in fields):
+            raise ValueError("the buffers of a batch do not fit its schema")
+        unpacked = self._unpacker(header.record(3))
+        bodies = iter([unpacked(self._inside(offset, length, start, end)) for offset, length in buffers])
+        columns = []
+        for field, (length, nulls) in zip(fields, nodes, strict=True):
+            if length != rows:
+                raise ValueError(f"column {field.name!r} has {length:,} rows, its batch {rows:,}")
+            marks = next(bodies)
+            valid = _bits(marks, rows, field.name) if nulls else None
+            if nulls != (0 if valid is None else rows - int(valid.sum())):
+                raise ValueError(f"column {field.name!r} counts {nulls:,} nulls, and marks others")
+            columns.append(Column(field.type, self._values(field, rows, bodies, valid), valid, field.unit))
+        return rows, columns
+
+    def _inside(self, offset: int, length: int, start: int, end: int) -> memoryview:
+        if offset < 0 or length < 0 or start + offset + length > end:
+            raise ValueError(f"a buffer of {length:,} bytes at {offset:,} lies outside of its body")
+        return memoryview(self._message)[start + offset : start + offset + length]
+
+    def _unpacker(self, compression: Record | None) -> Callable[[memoryview], memoryview]:
+        """Return what unpacks a buffer; a compressed one begins with its true length, or −1 if it is stored plainly."""
+        if compression is None:
+            return lambda body: body
+        codec = compression.number(0, "<b")
+        if not 0 <= codec < len(_CODECS) or compression.number(1, "<b"):
+            raise ValueError("it is compressed in an unknown way")
+
+        def unpacked(body: memoryview) -> memoryview:
+            if not body:
+                return body
+            (size,) = struct.unpack_from("<q", body)
+            if size == -1:
+                return body[8:]
+            self._left -= size
+            if size < 0 or self._left < 0:
+                raise RowError("the frame's compressed buffers contain more than one message may: split it")
+            with pa.input_stream(pa.py_buffer(body[8:]), compression=_CODECS[codec]) as stream:
+                found = stream.read(size + 1)
+            if len(found) != size:
+                raise ValueError("a compressed buffer has another length than it names")
+            return memoryview(found)
+
+        return unpacked
+
+    def _values(
+        self, field: _Field, rows: int, bodies: Iterator[memoryview], valid: Mask | None
+    ) -> npt.NDArray[Any] | Text:
+        body = next(bodies)
+        if field.is_text:
+            ends = _numbers(body, "<i4", rows + 1, field.name) if rows else np.zeros(1, dtype=np.int32)
+            return _checked_text(Text(ends, bytes(next(bodies))), field.name)
+        if not field.dtype:
+            return _bits(body, rows, field.name)
+        values = _numbers(body, field.dtype, rows, field.name)
+        if field.dictionary is None:
+            return values
+        words = self._dictionaries.get(field.dictionary)
+        if words is None:
+            raise ValueError(f"column {field.name!r} has no dictionary")
+        index = values.astype(np.int64) if valid is None else np.where(valid, values, 0).astype(np.int64)
+        if rows and not 0 <= index.min() <= index.max() < max(len(words.ends) - 1, valid is not None):
+            raise ValueError(f"column {field.name!r} names what its dictionary lacks")
+        return Text(words.ends, words.data, index)
+
+
+def _numbers(body: memoryview, dtype: str, count: int, name: str) -> npt.NDArray[Any]:
+    if len(body) < count * np.dtype(dtype).itemsize:
+        raise ValueError(f"the buffer of column {name!r} is too short for {count:,} rows")
+    return np.frombuffer(body, dtype, count)
+
+
+def _bits(body: memoryview, count: int, name: str) -> Mask:
+    packed = _numbers(body, "u1", (count + 7) // 8, name)
+    return np.unpackbits(packed, count=count, bitorder="little").astype(np.bool_)
+
+
+def _checked_text(text: Text, name: str) -> Text:
+    """Return strings whose offsets ascend inside of their data, and cut no character."""
+    ends, data = text.ends, np.frombuffer(text.data, np.uint8)
+    if ends[0] < 0 or ends[-1] > len(data) or (ends[1:] < ends[:-1]).any():
+        raise ValueError(f"the strings of column {name!r} lie outside of their buffer")
+    text.data[ends[0] : ends[-1]].decode()
+    inner = ends[ends < len(data)]
+    if (data[inner] & 0xC0 == 0x80).any():
+        raise ValueError(f"a string of column {name!r} begins within a character")
+    return text
+
+
+def _empty(field: _Field) -> Column:
+    if field.type == "string":
+        return Column("string", Text(np.zeros(1, dtype=np.int32), b""), None)
+    return Column(field.type, np.empty(0, dtype=field.dtype or np.bool_), None, field.unit)
+
+
+def _joined(parts: list[Column]) -> Column:
+    """Return the columns of several batches as one."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    valid = None
+    if any(part.valid is not None for part in parts):
+        valid = np.concatenate([np.ones(_rows(p), np.bool_) if p.valid is None else p.valid for p in parts])
+    texts = [part.values for part in parts if isinstance(part.values, Text)]
+    if not texts:
+        return Column(first.type, np.concatenate([part.values for part in parts]), valid, first.unit)
+    if texts[0].index is not None:  # a dictionary is the same for all batches
+        index = np.concatenate([text.index for text in texts if text.index is not None])
+        return Column(first.type, Text(texts[0].ends, texts[0].data, index), valid)
+    sizes = np.cumsum([0, *(int(text.ends[-1] - text.ends[0]) for text in texts)])
+    ends = [text.ends[1:] - text.ends[0] + size for text, size in zip(texts, sizes.tolist(), strict=False)]
+    data = b"".join(text.data[text.ends[0] : text.ends[-1]] for text in texts)
+    return Column(first.type, Text(np.concatenate([np.zeros(1, np.int32), *ends]).astype(np.int32), data), valid)
+
+
+def _rows(column: Column) -> int:
+    if not isinstance(column.values, Text):
+        return len(column.values)
+    return len(column.values.ends) - 1 if column.values.index is None else len(column.values.index)
