@@ -227,7 +227,7 @@ class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Punctuation that passes through every stage: a stage emits it after it has processed all earlier input."""
 
-    barrier: str
+    barrier: Annotated[str, msgspec.Meta(max_length=64)]
 
 
 INPUT_ROWS: dict[str, type[Row]] = {

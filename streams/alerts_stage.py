@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -12,23 +13,25 @@ from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
 from alerts.rules.base import DeadLetters, Message
 from processors.days import TradingCalendar
-from processors.events import INPUT_ROWS
+from processors.errors import RowError
+from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics
 from streams.alert_rules import rules_of
+from streams.dead_letters import Letter, read_letter
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.tables import Output
-from streams.topics import SIGNALS, Topic, Topics, dead_letters, refused_in
+from streams.topics import DEAD_LETTERS, SIGNALS, Topic, Topics, refused_in
 
 
 class AlertsStage(Stage):
     """One partition: signals, dead letters and commands of the desk in; alerts and their history out."""
 
     name = "alerts"
-    inputs = (*SIGNALS, Topic.ALERT_COMMANDS, *(dead_letters(t) for t in INPUT_ROWS))
+    inputs = (*SIGNALS, Topic.ALERT_COMMANDS, *DEAD_LETTERS)
     outputs = (Topic.ALERTS, Topic.ALERTS_LOG)
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
@@ -60,38 +63,43 @@ class AlertsState(StageState):
         changes: list[Change] = []
         out: list[Output] = []
         for record in records:
-            headers = dict(record.headers)
             origin = Input(record.topic, record.partition, record.offset, 0)
-            if is_barrier(record):
+            try:
+                content = self._content(topic, record)
+            except RowError as error:
+                out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
+                continue
+            if isinstance(content, Barrier):
                 out += self._outputs(changes + self.desk.update_evidence(origin, now))
                 changes = []
-                out += self.barrier(barrier_of(record), topic)
+                out += self.barrier(content, topic)
             elif topic == Topic.ALERT_COMMANDS:
-                try:
-                    changes += self.desk.command(self.stage.codecs.decode(topic, record), origin, now)
-                except msgspec.DecodeError as error:
-                    out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
+                changes += self.desk.command(content, origin, now)
             else:
-                message, revision = self._message(topic, record, headers)
-                changes += self.desk.fold(message, msgspec.structs.replace(origin, revision=revision), now)
+                origin = msgspec.structs.replace(origin, revision=_revision(content))
+                changes += self.desk.fold(content, origin, now)
         if records:
             last = records[-1]
             changes += self.desk.update_evidence(Input(last.topic, last.partition, last.offset, 0), now)
         metrics.ALERTS_REFUSED.inc(self.desk.refused - refused)
         return out + self._outputs(changes)
 
-    def _message(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> tuple[Message, int]:
-        if topic not in SIGNALS:
-            return self._refused(topic, record, headers), 0
-        signals: MarketSignal | SecuritySignals | IndustrySignals = self.stage.codecs.decode(topic, record)
-        return signals, signals.revision if isinstance(signals, MarketSignal) else signals.status.revision
+    def _content(self, topic: str, record: Record) -> Any:
+        """Return a barrier, a command, or what rules evaluate; raises `RowError` for anything else."""
+        if is_barrier(record):
+            return barrier_of(record)
+        if topic in DEAD_LETTERS:
+            return self._letter(topic, read_letter(record))
+        return self.stage.codecs.decode(topic, record)
 
-    def _refused(self, topic: str, record: Record, headers: Mapping[str, bytes]) -> DeadLetters:
+    def _letter(self, topic: str, letter: Letter) -> DeadLetters:
         """Count a dead letter into its hour (by Kafka's timestamp, so that a replay counts the same)."""
-        hour = record.timestamp // 3_600_000
+        hour = letter.timestamp // 3_600_000
         before, count = self.refused.get(topic, (hour, 0))
-        count = count + 1 if before == hour else 1
-        self.refused[topic] = (hour, count)
+        count = count if before == hour else 0
+        if letter.resolution is None and not letter.traceback:
+            count += 1
+            self.refused[topic] = (hour, count)
         when = datetime.fromtimestamp(hour * 3600, UTC)
         return DeadLetters(
             topic=refused_in(topic),
@@ -99,7 +107,9 @@ class AlertsState(StageState):
             count=count,
             trade_date=when.date(),
             threshold=self.stage.settings.dead_letters_per_hour,
-            reason=headers.get("dlq_reason", b"").decode("utf-8", "replace"),
+            reason=letter.reason,
+            quarantined=str(letter.place) if letter.traceback or letter.resolution else "",
+            resolved=letter.resolution is not None,
         )
 
     def _outputs(self, changes: Iterable[Change]) -> list[Output]:
@@ -113,3 +123,9 @@ class AlertsState(StageState):
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
         return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING and not a.is_section]
+
+
+def _revision(content: Message) -> int:
+    if isinstance(content, MarketSignal):
+        return content.revision
+    return content.status.revision if isinstance(content, (SecuritySignals, IndustrySignals)) else 0

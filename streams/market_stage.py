@@ -7,16 +7,18 @@ from typing import Any
 
 from processors.daily_store import DailyStore
 from processors.deadlines import DEADLINES
+from processors.errors import RowError
 from processors.events import Barrier
 from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from streams import metrics
-from streams.records import Record, barrier_of, is_barrier
+from streams.records import DeadLetter, Record, barrier_of, is_barrier
 from streams.securities_stage import SecuritiesStage
 from streams.stage import RowState, Stage, StageState, count_applied
 from streams.tables import Output
 from streams.topics import MARKET_INPUTS, SIGNALS, Topic
+from streams.total import total
 
 
 class MarketStage(Stage):
@@ -56,7 +58,14 @@ class MarketState(RowState):
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         if topic != Topic.FEATURES:
             return super().fold(topic, records)
-        return self._fold_items([found for found in map(self._feature, records) if found[0] is not None])
+        items, dead = [], []
+        for record in records:
+            try:
+                items.append(self._feature(record))
+            except RowError as error:
+                dead.append(DeadLetter(record, str(error)))
+        known = [item for item in items if item[0] is not None]
+        return self.stage.dead_letters(dead, topic) + self._fold_items(known)
 
     def _outputs(self, facts: list[Any]) -> list[Output]:
         if not facts:
@@ -87,6 +96,7 @@ class MarketState(RowState):
         count_applied(self.stage.name, self.processor)
         return out
 
+    @total
     def _feature(self, record: Record) -> tuple[FeatureFrame | Partial | Barrier | None, str]:
         """Return a message of the securities stage, a barrier with the partition that sent it."""
         if is_barrier(record):

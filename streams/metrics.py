@@ -80,6 +80,9 @@ ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
 MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])
 REPEATS = Counter("marginwatch_rows_ignored_total", "Input rows that changed nothing.", ["stage", "reason"])
 DEAD = Counter("marginwatch_dead_letters_total", "Messages refused and sent to a dead-letter topic.", ["topic"])
+QUARANTINED = Counter(
+    "marginwatch_quarantined_total", "Messages quarantined in a dead-letter topic because their fold failed.", ["topic"]
+)
 OVERFLOWED = Gauge(
     "marginwatch_join_overflowed_days",
     "Days of a topic that were deleted before the market stage could join them: too far ahead of the other feeds.",
@@ -121,8 +124,10 @@ def declare(stage: str, topics: Iterable[str]) -> None:
     AGE.labels(stage)
     for topic in topics:
         MESSAGES.labels(topic)
+        QUARANTINED.labels(topic)
         if topic in INPUT_ROWS:
             ROWS.labels(topic)
+        if not topic.endswith(".dlq"):
             DEAD.labels(topic)
         if topic in DAILY_FEEDS:
             DEADLINES.labels(topic)

@@ -5,11 +5,11 @@ folded, those of other partitions too, and a partition's next step is not stored
 Redis always contains everything that may not have arrived yet, outputs keep their order, and waiting for Redis and
 Kafka costs no time. The state in memory is at most one step ahead of Redis; a worker that lost it starts from Redis.
 
-A poll is never skipped. While Redis or Kafka is away, the step waits. Anything else that fails (state that can't be
-read, an error in a fold) *stalls* its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the
-runner loads the state again and retries, while the other partitions go on. A partition whose input topics have lost
-messages is stalled until somebody decides (`streams.input_check`). Only a zombie, or a Redis that was emptied or set
-back, ends the worker.
+A poll is never skipped. While Redis or Kafka is away, the step waits. A message whose fold fails is quarantined, see
+`streams.quarantine`. Anything else that fails (state that can't be read, one failing message after another) *stalls*
+its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the runner loads the state again and
+retries, while the other partitions go on. A partition whose input topics have lost messages is stalled until somebody
+decides (`streams.input_check`). Only a zombie, or a Redis that was emptied or set back, ends the worker.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -38,6 +39,7 @@ from streams.health import Health
 from streams.input_check import Positions
 from streams.market_stage import MarketStage
 from streams.owned_partition import OwnedPartition
+from streams.quarantine import FoldError, Quarantine, fold, halves
 from streams.records import is_barrier, mark_of
 from streams.settings import Settings
 from streams.stage import Stage
@@ -53,6 +55,10 @@ _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
 Publish = Callable[[Sequence[Output]], Awaitable[None]]
 Done = Callable[[], Awaitable[Any]]
+
+
+async def _later() -> None:
+    """Acknowledge nothing: a part of a poll is stored, the poll is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class PartitionRunner:
         self._publish = publish
         self._find_lost = find_lost
         self._health = health
+        self._quarantine = Quarantine(settings, redis)
         self._on_outputs = on_outputs
         self._on_finished = on_finished
         self.owned: dict[tuple[str, int], OwnedPartition] = {}
@@ -230,9 +237,9 @@ class PartitionRunner:
         """
         stage = self._stages[self._topics.short(poll.topic)]
 
-        async def attempt() -> None:
+        async def attempt(part: Poll) -> list[Poll]:
             try:
-                await self._step(stage, poll, still_ours, done)
+                return await self._step(stage, part, still_ours, done if part.offset == poll.offset else _later)
             except (RevokedError, FencedError):
                 raise
             except Exception:
@@ -241,16 +248,19 @@ class PartitionRunner:
                     owned.state = None  # half a fold may be in it
                 raise
 
-        await self._retry(stage, poll, attempt, still_ours)
+        parts = [poll]
+        while parts:
+            part = parts.pop(0)
+            parts = await self._retry(stage, part, partial(attempt, part), still_ours) + parts
 
     async def _retry(
-        self, stage: Stage, poll: Poll, attempt: Callable[[], Awaitable[None]], still_ours: Callable[[], bool]
-    ) -> None:
+        self, stage: Stage, poll: Poll, attempt: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]
+    ) -> _T:
         """Try until it succeeds; meanwhile the poll's partition is stalled, and reported as such."""
         wait, first = _FIRST_STALL_S, True
         while True:
             try:
-                await attempt()
+                result = await attempt()
             except (RevokedError, FencedError):
                 raise
             except Exception as error:
@@ -265,6 +275,7 @@ class PartitionRunner:
         if self._health.clear(f"{stage.name}:{poll.partition}"):
             metrics.STALLED.labels(stage.name, str(poll.partition)).set(0)
             log.info("the partition goes on", stage=stage.name, partition=poll.partition)
+        return result
 
     def _stalled(self, stage: str, partition: int, error: Exception, *, first: bool, poll: Poll | None = None) -> None:
         self._health.raise_(f"{stage}:{partition}", f"stalled: {type(error).__name__}: {error}")
@@ -273,11 +284,13 @@ class PartitionRunner:
         report = log.critical if first else log.error
         report("a partition is stalled", stage=stage, partition=partition, **where, exc_info=error if first else None)
 
-    async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool], done: Done) -> None:
+    async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool], done: Done) -> list[Poll]:
+        """Fold a poll and begin to store it; return what is left of it: its parts, if its fold failed."""
         short = self._topics.short(poll.topic)
         owned = self.owned.get((stage.name, poll.partition))
         if owned is None:
             raise RevokedError
+        as_stored = owned.state is None
         if owned.state is None:
             with contextlib.suppress(RevokedError):
                 await owned.finished()
@@ -295,15 +308,26 @@ class PartitionRunner:
         records = owned.unread(poll)
         if not records:
             await done()
-            return
+            return []
         if not all(is_barrier(record) for record in records):
             owned.mark_active(short)
-        outputs = state.fold(short, records)
-        step = _Step(stage, poll, records, outputs, state.changed_rows(), started)
+        try:
+            outputs, rows = fold(state, short, records), state.changed_rows()
+        except FoldError as error:
+            owned.state = None
+            if not as_stored:
+                return [Poll(records)]  # once more, on the state as it is stored
+            if len(records) > 1:
+                return [Poll(half) for half in halves(records)]
+            outputs, rows = await self._quarantine.set_aside(stage, records[0], error), {}
+        else:
+            self._quarantine.succeeded(stage, poll.partition)
+        step = _Step(stage, poll, records, outputs, rows, started)
         owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, mark_of(records[-1])
         await owned.finished()
         owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))
         owned.finishing.add_done_callback(self._on_finished)
+        return []
 
     async def _finish(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool], done: Done) -> None:
         try:

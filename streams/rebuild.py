@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from streams.errors import FencedError, RebuildError
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
 from streams.publisher import Publisher
+from streams.quarantine import FoldError, Quarantine, fold, halves, place_of
 from streams.readers import PATIENCE_S, Ends
 from streams.records import mark_of
 from streams.settings import Settings
@@ -153,7 +154,13 @@ async def _partition(
 
         name = f"{stage.name}:{partition}"
         replay = await _replay(
-            settings, stage, partition, stored.offsets, publish, lambda done, total: on_progress(name, done, total)
+            settings,
+            stage,
+            partition,
+            stored.offsets,
+            publish,
+            lambda done, total: on_progress(name, done, total),
+            Quarantine(settings, redis),
         )
     finally:
         if publisher is not None:
@@ -204,6 +211,7 @@ async def _replay(
     offsets: Mapping[str, int],
     publish: Callable[[list[Output]], None],
     on_progress: Callable[[int, int], None],
+    quarantine: Quarantine,
 ) -> _Replay:
     """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
     out = _Replay(stage.open(partition), {}, dict(offsets))
@@ -226,17 +234,39 @@ async def _replay(
         replay = _Positions(consumer, Ends(listed), targets, set(wanted))
         while replay.left:
             for tp, records in (await replay.poll()).items():
-                _fold(stage, tp, records, out, publish)
+                publish(await _fold(stage, partition, tp, records, out, quarantine))
             on_progress(out.messages, max(out.messages, sum(replay.end(tp) - starts[tp] for tp in wanted)))
     finally:
         await consumer.stop()
     return out
 
 
-def _fold(stage: Stage, tp: Any, records: list[Any], out: _Replay, publish: Callable[[list[Output]], None]) -> None:
-    """Fold records of one partition and keep the rows that they change."""
-    publish(out.state.fold(stage.topics.short(tp.topic), records))
-    for name, data in out.state.changed_rows().items():
+async def _fold(
+    stage: Stage, partition: int, tp: Any, records: Sequence[Any], out: _Replay, quarantine: Quarantine
+) -> list[Output]:
+    """Fold records of one partition, keep the rows that they change, and return the outputs.
+
+    A message whose fold fails is quarantined as a worker would do; raises `RebuildError` where a worker would stall.
+    """
+    try:
+        outputs = fold(out.state, stage.topics.short(tp.topic), records)
+        changed = out.state.changed_rows()
+    except FoldError as error:
+        out.state, changed = stage.open(partition), {}
+        out.state.load_rows(dict(out.rows))
+        if len(records) > 1:
+            return [o for half in halves(records) for o in await _fold(stage, partition, tp, half, out, quarantine)]
+        try:
+            outputs = await quarantine.set_aside(stage, records[0], error)
+        except Exception as cause:
+            place = place_of(records[0])
+            raise RebuildError(
+                f"the message {place} can't be folded ({error}); after a look at it, `marginwatch dlq skip "
+                f"{place.topic} {place.partition} {place.offset}` leaves it out"
+            ) from cause
+    else:
+        quarantine.succeeded(stage, partition)
+    for name, data in changed.items():
         if data is None:
             out.rows.pop(name, None)
         else:
@@ -244,6 +274,7 @@ def _fold(stage: Stage, tp: Any, records: list[Any], out: _Replay, publish: Call
     out.messages += len(records)
     out.offsets[tp.topic] = max(out.offsets.get(tp.topic, 0), records[-1].offset + 1)
     out.marks[tp.topic] = mark_of(records[-1])
+    return outputs
 
 
 class _Positions:

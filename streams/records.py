@@ -13,7 +13,9 @@ from zlib import crc32
 
 import msgspec
 
+from processors.errors import RowError
 from processors.events import Barrier
+from streams.total import total
 
 ARROW = b"application/vnd.apache.arrow.stream"
 CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
@@ -50,17 +52,19 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was refused, with the reason."""
+    """A message that was refused, with the reason; or quarantined, with error and traceback of its fold."""
 
     record: Record
     reason: str
+    error: str = RowError.__name__
+    traceback: str = ""
 
 
 def ce_type(message: Message) -> bytes:
     """Return the type that the headers name; empty where they name none."""
     for name, value in message.headers or ():
         if name == CE_TYPE:
-            return value
+            return value or b""  # Kafka's headers may have no value
     return b""
 
 
@@ -74,8 +78,9 @@ def mark_of(record: Record) -> str:
     return f"{record.timestamp:x}.{crc32(record.value or b''):08x}"
 
 
+@total
 def barrier_of(message: Message) -> Barrier:
-    """Return the barrier that a message is; raises `msgspec.DecodeError` if it is none."""
+    """Return the barrier that a message is; raises `RowError` if it is none."""
     return msgspec.json.decode(message.value or b"", type=Barrier)
 
 

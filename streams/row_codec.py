@@ -8,7 +8,6 @@ validate becomes a `DeadLetter` with the reason, and the messages around it coun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -17,13 +16,12 @@ from processors.codes import EXCHANGES, SHENWAN, to_code
 from processors.days import DAY_US, FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
 from processors.errors import RowError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
-from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, DeadLetter, Record
+from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, DeadLetter, Record, barrier_of
 from streams.row_frames import decode_frame
 from streams.row_json import EventDecoder
 from streams.topics import Partitioner, Topic
 from streams.total import total
 
-_T = TypeVar("_T")
 Item = RowBatch | EndOfDay | Barrier
 
 
@@ -71,7 +69,7 @@ class Decoder:
                 if frame:
                     items.append(self._frame(record))
                 else:
-                    items.append(self._marker(record) if kind == CLOSE_TYPE else self._barrier(record))
+                    items.append(self._marker(record) if kind == CLOSE_TYPE else barrier_of(record))
             except RowError as error:
                 dead.append(DeadLetter(record, str(error)))
         self._flush(events, items, dead)
@@ -82,12 +80,8 @@ class Decoder:
         return self._placed(self.frame(self._payload(record)), record.partition)
 
     @total
-    def _barrier(self, record: Record) -> Barrier:
-        return self._json(record, Barrier)
-
-    @total
     def _marker(self, record: Record) -> EndOfDay:
-        punctuation = self._json(record, EndOfDay)
+        punctuation = msgspec.json.decode(self._payload(record), type=EndOfDay)
         if punctuation.feed != self.topic or to_day(punctuation.trade_date) not in self._calendar:
             raise RowError(
                 f"session_close of feed {punctuation.feed[:64]!r}, {punctuation.trade_date}: expected {self.topic} and "
@@ -125,12 +119,6 @@ class Decoder:
                 f"the message has {len(record.value):,} bytes, at most {self._max_bytes:,} are accepted: split it"
             )
         return record.value
-
-    def _json(self, record: Record, kind: type[_T]) -> _T:
-        try:
-            return msgspec.json.decode(self._payload(record), type=kind)
-        except msgspec.DecodeError as error:
-            raise RowError(f"{kind.__name__}: {error}") from error
 
     def frame(self, value: bytes) -> RowBatch:
         """Return the checked rows of a frame; raises `RowError` naming what is missing or wrong."""

@@ -134,6 +134,13 @@ class Settings(BaseSettings):
         100, ge=1, description="more refused messages of a topic in an hour raise a data-quality alert"
     )
 
+    quarantine_limit: int = Field(
+        20,
+        ge=0,
+        description="messages in a row whose computation fails and that are set aside as dead letters; a partition "
+        "stalls at one more. 0: it stalls at the first",
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="format of log lines; json for machines")
 

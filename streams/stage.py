@@ -6,6 +6,7 @@ a pure processor must not know: topics, headers, barriers, dead letters. None of
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,12 +21,15 @@ from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams import metrics
 from streams.codecs import Codecs
+from streams.dead_letters import encode_letter
 from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record
 from streams.settings import Settings
 from streams.tables import Output
-from streams.topics import Topics, dead_letters
+from streams.topics import Topic, Topics, dead_letters
 
 _BARRIERS_KEPT = 50
+#: Barriers under way: those of messages that never arrive everywhere must not accumulate.
+_BARRIERS_WAITING = 1_000
 _BARRIER_HEADERS = [(CE_TYPE, BARRIER_TYPE)]
 
 
@@ -35,7 +39,9 @@ class StageState(Processor, ABC):
     def __init__(self, stage: Stage, partition: int, *parts: StateTable | TableSet) -> None:
         self.stage = stage
         self.partition = partition
-        self._barriers: Table[str, list[str]] = Table("barrier", TEXT, ValueCodec(list[str]))  # origins so far
+        self._barriers: Table[str, list[str]] = Table(  # origins so far
+            "barrier", TEXT, ValueCodec(list[str]), keep=_BARRIERS_WAITING
+        )
         self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
         self.tables = TableSet(*parts, self._barriers, self._passed)
 
@@ -65,7 +71,8 @@ class StageState(Processor, ABC):
             return []
         seen = {*self._barriers.get(identity, ()), origin}
         if not self.stage.barrier_origins <= seen:
-            self._barriers[identity] = sorted(seen)
+            self._barriers[identity] = sorted(seen & self.stage.barrier_origins)
+            self._barriers.trim()
             return []
         self._barriers.pop(identity, None)
         self._passed[identity] = True
@@ -138,24 +145,24 @@ class Stage(ABC):
         return self.codecs.encode(topic, content, self.topics.name(topic))
 
     def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
-        """Return refused messages as they go to the dead-letter topic: original bytes, reason and origin in headers.
-
-        The original headers are kept under another name: refused punctuation must not be read as one again.
-        """
+        """Return refused messages as they go to the dead-letter topic."""
         out = []
         for letter in dead:
-            record = letter.record
             metrics.DEAD.labels(topic).inc()
-            value = record.value or b""
-            headers = [
-                *((f"original_{k}", v) for k, v in record.headers),
-                ("dlq_reason", letter.reason.encode()[:4096]),
-                ("dlq_topic", record.topic.encode()),
-                ("dlq_partition", str(record.partition).encode()),
-                ("dlq_offset", str(record.offset).encode()),
-            ]
-            out.append(Output(self.topics.name(dead_letters(topic)), 0, record.key or b"", value, headers))
+            value, headers = encode_letter(letter)
+            out.append(Output(self.topics.name(dead_letters(topic)), 0, letter.record.key or b"", value, headers))
         return out
+
+    def quarantine(self, record: Record, topic: str, error: Exception, *, skipped: bool = False) -> list[Output]:
+        """Return a message whose fold failed as a dead letter with the traceback; without it if a person skips it.
+
+        A dead letter whose fold failed is where it belongs already: nothing is published.
+        """
+        metrics.QUARANTINED.labels(topic).inc()
+        if Topic(topic).is_dead_letters:
+            return []
+        text = "" if skipped else "".join(traceback.format_exception(error))
+        return self.dead_letters([DeadLetter(record, str(error), type(error).__name__, text)], topic)
 
 
 def count_applied(stage: str, processor: Securities | Market) -> None:

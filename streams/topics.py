@@ -22,6 +22,8 @@ from streams.settings import MAX_BROKER_BYTES, Settings
 VERSION = "v1"
 _DEAD_LETTERS = ".dlq"
 _DAY_MS = 86_400_000
+#: What a dead letter may add to a message of the largest size.
+_LETTER_HEADERS = 256 * 1024
 
 
 class Topic(StrEnum):
@@ -63,6 +65,10 @@ class Topic(StrEnum):
     RATES_DAILY_DLQ = "rates.daily.dlq"
     ETF_DAILY_DLQ = "etf.daily.dlq"
     REFERENCE_DLQ = "reference.dlq"
+    FEATURES_DLQ = "features.security.dlq"
+    SIGNALS_MARKET_DLQ = "signals.market.dlq"
+    SIGNALS_SECURITY_DLQ = "signals.security.dlq"
+    SIGNALS_INDUSTRY_DLQ = "signals.industry.dlq"
     ALERT_COMMANDS_DLQ = "alerts.commands.dlq"
 
     @property
@@ -88,16 +94,17 @@ BY_CODE = tuple(
 )
 SECURITIES_INPUTS = tuple(map(Topic, securities.INPUTS))
 MARKET_INPUTS = (*map(Topic, market.INPUTS), Topic.FEATURES)
-
+#: Topics whose messages may be refused or quarantined.
+READ = (*map(Topic, INPUT_ROWS), Topic.FEATURES, *SIGNALS, Topic.ALERT_COMMANDS)
+DEAD_LETTERS = tuple(map(dead_letters, READ))
 
 #: The order of documents: inputs, their dead letters, then what the stages write.
 _ORDER = (
     *map(Topic, INPUT_ROWS),
-    *map(dead_letters, INPUT_ROWS),
+    *DEAD_LETTERS,
     Topic.FEATURES,
     Topic.ALERTS_LOG,
     Topic.ALERT_COMMANDS,
-    Topic.ALERT_COMMANDS_DLQ,
     *SIGNALS,
     Topic.ALERTS,
 )
@@ -217,7 +224,7 @@ def _configs(topic: TopicConfig) -> dict[str, str]:
     return {
         "cleanup.policy": "compact" if topic.compacted else "delete",
         "retention.ms": str(topic.retention_ms),
-        "max.message.bytes": str(MAX_BROKER_BYTES),
+        "max.message.bytes": str(MAX_BROKER_BYTES + (_LETTER_HEADERS if topic.name.endswith(_DEAD_LETTERS) else 0)),
     }
 
 

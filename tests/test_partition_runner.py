@@ -28,6 +28,7 @@ from processors.events import EndOfDay
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
 from streams.calendars import xshg
+from streams.dead_letters import read_letter
 from streams.errors import FencedError, RevokedError
 from streams.feed_watch import FeedWatch
 from streams.health import Health
@@ -129,9 +130,14 @@ class Recorder:
 class FakeRedis:
     """Its connections, which may lead to a server that is no master any more."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, skips: set[str]) -> None:
         self.connection_pool = self
         self._recorder = recorder
+        self._skips = skips
+
+    async def sismember(self, key: str, place: str) -> bool:
+        assert key == "mw:skip"
+        return place in self._skips
 
     async def disconnect(self) -> None:
         self._recorder.happens("disconnect")
@@ -177,10 +183,12 @@ class World:
         self.topics, self.health, self.calendar = Topics(self.settings), Health(), xshg()
         self.health.clear("starting")
         self.latest: list[list[bytes]] = []
+        self.skips: set[str] = set()
+        self.sent: list[list[Output]] = []
         self.finished: list[asyncio.Task[None]] = []
         self.runner = PartitionRunner(
             stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics,
-            redis=FakeRedis(self.recorder),  # type: ignore[arg-type]
+            redis=FakeRedis(self.recorder, self.skips),  # type: ignore[arg-type]
             settings=self.settings, publish=self.publish, find_lost=self.find_lost, health=self.health,
             on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
             on_finished=self.finished.append,
@@ -190,6 +198,7 @@ class World:
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         self.recorder.happens("publish", [o.value for o in outputs])
+        self.sent.append(list(outputs))
 
     async def find_lost(self, positions: Positions) -> dict[tuple[str, int], str]:
         self.recorder.happens("check", dict(positions))
@@ -222,6 +231,12 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A runner that quarantines nothing."""
+    return World(monkeypatch, quarantine_limit=0)
 
 
 def run(coroutine: Awaitable[None]) -> None:
@@ -555,7 +570,8 @@ def test_a_step_that_waits_is_given_up_when_its_partition_is_taken_away(world: W
 # -- errors ------------------------------------------------------------------------------------------------------
 
 
-def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_stored(world: World) -> None:
+def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_stored(strict: World) -> None:
+    world = strict
     bad = Row(1, b"no number")
     stalls = []
 
@@ -583,7 +599,8 @@ def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_st
     assert [total_of(c[0]["sum/total"]) for c in world.recorder.of("commit")] == [3, 7]
 
 
-def test_half_a_fold_is_not_folded_twice(world: World) -> None:
+def test_half_a_fold_is_not_folded_twice(strict: World) -> None:
+    world = strict
     rows = [Row(0, b"10"), Row(1, b"no number")]
 
     async def go() -> None:
@@ -596,8 +613,129 @@ def test_half_a_fold_is_not_folded_twice(world: World) -> None:
     assert len(world.recorder.slept) == 1
 
 
-def test_a_worker_ends_when_redis_was_emptied_while_its_partition_stalled(world: World) -> None:
+# -- quarantine --------------------------------------------------------------------------------------------------
+
+LETTERS = "t.prices.daily.v1.dlq"
+
+
+def letters(world: World) -> list[tuple[str, bytes]]:
+    """Places and original bytes of the dead letters that were published."""
+    sent = [one for outputs in world.sent for one in outputs if one.topic == LETTERS]
+    found = [read_letter(Row(0, one.value, one.headers)) for one in sent]
+    return [(str(letter.place), letter.value) for letter in found]
+
+
+@pytest.mark.parametrize("poison", [{0}, {6}, {3}, {2, 5}, {0, 1}, {5, 6}, {0, 3, 6}, set(range(7))])
+def test_only_the_messages_that_fail_are_quarantined(world: World, poison: set[int]) -> None:
+    rows = [Row(n, b"poison" if n in poison else b"%d" % 10**n) for n in range(7)]
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(*rows)
+        await world.step(Row(7, b"70000000"))
+
+    run(go())
+    assert world.state().total == 70_000_000 + sum(10**n for n in range(7) if n not in poison)
+    assert letters(world) == [(f"{NAME}[0]@{n}", b"poison") for n in sorted(poison)]
+    assert world.recorder.slept == []
+    assert world.health.ready
+    assert len(world.recorder.of("done")) == 2  # a poll is acknowledged as a whole
+    assert world.runner.start_offset(NAME, 0) == 8
+    stored = world.recorder.rows["sums", 0]
+    assert total_of(stored.rows["sum/total"]) == world.state().total
+    assert stored.offsets == {NAME: 8}
+
+
+def test_a_quarantined_message_keeps_its_bytes_and_has_the_traceback_of_its_fold(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"\xff\x00", headers=[("h", b"v"), ("nothing", None)], key=b"600519.SH", timestamp=5))  # type: ignore[list-item]
+
+    run(go())
+    ((letter,),) = world.sent
+    found = read_letter(Row(0, letter.value, letter.headers))
+    assert (letter.topic, letter.key, letter.value) == (LETTERS, b"600519.SH", b"\xff\x00")
+    assert found.headers == [("h", b"v"), ("nothing", b"")]
+    assert found.error == "ValueError"
+    assert "invalid literal" in found.reason
+    assert "tests/test_partition_runner.py" in found.traceback
+
+
+def test_state_in_memory_that_is_damaged_costs_no_message(world: World) -> None:
+    """The fold is tried once more on the state as it is stored."""
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"3"))
+        world.state().sums = None  # type: ignore[assignment]
+        await world.step(Row(1, b"4"))
+        assert world.state().total == 7
+
+    run(go())
+    assert letters(world) == []
+
+
+def test_a_partition_stalls_when_too_many_messages_fail_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, quarantine_limit=2)
+    rows = [Row(n, b"1" if n == 2 else b"poison") for n in range(7)]
+
+    def mend() -> None:
+        (problem,) = world.health.problems().values()
+        assert "ValueError" in problem["reason"]
+        rows[5].value = b"1"
+
+    async def go() -> None:
+        world.recorder.on_sleep = mend
+        await world.claim()
+        await world.step(*rows)
+
+    run(go())
+    assert letters(world) == [(f"{NAME}[0]@{n}", b"poison") for n in (0, 1, 3, 4, 6)]
+    assert world.recorder.slept == [1.0]
+
+
+def test_a_message_that_a_person_has_named_is_skipped(strict: World) -> None:
+    world = strict
+    rows = [Row(n, b"poison" if n == 1 else b"1") for n in range(3)]
+
+    async def go() -> None:
+        world.recorder.on_sleep = lambda: world.skips.add(f"{NAME}[0]@1")
+        await world.claim()
+        await world.step(*rows)
+        assert world.state().total == 2
+
+    run(go())
+    assert letters(world) == [(f"{NAME}[0]@1", b"poison")]
+    ((letter,),) = [outputs for outputs in world.sent if outputs[0].topic == LETTERS]
+    assert read_letter(Row(0, letter.value, letter.headers)).traceback == ""  # nobody needs an alert
+    assert world.recorder.slept == [1.0]
+
+
+def test_a_lack_of_memory_is_no_fault_of_a_message(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        failures = [MemoryError(), MemoryError()]
+
+        def fold(self: SumState, topic: str, records: Sequence[Any]) -> list[Output]:
+            if failures:
+                raise failures.pop()
+            return real(self, topic, records)
+
+        real, SumState.fold = SumState.fold, fold  # type: ignore[method-assign]
+        try:
+            await world.step(Row(0, b"3"), Row(1, b"1"))
+        finally:
+            SumState.fold = real  # type: ignore[method-assign]
+
+    run(go())
+    assert letters(world) == []
+    assert world.state().total == 4
+    assert len(world.recorder.slept) == 2
+
+
+def test_a_worker_ends_when_redis_was_emptied_while_its_partition_stalled(strict: World) -> None:
     """Reading on behind an empty state would lose every earlier message; a fresh start reads from the beginning."""
+    world = strict
     bad = Row(1, b"no number")
 
     async def go() -> None:
@@ -629,7 +767,9 @@ def test_an_error_in_storing_stalls_and_stores_the_same_again(world: World) -> N
     assert world.health.ready
 
 
-def test_a_stalled_partition_is_given_up_when_it_is_taken_away(world: World) -> None:
+def test_a_stalled_partition_is_given_up_when_it_is_taken_away(strict: World) -> None:
+    world = strict
+
     async def go() -> None:
         await world.claim()
         world.recorder.on_sleep = lambda: setattr(world, "ours", False)

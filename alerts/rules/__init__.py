@@ -22,6 +22,7 @@ from alerts.rules import (
     market_cold,
     market_hot,
     peak_warning,
+    quarantine,
     risk_premium,
     stale_feed,
 )
@@ -46,6 +47,7 @@ _BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
     data_quality.rule,
     data_quality.note_rule,
     dead_letters.rule,
+    quarantine.rule,
     stale_feed.rule,
 )
 

@@ -22,14 +22,23 @@ MOST_DAYS = 60
 
 
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages of a topic were refused in one hour."""
+    """How many messages of a topic were refused in one hour, and what was quarantined last.
+
+    Attributes
+    ----------
+    reason : of the newest message.
+    quarantined : the place of a message whose fold failed; empty for one that was refused.
+    resolved : whether a message that was set aside has been published again or skipped.
+    """
 
     topic: str
     hour: datetime
     count: int
     threshold: int
     trade_date: date
-    reason: str  # of the newest
+    reason: str
+    quarantined: str = ""
+    resolved: bool = False
 
 
 Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | FeedState
