@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from alerts.commands import decode as decode_command
 from processors.days import TradingCalendar
+from processors.errors import RowError
 from streams import alert_codec, signal_codec
 from streams.feature_codec import FeatureCodec
-from streams.records import Message
+from streams.records import Message, Record
 from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.tables import Output
 from streams.topics import BY_CODE, Partitioner, Topic
 from streams.total import total
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,19 @@ CODECS: dict[str, Codec] = {
 def decode(topic: str, message: Message) -> Any:
     """Return the content of a message of one of the `CODECS`; errors as of `Codec`."""
     return CODECS[topic].decode(message)
+
+
+def readable(topic: str, record: Record) -> Any | None:
+    """Return the content of a record of one of the `CODECS`; None if it has none of the topic, with a line in the log.
+
+    For those who follow a topic: one damaged message must not hide all others.
+    """
+    try:
+        return decode(topic, record)
+    except RowError as error:
+        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        log.warning("a message can't be read", place=place, error=str(error))
+        return None
 
 
 class Codecs:

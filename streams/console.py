@@ -25,7 +25,7 @@ from console.errors import AccessError
 from console.model import ConsoleModel, Feed, Part
 from processors.days import to_date
 from processors.deadlines import DEADLINES, newest_due
-from processors.errors import MarginwatchError, RowError
+from processors.errors import MarginwatchError
 from streams import alert_record, codecs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
@@ -241,10 +241,9 @@ class Backend:
         return "Kafka"
 
     def _offer(self, short: str, record: Any) -> None:
-        try:
-            self._offers[short](codecs.decode(short, record))
-        except (msgspec.MsgspecError, RowError) as error:
-            log.warning("a message can't be shown", topic=record.topic, offset=record.offset, error=str(error))
+        content = codecs.readable(short, record)
+        if content is not None:
+            self._offers[short](content)
 
     async def _poll_feeds(self) -> None:
         while True:

@@ -110,8 +110,9 @@ class Notifier(Service):
                     started = False
                 for records in polled.values():
                     for record in records:
-                        if not is_barrier(record):
-                            await dispatcher.offer(codecs.decode(Topic.ALERTS, record))
+                        alert = None if is_barrier(record) else codecs.readable(Topic.ALERTS, record)
+                        if alert is not None:
+                            await dispatcher.offer(alert)
                 if polled:
                     await consumer.commit()
         finally:

@@ -188,9 +188,11 @@ def record_at(settings: Settings, name: str, partition: int, offset: int) -> Con
 
 
 def messages(settings: Settings, topic: str, *, until: str | None = None) -> Iterator[Any]:
-    """Yield the content of every message of a topic by its codec; parameters and errors as of `read`."""
+    """Yield the content of every message of a topic that can be read; parameters and errors as of `read`."""
     for record in read(settings, topic, until=until):
-        yield codecs.decode(topic, record)
+        content = codecs.readable(topic, record)
+        if content is not None:
+            yield content
 
 
 def market_signals(settings: Settings, *, until: str | None = None) -> Iterator[MarketSignal]:
@@ -216,14 +218,14 @@ def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:
 def follow_alerts(settings: Settings) -> Iterator[Alert]:
     """Yield every alert as it was published, and continue with new ones."""
     for record in follow(settings, Topic.ALERTS):
-        if not isinstance(record, str):
-            yield alert_of(record)
+        alert = None if isinstance(record, str) else alert_of(record)
+        if alert is not None:
+            yield alert
 
 
-def alert_of(record: ConsumerRecord) -> Alert:
-    """Decode a record of the alerts topic."""
-    alert: Alert = codecs.decode(Topic.ALERTS, record)
-    return alert
+def alert_of(record: ConsumerRecord) -> Alert | None:
+    """Return the alert of a record of the alerts topic; None, with a line in the log, if it can't be read."""
+    return codecs.readable(Topic.ALERTS, record)
 
 
 def final_alerts(published: Iterable[Alert]) -> list[Alert]:

@@ -259,6 +259,8 @@ class _AlertWatcher:
                 self._passed.add(record)
                 continue
             alert = readers.alert_of(record)
+            if alert is None:
+                continue
             if alert.replaces(self.seen.get(alert.id)):
                 self.seen[alert.id] = alert
             fires = alert.severity is not Severity.INFO and alert.state is State.FIRING

@@ -60,6 +60,7 @@ COMMANDS = {
     "feed": Entry("streams.cli.feed:feed_app", "Publish market data to Kafka."),
     "reference": Entry("streams.cli.reference:reference_app", "Load names, industries, members and the margin list."),
     "topics": Entry("streams.cli.topics:topics_app", "Create and check the topics."),
+    "dlq": Entry("streams.cli.dlq:dlq_app", "List, retry or skip messages that were refused or quarantined."),
     "rebuild": Entry("streams.cli.rebuild:rebuild", "Recompute the tables from the topics; compare or replace them."),
     "calendar": Entry("streams.cli.calendar:calendar_app", "Check the trading calendar."),
     "study": Entry("streams.cli.study:study", "Check a signal against the published tables, on your data."),

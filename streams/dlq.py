@@ -1,0 +1,114 @@
+"""The dead letters of a system as a person handles them: listed by reason, shown, published again, skipped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kafka import TopicPartition
+
+from processors.days import moment
+from streams import readers
+from streams.clients import redis_client
+from streams.dead_letters import Letter, Place, Resolution, encode_resolution, open_letters, read_letter
+from streams.errors import ReadError
+from streams.publisher import Publisher
+from streams.quarantine import skips_key
+from streams.settings import Settings
+from streams.topics import DEAD_LETTERS, Topic, Topics, dead_letters, refused_in
+
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,.:+TZ-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The letters of a topic that were refused for one reason, whatever figures and words it names."""
+
+    topic: Topic
+    reason: str  # of the newest
+    count: int
+    newest: Letter
+
+
+def letters(settings: Settings, topics: Iterable[Topic] = DEAD_LETTERS) -> dict[Topic, list[Letter]]:
+    """Return the messages of dead-letter topics up to their ends, oldest first, by the topic that they were sent to.
+
+    Raises
+    ------
+    TopicError, ReadError : if no broker answers, or it serves nothing before an end.
+    """
+    names = Topics(settings)
+    wanted = {TopicPartition(names.name(topic), 0): refused_in(topic) for topic in topics}
+    out: dict[Topic, list[Letter]] = {topic: [] for topic in wanted.values()}
+    with readers.consumer(settings) as reader:
+        for tp, records in readers.read_to_end(reader, wanted):
+            out[wanted[tp]] += map(read_letter, records)
+    return out
+
+
+def groups(found: dict[Topic, list[Letter]]) -> list[Group]:
+    """Return the open letters by topic and reason, the most frequent first."""
+    out: dict[tuple[Topic, str], Group] = {}
+    for topic, of_topic in found.items():
+        for letter in open_letters(of_topic).values():
+            key = topic, _VARYING.sub("…", letter.reason)
+            before = out.get(key)
+            out[key] = Group(topic, letter.reason, 1 + (before.count if before is not None else 0), letter)
+    return sorted(out.values(), key=lambda group: (-group.count, group.topic, group.reason))
+
+
+def set_aside_at(letter: Letter) -> datetime:
+    """Return when a letter was set aside."""
+    return moment(letter.timestamp * 1000)
+
+
+def letter_at(settings: Settings, topic: Topic, partition: int, offset: int) -> Letter:
+    """Return the letter of a message; raises `ReadError` if it was not set aside."""
+    place = place_at(settings, topic, partition, offset)
+    for letter in reversed(letters(settings, [dead_letters(topic)])[topic]):
+        if letter.place == place and letter.resolution is None:
+            return letter
+    raise ReadError(f"no dead letter of {place}: `marginwatch dlq list {topic} --json` lists all of {topic}")
+
+
+def place_at(settings: Settings, topic: Topic, partition: int, offset: int) -> Place:
+    """Return the place of a message by the short name of its topic."""
+    return Place(Topics(settings).name(topic), str(partition), str(offset))
+
+
+def retry(settings: Settings, topic: Topic, chosen: Iterable[Letter]) -> int:
+    """Publish messages again as they were, to the partition that they were read from; return their number."""
+    count = 0
+    with Publisher(settings, source="dlq retry") as publisher:
+        for letter in chosen:
+            partition = int(letter.place.partition)
+            publisher.raw(topic, letter.value, key=letter.key, partition=partition, headers=letter.headers)
+            publisher.flush()  # the resolution must not arrive without the message
+            publisher.raw(dead_letters(topic), b"", headers=encode_resolution(letter.place, Resolution.RETRIED))
+            count += 1
+    return count
+
+
+def skip(settings: Settings, topic: Topic, partition: int, offset: int) -> bool:
+    """Give a message up: resolve its letter, or let the partition that stalls at it leave it out.
+
+    Returns
+    -------
+    Whether the message had been set aside already.
+
+    Raises
+    ------
+    ReadError : if there is no such message.
+    """
+    place = place_at(settings, topic, partition, offset)
+    found = place in open_letters(letters(settings, [dead_letters(topic)])[topic])
+    if not found and readers.record_at(settings, place.topic, partition, offset) is None:
+        raise ReadError(f"no message {place}: the reason of a stalled partition names topic and offset")
+    with redis_client(settings) as redis:
+        redis.sadd(skips_key(settings), str(place))
+    if found:
+        with Publisher(settings, source="dlq skip") as publisher:
+            publisher.raw(dead_letters(topic), b"", headers=encode_resolution(place, Resolution.SKIPPED))
+    return found

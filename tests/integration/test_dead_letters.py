@@ -1,0 +1,148 @@
+"""Hostile messages on a real broker: the stream goes on, and a person lists, shows, retries and skips what is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.model import Severity, State
+from streams import dlq, readers
+from streams.cli.main import app
+from streams.dead_letters import open_letters
+from streams.publisher import Publisher
+from streams.rebuild import rebuild
+from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, PARTIAL_TYPE
+from streams.topics import DEAD_LETTERS, Topic
+from tests.building import batch
+from tests.harness import Stack, wait_until
+
+DAY = date(2020, 1, 2)
+
+CLOSE, BARRIER = [(CE_TYPE, CLOSE_TYPE)], [(CE_TYPE, BARRIER_TYPE)]
+#: One message of each kind that once stopped a partition for good.
+POISON: list[tuple[Topic, bytes, list[tuple[str, bytes]]]] = [
+    (Topic.MARGIN_DAILY, b'{"feed":"margin.daily\xff","trade_date":"2020-01-02","expected":{},"source":"x"}', CLOSE),
+    (Topic.MARGIN_DAILY, b'{"feed":"margin.daily","trade_date":"2020-01-02","expected":{"SSE":1%s},"source":"x"}'
+     % (b"0" * 40), CLOSE),
+    (Topic.MARGIN_DAILY, b'{"barrier":"\xff"}', BARRIER),
+    (Topic.PRICES_DAILY, b'{"barrier":' + b"[" * 100_000, BARRIER),
+    (Topic.INDICES_INTRADAY, b'{"code":"000001.SH","ts":"9999-12-31T23:59:59-08:00","source":"x","last":1,'
+     b'"prev_close":1,"volume":1,"turnover":1}', []),
+    (Topic.RATES_DAILY, b'{"tenor":"CN10Y","trade_date":"2020-01-02","available_at":"0001-01-01T00:00:00+08:00",'
+     b'"source":"x","yield":0.03}', []),
+    (Topic.REFERENCE, b"\xff\xff\xff\xff" * 5, [(CONTENT_TYPE, ARROW)]),
+    (Topic.FEATURES, b"\xc1", [(CE_TYPE, PARTIAL_TYPE)]),
+    (Topic.FEATURES, b"\x91" * 100_000, [(CE_TYPE, PARTIAL_TYPE)]),
+    (Topic.FEATURES, b'{"barrier":"b"}', BARRIER),  # without its origin
+    (Topic.FEATURES, b"", []),
+    (Topic.SIGNALS_MARKET, b"\xff", []),
+    (Topic.SIGNALS_MARKET, b'{"signal":"fin_balance","subject":"market","trade_date":"0001-01-01",'
+     b'"available_at":"2020-01-03T00:00:00Z","revision":0,"value":1}', []),
+    (Topic.SIGNALS_SECURITY, b"no frame", [(CONTENT_TYPE, ARROW)]),
+    (Topic.SIGNALS_INDUSTRY, b"", []),
+    (Topic.ALERT_COMMANDS, b'{"type":"acknowledge","alert":"a","by":"\xff","at":"2020-01-03T00:00:00Z"}', []),
+    (Topic.ALERT_COMMANDS, b'{"type":"silence","silence":{"id":"s","until":"2099-01-01T00:00:00","by":"li"},'
+     b'"at":"2020-01-03T00:00:00Z"}', []),
+    (Topic.ALERT_COMMANDS, b'{"type":"acknowledge","alert":"a","by":"li","at":"9999-12-31T23:59:59-08:00"}', []),
+]  # fmt: skip
+
+
+def publish_poison(publisher: Publisher) -> None:
+    for topic, value, headers in POISON:
+        publisher.raw(topic, value, headers=[*headers, ("kept", b"yes")])
+
+
+@pytest.fixture
+def command(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run `marginwatch dlq …` on the stack; return what it prints."""
+
+    def run(*arguments: str) -> str:
+        from streams.processes import environment
+
+        for name, value in environment(stack.settings).items():
+            monkeypatch.setenv(name, value)
+        result = CliRunner().invoke(app, ["dlq", *arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def test_no_message_of_any_topic_stops_the_stream(stack: Stack, command: Callable[..., str]) -> None:
+    worker = stack.worker().ready()
+    with stack.publisher() as publisher:
+        publish_poison(publisher)
+        publisher.day({"margin.daily": batch("margin.daily", DAY, {"600519.SH": {"fin_balance": 1e9},
+                                                                  "000001.SZ": {"fin_balance": 2e9}})})  # fmt: skip
+        barrier = stack.settle(publisher)
+        assert worker.answers_ready()
+        assert len(stack.securities(barrier)) == 2
+        found = dlq.letters(stack.settings, DEAD_LETTERS)
+        assert sorted((topic, letter.value) for topic, letters in found.items() for letter in letters) == sorted(
+            (topic, value) for topic, value, _ in POISON
+        )
+        assert all(("kept", b"yes") in one.headers and one.reason for letters in found.values() for one in letters)
+        assert all(one.equal for one in rebuild(stack.settings, check=True))
+
+        listed = json.loads(command("list", "--json"))
+        assert len(listed) == len(POISON)
+        assert "alerts.commands" in command("list")
+        shown = next(one for one in listed if one["topic"].endswith("rates.daily.v1"))
+        place = ("rates.daily", shown["partition"], shown["offset"])
+        assert "no moment" in command("show", *place)
+        assert "0001-01-01" in command("show", *place, "--raw")
+
+        command("retry", *place)  # it is refused once more, under its new offset
+        command("skip", "features.security", "0", next(o["offset"] for o in listed if "features" in o["topic"]))
+        stack.settle(publisher)
+    left = json.loads(command("list", "--json"))
+    assert len(left) == len(POISON) - 1
+    assert [one["offset"] for one in left if "rates" in one["topic"]] != [shown["offset"]]
+
+
+#: As an error in the code would: the fold of one row fails.
+SITE = """
+from processors.market import Market
+
+def fold(self, items):
+    items = list(items)
+    if any(getattr(i, "topic", "") == "rates.daily" and (i.revisions == 666_666).any() for i in items):
+        raise ValueError("a poisoned row")
+    return real(self, items)
+
+real, Market.fold = Market.fold, fold
+"""
+
+
+def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., str]
+) -> None:
+    def states() -> list[tuple[Severity, State]]:
+        found = readers.final_alerts(readers.alerts(stack.settings))
+        place = f"{stack.settings.topic_prefix}rates.daily.v1[0]@1"
+        return [(alert.severity, alert.state) for alert in found if alert.subject == place]
+
+    (tmp_path / "sitecustomize.py").write_text(SITE)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
+    worker = stack.worker().ready()
+    with stack.publisher() as publisher:
+        for revision, value in ((0, 0.03), (666_666, 0.04), (2, 0.05)):
+            publisher.rows_of(batch("rates.daily", DAY, {"CN10Y": {"yield": value}}, revision))
+        stack.settle(publisher)
+        assert worker.answers_ready()
+        (letter,) = open_letters(dlq.letters(stack.settings)[Topic.RATES_DAILY]).values()
+        assert "a poisoned row" in letter.traceback
+        wait_until(lambda: states() == [(Severity.CRITICAL, State.FIRING)], what="the alert")
+        worker.terminate()
+        monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+        stack.worker().ready()  # a release that can compute it
+        command("retry", "rates.daily", "0", "1")
+        wait_until(lambda: states() == [(Severity.CRITICAL, State.SUPERSEDED)], what="the end of the alert")
+        stack.settle(publisher)
+    assert open_letters(dlq.letters(stack.settings)[Topic.RATES_DAILY]) == {}
+    assert all(one.equal for one in rebuild(stack.settings, ["market"], check=True))
