@@ -86,10 +86,10 @@ class AlertsState(StageState):
 
     def _content(self, topic: str, record: Record) -> Any:
         """Return a barrier, a command, or what rules evaluate; raises `RowError` for anything else."""
-        if is_barrier(record):
-            return barrier_of(record)
         if topic in DEAD_LETTERS:
             return self._letter(topic, read_letter(record))
+        if is_barrier(record):
+            return barrier_of(record)
         return self.stage.codecs.decode(topic, record)
 
     def _letter(self, topic: str, letter: Letter) -> DeadLetters:

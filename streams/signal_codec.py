@@ -9,7 +9,8 @@ schema's metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 
 import msgspec
 import pyarrow as pa
@@ -19,6 +20,9 @@ from processors.days import check_times
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.pack import Array
+from processors.registry import INDUSTRY_SIGNALS, PRICING_INDICATORS, signals_of
+from processors.signal import Level
 from streams.arrow_stream import Table, read_stream
 from streams.records import ARROW, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, headers_of
 from streams.row_frames import code_array
@@ -80,12 +84,12 @@ def decode_market(value: bytes) -> MarketSignal:
 
 
 def decode_industry(value: bytes) -> IndustrySignals:
-    """Return what `encode_industry` was given; raises `RowError` if it is no such frame."""
+    """Return what `encode_industry` was given; raises `RowError` or `msgspec.DecodeError` if it is no such frame."""
     table, status = _read(value, "industry")
     if table.columns.pop("industry").to_numpy().tolist() != list(INDUSTRIES):
         raise RowError("the rows of a frame of industry signals are not the industries")
     left_out = msgspec.json.decode(table.constants["left_out"], type=dict[str, str])
-    return IndustrySignals(status, {name: column.to_numpy() for name, column in table.columns.items()}, left_out)
+    return IndustrySignals(status, _numbers(table, {*INDUSTRY_SIGNALS}), left_out)
 
 
 def _frame(columns: dict[str, pa.Array], metadata: dict[str, bytes]) -> bytes:
@@ -102,11 +106,31 @@ def _vector(revisions: Mapping[str, int]) -> str:
 
 
 def decode_security(value: bytes) -> SecuritySignals:
-    """Return what `encode_security` was given; raises `RowError` if it is no such frame."""
+    """Return what `encode_security` was given; raises `RowError` or `msgspec.DecodeError` if it is no such frame."""
     table, status = _read(value, "code")
     keys = parse_codes("".join(table.columns.pop("code").to_numpy().tolist()).encode(), table.rows)
-    columns = {name: column.to_numpy() for name, column in table.columns.items()}
-    return SecuritySignals(status, keys, columns, table.constants["family"])
+    family = table.constants.get("family", "")
+    declared = _columns_of(family)
+    if not declared:
+        raise RowError(f"there is no family {family[:64]!r} of security signals")
+    return SecuritySignals(status, keys, _numbers(table, declared), family)
+
+
+@cache
+def _columns_of(family: str) -> frozenset[str]:
+    """Return the columns of a family: the registered signals of securities, by whether they need prices."""
+    level = {signal.id for signal in signals_of(Level.SECURITY)}
+    pricing = level & {signal.id for module in PRICING_INDICATORS for signal in module.SIGNALS}
+    return frozenset({"pricing": pricing, "financing": level - pricing}.get(family, ()))
+
+
+def _numbers(table: Table, declared: Iterable[str]) -> dict[str, Array]:
+    """Return the columns of a frame, all of which are numbers, and no declared one is missing."""
+    lacks = sorted({*declared} - table.columns.keys())
+    texts = [name for name, column in table.columns.items() if not column.type.startswith(("int", "uint", "float"))]
+    if lacks or texts:
+        raise RowError(f"the frame lacks the columns {', '.join(lacks)}" if lacks else f"{texts[0]} has no numbers")
+    return {name: column.to_numpy() for name, column in table.columns.items()}
 
 
 def _read(value: bytes, key: str) -> tuple[Table, DayStatus]:

@@ -1,0 +1,155 @@
+"""Runs inputs in processes of their own, and finds what crashes, hangs, grows or raises.
+
+A process notes the number of its input before it begins with it. One that dies is replaced by another one that goes on
+behind that input. Time is CPU time, so that a busy machine finds nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+import signal
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from tests.fuzz.inputs import Input
+
+#: Limits of one input: CPU seconds, and bytes that a process may grow.
+MOST_S, MOST_BYTES = 1.0, 300 * 1024 * 1024
+_FORM = struct.Struct("<qqqqd")  # input, outcomes, slowest
+_NO_INPUT = -1
+
+
+class Outcome(IntEnum):
+    """What became of an input."""
+
+    ACCEPTED = 0
+    REFUSED = 1
+    QUARANTINED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An input that is no dead letter and no content."""
+
+    number: int
+    what: str
+
+
+@dataclass
+class Report:
+    """What became of the inputs."""
+
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    slowest_s: float = 0.0
+    grown_bytes: int = 0
+    seconds: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class _Process:
+    first: int
+    stop: int
+    step: int
+    shared: mmap.mmap
+    pid: int = 0
+    reader: int = -1
+
+
+def run(
+    make: Callable[[int], Input], target: Callable[[], Callable[[Input], Outcome]], count: int, *, processes: int = 2
+) -> Report:
+    """Give ``count`` inputs to targets in their own processes.
+
+    Parameters
+    ----------
+    make : makes the input of a number.
+    target : makes what is tested; what it raises is a finding.
+    """
+    report, began = Report(), time.monotonic()
+    begun = [_Process(first, count, processes, mmap.mmap(-1, 4096)) for first in range(processes)]
+    running = [_start(process, make, target) for process in begun]
+    while running:
+        process = running.pop(0)
+        with os.fdopen(process.reader, "rb") as pipe:
+            lines = pipe.read().decode("utf-8", "replace")
+        _, status, usage = os.wait4(process.pid, 0)
+        number, *outcomes, slowest = _FORM.unpack_from(process.shared)
+        for outcome in Outcome:
+            report.outcomes[outcome] += outcomes[outcome]
+        report.slowest_s = max(report.slowest_s, slowest)
+        report.findings += [
+            Finding(int(n), what) for n, _, what in (line.partition(" ") for line in lines.splitlines())
+        ]
+        report.grown_bytes = max(report.grown_bytes, usage.ru_maxrss * 1024 - _peak_bytes())
+        if number != _NO_INPUT:
+            report.findings.append(Finding(number, _death(status)))
+            running.append(_start(_Process(number + process.step, count, process.step, process.shared), make, target))
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _death(status: int) -> str:
+    if not os.WIFSIGNALED(status):
+        return f"ends the process with exit code {os.waitstatus_to_exitcode(status)}"
+    name = signal.Signals(os.WTERMSIG(status)).name
+    return f"runs for more than {MOST_S:g} s" if name == "SIGPROF" else f"kills the process ({name})"
+
+
+def _start(process: _Process, make: Callable[[int], Input], target: Callable[[], Any]) -> _Process:
+    _FORM.pack_into(process.shared, 0, _NO_INPUT, 0, 0, 0, 0.0)
+    process.reader, writer = os.pipe()
+    sys.stdout.flush()
+    process.pid = os.fork()
+    if process.pid:
+        os.close(writer)
+        return process
+    try:
+        os.close(process.reader)
+        _work(process, make, target(), writer)
+    except BaseException as error:  # noqa: BLE001 - a child must never return into the parent's code
+        os.write(writer, f"{max(0, _FORM.unpack_from(process.shared)[0])} outside of the target: {error!r}\n".encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input], Outcome], writer: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = _address_space() + MOST_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (used, used))
+    outcomes, slowest = [0] * len(Outcome), 0.0
+    for number in range(process.first, process.stop, process.step):
+        _FORM.pack_into(process.shared, 0, number, *outcomes, slowest)
+        message = make(number)
+        signal.setitimer(signal.ITIMER_PROF, MOST_S)
+        began = time.process_time()
+        try:
+            outcomes[test(message)] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+            where = traceback.extract_tb((error.__cause__ or error).__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} in {where.filename}:{where.lineno}"
+            os.write(writer, f"{number} {what[:500]!r}\n".encode("utf-8", "replace"))
+        slowest = max(slowest, time.process_time() - began)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    _FORM.pack_into(process.shared, 0, _NO_INPUT, *outcomes, slowest)
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
