@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 #: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
 PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
 
-.PHONY: demo test lint types docs programs bench chaos mutation lock clean
+.PHONY: demo test lint types docs programs bench chaos fuzz mutation lock clean
 
 demo: $(STAMP)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
@@ -51,6 +51,11 @@ bench: $(STAMP)
 # About half an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+
+# Ten minutes: a million hostile messages against every decoder and fold, in processes with limits of time and memory.
+# FUZZ="--seed S --number N" repeats one of them.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # Quarter of an hour: a sample of small changes of the code, and how many of them the fast tests notice. mutmut needs a
 # newer click than Faust, so it has a virtual environment of its own, which sees the packages of the other one.

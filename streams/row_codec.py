@@ -8,12 +8,13 @@ validate becomes a `DeadLetter` with the reason, and the messages around it coun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import msgspec
 import numpy as np
 
 from processors.codes import EXCHANGES, SHENWAN, to_code
-from processors.days import DAY_US, FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
+from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
 from processors.errors import RowError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, DeadLetter, Record, barrier_of
@@ -160,4 +161,4 @@ class Decoder:
 
 def _shown(day: int) -> str:
     """Return a day as a date, or as a number where a date cannot be so far away."""
-    return str(to_date(day)) if abs(day) < LAST_MOMENT // DAY_US else f"day {day:,} after 1970-01-01"
+    return str(to_date(day)) if to_day(date.min) <= day <= to_day(date.max) else f"day {day:,} after 1970-01-01"

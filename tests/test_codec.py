@@ -17,7 +17,7 @@ from processors.codes import join_codes, parse_codes, to_codes, to_id
 from processors.days import microseconds, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily
 from streams.calendars import xshg
-from streams.records import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
+from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
 from streams.row_codec import Decoder
 from streams.row_frames import encode_frame
 from streams.row_json import encode_events
@@ -52,7 +52,14 @@ def event(**changes: object) -> Message:
     return Message(json.dumps({k: v for k, v in good(**changes).items() if v != "drop"}).encode())
 
 
-def frame(table: pa.Table) -> Message:
+def close(**changes: object) -> Message:
+    marker = {"feed": "margin.daily", "trade_date": "2020-01-02", "expected": {"SSE": 1}, "source": "x"} | changes
+    return Message(json.dumps(marker).encode(), [(CE_TYPE, CLOSE_TYPE)])
+
+
+def frame(table: pa.Table, **constants: str | None) -> Message:
+    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()} | constants
+    table = table.replace_schema_metadata({k: v for k, v in metadata.items() if v is not None})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -137,7 +144,38 @@ def test_what_a_row_lacks_is_the_same_in_events_and_frames(topic: str) -> None:
         (frame(table().replace_schema_metadata({"source": "x", "trade_date": "2020-01-02"})), "'available_at'"),
         (frame(table().replace_schema_metadata({"source": "x", "trade_date": "someday", "available_at": "x"})),
          "trade_date 'someday'"),
-        (Message(b'{"feed": "other"}', [(CE_TYPE, CLOSE_TYPE)]), "EndOfDay"),
+        (Message(b'{"feed": "other"}', [(CE_TYPE, CLOSE_TYPE)]), "missing required field"),
+        (Message(b'{"feed": "\xff"}', [(CE_TYPE, CLOSE_TYPE)]), "UnicodeDecodeError"),
+        (Message(b'{"barrier": "\xff"}', [(CE_TYPE, BARRIER_TYPE)]), "UnicodeDecodeError"),
+        (Message(b'{"barrier": "' + b"x" * 65 + b'"}', [(CE_TYPE, BARRIER_TYPE)]), "length <= 64"),
+        (close(expected={"SSE": 10**40}), "<= 100000000"),
+        (close(expected={"SSE": 10**9}), "<= 100000000"),
+        (close(trade_date="9999-12-31"), "expected margin.daily and a trading day"),
+        (Message(b"[" * 5_000), "Expected `object`"),
+        (event(source=[[[]]]), "Expected `str`"),
+        (event(available_at="9999-12-31T23:59:59-08:00"), "no moment between 1970 and 2199"),
+        (event(available_at="0001-01-01T00:00:00+08:00"), "no moment between 1970 and 2199"),
+        (event(revision=10**30), "<= 1000000"),
+        (Message((event().value or b"").replace(b"1000000000.0", b"1e999")), "out of range"),
+        (Message(event().value + b","), "JSON"),
+        (frame(table(), revision="2000000000"), "not a whole number"),
+        (frame(table(), revision="1000001"), "between 0 and 1,000,000"),
+        (frame(table(), revision="9" * 5_000), "not a whole number"),
+        (frame(table(), revision="²"), "not a whole number"),
+        (frame(table(), trade_date="9999-12-31"), "9999-12-31 is no trading day"),
+        (frame(table(), available_at="9999-12-31T23:59:59-08:00"), "no moment between 1970 and 2199"),
+        (frame(table(), available_at="2020-01-03T08:30:00"), "timezone"),
+        (frame(table(trade_date=pa.array([2**31 - 1] * 2, pa.int32()).view(pa.date32())), trade_date=None),
+         "day 2,147,483,647 after 1970-01-01 is no trading day"),
+        (frame(table(available_at=pa.array([2**63 - 1] * 2, pa.timestamp("s", tz="UTC"))), available_at=None),
+         "before 1970 or after 2199"),
+        (frame(table(available_at=pa.array([-(2**63)] * 2, pa.timestamp("us", tz="UTC"))), available_at=None),
+         "no moment between 1970 and 2199"),
+        (frame(table(available_at=pa.array([1] * 2, pa.timestamp("us"))), available_at=None), "with time zone"),
+        (frame(table(fin_balance=[1e9, float("inf")])), "fin_balance of row 1 is inf"),
+        (frame(table(fin_balance=[[1], [2]])), "has the type list"),
+        (frame(table(source=[1, 2])), "'source' must be text"),
+        (frame(table(code=pa.DictionaryArray.from_arrays([0, 0], ["x" * 900]))), "codes must look like"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_with_its_reason_and_the_rows_around_it_count(message: Message, reason: str) -> None:
@@ -187,6 +225,54 @@ def test_codes_as_bytes_are_the_codes(ids: list[int]) -> None:
     keys = np.array(ids, dtype=np.int32)
     assert join_codes(keys).decode() == "".join(to_codes(keys))
     assert parse_codes(join_codes(keys), len(keys)).tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (b'{"source":"x","code":"600519.SH"', b'"trade_date":"2020-01-02"},{}'),
+        (b'{"source":"}', b'{","code":"600519.SH"},{"code":"000001.SZ"}'),
+        (b"", b"%b,%b"),
+    ],
+)
+def test_a_message_never_completes_its_neighbour(first: bytes, second: bytes) -> None:
+    """Many events are decoded at once; what they say does not depend on the others."""
+    row = event().value or b""
+    head, tail = row[: row.index(b',"fin_buy"')] if b',"fin_buy"' in row else row[:40], row[40:]
+    pairs = [(first, second.replace(b"%b", row)), (head, tail + b"," + row), (row + b",", b"\n" + row)]
+    for pair in pairs:
+        items, dead = decoder().decode([Message(value) for value in pair])
+        alone = [decoder().decode([Message(value)]) for value in pair]
+        assert [letter.record.value for letter in dead] == [d.record.value for _, refused in alone for d in refused]
+        assert sum(map(len, items)) == sum(len(item) for found, _ in alone for item in found)
+
+
+@pytest.mark.parametrize(("unit", "per_us"), [("s", 1e-6), ("ms", 1e-3), ("us", 1), ("ns", 1_000)])
+def test_moments_of_any_unit_are_those_of_an_event(unit: str, per_us: float) -> None:
+    stamp = 1_578_011_400_000_000  # a whole second
+    column = pa.array([int(stamp * per_us)] * 2, pa.timestamp(unit, tz="UTC"))
+    (rows,), dead = decoder().decode([frame(table(available_at=column), available_at=None)])
+    assert dead == []
+    assert rows.stamps.tolist() == [stamp] * 2
+
+
+@pytest.mark.parametrize("nanoseconds", [0, 1, 499, 500, 501, 999, 1_499, 1_500])
+def test_nanoseconds_are_rounded_as_in_an_event(nanoseconds: int) -> None:
+    """pandas writes nanoseconds by default."""
+    stamp = 1_578_011_400_000_000_000 + nanoseconds
+    text = f"2020-01-03T00:30:00.{nanoseconds:09d}Z"
+    (by_event,), _ = decoder().decode([event(available_at=text)])
+    column = pa.array([stamp] * 2, pa.timestamp("ns", tz="UTC"))
+    (by_frame,), dead = decoder().decode([frame(table(available_at=column), available_at=None)])
+    assert dead == []
+    assert by_frame.stamps[0] == by_event.stamps[0]
+
+
+def test_headers_without_a_value_are_no_reason_to_stop() -> None:
+    message = event()
+    message.headers = [(CE_TYPE, None), (CONTENT_TYPE, None)]  # type: ignore[list-item]
+    items, dead = decoder().decode([message])
+    assert (len(items), dead) == (1, [])
 
 
 def test_an_unknown_exchange_is_refused() -> None:

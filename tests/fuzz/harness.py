@@ -6,9 +6,11 @@ behind that input. Time is CPU time, so that a busy machine finds nothing.
 
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import os
 import resource
+import select
 import signal
 import struct
 import sys
@@ -62,6 +64,7 @@ class _Process:
     shared: mmap.mmap
     pid: int = 0
     reader: int = -1
+    output: bytes = b""
 
 
 def run(
@@ -78,23 +81,34 @@ def run(
     begun = [_Process(first, count, processes, mmap.mmap(-1, 4096)) for first in range(processes)]
     running = [_start(process, make, target) for process in begun]
     while running:
-        process = running.pop(0)
-        with os.fdopen(process.reader, "rb") as pipe:
-            lines = pipe.read().decode("utf-8", "replace")
-        _, status, usage = os.wait4(process.pid, 0)
-        number, *outcomes, slowest = _FORM.unpack_from(process.shared)
-        for outcome in Outcome:
-            report.outcomes[outcome] += outcomes[outcome]
-        report.slowest_s = max(report.slowest_s, slowest)
-        report.findings += [
-            Finding(int(n), what) for n, _, what in (line.partition(" ") for line in lines.splitlines())
-        ]
-        report.grown_bytes = max(report.grown_bytes, usage.ru_maxrss * 1024 - _peak_bytes())
-        if number != _NO_INPUT:
-            report.findings.append(Finding(number, _death(status)))
-            running.append(_start(_Process(number + process.step, count, process.step, process.shared), make, target))
+        ready, _, _ = select.select([process.reader for process in running], [], [])
+        for process in [process for process in running if process.reader in ready]:
+            found = os.read(process.reader, 65_536)
+            process.output += found
+            if not found:
+                running.remove(process)
+                if (number := _take(process, report)) is not None:
+                    rest = _Process(number + process.step, count, process.step, process.shared)
+                    running.append(_start(rest, make, target))
     report.seconds = time.monotonic() - began
     return report
+
+
+def _take(process: _Process, report: Report) -> int | None:
+    """Add to the report what an ended process has found; return the input that ended it, if one did."""
+    os.close(process.reader)
+    _, status, usage = os.wait4(process.pid, 0)
+    number, *outcomes, slowest = _FORM.unpack_from(process.shared)
+    for outcome in Outcome:
+        report.outcomes[outcome] += outcomes[outcome]
+    report.slowest_s = max(report.slowest_s, slowest)
+    report.grown_bytes = max(report.grown_bytes, usage.ru_maxrss * 1024 - _peak_bytes())
+    lines = (line.partition(" ") for line in process.output.decode("utf-8", "replace").splitlines())
+    report.findings += [Finding(int(of), what) for of, _, what in lines]
+    if number == _NO_INPUT:
+        return None
+    report.findings.append(Finding(number, _death(status)))
+    return int(number)
 
 
 def _death(status: int) -> str:
@@ -122,6 +136,7 @@ def _start(process: _Process, make: Callable[[int], Input], target: Callable[[],
 
 
 def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input], Outcome], writer: int) -> None:
+    faulthandler.disable()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)

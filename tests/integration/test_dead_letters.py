@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from alerts.model import Severity, State
+from processors.market import Market
 from streams import dlq, readers
 from streams.cli.main import app
 from streams.dead_letters import open_letters
+from streams.errors import RebuildError
 from streams.publisher import Publisher
+from streams.quarantine import skips_key
 from streams.rebuild import rebuild
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, PARTIAL_TYPE
 from streams.topics import DEAD_LETTERS, Topic
@@ -105,18 +109,25 @@ def test_no_message_of_any_topic_stops_the_stream(stack: Stack, command: Callabl
     assert [one["offset"] for one in left if "rates" in one["topic"]] != [shown["offset"]]
 
 
-#: As an error in the code would: the fold of one row fails.
+Fold = Callable[[Market, Iterable[Any]], Any]
+#: Run by the worker at its start.
 SITE = """
 from processors.market import Market
-
-def fold(self, items):
-    items = list(items)
-    if any(getattr(i, "topic", "") == "rates.daily" and (i.revisions == 666_666).any() for i in items):
-        raise ValueError("a poisoned row")
-    return real(self, items)
-
-real, Market.fold = Market.fold, fold
+from tests.integration.test_dead_letters import poisoned
+Market.fold = poisoned(Market.fold)
 """
+
+
+def poisoned(real: Fold) -> Fold:
+    """Return a fold that fails on one row, as an error in the code would."""
+
+    def fold(self: Market, items: Iterable[Any]) -> Any:
+        items = list(items)
+        if any(getattr(i, "topic", "") == "rates.daily" and (i.revisions == 666_666).any() for i in items):
+            raise ValueError("a poisoned row")
+        return real(self, items)
+
+    return fold
 
 
 def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
@@ -138,6 +149,14 @@ def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
         (letter,) = open_letters(dlq.letters(stack.settings)[Topic.RATES_DAILY]).values()
         assert "a poisoned row" in letter.traceback
         wait_until(lambda: states() == [(Severity.CRITICAL, State.FIRING)], what="the alert")
+        with monkeypatch.context() as here:
+            here.setattr(Market, "fold", poisoned(Market.fold))
+            assert all(one.equal for one in rebuild(stack.settings, ["market"], check=True))
+            strict = stack.settings.model_copy(update={"quarantine_limit": 0})
+            with pytest.raises(RebuildError, match=r"dlq skip .*rates\.daily\.v1 0 1"):
+                rebuild(strict, ["market"], check=True)
+            stack.redis.sadd(skips_key(strict), str(letter.place))
+            assert all(one.equal for one in rebuild(strict, ["market"], check=True))
         worker.terminate()
         monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
         stack.worker().ready()  # a release that can compute it

@@ -1,0 +1,214 @@
+"""Decoders of all other topics end in a content or a reason; dead letters keep what they were made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from alerts.commands import Acknowledge, FeedState, SetSilence
+from alerts.lifecycle import AlertLifecycle
+from alerts.model import Input as Origin
+from alerts.model import Severity, Silence, State
+from alerts.rules import rules
+from alerts.rules.base import DeadLetters
+from processors.errors import RowError
+from processors.outputs import FeatureFrame, Partial
+from processors.parameters import Parameters
+from streams.calendars import xshg
+from streams.cli.render.letters import plain
+from streams.codecs import Codecs, readable
+from streams.dead_letters import (
+    Letter,
+    Place,
+    Resolution,
+    encode_letter,
+    encode_resolution,
+    open_letters,
+    read_letter,
+)
+from streams.dlq import groups
+from streams.feature_codec import FeatureCodec
+from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, barrier_of
+from streams.settings import Settings
+from streams.topics import READ, Topic, dead_letters
+from tests.fuzz.inputs import Input, seeds
+
+NOW = datetime(2020, 1, 3, tzinfo=UTC)
+SEEDS = {seed.topic: seed for seed in seeds()}
+CODECS = Codecs(Settings(partitions=1), xshg())
+
+
+def damaged(topic: str, **changes: Any) -> bytes:
+    """The JSON of a seed with other fields."""
+    return msgspec.json.encode(msgspec.json.decode(SEEDS[topic].value or b"") | changes)
+
+
+@pytest.mark.parametrize(
+    ("topic", "value"),
+    [
+        *((topic, value) for topic in (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY,
+                                       Topic.ALERTS, Topic.ALERTS_LOG, Topic.ALERT_COMMANDS, Topic.FEATURES)
+          for value in (None, b"", b"\xff", b"{}", b"[" * 100_000, b'{"a":"\xff"}', b"\x91" * 100_000)),
+        (Topic.SIGNALS_MARKET, damaged(Topic.SIGNALS_MARKET, trade_date="0001-01-01")),
+        (Topic.SIGNALS_MARKET, damaged(Topic.SIGNALS_MARKET, available_at="9999-12-31T23:59:59-08:00")),
+        (Topic.SIGNALS_MARKET, damaged(Topic.SIGNALS_MARKET, available_at="2020-01-03T00:00:00")),
+        (Topic.SIGNALS_SECURITY, SEEDS[Topic.SIGNALS_INDUSTRY].value),
+        (Topic.SIGNALS_INDUSTRY, SEEDS[Topic.SIGNALS_SECURITY].value),
+    ],
+)  # fmt: skip
+def test_whatever_the_bytes_are_they_are_refused_with_a_reason(topic: str, value: bytes | None) -> None:
+    with pytest.raises(RowError, match=r"\w"):
+        CODECS.decode(topic, Input(topic, value))
+
+
+@pytest.mark.parametrize("at", [datetime(2020, 1, 3), datetime(9999, 12, 31, 23, tzinfo=UTC),
+                                datetime(1, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)])  # fmt: skip
+def test_the_times_of_a_command_have_a_zone_and_lie_in_this_age(at: datetime) -> None:
+    silence = Silence(id="s", until=NOW, by="li")
+    for command in (
+        Acknowledge(alert="a", by="li", at=at),
+        SetSilence(silence=silence, at=at),
+        SetSilence(silence=msgspec.structs.replace(silence, until=at), at=NOW),
+        FeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=at),
+        FeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=NOW, silent_since=at),
+    ):
+        with pytest.raises(RowError):
+            CODECS.decode(Topic.ALERT_COMMANDS, Input("", msgspec.json.encode(command)))
+
+
+def test_a_command_is_small() -> None:
+    command = Acknowledge(alert="a", by="li", at=NOW, note="x" * 100_000)
+    with pytest.raises(RowError, match="at most 65,536"):
+        CODECS.decode(Topic.ALERT_COMMANDS, Input("", msgspec.json.encode(command)))
+
+
+FRAME = next(
+    found
+    for seed in seeds()
+    if seed.topic == Topic.FEATURES and dict(seed.headers).get(CE_TYPE) != BARRIER_TYPE
+    for found in [CODECS.decode(Topic.FEATURES, seed)]
+    if isinstance(found, FeatureFrame)
+)
+PARTIAL = Partial(partition=0, day=18_263, ts=10**15, fin_buy=1.0, fin_repay=1.0, covered_balance=1.0, balance=2.0,
+                  prices=3, turnover=4.0)  # fmt: skip
+_SOME = next(iter(FRAME.columns))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(FRAME, topic="other"),
+        replace(FRAME, partition=1),
+        replace(FRAME, partition=-1),
+        replace(FRAME, day=18_265),  # a Saturday
+        replace(FRAME, day=2**40),
+        replace(FRAME, available_at=2**62),
+        replace(FRAME, keys=FRAME.keys[:-1]),
+        replace(FRAME, keys=FRAME.keys[::-1]),
+        replace(FRAME, keys=np.zeros_like(FRAME.keys)),
+        replace(FRAME, keys=FRAME.keys.astype(np.int64)),
+        replace(FRAME, columns={}),
+        replace(FRAME, columns=FRAME.columns | {"extra": FRAME.columns[_SOME]}),
+        replace(FRAME, columns=FRAME.columns | {_SOME: FRAME.columns[_SOME][:-1]}),
+        replace(FRAME, columns=FRAME.columns | {_SOME: np.array(["x"] * len(FRAME.keys))}),
+        *(msgspec.structs.replace(PARTIAL, **{name: value}) for name, value in (
+            ("partition", 1), ("day", 18_265), ("ts", -1), ("ts", 2**62), ("fin_buy", float("nan")),
+            ("turnover", float("inf")), ("prices", -1))),
+    ],
+)  # fmt: skip
+def test_a_frame_or_sum_between_the_stages_that_fits_no_market_is_refused(wrong: FeatureFrame | Partial) -> None:
+    codec = FeatureCodec(Parameters(), 1, xshg())
+    for right in (FRAME, PARTIAL):
+        assert codec.decode(codec.encode(right, "t")) is not None
+    with pytest.raises((RowError, msgspec.ValidationError)):
+        codec.decode(codec.encode(wrong, "t"))
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"[" * 100_000, b'{"barrier":1}', b'{"barrier":"%b"}' % (b"x" * 65)])
+def test_a_barrier_is_one_or_has_a_reason(value: bytes) -> None:
+    with pytest.raises(RowError):
+        barrier_of(Input("t", value, [(CE_TYPE, BARRIER_TYPE)]))
+
+
+def test_one_damaged_message_hides_no_others_from_those_who_follow_a_topic() -> None:
+    good = SEEDS[Topic.SIGNALS_MARKET]
+    assert readable(Topic.SIGNALS_MARKET, good) is not None  # type: ignore[arg-type]
+    assert readable(Topic.SIGNALS_MARKET, Input("t", b"\xff")) is None  # type: ignore[arg-type]
+
+
+# -- letters -----------------------------------------------------------------------------------------------------
+
+
+def letter(record: Input, reason: str = "bad", traceback: str = "") -> Letter:
+    value, headers = encode_letter(DeadLetter(record, reason, "RowError", traceback))  # type: ignore[arg-type]
+    return read_letter(Input("t.dlq", value, [*headers], record.key))  # type: ignore[arg-type]
+
+
+def test_a_letter_keeps_bytes_key_and_headers_and_names_its_place() -> None:
+    record = Input("margin.daily.v1", b"\xff\x00", [("a", b"\x01"), (CE_TYPE, b"x"), ("none", None)], b"k", 3, 17)
+    found = letter(record, "why 为什么")
+    assert (found.value, found.key, found.headers) == (
+        b"\xff\x00",
+        b"k",
+        [("a", b"\x01"), (CE_TYPE, b"x"), ("none", b"")],
+    )
+    assert (str(found.place), found.reason, found.error) == ("margin.daily.v1[3]@17", "why 为什么", "RowError")
+    assert (found.traceback, found.resolution) == ("", None)
+
+
+def test_a_letter_is_not_much_larger_than_its_message() -> None:
+    record = Input("t", b"x", [(f"h{n}", b"v" * 1_000) for n in range(10_000)])
+    value, headers = encode_letter(DeadLetter(record, "\ud800" + "r" * 100_000, "E", "t" * 100_000))  # type: ignore[arg-type]
+    assert len(value) + sum(len(name) + len(data) for name, data in headers) < 128 * 1024
+
+
+def test_whatever_is_in_a_dead_letter_topic_is_read() -> None:
+    for timestamp in (-1, 2**62, 0):
+        found = read_letter(Input("t.dlq", None, [("dlq_reason", b"\xff"), ("dlq_topic", None)], timestamp=timestamp))  # type: ignore[arg-type]
+        assert (found.reason, found.place, found.value) == ("\N{REPLACEMENT CHARACTER}", Place("", "", ""), b"")
+
+
+def test_resolved_letters_are_open_no_more() -> None:
+    letters = [letter(Input("t", b"x", offset=n)) for n in range(4)]
+    resolutions = [
+        read_letter(Input("t.dlq", b"", [*encode_resolution(letters[n].place, how)]))  # type: ignore[arg-type]
+        for n, how in ((1, Resolution.RETRIED), (3, Resolution.SKIPPED))
+    ]
+    assert [place.offset for place in open_letters([*letters, letters[0], *resolutions])] == ["0", "2"]
+
+
+def test_letters_are_counted_by_reason_whatever_figures_it_names() -> None:
+    reasons = ["fin_balance of row 1 is -2.0", "fin_balance of row 7 is -3.5", "unknown field `x`"]
+    found = {Topic.MARGIN_DAILY: [letter(Input("t", b"", offset=n), reason) for n, reason in enumerate(reasons)]}
+    assert [(group.count, group.reason) for group in groups(found)] == [(2, reasons[1]), (1, reasons[2])]
+
+
+def test_letters_do_not_control_the_terminal() -> None:
+    assert plain("a\x1b[31m[red]\r\x00\u202eb").plain == "a\\x1b[31m[red]\\r\\x00\\u202eb"
+
+
+def test_every_topic_that_a_stage_reads_has_dead_letters() -> None:
+    from streams.stages import STAGES
+
+    read = {topic for stage in STAGES for topic in stage.inputs if not Topic(topic).is_dead_letters}
+    assert read == {*READ}
+    assert {dead_letters(topic) for topic in READ} <= {*STAGES[-1].inputs}
+
+
+def test_a_quarantined_message_is_a_critical_alert_until_it_is_resolved() -> None:
+    lifecycle = AlertLifecycle(rules(Parameters()))
+
+    def fold(day: int, *, resolved: bool = False) -> list[tuple[Severity, State]]:
+        when = datetime(2020, 1, day, 9, tzinfo=UTC)
+        message = DeadLetters(topic="rates.daily", hour=when, count=0, threshold=9, trade_date=when.date(),
+                              reason="ValueError", quarantined="rates.daily.v1[0]@7", resolved=resolved)  # fmt: skip
+        return [(a.severity, a.state) for a in lifecycle.fold(message, Origin("t", 0, 0, 0), NOW)]
+
+    assert fold(2) == [(Severity.CRITICAL, State.FIRING)]
+    assert fold(2) == []
+    assert fold(3, resolved=True) == [(Severity.CRITICAL, State.RESOLVED)]
