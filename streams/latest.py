@@ -79,7 +79,8 @@ class LatestWriter(Service):
     def offer(self, outputs: list[Output]) -> None:
         """Take what the market stage has published."""
         for output in outputs:
-            kind, key = ce_type(output), output.key.decode()
+            # A dead letter among them has the key of its sender, which may be any bytes.
+            kind, key = ce_type(output), output.key.decode("utf-8", "replace")
             if kind == MARKET_TYPE:
                 self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output))
             elif kind == BARRIER_TYPE:

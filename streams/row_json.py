@@ -20,6 +20,9 @@ from processors.errors import RowError
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Code, DailyRow, IndexCode, Moment, Row, RowBatch
 from streams.row_frames import key_texts
 
+#: Length of a moment with nanoseconds and an offset.
+_SHORT = len("2020-01-03T00:30:00.123456789+08:00")
+
 
 class EventDecoder:
     """Decodes the JSON events of one input topic.
@@ -113,8 +116,13 @@ def _day_of(text: str) -> int:
     return to_day(msgspec.convert(text, date))
 
 
-@lru_cache(maxsize=65_536)
 def _stamp_of(text: str) -> int:
+    # A fraction of a second may have a million digits, and a cache would keep them.
+    return _short_stamp_of(text) if len(text) <= _SHORT else microseconds(msgspec.convert(text, Moment))
+
+
+@lru_cache(maxsize=65_536)
+def _short_stamp_of(text: str) -> int:
     return microseconds(msgspec.convert(text, Moment))
 
 

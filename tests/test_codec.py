@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import dataclass, field
 
 import msgspec
@@ -266,6 +267,17 @@ def test_nanoseconds_are_rounded_as_in_an_event(nanoseconds: int) -> None:
     (by_frame,), dead = decoder().decode([frame(table(available_at=column), available_at=None)])
     assert dead == []
     assert by_frame.stamps[0] == by_event.stamps[0]
+
+
+def test_long_texts_of_moments_are_not_kept() -> None:
+    texts = [f"2020-01-03T00:30:00.{n:06d}{'0' * 5_000}Z" for n in range(200)]
+    tracemalloc.start()
+    for text in texts:
+        (rows,), dead = decoder().decode([event(available_at=text)])
+        assert (len(rows), dead) == (1, [])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < len(texts) * 1_000
 
 
 def test_headers_without_a_value_are_no_reason_to_stop() -> None:

@@ -58,7 +58,7 @@ POISON: list[tuple[Topic, bytes, list[tuple[str, bytes]]]] = [
 
 def publish_poison(publisher: Publisher) -> None:
     for topic, value, headers in POISON:
-        publisher.raw(topic, value, headers=[*headers, ("kept", b"yes")])
+        publisher.raw(topic, value, key=b"\xff", headers=[*headers, ("kept", b"yes")])
 
 
 @pytest.fixture
