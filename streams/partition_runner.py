@@ -290,8 +290,7 @@ class PartitionRunner:
         owned = self.owned.get((stage.name, poll.partition))
         if owned is None:
             raise RevokedError
-        as_stored = owned.state is None
-        if owned.state is None:
+        if as_stored := owned.state is None:
             with contextlib.suppress(RevokedError):
                 await owned.finished()
             stored = owned.table.offsets
