@@ -28,7 +28,7 @@ from streams.flatbuffers import Record
 #: market has 5,500).
 MAX_METADATA_BYTES = 64 * 1024
 MAX_COLUMNS, MAX_CONSTANTS = 64, 256
-MAX_BATCHES = 1_000
+MAX_BATCHES = 200
 MAX_ROWS = 250_000
 
 _CONTINUATION = 0xFFFFFFFF
@@ -269,8 +269,10 @@ class _Reader:
             raise RowError(f"a batch of the frame has {rows:,} rows, at most {MAX_ROWS:,} are accepted: split it")
         if len(nodes) != len(fields) or len(buffers) != sum(3 if field.is_text else 2 for field in fields):
             raise ValueError("the buffers of a batch do not fit its schema")
-        unpacked = self._unpacker(header.record(3))
-        bodies = iter([unpacked(self._inside(offset, length, start, end)) for offset, length in buffers])
+        packed = [self._inside(offset, length, start, end) for offset, length in buffers]
+        if sum(map(len, packed)) > end - start:  # one body that many buffers share unpacks many times
+            raise ValueError("the buffers of a batch overlap")
+        bodies = map(self._unpacker(header.record(3)), packed)
         columns = []
         for field, (length, nulls) in zip(fields, nodes, strict=True):
             if length != rows:

@@ -98,6 +98,7 @@ def patched(message: bytes, before: tuple[int, int], after: tuple[int, int]) -> 
 N = 123
 ONE = stream(pa.table({"fin_balance": np.arange(N, dtype=float)}))  # buffers: (0, 0) and (0, 984)
 SIZE = 8 * N
+TWO = stream(pa.table({"revision": np.arange(N, dtype=np.int32), "fin_buy": np.arange(N, dtype=float)}))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,7 @@ SIZE = 8 * N
         (patched(ONE, (0, SIZE), (-SIZE, SIZE)), "lies outside of its body"),
         (patched(ONE, (0, SIZE), (2**62, 2**62)), "lies outside of its body"),
         (patched(ONE, (0, SIZE), (0, -1)), "lies outside of its body"),
+        (patched(TWO, (4 * N + 4, SIZE), (4, SIZE + 4 * N)), "overlap"),
         (patched(ONE, (N, 0), (N, 5)), "too short"),
         (patched(ONE, (N, 0), (N + 1, 0)), "has 124 rows, its batch 123"),
         (ONE[:-20], "longer than the message"),
