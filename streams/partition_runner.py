@@ -320,7 +320,7 @@ class PartitionRunner:
                 return [Poll(half) for half in halves(records)]
             outputs, rows = await self._quarantine.set_aside(stage, records[0], error), {}
         else:
-            self._quarantine.succeeded(stage, poll.partition)
+            self._quarantine.succeeded(records)
         step = _Step(stage, poll, records, outputs, rows, started)
         owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, mark_of(records[-1])
         await owned.finished()

@@ -2,8 +2,8 @@
 
 A poll whose fold fails is cut in halves until one message is left that fails alone, on the state as it is stored before
 that message. Such a message goes to the dead letters with its traceback; everything before and behind it counts. Where
-many messages fail in a row the fault lies not in them: the partition stalls then, and waits for a person, who may name
-a message that is skipped (`marginwatch dlq skip`).
+many messages of a topic fail in a row the fault lies not in them: the partition stalls then, and waits for a person,
+who may name a message that is skipped (`marginwatch dlq skip`).
 """
 
 from __future__ import annotations
@@ -62,11 +62,12 @@ class Quarantine:
         self._limit = settings.quarantine_limit
         self._key = skips_key(settings)
         self._redis = redis
+        # By topic and partition: whatever is read between them, a rebuild counts as the worker did.
         self._in_a_row: Counter[tuple[str, int]] = Counter()
 
-    def succeeded(self, stage: Stage, partition: int) -> None:
-        """Note that a fold succeeded."""
-        self._in_a_row.pop((stage.name, partition), None)
+    def succeeded(self, records: Sequence[Record]) -> None:
+        """Note that records were folded."""
+        self._in_a_row.pop((records[-1].topic, records[-1].partition), None)
 
     async def set_aside(self, stage: Stage, record: Record, error: FoldError) -> list[Output]:
         """Return what is published of a message whose fold failed; raises the fold's error if it may not be set aside.
@@ -74,7 +75,7 @@ class Quarantine:
         What is returned must be stored with the offset behind the message, and nothing else of its fold.
         """
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        place, at = str(place_of(record)), (stage.name, record.partition)
+        place, at = str(place_of(record)), (record.topic, record.partition)
         skipped = False
         if self._in_a_row[at] >= self._limit:
             skipped = bool(await self._redis.sismember(self._key, place))

@@ -265,7 +265,7 @@ async def _fold(
                 f"{place.topic} {place.partition} {place.offset}` leaves it out"
             ) from cause
     else:
-        quarantine.succeeded(stage, partition)
+        quarantine.succeeded(records)
     for name, data in changed.items():
         if data is None:
             out.rows.pop(name, None)

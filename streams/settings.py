@@ -137,8 +137,8 @@ class Settings(BaseSettings):
     quarantine_limit: int = Field(
         20,
         ge=0,
-        description="messages in a row whose computation fails and that are set aside as dead letters; a partition "
-        "stalls at one more. 0: it stalls at the first",
+        description="messages of a topic in a row whose computation fails and that are set aside as dead letters; the "
+        "partition stalls at one more. 0: it stalls at the first",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")

@@ -15,8 +15,6 @@ from tests.fuzz import harness
 from tests.fuzz.inputs import as_line, message, seeds
 from tests.fuzz.targets import Target
 
-_SHOWN = 30
-
 
 def main(
     inputs: Annotated[int, typer.Option(min=1, help="how many")] = 1_000_000,
@@ -36,14 +34,16 @@ def main(
         return
     seeds()
     err.print(f"{inputs:,} inputs, seed {seed}")
-    report = harness.run(partial(message, seed), Target, inputs, processes=processes)
+
+    def show(finding: harness.Finding) -> None:
+        err.print(f"  --seed {seed} --number {finding.number}: {finding.what}", markup=False)
+
+    report = harness.run(partial(message, seed), Target, inputs, processes=processes, on_finding=show)
     outcomes = ", ".join(f"{count:,} {outcome.name.lower()}" for outcome, count in report.outcomes.items())
     out.print(
         f"{inputs:,} inputs in {report.seconds:,.0f} s: {outcomes}; "
         f"slowest {report.slowest_s * 1000:,.0f} ms, growth {report.grown_bytes / 2**20:,.0f} MiB"
     )
-    for finding in report.findings[:_SHOWN]:
-        out.print(f"  --seed {seed} --number {finding.number}: {finding.what}", markup=False)
     out.print(f"{len(report.findings):,} crashed, hung, grew or raised")
     if report.findings:
         raise typer.Exit(1)

@@ -68,7 +68,12 @@ class _Process:
 
 
 def run(
-    make: Callable[[int], Input], target: Callable[[], Callable[[Input], Outcome]], count: int, *, processes: int = 2
+    make: Callable[[int], Input],
+    target: Callable[[], Callable[[Input], Outcome]],
+    count: int,
+    *,
+    processes: int = 2,
+    on_finding: Callable[[Finding], None] = lambda _finding: None,
 ) -> Report:
     """Give ``count`` inputs to targets in their own processes.
 
@@ -76,6 +81,7 @@ def run(
     ----------
     make : makes the input of a number.
     target : makes what is tested; what it raises is a finding.
+    on_finding : called with the findings of every process that ends.
     """
     report, began = Report(), time.monotonic()
     begun = [_Process(first, count, processes, mmap.mmap(-1, 4096)) for first in range(processes)]
@@ -87,7 +93,11 @@ def run(
             process.output += found
             if not found:
                 running.remove(process)
-                if (number := _take(process, report)) is not None:
+                before = len(report.findings)
+                number = _take(process, report)
+                for finding in report.findings[before:]:
+                    on_finding(finding)
+                if number is not None:
                     rest = _Process(number + process.step, count, process.step, process.shared)
                     running.append(_start(rest, make, target))
     report.seconds = time.monotonic() - began
