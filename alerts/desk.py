@@ -41,7 +41,7 @@ class AlertDesk(Processor):
         self.evidence = EvidenceStore(rules, calendar)
         self._digest = next((rule for rule in rules if rule.name == DIGEST), None)
         self._composer = DigestComposer(rules, self.lifecycle)
-        self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence))
+        self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence, 2))  # with time zones
         self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)
         self._expectations = {rule.name: rule.expectations for rule in rules}
         self._stale_since: dict[str, date] = {}  # basis or rule → the day after which evidence may change

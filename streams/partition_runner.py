@@ -311,7 +311,7 @@ class PartitionRunner:
         if not all(is_barrier(record) for record in records):
             owned.mark_active(short)
         try:
-            outputs, rows = fold(state, short, records), state.changed_rows()
+            outputs, rows = fold(state, short, records)
         except FoldError as error:
             owned.state = None
             if not as_stored:

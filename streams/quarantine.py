@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 from redis.asyncio import Redis
 
+from processors.table import Rows
 from streams.dead_letters import Place
 from streams.records import Record
 from streams.settings import Settings
@@ -29,10 +30,15 @@ class FoldError(Exception):
     """A fold raised an error (the cause); half of it may be in the state."""
 
 
-def fold(state: StageState, topic: str, records: Sequence[Record]) -> list[Output]:
-    """Fold records; raises `FoldError` for whatever a fold raises, except for a lack of memory."""
+def fold(state: StageState, topic: str, records: Sequence[Record]) -> tuple[list[Output], Rows]:
+    """Fold records; return the outputs and the changed rows.
+
+    Raises
+    ------
+    FoldError : for whatever the fold or the encoding of its rows raises, except for a lack of memory.
+    """
     try:
-        return state.fold(topic, records)
+        return state.fold(topic, records), state.changed_rows()
     except MemoryError:
         raise
     except Exception as error:

@@ -249,8 +249,7 @@ async def _fold(
     A message whose fold fails is quarantined as a worker would do; raises `RebuildError` where a worker would stall.
     """
     try:
-        outputs = fold(out.state, stage.topics.short(tp.topic), records)
-        changed = out.state.changed_rows()
+        outputs, changed = fold(out.state, stage.topics.short(tp.topic), records)
     except FoldError as error:
         out.state, changed = stage.open(partition), {}
         out.state.load_rows(dict(out.rows))

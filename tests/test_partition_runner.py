@@ -669,6 +669,18 @@ def test_a_quarantined_message_keeps_its_bytes_and_has_the_traceback_of_its_fold
     assert "tests/test_partition_runner.py" in found.traceback
 
 
+def test_a_message_whose_rows_cannot_be_stored_is_quarantined(world: World) -> None:
+    rows = [Row(0, b"1"), Row(1, b"1" + b"0" * 40), Row(2, b"2")]  # a number beyond 64 bits
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(*rows)
+        assert world.state().total == 3
+
+    run(go())
+    assert [place for place, _ in letters(world)] == [f"{NAME}[0]@1"]
+
+
 def test_state_in_memory_that_is_damaged_costs_no_message(world: World) -> None:
     """The fold is tried once more on the state as it is stored."""
 

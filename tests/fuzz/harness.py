@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -27,6 +27,8 @@ from tests.fuzz.inputs import Input
 MOST_S, MOST_BYTES = 1.0, 300 * 1024 * 1024
 _FORM = struct.Struct("<qqqqd")  # input, outcomes, slowest
 _NO_INPUT = -1
+#: Inputs of one process: freed memory in pieces too small to be used again is no growth by any input.
+_INPUTS = 20_000
 
 
 class Outcome(IntEnum):
@@ -94,18 +96,17 @@ def run(
             if not found:
                 running.remove(process)
                 before = len(report.findings)
-                number = _take(process, report)
+                begins = _take(process, report)
                 for finding in report.findings[before:]:
                     on_finding(finding)
-                if number is not None:
-                    rest = _Process(number + process.step, count, process.step, process.shared)
-                    running.append(_start(rest, make, target))
+                if begins < count:
+                    running.append(_start(replace(process, first=begins, output=b""), make, target))
     report.seconds = time.monotonic() - began
     return report
 
 
-def _take(process: _Process, report: Report) -> int | None:
-    """Add to the report what an ended process has found; return the input that ended it, if one did."""
+def _take(process: _Process, report: Report) -> int:
+    """Add to the report what an ended process has found; return the first input of the process after it."""
     os.close(process.reader)
     _, status, usage = os.wait4(process.pid, 0)
     number, *outcomes, slowest = _FORM.unpack_from(process.shared)
@@ -116,9 +117,9 @@ def _take(process: _Process, report: Report) -> int | None:
     lines = (line.partition(" ") for line in process.output.decode("utf-8", "replace").splitlines())
     report.findings += [Finding(int(of), what) for of, _, what in lines]
     if number == _NO_INPUT:
-        return None
+        return process.first + _INPUTS * process.step
     report.findings.append(Finding(number, _death(status)))
-    return int(number)
+    return int(number) + process.step
 
 
 def _death(status: int) -> str:
@@ -140,7 +141,9 @@ def _start(process: _Process, make: Callable[[int], Input], target: Callable[[],
         os.close(process.reader)
         _work(process, make, target(), writer)
     except BaseException as error:  # noqa: BLE001 - a child must never return into the parent's code
-        os.write(writer, f"{max(0, _FORM.unpack_from(process.shared)[0])} outside of the target: {error!r}\n".encode())
+        at = max(process.first, _FORM.unpack_from(process.shared)[0])
+        _FORM.pack_into(process.shared, 0, at, 0, 0, 0, 0.0)
+        os.write(writer, f"{at} outside of the target: {error!r}\n".encode())
         os._exit(1)
     os._exit(0)
 
@@ -155,7 +158,7 @@ def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input
     used = _address_space() + MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (used, used))
     outcomes, slowest = [0] * len(Outcome), 0.0
-    for number in range(process.first, process.stop, process.step):
+    for number in range(process.first, process.stop, process.step)[:_INPUTS]:
         _FORM.pack_into(process.shared, 0, number, *outcomes, slowest)
         message = make(number)
         signal.setitimer(signal.ITIMER_PROF, MOST_S)

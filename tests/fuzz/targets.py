@@ -49,8 +49,7 @@ class Target:
             self._states[stage.name] = stage.open(0)
         state = self._states[stage.name]
         try:
-            outputs = fold(state, topic, [named])
-            state.changed_rows()
+            outputs, _ = fold(state, topic, [named])
         except FoldError:
             del self._states[stage.name]
             if topic in _WRITTEN_BY_STAGES:
