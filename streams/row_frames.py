@@ -214,7 +214,8 @@ class _Frame:
                 raise RowError(f"{self._topic} frame lacks the column {name!r}")
             return np.full(self._rows, wanted.default)
         column = self._columns[name]
-        if wanted.labels and isinstance(column.values, Text):
+        if wanted.labels:
+            self.check_text(name)
             places = self._places(name, column, wanted.labels)
             return np.where(np.isnan(places), wanted.default, places)
         if isinstance(column.values, Text) or not column.type.startswith(("int", "uint", "float", "bool")):
