@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from zlib import crc32
 
 import msgspec
 
 from processors.errors import RowError
 from processors.events import Barrier
-from streams.total import total
 
 ARROW = b"application/vnd.apache.arrow.stream"
 CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
@@ -27,6 +26,7 @@ MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.sign
 INDUSTRY_TYPE = b"marginwatch.signal.industry.v1"
 ALERT_TYPE, ALERT_EVENT_TYPE = b"marginwatch.alert.v1", b"marginwatch.alert_event.v1"
 Headers = Sequence[tuple[str, bytes]]
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Message(Protocol):
@@ -78,10 +78,17 @@ def mark_of(record: Record) -> str:
     return f"{record.timestamp:x}.{crc32(record.value or b''):08x}"
 
 
-@total
+def punctuation_of(value: bytes, kind: type[T]) -> T:
+    """Return the punctuation that a value is; raises `RowError` naming the kind if it is none."""
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RowError(f"{kind.__name__}: {error}") from error
+
+
 def barrier_of(message: Message) -> Barrier:
     """Return the barrier that a message is; raises `RowError` if it is none."""
-    return msgspec.json.decode(message.value or b"", type=Barrier)
+    return punctuation_of(message.value or b"", Barrier)
 
 
 def headers_of(

@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import msgspec
 import numpy as np
 
 from processors.codes import EXCHANGES, SHENWAN, to_code
 from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
 from processors.errors import RowError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
-from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, DeadLetter, Record, barrier_of
+from streams.records import (
+    ARROW,
+    BARRIER_TYPE,
+    CE_TYPE,
+    CLOSE_TYPE,
+    CONTENT_TYPE,
+    DeadLetter,
+    Record,
+    barrier_of,
+    punctuation_of,
+)
 from streams.row_frames import decode_frame
 from streams.row_json import EventDecoder
 from streams.topics import Partitioner, Topic
@@ -82,7 +91,7 @@ class Decoder:
 
     @total
     def _marker(self, record: Record) -> EndOfDay:
-        punctuation = msgspec.json.decode(self._payload(record), type=EndOfDay)
+        punctuation = punctuation_of(self._payload(record), EndOfDay)
         if punctuation.feed != self.topic or to_day(punctuation.trade_date) not in self._calendar:
             raise RowError(
                 f"session_close of feed {punctuation.feed[:64]!r}, {punctuation.trade_date}: expected {self.topic} and "
