@@ -201,7 +201,7 @@ def test_every_topic_that_a_stage_reads_has_dead_letters() -> None:
 
 
 def test_a_quarantined_message_is_a_critical_alert_until_it_is_resolved() -> None:
-    lifecycle = AlertLifecycle(rules(Parameters()))
+    lifecycle = AlertLifecycle(rules(Parameters()), xshg())
 
     def fold(day: int, *, resolved: bool = False) -> list[tuple[Severity, State]]:
         when = datetime(2020, 1, day, 9, tzinfo=UTC)
