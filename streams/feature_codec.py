@@ -73,7 +73,7 @@ class FeatureCodec:
     def _checked(self, frame: FeatureFrame) -> FeatureFrame:
         if self._columns.get(frame.topic) != {*frame.columns}:
             raise RowError(f"a frame of {frame.topic!r} has the columns {', '.join(sorted(frame.columns))[:200]}")
-        self._check_place(frame.partition, frame.day, frame.available_at)
+        self._check_place(frame.partition, frame.day, frame.header.available_at)
         keys, columns = frame.keys, frame.columns.values()
         if any(values.dtype.str not in _COLUMN_TYPES or len(values) != len(keys) for values in columns):
             raise RowError("the columns of a frame differ in length, or are no numbers")

@@ -107,7 +107,7 @@ _SOME = next(iter(FRAME.columns))
         replace(FRAME, partition=-1),
         replace(FRAME, day=18_265),  # a Saturday
         replace(FRAME, day=2**40),
-        replace(FRAME, available_at=2**62),
+        replace(FRAME, header=msgspec.structs.replace(FRAME.header, available_at=2**62)),
         replace(FRAME, keys=FRAME.keys[:-1]),
         replace(FRAME, keys=FRAME.keys[::-1]),
         replace(FRAME, keys=np.zeros_like(FRAME.keys)),

@@ -25,7 +25,15 @@ from alerts.model import Silence
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay
 from processors.industries import INDUSTRIES
 from processors.needs import DETAIL, PRICES, VALUATIONS
-from processors.outputs import DayStatus, FeatureFrame, IdentityCheck, IndustrySignals, MarketSignal, Partial
+from processors.outputs import (
+    DayStatus,
+    FeatureFrame,
+    FrameHeader,
+    IdentityCheck,
+    IndustrySignals,
+    MarketSignal,
+    Partial,
+)
 from processors.outputs import SecuritySignals as Securities
 from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, frame_columns, signals_of
@@ -96,7 +104,7 @@ def _features() -> Iterator[Input]:
     partial = Partial(partition=0, day=18_263, ts=10**15, fin_buy=1.0, fin_repay=1.0, covered_balance=1.0, balance=2.0,
                       prices=3, turnover=4.0)  # fmt: skip
     frames = [
-        FeatureFrame(topic, 0, 18_263, 0, 10**15, {}, {"SSE": 10}, IdentityCheck(), keys,
+        FeatureFrame(topic, 0, 18_263, FrameHeader(0, 10**15, {}, {"SSE": 10}, IdentityCheck()), keys,
                      {name: np.ones(len(keys)) for name in frame_columns(topic, Parameters())})
         for topic in (DETAIL, PRICES, VALUATIONS)
     ]  # fmt: skip
