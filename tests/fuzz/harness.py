@@ -28,7 +28,7 @@ MOST_S, MOST_BYTES = 1.0, 300 * 1024 * 1024
 _FORM = struct.Struct("<qqqqd")  # input, outcomes, slowest
 _NO_INPUT = -1
 #: Inputs of one process: freed memory in pieces too small to be used again is no growth by any input.
-_INPUTS = 20_000
+_INPUTS = 5_000
 
 
 class Outcome(IntEnum):
