@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processors.codes import Ids, is_fund, reindex_sorted
+from processors.codes import Ids, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar, to_day
 from processors.events import Floats
+from processors.kinds import is_stock
 from processors.outputs import SecuritySignals
 from processors.table import DAY, TableSet
 
@@ -66,7 +67,7 @@ class MemberScores:
             self.refused += 1
             return None
         level, inside = frame.columns["price_level"], frame.columns["open_to_close"]
-        stock = ~is_fund(frame.keys) & ~np.isnan(level)
+        stock = is_stock(frame.keys) & ~np.isnan(level)
         self._levels[day] = _Levels(
             frame.status.revision, frame.keys[stock], level[stock] / (1 + inside[stock]), level[stock]
         )

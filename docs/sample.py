@@ -14,11 +14,12 @@ from functools import lru_cache
 import numpy as np
 
 from feeds import simulate
-from processors.codes import Ids, is_fund, to_codes, to_id
+from processors.codes import Ids, to_codes, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, Floats, RowBatch, concat
 from processors.history import History
 from processors.industries import INDEX_OF, INDUSTRIES
+from processors.kinds import is_fund, is_stock
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import DEFAULTS
 from processors.signal import Level, Value
@@ -85,7 +86,7 @@ def market() -> simulate.Market:
 def days(market: simulate.Market) -> Iterator[tuple[int, dict[str, RowBatch]]]:
     """Yield each day of a simulated market with the figures that the simulator leaves out."""
     rng = np.random.default_rng(market.simulation.seed)
-    stocks = market.keys[~is_fund(market.keys)]
+    stocks = market.keys[is_stock(market.keys)]
     funds = market.keys[is_fund(market.keys)]
     shares = np.full(len(funds), 1e9)
     yields = 0.027

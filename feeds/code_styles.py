@@ -13,10 +13,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from feeds.errors import InputError, at
-from processors.codes import Ids, exchange_of_number
+from processors.kinds import exchange_of_number
 
 #: Names of the exchanges, and of Shenwan's indices, as files write them.
 EXCHANGE_NAMES: dict[str, str] = {
@@ -27,7 +26,7 @@ EXCHANGE_NAMES: dict[str, str] = {
     **dict.fromkeys(("BSE", "BJ", "XBSE", "BJSE", "北", "北京", "京市", "北交所", "北京证券交易所", "北证"), "BJ"),
     **dict.fromkeys(("SI", "SW", "申万"), "SI"),
 }
-#: In place of an exchange: derive it from the number, for stocks and funds only (000001 is also an index).
+#: In place of an exchange: derive it from the number; 000001 counts as the stock, not as the index.
 BY_NUMBER = "by number"
 _DIGITS = 6
 
@@ -41,7 +40,7 @@ def exchange_name(text: str, where: str) -> str:
 
 
 def by_number(number: str) -> str:
-    """Return the exchange of a security, see `processors.codes.exchange_of_number`.
+    """Return the exchange of a security, see `processors.kinds.exchange_of_number`.
 
     Raises
     ------
@@ -147,13 +146,3 @@ def to_own(text: object, style: str | None = None, exchange: str | None = None, 
             f"{at(where)}code {text!r} is in no style that is known: write it as one of {', '.join(STYLES)}"
         )
     raise InputError(f"{at(where)}code {text!r} is not written like {style}; give the style that the file uses")
-
-
-def is_index(securities: Ids) -> npt.NDArray[np.bool_]:
-    """Return which ids are indices, by code range: SH 000xxx, SZ 399xxx, BJ 899xxx, and all of Shenwan's."""
-    thousand, exchange = securities // 4 // 1000, securities % 4
-    in_range = [(0, 0), (1, 399), (2, 899)]
-    found = exchange == len(in_range)
-    for place, head in in_range:
-        found |= (exchange == place) & (thousand == head)
-    return np.asarray(found)

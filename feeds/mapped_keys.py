@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.code_styles import exchange_name, is_index, to_own
+from feeds.code_styles import exchange_name, to_own
 from feeds.errors import InputError, at
 from feeds.mapping import Table
 from processors.codes import Ids, to_code, to_id
 from processors.errors import RowError
 from processors.events import KEYS
+from processors.kinds import is_index
 
 #: In place of a key: the cell names none.
 NO_KEY = -1

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.code_styles import is_index
 from feeds.dates import parse_days
 from feeds.errors import InputError
 from feeds.formulas import evaluate
@@ -19,9 +18,10 @@ from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed
-from processors.codes import Ids, is_fund
+from processors.codes import Ids
 from processors.days import DAY_US, SHANGHAI_OFFSET_US, Days
 from processors.events import FIGURES, INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
+from processors.kinds import is_fund, is_index
 
 _DATE_PARTS = ("%d", "%j", "%x", "%c")
 #: Whole numbers above it are not exact in a column of 32-bit floats.

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from feeds.errors import ConfigurationError
 from feeds.publication_times import available_at
 from processors.block import SSE_COMPOSITE, TURNOVER_INDEX
-from processors.codes import Ids, is_fund, to_id
+from processors.codes import Ids, to_id
 from processors.days import TradingCalendar, shanghai_moment, to_date
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
+from processors.kinds import is_stock
 
 SOURCE = "simulated"
 _CSI300 = to_id("000300.SH")
@@ -97,8 +98,8 @@ class Market:
 
     def _reference(self, day: int) -> dict[str, RowBatch]:
         """Return industries and index members of all stocks, valid for the whole history."""
-        stocks = self.keys[~is_fund(self.keys)]
-        size = np.argsort(-self._weight[~is_fund(self.keys)])
+        stocks = self.keys[is_stock(self.keys)]
+        size = np.argsort(-self._weight[is_stock(self.keys)])
         large, middle = np.zeros(len(stocks)), np.zeros(len(stocks))
         large[size[: len(stocks) // 4]] = 1.0
         middle[size[len(stocks) // 4 : len(stocks) // 2]] = 1.0

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import structlog
 
-from feeds.code_styles import is_index
 from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import BusyError, ConfigurationError, InputError, Refusal
 from feeds.intraday_outlet import IntradayOutlet
@@ -27,6 +26,7 @@ from processors.block import TURNOVER_INDEX
 from processors.codes import Ids, isin_sorted, to_code
 from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
 from processors.events import FIGURES, RowBatch, Sign
+from processors.kinds import is_index
 from processors.parameters import Parameters
 from processors.trading_hours import FIRST_TRADES, TradingHours
 

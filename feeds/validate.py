@@ -37,6 +37,7 @@ _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
+_TWIN_FIGURES = 3
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
@@ -87,7 +88,7 @@ def check_day(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Findi
     for topic, batch in rows.items():
         if not len(batch):
             continue
-        found += [*impossible(batch), *placeholders(batch)]
+        found += [*impossible(batch), *placeholders(batch), *twins(batch)]
         previous = before.get(topic)
         if previous is None or not len(previous):
             continue
@@ -117,6 +118,25 @@ def impossible(batch: RowBatch) -> Iterator[Finding]:
                 named = _names(batch, batch.keys[wrong])
                 text = f"{column.name} is {word} in {wrong.sum()} of {len(batch)} rows: {named}"
                 yield _finding(batch, "figure", text)
+
+
+def twins(batch: RowBatch) -> Iterator[Finding]:
+    """Find codes with identical figures: one security under its old and its new code, or a shifted file.
+
+    Rows with few figures besides 0, or prices without any trade, may well be equal by chance.
+    """
+    if batch.topic not in (_DETAIL, "prices.daily"):
+        return
+    names = [c.name for c in FIGURES[batch.topic] if not c.labels and not c.flag]
+    rows = np.nan_to_num(np.column_stack([batch.figures[name] for name in names]))
+    filled = (rows != 0).sum(axis=1) >= _TWIN_FIGURES
+    if batch.topic != _DETAIL:
+        filled &= np.nan_to_num(batch.figures["volume"]) + np.nan_to_num(batch.figures["turnover"]) > 0
+    _, number, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    same = filled & (counts[number] > 1)
+    if same.any():
+        text = f"{same.sum()} codes have the figures of another one: {_names(batch, batch.keys[same])}"
+        yield _finding(batch, "twins", f"{text}; is a code listed beside its successor?", Severity.WARNING)
 
 
 def placeholders(batch: RowBatch) -> Iterator[Finding]:

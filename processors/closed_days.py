@@ -20,5 +20,8 @@ class ClosedDays(Protocol):
     def newest_closed(self) -> int | None:
         """Return the newest closed day, None if there is none."""
 
+    def lacks(self, day: int) -> dict[str, int] | None:
+        """Return what a day lacks: exchange → missing rows, −1 where none arrived; None if the day is not closed."""
+
     def closed_days(self, start: int | None = None) -> Iterable[int]:
         """Return the closed days from ``start`` on, ascending."""

@@ -104,43 +104,6 @@ def exchange_of(securities: Ids) -> Ids:
     return securities % 4
 
 
-#: First digits of a number → the exchange that lists it; the longest ones decide. Numbers that two exchanges use (bonds
-#: of 120, 121, 122, 124, 125, 126, 129) and those of no security have no entry.
-NUMBER_RANGES: dict[str, str] = {
-    **dict.fromkeys(("5", "6", "7", "900", "204"), "SH"),  # funds, stocks and STAR, subscriptions, B shares, repos
-    **dict.fromkeys(("010", "018", "019", "020", "110", "111", "113", "118", "132", "136"), "SH"),  # bonds
-    **dict.fromkeys(("00", "20", "30", "03", "08"), "SZ"),  # stocks and ChiNext, B shares, warrants and rights
-    **dict.fromkeys(("10", "112", "114", "115", "117", "119", "123", "127", "128", "131"), "SZ"),  # bonds, repos
-    **dict.fromkeys(("15", "16", "18"), "SZ"),  # funds
-    "133": "SZ", "134": "SZ", "148": "SZ", "149": "SZ",  # bonds of companies
-    **dict.fromkeys(("4", "8", "92"), "BJ"),
-}  # fmt: skip
-_LONGEST_RANGE = 3
-
-
-def exchange_of_number(number: str) -> str | None:
-    """Return SH, SZ or BJ for the six digits of a stock, fund, bond or repo; None if they name no single exchange.
-
-    An index shares its number with a stock (000001), so that its exchange must be given.
-
-    Examples
-    --------
-    >>> [exchange_of_number(n) for n in ("600519", "900901", "113050", "128136", "920002", "122222")]
-    ['SH', 'SH', 'SH', 'SZ', 'BJ', None]
-    """
-    found = (NUMBER_RANGES.get(number[:length]) for length in range(_LONGEST_RANGE, 0, -1))
-    return next((exchange for exchange in found if exchange is not None), None)
-
-
-def is_fund(securities: Ids) -> npt.NDArray[np.bool_]:
-    """Return which ids are listed funds (ETF, LOF), by code range: SH 5xxxxx; SZ 15xxxx, 16xxxx, 18xxxx (n,)."""
-    number, exchange = securities // 4, securities % 4
-    head = number // 10_000
-    in_sh = (exchange == 0) & (number // 100_000 == 5)
-    in_sz = (exchange == 1) & ((head == 15) | (head == 16) | (head == 18))
-    return np.asarray(in_sh | in_sz)
-
-
 def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
     """Return which of ``keys`` are in ``known`` (n,).
 
@@ -169,19 +132,3 @@ def reindex_sorted(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> np
     found, out = isin_sorted(keys, known), np.full(len(keys), np.nan)
     out[found] = values[np.searchsorted(known, keys[found])]
     return out
-
-
-def is_chinext(securities: Ids) -> npt.NDArray[np.bool_]:
-    """Return which ids are stocks of ChiNext 创业板: SZ 30xxxx (n,)."""
-    return np.asarray((securities % 4 == 1) & (securities // 4 // 10_000 == 30))
-
-
-#: Boards of stocks, in the order of `board_of`.
-BOARDS = ("SSE main", "SZSE main", "ChiNext", "STAR", "BSE")
-
-
-def board_of(securities: Ids) -> npt.NDArray[np.intp]:
-    """Return the index into `BOARDS` of each stock (n,)."""
-    exchange = securities % 4
-    star = (exchange == 0) & (securities // 4 // 1_000 == 688)
-    return np.select([star, is_chinext(securities), exchange == 1, exchange == 2], [3, 2, 1, 4], 0)

@@ -11,7 +11,7 @@ import numpy as np
 from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
 from processors.days import microseconds, moment, to_date
-from processors.needs import DETAIL, TOTALS
+from processors.needs import DETAIL, LAST_WEEK, TOTALS, session_before
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
 from processors.pack import Array
 from processors.registry import (
@@ -19,6 +19,8 @@ from processors.registry import (
     MARKET_INDICATORS,
     PRICING_INDICATORS,
     SIGNALS,
+    EarlierDays,
+    earlier_days,
     inputs_of,
     optional_of,
     retained_signals,
@@ -40,6 +42,8 @@ class Family:
     def __init__(self, *modules: ModuleType) -> None:
         self.modules = modules
         self.inputs, self.optional = inputs_of(modules), optional_of(modules)
+        needs = [need for module in modules for signal in module.SIGNALS for need in signal.needs]
+        self.earlier = earlier_days(needs)
 
 
 MARKET_FAMILIES = tuple(Family(module) for module in MARKET_INDICATORS)
@@ -84,7 +88,7 @@ class Computation:
 
     def _compute_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
         blocks: dict[tuple[int, ...], Block] = {}
-        statuses: dict[tuple[tuple[str, ...], int], DayStatus] = {}
+        statuses: dict[tuple[tuple[str, ...], EarlierDays, int], DayStatus] = {}
         published: dict[int, list[StageOutput]] = {day: [] for day in days}
         gaps_of = lru_cache(maxsize=None)(self._identity_gaps)
 
@@ -95,9 +99,9 @@ class Computation:
             return blocks.get(here)
 
         def status_of(family: Family, day: int) -> DayStatus:
-            key = (family.inputs + family.optional, day)
+            key = (family.inputs + family.optional, family.earlier, day)
             if key not in statuses:
-                statuses[key] = self.status(family.inputs, day, family.optional)
+                statuses[key] = self.status(family.inputs, day, family.optional, family.earlier)
             return statuses[key]
 
         with np.errstate(all="ignore"):  # NaN and ±∞ of unknown figures are published as absences
@@ -225,8 +229,15 @@ class Computation:
             for i, day in enumerate(block.days)
         ]
 
-    def status(self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = ()) -> DayStatus:
-        """Merge the status of several topics of a day: availability, revisions, missing rows."""
+    def status(
+        self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = (), earlier: EarlierDays = ()
+    ) -> DayStatus:
+        """Merge the status of several topics of a day: availability, revisions, missing rows.
+
+        Parameters
+        ----------
+        earlier : topics and trading days before the day of which figures are compared with those of the day.
+        """
         known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
         used = [topic for topic in optional if self._closed[topic].is_closed(day)]
         for topic in (*inputs, *used):
@@ -234,6 +245,7 @@ class Computation:
             known_at = max(known_at, microseconds(status.available_at))
             revisions |= status.input_revisions
             missing |= status.missing
+        missing |= self.missing_before(day, earlier)
         return DayStatus(
             trade_date=to_date(day),
             available_at=moment(known_at),
@@ -241,6 +253,19 @@ class Computation:
             missing=missing,
             input_revisions=revisions,
         )
+
+    def missing_before(self, day: int, earlier: EarlierDays) -> dict[str, int]:
+        """Return what earlier days lack that a day is compared with: topic, exchange and date → missing rows."""
+        out: dict[str, int] = {}
+        calendar = self._sources.series.calendar
+        for topic, back in earlier:
+            if back == LAST_WEEK and not calendar.ends_week(day):
+                continue  # figures of a week are computed on its last session alone
+            there = session_before(day, back, self._sources.parameters, calendar)
+            lacks = None if there is None else self._closed[topic].lacks(there)
+            if there is not None and lacks is not None:
+                out |= {f"{topic} {exchange} of {to_date(there)}": rows for exchange, rows in lacks.items()}
+        return out
 
 
 def _one_nan(values: Array) -> Array:

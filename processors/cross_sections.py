@@ -10,15 +10,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, is_fund, reindex_sorted
+from processors.codes import EXCHANGES, Ids, exchange_of, isin_sorted, reindex_sorted
+from processors.days import to_date
 from processors.events import Floats
 from processors.industries import INDUSTRIES
-from processors.needs import DETAIL, FUNDS, Need, funds, members
+from processors.kinds import is_stock
+from processors.needs import DETAIL, FUNDS, REFERENCE, Days, Need, funds, members, session_before
 from processors.outputs import Detail
 from processors.reference import UNKNOWN, Members
 from processors.sources import Sources
 
 Flags = npt.NDArray[np.bool_]
+#: The exchanges whose rows are unknown on a day: index into `EXCHANGES` → reason. A sum that they belong to is absent.
+Gap = dict[int, str]
+
+
+def reasons(gaps: Sequence[Gap]) -> dict[int, str]:
+    """Return the reasons of absence by position of the day; days without a gap are left out.
+
+    Examples
+    --------
+    >>> reasons([{}, {0: "prices.daily of 2020-09-09 lacks all rows of SSE"}])
+    {1: 'prices.daily of 2020-09-09 lacks all rows of SSE'}
+    """
+    return {i: "; ".join(dict.fromkeys(gap.values())) for i, gap in enumerate(gaps) if gap}
+
+
+def merged(*gaps: Sequence[Gap]) -> list[Gap]:
+    """Return the gaps of several inputs together, by day."""
+    return [dict(item for gap in reversed(day) for item in gap.items()) for day in zip(*gaps, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,7 @@ class CrossSections:
         self._sources = sources
         self._sections: dict[str, Section] = {}
         self._columns: dict[tuple[str, Need], Floats] = {}
+        self._gaps: dict[tuple[str, Days], list[Gap]] = {}
 
     def __len__(self) -> int:
         return len(self.days)
@@ -112,10 +133,92 @@ class CrossSections:
     def _detail(self, topic: str, day: int) -> Detail:
         return self._sources.joins[topic].detail(day)
 
+    # -- what is unknown -------------------------------------------------------------------------------------
+
+    def gaps(self, topic: str, back: Days = 0) -> list[Gap]:
+        """Return what a topic lacks on every day of the block (k,), or ``back`` trading days before it."""
+        if (topic, back) not in self._gaps:
+            self._gaps[topic, back] = [self._gap(topic, day, back) for day in self.days]
+        return self._gaps[topic, back]
+
+    def _gap(self, topic: str, day: int, back: Days) -> Gap:
+        source = self._sources.joins.get(topic) or self._sources.stores[topic]
+        there = session_before(day, back, self.parameters, self.calendar)
+        if there is None:
+            return {}
+        lacks, where = source.lacks(there), f"{topic} of {to_date(there)}"
+        if lacks is None:
+            return dict.fromkeys(range(len(EXCHANGES)), f"{where} is not known") if back else {}
+        return {
+            EXCHANGES.index(exchange): f"{where} lacks {'all' if rows < 0 else rows} rows of {exchange}"
+            for exchange, rows in lacks.items()
+        }
+
+    @cached_property
+    def unnamed(self) -> list[Gap]:
+        """Exchanges of whose stocks in the margin detail the reference names less than half, by day (k,)."""
+        section = self.section(DETAIL)
+        return [
+            self._unnamed(isin_sorted(section.keys[section.rows(i)], m.keys), i) for i, m in enumerate(self.members)
+        ]
+
+    @cached_property
+    def unclassified(self) -> list[Gap]:
+        """Exchanges of whose stocks in the margin detail less than half have an industry, by day (k,)."""
+        section = self.section(DETAIL)
+        return [self._unnamed(self.industry[section.rows(i)] != UNKNOWN, i) for i in range(len(self))]
+
+    def _unnamed(self, known: Flags, i: int) -> Gap:
+        rows = self.section(DETAIL).rows(i)
+        exchange, stock = exchange_of(self.section(DETAIL).keys[rows]), self.stocks[rows]
+        out: Gap = {}
+        for number in np.unique(exchange[stock]).tolist():
+            here = stock & (exchange == number)
+            if 2 * (known & here).sum() < here.sum():
+                out[number] = f"{REFERENCE} knows less than half of the stocks of {EXCHANGES[number]}"
+        return out
+
+    def net_buys(self, buy: Need, repay: Need) -> tuple[Floats, list[Gap]]:
+        """Return buys less repayments for the rows of the margin detail (n,), and what is unknown by day (k,).
+
+        Where an exchange publishes no repayments, they follow from the balance of the day before: its net buys are
+        unknown where that day is. A security that was not in the list on the day before has none.
+        """
+        section = self.section(DETAIL)
+        flows = self.on(section, buy) - self.on(section, repay)
+        return flows, self.with_differences(DETAIL, section, ~np.isnan(flows))
+
+    def with_differences(self, topic: str, section: Section, known: Flags) -> list[Gap]:
+        """Return the gaps of a topic for a figure that needs the day before where ``known`` is False (k,).
+
+        Parameters
+        ----------
+        known : (n,) whether the figure of a row of the section is known.
+        """
+        out = []
+        for i, (gap, before) in enumerate(zip(self.gaps(topic), self.gaps(topic, 1), strict=True)):
+            rows = section.rows(i)
+            needed = set(exchange_of(section.keys[rows][~known[rows]]).tolist()) if before else set()
+            out.append(gap | {number: why for number, why in before.items() if number in needed})
+        return out
+
+    def unknown_industries(self, gaps: list[Gap]) -> Flags:
+        """Return the industries with a stock on an exchange that is unknown (k, 31)."""
+        stocks = self.section(REFERENCE)
+        exchange, out = exchange_of(stocks.keys), np.zeros((len(self), len(INDUSTRIES)), dtype=bool)
+        for i, gap in enumerate(gaps):
+            rows = stocks.rows(i)
+            industry = self.stock_industry[rows][np.isin(exchange[rows], list(gap))]
+            out[i, industry[industry != UNKNOWN]] = True
+            out[i] |= bool(self.unclassified[i])
+        return out
+
+    # -- master data and sums --------------------------------------------------------------------------------
+
     @cached_property
     def stocks(self) -> Flags:
-        """Which rows of the margin detail are stocks and not funds (n,)."""
-        return ~is_fund(self.section(DETAIL).keys)
+        """Which rows of the margin detail are stocks (n,)."""
+        return is_stock(self.section(DETAIL).keys)
 
     @cached_property
     def members(self) -> list[Members]:

@@ -196,7 +196,7 @@ class DailyStore:
         entry = self.days[day]
         have = self.counts(day)
         out: dict[str, int] = {}
-        for exchange in self.required:
+        for exchange in dict.fromkeys((*self.required, *entry.expected)):
             if exchange in entry.expected:
                 lack = entry.expected[exchange] - have.get(exchange, 0)
                 if lack > 0:
@@ -204,6 +204,10 @@ class DailyStore:
             elif self.punctuated or exchange not in have:
                 out[exchange] = -1
         return out
+
+    def lacks(self, day: int) -> dict[str, int] | None:
+        """Return `missing`, None if the day is not closed."""
+        return self.missing(day) if self.is_closed(day) else None
 
     # -- folding ---------------------------------------------------------------------------------------------
 

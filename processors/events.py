@@ -115,6 +115,7 @@ class PriceDaily(DailyRow, frozen=True, kw_only=True):
     turnover: Amount | None = None
     float_shares: Amount | None = None
     suspended: bool = False
+    st: bool = False  # 风险警示: the daily limit of the main boards is 5%
 
 
 class PriceIntraday(IntradayRow, frozen=True, kw_only=True):

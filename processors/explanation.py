@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from processors.block import Block
-from processors.codes import Ids, is_fund, reindex_sorted, to_codes, to_id
+from processors.codes import Ids, reindex_sorted, to_codes, to_id
 from processors.events import FIGURES, Floats
 from processors.indicators import extreme
 from processors.indicators.groups import groups_of
 from processors.industries import INDUSTRIES
+from processors.kinds import is_stock
 from processors.needs import DETAIL, FUNDS, Need, Source, session_before
 from processors.signal import Level, Signal
 from processors.sources import Sources
@@ -136,7 +137,7 @@ def _keys(need: Need, signal: Signal, subject: str, block: Block, sources: Sourc
         inside = groups_of(block, section.keys).get(subject) if need.topic == DETAIL else None
         return section.keys if inside is None else section.keys[inside]
     (members,) = block.members
-    inside = (members.industry_of(section.keys) == INDUSTRIES.index(subject)) & ~is_fund(section.keys)
+    inside = (members.industry_of(section.keys) == INDUSTRIES.index(subject)) & is_stock(section.keys)
     stocks: Ids = section.keys[inside]
     return stocks
 
@@ -153,7 +154,7 @@ def _on(need: Need, day: int, keys: Ids, sources: Sources) -> Floats:
     found = join.detail(there)
     if need.source is Source.CROSS_SECTION:
         share = sources.parameters.extreme_share
-        side = extreme.extreme(found.columns["fin_change"], is_fund(found.keys), share)
+        side = extreme.extreme(found.columns["fin_change"], is_stock(found.keys), share)
         return reindex_sorted(keys, found.keys, side)
     return reindex_sorted(keys, found.keys, found.columns[need.figure].astype(np.float64))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from processors.codes import Ids, is_fund, reindex_sorted
+from processors.codes import Ids, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.indicators import extreme
+from processors.kinds import is_stock
 from processors.outputs import Detail, SecuritySignals
 from processors.parameters import Parameters
 from processors.registry import PUBLISHED_COLUMNS
@@ -46,14 +49,20 @@ class ExtremesStage:
         )
         self.tables = TableSet(self.extremes)
 
-    def compute(self, day: int, detail: Detail) -> SecuritySignals:
-        """Return the security signals of a day that need no other topic than the margin detail."""
+    def compute(self, day: int, detail: Detail, missing_before: Mapping[str, int]) -> SecuritySignals:
+        """Return the security signals of a day that need no other topic than the margin detail.
+
+        Parameters
+        ----------
+        missing_before : rows that the day before lacks; a change needs both days.
+        """
         keys, columns = detail.keys, {name: detail.columns[name] for name in PUBLISHED_COLUMNS}
-        side = extreme.extreme(columns["fin_change"], is_fund(keys), self.parameters.extreme_share)
+        side = extreme.extreme(columns["fin_change"], is_stock(keys), self.parameters.extreme_share)
         columns["extreme"] = side
         columns["consecutive_extreme"] = extreme.consecutive(side, self._side_before(day, keys))
         self.extremes[day] = Extremes(keys, side)
-        return SecuritySignals(detail.status, keys, columns)
+        status = msgspec.structs.replace(detail.status, missing=detail.status.missing | dict(missing_before))
+        return SecuritySignals(status, keys, columns)
 
     def discard(self, days: set[int]) -> None:
         """Delete the extremes of days whose frames were deleted."""

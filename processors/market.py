@@ -17,6 +17,7 @@ from processors.block import TURNOVER_INDEX, Block, ProvisionalInputs
 from processors.calendar_series import CalendarSeries
 from processors.closed_days import ClosedDays
 from processors.codes import EXCHANGES
+from processors.completeness import CheckedStore
 from processors.computation import BLOCK_DAYS, Computation, Family, IdentityGaps
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, to_day
@@ -29,7 +30,7 @@ from processors.outputs import FeatureFrame, MarketSignal, Partial, StageOutput
 from processors.parameters import Parameters
 from processors.partition_join import PartitionJoin
 from processors.reference import ReferenceStore
-from processors.registry import DECLARED, kept_figures, reach, retained_signals, signals_of, topics_behind
+from processors.registry import DECLARED, kept_figures, look_back, reach, retained_signals, signals_of, topics_behind
 from processors.signal import Level
 from processors.sources import Sources
 from processors.table import Processor, TableSet
@@ -68,12 +69,14 @@ class Market(Processor):
         self.totals = DailyStore(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, label_keys=True)
         self.indices = DailyStore(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
         rates = DailyStore(RATES, (), late_days=late, history_days=_KEEP_DAYS, label_keys=True)
-        funds = DailyStore(FUNDS, (), late_days=late, history_days=2)
+        funds = CheckedStore(FUNDS, late_days=late, history_days=2)
         self.reference = ReferenceStore(late, _KEEP_DAYS)
         self.stores = {store.topic: store for store in (self.totals, self.indices, rates, funds, self.reference.store)}
         # A late row recomputes all later days, and each of them reads earlier frames.
         self.joins = {
-            topic: PartitionJoin(topic, partitions, required, late + reach(topic, parameters))
+            topic: PartitionJoin(
+                topic, partitions, required, late + reach(topic, parameters), look_back(topic, parameters)
+            )
             for topic, required in ((DETAIL, exchanges), (PRICES, ()), (VALUATIONS, ()))
         }
         self.closed: dict[str, ClosedDays] = {**self.stores, REFERENCE: self.reference, **self.joins}
@@ -151,7 +154,8 @@ class Market(Processor):
         }
         detail = self.joins[DETAIL]
         out: list[StageOutput] = [
-            self.extremes.compute(day, detail.detail(day)) for day in sorted(changed_frames[DETAIL])
+            self.extremes.compute(day, detail.detail(day), self._computation.missing_before(day, ((DETAIL, 1),)))
+            for day in sorted(changed_frames[DETAIL])
         ]
         out += self._compute(touched, changed_frames)
         if intraday_changed or touched[INDICES]:

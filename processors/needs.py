@@ -50,6 +50,10 @@ class ComputedSignal(Protocol):
         """The topics that it uses where they are there."""
 
     @property
+    def needs(self) -> tuple[Need, ...]:
+        """Its own inputs."""
+
+    @property
     def provisional(self) -> bool:
         """Whether it is also computed during the session."""
 
@@ -142,9 +146,7 @@ class Need:
 
     def lag(self, parameters: Parameters) -> int:
         """Return the trading days between the day and the end of its window; an upper bound for a week or a year."""
-        if isinstance(self.back, str) and self.back in _RELATIVE:
-            return _RELATIVE[self.back]
-        return count(self.back, parameters)
+        return days_back(self.back, parameters)
 
     def required(self, parameters: Parameters) -> int:
         """Return the number of days of its window that must be known."""
@@ -219,6 +221,11 @@ class Need:
 def count(days: Days, parameters: Parameters) -> int:
     """Return a number of days: the count itself, or the value of the parameter of that name."""
     return days if isinstance(days, int) else int(getattr(parameters, days))
+
+
+def days_back(back: Days, parameters: Parameters) -> int:
+    """Return a number of trading days before a day; an upper bound for the last session of a week or a year."""
+    return _RELATIVE[back] if isinstance(back, str) and back in _RELATIVE else count(back, parameters)
 
 
 class Window(TypedDict, total=False):
@@ -304,9 +311,11 @@ def cross_section(signal: ComputedSignal, *, back: Days = 0) -> Need:
 
 
 def price(figure: str, *, mean: bool = False, **window: Unpack[Window]) -> Need:
-    """Return the need of a figure of every security with a price: ``level`` (adjusted), or a return as a fraction.
+    """Return the need of a figure of every security with a price.
 
-    The returns are ``return_1``, over the close before, and ``open_to_close``, over the day's open.
+
+    ``level`` (adjusted), ``corporate_action`` (1 for a move without ``prev_close`` beyond the limit), or a return as a
+    fraction: ``return_1``, over the close before, and ``open_to_close``, over the day's open.
     ``days`` asks for the values of the last days, ``mean`` for the mean of each security over them.
     """
     return _need(Source.PRICE, PRICES, figure, mean=mean, **window)

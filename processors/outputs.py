@@ -45,7 +45,8 @@ class IdentityCheck(msgspec.Struct, frozen=True):
 class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Completeness and consistency of a closed day.
 
-    ``missing`` maps feeds to the number of missing rows, e.g. ``{"margin.daily SSE": 12}``; −1 where no row arrived.
+    ``missing`` maps feeds to the number of missing rows, e.g. ``{"margin.daily SSE": 12}``; −1 where no row arrived. It
+    contains earlier days that the figures are compared with, e.g. ``{"margin.daily SSE of 2020-09-09": -1}``.
     ``input_revisions`` contains the revision of each input of the computation; ``revision`` is their sum.
     """
 
@@ -153,7 +154,7 @@ class SecuritySignals:
 class IndustrySignals:
     """All industries of one trade date, in the order of `industries.INDUSTRIES`; published to ``signals.industry.v1``.
 
-    ``left_out`` maps parts of composite signals whose inputs are missing to the reason.
+    ``left_out`` maps columns that are absent, or parts of composite signals, to the reason: their inputs are missing.
     """
 
     status: DayStatus

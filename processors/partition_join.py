@@ -6,6 +6,7 @@ revision.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 
 from processors import pack
 from processors.column_table import ColumnTable, DayColumns, Layout
+from processors.completeness import EVERYTHING, Completeness
 from processors.days import moment, to_date
 from processors.errors import StateError
 from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, FrameHeader, IdentityCheck
@@ -30,17 +32,21 @@ class PartitionJoin:
     ----------
     required : exchanges that are reported if they are missing; those of the topic's `DailyStore`.
     keep_days : number of complete days, up to the newest that is read, that `trim` does not delete.
+    look_back_days : complete days before those of which `lacks` is still known.
 
     Attributes
     ----------
     overflowed : days that `trim` deleted unread, because more rows waited than memory is for.
     """
 
-    def __init__(self, topic: str, partitions: int, required: tuple[str, ...], keep_days: int) -> None:
+    def __init__(
+        self, topic: str, partitions: int, required: tuple[str, ...], keep_days: int, look_back_days: int = 0
+    ) -> None:
         self.topic = topic
         self.partitions = partitions
         self.required = required
         self.keep_days = keep_days
+        self._look_back_days = look_back_days
         self._frames = ColumnTable[tuple[int, int], FeatureFrame](
             f"features.{topic}",
             DAY_NUMBER,
@@ -50,7 +56,8 @@ class PartitionJoin:
                 topic, key[1], key[0], stored.header, stored.keys, dict(stored.columns)
             ),
         )
-        self.tables = TableSet(self._frames, on_load=self._loaded)
+        self._completeness = Completeness(topic)
+        self.tables = TableSet(self._frames, self._completeness.tables, on_load=self._loaded)
         self.overflowed = 0
         self._complete: dict[int, int] = {}  # complete day → its rows
         self._details: dict[int, Detail] = {}  # cache of joined days: a streak reads dozens of earlier ones
@@ -70,7 +77,14 @@ class PartitionJoin:
                 touched.add(frame.day)
         # A partition sends its days in order, and repeats every day after a corrected one. So when a day is complete,
         # the day before it is complete in its newest revision.
-        return [day for day in sorted(touched) if self._count(day)]
+        changed = [day for day in sorted(touched) if self._count(day)]
+        for day in changed:
+            headers = [frame.header for frame in self._of_day(day)]
+            rows = Counter[str]()
+            for header in headers:
+                rows.update(header.rows)
+            self._completeness.update(day, rows, self._counted(headers))
+        return changed
 
     def _count(self, day: int) -> bool:
         """Mark a day as complete if every partition has sent its frame; return whether it is."""
@@ -99,7 +113,7 @@ class PartitionJoin:
             trade_date=to_date(day),
             available_at=moment(max(header.available_at for header in headers)),
             revision=sum(header.revision for header in headers),
-            missing=self._missing(headers),
+            missing={f"{self.topic} {exchange}": lack for exchange, lack in (self.lacks(day) or {}).items()},
             input_revisions={f"{self.topic}[{i}]": header.revision for i, header in enumerate(headers)},
             identity=_merged([header.identity for header in headers]),
         )
@@ -120,17 +134,21 @@ class PartitionJoin:
         self._details[day] = Detail(self.status(day), keys[order], columns)
         return self._details[day]
 
-    def _missing(self, frames: list[FrameHeader]) -> dict[str, int]:
-        """Merge the missing rows of the partitions. An exchange is absent only if no partition has a row of it."""
+    def lacks(self, day: int) -> dict[str, int] | None:
+        """Return what a day lacks: exchange → missing rows, −1 where none arrived; None if it never was complete."""
+        return self._completeness.missing(day)
+
+    def _counted(self, frames: list[FrameHeader]) -> dict[str, int]:
+        """Merge the partitions' missing rows by count. An exchange is absent only if no partition has a row of it."""
         out: dict[str, int] = {}
-        for exchange in self.required:
+        for exchange in dict.fromkeys((*self.required, *(e for f in frames for e in f.missing))):
             lacks = [f.missing[exchange] for f in frames if exchange in f.missing]
             rows = sum(f.rows.get(exchange, 0) for f in frames)
             counted = sum(n for n in lacks if n > 0)
             if counted:
-                out[f"{self.topic} {exchange}"] = counted
-            elif lacks and (not rows or len(lacks) == len(frames)):
-                out[f"{self.topic} {exchange}"] = -1
+                out[exchange] = counted
+            elif exchange in self.required and lacks and (not rows or len(lacks) == len(frames)):
+                out[exchange] = EVERYTHING
         return out
 
     def trim(self, read_through: int | None) -> set[int]:
@@ -159,6 +177,8 @@ class PartitionJoin:
             for partition in range(self.partitions):
                 del self._frames[day, partition]
             self._details.pop(day, None)
+        if gone:
+            self._completeness.retain_from(min(self._complete, default=0), self._look_back_days)
         return set(gone)
 
     # -- state -----------------------------------------------------------------------------------------------

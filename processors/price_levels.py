@@ -4,6 +4,10 @@ The *adjusted level* of a security chains its returns: ``level_t = level_{t−1}
 exchange's ``prev_close`` is already ex-right adjusted; the last known close replaces a missing one. A day without a
 price (suspended, or no row) has neither return nor level, and the chain continues from the last level. A chain starts
 at 1 with the first price of the security.
+
+Without ``prev_close``, a move beyond the board's daily limit can only be a corporate action: the return is absent, and
+the level goes on unchanged. A day on which the whole topic has no prices may have a move of its own, so the limit
+compounds over such days. The first days of a listing have no limit on some boards.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.key_index import widened
+from processors.kinds import UNLIMITED_DAYS, daily_limits, unlimited_listings
 from processors.needs import PRICES, Need, session_before
 from processors.pack import Array
 from processors.parameters import Parameters
@@ -32,6 +37,9 @@ class DayLevels:
     level: Floats  # last known level, NaN before the first price
     close: Floats  # last known close, CNY
     fresh: npt.NDArray[np.bool_]  # whether the day itself has a price
+    action: npt.NDArray[np.bool_]  # whether the day's move is a corporate action
+    age: npt.NDArray[np.int32]  # days with a price since the listing, `_LONG_AGO` where the topic begins later
+    unknown: npt.NDArray[np.int32]  # sessions since the last price on which the topic has no prices at all
     total: Floats  # Σ of the levels of all days with a price, for means over a window
     count: Floats  # number of those days
 
@@ -41,13 +49,22 @@ class DayLevels:
             widened(self.level, width, np.nan),
             widened(self.close, width, np.nan),
             widened(self.fresh, width, fill=False),
+            widened(self.action, width, fill=False),
+            widened(self.age, width, 0),
+            widened(self.unknown, width, 0),
             widened(self.total, width, 0),
             widened(self.count, width, 0),
         )
 
 
-_COLUMNS = [("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("total", "<f8"), ("count", "<f8")]
-_NO_LEVELS = DayLevels(np.empty(0), np.empty(0), np.empty(0, dtype=bool), np.empty(0), np.empty(0))
+_COLUMNS = [
+    ("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("action", "|b1"), ("age", "<i4"), ("unknown", "<i4"),
+    ("total", "<f8"), ("count", "<f8"),
+]  # fmt: skip
+_NO_LEVELS = DayLevels(**{name: np.empty(0, dtype=kind) for name, kind in _COLUMNS})
+_LONG_AGO = 1_000_000
+#: Rounding of prices to a cent may carry a move this far beyond the limit.
+_TOLERANCE = 0.005
 
 
 class PriceLevels:
@@ -86,15 +103,38 @@ class PriceLevels:
         close, previous = self.store.figure(day, "close"), self.store.figure(day, "prev_close")
         fresh = self.store.present(day) & ~(self.store.figure(day, "suspended") == 1.0) & ~np.isnan(close)
         growth = close / np.where(np.isnan(previous), before.close, previous)
+        unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
+        action = fresh & np.isnan(previous) & self._beyond_limit(day, growth, before.age, 1 + unknown)
+        growth = np.where(action, 1.0, growth)
         chained = np.where(np.isnan(before.level), 1.0, before.level * growth)
         level = np.where(fresh, chained, before.level)
         self.days[day] = DayLevels(
             level,
             np.where(fresh, close, before.close),
             fresh,
+            action,
+            np.where(fresh, before.age + 1 if earlier is not None else _LONG_AGO, before.age).astype(np.int32),
+            np.where(fresh, 0, unknown).astype(np.int32),
             before.total + np.where(fresh, level, 0.0),
             before.count + fresh,
         )
+
+    def _beyond_limit(
+        self, day: int, growth: Floats, age: npt.NDArray[np.int32], sessions: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which prices moved further than their boards allow in a number of sessions (n,).
+
+        Parameters
+        ----------
+        growth : (n,) close over the last close.
+        age : (n,) days with a price before the day.
+        """
+        keys = self.store.keys
+        limits = daily_limits(keys, day, self.store.figure(day, "st") == 1.0)
+        free = unlimited_listings(keys, day) & (age < UNLIMITED_DAYS)
+        highest, lowest = (1 + limits) ** sessions, np.maximum(1 - limits, 0) ** sessions
+        tolerance = _TOLERANCE + 1e-9
+        return np.asarray(~free & ((growth > highest + tolerance) | (growth < lowest - tolerance)))
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:
         """Return the columns of a closed day's feature frame: name → (m,), NaN where absent.
@@ -112,6 +152,8 @@ class PriceLevels:
             return self._return(day)
         if need.figure == "open_to_close":
             return self._open_to_close(day)
+        if need.figure == "corporate_action":
+            return np.where(self.days[day].fresh, self.days[day].action, np.nan)
         if need.mean:
             return self._mean_level(day, need)
         earlier = session_before(day, need.back, self.parameters, self._calendar)
@@ -119,10 +161,13 @@ class PriceLevels:
         return found.level if earlier != day else np.where(found.fresh, found.level, np.nan)
 
     def _return(self, day: int) -> Floats:
-        """Return the day's return, a fraction: over ``prev_close``, or over the close of the previous session."""
+        """Return the day's return, a fraction: over ``prev_close``, or over the close of the previous session.
+
+        NaN on the day of a corporate action without ``prev_close``.
+        """
         today, yesterday = self.days[day], self._back(day, 1)
         previous = self.store.figure(day, "prev_close")
-        close = np.where(today.fresh, today.close, np.nan)
+        close = np.where(today.fresh & ~today.action, today.close, np.nan)
         last = np.where(yesterday.fresh, yesterday.close, np.nan)
         return np.asarray(close / np.where(np.isnan(previous), last, previous) - 1)
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, is_fund, reindex_sorted
+from processors.codes import Ids, reindex_sorted
 from processors.daily_store import DailyStore
 from processors.days import moment, to_date
 from processors.events import Floats
 from processors.key_index import widened
+from processors.kinds import is_stock
 from processors.outputs import DayStatus
 
 TOPIC = "reference"
@@ -29,7 +30,7 @@ class Members:
     ----------
     keys : (n,) ascending.
     figures : name → (n,)
-    stocks : (m,) the keys without funds.
+    stocks : (m,) the keys of stocks.
     stock_industry : (m,) industry of each stock, as in `industry_of`.
     """
 
@@ -85,6 +86,7 @@ class ReferenceStore:
             trade_date=to_date(day),
             available_at=moment(self.known_at(day)),
             revision=revision,
+            missing={f"{TOPIC} {exchange}": lack for exchange, lack in (self.lacks(day) or {}).items()},
             input_revisions={TOPIC: revision},
         )
 
@@ -97,6 +99,11 @@ class ReferenceStore:
         """Return when the master data of a day were known, µs since the epoch; 0 if there are none."""
         count = self._count(day)
         return self._known[count - 1] if count else 0
+
+    def lacks(self, day: int) -> dict[str, int] | None:
+        """Return what the newest reference day up to ``day`` lacks by its end-of-day counts: exchange → rows."""
+        count = self._count(day)
+        return self.store.missing(self._days[count - 1]) if count else None
 
     def newest_closed(self) -> int | None:
         """Return the newest reference day, None if there is none."""
@@ -113,7 +120,7 @@ class ReferenceStore:
             figures = self._fold(count)
             order = self.store.key_index.by_key
             keys = self.store.keys[order]
-            ordered, stock = {n: v[order] for n, v in figures.items()}, ~is_fund(keys)
+            ordered, stock = {n: v[order] for n, v in figures.items()}, is_stock(keys)
             members = Members(keys, ordered, keys[stock], _industry_numbers(ordered["industry"][stock]))
             self._members = count, members
         return self._members[1]

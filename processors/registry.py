@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from processors.indicators import extreme, fin_change, streak
-from processors.needs import DETAIL, PRICES, VALUATIONS, Need, Source, count, security
+from processors.needs import DETAIL, FUNDS, PRICES, VALUATIONS, Days, Need, Source, count, days_back, security
 from processors.parameters import Parameters
 from processors.signal import Level, Signal
 
@@ -80,9 +80,37 @@ INDUSTRY_METRICS: tuple[str, ...] = ("heat", "risk", "fin_balance", "fin_balance
 DECLARED: frozenset[Need] = frozenset(
     need for signal in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values()) for need in signal.needs
 )
+#: The topics with a row per security, and their figures that are derived from the day before as well.
+_SECURITY_TOPICS = (DETAIL, PRICES, VALUATIONS, FUNDS)
+_OF_TWO_DAYS = ("fin_repay", "return_1")
+#: Topics, and days before a day of which figures are compared with those of the day.
+EarlierDays: TypeAlias = tuple[tuple[str, Days], ...]
 _OF_SECURITIES = (Source.SECURITY, Source.PRICE, Source.VALUATION)
 #: Columns of `SecuritySignals` that the market stage copies from the feature frames.
 PUBLISHED_COLUMNS = ("fin_balance", "fin_change", "fin_streak")
+
+
+def earlier_days(needs: Iterable[Need]) -> EarlierDays:
+    """Return the topics and days before a day whose figures of securities the needs compare with those of the day.
+
+    A mean over many days, and a window of them, tolerates a missing one.
+    """
+    found: dict[tuple[str, Days], None] = {}
+    for need in needs:
+        if need.topic in _SECURITY_TOPICS:
+            if need.back and not need.mean:
+                found[need.topic, need.back] = None
+            if need.figure in _OF_TWO_DAYS:
+                found[need.topic, 1] = None
+            if need.signal is not None:
+                found |= dict.fromkeys(earlier_days(need.signal.needs))
+    return tuple(found)
+
+
+def look_back(topic: str, parameters: Parameters) -> int:
+    """Return the trading days before a day at which the figures of a topic's securities are compared with the day's."""
+    needs = (need for signal in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values()) for need in signal.needs)
+    return max((days_back(back, parameters) for of, back in earlier_days(needs) if of == topic), default=0)
 
 
 def signals_of(level: Level) -> tuple[Signal, ...]:
@@ -148,7 +176,8 @@ def state_digest(parameters: Parameters) -> str:
         ]
         for topic in (DETAIL, PRICES, VALUATIONS)
     }
-    retained = columns, [reach(topic, parameters) for topic in columns], sorted(retained_signals(parameters).items())
+    reached = [(reach(topic, parameters), look_back(topic, parameters)) for topic in columns]
+    retained = columns, reached, sorted(retained_signals(parameters).items())
     return blake2b(repr(retained).encode(), digest_size=4).hexdigest()
 
 

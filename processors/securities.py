@@ -171,9 +171,10 @@ class Securities(Processor):
         store, width = self.margin, self.margin.width
         earlier = self.margin.newest_closed(before=day)
         before = _NO_HISTORY if earlier is None else self.derived[earlier]
-        present, counts = store.present(day), store.counts(day)
-        # A day without any row of an exchange has no information about the list memberships of its securities.
-        listed = np.array([name in counts for name in (*EXCHANGES, "")])[store.keys % 4]
+        present, lacks = store.present(day), store.missing(day)
+        # A day that lacks rows of an exchange has no information about the list memberships of the other securities.
+        published = store.counts(day).keys() - lacks.keys()
+        listed = np.array([name in published for name in (*EXCHANGES, "")])[store.keys % 4]
         age_before = _widen(before.age, _unlisted(store.keys, before.published))
         age = np.where(
             present,
@@ -190,9 +191,7 @@ class Securities(Processor):
             quiet_days=self.parameters.inclusion_quiet_days,
             minimum_balance=self.parameters.minimum_balance_cny,
         )
-        self.derived[day] = Derived(
-            change, streak.advance(streak_before, change), age, before.published | counts.keys()
-        )
+        self.derived[day] = Derived(change, streak.advance(streak_before, change), age, before.published | published)
 
     def _frame(self, day: int) -> FeatureFrame:
         columns = self.margin.columns_on(day)

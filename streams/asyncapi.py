@@ -134,7 +134,7 @@ def _security() -> tuple[str, dict[str, Any]]:
 
 
 def _industry() -> tuple[str, dict[str, Any]]:
-    metadata = "Schema metadata: status (DayStatus as JSON), left_out (part → why). Ranks and parts have columns too."
+    metadata = "Schema metadata: status (DayStatus), degraded, left_out (column → why). Ranks and parts are columns."
     columns = {"industry": "string"} | _columns(Level.INDUSTRY)
     return "IndustrySignals", _frame("All industries of a day.", columns, metadata)
 

@@ -16,7 +16,7 @@ import structlog
 from alerts.commands import decode as decode_command
 from processors.days import TradingCalendar
 from processors.errors import RowError
-from streams import alert_codec, signal_codec
+from streams import alert_codec, code_changes, signal_codec
 from streams.feature_codec import FeatureCodec
 from streams.records import Message, Record
 from streams.row_codec import Decoder
@@ -83,7 +83,8 @@ class Codecs:
     """
 
     def __init__(self, settings: Settings, calendar: TradingCalendar) -> None:
-        features = FeatureCodec(settings.parameters, settings.partitions, calendar)
+        self._changes = code_changes.load(settings.code_changes_file)
+        features = FeatureCodec(settings.parameters, settings.partitions, calendar, self._changes.digest)
         self.features_version = features.version
         self._settings = settings
         self._calendar = calendar
@@ -103,7 +104,7 @@ class Codecs:
     def row_decoders(self, topics: Iterable[str]) -> dict[str, Decoder]:
         """Return a decoder for each of some input topics; those keyed by security share a partitioner."""
         settings = self._settings
-        partitioner = Partitioner(settings.partitions)
+        partitioner = Partitioner(settings.partitions, self._changes)
         return {
             topic: Decoder(
                 topic,
@@ -111,6 +112,7 @@ class Codecs:
                 settings.exchanges,
                 partitioner if topic in BY_CODE else None,
                 settings.max_message_bytes,
+                self._changes,
             )
             for topic in topics
         }

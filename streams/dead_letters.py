@@ -1,8 +1,8 @@
 """Dead letters: messages that were refused or quarantined, with the reason and their place in headers.
 
-A dead letter has the original key and bytes. Its original headers are kept under another name, so that a refused
-marker is not read as one again. A *resolution* is a message of the same topic that ends an earlier letter: the desk has
-published its message again, or given it up.
+A dead letter has the original key and bytes; that of a row of a frame is the row as a JSON event. Its original headers
+are kept under another name, so that a refused marker is not read as one again. A *resolution* is a message of the same
+topic that ends an earlier letter: the desk has published its message again, or given it up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a message was read: topic on the cluster, partition, offset (of other streams: the entry's id)."""
+    """Where a message was read: topic on the cluster, partition, offset (of other streams: the entry's id).
+
+    The offset of a row that was refused in a frame ends in its number: ``17/3``.
+    """
 
     topic: str
     partition: str
@@ -77,7 +80,8 @@ def encode_letter(letter: DeadLetter) -> tuple[bytes, list[tuple[str, bytes]]]:
     ]
     if letter.traceback:
         headers.append(("dlq_traceback", letter.traceback.encode("utf-8", "replace")[-_MOST_TRACEBACK:]))
-    place = Place(record.topic, str(record.partition), str(record.offset))
+    offset = str(record.offset) if letter.row is None else f"{record.offset}/{letter.row}"
+    place = Place(record.topic, str(record.partition), offset)
     return record.value or b"", [*headers, *_place_headers(place)]
 
 

@@ -1,14 +1,17 @@
 """Files of a backfill for analysts: the final value of every signal as a table, and the alerts.
 
-``market.parquet``      a row per trade date, a column per signal (absent: null), ``degraded``, ``available_at``
+``market.parquet``      a row per trade date, a column per signal (absent: null), and ``available_at``
 ``securities.parquet``  a row per trade date and code
 ``industries.parquet``  a row per trade date and industry
 ``alerts.jsonl``        every alert in its last state, by date
+
+Each table has the columns ``degraded``, whether something is missing that figures of the day need, and ``missing``,
+what that is: ``margin.daily SSE: all; prices.daily SZSE: 12 rows``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -58,16 +61,16 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
         day: {
             **{name: signal.value for name, signal in found.items()},
             "available_at": max(signal.available_at for signal in found.values()),
-            "degraded": any(signal.degraded for signal in found.values()),
         }
         for day, found in by_day.items()
     }
     order = {s.id: i for i, s in enumerate(signals_of(Level.MARKET))}
     names = [s.id for s in signals_of(Level.MARKET) if not s.subjects]
     names += sorted({s.name for s in newest.values()} - set(names), key=lambda n: (order[n.partition("/")[0]], n))
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at", "degraded"])
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at"])
     table.index = pd.DatetimeIndex(table.index, name="trade_date")
-    return table.sort_index()
+    lacks = ((day, signal.missing) for day, found in by_day.items() for signal in found.values())
+    return _with_flags(table.sort_index(), lacks)
 
 
 def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
@@ -80,7 +83,8 @@ def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
     if not families:
         return pd.DataFrame()
     tables = [pd.concat(parts, ignore_index=True).set_index(["trade_date", "code"]) for parts in families.values()]
-    return pd.concat(tables, axis=1) if len(tables) > 1 else tables[0]
+    table = pd.concat(tables, axis=1) if len(tables) > 1 else tables[0]
+    return _with_flags(table, ((day, frame.status.missing) for (day, _), frame in newest.items()))
 
 
 def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
@@ -92,7 +96,21 @@ def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
     ]
     if not parts:
         return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["trade_date", "industry"]))
-    return pd.concat(parts, ignore_index=True).set_index(["trade_date", "industry"])
+    table = pd.concat(parts, ignore_index=True).set_index(["trade_date", "industry"])
+    return _with_flags(table, ((day, frame.status.missing) for day, frame in newest.items()))
+
+
+def _with_flags(table: pd.DataFrame, lacks: Iterable[tuple[date, Mapping[str, int]]]) -> pd.DataFrame:
+    """Return the table with ``degraded`` and ``missing`` of each row's day."""
+    by_day: dict[pd.Timestamp, dict[str, int]] = {}
+    for day, missing in lacks:
+        by_day.setdefault(pd.Timestamp(day), {}).update(missing)
+    texts = {
+        day: "; ".join(f"{name}: {'all' if rows < 0 else f'{rows} rows'}" for name, rows in sorted(missing.items()))
+        for day, missing in by_day.items()
+    }
+    of_row = table.index.get_level_values("trade_date").map(texts)
+    return table.assign(degraded=of_row != "", missing=of_row)
 
 
 def _newest(items: Iterable[_T], key: Callable[[_T], _K], revision: Callable[[_T], int]) -> dict[_K, _T]:

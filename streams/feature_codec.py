@@ -29,14 +29,17 @@ class FeatureCodec:
     Parameters
     ----------
     parameters : they and the release determine the version of the features.
+    code_changes : digest of the changes of codes; the keys of all state depend on them.
     partitions, calendar : frames and sums of other partitions or days are refused.
     """
 
-    def __init__(self, parameters: Parameters, partitions: int, calendar: TradingCalendar) -> None:
+    def __init__(
+        self, parameters: Parameters, partitions: int, calendar: TradingCalendar, code_changes: str = ""
+    ) -> None:
         self._partitions = partitions
         self._calendar = calendar
         self._columns = {topic: {*frame_columns(topic, parameters)} for topic in (DETAIL, PRICES, VALUATIONS)}
-        self.version = f"v{_VERSION}.{state_digest(parameters)}"
+        self.version = f"v{_VERSION}.{state_digest(parameters)}{code_changes}"
         self._type = FEATURE_KIND + self.version.encode()
 
     def encode(self, feature: FeatureFrame | Partial, topic: str) -> Output:

@@ -213,6 +213,7 @@ def _common(status: DayStatus) -> dict[str, Any]:
         "available_at": status.available_at,
         "revision": status.revision,
         "degraded": status.degraded,
+        "missing": status.missing,
     }
 
 

@@ -79,6 +79,9 @@ ALERTS_REFUSED = Counter(
 ROWS = Counter("marginwatch_rows_total", "Input rows folded.", ["topic"])
 MESSAGES = Counter("marginwatch_messages_total", "Messages read.", ["topic"])
 REPEATS = Counter("marginwatch_rows_ignored_total", "Input rows that changed nothing.", ["stage", "reason"])
+IMPOSSIBLE = Counter(
+    "marginwatch_impossible_figures_total", "Optional figures that no row can have, and that are absent.", ["topic"]
+)
 DEAD = Counter("marginwatch_dead_letters_total", "Messages refused and sent to a dead-letter topic.", ["topic"])
 QUARANTINED = Counter(
     "marginwatch_quarantined_total", "Messages quarantined in a dead-letter topic because their fold failed.", ["topic"]
@@ -127,6 +130,7 @@ def declare(stage: str, topics: Iterable[str]) -> None:
         QUARANTINED.labels(topic)
         if topic in INPUT_ROWS:
             ROWS.labels(topic)
+            IMPOSSIBLE.labels(topic)
         if not topic.endswith(".dlq"):
             DEAD.labels(topic)
         if topic in DAILY_FEEDS:

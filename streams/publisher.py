@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 
 from processors.days import to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
+from streams import code_changes
 from streams.clients import abandon, kafka_producer
 from streams.errors import PublishError
 from streams.form import Form
@@ -46,7 +47,7 @@ class Publisher:
         self.topics = Topics(settings)
         self.rows = 0
         self.messages = 0
-        self._partitioner = Partitioner(settings.partitions)
+        self._partitioner = Partitioner(settings.partitions, code_changes.load(settings.code_changes_file))
         self._failures: list[BaseException] = []
         self._producer = kafka_producer(settings)
 

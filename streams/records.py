@@ -50,14 +50,33 @@ class Record(Protocol):
     headers: Headers
 
 
+@dataclass(slots=True)
+class RowOfFrame:
+    """A row of a frame as a message of its own: a JSON event at the place of the frame."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was refused, with the reason; or quarantined, with error and traceback of its fold."""
+    """A message that was refused, with the reason; or quarantined, with error and traceback of its fold.
+
+    Parameters
+    ----------
+    row : number of the row in the frame, for a row that was refused; the other rows of the frame count.
+    """
 
     record: Record
     reason: str
     error: str = RowError.__name__
     traceback: str = ""
+    row: int | None = None
 
 
 def ce_type(message: Message) -> bytes:

@@ -2,16 +2,19 @@
 
 One message holds one JSON event (`streams.row_json`), or a frame of many rows (`streams.row_frames`; header
 ``content-type: application/vnd.apache.arrow.stream``). Both give the same `RowBatch`. Whatever doesn't decode or
-validate becomes a `DeadLetter` with the reason, and the messages around it count.
+validate becomes a `DeadLetter` with the reason: a message, or a row of a frame. What is around it counts. An optional
+figure that is impossible is absent, and reported by `Decoder.take_absent`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 
+from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import EXCHANGES, SHENWAN, to_code
 from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
 from processors.errors import RowError
@@ -24,6 +27,7 @@ from streams.records import (
     CONTENT_TYPE,
     DeadLetter,
     Record,
+    RowOfFrame,
     barrier_of,
     punctuation_of,
 )
@@ -44,6 +48,7 @@ class Decoder:
     partitioner : for topics keyed by security: rows of another partition are refused, for they would be counted
         twice or never; None where any key may come.
     max_bytes : a larger message is refused before anything tries to decode it.
+    changes : rows under an earlier code count for the newest code of the security.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Decoder:
         exchanges: tuple[str, ...],
         partitioner: Partitioner | None,
         max_bytes: int,
+        changes: CodeChanges = NO_CHANGES,
     ) -> None:
         self.topic = topic
         self._max_bytes = max_bytes
@@ -61,6 +67,8 @@ class Decoder:
         self._exchanges = exchanges
         self._partitioner = partitioner
         self._events = EventDecoder(topic)
+        self._changes = changes if self.row.key_field == "code" else NO_CHANGES
+        self._absent: list[str] = []
         self._exchange_only = topic not in (Topic.INDICES_DAILY, Topic.INDICES_INTRADAY)
 
     def decode(self, records: Sequence[Record]) -> tuple[list[Item], list[DeadLetter]]:
@@ -77,7 +85,9 @@ class Decoder:
             self._flush(events, items, dead)
             try:
                 if frame:
-                    items.append(self._frame(record))
+                    batch, letters = self._frame(record)
+                    items += [batch] if len(batch) or not letters else []
+                    dead += letters
                 else:
                     items.append(self._marker(record) if kind == CLOSE_TYPE else barrier_of(record))
             except RowError as error:
@@ -86,8 +96,33 @@ class Decoder:
         return items, dead
 
     @total
-    def _frame(self, record: Record) -> RowBatch:
-        return self._placed(self.frame(self._payload(record)), record.partition)
+    def _frame(self, record: Record) -> tuple[RowBatch, list[DeadLetter]]:
+        """Return the right rows of a frame, and a letter for each of the others.
+
+        Raises
+        ------
+        RowError : if no row is right; the frame is one letter then.
+        """
+        frame = decode_frame(self.topic, self._payload(record), self._max_bytes)
+        flaws = self._flaws(frame.batch, record.partition)
+        refused = frame.refused | {int(frame.places[at]): why for at, why in flaws.items()}
+        if refused and len(refused) == frame.table.rows:
+            raise RowError(refused[min(refused)])
+        self._absent += frame.absent
+        batch = frame.batch
+        if flaws:
+            batch = batch.take(np.setdiff1d(np.arange(len(batch)), list(flaws)))
+        headers = [(name, value) for name, value in record.headers or () if name != CONTENT_TYPE]
+        place = (record.topic, record.partition, record.offset, record.timestamp)
+        return self._changes.renamed(batch), [
+            DeadLetter(RowOfFrame(*place, frame.key(row), frame.event(row), headers), why, row=row)
+            for row, why in sorted(refused.items())
+        ]
+
+    def take_absent(self) -> list[str]:
+        """Return the cells of optional figures that were impossible, and are absent, since the last call."""
+        found, self._absent = [*self._absent, *self._events.take_absent()], []
+        return found
 
     @total
     def _marker(self, record: Record) -> EndOfDay:
@@ -119,7 +154,9 @@ class Decoder:
     @total
     def _rows(self, events: list[Record]) -> RowBatch:
         batch = self._events.decode([self._payload(record) for record in events])
-        return self._placed(self._checked(batch), events[0].partition)
+        for flaw in self._flaws(batch, events[0].partition).values():
+            raise RowError(flaw)
+        return self._changes.renamed(batch)
 
     def _payload(self, record: Record) -> bytes:
         if not record.value:
@@ -131,41 +168,46 @@ class Decoder:
         return record.value
 
     def frame(self, value: bytes) -> RowBatch:
-        """Return the checked rows of a frame; raises `RowError` naming what is missing or wrong."""
-        return self._checked(decode_frame(self.topic, value, self._max_bytes))
+        """Return the rows of a frame; raises `RowError` naming what is missing or wrong, be it one row."""
+        frame = decode_frame(self.topic, value, self._max_bytes)
+        for reason in (*frame.refused.values(), *self._flaws(frame.batch).values()):
+            raise RowError(reason)
+        return frame.batch
 
-    def _checked(self, batch: RowBatch) -> RowBatch:
+    def _flaws(self, batch: RowBatch, partition: int | None = None) -> dict[int, str]:
+        """Return the rows that do not belong here, with the reason: their day, key or partition is wrong."""
+        keys, out = batch.keys, dict[int, str]()
+
+        def flaw(bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> None:
+            for row in np.flatnonzero(bad).tolist():
+                out.setdefault(row, f"{self.topic}: {reason(row)}")
+
         strange = (batch.stamps < FIRST_MOMENT) | (batch.stamps > LAST_MOMENT)
-        if strange.any():
-            stamp = int(batch.stamps[int(np.argmax(strange))])
-            raise RowError(f"{self.topic}: {stamp:,} µs after 1970-01-01 is no moment between 1970 and 2199")
-        inside = self._calendar.contains(batch.days)
-        if not inside.all():
-            day = int(batch.days[int(np.argmin(inside))])
-            hint = f"; the calendar ends on {to_date(self._calendar.last)}" if day > self._calendar.last else ""
-            raise RowError(f"{self.topic}: {_shown(day)} is no trading day{hint}")
-        if self.row.key_field == "code" and self._exchange_only and (batch.keys % 4 == SHENWAN).any():
-            stray = int(batch.keys[int(np.argmax(batch.keys % 4 == SHENWAN))])
-            raise RowError(f"{self.topic}: {to_code(stray)} is an index of Shenwan, this topic is for securities")
+        flaw(strange, lambda at: f"{batch.stamps[at]:,} µs after 1970-01-01 is no moment between 1970 and 2199")
+        flaw(~self._calendar.contains(batch.days), lambda at: self._no_trading_day(int(batch.days[at])))
+        if self.row.key_field == "code" and self._exchange_only:
+            shenwan = keys % 4 == SHENWAN
+            flaw(shenwan, lambda at: f"{to_code(int(keys[at]))} is an index of Shenwan, this topic is for securities")
         if self.row.key_field == "exchange":
-            for key in np.unique(batch.keys).tolist():
-                if EXCHANGES[key] not in self._exchanges:
-                    raise RowError(
-                        f"{self.topic}: exchange {EXCHANGES[key]} is not configured; configured are "
-                        f"{', '.join(self._exchanges)}"
-                    )
-        return batch
+            known = [EXCHANGES.index(name) for name in self._exchanges]
+            configured = ", ".join(self._exchanges)
+            flaw(
+                ~np.isin(keys, known),
+                lambda at: f"exchange {EXCHANGES[keys[at]]} is not configured; configured are {configured}",
+            )
+        if self._partitioner is not None and partition is not None and len(batch):
+            flaw(
+                self._partitioner.of(keys) != partition,
+                lambda at: (
+                    f"{to_code(int(keys[at]))} arrived in partition {partition}, its key belongs to another: the "
+                    "producer must use Kafka's default partitioner on the code"
+                ),
+            )
+        return out
 
-    def _placed(self, batch: RowBatch, partition: int) -> RowBatch:
-        if self._partitioner is not None and len(batch):
-            places = self._partitioner.of(batch.keys)
-            if not (places == partition).all():
-                stray = int(batch.keys[int(np.argmax(places != partition))])
-                raise RowError(
-                    f"{self.topic}: {to_code(stray)} arrived in partition {partition}, its key belongs to "
-                    f"another: the producer must use Kafka's default partitioner on the code"
-                )
-        return batch
+    def _no_trading_day(self, day: int) -> str:
+        hint = f"; the calendar ends on {to_date(self._calendar.last)}" if day > self._calendar.last else ""
+        return f"{_shown(day)} is no trading day{hint}"
 
 
 def _shown(day: int) -> str:

@@ -1,20 +1,25 @@
 """Rows as Arrow frames: many rows of one topic in one message (Arrow IPC stream).
 
-A column that is the same for all rows may be a constant of the schema's metadata instead. Whatever is missing or wrong
-is a `RowError` that names the column; the checks that JSON events have too are in `streams.row_codec`.
+A column that is the same for all rows may be a constant of the schema's metadata instead. A column that is missing or
+of a wrong type is a `RowError` that names it. A wrong cell costs its row, or is absent if the figure is optional. The
+checks that JSON events have too are in `streams.row_codec`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
+from math import isfinite
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from processors.codes import CODE_LENGTH, Ids, join_codes, parse_codes, to_codes
-from processors.days import LAST_MOMENT, microseconds, moment, shanghai_days, to_date, to_day
+from processors.codes import CODE_LENGTH, Ids, join_codes, parse_codes, to_codes, to_id
+from processors.days import FIRST_MOMENT, LAST_MOMENT, microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
 from processors.events import (
     FIGURES,
@@ -26,16 +31,69 @@ from processors.events import (
     Ints,
     Moment,
     RowBatch,
-    Sign,
 )
+from processors.row_rules import expected, impossible
 from streams.arrow_stream import UNITS_US, Table, Text, read_stream
 from streams.arrow_stream import Column as ArrowColumn
 
+_NO_ID = -1
+#: Days that a date can be.
+DAY_RANGE = to_day(date.min), to_day(date.max)
 _REVISION_DIGITS = len(str(MAX_REVISION))
 
 
-def decode_frame(topic: str, value: bytes, max_bytes: int) -> RowBatch:
-    """Return the rows of a frame.
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """The rows of a frame.
+
+    Attributes
+    ----------
+    batch : (n,) the rows that are right.
+    places : (n,) their row numbers in the frame.
+    refused : row number → cell and reason of a row that is wrong.
+    absent : optional figures that were impossible, and are absent: cell and value.
+    """
+
+    batch: RowBatch
+    places: Ints
+    refused: dict[int, str]
+    absent: list[str]
+    table: Table
+
+    def key(self, row: int) -> bytes:
+        """Return the key of a row of the frame as it is."""
+        return str(_cell(self.table.columns[INPUT_ROWS[self.batch.topic].key_field], row) or "").encode()
+
+    def event(self, row: int) -> bytes:
+        """Return a row of the frame as it is, as a JSON event."""
+        cells = {name: _cell(column, row) for name, column in self.table.columns.items()}
+        known = {"source", "revision", "trade_date", "available_at", "ts"}
+        constants = {name: text for name, text in self.table.constants.items() if name in known}
+        if "revision" in constants:
+            cells["revision"] = int(constants.pop("revision"))
+        return msgspec.json.encode({name: cell for name, cell in (constants | cells).items() if cell is not None})
+
+
+def _cell(column: ArrowColumn, row: int) -> Any:
+    """Return a cell as JSON has it, None where it is null; what JSON has no number for is text."""
+    if column.valid is not None and not column.valid[row]:
+        return None
+    if isinstance(column.values, Text):
+        text = column.values
+        at = row if text.index is None else int(text.index[row])
+        return text.data[text.ends[at] : text.ends[at + 1]].decode()
+    value = column.values[row].item()
+    if column.type == "date32":
+        return to_date(value) if DAY_RANGE[0] <= value <= DAY_RANGE[1] else f"day {value}"
+    if column.unit:
+        times, parts = UNITS_US[column.unit]
+        stamp = value * times // parts
+        return moment(stamp) if FIRST_MOMENT <= stamp <= LAST_MOMENT else f"{value} {column.unit}"
+    return value if not isinstance(value, float) or isfinite(value) else str(value)
+
+
+def decode_frame(topic: str, value: bytes, max_bytes: int) -> DecodedFrame:
+    """Return the rows of a frame. A wrong row costs that row; an impossible optional figure is absent.
 
     Parameters
     ----------
@@ -43,7 +101,7 @@ def decode_frame(topic: str, value: bytes, max_bytes: int) -> RowBatch:
 
     Raises
     ------
-    RowError : naming the column that is missing or wrong.
+    RowError : naming the column that is missing or of a wrong type.
     """
     row = INPUT_ROWS[topic]
     try:
@@ -66,7 +124,13 @@ def decode_frame(topic: str, value: bytes, max_bytes: int) -> RowBatch:
         stamps = frame.moments("ts")
         days = shanghai_days(stamps)
     revisions, figures = frame.revisions(), {column.name: frame.figures(column) for column in FIGURES[topic]}
-    return RowBatch(topic, keys, days, revisions, stamps, figures)
+    places = np.arange(table.rows)
+    batch = RowBatch(topic, keys, days, revisions, stamps, figures)
+    if frame.refused:
+        places = np.setdiff1d(places, list(frame.refused))
+        batch = batch.take(places)
+    absent = [text for at, text in frame.absent if at not in frame.refused]
+    return DecodedFrame(batch, places, dict(sorted(frame.refused.items())), absent, table)
 
 
 def encode_frame(batch: RowBatch, source: str) -> bytes:
@@ -119,6 +183,13 @@ class _Frame:
         self._constants = table.constants
         self._columns = table.columns
         self._rows = table.rows
+        self.refused: dict[int, str] = {}  # row → cell and reason
+        self.absent: list[tuple[int, str]] = []  # row, and its optional figure that is impossible
+
+    def refuse(self, bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> None:
+        """Refuse rows, with the reason of each (the first one, if a row has several)."""
+        for row in np.flatnonzero(bad).tolist():
+            self.refused.setdefault(row, f"{self._topic} frame, row {row}: {reason(row)}")
 
     def require(self, name: str) -> None:
         if name not in self._columns and name not in self._constants:
@@ -130,7 +201,7 @@ class _Frame:
             raise RowError(f"{self._topic} frame: {name!r} must be a column")
         column = self._columns[name]
         if column.valid is not None:
-            raise RowError(f"{self._topic} frame: column {name!r} has nulls")
+            self.refuse(~column.valid, lambda _row: f"{name} is null")
         return column
 
     def check_text(self, name: str) -> None:
@@ -143,15 +214,21 @@ class _Frame:
         column = self._column("code")
         self.check_text("code")
         text: Text = column.values  # type: ignore[assignment]
-        if (np.diff(text.ends) != CODE_LENGTH).any():
-            raise RowError(f"{self._topic} frame: codes must look like 600519.SH")
-        ids = parse_codes(text.data[text.ends[0] : text.ends[-1]], len(text.ends) - 1)
-        return ids if text.index is None else ids[text.index]
+        ids = _ids_of(text)
+        if ids is None:
+            ids = np.array([_id_or_none(word) for word in text.words()], dtype=np.int32)
+        if text.index is not None:
+            ids = np.append(ids, np.int32(_NO_ID))[text.index]  # a null of an empty dictionary names its place 0
+        words = text.words() if (ids == _NO_ID).any() else []
+        at = text.index if text.index is not None else np.arange(len(words))
+        self.refuse(ids == _NO_ID, lambda row: f"code {words[at[row]][:64]!r} does not look like 600519.SH")
+        return np.where(ids == _NO_ID, 0, ids).astype(np.int32)
 
     def words(self, field: str) -> Ids:
         column = self._column(field)
         self.check_text(field)
-        return np.asarray(self._places(field, column, KEYS[field]), dtype=np.int32)
+        places = self._places(field, column, KEYS[field])
+        return np.where(np.isnan(places), 0, places).astype(np.int32)
 
     def _places(self, field: str, column: ArrowColumn, known: tuple[str, ...]) -> Any:
         """Return the positions of words among the known ones (n,), NaN where a word is null."""
@@ -162,11 +239,12 @@ class _Frame:
             out = np.append(out, np.nan)[text.index]  # a null of an empty dictionary names its place 0
         if column.valid is not None:
             out = np.where(column.valid, out, np.nan)
-        if (out < 0).any():
-            row = int(np.argmax(out < 0))
-            word = text.words()[row if text.index is None else int(text.index[row])][:64]
-            raise RowError(f"{self._topic} frame: unknown {field} {word}; known are {', '.join(known)}")
-        return out
+        unknown = out < 0
+        if unknown.any():
+            words = text.words()
+            spot = np.arange(len(words)) if text.index is None else text.index
+            self.refuse(unknown, lambda row: f"unknown {field} {words[spot[row]][:64]}; known are {', '.join(known)}")
+        return np.where(unknown, 0, out)
 
     def days(self, name: str) -> Any:
         if name in self._constants:
@@ -188,7 +266,9 @@ class _Frame:
         values: Ints = column.values  # type: ignore[assignment]
         times, parts = UNITS_US[column.unit]
         if times > 1 and ((values < 0) | (values > LAST_MOMENT // times)).any():
-            raise RowError(f"{self._topic} frame: column {name!r} has moments before 1970 or after 2199")
+            strange = (values < 0) | (values > LAST_MOMENT // times)
+            self.refuse(strange, lambda row: f"{name} {values[row]} {column.unit} is no moment between 1970 and 2199")
+            values = np.where(strange, 0, values)
         # A JSON event is rounded to microseconds, half up, too.
         return (values // parts + (values % parts * 2 >= parts) if parts > 1 else values * times).astype(np.int64)
 
@@ -203,9 +283,9 @@ class _Frame:
             if not column.type.startswith(("int", "uint")):
                 raise RowError(f"{self._topic} frame: column 'revision' must be an integer, it is {column.type}")
             values = column.values
-        if len(values) and (values.min() < 0 or values.max() > MAX_REVISION):
-            raise RowError(f"{self._topic} frame: revisions must lie between 0 and {MAX_REVISION:,}")
-        return values.astype(np.int32)
+        wrong = (values < 0) | (values > MAX_REVISION)
+        self.refuse(wrong, lambda row: f"revision {values[row]} does not lie between 0 and {MAX_REVISION:,}")
+        return np.where(wrong, 0, values).astype(np.int32)
 
     def figures(self, wanted: Column) -> Any:
         name = wanted.name
@@ -220,26 +300,41 @@ class _Frame:
             return np.where(np.isnan(places), wanted.default, places)
         if isinstance(column.values, Text) or not column.type.startswith(("int", "uint", "float", "bool")):
             raise RowError(f"{self._topic} frame: column {name!r} must be a number, it is {column.type}")
-        if column.valid is not None and not wanted.optional:
-            raise RowError(f"{self._topic} frame: column {name!r} has nulls")
         values = column.values.astype(np.float64, copy=False)
         if column.valid is not None:
             values = np.where(column.valid, values, wanted.default)
-        bad = np.isinf(values)
-        if wanted.flag:
-            bad |= ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
-        if wanted.sign is Sign.POSITIVE:
-            bad |= values <= 0
-        elif wanted.sign is Sign.NOT_NEGATIVE:
-            bad |= values < 0
+        bad = impossible(wanted, values)
+        if not bad.any():
+            return values
+        must = expected(wanted)
         if not wanted.optional:
-            bad |= np.isnan(values)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise RowError(
-                f"{self._topic} frame: {name} of row {row} is {values[row]}: expected a {wanted.sign.value} number"
+            self.refuse(
+                bad,
+                lambda row: f"{name} is {values[row]}: {must}" if values[row] == values[row] else f"{name} is null",
             )
-        return values
+            return values
+        keys = self._columns.get(INPUT_ROWS[self._topic].key_field)
+        for row in np.flatnonzero(bad).tolist():
+            key = "" if keys is None else f" of {_cell(keys, row)}"
+            self.absent.append((row, f"{self._topic} frame, row {row}: {name}{key} is {values[row]}: {must}"))
+        return np.where(bad, wanted.default, values)
+
+
+def _ids_of(text: Text) -> Ids | None:
+    """Return the ids of strings all of which are codes; None if one of them is not."""
+    if (np.diff(text.ends) != CODE_LENGTH).any():
+        return None
+    try:
+        return parse_codes(text.data[text.ends[0] : text.ends[-1]], len(text.ends) - 1)
+    except RowError:
+        return None
+
+
+def _id_or_none(word: str) -> int:
+    try:
+        return to_id(word)
+    except RowError:
+        return _NO_ID
 
 
 def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, get_type_hints
 
@@ -18,6 +18,7 @@ from processors.codes import to_id
 from processors.days import microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Code, DailyRow, IndexCode, Moment, Row, RowBatch
+from processors.row_rules import expected, impossible
 from streams.row_frames import key_texts
 
 #: Length of a moment with nanoseconds and an offset.
@@ -38,6 +39,8 @@ class EventDecoder:
         self._daily = issubclass(row, DailyRow)
         self._strict = msgspec.json.Decoder(row)
         self._texts = msgspec.json.Decoder(list[_with_texts(row)])  # type: ignore[misc]
+        #: Optional figures that were impossible since the last call of `take_absent`, which are absent: cell and value.
+        self._absent: list[str] = []
 
     def decode(self, payloads: list[bytes]) -> RowBatch:
         """Return the rows of many events; raises `RowError` if one of them is wrong."""
@@ -49,11 +52,18 @@ class EventDecoder:
         try:
             rows = self._texts.decode(b"[" + b",\n".join(payloads) + b"]")
             batch = _columns_of(self._topic, rows, daily=self._daily)
+            absent = _leave_out_impossible(batch)
         except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
             raise RowError(self._reason(payloads, error)) from error
         if len(batch) != len(payloads):
             raise RowError(f"{self._topic}: a message must be one JSON object")
+        self._absent += absent
         return batch
+
+    def take_absent(self) -> list[str]:
+        """Return the cells of impossible optional figures that were decoded since the last call."""
+        found, self._absent = self._absent, []
+        return found
 
     def _reason(self, payloads: list[bytes], error: Exception) -> str:
         """What is wrong with events, as the row type itself reports it where there is only one."""
@@ -90,18 +100,21 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
     return out
 
 
+@cache
 def _with_texts(row: type[Row]) -> type[msgspec.Struct]:
     """Return the same row type with codes, dates and moments as text.
 
     Matching a pattern takes as long as all the rest of a row, and thousands of rows share a few dates, so these are
-    parsed once each. What such a row accepts and `_columns_of` understands, the row type accepts, and nothing else.
+    parsed once each. What such a row accepts and `_columns_of` understands, the row type accepts, and nothing else but
+    impossible optional figures, which `_leave_out_impossible` judges.
     """
     hints = get_type_hints(row, include_extras=True)
     texts = (Code, IndexCode, date, Moment)
+    numbers = {c.attribute for c in FIGURES[row.topic] if c.optional and not c.labels and not c.flag}
     fields = [
         (
             field.name,
-            str if hints[field.name] in texts else hints[field.name],
+            str if hints[field.name] in texts else float | None if field.name in numbers else hints[field.name],
             msgspec.field(name=field.encode_name)
             if field.required
             else msgspec.field(name=field.encode_name, default=field.default),
@@ -109,6 +122,20 @@ def _with_texts(row: type[Row]) -> type[msgspec.Struct]:
         for field in msgspec.structs.fields(row)
     ]
     return msgspec.defstruct(f"{row.__name__}Texts", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+def _leave_out_impossible(batch: RowBatch) -> list[str]:
+    """Make impossible optional figures absent; return their cells. Required ones are refused by the row type."""
+    out = []
+    for column in FIGURES[batch.topic]:
+        values = batch.figures[column.name]
+        bad = impossible(column, values) if column.optional else np.zeros(0, dtype=bool)
+        if bad.any():
+            keys = key_texts(batch.take(bad))
+            cells = zip(keys, values[bad].tolist(), strict=True)
+            out += [f"{batch.topic} event: {column.name} of {key} is {v}: {expected(column)}" for key, v in cells]
+            batch.figures[column.name] = np.where(bad, column.default, values)
+    return out
 
 
 @lru_cache(maxsize=16_384)

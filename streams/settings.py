@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     calendar_file: Path | None = Field(
         None, description="TOML with sessions and holidays that the trading calendar lacks, see `marginwatch calendar`"
     )
+    code_changes_file: Path | None = Field(
+        None,
+        description="CSV (old, new, date) of codes that changed: a security's history continues under its newest code. "
+        "Every worker and feed needs the same file; a change of it rebuilds the state",
+    )
     parameters: Parameters = Parameters()
 
     tushare_token: SecretStr | None = Field(None, description="token of an account at tushare.pro; never printed")

@@ -2,8 +2,10 @@
 
 ``signals.market.v1``    key ``<signal>/<date>`` or ``<signal>/<subject>/<date>``, JSON of `MarketSignal`.
 ``signals.security.v1``  key ``<date>/<family>``, an Arrow IPC stream: a row per security, a column per signal; the
-schema's metadata ``status`` is the JSON of `DayStatus`. Absent values are null.
-``signals.industry.v1``  the same, a row per industry; the metadata ``left_out`` names parts whose inputs are missing.
+schema's metadata ``status`` is the JSON of `DayStatus`, with what is ``missing``; ``degraded`` is true if anything is.
+Absent values are null.
+``signals.industry.v1``  the same, a row per industry; the metadata ``left_out`` maps columns whose
+inputs are missing to the reason.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     columns: dict[str, pa.Array] = {"code": code_array(signals.keys)}
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
-    frame = _frame(columns, {"status": _encode(status), "family": signals.family.encode()})
+    frame = _frame(columns, {**_status(status), "family": signals.family.encode()})
     return _message(topic, SECURITY_TYPE, f"{status.trade_date}/{signals.family}", status, frame)
 
 
@@ -64,8 +66,12 @@ def encode_industry(signals: IndustrySignals, topic: str) -> Output:
     status = signals.status
     columns: dict[str, pa.Array] = {"industry": pa.array(INDUSTRIES, type=pa.string())}
     columns |= {name: pa.array(values, from_pandas=True) for name, values in signals.columns.items()}
-    frame = _frame(columns, {"status": _encode(status), "left_out": _encode(signals.left_out)})
+    frame = _frame(columns, {**_status(status), "left_out": _encode(signals.left_out)})
     return _message(topic, INDUSTRY_TYPE, f"{status.trade_date}", status, frame)
+
+
+def _status(status: DayStatus) -> dict[str, bytes]:
+    return {"status": _encode(status), "degraded": _encode(status.degraded)}
 
 
 def _message(topic: str, kind: bytes, key: str, status: DayStatus, frame: bytes) -> Output:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
@@ -26,6 +27,8 @@ from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record
 from streams.settings import Settings
 from streams.tables import Output
 from streams.topics import Topic, Topics, dead_letters
+
+log = structlog.get_logger()
 
 _BARRIERS_KEPT = 50
 #: Barriers under way: those of messages that never arrive everywhere must not accumulate.
@@ -98,6 +101,9 @@ class RowState(StageState):
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         items, dead = self.stage.decoders[topic].decode(records)
+        if absent := self.stage.decoders[topic].take_absent():
+            metrics.IMPOSSIBLE.labels(topic).inc(len(absent))
+            log.warning("impossible figures are absent", topic=topic, count=len(absent), first=absent[0])
         out = self.stage.dead_letters(dead, topic) + self._fold_items((item, topic) for item in items)
         metrics.ROWS.labels(topic).inc(sum(len(item) for item in items if isinstance(item, RowBatch)))
         return out

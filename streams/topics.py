@@ -13,7 +13,8 @@ import numpy.typing as npt
 from aiokafka.partitioner import murmur2
 
 from processors import market, securities
-from processors.codes import Ids, to_code
+from processors.code_changes import NO_CHANGES, CodeChanges
+from processors.codes import Ids, to_codes, to_id
 from processors.events import INPUT_ROWS
 from streams.clients import kafka_admin
 from streams.errors import TopicError
@@ -235,10 +236,16 @@ def partition_of(key: str, partitions: int) -> int:
 
 
 class Partitioner:
-    """Partitions of many securities at once; remembers every security that it has seen."""
+    """Partitions of many securities at once; remembers every security that it has seen.
 
-    def __init__(self, partitions: int) -> None:
+    Parameters
+    ----------
+    changes : all codes of one security have the partition of its first code.
+    """
+
+    def __init__(self, partitions: int, changes: CodeChanges = NO_CHANGES) -> None:
         self.partitions = partitions
+        self._changes = changes
         self._ids: Ids = np.empty(0, dtype=np.int32)
         self._at: npt.NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
@@ -253,10 +260,11 @@ class Partitioner:
 
     def of_code(self, code: str) -> int:
         """Return the partition of one code."""
-        return partition_of(code, self.partitions)
+        return int(self.of(np.array([to_id(code)], dtype=np.int32))[0])
 
     def _learn(self, new: Iterable[int]) -> None:
         ids = np.array(list(new), dtype=np.int32)
-        found = np.array([partition_of(to_code(i), self.partitions) for i in ids.tolist()], dtype=np.int32)
+        codes = to_codes(self._changes.first(ids))
+        found = np.array([partition_of(code, self.partitions) for code in codes], dtype=np.int32)
         order = np.argsort(merged := np.concatenate([self._ids, ids]), kind="stable")
         self._ids, self._at = merged[order], np.concatenate([self._at, found])[order]

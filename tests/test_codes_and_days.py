@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.codes import (
-    BOARDS,
-    EXCHANGES,
-    board_of,
     exchange_of,
-    is_chinext,
-    is_fund,
     isin_sorted,
     join_codes,
     parse_codes,
@@ -84,30 +79,6 @@ def test_what_is_no_code_is_refused_and_named(bad: str) -> None:
 def test_a_column_of_another_length_is_refused(count: int) -> None:
     with pytest.raises(RowError, match="9 characters each"):
         parse_codes(b"600519.SH000001.SZ", count)
-
-
-@pytest.mark.parametrize(
-    ("code", "fund", "board"),
-    [
-        ("500000.SH", True, None), ("599999.SH", True, None), ("499999.SH", False, "SSE main"),
-        ("600000.SH", False, "SSE main"), ("687999.SH", False, "SSE main"), ("688000.SH", False, "STAR"),
-        ("688999.SH", False, "STAR"), ("689000.SH", False, "SSE main"),
-        ("149999.SZ", False, "SZSE main"), ("150000.SZ", True, None), ("169999.SZ", True, None),
-        ("170000.SZ", False, "SZSE main"), ("180000.SZ", True, None), ("189999.SZ", True, None),
-        ("190000.SZ", False, "SZSE main"), ("510050.SZ", False, "SZSE main"), ("159915.SH", False, "SSE main"),
-        ("299999.SZ", False, "SZSE main"), ("300000.SZ", False, "ChiNext"), ("309999.SZ", False, "ChiNext"),
-        ("310000.SZ", False, "SZSE main"), ("300000.SH", False, "SSE main"), ("688000.SZ", False, "SZSE main"),
-        ("430047.BJ", False, "BSE"), ("300000.BJ", False, "BSE"), ("688000.BJ", False, "BSE"),
-        ("510050.BJ", False, "BSE"), ("160000.BJ", False, "BSE"),
-    ],
-)  # fmt: skip
-def test_funds_and_boards_follow_from_the_range_of_the_code(code: str, fund: bool, board: str | None) -> None:
-    keys = np.array([to_id(code)], dtype=np.int32)
-    assert is_fund(keys).tolist() == [fund]
-    assert is_chinext(keys).tolist() == [board == "ChiNext"]
-    if board is not None:
-        assert BOARDS[int(board_of(keys)[0])] == board
-    assert EXCHANGES == ("SSE", "SZSE", "BSE")
 
 
 keys_ = st.lists(st.integers(0, 30), max_size=12).map(lambda k: np.array(k, dtype=np.int32))

@@ -110,7 +110,7 @@ class Model:
 
     def missing(self, day: date) -> dict[str, int]:
         entry, out = self.days[day], {}
-        for exchange in self.required:
+        for exchange in dict.fromkeys((*self.required, *entry.expected)):
             have = sum(exchange == exchange_of(code) for code in entry.rows)
             if exchange in entry.expected:
                 if entry.expected[exchange] > have:

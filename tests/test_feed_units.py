@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.code_styles import BY_NUMBER, by_number, is_index, plain_number, to_own
+from feeds.code_styles import BY_NUMBER, by_number, plain_number, to_own
 from feeds.errors import InputError
 from feeds.formulas import evaluate
 from feeds.units import UNITS, Kind, parse_number, parse_unit, split_header
@@ -125,7 +125,7 @@ def test_every_style_names_the_same_security(number: str, market: str) -> None:
 @given(NUMBERS)
 def test_secids_know_shanghai_shenzhen_and_beijing(number: str) -> None:
     assert to_own(f"1.{number}", "1.600519") == f"{number}.SH"
-    beijing = number.startswith(("4", "8", "92"))
+    beijing = number.startswith(("43", "81", "83", "87", "88", "899", "92"))
     assert to_own(f"0.{number}", "1.600519") == f"{number}.{'BJ' if beijing else 'SZ'}"
 
 
@@ -135,14 +135,10 @@ def test_a_code_is_translated_or_refused_never_something_else(text: str, style: 
         to_id(to_own(text, style, "SSE"))
 
 
-@pytest.mark.parametrize(
-    ("number", "market"),
-    [("600519", "SH"), ("688981", "SH"), ("510300", "SH"), ("900901", "SH"), ("000001", "SZ"), ("300750", "SZ"),
-     ("159915", "SZ"), ("200002", "SZ"), ("430047", "BJ"), ("835185", "BJ"), ("920002", "BJ")],
-)  # fmt: skip
-def test_the_number_tells_the_exchange_of_stocks_and_funds(number: str, market: str) -> None:
-    assert by_number(number) == market
-    assert to_own(number, "600519", BY_NUMBER) == f"{number}.{market}"
+def test_a_plain_number_has_the_exchange_that_allots_it() -> None:
+    assert (by_number("600519"), to_own("430047", "600519", BY_NUMBER)) == ("SH", "430047.BJ")
+    with pytest.raises(InputError, match=r"730001.*write it with its exchange"):
+        by_number("730001")
 
 
 def test_a_plain_number_without_an_exchange_is_refused() -> None:
@@ -159,12 +155,6 @@ def test_a_plain_number_without_an_exchange_is_refused() -> None:
 )  # fmt: skip
 def test_codes_that_a_spreadsheet_stores_as_numbers(cell: object, number: str | None) -> None:
     assert plain_number(cell) == number
-
-
-def test_indices_are_distinguished_from_stocks_by_code_range() -> None:
-    codes = ["000001.SH", "000001.SZ", "399006.SZ", "899050.BJ", "801010.SI", "600519.SH", "510300.SH"]
-    found = is_index(np.array([to_id(c) for c in codes], dtype=np.int32))
-    assert found.tolist() == [True, False, True, True, True, False, False]
 
 
 TABLE = pd.DataFrame({"close": [10.0, 12.0], "change": [1.0, -2.0], "成交额(元)": [5.0, 6.0], "kind": ["a", "b"]})

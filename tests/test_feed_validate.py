@@ -22,8 +22,9 @@ CODES = [f"{600000 + i}.SH" for i in range(30)]
 
 def detail(day: date, **changes: dict[str, float]) -> RowBatch:
     """A day of 30 securities: balance 1e8, buys 1e7, the same repaid."""
-    figures = {"fin_balance": 1e8, "fin_buy": 1e7, "fin_repay": 1e7, "short_volume": 1e5, "short_sell": 1e4}
-    return batch("margin.daily", day, {code: {**figures, **changes.get(f"c{code[:6]}", {})} for code in CODES})
+    figures = {"fin_balance": 1e8, "fin_buy": 1e7, "fin_repay": 1e7, "short_volume": 1e5}
+    rows = {code: figures | {"short_sell": 1e4 + i} | changes.get(f"c{code[:6]}", {}) for i, code in enumerate(CODES)}
+    return batch("margin.daily", day, rows)
 
 
 def totals(day: date, **changes: float) -> RowBatch:
@@ -103,8 +104,7 @@ def test_a_broken_identity_is_reported_with_its_worst_case() -> None:
 
 
 def test_missing_securities_are_named_and_a_gap_of_days_is_not_compared() -> None:
-    few = batch("margin.daily", DAYS[1], {c: {"fin_balance": 1e8, "fin_buy": 1e7, "fin_repay": 1e7, "short_volume": 1e5,
-                                              "short_sell": 1e4} for c in CODES[6:]})  # fmt: skip
+    few = detail(DAYS[1]).take(np.arange(6, len(CODES)))
     (finding,) = found(few, before=(detail(DAYS[0]),))
     assert kinds([finding]) == [("warning", "missing")]
     assert "6 of the 30" in finding.text and "600000.SH, 600001.SH" in finding.text and finding.text.endswith("…")
@@ -169,3 +169,20 @@ def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, excha
     wrong = [f for f in check_day(rows, {}, xshg()) if f.severity is Severity.ERROR]
     assert [f.check for f in wrong] == ["unit"]
     assert exchange_column in wrong[0].text and "SZSE" in wrong[0].text
+
+
+@pytest.mark.parametrize(
+    ("topic", "figures", "twins"),
+    [
+        ("margin.daily", {"fin_balance": 1e9, "fin_buy": 2e7, "short_volume": 300.0}, True),
+        ("margin.daily", {"fin_balance": 1e9, "fin_buy": 0.0, "short_volume": 0.0}, False),
+        ("prices.daily", {"open": 9.0, "close": 9.5, "volume": 1e6, "turnover": 9.3e6}, True),
+        ("prices.daily", {"open": 100.0, "high": 100.0, "close": 100.0, "volume": 0.0}, False),
+    ],
+)
+def test_two_codes_with_identical_figures_are_suspicious(topic: str, figures: dict[str, float], twins: bool) -> None:
+    other = {name: value * 1.01 for name, value in figures.items()}
+    rows = batch(topic, DAYS[0], {"000043.SZ": figures, "001914.SZ": figures, "600519.SH": other})
+    named = [f.text for f in check_day({topic: rows}, {}, xshg()) if f.check == "twins"]
+    assert len(named) == twins
+    assert all("000043.SZ, 001914.SZ" in text and "600519" not in text for text in named)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processors.codes import is_fund, to_id
 from processors.indicators import excess_financing, extreme, fin_change, ratio_state, streak
 
 THRESHOLDS = {"hot": 0.103, "breakdown": 0.100, "cold": 0.0675, "extreme_cold": 0.0625}
@@ -64,9 +63,8 @@ def test_change_is_absent_below_ten_million_and_in_the_first_days() -> None:
 
 def test_extremes_are_the_tails_of_stocks_without_funds() -> None:
     change = np.linspace(-0.02, 0.19, 40)
-    fund = np.zeros(40, dtype=bool)
-    fund[-1] = True
-    side = extreme.extreme(change, fund, 0.05)
+    stock = np.arange(40) < 39
+    side = extreme.extreme(change, stock, 0.05)
     # 39 stocks: one in each tail; the fund with the largest rise has no value.
     assert np.flatnonzero(side == 1).tolist() == [38]
     assert np.flatnonzero(side == -1).tolist() == [0]
@@ -74,7 +72,7 @@ def test_extremes_are_the_tails_of_stocks_without_funds() -> None:
 
 
 def test_no_fall_is_extreme_on_a_day_when_all_rise() -> None:
-    assert (extreme.extreme(np.linspace(0.01, 0.4, 40), np.zeros(40, dtype=bool), 0.05) >= 0).all()
+    assert (extreme.extreme(np.linspace(0.01, 0.4, 40), np.ones(40, dtype=bool), 0.05) >= 0).all()
 
 
 def test_consecutive_needs_the_same_side_twice() -> None:
@@ -82,12 +80,3 @@ def test_consecutive_needs_the_same_side_twice() -> None:
     found = extreme.consecutive(today, yesterday)
     assert found[[0, 1, 2, 3, 5]].tolist() == [1, 0, -1, 0, 0]
     assert np.isnan(found[4])
-
-
-@pytest.mark.parametrize(
-    ("code", "fund"),
-    [("510050.SH", True), ("588000.SH", True), ("600519.SH", False), ("159915.SZ", True), ("150001.SZ", True),
-     ("161725.SZ", True), ("000001.SZ", False), ("300750.SZ", False), ("688001.SH", False)],
-)  # fmt: skip
-def test_funds_are_recognised_by_their_code(code: str, fund: bool) -> None:
-    assert is_fund(np.array([to_id(code)], dtype=np.int32)).tolist() == [fund]

@@ -217,8 +217,8 @@ def test_what_is_stored_does_not_grow_with_the_history() -> None:
         kinds = [name.partition("/")[0] for rows in worker.stored for name in rows.rows]
         sizes.append({kind: kinds.count(kind) for kind in set(kinds)})
     grown = {kind for kind, count in sizes[-1].items() if count > sizes[-4].get(kind, 0)}
-    # A year of price levels is kept, which is longer than this history.
-    assert grown == {"margin.market", "indices.daily", "rates.daily", "levels"}
+    # A year of price levels is kept, and of what their days lack, which is longer than this history.
+    assert grown == {"margin.market", "indices.daily", "rates.daily", "levels", "complete.prices.daily"}
 
 
 def test_a_feed_that_comes_late_raises_the_revision_of_what_it_changes() -> None:

@@ -75,14 +75,99 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     assert np.isnan(seen[5]["level~200"])  # 200 days are not known
 
 
+def chain(code: str, closes: list[float | None], days: list[date], st: bool = False) -> tuple[list[float], list[float]]:
+    """Levels and returns of a security without prev_close beside one with a price every day; None is no row."""
+    stage = Securities(0, Parameters(), EXCHANGES, xshg())
+    levels, returns = [], []
+    for day, close in zip(days, closes, strict=True):
+        figures = {"600000.SH": {"close": 1.0}}
+        if close is not None:
+            figures[code] = {"close": close, "st": float(st)}
+        rows = batch("prices.daily", day, figures)
+        (frame,) = [f for f in stage.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
+        at = np.flatnonzero(frame.keys == to_id(code))
+        for name, out in (("level", levels), ("return_1", returns)):
+            out.append(float(frame.columns[name][at[0]]) if len(at) else np.nan)
+    return levels, returns
+
+
+MAY = [date(2020, 5, d) for d in (6, 7, 8, 11, 12, 13, 14)]
+SEPTEMBER = [date(2020, 9, d) for d in (1, 2, 3, 4, 7, 8, 9)]
+
+
+@pytest.mark.parametrize(
+    ("code", "days", "st", "moves", "actions"),
+    [
+        ("000661.SZ", MAY, False, [0.102, 0.1049], []),
+        ("000661.SZ", MAY, False, [0.01, -0.498], [2]),
+        ("000661.SZ", MAY, False, [-0.1051, 0.1051], [1, 2]),
+        ("000661.SZ", MAY, True, [0.054, -0.056], [2]),
+        ("300750.SZ", MAY, False, [0.104, -0.106], [2]),
+        ("300750.SZ", SEPTEMBER, False, [0.204, -0.206], [2]),
+        ("688981.SH", SEPTEMBER, True, [0.204, -0.206], [2]),
+        ("430047.BJ", SEPTEMBER, False, [0.304, -0.306], [2]),
+        ("510050.SH", MAY, False, [0.204, -0.5], [2]),
+        ("113050.SH", MAY, False, [0.5, -0.6, 0.9], []),
+    ],
+)  # fmt: skip
+def test_a_move_beyond_the_limit_without_prev_close_is_a_corporate_action(
+    code: str, days: list[date], st: bool, moves: list[float], actions: list[int]
+) -> None:
+    closes: list[float | None] = [100.0, *(100 * np.cumprod([1 + m for m in moves])).tolist()]
+    levels, returns = chain(code, closes, days[: len(closes)], st)
+    expected = [1.0, *np.cumprod([1.0 if i in actions else 1 + m for i, m in enumerate(moves, 1)])]
+    np.testing.assert_allclose(levels, expected)
+    assert [i for i, r in enumerate(returns) if i and np.isnan(r)] == actions
+
+
+@pytest.mark.parametrize(
+    ("code", "days", "unlimited"), [("688981.SH", MAY, True), ("300999.SZ", MAY, False), ("300999.SZ", SEPTEMBER, True),
+                                    ("603000.SH", SEPTEMBER, False), ("430047.BJ", SEPTEMBER, False)],
+)  # fmt: skip
+def test_a_new_listing_has_no_limit_on_its_first_five_days_where_the_board_has_none(
+    code: str, days: list[date], unlimited: bool
+) -> None:
+    listed: list[float | None] = [None, 10.0, 20.0, 20.0, 20.0, 8.0, 20.0]  # listed days 1 to 6
+    levels, returns = chain(code, listed, days)
+    assert np.isnan(returns[2]) == np.isnan(returns[5]) == (not unlimited)
+    assert np.isnan(returns[6])  # the sixth day has a limit again
+    assert levels[-1] == pytest.approx(0.8 if unlimited else 1.0)
+
+
+def test_the_first_day_of_the_data_is_no_listing_and_days_without_any_prices_widen_the_limit() -> None:
+    levels, _ = chain("688981.SH", [10.0, 20.0, 20.0], SEPTEMBER[:3])
+    assert levels == [1.0, 1.0, 1.0]
+    levels, _ = chain("000661.SZ", [10.0, 11.9, None, 12.9], [MAY[0], MAY[2], MAY[3], MAY[4]])
+    np.testing.assert_allclose(levels, [1.0, 1.19, np.nan, 1.29])  # 19% in two sessions
+    levels, _ = chain("000661.SZ", [10.0, None, 11.9], MAY[:3])  # suspended in between: one day's move
+    assert levels[-1] == 1.0
+
+
+def test_the_count_of_corporate_actions_is_shown() -> None:
+    securities, market = Securities(0, Parameters(), EXCHANGES, xshg()), Market(1, Parameters(), EXCHANGES, xshg())
+    found: list[MarketSignal] = []
+    for day, close in zip(MAY, (10.0, 5.0), strict=False):
+        items: list[FeatureFrame] = []
+        for topic, figures in (("prices.daily", {"close": close}), ("margin.daily", {"fin_balance": 1e9})):
+            rows = batch(
+                topic,
+                day,
+                {"000001.SZ": figures, "600000.SH": figures | ({"close": 10.0} if "close" in figures else {})},
+            )
+            items += [f for f in securities.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
+        found += [s for s in market.fold(items) if isinstance(s, MarketSignal)]
+    (mean,) = [s for s in found if s.signal == "equal_weight_return" and s.trade_date == MAY[1]]
+    assert (mean.value, mean.details) == (0.0, {"stocks": 1, "corporate_actions": 1})
+
+
 @pytest.mark.parametrize("prices", [(5.34, 9.05, 4.04, 6.25, 6.17), (5.04, 8.52, 8.61, 7.39), (9.1, 9.3, 9.2)])
 def test_a_level_that_equals_its_mean_is_not_above_it(prices: tuple[float, ...]) -> None:
     """A chain of returns and a mean of it have rounding: 9.2 is the mean of 9.2, 9.3 and 9.1 to the last cent."""
     parameters = Parameters(breadth_days=len(prices), breadth_least=2)
     securities, market = Securities(0, parameters, EXCHANGES, xshg()), Market(1, parameters, EXCHANGES, xshg())
     values = []
-    for day, close in zip(DAYS, (5.0, *prices), strict=False):
-        rows = batch("prices.daily", day, {"000001.SZ": {"close": close}})
+    for day, before, close in zip(DAYS, (5.0, 5.0, *prices), (5.0, *prices), strict=False):
+        rows = batch("prices.daily", day, {"000001.SZ": {"close": close, "prev_close": before}})
         made = market.fold([f for f in securities.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)])
         values.append({s.signal: s.value for s in made if isinstance(s, MarketSignal)}["breadth_200"])
     assert values[-1] == 0.0

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from feeds.folder import read
-from processors.codes import is_fund
 from processors.days import to_date, to_day
 from processors.indicators.verdict import Verdict
 from processors.industries import INDUSTRIES
+from processors.kinds import is_fund
 from processors.parameters import Parameters
 from processors.studies import STUDIES, divergence, excess, factor, ratio, rotation, timing
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
@@ -367,7 +367,7 @@ def test_one_study_in_one_mode_as_json(small: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "has no file with a known name"),
+        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "there is no file (.csv"),
         (lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"), "ends before 2025-01-02"),
     ],
 )

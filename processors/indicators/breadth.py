@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from processors.block import Block
-from processors.codes import is_fund
+from processors.cross_sections import reasons
 from processors.events import Floats
+from processors.kinds import is_stock
 from processors.needs import LAST_YEAR, PRICES, price
 from processors.signal import Column, Level, Signal, Value
 
@@ -18,6 +19,7 @@ BINS = ("< −30%", "−30…−10%", "−10…10%", "10…30%", "30…50%", "50
 LEVEL = price("level")
 MEAN = price("level", days="breadth_days", mean=True, min_periods="breadth_least")
 LAST_YEAR_LEVEL = price("level", back=LAST_YEAR)
+ACTION = price("corporate_action")
 
 SIGNALS = (
     Signal(
@@ -36,8 +38,9 @@ SIGNALS = (
         "Median return of the stocks since the year began; shares of seven classes in the details",
         "年初至今涨跌幅分布",
         "ratio",
-        (LEVEL, LAST_YEAR_LEVEL),
-        "share of stocks by adjusted return since the last session of the year before: < −30, −30…−10, −10…10, 10…30, 30…50, 50…100, > 100%",
+        (LEVEL, LAST_YEAR_LEVEL, ACTION),
+        "share of stocks by adjusted return since the last session of the year before: < −30, −30…−10, −10…10, 10…30, 30…50, 50…100, > 100%; "
+        "corporate_actions: stocks whose level went on unchanged on the day, for want of prev_close",
         "[GF25]",
     ),
 )
@@ -46,12 +49,13 @@ SIGNALS = (
 def compute(block: Block) -> dict[str, Column]:
     """Return breadth and median return; the details contain the number of stocks and the shares of the classes."""
     section, p = block.section(PRICES), block.parameters
-    level, mean, year = (block.on(section, need) for need in (LEVEL, MEAN, LAST_YEAR_LEVEL))
-    stocks = ~is_fund(section.keys)
+    level, mean, year, action = (block.on(section, need) for need in (LEVEL, MEAN, LAST_YEAR_LEVEL, ACTION))
+    stocks = is_stock(section.keys)
     # A chain of returns has rounding: a level that equals its mean but for that is not above it.
     above = np.where(np.isnan(level - mean), np.nan, level - mean > _ROUNDING * mean)
     gains = level / year - 1
     days: list[dict[str, Any]] = []
+    absent = reasons(block.gaps(PRICES))
     for i in range(len(block)):
         rows = section.rows(i)
         up, gain = above[rows][stocks[rows]], gains[rows][stocks[rows]]
@@ -62,6 +66,7 @@ def compute(block: Block) -> dict[str, Column]:
                 "counted": len(up),
                 "median": float(np.median(gain)) if len(gain) else None,
                 "shares": _shares(gain) if len(gain) else {},
+                "corporate_actions": int((action[rows][stocks[rows]] == 1.0).sum()),
             }
         )
     return {
@@ -69,11 +74,14 @@ def compute(block: Block) -> dict[str, Column]:
             [day["above"] for day in days],
             {"stocks": [day["counted"] for day in days]},
             f"{PRICES}: no stock has {p.breadth_least} prices in {p.breadth_days} trading days",
+            absent,
         ),
         "ytd_distribution": Column(
             [day["median"] for day in days],
-            {name: [day["shares"].get(name) for day in days] for name in ("stocks", *BINS)},
+            {name: [day["shares"].get(name) for day in days] for name in ("stocks", *BINS)}
+            | {"corporate_actions": [day["corporate_actions"] for day in days]},
             f"{PRICES}: no stock has a price of the year before",
+            absent,
         ),
     }
 

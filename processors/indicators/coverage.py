@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
-from processors.codes import BOARDS, board_of, isin_sorted
-from processors.needs import DETAIL, REFERENCE, members, security, valuation
+from processors.codes import isin_sorted
+from processors.cross_sections import merged, reasons
+from processors.kinds import BOARDS, board_of
+from processors.needs import DETAIL, REFERENCE, VALUATIONS, members, security, valuation
 from processors.signal import Column, Level, Signal, Value
 
 FLOAT_CAP = valuation("float_cap")
@@ -30,9 +32,14 @@ SIGNALS = (
 def compute(block: Block) -> dict[str, Column]:
     """Return the share by count; the details contain the shares by float cap and by board."""
     detail, stocks = block.section(DETAIL), block.section(REFERENCE)
-    caps = block.on(stocks, FLOAT_CAP)
+    caps, uncapped = block.on(stocks, FLOAT_CAP), block.gaps(VALUATIONS)
     days = [
-        _day(stocks.keys[stocks.rows(i)], detail.keys[detail.rows(i)], caps[stocks.rows(i)]) for i in range(len(block))
+        _day(
+            stocks.keys[stocks.rows(i)],
+            detail.keys[detail.rows(i)],
+            np.where(bool(uncapped[i]), np.nan, caps[stocks.rows(i)]),
+        )
+        for i in range(len(block))
     ]
     names = ("stocks", "eligible", *BOARDS, "by_float_cap", "float_cap_known")
     return {
@@ -40,6 +47,7 @@ def compute(block: Block) -> dict[str, Column]:
             [day.get("coverage") for day in days],
             {name: [day.get(name) for day in days] for name in names},
             f"{REFERENCE} names no stock",
+            reasons(merged(block.gaps(DETAIL), block.unnamed)),
         )
     }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
+from processors.cross_sections import merged, reasons
 from processors.needs import DETAIL, PRICES, price, security
 from processors.signal import Column, Level, Signal
 
-RETURN = price("return_1")
+LEVEL, RETURN, ACTION = price("level"), price("return_1"), price("corporate_action")
 
 EQUAL_WEIGHT = Signal(
     "equal_weight_return",
@@ -16,22 +17,34 @@ EQUAL_WEIGHT = Signal(
     "Equal-weight mean return of the stocks in the margin list",
     "融资标的等权平均收益",
     "ratio",
-    (security("fin_balance"), RETURN),
-    "mean of close / prev_close − 1 over the stocks with a margin row and a return of the day",
+    (security("fin_balance"), LEVEL, RETURN, ACTION),
+    "mean of close / prev_close − 1 over the stocks with a margin row and a return of the day; without prev_close, a move "
+    "beyond the board's daily limit is a corporate action and no return (their number: corporate_actions)",
     "[SW14]",
 )
 SIGNALS = (EQUAL_WEIGHT,)
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the mean; the details contain the number of stocks."""
+    """Return the mean; the details contain the number of stocks, and of those with a corporate action."""
     section = block.section(DETAIL)
     returns = np.where(block.stocks, block.on(section, RETURN), np.nan)
+    actions = block.stocks & (block.on(section, ACTION) == 1.0)
+    known_returns = np.isnan(block.on(section, LEVEL)) | ~np.isnan(returns) | actions | ~block.stocks
+    gaps = merged(block.gaps(DETAIL), block.with_differences(PRICES, section, known_returns))
     means, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
+    acted = np.bincount(section.day_of_row[actions], minlength=len(block))
     for i in range(len(block)):
         of_day = returns[section.rows(i)]
         known = of_day[~np.isnan(of_day)]
         counts[i] = len(known)
         if len(known):
             means[i] = known.mean()
-    return {"equal_weight_return": Column(means, {"stocks": counts}, f"{PRICES}: no stock of {DETAIL} has a return")}
+    return {
+        "equal_weight_return": Column(
+            means,
+            {"stocks": counts, "corporate_actions": acted},
+            f"{PRICES}: no stock of {DETAIL} has a return",
+            reasons(gaps),
+        )
+    }

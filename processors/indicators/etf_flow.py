@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from processors.block import Block
-from processors.events import FIGURES
+from processors.cross_sections import Flags, merged, reasons
+from processors.events import FIGURES, Floats
 from processors.needs import FUNDS, funds
 from processors.signal import Column, Level, Signal
 
@@ -21,38 +23,57 @@ SIGNALS = (
         "ETF净流入（按风格）",
         "CNY",
         (funds(), funds(back=1)),
-        "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both; details: shares and the sum of 20 days",
+        "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both, 0 for a fund whose shares were split; details: funds, and the sum of 20 days where all of them are known",
         "[GF25], window of the sum ours",
         subjects=True,
         retain="etf_flow_days",
     ),
 )
 
+_NONE = np.empty(0)
+#: A fund's price moves at most 20% a day; 0.5 points are rounding.
+_FUND_LIMIT, _TOLERANCE = 0.20, 0.005
+
 
 def compute(block: Block) -> dict[str, Column]:
     """Return one column per style of the funds on the block's days; the details contain the cumulative flow."""
     rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
-    styles = {int(number) for today, _ in rows if len(today["key"]) for number in np.unique(today["style"])}
-    return {f"etf_flow/{STYLES[number]}": _style(block, STYLES[number], number, rows) for number in sorted(styles)}
+    styles = {int(number) for day in rows for found in day if len(found["key"]) for number in np.unique(found["style"])}
+    unknown = reasons(merged(block.gaps(FUNDS), block.gaps(FUNDS, 1)))
+    return {
+        f"etf_flow/{STYLES[number]}": _style(block, STYLES[number], number, rows, unknown) for number in sorted(styles)
+    }
 
 
-def _style(block: Block, style: str, number: int, rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Column:
+def _style(
+    block: Block,
+    style: str,
+    number: int,
+    rows: list[tuple[dict[str, Any], dict[str, Any]]],
+    unknown: Mapping[int, str],
+) -> Column:
     days = block.parameters.etf_flow_days
     flows = np.full(len(block), np.nan)
-    priced_funds, unpriced_funds = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
+    priced_funds, unpriced_funds, splits = (np.zeros(len(block), dtype=int) for _ in range(3))
     absent, unpublished = dict[int, str](), set[int]()
     for i, (today, before) in enumerate(rows):
         of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
         both, now, earlier = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
+        if i in unknown and (of_style.any() or (before.get("style", _NONE) == number).any()):
+            absent[i] = unknown[i]
+            continue
         if not of_style.any():
             unpublished.add(i)
             continue
         if not len(both):
             absent[i] = f"{FUNDS}: no fund of the style has shares of the day before"
             continue
-        change = today["shares"][of_style][now] - before["shares"][earlier]
+        shares, shares_before = today["shares"][of_style][now], before["shares"][earlier]
         price = today["price"][of_style][now]
+        split = is_split(shares / shares_before, price / before["price"][earlier])
+        change = np.where(split, 0.0, shares - shares_before)
         priced = ~np.isnan(price)
+        splits[i] = split.sum()
         if not priced.any():
             absent[i] = f"{FUNDS}: none of the {len(both)} funds of the style has a price"
             continue
@@ -63,7 +84,25 @@ def _style(block: Block, style: str, number: int, rows: list[tuple[dict[str, Any
     details = {
         "funds": priced_funds,
         "without_price": unpriced_funds,
+        "splits": splits,
         "days": known.sum(axis=1),
-        "cumulative": np.where(known, window, 0.0).sum(axis=1),
+        "cumulative": window.sum(axis=1),
     }
     return Column(flows, details, absent=absent, unpublished=frozenset(unpublished))
+
+
+def is_split(shares: Floats, price: Floats) -> Flags:
+    """Return which funds were split or consolidated: shares jump, and the price moves inversely, beyond its limit (n,).
+
+    Parameters
+    ----------
+    shares, price : (n,) ratios to the day before; NaN or ∞ where there is none.
+
+    Examples
+    --------
+    >>> is_split(np.array([2.05, 0.5, 2.0, 1.0]), np.array([0.5, 1.98, 1.01, 0.5])).tolist()
+    [True, True, False, False]
+    """
+    jumped = np.abs(price - 1) > _FUND_LIMIT + _TOLERANCE
+    # What was created or redeemed on the day, and the day's return, remain of the product.
+    return np.asarray(jumped & (np.abs(shares * price - 1) <= _FUND_LIMIT))

@@ -18,7 +18,7 @@ EXTREME = Signal(
     "side",
     (security(FIN_CHANGE),),
     "+1 for Δ > 0 among the ⌊5% n⌋ largest of the day's n stocks, −1 for Δ < 0 among the ⌊5% n⌋ smallest, "
-    "else 0; funds apart",
+    "else 0; stocks only",
     "[SW14] §2.2",
     parameters=("extreme_share",),
 )
@@ -37,21 +37,21 @@ SIGNALS = (
 )
 
 
-def extreme(change: Floats, fund: npt.NDArray[np.bool_], share: float) -> Floats:
-    """Return +1, −1 or 0 for every stock with a Δ (n,); NaN for funds, for absent Δ, and where the tails are empty.
+def extreme(change: Floats, stock: npt.NDArray[np.bool_], share: float) -> Floats:
+    """Return +1, −1 or 0 for every stock with a Δ (n,); NaN for other securities, for absent Δ, and where the tails are empty.
 
     Parameters
     ----------
     change : (n,) Δ, a fraction, NaN where absent.
-    fund : (n,) whether the security is a fund.
+    stock : (n,) whether the security is a stock.
     share : share of the stocks in each tail.
 
     Examples
     --------
-    >>> extreme(np.array([0.2, 0.1, -0.1, np.nan]), np.zeros(4, dtype=bool), 0.34)
+    >>> extreme(np.array([0.2, 0.1, -0.1, np.nan]), np.ones(4, dtype=bool), 0.34)
     array([ 1.,  0., -1., nan])
     """
-    eligible = ~fund & ~np.isnan(change)
+    eligible = stock & ~np.isnan(change)
     values = change[eligible]
     tail = int(share * len(values) + 1e-9)
     out = np.full(len(change), np.nan)

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.block import Block
-from processors.codes import is_chinext
+from processors.codes import EXCHANGES
+from processors.cross_sections import Gap, merged, reasons
+from processors.kinds import is_chinext, is_fund
 from processors.needs import DETAIL, members, security
 from processors.signal import Column, Level, Signal
 
@@ -41,12 +43,21 @@ SIGNALS = (
 )
 
 
+#: The exchanges whose securities a group may have.
+_EXCHANGES = {"CSI300": ("SSE", "SZSE"), "CSI500": ("SSE", "SZSE"), "ChiNext": ("SZSE",), "ETF": ("SSE", "SZSE")}
+
+
 def compute(block: Block) -> dict[str, Column]:
     """Return balance and net buy by group; a column per group and signal."""
     section = block.section(DETAIL)
-    balance, flow = block.on(section, BALANCE), block.on(section, BUY) - block.on(section, REPAY)
+    balance, (flow, flow_gaps) = block.on(section, BALANCE), block.net_buys(BUY, REPAY)
+    whole = np.array([not gap for gap in block.gaps(DETAIL)])
     out: dict[str, Column] = {}
     for group, member in groups_of(block, section.keys).items():
+        named = block.unnamed if group.startswith("CSI") else [{}] * len(block)
+        unknown, unknown_flow = (
+            reasons(_of_group(group, merged(gaps, named))) for gaps in (block.gaps(DETAIL), flow_gaps)
+        )
         totals, shares, flows = (np.full(len(block), np.nan) for _ in range(3))
         count, known_count = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
         for i in range(len(block)):
@@ -56,22 +67,28 @@ def compute(block: Block) -> dict[str, Column]:
             if not count[i]:
                 continue
             totals[i] = balance[rows][inside].sum()
-            shares[i] = totals[i] / balance[rows].sum()
+            shares[i] = totals[i] / balance[rows].sum() if whole[i] else np.nan
             of_group = flow[rows][inside]
             known = ~np.isnan(of_group)
             known_count[i] = known.sum()
-            if known_count[i]:
+            if known_count[i] and i not in unknown_flow:
                 flows[i] = of_group[known].sum()
         absent = dict.fromkeys(np.flatnonzero(count == 0).tolist(), f"no security of the day belongs to {group}")
         name = f"group_net_buy/{group}"
-        out[f"group_balance/{group}"] = Column(totals, {"share": shares, "members": count}, absent=absent)
+        out[f"group_balance/{group}"] = Column(totals, {"share": shares, "members": count}, absent=absent | unknown)
         out[name] = Column(
             flows,
             {"members": known_count, "five_days": block.own_window(name, flows, _DAYS).sum(axis=1)},
             f"{DETAIL} of the day before is not known",
-            absent,
+            absent | unknown_flow,
         )
     return out
+
+
+def _of_group(group: str, gaps: list[Gap]) -> list[Gap]:
+    """Return the gaps on the exchanges whose securities a group may have."""
+    exchanges = [EXCHANGES.index(exchange) for exchange in _EXCHANGES[group]]
+    return [{number: gap[number] for number in exchanges if number in gap} for gap in gaps]
 
 
 def groups_of(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.bool_]]:
@@ -86,5 +103,5 @@ def groups_of(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArra
         "CSI300": of_index("csi300"),
         "CSI500": of_index("csi500"),
         "ChiNext": is_chinext(keys),
-        "ETF": ~block.stocks,
+        "ETF": is_fund(keys),
     }

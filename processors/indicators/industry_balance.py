@@ -8,8 +8,9 @@ import numpy as np
 
 from processors.block import Block
 from processors.codes import isin_sorted
+from processors.cross_sections import Flags, Gap, merged, reasons
 from processors.events import Floats
-from processors.needs import DETAIL, REFERENCE, Need, industry_index, members, security, valuation
+from processors.needs import DETAIL, REFERENCE, VALUATIONS, Need, industry_index, members, security, valuation
 from processors.signal import Level, Signal
 
 BALANCE, BUY, REPAY, MEMBERS = security("fin_balance"), security("fin_buy"), security("fin_repay"), members()
@@ -40,6 +41,7 @@ RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover
 
 def compute(block: Block) -> IndustryColumns:
     """Return the columns and their ranks ``<column>_rank`` (1 is the largest)."""
+    unknown, unknown_flows = block.unknown_industries(block.gaps(DETAIL)), block.unknown_industries(flow_gaps(block))
     balance, buy, net = sums(block, BALANCE), sums(block, BUY), net_buys(block)
     turnover, stocks = block[TURNOVER], block.section(REFERENCE)
     detail = block.section(DETAIL)
@@ -50,19 +52,44 @@ def compute(block: Block) -> IndustryColumns:
     eligible = block.by_industry(stocks, block.stock_industry, listed.astype(np.float64))
     columns = {
         "fin_balance": balance,
-        "fin_balance_share": balance_shares(balance),
+        "fin_balance_share": balance_shares(block, balance),
         "fin_balance_to_float_cap": balance_to_float_cap(block, balance),
         "net_buy": net,
         "buy_to_turnover": buy / np.where(turnover > 0, turnover, np.nan),
-        "industry_coverage": eligible / total,
+        "industry_coverage": np.where(unknown, np.nan, eligible / total),
     }
-    complete: list[dict[str, str]] = [{} for _ in range(len(block))]
-    return columns | {f"{name}_rank": ranks(columns[name]) for name in RANKED}, complete
+    left_out = [dict[str, str]() for _ in range(len(block))]
+    for name in tuple(columns):
+        flags, gaps = unknown, block.gaps(DETAIL)
+        if name == "net_buy":
+            flags, gaps = unknown_flows, flow_gaps(block)
+        elif name == "fin_balance_to_float_cap":
+            gaps = merged(gaps, block.gaps(VALUATIONS))
+            flags = np.isnan(columns[name]) & block.unknown_industries(gaps)
+        if name in RANKED:
+            # A rank compares all industries.
+            columns[f"{name}_rank"] = np.where(flags.any(axis=1, keepdims=True), np.nan, ranks(columns[name]))
+        explain(left_out, name, flags, gaps, block)
+    return columns, left_out
 
 
-def balance_shares(balance: Floats) -> Floats:
-    """Return the share of each industry in the sum over all industries (k, 31)."""
-    return np.asarray(balance / np.where(np.isnan(balance), 0.0, balance).sum(axis=1)[:, None])
+def explain(left_out: list[dict[str, str]], name: str, unknown: Flags, gaps: list[Gap], block: Block) -> None:
+    """Add the reason why a column is absent for industries on the days of ``unknown`` (k, 31)."""
+    why = reasons(merged(gaps, block.unclassified))
+    for i in np.flatnonzero(unknown.any(axis=1)).tolist():
+        left_out[i][name] = why[i]
+
+
+def flow_gaps(block: Block) -> list[Gap]:
+    """Return the exchanges whose net buys are unknown, by day (k,)."""
+    return block.net_buys(BUY, REPAY)[1]
+
+
+def balance_shares(block: Block, balance: Floats) -> Floats:
+    """Return the share of each industry in the sum over all industries (k, 31); absent if one of them is unknown."""
+    whole = ~block.unknown_industries(block.gaps(DETAIL)).any(axis=1)
+    total = np.where(np.isnan(balance), 0.0, balance).sum(axis=1)
+    return np.asarray(balance / np.where(whole, total, np.nan)[:, None])
 
 
 def balance_to_float_cap(block: Block, balance: Floats) -> Floats:
@@ -70,20 +97,27 @@ def balance_to_float_cap(block: Block, balance: Floats) -> Floats:
     cap, detail, stocks = block[INDEX_FLOAT_CAP], block.section(DETAIL), block.section(REFERENCE)
     balances = np.where(block.on(detail, STOCK_FLOAT_CAP) > 0, block.on(detail, BALANCE), np.nan)
     of_stocks = block.by_industry(detail, block.industry, balances)
+    of_stocks[block.unknown_industries(merged(block.gaps(DETAIL), block.gaps(VALUATIONS)))] = np.nan
     caps = block.by_industry(stocks, block.stock_industry, block.on(stocks, STOCK_FLOAT_CAP))
     return np.where(cap > 0, balance / cap, of_stocks / np.where(caps > 0, caps, np.nan))
 
 
 def sums(block: Block, need: Need) -> Floats:
-    """Return the sum of a figure of the margin detail over each industry's stocks (k, 31); NaN where none has it."""
+    """Return the sum of a figure of the margin detail over each industry's stocks (k, 31); NaN where none has it, or where
+    one of the industry's exchanges is missing."""
     section = block.section(DETAIL)
-    return block.by_industry(section, block.industry, block.on(section, need))
+    out = block.by_industry(section, block.industry, block.on(section, need))
+    out[block.unknown_industries(block.gaps(DETAIL))] = np.nan
+    return out
 
 
 def net_buys(block: Block) -> Floats:
-    """Return the sum of buys less repayments over each industry's stocks (k, 31), CNY; NaN where none has both."""
-    section = block.section(DETAIL)
-    return block.by_industry(section, block.industry, block.on(section, BUY) - block.on(section, REPAY))
+    """Return the sum of buys less repayments over each industry's stocks (k, 31), CNY; NaN where none has both, or
+    where one of the industry's exchanges is missing on the day or, if its repayments are derived, on the day before."""
+    flows, gaps = block.net_buys(BUY, REPAY)
+    out = block.by_industry(block.section(DETAIL), block.industry, flows)
+    out[block.unknown_industries(gaps)] = np.nan
+    return out
 
 
 def ranks(values: Floats) -> Floats:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from processors.block import Block
+from processors.cross_sections import merged, reasons
 from processors.events import Floats
 from processors.indicators.fin_change import FIN_CHANGE
 from processors.indicators.industry_balance import (
@@ -25,10 +26,11 @@ from processors.indicators.industry_balance import (
     IndustryColumns,
     balance_shares,
     balance_to_float_cap,
+    flow_gaps,
     net_buys,
     sums,
 )
-from processors.needs import DETAIL, REFERENCE, Need, industry_index, security, turnover, valuation
+from processors.needs import DETAIL, REFERENCE, VALUATIONS, Need, industry_index, security, turnover, valuation
 from processors.signal import Level, Signal
 from processors.statistics import means, rsi
 
@@ -47,6 +49,10 @@ _COOL = {"pe", "pb", "volatility", "downside_deviation", "max_drawdown"}  # fact
 RISK = (
     "pe", "pb", "volatility", "downside_deviation", "kdj_j", "return_20", "turnover_rate_20", "balance_share",
 )  # fmt: skip
+
+#: Factors of the margin detail, and those that may come from the valuations of stocks.
+_OF_DETAIL = {"balance_to_float_cap", "net_buy_to_turnover", "buy_to_turnover", "breadth", "balance_share"}
+_OF_STOCKS = {"pe", "pb", "dividend_yield", "turnover_rate", "turnover_rate_20"}
 
 CHANGE, MARKET_TURNOVER = security(FIN_CHANGE), turnover(optional=True)
 CLOSES, HIGHS, LOWS = (industry_index(name, days=_WINDOW) for name in ("close", "high", "low"))
@@ -96,6 +102,8 @@ def compute(block: Block) -> IndustryColumns:
     known = {name: (~np.isnan(values)).sum(axis=1).tolist() for name, values in factors.items()}
     columns: dict[str, Floats] = {}
     left_out: list[dict[str, str]] = [{} for _ in range(len(block))]
+    of_detail = reasons(merged(flow_gaps(block), block.unclassified))
+    of_stocks = reasons(merged(block.gaps(VALUATIONS), block.unclassified))
     for composite_name, parts, cool in (("heat", HEAT, _COOL), ("risk", RISK, set())):
         signed = {part: -scores[part] if part in cool else scores[part] for part in parts}
         columns[composite_name] = composite(np.array(list(signed.values())))
@@ -103,8 +111,10 @@ def compute(block: Block) -> IndustryColumns:
         for part in parts:
             for i, count in enumerate(known[part]):
                 if count < MIN_INDUSTRIES:
+                    why = of_stocks if part in _OF_STOCKS else of_detail if part in _OF_DETAIL else {}
+                    cause = f" ({why[i]})" if i in why else ""
                     left_out[i][f"{composite_name}_{part}"] = (
-                        f"known of {count} industries, {MIN_INDUSTRIES} are needed"
+                        f"known of {count} industries, {MIN_INDUSTRIES} are needed{cause}"
                     )
     return columns, left_out
 
@@ -162,7 +172,7 @@ def _factors(block: Block) -> dict[str, Floats]:
         "turnover_rate_20": _or_of_stocks(rates.mean(axis=-1), _weighted(block, STOCK_MEAN_RATE)),
         "turnover_share": turnovers / block[MARKET_TURNOVER][:, None],
         "breadth": _breadth(block),
-        "balance_share": balance_shares(balance),
+        "balance_share": balance_shares(block, balance),
         "rsi_14": rsi(closes, _RSI_DAYS),
         "kdj_j": kdj_j(closes, block[HIGHS], block[LOWS]),
     }
@@ -208,7 +218,10 @@ def _breadth(block: Block) -> Floats:
     change = block.on(section, CHANGE)
     rose = np.where(np.isnan(change), np.nan, change > 0)
     count = np.where(np.isnan(change), np.nan, 1.0)
-    return block.by_industry(section, block.industry, rose) / block.by_industry(section, block.industry, count)
+    out = block.by_industry(section, block.industry, rose) / block.by_industry(section, block.industry, count)
+    gaps = block.with_differences(DETAIL, section, ~np.isnan(change))
+    out[block.unknown_industries(gaps)] = np.nan
+    return out
 
 
 def _or_of_stocks(of_index: Floats, of_stocks: Floats) -> Floats:
@@ -221,7 +234,9 @@ def _weighted(block: Block, need: Need) -> Floats:
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
     industry = block.stock_industry
-    return block.by_industry(stocks, industry, values * caps) / block.by_industry(stocks, industry, caps)
+    out = block.by_industry(stocks, industry, values * caps) / block.by_industry(stocks, industry, caps)
+    out[block.unknown_industries(block.gaps(VALUATIONS))] = np.nan
+    return out
 
 
 def _multiple(block: Block, need: Need) -> Floats:
@@ -231,7 +246,9 @@ def _multiple(block: Block, need: Need) -> Floats:
     known = (values != 0) & ~np.isnan(values) & (caps > 0)
     industry = block.stock_industry
     earned = block.by_industry(stocks, industry, np.where(known, caps / np.where(known, values, 1.0), np.nan))
-    return block.by_industry(stocks, industry, np.where(known, caps, np.nan)) / _positive(earned)
+    out = block.by_industry(stocks, industry, np.where(known, caps, np.nan)) / _positive(earned)
+    out[block.unknown_industries(block.gaps(VALUATIONS))] = np.nan
+    return out
 
 
 def _positive(values: Floats) -> Floats:

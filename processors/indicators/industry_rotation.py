@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
+from processors.cross_sections import merged
 from processors.events import Floats
-from processors.indicators.industry_balance import IndustryColumns, ranks
+from processors.indicators.industry_balance import IndustryColumns, explain, ranks
 from processors.needs import DETAIL, LAST_WEEK, members, security
 from processors.signal import Level, Signal
 
@@ -41,8 +42,17 @@ def compute(block: Block) -> IndustryColumns:
 
     change = total(now) / total(before) - 1
     breadth = total((now > before).astype(np.float64)) / total(np.ones(len(now)))
-    complete: list[dict[str, str]] = [{} for _ in range(len(block))]
-    return {"week_change": change, "week_breadth": breadth} | selections(change, breadth), complete
+    gaps = merged(block.gaps(DETAIL), block.gaps(DETAIL, LAST_WEEK))
+    unknown = block.unknown_industries(gaps) & ends[:, None]
+    change[unknown] = breadth[unknown] = np.nan
+    # A selection compares all industries.
+    columns = {"week_change": change, "week_breadth": breadth}
+    for name, flags in selections(change, breadth).items():
+        columns[name] = np.where(unknown.any(axis=1)[:, None], np.nan, flags)
+    left_out: list[dict[str, str]] = [{} for _ in range(len(block))]
+    for name in columns:
+        explain(left_out, name, unknown, gaps, block)
+    return columns, left_out
 
 
 def selections(change: Floats, breadth: Floats) -> dict[str, Floats]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import is_fund
 from processors.days import to_date
+from processors.kinds import is_stock
 from processors.studies.measure import Interval, block_interval, episodes, mean
 from processors.studies.panel import Panel
 from processors.studies.result import Cell, Finding, Mode, Unit
@@ -18,7 +18,7 @@ UNITS = dict.fromkeys(("mean", "low", "high", "median", "win rate"), Unit.RATIO)
 def prices_in_hand(panel: Panel) -> str:
     """Return which share of the stocks of the margin list has a price, by year, as a note on method."""
     rows = panel.securities
-    stock = ~is_fund(rows.keys) & panel.in_period[rows.at]
+    stock = is_stock(rows.keys) & panel.in_period[rows.at]
     keys, at = rows.keys[stock], rows.at[stock]
     column = np.searchsorted(panel.level_keys, keys)
     known = np.append(panel.level_keys, -1)[column] == keys
@@ -38,7 +38,7 @@ class Forward:
     def __init__(self, panel: Panel, mode: Mode) -> None:
         self._panel = panel
         self._entry = panel.entry(mode, at_open=False)
-        self._stock = ~is_fund(panel.securities.keys) & panel.in_period[panel.securities.at]
+        self._stock = is_stock(panel.securities.keys) & panel.in_period[panel.securities.at]
         self._returns: dict[int, npt.NDArray[np.float64]] = {}
 
     def of(self, chosen: npt.NDArray[np.bool_], horizon: int) -> Group:

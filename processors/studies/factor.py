@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import statsmodels.api as sm
 
-from processors.codes import is_fund
 from processors.days import to_date
 from processors.events import Floats
+from processors.kinds import is_stock
 from processors.studies.events import prices_in_hand
 from processors.studies.measure import block_interval, performance
 from processors.studies.panel import Panel
@@ -133,7 +133,7 @@ class _Weeks:
         if max(buy, sell) >= len(panel.days) or not len(panel.level_keys):
             return empty, empty
         keys, score = panel.securities.keys[rows], panel.securities.columns["excess_score"][rows].astype(np.float64)
-        used = ~np.isnan(score) & ~is_fund(keys)
+        used = ~np.isnan(score) & is_stock(keys)
         if member is not None:
             used &= panel.securities.columns[member][rows] == 1
         column = np.minimum(np.searchsorted(panel.level_keys, keys), len(panel.level_keys) - 1)

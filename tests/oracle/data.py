@@ -119,6 +119,45 @@ class Data:
         found = rows.assign(row=1.0).pivot(index="trade_date", columns="code", values="row")
         return found.reindex(self.days).notna()
 
+    def lacks_before(self, table: str, figure: pd.DataFrame, since: pd.DataFrame) -> pd.DataFrame:
+        """On which days an exchange is missing from a table, or from the day before where a figure needs that day.
+
+        Parameters
+        ----------
+        figure : by day and code, NaN where unknown.
+        since : which codes must have it, by day and code.
+        """
+        lacks = self.lacks(table)
+        before = lacks.shift(1, fill_value=True)
+        wanted = since & figure.reindex(columns=since.columns).isna()
+        suffix = since.columns.str[7:]
+        needs = pd.DataFrame({name: wanted.loc[:, suffix == name].any(axis=1) for name in lacks.columns})
+        return lacks | (before & needs)
+
+    def lacks(self, table: str = "detail") -> pd.DataFrame:
+        """On which days the rows of an exchange (SH, SZ, BJ) are missing from a table, wholly or for the most part.
+
+        An exchange is missing without any row, if it ever had one (the detail needs Shanghai and Shenzhen from the
+        first day on), or with far fewer rows than usual. A day without any row at all lacks everything.
+        """
+        least = {"detail": 0.8, "funds": 0.8, "prices": 0.5, "valuations": 0.5}[table]
+        listed = self.listed(table)
+        suffix = listed.columns.str[7:]
+        counts = {name: listed.loc[:, suffix == name].sum(axis=1).tolist() for name in ("SH", "SZ", "BJ")}
+        found: dict[str, list[bool]] = {}
+        there = self.has_rows(table).tolist()
+        for name, rows in counts.items():
+            usual, column = 0, []
+            for here, some in zip(rows, there, strict=True):
+                few = usual >= 20 and here < usual * least
+                gone = not here and (usual > 0 or (table == "detail" and name != "BJ"))
+                column.append(not some or few or gone)
+                if not some or gone:
+                    continue
+                usual = max(here, usual - usual // 10) if few else here
+            found[name] = column
+        return pd.DataFrame(found, index=self.days)
+
     def as_of(self, figure: str, words: list[str] | None = None) -> pd.DataFrame:
         """A figure of the reference as it is known on each day: the newest row of a code replaces all of it.
 
@@ -141,6 +180,12 @@ class Data:
 def is_fund(code: str) -> bool:
     """Funds and ETFs: Shanghai 5xxxxx, Shenzhen 15xxxx, 16xxxx, 18xxxx."""
     return code.startswith("5") if code.endswith(".SH") else code.startswith(("15", "16", "18"))
+
+
+def is_stock(code: str) -> bool:
+    """A shares and depositary receipts: Shanghai 6xxxxx, Shenzhen 00xxxx and 30xxxx, Beijing 43, 83, 87, 88 and 92."""
+    heads = {"SH": ("6",), "SZ": ("00", "30"), "BJ": ("43", "83", "87", "88", "92")}
+    return code.startswith(heads[code[7:]])
 
 
 def _read(folder: Path, prefix: str) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.oracle.data import Data, is_fund
+from tests.oracle.data import Data, is_stock
 from tests.oracle.market import Tables, market_turnover, rsi
-from tests.oracle.securities import net_buys, own_history
+from tests.oracle.securities import net_buy_lacks, net_buys, own_history, unnamed_where
 
 #: Industries in the order of their indices (申万一级行业, 2021), and those indices.
 INDEX_OF = {
@@ -27,7 +27,7 @@ LEAST, WINDOW, YEAR = 20, 61, 250
 
 def total(data: Data, values: pd.DataFrame) -> pd.DataFrame:
     """Sum over each industry's stocks as the reference of the day names it; NaN where none has a value."""
-    codes = [code for code in values.columns if not is_fund(code)]
+    codes = [code for code in values.columns if is_stock(code)]
     found = values[codes].to_numpy(dtype=float)
     place = _places(data).reindex(columns=codes).to_numpy(dtype=float)
     out = np.full((len(data.days), len(NAMES)), np.nan)
@@ -42,6 +42,19 @@ def total(data: Data, values: pd.DataFrame) -> pd.DataFrame:
 def _places(data: Data) -> pd.DataFrame:
     """The place of each stock's industry in `NAMES`, by day and code."""
     return data.as_of("industry", NAMES)
+
+
+def unknown(data: Data, lacks: pd.DataFrame) -> pd.DataFrame:
+    """By day and industry: whether one of its stocks is on a missing exchange, or the industries are not known."""
+    places = _places(data)
+    suffix = places.columns.str[7:]
+    out = np.zeros((len(data.days), len(NAMES)), dtype=bool)
+    for name in lacks.columns:
+        of_exchange = places.loc[:, suffix == name].to_numpy()
+        for number in range(len(NAMES)):
+            out[:, number] |= (of_exchange == number).any(axis=1) & lacks[name].to_numpy()
+    unclassified = unnamed_where(data, places.notna()).any(axis=1).to_numpy()
+    return pd.DataFrame(out | unclassified[:, None], index=data.days, columns=NAMES)
 
 
 def of_index(data: Data, figure: str) -> pd.DataFrame:
@@ -67,14 +80,16 @@ def basics(data: Data) -> dict[str, pd.DataFrame]:
     caps = caps.where(caps > 0)
     held = data.wide("detail", "fin_balance")
     held = held.where(caps.reindex(columns=held.columns).notna())
-    by_stocks = total(data, held) / total(data, caps)
+    gone = unknown(data, data.lacks())
+    by_stocks = (total(data, held) / total(data, caps)).mask(unknown(data, data.lacks() | data.lacks("valuations")))
+    balance, bought = balance.mask(gone), bought.mask(gone)
     return {
         "fin_balance": balance,
-        "fin_balance_share": balance.div(balance.sum(axis=1), axis=0),
+        "fin_balance_share": balance.div(balance.sum(axis=1).mask(gone.any(axis=1)), axis=0),
         "fin_balance_to_float_cap": (balance / cap).where(cap > 0, by_stocks),
-        "net_buy": total(data, net_buys(data)),
+        "net_buy": total(data, net_buys(data)).mask(unknown(data, net_buy_lacks(data))),
         "buy_to_turnover": bought / turnover.where(turnover > 0),
-        "industry_coverage": total(data, listed) / total(data, there),
+        "industry_coverage": (total(data, listed) / total(data, there)).mask(gone),
     }
 
 
@@ -83,7 +98,12 @@ def basic(name: str, *, rank: bool = False) -> Any:
 
     def entry(data: Data, _p: Any) -> Tables:
         table = basics(data)[name]
-        return {"": table} | ({"rank": ranked(table)} if rank else {})
+        gone = unknown(data, net_buy_lacks(data) if name == "net_buy" else data.lacks())
+        if name == "fin_balance_to_float_cap":
+            # A day without any valuations is no day of half of them: the others are ranked.
+            half = data.lacks("valuations").mul(data.has_rows("valuations"), axis=0)
+            gone |= unknown(data, half) & table.isna()
+        return {"": table} | ({"rank": ranked(table).mask(gone.any(axis=1))} if rank else {})
 
     return entry
 
@@ -100,6 +120,10 @@ def weeks(data: Data) -> dict[str, pd.DataFrame]:
     change = total(data, balance.where(both)) / total(data, before.where(both)) - 1
     ones = pd.DataFrame(1.0, index=balance.index, columns=balance.columns)
     breadth = total(data, (balance > before).astype(float).where(both)) / total(data, ones.where(both))
+    lacks = data.lacks()
+    last_week = lacks[ends].shift(1, fill_value=True).reindex(lacks.index, fill_value=False)
+    gone = unknown(data, lacks | last_week).mul(ends, axis=0)
+    change, breadth = change.mask(gone), breadth.mask(gone)
     first, second = ranked(change), ranked(breadth)
     flags = {
         "change_top9": first <= 9,
@@ -108,7 +132,7 @@ def weeks(data: Data) -> dict[str, pd.DataFrame]:
         "dual_2": (first <= 9) & (second <= 9) & (first > 3),
         "dual_3": (first <= 9) & (second <= 6) & (first > 3),
     }
-    known = change.notna() & breadth.notna()
+    known = (change.notna() & breadth.notna()).mul(~gone.any(axis=1), axis=0)
     out = {name: flag.astype(float).where(known) for name, flag in flags.items()}
     return {"week_change": change, "week_breadth": breadth} | out
 
@@ -139,13 +163,14 @@ def _kdj(data: Data) -> pd.DataFrame:
 
 def _weighted(data: Data, values: pd.DataFrame, caps: pd.DataFrame) -> pd.DataFrame:
     both = values.notna() & caps.notna()
-    return total(data, (values * caps).where(both)) / total(data, caps.where(both))
+    mean = total(data, (values * caps).where(both)) / total(data, caps.where(both))
+    return mean.mask(unknown(data, data.lacks("valuations")))
 
 
 def _multiple(data: Data, values: pd.DataFrame, caps: pd.DataFrame) -> pd.DataFrame:
     both = values.notna() & (values != 0) & caps.notna()
     earned = total(data, (caps / values).where(both))
-    return total(data, caps.where(both)) / earned.where(earned > 0)
+    return (total(data, caps.where(both)) / earned.where(earned > 0)).mask(unknown(data, data.lacks("valuations")))
 
 
 @lru_cache(maxsize=8)
@@ -189,7 +214,9 @@ def factors(data: Data, p: Any) -> dict[str, pd.DataFrame]:
         "turnover_rate": day_rate.fillna(_weighted(data, rate, caps)),
         "turnover_rate_20": month_rate.fillna(_weighted(data, mean_rate, caps)),
         "turnover_share": turnover.div(market_turnover(data), axis=0),
-        "breadth": total(data, (change > 0).astype(float).where(known)) / total(data, known.astype(float).where(known)),
+        "breadth": (
+            total(data, (change > 0).astype(float).where(known)) / total(data, known.astype(float).where(known))
+        ).mask(unknown(data, data.lacks_before("detail", change, data.listed()))),
         "balance_share": found["fin_balance_share"],
         "return_20": close / close.shift(20) - 1,
         "distance_60": close / close.rolling(60).mean() - 1,

@@ -372,14 +372,18 @@ def etf_flow(data: Data, p: Any) -> Tables:
     rows = data.others["funds"]
     shares, price = data.wide("funds", "shares"), data.wide("funds", "price")
     style = data.wide("funds", "style")
-    flow = (shares - shares.shift(1)) * price
+    moved, grown = price / price.shift(1), shares / shares.shift(1)
+    split = ((moved - 1).abs() > 0.205) & ((moved * grown - 1).abs() <= 0.20)
+    flow = (shares - shares.shift(1)).mask(split, 0.0) * price
     values, sums, priced = {}, {}, {}
+    lacks = data.lacks("funds").any(axis=1)
+    gone = lacks | lacks.shift(1, fill_value=True)
     for name in sorted(rows["style"].unique()):
         inside = style == name
         of_style = flow.where(inside)
-        values[name] = of_style.sum(axis=1, min_count=1)
+        values[name] = of_style.sum(axis=1, min_count=1).mask(gone)
         there = values[name].notna()
-        sums[name] = values[name].rolling(p.etf_flow_days, min_periods=1).sum().where(there)
+        sums[name] = values[name].rolling(p.etf_flow_days).sum().where(there)
         priced[name] = of_style.count(axis=1).astype(float).where(there)
     return {"": pd.DataFrame(values), "cumulative": pd.DataFrame(sums), "funds": pd.DataFrame(priced)}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tests.oracle.data import PUBLISHED, Data, is_fund
+from tests.oracle.data import PUBLISHED, Data, is_fund, is_stock
 from tests.oracle.market import Tables, regimes, whole
 
 LONGEST = 60  # days of a streak over which its excess return is taken
@@ -69,7 +69,7 @@ def own_history(data: Data, p: Any = PUBLISHED) -> dict[str, pd.DataFrame]:
     wide, listed = data.wide("detail", "fin_balance"), data.listed()
     codes = wide.columns.astype(str)
     shanghai = np.array([code.endswith(".SH") for code in codes], dtype=bool)
-    stock = np.array([not is_fund(code) for code in codes], dtype=bool)
+    stock = np.array([is_stock(code) for code in codes], dtype=bool)
 
     balance, present = wide.to_numpy(dtype=float), listed.to_numpy()
     # Off the list: no row although the code's own exchange has published that day.
@@ -112,18 +112,64 @@ def own(name: str) -> Any:
 # -- Prices ------------------------------------------------------------------------------------------
 
 
+def _limit(code: str, day: pd.Timestamp, st: bool) -> float:
+    """The largest daily move of a stock, fund or B share; infinite for anything else."""
+    if is_fund(code):
+        return 0.20
+    if not is_stock(code):
+        return (0.05 if st else 0.10) if code.startswith(("900", "200", "201")) else np.inf
+    if code.startswith(("688", "689")) or (code.startswith("30") and day >= pd.Timestamp("2020-08-24")):
+        return 0.20
+    if code.endswith(".BJ"):
+        return 0.30
+    return 0.05 if st and not code.startswith("30") else 0.10
+
+
+def _unlimited(code: str, day: pd.Timestamp) -> bool:
+    """Whether a new listing of the code's board has no limit for five days."""
+    if not is_stock(code) or code.endswith(".BJ"):
+        return False
+    since = "2019-07-22" if code.startswith("68") else "2020-08-24" if code.startswith("30") else "2023-04-10"
+    return day >= pd.Timestamp(since)
+
+
 @lru_cache(maxsize=8)
 def levels(data: Data) -> dict[str, pd.DataFrame]:
-    """Adjusted levels: of the very day, the last known one (NaN on days without any price row), and returns."""
-    close, previous, suspended = (data.wide("prices", name) for name in ("close", "prev_close", "suspended"))
-    close = close.mask(suspended == 1.0)
-    filled = close.ffill().shift(1)  # the last known close before the day
-    growth = (close / previous.where(previous.notna(), filled)).where(filled.notna(), 1.0)
-    level = growth.where(close.notna()).cumprod()
-    day_known = data.has_rows("prices")
-    last = level.ffill().where(day_known, np.nan)
-    returns = close / previous.where(previous.notna(), close.shift(1)) - 1
-    return {"level": level, "last": last, "return": returns.where(close.notna())}
+    """Adjusted levels: of the very day, the last known one (NaN on days without any price row), returns, actions.
+
+    Without a previous close, a move beyond the limit is a corporate action: no return, and the level stays.
+    """
+    wide = data.wide("prices", "close")
+    closes = wide.mask(data.wide("prices", "suspended") == 1.0).to_numpy(dtype=float)
+    previous, st = (data.wide("prices", name).to_numpy(dtype=float) for name in ("prev_close", "st"))
+    codes, day_known = wide.columns.astype(str), data.has_rows("prices").to_numpy()
+    out = {name: np.full(closes.shape, np.nan) for name in ("level", "last", "return", "action")}
+    for j, code in enumerate(codes):
+        level = last = before = np.nan
+        priced, blank, begun, listed_before = 0, 0, False, False
+        for t, day in enumerate(data.days):
+            now, base = float(closes[t, j]), float(previous[t, j])
+            if not day_known[t]:
+                blank += begun
+                before = np.nan
+                continue
+            if not np.isnan(now):
+                action = False
+                if np.isnan(level):
+                    level, listed_before = 1.0, not begun
+                else:
+                    ratio = now / (last if np.isnan(base) else base)
+                    limit = _limit(code, day, st[t, j] == 1.0)
+                    top, bottom = (1 + limit) ** (1 + blank) + 0.005, max(1 - limit, 0) ** (1 + blank) - 0.005
+                    new = priced < 5 and not listed_before and _unlimited(code, day)
+                    action = bool(np.isnan(base) and not new and (ratio > top + 1e-9 or ratio < bottom - 1e-9))
+                    level *= 1.0 if action else ratio
+                out["return"][t, j] = np.nan if action else now / (before if np.isnan(base) else base) - 1
+                out["level"][t, j], out["action"][t, j] = level, float(action)
+                last, priced, blank = now, priced + 1, 0
+            before, begun = now, True
+            out["last"][t, j] = level
+    return {name: pd.DataFrame(values, index=data.days, columns=codes) for name, values in out.items()}
 
 
 def breadth(data: Data, p: Any) -> Tables:
@@ -134,12 +180,12 @@ def breadth(data: Data, p: Any) -> Tables:
     mean = mean.where(data.has_rows("prices").shift(p.breadth_days, fill_value=False), np.nan)
     known = level.notna() & mean.notna()
     above = (level > mean * (1 + 1e-12)).astype(float).where(known)  # a level equal to its mean but for rounding is not
-    share = above.mean(axis=1)
+    share = above.mean(axis=1).mask(data.lacks("prices").any(axis=1))
     return whole(share, stocks=known.sum(axis=1).astype(float).where(share.notna()))
 
 
 def _stocks(table: pd.DataFrame) -> pd.DataFrame:
-    return table[[code for code in table.columns if not is_fund(code)]]
+    return table[[code for code in table.columns if is_stock(code)]]
 
 
 def ytd(data: Data, _p: Any) -> Tables:
@@ -151,7 +197,7 @@ def ytd(data: Data, _p: Any) -> Tables:
         before = data.days[data.days.year < number]
         if len(before):
             base.loc[(year == number).to_numpy()] = last.loc[before[-1]].to_numpy()
-    gains = level / base - 1
+    gains = (level / base - 1).mask(data.lacks("prices").any(axis=1))
     known = gains.notna().sum(axis=1)
     rounded = gains.round(12)
     quiet = ((rounded >= -0.10) & (rounded < 0.10)).sum(axis=1) / known.where(known > 0)
@@ -166,9 +212,10 @@ def equal_weight(data: Data) -> pd.Series:
     """Mean return of the stocks in the margin list."""
     returns = _stocks(levels(data)["return"])
     listed = data.listed().reindex(columns=returns.columns, fill_value=False)
-    # Both feeds must have published the day.
-    both = data.has_rows("detail") & data.has_rows("prices")
-    return returns.where(listed).mean(axis=1).where(both)
+    acted = _stocks(levels(data)["action"]).eq(1.0)
+    priced = _stocks(levels(data)["level"]).notna() & listed & ~acted
+    lacks = data.lacks("detail") | data.lacks_before("prices", returns, priced)
+    return returns.where(listed).mean(axis=1).mask(lacks.any(axis=1))
 
 
 def _on_detail(data: Data, table: pd.DataFrame) -> pd.DataFrame:
@@ -269,21 +316,52 @@ def _groups(data: Data) -> dict[str, pd.DataFrame]:
     }
 
 
+def unnamed_where(data: Data, known: pd.DataFrame) -> pd.DataFrame:
+    """On which days less than half of an exchange's stocks in the detail are known to the reference."""
+    listed = _stocks(data.listed())
+    known = known.reindex(columns=listed.columns, fill_value=False) & listed
+    out = {}
+    for name in ("SH", "SZ", "BJ"):
+        here = listed.columns.str[7:] == name
+        out[name] = 2 * known.loc[:, here].sum(axis=1) < listed.loc[:, here].sum(axis=1)
+    return pd.DataFrame(out, index=data.days)
+
+
+def unnamed(data: Data) -> pd.DataFrame:
+    """The same for stocks with a row in the reference."""
+    return unnamed_where(data, data.as_of("csi300").notna())  # any figure that each row has
+
+
+def _group_lacks(data: Data, lacks: pd.DataFrame) -> dict[str, pd.Series]:
+    """On which days an exchange of a group is missing."""
+    both = lacks[["SH", "SZ"]].any(axis=1)
+    index = both | unnamed(data)[["SH", "SZ"]].any(axis=1)
+    return {"CSI300": index, "CSI500": index, "ChiNext": lacks["SZ"], "ETF": both}
+
+
+def net_buy_lacks(data: Data) -> pd.DataFrame:
+    """On which days net buys of an exchange are unknown."""
+    return data.lacks_before("detail", net_buys(data), data.listed())
+
+
 def group_balance(data: Data, _p: Any) -> Tables:
     """Balance of each group, its share and its members."""
     balance, values, shares, members = data.wide("detail", "fin_balance"), {}, {}, {}
     for name, inside in _groups(data).items():
         count = inside.sum(axis=1)
-        values[name] = balance.where(inside).sum(axis=1).where(count > 0)
-        shares[name] = values[name] / balance.sum(axis=1)
-        members[name] = count.astype(float).where(count > 0)
+        known = (count > 0) & ~_group_lacks(data, data.lacks())[name]
+        values[name] = balance.where(inside).sum(axis=1).where(known)
+        shares[name] = values[name] / balance.sum(axis=1).mask(data.lacks().any(axis=1))
+        members[name] = count.astype(float).where(known)
     return {"": pd.DataFrame(values), "share": pd.DataFrame(shares), "members": pd.DataFrame(members)}
 
 
 def group_net_buy(data: Data, _p: Any) -> Tables:
     """Net buy of each group, and of five days."""
     flow = net_buys(data)
-    values = pd.DataFrame({n: flow.where(inside).sum(axis=1, min_count=1) for n, inside in _groups(data).items()})
+    lacks = _group_lacks(data, net_buy_lacks(data))
+    sums = {n: flow.where(inside).sum(axis=1, min_count=1).mask(lacks[n]) for n, inside in _groups(data).items()}
+    values = pd.DataFrame(sums)
     return {"": values, "five_days": values.rolling(5).sum().where(values.notna())}
 
 
@@ -293,9 +371,9 @@ def coverage(data: Data, _p: Any) -> Tables:
     stocks = _stocks(known).notna()
     listed = stocks & data.listed().reindex(columns=stocks.columns, fill_value=False)
     count = stocks.sum(axis=1)
-    share = (listed.sum(axis=1) / count).where(data.has_rows("detail") & (count > 0))
+    share = (listed.sum(axis=1) / count).mask((data.lacks() | unnamed(data)).any(axis=1) | (count == 0))
     caps = data.wide("valuations", "float_cap").reindex(columns=stocks.columns).where(stocks)
-    caps = caps.where(caps > 0)
+    caps = caps.where(caps > 0).mask(data.lacks("valuations").any(axis=1))
     by_cap = caps.where(listed).sum(axis=1) / caps.sum(axis=1, min_count=1)
     capped = caps.notna().sum(axis=1)
     return whole(

@@ -1,0 +1,283 @@
+"""Half a market is never summed: what counts as missing, and what is absent then, on the day and on the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from feeds.folder import read
+from processors.completeness import Completeness
+from processors.days import to_day
+from processors.events import RowBatch
+from processors.history import replay
+from processors.industries import INDUSTRIES
+from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
+from streams.calendars import xshg
+from streams.export import industries_table, market_table, securities_table
+from streams.signal_codec import encode_industry, encode_security
+from tests.folding import Folded, check_signal, fold_history, oracle_data
+from tests.made_market import SMALL, small_market
+from tests.storing import StoredRows
+
+Rows = dict[str, int]
+
+
+def lacks(topic: str, *days: tuple[Rows, Rows]) -> list[Rows | None]:
+    """What consecutive days lack, by their rows and what the end-of-day counts miss."""
+    found = Completeness(topic)
+    for day, (rows, counted) in enumerate(days):
+        found.update(day, rows, counted)
+    return [found.missing(day) for day in range(len(days))]
+
+
+@pytest.mark.parametrize("topic", ["margin.daily", "prices.daily", "valuations.daily", "etf.daily"])
+@pytest.mark.parametrize("exchange", ["SSE", "SZSE", "BSE"])
+def test_an_exchange_that_had_rows_and_has_none_is_missing_until_it_has_some(topic: str, exchange: str) -> None:
+    full = {"SSE": 30, "SZSE": 40, "BSE": 5}
+    half = {name: n for name, n in full.items() if name != exchange}
+    assert lacks(topic, (half, {}), (full, {}), (half, {}), (half, {}), (full, {})) == [
+        {}, {}, {exchange: -1}, {exchange: -1}, {},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("topic", "enough"), [("margin.daily", 80), ("etf.daily", 80), ("prices.daily", 50), ("valuations.daily", 50)]
+)
+def test_far_fewer_rows_than_usual_are_missing(topic: str, enough: int) -> None:
+    assert lacks(topic, ({"SSE": 100}, {}), ({"SSE": enough}, {})) == [{}, {}]
+    assert lacks(topic, ({"SSE": 100}, {}), ({"SSE": enough - 1}, {})) == [{}, {"SSE": 101 - enough}]
+
+
+def test_what_is_usual_is_what_the_last_whole_day_had() -> None:
+    found = lacks("margin.daily", *(({"SSE": n}, {}) for n in (100, 30, 31, 100)))
+    assert found == [{}, {"SSE": 70}, {"SSE": 59}, {}]
+
+
+def test_a_list_that_stays_shorter_is_accepted_after_some_days() -> None:
+    found = lacks("margin.daily", ({"SSE": 100}, {}), *[({"SSE": 50}, {})] * 8)
+    assert found[1:] == [{"SSE": n} for n in (50, 40, 31, 23, 16)] + [{}] * 3
+
+
+def test_a_few_of_a_handful_may_be_suspended() -> None:
+    assert lacks("prices.daily", ({"BSE": 19}, {}), ({"BSE": 1}, {}), ({}, {})) == [{}, {}, {"BSE": -1}]
+
+
+def test_end_of_day_counts_decide_first() -> None:
+    found = lacks("margin.daily", ({"SZSE": 9}, {"SSE": -1}), ({"SSE": 30, "SZSE": 9}, {"SZSE": 1}), ({"SSE": 30}, {}))
+    assert found == [{"SSE": -1}, {"SZSE": 1}, {"SZSE": -1}]
+
+
+def test_completeness_is_loaded_as_it_was_stored_and_forgets_old_days() -> None:
+    first, stored = Completeness("margin.daily"), StoredRows()
+    for day in range(6):
+        first.update(day, {"SSE": 100 if day != 4 else 3}, {})
+    stored.store(first.tables)
+    first.retain_from(4, before=1)
+    stored.store(first.tables)
+    second = Completeness("margin.daily")
+    stored.load(second.tables)
+    assert [second.missing(day) for day in range(6)] == [None, None, None, {}, {"SSE": 97}, {}]
+    second.update(6, {}, {})
+    assert second.missing(6) == {"SSE": -1}
+
+
+# -- the small market without one exchange -------------------------------------------------------------------------
+
+#: The session whose rows are missing; it ends a week, and the indices of the industries have no valuations on it.
+SESSION = 33
+#: Means over the factors, or over the days of a window, that are known: not compared with those of whole days.
+_MEANS = {"heat", "risk", "risk_turnover_rate_20", "heat_breadth"}
+_DAYS_KNOWN = "days"
+_SUMS = {
+    "margin.daily": ("group_balance", "group_net_buy", "coverage", "equal_weight_return"),
+    "prices.daily": ("breadth_200", "ytd_distribution", "equal_weight_return"),
+    "etf.daily": ("etf_flow",),
+    "valuations.daily": (),
+    "reference": ("group_balance", "coverage"),
+}
+
+
+@cache
+def whole() -> tuple[dict[int, dict[str, RowBatch]], Folded]:
+    days = small_market(sessions=44, gaps=False)
+    return days, fold_history(days, SMALL)
+
+
+@cache
+def without(topic: str, exchange: int, keep: int = 0) -> tuple[dict[int, dict[str, RowBatch]], Folded]:
+    """The small market with only ``keep`` rows of an exchange on one session (of the reference: on its first)."""
+    days = {day: dict(feeds) for day, feeds in whole()[0].items()}
+    day = sorted(days)[0 if topic == "reference" else SESSION]
+    rows = days[day][topic]
+    there = np.flatnonzero(rows.keys % 4 == exchange)
+    days[day][topic] = rows.take(np.setdiff1d(np.arange(len(rows)), there[keep:]))
+    return days, fold_history(days, SMALL)
+
+
+CASES = pytest.mark.parametrize(
+    ("topic", "exchange", "keep"), [(topic, e, 0) for topic in _SUMS for e in (0, 1)] + [("margin.daily", 0, 20)]
+)
+
+
+@CASES
+def test_a_figure_is_the_true_one_or_absent_with_the_reason(topic: str, exchange: int, keep: int) -> None:
+    """Everything that sums over securities, on every day; a mean of ranks or of what is known is another thing."""
+    (_, true), (_, found) = whole(), without(topic, exchange, keep)
+    compared = absent = 0
+    for key, signal in found.market.items():
+        if signal.signal not in {name for names in _SUMS.values() for name in names}:
+            continue
+        if signal.value is None:
+            absent += true.market[key].value is not None
+            assert signal.reason
+            continue
+        compared += 1
+        if signal.signal == "breadth_200" and key[0] > sorted(whole()[0])[SESSION]:
+            continue  # its mean of 200 days tolerates a missing one
+        assert signal.value == pytest.approx(true.market[key].value, rel=1e-12), (key, signal)
+        for name, figure in signal.details.items():
+            if name != _DAYS_KNOWN:
+                assert figure == pytest.approx(true.market[key].details[name], rel=1e-12), (key, name)
+    for day, frame in found.industries.items():
+        for name, values in frame.columns.items():
+            if name in _MEANS:
+                continue
+            known, theirs = ~np.isnan(values), true.industries[day].columns[name]
+            np.testing.assert_allclose(values[known], theirs[known], rtol=1e-9, atol=1e-9, err_msg=f"{day} {name}")
+            lost = (np.isnan(values) & ~np.isnan(theirs)).any()
+            absent += int(lost)
+            assert not lost or frame.left_out.get(name.removesuffix("_rank")), (day, name)
+    assert compared > 300
+    assert absent
+
+
+@CASES
+def test_the_oracle_agrees_on_what_is_absent(topic: str, exchange: int, keep: int) -> None:
+    from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+
+    days, found = without(topic, exchange, keep)
+    data = oracle_data(days)
+    for signal in (*(SIGNALS[name] for name in _SUMS[topic]), *INDUSTRY_SIGNALS.values()):
+        check_signal(signal, found, data, SMALL)
+
+
+@pytest.mark.parametrize("topic", [topic for topic in _SUMS if topic != "reference"])
+@pytest.mark.parametrize("exchange", [0, 1])
+def test_the_day_and_the_next_are_degraded_with_what_is_missing(topic: str, exchange: int) -> None:
+    days, found = without(topic, exchange)
+    day, following = sorted(days)[SESSION : SESSION + 2]
+    name = f"{topic} {('SSE', 'SZSE')[exchange]}"
+    earlier = f"{name} of {xshg_date(day)}"
+    for signal in _SUMS[topic]:
+        of_signal = [s for (d, n), s in found.market.items() if d == day and n.partition("/")[0] == signal]
+        assert of_signal
+        assert all(s.degraded and name in s.missing for s in of_signal)
+        assert all(s.value is None for s in of_signal if s.subject in ("market", "ETF", "CSI300"))
+    if topic != "etf.daily":
+        assert name in found.industries[day].status.missing or topic == "prices.daily"
+    if topic == "margin.daily":
+        for status in (found.industries[following].status, found.securities[following, "financing"].status):
+            assert (status.degraded, status.missing) == (True, {earlier: -1})
+        assert found.market[following, "group_net_buy/ETF"].missing == {earlier: -1}
+        assert not found.market[following, "coverage"].degraded
+    if topic == "etf.daily":
+        assert found.market[following, "etf_flow/broad"].missing == {earlier: -1}
+        assert found.market[following, "etf_flow/broad"].value is None
+
+
+def xshg_date(day: int) -> date:
+    return date.fromordinal(day + date(1970, 1, 1).toordinal())
+
+
+def test_the_tables_of_a_backfill_say_what_is_missing() -> None:
+    days, found = without("margin.daily", 1)
+    day, following = (pd.Timestamp(xshg_date(d)) for d in sorted(days)[SESSION : SESSION + 2])
+    tables = {
+        "market": market_table(found.market.values()),
+        "securities": securities_table(found.securities.values()),
+        "industries": industries_table(found.industries.values()),
+    }
+    for name, table in tables.items():
+        rows = table.groupby(level="trade_date").first()
+        # Scores of securities compare with five days before, and a week of industries with the end of the last week.
+        later = [pd.Timestamp(xshg_date(sorted(days)[SESSION + 5]))] if name != "market" else []
+        assert rows.index[rows["degraded"]].tolist() == [day, following, *later], name
+        assert rows.loc[day, "missing"] == "margin.daily SZSE: all"
+        assert rows.loc[following, "missing"] == f"margin.daily SZSE of {xshg_date(sorted(days)[SESSION])}: all"
+        assert (rows.loc[~rows["degraded"], "missing"] == "").all()
+
+
+def test_frames_carry_the_flag_in_their_metadata() -> None:
+    days, found = without("margin.daily", 1)
+    day = sorted(days)[SESSION]
+    for frame, encode in (
+        (found.industries[day], encode_industry),
+        (found.securities[day, "financing"], encode_security),
+    ):
+        table = pa.ipc.open_stream(encode(frame, "topic").value).read_all()  # type: ignore[operator]
+        assert table.schema.metadata[b"degraded"] == b"true"
+        assert b"margin.daily SZSE" in table.schema.metadata[b"status"]
+
+
+def test_rows_that_arrive_late_make_the_figures_whole_again() -> None:
+    days, _ = whole()
+    half, day = dict(without("margin.daily", 0)[0]), sorted(days)[SESSION]
+    late = {d: dict(feeds) for d, feeds in half.items() if d <= sorted(days)[SESSION + 3]}
+    folded = fold_history(late, SMALL)
+    assert folded.market[day, "coverage"].value is None
+    securities, market = folded.stages or pytest.fail("not folded")
+    from tests.folding import market_items
+
+    folded.add(market.fold(market_items(securities, {"margin.daily": days[day]["margin.daily"]})))  # type: ignore[arg-type]
+    true = fold_history({d: feeds for d, feeds in days.items() if d in late}, SMALL)
+    for key, signal in folded.market.items():
+        assert signal.value == true.market[key].value, key
+        assert not signal.degraded, key
+
+
+# -- real figures --------------------------------------------------------------------------------------------------
+
+
+def test_2020_09_09_without_shanghai(data_dir: Path) -> None:
+    """ETF balance 160.1 bn, coverage 33%, banks 64.2 bn; the half day's sums are 65.3 bn, 15% and 6.7 bn."""
+    days = dict(read(data_dir, xshg(), date(2020, 9, 1), date(2020, 9, 11)).by_day())
+    nine, ten = to_day(date(2020, 9, 9)), to_day(date(2020, 9, 10))
+    true = published(days)
+    assert true[nine, "group_balance/ETF"] == pytest.approx(160.1e9, rel=1e-3)
+    assert true[nine, "银行"] == pytest.approx(64.23e9, rel=1e-3)
+    for exchange in (0, 1):
+        half = {day: dict(feeds) for day, feeds in days.items()}
+        rows = half[nine]["margin.daily"]
+        half[nine]["margin.daily"] = rows.take(rows.keys % 4 != exchange)
+        found = published(half)
+        for name in ("group_balance/ETF", "coverage", "银行"):
+            assert found[nine, name] is None
+            assert found[ten, name] == true[ten, name]
+        for name in ("电子 net buy", "group_net_buy/CSI300"):
+            assert found[ten, name] in (None, true[ten, name])
+        # Shanghai publishes repayments, Shenzhen's follow from the balance of the day before.
+        assert (found[ten, "电子 net buy"] is None) == (exchange == 1)
+        assert found[nine, "degraded"] and found[ten, "degraded"]
+
+
+def published(days: Mapping[int, Mapping[str, RowBatch]]) -> dict[tuple[int, str], object]:
+    out: dict[tuple[int, str], object] = {}
+    for output in replay(days.values(), Parameters(), ("SSE", "SZSE"), xshg()):
+        if isinstance(output, MarketSignal):
+            out[to_day(output.trade_date), output.name] = output.value
+        elif isinstance(output, IndustrySignals):
+            day = to_day(output.status.trade_date)
+            for name, label in (("fin_balance", "{}"), ("net_buy", "{} net buy")):
+                for industry, value in zip(INDUSTRIES, output.columns[name].tolist(), strict=True):
+                    out[day, label.format(industry)] = None if pd.isna(value) else value
+        elif isinstance(output, SecuritySignals) and output.family == "financing":
+            out[to_day(output.status.trade_date), "degraded"] = output.status.degraded
+    return out
