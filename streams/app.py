@@ -97,7 +97,7 @@ class MarginwatchApp(App):
             redis=self.redis,
             settings=settings,
             publish=self._publish_outputs,
-            find_lost=self.input_check.find_lost,
+            inputs=self.input_check,
             health=self.health,
             on_outputs=self.latest.offer,
             on_finished=self._check_finished,

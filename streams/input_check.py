@@ -58,20 +58,48 @@ class InputCheck:
                 await self.close()  # the next check begins with a fresh connection
                 raise
 
+    async def first_offset(self, topic: str, partition: int, offset: int) -> int:
+        """Return the offset of the first message at or behind an offset; errors as of `find_lost`."""
+        async with self._one_at_a_time:
+            try:
+                return await self._first_offset(TopicPartition(topic, partition), offset)
+            except BaseException:
+                await self.close()
+                raise
+
     async def close(self) -> None:
         """Close the connection."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
 
-    async def _find_lost(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> dict[tuple[str, int], str]:
-        if not positions:
-            return {}
+    async def _first_offset(self, tp: TopicPartition, offset: int) -> int:
+        consumer = await self._assigned([tp])
+        consumer.seek(tp, offset)
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+            except OffsetOutOfRangeError:
+                consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
+                continue
+            if records := found.get(tp):
+                return int(records[0].offset)
+        raise KafkaConnectionError(f"the broker serves nothing of {_name(tp)} from offset {offset} on")
+
+    async def _assigned(self, partitions: Collection[TopicPartition]) -> AsyncReader:
         if self._consumer is None:
             self._consumer = async_kafka_reader(self._settings, purpose="inputs", out_of_range="none")
             await self._consumer.start()
-        consumer, out, left = self._consumer, {}, set(positions)
-        consumer.assign(list(left))
+        self._consumer.assign(list(partitions))
+        return self._consumer
+
+    async def _find_lost(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> dict[tuple[str, int], str]:
+        if not positions:
+            return {}
+        out: dict[tuple[str, int], str] = {}
+        left = set(positions)
+        consumer = await self._assigned(left)
         for tp, (offset, _) in positions.items():
             consumer.seek(tp, max(0, offset - 1))
         deadline = time.monotonic() + _PATIENCE_S

@@ -7,9 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
+from streams import metrics
 from streams.stage import StageState
-from streams.tables import TablePartition
+from streams.tables import Loaded, TablePartition
 from streams.transport import Poll
+
+log = structlog.get_logger()
 
 
 class OwnedPartition:
@@ -49,3 +54,23 @@ class OwnedPartition:
         """Drop what is already in the state (a poll fetched before a seek took effect)."""
         start = self.read.get(poll.topic, 0)
         return [record for record in poll.records if record.offset >= start]
+
+
+def report_discarded(loaded: Loaded, stage: str, partition: int, schema: str) -> None:
+    """Log and count what a claim has deleted: the partition is computed again from the beginning of its topics."""
+    where = {"stage": stage, "partition": partition}
+    if loaded.discarded is not None:
+        log.warning(
+            "state of another release is discarded: the partition is rebuilt from the beginning of its topics",
+            **where,
+            stored=loaded.discarded or "no schema",
+            schema=schema,
+        )
+        metrics.STATE_DISCARDED.labels(stage, "schema").inc()
+    if not loaded.whole:
+        log.critical(
+            "a part of the stored state is missing, what is left is discarded: the partition is rebuilt from the "
+            "beginning of its topics. Does Redis evict keys, or was a key deleted?",
+            **where,
+        )
+        metrics.STATE_DISCARDED.labels(stage, "incomplete").inc()

@@ -36,9 +36,9 @@ from processors.errors import StateError
 from streams import metrics
 from streams.errors import FencedError, InputLostError, RevokedError
 from streams.health import Health
-from streams.input_check import Positions
+from streams.input_check import InputCheck
 from streams.market_stage import MarketStage
-from streams.owned_partition import OwnedPartition
+from streams.owned_partition import OwnedPartition, report_discarded
 from streams.quarantine import FoldError, Quarantine, fold, halves
 from streams.records import is_barrier, mark_of
 from streams.settings import Settings
@@ -79,7 +79,7 @@ class PartitionRunner:
     Parameters
     ----------
     publish : sends outputs and awaits their acknowledgements.
-    find_lost : returns what the topics have lost of what a state relies on (`InputCheck.find_lost`).
+    inputs : compares stored offsets with the topics.
     on_outputs : called with what the market stage has published (latest values).
     on_finished : called with every finished step, so that a failed one can end the worker.
     """
@@ -92,7 +92,7 @@ class PartitionRunner:
         redis: Redis,
         settings: Settings,
         publish: Publish,
-        find_lost: Callable[[Positions], Awaitable[dict[tuple[str, int], str]]],
+        inputs: InputCheck,
         health: Health,
         on_outputs: Callable[[list[Output]], None],
         on_finished: Callable[[asyncio.Task[None]], None],
@@ -102,7 +102,7 @@ class PartitionRunner:
         self._redis = redis
         self._namespace = settings.namespace
         self._publish = publish
-        self._find_lost = find_lost
+        self._inputs = inputs
         self._health = health
         self._quarantine = Quarantine(settings, redis)
         self._on_outputs = on_outputs
@@ -145,23 +145,7 @@ class PartitionRunner:
         table = TablePartition(self._redis, self._namespace, stage.name, partition)
         state = stage.open(partition)
         loaded = await self._persist(lambda: table.claim(state.schema), still_ours)
-        if loaded.discarded is not None:
-            log.warning(
-                "state of another release is discarded: the partition is rebuilt from the beginning of its topics",
-                stage=stage.name,
-                partition=partition,
-                stored=loaded.discarded or "no schema",
-                schema=state.schema,
-            )
-            metrics.STATE_DISCARDED.labels(stage.name, "schema").inc()
-        if not loaded.whole:
-            log.critical(
-                "a part of the stored state is missing, what is left is discarded: the partition is rebuilt from the "
-                "beginning of its topics. Does Redis evict keys, or was a key deleted?",
-                stage=stage.name,
-                partition=partition,
-            )
-            metrics.STATE_DISCARDED.labels(stage.name, "incomplete").inc()
+        report_discarded(loaded, stage.name, partition, state.schema)
         try:
             state.load_rows(loaded.rows)
         except (StateError, MsgspecError, ValueError, KeyError, TypeError) as error:
@@ -185,21 +169,35 @@ class PartitionRunner:
     ) -> None:
         """Raise `InputLostError` if the topics have lost what a state contains or needs next."""
         positions = {(topic, partition): (offset, marks.get(topic, "")) for topic, offset in offsets.items()}
-        lost: dict[tuple[str, int], str] = {}
-        wait, asked = _FIRST_WAIT_S, False
-        while positions and not asked:
-            try:
-                lost, asked = await self._find_lost(positions), True
-            except (KafkaError, OSError) as error:
-                self._health.raise_("kafka", f"the input topics can't be checked: {error!r}")
-                wait = await self._wait(wait, still_ours)
-        self._health.clear("kafka")
+        lost = await self._ask(lambda: self._inputs.find_lost(positions), still_ours) if positions else {}
         if lost:
             raise InputLostError(
                 f"{'; '.join(lost.values())}. The partition computes nothing more. If they can't be restored, run "
                 f"`marginwatch rebuild --reset --table {stage.name}`, which computes the state from what the topics "
                 "now contain, and feed the lost days again"
             )
+
+    async def _check_gap(self, poll: Poll, expected: int, still_ours: Callable[[], bool]) -> None:
+        """Raise `FencedError` if a poll begins behind messages that the topic contains and the state does not."""
+        first = await self._ask(lambda: self._inputs.first_offset(poll.topic, poll.partition, expected), still_ours)
+        if first < poll.records[0].offset:
+            raise FencedError(
+                f"{poll.topic}[{poll.partition}] was read from offset {poll.records[0].offset}, but {first} is next: "
+                "the messages between them are not in the state"
+            )
+
+    async def _ask(self, question: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]) -> _T:
+        """Ask Kafka about the input topics until it answers."""
+        wait = _FIRST_WAIT_S
+        while True:
+            try:
+                answer = await question()
+            except (KafkaError, OSError) as error:
+                self._health.raise_("kafka", f"the input topics can't be checked: {error!r}")
+                wait = await self._wait(wait, still_ours)
+            else:
+                self._health.clear("kafka")
+                return answer
 
     async def check_inputs(self, still_ours: Callable[[], bool]) -> None:
         """Check the inputs of every partition, and stall those whose topics have lost messages."""
@@ -308,6 +306,8 @@ class PartitionRunner:
         if not records:
             await done()
             return []
+        if records[0].offset > (expected := owned.read.get(poll.topic, 0)):
+            await self._check_gap(poll, expected, still_ours)
         if not all(is_barrier(record) for record in records):
             owned.mark_active(short)
         try:

@@ -190,12 +190,14 @@ class World:
         self.runner = PartitionRunner(
             stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics,
             redis=FakeRedis(self.recorder, self.skips),  # type: ignore[arg-type]
-            settings=self.settings, publish=self.publish, find_lost=self.find_lost, health=self.health,
+            settings=self.settings, publish=self.publish, inputs=self,  # type: ignore[arg-type]
+            health=self.health,
             on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
             on_finished=self.finished.append,
         )  # fmt: skip
         self.feeds = FeedWatch(self.runner.owned, self.topics, self.settings, self.calendar)
         self.lost: dict[tuple[str, int], str] = {}
+        self.next_offset = 0
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         self.recorder.happens("publish", [o.value for o in outputs])
@@ -204,6 +206,10 @@ class World:
     async def find_lost(self, positions: Positions) -> dict[tuple[str, int], str]:
         self.recorder.happens("check", dict(positions))
         return {at: lost for at, lost in self.lost.items() if at in positions}
+
+    async def first_offset(self, topic: str, partition: int, offset: int) -> int:
+        self.recorder.happens("gap", topic, partition, offset)
+        return self.next_offset
 
     def still_ours(self) -> bool:
         return self.ours
@@ -411,6 +417,35 @@ def test_the_inputs_are_checked_again_while_a_partition_is_owned(world: World) -
         assert world.state().total == 3
 
     run(go())
+
+
+def test_a_poll_that_begins_behind_messages_that_were_not_read_ends_the_worker(world: World) -> None:
+    """Such a poll was fetched before the partition was claimed and read from its stored offset."""
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0))
+        world.next_offset = 1
+        with pytest.raises(FencedError, match=r"read from offset 3, but 1 is next"):
+            await world.step(Row(3))
+        assert world.state().total == 1
+
+    run(go())
+    assert world.recorder.of("gap") == [(NAME, 0, 1)]
+
+
+def test_a_gap_that_the_topic_itself_has_is_none(world: World) -> None:
+    """Offsets of transactions, messages that compaction has removed, and the beginning that retention has deleted."""
+
+    async def go() -> None:
+        await world.claim()
+        world.next_offset = 7
+        await world.step(Row(7))
+        await world.step(Row(8))
+        assert world.state().total == 2
+
+    run(go())
+    assert world.recorder.of("gap") == [(NAME, 0, 0)]
 
 
 def test_the_mark_of_a_message_depends_on_its_time_and_its_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -10,6 +11,7 @@ from feeds import simulate
 from processors.days import to_day
 from streams.calendars import xshg
 from streams.clients import kafka_admin
+from streams.input_check import InputCheck
 from streams.topics import Topic, Topics
 from tests.chaos.faults import run_marginwatch
 from tests.harness import Stack, wait_until
@@ -77,3 +79,17 @@ def test_a_running_worker_notices_other_topics(stack: Stack) -> None:
     settle(stack)
     create_again(stack)
     wait_until(lambda: "rebuild --reset" in str(problems(worker).get("market:0")), what="a red readyz that says why")
+
+
+def test_the_first_message_behind_an_offset(stack: Stack) -> None:
+    feed(stack, slice(0, 2))
+    name = stack.publisher_topic(Topic.MARGIN_MARKET)
+
+    async def ask() -> list[int]:
+        check = InputCheck(stack.settings, ())
+        try:
+            return [await check.first_offset(name, 0, offset) for offset in (0, 2)]
+        finally:
+            await check.close()
+
+    assert asyncio.run(ask()) == [0, 2]
