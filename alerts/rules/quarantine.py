@@ -38,4 +38,4 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.CRITICAL, evaluate, source="ours")
+    return Rule("data_quality", Severity.CRITICAL, evaluate, source="ours", about="quarantined messages")

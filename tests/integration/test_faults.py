@@ -107,19 +107,6 @@ def test_a_running_worker_whose_state_loses_a_key_ends_and_the_next_one_computes
     assert stack.tables() == good
 
 
-def test_a_message_that_breaks_the_fold_stalls_and_is_never_skipped(stack: Stack) -> None:
-    """Only marginwatch writes to features: a stranger's message there is a bug that must not be passed over."""
-    worker = stack.worker().ready()
-    feed(stack, 4)
-    before = stack.redis.hgetall(f"{stack.settings.namespace}:{{market:0}}:offsets")
-    with stack.publisher() as publisher:
-        publisher.raw("features.security", b"?", headers=[("ce_type", b"who.knows")])
-    wait_until(lambda: "market:0" in problems(worker), 20, "a red readyz")
-    assert "unknown ce_type" in str(problems(worker)["market:0"]["reason"])
-    assert stack.redis.hgetall(f"{stack.settings.namespace}:{{market:0}}:offsets") == before
-    assert worker.terminate() == 0  # a stalled worker still ends in order
-
-
 def test_a_worker_that_is_fenced_in_the_middle_of_a_backlog_ends_and_is_red_until_then(stack: Stack) -> None:
     """Its agents are dead, and the messages that they worked on are never acknowledged: nothing waits for them."""
     worker = stack.worker().ready()

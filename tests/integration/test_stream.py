@@ -209,9 +209,11 @@ def test_signals_are_published_once_per_revision(stack: Stack) -> None:
         assert sum(found == name for found, _, _ in seen) == 12
     ids = [dict(r.headers)["ce_id"] for r in readers.read(stack.settings, Topic.SIGNALS_MARKET, until=barrier)]
     assert len(ids) == len(set(ids))
-    assert stack.count(Topic.ALERTS, barrier) == len(
-        {(a.id, a.state) for a in readers.alerts(stack.settings, until=barrier)}
-    )
+    contents = [
+        msgspec.json.encode(msgspec.structs.replace(alert, changed_at=alert.raised_at, provenance=[]))
+        for alert in readers.alerts(stack.settings, until=barrier)
+    ]
+    assert len(contents) == len(set(contents))
 
 
 def test_a_correction_supersedes_an_early_sign(stack: Stack) -> None:
