@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATE, DATES, As, Check, Force, NoLedger
+from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger
 from streams.form import Form
 
 reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
@@ -31,6 +31,7 @@ def reference_load(
     source: Annotated[str, typer.Option(help="the name under which the rows are published")] = "master",
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
+    json: Json = False,
 ) -> None:
     """Load the security master: name, Shenwan industry, index members, margin list from/to, float shares.
 
@@ -46,12 +47,13 @@ def reference_load(
     """
     from feeds import security_master
     from streams.calendars import xshg
-    from streams.cli.publish import PublishOptions, publish_checked
+    from streams.cli.publish import PublishOptions, feed_command
     from streams.feed_services import store_security_names
     from streams.settings import Settings
 
     settings = Settings()
     found, names = security_master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
-    publish_checked(found, PublishOptions(source, as_, check, force, no_ledger))
+    with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
+        command.run(found)
     if not check and not no_ledger:
         store_security_names(settings, names)
