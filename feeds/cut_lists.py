@@ -2,8 +2,8 @@
 
 A page ends at a round number of rows: 1, 2 or 5 times a power of ten, or whole thousands. A list may have exactly so
 many names by itself; it is complete if the buys of its names sum to the published total, or if it lacks no name of the
-day before. In 2016–2021 the list of all stocks lost at most 1.5% of its names from one session to the next, a margin list
-0.8%.
+day before. In 2016–2021 the list of all stocks lost at most 1.5% of its names from one session to the next, a margin
+list 0.8%.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from processors.kinds import is_fund, is_stock
 
 #: More names lost in a day than this share of the list, and than this number, are far fewer: by feed of a whole market.
 #: A security that does not trade has no price; in 2016–2021 up to 6% of the stocks of a margin list stopped in a day.
-_LOST_SHARE, _LOST = {"margin.daily": 0.05, "prices.daily": 0.10, "etf.daily": 0.05}, 5
+_LOST_SHARE = {"margin.daily": 0.05, "prices.daily": 0.10, "etf.daily": 0.05, "prices.intraday": 0.10}
+_LOST = 5
 #: The share of names that a list may lose in a day and still end at a round number by itself.
 _USUALLY_LOST = {"margin.daily": 0.0, "prices.daily": 0.01}
 WHOLE_MARKET = tuple(_LOST_SHARE)
@@ -69,6 +70,11 @@ def is_page(count: int) -> bool:
     return count >= _SHORTEST_PAGE and (first in ("1", "2", "5") or count % 1000 == 0)
 
 
+def is_far_fewer(topic: str, count: int, known: int) -> bool:
+    """Whether a list of ``count`` names is far shorter than the one before, which had ``known``."""
+    return known - count > max(_LOST, _LOST_SHARE[topic] * known)
+
+
 def _fewer(now: RowBatch, then: RowBatch, name: str) -> Iterator[Finding]:
     """Find stocks or funds of an exchange that are far fewer than the day before."""
     for word, kind, kind_then in (
@@ -76,7 +82,7 @@ def _fewer(now: RowBatch, then: RowBatch, name: str) -> Iterator[Finding]:
         ("funds", is_fund(now.keys), is_fund(then.keys)),
     ):
         count, known = int(kind.sum()), int(kind_then.sum())
-        if count and known - count > max(_LOST, _LOST_SHARE[now.topic] * known):
+        if count and is_far_fewer(now.topic, count, known):
             yield _finding(
                 now,
                 Severity.ERROR,
