@@ -8,6 +8,7 @@ import structlog
 
 from feeds.daily_checks import DailyChecks, publish_checked
 from feeds.dataset import SourceTables
+from feeds.errors import InputError
 from feeds.feed_report import FeedReport
 from feeds.ledger import PublishLedger
 from feeds.ports import OpenPublisher
@@ -62,9 +63,14 @@ class DailyOutlet:
             write = log.warning if one.severity is Severity.WARNING else log.error
             write("finding", feed=feed, what=str(one))
         report = checked.report
-        checked.rows(force=force)
         with self._open_publisher(source) as publisher:
-            publish_checked(publisher, checked, self._ledger, force=force)
+            try:
+                publish_checked(publisher, checked, self._ledger, force=force)
+            except InputError:
+                publisher.report(report)
+                publisher.flush()
+                raise
+            publisher.report(report)
             report.barrier = publisher.barrier()
         self._checks.accept(checked)
         _log_report(feed, report)

@@ -106,6 +106,13 @@ class FeedReport(msgspec.Struct, kw_only=True):
         return self.outcome is Outcome.REFUSED or self.refused > 0
 
     @property
+    def errors(self) -> int:
+        """The number of errors because of which nothing was published; 0 if they were ignored (``--force``)."""
+        if self.outcome is not Outcome.REFUSED:
+            return 0
+        return max(1, sum(one.severity is Severity.ERROR for one in self.findings))
+
+    @property
     def rows(self) -> int:
         """The number of rows that were published."""
         return sum(rows.published for *_, rows in self.totals())

@@ -98,6 +98,7 @@ class FeedCommand:
         InputError : if there is no row, or (unless forced) an error in the figures.
         """
         from feeds import check_report
+        from feeds.errors import InputError
 
         if self.options.check and not self.options.json:
             for line in check_report.format_first_rows(found.tables):
@@ -108,7 +109,11 @@ class FeedCommand:
             err.print(escape(f"  note: {note}"))
         for line in check_report.format_findings(checked.findings):
             err.print(escape(line))
-        dataset = checked.rows(force=self.options.force)
+        try:
+            dataset = checked.rows(force=self.options.force)
+        except InputError:
+            self._report_refused(checked.report)
+            raise
         days = dataset.days()
         span = f"{to_date(days[0])} to {to_date(days[-1])}"
         err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {self.options.source}")
@@ -116,23 +121,42 @@ class FeedCommand:
             self._publish(checked, len(days))
         self._checks.accept(checked)
 
-    def _publish(self, checked: CheckedTables, days: int) -> None:
-        from feeds.daily_checks import publish_checked
+    def _open_publisher(self) -> Publisher:
         from streams.publisher import Publisher
 
         if self._publisher is None:
             opened = Publisher(self._settings, source=self.options.source, form=self.options.form)
             self._publisher = self._stack.enter_context(opened)
+        return self._publisher
+
+    def _report_refused(self, report: FeedReport) -> None:
+        """Publish the report of a run that publishes nothing else; its error is printed even if no broker answers."""
+        from feeds.errors import UnavailableError
+
+        if self.options.check:
+            return
+        try:
+            publisher = self._open_publisher()
+            publisher.report(report)
+            publisher.flush()
+        except UnavailableError as error:
+            err.print(escape(f"  note: the stream does not learn of this run: {error}"))
+
+    def _publish(self, checked: CheckedTables, days: int) -> None:
+        from feeds.daily_checks import publish_checked
+
+        publisher = self._open_publisher()
         with progress() as bars:
             fed = bars.add_task("published", total=days)
             publish_checked(
-                self._publisher,
+                publisher,
                 checked,
                 self._ledger,
                 force=self.options.force,
                 speed=self.options.speed,
                 on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"),
             )
+        publisher.report(checked.report)
 
     def finish(self) -> str:
         """Publish the barrier behind the rows, and print how many were published; return it, "" without rows."""
