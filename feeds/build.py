@@ -75,6 +75,7 @@ def _folder_task(name: str, feed: DropFolder, services: FeedServices) -> FeedTas
         partial(drop_folder.read_daily_files, name, feed),
         partial(outlet.publish, name, source=feed.source or name, force=feed.force),
         workbooks.SUFFIXES if feed.format == "exchange" else vendor.SUFFIXES,
+        unreadable=partial(outlet.report_unreadable, source=feed.source or name),
     )
 
 

@@ -76,6 +76,11 @@ class DailyOutlet:
         _log_report(feed, report)
         return report.refused
 
+    def report_unreadable(self, error: InputError, *, source: str) -> None:
+        """Publish the report of files that can't be read; raises `UnavailableError` if no broker answers."""
+        with self._open_publisher(source) as publisher:
+            publisher.report(FeedReport.of_error(source, error))
+
 
 def _log_report(feed: str, report: FeedReport) -> None:
     """Log the rows of each topic and exchange, and the sums of a run."""

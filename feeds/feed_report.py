@@ -122,6 +122,13 @@ class FeedReport(msgspec.Struct, kw_only=True):
         """The number of trade dates."""
         return len({one.trade_date for one in self.days})
 
+    @classmethod
+    def of_error(cls, source: str, error: Exception) -> FeedReport:
+        """Return the report of a run that an error ended before there was a row to check."""
+        out = cls(source=source, outcome=Outcome.REFUSED)
+        out.add_findings([Finding(Severity.ERROR, "file", "", None, str(error))])
+        return out
+
     def add_findings(self, findings: Iterable[Finding]) -> None:
         """Append findings, and count what they refuse."""
         for one in findings:

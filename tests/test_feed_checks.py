@@ -6,15 +6,19 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client import REGISTRY
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from alerts.commands import FeedRun, decode
 from feeds import drop_folder, workbooks
 from feeds.check_report import check_days
 from feeds.cut_lists import cut_lists, is_page
@@ -27,10 +31,12 @@ from feeds.validate import Severity
 from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.events import RowBatch
-from streams import feed_services
+from streams import feed_services, metrics, publisher
 from streams.calendars import xshg
+from streams.errors import PublishError
 from streams.feed_services import RedisLedgerStore
 from streams.local_redis import EmbeddedRedis
+from streams.topics import Topic
 from tests.building import batch
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
 
@@ -40,7 +46,7 @@ CALENDAR = xshg()
 CODES = [f"{600000 + i}.SH" for i in range(40)]
 D1, D2, D3 = "2024-06-11", "2024-06-12", "2024-06-13"
 
-Publish = Callable[[Path], tuple[bool, str]]
+Made = Callable[[str, Sequence[str], float], pd.DataFrame]
 
 
 @pytest.fixture
@@ -109,30 +115,40 @@ def write(folder: Path, table: pd.DataFrame, name: str) -> Path:
     return folder / name
 
 
-def by_vendor(folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str) -> tuple[int, str]:
-    file = write(folder, detail(day, codes, factor), f"vendor{day}.csv")
+def by_vendor(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str, made: Made = detail
+) -> tuple[int, str]:
+    file = write(folder, made(day, codes, factor), f"vendor{day}.csv")
     return outcome("vendor", file, *options)
 
 
-def by_exchange(folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str) -> tuple[int, str]:
-    file = write(folder, of_exchange(day, codes, factor), f"exchange{day}.csv")
+def by_exchange(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str, made: Made = of_exchange
+) -> tuple[int, str]:
+    file = write(folder, made(day, codes, factor), f"exchange{day}.csv")
     return outcome("exchange", file, *options)
 
 
-def by_files(folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str) -> tuple[int, str]:
-    write(folder / day, of_folder(day, codes, factor), f"margin_detail_sse_{day}.csv")
+def by_files(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str, made: Made = of_folder
+) -> tuple[int, str]:
+    write(folder / day, made(day, codes, factor), f"margin_detail_sse_{day}.csv")
     return outcome("files", folder / day, *options)
 
 
-def by_plan(folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *_options: str) -> tuple[int, str]:
+def by_plan(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *_options: str, made: Made = of_exchange
+) -> tuple[int, str]:
     """A drop folder of `feed run`, in a process of its own."""
     dropped = folder / f"plan{day}"
-    write(dropped, of_exchange(day, codes, factor), f"{day}.csv")
+    write(dropped, made(day, codes, factor), f"{day}.csv")
     with feed_services.open_ledger(None) as ledger:  # type: ignore[arg-type]
         plan = DropFolder(path=dropped, settle_s=0)
-        publish = partial(daily_outlet(ledger).publish, "d", source="d", force=False)
+        outlet = daily_outlet(ledger)
+        publish = partial(outlet.publish, "d", source="d", force=False)
         read = partial(drop_folder.read_daily_files, "d", plan)
         task = FolderTask("d", plan, MemoryState(), read, publish, workbooks.SUFFIXES)
+        task.unreadable = partial(outlet.report_unreadable, source="d")
         errors: list[str] = []
 
         def publishing(tables: object) -> int:
@@ -480,3 +496,88 @@ def test_without_the_ledger_every_row_is_published(kept: MemoryStore, tmp_path: 
         assert report["days"][0]["exchanges"]["SSE"]["published"] == 40
     status, report = reported("vendor", file, "--check")
     assert status == 0 and report["outcome"] == "checked" and report["days"][0]["exchanges"]["SSE"]["read"] == 40
+
+
+# -- what the stream learns ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runs(kept: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> list[FeedRun]:
+    """The reports of runs that reach the stream."""
+    found: list[FeedRun] = []
+    raw = publisher.Publisher.raw
+
+    def catch(self: publisher.Publisher, topic: str, value: bytes, **options: object) -> None:
+        if topic == Topic.ALERT_COMMANDS:
+            command = decode(value)
+            assert isinstance(command, FeedRun)
+            found.append(command)
+        raw(self, topic, value, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publisher.Publisher, "raw", catch)
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_run_reaches_the_stream(command: str, runs: list[FeedRun], tmp_path: Path) -> None:
+    COMMANDS[command](tmp_path, D1, CODES)
+    COMMANDS[command](tmp_path, D2, CODES[:-2], 1e-4)
+    first, second = runs
+    assert (first.trade_date.isoformat(), first.refused, first.errors) == (D1, 0, 0)
+    assert first.rows == {
+        "margin.daily": {"SSE": {"read": 40, "published": 40, "unchanged": 0, "corrected": 0, "absent": 0}}
+    }
+    assert (second.trade_date.isoformat(), second.errors) == (D2, 2)  # fin_balance and fin_buy
+    assert "times that of 2024-06-11" in second.reason
+    assert second.rows["margin.daily"]["SSE"] == {
+        "read": 38, "published": 0, "unchanged": 0, "corrected": 0, "absent": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_can_not_be_read_is_reported_too(command: str, runs: list[FeedRun], tmp_path: Path) -> None:
+    class Unreadable(pd.DataFrame):
+        def to_csv(self, path: Path, **_options: object) -> None:  # type: ignore[override]
+            path.write_text("<html>404</html>\n<p>not found</p>\n", "utf-8")
+
+    status = COMMANDS[command](tmp_path, D1, CODES, made=lambda *_: Unreadable())[0]
+    assert status == 1
+    (run,) = runs
+    assert run.errors == 1 and D1 in run.reason and run.rows == {}
+
+
+def test_checking_only_tells_the_stream_nothing(runs: list[FeedRun], tmp_path: Path) -> None:
+    by_vendor(tmp_path, D1, CODES)
+    by_vendor(tmp_path, D2, CODES, 1e-4, "--check")
+    assert len(runs) == 1
+
+
+def test_an_error_is_printed_although_no_broker_answers(
+    kept: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_vendor(tmp_path, D1, CODES)
+
+    def away(_settings: object) -> None:
+        raise PublishError("no broker answers")
+
+    monkeypatch.setattr(publisher, "kafka_producer", away)
+    status, text = by_vendor(tmp_path, D2, CODES, 1e-4)
+    assert status == 1 and "errors in the figures" in text and "no broker answers" in text
+
+
+def test_a_run_is_counted_in_the_metrics() -> None:
+    rows = {"margin.daily": {"SSE": {"read": 40, "published": 37, "unchanged": 3, "corrected": 1, "absent": 2}}}
+    moment = datetime(2024, 6, 12, 1, tzinfo=UTC)
+    run = FeedRun(source="of a test", trade_date=date(2024, 6, 11), at=moment, rows=rows, refused=4, reason="row 9")
+    metrics.observe_feed(run)
+    metrics.observe_feed(msgspec.structs.replace(run, rows={}, refused=0, errors=1))
+
+    def value(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"source": "of a test", **labels})
+
+    place = {"topic": "margin.daily", "exchange": "SSE"}
+    assert value("marginwatch_feed_rows_total", **place, outcome="published") == 37
+    assert value("marginwatch_feed_rows_total", **place, outcome="absent") == 2
+    assert value("marginwatch_feed_refused_total") == 4
+    assert value("marginwatch_feed_errors_total") == 1
+    assert value("marginwatch_feed_trade_date_seconds") == to_day(date(2024, 6, 11)) * 86400

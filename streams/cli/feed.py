@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +62,7 @@ def feed_files(
     options = PublishOptions(source_of(folder), as_, check, force, no_ledger, json, _pace(speed))
     dates = span(start, end)
     with feed_command(options) as command:
-        command.run(read_tables(folder), dates)
+        command.run(partial(read_tables, folder), dates)
 
 
 @feed_app.command("exchange")
@@ -95,17 +96,17 @@ def feed_exchange(
 
     day = day_of(on)
     if paths:
-        found = exchange.read(paths, day)
+        read = partial(exchange.read, paths, day)
     elif day is not None:
         from feeds.akshare_margin import fetch_margin
 
         settings = Settings()
-        found = fetch_margin(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
+        read = partial(fetch_margin, day, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json), before=earlier) as command:
-        command.run(found)
+        command.run(read)
 
 
 @feed_app.command("vendor")
@@ -134,10 +135,10 @@ def feed_vendor(
     """
     from feeds import mapping, vendor
 
-    found = vendor.read(paths, mapping.load(map_) if map_ is not None else None, day_of(on))
+    read = partial(vendor.read, paths, mapping.load(map_) if map_ is not None else None, day_of(on))
     dates = span(start, end)
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
-        command.run(found, dates)
+        command.run(read, dates)
 
 
 @feed_app.command("simulate")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
         with contextlib.ExitStack() as stack:
             command = FeedCommand(PublishOptions(folder.source_of(plan.data), plan.form), settings, stack)
             try:
-                command.run(folder.read_tables(plan.data), (plan.start, plan.end))
+                command.run(partial(folder.read_tables, plan.data), (plan.start, plan.end))
                 barrier = command.finish()
             finally:
                 reports = command.reports

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,7 +20,7 @@ from streams.cli.terminal import err, out, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from feeds.daily_checks import CheckedTables
+    from feeds.daily_checks import CheckedTables, DailyChecks
     from feeds.dataset import SourceTables
     from feeds.feed_report import FeedReport
     from feeds.ledger import PublishLedger
@@ -52,10 +53,6 @@ class FeedCommand:
     ----------
     stack : closes the connections of the command.
     before : tables of the day before, for comparison only.
-
-    Raises
-    ------
-    LedgerError : if the ledger can't be reached, unless the command only checks: it then compares less, and says so.
     """
 
     def __init__(
@@ -65,45 +62,34 @@ class FeedCommand:
         stack: ExitStack,
         before: SourceTables | None = None,
     ) -> None:
-        from feeds.daily_checks import DailyChecks
-        from feeds.errors import UnavailableError
-        from feeds.security_names import SecurityNames
-        from streams import feed_services
-
         self.options = options
         self.reports: list[FeedReport] = []
         self._settings = settings
         self._stack = stack
+        self._before = before
         self._publisher: Publisher | None = None
         self._ledger: PublishLedger | None = None
-        names: dict[str, str] = {}
-        if not options.no_ledger:
-            try:
-                names = feed_services.load_security_names(self._settings)
-                self._ledger = stack.enter_context(feed_services.open_ledger(self._settings))
-            except UnavailableError as error:
-                if not options.check:
-                    raise
-                err.print(escape(f"  note: not compared with what was published: {error}"))
-        published = None if self._ledger is None else self._ledger.figures
-        self._checks = DailyChecks(xshg(self._settings.calendar_file), SecurityNames(names), published)
-        if before is not None:
-            self._checks.compare_with(before, options.source)
 
-    def run(self, found: SourceTables, dates: tuple[date | None, date | None] = (None, None)) -> None:
-        """Check what was read, show it, and publish it unless it is only checked.
+    def run(self, read: Callable[[], SourceTables], dates: tuple[date | None, date | None] = (None, None)) -> None:
+        """Read and check tables, show them, and publish them unless they are only checked.
 
         Raises
         ------
-        InputError : if there is no row, or (unless forced) an error in the figures.
+        InputError : if nothing can be read, there is no row, or (unless forced) an error in the figures.
+        LedgerError : if the ledger can't be reached, unless the command only checks.
         """
         from feeds import check_report
-        from feeds.errors import InputError
+        from feeds.errors import InputError, NotPublishedError
+        from feeds.feed_report import FeedReport
 
-        if self.options.check and not self.options.json:
-            for line in check_report.format_first_rows(found.tables):
-                out.print(escape(line))
-        checked = self._checks.check(found, self.options.source, dates)
+        try:
+            checked = self._check(read(), dates)
+        except NotPublishedError:  # nothing is wrong: the next run may have it
+            raise
+        except InputError as error:
+            self.reports.append(FeedReport.of_error(self.options.source, error))
+            self._report_refused(self.reports[-1])
+            raise
         self.reports.append(checked.report)
         for note in checked.report.notes:
             err.print(escape(f"  note: {note}"))
@@ -120,6 +106,38 @@ class FeedCommand:
         if not self.options.check:
             self._publish(checked, len(days))
         self._checks.accept(checked)
+
+    def _check(self, found: SourceTables, dates: tuple[date | None, date | None]) -> CheckedTables:
+        """Show the first rows if they are only checked, and check them."""
+        from feeds import check_report
+
+        if self.options.check and not self.options.json:
+            for line in check_report.format_first_rows(found.tables):
+                out.print(escape(line))
+        return self._checks.check(found, self.options.source, dates)
+
+    @cached_property
+    def _checks(self) -> DailyChecks:
+        """Open the ledger; without Redis a command that only checks compares less, and reports it."""
+        from feeds.daily_checks import DailyChecks
+        from feeds.errors import UnavailableError
+        from feeds.security_names import SecurityNames
+        from streams import feed_services
+
+        names: dict[str, str] = {}
+        if not self.options.no_ledger:
+            try:
+                names = feed_services.load_security_names(self._settings)
+                self._ledger = self._stack.enter_context(feed_services.open_ledger(self._settings))
+            except UnavailableError as error:
+                if not self.options.check:
+                    raise
+                err.print(escape(f"  note: not compared with what was published: {error}"))
+        published = None if self._ledger is None else self._ledger.figures
+        out = DailyChecks(xshg(self._settings.calendar_file), SecurityNames(names), published)
+        if self._before is not None:
+            out.compare_with(self._before, self.options.source)
+        return out
 
     def _open_publisher(self) -> Publisher:
         from streams.publisher import Publisher
@@ -232,7 +250,7 @@ def publish_fetched(
             if place:
                 time.sleep(pause_s)
             try:
-                command.run(fetch(day))
+                command.run(partial(fetch, day))
             except InputError as error:
                 done = (
                     f"; the days before it are published, go on with --from {day}"

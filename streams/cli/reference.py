@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger
 from streams.form import Form
+
+if TYPE_CHECKING:
+    from feeds.dataset import SourceTables
 
 reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
 
@@ -52,8 +55,15 @@ def reference_load(
     from streams.settings import Settings
 
     settings = Settings()
-    found, names = security_master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
+    names: dict[str, str] = {}
+
+    def read() -> SourceTables:
+        day = on.date() if on is not None else None
+        found, named = security_master.read(files, xshg(settings.calendar_file), day)
+        names.update(named)
+        return found
+
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
-        command.run(found)
+        command.run(read)
     if not check and not no_ledger:
         store_security_names(settings, names)
