@@ -5,11 +5,11 @@ A day is compared with the day before as it was published, by whichever command;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from feeds import check_report
-from feeds.dataset import Dataset, SourceTables, gather
+from feeds.dataset import Dataset, SourceTables, between, gather
 from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome, day_reports
 from feeds.ledger import PublishLedger
@@ -85,11 +85,15 @@ class DailyChecks:
         InputError : if there is no row between the dates.
         LedgerError : if what was published can't be read.
         """
+        wanted = [
+            replace(one, frame=between(one.frame, *dates)) if "day" in one.frame else one for one in tables.tables
+        ]
+        tables = SourceTables(wanted, tables.findings, tables.files)
         findings = [*tables.findings, *self._names.compare(tables.tables)]
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         dataset = None
         if tables.tables:
-            dataset = gather(tables.tables, self._calendar, source, *dates)
+            dataset = gather(tables.tables, self._calendar, source)
             findings += dataset.findings
             report.notes = dataset.notes
             for day, rows in dataset.by_day():

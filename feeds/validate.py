@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feeds.published_figures import group_names, groups_of, overlaid
-from processors.codes import EXCHANGES, exchange_of, reindex_sorted, to_code
+from processors.codes import EXCHANGES, exchange_of, isin_sorted, reindex_sorted, to_code
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
 
@@ -32,6 +32,7 @@ SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": 
 _CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
+_USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
@@ -169,18 +170,22 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
     The ratio is the median over the keys of both days, by exchange, without zeros.
     """
+    order = np.argsort(previous.keys, kind="stable")
+    found = isin_sorted(batch.keys, previous.keys[order])
     for name, mask in _exchanges(batch):
+        rows = np.flatnonzero(mask & found)
+        places = order[np.searchsorted(previous.keys, batch.keys[rows], sorter=order)]
         for column in FIGURES[batch.topic]:
-            if column.labels or column.flag or column.date:
+            if column.labels or column.flag or column.date or not len(rows):
                 continue
-            ratios = _ratios(batch.take(mask), previous, column.name)
-            if not len(ratios):
-                continue
+            ratios = _ratios(batch.figures[column.name][rows], previous.figures[column.name][places])
+            if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
+                continue  # so is the median
             factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
             middle = float(np.median(ratios))
             factor = _unit_factor(middle, factors)
             if factor is not None:
-                then = to_date(int(previous.days[np.isin(previous.keys, batch.keys[mask])].max()))
+                then = to_date(int(previous.days[places].max()))
                 text = (
                     f"{column.name} of {name} is {middle:,.4g} times that of {then} (median of {len(ratios)}), "
                     f"a step of about {factor:g}: check the unit of the file"
@@ -274,8 +279,7 @@ def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         yield _finding(batch, "missing", text, Severity.WARNING)
 
 
-def _ratios(batch: RowBatch, previous: RowBatch, name: str) -> Floats:
-    now, then = batch.figures[name], _earlier(previous, name, batch.keys)
+def _ratios(now: Floats, then: Floats) -> Floats:
     both = (now > 0) & (then > 0) & np.isfinite(now) & np.isfinite(then)
     return np.asarray(now[both] / then[both])
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from feeds.daily_outlet import DailyOutlet
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
-from streams import feed_services, publisher
+from streams import clients, feed_services, publisher
 from streams.calendars import xshg
 from streams.cli.main import app
 from streams.records import BARRIER_TYPE
@@ -94,6 +94,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
             messages.append((topic, partition, key, value, marks))
 
     monkeypatch.setattr(publisher, "kafka_producer", _Producer)
+    monkeypatch.setattr(clients, "require_broker", lambda _settings, timeout_s: None)
     # Each command has a ledger of its own: these tests publish the same day many times on purpose.
     monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
     monkeypatch.setattr(feed_services, "load_security_names", lambda _settings: {})

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from streams.publisher import Publisher
 
 
+#: How long a command that has failed waits for a broker, to report that.
+_SOON_S = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
     """The options of every publishing command: the name of the source, ``--as``, and the flags of the same names.
@@ -150,14 +154,17 @@ class FeedCommand:
     def _report_refused(self, report: FeedReport) -> None:
         """Publish the report of a run that publishes nothing else; its error is printed even if no broker answers."""
         from feeds.errors import UnavailableError
+        from streams.clients import require_broker
+        from streams.errors import TopicError
 
         if self.options.check:
             return
         try:
+            require_broker(self._settings, timeout_s=_SOON_S)
             publisher = self._open_publisher()
             publisher.report(report)
             publisher.flush()
-        except UnavailableError as error:
+        except (UnavailableError, TopicError) as error:
             err.print(escape(f"  note: the stream does not learn of this run: {error}"))
 
     def _publish(self, checked: CheckedTables, days: int) -> None:
