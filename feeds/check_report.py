@@ -9,7 +9,8 @@ from typing import Any
 from feeds.cut_lists import cut_lists
 from feeds.dataset import DayRows, SourceTable
 from feeds.errors import InputError
-from feeds.published_figures import DaysBefore, overlaid
+from feeds.published_figures import DaysBefore
+from feeds.row_groups import overlaid
 from feeds.validate import Finding, Rows, Severity, check_day, key_text
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, Column

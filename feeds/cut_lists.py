@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from feeds.published_figures import group_names, groups_of
+from feeds.row_groups import group_names, groups_of
 from feeds.validate import Finding, Severity
 from processors.days import to_date
 from processors.events import RowBatch

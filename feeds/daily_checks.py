@@ -10,8 +10,9 @@ from datetime import date
 
 from feeds import check_report
 from feeds.dataset import Dataset, SourceTables, between, gather
+from feeds.day_report import day_reports
 from feeds.errors import InputError
-from feeds.feed_report import FeedReport, Outcome, day_reports
+from feeds.feed_report import FeedReport, Outcome
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_days

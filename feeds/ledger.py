@@ -24,7 +24,8 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore
-from feeds.published_figures import PublishedFigures, group_names, groups_of, unreachable
+from feeds.published_figures import PublishedFigures, unreachable
+from feeds.row_groups import group_names, groups_of
 from processors.codes import Ids, exchange_of
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, DailyRow, RowBatch

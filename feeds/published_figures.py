@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from functools import cache
 
 import msgspec
 import numpy as np
@@ -19,8 +17,8 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore
-from processors.codes import EXCHANGES, SHENWAN, Ids, exchange_of, isin_sorted
-from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, concat
+from feeds.row_groups import group_names, groups_of
+from processors.events import FIGURES, RowBatch, concat
 
 #: Calendar days; no holiday of the exchanges is longer.
 SLOTS = 16
@@ -38,24 +36,6 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoder = msgspec.msgpack.Decoder(_Stored)
-
-
-def groups_of(topic: str, keys: Ids) -> Ids:
-    """Return the group of each key (n,), within which days are compared: the index of its exchange, or 0."""
-    field = INPUT_ROWS[topic].key_field
-    if field == "code":
-        return exchange_of(keys)
-    return keys if field == "exchange" else np.zeros(len(keys), np.int32)
-
-
-@cache
-def group_names(topic: str) -> tuple[str, ...]:
-    """Return the name of each group of a topic: exchanges, or the topic where its keys have none."""
-    field = INPUT_ROWS[topic].key_field
-    if field not in ("code", "exchange"):
-        return (topic,)
-    names = KEYS[field] if field == "exchange" else EXCHANGES
-    return (*names, *("Shenwan" for _ in range(len(names), SHENWAN + 1)))
 
 
 class PublishedFigures:
@@ -143,14 +123,6 @@ def newest_revisions(rows: RowBatch) -> RowBatch:
     order = np.lexsort((np.arange(len(rows)), -rows.revisions.astype(np.int64), rows.keys))
     first = np.unique(rows.keys[order], return_index=True)[1]
     return rows.take(order[first])
-
-
-def overlaid(rows: RowBatch, below: RowBatch | None) -> RowBatch:
-    """Return rows, and those rows of ``below`` whose keys they do not contain."""
-    if below is None:
-        return rows
-    left = ~isin_sorted(below.keys, np.unique(rows.keys))
-    return concat([rows, replace(below.take(left), figures={name: below.figures[name][left] for name in rows.figures})])
 
 
 def unreachable(error: RedisError) -> LedgerError:

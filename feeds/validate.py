@@ -18,7 +18,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from feeds.published_figures import group_names, groups_of, overlaid
+from feeds.row_groups import group_names, groups_of, overlaid
 from processors.codes import EXCHANGES, exchange_of, isin_sorted, reindex_sorted, to_code
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
