@@ -1,4 +1,4 @@
-"""The messages of ``alerts.commands.v1``: acknowledgements, silences, and live feeds that stop.
+"""The messages of ``alerts.commands.v1``: acknowledgements, silences, live feeds that stop, and runs of feeds.
 
 They are inputs like any other, so the state of every alert follows from the log and survives a restart.
 """
@@ -41,7 +41,29 @@ class FeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_un
     silent_since: Moment | None = None
 
 
-Command = Acknowledge | SetSilence | FeedState
+class FeedRun(msgspec.Struct, frozen=True, kw_only=True, tag="feed_run", forbid_unknown_fields=True):
+    """A run of a feed of daily figures; written by the feed.
+
+    Parameters
+    ----------
+    source : the name under which the rows are published.
+    trade_date : the newest day of the run.
+    rows : topic → exchange → number of rows: read, published, unchanged, corrected, absent.
+    refused : rows, sheets and cells that were left out.
+    errors : errors in the figures; nothing was published then.
+    reason : the first of them.
+    """
+
+    source: str
+    trade_date: date
+    at: Moment
+    rows: dict[str, dict[str, dict[str, int]]] = {}
+    refused: int = 0
+    errors: int = 0
+    reason: str = ""
+
+
+Command = Acknowledge | SetSilence | FeedState | FeedRun
 _decoder = msgspec.json.Decoder(Command)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from alerts.commands import Acknowledge, Command, FeedState
+from alerts.commands import Acknowledge, Command, FeedRun, FeedState
 from alerts.digest import DigestComposer
 from alerts.evidence import EvidenceStore
 from alerts.lifecycle import AlertLifecycle
@@ -117,7 +117,7 @@ class AlertDesk(Processor):
 
     def command(self, command: Command, origin: Input, now: datetime) -> list[Change]:
         """Apply a command and return the changed alerts; a command about an unknown alert changes nothing."""
-        if isinstance(command, FeedState):
+        if isinstance(command, (FeedState, FeedRun)):
             return self.fold(command, origin, now)
         if isinstance(command, Acknowledge):
             alert = self.lifecycle.alerts.get(command.alert)

@@ -75,6 +75,7 @@ def _folder_task(name: str, feed: DropFolder, services: FeedServices) -> FeedTas
         partial(drop_folder.read_daily_files, name, feed),
         partial(outlet.publish, name, source=feed.source or name, force=feed.force),
         workbooks.SUFFIXES if feed.format == "exchange" else vendor.SUFFIXES,
+        unreadable=partial(outlet.report_unreadable, source=feed.source or name),
     )
 
 
@@ -114,7 +115,8 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
     ids = np.array(sorted(map(to_id, indices)), dtype=np.int32)
     outlet, state = _intraday_outlet(name, feed, services), services.state(name)
     hours = services.market.hours
-    return SnapshotTask(name, feed.interval, source, outlet, state, hours, ids, feed.force, services.clock)
+    whole = isinstance(feed, AkshareSnapshots) and feed.of == "securities"
+    return SnapshotTask(name, feed.interval, source, outlet, state, hours, ids, feed.force, whole, services.clock)
 
 
 def _daily_outlet(services: FeedServices) -> DailyOutlet:

@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from feeds import check_report
-from feeds.dataset import SourceTables, gather
+from feeds.daily_checks import DailyChecks, publish_checked
+from feeds.dataset import SourceTables
 from feeds.errors import InputError
+from feeds.feed_report import FeedReport
 from feeds.ledger import PublishLedger
 from feeds.ports import OpenPublisher
-from feeds.publish import publish_dataset
 from feeds.security_names import SecurityNames
 from feeds.validate import Severity
-from processors.days import TradingCalendar, to_date
-from processors.events import RowBatch
+from processors.days import TradingCalendar
 
 log = structlog.get_logger()
 _LOGGED_FINDINGS = 20
 
 
 class DailyOutlet:
-    """Checks rows, publishes them, and keeps the newest ones to compare the next rows with.
+    """Checks rows against what was published, and publishes them.
 
     Parameters
     ----------
@@ -40,11 +39,10 @@ class DailyOutlet:
         self._calendar = calendar
         self._ledger = ledger
         self._security_names = security_names
-        self._names: SecurityNames | None = None
-        self._before: dict[str, RowBatch] = {}
+        self._checks: DailyChecks | None = None
 
     def publish(self, feed: str, tables: SourceTables, *, source: str, force: bool) -> int:
-        """Publish rows of a feed; return how many rows, sheets or cells were refused.
+        """Publish rows of a feed and log the report; return how many rows, sheets or cells were refused.
 
         Parameters
         ----------
@@ -57,38 +55,46 @@ class DailyOutlet:
         InputError : if there are no rows, or errors in the figures; each finding has been logged.
         UnavailableError : if Kafka or Redis does not answer.
         """
-        if self._names is None:
-            self._names = SecurityNames(self._security_names())
-        findings = [*tables.findings, *self._names.compare(tables.tables)]
-        dataset = None
-        if tables.tables:
-            dataset = gather(tables.tables, self._calendar, source)
-            first = dataset.days()[0]
-            before = {t: b for t, b in self._before.items() if b.days[0] < first}
-            findings += [*dataset.findings, *check_report.check_days(dataset.by_day(), self._calendar, before)]
-        for one in findings[:_LOGGED_FINDINGS]:
+        if self._checks is None:
+            names = SecurityNames(self._security_names())
+            self._checks = DailyChecks(self._calendar, names, self._ledger.figures)
+        checked = self._checks.check(tables, source)
+        for one in checked.findings[:_LOGGED_FINDINGS]:
             write = log.warning if one.severity is Severity.WARNING else log.error
             write("finding", feed=feed, what=str(one))
-        check_report.refuse_errors(findings, force=force)
-        if dataset is None:
-            raise InputError("no file contains any figures: look at the files with --check")
-        unchanged, corrected = self._ledger.unchanged, self._ledger.corrected
+        report = checked.report
         with self._open_publisher(source) as publisher:
-            publish_dataset(publisher, dataset, self._ledger)
-        self._names.learn(tables.tables)
-        for topic, batch in dataset.newest_rows().items():
-            if topic not in self._before or self._before[topic].days[0] <= batch.days[0]:
-                self._before[topic] = batch
-        days = dataset.days()
-        refused = sum(one.severity is Severity.REFUSED for one in findings)
-        log.info(
-            "published",
-            feed=feed,
-            first=to_date(days[0]).isoformat(),
-            last=to_date(days[-1]).isoformat(),
-            rows=publisher.rows,
-            unchanged=self._ledger.unchanged - unchanged,
-            corrected=self._ledger.corrected - corrected,
-            refused=refused,
-        )
-        return refused
+            try:
+                publish_checked(publisher, checked, self._ledger, force=force)
+            except InputError:
+                publisher.report(report)
+                publisher.flush()
+                raise
+            publisher.report(report)
+            report.barrier = publisher.barrier()
+        self._checks.accept(checked)
+        _log_report(feed, report)
+        return report.refused
+
+    def report_unreadable(self, error: InputError, *, source: str) -> None:
+        """Publish the report of files that can't be read; raises `UnavailableError` if no broker answers."""
+        with self._open_publisher(source) as publisher:
+            publisher.report(FeedReport.of_error(source, error))
+
+
+def _log_report(feed: str, report: FeedReport) -> None:
+    """Log the rows of each topic and exchange, and the sums of a run."""
+    totals = [(topic, exchange, rows) for topic, exchange, _, rows in report.totals()]
+    for topic, exchange, rows in totals:
+        log.info("rows", feed=feed, topic=topic, exchange=exchange, read=rows.read, sent=rows.published,
+                 unchanged=rows.unchanged, corrected=rows.corrected, absent=rows.absent)  # fmt: skip
+    log.info(
+        "published",
+        feed=feed,
+        first=min(one.trade_date for one in report.days).isoformat(),
+        last=max(one.trade_date for one in report.days).isoformat(),
+        rows=sum(rows.published for *_, rows in totals),
+        unchanged=sum(rows.unchanged for *_, rows in totals),
+        corrected=sum(rows.corrected for *_, rows in totals),
+        refused=report.refused,
+    )

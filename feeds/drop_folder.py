@@ -34,6 +34,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
         published.
     suffixes : the suffixes of the files, in lower case.
     finish : called when the task ends.
+    unreadable : called with the error of files that `read` can't read.
     """
 
     name: str
@@ -43,6 +44,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
     publish: Callable[[RowsT], int]
     suffixes: Sequence[str]
     finish: Callable[[], None] = lambda: None
+    unreadable: Callable[[InputError], None] = lambda _error: None
     failures: int = 0
     _digests: dict[Path, tuple[tuple[int, int, int], str]] = field(default_factory=dict)  # by the result of `stat`
     _unreadable: set[Path] = field(default_factory=set)
@@ -115,11 +117,15 @@ class FolderTask(FeedTask, Generic[RowsT]):
         ----------
         final : log and store a failure; a file that failed is read again when it changes. Else only return false.
         """
+        rows: RowsT | None = None
         try:
-            refused = self.publish(self.read(list(files)))
+            rows = self.read(list(files))
+            refused = self.publish(rows)
         except InputError as error:
             if not final:
                 return False
+            if rows is None:
+                self.unreadable(error)
             self.failures += 1
             for path, digest in files.items():
                 log.warning("file refused", feed=self.name, file=path.name, error=str(error))

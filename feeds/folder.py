@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from feeds import mapping, vendor
-from feeds.dataset import Dataset, gather
+from feeds.dataset import Dataset, SourceTables, gather
 from feeds.errors import InputError
 from feeds.mapping import Mapping
 from processors.days import TradingCalendar
@@ -25,12 +25,8 @@ def folder_mapping() -> Mapping:
     return mapping.load(MAPPING_FILE)
 
 
-def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Dataset:
+def read_tables(folder: Path) -> SourceTables:
     """Read the files of a folder whose names the mapping knows; the findings name the others.
-
-    Parameters
-    ----------
-    start, end : the first and last trade date wanted; None for no limit.
 
     Raises
     ------
@@ -42,7 +38,27 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     if not found.files:
         patterns = ", ".join(dict.fromkeys(table.files for table in folder_mapping().table))
         raise InputError(f"{folder} has no file with a known name: expected {patterns} ({', '.join(vendor.SUFFIXES)})")
-    out = gather(found.tables, calendar, f"files:{folder.name}", start, end)
+    return found
+
+
+def source_of(folder: Path) -> str:
+    """Return the name under which the rows of a folder are published."""
+    return f"files:{folder.name}"
+
+
+def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Dataset:
+    """Read the files of a folder as `read_tables` does, and join them.
+
+    Parameters
+    ----------
+    start, end : the first and last trade date wanted; None for no limit.
+
+    Raises
+    ------
+    InputError : if the folder has no such file, a file lacks a column, or there is no row.
+    """
+    found = read_tables(folder)
+    out = gather(found.tables, calendar, source_of(folder), start, end)
     out.findings = [*found.findings, *out.findings]
     out.files = found.files
     return out

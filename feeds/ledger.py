@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,6 +24,8 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore
+from feeds.published_figures import PublishedFigures, unreachable
+from feeds.row_groups import group_names, groups_of
 from processors.codes import Ids, exchange_of
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, DailyRow, RowBatch
@@ -126,7 +129,8 @@ class PublishLedger:
 
     Attributes
     ----------
-    unchanged, corrected : the number of rows that were published before, and of those with other figures than before.
+    outcomes : the number of rows by day, topic, exchange and outcome: unchanged, published, and corrected among these.
+    figures : the figures that were published last, to compare the next ones with.
     """
 
     def __init__(
@@ -136,8 +140,21 @@ class PublishLedger:
         self._topics_without_rows = topics_without_rows
         self._new_topics: set[str] = set()  # each may get its first entry once
         self._open: list[tuple[str, int, RowBatch, Digests]] = []
-        self.unchanged = 0
-        self.corrected = 0
+        self.outcomes: Counter[tuple[int, str, str, str]] = Counter()
+        self.figures = PublishedFigures(store)
+
+    @property
+    def unchanged(self) -> int:
+        """The number of rows that were published before."""
+        return self._total("unchanged")
+
+    @property
+    def corrected(self) -> int:
+        """The number of rows with other figures than before."""
+        return self._total("corrected")
+
+    def _total(self, outcome: str) -> int:
+        return sum(count for (*_, one), count in self.outcomes.items() if one == outcome)
 
     @property
     def days_open(self) -> int:
@@ -164,7 +181,11 @@ class PublishLedger:
         return PendingRows(rows, counted)
 
     def confirm(self) -> None:
-        """Store that the broker has acknowledged everything that was begun."""
+        """Store that the broker has acknowledged everything that was begun, and its figures.
+
+        The figures are stored first: a feed that ends in between sends its rows again, and stores them then.
+        """
+        self.figures.record(rows for _, _, rows, _ in self._open)
         for topic, day, rows, digests in self._open:
             for _ in range(_ATTEMPTS):
                 old = self._read(topic, day)
@@ -202,16 +223,22 @@ class PublishLedger:
             revisions = np.maximum((flags & ~_PENDING).astype(np.int32) + differs, batch.revisions)
             unsent = ~sent
             if not unsent.any():
-                self.unchanged += len(batch)
+                self._count(batch, "unchanged", sent)
                 return batch.take(unsent), entry
             new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
             after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | _PENDING)
             if self._replace(topic, day, old, after.dump()):
-                self.unchanged += int(sent.sum())
-                self.corrected += int(differs.sum())
+                for outcome, rows in (("unchanged", sent), ("published", unsent), ("corrected", differs)):
+                    self._count(batch, outcome, rows)
                 self._open.append((topic, day, new, digests[unsent]))
                 return new, after
         raise _contended(topic, day)
+
+    def _count(self, batch: RowBatch, outcome: str, rows: npt.NDArray[np.bool_]) -> None:
+        names = group_names(batch.topic)
+        for group, count in enumerate(np.bincount(groups_of(batch.topic, batch.keys[rows])).tolist()):
+            if count:
+                self.outcomes[int(batch.days[0]), batch.topic, names[group], outcome] += count
 
     def _refuse_if_lost(self, topic: str) -> None:
         try:
@@ -280,11 +307,3 @@ def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
 
 def _contended(topic: str, day: int) -> LedgerError:
     return LedgerError(f"another feed is publishing {topic} of {to_date(day)} at the same time: run this one again")
-
-
-def unreachable(error: RedisError) -> LedgerError:
-    """Return the error of a Redis that does not answer, with what the operator can do."""
-    return LedgerError(
-        f"the publish ledger can't be reached in Redis ({error}): start Redis, set MARGINWATCH_REDIS_URL, or publish "
-        "without the ledger by --no-ledger, if the command has it (then figures may be published twice)"
-    )

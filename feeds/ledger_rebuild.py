@@ -16,8 +16,9 @@ import numpy as np
 from feeds.errors import LedgerError
 from feeds.ledger import Digests, LedgerEntry, RevisionFlags, digests_of
 from feeds.ports import LedgerStore, PublishedRows
+from feeds.published_figures import SLOTS, PublishedFigures
 from processors.codes import Ids
-from processors.events import RowBatch
+from processors.events import RowBatch, concat
 
 
 @dataclass(slots=True)
@@ -63,16 +64,40 @@ def rebuild_ledger(
     LedgerError : if a feed publishes the same day meanwhile.
     """
     out = RebuildResult(trimmed=published.trimmed_topics())
+    newest = _NewestRows()
     rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]] = defaultdict(list)
     for batch in published.batches(on_messages):
         _collect(batch, rows)
+        newest.add(batch)
     for (topic, day), entry in _entries(rows):
         out.rows[topic] = out.rows.get(topic, 0) + len(entry.keys)
         out.days[topic] = out.days.get(topic, 0) + 1
         added, updated = _merge(store, topic, day, entry, check=check)
         out.added += added
         out.updated += updated
+    if not check:
+        PublishedFigures(store).record(newest.batches())
     return out
+
+
+class _NewestRows:
+    """The rows of the newest days of each topic, in the order in which they were read."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[int, list[RowBatch]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, batch: RowBatch) -> None:
+        """Add the rows of a batch, and forget days that are no longer among the newest ones."""
+        days = self._rows[batch.topic]
+        for day in np.unique(batch.days[batch.days > max(days, default=-SLOTS) - SLOTS]).tolist():
+            days[day].append(batch.take(batch.days == day))
+        for day in [one for one in days if one <= max(days) - SLOTS]:
+            del days[day]
+
+    def batches(self) -> Iterator[RowBatch]:
+        """Yield the rows of one topic and day at a time."""
+        for days in self._rows.values():
+            yield from (concat(parts) for parts in days.values())
 
 
 def _collect(batch: RowBatch, rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]]) -> None:

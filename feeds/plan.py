@@ -71,7 +71,7 @@ class Intraday(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Parameters
     ----------
     source : the name under which rows are published; by default the name of the feed.
-    force : publish in spite of cumulative figures that fall within a day.
+    force : publish in spite of cumulative figures that fall within a day, and lists that are far shorter than before.
     """
 
     source: str | None = None

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis import Redis
 
@@ -18,6 +18,9 @@ from processors.days import TradingCalendar
 from processors.events import RowBatch
 from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
+
+if TYPE_CHECKING:
+    from feeds.feed_report import FeedReport
 
 
 class RowPublisher(Protocol):
@@ -38,6 +41,9 @@ class RowPublisher(Protocol):
 
     def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Publish a refused message to the dead letters of an input topic."""
+
+    def report(self, report: FeedReport) -> None:
+        """Publish the report of a run, so that metrics and the alerts on data quality learn of it."""
 
     def barrier(self) -> str:
         """Publish a barrier behind all rows; return its id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from feeds.dataset import Dataset, DayRows
+from feeds.dataset import DayRows
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
 from processors.days import to_date
@@ -15,6 +15,8 @@ from processors.events import RowBatch
 _SESSION_S = 4 * 3600.0
 #: Entries of the ledger between two acknowledgements of the broker; one each day would halve the throughput.
 _CONFIRM_EVERY = 64
+#: Called with each date that has been published.
+OnDay = Callable[[str], None]
 
 
 def publish_days(
@@ -23,7 +25,7 @@ def publish_days(
     *,
     ledger: PublishLedger | None = None,
     speed: float | None = None,
-    on_day: Callable[[str], None] = lambda _day: None,
+    on_day: OnDay = lambda _day: None,
 ) -> None:
     """Publish the rows and end-of-day markers of every day.
 
@@ -53,12 +55,6 @@ def publish_days(
         if ledger is not None:
             ledger.abandon()
         raise
-
-
-def publish_dataset(publisher: RowPublisher, dataset: Dataset, ledger: PublishLedger | None = None) -> str:
-    """Publish every day of a dataset; return the barrier behind it."""
-    publish_days(publisher, dataset.by_day(), ledger=ledger)
-    return publisher.barrier()
 
 
 def publish_session(

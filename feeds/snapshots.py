@@ -1,7 +1,8 @@
 """Snapshots of indices and securities while the market trades, and once after the close of each half of a session.
 
 A slow snapshot skips the ones that became due meanwhile; a failing source is asked less and less often. A security that
-does not trade is left out, and unchanged figures are not published again (`feeds.deduplicator`).
+does not trade is left out, and unchanged figures are not published again (`feeds.deduplicator`). A page in place of the
+whole list is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import structlog
 
+from feeds.cut_lists import is_far_fewer, is_page
 from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import BusyError, ConfigurationError, InputError, Refusal
 from feeds.intraday_outlet import IntradayOutlet
@@ -38,7 +40,7 @@ _LONGEST_WAIT_S, _LOG_EVERY_S = 300.0, 60.0
 _BUSY_S, _LONGEST_BUSY_S = 0.5, 30.0
 #: Indices of the signals, besides those that the parameters name.
 _INDICES = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ")
-_TAKEN = "taken"
+_TAKEN, _NAMES = "taken", "names"
 
 
 def known_indices(parameters: Parameters) -> tuple[str, ...]:
@@ -95,7 +97,8 @@ class SnapshotTask(FeedTask):
     ----------
     interval : seconds, counted from the opening of each half.
     indices : the ids of the known indices, ascending.
-    may_fall : publish cumulative figures that fall within a day.
+    may_fall : publish cumulative figures that fall within a day, and lists that are far shorter than before.
+    whole_market : whether the source has all securities, so that a page of a round number is a part of them.
     """
 
     name: str
@@ -106,6 +109,7 @@ class SnapshotTask(FeedTask):
     hours: TradingHours
     indices: Ids
     may_fall: bool = False
+    whole_market: bool = False
     clock: Callable[[], float] = time.time
     failures: int = 0
     _taken: float | None = None
@@ -179,6 +183,7 @@ class SnapshotTask(FeedTask):
         refused: list[Refusal] = []
         self._counts["unknown"] += reading.unknown
         for topic, frame in reading.tables:
+            self._refuse_cut(topic, frame)
             batch, left_out = rows_of(topic, frame, reading.at, today, self.indices)
             self._counts += left_out
             seen += len(batch) + left_out["old"]
@@ -192,6 +197,21 @@ class SnapshotTask(FeedTask):
             self._logged_refused = len(refused)
             if refused:
                 log.warning("finding", feed=self.name, what=str(refused[0]), rows=len(refused))
+
+    def _refuse_cut(self, topic: str, frame: pd.DataFrame) -> None:
+        """Raise `InputError` for a page in place of the whole list; else store the number of its names."""
+        if topic != "prices.intraday":
+            return
+        count, stored = frame["key"].nunique(), self.state.load().get(_NAMES)
+        page = self.whole_market and stored is None and is_page(count)
+        if not self.may_fall and (page or (stored is not None and is_far_fewer(topic, count, int(stored)))):
+            before = "no snapshot before is known" if stored is None else f"the snapshot before had {int(stored):,}"
+            raise InputError(
+                f"{count:,} securities, {before}: the list is cut off, or another selection; ask for all of it, or set "
+                "force = true if the source really has so few"
+            )
+        if stored != str(count):
+            self.state.set(_NAMES, str(count))
 
     def _log_counts(self, now: float, *, closing: bool) -> None:
         self._counts["snapshots"] += 1

@@ -18,7 +18,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, exchange_of, reindex_sorted, to_code
+from feeds.row_groups import group_names, groups_of, overlaid
+from processors.codes import EXCHANGES, exchange_of, isin_sorted, reindex_sorted, to_code
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
 
@@ -31,6 +32,7 @@ SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": 
 _CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
+_USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
@@ -76,31 +78,39 @@ class Finding:
         return f"{self.severity.upper()} {self.check} {self.topic}{when}: {self.text}"
 
 
-def check_day(rows: Rows, before: Rows, calendar: TradingCalendar) -> list[Finding]:
+def check_day(rows: Rows, before: Rows, calendar: TradingCalendar, published: Rows | None = None) -> list[Finding]:
     """Check the rows of one day against each other and against the day before; errors first.
 
     Parameters
     ----------
     rows : topic → the rows of a day.
-    before : topic → the rows of its last known day. Checks of consecutive days need the session before.
+    before : topic → the rows of the last known day before, of each exchange its own. Checks of consecutive days need
+        the session before.
+    published : topic → the rows of the same day that are published already.
     """
     found: list[Finding] = []
-    for topic, batch in rows.items():
-        if not len(batch):
-            continue
+    whole = {topic: overlaid(batch, (published or {}).get(topic)) for topic, batch in rows.items() if len(batch)}
+    for topic in whole:
+        batch, previous = rows[topic], before.get(topic)
         found += [*impossible(batch), *placeholders(batch), *twins(batch)]
-        previous = before.get(topic)
         if previous is None or not len(previous):
             continue
         found += wrong_unit(batch, previous)
-        if calendar.before(int(batch.days[0])) == int(previous.days[0]):
-            found += [*identity(batch, previous), *jumps(batch, previous), *missing(batch, previous)]
-    if _DETAIL in rows and _TOTALS in rows:
-        found += sums(rows[_DETAIL], rows[_TOTALS])
+        last = session_before(batch, previous, calendar)
+        if len(last):
+            found += [*identity(batch, last), *jumps(batch, last), *missing(whole[topic], last)]
+    both = {**(published or {}), **whole}
+    if _DETAIL in both and _TOTALS in both and (_DETAIL in whole or _TOTALS in whole):
+        found += sums(both[_DETAIL], both[_TOTALS])
     wrong_units = {(f.topic, f.day) for f in found if f.check == "unit"}
     # A wrong unit explains the jump and the broken identity.
     found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in wrong_units]
     return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
+
+
+def session_before(batch: RowBatch, previous: RowBatch, calendar: TradingCalendar) -> RowBatch:
+    """Return those of the ``previous`` rows that are of the session before a day."""
+    return previous.take(previous.days == calendar.before(int(batch.days[0])))
 
 
 def impossible(batch: RowBatch) -> Iterator[Finding]:
@@ -160,18 +170,22 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
     The ratio is the median over the keys of both days, by exchange, without zeros.
     """
+    order = np.argsort(previous.keys, kind="stable")
+    found = isin_sorted(batch.keys, previous.keys[order])
     for name, mask in _exchanges(batch):
+        rows = np.flatnonzero(mask & found)
+        places = order[np.searchsorted(previous.keys, batch.keys[rows], sorter=order)]
         for column in FIGURES[batch.topic]:
-            if column.labels or column.flag or column.date:
+            if column.labels or column.flag or column.date or not len(rows):
                 continue
-            ratios = _ratios(batch.take(mask), previous, column.name)
-            if not len(ratios):
-                continue
+            ratios = _ratios(batch.figures[column.name][rows], previous.figures[column.name][places])
+            if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
+                continue  # so is the median
             factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
             middle = float(np.median(ratios))
             factor = _unit_factor(middle, factors)
             if factor is not None:
-                then = to_date(int(previous.days[0]))
+                then = to_date(int(previous.days[places].max()))
                 text = (
                     f"{column.name} of {name} is {middle:,.4g} times that of {then} (median of {len(ratios)}), "
                     f"a step of about {factor:g}: check the unit of the file"
@@ -265,8 +279,7 @@ def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         yield _finding(batch, "missing", text, Severity.WARNING)
 
 
-def _ratios(batch: RowBatch, previous: RowBatch, name: str) -> Floats:
-    now, then = batch.figures[name], _earlier(previous, name, batch.keys)
+def _ratios(now: Floats, then: Floats) -> Floats:
     both = (now > 0) & (then > 0) & np.isfinite(now) & np.isfinite(then)
     return np.asarray(now[both] / then[both])
 
@@ -289,13 +302,9 @@ def _earlier(previous: RowBatch, name: str, keys: npt.NDArray[np.int32]) -> Floa
 
 def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
     """Yield each exchange of a batch and its rows; one group for topics whose keys have no exchange."""
-    field = INPUT_ROWS[batch.topic].key_field
-    if field not in ("code", "exchange"):
-        yield batch.topic, np.ones(len(batch), dtype=bool)
-        return
-    places = batch.keys if field == "exchange" else exchange_of(batch.keys)
+    places = groups_of(batch.topic, batch.keys)
     for place in np.unique(places).tolist():
-        yield EXCHANGES[place] if place < len(EXCHANGES) else "Shenwan", places == place
+        yield group_names(batch.topic)[place], places == place
 
 
 def key_text(topic: str, key: int) -> str:

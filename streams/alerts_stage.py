@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from alerts.commands import FeedRun
 from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
 from alerts.rules.base import DeadLetters, Message
@@ -74,6 +75,8 @@ class AlertsState(StageState):
                 changes = []
                 out += self.barrier(content, topic)
             elif topic == Topic.ALERT_COMMANDS:
+                if isinstance(content, FeedRun):
+                    metrics.observe_feed(content)
                 changes += self.desk.command(content, origin, now)
             else:
                 origin = msgspec.structs.replace(origin, revision=_revision(content))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from alerts.commands import Acknowledge, FeedState, SetSilence
+from alerts.commands import Acknowledge, FeedRun, FeedState, SetSilence
 from alerts.model import Alert, AlertEvent
 from processors.events import FIGURES, INPUT_ROWS, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
@@ -25,13 +25,14 @@ from streams.topics import Topic, Topics
 
 PATH = Path(__file__).parent / "resources" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
+_COMMANDS: tuple[type[msgspec.Struct], ...] = (Acknowledge, SetSilence, FeedState, FeedRun)
 
 
 def document() -> dict[str, Any]:
     """Return the document; channels are named as with default settings (no topic prefix)."""
     topics = Topics(Settings.model_construct())
     structs: list[type[msgspec.Struct]] = [*INPUT_ROWS.values(), EndOfDay, MarketSignal, DayStatus, Alert, AlertEvent]
-    structs += [Acknowledge, SetSilence, FeedState]
+    structs += _COMMANDS
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     messages: dict[str, Any] = {"EndOfDay": _json("EndOfDay", "Punctuation behind the rows of a day.")}
     channels: dict[str, Any] = {}
@@ -47,8 +48,8 @@ def document() -> dict[str, Any]:
             messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
             named = [row.__name__, row.__name__ + "Frame", "EndOfDay"]
         elif short == Topic.ALERT_COMMANDS:
-            messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in (Acknowledge, SetSilence, FeedState)}
-            named = [Acknowledge.__name__, SetSilence.__name__, FeedState.__name__]
+            messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in _COMMANDS}
+            named = [c.__name__ for c in _COMMANDS]
         else:
             name, message = _OUTPUTS[short]()
             messages[name] = message

@@ -14,8 +14,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
-from feeds.ledger import PublishLedger, unreachable
+from feeds.ledger import PublishLedger
 from feeds.ports import FeedServices, MarketContext, OpenPublisher, TushareAccount
+from feeds.published_figures import unreachable
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import readers
 from streams.calendars import trading_hours, xshg

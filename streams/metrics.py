@@ -10,6 +10,7 @@ from datetime import date
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from alerts.commands import FeedRun
 from alerts.model import Alert, State
 from alerts.rules.base import Rule
 from alerts.verdict import verdict_text
@@ -90,6 +91,23 @@ OVERFLOWED = Gauge(
     "marginwatch_join_overflowed_days",
     "Days of a topic that were deleted before the market stage could join them: too far ahead of the other feeds.",
     ["topic"],
+)
+FEED_ROWS = Counter(
+    "marginwatch_feed_rows_total",
+    "Rows of feeds by what became of them: read, published (corrected among them), unchanged; absent against the day "
+    "before.",
+    ["source", "topic", "exchange", "outcome"],
+)
+FEED_REFUSED = Counter(
+    "marginwatch_feed_refused_total", "Rows, sheets and cells of feeds that were left out.", ["source"]
+)
+FEED_ERRORS = Counter(
+    "marginwatch_feed_errors_total", "Errors in the figures of feeds, which published nothing then.", ["source"]
+)
+FEED_DAY = Gauge(
+    "marginwatch_feed_trade_date_seconds",
+    "Newest trade date that a feed has published, seconds since the epoch.",
+    ["source"],
 )
 OUTPUTS = Counter("marginwatch_outputs_total", "Messages published.", ["topic"])
 _FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -200,6 +218,18 @@ def forget_market() -> None:
     for gauge in (SIGNAL, SIGNAL_DAY, STATE, VERDICT_DAY, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
         gauge.clear()
     _provisional.clear()
+
+
+def observe_feed(run: FeedRun) -> None:
+    """Count the rows of a run of a feed."""
+    for topic, exchanges in run.rows.items():
+        for exchange, counts in exchanges.items():
+            for outcome, count in counts.items():
+                FEED_ROWS.labels(run.source, topic, exchange, outcome).inc(count)
+    FEED_REFUSED.labels(run.source).inc(run.refused)
+    FEED_ERRORS.labels(run.source).inc(run.errors)
+    if not run.errors:
+        FEED_DAY.labels(run.source).set(to_day(run.trade_date) * _DAY_S)
 
 
 def observe_alert(alert: Alert, what: str) -> None:

@@ -7,12 +7,16 @@ knows by itself that its day is complete.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 from kafka.errors import KafkaError
 
-from processors.days import to_date
+from alerts.commands import FeedRun
+from feeds.feed_report import FeedReport
+from feeds.validate import Severity
+from processors.days import SHANGHAI, to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
 from streams import code_changes
 from streams.clients import abandon, kafka_producer
@@ -22,9 +26,10 @@ from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TY
 from streams.row_frames import encode_frame
 from streams.row_json import encode_events
 from streams.settings import Settings
-from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topics, dead_letters
+from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
 
 _CLOSE_S = 5.0
+_LONGEST_REASON = 1000  # a command has a largest size
 
 
 class Publisher:
@@ -119,6 +124,25 @@ class Publisher:
                 self.raw(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])
         self.flush()
         return identity
+
+    def report(self, report: FeedReport) -> None:
+        """Publish the report of a feed run: its sums, and the first thing that was refused."""
+        wrong = [one for one in report.findings if one.severity is not Severity.WARNING]
+        rows: dict[str, dict[str, dict[str, int]]] = {}
+        for topic, exchange, _, counts in report.totals():
+            rows.setdefault(topic, {})[exchange] = msgspec.structs.asdict(counts)
+        at = datetime.now(UTC)
+        days = [one.trade_date for one in report.days]
+        run = FeedRun(
+            source=report.source,
+            trade_date=max(days) if days else at.astimezone(SHANGHAI).date(),
+            at=at,
+            rows=rows,
+            refused=report.refused,
+            errors=report.errors,
+            reason=wrong[0].text[:_LONGEST_REASON] if wrong else "",
+        )
+        self.raw(Topic.ALERT_COMMANDS, msgspec.json.encode(run))
 
     def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Publish a refused message to the dead letters of an input topic."""

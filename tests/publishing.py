@@ -11,11 +11,12 @@ from typer.testing import CliRunner, Result
 from feeds.daily_outlet import DailyOutlet
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
-from streams import feed_services, publisher
+from streams import clients, feed_services, publisher
 from streams.calendars import xshg
 from streams.cli.main import app
 from streams.records import BARRIER_TYPE
 from streams.settings import Settings
+from streams.topics import Topic
 
 #: topic, partition, key, value, headers
 Message = tuple[str, int, bytes | None, bytes, tuple[tuple[str, bytes], ...]]
@@ -76,7 +77,7 @@ def daily_outlet(ledger: PublishLedger) -> DailyOutlet:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """The messages that commands of this test publish, barriers left out (each has a time of its own)."""
+    """The rows and markers that commands of this test publish; barriers and reports have a time of their own."""
     messages: list[Message] = []
 
     def catch(
@@ -89,10 +90,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
         headers: Any = None,
     ) -> None:
         marks = tuple(headers or ())
-        if not any(mark == BARRIER_TYPE for _, mark in marks):
+        if topic != Topic.ALERT_COMMANDS and not any(mark == BARRIER_TYPE for _, mark in marks):
             messages.append((topic, partition, key, value, marks))
 
     monkeypatch.setattr(publisher, "kafka_producer", _Producer)
+    monkeypatch.setattr(clients, "require_broker", lambda _settings, timeout_s: None)
     # Each command has a ledger of its own: these tests publish the same day many times on purpose.
     monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
     monkeypatch.setattr(feed_services, "load_security_names", lambda _settings: {})

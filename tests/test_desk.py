@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.commands import Acknowledge, FeedState, SetSilence, decode
+from alerts.commands import Acknowledge, FeedRun, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
 from alerts.lifecycle import timeless
@@ -186,6 +186,27 @@ def test_a_live_feed_is_silent_only_within_a_session(newest: str, now: str, sinc
     assert found == (None if since is None else shanghai(DAYS[0], since))
     sunday = date(2018, 1, 7)
     assert silent_since(0, shanghai(sunday, "10:30"), 180_000_000, TradingHours(CALENDAR)) is None
+
+
+def test_a_feed_that_refuses_rows_is_an_alert_until_a_run_refuses_nothing() -> None:
+    desk, origin = AlertDesk(RULES, CALENDAR), Input("commands", 0, 0, 0)
+
+    def run(minute: int, day: date = DAYS[0], source: str = "vendor", **counts: object) -> list[Change]:
+        at = NOW + timedelta(minutes=minute)
+        one = FeedRun(source=source, trade_date=day, at=at, **counts)  # type: ignore[arg-type]
+        return desk.command(decode(msgspec.json.encode(one)), origin, at)
+
+    (fired,) = run(0, refused=2, reason="d1.csv, row 9, rzye: 'n/k' is no number")
+    assert (fired.alert.rule, fired.alert.subject) == ("data_quality", "feed vendor")
+    assert "refused 2 rows" in fired.alert.text.en and "row 9" in fired.alert.text.en and "row 9" in fired.alert.text.zh
+    assert run(1, source="exchange") == []  # another feed ends nothing
+    (over_,) = run(2)  # corrected on the same day
+    assert (over_.alert.id, over_.alert.state) == (fired.alert.id, State.SUPERSEDED)
+    (again,) = run(3, day=DAYS[1], errors=1, reason="fin_balance of SSE is 0.0001 times that of the day before")
+    assert "published nothing" in again.alert.text.en
+    assert run(-5, day=DAYS[1]) == []  # a message of an earlier run arrives late
+    (ended,) = run(4, day=DAYS[2])
+    assert (ended.alert.id, ended.alert.state) == (again.alert.id, State.RESOLVED)
 
 
 def test_a_silent_feed_is_an_alert_until_it_runs_on_a_later_day() -> None:

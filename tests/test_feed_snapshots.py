@@ -288,6 +288,37 @@ def test_figures_of_before_the_first_trades_are_those_of_the_day_before() -> Non
     assert market.published == [("2024-06-04 09:31:00", 60_000.0)]
 
 
+def quotes(count: int) -> Reading:
+    rows = [(f"{600000 + i}.SH", 10.0, 9.9, 1000.0 + i, 10000.0 + i) for i in range(count)]
+    return Reading([("prices.intraday", prices(*rows))], us("2024-06-11 09:40"))
+
+
+@pytest.mark.parametrize(
+    ("whole", "force", "counts", "good"),
+    [
+        (True, False, (5400, 200, 5390), (True, False, True)),  # the first page, sorted by gain
+        (True, False, (200, 5400), (False, True)),
+        (False, False, (200, 5400, 200), (True, True, False)),  # a desk's own selection may have 200 names
+        (True, True, (200, 5400, 200), (True, True, True)),
+        (True, False, (5400, 4900, 4000), (True, True, False)),
+    ],
+)
+def test_a_page_in_place_of_all_securities_is_refused(
+    whole: bool, force: bool, counts: tuple[int, ...], good: tuple[bool, ...]
+) -> None:
+    """Also after a restart: each snapshot is one of a new process."""
+    market = Market("2024-06-11 09:40")
+    readings = iter([quotes(count) for count in counts])
+    market.read = lambda: next(readings)  # type: ignore[method-assign]
+    found = []
+    for _ in counts:
+        task = market.run(60)
+        task.whole_market, task.may_fall = whole, force
+        task.tick(market.now)
+        found.append(not task.failures)
+    assert tuple(found) == good
+
+
 def test_a_source_without_one_usable_row_fails() -> None:
     market = Market("2024-06-03 10:00")
     market.read = lambda: market.shows(1, 1, "prices.intraday")  # type: ignore[method-assign]

@@ -23,6 +23,7 @@ from alerts.rules import (
     market_hot,
     peak_warning,
     quarantine,
+    refused_feed,
     risk_premium,
     stale_feed,
 )
@@ -49,6 +50,7 @@ _BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
     dead_letters.rule,
     quarantine.rule,
     stale_feed.rule,
+    refused_feed.rule,
 )
 
 

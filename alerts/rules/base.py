@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from alerts.commands import FeedState
+from alerts.commands import FeedRun, FeedState
 from alerts.model import Alert, Basis, Claim, EndedBy, Input, Member, Section, Severity, Text
 from processors.events import Floats
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
@@ -41,7 +41,7 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
     resolved: bool = False
 
 
-Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | FeedState
+Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | FeedState | FeedRun
 
 
 class Kind(StrEnum):

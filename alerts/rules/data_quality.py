@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.commands import FeedState
+from alerts.commands import FeedRun, FeedState
 from alerts.model import Member, Severity, Text
 from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule, short_percent
 from alerts.rules.digest import OF_ITS_DAY
@@ -26,7 +26,7 @@ _CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到�
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire for a degraded day or one whose figures contradict each other materially; end with the next good one."""
-    if isinstance(message, (DeadLetters, FeedState, IndustrySignals)):
+    if isinstance(message, (DeadLetters, FeedState, FeedRun, IndustrySignals)):
         return
     if isinstance(message, SecuritySignals):
         if message.family == "financing":  # missing prices are reported by the signals that need them

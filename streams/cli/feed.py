@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,8 @@ from streams.cli.feed_fetch import feed_fetch
 from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
 from streams.cli.feed_run import feed_run
-from streams.cli.options import DATE, DATES, As, Check, Force, From, NoLedger, To, day_of, span
-from streams.cli.publish import (
-    PublishOptions,
-    exit_if_refused,
-    opened_ledger,
-    print_findings,
-    publish_checked,
-    report_published,
-)
+from streams.cli.options import DATE, DATES, As, Check, Force, From, Json, NoLedger, To, day_of, span
+from streams.cli.publish import PublishOptions, feed_command
 from streams.cli.terminal import err
 from streams.form import Form
 from streams.settings import Settings
@@ -51,8 +45,10 @@ def feed_files(
     end: To = None,
     as_: As = Form.FRAMES,
     speed: Annotated[str, typer.Option(help="max, or N× real sessions (4 hours a day)")] = "max",
+    check: Check = False,
     force: Force = False,
     no_ledger: NoLedger = False,
+    json: Json = False,
 ) -> None:
     """Publish a folder of market files (parquet or CSV), day by day, each closed by its end-of-day punctuation.
 
@@ -61,28 +57,12 @@ def feed_files(
 
         marginwatch feed files ./history --from 2020-01-02
     """
-    from rich.progress import track
+    from feeds.folder import read_tables, source_of
 
-    from feeds.check_report import refuse_errors
-    from feeds.folder import read
-    from feeds.publish import publish_days
-    from streams.calendars import xshg
-    from streams.publisher import Publisher
-
-    pace = _pace(speed)
-    settings = Settings()
-    found = read(folder, xshg(settings.calendar_file), *span(start, end))
-    err.print(f"{found.files} files, {found.rows:,} rows, {len(found.days())} trading days")
-    for note in found.notes:
-        err.print(f"  note: {note}")
-    print_findings(found.findings)
-    refuse_errors(found.findings, force=force)
-    with opened_ledger(without=no_ledger) as ledger, Publisher(settings, source=found.source, form=as_) as publisher:
-        days = track(found.by_day(), "publishing", total=len(found.days()), console=err)
-        publish_days(publisher, days, ledger=ledger, speed=pace)
-        barrier = publisher.barrier()
-    report_published(publisher, ledger, barrier)
-    exit_if_refused(found.findings)
+    options = PublishOptions(source_of(folder), as_, check, force, no_ledger, json, _pace(speed))
+    dates = span(start, end)
+    with feed_command(options) as command:
+        command.run(partial(read_tables, folder), dates)
 
 
 @feed_app.command("exchange")
@@ -104,6 +84,7 @@ def feed_exchange(
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "exchange",
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
+    json: Json = False,
 ) -> None:
     """Publish the exchanges' own margin files (融资融券 汇总, 明细), recognised by their content.
 
@@ -115,16 +96,17 @@ def feed_exchange(
 
     day = day_of(on)
     if paths:
-        found = exchange.read(paths, day)
+        read = partial(exchange.read, paths, day)
     elif day is not None:
         from feeds.akshare_margin import fetch_margin
 
         settings = Settings()
-        found = fetch_margin(day, xshg(settings.calendar_file), exchanges=settings.exchanges)
+        read = partial(fetch_margin, day, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
-    publish_checked(found, PublishOptions(source, as_, check, force, no_ledger), before=earlier)
+    with feed_command(PublishOptions(source, as_, check, force, no_ledger, json), before=earlier) as command:
+        command.run(read)
 
 
 @feed_app.command("vendor")
@@ -141,6 +123,7 @@ def feed_vendor(
     source: Annotated[str, typer.Option(help="the name under which the figures are published")] = "vendor",
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
+    json: Json = False,
 ) -> None:
     """Publish files of a data vendor: tushare, akshare, Chinese headers with units, anything else by a mapping file.
 
@@ -152,9 +135,10 @@ def feed_vendor(
     """
     from feeds import mapping, vendor
 
-    found = vendor.read(paths, mapping.load(map_) if map_ is not None else None, day_of(on))
-    options = PublishOptions(source, as_, check, force, no_ledger)
-    publish_checked(found, options, dates=span(start, end))
+    read = partial(vendor.read, paths, mapping.load(map_) if map_ is not None else None, day_of(on))
+    dates = span(start, end)
+    with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
+        command.run(read, dates)
 
 
 @feed_app.command("simulate")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATE, DATES, As, Check, Force, NoLedger, Via
+from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger, Via
 from streams.form import Form
 
 
@@ -33,6 +33,7 @@ def feed_fetch(
     ] = "",
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
+    json: Json = False,
 ) -> None:
     """Fetch trade dates from a source and publish them, each as soon as it is complete.
 
@@ -60,5 +61,5 @@ def feed_fetch(
         raise typer.BadParameter(str(error), param_hint="--tables") from error
     fetch = sources.day_fetcher(via.value, wanted, market, lambda: tushare_account(settings))
     pause_s = 5.0 if via is Via.AKSHARE else 0.0  # the pages belong to the exchanges; tushare has a rate limit
-    options = PublishOptions(source or via.value, as_, check, force, no_ledger)
+    options = PublishOptions(source or via.value, as_, check, force, no_ledger, json)
     publish_fetched(days, fetch, options, pause_s=pause_s)

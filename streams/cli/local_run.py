@@ -11,19 +11,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
-from feeds.check_report import refuse_errors
+from feeds.feed_report import FeedReport
 from feeds.publish import publish_days, publish_session
-from feeds.validate import Finding
 from processors.days import to_date, to_day
 from streams import readers, system_status
 from streams.calendars import xshg
 from streams.cli.options import LocalBroker
-from streams.cli.publish import exit_if_refused, print_findings
+from streams.cli.publish import FeedCommand, PublishOptions, exit_if_refused, print_reports
 from streams.cli.render.alerts import print_alert
 from streams.cli.render.signals import print_market
 from streams.cli.terminal import err, out, progress
@@ -88,7 +88,7 @@ def run(plan: Plan, base: Settings) -> None:
         watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
-        findings = _feed_and_wait(plan, settings, worker, watcher)
+        reports = _feed_and_wait(plan, settings, worker, watcher)
         if not plan.until_done:
             err.print(
                 "\nStaying up. In another terminal:\n"
@@ -100,7 +100,7 @@ def run(plan: Plan, base: Settings) -> None:
             with contextlib.suppress(KeyboardInterrupt):
                 worker.wait()
         err.print("Stopping …")
-    exit_if_refused(findings)
+    exit_if_refused(reports)
 
 
 def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
@@ -147,47 +147,61 @@ def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack
     err.print(f"  console  {console.url}   (log: {console.log})")
 
 
-def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> list[Finding]:
-    """Feed, wait until everything is processed, and return the findings of reading the files."""
-    findings: list[Finding] = []
-    calendar = xshg(settings.calendar_file)
-    barrier = ""
+def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> list[FeedReport]:
+    """Feed, wait until everything is processed, and return the reports of the feed."""
+    reports: list[FeedReport] = []
     if plan.data is not None:
         err.print(f"Reading {plan.data} …")
-        found = folder.read(plan.data, calendar, plan.start, plan.end)
-        days, total, source = found.by_day(), len(found.days()), found.source
-        for note in found.notes:
-            err.print(f"  note: {note}")
-        findings = found.findings
-        print_findings(findings)
-        refuse_errors(findings, force=False)
-        market = None
+        with contextlib.ExitStack() as stack:
+            command = FeedCommand(PublishOptions(folder.source_of(plan.data), plan.form), settings, stack)
+            try:
+                command.run(partial(folder.read_tables, plan.data), (plan.start, plan.end))
+                barrier = command.finish()
+            finally:
+                reports = command.reports
+                print_reports(reports)
+        _await_processed(settings, barrier, worker)
+        rows, days = sum(one.rows for one in reports), sum(one.trading_days for one in reports)
+        err.print(f"{rows:,} rows of {days:,} trading days are processed")
     else:
-        today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
-        market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
-        days, total, source = market.history(), market.simulation.days, simulate.SOURCE
-        err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
-    with progress() as bars, Publisher(settings, source=source, form=plan.form) as publisher:
-        fed = bars.add_task("published", total=total)
-        publish_days(publisher, days, on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"))
-        barrier = publisher.barrier()
-        rows = publisher.rows
-        done = bars.add_task("processed", total=1)
-        _await_stream(settings, barrier, worker)
-        bars.update(done, advance=1)
-    err.print(f"{rows:,} rows of {total} trading days are processed")
-    if market is not None:
-        with Publisher(settings, source=source, form=Form.FRAMES) as publisher:
-            _publish_session(publisher, market, until_done=plan.until_done)
-            barrier = publisher.barrier()
-        _await_stream(settings, barrier, worker)
+        barrier = _simulate(plan, settings, worker)
     watcher.await_barrier(barrier, worker)
     if plan.export_to is not None:
         written = export(settings, plan.export_to, barrier)
         for name, count in written.items():
             err.print(f"  wrote {plan.export_to / name}  ({count:,} rows)")
     _summary(settings, barrier, watcher)
-    return findings
+    return reports
+
+
+def _simulate(plan: Plan, settings: Settings, worker: WorkerProcess) -> str:
+    """Feed a simulated market and its running session; return the barrier behind it."""
+    err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
+    calendar = xshg(settings.calendar_file)
+    today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
+    market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
+    total = market.simulation.days
+    with progress() as bars, Publisher(settings, source=simulate.SOURCE, form=plan.form) as publisher:
+        fed = bars.add_task("published", total=total)
+        days = market.history()
+        publish_days(publisher, days, on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"))
+        barrier = publisher.barrier()
+        rows = publisher.rows
+    _await_processed(settings, barrier, worker)
+    err.print(f"{rows:,} rows of {total} trading days are processed")
+    with Publisher(settings, source=simulate.SOURCE, form=Form.FRAMES) as publisher:
+        _publish_session(publisher, market, until_done=plan.until_done)
+        barrier = publisher.barrier()
+    _await_stream(settings, barrier, worker)
+    return barrier
+
+
+def _await_processed(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
+    """Wait until the stream has passed a barrier, and show it."""
+    with progress() as bars:
+        done = bars.add_task("processed", total=1)
+        _await_stream(settings, barrier, worker)
+        bars.update(done, advance=1)
 
 
 def _publish_session(publisher: Publisher, market: simulate.Market, *, until_done: bool) -> None:

@@ -1,134 +1,237 @@
-"""What the publishing commands share: the ledger, the report before anything is published, the result."""
+"""What the publishing commands share: the ledger, the checks, the report of a run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 from rich.markup import escape
 
 from processors.days import to_date
 from streams.calendars import xshg
-from streams.cli.terminal import err, out
+from streams.cli.terminal import err, out, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from feeds.dataset import Dataset, SourceTables
+    from feeds.daily_checks import CheckedTables, DailyChecks
+    from feeds.dataset import SourceTables
+    from feeds.feed_report import FeedReport
     from feeds.ledger import PublishLedger
-    from feeds.security_names import SecurityNames
-    from feeds.validate import Finding, Rows
-    from processors.days import TradingCalendar
     from streams.form import Form
     from streams.publisher import Publisher
 
-_CHECKED = "checked only: nothing was published"
+
+#: How long a command that has failed waits for a broker, to report that.
+_SOON_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """The options of every publishing command: the name of the source, ``--as``, and the flags of the same names."""
-
-    source: str
-    form: Form
-    check: bool
-    force: bool
-    no_ledger: bool
-
-
-@contextmanager
-def opened_ledger(*, without: bool) -> Iterator[PublishLedger | None]:
-    """Open the publish ledger; None without it."""
-    if without:
-        yield None
-        return
-    from streams import feed_services
-
-    with feed_services.open_ledger(Settings()) as found:
-        yield found
-
-
-def known_names(*, without: bool) -> SecurityNames:
-    """Return the names of the security master; none without Redis."""
-    from feeds.security_names import SecurityNames
-    from streams import feed_services
-
-    return SecurityNames({} if without else feed_services.load_security_names(Settings()))
-
-
-def report_published(publisher: Publisher, ledger: PublishLedger | None, barrier: str) -> None:
-    """Print how many rows were published, unchanged and corrected."""
-    err.print(f"published {publisher.rows:,} rows in {publisher.messages:,} messages; barrier {barrier}")
-    if ledger is not None and (ledger.unchanged or ledger.corrected):
-        err.print(
-            f"{ledger.unchanged:,} rows were published before and not sent again; {ledger.corrected:,} corrected "
-            "rows were published with a new revision"
-        )
-
-
-def publish_checked(
-    found: SourceTables,
-    options: PublishOptions,
-    *,
-    dates: tuple[date | None, date | None] = (None, None),
-    before: SourceTables | None = None,
-) -> None:
-    """Show what was read and its findings; publish it, unless it is only checked or has an error.
+    """The options of every publishing command: the name of the source, ``--as``, and the flags of the same names.
 
     Parameters
     ----------
+    speed : how many times faster than real sessions; None for as fast as possible.
+    """
+
+    source: str
+    form: Form
+    check: bool = False
+    force: bool = False
+    no_ledger: bool = False
+    json: bool = False
+    speed: float | None = None
+
+
+class FeedCommand:
+    """A publishing command at work: what it reads is checked, shown and published; its report is printed at the end.
+
+    Parameters
+    ----------
+    stack : closes the connections of the command.
     before : tables of the day before, for comparison only.
+    """
+
+    def __init__(
+        self,
+        options: PublishOptions,
+        settings: Settings,
+        stack: ExitStack,
+        before: SourceTables | None = None,
+    ) -> None:
+        self.options = options
+        self.reports: list[FeedReport] = []
+        self._settings = settings
+        self._stack = stack
+        self._before = before
+        self._publisher: Publisher | None = None
+        self._ledger: PublishLedger | None = None
+
+    def run(self, read: Callable[[], SourceTables], dates: tuple[date | None, date | None] = (None, None)) -> None:
+        """Read and check tables, show them, and publish them unless they are only checked.
+
+        Raises
+        ------
+        InputError : if nothing can be read, there is no row, or (unless forced) an error in the figures.
+        LedgerError : if the ledger can't be reached, unless the command only checks.
+        """
+        from feeds import check_report
+        from feeds.errors import InputError, NotPublishedError
+        from feeds.feed_report import FeedReport
+
+        try:
+            checked = self._check(read(), dates)
+        except NotPublishedError:  # nothing is wrong: the next run may have it
+            raise
+        except InputError as error:
+            self.reports.append(FeedReport.of_error(self.options.source, error))
+            self._report_refused(self.reports[-1])
+            raise
+        self.reports.append(checked.report)
+        for note in checked.report.notes:
+            err.print(escape(f"  note: {note}"))
+        for line in check_report.format_findings(checked.findings):
+            err.print(escape(line))
+        try:
+            dataset = checked.rows(force=self.options.force)
+        except InputError:
+            self._report_refused(checked.report)
+            raise
+        days = dataset.days()
+        span = f"{to_date(days[0])} to {to_date(days[-1])}"
+        err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {self.options.source}")
+        if not self.options.check:
+            self._publish(checked, len(days))
+        self._checks.accept(checked)
+
+    def _check(self, found: SourceTables, dates: tuple[date | None, date | None]) -> CheckedTables:
+        """Show the first rows if they are only checked, and check them."""
+        from feeds import check_report
+
+        if self.options.check and not self.options.json:
+            for line in check_report.format_first_rows(found.tables):
+                out.print(escape(line))
+        return self._checks.check(found, self.options.source, dates)
+
+    @cached_property
+    def _checks(self) -> DailyChecks:
+        """Open the ledger; without Redis a command that only checks compares less, and reports it."""
+        from feeds.daily_checks import DailyChecks
+        from feeds.errors import UnavailableError
+        from feeds.security_names import SecurityNames
+        from streams import feed_services
+
+        names: dict[str, str] = {}
+        if not self.options.no_ledger:
+            try:
+                names = feed_services.load_security_names(self._settings)
+                self._ledger = self._stack.enter_context(feed_services.open_ledger(self._settings))
+            except UnavailableError as error:
+                if not self.options.check:
+                    raise
+                err.print(escape(f"  note: not compared with what was published: {error}"))
+        published = None if self._ledger is None else self._ledger.figures
+        out = DailyChecks(xshg(self._settings.calendar_file), SecurityNames(names), published)
+        if self._before is not None:
+            out.compare_with(self._before, self.options.source)
+        return out
+
+    def _open_publisher(self) -> Publisher:
+        from streams.publisher import Publisher
+
+        if self._publisher is None:
+            opened = Publisher(self._settings, source=self.options.source, form=self.options.form)
+            self._publisher = self._stack.enter_context(opened)
+        return self._publisher
+
+    def _report_refused(self, report: FeedReport) -> None:
+        """Publish the report of a run that publishes nothing else; its error is printed even if no broker answers."""
+        from feeds.errors import UnavailableError
+        from streams.clients import require_broker
+        from streams.errors import TopicError
+
+        if self.options.check:
+            return
+        try:
+            require_broker(self._settings, timeout_s=_SOON_S)
+            publisher = self._open_publisher()
+            publisher.report(report)
+            publisher.flush()
+        except (UnavailableError, TopicError) as error:
+            err.print(escape(f"  note: the stream does not learn of this run: {error}"))
+
+    def _publish(self, checked: CheckedTables, days: int) -> None:
+        from feeds.daily_checks import publish_checked
+
+        publisher = self._open_publisher()
+        with progress() as bars:
+            fed = bars.add_task("published", total=days)
+            publish_checked(
+                publisher,
+                checked,
+                self._ledger,
+                force=self.options.force,
+                speed=self.options.speed,
+                on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"),
+            )
+        publisher.report(checked.report)
+
+    def finish(self) -> str:
+        """Publish the barrier behind the rows, and print how many were published; return it, "" without rows."""
+        if self._publisher is None:
+            err.print("checked only: nothing was published")
+            return ""
+        barrier = self._publisher.barrier()
+        for one in self.reports:
+            one.barrier = barrier
+        err.print(
+            f"published {self._publisher.rows:,} rows in {self._publisher.messages:,} messages; barrier {barrier}"
+        )
+        if self._ledger is not None and (self._ledger.unchanged or self._ledger.corrected):
+            err.print(
+                f"{self._ledger.unchanged:,} rows were published before and not sent again; "
+                f"{self._ledger.corrected:,} corrected rows were published with a new revision"
+            )
+        return barrier
+
+
+@contextmanager
+def feed_command(options: PublishOptions, *, before: SourceTables | None = None) -> Iterator[FeedCommand]:
+    """Open a publishing command, and print its report at the end, if it fails, too; parameters of `FeedCommand`.
 
     Raises
     ------
-    InputError : if there is no row, or (unless forced) an error in the figures.
     typer.Exit : with 1, if a row, a sheet or a cell was refused and the rest is published.
     """
-    from feeds.dataset import gather
-    from feeds.publish import publish_dataset
-    from streams.publisher import Publisher
-
-    settings = Settings()
-    calendar = xshg(settings.calendar_file)
-    names = known_names(without=options.check or options.no_ledger)
-    earlier: Rows = {}
-    if before is not None:
-        earlier = gather(before.tables, calendar, options.source).newest_rows()
-        names.learn(before.tables)
-    dataset = checked_dataset(found, calendar, options, earlier, names, dates=dates)
-    days = dataset.days()
-    span = f"{to_date(days[0])} to {to_date(days[-1])}"
-    err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {options.source}")
-    if options.check:
-        err.print(_CHECKED)
-        exit_if_refused(dataset.findings)
-        return
-    with (
-        opened_ledger(without=options.no_ledger) as ledger,
-        Publisher(settings, source=options.source, form=options.form) as publisher,
-    ):
-        barrier = publish_dataset(publisher, dataset, ledger)
-    report_published(publisher, ledger, barrier)
-    exit_if_refused(dataset.findings)
+    with ExitStack() as stack:
+        command = FeedCommand(options, Settings(), stack, before)
+        try:
+            yield command
+            command.finish()
+        finally:
+            print_reports(command.reports, json=options.json)
+    exit_if_refused(command.reports)
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Print findings on stderr, the first few of each kind."""
-    from feeds import check_report
+def print_reports(reports: Sequence[FeedReport], *, json: bool = False) -> None:
+    """Print the reports of a command: their sums on stderr, or all of it as JSON on stdout, one line a report."""
+    for one in reports:
+        if json:
+            out.print(msgspec.json.encode(one).decode(), markup=False)
+        for line in one.lines():
+            err.print(line)
 
-    for line in check_report.format_findings(findings):
-        err.print(escape(line))
 
-
-def exit_if_refused(findings: Iterable[Finding]) -> None:
+def exit_if_refused(reports: Iterable[FeedReport]) -> None:
     """Raise `typer.Exit` with 1 if something that was read is not published."""
-    from feeds.validate import Severity
-
-    refused = sum(one.severity is Severity.REFUSED for one in findings)
+    refused = sum(one.refused for one in reports)
     if refused:
         err.print(f"{refused} rows, sheets or cells are refused (see REFUSED above); everything else counts")
         raise typer.Exit(1)
@@ -147,75 +250,18 @@ def publish_fetched(
     ------
     InputError : with the day that could not be fetched or published, and how to go on from there.
     """
-    from rich.progress import track
-
     from feeds.errors import InputError
-    from feeds.publish import publish_days
-    from streams.publisher import Publisher
 
-    settings, source, check = Settings(), options.source, options.check
-    calendar = xshg(settings.calendar_file)
-    before: Rows = {}
-    names = known_names(without=check or options.no_ledger)
-    findings: list[Finding] = []
-    with (
-        opened_ledger(without=check or options.no_ledger) as ledger,
-        nullcontext() if check else Publisher(settings, source=source, form=options.form) as publisher,
-    ):
-        for place, day in enumerate(track(days, "fetching", console=err)):
+    with feed_command(options) as command:
+        for place, day in enumerate(days):
             if place:
                 time.sleep(pause_s)
             try:
-                found = fetch(day)
-                dataset = checked_dataset(found, calendar, options, before, names)
+                command.run(partial(fetch, day))
             except InputError as error:
-                done = f"; the days before it are published, go on with --from {day}" if place and publisher else ""
+                done = (
+                    f"; the days before it are published, go on with --from {day}"
+                    if place and not options.check
+                    else ""
+                )
                 raise InputError(f"{day}: {error}{done}") from error
-            findings += dataset.findings
-            before = {**before, **dataset.newest_rows()}
-            names.learn(found.tables)
-            if publisher is not None:
-                publish_days(publisher, dataset.by_day(), ledger=ledger)
-        barrier = publisher.barrier() if publisher is not None else ""
-    if publisher is None:
-        err.print(_CHECKED)
-    else:
-        report_published(publisher, ledger, barrier)
-    exit_if_refused(findings)
-
-
-def checked_dataset(
-    found: SourceTables,
-    calendar: TradingCalendar,
-    options: PublishOptions,
-    before: Rows,
-    names: SecurityNames,
-    *,
-    dates: tuple[date | None, date | None] = (None, None),
-) -> Dataset:
-    """Return what was read as rows to publish; print notes and findings, and with ``check`` the first rows.
-
-    Raises
-    ------
-    InputError : if there is no row, or (unless forced) an error in the figures.
-    """
-    from feeds import check_report
-    from feeds.dataset import gather
-    from feeds.errors import InputError
-
-    if options.check:
-        for line in check_report.format_first_rows(found.tables):
-            out.print(escape(line))
-    findings = [*found.findings, *names.compare(found.tables)]
-    dataset = None
-    if found.tables:
-        dataset = gather(found.tables, calendar, options.source, *dates)
-        findings += [*dataset.findings, *check_report.check_days(dataset.by_day(), calendar, before)]
-        for note in dataset.notes:
-            err.print(escape(f"  note: {note}"))
-    print_findings(findings)
-    check_report.refuse_errors(findings, force=options.force)
-    if dataset is None:
-        raise InputError("nothing was published: no file contains any figures")
-    dataset.findings = findings
-    return dataset

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import DATE, DATES, As, Check, Force, NoLedger
+from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger
 from streams.form import Form
+
+if TYPE_CHECKING:
+    from feeds.dataset import SourceTables
 
 reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
 
@@ -31,6 +34,7 @@ def reference_load(
     source: Annotated[str, typer.Option(help="the name under which the rows are published")] = "master",
     as_: As = Form.FRAMES,
     no_ledger: NoLedger = False,
+    json: Json = False,
 ) -> None:
     """Load the security master: name, Shenwan industry, index members, margin list from/to, float shares.
 
@@ -46,12 +50,20 @@ def reference_load(
     """
     from feeds import security_master
     from streams.calendars import xshg
-    from streams.cli.publish import PublishOptions, publish_checked
+    from streams.cli.publish import PublishOptions, feed_command
     from streams.feed_services import store_security_names
     from streams.settings import Settings
 
     settings = Settings()
-    found, names = security_master.read(files, xshg(settings.calendar_file), on.date() if on is not None else None)
-    publish_checked(found, PublishOptions(source, as_, check, force, no_ledger))
+    names: dict[str, str] = {}
+
+    def read() -> SourceTables:
+        day = on.date() if on is not None else None
+        found, named = security_master.read(files, xshg(settings.calendar_file), day)
+        names.update(named)
+        return found
+
+    with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
+        command.run(read)
     if not check and not no_ledger:
         store_security_names(settings, names)

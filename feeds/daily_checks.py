@@ -1,0 +1,132 @@
+"""What every feed of daily figures does before it publishes: join the tables, check each day, report.
+
+A day is compared with the day before as it was published, by whichever command; see `feeds.published_figures`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from feeds import check_report
+from feeds.dataset import Dataset, SourceTables, between, gather
+from feeds.day_report import day_reports
+from feeds.errors import InputError
+from feeds.feed_report import FeedReport, Outcome
+from feeds.ledger import PublishLedger
+from feeds.ports import RowPublisher
+from feeds.publish import OnDay, publish_days
+from feeds.published_figures import DaysBefore, PublishedFigures
+from feeds.security_names import SecurityNames
+from feeds.validate import Finding
+from processors.days import TradingCalendar
+
+
+@dataclass(slots=True)
+class CheckedTables:
+    """What was read, ready to publish.
+
+    Parameters
+    ----------
+    dataset : None if no file contains a figure.
+    earlier : the days before the next ones, once these are published.
+    """
+
+    tables: SourceTables
+    dataset: Dataset | None
+    findings: list[Finding]
+    report: FeedReport
+    earlier: DaysBefore
+
+    def rows(self, *, force: bool) -> Dataset:
+        """Return the rows to publish.
+
+        Parameters
+        ----------
+        force : in spite of errors in the figures.
+
+        Raises
+        ------
+        InputError : if there are no rows, or errors in the figures; the report then has the outcome "refused".
+        """
+        self.report.outcome = Outcome.REFUSED  # until it is published
+        check_report.refuse_errors(self.findings, force=force)
+        if self.dataset is None:
+            raise InputError("nothing was published: no file contains any figures")
+        self.report.outcome = Outcome.CHECKED
+        return self.dataset
+
+
+class DailyChecks:
+    """Checks tables against each other and against what was published before.
+
+    Parameters
+    ----------
+    names : the last known name of each security.
+    published : what was published; None if it is not known.
+    """
+
+    def __init__(self, calendar: TradingCalendar, names: SecurityNames, published: PublishedFigures | None) -> None:
+        self._calendar = calendar
+        self._names = names
+        self._earlier = DaysBefore(published)
+
+    def check(
+        self, tables: SourceTables, source: str, dates: tuple[date | None, date | None] = (None, None)
+    ) -> CheckedTables:
+        """Join tables and check each of their days.
+
+        Parameters
+        ----------
+        source : the name under which the rows are published.
+        dates : the first and the last trade date wanted.
+
+        Raises
+        ------
+        InputError : if there is no row between the dates.
+        LedgerError : if what was published can't be read.
+        """
+        wanted = [
+            replace(one, frame=between(one.frame, *dates)) if "day" in one.frame else one for one in tables.tables
+        ]
+        tables = SourceTables(wanted, tables.findings, tables.files)
+        findings = [*tables.findings, *self._names.compare(tables.tables)]
+        report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
+        dataset = None
+        if tables.tables:
+            dataset = gather(tables.tables, self._calendar, source)
+            findings += dataset.findings
+            report.notes = dataset.notes
+            for day, rows in dataset.by_day():
+                found = check_report.check_published_day(day, rows, self._calendar, earlier)
+                report.days += day_reports(day, rows, found, self._calendar, earlier)
+                findings += found
+                earlier.learn(rows)
+        report.add_findings(findings)
+        return CheckedTables(tables, dataset, findings, report, earlier)
+
+    def accept(self, checked: CheckedTables) -> None:
+        """Take days that were published, or would be, as the days before the next ones."""
+        self._earlier = checked.earlier
+        self._names.learn(checked.tables.tables)
+
+    def compare_with(self, tables: SourceTables, source: str) -> None:
+        """Take tables as the day before the first one, only to compare with."""
+        self._earlier.learn(gather(tables.tables, self._calendar, source).newest_rows())
+        self._names.learn(tables.tables)
+
+
+def publish_checked(
+    publisher: RowPublisher,
+    checked: CheckedTables,
+    ledger: PublishLedger | None,
+    *,
+    force: bool,
+    speed: float | None = None,
+    on_day: OnDay = lambda _day: None,
+) -> None:
+    """Publish every day of checked tables, and report the outcome of each row; parameters as of `publish_days`."""
+    dataset = checked.rows(force=force)
+    before = None if ledger is None else ledger.outcomes.copy()
+    publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day)
+    checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)

@@ -1,0 +1,169 @@
+"""The report of a feed run, the same for every command: what was read of each day and exchange, what became of it, and
+what the checks found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from enum import StrEnum
+
+import msgspec
+
+from feeds.validate import Finding, Severity
+from processors.days import to_date
+
+
+class Outcome(StrEnum):
+    """The end of a feed run."""
+
+    PUBLISHED = "published"
+    CHECKED = "checked"  # nothing was to be published
+    REFUSED = "refused"  # nothing was published: the figures have errors
+
+
+class Verdict(StrEnum):
+    """The result of a check of a day."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    ERROR = "error"
+    NOT_COMPARED = "not compared"  # no published day before, or no totals, to compare with
+
+
+class ExchangeRows(msgspec.Struct, kw_only=True):
+    """The rows of one topic, day and exchange.
+
+    Parameters
+    ----------
+    read : rows that could be read.
+    published : rows that were sent; ``corrected`` are those of them that have other figures than before.
+    unchanged : rows that were published before.
+    absent : securities of the session before, as published, that have no row.
+    """
+
+    read: int = 0
+    published: int = 0
+    unchanged: int = 0
+    corrected: int = 0
+    absent: int = 0
+
+
+class DayReport(msgspec.Struct, kw_only=True):
+    """One topic and day: its rows by exchange, and the verdicts of the checks by name."""
+
+    trade_date: date
+    topic: str
+    exchanges: dict[str, ExchangeRows]
+    checks: dict[str, Verdict]
+
+
+class FindingReport(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A finding; that of a refused row or cell names file, row, cell and remedy."""
+
+    severity: Severity
+    check: str
+    text: str
+    topic: str = ""
+    trade_date: date | None = None
+
+
+class FeedReport(msgspec.Struct, kw_only=True):
+    """The report of one run.
+
+    Parameters
+    ----------
+    refused : the number of rows, sheets and cells that were left out; ``findings`` contains each.
+    days : the days and topics, ascending.
+    """
+
+    source: str
+    outcome: Outcome = Outcome.CHECKED
+    files: int = 0
+    refused: int = 0
+    days: list[DayReport] = msgspec.field(default_factory=list)
+    findings: list[FindingReport] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
+    barrier: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was read is not published; the exit status of a command is 1 then."""
+        return self.outcome is Outcome.REFUSED or self.refused > 0
+
+    @property
+    def errors(self) -> int:
+        """The number of errors because of which nothing was published; 0 if they were ignored (``--force``)."""
+        if self.outcome is not Outcome.REFUSED:
+            return 0
+        return max(1, sum(one.severity is Severity.ERROR for one in self.findings))
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that were published."""
+        return sum(rows.published for *_, rows in self.totals())
+
+    @property
+    def trading_days(self) -> int:
+        """The number of trade dates."""
+        return len({one.trade_date for one in self.days})
+
+    @classmethod
+    def of_error(cls, source: str, error: Exception) -> FeedReport:
+        """Return the report of a run that an error ended before there was a row to check."""
+        out = cls(source=source, outcome=Outcome.REFUSED)
+        out.add_findings([Finding(Severity.ERROR, "file", "", None, str(error))])
+        return out
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Append findings, and count what they refuse."""
+        for one in findings:
+            day = None if one.day is None else to_date(one.day)
+            self.refused += one.severity is Severity.REFUSED
+            self.findings.append(
+                FindingReport(severity=one.severity, check=one.check, text=one.text, topic=one.topic, trade_date=day)
+            )
+
+    def set_outcomes(self, outcomes: Mapping[tuple[int, str, str, str], int] | None) -> None:
+        """Take the outcome of each row from the ledger; without one, every row was sent."""
+        self.outcome = Outcome.PUBLISHED
+        places = {(one.trade_date, one.topic): one.exchanges for one in self.days}
+        if outcomes is None:
+            for exchanges in places.values():
+                for rows in exchanges.values():
+                    rows.published = rows.read
+            return
+        for (day, topic, exchange, outcome), count in outcomes.items():
+            setattr(places[to_date(day), topic][exchange], outcome, count)
+
+    def totals(self) -> Iterator[tuple[str, str, int, ExchangeRows]]:
+        """Yield topic, exchange, the number of days, and the sum of their rows."""
+        sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        days: Counter[tuple[str, str]] = Counter()
+        for one in self.days:
+            for exchange, rows in one.exchanges.items():
+                sums[one.topic, exchange].update(msgspec.structs.asdict(rows))
+                days[one.topic, exchange] += 1
+        for (topic, exchange), counts in sorted(sums.items()):
+            yield topic, exchange, days[topic, exchange], ExchangeRows(**counts)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the rows of each topic and exchange, and the verdicts of the checks, as lines."""
+        for topic, exchange, days, rows in self.totals():
+            name = topic if exchange == topic else f"{topic} {exchange}"
+            of_days = f"{days:,} day{'s' if days > 1 else ''}"
+            yield (
+                f"  {name}: {rows.read:,} rows of {of_days}; {rows.published:,} published ({rows.corrected:,} "
+                f"corrected), {rows.unchanged:,} unchanged; {rows.absent:,} absent against the day before"
+            )
+        verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
+        for one in self.days:
+            for check, verdict in one.checks.items():
+                verdicts[check][verdict] += 1
+        if verdicts:
+            texts = (
+                f"{check} " + ", ".join(f"{verdict} {counts[verdict]:,}" for verdict in Verdict if counts[verdict])
+                for check, counts in verdicts.items()
+            )
+            yield "  checks: " + "; ".join(texts)

@@ -1,0 +1,583 @@
+"""What a day is compared with, and the report of a run: the same in every command that publishes daily figures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from prometheus_client import REGISTRY
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from alerts.commands import FeedRun, decode
+from feeds import drop_folder, workbooks
+from feeds.check_report import check_days
+from feeds.cut_lists import cut_lists, is_page
+from feeds.drop_folder import FolderTask
+from feeds.errors import InputError, LedgerError
+from feeds.ledger import PublishLedger
+from feeds.plan import DropFolder
+from feeds.published_figures import SLOTS, DaysBefore, PublishedFigures
+from feeds.validate import Severity
+from processors.codes import to_id
+from processors.days import to_date, to_day
+from processors.events import RowBatch
+from streams import feed_services, metrics, publisher
+from streams.calendars import xshg
+from streams.errors import PublishError
+from streams.feed_services import RedisLedgerStore
+from streams.local_redis import EmbeddedRedis
+from streams.topics import Topic
+from tests.building import batch
+from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
+
+__all__ = ["sent"]
+
+CALENDAR = xshg()
+CODES = [f"{600000 + i}.SH" for i in range(40)]
+D1, D2, D3 = "2024-06-11", "2024-06-12", "2024-06-13"
+
+Made = Callable[[str, Sequence[str], float], pd.DataFrame]
+
+
+@pytest.fixture
+def kept(sent: list[Message], monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """A publish ledger that outlives each command, as Redis does."""
+    store = MemoryStore()
+
+    @contextmanager
+    def opened(_settings: object) -> Iterator[PublishLedger]:
+        yield PublishLedger(store)
+
+    monkeypatch.setattr(feed_services, "open_ledger", opened)
+    return store
+
+
+def detail(day: str, codes: Sequence[str], factor: float = 1.0, day_of_file: str = "") -> pd.DataFrame:
+    """Rows of Shanghai's margin detail in tushare's columns; each day's balances are a little higher."""
+    base = 1e8 * (1 + int(day[-2:]) / 1000)
+    rows = [
+        (day_of_file or day.replace("-", ""), code, base * factor, 1e6, 1e7 * factor, 1e5, 9e6, 1e4, 1e4, base * factor)
+        for code in codes
+    ]
+    columns = ["trade_date", "ts_code", "rzye", "rqye", "rzmre", "rqyl", "rzche", "rqchl", "rqmcl", "rzrqye"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def of_exchange(day: str, codes: Sequence[str], factor: float = 1.0) -> pd.DataFrame:
+    """The same rows in the layout of Shanghai's sheet 明细信息."""
+    rows = detail(day, codes, factor)
+    return pd.DataFrame(
+        {
+            "信用交易日期": day.replace("-", ""),
+            "标的证券代码": [code[:6] for code in codes],
+            "标的证券简称": [f"证券{code[:6]}" for code in codes],
+            "本日融资余额(元)": rows["rzye"],
+            "本日融资买入额(元)": rows["rzmre"],
+            "本日融资偿还额(元)": rows["rzche"],
+            "本日融券余量": rows["rqyl"],
+            "本日融券卖出量": rows["rqmcl"],
+            "本日融券偿还量": rows["rqchl"],
+        }
+    )
+
+
+def of_folder(day: str, codes: Sequence[str], factor: float = 1.0) -> pd.DataFrame:
+    """The same rows in the columns of a folder of market files."""
+    rows = detail(day, codes, factor)
+    return pd.DataFrame(
+        {
+            "dt": day,
+            "code": [code[:6] for code in codes],
+            "name": "",
+            "margin_balance": rows["rzye"],
+            "margin_buy_amt": rows["rzmre"],
+            "margin_repay_amt": rows["rzche"],
+            "short_qty": rows["rqyl"],
+            "short_sell_qty": rows["rqmcl"],
+            "short_repay_qty": rows["rqchl"],
+        }
+    )
+
+
+def write(folder: Path, table: pd.DataFrame, name: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    table.to_csv(folder / name, index=False, float_format="%.0f")
+    return folder / name
+
+
+def by_vendor(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str, made: Made = detail
+) -> tuple[int, str]:
+    file = write(folder, made(day, codes, factor), f"vendor{day}.csv")
+    return outcome("vendor", file, *options)
+
+
+def by_exchange(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str, made: Made = of_exchange
+) -> tuple[int, str]:
+    file = write(folder, made(day, codes, factor), f"exchange{day}.csv")
+    return outcome("exchange", file, *options)
+
+
+def by_files(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *options: str, made: Made = of_folder
+) -> tuple[int, str]:
+    write(folder / day, made(day, codes, factor), f"margin_detail_sse_{day}.csv")
+    return outcome("files", folder / day, *options)
+
+
+def by_plan(
+    folder: Path, day: str, codes: Sequence[str], factor: float = 1.0, *_options: str, made: Made = of_exchange
+) -> tuple[int, str]:
+    """A drop folder of `feed run`, in a process of its own."""
+    dropped = folder / f"plan{day}"
+    write(dropped, made(day, codes, factor), f"{day}.csv")
+    with feed_services.open_ledger(None) as ledger:  # type: ignore[arg-type]
+        plan = DropFolder(path=dropped, settle_s=0)
+        outlet = daily_outlet(ledger)
+        publish = partial(outlet.publish, "d", source="d", force=False)
+        read = partial(drop_folder.read_daily_files, "d", plan)
+        task = FolderTask("d", plan, MemoryState(), read, publish, workbooks.SUFFIXES)
+        task.unreadable = partial(outlet.report_unreadable, source="d")
+        errors: list[str] = []
+
+        def publishing(tables: object) -> int:
+            try:
+                return publish(tables)  # type: ignore[arg-type]
+            except InputError as error:
+                errors.append(str(error))
+                raise
+
+        task.publish = publishing  # type: ignore[assignment]
+        task.tick(time.time() + 1)
+    return task.failures, " ".join(errors)
+
+
+def outcome(*arguments: object) -> tuple[int, str]:
+    result = feed(*arguments)
+    return result.exit_code, f"{result.output} {result.exception or ''}"
+
+
+COMMANDS = {"vendor": by_vendor, "exchange": by_exchange, "files": by_files, "run": by_plan}
+
+
+@pytest.mark.parametrize("second", COMMANDS)
+@pytest.mark.parametrize("first", COMMANDS)
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_a_day_is_compared_with_what_another_command_published(
+    first: str, second: str, factor: float, kept: MemoryStore, sent: list[Message], tmp_path: Path
+) -> None:
+    assert COMMANDS[first](tmp_path, D1, CODES)[0] == 0
+    assert sent
+    sent.clear()
+    status, text = COMMANDS[second](tmp_path, D2, CODES, factor)
+    assert status == 1
+    assert "ERROR unit margin.daily" in text and f"times that of {D1}" in text
+    assert sent == []
+    assert COMMANDS[second](tmp_path, D2, CODES)[0] == 0  # and the right figures are not compared with the refused ones
+    assert sent
+    assert COMMANDS[first](tmp_path, D3, CODES)[0] == 0
+
+
+def test_checking_only_compares_with_what_was_published(kept: MemoryStore, sent: list[Message], tmp_path: Path) -> None:
+    by_vendor(tmp_path, D1, CODES)
+    sent.clear()
+    status, text = by_vendor(tmp_path, D2, CODES, 1e-4, "--check")
+    assert status == 1 and "ERROR unit" in text and sent == []
+
+
+def test_checking_only_needs_no_redis(sent: list[Message], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_settings: object) -> dict[str, str]:
+        raise LedgerError("Redis does not answer")
+
+    monkeypatch.setattr(feed_services, "load_security_names", away)
+    status, text = by_vendor(tmp_path, D1, CODES, 1.0, "--check")
+    assert status == 0 and "not compared with what was published: Redis does not answer" in text
+    assert by_vendor(tmp_path, D1, CODES)[0] == 1
+    assert sent == []
+
+
+def test_a_correction_is_compared_with_the_day_before_it(kept: MemoryStore, tmp_path: Path) -> None:
+    for day in (D1, D2, D3):
+        assert by_vendor(tmp_path, day, CODES)[0] == 0
+    status, text = by_vendor(tmp_path, D2, CODES, 1e-4)
+    assert status == 1 and f"times that of {D1}" in text
+    assert by_vendor(tmp_path, D2, CODES[:3], 1.01)[0] == 0  # three corrected rows: the others are published already
+
+
+def test_each_exchange_is_compared_with_its_own_last_day(kept: MemoryStore, tmp_path: Path) -> None:
+    """Shenzhen's last day is one before Shanghai's."""
+    shenzhen = [f"{1 + i:06d}.SZ" for i in range(40)]
+    assert by_vendor(tmp_path, D1, [*CODES, *shenzhen])[0] == 0
+    assert by_vendor(tmp_path, D2, CODES)[0] == 0
+    status, text = by_vendor(tmp_path, D3, [*CODES, *shenzhen], 1e-4)
+    assert status == 1
+    assert f"of SSE is 0.0001 times that of {D2}" in text and f"of SZSE is 0.0001 times that of {D1}" in text
+
+
+def test_totals_and_detail_of_two_runs_are_compared(kept: MemoryStore, tmp_path: Path) -> None:
+    """Shanghai's totals come first; the detail sums to 1e4 times them."""
+    total = {"trade_date": D1.replace("-", ""), "exchange_id": "SSE", "rzye": 4e5, "rzmre": 4e4, "rzche": 4e4,
+             "rqye": 1, "rqmcl": 40, "rzrqye": 4e5, "rqyl": 400}  # fmt: skip
+    write(tmp_path, pd.DataFrame([total]), "totals.csv")
+    assert outcome("vendor", tmp_path / "totals.csv")[0] == 0
+    status, text = by_vendor(tmp_path, D1, CODES)
+    assert status == 1 and "the published total is 400,000" in text and "check the units of both files" in text
+
+
+# -- the store of published figures ----------------------------------------------------------------------------------
+
+
+def rows_of(day: str, values: dict[str, float], revision: int = 0) -> RowBatch:
+    found = batch(
+        "margin.daily", pd.Timestamp(day).date(), {code: {"fin_balance": value} for code, value in values.items()}
+    )
+    return RowBatch(found.topic, found.keys, found.days, found.revisions + revision, found.stamps, found.figures)
+
+
+def known(found: RowBatch | None) -> dict[int, float]:
+    return {} if found is None else dict(zip(found.keys.tolist(), found.figures["fin_balance"].tolist(), strict=True))
+
+
+A, B, C = "600000.SH", "600519.SH", "000001.SZ"
+
+
+def test_published_rows_of_a_day_are_joined_and_the_highest_revision_counts() -> None:
+    store = MemoryStore()
+    PublishedFigures(store).record([rows_of(D1, {A: 1.0, C: 3.0}), rows_of(D1, {B: 2.0})])
+    PublishedFigures(store).record([rows_of(D1, {A: 9.0}), rows_of(D1, {B: 5.0}, revision=1)])
+    assert known(DaysBefore(PublishedFigures(store)).before("margin.daily", to_day(pd.Timestamp(D2).date()))) == {
+        to_id(A): 1.0, to_id(B): 5.0, to_id(C): 3.0,
+    }  # fmt: skip
+
+
+def test_the_newest_days_are_kept_whatever_the_order() -> None:
+    store = MemoryStore()
+    days = [f"2024-05-{1 + i:02d}" for i in range(31)]
+    for day in [*days[5:], *days[:5]]:
+        PublishedFigures(store).record([rows_of(day, {A: float(day[-2:])})])
+    earlier = DaysBefore(PublishedFigures(store))
+    last = to_day(pd.Timestamp(days[-1]).date())
+    for back in range(SLOTS):
+        assert known(earlier.on("margin.daily", last - back)) == {to_id(A): 31.0 - back}
+    assert earlier.on("margin.daily", last - SLOTS) is None
+    assert known(earlier.before("margin.daily", last + 400)) == {to_id(A): 31.0}
+
+
+def test_figures_that_redis_does_not_give_are_an_error_of_the_ledger() -> None:
+    class Away(MemoryStore):
+        def read(self, topic: str, day: int) -> bytes:
+            raise RedisConnectionError("refused")
+
+    with pytest.raises(LedgerError, match="can't be reached"):
+        DaysBefore(PublishedFigures(Away())).before("margin.daily", 20000)
+    damaged = MemoryStore()
+    damaged.stored["margin.daily:figures", 0] = b"x"
+    with pytest.raises(LedgerError, match="marginwatch feed ledger"):
+        DaysBefore(PublishedFigures(damaged)).before("margin.daily", 20000)
+
+
+def test_two_feeds_store_their_rows_of_one_day_in_redis(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as server, Redis.from_url(server.url) as redis:
+        stores = [PublishedFigures(RedisLedgerStore(redis, "j")) for _ in range(2)]
+        stores[0].record([rows_of(D1, {A: 1.0})])
+        stores[1].record([rows_of(D1, {B: 2.0})])
+        before = DaysBefore(stores[0]).before("margin.daily", to_day(pd.Timestamp(D3).date()))
+        assert known(before) == {to_id(A): 1.0, to_id(B): 2.0}
+
+
+# -- lists that are cut off ------------------------------------------------------------------------------------------
+
+
+def market(count: int, first: int = 600000) -> list[str]:
+    return [f"{first + i:06d}.SH" for i in range(count)]
+
+
+def prices(day: str, codes: Sequence[str]) -> RowBatch:
+    return batch(
+        "prices.daily", pd.Timestamp(day).date(), {code: {"close": 10.0, "prev_close": 10.0} for code in codes}
+    )
+
+
+def margins(day: str, codes: Sequence[str]) -> RowBatch:
+    figures = {"fin_balance": 1e8, "fin_buy": 1e7, "short_volume": 1e5, "short_sell": 1e4}
+    return batch("margin.daily", pd.Timestamp(day).date(), dict.fromkeys(codes, figures))
+
+
+def total(day: str, buys: float) -> RowBatch:
+    return batch("margin.market", pd.Timestamp(day).date(), {"SSE": {"fin_balance": 1e9, "fin_buy": buys}})
+
+
+ALL = [*market(2300), *[f"{1 + i:06d}.SZ" for i in range(2850)], *[f"{830000 + i}.BJ" for i in range(250)]]
+CUT: dict[str, tuple[RowBatch, RowBatch | None, RowBatch | None, Severity | None, str]] = {
+    "200 of 5,400 quotes sorted by gain": (
+        prices(D2, ALL[::27]), prices(D1, ALL), None, Severity.ERROR, "86 stocks of SSE, 2,300 on 2024-06-11",
+    ),
+    "200 quotes and no day before": (
+        prices(D2, ALL[::27][:200]), None, None, Severity.ERROR, "exactly 200 rows of the market",
+    ),
+    "5,000 of 5,400 quotes": (
+        prices(D2, ALL[:5000]), prices(D1, ALL), None, Severity.ERROR, "lacks 400 of the 5,400 names",
+    ),
+    "5,000 of 5,060 quotes": (
+        prices(D2, ALL[60:5060]), prices(D1, ALL[:5060]), None, Severity.ERROR, "exactly 5,000 rows of the market",
+    ),
+    "one exchange cut to 1,000": (
+        prices(D2, [*ALL[:2300], *ALL[2300:3300]]), prices(D1, ALL), None, Severity.ERROR, "1,000 stocks of SZSE",
+    ),
+    "half of the stocks, with all funds": (
+        prices(D2, [*ALL[:1100], *market(300, 510000)]), prices(D1, [*ALL[:2300], *market(300, 510000)]), None,
+        Severity.ERROR, "1,100 stocks of SSE, 2,300 on",
+    ),
+    "2,000 rows of Shanghai's detail": (
+        margins(D2, market(2000)), margins(D1, market(2003)), None, Severity.ERROR, "lacks 3 of the 2,003 names",
+    ),
+    "2,000 rows of Shanghai's detail and no day before": (
+        margins(D2, market(2000)), None, None, Severity.ERROR, "exactly 2,000 rows of SSE",
+    ),
+    "2,000 rows that sum to less than the total": (
+        margins(D2, market(2000)), None, total(D2, 2003e7), Severity.ERROR, "exactly 2,000 rows of SSE",
+    ),
+    "2,000 rows that are all": (
+        margins(D2, market(2000)), None, total(D2, 2000e7), None, "",
+    ),
+    "the list reaches 2,000": (
+        margins(D2, market(2000)), margins(D1, market(1998)), None, Severity.WARNING, "it has all names of 2024-06-11",
+    ),
+    "the list stays at 2,000": (
+        margins(D2, market(2000)), margins(D1, market(2000)), None, None, "",
+    ),
+    "an ordinary day": (
+        prices(D2, ALL[7:]), prices(D1, ALL), None, None, "",
+    ),
+    "a round list of prices on a day without trading halts": (
+        prices(D2, market(1000)), prices(D1, [*market(999), "601999.SH"]), None, Severity.WARNING, "lacks 1 names",
+    ),
+    "only funds, in a file of their own": (
+        prices(D2, market(300, 510000)), prices(D1, [*ALL, *market(300, 510000)]), None, None, "",
+    ),
+    "a small list": (
+        prices(D2, market(8)), prices(D1, market(12)), None, None, "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_lists_that_are_cut_off_are_refused(case: str) -> None:
+    now, before, totals, severity, text = CUT[case]
+    found = list(cut_lists(now, before, totals))
+    assert {one.severity for one in found} == ({severity} if severity else set()), [one.text for one in found]
+    assert text in " ".join(one.text for one in found)
+
+
+@pytest.mark.parametrize("count", [100, 200, 500, 1000, 2000, 3000, 5000, 10000])
+def test_a_page_ends_at_a_round_number(count: int) -> None:
+    assert is_page(count) and not is_page(count - 1) and not is_page(count + 1)
+
+
+@pytest.mark.parametrize("command", ["vendor", "exchange", "files", "run"])
+def test_a_cut_page_is_refused_by_every_command(
+    command: str, kept: MemoryStore, sent: list[Message], tmp_path: Path
+) -> None:
+    whole = market(260)
+    assert COMMANDS[command](tmp_path, D1, whole)[0] == 0
+    sent.clear()
+    status, text = COMMANDS[command](tmp_path, D2, whole[:200])
+    assert status == 1 and "200 stocks of SSE, 260 on 2024-06-11" in text
+    assert sent == []
+    if command != "run":
+        assert COMMANDS[command](tmp_path, D2, whole[:200], 1.0, "--force")[0] == 0
+        assert sent
+
+
+def test_the_rest_of_a_list_may_follow_in_a_second_file(kept: MemoryStore, tmp_path: Path) -> None:
+    """Names that are published already count as part of the list."""
+    assert by_vendor(tmp_path, D1, market(210))[0] == 0
+    assert by_vendor(tmp_path, D2, market(205))[0] == 0
+    assert by_vendor(tmp_path, D2, market(5, 600205))[0] == 0
+
+
+def test_real_lists_are_whole(data_dir: Path) -> None:
+    """1,574 lists of 2018–2021: 1,000 names of both exchanges on 2019-04-30 are a warning, nothing is an error."""
+    from feeds.folder import read
+
+    found = read(data_dir, CALENDAR).batches
+    days = []
+    for topic in ("margin.daily", "margin.market"):
+        rows = found[topic]
+        days.append({int(day): rows.take(rows.days == day) for day in np.unique(rows.days)})
+    both = [(day, {"margin.daily": rows, "margin.market": days[1][day]}) for day, rows in days[0].items()]
+    cut = [one for one in check_days(both, CALENDAR) if one.check == "cut"]
+    assert [(one.severity, to_date(one.day or 0).isoformat()) for one in cut] == [(Severity.WARNING, "2019-04-30")]
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
+
+
+def reported(*arguments: object) -> tuple[int, dict[str, object]]:
+    result = feed(*arguments, "--json")
+    return result.exit_code, json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("command", ["vendor", "exchange", "files"])
+def test_the_report_is_the_same_in_every_command(command: str, kept: MemoryStore, tmp_path: Path) -> None:
+    """Day 2: three securities of day 1 have no row. Then five rows are corrected."""
+    COMMANDS[command](tmp_path, D1, CODES)
+    status, first = report_of(command, tmp_path, D2, CODES[:-3])
+    assert status == 0 and first["outcome"] == "published" and first["refused"] == 0
+    (day,) = first["days"]
+    assert day["trade_date"] == D2 and day["topic"] == "margin.daily"
+    assert day["exchanges"] == {"SSE": {"read": 37, "published": 37, "unchanged": 0, "corrected": 0, "absent": 3}}
+    assert day["checks"]["unit"] == "passed" and day["checks"]["missing"] == "warning"
+    assert day["checks"]["sum"] == "not compared"
+    _, again = report_of(command, tmp_path, D2, CODES[:-3])
+    assert again["days"][0]["exchanges"]["SSE"] | {"absent": 3} == {
+        "read": 37, "published": 0, "unchanged": 37, "corrected": 0, "absent": 3,
+    }  # fmt: skip
+    _, corrected = report_of(command, tmp_path, D2, CODES[:5], 1.01)
+    assert corrected["days"][0]["exchanges"]["SSE"] == {
+        "read": 5, "published": 5, "unchanged": 0, "corrected": 5, "absent": 3,
+    }  # fmt: skip
+
+
+def report_of(command: str, folder: Path, day: str, codes: Sequence[str], factor: float = 1.0) -> tuple[int, dict]:
+    files = {
+        "vendor": (detail, f"vendor{day}.csv"),
+        "exchange": (of_exchange, f"exchange{day}.csv"),
+        "files": (of_folder, f"margin_detail_sse_{day}.csv"),
+    }
+    made, name = files[command]
+    place = write(folder / f"{command}{day}", made(day, codes, factor), name)
+    return reported(command, place.parent if command == "files" else place)
+
+
+@pytest.mark.parametrize("command", ["vendor", "exchange", "files"])
+def test_an_error_is_reported_too_and_nothing_is_published(command: str, kept: MemoryStore, tmp_path: Path) -> None:
+    COMMANDS[command](tmp_path, D1, CODES)
+    status, report = report_of(command, tmp_path, D2, CODES, 1e-4)
+    assert status == 1 and report["outcome"] == "refused"
+    assert report["days"][0]["checks"]["unit"] == "error"
+    assert report["days"][0]["exchanges"]["SSE"]["published"] == 0
+    assert any(one["check"] == "unit" and one["severity"] == "error" for one in report["findings"])
+
+
+@pytest.mark.parametrize(
+    ("command", "column"), [("vendor", "rzye"), ("exchange", "本日融资余额(元)"), ("files", "margin_balance")]
+)
+def test_a_refused_row_is_reported_with_its_cell_and_makes_the_exit_status_1(
+    command: str, column: str, kept: MemoryStore, tmp_path: Path
+) -> None:
+    made = {"vendor": detail, "exchange": of_exchange, "files": of_folder}[command]
+    table = made(D1, CODES).astype({column: object})
+    table.loc[7, column] = "n/k"
+    place = write(tmp_path / "in", table, f"margin_detail_sse_{D1}.csv")
+    status, report = reported(command, place.parent if command == "files" else place)
+    assert status == 1 and report["outcome"] == "published" and report["refused"] == 1
+    assert report["days"][0]["exchanges"]["SSE"]["published"] == 39
+    (finding,) = (one for one in report["findings"] if one["severity"] == "refused")
+    assert "row 9" in finding["text"] and column in finding["text"] and "'n/k'" in finding["text"]
+
+
+def test_without_the_ledger_every_row_is_published(kept: MemoryStore, tmp_path: Path) -> None:
+    file = write(tmp_path, detail(D1, CODES), "d1.csv")
+    for _ in range(2):
+        status, report = reported("vendor", file, "--no-ledger")
+        assert status == 0
+        assert report["days"][0]["exchanges"]["SSE"]["published"] == 40
+    status, report = reported("vendor", file, "--check")
+    assert status == 0 and report["outcome"] == "checked" and report["days"][0]["exchanges"]["SSE"]["read"] == 40
+
+
+# -- what the stream learns ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def runs(kept: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> list[FeedRun]:
+    """The reports of runs that reach the stream."""
+    found: list[FeedRun] = []
+    raw = publisher.Publisher.raw
+
+    def catch(self: publisher.Publisher, topic: str, value: bytes, **options: object) -> None:
+        if topic == Topic.ALERT_COMMANDS:
+            command = decode(value)
+            assert isinstance(command, FeedRun)
+            found.append(command)
+        raw(self, topic, value, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publisher.Publisher, "raw", catch)
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_run_reaches_the_stream(command: str, runs: list[FeedRun], tmp_path: Path) -> None:
+    COMMANDS[command](tmp_path, D1, CODES)
+    COMMANDS[command](tmp_path, D2, CODES[:-2], 1e-4)
+    first, second = runs
+    assert (first.trade_date.isoformat(), first.refused, first.errors) == (D1, 0, 0)
+    assert first.rows == {
+        "margin.daily": {"SSE": {"read": 40, "published": 40, "unchanged": 0, "corrected": 0, "absent": 0}}
+    }
+    assert (second.trade_date.isoformat(), second.errors) == (D2, 2)  # fin_balance and fin_buy
+    assert "times that of 2024-06-11" in second.reason
+    assert second.rows["margin.daily"]["SSE"] == {
+        "read": 38, "published": 0, "unchanged": 0, "corrected": 0, "absent": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_can_not_be_read_is_reported_too(command: str, runs: list[FeedRun], tmp_path: Path) -> None:
+    class Unreadable(pd.DataFrame):
+        def to_csv(self, path: Path, **_options: object) -> None:  # type: ignore[override]
+            path.write_text("<html>404</html>\n<p>not found</p>\n", "utf-8")
+
+    status = COMMANDS[command](tmp_path, D1, CODES, made=lambda *_: Unreadable())[0]
+    assert status == 1
+    (run,) = runs
+    assert run.errors == 1 and D1 in run.reason and run.rows == {}
+
+
+def test_checking_only_tells_the_stream_nothing(runs: list[FeedRun], tmp_path: Path) -> None:
+    by_vendor(tmp_path, D1, CODES)
+    by_vendor(tmp_path, D2, CODES, 1e-4, "--check")
+    assert len(runs) == 1
+
+
+def test_an_error_is_printed_although_no_broker_answers(
+    kept: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_vendor(tmp_path, D1, CODES)
+
+    def away(_settings: object) -> None:
+        raise PublishError("no broker answers")
+
+    monkeypatch.setattr(publisher, "kafka_producer", away)
+    status, text = by_vendor(tmp_path, D2, CODES, 1e-4)
+    assert status == 1 and "errors in the figures" in text and "no broker answers" in text
+
+
+def test_a_run_is_counted_in_the_metrics() -> None:
+    rows = {"margin.daily": {"SSE": {"read": 40, "published": 37, "unchanged": 3, "corrected": 1, "absent": 2}}}
+    moment = datetime(2024, 6, 12, 1, tzinfo=UTC)
+    run = FeedRun(source="of a test", trade_date=date(2024, 6, 11), at=moment, rows=rows, refused=4, reason="row 9")
+    metrics.observe_feed(run)
+    metrics.observe_feed(msgspec.structs.replace(run, rows={}, refused=0, errors=1))
+
+    def value(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"source": "of a test", **labels})
+
+    place = {"topic": "margin.daily", "exchange": "SSE"}
+    assert value("marginwatch_feed_rows_total", **place, outcome="published") == 37
+    assert value("marginwatch_feed_rows_total", **place, outcome="absent") == 2
+    assert value("marginwatch_feed_refused_total") == 4
+    assert value("marginwatch_feed_errors_total") == 1
+    assert value("marginwatch_feed_trade_date_seconds") == to_day(date(2024, 6, 11)) * 86400
