@@ -101,5 +101,6 @@ def test_no_two_lines_of_the_listing_of_rules_are_equal() -> None:
     listed = [tuple(render.rule_fields(rule).values()) for rule in rules(Parameters())]
     assert len(set(listed)) == len(listed)
     assert [line[2] for line in listed if line[0] == "data_quality"] == [
-        "figures of a closed day", "refused messages", "quarantined messages", "live feeds"
+        "figures of a closed day", "refused messages", "quarantined messages", "live feeds",
+        "runs of feeds"
     ]  # fmt: skip
