@@ -74,6 +74,14 @@ def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text
     )
 
 
+def warning_end(hot: str, cold: str, left: int) -> Text:
+    """Return what ends a warning: the lines as percent, and the sessions that are left of its life."""
+    return Text(
+        f"≥ {hot} voids it; ≤ {cold} plays it out; {_ends_en(left)}.",
+        f"重回{hot}以上则失效，降至{cold}以下则兑现，{_ends_zh(left)}。",
+    )
+
+
 def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
     ratio, hot, line, cold = (_percent(details, name) for name in ("ratio", "hot", "breakdown", "cold"))
     days, lasts = details["ratio_days"], details["warning_sessions"]
@@ -92,10 +100,7 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
             f"{now.en}; on {since} it fell below {line} after a hot phase (≥ {hot}).",
             f"{now.zh}，{since}过热（≥{hot}）后跌破{line}。",
         )
-        change = Text(
-            f"≥ {hot} voids it; ≤ {cold} plays it out; {_ends_en(left)}.",
-            f"重回{hot}以上则失效，降至{cold}以下则兑现，{_ends_zh(left)}。",
-        )
+        change = warning_end(hot, cold, left)
     elif verdict is Verdict.COOLING:
         since, left = details["since"], int(details["expires_in"])
         why = Text(

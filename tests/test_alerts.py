@@ -291,7 +291,10 @@ def new_high(day: date, side: int) -> MarketSignal:
         ("balance_new_low", new_high(DAYS[0], -1), {"high_low_days": 120}, "创250日新低", "创120日新低"),
         ("market_hot", state(DAYS[0], "HOT", "NORMAL", 0.11), {"ratio_window_days": 7}, "the 5-day f", "the 7-day f"),
         ("market_cold", state(DAYS[0], "COLD", "NORMAL", 0.06), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
-        ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "若5日占比", "若7日占比"),
+        ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
+        (
+            "peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"warning_sessions": 40}, "60个交易日后", "40个交易日后"
+        ),
     ],
 )  # fmt: skip
 def test_the_texts_follow_the_parameters(

@@ -15,6 +15,7 @@ import numpy as np
 from alerts.model import Claim, EndedBy, Severity, Text
 from alerts.rules.base import Bools, Evaluation, Expectation, Kind, Message, Rule, percent, short_percent
 from alerts.rules.ratio import COLD_STATES, MEAN_BASIS, StateChange, basis_text, state_change
+from alerts.verdict import warning_end
 from processors.events import Floats
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
@@ -76,11 +77,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
         {"ratio": change.ratio},
         {"hot": hot, "breakdown": line},
         text,
-        Text(
-            f"Void if the {name.en} ratio reaches {percent(hot)} again; played out at {cold} or below; over after {days} "
-            "sessions.",
-            f"若{name.zh}占比重回{percent(hot)}以上则失效；降至{cold}及以下则已兑现；满{days}个交易日结束。",
-        ),
+        warning_end(percent(hot), cold, days),
     )
 
 
