@@ -293,7 +293,8 @@ def new_high(day: date, side: int) -> MarketSignal:
         ("market_cold", state(DAYS[0], "COLD", "NORMAL", 0.06), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
         ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
         (
-            "peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"warning_sessions": 40}, "60个交易日后", "40个交易日后"
+            "peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"warning_sessions": 40},
+            "60个交易日后", "40个交易日后",
         ),
     ],
 )  # fmt: skip
