@@ -44,7 +44,11 @@ def create_again(stack: Stack) -> None:
     wait_until(lambda: bool(Topics(stack.settings).create()), what="the topics")
 
 
-@pytest.mark.parametrize("fed_again", [5, 25])
+@pytest.mark.parametrize(
+    ("broker", "fed_again"),
+    [("embedded", 5), pytest.param("kafka", 25, marks=pytest.mark.kafka)],
+    indirect=["broker"],
+)
 def test_a_worker_that_finds_other_topics_stands_still_until_a_reset(stack: Stack, fed_again: int) -> None:
     """Fewer messages than the state has read, and more."""
     first = stack.worker().ready()
@@ -81,6 +85,7 @@ def test_a_running_worker_notices_other_topics(stack: Stack) -> None:
     wait_until(lambda: "rebuild --reset" in str(problems(worker).get("market:0")), what="a red readyz that says why")
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_first_message_behind_an_offset(stack: Stack) -> None:
     feed(stack, slice(0, 2))
     name = stack.publisher_topic(Topic.MARGIN_MARKET)
