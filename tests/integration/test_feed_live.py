@@ -77,7 +77,7 @@ class Feed:
             assert self.process.poll() is None, f"the feed ended: {self.said()[-3000:]}"
             return condition()
 
-        wait_until(come, 30, what)
+        wait_until(come, 120, what)
 
     def kill(self) -> None:
         self.process.kill()
