@@ -15,7 +15,8 @@ demo: $(STAMP)
 
 test: $(STAMP) lint types programs
 	@echo "== Tests: pure processors, the documentation, then the stream on real brokers and a real Redis"
-	$(BIN)/pytest -n 2 --dist loadfile  # much of a test is waiting for sessions to expire: two at a time
+	@# Much of a test is waiting for sessions to expire: two at a time; the long files first, so that none is alone at the end.
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration tests
 
 lint: $(STAMP)
 	@echo "== Lint and format"
