@@ -146,6 +146,7 @@ def test_the_image_holds_what_it_copies() -> None:
         if line.startswith("COPY"):
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), source
+                assert f"!{source}" in (ROOT / ".dockerignore").read_text("utf-8").splitlines(), source
 
 
 def locked(name: str) -> dict[str, str]:
