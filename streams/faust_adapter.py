@@ -21,7 +21,7 @@ import structlog
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import NoError, OffsetOutOfRangeError, RebalanceInProgressError
+from aiokafka.errors import NoError, NoOffsetForPartitionError, OffsetOutOfRangeError, RebalanceInProgressError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
@@ -155,6 +155,8 @@ class BatchConsumer(driver.Consumer):
             self.pause_partitions(lost)
             self.on_out_of_range(lost)
             return {}
+        except NoOffsetForPartitionError:
+            return {}  # a partition that was just assigned: the seek that follows every assignment gives it a position
         return {tp: [self.batch(found)] for tp, found in records.items() if found}
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:

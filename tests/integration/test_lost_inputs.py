@@ -77,7 +77,6 @@ def test_a_worker_that_finds_other_topics_stands_still_until_a_reset(stack: Stac
     run_marginwatch(stack, "rebuild", "--check")
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_a_running_worker_notices_other_topics(stack: Stack) -> None:
     worker = stack.worker().ready()
     feed(stack, slice(0, 20))
