@@ -146,7 +146,7 @@ class AlertDesk(Processor):
         """Add evidence and silence to an alert whose state has changed."""
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now))
         covering = self._covering(alert)
-        superseded = alert.id not in self.lifecycle.alerts
+        superseded = alert.state is State.SUPERSEDED
         update = self.evidence.remove if superseded or alert.fired_on is None else self.evidence.add
         changed = [update(alert, expectation) for expectation in covering]
         if any(changed):
@@ -158,7 +158,8 @@ class AlertDesk(Processor):
             alert = msgspec.structs.replace(alert, evidence=self._records(alert, covering))
         if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
             alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
-        self.lifecycle.put(alert)
+        if alert.id in self.lifecycle.alerts:  # else it has ended and left the kept evaluations in one step
+            self.lifecycle.put(alert)
         return Change(alert, _event(alert, alert.state.value, origin, now))
 
     def _put(

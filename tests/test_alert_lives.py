@@ -210,6 +210,20 @@ def test_a_peak_warning_is_void_when_hot_and_has_played_out_when_cold(
     assert (over.state, over.resolved_on, over.ended_by) == (State.RESOLVED, DAYS[2], ended_by)
 
 
+def test_an_alert_that_ends_and_is_removed_in_one_step_keeps_its_case() -> None:
+    """An end that is late ends an alert whose day leaves the kept evaluations with the same message."""
+    desk = AlertDesk([rule_of(horizon=60)], CALENDAR, keep_days=8)
+    for at in range(20):
+        fold(desk, close(at, 100 + at, opened=100 + at))
+    fold(desk, probe(0, Kind.FIRE), *(probe(at, Kind.HOLD) for at in range(2, 10)))
+    (over,) = fold(desk, probe(1, Kind.END))
+    assert (over.alert.state, over.alert.resolved_on) == (State.RESOLVED, DAYS[1])
+    assert desk.lifecycle.refused == 0
+    fold(desk, probe(15, Kind.FIRE))
+    (record,) = next(a for a in desk.lifecycle.alerts.values() if a.trade_date == DAYS[15]).evidence
+    assert record.cases == 1
+
+
 def test_a_peak_warning_is_over_after_sixty_sessions() -> None:
     normal = ("NORMAL", "NORMAL", 0.09)
     firing, over = peak_after(*[normal] * 60), peak_after(*[normal] * 61)
