@@ -74,11 +74,11 @@ def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text
     )
 
 
-def warning_end(hot: str, cold: str, left: int) -> Text:
-    """Return what ends a warning: the lines as percent, and the sessions that are left of its life."""
+def warning_end(hot: str, cold: str, expiry: Text) -> Text:
+    """Return what ends a warning: the lines as percent, and when it expires."""
     return Text(
-        f"≥ {hot} voids it; ≤ {cold} plays it out; {_ends_en(left)}.",
-        f"重回{hot}以上则失效，降至{cold}以下则兑现，{_ends_zh(left)}。",
+        f"≥ {hot} voids it; ≤ {cold} plays it out; {expiry.en}.",
+        f"重回{hot}以上则失效，降至{cold}以下则兑现，{expiry.zh}。",
     )
 
 
@@ -100,7 +100,7 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
             f"{now.en}; on {since} it fell below {line} after a hot phase (≥ {hot}).",
             f"{now.zh}，{since}过热（≥{hot}）后跌破{line}。",
         )
-        change = warning_end(hot, cold, left)
+        change = warning_end(hot, cold, Text(_ends_en(left), _ends_zh(left)))
     elif verdict is Verdict.COOLING:
         since, left = details["since"], int(details["expires_in"])
         why = Text(
@@ -117,9 +117,9 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
         if extreme:
             answer = Text("NO: EXTREMELY COLD", "否：市场极度低迷")
         why = Text(
-            f"{now.en}, at most {limit}. Coldness is no bottom signal by itself: 6 of 11 cases preceded a stop or "
-            "rebound [DG22].",
-            f"{now.zh}，不高于{limit}。低迷本身并非底部信号：11例中6例随后止跌或反弹［东莞证券2022］。",
+            f"{now.en}, at most {limit}. Coldness is no bottom signal by itself: 6 of 11 weeks at or below 6.25% "
+            "preceded a stop or rebound [DG22].",
+            f"{now.zh}，不高于{limit}。低迷本身并非底部信号：周占比不高于6.25%的11次中6次随后止跌或反弹［东莞证券2022］。",
         )
         change = Text(f"> {cold} ends it.", f"升至{cold}以上即结束。")
     else:

@@ -98,6 +98,16 @@ def test_corrections_out_of_order_end_in_the_same_state() -> None:
     assert plain[0] == plain[1]
 
 
+@pytest.mark.parametrize("signal", ["excess", "new_high"])
+def test_a_correction_that_makes_a_figure_absent_supersedes_its_alert(signal: str) -> None:
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
+    known = excess(DAYS[1]) if signal == "excess" else new_high(DAYS[1], 1)
+    (first,) = fold(lifecycle, known)
+    absent = msgspec.structs.replace(known, revision=1, value=None, reason="an exchange is missing", details={})
+    (gone,) = fold(lifecycle, absent)
+    assert (gone.id, gone.state, lifecycle.alerts) == (first.id, State.SUPERSEDED, {})
+
+
 @pytest.mark.parametrize("value", ["BREAKDOWN", "HOT", "COLD"])
 def test_a_correction_that_makes_the_state_absent_supersedes_its_alert(value: str) -> None:
     lifecycle = AlertLifecycle(RULES, CALENDAR)
@@ -294,7 +304,7 @@ def new_high(day: date, side: int) -> MarketSignal:
         ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
         (
             "peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"warning_sessions": 40},
-            "60个交易日后", "40个交易日后",
+            "60个交易日到期", "40个交易日到期",
         ),
     ],
 )  # fmt: skip

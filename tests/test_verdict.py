@@ -198,8 +198,8 @@ def test_the_answer_in_words(ratios: list[float | None], en: str, zh: str, tone:
         ([HOT, *[BREAK] * 62],
          f"1-day ratio 9.00%; the warning of {SESSIONS[1]} ended after 60 sessions, neither void nor played out.",
          "≥ 10.30% arms a new warning; ≤ 6.75% is COLD; the cooling expires in 59 sessions."),
-        ([COLD], "1-day ratio 6.75%, at most 6.75%. Coldness is no bottom signal by itself: 6 of 11 cases preceded a "
-         "stop or rebound [DG22].", "> 6.75% ends it."),
+        ([COLD], "1-day ratio 6.75%, at most 6.75%. Coldness is no bottom signal by itself: 6 of 11 weeks at or below "
+         "6.25% preceded a stop or rebound [DG22].", "> 6.75% ends it."),
     ],
 )  # fmt: skip
 def test_the_reason_and_what_would_change_it(ratios: list[float | None], why: str, change: str) -> None:

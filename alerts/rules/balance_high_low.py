@@ -15,11 +15,11 @@ _COOLDOWN_DAYS = 20
 
 def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Evaluation]:
     """Yield whether the balance of all exchanges is at its high (``side`` 1) or low (−1) on the message's day."""
-    signal = final_signal(message)
-    if signal is None or signal.signal != "new_high_low":
+    signal = final_signal(message, "new_high_low")
+    if signal is None:
         return
     if signal.value != side:
-        yield Evaluation.of(signal, signal.subject, Kind.END)
+        yield Evaluation.of(signal, signal.subject, Kind.ABSENT if signal.value is None else Kind.END)
         return
     days, (word, word_zh) = parameters.high_low_days, ("high", "高") if side > 0 else ("low", "低")
     balance, before = signal.details.get("balance"), signal.details.get(f"previous_{word}")

@@ -184,9 +184,9 @@ def ends_lower(path: Floats) -> Bools:
 INDEX_HIGHER = Expectation(Text("SSE Composite higher 20 days later", "20个交易日后上证指数上涨"), ends_higher)
 
 
-def final_signal(message: Message) -> MarketSignal | None:
-    """Return a message that is a final market signal with a value; None for any other."""
-    if isinstance(message, MarketSignal) and not message.provisional and message.value is not None:
+def final_signal(message: Message, name: str) -> MarketSignal | None:
+    """Return a message that is a final market signal of a name, absent values included; None for any other."""
+    if isinstance(message, MarketSignal) and message.signal == name and not message.provisional:
         return message
     return None
 

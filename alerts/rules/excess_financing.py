@@ -31,8 +31,11 @@ _CLAIM = Claim(
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire when a level comes into force; end when the signal returns to 0 (its hysteresis is in the signal)."""
-    signal = final_signal(message)
-    if signal is None or signal.signal != "excess_level" or not isinstance(signal.value, (int, float)):
+    signal = final_signal(message, "excess_level")
+    if signal is None:
+        return
+    if signal.value is None:
+        yield Evaluation.of(signal, "market", Kind.ABSENT)
         return
     level, before = float(signal.value), number(signal.details, "before")
     if level and level != before:

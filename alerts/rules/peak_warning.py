@@ -77,7 +77,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
         {"ratio": change.ratio},
         {"hot": hot, "breakdown": line},
         text,
-        warning_end(percent(hot), cold, days),
+        warning_end(percent(hot), cold, Text(f"it expires {days} sessions after {day}", f"{day}后{days}个交易日到期")),
     )
 
 
