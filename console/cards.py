@@ -15,6 +15,7 @@ from alerts.model import Alert, Severity, Silence, State
 from console import charts, labels, record
 from console.model import Part
 from console.site import Page, heading
+from processors.indicators.ratio_state import BASIS
 from processors.industries import INDUSTRIES
 from processors.signal import Value
 
@@ -93,6 +94,10 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
                 ui.label(text.evidence(one, chinese=language == "zh")).classes("record")
         if alert.evidence:
             record.link(alert.rule, alert.subject, f"▤ {label('record_of')}")
+        if whole:
+            for section in alert.sections:
+                if section.evidence:
+                    record.link(section.rule, section.subject, f"▤ {page.view.rule(section.rule)}")
         invalidation = alert.invalidation.en if language == "en" else alert.invalidation.zh
         if invalidation and (whole or alert.severity is Severity.CRITICAL):
             ui.label(invalidation).classes("record")
@@ -253,7 +258,7 @@ def detail(page: Page, alert_id: str) -> None:
 def _context(page: Page, alert: Alert) -> None:
     """Draw the curve that a rule on the market evaluates."""
     model, view = page.site.model, page.view
-    if alert.rule in ("peak_warning", "market_hot", "market_cold"):
+    if alert.subject in BASIS.values():
         title = view.label("ratio_history")
         options = charts.history(view, model.curves(charts.RATIO_CURVES), [])
     elif alert.rule == "excess_financing":

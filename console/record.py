@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import quote
 
 from nicegui import ui
 
 from alerts.delivery import text
-from alerts.model import Text
+from alerts.member_scores import HORIZONS
+from alerts.model import Text, alert_id
 from alerts.record import CaseRow, RecordCard
+from alerts.rules import digest as digest_rule
 from console import labels
 from console.model import Part
 from console.site import Page, heading
 
-_HORIZONS = ("5", "20", "60")
+_HORIZONS = tuple(map(str, HORIZONS))
 #: The rule and the subject whose record stands beside the verdict.
 PEAK = ("peak_warning", "fin_buy_ratio_5d")
 
@@ -39,7 +40,7 @@ def beside_verdict(page: Page) -> None:
                     link(*PEAK, f"{page.view.rule(card.rule)} · {page.view.label('record')} ({len(card.rows)})")
                 ui.label(_evidence(page, card)).classes("num").mark("record-text")
                 with ui.element("div").classes("scroll").props("tabindex=0"):
-                    _table(page, card, card.rows[::-1])
+                    _table(page, card)
 
     page.follow((Part.RECORDS,), update)
 
@@ -60,14 +61,18 @@ def detail(page: Page, rule: str, subject: str) -> None:
                     ui.label(label("no_record")).classes("muted")
             for card in cards:
                 with ui.element("div").classes("card wide"):
-                    heading(card.evidence.name or page.view.rule(rule))
+                    name = text.record_name(card.evidence, chinese=page.view.language == "zh")
+                    heading(name or page.view.rule(rule))
                     ui.label(f"{label('hit')}: {_pick(page, card.evidence.definition)}")
                     ui.label(_evidence(page, card)).mark("record-text")
+                    if card.evidence.low is not None and card.evidence.high is not None:
+                        span = f"{card.evidence.low:+.0%} … {card.evidence.high:+.0%}"
+                        ui.label(f"{label('difference')} {span} (95%, {card.evidence.episodes} {label('episodes')})")
                     ui.label(
                         f"{card.source} · {card.since} – {card.until} · {label('cases')}: {len(card.rows)}"
                     ).classes("muted num")
                     with ui.element("div").classes("sideways").props("tabindex=0"):
-                        _table(page, card, card.rows[::-1])
+                        _table(page, card)
 
     ui.page_title(f"{rule} · marginwatch")
     page.follow((Part.RECORDS,), draw)
@@ -81,8 +86,8 @@ def _pick(page: Page, both: Text) -> str:
     return labels.pick((both.en, both.zh), page.view.language)
 
 
-def _table(page: Page, card: RecordCard, rows: Sequence[CaseRow]) -> None:
-    """Draw the cases; a click on a date opens the alert."""
+def _table(page: Page, card: RecordCard) -> None:
+    """Draw the cases, the newest first; a click on a date opens the alert."""
     label = page.view.label
     days = "d" if page.view.language == "en" else "日"
     figure = label("ratio") if card.figure == "ratio" else card.figure
@@ -93,14 +98,20 @@ def _table(page: Page, card: RecordCard, rows: Sequence[CaseRow]) -> None:
                 with ui.element("th").props("scope=col"):
                     ui.label(head)
         with ui.element("tbody"):
-            for row in rows:
-                _row(row)
+            for row in reversed(card.rows):
+                _row(row, _published(page, row))
 
 
-def _row(row: CaseRow) -> None:
+def _published(page: Page, row: CaseRow) -> str:
+    """Return the id of the alert that was published of a case: of a section that of its digest."""
+    digest = alert_id(digest_rule.NAME, digest_rule.SUBJECT, row.trade_date, 0)
+    return digest if row.alert not in page.site.model.alerts and digest in page.site.model.alerts else row.alert
+
+
+def _row(row: CaseRow, alert: str) -> None:
     with ui.element("tr"):
         with ui.element("td"):
-            ui.link(row.trade_date.isoformat(), f"/alerts/{row.alert}")
+            ui.link(row.trade_date.isoformat(), f"/alerts/{alert}")
         _cell("–" if row.figure is None else labels.percent(row.figure))
         _cell("–" if row.entry is None else f"{row.entry:,.0f}", labels.day(row.entry_date))
         for horizon in _HORIZONS:

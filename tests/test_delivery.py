@@ -28,6 +28,7 @@ from alerts.model import (
     Finding,
     Member,
     Outcome,
+    Section,
     Severity,
     Silence,
     State,
@@ -191,7 +192,7 @@ def test_a_record_of_securities_names_its_base_and_its_side() -> None:
                       base_cases=9000, base_hits=4500, finding=Finding.BETTER)  # fmt: skip
     assert text.evidence(record) == "Record (rally): lag: 120/200 (60%); any stock on any day 50%: better than any day."
     assert (
-        text.evidence(record, chinese=True) == "历史记录（rally）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
+        text.evidence(record, chinese=True) == "历史记录（上涨市）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
     )
 
 
@@ -272,6 +273,15 @@ def test_a_channel_refuses(kind: str, status: int, answer: str, shown: str) -> N
     assert "t0ken" not in str(failed.value)
 
 
+def test_alertmanager_gets_the_sections_of_a_digest() -> None:
+    section = Section(rule="fin_streak", subject="securities", alert="s1", figures={}, thresholds={},
+                      text=Text("Streaks: 3", "连续增减：3"))  # fmt: skip
+    (request,) = asyncio.run(_send("alertmanager", 200, "", alert(sections=[section])))
+    annotations = request.body[0]["annotations"]
+    assert annotations["description"] == "It fell to 9.93%.\n• Streaks: 3"
+    assert annotations["description_zh"] == "降至9.93%。\n• 连续增减：3"
+
+
 def test_a_robot_that_knows_the_key_accepts_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_599_360_473)
     (ding,) = asyncio.run(_send("dingtalk", 200, '{"errcode":0}', secret="SEC1"))
@@ -319,3 +329,9 @@ def test_a_service_whose_refusals_apprise_overlooks_is_refused_by_url_file_too(t
 
     with pytest.raises(DeliveryError, match='use kind = "feishu" with the webhook'):
         asyncio.run(send())
+
+
+def test_the_name_of_a_record_is_in_the_language_of_its_text() -> None:
+    record = Evidence(definition=Text("higher", "上涨"), name="up", horizon_days=5)
+    assert text.evidence(record).startswith("Record (up):")
+    assert text.evidence(record, chinese=True).startswith("历史记录（向上）：")

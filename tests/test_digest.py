@@ -275,11 +275,12 @@ def test_the_message_of_a_digest_is_a_line_per_section_and_shows_figures_where_a
     assert "• three：3。［案例太少，无法判断］" in lines
 
 
-def test_a_channel_of_people_gets_no_message_for_the_end_of_a_digest() -> None:
+@pytest.mark.parametrize("kind", ["apprise", "dingtalk", "wecom", "feishu"])
+def test_a_channel_of_people_gets_no_message_for_the_end_of_a_digest(kind: str) -> None:
     desk = AlertDesk(RULES, CALENDAR)
     fold(desk, *day(0), *day(1))
     over, firing = digests(desk)[DAYS[0]], digests(desk)[DAYS[1]]
-    people, service = hook(kind="apprise"), hook()
+    people, service = hook(kind=kind), hook()
     assert [people.omits(a) for a in (over, firing)] == [True, False]
     assert not service.omits(over)
     assert not people.omits(msgspec.structs.replace(over, sections=[]))  # the end of any other alert is news

@@ -98,7 +98,8 @@ class Channel(BaseModel):
 
     def omits(self, alert: Alert) -> bool:
         """Whether the end of an alert is no news to people: a digest ends with the next day's. Services need the end."""
-        return self.kind == "apprise" and bool(alert.sections) and alert.state is State.RESOLVED
+        people = self.kind not in ("webhook", "alertmanager")
+        return people and bool(alert.sections) and alert.state is State.RESOLVED
 
     def due(self, alert: Alert, now: datetime) -> datetime:
         """Return the time from which an alert may be sent: now, or the end of quiet hours or a silence."""

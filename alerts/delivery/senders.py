@@ -115,8 +115,8 @@ class AlertmanagerSender(Sender):
         firing = alert.state is State.FIRING
         annotations = {
             "summary": text.title(alert),
-            "description": alert.text.en,
-            "description_zh": alert.text.zh,
+            "description": "\n".join([alert.text.en, *text.sections(alert)]),
+            "description_zh": "\n".join([alert.text.zh, *text.sections(alert, chinese=True)]),
             "invalidation": alert.invalidation.en,
             "invalidation_zh": alert.invalidation.zh,
             "evidence": " ".join(text.evidence(record) for record in alert.evidence),

@@ -79,6 +79,11 @@ _NAMES_ZH = {
 }  # fmt: skip
 
 
+def record_name(record: Evidence, *, chinese: bool = False) -> str:
+    """Return the name of one of several records of a rule; empty for the only one."""
+    return _NAMES_ZH.get(record.name, record.name) if chinese else record.name
+
+
 def _english_record(record: Evidence) -> str:
     name = f" ({record.name})" if record.name else ""
     if not record.cases:
@@ -102,7 +107,7 @@ FINDINGS_ZH = {Finding.BETTER: "优于任意日", Finding.NO_BETTER: "不优于�
 
 
 def _chinese_record(record: Evidence) -> str:
-    name = f"（{record.name}）" if record.name else ""
+    name = f"（{record_name(record, chinese=True)}）" if record.name else ""
     claim = record.claim
     claimed = "" if claim is None else f"公开报告：{claim.text.zh}{claim.source}，{claim.period}。"
     if not record.cases:
@@ -126,7 +131,7 @@ def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
         return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
     if chinese:
         return "".join(
-            f"［{_NAMES_ZH.get(r.name, r.name)}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
+            f"［{record_name(r, chinese=True)}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
             for r in better
         )
     return "".join(
