@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 from alerts.model import Finding
 from processors.events import Floats
-from processors.shares import episodes, wilson
+from processors.shares import Z, episodes, wilson
 
 #: Fewest episodes of which a record says anything (ours).
 LEAST_EPISODES = 10
-_Z = 1.959963984540054  # 97.5% quantile of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,6 @@ def compare_blocks(hits: Floats, cases: Floats, base_hits: Floats, base_cases: F
 
 def _student(freedom: int) -> float:
     """Return the 97.5% quantile of Student's t, by its expansion about the normal quantile (Hill 1970)."""
-    first = (_Z**3 + _Z) / 4
-    second = (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96
-    return _Z + first / freedom + second / freedom**2
+    first = (Z**3 + Z) / 4
+    second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
+    return Z + first / freedom + second / freedom**2

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.comparison import Comparison, compare_blocks, compare_shares
-from alerts.index_scores import IndexScores
+from alerts.index_scores import LONGEST, IndexScores
 from alerts.member_scores import HORIZONS, Excess, MemberScores
 from alerts.model import Alert, Basis, Evidence, Outcome
 from alerts.regimes import Regimes
@@ -27,7 +27,6 @@ from processors.outputs import SecuritySignals
 from processors.table import DAY_TEXT, Processor, Table, TableSet, ValueCodec
 
 Counts = npt.NDArray[np.int64]
-_LONGEST = HORIZONS[-1]
 
 
 class Case(msgspec.Struct, array_like=True):
@@ -223,7 +222,7 @@ class EvidenceStore(Processor):
         base = hit[start : max(start, end - horizon)]
         base = base[~np.isnan(base)]
         hits, base_hits = int(hit[scored].sum()), int(base.sum())
-        falls = self.index.paths(at[at + _LONGEST < end], _LONGEST).min(axis=1)
+        falls = self.index.paths(at[at + LONGEST < end], LONGEST).min(axis=1)
         found = _evidence(
             expectation,
             [self.index.paths(at[at + h < end], h)[:, -1] for h in HORIZONS],

@@ -9,12 +9,11 @@ import numpy as np
 
 from alerts.desk import AlertDesk
 from alerts.evidence import Case, EvidenceStore, expectation_key
+from alerts.index_scores import LONGEST
 from alerts.member_scores import HORIZONS
 from alerts.model import Basis, Evidence
 from alerts.rules.base import Expectation, Rule
 from processors.days import TradingCalendar, to_date
-
-_LONGEST = HORIZONS[-1]
 
 
 class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +109,7 @@ def _row(
     if expectation.basis is Basis.MEMBERS:
         return row
     at, index = calendar.position(day), store.index
-    path = index.paths(np.array([at]), _LONGEST)[0]
+    path = index.paths(np.array([at]), LONGEST)[0]
     hit = _known(index.hits(expectation_key(rule, expectation), expectation)[at])
     return msgspec.structs.replace(
         row,

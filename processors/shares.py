@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_Z = 1.959963984540054  # 97.5% quantile of the normal distribution
+Z = 1.959963984540054  # 97.5% quantile of the normal distribution
 
 
 def wilson(share: float, observations: float) -> tuple[float, float]:
@@ -22,7 +22,7 @@ def wilson(share: float, observations: float) -> tuple[float, float]:
     >>> [round(bound, 3) for bound in wilson(6 / 11, 11)]
     [0.28, 0.787]
     """
-    square = _Z * _Z / observations
+    square = Z * Z / observations
     middle = (share + square / 2) / (1 + square)
     half = float(np.sqrt(square * (share * (1 - share) + square / 4))) / (1 + square)
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
@@ -51,27 +52,29 @@ class InputCheck:
         ------
         KafkaError : if no broker answers, or one serves nothing for 15 s.
         """
-        async with self._one_at_a_time:
-            try:
-                return await self._find_lost({TopicPartition(*at): position for at, position in positions.items()})
-            except BaseException:
-                await self.close()  # the next check begins with a fresh connection
-                raise
+        async with self._asking():
+            return await self._find_lost({TopicPartition(*at): position for at, position in positions.items()})
 
     async def first_offset(self, topic: str, partition: int, offset: int) -> int:
         """Return the offset of the first message at or behind an offset; errors as of `find_lost`."""
-        async with self._one_at_a_time:
-            try:
-                return await self._first_offset(TopicPartition(topic, partition), offset)
-            except BaseException:
-                await self.close()
-                raise
+        async with self._asking():
+            return await self._first_offset(TopicPartition(topic, partition), offset)
 
     async def close(self) -> None:
         """Close the connection."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """One question at a time; after one that failed the next begins with a fresh connection."""
+        async with self._one_at_a_time:
+            try:
+                yield
+            except BaseException:
+                await self.close()
+                raise
 
     async def _first_offset(self, tp: TopicPartition, offset: int) -> int:
         consumer = await self._assigned([tp])

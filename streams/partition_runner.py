@@ -70,6 +70,7 @@ class _Step:
     records: Sequence[Any]
     outputs: list[Output]
     rows: dict[str, bytes | None]
+    mark: str  # of the last record
     started: float  # perf_counter
 
 
@@ -321,8 +322,8 @@ class PartitionRunner:
             outputs, rows = await self._quarantine.set_aside(stage, records[0], error), {}
         else:
             self._quarantine.succeeded(records)
-        step = _Step(stage, poll, records, outputs, rows, started)
-        owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, mark_of(records[-1])
+        step = _Step(stage, poll, records, outputs, rows, mark_of(records[-1]), started)
+        owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, step.mark
         await owned.finished()
         owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))
         owned.finishing.add_done_callback(self._on_finished)
@@ -345,8 +346,7 @@ class PartitionRunner:
 
     async def _store(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool]) -> None:
         """Store a step, however often it fails: it is data by now, and storing it twice does no harm."""
-        offsets = {step.poll.topic: step.poll.offset + 1}
-        marks = {step.poll.topic: mark_of(step.records[-1])}
+        offsets, marks = {step.poll.topic: step.poll.offset + 1}, {step.poll.topic: step.mark}
 
         async def attempt() -> None:
             await self._persist(lambda: table.commit(step.rows, offsets, step.outputs, marks), still_ours)

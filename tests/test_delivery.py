@@ -192,7 +192,8 @@ def test_a_record_of_securities_names_its_base_and_its_side() -> None:
                       base_cases=9000, base_hits=4500, finding=Finding.BETTER)  # fmt: skip
     assert text.evidence(record) == "Record (rally): lag: 120/200 (60%); any stock on any day 50%: better than any day."
     assert (
-        text.evidence(record, chinese=True) == "历史记录（上涨市）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
+        text.evidence(record, chinese=True)
+        == "历史记录（上涨市）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
     )
 
 

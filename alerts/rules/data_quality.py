@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.commands import FeedRun, FeedState
 from alerts.model import Member, Severity, Text
-from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule, short_percent
+from alerts.rules.base import Evaluation, Kind, Message, Rule, short_percent
 from alerts.rules.digest import OF_ITS_DAY
-from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 
 #: The signals whose missing inputs are reported, one per group of feeds: one gap is one alert.
@@ -26,12 +25,10 @@ _CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到�
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire for a degraded day or one whose figures contradict each other materially; end with the next good one."""
-    if isinstance(message, (DeadLetters, FeedState, FeedRun, IndustrySignals)):
-        return
     if isinstance(message, SecuritySignals):
         if message.family == "financing":  # missing prices are reported by the signals that need them
             yield from _completeness("margin.daily", message.status)
-    elif message.signal in _REPORTED and not message.provisional:
+    elif isinstance(message, MarketSignal) and message.signal in _REPORTED and not message.provisional:
         yield from _completeness(_REPORTED[message.signal], message)
     yield from _identity(parameters, True, message)
 

@@ -11,7 +11,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from alerts.model import Member, Severity, Text
+from alerts.model import Alert, Member, Severity, Text
 from alerts.rules.base import Rule
 from processors.codes import to_codes
 from processors.events import Floats
@@ -86,3 +86,8 @@ def either(groups: Iterable[tuple[Text, list[Member]]]) -> Text:
         "; ".join(f"{label.en} {named(found)}" for label, found in known) or "none",
         "；".join(f"{label.zh}：{named(found, '、')}" for label, found in known) or "无",
     )
+
+
+def noted(note: str, alert: Alert) -> list[str]:
+    """Return the codes of an alert's members with a note: of one of several records of a rule."""
+    return [m.code for m in alert.members if m.note == note]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Alert, Basis, Severity, Text
+from alerts.model import Basis, Severity, Text
 from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, short_percent
-from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members
+from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members, noted
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -49,10 +49,6 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     )
 
 
-def _of_kind(note: str, alert: Alert) -> list[str]:
-    return [m.code for m in alert.members if m.note == note]
-
-
 def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
     return Rule(
@@ -61,7 +57,7 @@ def rule(parameters: Parameters) -> Rule:
         partial(evaluate, parameters),
         source="[ZT21]",
         expectations=tuple(
-            Expectation(LEADS, ends_higher, basis=Basis.MEMBERS, name=note, members=partial(_of_kind, note))
+            Expectation(LEADS, ends_higher, basis=Basis.MEMBERS, name=note, members=partial(noted, note))
             for note in (EARLY, CHASING)
         ),
         about="stocks",

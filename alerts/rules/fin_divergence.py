@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Alert, Basis, Claim, Severity, Text
+from alerts.model import Basis, Claim, Severity, Text
 from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower
-from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named
+from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named, noted
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -44,10 +44,6 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     )
 
 
-def _of_case(note: str, alert: Alert) -> list[str]:
-    return [m.code for m in alert.members if m.note == note]
-
-
 def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
     return Rule(
@@ -61,7 +57,7 @@ def rule(parameters: Parameters) -> Rule:
                 ends_lower,
                 basis=Basis.MEMBERS,
                 name=note,
-                members=partial(_of_case, note),
+                members=partial(noted, note),
                 claim=Claim(
                     Text(f"mean excess return of {mean} over 20 days", f"20日平均超额收益{mean}"), "[SW14]", "2013–2014"
                 ),

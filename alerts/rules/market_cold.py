@@ -8,7 +8,8 @@ from functools import partial
 
 from alerts.model import Claim, Severity, Text
 from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, percent
-from alerts.rules.ratio import COLD_STATES, MEAN_BASIS, basis_text, state_change
+from alerts.rules.ratio import MEAN_BASIS, basis_text, state_change
+from processors.indicators.ratio_state import COLD_STATES
 from processors.parameters import Parameters
 
 #: Sessions after which the alert ends in a market that stays as it is (ours).

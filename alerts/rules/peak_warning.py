@@ -14,10 +14,10 @@ import numpy as np
 
 from alerts.model import Claim, EndedBy, Severity, Text
 from alerts.rules.base import Bools, Evaluation, Expectation, Kind, Message, Rule, percent, short_percent
-from alerts.rules.ratio import COLD_STATES, MEAN_BASIS, StateChange, basis_text, state_change
+from alerts.rules.ratio import MEAN_BASIS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
 from processors.events import Floats
-from processors.indicators.ratio_state import RatioState
+from processors.indicators.ratio_state import COLD_STATES, RatioState
 from processors.parameters import Parameters
 
 #: A top or high-level range: no close of the next sessions is more than this above the entry (ours).

@@ -10,7 +10,6 @@ from processors.indicators.ratio_state import BASIS, RatioState
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 
-COLD_STATES = (RatioState.COLD, RatioState.EXTREME_COLD)
 #: The basis of the market's state: the mean of the ratio over `Parameters.ratio_window_days`.
 MEAN_BASIS = "fin_buy_ratio_5d"
 

@@ -80,6 +80,9 @@ class RatioState(StrEnum):
     EXTREME_COLD = "EXTREME_COLD"
 
 
+COLD_STATES = (RatioState.COLD, RatioState.EXTREME_COLD)
+
+
 def advance(
     before: str | None, ratio: float, *, hot: float, breakdown: float, cold: float, extreme_cold: float
 ) -> RatioState:

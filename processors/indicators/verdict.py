@@ -12,7 +12,7 @@ from enum import StrEnum
 from processors.block import Block
 from processors.days import to_date
 from processors.indicators.fin_buy_ratio import BUYS, TURNOVERS, trailing_ratio
-from processors.indicators.ratio_state import TRAILING_STATE, RatioState, fixed_thresholds, states
+from processors.indicators.ratio_state import COLD_STATES, TRAILING_STATE, RatioState, fixed_thresholds, states
 from processors.signal import Column, Level, Signal, Values
 
 
@@ -41,7 +41,6 @@ VERDICT = Signal(
     retain="warning_sessions",
 )
 SIGNALS = (VERDICT,)
-_COLD = (RatioState.COLD, RatioState.EXTREME_COLD)
 #: Details that describe the warning; they are known without a ratio, too.
 _LASTING = frozenset(("life", "since", "sessions", "expires_in"))
 
@@ -66,7 +65,7 @@ def compute(block: Block) -> dict[str, Column]:
         state = ratio_states[i]
         if state == RatioState.BREAKDOWN:
             return block.days[i]
-        if not since or state == RatioState.HOT or state in _COLD or age(since, i) > 2 * lasts:
+        if not since or state == RatioState.HOT or state in COLD_STATES or age(since, i) > 2 * lasts:
             return 0
         return since
 
@@ -96,6 +95,6 @@ def _verdict(state: str | None, life: str | None) -> str | None:
         return None
     if state == RatioState.HOT:
         return Verdict.HOT.value
-    if state in _COLD:
+    if state in COLD_STATES:
         return Verdict.COLD.value
     return life or Verdict.NO.value
