@@ -29,7 +29,7 @@ _KEYS = {
     "signals.industry": "date (a frame of all industries)",
     "alerts": "alert id",
     "alerts.log": "alert id",
-    "alerts.commands": "alert id",
+    "alerts.commands": "none",
 }
 
 

@@ -64,18 +64,27 @@ def set_aside_at(letter: Letter) -> datetime:
     return moment(letter.timestamp * 1000)
 
 
-def letter_at(settings: Settings, topic: Topic, partition: int, offset: int) -> Letter:
-    """Return the letter of a message; raises `ReadError` if it was not set aside."""
+def letter_at(settings: Settings, topic: Topic, partition: int, offset: str) -> Letter:
+    """Return the letter of a message, or of a row of a frame; raises `ReadError` if it was not set aside.
+
+    Parameters
+    ----------
+    offset : of a message ``17``, of the row 3 of a frame ``17/3``.
+    """
     place = place_at(settings, topic, partition, offset)
     for letter in reversed(letters(settings, [dead_letters(topic)])[topic]):
         if letter.place == place and letter.resolution is None:
             return letter
-    raise ReadError(f"no dead letter of {place}: `marginwatch dlq list {topic} --json` lists all of {topic}")
+    raise ReadError(_no_letter(place, topic))
 
 
-def place_at(settings: Settings, topic: Topic, partition: int, offset: int) -> Place:
-    """Return the place of a message by the short name of its topic."""
-    return Place(Topics(settings).name(topic), str(partition), str(offset))
+def place_at(settings: Settings, topic: Topic, partition: int, offset: str) -> Place:
+    """Return the place of a message, or of a row, by the short name of its topic."""
+    return Place(Topics(settings).name(topic), str(partition), offset)
+
+
+def _no_letter(place: Place, topic: Topic) -> str:
+    return f"no dead letter of {place}: `marginwatch dlq list {topic} --json` lists all of {topic}"
 
 
 def retry(settings: Settings, topic: Topic, chosen: Iterable[Letter]) -> int:
@@ -91,8 +100,14 @@ def retry(settings: Settings, topic: Topic, chosen: Iterable[Letter]) -> int:
     return count
 
 
-def skip(settings: Settings, topic: Topic, partition: int, offset: int) -> bool:
+def skip(settings: Settings, topic: Topic, partition: int, offset: str) -> bool:
     """Give a message up: resolve its letter, or let the partition that stalls at it leave it out.
+
+    A row of a frame has a letter in any case: it is refused alone, and no partition stalls at it.
+
+    Parameters
+    ----------
+    offset : as of `letter_at`.
 
     Returns
     -------
@@ -100,14 +115,17 @@ def skip(settings: Settings, topic: Topic, partition: int, offset: int) -> bool:
 
     Raises
     ------
-    ReadError : if there is no such message.
+    ReadError : if there is no such message, or no open letter of such a row.
     """
-    place = place_at(settings, topic, partition, offset)
+    place, is_row = place_at(settings, topic, partition, offset), "/" in offset
     found = place in open_letters(letters(settings, [dead_letters(topic)])[topic])
-    if not found and readers.record_at(settings, place.topic, partition, offset) is None:
+    if is_row and not found:
+        raise ReadError(_no_letter(place, topic))
+    if not found and readers.record_at(settings, place.topic, partition, int(offset)) is None:
         raise ReadError(f"no message {place}: the reason of a stalled partition names topic and offset")
-    with redis_client(settings) as redis:
-        redis.sadd(skips_key(settings), str(place))
+    if not is_row:
+        with redis_client(settings) as redis:
+            redis.sadd(skips_key(settings), str(place))
     if found:
         with Publisher(settings, source="dlq skip") as publisher:
             publisher.raw(dead_letters(topic), b"", headers=encode_resolution(place, Resolution.SKIPPED))

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     tushare_url: str = Field("https://api.tushare.pro", description="address of tushare's API")
 
     channels: dict[str, Channel] = Field(
-        {}, description="receivers of notifications: [channels.NAME] tables, see Alerts"
+        {}, description="receivers of notifications: [channels.NAME] tables, see Operations, Channels"
     )
     console_url: str = Field("", description="address of the console for links in notifications")
     console_host: str = Field(

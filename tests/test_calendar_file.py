@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from processors.days import to_day
-from streams.calendars import changes, library, load, merged, problems, sessions, xshg
+from streams.calendars import changes, library, load, merged, problems, sessions, weekdays, xshg
 from streams.cli import calendar as cli_calendar
 from streams.cli.main import app
 from streams.errors import CalendarError
@@ -114,6 +114,17 @@ def test_few_days_left_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["calendar", "check"], env={"COLUMNS": "300"})
     assert "only 1 announced sessions are left" in result.output
     assert result.exit_code == 1
+
+
+def test_the_example_of_the_documentation_changes_no_expected_session(written) -> None:
+    page = Path("docs/pages/feeds.md").read_text("utf-8")
+    example = load(written(page.partition("{ #calendar }")[2].partition("```toml\n")[2].partition("```")[0]))
+    until = example.weekdays_until
+    assert until is not None
+    calendar = xshg()
+    expected = [day for day in weekdays(date(until.year, 1, 1), until) if to_day(day) not in calendar]
+    assert [*example.holidays] == expected
+    assert problems(example) == []
 
 
 def test_years_that_are_not_announced_are_predicted() -> None:

@@ -28,13 +28,17 @@ def calendar() -> None:
 def calendar_check(
     year: Annotated[int | None, typer.Option(help="show the sessions and holidays of a year")] = None,
 ) -> None:
-    """Show the range of the trading calendar and what MARGINWATCH_CALENDAR_FILE changes; exit code 1 if it is wrong.
+    """Show the range of the trading calendar and what MARGINWATCH_CALENDAR_FILE changes.
 
-    The exchanges announce next year's holidays in December. A file for 2027 is as short as this:
+    Exit code 1 if the file is wrong, if fewer than 20 announced sessions are left, or if the year has no sessions.
+
+    Sessions behind the last announced one are predicted; --year shows them, and the weekdays that are closed. When the
+    exchanges announce a year (November or December), a file replaces the prediction. It must list EVERY closed weekday
+    of the year, as any other weekday is a session then:
 
         weekdays_until = 2027-12-31
 
-        holidays = [2027-01-01, 2027-02-08, 2027-02-09]
+        holidays = [2027-01-01, 2027-02-05, 2027-02-08, …, 2027-10-07]
 
     `sessions = […]` adds single days, and `half_days = […]` names sessions that end at 11:30. Every worker and feed of
     a system must use the same file; workers read it when they start.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
 
 dlq_app = typer.Typer(no_args_is_help=True, help="Messages that were refused or quarantined: list, retry, skip them.")
 
+
+def _offset(text: str) -> str:
+    """Return an offset as it is stored in a letter's place: ``17``, of a row of a frame ``17/3``."""
+    if re.fullmatch(r"[0-9]{1,18}(/[0-9]{1,9})?", text) is None:
+        raise typer.BadParameter(f"{text!r} is no offset: expected are 17, or 17/3 for a row of a frame")
+    return "/".join(str(int(part)) for part in text.split("/"))
+
+
+_OFFSET_HELP = "its offset; of a row of a frame OFFSET/ROW"
 TopicName = Annotated[str, typer.Argument(metavar="TOPIC", help="topic that the message was sent to: margin.daily")]
-Partition = Annotated[int, typer.Argument(min=0, help="its partition")]
-Offset = Annotated[int, typer.Argument(min=0, help="its offset")]
+Partition = Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="its partition")]
+Offset = Annotated[str, typer.Argument(metavar="OFFSET", parser=_offset, help=_OFFSET_HELP)]
 
 
 @dlq_app.command("list")
@@ -64,8 +74,8 @@ def dlq_show(
 @dlq_app.command("retry")
 def dlq_retry(
     topic: TopicName,
-    partition: Annotated[int | None, typer.Argument(min=0, help="its partition")] = None,
-    offset: Annotated[int | None, typer.Argument(min=0, help="its offset")] = None,
+    partition: Annotated[int | None, typer.Argument(metavar="PARTITION", min=0, help="its partition")] = None,
+    offset: Annotated[str | None, typer.Argument(metavar="OFFSET", parser=_offset, help=_OFFSET_HELP)] = None,
     whole_topic: Annotated[bool, typer.Option("--all", help="every message of the topic that `list` shows")] = False,
 ) -> None:
     """Publish a message again as it was, e.g. after an update that can read it.

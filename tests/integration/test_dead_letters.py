@@ -16,7 +16,7 @@ from processors.market import Market
 from streams import dlq, readers
 from streams.cli.main import app
 from streams.dead_letters import open_letters
-from streams.errors import RebuildError
+from streams.errors import ReadError, RebuildError
 from streams.publisher import Publisher
 from streams.quarantine import skips_key
 from streams.rebuild import rebuild
@@ -107,6 +107,27 @@ def test_no_message_of_any_topic_stops_the_stream(stack: Stack, command: Callabl
     left = json.loads(command("list", "--json"))
     assert len(left) == len(POISON) - 1
     assert [one["offset"] for one in left if "rates" in one["topic"]] != [shown["offset"]]
+
+
+def test_a_refused_row_of_a_frame_is_shown_retried_and_skipped_by_its_number(
+    stack: Stack, command: Callable[..., str]
+) -> None:
+    stack.worker().ready()
+    shares = {"510050.SH": {"shares": 1e9}, "510300.SH": {"shares": -1.0}, "510500.SH": {"shares": -1.0}}
+    with stack.publisher() as publisher:
+        publisher.rows_of(batch("etf.daily", DAY, shares))
+        stack.settle(publisher)
+        assert [(one["partition"], one["offset"]) for one in json.loads(command("list", "--json"))] == [
+            ("0", "0/1"), ("0", "0/2")]  # fmt: skip
+        assert json.loads(command("show", "etf.daily", "0", "0/2", "--raw"))["code"] == "510500.SH"
+        command("skip", "etf.daily", "0", "0/2")
+        assert stack.redis.smembers(skips_key(stack.settings)) == set(), "no partition stalls at a row"
+        with pytest.raises(ReadError, match=r"no dead letter of .*@0/2"):
+            dlq.skip(stack.settings, Topic.ETF_DAILY, 0, "0/2")
+        command("retry", "etf.daily", "0", "0/1")  # it is refused once more, as an event of its own
+        stack.settle(publisher)
+    (left,) = json.loads(command("list", "--json"))
+    assert left["offset"].isdecimal()
 
 
 Fold = Callable[[Market, Iterable[Any]], Any]
