@@ -22,6 +22,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from processors.errors import MarginwatchError
+from streams import kafka_batches
 from streams.errors import PublishError, SecurityError, TopicError
 from streams.security import kafka_options, tls_context
 from streams.settings import Settings
@@ -72,7 +73,9 @@ def kafka_reader(settings: Settings) -> Reader:
     SecurityError : if the settings of TLS or SASL can't work.
     """
     from kafka import KafkaConsumer
+    from kafka.consumer import fetcher
 
+    kafka_batches.install(fetcher)
     with _answered(settings, TopicError):
         return KafkaConsumer(
             **_kafka(settings, "reader"), **_reading(settings), group_id=None, bootstrap_timeout_ms=BOOTSTRAP_MS
@@ -198,7 +201,9 @@ def async_kafka_reader(settings: Settings, *, purpose: str, out_of_range: str = 
     out_of_range : where to read on from an offset that the topic does not have; "none" raises instead.
     """
     from aiokafka import AIOKafkaConsumer
+    from aiokafka.consumer import fetcher
 
+    kafka_batches.install(fetcher)
     return AIOKafkaConsumer(
         **_kafka(settings, purpose),
         **_reading(settings, out_of_range),
@@ -215,7 +220,9 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
     topic : its name on the cluster.
     """
     from aiokafka import AIOKafkaConsumer
+    from aiokafka.consumer import fetcher
 
+    kafka_batches.install(fetcher)
     return AIOKafkaConsumer(
         topic,
         **_kafka(settings, purpose),

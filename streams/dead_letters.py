@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from processors.days import LAST_MOMENT
-from streams.records import DeadLetter, Headers, Record
+from streams.records import UNREADABLE, DeadLetter, Headers, Record
 
 _ORIGINAL = "original_"
 #: Bytes of the reason, of the traceback and of all original headers that are kept.
@@ -68,14 +68,17 @@ class Letter:
 def encode_letter(letter: DeadLetter) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Return value and headers of a dead letter."""
     record = letter.record
-    headers, room = [], _MOST_HEADERS
+    reason, headers, room = letter.reason.encode("utf-8", "replace"), [], _MOST_HEADERS
     for name, value in record.headers or ():
+        if name == UNREADABLE:
+            reason = value  # whatever its decoder made of the bytes
+            continue
         room -= len(name) + len(value or b"")
         if room < 0:
             break
         headers.append((_ORIGINAL + name, value or b""))
     headers += [
-        ("dlq_reason", letter.reason.encode("utf-8", "replace")[:_MOST_REASON]),
+        ("dlq_reason", reason[:_MOST_REASON]),
         ("dlq_error", letter.error.encode()),
     ]
     if letter.traceback:

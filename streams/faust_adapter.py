@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import aiokafka
 import faust
 import structlog
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -26,6 +27,8 @@ from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+
+from streams import kafka_batches
 
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer
@@ -52,6 +55,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
+        kafka_batches.install(fetcher)
         self._assignor = RangePartitionAssignor
         auth = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
         return aiokafka.AIOKafkaConsumer(

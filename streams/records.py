@@ -16,6 +16,8 @@ import msgspec
 from processors.errors import RowError
 from processors.events import Barrier
 
+#: The header of a record, or of a batch, that nobody can read: the reason. Its value is the bytes, see `kafka_batches`.
+UNREADABLE = "marginwatch_unreadable"
 ARROW = b"application/vnd.apache.arrow.stream"
 CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
 CLOSE_TYPE, BARRIER_TYPE = b"marginwatch.session_close.v1", b"marginwatch.barrier.v1"

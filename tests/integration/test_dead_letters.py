@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
 from alerts.model import Severity, State
@@ -22,7 +24,7 @@ from streams.quarantine import skips_key
 from streams.rebuild import rebuild
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, PARTIAL_TYPE
 from streams.topics import DEAD_LETTERS, Topic
-from tests.building import batch
+from tests.building import DAYS, batch
 from tests.harness import Stack, wait_until
 
 DAY = date(2020, 1, 2)
@@ -186,3 +188,39 @@ def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
         stack.settle(publisher)
     assert open_letters(dlq.letters(stack.settings)[Topic.RATES_DAILY]) == {}
     assert all(one.equal for one in rebuild(stack.settings, ["market"], check=True))
+
+
+class _NoText(str):
+    """A name of a header that is no UTF-8, as C clients may send it."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
+
+
+def test_producers_may_compress_as_they_like_and_name_headers_in_any_bytes(stack: Stack) -> None:
+    worker = stack.worker().ready()
+    days = DAYS[:5]
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+
+    async def produce() -> None:
+        for codec, day in zip(codecs, days[:4], strict=True):
+            async with AIOKafkaProducer(bootstrap_servers=stack.settings.bootstrap, compression_type=codec) as producer:
+                await producer.send_and_wait(stack.publisher_topic("rates.daily"), rate(day))
+
+    asyncio.run(produce())
+    with stack.publisher() as publisher:
+        publisher.raw("rates.daily", rate(days[4]), headers=[(_NoText("name"), b"x")])
+        publisher.raw("rates.daily", b"no JSON", headers=[(_NoText("name"), b"x")])
+        stack.settle(publisher)
+    assert worker.answers_ready()
+    (letter,) = dlq.letters(stack.settings)[Topic.RATES_DAILY]
+    assert letter.value == b"no JSON"
+    assert letter.headers == [("\\xff\\xfe", b"x")]
+    assert all(one.equal for one in rebuild(stack.settings, check=True))
+
+
+def rate(day: date) -> bytes:
+    return json.dumps({"tenor": "CN10Y", "trade_date": f"{day}", "available_at": f"{day}T18:00:00+08:00",
+                       "source": "x", "yield": 0.03}).encode()  # fmt: skip
