@@ -65,17 +65,16 @@ def set_aside_at(letter: Letter) -> datetime:
 
 
 def letter_at(settings: Settings, topic: Topic, partition: int, offset: str) -> Letter:
-    """Return the letter of a message, or of a row of a frame; raises `ReadError` if it was not set aside.
+    """Return the letter of a message, of a row of a frame, or of an entry; raises `ReadError` if it was not set aside.
 
     Parameters
     ----------
-    offset : of a message ``17``, of the row 3 of a frame ``17/3``.
+    offset : of a message ``17``, of the row 3 of a frame ``17/3``, of an entry of a Redis stream ``1718000000000-0``.
     """
-    place = place_at(settings, topic, partition, offset)
     for letter in reversed(letters(settings, [dead_letters(topic)])[topic]):
-        if letter.place == place and letter.resolution is None:
+        if letter.resolution is None and _is_at(letter, settings, topic, partition, offset):
             return letter
-    raise ReadError(_no_letter(place, topic))
+    raise ReadError(_no_letter(place_at(settings, topic, partition, offset), topic))
 
 
 def place_at(settings: Settings, topic: Topic, partition: int, offset: str) -> Place:
@@ -83,27 +82,52 @@ def place_at(settings: Settings, topic: Topic, partition: int, offset: str) -> P
     return Place(Topics(settings).name(topic), str(partition), offset)
 
 
+def is_entry(place: Place) -> bool:
+    """Whether a place is that of an entry of a Redis stream, which a feed of positions reads."""
+    return "-" in place.offset
+
+
+def _is_at(letter: Letter, settings: Settings, topic: Topic, partition: int, offset: str) -> bool:
+    place = place_at(settings, topic, partition, offset)
+    if is_entry(place):  # its stream has a name of the desk's
+        return (letter.place.partition, letter.place.offset) == (place.partition, place.offset)
+    return letter.place == place
+
+
 def _no_letter(place: Place, topic: Topic) -> str:
     return f"no dead letter of {place}: `marginwatch dlq list {topic} --json` lists all of {topic}"
 
 
 def retry(settings: Settings, topic: Topic, chosen: Iterable[Letter]) -> int:
-    """Publish messages again as they were, to the partition that they were read from; return their number."""
-    count = 0
+    """Publish messages again as they were, to the partition that they were read from; return their number.
+
+    Raises
+    ------
+    ReadError : at the end, if some are entries of a Redis stream; they are left as they are.
+    """
+    count, entries = 0, list[Place]()
     with Publisher(settings, source="dlq retry") as publisher:
         for letter in chosen:
+            if is_entry(letter.place):
+                entries.append(letter.place)
+                continue
             partition = int(letter.place.partition)
             publisher.raw(topic, letter.value, key=letter.key, partition=partition, headers=letter.headers)
             publisher.flush()  # the resolution must not arrive without the message
             publisher.raw(dead_letters(topic), b"", headers=encode_resolution(letter.place, Resolution.RETRIED))
             count += 1
+    if entries:
+        raise ReadError(
+            f"{count} published again; {len(entries)} are entries of a Redis stream, the first {entries[0]}: whoever "
+            "wrote them adds them again (XADD), and `marginwatch dlq skip` ends their letters"
+        )
     return count
 
 
 def skip(settings: Settings, topic: Topic, partition: int, offset: str) -> bool:
     """Give a message up: resolve its letter, or let the partition that stalls at it leave it out.
 
-    A row of a frame has a letter in any case: it is refused alone, and no partition stalls at it.
+    A row of a frame and an entry of a Redis stream have a letter in any case: no partition stalls at them.
 
     Parameters
     ----------
@@ -115,18 +139,22 @@ def skip(settings: Settings, topic: Topic, partition: int, offset: str) -> bool:
 
     Raises
     ------
-    ReadError : if there is no such message, or no open letter of such a row.
+    ReadError : if there is no such message, or no open letter of such a row or entry.
     """
-    place, is_row = place_at(settings, topic, partition, offset), "/" in offset
-    found = place in open_letters(letters(settings, [dead_letters(topic)])[topic])
-    if is_row and not found:
+    place = place_at(settings, topic, partition, offset)
+    opened = open_letters(letters(settings, [dead_letters(topic)])[topic]).values()
+    found = next((one for one in opened if _is_at(one, settings, topic, partition, offset)), None)
+    is_message = offset.isdecimal()
+    if found is not None:
+        place = found.place
+    elif not is_message:
         raise ReadError(_no_letter(place, topic))
-    if not found and readers.record_at(settings, place.topic, partition, int(offset)) is None:
+    elif readers.record_at(settings, place.topic, partition, int(offset)) is None:
         raise ReadError(f"no message {place}: the reason of a stalled partition names topic and offset")
-    if not is_row:
+    if is_message:
         with redis_client(settings) as redis:
             redis.sadd(skips_key(settings), str(place))
-    if found:
+    if found is not None:
         with Publisher(settings, source="dlq skip") as publisher:
             publisher.raw(dead_letters(topic), b"", headers=encode_resolution(place, Resolution.SKIPPED))
-    return found
+    return found is not None

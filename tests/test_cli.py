@@ -130,9 +130,10 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("study", "ratio", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
         (("rebuild", "--table", "foo"), "'foo' is not one of 'securities', 'market', 'alerts'"),
         (("calendar", "check", "--year", "soon"), "'--year': Input should be a valid integer"),
-        (("dlq", "show", "margin.daily", "0", "17/"), "'17/' is no offset: expected are 17, or 17/3 for a row"),
+        (("dlq", "show", "margin.daily", "0", "17/"), "'17/' is no offset: expected are 17, 17/3 for a row"),
         (("dlq", "retry", "margin.daily", "0", "x"), "'x' is no offset"),
         (("dlq", "skip", "margin.daily", "0", "17/3/1"), "'17/3/1' is no offset"),
+        (("dlq", "skip", "margin.daily", "0", "17-"), "'17-' is no offset"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -20,13 +20,16 @@ dlq_app = typer.Typer(no_args_is_help=True, help="Messages that were refused or 
 
 
 def _offset(text: str) -> str:
-    """Return an offset as it is stored in a letter's place: ``17``, of a row of a frame ``17/3``."""
-    if re.fullmatch(r"[0-9]{1,18}(/[0-9]{1,9})?", text) is None:
-        raise typer.BadParameter(f"{text!r} is no offset: expected are 17, or 17/3 for a row of a frame")
-    return "/".join(str(int(part)) for part in text.split("/"))
+    """Return an offset as it is stored in a letter's place: ``17``, of a row ``17/3``, of a Redis entry ``17180-0``."""
+    if re.fullmatch(r"[0-9]{1,18}(/[0-9]{1,9}|-[0-9]{1,18})?", text) is None:
+        raise typer.BadParameter(
+            f"{text!r} is no offset: expected are 17, 17/3 for a row of a frame, 1718000000000-0 for an entry of "
+            "a Redis stream"
+        )
+    return re.sub(r"[0-9]+", lambda digits: str(int(digits[0])), text)
 
 
-_OFFSET_HELP = "its offset; of a row of a frame OFFSET/ROW"
+_OFFSET_HELP = "its offset; of a row of a frame OFFSET/ROW, of an entry of a Redis stream its id"
 TopicName = Annotated[str, typer.Argument(metavar="TOPIC", help="topic that the message was sent to: margin.daily")]
 Partition = Annotated[int, typer.Argument(metavar="PARTITION", min=0, help="its partition")]
 Offset = Annotated[str, typer.Argument(metavar="OFFSET", parser=_offset, help=_OFFSET_HELP)]

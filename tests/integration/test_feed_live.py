@@ -26,15 +26,17 @@ from feeds.margin_positions import TOPIC
 from processors.codes import to_code
 from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
-from streams import readers
+from streams import dlq, readers
 from streams.calendars import xshg
+from streams.dead_letters import open_letters
+from streams.errors import ReadError
 from streams.feed_services import feed_services
 from streams.local_service import free_port
 from streams.processes import environment
 from streams.records import is_barrier
 from streams.row_codec import Decoder
 from streams.system_status import latest_market
-from streams.topics import Topics, dead_letters
+from streams.topics import Topic, Topics, dead_letters
 from tests.harness import Stack, wait_until
 
 #: What a feed does does not depend on the broker.
@@ -210,6 +212,14 @@ def test_positions_from_a_stream_go_on_after_a_kill_and_bad_entries_stop_nothing
     assert [h["dlq_offset"].decode() for h in headers] == bad
     assert all(b"'lots' is no number" in h["dlq_reason"] for h in headers)
     assert json.loads(letters[0].value)["fin_buy"] == "lots"
+    assert dlq.letter_at(stack.settings, Topic.MARGIN_INTRADAY, 0, bad[1]).value == letters[1].value
+    assert dlq.skip(stack.settings, Topic.MARGIN_INTRADAY, 0, bad[0])
+    left = [*open_letters(dlq.letters(stack.settings)[Topic.MARGIN_INTRADAY]).values()]
+    assert [letter.place.offset for letter in left] == bad[1:]
+    with pytest.raises(ReadError, match=rf"0 published again; {len(left)} are entries of a Redis stream"):
+        dlq.retry(stack.settings, Topic.MARGIN_INTRADAY, left)
+    with pytest.raises(ReadError, match=r"no dead letter of .*@1-1"):
+        dlq.skip(stack.settings, Topic.MARGIN_INTRADAY, 0, "1-1")
 
     # A new entry is published at once; a stop while waiting is prompt; the next process goes on.
     later = (rows[0][0], OPEN + timedelta(minutes=30), 1e6, 1e5)
