@@ -139,7 +139,7 @@ class Securities(Processor):
 
     def _valuation_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
         store, frames = self.valuations, []
-        for day in sorted(applied.touched):
+        for day in store.closed_since(applied):
             columns = store.columns_on(day)
             figures = {name: self._valuation(day, need)[columns] for name, need in self._columns[VALUATIONS].items()}
             frames.append(self._feature_frame(store, day, columns, figures))

@@ -216,6 +216,18 @@ def test_a_batch_of_more_days_than_are_kept_gives_the_frames_of_single_days(topi
     assert same_rows == rows
 
 
+@pytest.mark.parametrize("topic", ["margin.daily", "prices.daily", "valuations.daily"])
+def test_a_batch_may_correct_a_day_and_move_the_window_past_it(topic: str) -> None:
+    days = [feeds[topic] for _, feeds in sorted(small_market(gaps=False).items())]
+    late = SMALL.late_days
+    corrected = replace(days[late + 2], revisions=days[late + 2].revisions + 1)
+    securities = Securities(0, SMALL, EXCHANGES, xshg())
+    securities.fold([concat(days[: 2 * late])])
+    frames = securities.fold([concat([corrected, *days[2 * late : 3 * late - 1]])])
+    newest_days = {int(rows.days[0]) for rows in days[2 * late : 3 * late - 2]}
+    assert newest_days <= {one.day for one in frames if isinstance(one, FeatureFrame)}
+
+
 def test_a_batch_of_more_days_of_funds_than_are_kept_gives_the_signals_of_single_days() -> None:
     parameters = replace(SMALL, late_days=5)
     days = [feeds["etf.daily"] for _, feeds in sorted(small_market(gaps=False).items())]
