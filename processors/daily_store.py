@@ -24,7 +24,7 @@ import numpy.typing as npt
 from processors.codes import EXCHANGES, Ids
 from processors.column_table import ColumnTable
 from processors.day_rows import Day, day_layout, from_columns, to_columns
-from processors.days import moment, to_date, to_day
+from processors.days import Days, moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
 from processors.key_index import KeyIndex, widened
 from processors.outputs import DayStatus
@@ -115,18 +115,16 @@ class DailyStore:
         return _ANY in self._punctuated
 
     def figure(self, day: int, name: str) -> Floats:
-        """Return a figure of a day over all columns (width,), NaN where absent."""
+        """Return a figure of a closed day over all columns (width,), NaN where absent; an open day has no figures."""
         entry = self.days.get(day)
-        if entry is None:
+        if entry is None or not entry.closed:
             return np.full(self.width, np.nan)
         return widened(entry.values[self._row[name]], self.width, np.nan).copy()
 
     def value(self, day: int, key: int, name: str) -> float | None:
-        """Return a figure of one key and day, None where absent."""
-        entry, column = self.days.get(day), self.key_index.get(key)
-        if entry is None or column is None or column >= len(entry.revisions) or entry.revisions[column] < 0:
-            return None
-        figure = float(entry.values[self._row[name], column])
+        """Return a figure of one key and closed day, None where absent."""
+        column = self.key_index.get(key)
+        figure = np.nan if column is None else float(self.figure(day, name)[column])
         return None if np.isnan(figure) else figure
 
     def present(self, day: int) -> npt.NDArray[np.bool_]:
@@ -135,8 +133,8 @@ class DailyStore:
         return entry.present(self.width) if entry is not None else np.zeros(self.width, dtype=bool)
 
     def columns_on(self, day: int) -> npt.NDArray[np.intp]:
-        """Return the columns that have a row on ``day``, in ascending order of their keys."""
-        return self.key_index.where(self.present(day))
+        """Return the columns that have a row on the closed ``day``, in ascending order of their keys; none if open."""
+        return self.key_index.where(self.present(day) & self.is_closed(day))
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Yield the closed days from ``start`` on, ascending."""
@@ -167,11 +165,11 @@ class DailyStore:
         return entry is not None and entry.closed
 
     def known_at(self, day: int) -> int:
-        """Return when the figures up to ``day`` were known, µs since the epoch. A correction also delays later days."""
+        """Return when the closed days up to ``day`` were known, µs since the epoch. A correction delays later days."""
         if day not in self._known_at:
             end = bisect_right(self.sorted_days, day)
-            days = self.sorted_days[max(0, end - self.late_days - 1) : end]
-            self._known_at[day] = max((self.days[d].available_at for d in days), default=0)
+            days = map(self.days.__getitem__, self.sorted_days[max(0, end - self.late_days - 1) : end])
+            self._known_at[day] = max((entry.available_at for entry in days if entry.closed), default=0)
         return self._known_at[day]
 
     def status(self, day: int) -> DayStatus:
@@ -211,6 +209,21 @@ class DailyStore:
 
     # -- folding ---------------------------------------------------------------------------------------------
 
+    def by_new_day(self, batch: RowBatch) -> Iterator[RowBatch]:
+        """Cut rows, in their order, before the first row of each day that the store does not contain.
+
+        Only such a row deletes an old day. So a caller that computes behind every part computes a changed day before
+        the store deletes it or a day that its figures read.
+        """
+        if len(batch) and (batch.days != batch.days[0]).any():
+            days, first = np.unique(batch.days, return_index=True)
+            new = [row for day, row in zip(days.tolist(), first.tolist(), strict=True) if day not in self.days]
+            starts = sorted({0, *new})
+            for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
+                yield batch.take(np.arange(start, end))
+        elif len(batch):
+            yield batch
+
     def fold(self, item: RowBatch | EndOfDay) -> ApplyResult:
         """Fold rows or punctuation."""
         return self.close(item) if isinstance(item, EndOfDay) else self.apply(item)
@@ -218,15 +231,13 @@ class DailyStore:
     def apply(self, batch: RowBatch) -> ApplyResult:
         """Fold rows. The result is idempotent and independent of how rows are cut into batches."""
         applied = ApplyResult()
-        if not self.punctuated and len(batch):
+        for part in self.by_new_day(batch):
             # Without punctuation the first row of a later day closes the earlier days, exactly at that row.
-            highest = np.maximum.accumulate(batch.days)
-            cuts = np.flatnonzero(np.diff(highest)) + 1
-            for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(batch)], strict=True):
-                self._close_before(int(highest[start]), applied)
-                self._apply_rows(batch.take(np.arange(start, end)) if len(cuts) else batch, applied)
-        elif len(batch):
-            self._apply_rows(batch, applied)
+            cuts = [] if self.punctuated else self._closing_rows(part.days)
+            for start, end in zip([0, *cuts], [*cuts, len(part)], strict=True):
+                if not self.punctuated:
+                    self._close_before(int(part.days[start]), applied)
+                self._apply_rows(part.take(np.arange(start, end)) if cuts else part, applied)
         return applied
 
     def close(self, end_of_day: EndOfDay) -> ApplyResult:
@@ -254,6 +265,17 @@ class DailyStore:
             self._close_day(day, applied)
         return applied
 
+    def _closing_rows(self, days: Days) -> list[int]:
+        """Return the rows behind the first one that are the first of a later day than an open one, ascending.
+
+        Parameters
+        ----------
+        days : (n,) days of rows, of which only the first may open a day.
+        """
+        opened = {*self._open, int(days[0])} if int(days[0]) not in self.days else self._open
+        later = (np.flatnonzero(days > day)[:1].tolist() for day in opened)
+        return sorted({row for rows in later for row in rows} - {0})
+
     def _close_before(self, day: int, applied: ApplyResult) -> None:
         for earlier in sorted(self._open):
             if earlier < day:
@@ -261,6 +283,7 @@ class DailyStore:
 
     def _close_day(self, day: int, applied: ApplyResult) -> None:
         self.days[day].closed = True
+        self._known_at.clear()
         self._open.discard(day)
         self.days.touch(day)
         self._on_change(day)
@@ -275,18 +298,13 @@ class DailyStore:
             applied.touched.add(other)
 
     def _apply_rows(self, batch: RowBatch, applied: ApplyResult) -> None:
+        """Fold rows of which only the first may open a day; the order of the days of the others does not matter."""
         first = int(batch.days[0])
         if (batch.days == first).all():
             self._apply_day(first, batch, applied)
             return
-        # A new day moves the window from its first row on. Between two of them the order of the days does not matter.
-        days, at = np.unique(batch.days, return_index=True)
-        new = [start for day, start in zip(days.tolist(), at.tolist(), strict=True) if day not in self.days]
-        starts = sorted({0, *new})
-        for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
-            rows = np.arange(start, end)
-            for day in dict.fromkeys([int(batch.days[start]), *np.unique(batch.days[rows]).tolist()]):
-                self._apply_day(day, batch.take(rows[batch.days[rows] == day]), applied)
+        for day in dict.fromkeys([first, *np.unique(batch.days).tolist()]):
+            self._apply_day(day, batch.take(batch.days == day), applied)
 
     def _apply_day(self, day: int, batch: RowBatch, applied: ApplyResult) -> None:
         entry = self._entry(day)
@@ -296,22 +314,23 @@ class DailyStore:
         columns = self.key_index.get_or_add(batch.keys)
         entry.grow(self.width)
         if len(np.unique(columns)) < len(columns):
-            # Of several rows of one key, the highest revision wins; of equal revisions, the first row.
-            order = np.lexsort((np.arange(len(columns)), -batch.revisions, columns))
-            first_of_key = np.r_[True, np.diff(columns[order]) != 0]
-            keep = np.sort(order[first_of_key])
+            # A row counts if its revision is higher than those of the rows of its key before it; the last one wins.
+            order = np.argsort(columns, kind="stable")
+            place = (columns[order].astype(np.int64) << 32) + batch.revisions[order]
+            keep = np.sort(order[np.r_[True, place[1:] > np.maximum.accumulate(place)[:-1]]])
             applied.duplicates += len(columns) - len(keep)
             batch, columns = batch.take(keep), columns[keep]
         stored = entry.revisions[columns]
         newer = batch.revisions > stored
         if not newer.all():
             self._count_repeats(entry, batch, columns, stored, applied)
-            batch, columns, stored = batch.take(newer), columns[newer], stored[newer]
+            batch, columns = batch.take(newer), columns[newer]
         if not len(columns):
             return
         applied.accepted += len(columns)
         for row, name in enumerate(self.names):
             entry.values[row, columns] = batch.figures[name]
+        before = int(entry.revisions.sum())
         entry.revisions[columns] = batch.revisions
         newest = int(batch.stamps.max())
         if newest > entry.available_at:
@@ -319,7 +338,7 @@ class DailyStore:
             self._known_at.clear()
         self.days.touch(day, batch.keys)
         if entry.closed:
-            self._raise_revisions(day, int((batch.revisions - stored).sum()), applied)
+            self._raise_revisions(day, int(entry.revisions.sum()) - before, applied)
 
     def _count_repeats(
         self,

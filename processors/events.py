@@ -6,7 +6,6 @@ The structs are the contract of the input topics. Every other representation (JS
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -348,18 +347,6 @@ class RowBatch:
             self.stamps[rows],
             {name: values[rows] for name, values in self.figures.items()},
         )
-
-    def parts(self, most_days: int) -> Iterator[RowBatch]:
-        """Cut the rows, in their order, into batches of at most ``most_days`` days each."""
-        start, size = 0, len(self)
-        while start < size:
-            days = self.days[start:]
-            end = size
-            if int(days.max()) - int(days.min()) >= most_days:
-                first = np.sort(np.unique(days, return_index=True)[1])
-                end = start + int(first[most_days]) if len(first) > most_days else size
-            yield self if end - start == size else self.take(np.arange(start, end))
-            start = end
 
 
 def by_exchange(rows: RowBatch) -> dict[Exchange, int]:

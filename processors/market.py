@@ -69,7 +69,8 @@ class Market(Processor):
         self.totals = DailyStore(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, label_keys=True)
         self.indices = DailyStore(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
         rates = DailyStore(RATES, (), late_days=late, history_days=_KEEP_DAYS, label_keys=True)
-        funds = CheckedStore(FUNDS, late_days=late, history_days=2)
+        # `known_at` of a day reads ``late`` days before it, and a flow one.
+        funds = CheckedStore(FUNDS, late_days=late, history_days=late + 1)
         self.reference = ReferenceStore(late, _KEEP_DAYS)
         self.stores = {store.topic: store for store in (self.totals, self.indices, rates, funds, self.reference.store)}
         # A late row recomputes all later days, and each of them reads earlier frames.
@@ -118,18 +119,26 @@ class Market(Processor):
         return [one for part in self._parts(items) for one in self._fold(part)]
 
     def _parts(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        """Cut items so that no part has more days of funds than are kept: a day is computed before it is deleted."""
-        most = self.parameters.late_days
-        part: list[Item] = []
-        days: set[int] = set()
+        """Cut items so that the earliest day of funds that a part changes stays one of the ``late_days`` newest.
+
+        So a day is computed before the store deletes it or a day that it reads. The other stores delete no such day.
+        """
+        store = self.stores[FUNDS]
+        part, changed = list[Item](), set[int]()
         for item in items:
-            for one in item.parts(most) if isinstance(item, RowBatch) and item.topic == FUNDS else (item,):
-                here = _fund_days(one)
-                if days and len(days | here) > most:
-                    yield part
-                    part, days = [], set()
-                part.append(one)
-                days |= here
+            for piece in store.by_new_day(item) if isinstance(item, RowBatch) and item.topic == FUNDS else (item,):
+                days = _fund_days(piece)
+                if days and changed:
+                    earliest = min(*days, *changed)
+                    stored = (day for day in store.sorted_days if day >= earliest)
+                    if len(changed.union(days, stored)) > self.parameters.late_days:
+                        yield part
+                        part, changed = [], set()
+                if days and not changed:
+                    # The first row or punctuation of a part may close every open day.
+                    changed.update(day for day in [store.oldest_open()] if day is not None)
+                changed |= days
+                part.append(piece)
         yield part
 
     def _fold(self, items: list[Item]) -> list[StageOutput]:
@@ -158,6 +167,9 @@ class Market(Processor):
             for day in sorted(changed_frames[DETAIL])
         ]
         out += self._compute(touched, changed_frames)
+        # A row that opens a day moves the window, too, although it changes no closed day.
+        self._trim_joins()
+        self._trim_memory()
         if intraday_changed or touched[INDICES]:
             out += self._provisional_signals()
         return out
@@ -195,10 +207,7 @@ class Market(Processor):
                 for topic in (*family.inputs, *family.optional)
             )
 
-        out = self._computation.compute(sorted(set().union(*closed.values())), due)
-        self._trim_joins()
-        self._trim_memory()
-        return out
+        return self._computation.compute(sorted(set().union(*closed.values())), due)
 
     def _update_series(self, topic: str, day: int) -> None:
         """Copy the retained figures of a day from its store to the calendar series."""
@@ -296,7 +305,7 @@ class Market(Processor):
 
 
 def _fund_days(item: Item) -> set[int]:
-    """Return the days of funds that an item may add to the store: those of its rows, or of its punctuation."""
+    """Return the days of funds that an item may add or change: those of its rows, or of its punctuation."""
     if isinstance(item, RowBatch):
         return set(np.unique(item.days).tolist()) if item.topic == FUNDS else set()
     return {to_day(item.trade_date)} if isinstance(item, EndOfDay) and item.feed == FUNDS else set()

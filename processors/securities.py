@@ -112,12 +112,12 @@ class Securities(Processor):
         return out
 
     def _parts(self, items: Iterable[RowBatch | EndOfDay]) -> Iterator[RowBatch | EndOfDay]:
-        """Cut batches so that none has more days than are kept: a day is computed before it is deleted."""
+        """Cut batches so that a day is computed before it, or a day that it reads, is deleted."""
         for item in items:
-            if isinstance(item, EndOfDay):
-                yield item
+            if isinstance(item, RowBatch) and item.topic in self.stores:
+                yield from self.stores[item.topic].by_new_day(item)
             else:
-                yield from item.parts(self.parameters.late_days)
+                yield item
 
     # -- final values ----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from feeds.folder import read
+from processors.days import to_date, to_day
 from processors.events import EndOfDay, RowBatch, concat
 from processors.history import end_of_day
 from processors.market import INPUTS, Market
@@ -23,6 +25,7 @@ from processors.partition_join import dump_frame
 from processors.securities import INPUTS as SECURITIES_INPUTS
 from processors.securities import Securities
 from streams.calendars import xshg
+from tests.building import batch
 from tests.folding import EXCHANGES, Days
 from tests.made_market import SMALL, small_market, with_made_rows
 
@@ -235,3 +238,135 @@ def test_a_batch_of_more_days_of_funds_than_are_kept_gives_the_signals_of_single
     whole, same_rows = fold_in_parts([concat(days)], parameters, [], 64)
     assert newest(whole) == newest(expected)
     assert same_rows == rows
+
+
+# -- any rows, however they are cut -----------------------------------------------------------------------------------
+
+FEW_DAYS = replace(SMALL, late_days=3)
+SESSIONS = [to_date(day) for day in xshg().between(to_day(date(2020, 1, 2)), to_day(date(2020, 6, 30)))]
+CODES = {"etf.daily": ("510050.SH", "159915.SZ", "510300.SH")}
+NAMES = {"margin.daily": ("fin_balance", "fin_buy"), "prices.daily": ("close", "prev_close"),
+         "valuations.daily": ("pe", "pb"), "etf.daily": ("shares", "price")}  # fmt: skip
+
+Step = tuple[int, int, tuple[float, float] | None, int, int]
+
+
+@dataclass
+class Steps:
+    """Single rows, punctuation, and the places where batches are cut.
+
+    Parameters
+    ----------
+    steps : days from the newest session so far (later or earlier ones), number of the security, figures, revision,
+        stamp; one without figures is the punctuation of the day.
+    cuts : a batch, and a fold of the market stage, ends before each of these steps.
+    """
+
+    steps: list[Step]
+    cuts: set[int]
+
+    def events(self, topic: str) -> list[RowBatch | EndOfDay]:
+        """One event for each step."""
+        out: list[RowBatch | EndOfDay] = []
+        newest = 0
+        for ahead, number, figures, revision, stamp in self.steps:
+            session = SESSIONS[max(0, newest + ahead)]
+            newest = max(newest, newest + ahead)
+            if figures is None:
+                out.append(EndOfDay(feed=topic, trade_date=session, expected={"SSE": 1, "SZSE": 1}, source="test"))
+                continue
+            code = CODES.get(topic, ("600000.SH", "000001.SZ", "600519.SH"))[number]
+            row = batch(topic, session, {code: dict(zip(NAMES[topic], figures, strict=True))}, revision)
+            out.append(replace(row, stamps=row.stamps + stamp * 86_400_000_000))
+        return out
+
+    def folds(self, topic: str) -> list[list[RowBatch | EndOfDay]]:
+        """The events by fold; consecutive rows of a fold are one batch."""
+        folds: list[list[RowBatch | EndOfDay]] = [[]]
+        for i, event in enumerate(self.events(topic)):
+            if i in self.cuts:
+                folds.append([])
+            last = folds[-1][-1] if folds[-1] else None
+            if isinstance(event, RowBatch) and isinstance(last, RowBatch):
+                folds[-1][-1] = concat([last, event])
+            else:
+                folds[-1].append(event)
+        return folds
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Steps:
+    """Rows of new days, of late days up to a little beyond the window, and corrections, in any order."""
+    figure = st.sampled_from([1e9, 1.1e9, 1.2e9, 0.5e9])
+    figures: st.SearchStrategy[tuple[float, float] | None] = st.tuples(figure, figure)
+    if draw(st.booleans()):
+        figures = st.one_of(figures, figures, figures, st.none())
+    step = st.tuples(st.sampled_from([1, 1, 1, 0, 0, 2, -1, -2, -3, -4]), st.integers(0, 2), figures,
+                     st.integers(0, 2), st.integers(0, 9))  # fmt: skip
+    return Steps(draw(st.lists(step, min_size=4, max_size=50)), draw(st.sets(st.integers(1, 49), max_size=4)))
+
+
+def row(ahead: int, i: int = 0, *, revision: int = 0, stamp: int = 0) -> Step:
+    return ahead, 0, (1e9 + i * 1e8, 1e9), revision, stamp
+
+
+CLOSE: Step = (0, 0, None, 0, 0)
+DAILY = [row(1, i) for i in range(12)]
+#: Every fifth day is known late, and every fourth day corrects an old one.
+CORRECTED = [
+    step
+    for i in range(30)
+    for step in (row(1, i, stamp=9 * (i % 5 == 0)), row(-2, i + 9, revision=1))[: 2 if i % 4 == 3 else 1]
+]
+#: A fold ends behind the 24th step alone.
+CASES = [
+    [*DAILY, row(-2, 20, revision=1), row(1), row(1), row(1)],  # a correction, then the days that delete its day
+    [row(1, i, stamp=9 * (i % 5 == 0)) for i in range(30)],
+    CORRECTED,
+    [
+        *(step for i in range(12) for step in (row(1, i, stamp=9 * (i == 6)), CLOSE)),
+        row(-2, 20, revision=1),
+        row(1),
+        CLOSE,
+        row(1),
+        CLOSE,
+    ],
+    [row(1), CLOSE, *DAILY[:6], CLOSE, *DAILY[:3]],  # many open days are closed at once
+    *([*DAILY[:days], row(2), row(-1)] for days in (10, 11, 12)),  # a day that is inserted, and still open
+]
+
+
+def cases(test: Callable[..., None]) -> Callable[..., None]:
+    """Try `CASES`, too."""
+    for case in CASES:
+        test = example(Steps(case, {24}))(test)
+    return test
+
+
+@pytest.mark.parametrize("topic", ["margin.daily", "prices.daily", "valuations.daily"])
+@given(steps())
+@cases
+@settings(max_examples=60)
+def test_no_cut_of_any_rows_changes_a_bit_of_the_frames(topic: str, given_steps: Steps) -> None:
+    ends = []
+    for folds in ([[event] for event in given_steps.events(topic)], given_steps.folds(topic)):
+        securities, frames, rows = Securities(0, FEW_DAYS, EXCHANGES, xshg()), dict[int, bytes](), Rows()
+        for items in folds:
+            frames |= {f.day: dump_frame(f) for f in securities.fold(items) if isinstance(f, FeatureFrame)}
+            stored(rows, securities.changed_rows())
+        ends.append((frames, rows))
+    assert ends[0] == ends[1]
+
+
+@given(steps())
+@cases
+@settings(max_examples=60)
+def test_no_cut_of_any_rows_of_funds_changes_a_bit(given_steps: Steps) -> None:
+    ends = []
+    for folds in ([[event] for event in given_steps.events("etf.daily")], given_steps.folds("etf.daily")):
+        market, outputs, rows = Market(1, FEW_DAYS, EXCHANGES, xshg()), [], Rows()
+        for items in folds:
+            outputs += [bits(made) for made in market.fold(items)]
+            stored(rows, market.changed_rows())
+        ends.append((newest(outputs), rows))
+    assert ends[0] == ends[1]

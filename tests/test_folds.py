@@ -141,6 +141,7 @@ def test_the_same_revision_with_other_figures_is_a_conflict_and_the_first_row_st
     store.apply(balances(DAYS[0], {"600000.SH": 1e9}))
     applied = store.apply(balances(DAYS[0], {"600000.SH": 2e9}))
     assert (applied.conflicts, applied.accepted) == (1, 0)
+    store.close(end_of_day(balances(DAYS[0], {"600000.SH": 1e9})))
     assert store.figure(to_day(DAYS[0]), "fin_balance").tolist() == [1e9]
 
 
