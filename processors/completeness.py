@@ -115,8 +115,9 @@ class CheckedStore(DailyStore):
         return self._completeness.missing(day) or {}
 
     def _checked(self, applied: ApplyResult) -> ApplyResult:
-        if applied.touched:
-            for day in self.closed_days(min(applied.touched)):
-                self._completeness.update(day, self.counts(day), DailyStore.missing(self, day))
+        for day in self.closed_since(applied):
+            self._completeness.update(day, self.counts(day), DailyStore.missing(self, day))
+        # A row that opens a day may delete an old one, although it changes no closed day.
+        if self.sorted_days:
             self._completeness.retain_from(self.sorted_days[0])
         return applied

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from feeds.folder import read
-from processors.completeness import Completeness
+from processors.completeness import CheckedStore, Completeness
 from processors.days import to_day
 from processors.events import RowBatch
 from processors.history import replay
@@ -23,6 +23,7 @@ from processors.parameters import Parameters
 from streams.calendars import xshg
 from streams.export import industries_table, market_table, securities_table
 from streams.signal_codec import encode_industry, encode_security
+from tests.building import DAYS, batch
 from tests.folding import Folded, check_signal, fold_history, oracle_data
 from tests.made_market import SMALL, small_market
 from tests.storing import StoredRows
@@ -87,6 +88,16 @@ def test_completeness_is_loaded_as_it_was_stored_and_forgets_old_days() -> None:
     assert [second.missing(day) for day in range(6)] == [None, None, None, {}, {"SSE": 97}, {}]
     second.update(6, {}, {})
     assert second.missing(6) == {"SSE": -1}
+
+
+def test_what_a_day_lacks_is_deleted_with_the_day_also_by_a_row_that_closes_none() -> None:
+    store, stored = CheckedStore("etf.daily", late_days=2, history_days=1), StoredRows()
+    for at in (0, 1, 2, 4, 3):
+        applied = store.apply(batch("etf.daily", DAYS[at], {"510050.SH": {"shares": 1.0}}))
+        stored.store(store.tables)
+    assert not applied.touched
+    assert sorted(store.days) == [to_day(day) for day in DAYS[2:5]]
+    assert [name for name in stored.rows if name.startswith("complete.")] == [f"complete.etf.daily/{DAYS[2]}"]
 
 
 # -- the small market without one exchange -------------------------------------------------------------------------
