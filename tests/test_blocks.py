@@ -277,7 +277,9 @@ class Steps:
                 continue
             code = CODES.get(topic, ("600000.SH", "000001.SZ", "600519.SH"))[number]
             row = batch(topic, session, {code: dict(zip(NAMES[topic], figures, strict=True))}, revision)
-            out.append(replace(row, stamps=row.stamps + stamp * 86_400_000_000))
+            # A correction moves a fund to another style.
+            style = {"style": np.full(1, float((number + revision) % 2))} if topic == "etf.daily" else {}
+            out.append(replace(row, stamps=row.stamps + stamp * 86_400_000_000, figures=row.figures | style))
         return out
 
     def folds(self, topic: str) -> list[list[RowBatch | EndOfDay]]:

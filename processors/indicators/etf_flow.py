@@ -31,17 +31,28 @@ SIGNALS = (
 )
 
 _NONE = np.empty(0)
+_NO_FUND = f"{FUNDS}: no fund of the style has a row"
 #: A fund's price moves at most 20% a day; 0.5 points are rounding.
 _FUND_LIMIT, _TOLERANCE = 0.20, 0.005
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per style of the funds on the block's days; the details contain the cumulative flow."""
+    """Return one column per style; the details contain the cumulative flow.
+
+    Nothing is published for a style without funds, except on a corrected day: an earlier revision may have had some.
+    """
     rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
     styles = {int(number) for day in rows for found in day if len(found["key"]) for number in np.unique(found["style"])}
     unknown = reasons(merged(block.gaps(FUNDS), block.gaps(FUNDS, 1)))
+    first_revision = frozenset(i for i in range(len(block)) if not block.revision(FUNDS, i))
+    nothing = Column(
+        np.full(len(block), np.nan), absent=dict.fromkeys(range(len(block)), _NO_FUND), unpublished=first_revision
+    )
     return {
-        f"etf_flow/{STYLES[number]}": _style(block, STYLES[number], number, rows, unknown) for number in sorted(styles)
+        f"etf_flow/{style}": _style(block, style, number, rows, unknown, first_revision)
+        if number in styles
+        else nothing
+        for number, style in enumerate(STYLES)
     }
 
 
@@ -51,11 +62,12 @@ def _style(
     number: int,
     rows: list[tuple[dict[str, Any], dict[str, Any]]],
     unknown: Mapping[int, str],
+    first_revision: frozenset[int],
 ) -> Column:
     days = block.parameters.etf_flow_days
     flows = np.full(len(block), np.nan)
     priced_funds, unpriced_funds, splits = (np.zeros(len(block), dtype=int) for _ in range(3))
-    absent, unpublished = dict[int, str](), set[int]()
+    absent, empty = dict[int, str](), set[int]()
     for i, (today, before) in enumerate(rows):
         of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
         both, now, earlier = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
@@ -63,7 +75,8 @@ def _style(
             absent[i] = unknown[i]
             continue
         if not of_style.any():
-            unpublished.add(i)
+            absent[i] = _NO_FUND
+            empty.add(i)
             continue
         if not len(both):
             absent[i] = f"{FUNDS}: no fund of the style has shares of the day before"
@@ -88,7 +101,7 @@ def _style(
         "days": known.sum(axis=1),
         "cumulative": window.sum(axis=1),
     }
-    return Column(flows, details, absent=absent, unpublished=frozenset(unpublished))
+    return Column(flows, details, absent=absent, unpublished=first_revision & empty)
 
 
 def is_split(shares: Floats, price: Floats) -> Flags:
