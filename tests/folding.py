@@ -171,6 +171,11 @@ def rows_of(batch: RowBatch) -> pd.DataFrame:
     return table
 
 
+def _no_rows(topic: str) -> pd.DataFrame:
+    names = ["trade_date", INPUT_ROWS[topic].key_field, *(column.name for column in FIGURES[topic])]
+    return pd.DataFrame({name: pd.Series(dtype="datetime64[us]" if name == "trade_date" else str) for name in names})
+
+
 def oracle_data(days: Days, calendar: TradingCalendar | None = None) -> Data:
     """The same rows as the oracle reads them."""
     topics = {topic for feeds in days.values() for topic in feeds}
@@ -183,7 +188,7 @@ def oracle_data(days: Days, calendar: TradingCalendar | None = None) -> Data:
         tables["margin.daily"],
         tables["margin.market"],
         tables["indices.daily"],
-        {name: tables[topic] for topic, name in _TABLES.items()},
+        {name: tables.get(topic, _no_rows(topic)) for topic, name in _TABLES.items()},
         pd.DatetimeIndex([stamp(day) for day in sessions.tolist()], name="trade_date"),
     )
 

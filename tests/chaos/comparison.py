@@ -84,7 +84,7 @@ def _update_final(final: dict[str, tuple[int, bytes]], topic: str, value: bytes)
         signal = msgspec.json.decode(value, type=MarketSignal)
         if signal.provisional:
             return
-        key, revision = f"{topic} {signal.signal} {signal.trade_date}", signal.revision
+        key, revision = f"{topic} {signal.name} {signal.trade_date}", signal.revision
     if key not in final or revision >= final[key][0]:
         final[key] = revision, value
 

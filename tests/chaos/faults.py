@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
+from redis import Redis
+
 from streams.form import Form
+from streams.local_redis import EmbeddedRedis
+from streams.local_service import LOOPBACK
 from streams.processes import environment
 from streams.publisher import Publisher
 from tests.chaos.comparison import Outcome, outcome
 from tests.chaos.scenario import Step, Variant, publish
 from tests.chaos.services import SESSION_TIMEOUT_S, Fleet, Services
-from tests.harness import Stack
+from tests.harness import Stack, wait_until
 
 
 @dataclass
@@ -116,6 +121,102 @@ def redis_emptied(harness: Harness, count: int) -> None:
         harness.fleet.ready()
 
 
+def redis_set_back(harness: Harness, count: int) -> None:
+    """Redis returns with what it contained some steps ago, while two workers continue."""
+    harness.fleet.join()
+    harness.fleet.ready()
+    redis = harness.stack.redis
+    for _ in harness.points(count):
+        before = {key: redis.dump(key) for key in redis.keys(f"{harness.stack.settings.namespace}:*")}
+        harness.feed(3)
+        harness.fleet.settle(harness.publisher)
+        with redis.pipeline(transaction=True) as set_back:
+            set_back.flushall()
+            for key, data in before.items():
+                set_back.restore(key, 0, data)
+            set_back.execute()
+        harness.feed(1)
+        harness.fleet.ready()
+
+
+def redis_failover(harness: Harness, count: int) -> None:
+    """A replica that lags behind becomes the master; the old master is read-only, and keeps its connections."""
+    services, namespace = harness.services, harness.stack.settings.namespace
+    masters = [services.redis, EmbeddedRedis(services.folder / f"replica-{namespace}", append_only=True)]
+    with masters[1], ExitStack() as connections:
+        old, new = (connections.enter_context(Redis.from_url(one.url)) for one in masters)
+        harness.fleet.join()
+        harness.fleet.ready()
+        for _ in harness.points(count):
+            _replicate(new, masters[0])
+            new.replicaof("NO", "ONE")  # from here on it lags
+            harness.feed(3)
+            harness.fleet.settle(harness.publisher)
+            services.redis_proxy.target = masters[1].port
+            old.replicaof(LOOPBACK, masters[1].port)
+            harness.stack.redis.connection_pool.disconnect()  # the workers find out by themselves
+            harness.feed(1)
+            harness.fleet.ready()
+            masters.reverse()
+            old, new = new, old
+        if masters[0] is not services.redis:  # what follows expects it
+            _replicate(new, masters[0])
+            services.redis_proxy.target = masters[1].port
+            new.replicaof("NO", "ONE")
+            old.replicaof(LOOPBACK, masters[1].port)
+            harness.stack.redis.connection_pool.disconnect()
+            harness.fleet.ready()
+
+
+def _replicate(replica: Redis, master: EmbeddedRedis) -> None:
+    """Make a server a replica, and wait until it contains what the master does."""
+    replica.replicaof(LOOPBACK, master.port)
+    with Redis.from_url(master.url) as source:
+        wait_until(
+            lambda: (
+                replica.info("replication").get("master_link_status") == "up"
+                and replica.info("replication")["slave_repl_offset"] >= source.info("replication")["master_repl_offset"]
+            ),
+            what="the replica",
+        )
+
+
+def redis_loses_keys(harness: Harness, count: int) -> None:
+    """A key of the state, or a part of one, is gone (evicted, deleted), and the next owner claims the partition."""
+    redis = harness.stack.redis
+    for i, _ in enumerate(harness.points(count)):
+        keys = sorted(redis.keys(f"{harness.stack.settings.namespace}:{{*}}:*"))
+        rows = [key for key in keys if key.endswith(b":rows")]
+        if i % 2 == 0:
+            redis.delete(harness.rng.choice(keys))
+        else:
+            key = harness.rng.choice(rows)
+            redis.hdel(key, harness.rng.choice(sorted(redis.hkeys(key))))
+        harness.fleet.kill(0)
+        harness.feed(1)
+        harness.fleet.ready()
+
+
+def redis_refuses(harness: Harness, seconds: int) -> None:
+    """Redis answers every write with an error: its memory is full."""
+    for _ in harness.points(1):
+        harness.stack.redis.config_set("maxmemory", 1)
+        harness.feed(3)
+        time.sleep(seconds)  # the fault itself
+        harness.stack.redis.config_set("maxmemory", 0)
+        harness.fleet.ready()
+
+
+def terminate(harness: Harness, count: int) -> None:
+    """SIGTERM of the only worker in the middle of its work; another one follows."""
+    for _ in harness.points(count):
+        harness.feed(2)
+        harness.fleet.leave(0)
+        harness.fleet.join()
+        harness.feed(1)
+        harness.fleet.ready()
+
+
 def broker_restart(harness: Harness, count: int) -> None:
     """The broker is stopped or killed, and restarts with its data (Apache Kafka only)."""
     for i, _ in enumerate(harness.points(count)):
@@ -163,6 +264,11 @@ LONG = (
     FaultPlan("zombies", zombie, 3),
     FaultPlan("Redis restarted", redis_restart, 6),
     FaultPlan("Redis emptied", redis_emptied, 4),
+    FaultPlan("Redis set back", redis_set_back, 3),
+    FaultPlan("Redis failed over to a lagging replica", redis_failover, 3),
+    FaultPlan("Redis loses keys", redis_loses_keys, 6),
+    FaultPlan("Redis full 10 s", redis_refuses, 10),
+    FaultPlan("SIGTERM under load", terminate, 10),
     FaultPlan("broker restarted", broker_restart, 4, kafka_only=True),
     FaultPlan("line to Redis cut 30 s", cut_redis, 30),
     FaultPlan("line to broker cut 30 s", cut_broker, 30),

@@ -11,11 +11,14 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Forwards a loopback port to a server. While cut, connections transfer no bytes and new ones get no answer."""
+    """Forwards a loopback port to a server. While cut, connections transfer no bytes and new ones get no answer.
+
+    ``target`` is the server's port; a change is for new connections.
+    """
 
     def __init__(self, port: int, target: int) -> None:
         self.port = port
-        self._target = target
+        self.target = target
         self._connected = threading.Event()
         self._connected.set()
         self._closing = threading.Event()
@@ -58,7 +61,7 @@ class Proxy:
         with client:
             self._connected.wait()
             try:
-                server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+                server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
             except OSError:
                 return
             with server:

@@ -20,12 +20,21 @@ from streams.form import Form
 from streams.publisher import Publisher
 from streams.records import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
 from streams.topics import partition_of
+from tests.poison import POISON
 
 START, END = date(2019, 1, 2), date(2019, 7, 5)
 #: Days of the scenario with a running session before their close.
 _SESSIONS = (20, 45, 75, 110)
 _MINUTES = (600, 660, 840, 895)  # of the day: 10:00, 11:00, 14:00, 14:55
-_POISON = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "trade_date": "2019-01-05"}')
+_BAD = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "trade_date": "2019-01-05"}')
+#: Values and headers that are refused, by topic: every bad value in every form, and what once stopped a partition.
+_POISON: dict[str, list[tuple[bytes, list[tuple[str, bytes]]]]] = {
+    topic: [
+        *((value, headers) for value in _BAD for headers in ([], [(CONTENT_TYPE, ARROW)], [(CE_TYPE, CLOSE_TYPE)])),
+        *((value, headers) for of, value, headers in POISON if of == topic),
+    ]
+    for topic in FIGURES
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +187,9 @@ def _shuffled(batches: list[RowBatch], rng: random.Random) -> list[tuple[RowBatc
 
 
 def _poison(publisher: Publisher, topic: str, rng: random.Random) -> None:
-    headers = rng.choice([[], [(CONTENT_TYPE, ARROW)], [(CE_TYPE, CLOSE_TYPE)]])
+    value, headers = rng.choice(_POISON[topic])
     position = partition_of("600000.SH", publisher.settings.partitions) % publisher.topics.partitions(topic)
-    publisher.raw(topic, rng.choice(_POISON), partition=position, headers=headers)
+    publisher.raw(topic, value, partition=position, headers=headers)
 
 
 def all_rows(steps: list[Step]) -> int:

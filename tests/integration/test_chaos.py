@@ -6,11 +6,13 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams.local_kafka import ApacheKafka
 from tests.chaos.comparison import Outcome, compare
 from tests.chaos.faults import SHORT, FaultPlan, no_fault, run_plan
+from tests.chaos.judge import Judge, facts
 from tests.chaos.scenario import Step, build
 from tests.chaos.services import Services
 from tests.harness import BROKERS
@@ -51,6 +53,15 @@ def test_faults_lose_nothing_double_nothing_and_get_nothing_wrong(
         baseline, run_plan(services, f"plan{number}", steps, plan, random.Random(f"{SEED} {plan.name}"))
     )
     assert comparison.clean, (plan.name, comparison.lost[:5], comparison.doubled[:5], comparison.wrong[:5])
+
+
+def test_the_facts_are_those_of_an_independent_computation(baseline: Outcome, steps: list[Step]) -> None:
+    judge, published = Judge(steps), list(facts(baseline))
+    assert judge.contradictions(published) == []
+    balances = [at for at, one in enumerate(published) if getattr(one, "signal", "") == "fin_balance"]
+    published[balances[-1]] = msgspec.structs.replace(published[balances[-1]], value=1.0)
+    (found,) = judge.contradictions(published)
+    assert found.startswith("fin_balance differs")
 
 
 def test_a_comparison_finds_lost_doubled_and_wrong_facts(baseline: Outcome) -> None:
