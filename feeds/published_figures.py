@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore
-from feeds.row_groups import group_names, groups_of
+from feeds.row_groups import group_names, groups_of, overlaid
 from processors.events import FIGURES, RowBatch, concat
 
 #: Calendar days; no holiday of the exchanges is longer.
@@ -200,7 +200,9 @@ class DaysBefore:
         for topic, batch in rows.items():
             groups = groups_of(topic, batch.keys)
             for group in np.unique(groups).tolist():
-                self._read[topic, group] = batch.take(groups == group)
+                part, read = batch.take(groups == group), self._read.get((topic, group))
+                same_day = read is not None and read.days[0] == part.days[0]
+                self._read[topic, group] = overlaid(part, read if same_day else None)
 
     def before(self, topic: str, day: int) -> RowBatch | None:
         """Return the rows of the last day before ``day``, of each exchange its own; None if there is none.
@@ -212,9 +214,12 @@ class DaysBefore:
         if (topic, day) not in self._found:
             found = []
             for group in range(len(group_names(topic))):
-                read = self._read.get((topic, group))
-                known = [self._of(topic).before(group, day), read if read is not None and read.days[0] < day else None]
-                found += sorted((one for one in known if one is not None), key=lambda one: int(one.days[0]))[-1:]
+                read, known = self._read.get((topic, group)), self._of(topic).before(group, day)
+                if read is None or read.days[0] >= day or (known is not None and known.days[0] > read.days[0]):
+                    found += [known] if known is not None else []
+                else:  # a correction has a few rows of a day whose other rows are published
+                    same_day = known is not None and known.days[0] == read.days[0]
+                    found.append(overlaid(read, known if same_day else None))
             self._found[topic, day] = concat(found) if found else None
         return self._found[topic, day]
 

@@ -274,6 +274,19 @@ def test_the_newest_days_are_kept_whatever_the_order() -> None:
     assert known(earlier.before("margin.daily", last + 400)) == {to_id(A): 31.0}
 
 
+def test_a_correction_of_some_rows_hides_no_other_row_of_its_day() -> None:
+    store = MemoryStore()
+    PublishedFigures(store).record([rows_of(D1, {A: 1.0, B: 2.0})])
+    earlier, following = DaysBefore(PublishedFigures(store)), to_day(pd.Timestamp(D2).date())
+    for correction in ({A: 9.0}, {C: 3.0}):
+        earlier.learn({"margin.daily": rows_of(D1, correction)})
+    corrected = {to_id(A): 9.0, to_id(B): 2.0, to_id(C): 3.0}
+    for one in (earlier, earlier.renewed()):
+        assert known(one.before("margin.daily", following)) == corrected
+    PublishedFigures(store).record([rows_of(D2, {A: 4.0})])
+    assert known(earlier.renewed().before("margin.daily", following + 1)) == {to_id(A): 4.0, to_id(C): 3.0}
+
+
 def test_figures_that_redis_does_not_give_are_an_error_of_the_ledger() -> None:
     class Away(MemoryStore):
         def read(self, topic: str, day: int) -> bytes:
