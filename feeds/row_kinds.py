@@ -10,7 +10,7 @@ from typing import Any
 
 from feeds.dates import parse_day
 from feeds.errors import InputError
-from feeds.units import parse_number
+from feeds.units import ABSENT
 
 
 class RowKind(StrEnum):
@@ -28,6 +28,8 @@ class RowKind(StrEnum):
 END_OF_ROW, TOO_MANY = "<end of row>", "<more cells than its header: a comma within a number?>"
 NO_DATA = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无数据|没有相关数据|尚未发布|未公布")
 _LABEL = re.compile(r"日期|时间|date|time", re.IGNORECASE)
+#: Also what `feeds.units` refuses as a figure: a rounded number (7.98E+11), one with misplaced separators.
+_FIGURE = re.compile(r"[+-]?[\d,.]*\d[\d,.]*(e[+-]?\d+)?", re.IGNORECASE)
 _SUM = re.compile(r".*(合计|总计|小计|汇总|共计|总和)\W*|(grand |sub)?total\W*|sum\W*", re.IGNORECASE)
 
 
@@ -65,12 +67,9 @@ def _text(cell: object) -> str:
 
 
 def _is_figure(text: str) -> bool:
-    try:
-        if parse_number(text.rstrip("万亿%"), "") != parse_number("", ""):
-            return not (len(text) == len("20240611") and _is_date(text))
-    except InputError:
-        pass
-    return False
+    """Whether a cell contains a number or a sign in place of one (``-``), and no date."""
+    number = text.strip("'=\"").rstrip("万亿%")
+    return bool(_FIGURE.fullmatch(number) or number.lower() in ABSENT) and not _is_date(text)
 
 
 def _is_date(text: str) -> bool:

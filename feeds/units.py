@@ -125,7 +125,8 @@ def parse_unit(text: str | None, kind: Kind, where: str) -> Unit:
     return units[0]
 
 
-_ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无"}
+#: What a cell contains in place of a figure.
+ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无"}
 _SUFFIXES = {"万亿": 1e12, "亿": 1e8, "万": 1e4}
 _GROUPS = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+"
 _NUMBER = re.compile(rf"[+-]?(?:(?:{_GROUPS})(?:\.(?P<places>\d*))?(?:[eE](?P<power>[+-]?\d+))?|\.\d+)")
@@ -157,7 +158,7 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
     text = unicodedata.normalize("NFKC", str(cell)).translate(_SAME).strip().lstrip("'").strip()
     if re.fullmatch(r'="[^"]*"', text):
         text = text[2:-1]
-    if text.lower() in _ABSENT:
+    if text.lower() in ABSENT:
         return math.nan
     factor = 1.0
     suffix = next((s for s in _SUFFIXES if text.endswith(s)), None)

@@ -232,6 +232,16 @@ def test_a_placeholder_row_is_an_error_not_a_security(words: str) -> None:
     assert finding.check == "placeholder" and words in finding.text and "not published yet" in finding.text
 
 
+@pytest.mark.parametrize("rounded", ["{:.1E}", "{:.1e}", "+{:.1E}", "1.2,{:.0f}"])
+def test_a_day_of_totals_whose_figures_are_all_rounded_is_refused_with_its_row(rounded: str) -> None:
+    figures = [rounded.format(float(cell.replace(",", ""))) for cell in SSE_SUMMARY[1][1:]]
+    content = csv("utf-8")(a=[*SSE_SUMMARY, ["20240612", *figures]])
+    found = exchange.parse_sheets(workbooks.read_workbook(content, "x"), "x")
+    assert [len(table.frame) for table in found.tables] == [1]
+    (refused,) = (one for one in found.findings if one.check == "row")
+    assert refused.severity is Severity.REFUSED and "row 3" in refused.text and figures[0] in refused.text
+
+
 @pytest.mark.parametrize(
     ("sheets", "reason"),
     [
