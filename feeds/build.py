@@ -83,9 +83,17 @@ def _fetch_task(name: str, feed: Fetch, services: FeedServices) -> FeedTask:
     if feed.via == "akshare":
         require_akshare()
     fetch = sources.day_fetcher(feed.via, feed.tables, services.market, services.tushare, services.stop.wait)
-    publish = partial(_daily_outlet(services).publish, name, source=feed.source or name, force=feed.force)
-    due = sources.due_time(feed.via, feed.tables, feed.at)
-    return FetchTask(name, feed, services.state(name), fetch, publish, services.market.calendar, due)
+    outlet, source = _daily_outlet(services), feed.source or name
+    return FetchTask(
+        name,
+        feed,
+        services.state(name),
+        fetch,
+        partial(outlet.publish, name, source=source, force=feed.force),
+        services.market.calendar,
+        sources.due_time(feed.via, feed.tables, feed.at),
+        partial(outlet.report_unreadable, source=source),
+    )
 
 
 def _positions_folder_task(name: str, feed: PositionsFolder, services: FeedServices) -> FeedTask:

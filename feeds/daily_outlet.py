@@ -52,7 +52,8 @@ class DailyOutlet:
 
         Raises
         ------
-        InputError : if there are no rows, or errors in the figures; each finding has been logged.
+        InputError : if there are no rows, or errors in the figures; each finding has been logged. The caller decides
+            whether the attempt was the last one, and publishes its report by `report_unreadable`.
         UnavailableError : if Kafka or Redis does not answer.
         """
         if self._checks is None:
@@ -66,9 +67,8 @@ class DailyOutlet:
         with self._open_publisher(source) as publisher:
             try:
                 publish_checked(publisher, checked, self._ledger, force=force)
-            except InputError:
-                publisher.report(report)
-                publisher.flush()
+            except InputError as error:
+                error.report = report
                 raise
             publisher.report(report)
             report.barrier = publisher.barrier()
@@ -77,9 +77,9 @@ class DailyOutlet:
         return report.refused
 
     def report_unreadable(self, error: InputError, *, source: str) -> None:
-        """Publish the report of files that can't be read; raises `UnavailableError` if no broker answers."""
+        """Publish the report of what can't be read or published; raises `UnavailableError` if no broker answers."""
         with self._open_publisher(source) as publisher:
-            publisher.report(FeedReport.of_error(source, error))
+            publisher.report(error.report or FeedReport.of_error(source, error))
 
 
 def _log_report(feed: str, report: FeedReport) -> None:

@@ -34,7 +34,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
         published.
     suffixes : the suffixes of the files, in lower case.
     finish : called when the task ends.
-    unreadable : called with the error of files that `read` can't read.
+    unreadable : called with the error of files that can't be read or published, before it is stored.
     """
 
     name: str
@@ -117,15 +117,12 @@ class FolderTask(FeedTask, Generic[RowsT]):
         ----------
         final : log and store a failure; a file that failed is read again when it changes. Else only return false.
         """
-        rows: RowsT | None = None
         try:
-            rows = self.read(list(files))
-            refused = self.publish(rows)
+            refused = self.publish(self.read(list(files)))
         except InputError as error:
             if not final:
                 return False
-            if rows is None:
-                self.unreadable(error)
+            self.unreadable(error)
             self.failures += 1
             for path, digest in files.items():
                 log.warning("file refused", feed=self.name, file=path.name, error=str(error))

@@ -18,8 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from processors.errors import MarginwatchError
+
+if TYPE_CHECKING:
+    from feeds.feed_report import FeedReport
 
 
 def at(where: str) -> str:
@@ -32,7 +36,14 @@ class FeedError(MarginwatchError):
 
 
 class InputError(FeedError):
-    """A file, a page or an answer that can't be published; it stays refused until it changes."""
+    """A file, a page or an answer that can't be published; it stays refused until it changes.
+
+    Attributes
+    ----------
+    report : the report of the run that refused it; None if the error ended the run before its rows were checked.
+    """
+
+    report: FeedReport | None = None
 
 
 class ConfigurationError(InputError):

@@ -31,6 +31,7 @@ class FetchTask(FeedTask):
     publish : publishes what was fetched and returns what was refused of it; raises `InputError` if it can't be
         published.
     due : when a day is first asked for.
+    unreadable : called with the error of a day that can't be fetched or published.
     """
 
     name: str
@@ -40,6 +41,7 @@ class FetchTask(FeedTask):
     publish: Callable[[SourceTables], int]
     calendar: TradingCalendar
     due: Deadline
+    unreadable: Callable[[InputError], None] = lambda _error: None
     failures: int = 0
     _attempts: dict[int, tuple[float, float]] = field(default_factory=dict)  # day → next attempt, wait after it
 
@@ -83,6 +85,7 @@ class FetchTask(FeedTask):
             log.info("not published yet", feed=self.name, day=when.isoformat(), retry_s=self.feed.retry_s,
                      reason=str(error))  # fmt: skip
         except GoneError as error:
+            self.unreadable(error)  # first: it is asked again if no broker answers
             self.failures += 1
             self.state.set(f"day/{when}", _FAILED)
             log.warning("day is lost", feed=self.name, day=when.isoformat(), error=str(error))
@@ -91,6 +94,7 @@ class FetchTask(FeedTask):
             wait = min(2 * self._attempts.get(day, (0.0, self.feed.retry_s / 2))[1], _LONGEST_WAIT_S)
             self._attempts[day] = now + wait, wait
             log.warning("day failed", feed=self.name, day=when.isoformat(), retry_s=wait, error=str(error))
+            self.unreadable(error)
         else:
             self.state.set(f"day/{when}", _DONE)
             self._attempts.pop(day, None)

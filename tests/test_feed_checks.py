@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -19,23 +21,28 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts.commands import FeedRun, decode
-from feeds import drop_folder, workbooks
+from feeds import drop_folder, sources, workbooks
+from feeds.build import build_tasks
 from feeds.check_report import check_days
 from feeds.cut_lists import cut_lists, is_page
+from feeds.dataset import SourceTables
 from feeds.drop_folder import FolderTask
-from feeds.errors import InputError, LedgerError
+from feeds.errors import GoneError, InputError, LedgerError
 from feeds.ledger import PublishLedger
-from feeds.plan import DropFolder
+from feeds.plan import DropFolder, Feed, Fetch, Plan
 from feeds.published_figures import SLOTS, DaysBefore, PublishedFigures
+from feeds.tasks import FeedTask
 from feeds.validate import Severity
 from processors.codes import to_id
 from processors.days import to_date, to_day
-from processors.events import RowBatch
+from processors.events import INPUT_ROWS, RowBatch
 from streams import feed_services, metrics, publisher
 from streams.calendars import xshg
+from streams.clients import redis_client
 from streams.errors import PublishError
 from streams.feed_services import RedisLedgerStore
 from streams.local_redis import EmbeddedRedis
+from streams.settings import Settings
 from streams.topics import Topic
 from tests.building import batch
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
@@ -557,6 +564,58 @@ def test_a_file_that_can_not_be_read_is_reported_too(command: str, runs: list[Fe
     assert status == 1
     (run,) = runs
     assert run.errors == 1 and D1 in run.reason and run.rows == {}
+
+
+class NoRows:
+    """Topics that contain nothing."""
+
+    def topics_without_rows(self) -> set[str]:
+        return set(INPUT_ROWS)
+
+
+def plan_task(feed: Feed) -> FeedTask:
+    """The task of a plan with one feed, with the captured publisher."""
+    services = replace(
+        feed_services.feed_services(Settings(), redis_client(Settings()), threading.Event()),
+        ledger_store=MemoryStore(),
+        published_rows=NoRows(),
+        state=lambda _name: MemoryState(),
+        security_names=dict,
+    )
+    return build_tasks(Plan({"f": feed}), services)[0]
+
+
+def test_files_that_are_read_again_one_by_one_are_reported_once(runs: list[FeedRun], tmp_path: Path) -> None:
+    task = plan_task(DropFolder(path=tmp_path, settle_s=0))
+    write(tmp_path, of_exchange(D1, CODES), "d1.csv")
+    task.tick(time.time() + 1)
+    write(tmp_path, of_exchange(D2, CODES), "d2.csv")
+    write(tmp_path, of_exchange(D3, CODES, 1e-4), "d3.csv")
+    task.tick(time.time() + 1)
+    assert [(run.trade_date.isoformat(), run.errors) for run in runs] == [(D1, 0), (D2, 0), (D3, 2)]
+    assert task.failures == 1
+
+
+def test_a_day_that_the_exchanges_were_closed_is_reported_too(runs: list[FeedRun], tmp_path: Path) -> None:
+    task = plan_task(DropFolder(path=tmp_path, settle_s=0))
+    write(tmp_path, of_exchange("2024-06-10", CODES), "closed.csv")
+    task.tick(time.time() + 1)
+    (run,) = runs
+    assert run.errors == 1 and "2024-06-10" in run.reason
+
+
+@pytest.mark.parametrize("error", [GoneError("only the newest session"), InputError("the page has changed")])
+def test_a_day_that_can_not_be_fetched_is_reported_too(
+    error: InputError, runs: list[FeedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(_day: date) -> SourceTables:
+        raise error
+
+    monkeypatch.setattr(sources, "day_fetcher", lambda *_: fetch)
+    task = plan_task(Fetch(via="tushare", since=date(2024, 6, 11)))
+    task.tick(datetime(2024, 6, 12, 12, tzinfo=UTC).timestamp())
+    (run,) = runs
+    assert (task.failures, run.errors, run.source, str(error) in run.reason) == (1, 1, "f", True)
 
 
 def test_checking_only_tells_the_stream_nothing(runs: list[FeedRun], tmp_path: Path) -> None:
