@@ -186,14 +186,17 @@ def load(path: Path, tables: Iterable[Table] | None = None) -> pd.DataFrame:
 
     Raises
     ------
-    InputError : if it has none.
+    InputError : if it has none, or a sheet beside it that is not read.
     """
     return parse_csv(_content(path), path.name, tables)
 
 
 def parse_csv(content: bytes, name: str, tables: Iterable[Table] | None = None) -> pd.DataFrame:
     """Read the bytes of a file as `load` does; ``name`` is for errors."""
-    found = [raw for _, raw in _tables(unpacked(content, name), name, tuple(tables or ()), [])]
+    findings: list[Finding] = []
+    found = [raw for _, raw in _tables(unpacked(content, name), name, tuple(tables or ()), findings)]
+    if findings:
+        raise InputError(findings[0].text)
     if len(found) != 1:
         raise InputError(f"{name} has {len(found)} tables, expected one: remove the other sheets, or give them apart")
     return found[0]

@@ -139,6 +139,32 @@ def test_files_of_a_folder_and_a_mapping_file(tmp_path: Path) -> None:
         margin_positions.read_files("x", feed, [mapped])
 
 
+@pytest.mark.parametrize("with_mapping", [True, False])
+def test_a_sheet_that_is_not_read_refuses_its_workbook(with_mapping: bool, tmp_path: Path) -> None:
+    rows = [["code", "ts", "fin_buy", "fin_repay"], ["600519.SH", "2024-06-03 10:00:00", 1500000, 200000]]
+    book = pytest.importorskip("openpyxl").Workbook()
+    for sheet, cells in ((book.active, rows), (book.create_sheet("B"), [["账户"], [300000]])):
+        for row in cells:
+            sheet.append(row)
+    book.save(tmp_path / "desk.xlsx")
+    rules = tmp_path / "map.toml"
+    rules.write_text("""
+        [[table]]
+        files = "desk*"
+        topic = "margin.intraday"
+        code = { column = "code", style = "600519.SH" }
+        ts = { column = "ts", format = "%Y-%m-%d %H:%M:%S" }
+        columns.fin_buy = { column = "fin_buy", unit = "元" }
+        columns.fin_repay = { column = "fin_repay", unit = "元" }
+    """)
+    feed = PositionsFolder(path=tmp_path, map=rules if with_mapping else None)
+    with pytest.raises(InputError, match=r"desk\.xlsx \[B\] is not read: 1 rows with figures"):
+        margin_positions.read_files("x", feed, [tmp_path / "desk.xlsx"])
+    del book["B"]
+    book.save(tmp_path / "desk.xlsx")
+    assert plain(margin_positions.read_files("x", feed, [tmp_path / "desk.xlsx"])) == [ROW]
+
+
 # -- stream entries ----------------------------------------------------------------------------------------------
 
 
