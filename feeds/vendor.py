@@ -178,7 +178,17 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
         raw = pd.read_parquet(io.BytesIO(content))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is no parquet file ({error}): export it again") from error
-    return raw.set_axis(np.arange(1, len(raw) + 1), axis=0).set_axis([str(column) for column in raw], axis=1)
+    raw = raw.set_axis(np.arange(1, len(raw) + 1), axis=0).set_axis([str(column) for column in raw], axis=1)
+    return raw.apply(_without_na) if len(raw.columns) else raw
+
+
+def _without_na(column: pd.Series) -> pd.Series:
+    """Return a nullable column with NaN or None in place of `pd.NA`, which no comparison can take."""
+    if getattr(column.dtype, "na_value", None) is not pd.NA or not column.hasnans:
+        return column
+    if pd.api.types.is_numeric_dtype(column):
+        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
+    return column.astype(object).where(column.notna(), None)
 
 
 def load(path: Path, tables: Iterable[Table] | None = None) -> pd.DataFrame:

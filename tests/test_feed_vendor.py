@@ -222,6 +222,35 @@ def test_a_figure_of_tushare_that_may_be_missing_is_absent_one_that_is_needed_is
         taken(written(MARGIN_DETAIL.drop(columns="rzmre"), tmp_path, "csv"))
 
 
+BY_HAND = """
+[[table]]
+topic = "margin.daily"
+date = { column = "trade_date" }
+code = { column = "ts_code", style = "600519.SH" }
+[table.columns]
+fin_balance = { column = "rzye", unit = "元" }
+fin_buy = { column = "rzmre", unit = "元" }
+short_volume = { column = "rqyl", unit = "股" }
+short_sell = { column = "rqmcl", unit = "股" }
+"""
+
+
+@pytest.mark.parametrize("with_mapping", [True, False])
+@pytest.mark.parametrize(("column", "kind"), [("trade_date", "Int64"), ("ts_code", "string"), ("rzche", "Int64")])
+def test_a_null_in_a_nullable_column_of_parquet_is_an_empty_cell(
+    tmp_path: Path, column: str, kind: str, with_mapping: bool
+) -> None:
+    table = pd.concat([MARGIN_DETAIL, MARGIN_DETAIL.iloc[-1:].assign(ts_code="600000.SH")], ignore_index=True)
+    table = table.assign(trade_date=20180802).astype({column: kind})
+    table.loc[2, column] = pd.NA
+    rules = mapped(tmp_path, BY_HAND) if with_mapping else None
+    found = vendor.read([written(table, tmp_path, "parquet")], rules)
+    refused = [one.text for one in found.findings if one.severity is Severity.REFUSED]
+    needed = column != "rzche"
+    assert [len(one.frame) for one in found.tables] == [3 - needed]
+    assert len(refused) == needed and all("row 3" in text for text in refused)
+
+
 # -- Chinese headers -----------------------------------------------------------------------------------------
 
 CHINESE = (
