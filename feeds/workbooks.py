@@ -118,9 +118,9 @@ def _text_grid(text: str, name: str) -> pd.DataFrame:
     if not text.strip():
         return pd.DataFrame()
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    separator = _separator(text)
-    widths = _widths(text, separator)
     try:
+        separator = _separator(text)
+        widths = _widths(text, separator)
         grid = pd.read_csv(
             io.StringIO(text),
             sep=separator,
@@ -130,7 +130,7 @@ def _text_grid(text: str, name: str) -> pd.DataFrame:
             keep_default_na=False,
             skip_blank_lines=False,
         )
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, csv.Error) as error:
         raise InputError(f"{name} is no CSV file ({error}): export it again") from error
     if (widths < widths.max()).any():
         if len(widths) != len(grid):

@@ -267,6 +267,8 @@ def test_damaged_files_and_web_pages_are_refused() -> None:
         (b"PK\x03\x04junk", "damaged"),
         (b"\xd0\xcf\x11\xe0junk" * 200, "damaged"),
         (b"<html><body>502</body></html>", "web page"),
+        (b'a,b\n"1,' + b"2" * 200_000, "no CSV file .*limit"),
+        (b"a,b\n1,2\n" * 100 + b'"1' + b"2" * 400_000, "no CSV file .*limit"),
     ):
         with pytest.raises(InputError, match=reason):
             taken(content)
