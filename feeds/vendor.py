@@ -95,9 +95,11 @@ def _known(file: Path, day: date | None) -> SourceTables:
     InputError : if they are not known.
     """
     out, content = SourceTables(), _content(file)
+    frame = _parquet(content, file.name) if content.startswith(_PARQUET) else None
+    grids = read_workbook(content, file.name) if frame is None else {"": _with_headers(frame)}
     official: Grids = {}
     unknown: list[str] = []
-    for sheet, grid in split_stacked(_grids(content, file.name)).items():
+    for sheet, grid in split_stacked(grids).items():
         where = _where(file.name, sheet)
         grid = with_documented_units(grid, where)
         found: tuple[int, list[str], _Meaning] | None = find_header(grid, partial(_meaning, where=where))
@@ -110,7 +112,9 @@ def _known(file: Path, day: date | None) -> SourceTables:
             official[sheet] = grid
             continue
         name, tables = meaning
-        cells = _parquet(content, where) if content.startswith(_PARQUET) else table_below(grid, at, texts, where)
+        cells = table_below(grid, at, texts, where)
+        if frame is not None:  # whose columns have types
+            cells = frame.loc[cells.index].set_axis(texts, axis=1)[cells.columns]
         raw, findings = replace_component_turnover(cells, where)
         out.findings += findings
         of_sheet = None
@@ -164,13 +168,10 @@ def _where(name: str, sheet: str) -> str:
     return f"{name} [{sheet}]" if sheet else name
 
 
-def _grids(content: bytes, name: str) -> Grids:
-    """Return the sheets of a file; those of a parquet file begin with its headers."""
-    if not content.startswith(_PARQUET):
-        return read_workbook(content, name)
-    raw = _parquet(content, name)
-    columns = {place: [header, *raw[header].tolist()] for place, header in enumerate(raw)}
-    return {"": pd.DataFrame(columns, dtype=object, index=range(len(raw) + 1))}
+def _with_headers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as a sheet, whose first row are the headers."""
+    columns = {place: [header, *frame[header].tolist()] for place, header in enumerate(frame)}
+    return pd.DataFrame(columns, dtype=object, index=range(len(frame) + 1))
 
 
 def _parquet(content: bytes, name: str) -> pd.DataFrame:

@@ -498,6 +498,20 @@ def test_the_tables_of_akshare_saved_as_files(
     assert (key, row, day) == (*EXPECTED[function], DAY)
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "parquet"])
+@pytest.mark.parametrize("function", ["stock_margin_detail_szse", "stock_margin_detail_bse"])
+def test_a_table_of_akshare_with_a_column_of_dates_has_the_documented_units(
+    tmp_path: Path, sent: list[Message], function: str, kind: str
+) -> None:
+    table = pd.read_csv(io.StringIO(AKSHARE[function]), dtype={"证券代码": str}).assign(交易日期="2024-06-11")
+    path = tmp_path / f"export.{kind}"
+    {"csv": table.to_csv, "xlsx": table.to_excel, "parquet": table.to_parquet}[kind](path, index=False)
+    result = feed("vendor", path, "--as", "events")
+    assert result.exit_code == 0, result.output
+    (((_, key, day), row),) = rows(sent).items()
+    assert (key, row, day) == (*EXPECTED[function], DAY)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
