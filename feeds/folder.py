@@ -11,9 +11,11 @@ from functools import cache
 from pathlib import Path
 
 from feeds import mapping, vendor
+from feeds.check_report import format_findings
 from feeds.dataset import Dataset, SourceTables, gather
 from feeds.errors import InputError
 from feeds.mapping import Mapping
+from feeds.validate import Severity
 from processors.days import TradingCalendar
 
 MAPPING_FILE = Path(__file__).with_name("market_folder.toml")
@@ -47,7 +49,7 @@ def source_of(folder: Path) -> str:
 
 
 def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Dataset:
-    """Read the files of a folder as `read_tables` does, and join them.
+    """Read the files of a folder as `read_tables` does, and join them; the notes name what was refused of them.
 
     Parameters
     ----------
@@ -55,10 +57,15 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
 
     Raises
     ------
-    InputError : if the folder has no such file, a file lacks a column, or there is no row.
+    InputError : if the folder has no such file, a file lacks a column, there is no row, or rows contradict each other.
     """
     found = read_tables(folder)
     out = gather(found.tables, calendar, source_of(folder), start, end)
     out.findings = [*found.findings, *out.findings]
+    errors = [one for one in out.findings if one.severity is Severity.ERROR]
+    if errors:
+        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        raise InputError(f"the figures of {folder} can't be used: {errors[0]}{more}")
+    out.notes += format_findings(one for one in out.findings if one.severity is Severity.REFUSED)
     out.files = found.files
     return out

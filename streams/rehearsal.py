@@ -22,6 +22,7 @@ def rehearse(
     start: date | None,
     end: date | None,
     advance: Callable[[int, int], None],
+    note: Callable[[str], None] = lambda _note: None,
 ) -> list[Alert]:
     """Return every alert that the rules would have raised, in its last state, by date.
 
@@ -31,9 +32,16 @@ def rehearse(
     start : first trade date of the returned alerts; earlier days fill windows and records.
     end : last trade date that is read.
     advance : called with (days done, days in total) after each day.
+    note : called with each remark on the files, such as a row that was refused.
+
+    Raises
+    ------
+    InputError : if the files can't be read, or contradict each other.
     """
     calendar = xshg(settings.calendar_file)
     folder = read(data, calendar, None, end)
+    for remark in folder.notes:
+        note(remark)
     days = len(folder.days())
     history, desk = History(settings.parameters, settings.exchanges, calendar), AlertDesk(rules, calendar)
     now, origin = datetime.now(UTC), Input("rehearsal", 0, 0, 0)

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from feeds.errors import InputError
 from feeds.folder import read
 from processors.days import to_date, to_day
 from processors.indicators.verdict import Verdict
@@ -31,6 +32,7 @@ from processors.studies.panel import SSE, Panel, collect
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli.main import app
+from streams.settings import Settings
 from streams.studies import run
 
 EXCHANGES = ("SSE", "SZSE")
@@ -376,6 +378,27 @@ def test_errors_name_cause_and_remedy(
 ) -> None:
     with pytest.raises(Exception, match=re.escape(message)):
         marginwatch(*make(small, tmp_path))
+
+
+HEADERS = "dt,code,name,margin_balance,margin_buy_amt,margin_repay_amt,short_qty,short_sell_qty,short_repay_qty"
+
+
+@pytest.mark.parametrize("command", [("study", "ratio"), ("rules", "test")])
+def test_rows_that_contradict_each_other_are_refused(command: tuple[str, ...], tmp_path: Path) -> None:
+    rows = [f"2020-01-02,600000,x,{balance},1,1,1,1,1" for balance in (100, 200)]
+    (tmp_path / "margin_detail_sse_2020.csv").write_text("\n".join([HEADERS, *rows]))
+    with pytest.raises(InputError, match=r"600000\.SH has fin_balance 100 in .* and 200 in .*: remove one"):
+        marginwatch(*command, "--data", str(tmp_path))
+
+
+def test_a_row_that_is_refused_is_noted(tmp_path: Path) -> None:
+    rows = [f"2020-01-02,{600000 + i},x,{'1.2.3' if i == 7 else 100},1,1,1,1,1" for i in range(40)]
+    (tmp_path / "margin_detail_sse_2020.csv").write_text("\n".join([HEADERS, *rows]))
+    plan = run.Plan(tmp_path, ("ratio",), (Mode.AS_SOURCE,))
+    noted = run.panel(plan, Settings(), lambda _done, _total: None).notes
+    assert any("row 9, fin_balance" in note and "'1.2.3'" in note for note in noted)
+    code, text = marginwatch("rules", "test", "--data", str(tmp_path))
+    assert code == 0 and "row 9, fin_balance" in text and "'1.2.3'" in text
 
 
 def test_factor_files_are_checked(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from streams.cli.options import Data, From, Json, To, span
 from streams.cli.render.alerts import print_rehearsal, print_rules, rehearsal_fields, rule_fields
-from streams.cli.terminal import print_json, progress
+from streams.cli.terminal import err, print_json, progress
 from streams.settings import Settings
 
 rules_app = typer.Typer(no_args_is_help=True, help="List the rules of alerts; rehearse new ones on history.")
@@ -56,12 +56,15 @@ def rules_test(
     unknown = [name for name in only or () if name not in names]
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(names)}", param_hint="--rule")
+    notes: list[str] = []
     with progress() as bars:
         task = bars.add_task("folding the history", total=None)
         found = rehearse(
             rules, data, settings, first, last,
-            lambda done, total: bars.update(task, completed=done, total=total),
+            lambda done, total: bars.update(task, completed=done, total=total), notes.append,
         )  # fmt: skip
+    for note in notes:
+        err.print(f"note: {note}", markup=False)
     chosen = set(only or names)
     found = [a for a in found if not chosen.isdisjoint({a.rule, *(section.rule for section in a.sections)})]
     if as_json:

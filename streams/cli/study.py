@@ -59,7 +59,7 @@ def study(
         for one in results:
             print_study(one, study_run.finding_rows(one))
         for note in found.notes:
-            err.print(f"note: {note}")
+            err.print(f"note: {note}", markup=False)
     if out is not None:
         err.print(f"{len(study_run.write(results, out))} files in {out}")
     if report is not None:
