@@ -28,7 +28,8 @@ from feeds.plan import MarginPositions, PositionsFolder
 from feeds.units import split_header
 from processors.codes import Ids, to_code, to_id
 from processors.days import microseconds, shanghai_day, shanghai_days
-from processors.events import FIGURES, Amount, Code, Floats, IntradayRow, Ints, Moment, RowBatch, Sign, concat
+from processors.events import FIGURES, Amount, Code, Floats, IntradayRow, Ints, Moment, RowBatch, concat
+from processors.row_rules import impossible
 
 log = structlog.get_logger()
 TOPIC = "margin.intraday"
@@ -135,11 +136,11 @@ def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
     figures = {}
     for column in FIGURES[TOPIC]:
         values = frame[column.name].to_numpy(np.float64)
-        bad = ~np.isfinite(values) | (values < 0 if column.sign is Sign.NOT_NEGATIVE else values <= 0)
+        bad = impossible(column, values)
         if bad.any():
-            row = int(np.argmax(bad))
-            code = to_code(int(frame["key"].iloc[row]))
-            raise InputError(f"{where}, row {row + 1}: {column.name} of {code} is {values[row]}: expected an amount")
+            place = int(np.argmax(bad))
+            row, code = frame["row"].iloc[place], to_code(int(frame["key"].iloc[place]))
+            raise InputError(f"{where}, row {row}: {column.name} of {code} is {values[place]}: expected an amount")
         figures[column.name] = values
     stamps = frame["ts"].to_numpy(np.int64)
     return batch_of(frame["key"].to_numpy(np.int32), stamps, figures)
