@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from processors.codes import Ids
 from processors.days import DAY_US, SHANGHAI_OFFSET_US, Days
 from processors.events import FIGURES, INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
 from processors.kinds import is_fund, is_index
+from processors.row_rules import impossible
 
 _DATE_PARTS = ("%d", "%j", "%x", "%c")
 #: Whole numbers above it are not exact in a column of 32-bit floats.
@@ -296,10 +297,10 @@ class _Reading:
 
 def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str]:
     """Return which figures can't be, or are empty though they ``must`` not be, with the reason; make them absent."""
-    if column.labels or column.flag:
+    if column.labels:
         return {}
-    zero = (numbers == 0) & (column.sign is Sign.POSITIVE)
-    wrong = np.isinf(numbers) | ((numbers < 0) & (column.sign is not Sign.ANY)) | (zero & must)
+    zero = (numbers == 0) & (column.sign is Sign.POSITIVE)  # of a security that does not trade
+    wrong = impossible(replace(column, optional=True), numbers) & ~(zero & (not must))
     reasons = {int(place): f"{numbers[place]:,.15g} can't be: correct the cell" for place in np.flatnonzero(wrong)}
     if must:
         empty = np.flatnonzero(np.isnan(numbers)).tolist()

@@ -22,6 +22,7 @@ from feeds.row_groups import group_names, groups_of, overlaid
 from processors.codes import EXCHANGES, exchange_of, isin_sorted, reindex_sorted, to_code
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
+from processors.row_rules import impossible
 
 Rows = Mapping[str, RowBatch]
 Mask = npt.NDArray[np.bool_]
@@ -40,6 +41,7 @@ _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
 _TWIN_FIGURES = 3
+_OUT_OF_RANGE = {Sign.POSITIVE: "not positive", Sign.NOT_NEGATIVE: "negative", Sign.ANY: "out of range"}
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
@@ -92,7 +94,7 @@ def check_day(rows: Rows, before: Rows, calendar: TradingCalendar, published: Ro
     whole = {topic: overlaid(batch, (published or {}).get(topic)) for topic, batch in rows.items() if len(batch)}
     for topic in whole:
         batch, previous = rows[topic], before.get(topic)
-        found += [*impossible(batch), *placeholders(batch), *twins(batch)]
+        found += [*impossible_figures(batch), *placeholders(batch), *twins(batch)]
         if previous is None or not len(previous):
             continue
         found += wrong_unit(batch, previous)
@@ -113,20 +115,18 @@ def session_before(batch: RowBatch, previous: RowBatch, calendar: TradingCalenda
     return previous.take(previous.days == calendar.before(int(batch.days[0])))
 
 
-def impossible(batch: RowBatch) -> Iterator[Finding]:
-    """Find impossible figures: absent though required, negative, not finite."""
+def impossible_figures(batch: RowBatch) -> Iterator[Finding]:
+    """Find impossible figures: absent though required, out of range, not finite."""
     for column in FIGURES[batch.topic]:
         values = batch.figures[column.name]
-        cases = {
-            "absent": np.isnan(values) & (not column.optional),
-            "negative": (values < 0) & (column.sign is Sign.NOT_NEGATIVE),
-            "not positive": (values <= 0) & (column.sign is Sign.POSITIVE),
-            "not finite": np.isinf(values),
-        }
-        for word, wrong in cases.items():
-            if wrong.any():
-                named = _names(batch, batch.keys[wrong])
-                text = f"{column.name} is {word} in {wrong.sum()} of {len(batch)} rows: {named}"
+        wrong, absent, infinite = impossible(column, values), np.isnan(values), np.isinf(values)
+        out_of_range = "neither 0 nor 1" if column.flag else _OUT_OF_RANGE[column.sign]
+        cases = {"absent": absent, "not finite": infinite, out_of_range: ~absent & ~infinite}
+        for word, case in cases.items():
+            rows = wrong & case
+            if rows.any():
+                named = _names(batch, batch.keys[rows])
+                text = f"{column.name} is {word} in {rows.sum()} of {len(batch)} rows: {named}"
                 yield _finding(batch, "figure", text)
 
 

@@ -76,6 +76,22 @@ def test_one_security_that_grows_ten_thousandfold_is_a_jump_and_no_unit_slip() -
 
 
 @pytest.mark.parametrize(
+    ("figures", "word"),
+    [
+        ({"close": 9.0, "suspended": 2.0}, "suspended is neither 0 nor 1"),
+        ({"close": 9.0, "suspended": np.inf}, "suspended is not finite"),
+        ({"close": -9.0}, "close is not positive"),
+        ({"close": -np.inf}, "close is not finite"),
+        ({"close": np.nan}, "close is absent"),
+        ({"close": 9.0, "volume": -1.0}, "volume is negative"),
+    ],
+)
+def test_an_impossible_figure_stops_publishing_once(figures: dict[str, float], word: str) -> None:
+    (finding,) = found(batch("prices.daily", DAYS[0], {"600519.SH": figures}))
+    assert kinds([finding]) == [("error", "figure")] and finding.text.startswith(f"{word} in 1 of 1 rows: 600519.SH")
+
+
+@pytest.mark.parametrize(
     ("column", "off", "expected"),
     [
         ("fin_buy", 0.0009, []),

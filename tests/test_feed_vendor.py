@@ -336,6 +336,28 @@ def test_any_csv_by_a_mapping(tmp_path: Path, style: str, codes: list[str]) -> N
     }
 
 
+PRICES = """
+[[table]]
+topic = "prices.daily"
+date = { column = "day" }
+code = { column = "id", style = "600519.SH" }
+[table.columns]
+close = { column = "close", unit = "元" }
+suspended = { column = "halt" }
+"""
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("halt", [2.0, -1.0, 0.5, np.inf])
+def test_a_flag_other_than_0_and_1_is_reported_and_absent(tmp_path: Path, halt: float, kind: str) -> None:
+    table = pd.DataFrame({"day": "2018-08-02", "id": ["600519.SH", "600000.SH"], "close": 9.0, "halt": [1.0, halt]})
+    found = vendor.read([written(table, tmp_path, kind)], mapped(tmp_path, PRICES))
+    assert [one.frame["suspended"].isna().tolist() for one in found.tables] == [[False, True]]
+    ((severity, text),) = ((one.severity, one.text) for one in found.findings)
+    assert f"row {2 if kind == 'parquet' else 3}, suspended (column 'halt')" in text
+    assert (severity is Severity.WARNING) == (np.isfinite(halt) or kind == "parquet")
+
+
 GOOD: dict[str, Any] = {"code": 'style = "600519.SH"', "unit": 'unit = "元"'}
 
 
