@@ -90,9 +90,7 @@ def price_tables(spot: pd.DataFrame, day: date) -> SourceTables:
     raw.index += 1  # rows are numbered from 1 in messages
     found = SourceTables()
     for table in _SPOT_TABLES:
-        rows = map_rows(table, raw, origin)
-        found.tables.append(SourceTable(table.topic, origin, rows.frame))
-        found.findings += rows.findings
+        found.add(table.topic, origin, map_rows(table, raw, origin))
     return found
 
 

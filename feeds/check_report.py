@@ -6,43 +6,23 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from feeds.compared_day import ComparedDay
 from feeds.cut_lists import cut_lists
-from feeds.dataset import DayRows, SourceTable
+from feeds.dataset import SourceTable
 from feeds.errors import InputError
-from feeds.published_figures import DaysBefore
-from feeds.row_groups import overlaid
-from feeds.validate import Finding, Rows, Severity, check_day, key_text
-from processors.days import TradingCalendar, to_date
+from feeds.validate import Finding, Severity, check_day, key_text
+from processors.days import to_date
 from processors.events import FIGURES, Column
 
-_TOTALS, _BESIDE = "margin.market", ("margin.daily", "margin.market")
+_TOTALS = "margin.market"
 _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
 
 
-def check_days(
-    days: Iterable[DayRows], calendar: TradingCalendar, earlier: DaysBefore | None = None
-) -> Iterator[Finding]:
-    """Check every day against the last earlier day of each topic and exchange.
-
-    Parameters
-    ----------
-    earlier : the days before; it learns those that are checked.
-    """
-    earlier = DaysBefore(None) if earlier is None else earlier
-    for day, rows in days:
-        yield from check_published_day(day, rows, calendar, earlier)
-        earlier.learn(rows)
-
-
-def check_published_day(day: int, rows: Rows, calendar: TradingCalendar, earlier: DaysBefore) -> list[Finding]:
-    """Check the rows of a day against what was published of it and of the days before."""
-    before = {topic: found for topic in rows if (found := earlier.before(topic, day)) is not None}
-    known = {topic: found for topic in {*rows, *_BESIDE} if (found := earlier.on(topic, day)) is not None}
-    out = check_day(rows, before, calendar, known)
-    totals = rows.get(_TOTALS, known.get(_TOTALS))
-    for topic, batch in rows.items():
-        if len(batch):
-            out += cut_lists(overlaid(batch, known.get(topic)), before.get(topic), totals)
+def check_with_lists(day: ComparedDay) -> list[Finding]:
+    """Check the figures of a day, and whether its lists are whole; errors first."""
+    out = check_day(day)
+    for topic in day.rows:
+        out += cut_lists(day.whole[topic], day.before.get(topic), day.whole.get(_TOTALS))
     return sorted(out, key=lambda one: (one.severity is not Severity.ERROR, one.topic))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from feeds import check_report
+from feeds.compared_day import ComparedDay, Rows
 from feeds.dataset import Dataset, SourceTables, between, gather
 from feeds.day_report import day_reports
 from feeds.errors import InputError
@@ -20,6 +21,9 @@ from feeds.published_figures import DaysBefore, PublishedFigures
 from feeds.security_names import SecurityNames
 from feeds.validate import Finding
 from processors.days import TradingCalendar
+
+#: The published rows of these are compared with any of them.
+_BESIDE = ("margin.daily", "margin.market")
 
 
 @dataclass(slots=True)
@@ -98,8 +102,9 @@ class DailyChecks:
             findings += dataset.findings
             report.notes = dataset.notes
             for day, rows in dataset.by_day():
-                found = check_report.check_published_day(day, rows, self._calendar, earlier)
-                report.days += day_reports(day, rows, found, self._calendar, earlier)
+                compared = compared_day(day, rows, self._calendar, earlier)
+                found = check_report.check_with_lists(compared)
+                report.days += day_reports(compared, found)
                 findings += found
                 earlier.learn(rows)
         report.add_findings(findings)
@@ -114,6 +119,18 @@ class DailyChecks:
         """Take tables as the day before the first one, only to compare with."""
         self._earlier.learn(gather(tables.tables, self._calendar, source).newest_rows())
         self._names.learn(tables.tables)
+
+
+def compared_day(day: int, rows: Rows, calendar: TradingCalendar, earlier: DaysBefore) -> ComparedDay:
+    """Return the rows of a day beside what was published of it and of the days before.
+
+    Raises
+    ------
+    LedgerError : if what was published can't be read.
+    """
+    before = {topic: found for topic in rows if (found := earlier.before(topic, day)) is not None}
+    published = {topic: earlier.on(topic, day) for topic in {*rows, *_BESIDE}}
+    return ComparedDay.of(rows, before, calendar, published)
 
 
 def publish_checked(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from feeds.errors import InputError
+from feeds.mapped_rows import MappedRows
 from feeds.publication_times import available_at
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
 from processors.days import Days, TradingCalendar, to_date, to_day
@@ -45,6 +46,12 @@ class SourceTables:
     tables: list[SourceTable] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: int = 0
+
+    def add(self, topic: str, origin: str, rows: MappedRows, rank: int = 0) -> None:
+        """Append the rows of a table, if there are any, and the findings of reading it; see `SourceTable`."""
+        self.findings += rows.findings
+        if len(rows.frame):
+            self.tables.append(SourceTable(topic, origin, rows.frame, rank))
 
     def extend(self, other: SourceTables) -> None:
         """Append the tables and findings of another reading."""
@@ -189,7 +196,7 @@ def gather(
         if any(len(frame) for frame in frames):
             joined = _joined(topic, [frame for frame in frames if len(frame)], tables, out)
             out.batches[topic] = batch_of(topic, joined, calendar)
-    if not out.batches and not any(one.severity is Severity.ERROR for one in out.findings):
+    if not out.batches:
         raise InputError("the files contain no row: look at them with --check, and at --from and --to")
     return out
 

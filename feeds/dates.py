@@ -13,6 +13,7 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 
+from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError
 from processors.days import SHANGHAI, Days, to_day
 
@@ -77,20 +78,14 @@ def parse_days(column: pd.Series) -> tuple[Days, dict[int, str]]:
     if pd.api.types.is_datetime64_any_dtype(column):
         days = np.where(column.isna(), NO_DAY, column.to_numpy("datetime64[D]").astype(np.int64))
         return days.astype(np.int32), dict.fromkeys(np.flatnonzero(column.isna()).tolist(), "there is no date")
-    found: dict[object, int] = {}
-    wrong: dict[object, str] = {}
-    places, cells = pd.factorize(column, use_na_sentinel=False)
-    for place, cell in enumerate(cells):
-        try:
-            day = parse_day(cell)
-        except InputError as error:
-            day, wrong[place] = None, str(error)
-        else:
-            if day is None:
-                wrong[place] = "there is no date"
-        found[place] = NO_DAY if day is None else day
-    days = np.array([found[place] for place in range(len(cells))], dtype=np.int32)[places]
-    return days, {at: wrong[place] for at, place in enumerate(places.tolist()) if place in wrong} if wrong else {}
+    return read_distinct(column, _stated_day, NO_DAY)
+
+
+def _stated_day(cell: object) -> int:
+    day = parse_day(cell)
+    if day is None:
+        raise InputError("there is no date")
+    return day
 
 
 def days_in(text: str) -> Iterator[int]:

@@ -7,25 +7,20 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from feeds.compared_day import ComparedDay
 from feeds.cut_lists import WHOLE_MARKET
 from feeds.feed_report import DayReport, ExchangeRows, Verdict
-from feeds.published_figures import DaysBefore
-from feeds.row_groups import group_names, groups_of, overlaid
-from feeds.validate import Finding, Rows, Severity, session_before
-from processors.days import TradingCalendar, to_date
-from processors.events import RowBatch
+from feeds.row_groups import counts
+from feeds.validate import Finding, Severity
+from processors.days import to_date
 
 #: The checks of the figures, by what they need: nothing else, a day before, the session before.
 _ALONE, _COMPARED, _SESSIONS = ("figure", "duplicate"), ("unit",), ("jump", "missing")
-
-
 _TOTALS = "margin.market"
 _SEVERITY = [Verdict.NOT_COMPARED, Verdict.PASSED, Verdict.WARNING, Verdict.ERROR]
 
 
-def day_reports(
-    day: int, rows: Rows, findings: Iterable[Finding], calendar: TradingCalendar, earlier: DaysBefore
-) -> Iterator[DayReport]:
+def day_reports(day: ComparedDay, findings: Iterable[Finding]) -> Iterator[DayReport]:
     """Yield the report of each topic of a day before it is published.
 
     Parameters
@@ -35,31 +30,28 @@ def day_reports(
     by_topic: dict[str, list[Finding]] = defaultdict(list)
     for one in findings:
         by_topic[one.topic].append(one)
-    for topic, batch in sorted(rows.items()):
-        if not len(batch):
-            continue
-        before, known = earlier.before(topic, day), earlier.on(topic, day)
-        last = None if before is None else session_before(batch, before, calendar)
-        whole = overlaid(batch, known)
-        absent = None if last is None else last.take(~np.isin(last.keys, whole.keys))
-        read, gone = _by_exchange(batch), {} if absent is None else _by_exchange(absent)
-        exchanges = {name: ExchangeRows(read=count, absent=gone.get(name, 0)) for name, count in read.items()}
-        has_last = last is not None and len(last) > 0
+    for topic, batch in sorted(day.rows.items()):
+        last = day.last.get(topic)
+        absent = {} if last is None else counts(topic, last.keys[~np.isin(last.keys, day.whole[topic].keys)])
         yield DayReport(
-            trade_date=to_date(day),
+            trade_date=to_date(int(batch.days[0])),
             topic=topic,
-            exchanges=exchanges,
-            checks=_verdicts(topic, by_topic[topic], before=before is not None, last=has_last, totals=_TOTALS in rows),
+            exchanges={
+                name: ExchangeRows(read=count, absent=absent.get(name, 0))
+                for name, count in counts(topic, batch.keys).items()
+            },
+            checks=_verdicts(topic, by_topic[topic], day),
         )
 
 
-def _verdicts(topic: str, findings: Iterable[Finding], *, before: bool, last: bool, totals: bool) -> dict[str, Verdict]:
+def _verdicts(topic: str, findings: Iterable[Finding], day: ComparedDay) -> dict[str, Verdict]:
     """Return the verdict of each check of a topic and day."""
+    before, last = topic in day.before, topic in day.last
     needs = dict.fromkeys(_ALONE, True) | dict.fromkeys(_COMPARED, before) | dict.fromkeys(_SESSIONS, last)
     if topic.startswith("margin."):
         needs |= {"placeholder": True, "identity": last}
     if topic == "margin.daily":
-        needs["sum"] = totals
+        needs["sum"] = _TOTALS in day.whole
     if topic in WHOLE_MARKET:
         needs["cut"] = before
     out = {check: Verdict.PASSED if met else Verdict.NOT_COMPARED for check, met in needs.items()}
@@ -67,8 +59,3 @@ def _verdicts(topic: str, findings: Iterable[Finding], *, before: bool, last: bo
         verdict = Verdict.WARNING if one.severity is Severity.WARNING else Verdict.ERROR
         out[one.check] = max(out.get(one.check, verdict), verdict, key=_SEVERITY.index)
     return out
-
-
-def _by_exchange(batch: RowBatch) -> dict[str, int]:
-    counts = np.bincount(groups_of(batch.topic, batch.keys)).tolist()
-    return {group_names(batch.topic)[group]: count for group, count in enumerate(counts) if count}

@@ -28,7 +28,7 @@ import pandas as pd
 
 from feeds.akshare_tables import MONEY, SHARES, akshare_table, with_units
 from feeds.code_styles import BY_NUMBER, to_own
-from feeds.dataset import SourceTable, SourceTables
+from feeds.dataset import SourceTables
 from feeds.dates import NO_DAY, parse_days
 from feeds.errors import InputError
 from feeds.file_dates import file_day, stated_days
@@ -41,6 +41,7 @@ from feeds.sheet_tables import (
     first_cells_below,
     likely_headers,
     rows_with_figures,
+    sheet_place,
     split_stacked,
     table_below,
 )
@@ -190,7 +191,7 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
     found = SourceTables()
     sheets = []
     for title, grid in grids.items():
-        where = f"{name} [{title}]" if title else name
+        where = sheet_place(name, title)
         grid = with_documented_units(grid, where)
         header = find_header(grid, partial(layout_of, where=where))
         if header is None:
@@ -214,9 +215,7 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
     for sheet in sheets:
         of_sheet = None if sheet.dated else file_day(sheet.stated or of_file, name, day, sheet.origin)
         rows = map_rows(_mapping(sheet, sheets, name), sheet.table, sheet.origin, day=of_sheet)
-        found.findings += rows.findings
-        if len(rows.frame):
-            found.tables.append(SourceTable(sheet.layout.topic, sheet.origin, rows.frame))
+        found.add(sheet.layout.topic, sheet.origin, rows)
     return found
 
 

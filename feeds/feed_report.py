@@ -88,11 +88,6 @@ class FeedReport(msgspec.Struct, kw_only=True):
     barrier: str = ""
 
     @property
-    def failed(self) -> bool:
-        """Whether something that was read is not published; the exit status of a command is 1 then."""
-        return self.outcome is Outcome.REFUSED or self.refused > 0
-
-    @property
     def errors(self) -> int:
         """The number of errors because of which nothing was published; 0 if they were ignored (``--force``)."""
         if self.outcome is not Outcome.REFUSED:

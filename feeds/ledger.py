@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore
 from feeds.published_figures import PublishedFigures, unreachable
-from feeds.row_groups import group_names, groups_of
+from feeds.row_groups import counts
 from processors.codes import Ids, exchange_of
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, DailyRow, RowBatch
@@ -235,10 +235,8 @@ class PublishLedger:
         raise _contended(topic, day)
 
     def _count(self, batch: RowBatch, outcome: str, rows: npt.NDArray[np.bool_]) -> None:
-        names = group_names(batch.topic)
-        for group, count in enumerate(np.bincount(groups_of(batch.topic, batch.keys[rows])).tolist()):
-            if count:
-                self.outcomes[int(batch.days[0]), batch.topic, names[group], outcome] += count
+        for exchange, count in counts(batch.topic, batch.keys[rows]).items():
+            self.outcomes[int(batch.days[0]), batch.topic, exchange, outcome] += count
 
     def _refuse_if_lost(self, topic: str) -> None:
         try:

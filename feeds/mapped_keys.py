@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from feeds.code_styles import exchange_name, to_own
+from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError, at
 from feeds.mapping import Table
 from processors.codes import Ids, to_code, to_id
@@ -40,16 +38,17 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
     if code is None:
         if table.exchange is not None:
             return np.full(len(raw), _exchange(table.exchange, where), dtype=np.int32), {}
-        return _each(column_of(raw, str(table.exchange_column), where), lambda cell: _exchange(str(cell), ""))
+        cells = column_of(raw, str(table.exchange_column), where)
+        return read_distinct(cells, lambda cell: _exchange(str(cell), ""), NO_KEY)
     cells = column_of(raw, code.column, where)
     if code.codes is not None:
         ids = {text: _id(own, where) for text, own in code.codes.items()}
         return np.array([ids[text] for text in cells.astype(str)], dtype=np.int32), {}
     if code.exchange_column is not None:
         pairs = pd.Series(list(zip(cells, column_of(raw, code.exchange_column, where), strict=True)), dtype=object)
-        keys, wrong = _each(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""))
+        keys, wrong = read_distinct(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""), NO_KEY)
     else:
-        keys, wrong = _each(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""))
+        keys, wrong = read_distinct(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""), NO_KEY)
     for place in np.flatnonzero(_misplaced(keys, indices=table.only is not None or table.topic.startswith("indices."))):
         wrong[int(place)] = f"code {cells.iloc[place]!r} is read as {to_code(int(keys[place]))}, {_MISPLACED}"
         keys[place] = NO_KEY
@@ -79,20 +78,6 @@ def column_of(raw: pd.DataFrame, name: str, where: object) -> pd.Series:
             "mapping, or export the column"
         )
     return raw[name]
-
-
-def _each(cells: pd.Series, read: Callable[[Any], int]) -> tuple[Ids, dict[int, str]]:
-    """Read each distinct cell once."""
-    places, distinct = pd.factorize(cells, use_na_sentinel=False)
-    keys, reasons = np.full(len(distinct), NO_KEY, dtype=np.int32), {}
-    for place, cell in enumerate(distinct):
-        try:
-            keys[place] = read(cell)
-        except InputError as error:
-            reasons[place] = str(error)
-    return keys[places], {
-        at: reasons[place] for at, place in enumerate(places.tolist()) if place in reasons
-    } if reasons else {}
 
 
 def _id(code: str, where: str) -> int:

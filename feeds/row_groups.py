@@ -19,6 +19,12 @@ def groups_of(topic: str, keys: Ids) -> Ids:
     return keys if field == "exchange" else np.zeros(len(keys), np.int32)
 
 
+def counts(topic: str, keys: Ids) -> dict[str, int]:
+    """Return the number of keys of each group that has any, by its name."""
+    numbers = np.bincount(groups_of(topic, keys)).tolist()
+    return {group_names(topic)[group]: number for group, number in enumerate(numbers) if number}
+
+
 @cache
 def group_names(topic: str) -> tuple[str, ...]:
     """Return the name of each group of a topic: exchanges, or the topic where its keys have none."""

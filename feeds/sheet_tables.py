@@ -19,6 +19,11 @@ HEADER_ROWS = 20  # titles and dates may precede the header
 FoundT = TypeVar("FoundT")
 
 
+def sheet_place(file: str, sheet: str) -> str:
+    """Return the place of a sheet in messages; a file of one table has a sheet without a name."""
+    return f"{file} [{sheet}]" if sheet else file
+
+
 def header_texts(row: pd.Series) -> list[str]:
     """Return the headers of a row; an empty text for an empty cell."""
     return [

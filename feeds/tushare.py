@@ -22,7 +22,7 @@ from datetime import date
 import msgspec
 import pandas as pd
 
-from feeds.dataset import SourceTable, SourceTables
+from feeds.dataset import SourceTables
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.mapped_rows import map_rows
 from feeds.ports import TushareAccount
@@ -257,10 +257,7 @@ def fetch(
         if known is None:
             raise InputError(f"{origin} has other columns than documented: {', '.join(raw.columns)}; try again later")
         for table in known[1]:
-            rows = map_rows(table, raw, origin)
-            found.findings += rows.findings
-            if len(rows.frame):
-                found.tables.append(SourceTable(table.topic, origin, rows.frame))
+            found.add(table.topic, origin, map_rows(table, raw, origin))
     return found
 
 

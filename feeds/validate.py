@@ -11,20 +11,20 @@ list stay in the totals. A deviating balance is therefore a warning.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from feeds.row_groups import group_names, groups_of, overlaid
+from feeds.compared_day import ComparedDay
+from feeds.row_groups import group_names, groups_of
 from processors.codes import EXCHANGES, exchange_of, isin_sorted, reindex_sorted, to_code
-from processors.days import TradingCalendar, to_date
+from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
 from processors.row_rules import impossible
 
-Rows = Mapping[str, RowBatch]
 Mask = npt.NDArray[np.bool_]
 
 #: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
@@ -80,39 +80,22 @@ class Finding:
         return f"{self.severity.upper()} {self.check} {self.topic}{when}: {self.text}"
 
 
-def check_day(rows: Rows, before: Rows, calendar: TradingCalendar, published: Rows | None = None) -> list[Finding]:
-    """Check the rows of one day against each other and against the day before; errors first.
-
-    Parameters
-    ----------
-    rows : topic → the rows of a day.
-    before : topic → the rows of the last known day before, of each exchange its own. Checks of consecutive days need
-        the session before.
-    published : topic → the rows of the same day that are published already.
-    """
+def check_day(day: ComparedDay) -> list[Finding]:
+    """Check the rows of one day against each other and against the day before; errors first."""
     found: list[Finding] = []
-    whole = {topic: overlaid(batch, (published or {}).get(topic)) for topic, batch in rows.items() if len(batch)}
-    for topic in whole:
-        batch, previous = rows[topic], before.get(topic)
+    for topic, batch in day.rows.items():
         found += [*impossible_figures(batch), *placeholders(batch), *twins(batch)]
-        if previous is None or not len(previous):
-            continue
-        found += wrong_unit(batch, previous)
-        last = session_before(batch, previous, calendar)
-        if len(last):
-            found += [*identity(batch, last), *jumps(batch, last), *missing(whole[topic], last)]
-    both = {**(published or {}), **whole}
-    if _DETAIL in both and _TOTALS in both and (_DETAIL in whole or _TOTALS in whole):
-        found += sums(both[_DETAIL], both[_TOTALS])
+        if topic in day.before:
+            found += wrong_unit(batch, day.before[topic])
+        if topic in day.last:
+            last = day.last[topic]
+            found += [*identity(batch, last), *jumps(batch, last), *missing(day.whole[topic], last)]
+    if {_DETAIL, _TOTALS} <= day.whole.keys() and {_DETAIL, _TOTALS} & day.rows.keys():
+        found += sums(day.whole[_DETAIL], day.whole[_TOTALS])
     wrong_units = {(f.topic, f.day) for f in found if f.check == "unit"}
     # A wrong unit explains the jump and the broken identity.
     found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in wrong_units]
     return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
-
-
-def session_before(batch: RowBatch, previous: RowBatch, calendar: TradingCalendar) -> RowBatch:
-    """Return those of the ``previous`` rows that are of the session before a day."""
-    return previous.take(previous.days == calendar.before(int(batch.days[0])))
 
 
 def impossible_figures(batch: RowBatch) -> Iterator[Finding]:

@@ -16,14 +16,22 @@ import pandas as pd
 import pyarrow as pa
 
 from feeds import workbooks
-from feeds.dataset import SourceTable, SourceTables
+from feeds.dataset import SourceTables
 from feeds.errors import InputError
 from feeds.exchange import Layout, layout_of, parse_sheets, unread, unread_sheet, with_documented_units
 from feeds.file_dates import file_day, stated_days
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
 from feeds.presets import TUSHARE, detect_tables, replace_component_turnover
-from feeds.sheet_tables import cells_above, find_header, first_cells_below, likely_headers, split_stacked, table_below
+from feeds.sheet_tables import (
+    cells_above,
+    find_header,
+    first_cells_below,
+    likely_headers,
+    sheet_place,
+    split_stacked,
+    table_below,
+)
 from feeds.validate import Finding, Severity
 from feeds.workbooks import Grids, files_of, read_workbook, subfolders, unpacked
 
@@ -57,7 +65,7 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None, day: date | None
             tables = tables_of(mapping, file.name)
             if tables:
                 out.files += 1
-                out.tables += _mapped(file, tables, mapping, out)
+                _add_mapped(file, tables, mapping, out)
                 continue
             text = f"{file.name} is not read: no table of the mapping file fits this name"
             if not path.is_dir():
@@ -77,14 +85,11 @@ def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
     return [path], []
 
 
-def _mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: SourceTables) -> Iterator[SourceTable]:
-    """Yield the tables of a file by a mapping; its order decides whose figure counts if two tables have one."""
+def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: SourceTables) -> None:
+    """Append the tables of a file by a mapping; its order decides whose figure counts if two tables have one."""
     for where, raw in _tables(_content(file), file.name, tables, out.findings):
         for table in tables:
-            rows = map_rows(table, raw, where)
-            out.findings += rows.findings
-            if len(rows.frame):
-                yield SourceTable(table.topic, where, rows.frame, mapping.table.index(table))
+            out.add(table.topic, where, map_rows(table, raw, where), mapping.table.index(table))
 
 
 def _known(file: Path, day: date | None) -> SourceTables:
@@ -100,7 +105,7 @@ def _known(file: Path, day: date | None) -> SourceTables:
     official: Grids = {}
     unknown: list[str] = []
     for sheet, grid in split_stacked(grids).items():
-        where = _where(file.name, sheet)
+        where = sheet_place(file.name, sheet)
         grid = with_documented_units(grid, where)
         found: tuple[int, list[str], _Meaning] | None = find_header(grid, partial(_meaning, where=where))
         if found is None:
@@ -122,10 +127,7 @@ def _known(file: Path, day: date | None) -> SourceTables:
             stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
             of_sheet = file_day(stated, file.name, day, where)
         for table in tables:
-            rows = map_rows(table, raw, where, day=of_sheet)
-            out.findings += rows.findings
-            if len(rows.frame):
-                out.tables.append(SourceTable(table.topic, f"{where} ({name})", rows.frame))
+            out.add(table.topic, f"{where} ({name})", map_rows(table, raw, where, day=of_sheet))
     if official:
         out.extend(parse_sheets(official, file.name, day))
     if not unknown and not out.tables and not out.findings:
@@ -162,10 +164,6 @@ def _content(file: Path) -> bytes:
         return unpacked(file.read_bytes(), file.name)
     except OSError as error:
         raise InputError(f"{file} can't be read: {error.strerror}") from error
-
-
-def _where(name: str, sheet: str) -> str:
-    return f"{name} [{sheet}]" if sheet else name
 
 
 def _with_headers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -224,7 +222,7 @@ def _tables(
     grids = read_workbook(content, name)
     found = 0
     for sheet, grid in grids.items():
-        where = _where(name, sheet)
+        where = sheet_place(name, sheet)
         header = find_header(grid, lambda texts: any(one <= set(texts) for one in wanted) or None) if wanted else None
         if header is None and (len(grids) == 1 or not wanted):  # without it an error names the columns that there are
             header = find_header(grid, lambda texts: sum(map(bool, texts)) > 1 or None)

@@ -1,10 +1,16 @@
-"""What a reader of files left out, as an error: for tests of files that must be read whole."""
+"""What a reader of files left out, as an error, and the findings of consecutive days: for tests of files."""
 
 from __future__ import annotations
 
-from feeds.dataset import SourceTables
+from collections.abc import Iterable, Iterator
+
+from feeds.check_report import check_with_lists
+from feeds.daily_checks import compared_day
+from feeds.dataset import DayRows, SourceTables
 from feeds.errors import InputError
-from feeds.validate import Severity
+from feeds.published_figures import DaysBefore
+from feeds.validate import Finding, Severity
+from processors.days import TradingCalendar
 
 
 def whole(found: SourceTables) -> SourceTables:
@@ -13,3 +19,11 @@ def whole(found: SourceTables) -> SourceTables:
         if one.severity is not Severity.WARNING:
             raise InputError(one.text)
     return found
+
+
+def check_days(days: Iterable[DayRows], calendar: TradingCalendar) -> Iterator[Finding]:
+    """Check every day against the last earlier day of each topic and exchange."""
+    earlier = DaysBefore(None)
+    for day, rows in days:
+        yield from check_with_lists(compared_day(day, rows, calendar, earlier))
+        earlier.learn(rows)

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from feeds import akshare_daily, sources
-from feeds.check_report import check_days
 from feeds.dataset import SourceTables, gather
 from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.ports import TushareAccount
@@ -23,6 +22,7 @@ from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.feed_services import market_context
 from streams.settings import Settings
+from tests.reading import check_days
 
 BEFORE, DAY = date(2024, 6, 7), date(2024, 6, 11)  # a long weekend between them
 SPOT = [

@@ -23,7 +23,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from alerts.commands import FeedRun, decode
 from feeds import drop_folder, sources, workbooks
 from feeds.build import build_tasks
-from feeds.check_report import check_days
 from feeds.cut_lists import cut_lists, is_page
 from feeds.dataset import SourceTables
 from feeds.drop_folder import FolderTask
@@ -46,6 +45,7 @@ from streams.settings import Settings
 from streams.topics import Topic
 from tests.building import batch
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
+from tests.reading import check_days
 
 __all__ = ["sent"]
 

@@ -17,7 +17,6 @@ import pandas as pd
 import pytest
 
 from feeds import akshare_client, akshare_margin, exchange, folder, workbooks
-from feeds.check_report import check_days
 from feeds.dataset import gather
 from feeds.errors import InputError, NotPublishedError
 from feeds.validate import Severity
@@ -26,7 +25,7 @@ from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
 from tests.publishing import Message, feed, sent
-from tests.reading import whole
+from tests.reading import check_days, whole
 
 __all__ = ["sent"]  # a fixture
 openpyxl = pytest.importorskip("openpyxl", reason="workbooks need openpyxl: pip install 'marginwatch[excel]'")

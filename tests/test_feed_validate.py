@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeds.check_report import check_days, format_findings, refuse_errors
+from feeds.check_report import format_findings, refuse_errors
+from feeds.compared_day import ComparedDay
+from feeds.day_report import day_reports
 from feeds.errors import InputError
+from feeds.feed_report import Verdict
 from feeds.folder import read
 from feeds.validate import Finding, Severity, check_day
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
 from tests.building import DAYS, batch
+from tests.reading import check_days
 
 CODES = [f"{600000 + i}.SH" for i in range(30)]
 
@@ -38,7 +42,7 @@ def times(rows: RowBatch, column: str, factor: float) -> RowBatch:
 
 
 def found(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
-    return check_day({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg())
+    return check_day(ComparedDay.of({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg(), {}))
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -182,7 +186,7 @@ def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, excha
     ((_, rows),) = read(data_dir, xshg(), date(2020, 3, 2), date(2020, 3, 2)).by_day()
     market = rows["margin.market"]
     market.figures[exchange_column][market.keys == 1] /= 1e8
-    wrong = [f for f in check_day(rows, {}, xshg()) if f.severity is Severity.ERROR]
+    wrong = [f for f in check_day(ComparedDay.of(rows, {}, xshg(), {})) if f.severity is Severity.ERROR]
     assert [f.check for f in wrong] == ["unit"]
     assert exchange_column in wrong[0].text and "SZSE" in wrong[0].text
 
@@ -199,6 +203,14 @@ def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, excha
 def test_two_codes_with_identical_figures_are_suspicious(topic: str, figures: dict[str, float], twins: bool) -> None:
     other = {name: value * 1.01 for name, value in figures.items()}
     rows = batch(topic, DAYS[0], {"000043.SZ": figures, "001914.SZ": figures, "600519.SH": other})
-    named = [f.text for f in check_day({topic: rows}, {}, xshg()) if f.check == "twins"]
+    named = [f.text for f in found(rows) if f.check == "twins"]
     assert len(named) == twins
     assert all("000043.SZ, 001914.SZ" in text and "600519" not in text for text in named)
+
+
+@pytest.mark.parametrize(("published", "verdict"), [(True, Verdict.PASSED), (False, Verdict.NOT_COMPARED)])
+def test_the_report_of_a_detail_counts_totals_that_are_published_already(published: bool, verdict: Verdict) -> None:
+    beside = {"margin.market": totals(DAYS[0])} if published else {}
+    day = ComparedDay.of({"margin.daily": detail(DAYS[0])}, {}, xshg(), beside)
+    (report,) = day_reports(day, check_day(day))
+    assert report.checks["sum"] is verdict
