@@ -12,7 +12,8 @@ from zipfile import BadZipFile
 import pandas as pd
 
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
-from processors.days import DAY_US, SHANGHAI, moment
+from feeds.publication_times import not_published
+from processors.days import DAY_US
 from processors.errors import MarginwatchError
 
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
@@ -36,11 +37,7 @@ class AkshareCall:
 
     def not_published(self, reason: str = "") -> NotPublishedError:
         """Return the error of figures that are not published yet."""
-        since = moment(self.due).astimezone(SHANGHAI)
-        return NotPublishedError(
-            f"{self.publisher}: {self.figures} are not published yet: they are from {since:%Y-%m-%d %H:%M} in Shanghai "
-            f"on, ask again then{f' ({reason})' if reason else ''}"
-        )
+        return not_published(self.publisher, self.figures, self.due, reason)
 
 
 def require_akshare() -> None:
@@ -56,8 +53,8 @@ def load_akshare() -> Any:
         return importlib.import_module("akshare")
     except ImportError as error:
         raise ConfigurationError(
-            "fetching needs akshare: pip install 'marginwatch[fetch]', or download the exchanges' files yourself and "
-            "give them to `marginwatch feed exchange`"
+            "fetching needs akshare: pip install 'marginwatch[fetch]', fetch margin figures by `marginwatch feed fetch "
+            "--via exchanges`, or download the exchanges' files and give them to `marginwatch feed exchange`"
         ) from error
 
 

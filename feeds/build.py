@@ -80,9 +80,11 @@ def _folder_task(name: str, feed: DropFolder, services: FeedServices) -> FeedTas
 
 
 def _fetch_task(name: str, feed: Fetch, services: FeedServices) -> FeedTask:
-    if feed.via == "akshare":
+    if "akshare" in sources.names_of(feed.via):
         require_akshare()
-    fetch = sources.day_fetcher(feed.via, feed.tables, services.market, services.tushare, services.stop.wait)
+    fetch = sources.day_fetcher(
+        feed.via, feed.tables, services.market, services.tushare, services.sites, services.stop.wait
+    )
     outlet, source = _daily_outlet(services), feed.source or name
     return FetchTask(
         name,

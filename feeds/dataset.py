@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -31,27 +31,35 @@ class SourceTable:
     frame : ``key``, ``day`` (missing if the file has no dates) and figures, as `feeds.mapped_rows.map_rows` returns
         them; also ``row``, its number in the file, and ``name`` if the file has names, see `feeds.security_names`.
     rank : the place of the table in a mapping file: where two of them contradict each other the first one counts.
+    steps : figure → the step to which it is rounded, see `feeds.mapped_rows.MappedRows`.
     """
 
     topic: str
     origin: str
     frame: pd.DataFrame
     rank: int = 0
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class SourceTables:
-    """The tables that were read, the findings of their readers, and the number of files."""
+    """The tables that were read, the findings of their readers, and the number of files.
+
+    Parameters
+    ----------
+    awaited : why the same day should be fetched again: a source to compare with has not published it yet. Empty if not.
+    """
 
     tables: list[SourceTable] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: int = 0
+    awaited: str = ""
 
     def add(self, topic: str, origin: str, rows: MappedRows, rank: int = 0) -> None:
         """Append the rows of a table, if there are any, and the findings of reading it; see `SourceTable`."""
         self.findings += rows.findings
         if len(rows.frame):
-            self.tables.append(SourceTable(topic, origin, rows.frame, rank))
+            self.tables.append(SourceTable(topic, origin, rows.frame, rank, rows.steps))
 
     def extend(self, other: SourceTables) -> None:
         """Append the tables and findings of another reading."""

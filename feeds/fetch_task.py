@@ -79,7 +79,8 @@ class FetchTask(FeedTask):
     def _fetch(self, day: int, now: float) -> None:
         when = to_date(day)
         try:
-            self.failures += bool(self.publish(self.fetch(when)))
+            found = self.fetch(when)
+            self.failures += bool(self.publish(found))
         except NotPublishedError as error:
             self._attempts[day] = now + self.feed.retry_s, self.feed.retry_s
             log.info("not published yet", feed=self.name, day=when.isoformat(), retry_s=self.feed.retry_s,
@@ -96,6 +97,11 @@ class FetchTask(FeedTask):
             log.warning("day failed", feed=self.name, day=when.isoformat(), retry_s=wait, error=str(error))
             self.unreadable(error)
         else:
+            if found.awaited:
+                self._attempts[day] = now + self.feed.retry_s, self.feed.retry_s
+                log.info("published, but not compared yet", feed=self.name, day=when.isoformat(),
+                         retry_s=self.feed.retry_s, reason=found.awaited)  # fmt: skip
+                return
             self.state.set(f"day/{when}", _DONE)
             self._attempts.pop(day, None)
 

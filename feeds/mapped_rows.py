@@ -28,6 +28,7 @@ _DATE_PARTS = ("%d", "%j", "%x", "%c")
 #: Whole numbers above it are not exact in a column of 32-bit floats.
 _FLOAT32_WHOLE = 2**24
 _SUM_TOLERANCE = 1e-3
+_ROUNDED = 1e4  # 万
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
 Mask = npt.NDArray[np.bool_]
@@ -42,10 +43,12 @@ class MappedRows:
     frame : ``row`` (the number of the row in its file), ``key`` (int32), ``day`` (int32; missing if undated), ``name``
         if the table names its column, and figures in CNY, shares and fractions. Rows of the running session have ``ts``
         (int64, µs since the epoch) instead of a day, if the table names it.
+    steps : figures in 万 and 亿 → the step to which they are rounded: such tables have two decimals.
     """
 
     frame: pd.DataFrame
     findings: list[Finding] = field(default_factory=list)
+    steps: dict[str, float] = field(default_factory=dict)
 
     def whole(self) -> pd.DataFrame:
         """Return the frame of a source that counts as a whole; raises `InputError` for the first thing left out."""
@@ -187,7 +190,9 @@ class _Reading:
                 f"{self.refused} of {total} rows are refused, too many to publish the others; the first: {first.text}"
             )
             self._report(Severity.ERROR, "rows", text)
-        return MappedRows(frame, self.findings)
+        units = {name: unit_of(name, figure, self.where) for name, figure in self.table.columns.items()}
+        steps = {name: unit.times / 100 for name, unit in units.items() if unit is not None and unit.times >= _ROUNDED}
+        return MappedRows(frame, self.findings, steps)
 
     def _compare_sum(self) -> None:
         """Report a sum below the rows that is another one than theirs: some of them are missing."""

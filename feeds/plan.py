@@ -47,7 +47,7 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Parameters
     ----------
-    via, tables : the source and its tables, see `feeds.sources`.
+    via, tables : the source and its tables, see `feeds.sources`; of several sources the margin figures are compared.
     since : the first trade date wanted; by default the newest one that is due when the feed first starts.
     at : when the figures of a day are first asked for: margin figures on the next session (08:45), prices and indices
         on the day itself (17:00).
@@ -55,7 +55,7 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pause_s : the wait between two missed days, to spare the pages of others.
     """
 
-    via: sources.Via = "akshare"
+    via: sources.Via | tuple[sources.Via, ...] = "akshare"
     tables: tuple[str, ...] = ()
     since: date | None = None
     at: time | None = None

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from redis import Redis
 
@@ -20,7 +20,11 @@ from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
 
 if TYPE_CHECKING:
+    import httpx
+
     from feeds.feed_report import FeedReport
+
+    PageClient: TypeAlias = httpx.Client  # noqa: TID251 - only a type: streams.clients makes them
 
 
 class RowPublisher(Protocol):
@@ -117,6 +121,24 @@ class TushareAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicSites:
+    """The addresses of public pages, without a slash at the end, and how they are requested.
+
+    Parameters
+    ----------
+    client : returns a client that follows no redirection.
+    pause_s : the least time between two requests of a site.
+    """
+
+    sse: str
+    szse: str
+    bse: str
+    eastmoney: str
+    client: Callable[[], PageClient]
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class MarketContext:
     """The market that the feeds serve.
 
@@ -141,6 +163,7 @@ class FeedServices:
     state : returns the stored state of a feed by its name.
     security_names : returns code → name of the security master.
     tushare : returns the account; raises `MarginwatchError` if no token is configured.
+    sites : the public pages of the exchanges and of Eastmoney.
     positions_secret : the configured key of webhook signatures, None if there is none.
     redis : the Redis that contains position streams and answers of the webhook.
     namespace : the prefix of every Redis key.
@@ -156,6 +179,7 @@ class FeedServices:
     state: Callable[[str], FeedState]
     security_names: Callable[[], Mapping[str, str]]
     tushare: Callable[[], TushareAccount]
+    sites: PublicSites
     positions_secret: str | None = field(repr=False)
     redis: Redis
     namespace: str

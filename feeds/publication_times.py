@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import time
 
-from feeds.errors import ConfigurationError
-from processors.days import TradingCalendar, to_date
+from feeds.errors import ConfigurationError, NotPublishedError
+from processors.days import SHANGHAI, TradingCalendar, moment, to_date
 from processors.deadlines import Deadline
 
 #: Exchanges publish margin figures before the open of T+1, prices and indices after the close of T (Shanghai time).
@@ -36,10 +36,19 @@ def available_at(topic: str, day: int, calendar: TradingCalendar) -> int:
     ------
     ConfigurationError : if the trading calendar ends before the session that the moment depends on.
     """
-    moment = PUBLISHED[topic].moment(day, calendar)
-    if moment is None:
+    found = PUBLISHED[topic].moment(day, calendar)
+    if found is None:
         raise ConfigurationError(
             f"the trading calendar ends on {to_date(calendar.last)}: the session after {to_date(day)} is "
             "not known; extend the calendar with an override file"
         )
-    return moment
+    return found
+
+
+def not_published(publisher: str, figures: str, due: int, reason: str = "") -> NotPublishedError:
+    """Return the error of figures that are not published yet; ``due`` is when they are, µs since the epoch."""
+    since = moment(due).astimezone(SHANGHAI)
+    return NotPublishedError(
+        f"{publisher}: {figures} are not published yet: they are from {since:%Y-%m-%d %H:%M} in Shanghai on, ask again "
+        f"then{f' ({reason})' if reason else ''}"
+    )

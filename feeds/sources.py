@@ -1,52 +1,91 @@
-"""The sources of daily figures: the exchanges' own pages through akshare, and tushare's API with a token."""
+"""The sources of daily figures: the public pages of the exchanges and Eastmoney, akshare, and tushare with a token."""
 
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, time
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from feeds import tushare
+from feeds.agreement import DaySource, fetch_agreed
 from feeds.akshare_daily import fetch_indices, fetch_prices
 from feeds.akshare_margin import fetch_margin
 from feeds.dataset import SourceTables
-from feeds.errors import ConfigurationError, GoneError
-from feeds.ports import MarketContext, TushareAccount
-from feeds.publication_times import PUBLISHED
+from feeds.eastmoney import fetch_eastmoney, fetch_market
+from feeds.errors import ConfigurationError, GoneError, InputError
+from feeds.exchange_pages import EXCHANGE_PAGES
+from feeds.json_tables import PagesOfDay
+from feeds.ports import MarketContext, PublicSites, TushareAccount
+from feeds.public_pages import PublicPages
+from feeds.publication_times import PUBLISHED, available_at
 from feeds.validate import Finding, Severity
 from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
 from processors.days import to_day
 from processors.deadlines import Deadline
 
-Via = Literal["akshare", "tushare"]
+Via = Literal["akshare", "tushare", "exchanges", "eastmoney"]
 #: Source → its tables, each with the topic whose publication time it has.
 TABLES: dict[Via, dict[str, str]] = {
     "akshare": {"margin": "margin.daily", "prices": "prices.daily", "indices": "indices.daily"},
     "tushare": tushare.TABLES,
+    "exchanges": {"margin": "margin.daily"},
+    "eastmoney": {"margin_detail": "margin.daily"},
 }
-_DEFAULT: dict[Via, tuple[str, ...]] = {"akshare": ("margin",), "tushare": ("margin", "margin_detail")}
+_DEFAULT: dict[Via, tuple[str, ...]] = {
+    "akshare": ("margin",),
+    "tushare": ("margin", "margin_detail"),
+    "exchanges": ("margin",),
+    "eastmoney": ("margin_detail",),
+}
+_FoundT = TypeVar("_FoundT")
+_DETAIL, _TOTALS = "margin.daily", "margin.market"
 #: When a day is first asked for: exchanges publish from 08:30 on, prices are complete some time after the close.
 _NEXT_SESSION, _SAME_DAY = Deadline(time(8, 45), next_session=True), Deadline(time(17, 0))
 
 
-def select_tables(via: Via, tables: Sequence[str]) -> tuple[str, ...]:
-    """Return the tables by their names, the margin figures for none; raises `ConfigurationError` for unknown ones."""
-    unknown = [name for name in tables if name not in TABLES[via]]
+def names_of(via: Via | Sequence[Via]) -> tuple[Via, ...]:
+    """Return the sources of a plan or an option, each once; raises `ConfigurationError` for none."""
+    names: tuple[Via, ...] = (via,) if isinstance(via, str) else tuple(dict.fromkeys(via))
+    if not names:
+        raise ConfigurationError(f"via names no source: choose from {', '.join(TABLES)}")
+    return names
+
+
+def select_tables(via: Via | Sequence[Via], tables: Sequence[str]) -> tuple[str, ...]:
+    """Return the tables by their names, the margin figures for none, the only ones of several sources.
+
+    Raises
+    ------
+    ConfigurationError : for unknown tables, and tables of several sources.
+    """
+    names = names_of(via)
+    if len(names) > 1:
+        if tables:
+            raise ConfigurationError(
+                f"{', '.join(names)} are compared by their margin figures: leave {', '.join(tables)} out, or name one "
+                "source"
+            )
+        return tuple(dict.fromkeys(table for name in names for table in _DEFAULT[name]))
+    unknown = [table for table in tables if table not in TABLES[names[0]]]
     if unknown:
-        raise ConfigurationError(f"{via} has no table {', '.join(unknown)} here: choose from {', '.join(TABLES[via])}")
-    return tuple(dict.fromkeys(tables)) or _DEFAULT[via]
+        raise ConfigurationError(
+            f"{names[0]} has no table {', '.join(unknown)} here: choose from {', '.join(TABLES[names[0]])}"
+        )
+    return tuple(dict.fromkeys(tables)) or _DEFAULT[names[0]]
 
 
-def due_time(via: Via, tables: Sequence[str], at: time | None = None) -> Deadline:
+def due_time(via: Via | Sequence[Via], tables: Sequence[str], at: time | None = None) -> Deadline:
     """Return when a day of these tables is first asked for, at the time ``at`` instead of the default.
 
     Raises
     ------
     ConfigurationError : for unknown tables, and if some are published on the day itself and others on the next one.
     """
-    next_session = {PUBLISHED[TABLES[via][name]].next_session for name in select_tables(via, tables)}
+    topics = {table: topic for name in names_of(via) for table, topic in TABLES[name].items()}
+    next_session = {PUBLISHED[topics[name]].next_session for name in select_tables(via, tables)}
     if len(next_session) > 1:
         raise ConfigurationError(
             "prices and indices are published after the close, margin figures in the next morning: make two feeds of "
@@ -57,27 +96,47 @@ def due_time(via: Via, tables: Sequence[str], at: time | None = None) -> Deadlin
 
 
 def day_fetcher(
-    via: Via,
+    via: Via | Sequence[Via],
     tables: Sequence[str],
     market: MarketContext,
     account: Callable[[], TushareAccount],
+    sites: PublicSites,
     sleep: Callable[[float], object] = clock.sleep,
 ) -> Callable[[date], SourceTables]:
-    """Return a function that fetches the tables of a day.
+    """Return a function that fetches the tables of a day, from one source or from several that must agree.
 
     Parameters
     ----------
     account : returns the account at tushare; called for that source only.
+    sleep : waits for seconds; returns true if the process ends.
 
     Raises
     ------
     ConfigurationError : for an unknown table. ``account`` may raise for a missing token; the returned function raises
         the errors of the source.
     """
-    wanted, indices = select_tables(via, tables), signal_indices(market)
-    if via == "tushare":
-        client = tushare.Client.of(account(), sleep)
+    names, wanted = names_of(via), select_tables(via, tables)
+    if names == ("akshare",):
+        return _akshare_fetcher(wanted, market, sleep)
+    client = tushare.Client.of(account(), sleep) if "tushare" in names else None
+    if client is not None and len(names) == 1:
+        indices = signal_indices(market)
         return lambda day: tushare.fetch(day, client, wanted, market.calendar, market.exchanges, indices)
+    pages = PublicPages(sites, sleep)
+    sources = [one for name in names for one in _day_sources(name, market, pages, client, sleep)]
+
+    def fetch(day: date) -> SourceTables:
+        if to_day(day) not in market.calendar:
+            raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
+        return fetch_agreed(day, sources)
+
+    return fetch
+
+
+def _akshare_fetcher(
+    wanted: Sequence[str], market: MarketContext, sleep: Callable[[float], object]
+) -> Callable[[date], SourceTables]:
+    indices = signal_indices(market)
     functions: dict[str, Callable[[date], SourceTables]] = {
         "margin": lambda day: fetch_margin(day, market.calendar, exchanges=market.exchanges, sleep=sleep),
         "prices": lambda day: fetch_prices(day, market.calendar, sleep=sleep),
@@ -92,11 +151,44 @@ def day_fetcher(
             except GoneError as error:
                 if len(wanted) == 1:
                     raise
-                lost = Finding(Severity.WARNING, "gone", TABLES[via][name], to_day(day), str(error))
+                lost = Finding(Severity.WARNING, "gone", TABLES["akshare"][name], to_day(day), str(error))
                 found.findings.append(lost)
         return found
 
     return fetch
+
+
+def _day_sources(
+    name: Via,
+    market: MarketContext,
+    pages: PublicPages,
+    client: tushare.Client | None,
+    sleep: Callable[[float], object],
+) -> Iterator[DaySource]:
+    """Yield the sources of margin figures that a name stands for: each exchange may fail alone."""
+    details = frozenset((_DETAIL, exchange) for exchange in market.exchanges)
+    whole = details | {(_TOTALS, exchange) for exchange in market.exchanges}
+
+    def read(fetch: Callable[[PagesOfDay], _FoundT], day: date) -> _FoundT:
+        return fetch(PagesOfDay(pages, day, available_at(_DETAIL, to_day(day), market.calendar)))
+
+    match name:
+        case "exchanges":
+            for exchange in market.exchanges:
+                publisher, fetch = EXCHANGE_PAGES[exchange]
+                parts = frozenset(part for part in whole if part[1] == exchange)
+                yield DaySource(publisher, parts, partial(read, fetch))
+        case "eastmoney":
+            fetch_details = partial(fetch_eastmoney, exchanges=market.exchanges)
+            yield DaySource("Eastmoney", details, partial(read, fetch_details), partial(read, fetch_market))
+        case "akshare":
+            for exchange in market.exchanges:
+                one = partial(fetch_margin, calendar=market.calendar, exchanges=(exchange,), sleep=sleep)
+                yield DaySource("akshare", frozenset(part for part in whole if part[1] == exchange), one)
+        case "tushare":
+            tables, calendar, exchanges = _DEFAULT["tushare"], market.calendar, market.exchanges
+            assert client is not None
+            yield DaySource("tushare", whole, lambda day: tushare.fetch(day, client, tables, calendar, exchanges, ()))
 
 
 def signal_indices(market: MarketContext) -> tuple[str, ...]:

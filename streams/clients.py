@@ -22,12 +22,13 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from processors.errors import MarginwatchError
-from streams import kafka_batches
+from streams import __version__, kafka_batches
 from streams.errors import PublishError, SecurityError, TopicError
 from streams.security import kafka_options, tls_context
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx
     from aiohttp import ClientSession
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
     from kafka import KafkaConsumer, KafkaProducer
@@ -48,6 +49,7 @@ _BATCH_BYTES = 256 * 1024
 _KAFKA_PORT = 9092
 _REDIS_CONNECT_S = 5
 _UNLIMITED = 2**31 - 1
+_PAGE_CONNECT_S, _PAGE_TIMEOUT_S = 10.0, 30.0
 
 
 # -- Kafka, blocking (kafka-python): commands and feeds ----------------------------------------------------------
@@ -310,6 +312,15 @@ def _redis(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
 
 
 # -- HTTP ----------------------------------------------------------------------------------------------------------
+
+
+def page_client() -> httpx.Client:
+    """Return a blocking HTTP client of public pages: it follows no redirection, and names itself."""
+    import httpx
+
+    agent = f"Mozilla/5.0 (compatible; marginwatch/{__version__})"
+    timeout = httpx.Timeout(_PAGE_TIMEOUT_S, connect=_PAGE_CONNECT_S)
+    return httpx.Client(headers={"User-Agent": agent}, timeout=timeout, follow_redirects=False)
 
 
 def http_session() -> ClientSession:

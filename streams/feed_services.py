@@ -15,12 +15,12 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ledger import PublishLedger
-from feeds.ports import FeedServices, MarketContext, OpenPublisher, TushareAccount
+from feeds.ports import FeedServices, MarketContext, OpenPublisher, PublicSites, TushareAccount
 from feeds.published_figures import unreachable
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import readers
 from streams.calendars import trading_hours, xshg
-from streams.clients import redis_client
+from streams.clients import page_client, redis_client
 from streams.codecs import Codecs
 from streams.errors import ReadError, TopicError
 from streams.publisher import Publisher
@@ -200,6 +200,13 @@ def tushare_account(settings: Settings) -> TushareAccount:
     return TushareAccount(settings.tushare_url, tushare_token(settings))
 
 
+def public_sites(settings: Settings) -> PublicSites:
+    """Return the public pages of the settings."""
+    addresses = (settings.sse_url, settings.szse_url, settings.bse_url, settings.eastmoney_url)
+    sse, szse, bse, eastmoney = (address.rstrip("/") for address in addresses)
+    return PublicSites(sse, szse, bse, eastmoney, page_client, settings.pages_pause_s)
+
+
 def publisher_opener(settings: Settings) -> OpenPublisher:
     """Return a function that opens publishers of frames."""
 
@@ -231,6 +238,7 @@ def feed_services(
         state=lambda name: RedisFeedState(redis, settings.namespace, name),
         security_names=lambda: load_security_names(settings),
         tushare=lambda: tushare_account(settings),
+        sites=public_sites(settings),
         positions_secret=secret.get_secret_value() if secret is not None else None,
         redis=redis,
         namespace=settings.namespace,

@@ -91,6 +91,15 @@ class Settings(BaseSettings):
     tushare_token: SecretStr | None = Field(None, description="token of an account at tushare.pro; never printed")
     tushare_token_file: Path | None = Field(None, description="a file with the token (a secret)")
     tushare_url: str = Field("https://api.tushare.pro", description="address of tushare's API")
+    sse_url: str = Field("https://query.sse.com.cn", description="address of Shanghai's public figures")
+    szse_url: str = Field("https://www.szse.cn", description="address of Shenzhen's public figures")
+    bse_url: str = Field("https://www.bse.cn", description="address of Beijing's public figures")
+    eastmoney_url: str = Field(
+        "https://datacenter-web.eastmoney.com", description="address of Eastmoney's public figures"
+    )
+    pages_pause_s: float = Field(
+        1.0, ge=0, description="the least time between two requests of a site with public figures, seconds"
+    )
 
     channels: dict[str, Channel] = Field(
         {}, description="receivers of notifications: [channels.NAME] tables, see Operations, Channels"

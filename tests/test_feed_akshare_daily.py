@@ -20,7 +20,7 @@ from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.feed_services import market_context
+from streams.feed_services import market_context, public_sites
 from streams.settings import Settings
 from tests.reading import check_days
 
@@ -183,11 +183,15 @@ def test_a_day_of_prices_that_is_gone_does_not_take_the_indices_with_it(monkeypa
     bar = indices({"sh000001": bars(_2024_06_11=3000.0)})
     monkeypatch.setattr(sources, "fetch_prices", gone)
     monkeypatch.setattr(sources, "fetch_indices", lambda *_, **__: bar)
-    found = sources.day_fetcher("akshare", ["prices", "indices"], market_context(Settings()), no_account)(DAY)
+    found = sources.day_fetcher(
+        "akshare", ["prices", "indices"], market_context(Settings()), no_account, public_sites(Settings())
+    )(DAY)
     assert set(batches(found)) == {"indices.daily"}
     assert [(f.severity, f.check, f.topic) for f in found.findings] == [(Severity.WARNING, "gone", "prices.daily")]
     with pytest.raises(GoneError):
-        sources.day_fetcher("akshare", ["prices"], market_context(Settings()), no_account)(DAY)
+        sources.day_fetcher("akshare", ["prices"], market_context(Settings()), no_account, public_sites(Settings()))(
+            DAY
+        )
 
 
 # -- akshare itself, where it is installed -------------------------------------------------------------------

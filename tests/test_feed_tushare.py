@@ -30,7 +30,7 @@ from processors.events import RowBatch
 from streams import feed_services
 from streams.calendars import xshg
 from streams.errors import SecurityError
-from streams.feed_services import market_context, tushare_account
+from streams.feed_services import market_context, public_sites, tushare_account
 from streams.security import Secret, tushare_token
 from streams.settings import Settings
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
@@ -506,7 +506,9 @@ def test_a_plan_fetches_missed_days_through_the_api(account: Tushare, sent: list
     feed = plan.load(path).feeds["x"]
     assert isinstance(feed, plan.Fetch)
     settings = Settings()
-    fetch = sources.day_fetcher(feed.via, feed.tables, market_context(settings), lambda: tushare_account(settings))
+    fetch = sources.day_fetcher(
+        feed.via, feed.tables, market_context(settings), lambda: tushare_account(settings), public_sites(settings)
+    )
     publish = partial(outlet.publish, "x", source="x", force=False)
     task = FetchTask("x", feed, state, fetch, publish, xshg(), sources.due_time(feed.via, feed.tables))
     assert run_tasks([task], threading.Event(), once=True, now=lambda: SEEN + 25 * 3600) == 0
@@ -517,4 +519,6 @@ def test_a_plan_fetches_missed_days_through_the_api(account: Tushare, sent: list
 def test_a_source_without_its_token_is_refused_at_once(make_settings: Callable[..., Settings]) -> None:
     settings = make_settings()
     with pytest.raises(SecurityError):
-        sources.day_fetcher("tushare", ["margin"], market_context(settings), lambda: tushare_account(settings))
+        sources.day_fetcher(
+            "tushare", ["margin"], market_context(settings), lambda: tushare_account(settings), public_sites(settings)
+        )

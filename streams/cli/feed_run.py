@@ -29,7 +29,9 @@ def feed_run(
 
         \\[feeds.exchange]
 
-        kind = "fetch"                # margin figures of the exchanges through akshare
+        kind = "fetch"                # margin figures of the exchanges
+
+        via = \\["exchanges", "eastmoney"]   # their public pages, which must agree; by default "akshare"
 
         since = 2024-06-03            # the first trade date wanted
 

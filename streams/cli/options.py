@@ -23,10 +23,12 @@ class LocalBroker(StrEnum):
 
 
 class Via(StrEnum):
-    """The source that `marginwatch feed fetch` asks."""
+    """A source that `marginwatch feed fetch` asks."""
 
     AKSHARE = "akshare"
     TUSHARE = "tushare"
+    EXCHANGES = "exchanges"
+    EASTMONEY = "eastmoney"
 
 
 class TableName(StrEnum):
