@@ -222,6 +222,13 @@ class App(faust.App):
         return producer is None or bool(await producer.client.force_metadata_update())
 
 
+class Worker(faust.Worker):
+    """A Faust worker whose process ends when its services have ended, not a second later."""
+
+    async def _sentinel_task(self) -> None:
+        """The last task before the event loop is closed: mode waits a second there."""
+
+
 # -- the inventory -------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +283,7 @@ def internals() -> tuple[Internal, ...]:
         Internal(faust_, TableManager, "recovery", (), "starting without tables of Faust's own"),
         Internal(faust_, faust.App, "_new_transport", (), "the transport of ours"),
         Internal(faust_, faust.App, "_create_directories", (), "a worker that writes no files"),
+        Internal("mode-streaming", faust.Worker, "_sentinel_task", (), "a worker that ends without a pause"),
         Internal(faust_, driver.Producer, "_ensure_producer", (), "publishing in batches"),
         Internal(faust_, driver.Producer, "_producer", None, "the check whether Kafka answers"),
         Internal(aio, aiokafka.AIOKafkaConsumer, "_fetcher", None, "short waits and wake-ups"),

@@ -30,20 +30,38 @@ _TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 #: Loaded here: nothing should be loaded any more between fork and exec, where it is used.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+#: Keeps the reservations of ports until this process ends.
+_RESERVED: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that no server listens on.
+    """Return a port of the loopback interface that no server listens on, and no other caller gets.
 
     It lies below Linux's ephemeral range (32768 and up): while a server restarts, a client's outgoing connection
-    could otherwise be given the server's own port, and the server could not come back.
+    could otherwise be given the server's own port, and the server could not come back. On Linux it is reserved for this
+    process as long as this process lives: a server needs seconds until it listens.
     """
     for _ in range(100):
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((LOOPBACK, port))
-            return port
+            if _reserve(port):
+                return port
     raise LocalServiceError("no free port on 127.0.0.1 in a hundred tries between 20000 and 32000: end other servers")
+
+
+def _reserve(port: int) -> bool:
+    """Reserve a port by a socket of that name in Linux's abstract namespace, which ends with this process."""
+    if _LIBC is None:
+        return True
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0marginwatch port {port}")
+    except OSError:
+        name.close()
+        return False
+    _RESERVED.append(name)
+    return True
 
 
 def _end_with_parent(parent: int) -> None:

@@ -29,14 +29,11 @@ def run(settings: Settings) -> None:
     forgo_pandas()
     require_broker(settings)
     preflight.check(settings)
-    import faust
-
     from streams.app import MarginwatchApp
+    from streams.faust_adapter import Worker
 
     app = MarginwatchApp(settings)
-    worker = faust.Worker(
-        app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=0
-    )
+    worker = Worker(app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=0)
     worker.execute_from_commandline()
 
 
