@@ -15,8 +15,8 @@ demo: $(STAMP)
 
 test: $(STAMP) lint types programs
 	@echo "== Tests: pure processors, the documentation, then the stream on real brokers and a real Redis"
-	@# Much of a test is waiting for sessions to expire: two at a time; the long files first, so that none is alone at the end.
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration tests
+	@# Much of a test is waiting for processes and sessions: four at a time; tests/conftest.py orders and groups them.
+	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)
 	@echo "== Lint and format"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,34 @@ from streams.local_kafka import ApacheKafka, Broker, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
 from streams.settings import Settings
 from streams.topics import Topics
-from tests.harness import BROKERS, Stack
+from tests.harness import BROKERS, SESSION_TIMEOUT_S, Stack
 
 # How fast a machine is, and what else it does, decides no test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each process of a parallel run whole groups of tests, those that last longest first.
+
+    A group is a file, so that its fixtures are made once. The tests of all files on the shared Apache Kafka are one
+    group, so that a run starts one; the fault tests are a group for each broker.
+    """
+    ranked = []
+    for item in items:
+        file, callspec = item.path.relative_to(item.config.rootpath).as_posix(), getattr(item, "callspec", None)
+        params = callspec.params if callspec is not None else {}
+        if params.get("broker") == "kafka":
+            rank, group = 0, "Apache Kafka"
+        elif "services" in params:
+            rank, group = 1, f"{file} {params['services']}"
+        else:
+            rank, group = 2 if "/integration/" in file else 3, file
+        item.add_marker(pytest.mark.xdist_group(group))
+        ranked.append((rank, item))
+    ranked.sort(key=itemgetter(0))
+    items[:] = [item for _, item in ranked]
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +90,7 @@ def stack(
         topic_prefix=f"{name}.",
         http_port=0,
         partitions=4,
-        session_timeout_s=6,
+        session_timeout_s=SESSION_TIMEOUT_S,
     )
     Topics(of_test).create()
     made = Stack(of_test, tmp_path)

@@ -23,6 +23,8 @@ from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
 
+#: The embedded broker waits half of it for other members before it answers the first one, in whole seconds.
+SESSION_TIMEOUT_S = 4.0
 BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 
 

@@ -18,10 +18,13 @@ from streams.local_redis import EmbeddedRedis
 from streams.local_service import LOOPBACK
 from streams.processes import environment
 from streams.publisher import Publisher
+from streams.rebuild import rebuild
 from tests.chaos.comparison import Outcome, outcome
 from tests.chaos.scenario import Step, Variant, publish
 from tests.chaos.services import SESSION_TIMEOUT_S, Fleet, Services
 from tests.harness import Stack, wait_until
+from tests.chaos.services import Fleet, Services
+from tests.harness import SESSION_TIMEOUT_S, Stack
 
 
 @dataclass
@@ -300,7 +303,8 @@ def run_plan(services: Services, name: str, steps: Sequence[Step], plan: FaultPl
             harness = Harness(services, stack, workers, steps, rng, plan.variant, publisher)
             plan.fault(harness, plan.count)
             barrier = harness.settle()
-        assert '"equal":false' not in run_marginwatch(stack, "rebuild", "--check", "--json").replace(" ", "")
+        different = [found for found in rebuild(stack.settings, check=True) if not found.equal]
+        assert not different, different
         return outcome(stack, barrier)
     finally:
         stack.stop()

@@ -17,9 +17,8 @@ from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
 from tests.chaos.proxy import Proxy
-from tests.harness import Stack, Worker, wait_until
+from tests.harness import SESSION_TIMEOUT_S, Stack, Worker, wait_until
 
-SESSION_TIMEOUT_S = 6.0
 #: How long an end is awaited; generous, because a fault test is right on a busy machine, too.
 _LIMIT_S = 300.0
 

@@ -33,7 +33,7 @@ from streams.rebuild import rebuild
 from streams.settings import Settings
 from streams.topics import Topics
 from tests import secured
-from tests.harness import Stack
+from tests.harness import SESSION_TIMEOUT_S, Stack
 from tests.secured import PASSWORD, USER, Certificates, SecuredKafka, SecuredRedis
 
 pytestmark = pytest.mark.kafka
@@ -82,7 +82,7 @@ def settings(
         topic_prefix="sec.",
         http_port=0,
         partitions=2,
-        session_timeout_s=6,
+        session_timeout_s=SESSION_TIMEOUT_S,
         log_level="debug",
     )
 
