@@ -30,8 +30,6 @@ _TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 #: Loaded here: nothing should be loaded any more between fork and exec, where it is used.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-#: Keeps the reservations of ports until this process ends.
-_RESERVED: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -60,7 +58,7 @@ def _reserve(port: int) -> bool:
     except OSError:
         name.close()
         return False
-    _RESERVED.append(name)
+    name.detach()  # open as long as this process lives
     return True
 
 

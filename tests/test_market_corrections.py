@@ -6,6 +6,7 @@ forgets is forgotten many times over.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from datetime import date
 from functools import cache
@@ -139,12 +140,18 @@ class Worker:
         """Store what has changed, and go on with what another worker would load."""
         self.store()
         self.history = History(PARAMETERS, EXCHANGES, CALENDAR)
+        self.load()
+
+    def load(self) -> None:
+        """Go on behind what is stored."""
         for rows, processor in zip(self.stored, (self.history.securities, self.history.market), strict=True):
             rows.load(processor.tables)
 
 
-def fold(days: Iterable[dict[str, RowBatch]], *, hand_over_every: int = 0) -> dict[tuple[str, date], Any]:
-    worker = Worker()
+def fold(
+    days: Iterable[dict[str, RowBatch]], worker: Worker | None = None, *, hand_over_every: int = 0
+) -> dict[tuple[str, date], Any]:
+    worker = worker or Worker()
     for at, day in enumerate(days):
         worker.fold(day)
         if hand_over_every and at % hand_over_every == 0:
@@ -155,6 +162,24 @@ def fold(days: Iterable[dict[str, RowBatch]], *, hand_over_every: int = 0) -> di
 @cache
 def unchanged() -> dict[tuple[str, date], Any]:
     return fold(feeds(at) for at in range(len(SESSIONS)))
+
+
+@cache
+def stored_before_the_window() -> tuple[StoredRows, StoredRows]:
+    """What is stored of all sessions but the last ones that may be corrected behind others."""
+    worker = Worker()
+    for at in range(len(SESSIONS) - LATE + 1):
+        worker.fold(feeds(at))
+        worker.store()
+    return worker.stored
+
+
+def fold_the_window(days: Iterable[dict[str, RowBatch]]) -> dict[tuple[str, date], Any]:
+    """Fold behind what is stored before the window."""
+    worker = Worker()
+    worker.stored = copy.deepcopy(stored_before_the_window())
+    worker.load()
+    return fold(days, worker)
 
 
 def test_the_small_market_has_every_state_and_signal() -> None:
@@ -186,10 +211,9 @@ def test_the_bands_of_the_risk_premium_are_two_deviations_on_both_sides() -> Non
 def test_the_oldest_correction_that_is_taken_ends_like_data_in_time(topic: str, figure: str) -> None:
     """However late within the window: states, streaks and recursions behind it go on from the day before it."""
     at = len(SESSIONS) - LATE
-    days = [feeds(i) for i in range(len(SESSIONS))]
-    row = {topic: corrected(days[at][topic], figure, 1.5)}
-    late = fold([*days, row])
-    assert_equal(late, fold([*days[: at + 1], row, *days[at + 1 :]]))
+    row, rest = {topic: corrected(feeds(at)[topic], figure, 1.5)}, [feeds(i) for i in range(at + 1, len(SESSIONS))]
+    late = fold_the_window([*rest, row])
+    assert_equal(late, fold_the_window([row, *rest]))
     assert any(str(value) != str(unchanged()[key]) for key, value in late.items())
 
 

@@ -415,11 +415,9 @@ def test_the_prices_in_hand_are_those_of_the_folder_not_of_another(panel: Panel)
     rows = panel.securities
     at = pd.DataFrame(panel.levels, columns=panel.level_keys)
     stock = ~is_fund(rows.keys)
-    years = pd.Series([to_date(day).year for day in panel.days[rows.at[stock]].tolist()])
-    known = [
-        key in at.columns and not np.isnan(at.at[day, key])
-        for key, day in zip(rows.keys[stock].tolist(), rows.at[stock].tolist(), strict=True)
-    ]
+    years = pd.Series(panel.days[rows.at[stock]]).map(lambda day: to_date(day).year)
+    columns = at.columns.get_indexer(rows.keys[stock])
+    known = (columns >= 0) & ~np.isnan(at.to_numpy()[rows.at[stock], columns])
     shares = pd.Series(known).groupby(years).mean()
     expected = ", ".join(f"{year} {share:.0%}" for year, share in shares.items())
     for study in (STUDIES[name] for name in ("streaks", "extremes", "divergence", "factor")):

@@ -76,10 +76,12 @@ def _member_scores(record: Record, data: Data) -> tuple[pd.DataFrame, pd.DataFra
     of_all = excess[record.horizon]
     rows = {}
     for when, codes in record.cases.items():
-        own = of_all.loc[[when]].reindex(columns=codes)
-        hits = (record.hit(own) & own.notna()).to_numpy().sum()
-        means = {h: excess[h].loc[when].reindex(codes).mean() for h in HORIZONS}
-        rows[when] = {"size": len(codes), "known": own.notna().to_numpy().sum(), "hits": hits, **means}
+        row, columns = of_all.index.get_loc(when), of_all.columns.get_indexer(codes)
+        at = {h: np.where(columns < 0, np.nan, excess[h].to_numpy()[row, columns]) for h in HORIZONS}
+        own = at[record.horizon]
+        hits = (record.hit(pd.DataFrame([own])).to_numpy() & ~np.isnan(own)).sum()
+        means = {h: pd.Series(values).mean() for h, values in at.items()}
+        rows[when] = {"size": len(codes), "known": (~np.isnan(own)).sum(), "hits": hits, **means}
     hit = record.hit(of_all) & of_all.notna()
     base = pd.DataFrame({"known": of_all.notna().sum(axis=1), "hits": hit.sum(axis=1)})
     return pd.DataFrame.from_dict(rows, orient="index"), base
