@@ -21,7 +21,7 @@ from streams.publisher import Publisher
 from streams.rebuild import rebuild
 from tests.chaos.comparison import Outcome, outcome
 from tests.chaos.scenario import Step, Variant, publish
-from tests.chaos.services import SESSION_TIMEOUT_S, Fleet, Services
+from tests.chaos.services import Fleet, Services
 from tests.harness import SESSION_TIMEOUT_S, Stack, wait_until
 
 
