@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -180,9 +180,11 @@ def test_help_imports_no_command() -> None:
     code = "import sys, streams.cli.main; print(*sorted(m for m in sys.modules if m.startswith('streams.cli.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["streams.cli.main"]
-    started = time.perf_counter()
+    before = os.times()
     subprocess.run([sys.executable, "-m", "streams", "--help"], capture_output=True, check=True)
-    assert time.perf_counter() - started < 2.0  # 0.15 s on an idle machine
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 1.0  # seconds of CPU, whatever else the machine does; 0.2 as a rule
 
 
 @pytest.mark.parametrize(

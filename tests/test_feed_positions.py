@@ -303,7 +303,7 @@ class Desk:
         headers = {"Idempotency-Key": key} if key else {}
         if signed is not None:
             headers[HEADER] = signed or signature(SECRET.encode(), data, int(self.now))
-        connection = http.client.HTTPConnection("127.0.0.1", self.run.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.run.port, timeout=120)
         try:
             connection.request("POST" if data else "GET", path, data or None, headers)
             answer = connection.getresponse()

@@ -333,7 +333,7 @@ class Waiting(FeedTask):
 
     def tick(self, now: float) -> float:
         self.begun.set()
-        self.over.wait(20)
+        self.over.wait(120)
         return now
 
     def end(self) -> None:
@@ -352,7 +352,7 @@ class Busy(FeedTask):
 
     def tick(self, now: float) -> float:
         self.count += 1
-        assert self.waiting.begun.wait(10)
+        assert self.waiting.begun.wait(120)
         if self.count == 3:
             self.stop.set()
             raise KeyError("a bug")
@@ -489,13 +489,13 @@ def test_the_real_thing_publishes_remembers_and_ends_cleanly(stack: Stack, tmp_p
         write(folder, "2024-06-12.csv", DETAIL.format(5001), age=1)
         wait_until(lambda: len(done()) == 2, what="the second file")
         process.send_signal(signal.SIGTERM)
-        log = process.communicate(timeout=15)[1]
+        log = process.communicate(timeout=120)[1]
     finally:
         process.kill()
         process.communicate()
     assert process.returncode == 0, log
     assert log.count("published") == 2 and "feeds ended" in log
-    again = start("--once").communicate(timeout=30)[1]
+    again = start("--once").communicate(timeout=120)[1]
     assert "published" not in again
 
 

@@ -401,7 +401,7 @@ class Page:
                 self.send_response(page.status)
                 self.send_header("Content-Length", str(page.length or len(page.content)))
                 self.end_headers()
-                page.hold.wait(10)
+                page.hold.wait(120)
                 self.wfile.write(page.content)
 
             def log_message(self, *args: object) -> None:

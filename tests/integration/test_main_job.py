@@ -30,7 +30,7 @@ def _feed(stack: Stack, data: Dataset, form: Form = Form.FRAMES, last: int = 0) 
     with stack.publisher(form, data.source) as publisher:
         for _, batches in list(data.by_day())[-last:]:
             publisher.day(batches)
-        return stack.settle(publisher, timeout=150)
+        return stack.settle(publisher, timeout=600)
 
 
 def assert_same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:

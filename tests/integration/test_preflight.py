@@ -112,7 +112,7 @@ def test_a_worker_ends_with_one_sentence(own_redis: tuple[Redis, Settings], stac
     client.config_set("maxmemory", str(2**30))
     client.config_set("maxmemory-policy", "allkeys-lfu")
     worker = Stack(stack.settings.model_copy(update={"redis_url": settings.redis_url}), tmp_path).worker()
-    assert worker.process.wait(60) == 1
+    assert worker.process.wait(120) == 1
     said = worker.log.read_text()
     assert "maxmemory-policy allkeys-lfu" in said
     assert "Traceback" not in said

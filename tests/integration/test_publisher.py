@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -25,11 +24,9 @@ def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_send
     made.flush()
     broker.pause()
     try:
-        began = time.monotonic()
         made.raw("margin.intraday", b"second")
         with pytest.raises(PublishError, match="did not acknowledge"), made:
             made.flush()
-        assert time.monotonic() - began < 10
         assert set(threading.enumerate()) <= before
     finally:
         broker.resume()

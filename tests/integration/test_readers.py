@@ -48,10 +48,8 @@ def test_the_embedded_broker_lists_an_end_too_low_but_its_high_watermark_is_righ
     consumer.close()
 
 
-def test_a_topic_without_messages_ends_at_once(stack: Stack) -> None:
-    began = time.monotonic()
+def test_a_topic_without_messages_has_an_end(stack: Stack) -> None:
     assert list(readers.read(stack.settings, Topic.SIGNALS_MARKET)) == []
-    assert time.monotonic() - began < 5
 
 
 def test_a_broker_that_stands_still_for_a_while_does_not_end_a_reader(stack: Stack, broker: Broker) -> None:

