@@ -96,6 +96,7 @@ def days(market: simulate.Market) -> Iterator[tuple[int, dict[str, RowBatch]]]:
         level = indices.figures["close"]
         first = level if first is None else first
         growth = level / first
+        mean = float(growth.mean()) ** 0.5
         _value_indices(indices, growth)
         csi300 = indices.keys == _CSI300
         prices = batches["prices.daily"]
@@ -109,6 +110,9 @@ def days(market: simulate.Market) -> Iterator[tuple[int, dict[str, RowBatch]]]:
             | {
                 "indices.daily": concat([indices, _followers(indices, csi300, float(growth[csi300][0]), day, known)]),
                 "rates.daily": _rows("rates.daily", np.zeros(1, dtype=np.int32), day, known, {"yield": [yields]}),
+                "margin.collateral": _rows(
+                    "margin.collateral", np.zeros(1, dtype=np.int32), day, known, {"collateral_ratio": [2.6 * mean]}
+                ),
                 "valuations.daily": _valuations(stocks, day, known, float(growth[csi300][0])),
                 "etf.daily": _rows("etf.daily", funds, day, known, {"shares": shares, "price": close, "style": 0.0}),
             },

@@ -21,6 +21,7 @@ from streams.topics import BY_CODE, Topic, Topics
 _KEYS = {
     "margin.market": "exchange",
     "rates.daily": "tenor",
+    "margin.collateral": "market",
     "etf.daily": "code",
     "reference": "code",
     "features.security": "partition/day",

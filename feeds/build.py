@@ -131,7 +131,8 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
 
 def _daily_outlet(services: FeedServices) -> DailyOutlet:
     ledger = PublishLedger(services.ledger_store, services.published_rows.topics_without_rows)
-    return DailyOutlet(services.open_publisher, services.market.calendar, ledger, services.security_names)
+    market, names = services.market, services.security_names
+    return DailyOutlet(services.open_publisher, market.calendar, ledger, names, market.code_changes)
 
 
 def _intraday_outlet(

@@ -20,6 +20,7 @@ from feeds.publish import OnDay, publish_days
 from feeds.published_figures import DaysBefore, PublishedFigures
 from feeds.security_names import SecurityNames
 from feeds.validate import Finding
+from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import TradingCalendar
 
 #: The published rows of these are compared with any of them.
@@ -68,10 +69,18 @@ class DailyChecks:
     ----------
     names : the last known name of each security.
     published : what was published; None if it is not known.
+    changes : the changes of codes that the stream knows.
     """
 
-    def __init__(self, calendar: TradingCalendar, names: SecurityNames, published: PublishedFigures | None) -> None:
+    def __init__(
+        self,
+        calendar: TradingCalendar,
+        names: SecurityNames,
+        published: PublishedFigures | None,
+        changes: CodeChanges = NO_CHANGES,
+    ) -> None:
         self._calendar = calendar
+        self._changes = changes
         self._names = names
         self._earlier = DaysBefore(published)
 
@@ -98,7 +107,7 @@ class DailyChecks:
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         dataset = None
         if tables.tables:
-            dataset = gather(tables.tables, self._calendar, source)
+            dataset = gather(tables.tables, self._calendar, source, changes=self._changes)
             findings += dataset.findings
             report.notes = dataset.notes
             for day, rows in dataset.by_day():

@@ -14,6 +14,7 @@ from feeds.ledger import PublishLedger
 from feeds.ports import OpenPublisher
 from feeds.security_names import SecurityNames
 from feeds.validate import Severity
+from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import TradingCalendar
 
 log = structlog.get_logger()
@@ -26,6 +27,7 @@ class DailyOutlet:
     Parameters
     ----------
     security_names : returns code → name of the security master; called once, when the first rows are published.
+    changes : the changes of codes that the stream knows.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class DailyOutlet:
         calendar: TradingCalendar,
         ledger: PublishLedger,
         security_names: Callable[[], Mapping[str, str]],
+        changes: CodeChanges = NO_CHANGES,
     ) -> None:
         self._open_publisher = open_publisher
         self._calendar = calendar
         self._ledger = ledger
         self._security_names = security_names
+        self._changes = changes
         self._checks: DailyChecks | None = None
 
     def publish(self, feed: str, tables: SourceTables, *, source: str, force: bool) -> int:
@@ -58,7 +62,7 @@ class DailyOutlet:
         """
         if self._checks is None:
             names = SecurityNames(self._security_names())
-            self._checks = DailyChecks(self._calendar, names, self._ledger.figures)
+            self._checks = DailyChecks(self._calendar, names, self._ledger.figures, self._changes)
         checked = self._checks.check(tables, source)
         for one in checked.findings[:_LOGGED_FINDINGS]:
             write = log.warning if one.severity is Severity.WARNING else log.error

@@ -11,14 +11,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from feeds.errors import InputError
+from feeds.float_caps import with_float_caps
 from feeds.mapped_rows import MappedRows
 from feeds.publication_times import available_at
+from feeds.spells import reference_rows
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
+from processors.code_changes import NO_CHANGES, CodeChanges
+from processors.codes import exchange_of
 from processors.days import Days, TradingCalendar, to_date, to_day
 from processors.events import FIGURES, RowBatch
 
 #: Trade date (days since 1970-01-01) and its rows by topic.
 DayRows = tuple[int, dict[str, RowBatch]]
+#: Topics of all securities: master data are needed from their first day on.
+_OF_STOCKS = ("margin.daily", "prices.daily", "valuations.daily")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class SourceTable:
         them; also ``row``, its number in the file, and ``name`` if the file has names, see `feeds.security_names`.
     rank : the place of the table in a mapping file: where two of them contradict each other the first one counts.
     steps : figure → the step to which it is rounded, see `feeds.mapped_rows.MappedRows`.
+    fallback : whether the rows of a security count only where no other table has it, see `feeds.mapping.Table`.
     """
 
     topic: str
@@ -39,6 +46,7 @@ class SourceTable:
     frame: pd.DataFrame
     rank: int = 0
     steps: Mapping[str, float] = field(default_factory=dict)
+    fallback: bool = False
 
 
 @dataclass(slots=True)
@@ -55,11 +63,11 @@ class SourceTables:
     files: int = 0
     awaited: str = ""
 
-    def add(self, topic: str, origin: str, rows: MappedRows, rank: int = 0) -> None:
+    def add(self, topic: str, origin: str, rows: MappedRows, rank: int = 0, *, fallback: bool = False) -> None:
         """Append the rows of a table, if there are any, and the findings of reading it; see `SourceTable`."""
         self.findings += rows.findings
         if len(rows.frame):
-            self.tables.append(SourceTable(topic, origin, rows.frame, rank, rows.steps))
+            self.tables.append(SourceTable(topic, origin, rows.frame, rank, rows.steps, fallback))
 
     def extend(self, other: SourceTables) -> None:
         """Append the tables and findings of another reading."""
@@ -119,11 +127,17 @@ class Dataset:
 
 
 def between(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
-    """Return the rows whose ``day`` lies between two dates, both included; None is no limit."""
+    """Return the rows whose ``day`` lies between two dates, both included; None is no limit.
+
+    Of spells, those that have a day between them; what happens behind the last one is left out.
+    """
+    spells = "until" in frame
     if start is not None:
-        frame = frame[frame["day"] >= to_day(start)]
+        frame = frame[~(frame["until"] < to_day(start)) if spells else frame["day"] >= to_day(start)]
     if end is not None:
         frame = frame[frame["day"] <= to_day(end)]
+        if spells:
+            frame = frame.assign(until=frame["until"].where(frame["until"] < to_day(end)))
     return frame
 
 
@@ -177,12 +191,14 @@ def gather(
     source: str,
     start: date | None = None,
     end: date | None = None,
+    changes: CodeChanges = NO_CHANGES,
 ) -> Dataset:
     """Join tables into a `Dataset`.
 
     Rows of one day and key that complete each other become one row. Where tables of different rank contradict each
     other, the first rank counts and a note reports it; rows of one rank that contradict each other are an error that
-    names both. Rows without a date get the first date of all.
+    names both. Rows without a date get the first date of all. Spells become rows of the days on which they change,
+    under the newest codes.
 
     Raises
     ------
@@ -190,23 +206,73 @@ def gather(
     """
     dated: dict[str, list[pd.DataFrame]] = {}
     undated: dict[str, list[pd.DataFrame]] = {}
+    spells: list[pd.DataFrame] = []
     out = Dataset(source=source)
     for place, table in enumerate(tables):
         frame = table.frame.drop(columns="name", errors="ignore").assign(table=place, rank=table.rank)
-        if "day" not in frame:
+        if "until" in frame:
+            spells.append(between(frame, start, end))
+        elif "day" not in frame:
             undated.setdefault(table.topic, []).append(frame)
             out.notes.append(f"{table.origin} has no dates: its rows of today are used for every date")
         else:
             frame = between(frame, start, end)
             frame = frame[_sessions(table, frame["day"].to_numpy(), frame["row"].to_numpy(), calendar, out.findings)]
             dated.setdefault(table.topic, []).append(frame)
-    for topic, frames in with_first_day(dated, undated, calendar).items():
+    every = with_first_day(dated, undated, calendar)
+    if spells:
+        if any("listed" in frame for frame in spells) and not every.get("prices.daily"):
+            out.notes.append(
+                "suspensions are left out: beside prices of the whole market they show which stocks are listed"
+            )
+        every["reference"] = [_of_spells(spells, every, calendar, changes, [table.origin for table in tables])]
+    for topic, frames in every.items():
         if any(len(frame) for frame in frames):
-            joined = _joined(topic, [frame for frame in frames if len(frame)], tables, out)
-            out.batches[topic] = batch_of(topic, joined, calendar)
+            filled = _without_covered([frame for frame in frames if len(frame)], tables)
+            out.batches[topic] = batch_of(topic, _joined(topic, filled, tables, out), calendar)
+    if "valuations.daily" in out.batches and "prices.daily" in out.batches:
+        out.batches["valuations.daily"] = with_float_caps(out.batches["valuations.daily"], out.batches["prices.daily"])
     if not out.batches:
         raise InputError("the files contain no row: look at them with --check, and at --from and --to")
     return out
+
+
+def _of_spells(
+    spells: list[pd.DataFrame],
+    every: dict[str, list[pd.DataFrame]],
+    calendar: TradingCalendar,
+    changes: CodeChanges,
+    origins: list[str],
+) -> pd.DataFrame:
+    """Return the rows of spells. Other rows of master data last until the next ones, where no spell knows more."""
+    dated = {column.name for column in FIGURES["reference"] if any(column.name in frame for frame in spells)}
+    others = [frame.drop(columns=dated & set(frame)).assign(until=np.nan) for frame in every.get("reference", [])]
+    firsts = [int(frame["day"].min()) for topic in _OF_STOCKS for frame in every.get(topic, []) if len(frame)]
+    priced = any(len(frame) for frame in every.get("prices.daily", []))
+    listing = [f for topic in ("margin.daily", "prices.daily") for f in every.get(topic, []) if priced and len(f)]
+    # A code that was changed is no delisting.
+    seen, renamed = (
+        [frame.assign(key=changes.newest(frame["key"].to_numpy(np.int32))) for frame in frames]
+        for frames in ([frame[["key", "day"]] for frame in listing], [*spells, *others])
+    )
+    keys = [frame["key"].unique() for topic in _OF_STOCKS for frame in every.get(topic, [])]
+    exchanges = set(exchange_of(np.concatenate(keys)).tolist()) if keys else set()
+    return reference_rows(renamed, seen, exchanges, min(firsts, default=None), calendar, origins)
+
+
+def _without_covered(frames: list[pd.DataFrame], tables: Sequence[SourceTable]) -> list[pd.DataFrame]:
+    """Leave out rows of tables of last resort whose securities another table has, on the days of that one."""
+    of_tables = [tables[int(frame["table"].iloc[0])].fallback for frame in frames]
+    best = [frame for frame, fallback in zip(frames, of_tables, strict=True) if not fallback]
+    if not best or len(best) == len(frames):
+        return frames
+    keys = np.unique(np.concatenate([frame["key"].unique() for frame in best]))
+    first, last = min(frame["day"].min() for frame in best), max(frame["day"].max() for frame in best)
+    out = [
+        frame[~(frame["key"].isin(keys) & frame["day"].between(first, last))] if fallback else frame
+        for frame, fallback in zip(frames, of_tables, strict=True)
+    ]
+    return [frame for frame in out if len(frame)]
 
 
 def _sessions(
@@ -221,6 +287,10 @@ def _sessions(
     distinct, inverse = np.unique(days, return_inverse=True)
     held = np.asarray(calendar.contains(distinct))[inverse]
     wrong = np.flatnonzero(~held)
+    if table.topic == "rates.daily" and len(wrong):  # banks trade bonds on weekends that make up for holidays
+        text = f"{table.origin}: {len(wrong)} days are left out, which are no trading days of XSHG, such as "
+        findings.append(Finding(Severity.WARNING, "date", table.topic, None, f"{text}{to_date(int(days[wrong[0]]))}"))
+        return held
     texts = [
         f"{table.origin}, row {rows[at]}: {to_date(int(days[at]))} is no trading day of XSHG: correct the date, or the "
         "trading calendar"

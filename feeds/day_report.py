@@ -31,7 +31,7 @@ def day_reports(day: ComparedDay, findings: Iterable[Finding]) -> Iterator[DayRe
     for one in findings:
         by_topic[one.topic].append(one)
     for topic, batch in sorted(day.rows.items()):
-        last = day.last.get(topic)
+        last = None if topic == "reference" else day.last.get(topic)  # only what changes has a row
         absent = {} if last is None else counts(topic, last.keys[~np.isin(last.keys, day.whole[topic].keys)])
         yield DayReport(
             trade_date=to_date(int(batch.days[0])),
@@ -49,7 +49,9 @@ def _verdicts(topic: str, findings: Iterable[Finding], day: ComparedDay) -> dict
     before, last = topic in day.before, topic in day.last
     needs = dict.fromkeys(_ALONE, True) | dict.fromkeys(_COMPARED, before) | dict.fromkeys(_SESSIONS, last)
     if topic.startswith("margin."):
-        needs |= {"placeholder": True, "identity": last}
+        needs["placeholder"] = True
+    if topic in ("margin.daily", _TOTALS):
+        needs["identity"] = last
     if topic == "margin.daily":
         needs["sum"] = _TOTALS in day.whole
     if topic in WHOLE_MARKET:

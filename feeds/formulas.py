@@ -58,6 +58,18 @@ def evaluate(formula: str, table: pd.DataFrame, where: str) -> pd.Series:
     return found if isinstance(found, pd.Series) else pd.Series(found, index=table.index)
 
 
+def names_in(formula: str) -> set[str]:
+    """Return the names of the columns in a formula that `evaluate` can read.
+
+    Examples
+    --------
+    >>> sorted(names_in("flag == 'ST' and `the days` > 2"))
+    ['flag', 'the days']
+    """
+    plain = ast.walk(ast.parse(_QUOTED.sub("0", formula), mode="eval"))
+    return {node.id for node in plain if isinstance(node, ast.Name)} | set(_QUOTED.findall(formula))
+
+
 def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
     def value(one: ast.AST) -> Any:
         return _value(one, table, names)

@@ -1,4 +1,4 @@
-"""The keys of the rows of a table: securities, exchanges, tenors."""
+"""The keys of the rows of a table: securities, exchanges, tenors, markets."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
     ------
     InputError : if a column is missing, or the mapping itself names an unknown exchange.
     """
-    if table.tenor is not None:
-        return np.full(len(raw), _place("tenor", table.tenor, where), dtype=np.int32), {}
+    for field, word in (("tenor", table.tenor), ("market", table.market)):
+        if word is not None:
+            return np.full(len(raw), _place(field, word, where), dtype=np.int32), {}
     code = table.code
     if code is None:
         if table.exchange is not None:

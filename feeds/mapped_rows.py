@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.dates import parse_days
+from feeds.dates import NO_DAY, parse_days
 from feeds.errors import InputError
 from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
-from feeds.mapping import DateColumn, Figure, Table, unit_of
+from feeds.mapped_words import matching, words_of
+from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
@@ -116,6 +117,9 @@ class _Reading:
 
     def read_days(self, day: int | None) -> None:
         """Read the trade dates, if the table has a column of them."""
+        if self.table.spell is not None:
+            self._read_spells(self.table.spell)
+            return
         if self.table.date is None:
             if day is not None:
                 self.columns["day"] = np.full(len(self.raw), day, dtype=np.int32)
@@ -124,6 +128,20 @@ class _Reading:
         days, reasons = _days(column, self.table.date)
         self.columns["day"] = days
         self._leave_out({place: f"column {self.table.date.column!r}: {reason}" for place, reason in reasons.items()})
+
+    def _read_spells(self, spell: SpellColumns) -> None:
+        """Read the first days, and the last days where they are given."""
+        until = np.full(len(self.raw), np.nan)
+        if spell.end is not None:
+            ends, wrong = parse_days(column_of(self.raw, spell.end, self.where))
+            until = np.where(ends == NO_DAY, np.nan, ends.astype(np.float64))
+            open_ = {place for place in wrong if is_blank(self.raw[spell.end].iloc[place])}
+            self.columns["until"] = until
+            self._leave_out({p: f"column {spell.end!r}: {why}" for p, why in wrong.items() if p not in open_})
+        else:
+            self.columns["until"] = until
+        self.columns["day"], reasons = parse_days(column_of(self.raw, spell.start, self.where))
+        self._leave_out({place: f"column {spell.start!r}: {reason}" for place, reason in reasons.items()})
 
     def choose_rows(self) -> None:
         """Keep the rows that the mapping wants."""
@@ -251,7 +269,8 @@ class _Reading:
     def _without_figures(self, numbers: Mapping[str, Floats], unreadable: Mapping[str, Mapping[int, str]]) -> Mask:
         """Return which rows have no figure at all, and report their number; of prices: neither a price nor a trade."""
         given = [name for name, figure in self.table.columns.items() if figure.column is not None]
-        if not given or self.table.topic.startswith("margin."):  # a row without figures is not published yet
+        # A row without figures is not published yet; a spell without a value ends the one before.
+        if not given or self.table.topic.startswith("margin.") or self.table.spell is not None:
             return np.zeros(len(self.raw), dtype=bool)
         untraded = self.table.topic == "prices.daily"
         nothing = {n: np.isnan(numbers[n]) | ((numbers[n] == 0) & (untraded and n in _TRADED)) for n in given}
@@ -275,7 +294,12 @@ class _Reading:
         else:
             values = column_of(self.raw, str(figure.column), where)
         if column.labels:
-            return _words(column, figure, values, where), {}
+            places, wrong, warning = words_of(column, figure, values, where)
+            if warning:
+                self._report(Severity.WARNING, "industry", warning)
+            return places, wrong
+        if figure.matches is not None:
+            return matching(figure.matches, values), {}
         unit = unit_of(column.name, figure, where)
         numbers, unreadable = parse_numbers(values, unit, flag=column.flag)
         self._report_rounding(values, numbers, column.name, unit)
@@ -312,21 +336,6 @@ def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str
         reasons |= dict.fromkeys(empty, "the cell is empty: fill it in, or export the file again")
     numbers[wrong | zero] = np.nan
     return reasons
-
-
-def _words(column: Column, figure: Figure, values: pd.Series, where: str) -> Floats:
-    places: dict[object, float] = {}
-    for word in values.unique():
-        own = (figure.words or {}).get(word, word if figure.otherwise is None else figure.otherwise)
-        if is_blank(own):
-            places[word] = np.nan
-        elif own in column.labels:
-            places[word] = float(column.labels.index(own))
-        else:
-            raise InputError(
-                f"{where}: {own!r} is none of {', '.join(column.labels)}: translate it by `words`, or give `otherwise`"
-            )
-    return np.array([places[word] for word in values], dtype=np.float64)
 
 
 def _days(column: pd.Series, when: DateColumn) -> tuple[Days, dict[int, str]]:

@@ -15,6 +15,7 @@ import msgspec
 
 from feeds.code_styles import BY_NUMBER, PLAIN, STYLES, exchange_name
 from feeds.errors import ConfigurationError
+from feeds.formulas import names_in
 from feeds.units import KINDS, Unit, parse_unit
 from processors.events import FIGURES, INPUT_ROWS, DailyRow, Row
 
@@ -24,6 +25,13 @@ class DateColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     column: str
     format: str | None = None
+
+
+class SpellColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first and the last day of a spell of master data; without a last day it lasts until the next one begins."""
+
+    start: str
+    end: str | None = None
 
 
 class CodeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +58,8 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     where : a formula; the figure is absent in rows for which it is false.
     decimals, decimals_of_funds : the number of decimal places to round to.
-    words : the file's word → the word of the topic; ``otherwise`` for all other words.
+    words : the file's word → the word of the topic; ``otherwise`` for all other words; "shenwan" for industry codes.
+    matches : for a flag: a regular expression that the cells of the column match where it is true.
     """
 
     column: str | None = None
@@ -60,7 +69,8 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where: str | None = None
     decimals: int | None = None
     decimals_of_funds: int | None = None
-    words: dict[str, str] | None = None
+    words: dict[str, str] | Literal["shenwan"] | None = None
+    matches: str | None = None
     otherwise: str | None = None
 
 
@@ -71,11 +81,15 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     files : a pattern of file names, ``margin_detail_sse_*``.
     date : None with ``undated``: the rows (of reference) are valid from the first date of all files on.
+    spell : in place of a date, for ``reference``: the days on which the figures of a row hold, see `feeds.spells`.
+    fallback : rows of securities of which another table of the topic has any row on days within its first and last one
+        are left out.
     ts : of rows of the running session: the moment of the figures, in Shanghai's time unless the format has ``%z``. A
         format without a date means the day on which the file was written. Without ``ts``, the moment of writing counts.
     code : for topics keyed by a security or an index.
     exchange, exchange_column : for topics keyed by an exchange.
     tenor : for ``rates.daily``.
+    market : for ``margin.collateral``.
     rows : a formula; only rows for which it is true are used.
     only : ``securities`` or ``indices`` of a table with both, by code range.
     """
@@ -85,10 +99,13 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: str = "*"
     date: DateColumn | None = None
     undated: bool = False
+    spell: SpellColumns | None = None
+    fallback: bool = False
     code: CodeColumn | None = None
     exchange: str | None = None
     exchange_column: str | None = None
     tenor: str | None = None
+    market: str | None = None
     rows: str | None = None
     only: Literal["securities", "indices"] | None = None
     ts: DateColumn | None = None
@@ -136,17 +153,20 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
     if not issubclass(row, DailyRow):
         if table.date is not None or table.undated:
             raise ConfigurationError(f"{where}: rows of the running session have no date but `ts = {{ column = … }}`")
-    elif (table.date is None) != table.undated or table.ts is not None:
-        raise ConfigurationError(f"{where}: give either `date = {{ column = … }}` or `undated = true`, and no `ts`")
-    if table.undated and table.topic != "reference":
+    elif sum((table.date is not None, table.undated, table.spell is not None)) != 1 or table.ts is not None:
+        raise ConfigurationError(
+            f"{where}: give one of `date = {{ column = … }}`, `spell = {{ start = … }}`, `undated = true`, and no `ts`"
+        )
+    if (table.undated or table.spell is not None) and table.topic != "reference":
         raise ConfigurationError(
             f"{where}: figures of {table.topic} belong to a trade date: give `date = {{ column = … }}`; only rows of "
-            "reference may be undated"
+            "reference may be undated or have a spell"
         )
     given = {
         "code": table.code is not None,
         "exchange": table.exchange is not None or table.exchange_column is not None,
         "tenor": table.tenor is not None,
+        "market": table.market is not None,
     }
     if not given[row.key_field]:
         raise ConfigurationError(
@@ -161,6 +181,10 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
             raise ConfigurationError(f"{here}: {table.topic} has no such figure; it has {', '.join(known)}")
         if sum(given is not None for given in (figure.column, figure.formula, figure.value)) != 1:
             raise ConfigurationError(f"{here}: give one of `column`, `formula` and `value`")
+        if figure.matches is not None and (not known[name].flag or figure.column is None):
+            raise ConfigurationError(f"{here}: `matches` belongs to a flag with a `column`")
+        if figure.words == "shenwan" and name != "industry":
+            raise ConfigurationError(f'{here}: `words = "shenwan"` belongs to the industry')
         unit_of(name, figure, here)
 
 
@@ -198,8 +222,18 @@ def tables_of(mapping: Mapping, file: str) -> list[Table]:
     return [table for table in mapping.table if fnmatchcase(file.lower(), table.files.lower())]
 
 
+def every_column(table: Table) -> set[str]:
+    """Return every column of a file that a table reads."""
+    given = [one.column for one in table.columns.values()]
+    formulas = [table.rows, *(text for one in table.columns.values() for text in (one.formula, one.where))]
+    named = {name for text in formulas if text is not None for name in names_in(text)}
+    return named | set(columns_used(table)) | {name for name in given if name is not None}
+
+
 def columns_used(table: Table) -> list[str]:
     """Return the columns by which the header of a file is found: codes, dates, exchanges."""
     code = (table.code.column, table.code.exchange_column) if table.code is not None else ()
     when = [one.column for one in (table.date, table.ts) if one is not None]
+    if table.spell is not None:
+        when += [name for name in (table.spell.start, table.spell.end) if name is not None]
     return [name for name in (*code, *when, table.exchange_column) if name is not None]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from redis import Redis
 
+from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import TradingCalendar
 from processors.events import RowBatch
 from processors.parameters import Parameters
@@ -146,12 +147,14 @@ class MarketContext:
     ----------
     exchanges : the exchanges that make up the market.
     parameters : the parameters of the signals; they name the indices that the signals need.
+    code_changes : the changes of codes that the stream knows.
     """
 
     calendar: TradingCalendar
     hours: TradingHours
     exchanges: tuple[str, ...]
     parameters: Parameters
+    code_changes: CodeChanges = NO_CHANGES
 
 
 @dataclass(frozen=True, slots=True)

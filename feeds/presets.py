@@ -56,8 +56,14 @@ _VALUATIONS = _figures(
     turnover_rate=("turnover_rate", "%"),
     float_cap=("circ_mv", "万元"),
 )
-#: The name of a tushare table, the columns by which it is recognised, and its mapping.
-TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
+_ACCOUNTS = _figures(
+    collateral_ratio=("平均维持担保比例", "%"),
+    fin_balance=("融资余额", "亿元"),
+    fin_buy=("融资买入额", "亿元"),
+    short_balance=("融券余额", "亿元"),
+)
+#: The name of a vendor's table, the columns by which it is recognised, and its mapping.
+VENDOR_TABLES: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     (
         "tushare margin_detail",
         frozenset({"trade_date", "ts_code", "rzye", "rzmre"}),
@@ -80,6 +86,11 @@ TUSHARE: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
         "tushare daily_basic",
         frozenset({"trade_date", "ts_code", "pe_ttm", "pb", "turnover_rate", "circ_mv"}),
         (Table("valuations.daily", _VALUATIONS, date=_DATE, code=_CODE),),
+    ),
+    (
+        "akshare stock_margin_account_info",
+        frozenset({"日期", "融资余额", "融资买入额", "融券余额", "平均维持担保比例"}),
+        (Table("margin.collateral", _ACCOUNTS, date=DateColumn("日期"), market="CN"),),
     ),
 )
 
@@ -153,11 +164,23 @@ def detect_tables(headers: Sequence[str], file: str) -> tuple[str, list[Table]] 
     ------
     InputError : if two headers name one figure.
     """
-    for name, marks, tables in TUSHARE:
+    for name, marks, tables in VENDOR_TABLES:
         if marks <= set(headers):
             return name, [_present(table, headers) for table in tables]
     found = _chinese(headers, file)
     return ("Chinese headers", found) if found else None
+
+
+def has_dates(headers: Sequence[str]) -> bool:
+    """Whether a table in Chinese has a column of dates."""
+    return not {split_header(header)[0] for header in headers if header}.isdisjoint(_CHINESE_DATES)
+
+
+def is_total_of_all(headers: Sequence[str]) -> bool:
+    """Whether headers are those of margin totals without a security or an exchange."""
+    names = {split_header(header)[0].removeprefix("本日") for header in headers if header}
+    keyed = names & {*_CHINESE_CODES, *_CHINESE_EXCHANGES} or {"exchange_id", "ts_code"} & set(headers)
+    return not keyed and (next(iter(CHINESE["margin"])) in names or {"rzye", "rzmre"} <= set(headers))
 
 
 def _present(table: Table, headers: Container[str | None]) -> Table:

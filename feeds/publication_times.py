@@ -16,6 +16,7 @@ PUBLISHED = {
     "valuations.daily": Deadline(time(15, 30)),
     "indices.daily": Deadline(time(15, 30)),
     "rates.daily": Deadline(time(17, 30)),
+    "margin.collateral": Deadline(time(8, 30), next_session=True),
     "etf.daily": Deadline(time(8, 30), next_session=True),
     "reference": Deadline(time(0, 0)),
 }

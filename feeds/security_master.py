@@ -3,6 +3,9 @@
 A row describes one security from its effective date on, and replaces *all* of the row before: a file must contain
 everything that is known of a security. Headers may be English or Chinese (`HEADERS`). A name is text that no indicator
 needs: only JSON events contain it, and the command stores the newest name of each security.
+
+A file of spells (memberships, industries, ST) is known by its headers, see `feeds.spells`. Such files are put together:
+give them in one command.
 """
 
 from __future__ import annotations
@@ -12,13 +15,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
+from feeds import vendor
 from feeds.code_styles import BY_NUMBER, to_own
 from feeds.dataset import SourceTable, SourceTables
 from feeds.dates import parse_day
 from feeds.errors import InputError
+from feeds.folder import folder_mapping
+from feeds.mapping import Mapping, Table, every_column
 from feeds.vendor import load
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
@@ -34,6 +41,8 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "csi500": ("csi500", "中证500", "中证500成份"),
     "eligible_from": ("eligible_from", "标的起始日期", "纳入日期", "调入日期"),
     "eligible_to": ("eligible_to", "标的截止日期", "剔除日期", "调出日期"),
+    "st": ("st", "风险警示"),
+    "listed": ("listed", "上市"),
     "float_shares": ("float_shares", "流通股本(股)", "流通股(股)", "流通股本（股）"),
     "effective_date": ("effective_date", "trade_date", "date", "生效日期"),
 }
@@ -57,12 +66,23 @@ def read(
     out = SourceTables()
     names: dict[str, tuple[int, str]] = {}
     for path in paths:
+        spells = _spells(path)
+        if spells:
+            out.extend(vendor.read([path], Mapping(spells)))
+            continue
         frame, texts = _read(path, calendar, effective)
         out.tables.append(SourceTable(TOPIC, path.name, frame))
         for code, (day, name) in texts.items():
             if name and day >= names.get(code, (day, ""))[0]:
                 names[code] = day, name
     return out, {code: name for code, (_, name) in names.items()}
+
+
+def _spells(path: Path) -> list[Table]:
+    """Return the tables of spells that a file has by its headers: memberships, industries, suspensions."""
+    headers = set(map(str, load(path).columns)) if path.is_file() else set()
+    tables = [one for one in folder_mapping().table if one.spell is not None]
+    return [msgspec.structs.replace(one, files="*") for one in tables if every_column(one) <= headers]
 
 
 def _read(
@@ -108,6 +128,8 @@ def _read(
             "industry": parsed("industry", _industry),
             "csi300": parsed("csi300", _flag),
             "csi500": parsed("csi500", _flag),
+            "st": parsed("st", _flag),
+            "listed": parsed("listed", lambda text: _flag(text or "yes")),
             "eligible_from": parsed("eligible_from", _day),
             "eligible_to": parsed("eligible_to", _day),
             "float_shares": parsed("float_shares", _shares),

@@ -81,7 +81,7 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(("fin_balance", "fin_buy", "fin_repay", "short_balance", "turnover", "float_cap"), Kind.MONEY),
     **dict.fromkeys(("open", "high", "low", "close", "prev_close", "price", "last"), Kind.PRICE),
     **dict.fromkeys(("short_volume", "short_sell", "short_repay", "volume", "float_shares", "shares"), Kind.SHARES),
-    **dict.fromkeys(("turnover_rate", "dividend_yield", "yield"), Kind.RATIO),
+    **dict.fromkeys(("turnover_rate", "dividend_yield", "yield", "collateral_ratio"), Kind.RATIO),
     **dict.fromkeys(("pe_ttm", "pb", "members"), Kind.NUMBER),
 }
 

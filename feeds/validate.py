@@ -41,7 +41,12 @@ _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
 _TWIN_FIGURES = 3
-_OUT_OF_RANGE = {Sign.POSITIVE: "not positive", Sign.NOT_NEGATIVE: "negative", Sign.ANY: "out of range"}
+_OUT_OF_RANGE = {
+    Sign.POSITIVE: "not positive",
+    Sign.NOT_NEGATIVE: "negative",
+    Sign.ONE_TO_TEN: "not from 1 to 10",
+    Sign.ANY: "out of range",
+}
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
@@ -291,7 +296,7 @@ def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
 
 
 def key_text(topic: str, key: int) -> str:
-    """Return a key of a topic as text: a code, an exchange, a tenor."""
+    """Return a key of a topic as text: a code, an exchange, a tenor, a market."""
     field = INPUT_ROWS[topic].key_field
     return to_code(key) if field == "code" else KEYS[field][key]
 

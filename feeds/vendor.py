@@ -20,9 +20,10 @@ from feeds.dataset import SourceTables
 from feeds.errors import InputError
 from feeds.exchange import Layout, layout_of, parse_sheets, unread, unread_sheet, with_documented_units
 from feeds.file_dates import file_day, stated_days
+from feeds.formulas import evaluate
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
-from feeds.presets import TUSHARE, detect_tables, replace_component_turnover
+from feeds.presets import VENDOR_TABLES, detect_tables, has_dates, is_total_of_all, replace_component_turnover
 from feeds.sheet_tables import (
     cells_above,
     find_header,
@@ -37,6 +38,10 @@ from feeds.workbooks import Grids, files_of, read_workbook, subfolders, unpacked
 
 SUFFIXES = (*workbooks.SUFFIXES, ".parquet")
 _PARQUET = b"PAR1"
+_OF_ALL = (
+    "Totals of all exchanges together belong to none: signals divide an exchange's totals by its turnover, and checks "
+    "compare its detail with them. Give those of each exchange (a column 交易所), or name it in a mapping (--map)"
+)
 #: A layout of an exchange, or the name of a vendor's table and its mapping.
 _Meaning = Layout | tuple[str, list[Table]]
 
@@ -88,8 +93,22 @@ def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
 def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: SourceTables) -> None:
     """Append the tables of a file by a mapping; its order decides whose figure counts if two tables have one."""
     for where, raw in _tables(_content(file), file.name, tables, out.findings):
+        out.findings += _chosen_by_none(tables, raw, where)
         for table in tables:
-            out.add(table.topic, where, map_rows(table, raw, where), mapping.table.index(table))
+            rows, rank = map_rows(table, raw, where), mapping.table.index(table)
+            out.add(table.topic, where, rows, rank, fallback=table.fallback)
+
+
+def _chosen_by_none(tables: Sequence[Table], raw: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Report rows that no table of a file wants, such as the members of an index that has no field."""
+    formulas = [table.rows for table in tables if table.rows is not None]
+    if len(formulas) < len(tables):
+        return
+    wanted = np.logical_or.reduce([evaluate(formula, raw, where).to_numpy(bool) for formula in formulas])
+    if not wanted.all():
+        first = raw.iloc[int(np.argmin(wanted))].to_dict()
+        text = f"{where}: {int((~wanted).sum())} rows are wanted by no table of the mapping, the first: {first}"
+        yield Finding(Severity.WARNING, "rows", tables[0].topic, None, text)
 
 
 def _known(file: Path, day: date | None) -> SourceTables:
@@ -133,9 +152,11 @@ def _known(file: Path, day: date | None) -> SourceTables:
     if not unknown and not out.tables and not out.findings:
         raise InputError(f"{file.name} is empty: export it again")
     if not out.tables and all(one.check == "sheet" for one in out.findings):
+        if is_total_of_all(unknown):
+            raise InputError(f"{file.name} has margin totals without an exchange. {_OF_ALL}")
         raise InputError(
-            f"{file.name} is none of {', '.join(name for name, _, _ in TUSHARE)} and has no known Chinese headers; its "
-            f"headers are {', '.join(unknown)}: give a mapping file with --map (deploy/mapping.example.toml)"
+            f"{file.name} is none of {', '.join(name for name, *_ in VENDOR_TABLES)} and has no known Chinese headers; "
+            f"its headers are {', '.join(unknown)}: give a mapping file with --map (deploy/mapping.example.toml)"
         )
     out.files = 1
     return out
@@ -151,10 +172,14 @@ def _meaning(headers: list[str], where: str) -> _Meaning | None:
     vendor = detect_tables(headers, where)
     try:
         layout = layout_of(headers, where)
-    except InputError:
-        if vendor is None:
-            raise
-        return vendor
+    except InputError as error:
+        if vendor is not None:
+            return vendor
+        if is_total_of_all(headers):
+            raise InputError(f"{error}. {_OF_ALL}") from error
+        raise
+    if layout is not None and layout.exchange != "SSE" and is_total_of_all(headers) and has_dates(headers):
+        raise InputError(f"{where} has totals of several days without an exchange. {_OF_ALL}")
     dated = vendor is not None and not vendor[1][0].undated
     return layout if layout is not None and (layout.exchange == "SSE" or not dated) else vendor
 
@@ -178,11 +203,13 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is no parquet file ({error}): export it again") from error
     raw = raw.set_axis(np.arange(1, len(raw) + 1), axis=0).set_axis([str(column) for column in raw], axis=1)
-    return raw.apply(_without_na) if len(raw.columns) else raw
+    return raw.apply(_plain) if len(raw.columns) else raw
 
 
-def _without_na(column: pd.Series) -> pd.Series:
-    """Return a nullable column with NaN or None in place of `pd.NA`, which no comparison can take."""
+def _plain(column: pd.Series) -> pd.Series:
+    """Return a column without what no comparison can take: categories, and `pd.NA` in place of NaN or None."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
     if getattr(column.dtype, "na_value", None) is not pd.NA or not column.hasnans:
         return column
     if pd.api.types.is_numeric_dtype(column):

@@ -19,8 +19,8 @@ from processors.codes import EXCHANGES, to_id
 from processors.cross_sections import CrossSections, Flags
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
-from processors.events import KEYS, Floats
-from processors.needs import INDICES, RATES, TOTALS, Need, Source, reference_date
+from processors.events import INPUT_ROWS, KEYS, Floats
+from processors.needs import INDICES, TOTALS, Need, Source, reference_date
 from processors.signal import Signal
 from processors.sources import Sources
 
@@ -113,8 +113,9 @@ class Block(CrossSections):
             case Source.INDEX:
                 code = code or need.codes(self.parameters)[0]
                 return self._with_provisional(need, self._series_of(need, INDICES, to_id(code)), code)
-            case Source.RATE:
-                return self._series_of(need, RATES, KEYS["tenor"].index(need.key))
+            case Source.RATE | Source.COLLATERAL:
+                labels = KEYS[INPUT_ROWS[need.topic].key_field]
+                return self._series_of(need, need.topic, labels.index(need.key))
             case Source.INDUSTRY_INDEX:
                 series = self._sources.series.industries(need.figure)
                 days = need.window(self.parameters)
@@ -297,7 +298,8 @@ class Block(CrossSections):
 
 
 #: Sources with one figure, or one window of figures, a day. A source of securities has a figure for each of them.
-_DAILY_SOURCES = {Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP, Source.INDEX, Source.RATE, Source.RESULT}
+_DAILY_SOURCES = {Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP, Source.INDEX, Source.RATE, Source.COLLATERAL,
+                  Source.RESULT}  # fmt: skip
 
 
 def _sum(parts: list[Floats]) -> Floats:

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import get_args
 
 import msgspec
+import numpy as np
 
+from processors.codes import EXCHANGES, exchange_of
 from processors.daily_store import ApplyResult, DailyStore
-from processors.events import EndOfDay, RowBatch
+from processors.events import INPUT_ROWS, EndOfDay, Exchange, RowBatch
 from processors.needs import DETAIL, FUNDS, PRICES, VALUATIONS
 from processors.table import DAY, Table, TableSet, ValueCodec
 
@@ -29,6 +32,17 @@ EVERYTHING = -1
 _SHARE = {DETAIL: 0.8, FUNDS: 0.8, PRICES: 0.5, VALUATIONS: 0.5}
 #: An exchange with fewer usual rows is missing only without any row: a few of a handful may well be suspended.
 _SMALLEST = 20
+
+
+def by_exchange(rows: RowBatch) -> dict[Exchange, int]:
+    """Return the number of rows by exchange, as in `EndOfDay`; empty for topics whose keys have no exchange."""
+    field = INPUT_ROWS[rows.topic].key_field
+    if field not in ("code", "exchange"):
+        return {}
+    exchanges = rows.keys if field == "exchange" else exchange_of(rows.keys)
+    counts = np.bincount(exchanges, minlength=len(EXCHANGES))
+    names: tuple[Exchange, ...] = get_args(Exchange)
+    return {name: int(count) for name, count in zip(names, counts.tolist(), strict=False) if count}
 
 
 class _Rows(msgspec.Struct, array_like=True):

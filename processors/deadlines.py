@@ -56,6 +56,7 @@ DEADLINES = {
     "prices.daily": Deadline(time(18, 0)),
     "valuations.daily": Deadline(time(18, 0)),
     "rates.daily": Deadline(time(18, 0)),
+    "margin.collateral": Deadline(time(9, 10), next_session=True),
     "etf.daily": Deadline(time(9, 10), next_session=True),
 }
 

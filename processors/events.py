@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids, exchange_of
+from processors.codes import EXCHANGES, Ids
 from processors.days import Days
 from processors.industries import Industry
 
@@ -27,9 +27,11 @@ Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)\Z")]
 IndexCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ|SI)\Z")]
 Exchange = Literal["SSE", "SZSE", "BSE"]
 Tenor = Literal["CN10Y"]
+Market = Literal["CN"]
 Style = Literal["broad", "sector", "theme", "growth", "value", "cross_border", "bond", "commodity", "other"]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(gt=0)]
+CollateralRatio = Annotated[float, msgspec.Meta(ge=1, le=10)]
 EpochDay = Annotated[float, msgspec.Meta(ge=0, description="days since 1970-01-01")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 MAX_REVISION = 1_000_000
@@ -161,6 +163,8 @@ class Reference(DailyRow, frozen=True, kw_only=True):
     industry: Industry | None = None  # 申万一级行业
     csi300: bool = False  # 沪深300成份
     csi500: bool = False  # 中证500成份
+    listed: bool = True  # false from the day of the delisting on
+    st: bool = False  # 风险警示
     eligible_from: EpochDay | None = None  # 两融标的: first day in the margin list
     eligible_to: EpochDay | None = None  # last day in the margin list; none for a current member
     float_shares: Amount | None = None  # 流通股本, shares
@@ -185,6 +189,18 @@ class RateDaily(DailyRow, frozen=True, kw_only=True):
     key_field = "tenor"
     tenor: Tenor
     yield_: float = msgspec.field(name="yield")
+
+
+class CollateralDaily(DailyRow, frozen=True, kw_only=True):
+    """margin.collateral: all margin accounts of the market, as the depositories publish them."""
+
+    topic = "margin.collateral"
+    key_field = "market"
+    market: Market
+    collateral_ratio: CollateralRatio  # 平均维持担保比例, a fraction: 2.57 is 257%
+    fin_balance: Amount | None = None
+    fin_buy: Amount | None = None
+    short_balance: Amount | None = None
 
 
 class EtfDaily(DailyRow, frozen=True, kw_only=True):
@@ -242,6 +258,7 @@ INPUT_ROWS: dict[str, type[Row]] = {
         IndexDaily,
         IndexIntraday,
         RateDaily,
+        CollateralDaily,
         EtfDaily,
         Reference,
     )
@@ -253,6 +270,7 @@ class Sign(StrEnum):
 
     POSITIVE = "positive"
     NOT_NEGATIVE = "non-negative"
+    ONE_TO_TEN = "1-to-10"
     ANY = "finite"
 
 
@@ -283,9 +301,14 @@ class Column:
 
 
 #: Labels of the keys that are no codes; a batch contains the index into the tuple.
-KEYS: dict[str, tuple[str, ...]] = {"exchange": EXCHANGES, "tenor": get_args(Tenor)}
+KEYS: dict[str, tuple[str, ...]] = {"exchange": EXCHANGES, "tenor": get_args(Tenor), "market": get_args(Market)}
 _COMMON = {"source", "revision", "trade_date", "available_at", "ts", "code", *KEYS}
-_SIGNS = {Price: Sign.POSITIVE, Amount: Sign.NOT_NEGATIVE, EpochDay: Sign.NOT_NEGATIVE}
+_SIGNS = {
+    Price: Sign.POSITIVE,
+    Amount: Sign.NOT_NEGATIVE,
+    EpochDay: Sign.NOT_NEGATIVE,
+    CollateralRatio: Sign.ONE_TO_TEN,
+}
 
 
 def figures_of(row: type[Row]) -> tuple[Column, ...]:
@@ -320,7 +343,7 @@ class RowBatch:
     Parameters
     ----------
     topic : the input topic without version, e.g. ``margin.daily``.
-    keys : (n,) security ids, or indices into the labels of `KEYS` (exchange, tenor).
+    keys : (n,) security ids, or indices into the labels of `KEYS` (exchange, tenor, market).
     days : (n,) trade dates as days since 1970-01-01.
     revisions : (n,) revision of each row, 0 for the first publication.
     stamps : (n,) microseconds since the epoch: ``available_at`` of a daily row, ``ts`` of an intraday one.
@@ -347,17 +370,6 @@ class RowBatch:
             self.stamps[rows],
             {name: values[rows] for name, values in self.figures.items()},
         )
-
-
-def by_exchange(rows: RowBatch) -> dict[Exchange, int]:
-    """Return the number of rows by exchange, as in `EndOfDay`; empty for topics whose keys have no exchange."""
-    field = INPUT_ROWS[rows.topic].key_field
-    if field not in ("code", "exchange"):
-        return {}
-    exchanges = rows.keys if field == "exchange" else exchange_of(rows.keys)
-    counts = np.bincount(exchanges, minlength=len(EXCHANGES))
-    names: tuple[Exchange, ...] = get_args(Exchange)
-    return {name: int(count) for name, count in zip(names, counts.tolist(), strict=False) if count}
 
 
 def concat(batches: list[RowBatch]) -> RowBatch:

@@ -78,7 +78,7 @@ def _values(need: Need, signal: Signal, subject: str, block: Block, sources: Sou
             codes = need.codes(sources.parameters)
             shown = (subject,) if subject in codes else codes
             return {code: _plain(block.get(need, code)[0]) for code in shown}
-        case Source.RATE:
+        case Source.RATE | Source.COLLATERAL:
             return {need.key: _plain(block[need][0])}
         case Source.RESULT:
             assert need.signal is not None

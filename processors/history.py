@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from processors.completeness import by_exchange
 from processors.days import TradingCalendar, to_date
-from processors.events import EndOfDay, RowBatch, by_exchange
+from processors.events import EndOfDay, RowBatch
 from processors.market import INPUTS, Market
 from processors.outputs import FeatureFrame, StageOutput
 from processors.parameters import Parameters

@@ -25,7 +25,19 @@ from processors.events import EndOfDay, RowBatch
 from processors.extremes import ExtremesStage
 from processors.intraday_session import IntradaySession
 from processors.memory import Memory
-from processors.needs import DETAIL, FUNDS, INDICES, PRICES, RATES, REFERENCE, TOTALS, VALUATIONS, total, turnover
+from processors.needs import (
+    COLLATERAL,
+    DETAIL,
+    FUNDS,
+    INDICES,
+    PRICES,
+    RATES,
+    REFERENCE,
+    TOTALS,
+    VALUATIONS,
+    total,
+    turnover,
+)
 from processors.outputs import FeatureFrame, MarketSignal, Partial, StageOutput
 from processors.parameters import Parameters
 from processors.partition_join import PartitionJoin
@@ -35,7 +47,7 @@ from processors.signal import Level
 from processors.sources import Sources
 from processors.table import Processor, TableSet
 
-INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, FUNDS, REFERENCE)
+INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, COLLATERAL, FUNDS, REFERENCE)
 #: These topics have a few rows a day. The stage keeps all days, so that feeds may be years apart in a backfill.
 _KEEP_DAYS = 20_000
 _BALANCE, _TURNOVER = total("fin_balance"), turnover()
@@ -68,11 +80,16 @@ class Market(Processor):
         late = parameters.late_days
         self.totals = DailyStore(TOTALS, exchanges, late_days=late, history_days=_KEEP_DAYS, label_keys=True)
         self.indices = DailyStore(INDICES, exchanges, late_days=late, history_days=_KEEP_DAYS)
-        rates = DailyStore(RATES, (), late_days=late, history_days=_KEEP_DAYS, label_keys=True)
+        labelled = (
+            DailyStore(topic, (), late_days=late, history_days=_KEEP_DAYS, label_keys=True)
+            for topic in (RATES, COLLATERAL)
+        )
         # `known_at` of a day reads ``late`` days before it, and a flow one.
         funds = CheckedStore(FUNDS, late_days=late, history_days=late + 1)
         self.reference = ReferenceStore(late, _KEEP_DAYS)
-        self.stores = {store.topic: store for store in (self.totals, self.indices, rates, funds, self.reference.store)}
+        self.stores = {
+            store.topic: store for store in (self.totals, self.indices, *labelled, funds, self.reference.store)
+        }
         # A late row recomputes all later days, and each of them reads earlier frames.
         self.joins = {
             topic: PartitionJoin(

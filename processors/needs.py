@@ -20,6 +20,7 @@ TOTALS: Final = "margin.market"
 DETAIL: Final = "margin.daily"
 INDICES: Final = "indices.daily"
 RATES: Final = "rates.daily"
+COLLATERAL: Final = "margin.collateral"
 FUNDS: Final = "etf.daily"
 PRICES: Final = "prices.daily"
 VALUATIONS: Final = "valuations.daily"
@@ -70,6 +71,7 @@ class Source(StrEnum):
     INDEX = "index"
     INDUSTRY_INDEX = "industry index"
     RATE = "rate"
+    COLLATERAL = "collateral"
     FUND = "fund"
     SECURITY = "security"
     CROSS_SECTION = "cross-section"
@@ -94,7 +96,7 @@ class Need:
     Parameters
     ----------
     source, topic, figure : kind of the input, its topic and its name there.
-    key : an index code or a tenor.
+    key : an index code, a tenor or a market.
     key_parameter : name of the parameter that contains the code, or the codes of a signal with subjects.
     back : trading days between the window's end and the day itself; `LAST_WEEK` or `LAST_YEAR` for securities.
     days : length of the window in trading days.
@@ -160,7 +162,7 @@ class Need:
         return own
 
     def codes(self, parameters: Parameters) -> tuple[str, ...]:
-        """Return the keys that it reads: index codes or a tenor; empty for a figure of the whole market."""
+        """Return the keys that it reads: index codes, a tenor or a market; empty for a figure of the whole market."""
         if not self.key_parameter:
             return (self.key,) if self.key else ()
         codes: Any = getattr(parameters, self.key_parameter)
@@ -275,6 +277,11 @@ def index(figure: str, code: str = "", *, each: str = "", at: str = "", **window
 def rate(tenor: str, **window: Unpack[Window]) -> Need:
     """Return the need of the yield of a tenor, a fraction."""
     return _need(Source.RATE, RATES, "yield", key=tenor, **window)
+
+
+def collateral(figure: str, **window: Unpack[Window]) -> Need:
+    """Return the need of a figure of all margin accounts of the market; ratios are fractions."""
+    return _need(Source.COLLATERAL, COLLATERAL, figure, key="CN", **window)
 
 
 def funds(*, back: int = 0) -> Need:

@@ -43,6 +43,9 @@ class Parameters:
     # risk_premium [GF25]: the index whose PE is used; window of mean and σ (ours)
     risk_premium_index: str = "000985.SH"
     risk_premium_days: int = 1250
+    # collateral_ratio: the line of forced selling; window of the percentile, longer than the known history (ours)
+    collateral_line: float = 1.30
+    collateral_days: int = 5000
     # regime (ours)
     regime_index: str = "000300.SH"
     regime_days: int = 60

@@ -28,9 +28,9 @@ class Members:
 
     Parameters
     ----------
-    keys : (n,) ascending.
+    keys : (n,) the securities that are known on the day, ascending.
     figures : name → (n,)
-    stocks : (m,) the keys of stocks.
+    stocks : (m,) the keys of the stocks that are listed.
     stock_industry : (m,) industry of each stock, as in `industry_of`.
     """
 
@@ -119,8 +119,10 @@ class ReferenceStore:
         if self._members is None or self._members[0] != count:
             figures = self._fold(count)
             order = self.store.key_index.by_key
+            order = order[~np.isnan(figures["listed"][order])]  # each row has it: those with a row up to the day
             keys = self.store.keys[order]
-            ordered, stock = {n: v[order] for n, v in figures.items()}, is_stock(keys)
+            ordered = {n: v[order] for n, v in figures.items()}
+            stock = is_stock(keys) & (ordered["listed"] == 1.0)
             members = Members(keys, ordered, keys[stock], _industry_numbers(ordered["industry"][stock]))
             self._members = count, members
         return self._members[1]
@@ -148,7 +150,8 @@ class ReferenceStore:
         for known in self._days[at.count : count]:
             present = self.store.present(known)
             for name, values in at.figures.items():
-                values[present] = self.store.figure(known, name)[present]
+                found = self.store.figure(known, name)[present]
+                values[present] = np.where(np.isnan(found), 1.0, found) if name == "listed" else found
             at.count += 1
             if at.count % _CHECKPOINT_DAYS == 0 and (not self._checkpoints or self._checkpoints[-1].count < at.count):
                 self._checkpoints.append(at.copy())

@@ -35,6 +35,7 @@ MARKET_INDICATORS = _modules(
     "float_cap",
     "margin_trade_share",
     "risk_premium",
+    "collateral_ratio",
     "regime",
     "oversold",
     "llt",

@@ -20,6 +20,8 @@ def impossible(column: Column, values: Floats) -> npt.NDArray[np.bool_]:
         bad |= values <= 0
     elif column.sign is Sign.NOT_NEGATIVE:
         bad |= values < 0
+    elif column.sign is Sign.ONE_TO_TEN:
+        bad |= (values < 1) | (values > 10)
     return bad if column.optional else bad | np.isnan(values)
 
 

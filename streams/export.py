@@ -1,6 +1,7 @@
 """Files of a backfill for analysts: the final value of every signal as a table, and the alerts.
 
 ``market.parquet``      a row per trade date, a column per signal (absent: null), and ``available_at``
+``details.parquet``     a row per trade date, market signal and detail: ``value`` of a number, ``text`` of a word
 ``securities.parquet``  a row per trade date and code
 ``industries.parquet``  a row per trade date and industry
 ``alerts.jsonl``        every alert in its last state, by date
@@ -34,8 +35,10 @@ _K = TypeVar("_K", bound=Hashable)
 def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     """Write the values and alerts before ``barrier``; return the number of rows of each file."""
     folder.mkdir(parents=True, exist_ok=True)
-    market = market_table(readers.market_signals(settings, until=barrier))
+    final = newest_market(readers.market_signals(settings, until=barrier))
+    market, details = market_table(final), details_table(final)
     market.to_parquet(folder / "market.parquet")
+    details.to_parquet(folder / "details.parquet", index=False)
     securities = securities_table(readers.security_signals(settings, until=barrier))
     securities.to_parquet(folder / "securities.parquet")
     industries = industries_table(readers.industry_signals(settings, until=barrier))
@@ -44,19 +47,26 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
     return {
         "market.parquet": len(market),
+        "details.parquet": len(details),
         "securities.parquet": len(securities),
         "industries.parquet": len(industries),
         "alerts.jsonl": len(alerts),
     }
 
 
-def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
-    """Return final values: a row per trade date, a column per signal (and subject: ``llt/000300.SH``)."""
+def newest_market(signals: Iterable[MarketSignal]) -> list[MarketSignal]:
+    """Return the final signals in their last revision."""
     final = (signal for signal in signals if not signal.provisional)
     newest = _newest(final, lambda signal: (signal.trade_date, signal.name), lambda signal: signal.revision)
+    return list(newest.values())
+
+
+def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
+    """Return final values: a row per trade date, a column per signal (and subject: ``llt/000300.SH``)."""
+    newest = newest_market(signals)
     by_day: dict[date, dict[str, MarketSignal]] = {}
-    for (day, name), signal in newest.items():
-        by_day.setdefault(day, {})[name] = signal
+    for signal in newest:
+        by_day.setdefault(signal.trade_date, {})[signal.name] = signal
     rows = {
         day: {
             **{name: signal.value for name, signal in found.items()},
@@ -66,11 +76,27 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
     }
     order = {s.id: i for i, s in enumerate(signals_of(Level.MARKET))}
     names = [s.id for s in signals_of(Level.MARKET) if not s.subjects]
-    names += sorted({s.name for s in newest.values()} - set(names), key=lambda n: (order[n.partition("/")[0]], n))
+    names += sorted({s.name for s in newest} - set(names), key=lambda n: (order[n.partition("/")[0]], n))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at"])
     table.index = pd.DatetimeIndex(table.index, name="trade_date")
     lacks = ((day, signal.missing) for day, found in by_day.items() for signal in found.values())
     return _with_flags(table.sort_index(), lacks)
+
+
+def details_table(newest: Iterable[MarketSignal]) -> pd.DataFrame:
+    """Return the details of final signals: trade date, signal (and subject), detail, value or text."""
+    rows = [
+        (signal.trade_date, signal.name, name, None if isinstance(value, str) else value, value)
+        for signal in sorted(newest, key=lambda one: (one.trade_date, one.name))
+        for name, value in signal.details.items()
+    ]
+    table = pd.DataFrame(rows, columns=["trade_date", "signal", "detail", "value", "text"])
+    words = table["text"].map(lambda value: isinstance(value, str))
+    return table.assign(
+        trade_date=pd.to_datetime(table["trade_date"]),
+        value=table["value"].astype(float),
+        text=table["text"].where(words).astype("string"),
+    )
 
 
 def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from feeds.ledger import PublishLedger
 from feeds.ports import FeedServices, MarketContext, OpenPublisher, PublicSites, TushareAccount
 from feeds.published_figures import unreachable
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
-from streams import readers
+from streams import code_changes, readers
 from streams.calendars import trading_hours, xshg
 from streams.clients import page_client, redis_client
 from streams.codecs import Codecs
@@ -192,7 +192,13 @@ def store_security_names(settings: Settings, names: Mapping[str, str]) -> None:
 def market_context(settings: Settings) -> MarketContext:
     """Return the market of the settings."""
     calendar_file = settings.calendar_file
-    return MarketContext(xshg(calendar_file), trading_hours(calendar_file), settings.exchanges, settings.parameters)
+    return MarketContext(
+        xshg(calendar_file),
+        trading_hours(calendar_file),
+        settings.exchanges,
+        settings.parameters,
+        code_changes.load(settings.code_changes_file),
+    )
 
 
 def tushare_account(settings: Settings) -> TushareAccount:

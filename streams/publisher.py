@@ -16,8 +16,9 @@ from kafka.errors import KafkaError
 from alerts.commands import FeedRun
 from feeds.feed_report import FeedReport
 from feeds.validate import Severity
+from processors.completeness import by_exchange
 from processors.days import SHANGHAI, to_date
-from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch, by_exchange
+from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch
 from streams import code_changes
 from streams.clients import abandon, kafka_producer
 from streams.errors import PublishError

@@ -346,6 +346,6 @@ def _parse(kind: type[Any], text: str, topic: str, name: str) -> Any:
 
 
 def key_texts(batch: RowBatch) -> list[str]:
-    """Return the keys of rows as text: codes, or the words of an exchange or tenor."""
+    """Return the keys of rows as text: codes, or the words of an exchange, tenor or market."""
     field = INPUT_ROWS[batch.topic].key_field
     return to_codes(batch.keys) if field == "code" else [KEYS[field][k] for k in batch.keys.tolist()]

@@ -40,6 +40,7 @@ class Topic(StrEnum):
     INDICES_DAILY = "indices.daily"
     INDICES_INTRADAY = "indices.intraday"
     RATES_DAILY = "rates.daily"
+    MARGIN_COLLATERAL = "margin.collateral"
     ETF_DAILY = "etf.daily"
     REFERENCE = "reference"
 
@@ -64,6 +65,7 @@ class Topic(StrEnum):
     INDICES_DAILY_DLQ = "indices.daily.dlq"
     INDICES_INTRADAY_DLQ = "indices.intraday.dlq"
     RATES_DAILY_DLQ = "rates.daily.dlq"
+    MARGIN_COLLATERAL_DLQ = "margin.collateral.dlq"
     ETF_DAILY_DLQ = "etf.daily.dlq"
     REFERENCE_DLQ = "reference.dlq"
     FEATURES_DLQ = "features.security.dlq"

@@ -31,6 +31,7 @@ EXCHANGES = ("SSE", "SZSE")
 Days = Mapping[int, Mapping[str, RowBatch]]
 Detail = str
 _TABLES = {"prices.daily": "prices", "valuations.daily": "valuations", "etf.daily": "funds", "rates.daily": "rates",
+           "margin.collateral": "collateral",
            "reference": "reference"}  # fmt: skip
 
 

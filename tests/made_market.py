@@ -45,6 +45,7 @@ SMALL = Parameters(
     score_days=5,
     divergence_streak=2,
     divergence_excess=-0.005,
+    collateral_days=25,
     late_days=30,
 )
 START, END = date(2019, 9, 2), date(2020, 1, 23)
@@ -59,6 +60,7 @@ GAPS = {
     "prices.daily": {38, 61},
     "valuations.daily": {25},
     "rates.daily": {41},
+    "margin.collateral": {31, 32},
     "etf.daily": {20},
 }
 
@@ -204,6 +206,9 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
         here["rates.daily"] = rows(
             "rates.daily", day, np.array([KEYS["tenor"].index("CN10Y")]), {"yield": 0.03 + i / 1e4}
         )
+        here["margin.collateral"] = rows(
+            "margin.collateral", day, np.zeros(1), {"collateral_ratio": 2.5 + trend[i] / 4, "fin_balance": total.sum()}
+        )
         if i in (0, 50):
             # The second reference moves some stocks to other industries and indices.
             m = len(keys)
@@ -240,6 +245,9 @@ def with_made_rows(days: Mapping[int, Mapping[str, RowBatch]]) -> dict[int, dict
             here["indices.daily"] = _valued(here["indices.daily"], day, rng, made=day < until)
             here["rates.daily"] = rows(
                 "rates.daily", day, np.array([KEYS["tenor"].index("CN10Y")]), {"yield": 0.033 - i * 1e-5}
+            )
+            here["margin.collateral"] = rows(
+                "margin.collateral", day, np.zeros(1), {"collateral_ratio": 2.6 + np.sin(i / 9) / 3}
             )
         if "etf.daily" in here:
             here["etf.daily"] = _with(here["etf.daily"], price=1 + rng.random(len(here["etf.daily"])))

@@ -82,7 +82,7 @@ def table(**changes: object) -> pa.Table:
 def test_events_and_frames_give_the_same_rows(topic: str) -> None:
     keys = KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH", "000001.SZ", "510050.SH"))[:2]
     rng = np.random.default_rng(1)
-    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 2 if c.flag else len(c.labels) or 99))
+    rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 2 if c.flag else len(c.labels) or 9))
                                       for c in FIGURES[topic]} for k in keys})  # fmt: skip
     made = decoder(topic)
     by_event, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
@@ -94,6 +94,17 @@ def test_events_and_frames_give_the_same_rows(topic: str) -> None:
         assert other.stamps.tolist() == rows.stamps.tolist()
         for name, values in rows.figures.items():
             np.testing.assert_array_equal(np.nan_to_num(other.figures[name]), np.nan_to_num(values), err_msg=name)
+
+
+@pytest.mark.parametrize("ratio", [268.6, 0.9, 0.0, -2.6, 10.01])
+def test_a_collateral_ratio_that_no_market_has_is_refused_in_both_forms(ratio: float) -> None:
+    rows, made = batch("margin.collateral", DAYS[0], {"CN": {"collateral_ratio": ratio}}), decoder("margin.collateral")
+    taken, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
+    of_frames, refused = made.decode([Message(encode_frame(rows, "x"), [(CONTENT_TYPE, ARROW)])])
+    assert not sum(map(len, [*taken, *of_frames]))
+    for letter in (*dead, *refused):
+        assert "collateral_ratio" in str(letter)
+    assert (len(dead), len(refused)) == (1, 1)
 
 
 @pytest.mark.parametrize("topic", sorted(FIGURES))

@@ -213,7 +213,7 @@ def test_margin_figures_are_due_before_the_next_open_and_prices_on_the_evening()
     assert {name: (d.at, d.next_session) for name, d in DEADLINES.items()} == {
         "margin.daily": (time(9, 10), True), "margin.market": (time(9, 10), True), "etf.daily": (time(9, 10), True),
         "indices.daily": (time(18), False), "prices.daily": (time(18), False), "valuations.daily": (time(18), False),
-        "rates.daily": (time(18), False),
+        "rates.daily": (time(18), False), "margin.collateral": (time(9, 10), True),
     }  # fmt: skip
 
 

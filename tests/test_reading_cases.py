@@ -606,6 +606,41 @@ def test_totals_of_the_whole_market_are_not_shenzhens(
         vendor.read([path])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "日期,融资余额(元),融资买入额(元)\n2024-06-11,1500000000000,90000000000\n",
+        "日期,融资余额\n2024-06-11,1500000000000\n",
+        "trade_date,rzye,rzmre\n20240611,1500000000000,90000000000\n",
+    ],
+)
+def test_a_series_of_the_whole_market_s_totals_is_refused_with_what_to_give(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "totals.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError, match=r"Totals of all exchanges together belong to none.*a column 交易所"):
+        vendor.read([path])
+
+
+def test_the_statistic_of_all_margin_accounts_is_known_by_its_headers(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.csv"
+    path.write_text(
+        "日期,融资余额,融券余额,融资买入额,平均维持担保比例\n2024-06-11,15000.12,360.5,900.1,251.3\n", "utf-8"
+    )
+    (table,) = whole(vendor.read([path])).tables
+    assert table.topic == "margin.collateral"
+    assert table.frame[["collateral_ratio", "fin_balance", "short_balance"]].values.tolist() == [
+        [2.513, 1_500_012_000_000, 36_050_000_000]
+    ]
+
+
+def test_a_collateral_ratio_that_is_no_percentage_is_refused_with_its_cell(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.csv"
+    path.write_text("日期,融资余额,融券余额,融资买入额,平均维持担保比例\n2024-06-11,15000,360,900,2.513\n", "utf-8")
+    found = vendor.read([path])
+    (refused,) = [one for one in found.findings if one.severity is Severity.REFUSED]
+    assert "row 2, collateral_ratio (column '平均维持担保比例'): 0.02513 can't be" in refused.text
+
+
 def test_shenzhens_detail_in_three_units(tmp_path: Path) -> None:
     """The first row of the page of 2026-09-18: 融资 in 亿元, 融券余量 in 万股, 融券余额 in 万元."""
     head = ["证券代码", "证券简称", "融资买入额(亿元)", "融资余额(亿元)", "融券卖出量(万股/万份)",

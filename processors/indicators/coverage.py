@@ -21,7 +21,7 @@ SIGNALS = (
         "两融标的覆盖率",
         "ratio",
         (security("fin_balance"), members(), FLOAT_CAP),
-        "stocks with a margin row / stocks of the reference, by count; details: the same by board, and by float cap where "
+        "stocks with a margin row / listed stocks of the reference, by count; details: the same by board, and by float cap where "
         "valuations.daily has it: Σ float cap of those with a margin row / Σ over all stocks with one (2014-11: 35% by "
         "count, 70% by float cap)",
         "[SW14]",

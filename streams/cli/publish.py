@@ -126,7 +126,7 @@ class FeedCommand:
         from feeds.daily_checks import DailyChecks
         from feeds.errors import UnavailableError
         from feeds.security_names import SecurityNames
-        from streams import feed_services
+        from streams import code_changes, feed_services
 
         names: dict[str, str] = {}
         if not self.options.no_ledger:
@@ -138,7 +138,8 @@ class FeedCommand:
                     raise
                 err.print(escape(f"  note: not compared with what was published: {error}"))
         published = None if self._ledger is None else self._ledger.figures
-        out = DailyChecks(xshg(self._settings.calendar_file), SecurityNames(names), published)
+        changes = code_changes.load(self._settings.code_changes_file)
+        out = DailyChecks(xshg(self._settings.calendar_file), SecurityNames(names), published, changes)
         if self._before is not None:
             out.compare_with(self._before, self.options.source)
         return out

@@ -36,7 +36,7 @@ def reference_load(
     no_ledger: NoLedger = False,
     json: Json = False,
 ) -> None:
-    """Load the security master: name, Shenwan industry, index members, margin list from/to, float shares.
+    """Load the security master: name, Shenwan industry, index members, margin list from/to, float shares, ST.
 
     A row describes one security from its effective date on, and replaces all of the row before; a column that a file
     lacks is unknown from then on. Columns (Chinese headers are known too; only the code is required):
@@ -44,6 +44,11 @@ def reference_load(
         code,name,industry,csi300,csi500,eligible_from,eligible_to,float_shares,effective_date
 
         600519.SH,贵州茅台,食品饮料,1,0,2010-03-31,,1256197800,2024-06-17
+
+    Files of spells (members, Shenwan's history or workbook, ST) are known by their headers; give all of them in
+    one command:
+
+        marginwatch reference load index_members.parquet StockClassifyUse_stock.xls
 
     Codes may be 600519.SH, sh.600519 or 600519; dates 2024-06-17 or 20240617; an empty eligible_to means that the
     security is still in the list. Redis stores the names.

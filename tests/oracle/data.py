@@ -58,6 +58,8 @@ class Published:
     gftd_count: int = 4
     risk_premium_index: str = "000985.SH"
     risk_premium_days: int = 1250
+    collateral_line: float = 1.30
+    collateral_days: int = 5000
     regime_index: str = "000300.SH"
     regime_days: int = 60
     regime_return: float = 0.10
@@ -84,7 +86,8 @@ class Data:
     Parameters
     ----------
     detail, totals, indices : a row per trade_date and code (totals: exchange), with `FIGURES` or `INDEX_FIGURES`.
-    others : prices, valuations, funds, rates and reference by those names; a row per day and code (rates: tenor).
+    others : prices, valuations, funds, rates, collateral and reference by those names; a row per day and code (rates:
+        tenor, collateral: market).
     sessions : every trading day from the first row to the last; None: the days on which any table has a row.
     """
 

@@ -270,6 +270,13 @@ def risk_premium(data: Data, p: Any) -> Tables:
     return whole(premium, mean=mean, sigma=sigma, upper=mean + 2 * sigma, lower=mean - 2 * sigma)
 
 
+def collateral_ratio(data: Data, p: Any) -> Tables:
+    """The published ratio, its change, its rank among all that is known, and how far the line is."""
+    ratio = data.wide("collateral", "collateral_ratio", key="market")["CN"]
+    rank = percentile(ratio, p.collateral_days, p.percentile_least)
+    return whole(ratio, change=ratio - ratio.shift(1), percentile=rank, distance=ratio - p.collateral_line)
+
+
 @lru_cache(maxsize=8)
 def regimes(data: Data, p: Any) -> pd.Series:
     """RALLY or RANGE of the regime's index."""

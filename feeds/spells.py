@@ -1,0 +1,168 @@
+"""Spells of master data (a member from a day to a day) as rows of ``reference``, each with all that is known.
+
+A row of ``reference`` replaces all of the row before. So the spells of all files of a feed are put together: on each
+day on which an attribute of a security begins, ends or changes, one row has every attribute of it. A change on a day
+without a session counts from the next session on. Changes before the first day of the other figures count as known
+on that day.
+
+A stock that has no price, no suspension and no place in the margin list is not listed: where a feed has prices and
+suspensions of the whole market, its rows carry ``listed`` from the first to the last of these days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from feeds.errors import InputError
+from processors.codes import exchange_of, to_code
+from processors.days import TradingCalendar, to_date
+from processors.events import FIGURES, Floats
+from processors.kinds import is_stock
+
+TOPIC = "reference"
+#: In place of an open end: after every day.
+_OPEN = np.float64(2**31)
+_ENDED = -1.0
+_FLAGS = {column.name: column.default for column in FIGURES[TOPIC] if column.flag}
+_NAMES = tuple(column.name for column in FIGURES[TOPIC])
+
+
+def reference_rows(
+    spells: Sequence[pd.DataFrame],
+    seen: Iterable[pd.DataFrame],
+    exchanges: Collection[int],
+    first: int | None,
+    calendar: TradingCalendar,
+    origins: Sequence[str],
+) -> pd.DataFrame:
+    """Return the rows of ``reference`` (``row``, ``table``, ``rank``, ``day``, ``key`` and figures) of spells.
+
+    Parameters
+    ----------
+    spells : frames with ``key``, ``day`` (the first) and ``until`` (the last day, NaN for none) and figures.
+    seen : ``key`` and ``day`` of the rows of all stocks in prices and the margin list; none without prices.
+    exchanges : indices into `EXCHANGES` of those of which the feed has any stock.
+    first : the first day wanted; None for all.
+    origins : the name of each ``table``, for errors.
+
+    Raises
+    ------
+    InputError : for a spell that ends before it begins, or two that give a security two values from one day on.
+    """
+    # A spell without a value ends the one before.
+    valued = [f.assign(**{n: f[n].fillna(_ENDED) for n in f.columns.intersection(list(_NAMES))}) for f in spells]
+    every = pd.concat(valued, ignore_index=True)
+    reversed_ = every[every["until"] < every["day"]]
+    if len(reversed_):
+        one = reversed_.iloc[0]
+        raise InputError(
+            f"{origins[int(one['table'])]}, row {int(one['row'])}: the spell ends on {to_date(int(one['until']))}, "
+            f"before it begins on {to_date(int(one['day']))}: correct the dates"
+        )
+    listings = _listings(every, list(seen), exchanges)
+    names = [name for name in _NAMES if name in every and name != "listed" and every[name].notna().any()]
+    parts = [*map(partial(_changes, every, origins), names), *([] if listings is None else [listings])]
+    if not parts:
+        return every.iloc[:0]
+    changes = pd.concat(parts, ignore_index=True)
+    changes["day"] = _sessions(changes["day"].to_numpy(np.int64), calendar)
+    if first is not None:
+        changes["day"] = changes["day"].clip(lower=first)
+    # `changes` is in the order of its days by key and attribute, and the last change on a session counts.
+    wide = changes.pivot_table(index=["key", "day"], columns="name", values="value", aggfunc="last")
+    wide = wide.groupby(level="key").ffill()
+    if "listed" in wide:
+        stocks = is_stock(wide.index.get_level_values("key").to_numpy(np.int32))
+        wide = wide[wide["listed"].notna() | ~stocks].fillna({"listed": 1.0})
+        never = wide["listed"].eq(_ENDED) & ~wide["listed"].eq(1.0).groupby(level="key").cummax()
+        wide = wide[~never]
+    out = wide.mask(wide == _ENDED)
+    for name in out.columns.intersection(list(_FLAGS)):
+        out[name] = out[name].fillna(0.0)
+    out = out.reset_index().rename_axis(columns=None)
+    place = {name: every[name].iloc[0] for name in ("table", "rank") if name in every}
+    return out.assign(row=0, **place).astype({"key": np.int32, "day": np.int32})
+
+
+def _changes(every: pd.DataFrame, origins: Sequence[str], name: str) -> pd.DataFrame:
+    """Return key, name, day and value of each change of an attribute; `_ENDED` where it ends."""
+    found = every[every[name].notna()]
+    found = found.assign(until=found["until"].fillna(_OPEN)).sort_values(["key", "day", "until"], kind="stable")
+    key, day, until = (found[column].to_numpy(np.float64) for column in ("key", "day", "until"))
+    value = found[name].to_numpy(np.float64)
+    same = np.r_[False, key[1:] == key[:-1]] if len(key) else np.zeros(0, bool)
+    twice = same & np.r_[False, (day[1:] == day[:-1]) & (value[1:] != value[:-1])] if len(key) else same
+    if twice.any():
+        at = int(np.argmax(twice))
+        pair = found.iloc[at - 1 : at + 1]
+        places = [f"{origins[t]}, row {row}" for t, row in zip(pair["table"], pair["row"].astype(int), strict=True)]
+        code = to_code(int(key[at]))
+        raise InputError(f"{code} has two values of {name} from {to_date(int(day[at]))} on: {' and '.join(places)}")
+    until = np.where(np.r_[same[1:], False], np.minimum(until, np.r_[day[1:] - 1, _OPEN]), until) if len(key) else until
+    if name in _FLAGS:
+        until = _covered(key, day, found["until"].to_numpy(np.float64))
+    follows = np.r_[same[1:] & (day[1:] <= until[:-1] + 1), False] if len(key) else same
+    ends = (until < _OPEN) & ~follows
+    return pd.DataFrame(
+        {
+            "key": np.concatenate([key, key[ends]]),
+            "name": name,
+            "day": np.concatenate([day, until[ends] + 1]),
+            "value": np.concatenate([value, np.full(int(ends.sum()), _ENDED)]),
+        }
+    ).sort_values(["key", "day"], kind="stable", ignore_index=True)
+
+
+def _covered(key: Floats, day: Floats, stated: Floats) -> Floats:
+    """Return the last day that a flag has from each spell on: a longer spell goes on behind a shorter one within it."""
+    longest = pd.Series(stated).groupby(key).cummax().to_numpy()
+    following = np.r_[key[1:] == key[:-1], False]
+    return np.where(following, np.minimum(longest, np.r_[day[1:] - 1, _OPEN]), longest)
+
+
+def _listings(every: pd.DataFrame, rows: list[pd.DataFrame], exchanges: Collection[int]) -> pd.DataFrame | None:
+    """Return the days from which each stock is listed or no longer listed; None without rows or suspensions."""
+    suspended = every[every["listed"].eq(1.0)] if "listed" in every else every.iloc[:0]
+    if suspended.empty or not rows:
+        return None
+    last = max(int(frame["day"].max()) for frame in rows)
+    seen = pd.concat(
+        [frame.groupby("key")["day"].agg(["min", "max"]) for frame in rows]
+        + [
+            pd.DataFrame({"min": suspended["day"], "max": suspended["until"].fillna(_OPEN)}).set_axis(
+                suspended["key"], axis=0
+            )
+        ]
+    )
+    seen = seen.groupby(level=0).agg({"min": "min", "max": "max"})
+    seen = seen[is_stock(seen.index.to_numpy(np.int32))]
+    keys = np.unique(every["key"].to_numpy(np.int32))
+    keys = keys[is_stock(keys)]
+    per_exchange = [np.bincount(exchange_of(some), minlength=4) for some in (seen.index.to_numpy(np.int32), keys)]
+    # The prices of an exchange are those of all of its stocks, or the feed has nothing of it: none of them is listed.
+    whole = (2 * per_exchange[0] >= per_exchange[1]) | ~np.isin(np.arange(4), list(exchanges))
+    others, partly = np.setdiff1d(keys[whole[exchange_of(keys)]], seen.index), keys[~whole[exchange_of(keys)]]
+    seen = seen[whole[exchange_of(seen.index.to_numpy(np.int32))]]
+    gone = seen[seen["max"] < last]
+    return pd.DataFrame(
+        {
+            "key": np.concatenate([others, partly, seen.index, gone.index]),
+            "name": "listed",
+            "day": np.concatenate([np.zeros(len(others) + len(partly)), seen["min"], gone["max"] + 1]),
+            "value": np.repeat([_ENDED, 1.0, _ENDED], [len(others), len(partly) + len(seen), len(gone)]),
+        }
+    )
+
+
+def _sessions(days: np.ndarray, calendar: TradingCalendar) -> np.ndarray:
+    """Return the first session from each day on."""
+    sessions = calendar.between(calendar.first, calendar.last)
+    at = np.searchsorted(sessions, days)
+    if (at == len(sessions)).any():
+        late = int(days[at == len(sessions)].min())
+        raise InputError(f"{to_date(late)} lies after the end of the calendar, see `marginwatch calendar check`")
+    return np.asarray(sessions[at])

@@ -1,0 +1,272 @@
+"""Spells of master data: memberships, industries of several editions, ST and suspensions as dated rows."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from feeds import folder, mapping, security_master, vendor
+from feeds.dataset import between, gather
+from feeds.errors import ConfigurationError, InputError
+from feeds.shenwan import industry_of
+from feeds.validate import Severity
+from processors.code_changes import CodeChange, CodeChanges
+from processors.codes import to_codes
+from processors.days import to_date
+from processors.events import RowBatch
+from processors.history import end_of_day
+from processors.industries import INDUSTRIES
+from processors.reference import ReferenceStore
+from streams.calendars import xshg
+from tests.building import batch
+
+CALENDAR = xshg()
+MEMBERS = pd.DataFrame(
+    [
+        ("000300", "600519", "SH", "2024-06-03", None),
+        ("000300", "000001", "SZ", "2024-06-03", "2024-06-07"),  # a Friday: out on Monday, the 10th being a holiday
+        ("000905", "000001", "SZ", "2024-06-11", None),
+    ],
+    columns=["index_code", "code", "exchange", "start", "end"],
+).astype({"start": "datetime64[ms]", "end": "datetime64[ms]"})
+INDUSTRY = pd.DataFrame(
+    [
+        ("600519", "1990-12-19", "2014-02-20", "340301"),
+        ("600519", "2014-02-21", None, "340301"),
+        ("000001", "2024-06-05", None, "480301"),
+    ],
+    columns=["code", "start", "end", "sw_code"],
+).astype({"start": "datetime64[ms]", "end": "datetime64[ms]"})
+SPELLS = pd.DataFrame(
+    [
+        ("000001", "ST", "2024-06-04", "2024-06-05"),
+        ("000002", "SUSPENDED", "2024-06-04", "2024-06-05"),
+    ],
+    columns=["code", "flag", "start", "end"],
+).astype({"start": "datetime64[ms]", "end": "datetime64[ms]"})
+
+
+def written(tmp_path: Path, **files: pd.DataFrame) -> Path:
+    for name, frame in files.items():
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+    return tmp_path
+
+
+def rows_of(rows: RowBatch) -> dict[tuple[str, str], dict[str, object]]:
+    """Date and code → what the row says; flags that are at their default, and unknown figures, are left out."""
+    out = {}
+    for i, code in enumerate(to_codes(rows.keys)):
+        found: dict[str, object] = {
+            n: v[i] for n, v in rows.figures.items() if v[i] == v[i] and v[i] != (n == "listed")
+        }
+        if rows.figures["industry"][i] == rows.figures["industry"][i]:
+            found["industry"] = INDUSTRIES[int(rows.figures["industry"][i])]
+        out[str(to_date(int(rows.days[i]))), code] = found
+    return out
+
+
+def loaded(*paths: Path) -> dict[tuple[str, str], dict[str, object]]:
+    tables, _ = security_master.read(paths, CALENDAR)
+    return rows_of(gather(tables.tables, CALENDAR, "test").batches["reference"])
+
+
+def test_files_of_spells_are_put_together_and_a_row_has_all_that_is_known(tmp_path: Path) -> None:
+    written(tmp_path, any_name=MEMBERS, other=INDUSTRY)
+    assert loaded(*sorted(tmp_path.iterdir())) == {
+        ("1990-12-19", "600519.SH"): {"industry": "食品饮料"},
+        ("2014-02-21", "600519.SH"): {"industry": "食品饮料"},
+        ("2024-06-03", "600519.SH"): {"industry": "食品饮料", "csi300": 1.0},
+        ("2024-06-03", "000001.SZ"): {"csi300": 1.0},
+        ("2024-06-05", "000001.SZ"): {"csi300": 1.0, "industry": "银行"},
+        ("2024-06-11", "000001.SZ"): {"csi500": 1.0, "industry": "银行"},
+    }
+
+
+def test_the_folder_s_master_data_begin_with_its_prices_and_name_what_is_no_longer_listed(tmp_path: Path) -> None:
+    days = pd.to_datetime(["2024-06-03", "2024-06-04", "2024-06-05", "2024-06-06", "2024-06-07"])
+    traded = {"600519": [0, 1, 2, 3, 4], "000001": [0, 1, 2, 3, 4], "000002": [0, 1, 3], "301001": [3, 4]}
+    prices = pd.DataFrame(
+        [(days[i], code, "*ST股" if code == "000001" else "股", 10.0) for code, at in traded.items() for i in at],
+        columns=["dt", "code", "name", "close"],
+    ).assign(open=10.0, high=10.0, low=10.0, pre_close=10.0, volume=100, amount=1000, float_shares=10**6)
+    gone = pd.DataFrame([("600001", "1998-01-22", None, "230101")], columns=list(INDUSTRY)).astype(INDUSTRY.dtypes)
+    written(
+        tmp_path, prices_a_2024=prices, index_members_x=MEMBERS, st_suspension_x=SPELLS,
+        sw_industry_history_x=pd.concat([INDUSTRY, gone]),
+    )  # fmt: skip
+    found = folder.read(tmp_path, CALENDAR)
+    assert found.batches["prices.daily"].figures["st"].sum() == 5  # the names of the day
+    rows = rows_of(found.batches["reference"])
+    assert rows["2024-06-03", "600519.SH"] == {"industry": "食品饮料", "csi300": 1.0}
+    assert rows["2024-06-04", "000001.SZ"] == {"csi300": 1.0, "st": 1.0}
+    assert rows["2024-06-06", "000001.SZ"] == {"csi300": 1.0, "industry": "银行"}
+    # Suspended on the 4th and 5th and last seen on the 6th; listed on the 6th; delisted before the first price.
+    assert {day: row for (day, code), row in rows.items() if code == "000002.SZ"} == {
+        "2024-06-03": {}, "2024-06-07": {"listed": 0.0}
+    }  # fmt: skip
+    assert {day for day, code in rows if code == "301001.SZ"} == {"2024-06-06"}
+    assert not [code for _, code in rows if code == "600001.SH"]
+
+
+def test_a_snapshot_of_today_counts_only_for_what_no_spell_knows(tmp_path: Path) -> None:
+    snapshot = pd.DataFrame({"code": ["600519", "000001"], "sw_l1": ["食品饮料", "银行"]})
+    snapshot.to_csv(tmp_path / "sw_l1_membership_2026.csv", index=False)
+    written(tmp_path, index_members_x=MEMBERS, margin_detail_sse_x=pd.DataFrame({
+        "dt": pd.to_datetime(["2024-06-04", "2024-06-12"]), "code": "600519", "name": "x", "margin_balance": 1.0,
+        "margin_buy_amt": 1.0, "margin_repay_amt": 1.0, "short_qty": 0, "short_sell_qty": 0, "short_repay_qty": 0,
+    }))  # fmt: skip
+    assert rows_of(folder.read(tmp_path, CALENDAR).batches["reference"]) == {
+        ("2024-06-04", "600519.SH"): {"industry": "食品饮料", "csi300": 1.0},
+        ("2024-06-04", "000001.SZ"): {"industry": "银行", "csi300": 1.0},
+        ("2024-06-11", "000001.SZ"): {"industry": "银行", "csi500": 1.0},
+    }
+
+
+def test_a_changed_code_is_no_delisting_and_has_the_master_data_of_both_codes(tmp_path: Path) -> None:
+    """000043 became 001914: its row of the first day is the newest code's, and no row ends it."""
+    lent = {"margin_balance": 1.0, "margin_buy_amt": 1.0, "short_qty": 0, "short_sell_qty": 0, "short_value": 0.0}
+    days = [("2019-12-12", "000043"), ("2019-12-13", "000043"), ("2019-12-16", "001914"), ("2019-12-17", "001914")]
+    detail = pd.DataFrame([{"dt": pd.Timestamp(d), "code": c, "name": "x", **lent} for d, c in days])
+    prices = detail[["dt", "code", "name"]].assign(
+        open=9.0, high=9.0, low=9.0, close=9.0, pre_close=9.0, volume=1, amount=9, float_shares=5
+    )
+    members = MEMBERS.iloc[:2].assign(
+        code=["000043", "001914"], exchange="SZ", start=pd.to_datetime(["2019-06-17", "2019-12-16"]),
+        end=pd.to_datetime(["2019-12-13", None]),
+    )  # fmt: skip
+    written(tmp_path, margin_detail_szse_x=detail, prices_a_x=prices, index_members_x=members, st_suspension_x=SPELLS)
+    tables = folder.read_tables(tmp_path).tables
+    changes = CodeChanges([CodeChange("000043.SZ", "001914.SZ", date(2019, 12, 16))])
+    rows = rows_of(gather(tables, CALENDAR, "test", changes=changes).batches["reference"])
+    assert {day: row for (day, code), row in rows.items() if code in ("000043.SZ", "001914.SZ")} == {
+        "2019-12-12": {"csi300": 1.0}, "2019-12-16": {"csi300": 1.0},
+    }  # fmt: skip
+    without = rows_of(gather(tables, CALENDAR, "test").batches["reference"])
+    assert without["2019-12-16", "000043.SZ"] == {"listed": 0.0}
+
+
+def test_spells_end_with_the_days_that_are_wanted(tmp_path: Path) -> None:
+    written(tmp_path, index_members_x=MEMBERS)
+    tables = vendor.read([tmp_path], folder.folder_mapping()).tables
+    cut = [pd.concat([between(t.frame, date(2024, 6, 5), date(2024, 6, 7)) for t in tables])]
+    assert set(to_codes(cut[0]["key"].to_numpy())) == {"600519.SH", "000001.SZ"}
+    assert cut[0]["until"].isna().all()
+
+
+def test_an_entry_of_the_official_workbook_lasts_until_the_next_one(tmp_path: Path) -> None:
+    sheet = pd.DataFrame(
+        [
+            ("000001", "1991-04-03 00:00:00", "440101", "2015-10-27 15:29:00"),
+            ("000001", "2014-02-21 00:00:00", "480101", "2024-09-27 09:08:00"),
+            ("000002", "1991-01-29 00:00:00", "430101", "2015-10-27 15:29:00"),
+            ("000002", "2014-02-21 00:00:00", "210301", "2015-10-27 15:29:00"),  # 其他采掘: none of 2021
+        ],
+        columns=["股票代码", "计入日期", "行业代码", "更新日期"],
+    )
+    sheet.to_excel(tmp_path / "stocks.xlsx", index=False)
+    assert loaded(tmp_path / "stocks.xlsx") == {
+        ("1991-04-03", "000001.SZ"): {"industry": "银行"},
+        ("2014-02-21", "000001.SZ"): {"industry": "银行"},
+        ("1991-01-29", "000002.SZ"): {"industry": "房地产"},
+        ("2014-02-21", "000002.SZ"): {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "industry"),
+    [
+        ("480301", "银行"), ("440101", "银行"), ("440301", "非银金融"), ("220101", "基础化工"), ("210201", "煤炭"),
+        ("210101", "石油石化"), ("210301", None), ("310304", "国防军工"), ("470204", "传媒"), ("770101", "美容护理"),
+    ],
+)  # fmt: skip
+def test_codes_of_every_edition(code: str, industry: str | None) -> None:
+    assert industry_of(code) == industry
+
+
+@pytest.mark.parametrize("code", ["", "银行", "4801", "990101"])
+def test_what_is_no_industry_code_is_refused(code: str) -> None:
+    with pytest.raises(ValueError, match="is no industry code"):
+        industry_of(code)
+
+
+def test_an_unknown_industry_code_is_reported_with_its_row(tmp_path: Path) -> None:
+    written(tmp_path, x=INDUSTRY.assign(sw_code=["340301", "990101", "480301"]))
+    tables, _ = security_master.read([tmp_path / "x.parquet"], CALENDAR)
+    (refused,) = [one for one in tables.findings if one.severity is Severity.REFUSED]
+    assert "row 2, industry (column 'sw_code'): '990101' is no industry code" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"end": ["2020-01-01", "2024-06-07", None]}, "m.csv, row 2: the spell ends on 2020-01-01, before it begins"),
+        ({"start": ["someday"] * 3}, "rows are refused"),
+    ],
+)
+def test_wrong_spells_are_refused(tmp_path: Path, change: dict[str, list[str | None]], said: str) -> None:
+    MEMBERS.astype({"start": object, "end": object}).assign(**change).to_csv(tmp_path / "m.csv", index=False)
+    tables, _ = security_master.read([tmp_path / "m.csv"], CALENDAR)
+    try:
+        gather(tables.tables, CALENDAR, "test")
+    except InputError as error:
+        tables.findings.append(error)  # type: ignore[arg-type]
+    assert any(said in str(one) for one in tables.findings)
+
+
+def test_two_industries_from_one_day_on_are_an_error(tmp_path: Path) -> None:
+    twice = pd.concat([INDUSTRY.iloc[2:], INDUSTRY.iloc[2:].assign(sw_code="340301")])
+    written(tmp_path, x=twice)
+    tables, _ = security_master.read([tmp_path / "x.parquet"], CALENDAR)
+    with pytest.raises(
+        InputError, match=r"two values of industry from 2024-06-05 on: x\.parquet, row 1 and x\.parquet, row 2"
+    ):
+        gather(tables.tables, CALENDAR, "test")
+
+
+def test_members_of_an_index_without_a_field_are_reported(tmp_path: Path) -> None:
+    written(tmp_path, x=MEMBERS.assign(index_code=["000300", "000300", "000852"]))
+    tables, _ = security_master.read([tmp_path / "x.parquet"], CALENDAR)
+    (finding,) = [one for one in tables.findings if one.check == "rows"]
+    assert "1 rows are wanted by no table of the mapping" in finding.text and "000852" in finding.text
+
+
+def test_a_shorter_spell_within_a_longer_one_does_not_end_it(tmp_path: Path) -> None:
+    frame = MEMBERS.iloc[:1].loc[[0, 0]].assign(start=pd.to_datetime(["2024-06-03", "2024-06-05"]))
+    frame["end"] = pd.to_datetime(["2024-06-28", "2024-06-07"])
+    written(tmp_path, x=frame)
+    assert {day: row.get("csi300", 0.0) for (day, _), row in loaded(tmp_path / "x.parquet").items()} == {
+        "2024-06-03": 1.0, "2024-06-05": 1.0, "2024-07-01": 0.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('topic = "margin.daily"\nspell = { start = "a" }', "only rows of reference may be undated or have a spell"),
+        ('topic = "reference"\nundated = true\nspell = { start = "a" }', "give one of `date"),
+    ],
+)
+def test_a_mapping_with_a_misplaced_spell_is_refused(tmp_path: Path, table: str, said: str) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(f'[[table]]\n{table}\ncode = {{ column = "c" }}\n[table.columns]\n', "utf-8")
+    with pytest.raises(ConfigurationError, match=said):
+        mapping.load(path)
+
+
+def test_stocks_that_are_listed_later_or_no_longer_are_no_members_of_a_day() -> None:
+    store = ReferenceStore(late_days=60, keep_days=100)
+    for day, rows in (
+        (date(2024, 6, 3), {"600519.SH": {"csi300": 1.0}, "000002.SZ": {}}),
+        (date(2024, 6, 4), {"301001.SZ": {}}),
+        (date(2024, 6, 5), {"000002.SZ": {"listed": 0.0}}),
+    ):
+        found = batch("reference", day, rows)
+        store.store.apply(found)
+        store.store.close(end_of_day(found))
+    days = [day for day, _ in store.store.days.items()]
+    assert [to_codes(store.members(day).stocks) for day in sorted(days)] == [
+        ["000002.SZ", "600519.SH"], ["000002.SZ", "301001.SZ", "600519.SH"], ["301001.SZ", "600519.SH"],
+    ]  # fmt: skip
