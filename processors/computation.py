@@ -174,8 +174,6 @@ class Computation:
                 value = None if i in absent else values[i]
                 if provisional is None and identity in self._retained:
                     self._sources.memory.save(block.days[i], name, value)
-                if i in column.unpublished:
-                    continue
                 here = {k: found[i] for k, found in details.items() if value is not None or k in column.lasting}
                 out.append(
                     (

@@ -263,7 +263,3 @@ class CrossSections:
             return {"key": store.keys[:0]}
         columns = store.columns_on(day)
         return {"key": store.keys[columns]} | {name: store.figure(day, name)[columns] for name in store.names}
-
-    def revision(self, topic: str, i: int) -> int:
-        """Return the revision of the rows of a daily topic on the i-th day."""
-        return self._sources.stores[topic].days[self.days[i]].revision

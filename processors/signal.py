@@ -111,7 +111,6 @@ class Column:
     details : name → (k,) further figures for readers; NaN or None is left out.
     undefined : reason of an absent value on days on which every input is known.
     absent : position of the day → reason; it overrides the value.
-    unpublished : positions of days on which nothing is published for the subject.
     lasting : names of the details that are published on days without a value, too.
     """
 
@@ -119,7 +118,6 @@ class Column:
     details: Mapping[str, Values] = field(default_factory=dict)
     undefined: str = _UNDEFINED
     absent: Mapping[int, str] = field(default_factory=dict)
-    unpublished: frozenset[int] = frozenset()
     lasting: frozenset[str] = frozenset()
 
 

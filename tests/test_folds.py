@@ -260,8 +260,9 @@ def test_a_fold_of_more_days_than_are_kept_computes_each_of_them() -> None:
     for i, day in enumerate(DAYS):
         rows = batch("etf.daily", day, {"510300.SH": {"shares": 1e9 + i * 1e6, "price": 4.0}})
         items += [rows, end_of_day(rows)]
-    found = signals(Market(1, Parameters(late_days=3), EXCHANGES, xshg()).fold(items))
-    assert [found[day, "etf_flow"].value for day in DAYS] == [None] + [4e6] * (len(DAYS) - 1)
+    published = Market(1, Parameters(late_days=3), EXCHANGES, xshg()).fold(items)
+    found = [one.value for one in published if isinstance(one, MarketSignal) and one.name == "etf_flow/broad"]
+    assert found == [None] + [4e6] * (len(DAYS) - 1)
 
 
 def test_provisional_values_use_intraday_prices_and_the_last_balances_and_final_values_replace_them() -> None:

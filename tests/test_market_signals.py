@@ -130,9 +130,9 @@ def test_a_split_of_a_fund_is_no_flow(
     for day, outstanding, value in zip(DAYS, shares, price, strict=False):
         rows = batch("etf.daily", day, {"512760.SH": {"shares": outstanding, "price": value}})
         for output in market.fold([rows, end_of_day(rows)]):
-            found[output.trade_date] = output
-    assert found[DAYS[1]].value == pytest.approx(flow)
-    assert found[DAYS[1]].details["splits"] == splits
+            found[output.trade_date, output.name] = output
+    assert found[DAYS[1], "etf_flow/broad"].value == pytest.approx(flow)
+    assert found[DAYS[1], "etf_flow/broad"].details["splits"] == splits
 
 
 def test_no_market_signal_reads_the_future(data_dir: Path) -> None:

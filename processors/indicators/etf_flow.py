@@ -37,21 +37,13 @@ _FUND_LIMIT, _TOLERANCE = 0.20, 0.005
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per style; the details contain the cumulative flow.
-
-    Nothing is published for a style without funds, except on a corrected day: an earlier revision may have had some.
-    """
+    """Return one column per style; the details contain the cumulative flow."""
     rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
     styles = {int(number) for day in rows for found in day if len(found["key"]) for number in np.unique(found["style"])}
     unknown = reasons(merged(block.gaps(FUNDS), block.gaps(FUNDS, 1)))
-    first_revision = frozenset(i for i in range(len(block)) if not block.revision(FUNDS, i))
-    nothing = Column(
-        np.full(len(block), np.nan), absent=dict.fromkeys(range(len(block)), _NO_FUND), unpublished=first_revision
-    )
+    nothing = Column(np.full(len(block), np.nan), absent=dict.fromkeys(range(len(block)), _NO_FUND))
     return {
-        f"etf_flow/{style}": _style(block, style, number, rows, unknown, first_revision)
-        if number in styles
-        else nothing
+        f"etf_flow/{style}": _style(block, style, number, rows, unknown) if number in styles else nothing
         for number, style in enumerate(STYLES)
     }
 
@@ -62,12 +54,11 @@ def _style(
     number: int,
     rows: list[tuple[dict[str, Any], dict[str, Any]]],
     unknown: Mapping[int, str],
-    first_revision: frozenset[int],
 ) -> Column:
     days = block.parameters.etf_flow_days
     flows = np.full(len(block), np.nan)
     priced_funds, unpriced_funds, splits = (np.zeros(len(block), dtype=int) for _ in range(3))
-    absent, empty = dict[int, str](), set[int]()
+    absent = dict[int, str]()
     for i, (today, before) in enumerate(rows):
         of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
         both, now, earlier = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
@@ -76,7 +67,6 @@ def _style(
             continue
         if not of_style.any():
             absent[i] = _NO_FUND
-            empty.add(i)
             continue
         if not len(both):
             absent[i] = f"{FUNDS}: no fund of the style has shares of the day before"
@@ -101,7 +91,7 @@ def _style(
         "days": known.sum(axis=1),
         "cumulative": window.sum(axis=1),
     }
-    return Column(flows, details, absent=absent, unpublished=first_revision & empty)
+    return Column(flows, details, absent=absent)
 
 
 def is_split(shares: Floats, price: Floats) -> Flags:
