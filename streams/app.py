@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -35,12 +35,14 @@ from streams.health_monitor import HealthMonitor
 from streams.input_check import InputCheck
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
-from streams.output_sender import BATCH_BYTES, send
+from streams.output_log import OutputLog
+from streams.output_publisher import REQUEST_BYTES, OutputPublisher
+from streams.output_sender import BATCH_BYTES
 from streams.partition_runner import PartitionRunner
-from streams.settings import MAX_BROKER_BYTES, Settings
+from streams.settings import Settings
 from streams.stage import Stage
 from streams.stages import STAGES
-from streams.tables import Output
+from streams.tables import TablePartition
 from streams.topics import Topics
 from streams.transport import Poll, Transport
 
@@ -75,7 +77,7 @@ class MarginwatchApp(App):
             producer_acks=-1,
             producer_linger=0,
             producer_max_batch_size=BATCH_BYTES,
-            producer_max_request_size=MAX_BROKER_BYTES + 1024 * 1024,
+            producer_max_request_size=REQUEST_BYTES,
             stream_recovery_delay=0.0,  # for tables of Faust's own: 3 s of waiting after every rebalance
             stream_buffer_maxsize=_POLLS_BUFFERED,
             stream_wait_empty=True,
@@ -90,15 +92,19 @@ class MarginwatchApp(App):
         self.redis = async_redis_client(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
+        self.publisher = OutputPublisher(settings, self.names, stages, self.kafka_producer)
+        self.output_log = OutputLog(settings)
         self.input_check = InputCheck(settings, [t.name for t in self.names.all.values() if t.compacted])
         self.runner = PartitionRunner(
             stages=stages,
             topics=self.names,
             redis=self.redis,
             settings=settings,
-            publish=self._publish_outputs,
+            publish=self.publisher.publish,
             inputs=self.input_check,
+            output_log=self.output_log,
             health=self.health,
+            on_claimed=self._on_claimed,
             on_outputs=self.latest.offer,
             on_finished=self._check_finished,
         )
@@ -112,7 +118,7 @@ class MarginwatchApp(App):
             health=self.health,
             redis=self.redis,
             kafka_answers=self.broker_answers,
-            publish=self._publish_outputs,
+            publish=self.publisher.publish,
             lag=self._lags,
             check_inputs=self._check_inputs,
             stall_after_s=settings.stall_after_s,
@@ -143,7 +149,9 @@ class MarginwatchApp(App):
     async def on_shutdown(self) -> None:
         """Close Redis last."""
         await super().on_shutdown()
+        await self.publisher.close()
         await self.input_check.close()
+        await self.output_log.close()
         await self.redis.aclose()
 
     def start_offset(self, topic: str, partition: int) -> int | None:
@@ -163,8 +171,9 @@ class MarginwatchApp(App):
         with contextlib.suppress(RevokedError):
             await self.runner.check_inputs(lambda: not self.should_stop and self.consumer_generation_id == generation)
 
-    async def _publish_outputs(self, outputs: Sequence[Output]) -> None:
-        await send(self.kafka_producer(), outputs)
+    def _on_claimed(self, table: TablePartition) -> None:
+        self.publisher.claimed(table)
+        self.latest.claimed(table)
 
     def _check_finished(self, task: asyncio.Task[None]) -> None:
         """End the worker if a step could not be stored or published for a reason that waiting can't mend."""
@@ -231,6 +240,8 @@ class MarginwatchApp(App):
         assigned: set[TP] = set(self.consumer.assignment())
         generation = self.consumer_generation_id
         self.health_monitor.rebalance_since = None
+        self.publisher.release()
+        self.latest.release()
         self.gc_policy.begin_load(reloading=bool(self.runner.owned))
         try:
             await self.runner.claim(

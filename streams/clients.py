@@ -236,11 +236,30 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
     )
 
 
-def async_kafka_producer(settings: Settings, *, purpose: str) -> AsyncProducer:
-    """Return a producer that awaits all replicas; the caller starts and stops it."""
+def async_kafka_producer(
+    settings: Settings,
+    *,
+    purpose: str,
+    idempotent: bool = False,
+    batch_bytes: int = 16_384,
+    request_bytes: int | None = None,
+) -> AsyncProducer:
+    """Return a producer that awaits all replicas; the caller starts and stops it.
+
+    Parameters
+    ----------
+    idempotent : number its batches, so that the broker can refuse those of an earlier epoch.
+    batch_bytes, request_bytes : the largest batch and request; without the latter, a message of the settings' size.
+    """
     from aiokafka import AIOKafkaProducer
 
-    return AIOKafkaProducer(**_kafka(settings, purpose), acks="all", max_request_size=settings.max_message_bytes)
+    return AIOKafkaProducer(
+        **_kafka(settings, purpose),
+        acks="all",
+        enable_idempotence=idempotent,
+        max_batch_size=batch_bytes,
+        max_request_size=request_bytes or settings.max_message_bytes,
+    )
 
 
 def faust_credentials(settings: Settings) -> Any:

@@ -18,12 +18,27 @@ from typing import TYPE_CHECKING, Any
 import aiokafka
 import faust
 import structlog
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import NoError, NoOffsetForPartitionError, OffsetOutOfRangeError, RebalanceInProgressError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    InvalidRequestError,
+    NoError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    RebalanceInProgressError,
+    TransactionalIdAuthorizationFailed,
+    UnknownError,
+    UnsupportedVersionError,
+    for_code,
+)
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -36,6 +51,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 #: aiokafka requests nothing of a node for this long while unread records of one of its partitions lie there.
 _PREFETCH_BACKOFF_S = 0.002
+#: A broker's answers where it knows no transactional ids, or does not allow one; Tansu 0.6 answers `UnknownError`.
+_NO_FENCE = (
+    UnknownError,
+    UnsupportedVersionError,
+    IncompatibleBrokerVersion,
+    InvalidRequestError,
+    TransactionalIdAuthorizationFailed,
+    ClusterAuthorizationFailedError,
+)
+#: A broker wants a time limit of transactions with a transactional id, though there are none.
+_TRANSACTION_MS = 60_000
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -229,6 +255,46 @@ class Worker(faust.Worker):
         """The last task before the event loop is closed: mode waits a second there."""
 
 
+# -- fenced producers ----------------------------------------------------------------------------------------------
+
+
+async def next_epoch(producer: AsyncProducer, transactional_id: str) -> tuple[int, int] | None:
+    """Return a producer id and an epoch higher than every earlier one of a transactional id.
+
+    Parameters
+    ----------
+    producer : a started one, over whose connection the broker is asked.
+
+    Returns
+    -------
+    None if the broker knows no transactional ids, or does not allow this one.
+
+    Raises
+    ------
+    KafkaError : if the broker can't answer now.
+    """
+    client = producer.client
+    try:
+        node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+        request = InitProducerIdRequest(transactional_id=transactional_id, transaction_timeout_ms=_TRANSACTION_MS)
+        answer = await client.send(node, request, group=ConnectionGroup.COORDINATION)
+        if answer.error_code != NoError.errno:
+            raise for_code(answer.error_code)(transactional_id)
+    except _NO_FENCE as error:
+        log.info("no epoch for a producer", transactional_id=transactional_id, error=repr(error))
+        return None
+    return answer.producer_id, answer.producer_epoch
+
+
+def use_epoch(producer: AsyncProducer, epoch: tuple[int, int]) -> None:
+    """Give an idempotent producer that is not started a producer id and an epoch, in place of one of its own.
+
+    Apache Kafka compares epochs of all batches, those outside of transactions too. Transactions would put a record of
+    their own behind every step, which readers of offsets take for a message that is still to come.
+    """
+    producer._txn_manager.set_pid_and_epoch(*epoch)
+
+
 # -- the inventory -------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +326,7 @@ def internals() -> tuple[Internal, ...]:
     faust_, aio, sync = "faust-streaming", "aiokafka", "kafka-python"
     thread, consumer = driver.AIOKafkaConsumerThread, driver.Consumer
     acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
-    leader = "the end of a leader that left"
+    leader, epochs = "the end of a leader that left", "the epochs of owners"
     return (
         Internal(faust_, thread, "_create_worker_consumer", ("transport",), "range assignment and short waits"),
         Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
@@ -292,6 +358,10 @@ def internals() -> tuple[Internal, ...]:
         Internal(aio, JoinGroupRequest, "_member_id", None, leader),
         Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
         Internal(aio, Fetcher, "_fetch_waiters", None, "wake-ups of a reader"),
+        Internal(aio, aiokafka.AIOKafkaProducer, "_txn_manager", None, epochs),
+        Internal(aio, TransactionManager, "set_pid_and_epoch", ("pid", "epoch"), epochs),
+        Internal(aio, AIOKafkaClient, "coordinator_lookup", ("coordinator_type", "coordinator_key"), epochs),
+        Internal(aio, InitProducerIdRequest, "__init__", ("transactional_id", "transaction_timeout_ms"), epochs),
         Internal(sync, KafkaProducer, "_sender", None, "closing a publisher whose broker is gone"),
         Internal(sync, Sender, "force_close", (), "closing a publisher whose broker is gone"),
     )

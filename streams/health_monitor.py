@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 
 from streams.feed_watch import FeedWatch
 from streams.health import Health
-from streams.partition_runner import PartitionRunner, Publish
+from streams.partition_runner import PartitionRunner
+from streams.retries import Publish
 
 _EVERY_S, _PATIENCE_S = 2.0, 3.0
 

@@ -8,31 +8,26 @@ used, that message must still be at its offset.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 
-from streams.clients import async_kafka_reader
 from streams.records import mark_of
 from streams.settings import Settings
+from streams.topic_probe import PATIENCE_S, POLL_MS, TopicProbe
 
 if TYPE_CHECKING:
     from streams.clients import AsyncReader
 
-#: How long a broker may serve nothing until the check is repeated, seconds.
-_PATIENCE_S = 15.0
-_POLL_MS = 200
 #: (topic's name on the cluster, partition) → next offset to read, and the mark of the message before it.
 Positions = Mapping[tuple[str, int], tuple[int, str]]
 
 
-class InputCheck:
-    """Compares positions with the topics, over one connection that is opened with the first comparison.
+class InputCheck(TopicProbe):
+    """Compares positions with the topics.
 
     Parameters
     ----------
@@ -40,10 +35,8 @@ class InputCheck:
     """
 
     def __init__(self, settings: Settings, compacted: Collection[str]) -> None:
-        self._settings = settings
+        super().__init__(settings, purpose="inputs")
         self._compacted = frozenset(compacted)
-        self._consumer: AsyncReader | None = None
-        self._one_at_a_time = asyncio.Lock()
 
     async def find_lost(self, positions: Positions) -> dict[tuple[str, int], str]:
         """Return what is lost of each partition, in words; empty where nothing is.
@@ -52,37 +45,24 @@ class InputCheck:
         ------
         KafkaError : if no broker answers, or one serves nothing for 15 s.
         """
-        async with self._asking():
-            return await self._find_lost({TopicPartition(*at): position for at, position in positions.items()})
+        wanted = {TopicPartition(*at): position for at, position in positions.items()}
+        if not wanted:
+            return {}
+        async with self._asking(wanted.keys()) as consumer:
+            return await self._find_lost(consumer, wanted)
 
     async def first_offset(self, topic: str, partition: int, offset: int) -> int:
         """Return the offset of the first message at or behind an offset; errors as of `find_lost`."""
-        async with self._asking():
-            return await self._first_offset(TopicPartition(topic, partition), offset)
+        tp = TopicPartition(topic, partition)
+        async with self._asking([tp]) as consumer:
+            return await self._first_offset(consumer, tp, offset)
 
-    async def close(self) -> None:
-        """Close the connection."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
-
-    @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
-        """One question at a time; after one that failed the next begins with a fresh connection."""
-        async with self._one_at_a_time:
-            try:
-                yield
-            except BaseException:
-                await self.close()
-                raise
-
-    async def _first_offset(self, tp: TopicPartition, offset: int) -> int:
-        consumer = await self._assigned([tp])
+    async def _first_offset(self, consumer: AsyncReader, tp: TopicPartition, offset: int) -> int:
         consumer.seek(tp, offset)
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                found = await consumer.getmany(tp, timeout_ms=_POLL_MS)
+                found = await consumer.getmany(tp, timeout_ms=POLL_MS)
             except OffsetOutOfRangeError:
                 consumer.seek(tp, (await consumer.beginning_offsets([tp]))[tp])
                 continue
@@ -90,26 +70,18 @@ class InputCheck:
                 return int(records[0].offset)
         raise KafkaConnectionError(f"the broker serves nothing of {_name(tp)} from offset {offset} on")
 
-    async def _assigned(self, partitions: Collection[TopicPartition]) -> AsyncReader:
-        if self._consumer is None:
-            self._consumer = async_kafka_reader(self._settings, purpose="inputs", out_of_range="none")
-            await self._consumer.start()
-        self._consumer.assign(list(partitions))
-        return self._consumer
-
-    async def _find_lost(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> dict[tuple[str, int], str]:
-        if not positions:
-            return {}
+    async def _find_lost(
+        self, consumer: AsyncReader, positions: Mapping[TopicPartition, tuple[int, str]]
+    ) -> dict[tuple[str, int], str]:
         out: dict[tuple[str, int], str] = {}
         left = set(positions)
-        consumer = await self._assigned(left)
         for tp, (offset, _) in positions.items():
             consumer.seek(tp, max(0, offset - 1))
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while left:
             found: dict[TopicPartition, str | None] = {}
             try:
-                for tp, records in (await consumer.getmany(*left, timeout_ms=_POLL_MS)).items():
+                for tp, records in (await consumer.getmany(*left, timeout_ms=POLL_MS)).items():
                     found[tp] = self._compare(tp, *positions[tp], records[0])
             except OffsetOutOfRangeError as error:
                 for tp in error.args[0]:
@@ -124,9 +96,9 @@ class InputCheck:
             consumer.pause(*found)
             left -= found.keys()
             if found:
-                deadline = time.monotonic() + _PATIENCE_S
+                deadline = time.monotonic() + PATIENCE_S
             elif time.monotonic() > deadline:
-                raise KafkaConnectionError(f"the broker serves nothing of {min(left)} for {_PATIENCE_S:.0f} s")
+                raise KafkaConnectionError(f"the broker serves nothing of {min(left)} for {PATIENCE_S:.0f} s")
         return out
 
     def _compare(self, tp: TopicPartition, offset: int, mark: str, first: Any) -> str | None:

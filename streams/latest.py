@@ -4,7 +4,7 @@
 ``mw:latest:industry:<name>`` one each;
 ``mw:latest:barrier`` the last barrier whose signals they contain. They follow from the signals and are written behind
 the stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never
-waits long.
+waits long. Only the owner of the market's state writes them: a worker that has lost it is refused, as with a step.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import INDUSTRY_METRICS
 from streams import codecs, metrics
+from streams.errors import FencedError
+from streams.market_stage import MarketStage
 from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, ce_type
-from streams.tables import Output
+from streams.tables import Output, TablePartition
 from streams.topics import Topic
 
 _INTERVAL_S = 1.0
 
 
 class LatestWriter(Service):
-    """Collects published signals and writes the newest ones.
+    """Collects what the owner of the market's state has published, in its order, and writes the newest values.
 
     Parameters
     ----------
@@ -48,13 +50,24 @@ class LatestWriter(Service):
         super().__init__(**kwargs)
         self._redis = redis
         self._base = f"{namespace}:latest"
+        self.release()
+        self._news = asyncio.Event()
+
+    def release(self) -> None:
+        """Forget everything: the partition is assigned anew."""
+        self._table: TablePartition | None = None
         self._market: dict[str, MarketSignal] = {}
         self._families: dict[str, tuple[str, Output]] = {}  # family → day and frame
         self._fresh = False
         self._industries: Output | None = None
         self._industry_day = ""
         self._barrier = ""
-        self._news = asyncio.Event()
+
+    def claimed(self, table: TablePartition) -> None:
+        """Take note that this worker has claimed a partition; the market's is the one whose owner may write."""
+        if table.table == MarketStage.name:
+            self.release()
+            self._table = table
 
     async def restore(self) -> None:
         """Load what the owner before wrote, here and into the metrics: no restart makes the newest values unknown.
@@ -69,8 +82,8 @@ class LatestWriter(Service):
         except (RedisError, msgspec.MsgspecError) as error:
             self.log.warning("the newest values of before can't be read: %s", error)
             return
-        for signal in signals.values():
-            self._offer_market(signal)
+        for name, signal in signals.items():
+            self._market.setdefault(name, signal)  # what is published since the claim is newer
         for signal in self._market.values():
             metrics.observe_signal(signal)
         if frame is not None:
@@ -101,8 +114,7 @@ class LatestWriter(Service):
         if signal.provisional and signal.value is None:
             return  # the last final value is more useful than an absent provisional one
         held = self._market.get(signal.name)
-        rank = (signal.trade_date, not signal.provisional, signal.revision)
-        if held is None or rank >= (held.trade_date, not held.provisional, held.revision):
+        if held is None or (signal.trade_date, not signal.provisional) >= (held.trade_date, not held.provisional):
             self._market[signal.name] = signal
             self._news.set()
 
@@ -127,10 +139,15 @@ class LatestWriter(Service):
                 await self.flush()
 
     async def flush(self) -> None:
-        """Write the newest values now: one command, however many securities there are."""
+        """Write the newest values now: one command, however many securities there are.
+
+        Nothing is written, and everything is forgotten, if another worker has claimed the market's state.
+        """
+        if self._table is None:
+            return
         fresh, industries = self._fresh, self._industries
         self._fresh, self._industries = False, None
-        values: dict[str, str | bytes] = {}
+        values: dict[str, bytes] = {}
         if self._market:
             values["market"] = msgspec.json.encode(dict(sorted(self._market.items())))
         if VERDICT.id in self._market:
@@ -142,11 +159,14 @@ class LatestWriter(Service):
             frame = codecs.decode(Topic.SIGNALS_INDUSTRY, industries)
             values |= {f"industry:{name}": value for name, value in _industry_rows(frame)}
         if self._barrier:
-            values["barrier"] = self._barrier
+            values["barrier"] = self._barrier.encode()
         if not values:
             return
         try:
-            await self._redis.mset({f"{self._base}:{name}": value for name, value in values.items()})
+            await self._table.write_beside({f"{self._base}:{name}": value for name, value in values.items()})
+        except FencedError as error:
+            self.log.warning("the newest values are another worker's: %s", error)
+            self.release()
         except RedisError:
             self._fresh |= fresh
             self._industries = self._industries or industries

@@ -25,6 +25,7 @@ class OwnedPartition:
     state : None while it could not be loaded.
     finishing : the task that stores and publishes the last step.
     read : topic → next offset to fold; at most a step ahead of what is stored.
+    sequence : that of the last output; at most a step ahead of what is stored, too.
     """
 
     def __init__(self, table: TablePartition, state: StageState | None) -> None:
@@ -32,6 +33,7 @@ class OwnedPartition:
         self.state = state
         self.finishing: asyncio.Task[None] | None = None
         self.read = dict(table.offsets)
+        self.sequence = 0
         self.marks: dict[str, str] = {}  # of the messages before `read`
         self._active_at: dict[str, float] = {}
         self._since = time.monotonic()

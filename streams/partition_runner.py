@@ -17,20 +17,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP
 from msgspec import MsgspecError
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError, ReadOnlyError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from processors.errors import StateError
 from streams import metrics
@@ -38,22 +33,21 @@ from streams.errors import FencedError, InputLostError, RevokedError
 from streams.health import Health
 from streams.input_check import InputCheck
 from streams.market_stage import MarketStage
+from streams.output_log import OutputLog
 from streams.owned_partition import OwnedPartition, report_discarded
 from streams.quarantine import FoldError, Quarantine, fold, halves
 from streams.records import is_barrier, mark_of
+from streams.retries import Publish, Retries, StillOurs
 from streams.settings import Settings
 from streams.stage import Stage
-from streams.tables import Output, TablePartition
+from streams.tables import Output, TablePartition, last_sequence, numbered
 from streams.topics import Topics
 from streams.transport import Poll
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
-_REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
 
-Publish = Callable[[Sequence[Output]], Awaitable[None]]
 Done = Callable[[], Awaitable[Any]]
 
 
@@ -81,6 +75,8 @@ class PartitionRunner:
     ----------
     publish : sends outputs and awaits their acknowledgements.
     inputs : compares stored offsets with the topics.
+    output_log : finds the sequences that the output topics contain.
+    on_claimed : called with the table of every partition that this worker has claimed, before it publishes.
     on_outputs : called with what the market stage has published (latest values).
     on_finished : called with every finished step, so that a failed one can end the worker.
     """
@@ -94,16 +90,21 @@ class PartitionRunner:
         settings: Settings,
         publish: Publish,
         inputs: InputCheck,
+        output_log: OutputLog,
         health: Health,
+        on_claimed: Callable[[TablePartition], None],
         on_outputs: Callable[[list[Output]], None],
         on_finished: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
         self._redis = redis
+        self._retries = Retries(redis, topics, health)
         self._namespace = settings.namespace
         self._publish = publish
         self._inputs = inputs
+        self._output_log = output_log
+        self._on_claimed = on_claimed
         self._health = health
         self._quarantine = Quarantine(settings, redis)
         self._on_outputs = on_outputs
@@ -113,7 +114,7 @@ class PartitionRunner:
 
     # -- ownership -------------------------------------------------------------------------------------------
 
-    async def claim(self, assigned: set[TP], still_ours: Callable[[], bool]) -> None:
+    async def claim(self, assigned: set[TP], still_ours: StillOurs) -> None:
         """Load every assigned partition from Redis and publish again what its last step left unacknowledged."""
         for owned in self.owned.values():
             if owned.finishing is not None:
@@ -142,11 +143,12 @@ class PartitionRunner:
             partitions=[f"{name}:{p}" for name, p in sorted(self.owned)],
         )
 
-    async def _open(self, stage: Stage, partition: int, still_ours: Callable[[], bool]) -> OwnedPartition:
+    async def _open(self, stage: Stage, partition: int, still_ours: StillOurs) -> OwnedPartition:
         table = TablePartition(self._redis, self._namespace, stage.name, partition)
         state = stage.open(partition)
-        loaded = await self._persist(lambda: table.claim(state.schema), still_ours)
+        loaded = await self._retries.persist(lambda: table.claim(state.schema), still_ours)
         report_discarded(loaded, stage.name, partition, state.schema)
+        self._on_claimed(table)
         try:
             state.load_rows(loaded.rows)
         except (StateError, MsgspecError, ValueError, KeyError, TypeError) as error:
@@ -154,10 +156,13 @@ class PartitionRunner:
                 f"the rows of {stage.name}:{partition} in Redis can't be read ({type(error).__name__}: {error}); "
                 f"`marginwatch rebuild --table {stage.name}` replays them"
             ) from error
-        await self._send(loaded.outbox, still_ours)
+        await self._publish_outputs(stage, loaded.outbox, still_ours)
         await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
+        sequence = await self._retries.ask(
+            lambda: self._output_log.sequence_after(loaded.sequence, stage.output_names), still_ours
+        )
         owned = self.owned[stage.name, partition] = OwnedPartition(table, state)
-        owned.marks = loaded.marks
+        owned.marks, owned.sequence = loaded.marks, sequence
         return owned
 
     async def _check_inputs(
@@ -166,11 +171,11 @@ class PartitionRunner:
         partition: int,
         offsets: Mapping[str, int],
         marks: Mapping[str, str],
-        still_ours: Callable[[], bool],
+        still_ours: StillOurs,
     ) -> None:
         """Raise `InputLostError` if the topics have lost what a state contains or needs next."""
         positions = {(topic, partition): (offset, marks.get(topic, "")) for topic, offset in offsets.items()}
-        lost = await self._ask(lambda: self._inputs.find_lost(positions), still_ours) if positions else {}
+        lost = await self._retries.ask(lambda: self._inputs.find_lost(positions), still_ours) if positions else {}
         if lost:
             raise InputLostError(
                 f"{'; '.join(lost.values())}. The partition computes nothing more. If they can't be restored, run "
@@ -178,29 +183,18 @@ class PartitionRunner:
                 "now contain, and feed the lost days again"
             )
 
-    async def _check_gap(self, poll: Poll, expected: int, still_ours: Callable[[], bool]) -> None:
+    async def _check_gap(self, poll: Poll, expected: int, still_ours: StillOurs) -> None:
         """Raise `FencedError` if a poll begins behind messages that the topic contains and the state does not."""
-        first = await self._ask(lambda: self._inputs.first_offset(poll.topic, poll.partition, expected), still_ours)
+        first = await self._retries.ask(
+            lambda: self._inputs.first_offset(poll.topic, poll.partition, expected), still_ours
+        )
         if first < poll.records[0].offset:
             raise FencedError(
                 f"{poll.topic}[{poll.partition}] was read from offset {poll.records[0].offset}, but {first} is next: "
                 "the messages between them are not in the state"
             )
 
-    async def _ask(self, question: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]) -> _T:
-        """Ask Kafka about the input topics until it answers."""
-        wait = _FIRST_WAIT_S
-        while True:
-            try:
-                answer = await question()
-            except (KafkaError, OSError) as error:
-                self._health.raise_("kafka", f"the input topics can't be checked: {error!r}")
-                wait = await self._wait(wait, still_ours)
-            else:
-                self._health.clear("kafka")
-                return answer
-
-    async def check_inputs(self, still_ours: Callable[[], bool]) -> None:
+    async def check_inputs(self, still_ours: StillOurs) -> None:
         """Check the inputs of every partition, and stall those whose topics have lost messages."""
         for (name, partition), owned in list(self.owned.items()):
             if owned.state is None:
@@ -222,7 +216,7 @@ class PartitionRunner:
 
     # -- a step ----------------------------------------------------------------------------------------------
 
-    async def step(self, poll: Poll, still_ours: Callable[[], bool], done: Done) -> None:
+    async def step(self, poll: Poll, still_ours: StillOurs, done: Done) -> None:
         """Fold one poll and begin to store it; retry as long as it fails.
 
         Parameters
@@ -252,9 +246,7 @@ class PartitionRunner:
             part = parts.pop(0)
             parts = await self._retry(stage, part, partial(attempt, part), still_ours) + parts
 
-    async def _retry(
-        self, stage: Stage, poll: Poll, attempt: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]
-    ) -> _T:
+    async def _retry(self, stage: Stage, poll: Poll, attempt: Callable[[], Awaitable[_T]], still_ours: StillOurs) -> _T:
         """Try until it succeeds; meanwhile the poll's partition is stalled, and reported as such."""
         wait, first = _FIRST_STALL_S, True
         while True:
@@ -283,7 +275,7 @@ class PartitionRunner:
         report = log.critical if first else log.error
         report("a partition is stalled", stage=stage, partition=partition, **where, exc_info=error if first else None)
 
-    async def _step(self, stage: Stage, poll: Poll, still_ours: Callable[[], bool], done: Done) -> list[Poll]:
+    async def _step(self, stage: Stage, poll: Poll, still_ours: StillOurs, done: Done) -> list[Poll]:
         """Fold a poll and begin to store it; return what is left of it: its parts, if its fold failed."""
         short = self._topics.short(poll.topic)
         owned = self.owned.get((stage.name, poll.partition))
@@ -322,6 +314,8 @@ class PartitionRunner:
             outputs, rows = await self._quarantine.set_aside(stage, records[0], error), {}
         else:
             self._quarantine.succeeded(records)
+        outputs = numbered(outputs, owned.sequence, stage.output_names)
+        owned.sequence = last_sequence(outputs, owned.sequence)
         step = _Step(stage, poll, records, outputs, rows, mark_of(records[-1]), started)
         owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, step.mark
         await owned.finished()
@@ -329,7 +323,7 @@ class PartitionRunner:
         owned.finishing.add_done_callback(self._on_finished)
         return []
 
-    async def _finish(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool], done: Done) -> None:
+    async def _finish(self, step: _Step, table: TablePartition, still_ours: StillOurs, done: Done) -> None:
         try:
             await self._store(step, table, still_ours)
         finally:
@@ -338,18 +332,21 @@ class PartitionRunner:
         metrics.MESSAGES.labels(short).inc(len(step.records))
         metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
         if step.outputs:
-            await self._send(step.outputs, still_ours)
+            await self._publish_outputs(step.stage, step.outputs, still_ours)
             newest = step.records[-1].timestamp / 1000
             metrics.AGE.labels(step.stage.name).observe(max(0.0, time.time() - newest))
-            if step.stage.name == MarketStage.name:
-                self._on_outputs(step.outputs)
 
-    async def _store(self, step: _Step, table: TablePartition, still_ours: Callable[[], bool]) -> None:
+    async def _publish_outputs(self, stage: Stage, outputs: list[Output], still_ours: StillOurs) -> None:
+        await self._retries.publish(self._publish, outputs, still_ours)
+        if outputs and stage.name == MarketStage.name:
+            self._on_outputs(outputs)
+
+    async def _store(self, step: _Step, table: TablePartition, still_ours: StillOurs) -> None:
         """Store a step, however often it fails: it is data by now, and storing it twice does no harm."""
         offsets, marks = {step.poll.topic: step.poll.offset + 1}, {step.poll.topic: step.mark}
 
         async def attempt() -> None:
-            await self._persist(lambda: table.commit(step.rows, offsets, step.outputs, marks), still_ours)
+            await self._retries.persist(lambda: table.commit(step.rows, offsets, step.outputs, marks), still_ours)
 
         await self._retry(step.stage, step.poll, attempt, still_ours)
 
@@ -358,43 +355,3 @@ class PartitionRunner:
         for owned in self.owned.values():
             with contextlib.suppress(RevokedError, FencedError):
                 await owned.finished()
-
-    async def _send(self, outputs: Sequence[Output], still_ours: Callable[[], bool]) -> None:
-        """Publish and await every acknowledgement; repeat until Kafka has them."""
-        wait = _FIRST_WAIT_S
-        while outputs:
-            try:
-                await self._publish(outputs)
-            except (KafkaError, OSError) as error:
-                metrics.PUBLISH_RETRIES.inc()
-                self._health.raise_("kafka", f"outputs are not acknowledged: {error!r}")
-                log.warning("publishing again", messages=len(outputs), error=repr(error))
-                wait = await self._wait(wait, still_ours)
-            else:
-                self._health.clear("kafka")
-                for topic, count in Counter(output.topic for output in outputs).items():
-                    metrics.OUTPUTS.labels(self._topics.short(topic)).inc(count)
-                return
-
-    async def _persist(self, step: Callable[[], Awaitable[_T]], still_ours: Callable[[], bool]) -> _T:
-        """Run a Redis step until Redis answers; it is idempotent, so an answer lost on the way does no harm."""
-        wait = _FIRST_WAIT_S
-        while True:
-            try:
-                result = await step()
-            except _REDIS_AWAY as error:
-                metrics.REDIS_RETRIES.inc()
-                self._health.raise_("redis", f"Redis does not answer: {error}")
-                if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
-                    await self._redis.connection_pool.disconnect()
-                log.warning("waiting for Redis", error=str(error))
-                wait = await self._wait(wait, still_ours)
-            else:
-                self._health.clear("redis")
-                return result
-
-    async def _wait(self, seconds: float, still_ours: Callable[[], bool]) -> float:
-        await asyncio.sleep(seconds)
-        if not still_ours():
-            raise RevokedError
-        return min(seconds * 2, _LONGEST_WAIT_S)

@@ -28,6 +28,7 @@ from streams.clients import async_kafka_reader, async_redis_client, unreachable
 from streams.errors import FencedError, RebuildError
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
+from streams.output_log import OutputLog
 from streams.publisher import Publisher
 from streams.quarantine import FoldError, Quarantine, fold, halves, place_of
 from streams.readers import PATIENCE_S, Ends
@@ -35,7 +36,7 @@ from streams.records import mark_of
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
-from streams.tables import Loaded, Output, TablePartition, peek
+from streams.tables import Loaded, Output, TablePartition, last_sequence, numbered, peek
 from streams.topics import Topics
 
 if TYPE_CHECKING:
@@ -138,13 +139,20 @@ async def _partition(
         )
     if reset and not check:
         await table.discard()
-        stored = Loaded({}, {}, [])
+        stored = Loaded({}, {}, [], sequence=stored.sequence)
     latest = LatestWriter(redis, settings.namespace) if not check and stage.name == MarketStage.name else None
+    if latest is not None:
+        latest.claimed(table)
     # Outputs of what was stored have been published, or wait in the outbox; those of an emptied table may be missing.
     publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
+    sequence = await _sequence_after(settings, stage, stored.sequence) if publisher is not None else stored.sequence
     try:
 
         def publish(outputs: list[Output]) -> None:
+            nonlocal sequence
+            if publisher is not None:
+                outputs = numbered(outputs, sequence, stage.output_names)
+                sequence = last_sequence(outputs, sequence)
             if latest is not None:
                 latest.offer(outputs)
             if publisher is not None:
@@ -170,17 +178,27 @@ async def _partition(
     if not stored.whole:
         found.different.append("digest of the state: a key was deleted, evicted or changed")
     if not check and (not found.equal or not stored.offsets):
-        await _replace(table, stored, replay)
+        await _replace(table, stored, replay, sequence)
         found.replaced = True
     if latest is not None:
         await latest.flush()
     return found
 
 
-async def _replace(table: TablePartition, stored: Loaded, replay: _Replay) -> None:
+async def _sequence_after(settings: Settings, stage: Stage, stored: int) -> int:
+    log = OutputLog(settings)
+    try:
+        return await log.sequence_after(stored, stage.output_names)
+    except KafkaError as error:
+        raise RebuildError(unreachable(settings, error)) from error
+    finally:
+        await log.close()
+
+
+async def _replace(table: TablePartition, stored: Loaded, replay: _Replay, sequence: int) -> None:
     gone: dict[str, bytes | None] = {name: None for name in stored.rows if name not in replay.rows}
     try:
-        await table.commit(gone | replay.rows, replay.offsets, stored.outbox, replay.marks)
+        await table.commit(gone | replay.rows, replay.offsets, stored.outbox, replay.marks, sequence)
     except FencedError as error:
         raise RebuildError(
             f"a worker has claimed {table.table}:{table.partition} while it was replayed; nothing was replaced. "

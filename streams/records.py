@@ -27,6 +27,9 @@ PARTIAL_TYPE = b"marginwatch.partial.v1"
 MARKET_TYPE, SECURITY_TYPE = b"marginwatch.signal.market.v1", b"marginwatch.signal.security.v1"
 INDUSTRY_TYPE = b"marginwatch.signal.industry.v1"
 ALERT_TYPE, ALERT_EVENT_TYPE = b"marginwatch.alert.v1", b"marginwatch.alert_event.v1"
+#: The header with the sequence of a message, 20 digits (the extension "sequence" of CloudEvents).
+SEQUENCE = "ce_sequence"
+_SEQUENCE_DIGITS = 20
 Headers = Sequence[tuple[str, bytes]]
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -87,6 +90,23 @@ def ce_type(message: Message) -> bytes:
         if name == CE_TYPE:
             return value or b""  # Kafka's headers may have no value
     return b""
+
+
+def sequence_of(message: Message) -> int:
+    """Return the sequence of a message; 0 where it has none: an input, or the output of an earlier release.
+
+    Every output of a partition of a stage has a higher sequence than the outputs before it. Of several messages with
+    one key the one with the highest sequence is valid, wherever it is in the topic.
+    """
+    for name, value in message.headers or ():
+        if name == SEQUENCE and value and len(value) == _SEQUENCE_DIGITS and value.isdigit():
+            return int(value)
+    return 0
+
+
+def sequence_header(sequence: int) -> tuple[str, bytes]:
+    """Return the header that `sequence_of` reads."""
+    return SEQUENCE, b"%0*d" % (_SEQUENCE_DIGITS, sequence)
 
 
 def is_barrier(message: Message) -> bool:

@@ -131,6 +131,7 @@ class Stage(ABC):
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         self.settings = settings
         self.topics = topics
+        self.output_names = frozenset(topics.name(topic) for topic in self.outputs)
         self.calendar = calendar
         #: Version of the feature frames: how they are computed, and the columns that the registered signals need.
         self.codecs = Codecs(settings, calendar)

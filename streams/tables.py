@@ -9,6 +9,11 @@ Keys (the hash tag keeps a partition in one slot of a Redis cluster):
 - ``mw:{securities:3}:outbox``   outputs of the last step, until they are acknowledged
 - ``mw:{securities:3}:schema``   the schema of the rows, written by every step
 - ``mw:{securities:3}:digest``   a sum over rows, offsets and outbox, written by every step
+- ``mw:{securities:3}:sequence`` the sequence of the last output
+
+**Sequence.** Every output has the next number in its header ``ce_sequence``. The number is stored in the same step as
+the output, and survives when rows are discarded. Where Redis has lost it, the owner goes on above what its topics
+contain (`streams.output_log`). So no clock decides which of two outputs is the newer one.
 
 **State that proves itself.** A claim computes the digest of what it has loaded, and every step checks that no key has
 gone since the step before. State of which a part is missing (evicted, deleted, restored by half) is deleted by the next
@@ -29,7 +34,8 @@ refused *before* it publishes anything.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain
@@ -41,9 +47,11 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from streams.errors import FencedError
+from streams.records import sequence_header, sequence_of
 
-# KEYS: owner, rows, offsets, outbox, schema, digest. ARGV: token, steps stored before, outbox, schema, digest before
-# and after, numbers of rows and offsets before, then counts and lists: set rows, deleted rows, offsets. A repeated step
+# KEYS: owner, rows, offsets, outbox, schema, digest, sequence. ARGV: token, steps stored before, outbox, schema, digest
+# before and after, numbers of rows and offsets before, sequence of the last output ('' without outputs), then counts
+# and lists: set rows, deleted rows, offsets. A repeated step
 # (the answer to it was lost) is already stored; any other state than the one this owner left (a newer claim, an emptied
 # Redis, one that was restored from before, a key that is gone) is refused.
 _COMMIT = """
@@ -57,7 +65,7 @@ if (redis.call('GET', KEYS[6]) or '') ~= ARGV[5] or redis.call('HLEN', KEYS[2]) 
     or redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[8]) then
   return redis.error_reply('FENCED a part of the stored state is missing')
 end
-local at = 9
+local at = 10
 local function take(command, key, width)
   local count = tonumber(ARGV[at]); at = at + 1
   local left = count * width
@@ -73,6 +81,7 @@ take('HSET', KEYS[3], 2)
 if ARGV[3] == '' then redis.call('DEL', KEYS[4]) else redis.call('SET', KEYS[4], ARGV[3]) end
 redis.call('SET', KEYS[5], ARGV[4])
 redis.call('SET', KEYS[6], ARGV[6])
+if ARGV[9] ~= '' then redis.call('SET', KEYS[7], ARGV[9]) end
 redis.call('SET', KEYS[1], ARGV[1] .. '/' .. (before + 1))
 return 1
 """
@@ -89,6 +98,15 @@ return schema or ''
 _DISCARD = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] .. '/0' then return redis.error_reply('FENCED by a newer claim') end
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[6])
+return 1
+"""
+# KEYS: owner, then any others. ARGV: token, then the value of each other key.
+_WRITE_BESIDE = """
+local owner = redis.call('GET', KEYS[1])
+if not owner or string.sub(owner, 1, #ARGV[1] + 1) ~= ARGV[1] .. '/' then
+  return redis.error_reply('FENCED owner is ' .. tostring(owner) .. ', expected ' .. ARGV[1])
+end
+for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[i]) end
 return 1
 """
 _NOTHING = b""
@@ -114,6 +132,7 @@ class Loaded:
     discarded : schema of the state that a claim has deleted, None if it has deleted nothing.
     marks : topic → the mark of the last message in the state (`streams.records.mark_of`).
     whole : whether the digest that was stored is that of what was loaded; where it isn't, a claim has deleted it.
+    sequence : that of the last output; 0 where none is known.
     """
 
     rows: dict[str, bytes]
@@ -123,6 +142,23 @@ class Loaded:
     discarded: str | None = None
     marks: dict[str, str] = field(default_factory=dict)
     whole: bool = True
+    sequence: int = 0
+
+
+def numbered(outputs: Iterable[Output], after: int, topics: Container[str]) -> list[Output]:
+    """Return outputs with sequences above ``after``; those for other topics (dead letters) get none."""
+    out = []
+    for output in outputs:
+        if output.topic in topics:
+            after += 1
+            output = msgspec.structs.replace(output, headers=[*output.headers, sequence_header(after)])
+        out.append(output)
+    return out
+
+
+def last_sequence(outputs: Iterable[Output], default: int = 0) -> int:
+    """Return the highest sequence of outputs, ``default`` where none has one."""
+    return max((sequence_of(output) for output in outputs), default=0) or default
 
 
 def table_key(namespace: str, table: str, partition: int) -> str:
@@ -139,7 +175,7 @@ async def peek(redis: Redis, namespace: str, table: str, partition: int) -> Load
 
 def _keys(namespace: str, table: str, partition: int) -> list[str]:
     base = table_key(namespace, table, partition)
-    return [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox", "schema", "digest")]
+    return [f"{base}:{part}" for part in ("owner", "rows", "offsets", "outbox", "schema", "digest", "sequence")]
 
 
 async def _load(pipe: Pipeline, keys: list[str]) -> tuple[Loaded, _Digest]:
@@ -147,7 +183,7 @@ async def _load(pipe: Pipeline, keys: list[str]) -> tuple[Loaded, _Digest]:
     pipe.hgetall(keys[2])
     for key in keys[3:]:
         pipe.get(key)
-    *claim, rows, positions, outbox, schema, stored_digest = await pipe.execute()
+    *claim, rows, positions, outbox, schema, stored_digest, sequence = await pipe.execute()
     discarded = claim[0] if claim else None
     digest = _Digest()
     digest.take(digest.changed(rows.items(), positions.items(), outbox or _NOTHING))
@@ -160,6 +196,7 @@ async def _load(pipe: Pipeline, keys: list[str]) -> tuple[Loaded, _Digest]:
         discarded.decode() if discarded is not None else None,
         {name: mark for name, (_, _, mark) in split.items()},
         digest.text == (stored_digest or b"").decode(),
+        int(sequence or 0),
     )
     return loaded, digest
 
@@ -235,6 +272,7 @@ class TablePartition:
         self._script = redis.register_script(_COMMIT)
         self._claim_script = redis.register_script(_CLAIM)
         self._discard_script = redis.register_script(_DISCARD)
+        self._write_script = redis.register_script(_WRITE_BESIDE)
         self._digest = _Digest()
 
     @property
@@ -260,7 +298,7 @@ class TablePartition:
         if loaded.whole:
             return loaded
         await self.discard()
-        return Loaded({}, {}, [], loaded.schema, loaded.discarded, whole=False)
+        return Loaded({}, {}, [], loaded.schema, loaded.discarded, whole=False, sequence=loaded.sequence)
 
     async def discard(self) -> None:
         """Delete what is stored; only right after `claim`, else `ResponseError`."""
@@ -273,12 +311,14 @@ class TablePartition:
         offsets: Mapping[str, int],
         outputs: Sequence[Output],
         marks: Mapping[str, str],
+        sequence: int = 0,
     ) -> None:
         """Store a step: all of it or nothing.
 
         Parameters
         ----------
         offsets, marks : topic → next offset to read, and the mark of the message before it.
+        sequence : that of the last output, where the outputs of this step do not name it.
 
         Raises
         ------
@@ -296,11 +336,29 @@ class TablePartition:
                 outbox,
             ),
         )
+        newest = last_sequence(outputs, sequence) or ""
         arguments: list[Any] = [self._token, self._steps, outbox, self._schema, digest.text, after.text, digest.rows,
-                                digest.positions, len(sets), *chain.from_iterable(sets), len(gone), *gone,
+                                digest.positions, newest, len(sets), *chain.from_iterable(sets), len(gone), *gone,
                                 len(positions), *chain.from_iterable(positions)]  # fmt: skip
-        try:
+        with self._fenced():
             await self._script(keys=self._keys, args=arguments)
+        self._steps += 1
+        digest.take(after)
+        self.offsets.update(offsets)
+
+    async def check_owner(self) -> None:
+        """Raise `FencedError` if this owner's claim is not the newest."""
+        await self.write_beside({})
+
+    async def write_beside(self, values: Mapping[str, bytes]) -> None:
+        """Write values of other keys in one step; raises `FencedError` if this owner's claim is not the newest."""
+        with self._fenced():
+            await self._write_script(keys=[self._keys[0], *values], args=[self._token, *values.values()])
+
+    @contextmanager
+    def _fenced(self) -> Iterator[None]:
+        try:
+            yield
         except ResponseError as error:
             if "FENCED" in str(error):
                 raise FencedError(
@@ -308,6 +366,3 @@ class TablePartition:
                     f"was emptied, set back or has lost a key ({error})"
                 ) from error
             raise
-        self._steps += 1
-        digest.take(after)
-        self.offsets.update(offsets)

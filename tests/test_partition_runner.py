@@ -36,10 +36,10 @@ from streams.health import Health
 from streams.input_check import Positions
 from streams.market_stage import MarketStage
 from streams.partition_runner import PartitionRunner
-from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, mark_of
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, mark_of, sequence_of
 from streams.settings import Settings
 from streams.stage import Stage, StageState
-from streams.tables import Loaded, Output
+from streams.tables import Loaded, Output, last_sequence
 from streams.topics import Topic, Topics
 from streams.transport import Poll
 from tests.building import DAYS, batch
@@ -168,7 +168,7 @@ class World:
                 held.rows.update({k: v for k, v in rows.items() if v is not None})
                 held.offsets.update(offsets)
                 held.marks.update(marks)
-                held.outbox = list(outputs)
+                held.outbox, held.sequence = list(outputs), last_sequence(outputs, held.sequence)
                 self.offsets.update(offsets)
 
         async def sleep(seconds: float) -> None:
@@ -186,18 +186,22 @@ class World:
         self.latest: list[list[bytes]] = []
         self.skips: set[str] = set()
         self.sent: list[list[Output]] = []
+        self.claimed: list[str] = []
         self.finished: list[asyncio.Task[None]] = []
         self.runner = PartitionRunner(
             stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics,
             redis=FakeRedis(self.recorder, self.skips),  # type: ignore[arg-type]
-            settings=self.settings, publish=self.publish, inputs=self,  # type: ignore[arg-type]
+            settings=self.settings, publish=self.publish,
+            inputs=self, output_log=self,  # type: ignore[arg-type]
             health=self.health,
+            on_claimed=lambda table: self.claimed.append(table.table),
             on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
             on_finished=self.finished.append,
         )  # fmt: skip
         self.feeds = FeedWatch(self.runner.owned, self.topics, self.settings, self.calendar)
         self.lost: dict[tuple[str, int], str] = {}
         self.next_offset = 0
+        self.published_sequence = 0
 
     async def publish(self, outputs: Sequence[Output]) -> None:
         self.recorder.happens("publish", [o.value for o in outputs])
@@ -210,6 +214,10 @@ class World:
     async def first_offset(self, topic: str, partition: int, offset: int) -> int:
         self.recorder.happens("gap", topic, partition, offset)
         return self.next_offset
+
+    async def sequence_after(self, stored: int, topics: frozenset[str]) -> int:
+        assert topics == {OUTPUT_TOPIC}
+        return max(stored, self.published_sequence)
 
     def still_ours(self) -> bool:
         return self.ours
@@ -280,6 +288,35 @@ def test_a_step_is_stored_then_acknowledged_then_published(world: World) -> None
     assert world.recorder.of("publish") == [([b"8"],), ([b"12"],)]
     assert world.runner.start_offset(NAME, 0) == 3
     assert world.latest == []  # only the market stage has latest values
+
+
+def test_every_output_has_the_next_sequence_also_behind_a_new_claim(world: World) -> None:
+    async def go() -> None:
+        world.published_sequence = 7
+        await world.claim()
+        await world.step(Row(0, b"2"), Row(1, b"2"))
+        await world.step(Row(2, b"2"))
+        world.published_sequence = 0
+        await world.claim()
+
+    run(go())
+    first, second, again = world.sent
+    assert [sequence_of(o) for o in first + second] == [8, 9, 10]
+    assert again == second  # the outbox, byte for byte
+    assert world.runner.owned["sums", 0].sequence == 10
+    assert world.claimed == ["sums", "sums"]
+
+
+def test_a_fold_that_fails_uses_up_no_sequence(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2"), Row(1, b"poison"), Row(2, b"2"))
+
+    run(go())
+    numbers = {o.topic: sequence_of(o) for sent in world.sent for o in sent if o.topic != OUTPUT_TOPIC}
+    assert list(numbers.values()) == [0]  # a dead letter has none
+    sums = {(sequence_of(o), o.value) for sent in world.sent for o in sent if o.topic == OUTPUT_TOPIC}
+    assert sums == {(1, b"2"), (2, b"4")}
 
 
 def test_the_age_of_an_event_counts_from_its_kafka_timestamp_to_the_acknowledgement(world: World) -> None:
