@@ -170,7 +170,7 @@ class AlertDesk(Processor):
         return Change(alert, _event(alert, what, origin, now, by, note))
 
     def _stamp(self, now: datetime) -> datetime:
-        """Return a time later than every earlier change: `Alert.changed_at` orders the versions of an alert."""
+        """Return a time that no earlier change of this worker has: the id of a message contains it."""
         self._stamped = max(now, self._stamped + timedelta(microseconds=1))
         return self._stamped
 

@@ -206,8 +206,8 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One fact, as published to ``alerts.v1`` (keyed by id).
 
-    Of several messages about one id the one with the latest ``changed_at`` is valid: a worker that lost its partition
-    and has not noticed it yet may repeat an older one.
+    Of several messages about one id the one with the highest sequence is valid (the header ``ce_sequence``).
+    ``changed_at`` is the time of a version by its worker's clock; it orders nothing.
     """
 
     id: str
@@ -237,10 +237,6 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[Evidence] = []  # one per record of the rule that the alert belongs to
     acknowledged: Acknowledgement | None = None
     silence: Silence | None = None
-
-    def replaces(self, other: Alert | None) -> bool:
-        """Whether this version is as new as another of the same id, or there is none yet (None)."""
-        return other is None or self.changed_at >= other.changed_at
 
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):

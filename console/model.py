@@ -1,8 +1,8 @@
 """The state of the console: the newest and the earlier values, folded from the published messages.
 
-A compacted topic may contain several versions of a message: the highest revision is valid, a final value replaces a
-provisional one. `versions` counts the changes of each part, so that a page redraws only changed parts, at its own rate
-instead of the rate of messages.
+The version of a message that is offered last is valid: who offers leaves out messages with a lower sequence. A final
+value replaces a provisional one. `versions` counts the changes of each part, so that a page redraws only changed parts,
+at its own rate instead of the rate of messages.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class ConsoleModel:
         self.trouble = ""  # why no new messages arrive; empty while they do
         self.changed_at: datetime | None = None
         self._streak_flags = tuple(streak_flags)
-        self._values: dict[str, dict[date, tuple[int, Any]]] = {}
+        self._values: dict[str, dict[date, Any]] = {}
         self._days: dict[str, list[date]] = {}
         self._securities: dict[str, dict[date, SecuritySignals]] = {"financing": {}, "pricing": {}}
         self._industries: dict[date, IndustrySignals] = {}
@@ -123,10 +123,9 @@ class ConsoleModel:
                 self.live[name] = signal
                 self._changed(Part.LIVE)
             return
-        if not self._store_value(name, day, signal.revision, signal.value):
-            return
+        self._store_value(name, day, signal.value)
         for detail in _DETAIL_CURVES.get(name, ()):
-            self._store_value(f"{name}.{detail}", day, signal.revision, signal.details.get(detail))
+            self._store_value(f"{name}.{detail}", day, signal.details.get(detail))
         if name not in self.latest or day >= self.latest[name].trade_date:
             self.latest[name] = signal
         if name in self.live and self.live[name].trade_date <= day:
@@ -134,15 +133,11 @@ class ConsoleModel:
             self._changed(Part.LIVE)
         self._changed(Part.FINAL)
 
-    def _store_value(self, name: str, day: date, revision: int, value: Any) -> bool:
-        """Store a value of a curve; return whether none of a higher revision is stored."""
+    def _store_value(self, name: str, day: date, value: Any) -> None:
         values = self._values.setdefault(name, {})
-        if day in values and values[day][0] > revision:
-            return False
         if day not in values:
             insort(self._days.setdefault(name, []), day)
-        values[day] = revision, value
-        return True
+        values[day] = value
 
     def offer_securities(self, frame: SecuritySignals) -> None:
         """Store a day's frame of securities."""
@@ -156,9 +151,8 @@ class ConsoleModel:
             self._changed(Part.INDUSTRIES)
 
     def offer_alert(self, alert: Alert) -> None:
-        """Store a version of an alert, unless a newer one is stored."""
-        if alert.replaces(self.alerts.get(alert.id)):
-            self.alerts[alert.id] = alert
+        """Store the newest version of an alert."""
+        self.alerts[alert.id] = alert
         self._changed(Part.ALERTS)
 
     def offer_records(self, cards: Sequence[RecordCard]) -> None:
@@ -188,7 +182,7 @@ class ConsoleModel:
     def curve(self, name: str) -> list[tuple[date, Any]]:
         """Final values by day; a day without a value is a gap (None)."""
         values = self._values.get(name, {})
-        return [(day, values[day][1]) for day in self._days.get(name, [])]
+        return [(day, values[day]) for day in self._days.get(name, [])]
 
     def curves(self, names: Mapping[str, str]) -> dict[str, list[tuple[date, Any]]]:
         """Curves by the keys of ``names``, whose values name them."""
@@ -197,12 +191,12 @@ class ConsoleModel:
     def before(self, name: str, day: date) -> Any:
         """The final value of the last day before a day, None if there is none."""
         days = [d for d in self._days.get(name, [])[-2:] if d < day]
-        return self._values[name][days[-1]][1] if days else None
+        return self._values[name][days[-1]] if days else None
 
     def last_known(self, name: str) -> tuple[date, Any] | None:
         """The newest final value that is not absent, and its day."""
         values = self._values.get(name, {})
-        return next(((d, values[d][1]) for d in reversed(self._days.get(name, [])) if values[d][1] is not None), None)
+        return next(((d, values[d]) for d in reversed(self._days.get(name, [])) if values[d] is not None), None)
 
     def firing(self) -> list[Alert]:
         """Alerts that fire, by severity, unacknowledged first; of a digest only the newest day."""
@@ -290,8 +284,6 @@ class ConsoleModel:
 
 def _store(days: dict[date, Any], day: date, frame: Any) -> bool:
     """Store a frame among the newest days; return whether it is one of them."""
-    if day in days and days[day].status.revision > frame.status.revision:
-        return False
     days[day] = frame
     if len(days) > DAYS_KEPT:
         oldest = min(days)

@@ -29,6 +29,7 @@ from processors.errors import MarginwatchError
 from streams import alert_record, codecs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
+from streams.readers import NewestByKey
 from streams.records import is_barrier
 from streams.settings import Settings
 from streams.topics import Topic, Topics
@@ -162,6 +163,7 @@ class Backend:
             Topic.SIGNALS_INDUSTRY: model.offer_industries,
             Topic.ALERTS: model.offer_alert,
         }
+        self._newest = NewestByKey()
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
         self._consumer: AsyncReader | None = None
@@ -241,7 +243,7 @@ class Backend:
         return "Kafka"
 
     def _offer(self, short: str, record: Any) -> None:
-        content = codecs.readable(short, record)
+        content = codecs.readable(short, record) if self._newest.accepts(record) else None
         if content is not None:
             self._offers[short](content)
 

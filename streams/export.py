@@ -12,10 +12,9 @@ what that is: ``margin.daily SSE: all; prices.daily SZSE: 12 rows``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import pandas as pd
@@ -27,9 +26,6 @@ from processors.registry import signals_of
 from processors.signal import Level
 from streams import readers
 from streams.settings import Settings
-
-_T = TypeVar("_T")
-_K = TypeVar("_K", bound=Hashable)
 
 
 def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
@@ -55,10 +51,9 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
 
 
 def newest_market(signals: Iterable[MarketSignal]) -> list[MarketSignal]:
-    """Return the final signals in their last revision."""
+    """Return the final signals in their last version."""
     final = (signal for signal in signals if not signal.provisional)
-    newest = _newest(final, lambda signal: (signal.trade_date, signal.name), lambda signal: signal.revision)
-    return list(newest.values())
+    return list({(signal.trade_date, signal.name): signal for signal in final}.values())
 
 
 def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
@@ -101,7 +96,7 @@ def details_table(newest: Iterable[MarketSignal]) -> pd.DataFrame:
 
 def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
     """Return final values: a row per trade date and code, a column per signal."""
-    newest = _newest(frames, lambda frame: (frame.status.trade_date, frame.family), lambda frame: frame.status.revision)
+    newest = {(frame.status.trade_date, frame.family): frame for frame in frames}
     families: dict[str, list[pd.DataFrame]] = {}
     for (day, family), frame in sorted(newest.items(), key=lambda item: item[0]):
         table = pd.DataFrame({"trade_date": pd.Timestamp(day), "code": to_codes(frame.keys), **frame.columns})
@@ -115,7 +110,7 @@ def securities_table(frames: Iterable[SecuritySignals]) -> pd.DataFrame:
 
 def industries_table(frames: Iterable[IndustrySignals]) -> pd.DataFrame:
     """Return final values: a row per trade date and industry, a column per signal and part."""
-    newest = _newest(frames, lambda frame: frame.status.trade_date, lambda frame: frame.status.revision)
+    newest = {frame.status.trade_date: frame for frame in frames}
     parts = [
         pd.DataFrame({"trade_date": pd.Timestamp(day), "industry": list(INDUSTRIES), **newest[day].columns})
         for day in sorted(newest)
@@ -137,12 +132,3 @@ def _with_flags(table: pd.DataFrame, lacks: Iterable[tuple[date, Mapping[str, in
     }
     of_row = table.index.get_level_values("trade_date").map(texts)
     return table.assign(degraded=of_row != "", missing=of_row)
-
-
-def _newest(items: Iterable[_T], key: Callable[[_T], _K], revision: Callable[[_T], int]) -> dict[_K, _T]:
-    """Return the item of the highest revision of each key; of several of one revision the last."""
-    newest: dict[_K, _T] = {}
-    for item in items:
-        if (name := key(item)) not in newest or revision(item) >= revision(newest[name]):
-            newest[name] = item
-    return newest

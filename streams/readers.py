@@ -6,6 +6,9 @@ batch has n messages, the embedded broker lists an offset that is n − 1 too lo
 answers is right. Apache Kafka answers the same to both. Silence is never the end: a busy machine or a slow broker
 can be silent for seconds. Where a broker serves nothing before the end for `PATIENCE_S`, that is an error.
 
+**The newest message of a key** is the one with the highest sequence, not always the last one in the topic: a worker
+that was stopped between storing and publishing may publish an older message later. `NewestByKey` leaves it out.
+
 Readers use kafka-python, assign their partitions themselves and commit nothing.
 """
 
@@ -24,7 +27,7 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams import codecs
 from streams.clients import kafka_reader
 from streams.errors import ReadError
-from streams.records import barrier_of, is_barrier
+from streams.records import Record, barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -61,6 +64,21 @@ class Ends:
         """Whether a reader at ``position`` has read everything before the end."""
         end = self._known.get(partition)
         return end is not None and position >= end
+
+
+class NewestByKey:
+    """Decides which messages of a topic are newer than all before them with the same key."""
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[str, bytes], int] = {}
+
+    def accepts(self, record: Record) -> bool:
+        """Whether no message of this topic and key with a higher sequence was accepted before."""
+        at, sequence = (record.topic, record.key or b""), sequence_of(record)
+        if sequence < self._newest.get(at, 0):
+            return False
+        self._newest[at] = sequence
+        return True
 
 
 def consumer(settings: Settings) -> closing[Reader]:
@@ -188,9 +206,13 @@ def record_at(settings: Settings, name: str, partition: int, offset: int) -> Con
 
 
 def messages(settings: Settings, topic: str, *, until: str | None = None) -> Iterator[Any]:
-    """Yield the content of every message of a topic that can be read; parameters and errors as of `read`."""
+    """Yield the content of every message of a topic that can be read; parameters and errors as of `read`.
+
+    Of messages with one key each is newer than the one before; an older one that was published late is left out.
+    """
+    newest = NewestByKey()
     for record in read(settings, topic, until=until):
-        content = codecs.readable(topic, record)
+        content = codecs.readable(topic, record) if newest.accepts(record) else None
         if content is not None:
             yield content
 
@@ -216,9 +238,10 @@ def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:
 
 
 def follow_alerts(settings: Settings) -> Iterator[Alert]:
-    """Yield every alert as it was published, and continue with new ones."""
+    """Yield every newer state of every alert, and continue with new ones."""
+    newest = NewestByKey()
     for record in follow(settings, Topic.ALERTS):
-        alert = None if isinstance(record, str) else alert_of(record)
+        alert = alert_of(record) if not isinstance(record, str) and newest.accepts(record) else None
         if alert is not None:
             yield alert
 
@@ -229,9 +252,11 @@ def alert_of(record: ConsumerRecord) -> Alert | None:
 
 
 def final_alerts(published: Iterable[Alert]) -> list[Alert]:
-    """Return every alert in its last state, by date, rule and subject."""
-    newest: dict[str, Alert] = {}
-    for alert in published:
-        if alert.replaces(newest.get(alert.id)):
-            newest[alert.id] = alert
+    """Return every alert in its last state, by date, rule and subject.
+
+    Parameters
+    ----------
+    published : states of alerts, the newer ones of an alert behind the older ones, as `alerts` yields them.
+    """
+    newest = {alert.id: alert for alert in published}
     return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

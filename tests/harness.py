@@ -22,6 +22,7 @@ from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
+from tests.paused_worker import PAUSE_BEFORE
 
 #: The embedded broker waits half of it for other members before it answers the first one, in whole seconds.
 SESSION_TIMEOUT_S = 4.0
@@ -44,18 +45,23 @@ def wait_until(condition: Callable[[], bool], timeout: float = 60.0, what: str =
 
 
 class Worker:
-    """A worker process of a stack."""
+    """A worker process of a stack.
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    Parameters
+    ----------
+    pause_file : makes it a worker that stops itself before it publishes, see `tests.paused_worker`.
+    """
+
+    def __init__(self, settings: Settings, log: Path, pause_file: Path | None = None) -> None:
         self.settings = settings.model_copy(update={"http_port": free_port()})
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker"],
+                [sys.executable, "-m", *(["streams", "worker"] if pause_file is None else ["tests.paused_worker"])],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | environment(self.settings),
+                env=os.environ | environment(self.settings) | {PAUSE_BEFORE: str(pause_file)},
             )
 
     @property
@@ -91,8 +97,8 @@ class Stack:
         self._workers: list[Worker] = []
         self.redis = redis_client(settings)
 
-    def worker(self) -> Worker:
-        worker = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log")
+    def worker(self, pause_file: Path | None = None) -> Worker:
+        worker = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log", pause_file)
         self._workers.append(worker)
         return worker
 

@@ -268,15 +268,15 @@ class _AlertWatcher:
         _await(lambda: barrier in self._passed, worker, "reading the alerts")
 
     def _read(self) -> None:
+        newest = readers.NewestByKey()
         for record in readers.follow(self._settings, Topic.ALERTS, stop=self._stopping.is_set):
             if isinstance(record, str):
                 self._passed.add(record)
                 continue
-            alert = readers.alert_of(record)
+            alert = readers.alert_of(record) if newest.accepts(record) else None
             if alert is None:
                 continue
-            if alert.replaces(self.seen.get(alert.id)):
-                self.seen[alert.id] = alert
+            self.seen[alert.id] = alert
             fires = alert.severity is not Severity.INFO and alert.state is State.FIRING
             # After a rebuild the topic contains each alert again, under its old id.
             if fires and alert.id not in self._printed:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from processors.outputs import MarketSignal
+from streams import signal_codec
 from streams.errors import FencedError
+from streams.latest import LatestWriter
 from streams.local_redis import EmbeddedRedis
-from streams.tables import Loaded, Output, TablePartition, peek
+from streams.records import sequence_of
+from streams.tables import Loaded, Output, TablePartition, numbered, peek
 
 SCHEMA = "1"
 OUT = Output("signals.market.v1", 0, b"k", b"v", [("ce_id", b"1")])
@@ -224,3 +230,70 @@ def test_a_step_whose_answer_was_lost_is_stored_once(redis_server: EmbeddedRedis
             assert (loaded.whole, loaded.rows) == (True, {"x": b"1", "y": b"2"})
 
     asyncio.run(run())
+
+
+def test_the_sequence_is_stored_with_its_step_and_outlives_the_rows(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            assert (await table.claim(SCHEMA)).sequence == 0
+            first = numbered([OUT, OUT, msgspec.structs.replace(OUT, topic="x.dlq")], 40, {OUT.topic})
+            await table.commit({"x": b"1"}, {"a": 1}, first, {})
+            await table.commit({"x": b"2"}, {"a": 2}, [], {})  # a step without outputs
+            assert [sequence_of(o) for o in first] == [41, 42, 0]
+            assert (await peek(redis, "t", "market", 0)).sequence == 42
+            other = await TablePartition(redis, "t", "market", 0).claim("2")
+            assert (other.rows, other.discarded, other.sequence, other.whole) == ({}, SCHEMA, 42, True)
+            await redis.delete("t:{market:0}:rows")
+            assert (await table.claim("2")).sequence == 42
+
+    asyncio.run(run())
+
+
+def test_values_beside_the_state_are_the_owners_alone(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            zombie, owner = (TablePartition(redis, "t", "market", 0) for _ in range(2))
+            await zombie.claim(SCHEMA)
+            await zombie.commit({"x": b"1"}, {"a": 1}, [], {})
+            await zombie.write_beside({"t:latest:a": b"old", "t:latest:b": b"old"})
+            await owner.claim(SCHEMA)
+            await owner.write_beside({"t:latest:a": b"new"})
+            with pytest.raises(FencedError):
+                await zombie.write_beside({"t:latest:a": b"late", "t:latest:b": b"late"})
+            with pytest.raises(FencedError):
+                await zombie.check_owner()
+            await owner.check_owner()
+            assert await redis.mget("t:latest:a", "t:latest:b") == [b"new", b"old"]
+
+    asyncio.run(run())
+
+
+def test_the_newest_values_of_a_worker_that_lost_the_market_are_refused_and_forgotten(
+    redis_server: EmbeddedRedis,
+) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            zombie, owner = LatestWriter(redis, "t"), LatestWriter(redis, "t")
+            for revision, writer in enumerate((zombie, owner)):
+                table = TablePartition(redis, "t", "market", 0)
+                await table.claim(SCHEMA)
+                writer.claimed(table)
+                writer.offer([market_signal(revision)])
+            await owner.flush()
+            await zombie.flush()
+            newest = msgspec.json.decode(await redis.get("t:latest:market"), type=dict[str, MarketSignal])
+            assert newest["fin_balance"].revision == 1
+            await redis.delete("t:latest:market")
+            await zombie.flush()  # it has nothing left to write
+            assert await redis.get("t:latest:market") is None
+
+    asyncio.run(run())
+
+
+def market_signal(revision: int) -> Output:
+    when = datetime(2024, 6, 28, 1, tzinfo=UTC)
+    signal = MarketSignal(
+        signal="fin_balance", subject="market", trade_date=when.date(), available_at=when, revision=revision, value=1.0
+    )
+    return signal_codec.encode_market(signal, "signals.market.v1")

@@ -1,0 +1,160 @@
+"""The order of what is published: no clock and no late worker makes an older message the newest."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from feeds import simulate
+from processors.days import to_day
+from processors.events import RowBatch
+from streams import readers
+from streams.calendars import xshg
+from streams.local_kafka import ApacheKafka, Broker
+from streams.output_log import OutputLog
+from streams.publisher import Publisher
+from streams.readers import NewestByKey
+from streams.records import sequence_header, sequence_of
+from streams.system_status import latest_market
+from streams.topics import Topic, Topics
+from tests.harness import Stack, Worker, wait_until
+
+DAYS = list(
+    simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=5, stocks=62, funds=4)).history()
+)
+KEYED = (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY, Topic.ALERTS)
+
+
+def corrected(batch: RowBatch, factor: float, revision: int) -> RowBatch:
+    figures = batch.figures | {"fin_balance": batch.figures["fin_balance"] * factor}
+    revisions = batch.revisions + revision
+    return RowBatch(batch.topic, batch.keys, batch.days, revisions, batch.stamps, figures)
+
+
+@contextmanager
+def paused_before(stack: Stack, topic: Topic, worker: Worker, file: Path) -> Iterator[Callable[[], None]]:
+    """Let a worker stop itself before its next message to a topic; yields what waits for that."""
+    file.write_text(Topics(stack.settings).name(topic))
+    try:
+        yield lambda: wait_until(lambda: not file.exists(), what="a worker that has stopped itself")
+    finally:
+        worker.process.send_signal(signal.SIGCONT)
+
+
+def settle_latest(stack: Stack, publisher: Publisher) -> None:
+    """Wait until everything is processed, and the newest values in Redis contain it."""
+    barrier = stack.settle(publisher)
+    key = f"{stack.settings.namespace}:latest:barrier"
+    wait_until(lambda: stack.redis.get(key) == barrier.encode(), what="the newest values")
+
+
+def records(stack: Stack, topic: Topic) -> list[Any]:
+    return list(readers.read(stack.settings, topic))
+
+
+def late(stack: Stack, topic: Topic) -> int:
+    """Count the messages that a compacting reader leaves out."""
+    newest = NewestByKey()
+    return sum(not newest.accepts(record) for record in records(stack, topic))
+
+
+def test_a_worker_that_was_paused_between_storing_and_publishing_makes_nothing_older_the_newest(
+    stack: Stack, broker: Broker, tmp_path: Path
+) -> None:
+    """It wakes behind the correction that its successor has published."""
+    on_kafka = isinstance(broker, ApacheKafka)
+    zombie = stack.worker(tmp_path / "pause").ready()
+    with stack.publisher() as publisher:
+        for _, batches in DAYS[:-1]:
+            publisher.day(batches)
+        stack.settle(publisher)
+        last = DAYS[-1][1]
+        with paused_before(stack, Topic.SIGNALS_MARKET, zombie, tmp_path / "pause") as wait_for_pause:
+            publisher.day({topic: rows for topic, rows in last.items() if topic != "margin.market"})
+            publisher.day({"margin.market": last["margin.market"]})
+            publisher.flush()
+            wait_for_pause()
+            successor = stack.worker().ready()
+            publisher.rows_of(corrected(last["margin.market"], 1.5, 1))
+            settle_latest(stack, publisher)
+            expected = latest_market(stack.settings)["fin_balance"]
+        if on_kafka:
+            wait_until(lambda: "is not as this worker left it" in zombie.log.read_text(), what="the zombie's refusal")
+        else:
+            wait_until(lambda: late(stack, Topic.SIGNALS_MARKET) > 0, what="the late messages")
+        successor.ready()
+        settle_latest(stack, publisher)
+
+    assert expected.trade_date == date(2024, 6, 28)
+    assert expected.revision > 0
+    (found,) = [
+        s
+        for s in readers.market_signals(stack.settings)
+        if (s.name, s.trade_date) == ("fin_balance", expected.trade_date)
+    ][-1:]
+    assert found == expected
+    assert latest_market(stack.settings)["fin_balance"] == expected
+    if on_kafka:  # the last message of a key is the newest one: compaction may take all others
+        assert {topic: late(stack, topic) for topic in KEYED} == dict.fromkeys(KEYED, 0)
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_sequences_grow_behind_an_emptied_redis_and_one_that_is_set_back(stack: Stack, emptied: bool) -> None:
+    first = stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in DAYS[:2]:
+            publisher.day(batches)
+        stack.settle(publisher)
+        keys = stack.redis.keys(f"{stack.settings.namespace}:*")
+        before = {key: stack.redis.dump(key) for key in keys}
+        publisher.day(DAYS[2][1])
+        stack.settle(publisher)
+        assert first.terminate() == 0
+        highest = {topic: max(map(sequence_of, records(stack, topic))) for topic in KEYED[:3]}
+        assert min(highest.values()) > 0
+        known = {topic: {(sequence_of(r), r.value) for r in records(stack, topic)} for topic in KEYED[:3]}
+        stack.redis.delete(*stack.redis.keys(f"{stack.settings.namespace}:*"))
+        if not emptied:
+            for key, value in before.items():
+                stack.redis.restore(key, 0, value)
+        stack.worker().ready()
+        publisher.day(DAYS[3][1])
+        stack.settle(publisher)
+    for topic, before_it in known.items():  # the outbox is published again, byte for byte
+        new = {(sequence_of(r), r.value) for r in records(stack, topic)} - before_it
+        assert new
+        assert min(new)[0] > max(highest.values())
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_the_next_sequence_is_above_all_that_the_topics_contain(stack: Stack) -> None:
+    topics = [Topics(stack.settings).name(topic) for topic in KEYED]
+
+    async def go() -> list[int]:
+        log = OutputLog(stack.settings)
+        producer = AIOKafkaProducer(bootstrap_servers=stack.settings.bootstrap)
+        await producer.start()
+        found = [await log.sequence_after(0, topics), await log.sequence_after(9, topics)]
+        for sequence in (500, 20, 21):  # two of them late
+            await producer.send_and_wait(topics[0], b"{}", key=b"k", headers=[sequence_header(sequence)], partition=0)
+        found += [await log.sequence_after(100, topics), await log.sequence_after(800, topics)]
+        for _ in range(1000):  # of an earlier release
+            await producer.send(topics[1], b"{}", key=b"k", partition=0)
+        await producer.flush()
+        found.append(await log.sequence_after(500, topics))
+        await producer.stop()
+        await log.close()
+        return found
+
+    empty, stored, behind, ahead, counted = asyncio.run(go())
+    assert (empty, stored, ahead) == (0, 9, 800)
+    assert behind > 500
+    assert counted == 1003
