@@ -18,6 +18,10 @@ from alerts.rules.digest import NAME as DIGEST
 from processors.days import TradingCalendar
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
+_RUNNING = (State.FIRING, State.PENDING)
+#: More than people give in years; commands about alerts that never come must not accumulate.
+_ACKNOWLEDGEMENTS_KEPT = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -42,7 +46,13 @@ class AlertDesk(Processor):
         self._digest = next((rule for rule in rules if rule.name == DIGEST), None)
         self._composer = DigestComposer(rules, self.lifecycle)
         self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence, 2))  # with time zones
-        self.tables = TableSet(self.lifecycle.tables, self.evidence.tables, self.silences, on_load=self._loaded)
+        # By alert, also one that is not raised yet: a replay reads the commands before the signals.
+        self.acknowledgements: Table[str, tuple[int, Acknowledgement]] = Table(  # with the offset of the command
+            "acknowledged", TEXT, ValueCodec(tuple[int, Acknowledgement])
+        )
+        self.tables = TableSet(
+            self.lifecycle.tables, self.evidence.tables, self.silences, self.acknowledgements, on_load=self._loaded
+        )
         self._expectations = {rule.name: rule.expectations for rule in rules}
         self._stale_since: dict[str, date] = {}  # basis or rule → the day after which evidence may change
         self._newest = date.min  # day on which the newest alert with evidence began to fire
@@ -116,14 +126,18 @@ class AlertDesk(Processor):
         self._stale_since[scope] = min(since, self._stale_since.get(scope, date.max))
 
     def command(self, command: Command, origin: Input, now: datetime) -> list[Change]:
-        """Apply a command and return the changed alerts; a command about an unknown alert changes nothing."""
+        """Apply a command and return the changed alerts; an alert that is raised later is acknowledged then.
+
+        What the commands have led to depends on them alone, not on which alerts there were when they were read.
+        """
         if isinstance(command, (FeedState, FeedRun)):
             return self.fold(command, origin, now)
         if isinstance(command, Acknowledge):
+            acknowledged = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)
+            self._acknowledge(command.alert, acknowledged, origin.offset)
             alert = self.lifecycle.alerts.get(command.alert)
             if alert is None or alert.is_section:
                 return []
-            acknowledged = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)
             what = "unacknowledged" if command.withdraw else "acknowledged"
             return [self._put(alert, what, origin, now, command.by, command.note, acknowledged=acknowledged)]
         silence = command.silence
@@ -134,7 +148,7 @@ class AlertDesk(Processor):
             self.silences[silence.id] = silence
         out = []
         for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            if alert.state not in (State.FIRING, State.PENDING) or alert.is_section:
+            if alert.state not in _RUNNING or alert.is_section:
                 continue
             active = self._silence_of(alert)
             if active != alert.silence:
@@ -156,10 +170,12 @@ class AlertDesk(Processor):
         if alert.fired_on is not None and not alert.evidence:
             self._newest = max(self._newest, alert.fired_on)
             alert = msgspec.structs.replace(alert, evidence=self._records(alert, covering))
-        if alert.state in (State.FIRING, State.PENDING) and alert.silence is None:
-            alert = msgspec.structs.replace(alert, silence=self._silence_of(alert))
+        if not alert.is_section:
+            _, acknowledged = self.acknowledgements.get(alert.id, (0, None))
+            alert = msgspec.structs.replace(alert, acknowledged=acknowledged, silence=self._silence_of(alert))
         if alert.id in self.lifecycle.alerts:  # else it has ended and left the kept evaluations in one step
-            self.lifecycle.put(alert)
+            silence = alert.silence if alert.state in _RUNNING else None  # it holds back the end, and is over then
+            self.lifecycle.put(msgspec.structs.replace(alert, silence=silence))
         return Change(alert, _event(alert, alert.state.value, origin, now))
 
     def _put(
@@ -173,6 +189,14 @@ class AlertDesk(Processor):
         """Return a time that no earlier change of this worker has: the id of a message contains it."""
         self._stamped = max(now, self._stamped + timedelta(microseconds=1))
         return self._stamped
+
+    def _acknowledge(self, alert: str, acknowledged: Acknowledgement | None, offset: int) -> None:
+        if acknowledged is None:
+            self.acknowledgements.pop(alert, None)
+            return
+        self.acknowledgements[alert] = offset, acknowledged
+        if len(self.acknowledgements) > _ACKNOWLEDGEMENTS_KEPT:
+            del self.acknowledgements[min(self.acknowledgements, key=lambda one: self.acknowledgements[one][0])]
 
     def _silence_of(self, alert: Alert) -> Silence | None:
         """Return the matching silence that lasts longest."""

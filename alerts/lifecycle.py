@@ -102,7 +102,7 @@ _RUNNING = (State.PENDING, State.FIRING)
 _Statuses = dict[date, _Status]
 #: How an alert is stored.
 ALERT_ROW = ValueCodec[Alert](Alert, version=2)
-_CLOCK, _KEPT = "trade date", ("raised_at", "acknowledged", "silence")
+_CLOCK = "trade date"
 
 
 class AlertLifecycle(Processor):
@@ -200,8 +200,9 @@ class AlertLifecycle(Processor):
         self._subjects.touch(name)
         out = [self._supersede(old.alert)] if old is not None and old.alert else []
         draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
-        kept = {f: getattr(old_alert, f) for old_alert in out if rule.updates for f in _KEPT}
-        self._set_draft(name, day, None if draft is None else msgspec.structs.replace(draft, **kept))
+        if draft is not None and out and rule.updates:
+            draft = msgspec.structs.replace(draft, raised_at=out[0].raised_at)
+        self._set_draft(name, day, draft)
         out += self._update_alerts(rule, name, subject, day)
         self._trim(rule, name, subject)
         # Of several changes of one alert only the last is published.
@@ -228,7 +229,8 @@ class AlertLifecycle(Processor):
         identity = entry.alert if entry is not None else subject.alert
         if status is None:  # its condition now begins earlier, or is within a cooldown
             assert entry is not None
-            self._set_draft(name, day, msgspec.structs.replace(self.alerts[identity], evidence=[]))
+            draft = msgspec.structs.replace(self.alerts[identity], evidence=[], acknowledged=None, silence=None)
+            self._set_draft(name, day, draft)
             entry.alert = ""
             return self._supersede(identity)
         alert = self.alerts[identity] if identity else self._drafts[f"{name}/{day.isoformat()}"]

@@ -17,13 +17,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alerts.delivery.dispatcher import Dispatcher
-from alerts.delivery.log import Notification, NotificationLog
+from alerts.delivery.history import Notification
+from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from streams import codecs
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session
-from streams.records import is_barrier
+from streams.records import is_barrier, sequence_of
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -112,7 +113,7 @@ class Notifier(Service):
                     for record in records:
                         alert = None if is_barrier(record) else codecs.readable(Topic.ALERTS, record)
                         if alert is not None:
-                            await dispatcher.offer(alert)
+                            await dispatcher.offer(alert, sequence_of(record))
                 if polled:
                     await consumer.commit()
         finally:

@@ -15,7 +15,7 @@ from alerts.commands import Acknowledge, FeedRun, FeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
 from alerts.lifecycle import timeless
-from alerts.model import Alert, Input, Severity, Silence, State, Text
+from alerts.model import Alert, Input, Severity, Silence, State, Text, alert_id
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
 from alerts.rules.custom import load
@@ -366,3 +366,70 @@ def test_errors_of_a_rules_file_name_the_rule_and_what_is_wrong(tmp_path: Path, 
     path.write_text(text)
     with pytest.raises(RuleError, match=message):
         load(path, RULES)
+
+
+# -- what people have said ---------------------------------------------------------------------------------------
+
+
+def _rows(desk: AlertDesk) -> dict[str, bytes]:
+    rows = {name: data for name, data in desk.changed_rows().items() if data is not None}
+    return {name: timeless(name, data) for name, data in rows.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_people_have_said_does_not_depend_on_when_it_is_read(data: st.DataObject) -> None:
+    """A replay reads commands and signals in another order: acknowledged, silenced and withdrawn are the same."""
+    values = data.draw(st.lists(st.sampled_from([0.08, 0.095, 0.101, 0.12]), min_size=3, max_size=9))
+    signals: list[Message] = [ratio(i, value) for i, value in enumerate(values)]
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(values) - 1))
+        signals.append(ratio(at, data.draw(st.sampled_from([0.08, 0.095, 0.12])), revision=1))
+    ids = [alert_id("high", "market", day, revision) for day in DAYS[: len(values)] for revision in (0, 1)]
+    silence = Silence(id="s", until=NOW + timedelta(hours=1), by="li", rule="high")
+    commands = [
+        data.draw(
+            st.one_of(
+                st.builds(
+                    Acknowledge, alert=st.sampled_from(ids), by=st.sampled_from(["li", "wu"]), at=st.just(NOW),
+                    withdraw=st.booleans(),
+                ),
+                st.sampled_from([SetSilence(silence=silence, at=NOW), SetSilence(silence=silence, at=silence.until)]),
+            )
+        )
+        for _ in range(data.draw(st.integers(1, 6)))
+    ]  # fmt: skip
+
+    def final(places: list[int]) -> dict[str, bytes]:
+        desk = AlertDesk([over()], CALENDAR)
+        left = list(enumerate(commands))
+        for i, message in enumerate(signals):
+            while left and places[len(commands) - len(left)] <= i:
+                offset, one = left.pop(0)
+                desk.command(one, Input("commands", 0, offset, 0), NOW)
+            fold(desk, message)
+        for offset, one in left:
+            desk.command(one, Input("commands", 0, offset, 0), NOW)
+        return _rows(desk)
+
+    places = sorted(data.draw(st.lists(st.integers(0, len(signals)), min_size=len(commands), max_size=len(commands))))
+    assert final(places) == final([0] * len(commands))
+
+
+def test_an_alert_that_is_raised_after_its_acknowledgement_is_acknowledged() -> None:
+    desk = AlertDesk([over()], CALENDAR)
+    identity = alert_id("high", "market", DAYS[0], 0)
+    assert desk.command(Acknowledge(alert=identity, by="li", at=NOW, note="on it"), Input("c", 0, 0, 0), NOW) == []
+    (change,) = fold(desk, ratio(0, 0.12))
+    assert change.alert.acknowledged is not None
+    assert (change.alert.acknowledged.by, change.alert.acknowledged.note) == ("li", "on it")
+    (withdrawn,) = desk.command(Acknowledge(alert=identity, by="li", at=NOW, withdraw=True), Input("c", 0, 1, 0), NOW)
+    assert withdrawn.alert.acknowledged is None
+
+
+def test_acknowledgements_of_alerts_that_never_come_do_not_accumulate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.desk._ACKNOWLEDGEMENTS_KEPT", 2)
+    desk = AlertDesk([over()], CALENDAR)
+    for offset, name in enumerate(["c", "b", "a"]):
+        desk.command(Acknowledge(alert=name, by="li", at=NOW), Input("c", 0, offset, 0), NOW)
+    assert [*desk.acknowledgements] == ["b", "a"]

@@ -1,8 +1,9 @@
 """From alerts to notifications: every channel has its own queue, rate limit and backoff, and delays only itself.
 
-A notification is written to Redis before it is sent, and marked as sent afterwards. A failed attempt is repeated with
-exponential backoff until the alert is superseded. A worker that dies between the channel's answer and the mark sends
-that notification again under the same idempotency key: nothing is lost.
+A notification is written to Redis before it is sent, and marked as sent afterwards. An attempt is written before it is
+made, so two workers never make one at the same time. A failed attempt is repeated with exponential backoff until the
+alert is superseded. A worker that dies between the channel's answer and the mark sends that notification again under
+the same idempotency key: nothing is lost.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from redis.exceptions import RedisError
 
 from alerts.delivery import metrics
 from alerts.delivery.channel import Channel
-from alerts.delivery.log import KEPT, Notification, NotificationLog, Status
+from alerts.delivery.history import History, Notification, Status, advance
+from alerts.delivery.log import KEPT, NotificationLog
 from alerts.delivery.senders import RESEND_S, SENDERS, AlertmanagerSender, Sender
 from alerts.errors import DeliveryError
-from alerts.model import Alert, State
+from alerts.model import Alert
 
 log = structlog.get_logger()
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=5)
@@ -38,7 +40,7 @@ class ChannelQueue:
         self.channel = channel
         self.sender = sender
         self.notifications = notifications
-        self._waiting: dict[str, Notification] = {}
+        self._waiting: dict[str, list[Notification]] = {}  # by alert, oldest first
         self._firing: dict[str, Alert] = {}  # resent to Alertmanager until they end
         self._wakeup = asyncio.Event()
         self._sent: deque[float] = deque()
@@ -46,51 +48,42 @@ class ChannelQueue:
     async def load(self) -> None:
         """Load the notifications of an earlier run."""
         await self.notifications.prune(datetime.now(UTC) - KEPT)
-        for notification in await self.notifications.all():
-            if notification.status is Status.WAITING:
-                self._waiting[notification.name] = notification
-            elif notification.status is Status.SENT and notification.alert.state is State.FIRING:
-                self._firing[notification.alert.id] = notification.alert
-        for notification in await self.notifications.all():
-            if notification.alert.state is not State.FIRING:
-                self._firing.pop(notification.alert.id, None)
-        self._observe()
+        for history in await self.notifications.histories():
+            self._take(history)
 
-    async def offer(self, alert: Alert, now: datetime) -> None:
-        """Write the notification that an alert's new state requires of this channel."""
-        if not self.channel.wants(alert) or alert.state is State.PENDING:
-            return
-        if alert.state is State.FIRING:
-            await self._offer_firing(alert, now)
-            return
-        first = await self.notifications.get(alert.id, State.FIRING)
-        if first is None:
-            return  # the channel was not notified of the alert: nor is it of its end
-        held_back = not first.attempts and first.due > now  # by quiet hours or a silence
-        if first.status is Status.WAITING and (held_back or alert.state is State.SUPERSEDED):
-            self._waiting.pop(first.name, None)
-            await self.notifications.put(msgspec.structs.replace(first, status=Status.DROPPED))
-        elif first.status is not Status.DROPPED and not self.channel.omits(alert):
-            await self._enqueue(alert, self.channel.due(alert, now), now)
-        self._firing.pop(alert.id, None)
-        self._observe()
+    async def offer(self, alert: Alert, sequence: int, now: datetime) -> None:
+        """Write the notification that a version of an alert requires of this channel.
 
-    async def _offer_firing(self, alert: Alert, now: datetime) -> None:
-        name = f"{alert.id}/{alert.state}"
-        if name in self._waiting:  # a silence began or ended while it waited
-            waiting = self._waiting[name]
-            due = self.channel.due(alert, now) if not waiting.attempts else waiting.due
-            await self._replace(msgspec.structs.replace(waiting, alert=alert, due=due))
+        Parameters
+        ----------
+        sequence : of the message; one that is not above that of an earlier version changes nothing.
+        """
+
+        def change(history: History | None) -> History | None:
+            if history is not None and history.is_older(sequence):
+                return history
+            known = () if history is None else history.notifications
+            new = advance(History(alert=alert, sequence=sequence, notifications=known), self.channel, now)
+            return new if new.notifications else history
+
+        await self._change(alert.id, change)
+
+    async def _change(self, alert: str, change: Callable[[History | None], History | None]) -> None:
+        history = await self.notifications.change(alert, change)
+        if history is not None:
+            self._take(history)
             self._wakeup.set()
-        elif now - alert.available_at <= timedelta(days=self.channel.max_age_days):
-            await self._enqueue(alert, self.channel.due(alert, now), now)
 
-    async def _enqueue(self, alert: Alert, due: datetime, now: datetime) -> None:
-        notification = Notification(alert=alert, status=Status.WAITING, due=due, written=now)
-        if await self.notifications.add(notification):
-            self._waiting[notification.name] = notification
-            self._wakeup.set()
-            self._observe()
+    def _take(self, history: History) -> None:
+        """Remember what waits and what Alertmanager is reminded of."""
+        waiting = [one for one in history.notifications if one.status is Status.WAITING]
+        self._waiting.pop(history.alert.id, None)
+        self._firing.pop(history.alert.id, None)
+        if waiting:
+            self._waiting[history.alert.id] = waiting
+        if history.reminds:
+            self._firing[history.alert.id] = history.alert
+        metrics.NOTIFICATIONS_WAITING.labels(self.name).set(sum(map(len, self._waiting.values())))
 
     async def run(self) -> None:
         """Send notifications as they become due, until cancelled."""
@@ -112,13 +105,9 @@ class ChannelQueue:
                 await asyncio.sleep(_REDIS_WAIT_S)
 
     def _next(self) -> Notification | None:
-        """Return the notification that is due first; the end of an alert is sent after its beginning."""
-        ready = (
-            n
-            for n in self._waiting.values()
-            if n.alert.state is State.FIRING or f"{n.alert.id}/{State.FIRING}" not in self._waiting
-        )
-        return min(ready, key=lambda n: (n.due, n.written, n.name), default=None)
+        """Return the notification that is due first; those of one alert are sent in their order."""
+        first = (waiting[0] for waiting in self._waiting.values())
+        return min(first, key=lambda n: (n.due, n.written, n.name), default=None)
 
     async def resend(self) -> None:
         """Resend the firing alerts to Alertmanager, which resolves an alert that is not sent again."""
@@ -133,49 +122,53 @@ class ChannelQueue:
                 except DeliveryError as error:
                     log.warning("firing alerts were not resent", channel=self.name, error=str(error))
 
-    async def _attempt(self, notification: Notification) -> None:
-        if not await self.notifications.lease(notification, self.channel.timeout_s * 2):
-            await self._replace(
-                msgspec.structs.replace(notification, due=notification.due + timedelta(seconds=self.channel.timeout_s))
-            )
-            return
-        stored = await self.notifications.get(notification.alert.id, notification.alert.state)
-        if stored is not None and stored.status is not Status.WAITING:
-            self._waiting.pop(notification.name, None)  # another worker was faster
-            return
+    async def _attempt(self, wanted: Notification) -> None:
+        notification = await self._begin(wanted)
+        if notification is None:
+            return  # another worker was faster, or it is not wanted any more
+        name, alert, attempts = notification.name, notification.alert, notification.attempts
         try:
-            await self.sender.send(notification.alert)
+            await self.sender.send(alert, name)
         except DeliveryError as error:
             metrics.NOTIFICATIONS.labels(self.name, "failed").inc()
-            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(notification.attempts, 20))
-            retry = msgspec.structs.replace(
-                notification, attempts=notification.attempts + 1, error=str(error), due=datetime.now(UTC) + wait
-            )
-            await self._replace(retry)
-            log.warning("notification failed", channel=self.name, alert=notification.alert.id, attempts=retry.attempts,
+            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts - 1, 20))
+            await self._end(name, alert.id, error=str(error), due=datetime.now(UTC) + wait)
+            log.warning("notification failed", channel=self.name, alert=alert.id, attempts=attempts,
                         retry_in_s=wait.total_seconds(), error=str(error))  # fmt: skip
         else:
             metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
             self._sent.append(asyncio.get_running_loop().time())
-            await self.notifications.put(
-                msgspec.structs.replace(
-                    notification,
-                    status=Status.SENT,
-                    sent=datetime.now(UTC),
-                    attempts=notification.attempts + 1,
-                    error="",
-                )
-            )
-            self._waiting.pop(notification.name, None)
-            if notification.alert.state is State.FIRING:
-                self._firing[notification.alert.id] = notification.alert
-        finally:
-            await self.notifications.release(notification)
-            self._observe()
+            await self._end(name, alert.id, error="", status=Status.SENT, sent=datetime.now(UTC))
 
-    async def _replace(self, notification: Notification) -> None:
-        self._waiting[notification.name] = notification
-        await self.notifications.put(notification)
+    async def _begin(self, wanted: Notification) -> Notification | None:
+        """Write that an attempt is made, and return what is to be sent; no other worker makes one meanwhile."""
+        now, begun = datetime.now(UTC), None
+
+        def change(history: History | None) -> History | None:
+            nonlocal begun
+            begun = None
+            waiting = [] if history is None else [n for n in history.notifications if n.status is Status.WAITING]
+            if history is None or not waiting or waiting[0].name != wanted.name or waiting[0].due > now:
+                return history
+            until = now + timedelta(seconds=2 * self.channel.timeout_s)
+            begun = msgspec.structs.replace(waiting[0], attempts=waiting[0].attempts + 1, due=until)
+            return history.replaced(begun)
+
+        await self._change(wanted.alert.id, change)
+        return begun
+
+    async def _end(self, name: str, alert: str, **outcome: object) -> None:
+        """Write the outcome of an attempt, and what the alert's newest version requires after it."""
+
+        def change(history: History | None) -> History | None:
+            for one in () if history is None else history.notifications:
+                # What was superseded during the attempt stays dropped, unless it was sent.
+                if history is not None and one.name == name and (one.status is Status.WAITING or "sent" in outcome):
+                    changed = history.replaced(msgspec.structs.replace(one, **outcome))
+                    return advance(changed, self.channel, datetime.now(UTC))
+            return history
+
+        await self._change(alert, change)
 
     async def _wait(self, seconds: float) -> None:
         self._wakeup.clear()
@@ -190,9 +183,6 @@ class ChannelQueue:
         while self._sent and now - self._sent[0] >= 60:
             self._sent.popleft()
         return 0.0 if len(self._sent) < self.channel.per_minute else 60 - (now - self._sent[0])
-
-    def _observe(self) -> None:
-        metrics.NOTIFICATIONS_WAITING.labels(self.name).set(len(self._waiting))
 
 
 class Dispatcher:
@@ -232,11 +222,16 @@ class Dispatcher:
             self.queues.append(queue)
             self._tasks += [asyncio.create_task(queue.run()), asyncio.create_task(queue.resend())]
 
-    async def offer(self, alert: Alert) -> None:
-        """Write the notifications of an alert's new state; those of every channel are stored when this returns."""
+    async def offer(self, alert: Alert, sequence: int) -> None:
+        """Write the notifications of a version of an alert; those of every channel are stored when this returns.
+
+        Parameters
+        ----------
+        sequence : of the message.
+        """
         now = datetime.now(UTC)
         for queue in self.queues:
-            await queue.offer(alert, now)
+            await queue.offer(alert, sequence, now)
 
     async def stop(self) -> None:
         """Stop sending; the next run sends the waiting notifications."""

@@ -1,46 +1,58 @@
 """The notifications of every channel in Redis: after a restart none is sent twice and none is lost.
 
-``<namespace>:notify:<channel>`` is a hash, ``<alert>/<state>`` → a `Notification`, written before anything is sent.
+``<namespace>:notify:<channel>`` is a hash, ``<alert>/<state>`` → a `Notification`, written before anything is sent; a
+later notification of the same state has the sequence of its message in its name. ``<namespace>:notify:<channel>:alerts``
+contains by alert which version was read last. Both change in one step, and only if nobody else has changed them since
+they were read: two workers that send for one channel never count on different pasts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
 
-from alerts.model import Alert
+from alerts.delivery.history import History, Notification, Status
+from alerts.model import Alert, State
 
 #: How long a notification is kept after it was sent or dropped.
 KEPT = timedelta(days=120)
+_STATES = (State.FIRING, State.RESOLVED, State.SUPERSEDED)
+# KEYS: notifications, alerts. ARGV: alert, its record before and after, then names and values of notifications.
+_WRITE = """
+if (redis.call('HGET', KEYS[2], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
 
 
-class Status(StrEnum):
-    """The state of a notification."""
+class _Record(msgspec.Struct, frozen=True):
+    """What is stored of an alert beside its notifications.
 
-    WAITING = "waiting"  # to be sent when it is due
-    SENT = "sent"
-    DROPPED = "dropped"  # superseded, or resolved before quiet hours or a silence ended
-
-
-class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One alert in one state for one channel."""
+    Attributes
+    ----------
+    steps : how often it was written, so that no two records are equal.
+    names : of its notifications, oldest first.
+    """
 
     alert: Alert
-    status: Status
-    due: datetime
-    written: datetime
-    attempts: int = 0
-    error: str = ""
-    sent: datetime | None = None
+    sequence: int
+    steps: int
+    names: list[str]
 
-    @property
-    def name(self) -> str:
-        """The field of the hash; also the idempotency key."""
-        return f"{self.alert.id}/{self.alert.state}"
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A history as it was read, with the bytes of its record; None and empty where there is none."""
+
+    history: History | None
+    record: bytes
+    steps: int
 
 
 class NotificationLog:
@@ -49,19 +61,21 @@ class NotificationLog:
     def __init__(self, redis: Redis, namespace: str, channel: str) -> None:
         self._redis = redis
         self._key = f"{namespace}:notify:{channel}"
+        self._alerts = f"{self._key}:alerts"
+        self._script = redis.register_script(_WRITE)
 
-    async def add(self, notification: Notification) -> bool:
-        """Write a notification unless there is one of this name; return whether it was written."""
-        return bool(await self._redis.hsetnx(self._key, notification.name, msgspec.json.encode(notification)))
+    async def change(self, alert: str, change: Callable[[History | None], History | None]) -> History | None:
+        """Change the history of an alert as a function does, once more if another worker was faster; return it.
 
-    async def put(self, notification: Notification) -> None:
-        """Write a notification over an earlier version."""
-        await self._redis.hset(self._key, notification.name, msgspec.json.encode(notification).decode())
-
-    async def get(self, alert: str, state: str) -> Notification | None:
-        """Return the notification of an alert in a state."""
-        data = await self._redis.hget(self._key, f"{alert}/{state}")
-        return None if data is None else msgspec.json.decode(data, type=Notification)
+        Parameters
+        ----------
+        change : returns the new history, or what it was given to change nothing.
+        """
+        while True:
+            stored = await self._read(alert)
+            new = change(stored.history)
+            if new is None or new == stored.history or await self._write(alert, stored, new):
+                return new
 
     async def all(self) -> list[Notification]:
         """Return all notifications, oldest first."""
@@ -69,17 +83,44 @@ class NotificationLog:
         notifications = [msgspec.json.decode(data, type=Notification) for data in rows.values()]
         return sorted(notifications, key=lambda n: (n.written, n.name))
 
+    async def histories(self) -> list[History]:
+        """Return the history of every alert that the channel was or will be told of."""
+        alerts = {notification.alert.id for notification in await self.all()}
+        found = [(await self._read(alert)).history for alert in sorted(alerts)]
+        return [history for history in found if history is not None]
+
     async def prune(self, before: datetime) -> None:
-        """Remove notifications that were sent or dropped, written before a time."""
-        old = [n.name for n in await self.all() if n.status is not Status.WAITING and n.written < before]
-        if old:
-            await self._redis.hdel(self._key, *old)
+        """Remove the alerts of which nothing waits, and whose newest notification was written before a time."""
+        for history in await self.histories():
+            newest = history.notifications[-1]
+            waits = any(one.status is Status.WAITING for one in history.notifications)
+            if not waits and newest.written < before:
+                await self._redis.hdel(self._key, *(one.name for one in history.notifications))
+                await self._redis.hdel(self._alerts, history.alert.id)
 
-    async def lease(self, notification: Notification, seconds: float) -> bool:
-        """Acquire the exclusive right to send a notification for some seconds; return whether it was free."""
-        name = f"{self._key}:lease:{notification.name}"
-        return bool(await self._redis.set(name, b"1", nx=True, px=int(seconds * 1000)))
+    async def _read(self, alert: str) -> _Stored:
+        record = cast("bytes | None", await self._redis.hget(self._alerts, alert))
+        known = None if record is None else msgspec.json.decode(record, type=_Record)
+        # Without a record: notifications of an earlier release.
+        names = [f"{alert}/{state}" for state in _STATES] if known is None else known.names
+        found: list[Any] = await self._redis.hmget(self._key, names) if names else []
+        notifications = [msgspec.json.decode(data, type=Notification) for data in found if data is not None]
+        if known is None:
+            notifications.sort(key=lambda one: (one.written, one.alert.state is not State.FIRING))
+            if not notifications:
+                return _Stored(None, b"", 0)
+            known = _Record(notifications[-1].alert, 0, 0, [])
+        history = History(alert=known.alert, sequence=known.sequence, notifications=tuple(notifications))
+        return _Stored(history, record or b"", known.steps)
 
-    async def release(self, notification: Notification) -> None:
-        """Release the right to send a notification."""
-        await self._redis.delete(f"{self._key}:lease:{notification.name}")
+    async def _write(self, alert: str, stored: _Stored, new: History) -> bool:
+        """Write a history; return false if it was changed since it was read."""
+        old = () if stored.history is None else stored.history.notifications
+        changed = [one for one in new.notifications if one not in old]
+        record = _Record(new.alert, new.sequence, stored.steps + 1, [one.name for one in new.notifications])
+        pairs = [part for one in changed for part in (one.name, msgspec.json.encode(one))]
+        return bool(
+            await self._script(
+                keys=[self._key, self._alerts], args=[alert, stored.record, msgspec.json.encode(record), *pairs]
+            )
+        )

@@ -45,8 +45,12 @@ class Sender(ABC):
         self.link = link
 
     @abstractmethod
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Alert, key: str = "") -> None:
         """Send an alert.
+
+        Parameters
+        ----------
+        key : the same for every attempt of a notification; empty for that of a first one.
 
         Raises
         ------
@@ -84,7 +88,7 @@ class WebhookSender(Sender):
     `alerts.delivery.signing` defines the signature; ``Idempotency-Key`` is the same for every attempt of a notification.
     """
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Alert, key: str = "") -> None:
         body = msgspec.json.encode(
             {
                 "alert": alert,
@@ -92,16 +96,16 @@ class WebhookSender(Sender):
                 "text": text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars),
             }
         )
-        headers = {"Content-Type": "application/json", "Idempotency-Key": f"{alert.id}/{alert.state}"}
-        if key := self.channel.key():
-            headers[HEADER] = signature(key, body, int(time.time()))
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key or f"{alert.id}/{alert.state}"}
+        if secret := self.channel.key():
+            headers[HEADER] = signature(secret, body, int(time.time()))
         await self._post(self.channel.address(), body, headers)
 
 
 class AlertmanagerSender(Sender):
     """Alertmanager: labels identify, annotations carry the values; it routes, groups and inhibits."""
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Alert, key: str = "") -> None:  # noqa: ARG002 - webhooks alone carry it
         await self.send_all([alert])
 
     async def send_all(self, alerts: list[Alert]) -> None:
@@ -191,7 +195,7 @@ ROBOTS = {
 class ChatRobotSender(Sender):
     """A group chat's robot: an answer counts as accepted only with the error code 0 in its body."""
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Alert, key: str = "") -> None:  # noqa: ARG002 - webhooks alone carry it
         robot = ROBOTS[self.channel.kind]
         title = f"{text.title(alert)}\n"
         body = text.body(
@@ -202,9 +206,9 @@ class ChatRobotSender(Sender):
             most_bytes=robot.max_bytes - len(title.encode()),
         )
         message = robot.message(title + body)
-        url, key = self.channel.address(), self.channel.key()
-        if key and robot.sign is not None:
-            in_url, in_body = robot.sign(key, int(time.time()))
+        url, secret = self.channel.address(), self.channel.key()
+        if secret and robot.sign is not None:
+            in_url, in_body = robot.sign(secret, int(time.time()))
             url, message = url + in_url, message | in_body
         answer = await self._post(url, msgspec.json.encode(message), {"Content-Type": "application/json"})
         try:
@@ -220,7 +224,7 @@ class ChatRobotSender(Sender):
 class AppriseSender(Sender):
     """Mail and the other services that apprise supports."""
 
-    async def send(self, alert: Alert) -> None:
+    async def send(self, alert: Alert, key: str = "") -> None:  # noqa: ARG002 - webhooks alone carry it
         scheme = self.channel.address().partition(":")[0].lower()
         if remedy := UNJUDGED.get(scheme):
             raise DeliveryError(f"apprise does not notice when {scheme}:// refuses a message: {remedy}")

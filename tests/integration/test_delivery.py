@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery.channel import Channel
-from alerts.delivery.log import Notification, Status
+from alerts.delivery.history import Notification, Status
 from alerts.delivery.signing import signature
 from alerts.model import Severity, Silence, State
 from feeds import simulate

@@ -15,7 +15,7 @@ from alerts.tally import IN_DIGEST, counts, records
 from streams.cli.terminal import err, out
 
 if TYPE_CHECKING:
-    from alerts.delivery.log import Notification
+    from alerts.delivery.history import Notification
     from alerts.record import RecordCard
     from alerts.rules.base import Rule
 

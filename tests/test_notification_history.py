@@ -1,0 +1,285 @@
+"""What a channel is told of an alert whose state changes back and forth, and by two workers at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from alerts.delivery.channel import Channel
+from alerts.delivery.dispatcher import ChannelQueue
+from alerts.delivery.history import SETTLES, History, Notification, Status, advance
+from alerts.delivery.log import NotificationLog
+from alerts.delivery.senders import Sender
+from alerts.errors import DeliveryError
+from alerts.model import Alert, Severity, Silence, State, Text
+from streams.local_redis import EmbeddedRedis
+
+NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
+HOOK = Channel(kind="webhook", url="http://127.0.0.1/hook")  # type: ignore[arg-type]
+F, R, S, P = State.FIRING, State.RESOLVED, State.SUPERSEDED, State.PENDING
+
+
+def alert(state: State, **changes: Any) -> Alert:
+    made = Alert(
+        id="a1", rule="market_hot", severity=Severity.WARNING, subject="market", trade_date=date(2024, 6, 28),
+        revision=0, state=state, available_at=NOW, raised_at=NOW, changed_at=NOW, figures={}, thresholds={},
+        text=Text("hot", "热"), invalidation=Text("", ""), provenance=[],
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changes)
+
+
+class Told:
+    """A channel that sends whatever is due."""
+
+    def __init__(self, channel: Channel = HOOK) -> None:
+        self.channel = channel
+        self.history: History | None = None
+        self.now = NOW
+        self.sent: list[State] = []
+
+    def reads(self, state: State, sequence: int, **changes: Any) -> None:
+        if self.history is not None and self.history.is_older(sequence):
+            return
+        known = () if self.history is None else self.history.notifications
+        new = History(alert=alert(state, **changes), sequence=sequence, notifications=known)
+        self.history = advance(new, self.channel, self.now)
+
+    def later(self, by: timedelta = timedelta()) -> list[State]:
+        self.now += by
+        while self.history is not None:
+            waiting = [n for n in self.history.notifications if n.status is Status.WAITING]
+            if not waiting or waiting[0].due > self.now:
+                break
+            self.sent.append(waiting[0].alert.state)
+            self.history = self.history.replaced(msgspec.structs.replace(waiting[0], status=Status.SENT))
+        return self.sent
+
+
+@pytest.mark.parametrize(
+    ("read", "sent"),
+    [
+        ([F, R], [F, R]),
+        ([F, R, F], [F, R, F]),  # a correction takes back the end
+        ([F, R, F, R], [F, R, F, R]),
+        ([F, S, F], [F, S, F]),
+        ([F, F, R, R], [F, R]),  # evidence, acknowledgements
+        ([P, F, R], [F, R]),
+        ([R, F], [F]),
+        ([F, R, S], [F, R, S]),
+    ],
+)
+def test_every_change_of_state_is_sent_in_its_order(read: Sequence[State], sent: Sequence[State]) -> None:
+    told = Told()
+    for sequence, state in enumerate(read, 1):
+        told.reads(state, sequence)
+        told.later(SETTLES)
+    assert told.sent == sent
+    assert told.history is not None
+    names = [one.name for one in told.history.notifications]
+    assert len(set(names)) == len(names)
+    assert names[0] == f"a1/{F}"
+
+
+@pytest.mark.parametrize("past", [[F], [F, R], [F, S], [F, R, F], [F, R, S], [F, R, F, R]])
+def test_a_past_that_is_published_again_is_not_sent_again(past: Sequence[State]) -> None:
+    told = Told()
+    for sequence, state in enumerate(past, 1):
+        told.reads(state, sequence)
+        told.later(SETTLES)
+    before = list(told.sent)
+    for sequence, state in enumerate(past, 1000):
+        told.reads(state, sequence)
+        told.later(timedelta(seconds=5))
+    told.later(SETTLES * 2)
+    assert told.sent == before
+
+
+def test_messages_that_are_late_or_repeated_change_nothing() -> None:
+    told = Told()
+    told.reads(F, 5)
+    told.later()
+    told.reads(F, 9, figures={"ratio": 0.11})
+    told.reads(R, 7)
+    told.reads(F, 9)
+    assert told.later(SETTLES) == [F]
+    assert told.history is not None and told.history.reminds and told.history.alert.figures
+
+
+def test_an_old_alert_that_fires_again_is_sent_where_the_channel_knows_it() -> None:
+    told, other = Told(), Told()
+    told.reads(F, 1)
+    told.later()
+    told.reads(R, 2)
+    told.later()
+    told.now += timedelta(days=30)
+    other.now += timedelta(days=30)
+    for one in (told, other):
+        one.reads(F, 3)
+        one.later(SETTLES)
+    assert (told.sent, other.sent) == ([F, R, F], [])
+
+
+def test_what_a_silence_holds_back_is_dropped_when_it_ends_and_sent_when_it_fires_again() -> None:
+    told = Told()
+    silence = Silence(id="s", until=NOW + timedelta(hours=1), by="li")
+    told.reads(F, 1, silence=silence)
+    told.reads(R, 2)
+    assert told.later(timedelta(hours=2)) == []
+    told.reads(F, 3)
+    assert told.later(SETTLES) == [F]
+
+
+# -- two workers -----------------------------------------------------------------------------------------------
+
+
+class CountingSender(Sender):
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.failures = 0
+        self.during: Callable[[], Any] | None = None
+
+    async def send(self, alert: Alert, key: str = "") -> None:
+        self.keys.append(key)
+        if self.during is not None:
+            during, self.during = self.during, None
+            await during()
+        if self.failures:
+            self.failures -= 1
+            raise DeliveryError("refused")
+
+
+Made = tuple[CountingSender, list[ChannelQueue], Redis]
+
+
+@asynccontextmanager
+async def queues(server: EmbeddedRedis, count: int = 2) -> AsyncIterator[Made]:
+    async with Redis.from_url(server.url) as redis:
+        await redis.flushdb()
+        sender = CountingSender()
+        made = [ChannelQueue("hook", HOOK, sender, NotificationLog(redis, "t", "hook")) for _ in range(count)]
+        yield sender, made, redis
+
+
+async def send_due(*senders: ChannelQueue) -> None:
+    """Let every queue attempt what is due, all at the same time."""
+
+    async def one(queue: ChannelQueue) -> None:
+        while (due := queue._next()) is not None and due.due <= datetime.now(UTC):
+            await queue._attempt(due)
+
+    await asyncio.gather(*(one(queue) for queue in senders))
+
+
+def fresh(state: State) -> Alert:
+    return alert(state, available_at=datetime.now(UTC))
+
+
+def test_two_workers_that_read_the_same_messages_send_each_notification_once(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server) as (sender, both, _):
+            now = datetime.now(UTC)
+            for sequence, state in ((5, F), (9, R)):
+                await asyncio.gather(*(queue.offer(fresh(state), sequence, now) for queue in both))
+            await send_due(*both)
+            await both[1].offer(fresh(F), 5, now)  # one of them was paused with what it had read
+            await send_due(*both)
+            assert sender.keys == [f"a1/{F}", f"a1/{R}"]
+
+    asyncio.run(go())
+
+
+def test_a_worker_does_not_send_again_what_another_has_sent_since_it_looked(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server) as (sender, (one, other), _):
+            now = datetime.now(UTC)
+            await one.offer(fresh(F), 5, now)
+            await other.load()
+            seen = other._next()
+            assert seen is not None
+
+            async def second() -> None:  # while the first is sending
+                await other._attempt(seen)
+
+            sender.during = second
+            await send_due(one)
+            await other._attempt(seen)
+            await other.offer(fresh(F), 6, now)  # new evidence
+            await send_due(one, other)
+            assert sender.keys == [f"a1/{F}"]
+
+    asyncio.run(go())
+
+
+def test_an_end_that_comes_while_the_beginning_is_being_sent_is_sent_behind_it(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server, 1) as (sender, (queue,), _):
+            now = datetime.now(UTC)
+            await queue.offer(fresh(F), 5, now)
+
+            async def superseded() -> None:
+                await queue.offer(fresh(S), 6, now)
+
+            sender.during = superseded
+            await send_due(queue)
+            assert sender.keys == [f"a1/{F}", f"a1/{S}"]
+
+    asyncio.run(go())
+
+
+def test_a_failed_attempt_is_repeated_under_the_same_key_and_after_a_restart(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server) as (sender, (one, other), redis):
+            sender.failures = 1
+            await one.offer(fresh(F), 5, datetime.now(UTC))
+            await send_due(one)
+            (failed,) = await NotificationLog(redis, "t", "hook").all()
+            assert (failed.status, failed.attempts, failed.error) == (Status.WAITING, 1, "refused")
+            await other.load()
+            while not len(sender.keys) > 1:
+                await send_due(other)
+                await asyncio.sleep(0.05)
+            assert sender.keys == [f"a1/{F}"] * 2
+            (sent,) = await NotificationLog(redis, "t", "hook").all()
+            assert (sent.status, sent.attempts, sent.error) == (Status.SENT, 2, "")
+
+    asyncio.run(go())
+
+
+def test_notifications_of_the_release_before_are_not_sent_again(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server, 1) as (sender, (queue,), redis):
+            now = datetime.now(UTC)
+            for minute, state in enumerate((F, R)):
+                made = Notification(
+                    alert=fresh(state), status=Status.SENT, due=now, written=now + timedelta(minutes=minute)
+                )
+                await redis.hset("t:notify:hook", made.name, msgspec.json.encode(made))
+            await queue.load()
+            for sequence, state in ((1000, F), (1001, R)):  # the alerts are computed again
+                await queue.offer(fresh(state), sequence, now)
+            await send_due(queue)
+            assert queue._next() is None
+            assert sender.keys == []
+
+    asyncio.run(go())
+
+
+def test_alertmanager_is_reminded_of_an_alert_that_fires_again(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server, 1) as (_, (queue,), _redis):
+            now = datetime.now(UTC)
+            reminded = []
+            for sequence, state in enumerate((F, R, F), 1):
+                await queue.offer(fresh(state), sequence, now - SETTLES)
+                await send_due(queue)
+                reminded.append(list(queue._firing))
+            assert reminded == [["a1"], [], ["a1"]]
+
+    asyncio.run(go())
