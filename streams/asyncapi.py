@@ -79,7 +79,8 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": "Leverage in China's A-share market 融资融券: inputs and outputs. Money is CNY, "
             "quantities are shares, ratios are fractions. Every output message carries the CloudEvents headers "
-            "ce_id, ce_type, ce_source, ce_time and ce_subject; ignore a ce_id that you have.",
+            "ce_id, ce_type, ce_source, ce_time, ce_subject and ce_sequence; of messages with one key the one with the "
+            "highest ce_sequence is valid.",
         },
         "defaultContentType": "application/json",
         "channels": channels,

@@ -24,6 +24,7 @@ from processors.registry import INDUSTRY_SIGNALS, SIGNALS, signals_of
 from processors.signal import Level, Signal
 from streams import asyncapi, calendars
 from streams.cli.main import COMMANDS
+from streams.records import sequence_header
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -244,14 +245,16 @@ def test_settings_that_pages_name_exist() -> None:
             assert known, f"{path.relative_to(ROOT)}: MARGINWATCH_{name}"
 
 
-def test_the_reference_consumer_ignores_repeats_lower_revisions_and_provisional_values() -> None:
+def test_the_reference_consumer_ignores_repeats_late_messages_and_provisional_values() -> None:
     (source,) = [block for path, block in blocks("python") if path == PAGES / "api.md"]
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(source, "api.md", "exec"), names)  # the page's own code
     newest = names["Newest"]()
 
-    def offer(identity: str | None, value: float | None, revision: int = 0, **more: object) -> bool:
+    def offer(identity: str | None, value: float | None, revision: int = 0, sequence: int = 0, **more: object) -> bool:
         headers = [("ce_id", identity.encode())] if identity is not None else []
+        if sequence:
+            headers.append(sequence_header(sequence))
         signal = {"signal": "s", "subject": "market", "trade_date": "2024-06-28", "revision": revision, "value": value}
         return newest.offer(json.dumps(signal | more).encode(), headers) is not None
 
@@ -263,6 +266,11 @@ def test_the_reference_consumer_ignores_repeats_lower_revisions_and_provisional_
     assert not offer("e", 2.0)
     assert not offer(None, 9.0)
     assert newest.values["s", "market", "2024-06-28"]["value"] is None
+    assert offer("f", 4.0, revision=2, sequence=8)
+    assert offer("g", 5.0, revision=1, sequence=9)  # computed again from fewer messages
+    assert not offer("f", 4.0, revision=2, sequence=8)  # late
+    assert not offer("g", 5.0, revision=1, sequence=9)
+    assert newest.values["s", "market", "2024-06-28"]["value"] == 5.0
 
 
 def test_signals_of_all_registries_are_covered() -> None:

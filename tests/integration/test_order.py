@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from alerts.commands import Acknowledge, SetSilence
+from alerts.model import Silence
 from feeds import simulate
 from processors.days import to_day
 from processors.events import RowBatch
@@ -25,6 +29,7 @@ from streams.readers import NewestByKey
 from streams.records import sequence_header, sequence_of
 from streams.system_status import latest_market
 from streams.topics import Topic, Topics
+from tests.chaos.faults import run_marginwatch
 from tests.harness import Stack, Worker, wait_until
 
 DAYS = list(
@@ -158,3 +163,31 @@ def test_the_next_sequence_is_above_all_that_the_topics_contain(stack: Stack) ->
     assert (empty, stored, ahead) == (0, 9, 800)
     assert behind > 500
     assert counted == 1003
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_what_people_have_said_outlives_an_emptied_redis(stack: Stack) -> None:
+    first = stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in DAYS:
+            publisher.day(batches)
+        barrier = stack.settle(publisher)
+        alert = stack.alerts(barrier)[-1]
+        now = datetime.now(UTC)
+        said = Acknowledge(alert=alert.id, by="li", at=now, note="on it")
+        silence = Silence(id="s", until=now + timedelta(hours=1), by="li", rule=alert.rule)
+        for command in (said, SetSilence(silence=silence, at=now)):
+            publisher.raw(Topic.ALERT_COMMANDS, msgspec.json.encode(command))
+        publisher.flush()
+
+        def acknowledged() -> bool:
+            return any(a.acknowledged is not None for a in stack.alerts(stack.settle(publisher)))
+
+        wait_until(acknowledged, what="the acknowledgement")
+        assert first.terminate() == 0
+        stack.redis.delete(*stack.redis.keys(f"{stack.settings.namespace}:*"))
+        stack.worker().ready()
+        (again,) = [a for a in stack.alerts(stack.settle(publisher)) if a.id == alert.id]
+        assert again.acknowledged is not None
+        assert (again.acknowledged.by, again.acknowledged.note) == ("li", "on it")
+    assert all(table["equal"] for table in json.loads(run_marginwatch(stack, "rebuild", "--check", "--json")))
