@@ -102,6 +102,10 @@ class Stack:
         self._workers.append(worker)
         return worker
 
+    def file(self, name: str) -> Path:
+        """Return the path of a file in the folder of the stack."""
+        return self._folder / name
+
     def publisher(self, form: Form = Form.FRAMES, source: str = "test") -> Publisher:
         return Publisher(self.settings, source=source, form=form)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import msgspec
 
@@ -12,9 +11,11 @@ from alerts.lifecycle import timeless, timeless_alert
 from alerts.model import Alert, State
 from processors.outputs import MarketSignal
 from streams import readers
+from streams.records import sequence_of
 from streams.signal_codec import decode_industry, decode_security
+from streams.system_status import latest_market
 from streams.topics import Topic
-from tests.harness import Stack
+from tests.harness import Stack, wait_until
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Outcome:
     final: dict[str, tuple[int, bytes]]  # key of a fact → revision and content of its last message
     contents: dict[str, set[bytes]] = field(default_factory=dict)  # message id → its different contents
     messages: int = 0
+    stale: list[str] = field(default_factory=list)  # newest values and last messages that are not the newest
 
 
 @dataclass
@@ -42,8 +44,13 @@ class Comparison:
         return not (self.lost or self.doubled or self.wrong)
 
 
-def outcome(stack: Stack, barrier: str) -> Outcome:
-    """Read the outcome of a replay from Redis and from the topics."""
+def outcome(stack: Stack, barrier: str, *, fenced: bool) -> Outcome:
+    """Read the outcome of a replay from Redis and, as a compacting reader does, from the topics.
+
+    Parameters
+    ----------
+    fenced : whether the broker refuses messages of earlier owners, so that the last message of a key is the newest.
+    """
     prefix = stack.settings.topic_prefix
     rows = {
         key.decode().partition(":")[2]: {
@@ -54,21 +61,37 @@ def outcome(stack: Stack, barrier: str) -> Outcome:
         for key, found in stack.tables().items()
     }
     out = Outcome(rows, {})
-    alerts: dict[str, tuple[Alert, bytes, datetime]] = {}
+    alerts: dict[str, tuple[Alert, bytes]] = {}
+    signals: dict[str, MarketSignal] = {}
+    highest: dict[str, int] = {}
+    last: dict[str, int] = {}
+    newest = readers.NewestByKey()
     for topic in (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY, Topic.ALERTS):
         for record in readers.read(stack.settings, topic, until=barrier):
             identity = f"{topic} {dict(record.headers)['ce_id'].decode()}"
             content, out.messages = record.value, out.messages + 1
+            is_newest, key = newest.accepts(record), f"{topic} {(record.key or b'').decode()}"
+            last[key] = sequence_of(record)
+            highest[key] = max(highest.get(key, 0), last[key])
             if topic == Topic.ALERTS:
-                published = readers.alert_of(record)
-                alert = _without_prefix(timeless_alert(published), prefix)
+                alert = _without_prefix(timeless_alert(readers.alert_of(record)), prefix)
                 content = msgspec.json.encode(alert)
-                if alert.id not in alerts or published.changed_at >= alerts[alert.id][2]:
-                    alerts[alert.id] = alert, content, published.changed_at
-            else:
+                if is_newest:
+                    alerts[alert.id] = alert, content
+            elif is_newest:
                 _update_final(out.final, topic, record.value)
+                if topic == Topic.SIGNALS_MARKET:
+                    _update_newest(signals, msgspec.json.decode(record.value, type=MarketSignal))
             out.contents.setdefault(identity, set()).add(content)
-    for identity, (alert, content, _) in alerts.items():
+    wait_until(
+        lambda: stack.redis.get(f"{stack.settings.namespace}:latest:barrier") == barrier.encode(),
+        what="the newest values of the last barrier",
+    )
+    found = latest_market(stack.settings)
+    out.stale = [f"latest {name}" for name in signals.keys() | found.keys() if signals.get(name) != found.get(name)]
+    if fenced:
+        out.stale += [f"last message of {key}" for key, sequence in last.items() if sequence < highest[key]]
+    for identity, (alert, content) in alerts.items():
         # Where a worker reads a correction together with the corrected rows, it never raises the superseded alert.
         if alert.state is not State.SUPERSEDED and alert.rule != "dead_letters":
             out.final[f"{Topic.ALERTS} {identity} {alert.rule} {alert.trade_date}"] = 0, content
@@ -85,8 +108,16 @@ def _update_final(final: dict[str, tuple[int, bytes]], topic: str, value: bytes)
         if signal.provisional:
             return
         key, revision = f"{topic} {signal.name} {signal.trade_date}", signal.revision
-    if key not in final or revision >= final[key][0]:
-        final[key] = revision, value
+    final[key] = revision, value
+
+
+def _update_newest(newest: dict[str, MarketSignal], signal: MarketSignal) -> None:
+    """Keep the newest value of a signal by its day, a final one before a provisional one."""
+    if signal.provisional and signal.value is None:
+        return
+    held = newest.get(signal.name)
+    if held is None or (signal.trade_date, not signal.provisional) >= (held.trade_date, not held.provisional):
+        newest[signal.name] = signal
 
 
 def _normalised(name: str, data: bytes, prefix: str) -> bytes:
@@ -108,6 +139,7 @@ def compare(baseline: Outcome, other: Outcome) -> Comparison:
     for table in sorted(baseline.rows.keys() | other.rows.keys()):
         ours, theirs = baseline.rows.get(table, {}), other.rows.get(table, {})
         wrong += [f"{table} {name}" for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    wrong += [f"stale: {name}" for name in other.stale]
     return Comparison(
         lost=sorted(baseline.final.keys() - other.final.keys()),
         doubled=sorted(identity for identity, found in other.contents.items() if len(found) > 1),

@@ -19,6 +19,7 @@ from streams.local_service import LOOPBACK
 from streams.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
+from streams.topics import SIGNALS, Topics
 from tests.chaos.comparison import Outcome, outcome
 from tests.chaos.scenario import Step, Variant, publish
 from tests.chaos.services import Fleet, Services
@@ -96,6 +97,26 @@ def zombie(harness: Harness, count: int) -> None:
         harness.feed(3)
         time.sleep(SESSION_TIMEOUT_S + 2)  # the fault itself: silence past the session timeout
         frozen.process.send_signal(18)  # SIGCONT
+        harness.feed(1)
+        harness.fleet.ready()
+
+
+def late_publication(harness: Harness, count: int) -> None:
+    """A worker is stopped between storing a step and publishing it, and wakes behind its successor's next steps."""
+    pause = harness.fleet.pause_file = harness.stack.file("pause")
+    harness.fleet.join()
+    harness.fleet.leave(0)
+    harness.fleet.join()
+    harness.fleet.ready()
+    names = Topics(harness.stack.settings)
+    for _ in harness.points(count):
+        pause.write_text(names.name(harness.rng.choice(SIGNALS)))
+        harness.feed(2)
+        harness.publisher.barrier()  # it goes to every topic of signals
+        wait_until(lambda: not pause.exists(), what="a worker that has stopped itself")
+        harness.feed(4)
+        harness.fleet.settle(harness.publisher)
+        harness.fleet.wake()
         harness.feed(1)
         harness.fleet.ready()
 
@@ -263,6 +284,7 @@ LONG = (
     FaultPlan("SIGKILL", kill, 20),
     FaultPlan("workers join, leave, die", fleet, 10),
     FaultPlan("zombies", zombie, 3),
+    FaultPlan("late publication", late_publication, 4),
     FaultPlan("Redis restarted", redis_restart, 6),
     FaultPlan("Redis emptied", redis_emptied, 4),
     FaultPlan("Redis set back", redis_set_back, 3),
@@ -281,11 +303,13 @@ LONG = (
 SHORT = {
     "embedded": (
         FaultPlan("SIGKILL", kill, 1),
+        FaultPlan("late publication", late_publication, 1),
         FaultPlan("events shuffled, 20% twice, 1% poison", no_fault, 0, MIXED),
     ),
     "kafka": (
         FaultPlan("workers join, leave, die", fleet, 2),
         FaultPlan("zombies", zombie, 1),
+        FaultPlan("late publication", late_publication, 1),
         FaultPlan("Redis restarted", redis_restart, 1),
         FaultPlan("broker restarted", broker_restart, 1, kafka_only=True),
     ),
@@ -301,9 +325,14 @@ def run_plan(services: Services, name: str, steps: Sequence[Step], plan: FaultPl
             harness = Harness(services, stack, workers, steps, rng, plan.variant, publisher)
             plan.fault(harness, plan.count)
             barrier = harness.settle()
+<<<<<<< HEAD
         different = [found for found in rebuild(stack.settings, check=True) if not found.equal]
         assert not different, different
         return outcome(stack, barrier)
+=======
+        assert '"equal":false' not in run_marginwatch(stack, "rebuild", "--check", "--json").replace(" ", "")
+        return outcome(stack, barrier, fenced=services.kind == "kafka")
+>>>>>>> d4a8f11 (Chaos stops workers between storing and publishing; the judge reads by the sequence and checks the newest values)
     finally:
         stack.stop()
 

@@ -65,11 +65,17 @@ class Services:
 
 
 class Fleet:
-    """Workers of a stack. The fleet replaces a dead worker, like a supervisor."""
+    """Workers of a stack. The fleet replaces a dead worker, like a supervisor.
+
+    Attributes
+    ----------
+    pause_file : what workers that join read, see `tests.paused_worker`; None for plain workers.
+    """
 
     def __init__(self, stack: Stack, size: int = 1) -> None:
         self.stack = stack
         self.deaths = 0
+        self.pause_file: Path | None = None
         self.workers = [stack.worker() for _ in range(size)]
 
     def ready(self) -> Fleet:
@@ -94,11 +100,11 @@ class Fleet:
         for i, worker in enumerate(self.workers):
             if worker.process.poll() is not None:
                 self.deaths += 1
-                self.workers[i] = self.stack.worker()
+                self.workers[i] = self.stack.worker(self.pause_file)
 
     def join(self) -> None:
         """Start another worker."""
-        self.workers.append(self.stack.worker())
+        self.workers.append(self.stack.worker(self.pause_file))
 
     def leave(self, at: int) -> None:
         """Terminate a worker gracefully."""
@@ -114,6 +120,11 @@ class Fleet:
         worker = self.workers[at]
         worker.process.send_signal(signal.SIGSTOP)
         return worker
+
+    def wake(self) -> None:
+        """Let every worker that is stopped continue."""
+        for worker in self.workers:
+            worker.process.send_signal(signal.SIGCONT)
 
     def settle(self, publisher: Publisher, timeout: float = _LIMIT_S) -> str:
         """Wait until everything published is processed, replacing dead workers; return the barrier."""
