@@ -56,6 +56,7 @@ class LatestWriter(Service):
     def release(self) -> None:
         """Forget everything: the partition is assigned anew."""
         self._table: TablePartition | None = None
+        self._restored = False
         self._market: dict[str, MarketSignal] = {}
         self._families: dict[str, tuple[str, Output]] = {}  # family → day and frame
         self._fresh = False
@@ -72,16 +73,21 @@ class LatestWriter(Service):
     async def restore(self) -> None:
         """Load what the owner before wrote, here and into the metrics: no restart makes the newest values unknown.
 
-        Without an answer of Redis, or with unreadable values, they stay unknown until the next signals.
+        Unreadable values stay unknown until the next signals. Without an answer of Redis nothing is written until it
+        has answered.
         """
         try:
             market = await self._redis.get(f"{self._base}:market")
             industries = await self._redis.mget([f"{self._base}:industry:{name}" for name in INDUSTRIES])
             signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
             frame = _industries_of(industries)
-        except (RedisError, msgspec.MsgspecError) as error:
-            self.log.warning("the newest values of before can't be read: %s", error)
+        except RedisError as error:
+            self.log.warning("the newest values of before are not known yet: %s", error)
             return
+        except msgspec.MsgspecError as error:
+            self.log.warning("the newest values of before can't be read: %s", error)
+            signals, frame = {}, None
+        self._restored = True
         for name, signal in signals.items():
             self._market.setdefault(name, signal)  # what is published since the claim is newer
         for signal in self._market.values():
@@ -144,6 +150,11 @@ class LatestWriter(Service):
         Nothing is written, and everything is forgotten, if another worker has claimed the market's state.
         """
         if self._table is None:
+            return
+        if not self._restored:  # what the claim has published again is not all there is
+            await self.restore()
+        if not self._restored:
+            self._news.set()
             return
         fresh, industries = self._fresh, self._industries
         self._fresh, self._industries = False, None

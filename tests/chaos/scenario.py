@@ -25,6 +25,12 @@ from tests.poison import POISON
 START, END = date(2019, 1, 2), date(2019, 7, 5)
 #: Days of the scenario with a running session before their close.
 _SESSIONS = (20, 45, 75, 110)
+#: Steps that publish a day, and those that publish the same day's signals once more; they do not overlap.
+CORRECTED = (
+    ("margin 25", "late totals of day 25"),
+    ("margin 38", "correction of totals"),
+    ("margin 51", "correction of detail"),
+)
 _MINUTES = (600, 660, 840, 895)  # of the day: 10:00, 11:00, 14:00, 14:55
 _BAD = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "trade_date": "2019-01-05"}')
 #: Values and headers that are refused, by topic: every bad value in every form, and what once stopped a partition.

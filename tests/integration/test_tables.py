@@ -291,9 +291,24 @@ def test_the_newest_values_of_a_worker_that_lost_the_market_are_refused_and_forg
     asyncio.run(run())
 
 
-def market_signal(revision: int) -> Output:
+def test_what_a_claim_publishes_again_replaces_no_other_newest_value(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            for names in (("fin_balance", "breadth_200"), ("fin_balance",)):
+                table, writer = TablePartition(redis, "t", "market", 0), LatestWriter(redis, "t")
+                await table.claim(SCHEMA)
+                writer.claimed(table)
+                writer.offer([market_signal(len(names), name) for name in names])
+                await writer.flush()  # before the app has restored the values
+            newest = msgspec.json.decode(await redis.get("t:latest:market"), type=dict[str, MarketSignal])
+            assert {name: signal.revision for name, signal in newest.items()} == {"fin_balance": 1, "breadth_200": 2}
+
+    asyncio.run(run())
+
+
+def market_signal(revision: int, name: str = "fin_balance") -> Output:
     when = datetime(2024, 6, 28, 1, tzinfo=UTC)
     signal = MarketSignal(
-        signal="fin_balance", subject="market", trade_date=when.date(), available_at=when, revision=revision, value=1.0
+        signal=name, subject="market", trade_date=when.date(), available_at=when, revision=revision, value=1.0
     )
     return signal_codec.encode_market(signal, "signals.market.v1")
