@@ -286,7 +286,7 @@ LONG = (
     FaultPlan("SIGKILL", kill, 20),
     FaultPlan("workers join, leave, die", fleet, 10),
     FaultPlan("zombies", zombie, 3),
-    FaultPlan("late publication", late_publication, 3),
+    FaultPlan("late publication", late_publication, 2),
     FaultPlan("Redis restarted", redis_restart, 6),
     FaultPlan("Redis emptied", redis_emptied, 4),
     FaultPlan("Redis set back", redis_set_back, 3),

@@ -25,12 +25,8 @@ from tests.poison import POISON
 START, END = date(2019, 1, 2), date(2019, 7, 5)
 #: Days of the scenario with a running session before their close.
 _SESSIONS = (20, 45, 75, 110)
-#: Steps that publish a day, and those that publish the same day's signals once more; they do not overlap.
-CORRECTED = (
-    ("margin 25", "late totals of day 25"),
-    ("margin 38", "correction of totals"),
-    ("margin 51", "correction of detail"),
-)
+#: Steps that publish a day, and those that correct its totals and its detail: every signal of it is published again.
+CORRECTED = (("margin 38", "correction of day 38"), ("margin 51", "correction of day 51"))
 _MINUTES = (600, 660, 840, 895)  # of the day: 10:00, 11:00, 14:00, 14:55
 _BAD = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "trade_date": "2019-01-05"}')
 #: Values and headers that are refused, by topic: every bad value in every form, and what once stopped a partition.
@@ -95,17 +91,21 @@ def build(data_dir: Path, length: int = 122) -> list[Step]:
         if i == 33:
             steps.append(Step("late detail of day 30", [days[30][1]["margin.daily"]], [days[30][1]["margin.daily"]]))
         if i == 40:
-            wrong = days[38][1]["margin.market"]
-            steps.append(Step("correction of totals", [_corrected(wrong, "SSE", "fin_buy", 1.02)]))
+            steps.append(_correction(38, days[38][1]))
         if i == 54:
-            detail = days[51][1]["margin.daily"]
-            steps.append(Step("correction of detail", [_corrected(detail, "600519.SH", "fin_balance", 1.03)]))
+            steps.append(_correction(51, days[51][1]))
         if i == 52:
             steps.append(Step("day 50 again", [days[50][1]["margin.daily"]], [days[50][1]["margin.daily"]]))
         if day == to_day(date(2019, 3, 19)):  # removes the breakdown of 2019-03-14
             wrong = dict(days)[to_day(date(2019, 3, 14))]["margin.market"]
             steps.append(Step("correction of a peak", [_corrected(wrong, "SZSE", "fin_buy", 1.30)]))
     return steps
+
+
+def _correction(number: int, batches: dict[str, RowBatch]) -> Step:
+    totals = _corrected(batches["margin.market"], "SSE", "fin_buy", 1.02)
+    detail = _corrected(batches["margin.daily"], "600519.SH", "fin_balance", 1.03)
+    return Step(f"correction of day {number}", [totals, detail])
 
 
 def _prices(margin: RowBatch, day: int) -> RowBatch:
