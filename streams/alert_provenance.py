@@ -40,7 +40,7 @@ def why(settings: Settings, identity: str) -> dict[str, Any]:
 
 def alert_of(settings: Settings, identity: str) -> Alert:
     """Return the alert of an id, or of the beginning of one; raises `WhyError` if there is none, or more than one."""
-    alerts = readers.final_alerts(readers.alerts(settings))
+    alerts = readers.newest_alerts(settings)
     found = {alert.id: alert for alert in alerts if alert.id.startswith(identity)}
     if not found:
         raise WhyError(f"no alert {identity!r} in alerts.v1: `marginwatch alerts --json` lists the ids")

@@ -39,7 +39,7 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     securities.to_parquet(folder / "securities.parquet")
     industries = industries_table(readers.industry_signals(settings, until=barrier))
     industries.to_parquet(folder / "industries.parquet")
-    alerts = readers.final_alerts(readers.alerts(settings, until=barrier))
+    alerts = readers.newest_alerts(settings, until=barrier)
     (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
     return {
         "market.parquet": len(market),

@@ -251,12 +251,14 @@ def alert_of(record: ConsumerRecord) -> Alert | None:
     return codecs.readable(Topic.ALERTS, record)
 
 
-def final_alerts(published: Iterable[Alert]) -> list[Alert]:
-    """Return every alert in its last state, by date, rule and subject.
+def newest_alerts(settings: Settings, *, until: str | None = None) -> list[Alert]:
+    """Return every alert in its last state, by date, rule and subject; parameters and errors as of `read`.
 
-    Parameters
-    ----------
-    published : states of alerts, the newer ones of an alert behind the older ones, as `alerts` yields them.
+    Only the newest message of an alert is decoded: before compaction a topic contains many of each.
     """
-    newest = {alert.id: alert for alert in published}
-    return sorted(newest.values(), key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))
+    newest, last = NewestByKey(), dict[bytes | None, ConsumerRecord]()
+    for record in read(settings, Topic.ALERTS, until=until):
+        if newest.accepts(record):
+            last[record.key] = record
+    found = [alert for record in last.values() if (alert := alert_of(record)) is not None]
+    return sorted(found, key=lambda a: (a.trade_date, a.rule, a.subject, a.revision))

@@ -141,7 +141,7 @@ class Stack:
         return industries_table(readers.industry_signals(self.settings, until=barrier))
 
     def alerts(self, barrier: str):
-        return readers.final_alerts(readers.alerts(self.settings, until=barrier))
+        return readers.newest_alerts(self.settings, until=barrier)
 
     def count(self, topic: str, barrier: str) -> int:
         return sum(1 for _ in readers.read(self.settings, topic, until=barrier))

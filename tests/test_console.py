@@ -28,7 +28,6 @@ from console.theme import View
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
-from streams.readers import final_alerts
 
 NOW = datetime(2024, 7, 1, 1, tzinfo=UTC)
 P = Parameters()
@@ -94,7 +93,6 @@ def test_a_version_with_an_earlier_time_is_as_good_as_any() -> None:
     for version in (old, over):
         made.offer_alert(version)
     assert made.alerts["one"] == over
-    assert final_alerts([old, over]) == [over]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def alerts(
     if follow:
         for alert in filter(wanted, readers.follow_alerts(settings)):
             show(alert)
-    found = list(filter(wanted, readers.final_alerts(readers.alerts(settings))))
+    found = list(filter(wanted, readers.newest_alerts(settings)))
     for alert in found[-limit:] if limit is not None else found:
         show(alert)
     if limit is not None and len(found) > limit:

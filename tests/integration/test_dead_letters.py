@@ -129,7 +129,7 @@ def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., str]
 ) -> None:
     def states() -> list[tuple[Severity, State]]:
-        found = readers.final_alerts(readers.alerts(stack.settings))
+        found = readers.newest_alerts(stack.settings)
         place = f"{stack.settings.topic_prefix}rates.daily.v1[0]@1"
         return [(alert.severity, alert.state) for alert in found if alert.subject == place]
 
