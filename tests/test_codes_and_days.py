@@ -75,6 +75,11 @@ def test_what_is_no_code_is_refused_and_named(bad: str) -> None:
             parse_codes(("000001.SZ" + bad + "000002.SZ").encode(), 3)
 
 
+def test_bytes_that_are_no_text_are_no_code() -> None:
+    with pytest.raises(RowError, match="security code '6005\ufffd9.SH'"):
+        parse_codes(b"000001.SZ6005\xff9.SH", 2)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_column_of_another_length_is_refused(count: int) -> None:
     with pytest.raises(RowError, match="9 characters each"):
@@ -163,6 +168,12 @@ def test_shifting_by_sessions_ends_with_the_calendar(position: int, sessions: in
     there = position + sessions
     expected = to_day(SESSIONS[there]) if 0 <= there < 6 else None
     assert CALENDAR.shift(to_day(SESSIONS[position]), sessions) == expected
+
+
+@given(st.integers(to_day(SESSIONS[0]) - 3, to_day(SESSIONS[-1]) + 3), st.integers(1, 8))
+def test_the_session_that_is_some_sessions_after_any_day(day: int, sessions: int) -> None:
+    later = [to_day(d) for d in SESSIONS if to_day(d) > day]
+    assert CALENDAR.after(day, sessions) == (later[sessions - 1] if sessions <= len(later) else None)
 
 
 def test_a_week_ends_with_its_last_session() -> None:

@@ -175,10 +175,10 @@ def test_a_case_at_the_beginning_of_the_calendar_has_no_other_future() -> None:
 KEYS = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.int32))
 
 
-def extremes(at: int, *codes: str) -> SecuritySignals:
+def extremes(at: int, *codes: str, revision: int = 0) -> SecuritySignals:
     side = np.isin(KEYS, [to_id(code) for code in codes]).astype(float)
     return SecuritySignals(
-        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), KEYS,
+        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision), KEYS,
         {"fin_change": side * 0.1, "fin_streak": np.zeros(10), "extreme": side, "consecutive_extreme": side},
     )  # fmt: skip
 
@@ -246,6 +246,23 @@ def test_a_member_without_a_price_is_unscored() -> None:
     fold(desk, extremes(CASE, "000001.SZ", "000002.SZ", "000010.SZ"), extremes(50, "000003.SZ"))
     record = digests(desk)[DAYS[50]].evidence[0]
     assert (record.cases, record.unscored) == (1, 2)
+
+
+def test_a_digest_that_a_correction_empties_is_no_case_any_more() -> None:
+    growth = np.linspace(0.99, 1.01, 10)
+    desk, never = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
+    for at in range(60):
+        fold(desk, priced(at, growth**at))
+        fold(never, priced(at, growth**at))
+    fold(desk, extremes(CASE, "000002.SZ", "000009.SZ"), extremes(50, "000003.SZ"))
+    assert digests(desk)[DAYS[50]].evidence[0].cases == 2
+    fold(desk, extremes(CASE, revision=1))
+    fold(never, extremes(CASE), extremes(50, "000003.SZ"))
+    record = digests(desk)[DAYS[50]].evidence[0]
+    assert (record.cases, record.hits, record.unscored, record.outcomes) == (0, 0, 0, {})
+    assert record == digests(never)[DAYS[50]].evidence[0]
+    fold(desk, extremes(CASE, "000002.SZ", revision=2))  # and back again
+    assert digests(desk)[DAYS[50]].evidence[0].cases == 1
 
 
 def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None:

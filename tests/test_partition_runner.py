@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import structlog
 from aiokafka.errors import KafkaError
@@ -25,6 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from alerts.commands import FeedState
 from processors.daily_store import DailyStore
 from processors.days import to_day
+from processors.errors import StateError
 from processors.events import EndOfDay
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
@@ -244,10 +246,10 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def _plain_logs() -> Iterator[None]:
-    """No renderer draws the locals of every traceback."""
-    with structlog.testing.capture_logs():
-        yield
+def logged() -> Iterator[list[Any]]:
+    """The lines of the log; no renderer draws the locals of every traceback."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture
@@ -324,25 +326,34 @@ def test_the_age_of_an_event_counts_from_its_kafka_timestamp_to_the_acknowledgem
 
     async def go() -> None:
         await world.claim()
-        await world.step(Row(0, b"2", timestamp=int((time.time() - 60) * 1000)))
+        times = [int((time.time() - age) * 1000) for age in (900, 60)]
+        await world.step(*(Row(n, b"2", timestamp=stamp) for n, stamp in enumerate(times)))
 
     run(go())
     assert 60 <= metrics.AGE.labels("sums")._sum.get() - before < 120
 
 
-def test_every_step_is_timed_under_its_stage(world: World) -> None:
-    def steps() -> float:
-        return REGISTRY.get_sample_value("marginwatch_batch_seconds_count", {"stage": "sums"}) or 0.0
+def sample(name: str, **labels: str) -> float:
+    """The value of a metric."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
-    before = steps()
+
+def test_every_step_is_timed_under_its_stage_and_its_messages_are_counted_by_topic(world: World) -> None:
+    def counts() -> np.ndarray:
+        seconds = [sample(f"marginwatch_batch_seconds_{part}", stage="sums") for part in ("count", "sum")]
+        return np.array([*seconds, sample("marginwatch_messages_total", topic=TOPIC)])
+
+    before, started = counts(), time.perf_counter()
 
     async def go() -> None:
         await world.claim()
-        await world.step(Row(0, b"1"))
-        await world.step(Row(1, b"1"))
+        await world.step(Row(0, b"1"), Row(1, b"1"))
+        await world.step(Row(2, b"1"))
 
     run(go())
-    assert steps() - before == 2
+    steps, seconds, messages = counts() - before
+    assert (steps, messages) == (2, 3)
+    assert 0 < seconds <= time.perf_counter() - started
 
 
 def test_a_step_without_outputs_publishes_nothing(world: World) -> None:
@@ -456,6 +467,56 @@ def test_the_inputs_are_checked_again_while_a_partition_is_owned(world: World) -
     run(go())
 
 
+def test_after_a_claim_the_inputs_are_checked_by_the_stored_marks_whatever_stalls_beside(world: World) -> None:
+    async def go() -> None:
+        stored = {"sum/total": ValueCodec[int](int).encode(10)}
+        world.recorder.rows |= {
+            ("sums", 0): Loaded({"sum/total": b"\xff"}, {NAME: 4}, []),
+            ("sums", 1): Loaded(dict(stored), {NAME: 5}, [], marks={NAME: "m"}),
+        }
+        await world.claim(0, 1)
+        world.lost[NAME, 1] = LOST
+        await world.runner.check_inputs(world.still_ours)
+
+    run(go())
+    assert world.recorder.of("check")[-1] == ({(NAME, 1): (5, "m")},)
+    assert sorted(world.health.problems()) == ["sums:0", "sums:1"]
+    assert LOST in world.health.problems()["sums:1"]["reason"]
+    assert world.runner.owned["sums", 1].state is None
+    assert metrics.STALLED.labels("sums", "1")._value.get() == 1
+
+
+@pytest.mark.parametrize("question", ["check", "gap"])
+def test_a_question_about_topics_is_asked_until_kafka_answers(world: World, question: str) -> None:
+    problems = []
+
+    async def go() -> None:
+        world.next_offset = 9
+        world.recorder.rows["sums", 0] = Loaded({}, {NAME: 5}, [])
+        if question == "gap":
+            await world.claim()
+        world.recorder.failures[question] = [KafkaError("a"), OSError("b"), *[KafkaError("c")] * 5]
+        world.recorder.on_sleep = lambda: problems.append(dict(world.health.problems()))
+        await world.claim()
+        await world.step(Row(9))
+        assert world.state().total == 1
+
+    run(go())
+    assert world.recorder.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert all(list(found) == ["kafka"] for found in problems)
+    assert "topics can't be checked: KafkaError" in problems[0]["kafka"]["reason"]
+    assert world.health.ready
+
+
+def test_a_worker_asks_kafka_nothing_more_about_a_partition_that_is_taken_away(world: World) -> None:
+    world.recorder.rows["sums", 0] = Loaded({}, {NAME: 5}, [])
+    world.recorder.failures["check"] = [KafkaError("gone")] * 9
+    world.recorder.on_sleep = lambda: setattr(world, "ours", len(world.recorder.slept) < 3)
+    with pytest.raises(RevokedError):
+        run(world.claim())
+    assert len(world.recorder.slept) == 3
+
+
 def test_a_poll_that_begins_behind_messages_that_were_not_read_ends_the_worker(world: World) -> None:
     """Such a poll was fetched before the partition was claimed and read from its stored offset."""
 
@@ -563,6 +624,40 @@ def test_state_that_cant_be_read_stalls_its_partition_alone_and_names_the_remedy
         assert metrics.STALLED.labels("sums", "0")._value.get() == 0
 
     run(go())
+
+
+def lines(logged: list[Any], event: str) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "event"} for line in logged if line["event"] == event]
+
+
+def test_the_log_names_the_partitions_that_were_claimed(world: World, logged: list[Any]) -> None:
+    started = time.monotonic()
+    run(world.claim(2, 0))
+    (line,) = lines(logged, "partitions claimed")
+    assert (line["count"], line["partitions"]) == (2, ["sums:0", "sums:2"])
+    assert 0 <= line["seconds"] <= time.monotonic() - started + 0.001  # rounded
+
+
+@pytest.mark.parametrize(("discarded", "whole", "reasons"), [(None, True, []), ("0", True, ["schema"]),
+                         ("", True, ["schema"]), (None, False, ["incomplete"]), ("0", False, ["schema", "incomplete"])])  # fmt: skip
+def test_state_that_a_claim_has_deleted_is_counted_by_its_reason_and_logged_with_its_partition(
+    world: World, logged: list[Any], discarded: str | None, whole: bool, reasons: list[str]
+) -> None:
+    def counts() -> list[float]:
+        return [sample("marginwatch_state_discarded_total", stage="sums", reason=r) for r in ("schema", "incomplete")]
+
+    before = counts()
+    world.recorder.rows["sums", 3] = Loaded({}, {}, [], discarded=discarded, whole=whole)
+    run(world.claim(3))
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [
+        float(reason in reasons) for reason in ("schema", "incomplete")
+    ]
+    found = [line for line in logged if "discarded" in line["event"]]
+    assert [line["log_level"] for line in found] == [{"schema": "warning", "incomplete": "critical"}[r] for r in reasons]
+    assert all((line["stage"], line["partition"]) == ("sums", 3) for line in found)
+    if "schema" in reasons:
+        schema = world.state(3).schema
+        assert (found[0]["stored"], found[0]["schema"]) == (discarded or "no schema", schema)
 
 
 def test_a_partition_that_stalled_and_went_to_another_worker_is_no_problem_of_ours(world: World) -> None:
@@ -679,6 +774,34 @@ def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_st
     assert [total_of(c[0]["sum/total"]) for c in world.recorder.of("commit")] == [3, 7]
 
 
+def test_a_stalled_poll_is_logged_with_its_place_once_with_the_traceback(strict: World, logged: list[Any]) -> None:
+    world = strict
+    rows = [Row(3, b"2", partition=1), Row(4, b"no number", partition=1)]
+
+    async def go() -> None:
+        world.next_offset = 3
+        world.recorder.on_sleep = lambda: setattr(rows[1], "value", b"4") if len(world.recorder.slept) == 3 else None
+        await world.claim(1)
+        await world.step(*rows)
+
+    run(go())
+    first, *others = lines(logged, "a partition is stalled")
+    error = first.pop("exc_info")
+    assert isinstance(error, ValueError)
+    place = {"stage": "sums", "partition": 1, "topic": NAME, "offsets": "4-4"}
+    assert first == place | {"log_level": "critical"}
+    assert others == [place | {"log_level": "error", "exc_info": None}] * 2
+    assert lines(logged, "the partition goes on") == [{"log_level": "info", "stage": "sums", "partition": 1}]
+
+
+def test_a_claim_that_stalls_is_logged_with_its_traceback_and_no_place(world: World, logged: list[Any]) -> None:
+    world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
+    run(world.claim(0))
+    (line,) = lines(logged, "a partition is stalled")
+    assert isinstance(line.pop("exc_info"), StateError)
+    assert line == {"log_level": "critical", "stage": "sums", "partition": 0}
+
+
 def test_half_a_fold_is_not_folded_twice(strict: World) -> None:
     world = strict
     rows = [Row(0, b"10"), Row(1, b"no number")]
@@ -786,6 +909,28 @@ def test_a_partition_stalls_when_too_many_messages_fail_in_a_row(monkeypatch: py
     assert world.recorder.slept == [1.0]
 
 
+def test_failing_messages_in_a_row_are_counted_by_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, quarantine_limit=1)
+    rows = [Row(1, b"poison"), Row(0, b"poison", partition=1)]
+
+    def mend() -> None:
+        rows[0].value = b"1"
+
+    async def go() -> None:
+        world.recorder.on_sleep = mend
+        await world.claim(0, 1)
+        await world.step(Row(0, b"poison"))
+        await world.step(rows[1])  # the first one of its partition
+        await world.step(Row(1, b"1", partition=1))
+        assert world.recorder.slept == []
+        await world.step(rows[0])  # what partition 1 has folded is no success of partition 0
+        await world.step(Row(2, b"poison"))  # but its own success is
+
+    run(go())
+    assert world.recorder.slept == [1.0]
+    assert [place for place, _ in letters(world)] == [f"{NAME}[0]@0", f"{NAME}[1]@0", f"{NAME}[0]@2"]
+
+
 def test_a_message_that_a_person_has_named_is_skipped(strict: World) -> None:
     world = strict
     rows = [Row(n, b"poison" if n == 1 else b"1") for n in range(3)]
@@ -846,17 +991,18 @@ def test_a_worker_ends_when_redis_was_emptied_while_its_partition_stalled(strict
     assert len(world.recorder.of("commit")) == 1
 
 
-def test_an_error_in_storing_stalls_and_stores_the_same_again(world: World) -> None:
+def test_an_error_in_storing_stalls_and_stores_the_same_again(world: World, logged: list[Any]) -> None:
     async def go() -> None:
         await world.claim()
         world.recorder.failures["commit"] = [RuntimeError("script"), RuntimeError("script")]
-        await world.step(Row(0, b"2"))
+        await world.step(Row(0, b"1"), Row(1, b"1"))
         assert world.state().total == 2
 
     run(go())
     assert world.recorder.slept == [1.0, 2.0]
     assert [e[0] for e in world.recorder.events] == ["claim", "commit", "done", "publish"]
     assert world.health.ready
+    assert [line["offsets"] for line in lines(logged, "a partition is stalled")] == ["0-1"] * 2
 
 
 def test_a_stalled_partition_is_given_up_when_it_is_taken_away(strict: World) -> None:

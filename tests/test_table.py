@@ -17,7 +17,7 @@ from processors.parameters import Parameters
 from processors.reference import TOPIC, ReferenceStore
 from processors.registry import state_digest
 from processors.securities import Securities
-from processors.table import DAY, NUMBER, TEXT, Rows, Table, TableSet, ValueCodec
+from processors.table import DAY, DAY_NUMBER, DAY_TEXT, NUMBER, TEXT, KeyCodec, Rows, Table, TableSet, ValueCodec
 from streams.calendars import xshg
 from tests.building import DAYS, balances, batch, end_of_day
 
@@ -87,6 +87,53 @@ def test_rows_of_a_table_do_not_depend_on_the_batching_of_its_changes(changes, d
         assert dict(loaded) == dict(table)
         assert loaded.changed_rows() == {}
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize(
+    ("codec", "key", "text"),
+    [
+        (DAY, 18_263, "2020-01-02"),
+        (DAY, -1, "1969-12-31"),
+        (DAY_NUMBER, (18_263, 7), "2020-01-02/7"),
+        (DAY_TEXT, (18_263, "fin_streak|600519.SH|up"), "2020-01-02/fin_streak|600519.SH|up"),
+        (DAY_TEXT, (18_263, "a/b"), "2020-01-02/a/b"),
+        (DAY_TEXT, (18_263, ""), "2020-01-02/"),
+    ],
+)
+def test_a_key_is_the_text_of_its_field_and_is_read_back(codec: KeyCodec[object], key: object, text: str) -> None:
+    assert codec.to_text(key) == text
+    assert codec.parse(text) == key
+
+
+def test_a_value_with_unchanged_bytes_is_stored_once() -> None:
+    table: Table[str, int] = Table("numbers", TEXT, ValueCodec(int))
+    table["a"] = 1
+    first = table.changed_rows()
+    assert list(first) == ["numbers/a"]
+    for _ in range(2):
+        table["a"] = 1
+        assert table.changed_rows() == {}
+    table["a"] = 2
+    assert table.changed_rows() != first
+    del table["a"]
+    assert table.changed_rows() == {"numbers/a": None}
+    table["a"] = 1
+    assert table.changed_rows() == first  # it was deleted meanwhile
+
+
+def test_a_value_that_changed_in_place_is_stored_once_it_is_touched() -> None:
+    table: Table[str, list[int]] = Table("lists", TEXT, ValueCodec(list[int]))
+    table["a"] = [1]
+    table.changed_rows()
+    table["a"].append(2)
+    table.touch("a")
+    (data,) = table.changed_rows().values()
+    assert data is not None
+    assert ValueCodec[list[int]](list[int]).decode(data) == [1, 2]
+
+
+def test_a_day_has_a_power_of_two_of_buckets_with_64_rows_at_most_on_average() -> None:
+    assert [bucket_count(rows) for rows in (0, 1, 64, 65, 128, 129, 4000)] == [1, 1, 1, 2, 2, 4, 64]
 
 
 @given(st.lists(days_of_figures, min_size=1, max_size=5), st.booleans(), st.randoms(use_true_random=False))

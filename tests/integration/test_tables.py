@@ -53,6 +53,34 @@ def test_a_step_is_stored_whole_and_loaded_again(redis_server: EmbeddedRedis) ->
     asyncio.run(run())
 
 
+def test_a_row_that_was_never_stored_is_deleted_in_vain(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            await table.claim(SCHEMA)
+            await table.commit({"x": b"1", "never": None}, {"a": 1}, [], {})
+            await table.commit({"x": None, "y": b"2", "never": None}, {"a": 2}, [], {})
+            assert table.rows == 1
+            loaded = await table.claim(SCHEMA)
+            assert (loaded.whole, loaded.rows) == (True, {"y": b"2"})
+
+    asyncio.run(run())
+
+
+def test_the_digest_is_a_number_of_64_bits_whatever_is_stored(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            table = TablePartition(redis, "t", "market", 0)
+            await table.claim(SCHEMA)
+            for size in (1, 500, 20):
+                rows = {f"{i}": b"1" if i < size else None for i in range(500)}
+                await table.commit(rows, {"a": size}, [OUT], {})
+                assert len(await redis.get("t:{market:0}:digest")) == 16
+                assert (await peek(redis, "t", "market", 0)).whole
+
+    asyncio.run(run())
+
+
 def test_the_outbox_is_empty_behind_a_step_without_outputs(redis_server: EmbeddedRedis) -> None:
     async def run() -> None:
         async with client(redis_server) as redis:
