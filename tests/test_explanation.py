@@ -13,6 +13,7 @@ from processors.explanation import Explained, figures
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from processors.signal import Signal
 from tests.folding import Case, small_case
+from tests.made_market import SMALL
 from tests.oracle.data import is_fund
 
 EVERY = (*SIGNALS.values(), *INDUSTRY_SIGNALS.values())
@@ -102,3 +103,15 @@ def test_its_value_follows_from_the_figures_that_are_reported(key: tuple[str, st
     signal = next(signal for signal in EVERY if (str(signal.level), signal.id) == key)
     value, found = explained(signal, small)
     assert FOLLOWED[key]({one.need.text(): one.values for one in found}) == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("subject", SMALL.timing_indices)
+def test_the_figures_of_an_index_are_its_own(subject: str, small: Case) -> None:
+    signal = SIGNALS["index_close"]
+    values = small.folded.table(signal)[subject].dropna()
+    day = values.index[-1]
+    assert small.folded.stages is not None
+    found = figures(signal, subject, to_day(day.date()), small.folded.stages[1].sources)
+    assert {one.need.text(): one.values for one in found}["indices.daily close of timing_indices"] == {
+        subject: values[day]
+    }

@@ -98,6 +98,24 @@ def test_risk_premium_and_its_bands_by_hand() -> None:
     assert last.details["upper"] == pytest.approx(history.mean() + 2 * history.std(ddof=1))
 
 
+def test_earnings_of_nothing_or_less_have_no_risk_premium() -> None:
+    market = Market(1, Parameters(percentile_least=3), EXCHANGES, xshg())
+    found = {}
+    for day, pe in zip(DAYS, (0.5, -8.0, 0.0, 20.0, 25.0), strict=False):
+        prices = batch("indices.daily", day, {"000985.SH": {"pe_ttm": pe}, "399001.SZ": {"close": 1.0}})
+        bond = batch("rates.daily", day, {"CN10Y": {"yield": 0.03}})
+        for output in market.fold([prices, end_of_day(prices), bond, end_of_day(bond)]):
+            found[output.trade_date, output.name] = output
+    premiums = [found[day, "risk_premium"] for day in DAYS[:5]]
+    for one in premiums[1:3]:
+        assert (one.value, one.reason) == (None, "the PE of 000985.SH is not positive: no earnings yield")
+    known = [premium.value for premium in premiums if premium.value is not None]
+    assert known == pytest.approx([1 / 0.5 - 0.03, 1 / 20 - 0.03, 1 / 25 - 0.03])
+    assert "mean" not in premiums[3].details  # three days of it are asked for
+    assert premiums[4].details["mean"] == pytest.approx(np.mean(known))
+    assert premiums[4].details["sigma"] == pytest.approx(np.std(known, ddof=1))
+
+
 def test_etf_flow_by_hand() -> None:
     market = Market(1, Parameters(), EXCHANGES, xshg())
     shares = [{"510300.SH": 1e9, "510050.SH": 2e9, "511010.SH": 1e8}, {"510300.SH": 1.1e9, "510050.SH": 1.9e9},

@@ -653,7 +653,9 @@ def test_state_that_a_claim_has_deleted_is_counted_by_its_reason_and_logged_with
         float(reason in reasons) for reason in ("schema", "incomplete")
     ]
     found = [line for line in logged if "discarded" in line["event"]]
-    assert [line["log_level"] for line in found] == [{"schema": "warning", "incomplete": "critical"}[r] for r in reasons]
+    assert [line["log_level"] for line in found] == [
+        {"schema": "warning", "incomplete": "critical"}[r] for r in reasons
+    ]
     assert all((line["stage"], line["partition"]) == ("sums", 3) for line in found)
     if "schema" in reasons:
         schema = world.state(3).schema
