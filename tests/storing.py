@@ -15,7 +15,7 @@ class StoredRows:
         """Store what has changed since the last call."""
         for name, data in tables.changed_rows().items():
             if data is None:
-                del self.rows[name]
+                self.rows.pop(name, None)  # like HDEL: an empty day has no bucket
             else:
                 self.rows[name] = data
 

@@ -76,7 +76,7 @@ def test_what_is_no_code_is_refused_and_named(bad: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_no_code() -> None:
-    with pytest.raises(RowError, match="security code '6005\ufffd9.SH'"):
+    with pytest.raises(RowError, match=r"security code '6005\ufffd9\.SH'"):
         parse_codes(b"000001.SZ6005\xff9.SH", 2)
 
 

@@ -16,6 +16,7 @@ from processors.days import to_day
 from processors.events import EndOfDay, RowBatch, concat
 from processors.key_index import KeyIndex
 from tests.building import DAYS, balances, batch, end_of_day
+from tests.storing import StoredRows
 
 CODES = ["600519.SH", "000001.SZ", "600000.SH", "300750.SZ", "430047.BJ"]
 REQUIRED = ("SSE", "SZSE")
@@ -182,19 +183,34 @@ def apply_to_model(model: Model, day: date, code: str, balance: float, revision:
 @given(operations, st.booleans(), st.integers(1, 4), st.integers(0, 2))
 def test_the_store_answers_as_the_model_does(given_operations, exchanges: bool, late: int, history: int) -> None:
     required = REQUIRED if exchanges else ()
-    store = DailyStore("margin.daily", required, late_days=late, history_days=history)
-    model = Model(required, late, late + history)
+    changes: list[int] = []
+    store, loaded = (
+        DailyStore("margin.daily", required, late_days=late, history_days=history, on_change=on_change)
+        for on_change in (changes.append, lambda _: None)
+    )
+    model, stored = Model(required, late, late + history), StoredRows()
     for kind, what in given_operations:
+        before = set(store.days)
         if kind == "row":
             at, code, balance, revision, stamp = what
             rows = stamped(balances(DAYS[at], {code: balance}, revision), stamp)
-            assert store.apply(rows) == apply_to_model(model, DAYS[at], code, balance, revision, stamp)
+            result = store.apply(rows)
+            assert result == apply_to_model(model, DAYS[at], code, balance, revision, stamp)
         else:
             at, expected, deadline = what
             punctuation = EndOfDay(feed="margin.daily", trade_date=DAYS[at], expected=expected, source="test",
                               deadline=deadline)  # fmt: skip
-            assert store.close(punctuation) == model.punctuation(punctuation)
+            result = store.close(punctuation)
+            assert result == model.punctuation(punctuation)
         check(store, model)
+        # Whoever keeps figures of days is given the earliest one that changed, and every one that was deleted.
+        gone = before - set(store.days)
+        assert min(changes, default=None) == min(result.touched | gone, default=None)
+        assert gone <= set(changes)
+        changes.clear()
+        stored.store(store.tables)
+    stored.load(loaded.tables)
+    check(loaded, model)
 
 
 @settings(max_examples=80, deadline=None)

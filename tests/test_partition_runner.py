@@ -638,8 +638,16 @@ def test_the_log_names_the_partitions_that_were_claimed(world: World, logged: li
     assert 0 <= line["seconds"] <= time.monotonic() - started + 0.001  # rounded
 
 
-@pytest.mark.parametrize(("discarded", "whole", "reasons"), [(None, True, []), ("0", True, ["schema"]),
-                         ("", True, ["schema"]), (None, False, ["incomplete"]), ("0", False, ["schema", "incomplete"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("discarded", "whole", "reasons"),
+    [
+        (None, True, []),
+        ("0", True, ["schema"]),
+        ("", True, ["schema"]),
+        (None, False, ["incomplete"]),
+        ("0", False, ["schema", "incomplete"]),
+    ],
+)
 def test_state_that_a_claim_has_deleted_is_counted_by_its_reason_and_logged_with_its_partition(
     world: World, logged: list[Any], discarded: str | None, whole: bool, reasons: list[str]
 ) -> None:
