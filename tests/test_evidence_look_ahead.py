@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.desk import AlertDesk
+from alerts.evidence import EvidenceStore
 from alerts.member_scores import HORIZONS
 from alerts.model import Alert, Evidence
 from processors.codes import to_id
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, to_day
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
@@ -168,6 +170,21 @@ def test_a_case_at_the_beginning_of_the_calendar_has_no_other_future() -> None:
     fold(desk, extremes(CASE, "000002.SZ"), extremes(CASE + 4, "000003.SZ"))
     record = digests(desk)[DAYS[CASE + 4]].evidence[0]
     assert (record.cases, record.outcomes) == (0, {})
+
+
+def test_an_alert_is_added_to_its_record_once_for_each_day_on_which_it_fired() -> None:
+    desk = desk_that_read([100.0] * READ, [CASE])
+    alert = peaks(desk)[DAYS[CASE]]
+    expectation = next(rule for rule in RULES if rule.name == alert.rule).expectations[0]
+    evidence = EvidenceStore(RULES, CALENDAR)
+    assert [evidence.add(alert, expectation) for _ in range(2)] == [True, False]
+    later = msgspec.structs.replace(alert, fired_on=DAYS[CASE + 1])
+    assert [evidence.add(later, expectation) for _ in range(2)] == [True, False]
+    assert list(evidence.cases(alert.rule, alert.subject, expectation)) == [to_day(DAYS[CASE + 1])]
+    assert [evidence.remove(later, expectation) for _ in range(2)] == [True, False]
+    assert evidence.cases(alert.rule, alert.subject, expectation) == {}
+    outside = msgspec.structs.replace(alert, fired_on=date(2020, 1, 4))  # a Saturday
+    assert not evidence.add(outside, expectation)
 
 
 # -- records of securities ---------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
 from streams.calendars import xshg
 from streams.dead_letters import read_letter
-from streams.errors import FencedError, RevokedError
+from streams.errors import FencedError, InputLostError, RevokedError
 from streams.feed_watch import FeedWatch
 from streams.health import Health
 from streams.input_check import Positions
@@ -333,6 +333,17 @@ def test_the_age_of_an_event_counts_from_its_kafka_timestamp_to_the_acknowledgem
     assert 60 <= metrics.AGE.labels("sums")._sum.get() - before < 120
 
 
+def test_an_event_of_a_clock_that_is_ahead_has_no_negative_age(world: World) -> None:
+    before = metrics.AGE.labels("sums")._sum.get()
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2", timestamp=int((time.time() + 60) * 1000)))
+
+    run(go())
+    assert metrics.AGE.labels("sums")._sum.get() == before
+
+
 def sample(name: str, **labels: str) -> float:
     """The value of a metric."""
     return REGISTRY.get_sample_value(name, labels) or 0.0
@@ -467,7 +478,9 @@ def test_the_inputs_are_checked_again_while_a_partition_is_owned(world: World) -
     run(go())
 
 
-def test_after_a_claim_the_inputs_are_checked_by_the_stored_marks_whatever_stalls_beside(world: World) -> None:
+def test_after_a_claim_the_inputs_are_checked_by_the_stored_marks_whatever_stalls_beside(
+    world: World, logged: list[Any]
+) -> None:
     async def go() -> None:
         stored = {"sum/total": ValueCodec[int](int).encode(10)}
         world.recorder.rows |= {
@@ -484,6 +497,9 @@ def test_after_a_claim_the_inputs_are_checked_by_the_stored_marks_whatever_stall
     assert LOST in world.health.problems()["sums:1"]["reason"]
     assert world.runner.owned["sums", 1].state is None
     assert metrics.STALLED.labels("sums", "1")._value.get() == 1
+    line = lines(logged, "a partition is stalled")[-1]
+    assert (line["log_level"], line["partition"]) == ("critical", 1)
+    assert isinstance(line["exc_info"], InputLostError)
 
 
 @pytest.mark.parametrize("question", ["check", "gap"])

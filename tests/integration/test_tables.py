@@ -40,6 +40,7 @@ def test_a_step_is_stored_whole_and_loaded_again(redis_server: EmbeddedRedis) ->
             assert (await table.claim(SCHEMA)).rows == {}
             many = {f"row/{i}": bytes([i % 256]) * 10 for i in range(9000)}
             await table.commit(many, {"margin.daily.v1": 42}, [OUT], {})
+            assert (await peek(redis, "t", "securities", 3)).marks == {"margin.daily.v1": ""}
             await table.commit(
                 {"row/0": None, "row/1": b"new"}, {"margin.daily.v1": 43}, [OUT], {"margin.daily.v1": "m"}
             )
