@@ -2,7 +2,8 @@
 
 ``make mutation`` samples the mutants of every module that computes, stores or steps, runs the fast tests that reach
 each of them, and prints the share that some test fails on. A seed repeats a sample. mutmut mutates functions alone:
-what a module computes when it is imported is outside of it.
+what a module computes when it is imported is outside of it. Tests on real market data are skipped, because they take
+too long for every mutant, unless ``MARGINWATCH_DATA`` names the folder of the data.
 """
 
 from __future__ import annotations
