@@ -338,13 +338,15 @@ def test_days_outside_the_window_are_deleted_from_every_table() -> None:
 
 
 def slow_members(store: ReferenceStore, day: int) -> dict[int, tuple[float, ...]]:
-    """Every security's newest row up to a day, folded from the first day."""
+    """Every security's newest row up to a day, folded from the first day; it is listed unless its row denies it."""
     found: dict[int, tuple[float, ...]] = {}
     for known in store.store.closed_days():
         if known <= day:
             for column in store.store.columns_on(known).tolist():
                 key = int(store.store.keys[column])
-                found[key] = tuple(float(store.store.figure(known, name)[column]) for name in store.store.names)
+                row = {name: float(store.store.figure(known, name)[column]) for name in store.store.names}
+                row["listed"] = 1.0 if np.isnan(row["listed"]) else row["listed"]
+                found[key] = tuple(row.values())
     return found
 
 
