@@ -30,14 +30,16 @@ AT_IMPORT = (
     "processors.events.x_figures_of__*",
     "processors.events.x__default__*",
     "processors.signal.*__post_init__*",
+    "processors.computation.xǁFamilyǁ__init__*",
     "processors.registry.x__modules__*",
     "processors.registry.x_inputs_of__*",
     "processors.registry.x_optional_of__*",
     "processors.indicators.*.x__signal__*",
     *(f"processors.needs.x_{name}__*" for name in _NEEDS),
 )
-#: Their tests share folds, which mutmut records for the first test alone that needs one.
-SHARING = tuple(f"tests/test_{name}.py" for name in ("signals", "oracle", "industries", "market_signals", "prices"))
+#: Test files whose tests share folds, which mutmut records for the first test alone that needs one.
+_SHARING = ("exchange_gaps", "industries", "market_signals", "oracle", "prices", "signals")
+SHARING = tuple(f"tests/test_{name}.py" for name in _SHARING)
 SURVIVED, NOT_RUN = 0, None
 
 

@@ -243,6 +243,16 @@ def test_a_day_is_overdue_right_behind_its_deadline() -> None:
     )
 
 
+def test_a_day_of_margin_rows_is_overdue_behind_the_deadline_on_the_next_session() -> None:
+    store = DailyStore("margin.daily", ("SSE",), late_days=5, history_days=2)
+    store.apply(balances(SESSIONS[1], {"600000.SH": 1.0}))
+    deadline, due = at(SESSIONS[2], 9, 10), DEADLINES["margin.daily"]
+    assert overdue(store, deadline, due, CALENDAR, 3) is None
+    found = overdue(store, deadline + 1, due, CALENDAR, 3)
+    assert found is not None
+    assert (found.feed, found.trade_date, found.deadline) == ("margin.daily", SESSIONS[1], True)
+
+
 @pytest.mark.parametrize(("gap_days", "overdue_position"), [(0, None), (1, 1), (2, 1)])
 def test_a_feed_without_a_row_is_overdue_as_long_as_its_gap_is_short(
     gap_days: int, overdue_position: int | None
