@@ -102,13 +102,13 @@ def _members(signal: Signal, subject: str, block: Block) -> dict[str, Figures]:
     return counts | {name: int(members.in_index(members.keys, name).sum()) for name in ("csi300", "csi500")}
 
 
-def _funds(need: Need, style: str, block: Block) -> dict[str, Figures]:
-    """Shares and price of the funds of a style."""
+def _funds(need: Need, subject: str, block: Block) -> dict[str, Figures]:
+    """Shares and price of the funds of a style, or of all funds for a signal of the market."""
     assert isinstance(need.back, int)
     rows = block.fund_rows(0, need.back)
     if not len(rows["key"]):
         return {}
-    inside = rows["style"] == _STYLES.index(style)
+    inside = rows["style"] == _STYLES.index(subject) if subject in _STYLES else np.ones(len(rows["key"]), dtype=bool)
     codes = to_codes(rows["key"][inside])
     figures_of = zip(codes, rows["shares"][inside], rows["price"][inside], strict=True)
     return {code: _plain(np.array([shares, price])) for code, shares, price in figures_of}

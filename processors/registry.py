@@ -27,11 +27,13 @@ def _modules(*names: str) -> tuple[ModuleType, ...]:
 #: result of the same day follows the indicator that computes it.
 MARKET_INDICATORS = _modules(
     "fin_balance",
+    "fin_change_5d",
     "short_balance",
     "fin_buy_ratio",
     "ratio_state",
     "verdict",
     "excess_financing",
+    "turnover_mean_5d",
     "float_cap",
     "margin_trade_share",
     "risk_premium",
@@ -41,6 +43,7 @@ MARKET_INDICATORS = _modules(
     "llt",
     "gftd",
     "etf_flow",
+    "etf_flow_5d",
     "bottom_panel",
     "groups",
     "coverage",

@@ -130,6 +130,9 @@ def test_etf_flow_by_hand() -> None:
     assert found[DAYS[0], "etf_flow/broad"].value is None
     assert found[DAYS[1], "etf_flow/broad"].value == pytest.approx(0.1e9 * 4 - 0.1e9 * 3)
     assert found[DAYS[2], "etf_flow/broad"].value == pytest.approx(0.1e9 * 3)
+    assert found[DAYS[1], "etf_flow_total"].value == found[DAYS[1], "etf_flow/broad"].value
+    assert found[DAYS[2], "etf_flow_total"].value is None  # bonds have a fund, but no flow: no total of a part
+    assert "etf_flow of bond is absent" in found[DAYS[2], "etf_flow_total"].reason
     assert "cumulative" not in found[DAYS[2], "etf_flow/broad"].details  # 20 days are not known yet
     assert "day before" in found[DAYS[2], "etf_flow/bond"].reason  # it had none yesterday: no flow out of nothing
 
@@ -151,6 +154,7 @@ def test_a_split_of_a_fund_is_no_flow(
             found[output.trade_date, output.name] = output
     assert found[DAYS[1], "etf_flow/broad"].value == pytest.approx(flow)
     assert found[DAYS[1], "etf_flow/broad"].details["splits"] == splits
+    assert found[DAYS[1], "etf_flow_total"].value == pytest.approx(flow)
 
 
 def test_no_market_signal_reads_the_future(data_dir: Path) -> None:

@@ -15,6 +15,16 @@ from processors.signal import Column, Level, Signal
 
 STYLES = next(c.labels for c in FIGURES[FUNDS] if c.name == "style")
 
+ETF_FLOW_TOTAL = Signal(
+    "etf_flow_total",
+    Level.MARKET,
+    "Net flow into funds of all styles",
+    "ETF净流入（合计）",
+    "CNY",
+    (funds(), funds(back=1)),
+    "Σ etf_flow over the styles that have a fund on the day; absent where the flow of one of them is; details: styles",
+    "[GF25]",
+)
 SIGNALS = (
     Signal(
         "etf_flow",
@@ -28,6 +38,7 @@ SIGNALS = (
         subjects=True,
         retain="etf_flow_days",
     ),
+    ETF_FLOW_TOTAL,
 )
 
 _NONE = np.empty(0)
@@ -37,15 +48,32 @@ _FUND_LIMIT, _TOLERANCE = 0.20, 0.005
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return one column per style; the details contain the cumulative flow."""
+    """Return one column per style, with the cumulative flow in its details, and one for all styles."""
     rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
     styles = {int(number) for day in rows for found in day if len(found["key"]) for number in np.unique(found["style"])}
     unknown = reasons(merged(block.gaps(FUNDS), block.gaps(FUNDS, 1)))
     nothing = Column(np.full(len(block), np.nan), absent=dict.fromkeys(range(len(block)), _NO_FUND))
-    return {
-        f"etf_flow/{style}": _style(block, style, number, rows, unknown) if number in styles else nothing
+    flows = {
+        style: _style(block, style, number, rows, unknown) if number in styles else nothing
         for number, style in enumerate(STYLES)
     }
+    return {f"etf_flow/{style}": flow for style, flow in flows.items()} | {"etf_flow_total": _total(flows, len(block))}
+
+
+def _total(flows: Mapping[str, Column], days: int) -> Column:
+    """Return the sum over the styles that have a fund on the day: (k,) CNY."""
+    totals, count, absent = np.zeros(days), np.zeros(days, dtype=int), dict[int, str]()
+    for i in range(days):
+        for style, flow in flows.items():
+            reason = flow.absent.get(i)
+            if reason is None:
+                totals[i] += flow.values[i]
+                count[i] += 1
+            elif reason != _NO_FUND:
+                absent.setdefault(i, f"etf_flow of {style} is absent: {reason}")
+        if not count[i]:
+            absent.setdefault(i, f"{FUNDS}: no fund has a row")
+    return Column(totals, {"styles": count}, absent=absent)
 
 
 def _style(

@@ -48,7 +48,12 @@ def assert_complete(market: pd.DataFrame, securities: pd.DataFrame, industries: 
     """One run yields every signal there is; only what no file here has an input for is never known."""
     known = {name.partition("/")[0] for name in market if market[name].notna().any()} & SIGNALS.keys()
     known |= {name for name in securities if securities[name].notna().any()} & SIGNALS.keys()
-    assert SIGNALS.keys() - known == {"risk_premium", "etf_flow"}  # no yields, no prices of funds
+    assert SIGNALS.keys() - known == {
+        "risk_premium",
+        "etf_flow",
+        "etf_flow_total",
+        "etf_flow_5d",
+    }  # no yields, no prices of funds
     assert len(industries) == 788 * len(INDUSTRIES)
     absent = {name for name in INDUSTRY_SIGNALS if not industries[name].notna().any()}
     assert not absent  # valuations of 279 large caps from 2020 on stand in for those of the industries' indices

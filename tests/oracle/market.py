@@ -395,6 +395,36 @@ def etf_flow(data: Data, p: Any) -> Tables:
     return {"": pd.DataFrame(values), "cumulative": pd.DataFrame(sums), "funds": pd.DataFrame(priced)}
 
 
+def etf_flow_total(data: Data, p: Any) -> Tables:
+    """Flow of all funds: absent where the flow of a style that has a fund on the day is."""
+    styles = data.wide("funds", "style")
+    flows = etf_flow(data, p)[""]
+    has_fund = pd.DataFrame({name: (styles == name).any(axis=1) for name in flows.columns})
+    total = flows.sum(axis=1, min_count=1).mask((has_fund & flows.isna()).any(axis=1))
+    return whole(total, styles=has_fund.sum(axis=1).astype(float).where(total.notna()))
+
+
+def etf_flow_5d(data: Data, p: Any) -> Tables:
+    """Five days of it."""
+    total = etf_flow_total(data, p)[""]["market"]
+    week = sum((total.shift(back) for back in range(4)), start=total.shift(4))
+    return whole(week, day_cny=total.where(week.notna()))
+
+
+def fin_change_5d(data: Data, _p: Any) -> Tables:
+    """Balance less that of five days before."""
+    balance = both_exchanges(data, "fin_balance")
+    change = balance - balance.shift(5)
+    return whole(change, fin_balance_cny=balance.where(change.notna()), growth=balance / balance.shift(5) - 1)
+
+
+def turnover_mean_5d(data: Data, _p: Any) -> Tables:
+    """Mean turnover of five days, all known."""
+    turnover = market_turnover(data)
+    mean = turnover.rolling(5).mean()
+    return whole(mean, turnover_cny=turnover.where(mean.notna()))
+
+
 def bottom_panel(data: Data, p: Any) -> Tables:
     """Everything of the panel, and how much of it is known."""
     basics = market(data, p)
