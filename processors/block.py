@@ -128,10 +128,23 @@ class Block(CrossSections):
 
     def _series_of(self, need: Need, topic: str, key: int) -> Floats:
         series = self._sources.series.values(topic, key, need.figure)
-        days = need.window(self.parameters)
         if need.at:
-            return self._at_date(need, series, days)
-        return windows(series, self._positions - need.lag(self.parameters), days)
+            return self._at_date(need, series, need.window(self.parameters))
+        return self._windows(need, series)
+
+    def _windows(self, need: Need, series: Floats, back: int = 0) -> Floats:
+        """Return the windows of a series: (k,) for one day, else (k, days); ``back`` days before those of the need."""
+        ends = self._positions - need.lag(self.parameters) - back
+        if not need.since:
+            return windows(series, ends, need.window(self.parameters))
+        start = self._start(need) - back
+        days = max(int(ends[-1]) - start + 1, need.required(self.parameters), 2)
+        found = windows(series, ends, days)
+        return np.where(ends[:, None] + np.arange(1 - days, 1) >= start, found, np.nan)
+
+    def _start(self, need: Need) -> int:
+        """Return the position of the first session of an expanding window."""
+        return self.calendar.count_before(to_day(reference_date(need, self.parameters)))
 
     def _at_date(self, need: Need, series: Floats, days: int) -> Floats:
         """Return the window that ends at a fixed date, for the days after that date; NaN for earlier days."""
@@ -142,14 +155,13 @@ class Block(CrossSections):
         return out
 
     def _total(self, need: Need, exchange: int) -> Floats:
-        series, days = self._sources.series, need.window(self.parameters)
-        ends = self._positions - need.lag(self.parameters)
-        found = windows(series.values(TOTALS, exchange, need.figure), ends, days)
+        series = self._sources.series
+        found = self._windows(need, series.values(TOTALS, exchange, need.figure))
         if need.figure != "fin_repay":
             return found
         balance = series.values(TOTALS, exchange, "fin_balance")
-        bought = windows(series.values(TOTALS, exchange, "fin_buy"), ends, days)
-        derived = windows(balance, ends - 1, days) + bought - windows(balance, ends, days)
+        bought = self._windows(need, series.values(TOTALS, exchange, "fin_buy"))
+        derived = self._windows(need, balance, back=1) + bought - self._windows(need, balance)
         return np.where(np.isnan(found), derived, found)
 
     def _results(self, need: Need) -> Any:
@@ -228,6 +240,9 @@ class Block(CrossSections):
         window = np.atleast_2d(self.get(need, code)[i])
         unknown = np.flatnonzero(np.isnan(window[0]))
         at = int(self._positions[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
+        if need.since and at < (start := self._start(need)):
+            since, counted = to_date(self.calendar.day_at(start)), window.shape[1] - len(unknown)
+            return f"{what} since {since}: {need.required(self.parameters)} days are needed, {counted} are known"
         if at < 0:
             return f"{what}: the calendar does not reach back so far"
         text = f"{what} of {to_date(self.calendar.day_at(at))} {self._lack(need, at)}"
@@ -239,7 +254,7 @@ class Block(CrossSections):
         """Return what one day lacks: the whole figure, or the summands of some exchanges."""
         if need.source in (Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP):
             one = Block([self.calendar.day_at(at)], self._sources)
-            point = replace(need, back=0, days=1, plus=0)
+            point = replace(need, back=0, days=1, plus=0, min_periods=0, since="")
             absent = [e for e, v in zip(self.exchanges, one._summands(point), strict=True) if np.isnan(v[0])]
             if len(absent) < len(self.exchanges):
                 return f"lacks {', '.join(absent)}"

@@ -105,6 +105,7 @@ class Need:
     optional : whether the signal has a value without this input.
     mean : whether a security's figure is the mean over the window instead of the value of its last day.
     at : name of the parameter that contains the date at which the window ends, instead of the day itself.
+    since : name of the parameter that contains the date on which an expanding window begins, instead of ``days``.
     signal : the signal whose value is the input.
     """
 
@@ -120,6 +121,7 @@ class Need:
     optional: bool = False
     mean: bool = False
     at: str = ""
+    since: str = ""
     signal: ComputedSignal | None = None
 
     # -- dependencies ----------------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class Need:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters that it depends on."""
-        named = (self.key_parameter, self.back, self.days, self.plus, self.min_periods, self.at)
+        named = (self.key_parameter, self.back, self.days, self.plus, self.min_periods, self.at, self.since)
         return tuple(n for n in named if isinstance(n, str) and n and n not in _RELATIVE)
 
     def window(self, parameters: Parameters) -> int:
@@ -207,6 +209,8 @@ class Need:
             parts.append(f"of {', '.join(codes)}")
         if self.at:
             parts.append(f"on {self.at}")
+        if self.since:
+            parts.append(f"since {self.since if parameters is None else getattr(parameters, self.since)}")
         if self.days != 1 or self.plus:
             lengths = (self.days, self.plus) if parameters is None else (self.window(parameters),)
             over = " + ".join(str(length) for length in lengths if length)
@@ -237,6 +241,7 @@ class Window(TypedDict, total=False):
     days: Days
     plus: Days
     min_periods: Days
+    since: str
     optional: bool
 
 
@@ -350,8 +355,8 @@ def topics(needs: Sequence[Need], *, optional: bool) -> tuple[str, ...]:
 
 
 def reference_date(need: Need, parameters: Parameters) -> date:
-    """Return the date at which the window of a need with ``at`` ends."""
-    return date.fromisoformat(getattr(parameters, need.at))
+    """Return the date at which the window of a need with ``at`` ends, or on which one with ``since`` begins."""
+    return date.fromisoformat(getattr(parameters, need.at or need.since))
 
 
 def session_before(day: int, back: Days, parameters: Parameters, calendar: TradingCalendar) -> int | None:

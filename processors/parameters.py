@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Parameters of the signals. Ratios are fractions, windows are trading days, money is CNY."""
+    """Parameters of the signals. Ratios are fractions, windows are trading days, money is CNY.
+
+    Raises
+    ------
+    ValueError : if a date is none.
+    """
 
     # excess_financing [ZT21]
     excess_lag_days: int = 15
@@ -30,6 +36,8 @@ class Parameters:
     # percentiles of ratios: window in trading days, and known days required in it (ours)
     percentile_days: int = 1250
     percentile_least: int = 250
+    # first day of the expanding window of ratios [DG24]
+    percentile_since: str = "2016-01-04"
     # etf_flow: days of the cumulative flow (ours)
     etf_flow_days: int = 20
     # oversold, llt, gftd, bottom_panel: their indices; oversold compares with a reference date [GF25]
@@ -78,6 +86,13 @@ class Parameters:
     identity_broken_share: float = 0.05
     # number of newest days that accept late and corrected rows
     late_days: int = 60
+
+    def __post_init__(self) -> None:
+        for name in ("oversold_reference", "percentile_since"):
+            try:
+                date.fromisoformat(getattr(self, name))
+            except ValueError:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: write a date, such as 2016-01-04") from None
 
 
 #: Every parameter at its default, for documentation. A computation takes its parameters as an argument.

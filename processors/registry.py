@@ -35,6 +35,7 @@ MARKET_INDICATORS = _modules(
     "excess_financing",
     "turnover_mean_5d",
     "float_cap",
+    "two_way_to_float_cap",
     "margin_trade_share",
     "risk_premium",
     "collateral_ratio",

@@ -27,6 +27,7 @@ SMALL = Parameters(
     high_low_days=6,
     percentile_days=30,
     percentile_least=8,
+    percentile_since="2019-09-23",
     etf_flow_days=4,
     timing_indices=("000001.SH", "000300.SH"),
     oversold_days=20,

@@ -83,6 +83,24 @@ def test_a_signal_without_data_is_absent_with_its_reason(signals) -> None:
     assert not [key for key in signals if key[1] == "risk_premium"]  # no rates at all: never computed
 
 
+def test_an_expanding_window_begins_on_its_date_and_never_ends() -> None:
+    """By hand: the first day is outside, the second one of too few, and the fourth is higher than two of three."""
+    parameters = Parameters(percentile_since=DAYS[1].isoformat(), percentile_least=2, percentile_days=2)
+    market = Market(1, parameters, EXCHANGES, xshg())
+    found = {}
+    for day, balance in zip(DAYS, (9.0, 2.0, 4.0, 3.0), strict=False):
+        caps = batch("indices.daily", day, {"000001.SH": {"float_cap": 1e3}, "399106.SZ": {"float_cap": 1e3}})
+        totals = batch("margin.market", day, dict.fromkeys(EXCHANGES, {"fin_balance": balance, "short_balance": 0.5}))
+        for output in market.fold([caps, end_of_day(caps), totals, end_of_day(totals)]):
+            found[output.trade_date, output.name] = output
+    ranks = [found[day, "two_way_to_float_cap_percentile_expanding"] for day in DAYS[:4]]
+    assert [rank.value for rank in ranks] == [None, None, 1.0, pytest.approx(2 / 3)]
+    assert f"since {DAYS[1]}: 2 days are needed, 0 are known" in ranks[0].reason
+    assert f"since {DAYS[1]}: 2 days are needed, 1 are known" in ranks[1].reason
+    assert ranks[3].details["share"] == pytest.approx(7.0 / 2e3)
+    assert found[DAYS[3], "two_way_to_float_cap_percentile"].value == 0.5
+
+
 def test_risk_premium_and_its_bands_by_hand() -> None:
     market = Market(1, Parameters(percentile_least=3), EXCHANGES, xshg())
     found = {}

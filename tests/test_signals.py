@@ -131,6 +131,7 @@ CHANGED: Mapping[str, tuple[Any, ...]] = {
     "regime_index": ("000905.SH",),
     "late_days": (2,),
     "percentile_least": (25,),
+    "percentile_since": ("2019-10-21",),
     "ratio_hot": (0.110,),
     "ratio_breakdown": (0.095,),
     "ratio_cold": (0.090,),

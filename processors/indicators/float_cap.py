@@ -6,48 +6,32 @@ import numpy as np
 
 from processors.block import Block
 from processors.needs import float_cap, total
+from processors.ratio_percentiles import EXPANDING, TRAILING, percentile_columns, percentile_signals
 from processors.signal import Column, Level, Signal
-from processors.statistics import percentiles
 
 BALANCE, CAP = total("fin_balance"), float_cap()
-BALANCES = total("fin_balance", days="percentile_days", min_periods="percentile_least")
-CAPS = float_cap(days="percentile_days", min_periods="percentile_least")
+WINDOWS = tuple((total("fin_balance", **window), float_cap(**window)) for window in (TRAILING, EXPANDING))
 
-SIGNALS = (
-    Signal(
-        "fin_balance_to_float_cap",
-        Level.MARKET,
-        "Margin balance over float cap",
-        "融资余额占流通市值",
-        "ratio",
-        (BALANCE, CAP),
-        "B_t / Σ float cap of the exchanges' A shares (000001.SH and 399106.SZ)",
-        "[DG24]",
-    ),
-    Signal(
-        "fin_balance_to_float_cap_percentile",
-        Level.MARKET,
-        "Its percentile over five years",
-        "融资余额占流通市值分位",
-        "ratio",
-        (BALANCES, CAPS),
-        "share of the last 1250 trading days' known values that are not above today's; at least 250 of them",
-        "[DG24], window ours",
-    ),
+RATIO = Signal(
+    "fin_balance_to_float_cap",
+    Level.MARKET,
+    "Margin balance over float cap",
+    "融资余额占流通市值",
+    "ratio",
+    (BALANCE, CAP),
+    "B_t / Σ float cap of the exchanges' A shares (000001.SH and 399106.SZ)",
+    "[DG24]",
 )
+SIGNALS = (RATIO, *percentile_signals(RATIO, *WINDOWS))
 
 
 def compute(block: Block) -> dict[str, Column]:
-    """Return the share and its percentile."""
+    """Return the share and its percentiles."""
     balance, cap = block[BALANCE], block[CAP]
     share = balance / np.where(cap > 0, cap, np.nan)
-    window = block[BALANCES] / block[CAPS]
-    min_periods = block.parameters.percentile_least
+    trailing, expanding = (block[balances] / block[caps] for balances, caps in WINDOWS)
+    details = {"fin_balance_cny": balance, "float_cap_cny": cap}
     return {
-        "fin_balance_to_float_cap": Column(
-            share, {"fin_balance_cny": balance, "float_cap_cny": cap}, "the float cap is zero"
-        ),
-        "fin_balance_to_float_cap_percentile": Column(
-            percentiles(window, min_periods), {"share": share}, f"fewer than {min_periods} days are known"
-        ),
+        RATIO.id: Column(share, details, "the float cap is zero"),
+        **percentile_columns(RATIO, share, trailing, expanding, block.parameters),
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.oracle import industries, market, securities
 from tests.oracle.data import Data
-from tests.oracle.market import Tables, basic, float_cap_share, share_percentile, trade_share, whole
+from tests.oracle.market import Tables, basic, float_cap_share, shares, trade_share, two_way_share, whole
 from tests.oracle.securities import own, score
 
 Entry = Callable[[Data, Any], Tables]
@@ -25,10 +25,9 @@ MARKET: dict[str, Entry] = {
             "fin_buy_ratio", "fin_buy_ratio_5d", "ratio_state", "ratio_state_daily", "excess_financing", "excess_level",
         )
     },
-    "fin_balance_to_float_cap": lambda data, _p: whole(float_cap_share(data)),
-    "fin_balance_to_float_cap_percentile": share_percentile(float_cap_share),
-    "margin_trade_share": lambda data, _p: whole(trade_share(data)),
-    "margin_trade_share_percentile": share_percentile(trade_share),
+    **shares("fin_balance_to_float_cap", float_cap_share),
+    **shares("two_way_to_float_cap", two_way_share),
+    **shares("margin_trade_share", trade_share),
     "ratio_state_quantile": market.ratio_state_quantile,
     "verdict": market.verdict,
     "risk_premium": market.risk_premium,

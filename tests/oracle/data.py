@@ -48,6 +48,7 @@ class Published:
     high_low_days: int = 250
     percentile_days: int = 1250
     percentile_least: int = 250
+    percentile_since: str = "2016-01-04"
     etf_flow_days: int = 20
     timing_indices: tuple[str, ...] = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
     oversold_days: int = 250

@@ -96,6 +96,12 @@ def percentile(series: pd.Series, days: int, least: int) -> pd.Series:
     return over(series, days, share)
 
 
+def percentile_since(series: pd.Series, since: str, least: int) -> pd.Series:
+    """The same over all days from a date on."""
+    later = series[series.index >= pd.Timestamp(since)]
+    return percentile(later, len(later) + 1, least).reindex(series.index)
+
+
 def rsi(series: pd.Series, days: int, smooth: int = 14) -> pd.Series:
     """Wilder's RSI over the changes of full windows."""
 
@@ -250,14 +256,28 @@ def trade_share(data: Data) -> pd.Series:
     return (both_exchanges(data, "fin_buy") + sold) / market_turnover(data)
 
 
-def share_percentile(share: Any) -> Any:
-    """The entry of the percentile of a share."""
+def two_way_share(data: Data) -> pd.Series:
+    """Margin and short balance over the float caps of both exchanges."""
+    caps = of_index(data, SSE_COMPOSITE, "float_cap") + of_index(data, "399106.SZ", "float_cap")
+    return (both_exchanges(data, "fin_balance") + both_exchanges(data, "short_balance")) / caps
 
-    def entry(data: Data, p: Any) -> Tables:
+
+def shares(name: str, share: Any) -> dict[str, Any]:
+    """The entries of a share and of its percentiles over five years and since 2016."""
+
+    def trailing(data: Data, p: Any) -> Tables:
         rank = percentile(share(data), p.percentile_days, p.percentile_least)
         return whole(rank, share=share(data).where(rank.notna()))
 
-    return entry
+    def expanding(data: Data, p: Any) -> Tables:
+        rank = percentile_since(share(data), p.percentile_since, p.percentile_least)
+        return whole(rank, share=share(data).where(rank.notna()))
+
+    return {
+        name: lambda data, _p: whole(share(data)),
+        f"{name}_percentile": trailing,
+        f"{name}_percentile_expanding": expanding,
+    }
 
 
 def risk_premium(data: Data, p: Any) -> Tables:
