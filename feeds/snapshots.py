@@ -45,7 +45,12 @@ _TAKEN, _NAMES = "taken", "names"
 
 def known_indices(parameters: Parameters) -> tuple[str, ...]:
     """Return the codes of the indices that any signal needs."""
-    named = (*parameters.timing_indices, parameters.regime_index, parameters.risk_premium_index)
+    named = (
+        *parameters.timing_indices,
+        parameters.regime_index,
+        parameters.risk_premium_index,
+        *parameters.risk_premium_others,
+    )
     return tuple(sorted({*_INDICES, *named, *map(to_code, TURNOVER_INDEX.values())}))
 
 

@@ -36,8 +36,8 @@ class Parameters:
     # percentiles of ratios: window in trading days, and known days required in it (ours)
     percentile_days: int = 1250
     percentile_least: int = 250
-    # first day of the expanding window of ratios [DG24]
-    percentile_since: str = "2016-01-04"
+    # first day of expanding windows: percentiles of ratios [DG24], episodes of a high risk premium [GF25]
+    expanding_since: str = "2016-01-04"
     # etf_flow: days of the cumulative flow (ours)
     etf_flow_days: int = 20
     # oversold, llt, gftd, bottom_panel: their indices; oversold compares with a reference date [GF25]
@@ -48,9 +48,13 @@ class Parameters:
     gftd_lag: int = 4
     gftd_setup: int = 4
     gftd_count: int = 4
-    # risk_premium [GF25]: the index whose PE is used; window of mean and σ (ours)
+    # risk_premium [GF25]: the index whose PE is used, and further ones; window of mean and σ (ours)
     risk_premium_index: str = "000985.SH"
+    risk_premium_others: tuple[str, ...] = ("000300.SH",)
     risk_premium_days: int = 1250
+    # a high premium [GF25], and the days in a row below it that end an episode (ours)
+    risk_premium_high: float = 0.04
+    risk_premium_gap_days: int = 20
     # collateral_ratio: the line of forced selling; window of the percentile, longer than the known history (ours)
     collateral_line: float = 1.30
     collateral_days: int = 5000
@@ -88,7 +92,7 @@ class Parameters:
     late_days: int = 60
 
     def __post_init__(self) -> None:
-        for name in ("oversold_reference", "percentile_since"):
+        for name in ("oversold_reference", "expanding_since"):
             try:
                 date.fromisoformat(getattr(self, name))
             except ValueError:

@@ -12,7 +12,7 @@ from processors.statistics import percentiles
 
 #: The two windows of the figures of a ratio.
 TRAILING: Final[Window] = {"days": "percentile_days", "min_periods": "percentile_least"}
-EXPANDING: Final[Window] = {"since": "percentile_since", "min_periods": "percentile_least"}
+EXPANDING: Final[Window] = {"since": "expanding_since", "min_periods": "percentile_least"}
 
 
 def percentile_signals(ratio: Signal, trailing: tuple[Need, ...], expanding: tuple[Need, ...]) -> tuple[Signal, Signal]:

@@ -79,6 +79,15 @@ def test_a_condition_fires_once_however_long_it_lasts_and_ends_past_its_hysteres
     assert made[0].alert.invalidation.zh == "低于9.00%时结束。"
 
 
+def test_a_high_risk_premium_names_its_episode() -> None:
+    desk = AlertDesk([rule for rule in RULES if rule.name == "risk_premium_high"], CALENDAR)
+    high = msgspec.structs.replace(ratio(0, 0.041), signal="risk_premium", details={"episodes": 4})
+    (alert,) = [change.alert for change in fold(desk, high)]
+    assert alert.text.en.endswith("4.10%, at least 4.00%. Episode 4 since 2016-01-04.")
+    assert alert.text.zh.endswith("2016-01-04以来第4次。")
+    assert (alert.figures["episodes"], alert.thresholds) == (4, {"level": 0.04, "clear": pytest.approx(0.038)})
+
+
 def test_an_absent_value_withdraws_what_it_corrects_and_changes_nothing_else() -> None:
     desk = AlertDesk([over()], CALENDAR)
     absent = msgspec.structs.replace(ratio(0, 0.11, 1), value=None, reason="turnover is absent")

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from feeds.folder import read
@@ -16,6 +17,7 @@ from processors.events import RowBatch
 from processors.history import replay
 from processors.indicators.llt import advance
 from processors.indicators.ratio_state import QUANTILE_STATE
+from processors.indicators.risk_premium import episodes
 from processors.market import Market
 from processors.needs import index
 from processors.outputs import MarketSignal
@@ -52,6 +54,19 @@ def test_bottom_panel_shows_figures_side_by_side(signals) -> None:
     assert panel.details["000300.SH drawdown"] < -0.30
 
 
+def test_the_published_episodes_of_a_high_risk_premium(data_dir: Path) -> None:
+    """[GF25] counts five from 2016 to 2025-07; the folder has those until 2022."""
+    folder = data_dir.parent / "data_2016_2021"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    pe = pd.read_parquet(folder / "index_valuation_daily_2005_2022.parquet")
+    bond = pd.read_parquet(folder / "cn10y_yield_daily_2005_2022.parquet").set_index("dt")["y10_pct"] / 100
+    premium = (1 / pe[pe["code"] == "000985"].set_index("dt")["pe"] - bond).dropna()["2016":]
+    counts = [int(episodes((premium[:n] >= 0.04).to_numpy()[None], 20)[0]) for n in range(1, len(premium) + 1)]
+    first = [f"{premium.index[counts.index(n)]:%Y-%m}" for n in range(1, counts[-1] + 1)]
+    assert first == ["2018-10", "2020-03", "2022-10"]
+
+
 @pytest.mark.parametrize(
     ("closes", "falls"),
     [
@@ -85,12 +100,12 @@ def test_a_signal_without_data_is_absent_with_its_reason(signals) -> None:
 
 def test_an_expanding_window_begins_on_its_date_and_never_ends() -> None:
     """By hand: the first day is outside, the second one of too few, and the fourth is higher than two of three."""
-    parameters = Parameters(percentile_since=DAYS[1].isoformat(), percentile_least=2, percentile_days=2)
+    parameters = Parameters(expanding_since=DAYS[1].isoformat(), percentile_least=2, percentile_days=2)
     market = Market(1, parameters, EXCHANGES, xshg())
     found = {}
     for day, balance in zip(DAYS, (9.0, 2.0, 4.0, 3.0), strict=False):
         caps = batch("indices.daily", day, {"000001.SH": {"float_cap": 1e3}, "399106.SZ": {"float_cap": 1e3}})
-        totals = batch("margin.market", day, dict.fromkeys(EXCHANGES, {"fin_balance": balance, "short_balance": 0.5}))
+        totals = batch("margin.market", day, {e: {"fin_balance": balance, "short_balance": 0.5} for e in EXCHANGES})
         for output in market.fold([caps, end_of_day(caps), totals, end_of_day(totals)]):
             found[output.trade_date, output.name] = output
     ranks = [found[day, "two_way_to_float_cap_percentile_expanding"] for day in DAYS[:4]]

@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 from alerts.model import Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Rule
+from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule
 from alerts.rules.threshold import Threshold
+from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 
-#: The published level, and the level below which the alert ends (ours), fractions.
-_LEVEL, _CLEAR = 0.04, 0.038
+_SIGNAL = "risk_premium"
+#: The share of the level below which the alert ends (ours).
+_CLEAR = 0.95
 _COOLDOWN_DAYS = 5
 
 
-def rule(_: Parameters) -> Rule:
+@dataclass(frozen=True, slots=True)
+class HighPremium:
+    """The condition that the premium is high; its text says which episode it is.
+
+    Parameters
+    ----------
+    threshold : level and end of the condition.
+    since : first day on which episodes are counted, ``2016-01-04``.
+    """
+
+    threshold: Threshold
+    since: str
+
+    def evaluate(self, message: Message) -> Iterator[Evaluation]:
+        """Yield the evaluation of the threshold, with the number of episodes where it is true."""
+        for one in self.threshold.evaluate(message):
+            number = message.details.get("episodes") if isinstance(message, MarketSignal) else None
+            if one.kind is not Kind.ON or number is None:
+                yield one
+                continue
+            text = Text(
+                f"{one.text.en} Episode {number} since {self.since}.", f"{one.text.zh}{self.since}以来第{number}次。"
+            )
+            yield replace(one, figures=one.figures | {"episodes": number}, text=text)
+
+
+def rule(parameters: Parameters) -> Rule:
     """Return the rule."""
     title = Text(
         "Equity risk premium high (published: 5 times from 2016 to 2025-07)",
         "股权风险溢价偏高（公开报告：2016年至2025年7月共5次）",
     )
+    level = parameters.risk_premium_high
     return Rule(
         "risk_premium_high",
         Severity.INFO,
-        Threshold("risk_premium", _LEVEL, _CLEAR, True, title).evaluate,
+        HighPremium(Threshold(_SIGNAL, level, level * _CLEAR, True, title), parameters.expanding_since).evaluate,
         source="[GF25]",
         cooldown_days=_COOLDOWN_DAYS,
         expectations=(INDEX_HIGHER,),

@@ -31,6 +31,7 @@ MARKET: dict[str, Entry] = {
     "ratio_state_quantile": market.ratio_state_quantile,
     "verdict": market.verdict,
     "risk_premium": market.risk_premium,
+    "risk_premium_by_index": market.risk_premium_by_index,
     "collateral_ratio": market.collateral_ratio,
     "regime": lambda data, p: whole(market.regimes(data, p)),
     "oversold": market.oversold,

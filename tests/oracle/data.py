@@ -48,7 +48,7 @@ class Published:
     high_low_days: int = 250
     percentile_days: int = 1250
     percentile_least: int = 250
-    percentile_since: str = "2016-01-04"
+    expanding_since: str = "2016-01-04"
     etf_flow_days: int = 20
     timing_indices: tuple[str, ...] = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
     oversold_days: int = 250
@@ -58,7 +58,10 @@ class Published:
     gftd_setup: int = 4
     gftd_count: int = 4
     risk_premium_index: str = "000985.SH"
+    risk_premium_others: tuple[str, ...] = ("000300.SH",)
     risk_premium_days: int = 1250
+    risk_premium_high: float = 0.04
+    risk_premium_gap_days: int = 20
     collateral_line: float = 1.30
     collateral_days: int = 5000
     regime_index: str = "000300.SH"

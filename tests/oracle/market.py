@@ -270,7 +270,7 @@ def shares(name: str, share: Any) -> dict[str, Any]:
         return whole(rank, share=share(data).where(rank.notna()))
 
     def expanding(data: Data, p: Any) -> Tables:
-        rank = percentile_since(share(data), p.percentile_since, p.percentile_least)
+        rank = percentile_since(share(data), p.expanding_since, p.percentile_least)
         return whole(rank, share=share(data).where(rank.notna()))
 
     return {
@@ -280,14 +280,40 @@ def shares(name: str, share: Any) -> dict[str, Any]:
     }
 
 
-def risk_premium(data: Data, p: Any) -> Tables:
-    """1 / PE − yield with its bands."""
-    pe, bond = of_index(data, p.risk_premium_index, "pe_ttm"), data.wide("rates", "yield", key="tenor")["CN10Y"]
+def _premium_of(data: Data, p: Any, code: str) -> dict[str, pd.Series]:
+    """1 / PE − yield of an index with its bands, and how often it was high."""
+    pe, bond = of_index(data, code, "pe_ttm"), data.wide("rates", "yield", key="tenor")["CN10Y"]
     premium = 1 / pe - bond
     past = premium.rolling(p.risk_premium_days, min_periods=1)
     enough = premium.notna() & (past.count() >= p.percentile_least)
     mean, sigma = past.mean().where(enough), past.std().where(enough)
-    return whole(premium, mean=mean, sigma=sigma, upper=mean + 2 * sigma, lower=mean - 2 * sigma)
+    count, quiet, days, known, found = 0, p.risk_premium_gap_days + 1, 0, 0, []
+    for day, value in premium.items():
+        if day >= pd.Timestamp(p.expanding_since):
+            known += not np.isnan(value)
+            high = value >= p.risk_premium_high
+            count += high and quiet >= p.risk_premium_gap_days
+            days += high
+            quiet = 0 if high else quiet + 1
+        found.append((count, days, known))
+    counts = pd.DataFrame(found, data.days, ["episodes", "days_high", "days_since_start"], float)
+    return {
+        "": premium, "mean": mean, "sigma": sigma, "upper": mean + 2 * sigma, "lower": mean - 2 * sigma,
+        "to_upper": premium - mean - 2 * sigma, "to_lower": premium - mean + 2 * sigma,
+        **{name: column.where(premium.notna()) for name, column in counts.items()},
+    }  # fmt: skip
+
+
+def risk_premium(data: Data, p: Any) -> Tables:
+    """That of the market's index."""
+    return {name: one.to_frame("market") for name, one in _premium_of(data, p, p.risk_premium_index).items()}
+
+
+def risk_premium_by_index(data: Data, p: Any) -> Tables:
+    """Those of the other indices."""
+    found = {code: _premium_of(data, p, code) for code in p.risk_premium_others}
+    names = next(iter(found.values()))
+    return {name: pd.DataFrame({code: one[name] for code, one in found.items()}) for name in names}
 
 
 def collateral_ratio(data: Data, p: Any) -> Tables:
