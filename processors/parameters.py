@@ -38,6 +38,9 @@ class Parameters:
     percentile_least: int = 250
     # first day of expanding windows: percentiles of ratios [DG24], episodes of a high risk premium [GF25]
     expanding_since: str = "2016-01-04"
+    # lead_lag: window [DG22], and days required in it (ours)
+    lead_lag_days: int = 250
+    lead_lag_least: int = 200
     # etf_flow: days of the cumulative flow (ours)
     etf_flow_days: int = 20
     # oversold, llt, gftd, bottom_panel: their indices; oversold compares with a reference date [GF25]

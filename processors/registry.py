@@ -33,6 +33,7 @@ MARKET_INDICATORS = _modules(
     "ratio_state",
     "verdict",
     "excess_financing",
+    "lead_lag",
     "turnover_mean_5d",
     "float_cap",
     "two_way_to_float_cap",

@@ -49,6 +49,8 @@ class Published:
     percentile_days: int = 1250
     percentile_least: int = 250
     expanding_since: str = "2016-01-04"
+    lead_lag_days: int = 250
+    lead_lag_least: int = 200
     etf_flow_days: int = 20
     timing_indices: tuple[str, ...] = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
     oversold_days: int = 250
