@@ -20,7 +20,7 @@ from processors.codes import Ids, to_id
 from processors.days import TradingCalendar, shanghai_moment, to_date
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
-from processors.kinds import is_stock
+from processors.kinds import is_chinext, is_stock
 
 SOURCE = "simulated"
 _CSI300 = to_id("000300.SH")
@@ -104,7 +104,10 @@ class Market:
         large[size[: len(stocks) // 4]] = 1.0
         middle[size[len(stocks) // 4 : len(stocks) // 2]] = 1.0
         industry = (np.arange(len(stocks)) % len(INDUSTRIES)).astype(np.float64)
-        figures: dict[str, Floats] = {"industry": industry, "csi300": large, "csi500": middle}
+        chinext = (is_chinext(stocks) & ((large + middle) > 0)).astype(np.float64)
+        figures: dict[str, Floats] = {
+            "industry": industry, "csi300": large, "csi500": middle, "chinext_index": chinext,
+        }  # fmt: skip
         return {"reference": self._batch("reference", stocks, day, figures)}
 
     def _day(self, day: int, ratio: float) -> dict[str, RowBatch]:

@@ -163,6 +163,7 @@ class Reference(DailyRow, frozen=True, kw_only=True):
     industry: Industry | None = None  # 申万一级行业
     csi300: bool = False  # 沪深300成份
     csi500: bool = False  # 中证500成份
+    chinext_index: bool = False  # 创业板指成份
     listed: bool = True  # false from the day of the delisting on
     st: bool = False  # 风险警示
     eligible_from: EpochDay | None = None  # 两融标的: first day in the margin list

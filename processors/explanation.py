@@ -99,7 +99,9 @@ def _members(signal: Signal, subject: str, block: Block) -> dict[str, Figures]:
     if signal.level is Level.INDUSTRY:
         return {"stocks": int((members.stock_industry == INDUSTRIES.index(subject)).sum())}
     counts: dict[str, Figures] = {"stocks": len(members.stocks)}
-    return counts | {name: int(members.in_index(members.keys, name).sum()) for name in ("csi300", "csi500")}
+    return counts | {
+        name: int(members.in_index(members.keys, name).sum()) for name in ("csi300", "csi500", "chinext_index")
+    }
 
 
 def _funds(need: Need, subject: str, block: Block) -> dict[str, Figures]:

@@ -142,12 +142,17 @@ _SSE_MAIN, _SZSE_MAIN, _CHINEXT, _STAR, _BSE = range(len(BOARDS))
 
 
 def board_of(securities: Ids) -> npt.NDArray[np.intp]:
-    """Return the index into `BOARDS` of each stock (n,); STAR is 688 and 689 (depositary receipts)."""
+    """Return the index into `BOARDS` of each stock (n,)."""
     exchange = securities % 4
-    star = (exchange == _SH) & np.isin(securities // 4_000, (688, 689))
     return np.select(
-        [star, is_chinext(securities), exchange == _SZ, exchange == _BJ], [_STAR, _CHINEXT, _SZSE_MAIN, _BSE]
+        [is_star(securities), is_chinext(securities), exchange == _SZ, exchange == _BJ],
+        [_STAR, _CHINEXT, _SZSE_MAIN, _BSE],
     )
+
+
+def is_star(securities: Ids) -> Flags:
+    """Return which ids are stocks of STAR 科创板: SH 688xxx, and 689xxx (depositary receipts) (n,)."""
+    return np.asarray((securities % 4 == _SH) & np.isin(securities // 4_000, (688, 689)))
 
 
 def is_chinext(securities: Ids) -> Flags:

@@ -44,7 +44,7 @@ class Members:
         return _industry_numbers(self._of(keys, "industry"))
 
     def in_index(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
-        """Return whether each security is a member of an index, ``csi300`` or ``csi500`` (n,)."""
+        """Return whether each security is a member of an index, such as ``csi300`` (n,)."""
         return np.asarray(self._of(keys, index) == 1.0)
 
     def _of(self, keys: Ids, name: str) -> Floats:

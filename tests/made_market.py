@@ -226,6 +226,7 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
                     "industry": np.where(np.isin(keys, ids(FUNDS)), np.nan, industry),
                     "csi300": (np.arange(m) % 4 == 0).astype(float),
                     "csi500": (np.arange(m) % 4 == (1 if i == 0 else 2)).astype(float),
+                    "chinext_index": ((keys // 40_000 == 30) & (np.arange(m) % 3 == (i == 0))).astype(float),
                 },
             )
         out[day] = {t: b for t, b in here.items() if not (gaps and i in GAPS.get(t, ()))}

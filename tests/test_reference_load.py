@@ -37,6 +37,7 @@ ROWS = pd.DataFrame(
         "industry": ["食品饮料", "银行", "食品饮料"],
         "csi300": [1, 1, 0],
         "csi500": ["否", "", "是"],
+        "chinext_index": ["", "是", ""],
         "eligible_from": ["2010-03-31", "20100331", "2010/03/31"],
         "eligible_to": ["", "2024-06-28", ""],
         "float_shares": ["1,256,197,800", "", "1256197801"],
@@ -49,6 +50,7 @@ CHINESE = {
     "industry": "申万一级行业",
     "csi300": "沪深300",
     "csi500": "中证500",
+    "chinext_index": "创业板指",
     "eligible_from": "纳入日期",
     "eligible_to": "剔除日期",
     "float_shares": "流通股本(股)",
@@ -82,6 +84,7 @@ def test_a_file_is_read(tmp_path: Path, kind: str, headers: dict[str, str]) -> N
     assert INDUSTRIES[int(second["industry"])] == "银行"
     assert [r["csi300"] for r in (first, second, third)] == [1, 1, 0]
     assert [r["csi500"] for r in (first, second, third)] == [0, 0, 1]
+    assert [r["chinext_index"] for r in (first, second, third)] == [0, 1, 0]
     assert first["eligible_from"] == second["eligible_from"] == to_day(date(2010, 3, 31))
     assert second["eligible_to"] == to_day(date(2024, 6, 28)) and np.isnan(first["eligible_to"])
     assert first["float_shares"] == 1_256_197_800 and np.isnan(second["float_shares"])
@@ -121,7 +124,10 @@ def test_a_file_without_dates_needs_one(tmp_path: Path) -> None:
 def test_check_shows_rows_and_publishes_nothing(tmp_path: Path, sent: list[Message]) -> None:
     result = load(written(ROWS, tmp_path), "--check")
     assert result.exit_code == 0, result.output
-    assert "2024-06-17 600519.SH: industry 食品饮料, csi300 1, csi500 0, eligible_from 2010-03-31" in result.output
+    assert (
+        "2024-06-17 600519.SH: industry 食品饮料, csi300 1, csi500 0, chinext_index 0, eligible_from 2010-03-31"
+        in result.output
+    )
     assert sent == []
 
 

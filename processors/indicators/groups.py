@@ -1,4 +1,4 @@
-"""Index and board groups 指数与板块: balance and net buy of the CSI 300, the CSI 500, ChiNext and listed funds."""
+"""Index and board groups 指数与板块: balance and net buy of the CSI 300, the CSI 500, the ChiNext index, boards, funds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy.typing as npt
 from processors.block import Block
 from processors.codes import EXCHANGES
 from processors.cross_sections import Gap, merged, reasons
-from processors.kinds import is_chinext, is_fund
+from processors.events import Floats
+from processors.kinds import is_chinext, is_fund, is_star
 from processors.needs import DETAIL, members, security
 from processors.signal import Column, Level, Signal
+from processors.statistics import rolling_sums
 
-_DAYS = 5
+_SUMS = {"five_days": 5, "twenty_days": 20}
 BALANCE, BUY, REPAY, MEMBERS = security("fin_balance"), security("fin_buy"), security("fin_repay"), members()
 
 SIGNALS = (
@@ -23,7 +25,8 @@ SIGNALS = (
         "分组融资余额",
         "CNY",
         (BALANCE, MEMBERS),
-        "Σ fin_balance over the group's securities (CSI300, CSI500 by reference; ChiNext and ETF by code); details: share of all",
+        "Σ fin_balance over the group's securities (CSI300, CSI500 and ChiNextIndex by reference; ChiNext, STAR and ETF by "
+        "code); details: share of all",
         "[DG24]",
         subjects=True,
     ),
@@ -35,16 +38,25 @@ SIGNALS = (
         "CNY",
         (BUY, REPAY, MEMBERS),
         "Σ (fin_buy − fin_repay) over the group's securities (where repayments are not published: the change of the balance); "
-        "details: sum of 5 days",
+        "details: sums of 5 and 20 days, all of which are known",
         "[DG24]",
         subjects=True,
-        retain=_DAYS,
+        retain=max(_SUMS.values()),
     ),
 )
 
 
 #: The exchanges whose securities a group may have.
-_EXCHANGES = {"CSI300": ("SSE", "SZSE"), "CSI500": ("SSE", "SZSE"), "ChiNext": ("SZSE",), "ETF": ("SSE", "SZSE")}
+_EXCHANGES = {
+    "CSI300": ("SSE", "SZSE"),
+    "CSI500": ("SSE", "SZSE"),
+    "ChiNextIndex": ("SZSE",),
+    "ChiNext": ("SZSE",),
+    "STAR": ("SSE",),
+    "ETF": ("SSE", "SZSE"),
+}
+#: Groups by the reference → the figure of it that names their members.
+_BY_REFERENCE = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
 
 
 def compute(block: Block) -> dict[str, Column]:
@@ -54,7 +66,7 @@ def compute(block: Block) -> dict[str, Column]:
     whole = np.array([not gap for gap in block.gaps(DETAIL)])
     out: dict[str, Column] = {}
     for group, member in groups_of(block, section.keys).items():
-        named = block.unnamed if group.startswith("CSI") else [{}] * len(block)
+        named = block.unnamed if group in _BY_REFERENCE else [{}] * len(block)
         unknown, unknown_flow = (
             reasons(_of_group(group, merged(gaps, named))) for gaps in (block.gaps(DETAIL), flow_gaps)
         )
@@ -78,11 +90,16 @@ def compute(block: Block) -> dict[str, Column]:
         out[f"group_balance/{group}"] = Column(totals, {"share": shares, "members": count}, absent=absent | unknown)
         out[name] = Column(
             flows,
-            {"members": known_count, "five_days": block.own_window(name, flows, _DAYS).sum(axis=1)},
+            {"members": known_count} | {sums: _sum(block, name, flows, days) for sums, days in _SUMS.items()},
             f"{DETAIL} of the day before is not known",
             absent | unknown_flow,
         )
     return out
+
+
+def _sum(block: Block, name: str, flows: Floats, days: int) -> Floats:
+    """Return the sum of the last ``days`` net buys of a group (k,); NaN where one of them is unknown."""
+    return rolling_sums(block.own_window(name, flows, days), days)[:, 0]
 
 
 def _of_group(group: str, gaps: list[Gap]) -> list[Gap]:
@@ -100,8 +117,8 @@ def groups_of(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArra
         return np.concatenate(parts)
 
     return {
-        "CSI300": of_index("csi300"),
-        "CSI500": of_index("csi500"),
+        **{group: of_index(figure) for group, figure in _BY_REFERENCE.items()},
         "ChiNext": is_chinext(keys),
+        "STAR": is_star(keys),
         "ETF": is_fund(keys),
     }

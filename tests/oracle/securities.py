@@ -308,10 +308,12 @@ def _groups(data: Data) -> dict[str, pd.DataFrame]:
     listed = data.listed()
     chinext = [code.startswith("30") and code.endswith(".SZ") for code in listed.columns]
     funds = [is_fund(code) for code in listed.columns]
+    star = [code.startswith("68") and code.endswith(".SH") for code in listed.columns]
+    by_reference = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
     return {
-        "CSI300": listed & data.as_of("csi300").reindex(columns=listed.columns).eq(1.0),
-        "CSI500": listed & data.as_of("csi500").reindex(columns=listed.columns).eq(1.0),
+        **{n: listed & data.as_of(f).reindex(columns=listed.columns).eq(1.0) for n, f in by_reference.items()},
         "ChiNext": listed & np.array(chinext),
+        "STAR": listed & np.array(star),
         "ETF": listed & np.array(funds),
     }
 
@@ -336,7 +338,9 @@ def _group_lacks(data: Data, lacks: pd.DataFrame) -> dict[str, pd.Series]:
     """On which days an exchange of a group is missing."""
     both = lacks[["SH", "SZ"]].any(axis=1)
     index = both | unnamed(data)[["SH", "SZ"]].any(axis=1)
-    return {"CSI300": index, "CSI500": index, "ChiNext": lacks["SZ"], "ETF": both}
+    chinext = lacks["SZ"] | unnamed(data)["SZ"]
+    return {"CSI300": index, "CSI500": index, "ChiNextIndex": chinext, "ChiNext": lacks["SZ"], "STAR": lacks["SH"],
+            "ETF": both}  # fmt: skip
 
 
 def net_buy_lacks(data: Data) -> pd.DataFrame:
@@ -362,7 +366,8 @@ def group_net_buy(data: Data, _p: Any) -> Tables:
     lacks = _group_lacks(data, net_buy_lacks(data))
     sums = {n: flow.where(inside).sum(axis=1, min_count=1).mask(lacks[n]) for n, inside in _groups(data).items()}
     values = pd.DataFrame(sums)
-    return {"": values, "five_days": values.rolling(5).sum().where(values.notna())}
+    sums = {name: values.rolling(days).sum() for name, days in (("five_days", 5), ("twenty_days", 20))}
+    return {"": values} | sums
 
 
 def coverage(data: Data, _p: Any) -> Tables:
