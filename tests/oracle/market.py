@@ -288,7 +288,7 @@ def _premium_of(data: Data, p: Any, code: str) -> dict[str, pd.Series]:
     enough = premium.notna() & (past.count() >= p.percentile_least)
     mean, sigma = past.mean().where(enough), past.std().where(enough)
     count, quiet, days, known, found = 0, p.risk_premium_gap_days + 1, 0, 0, []
-    for day, value in premium.items():
+    for day, value in zip(data.days, premium, strict=True):
         if day >= pd.Timestamp(p.expanding_since):
             known += not np.isnan(value)
             high = value >= p.risk_premium_high
@@ -300,7 +300,7 @@ def _premium_of(data: Data, p: Any, code: str) -> dict[str, pd.Series]:
     return {
         "": premium, "mean": mean, "sigma": sigma, "upper": mean + 2 * sigma, "lower": mean - 2 * sigma,
         "to_upper": premium - mean - 2 * sigma, "to_lower": premium - mean + 2 * sigma,
-        **{name: column.where(premium.notna()) for name, column in counts.items()},
+        **{str(name): column.where(premium.notna()) for name, column in counts.items()},
     }  # fmt: skip
 
 

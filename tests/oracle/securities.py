@@ -364,8 +364,8 @@ def group_net_buy(data: Data, _p: Any) -> Tables:
     """Net buy of each group, and of five days."""
     flow = net_buys(data)
     lacks = _group_lacks(data, net_buy_lacks(data))
-    sums = {n: flow.where(inside).sum(axis=1, min_count=1).mask(lacks[n]) for n, inside in _groups(data).items()}
-    values = pd.DataFrame(sums)
+    flows = {n: flow.where(inside).sum(axis=1, min_count=1).mask(lacks[n]) for n, inside in _groups(data).items()}
+    values = pd.DataFrame(flows)
     sums = {name: values.rolling(days).sum() for name, days in (("five_days", 5), ("twenty_days", 20))}
     return {"": values} | sums
 
