@@ -31,6 +31,7 @@ AT_IMPORT = (
     "processors.events.x__default__*",
     "processors.signal.*__post_init__*",
     "processors.computation.xǁFamilyǁ__init__*",
+    "processors.table.x__behind_day__*",
     "processors.registry.x__modules__*",
     "processors.registry.x_inputs_of__*",
     "processors.registry.x_optional_of__*",
