@@ -41,6 +41,7 @@ class ExchangeRows(msgspec.Struct, kw_only=True):
     published : rows that were sent; ``corrected`` are those of them that have other figures than before.
     unchanged : rows that were published before.
     absent : securities of the session before, as published, that have no row.
+    refused : rows and cells that were left out; `FeedReport.findings` contains each.
     """
 
     read: int = 0
@@ -48,6 +49,7 @@ class ExchangeRows(msgspec.Struct, kw_only=True):
     unchanged: int = 0
     corrected: int = 0
     absent: int = 0
+    refused: int = 0
 
 
 class DayReport(msgspec.Struct, kw_only=True):
@@ -74,7 +76,8 @@ class FeedReport(msgspec.Struct, kw_only=True):
 
     Parameters
     ----------
-    refused : the number of rows, sheets and cells that were left out; ``findings`` contains each.
+    refused : the number of rows, sheets and cells that were left out; ``findings`` contains each. Those whose day and
+        exchange are known are counted there as well.
     days : the days and topics, ascending.
     """
 
@@ -115,10 +118,21 @@ class FeedReport(msgspec.Struct, kw_only=True):
         """Append findings, and count what they refuse."""
         for one in findings:
             day = None if one.day is None else to_date(one.day)
-            self.refused += one.severity is Severity.REFUSED
+            if one.severity is Severity.REFUSED:
+                self.refused += 1
+                if day is not None and one.group:
+                    self._rows_of(day, one.topic, one.group).refused += 1
             self.findings.append(
                 FindingReport(severity=one.severity, check=one.check, text=one.text, topic=one.topic, trade_date=day)
             )
+
+    def _rows_of(self, day: date, topic: str, group: str) -> ExchangeRows:
+        """Return the rows of an exchange on a day; all of them may have been refused."""
+        report = next((one for one in self.days if (one.trade_date, one.topic) == (day, topic)), None)
+        if report is None:
+            report = DayReport(trade_date=day, topic=topic, exchanges={}, checks={})
+            self.days = sorted([*self.days, report], key=lambda one: (one.trade_date, one.topic))
+        return report.exchanges.setdefault(group, ExchangeRows())
 
     def set_outcomes(self, outcomes: Mapping[tuple[int, str, str, str], int] | None) -> None:
         """Take the outcome of each row from the ledger; without one, every row was sent."""
@@ -151,6 +165,7 @@ class FeedReport(msgspec.Struct, kw_only=True):
             yield (
                 f"  {name}: {rows.read:,} rows of {of_days}; {rows.published:,} published ({rows.corrected:,} "
                 f"corrected), {rows.unchanged:,} unchanged; {rows.absent:,} absent against the day before"
+                + (f"; {rows.refused:,} refused" if rows.refused else "")
             )
         verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
         for one in self.days:

@@ -15,6 +15,7 @@ from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
 from feeds.mapped_words import matching, words_of
 from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
+from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
@@ -181,8 +182,9 @@ class _Reading:
                     refused.setdefault(place, f"{source}: {reason}")
                     continue
                 severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING
-                self._report(severity, "figure", f"{self._at(place)}, {source}: {reason}; the figure is absent")
-        self._refuse(refused)
+                text = f"{self._at(place)}, {source}: {reason}; the figure is absent"
+                self._report(severity, "figure", text, place)
+        self._refuse(refused, read=True)
         self._keep(~(empty | self._mask(refused)))
         self._compare_sum()
 
@@ -229,8 +231,12 @@ class _Reading:
                 )
                 self._report(Severity.WARNING, "sum", f"{text}: check that the file is complete")
 
-    def _report(self, severity: Severity, check: str, text: str) -> None:
-        self.findings.append(Finding(severity, check, self.table.topic, None, text))
+    def _report(self, severity: Severity, check: str, text: str, place: int | None = None) -> None:
+        """Append a finding; with the day and the exchange of a row whose key and date are read."""
+        day, group = None, ""
+        if place is not None and "day" in self.columns:
+            day, group = int(self.columns["day"][place]), group_of(self.table.topic, self.keys[place])
+        self.findings.append(Finding(severity, check, self.table.topic, day, text, group))
 
     def _at(self, place: int) -> str:
         return f"{self.where}, row {self.raw.index[place]}"
@@ -245,10 +251,11 @@ class _Reading:
             self.raw, self.keys = self.raw[mask], self.keys[mask]
             self.columns = {name: values[mask] for name, values in self.columns.items()}
 
-    def _refuse(self, reasons: Mapping[int, str]) -> None:
+    def _refuse(self, reasons: Mapping[int, str], *, read: bool = False) -> None:
+        """Refuse rows; ``read`` is whether their keys and dates are."""
         for place, reason in sorted(reasons.items()):
             self.refused += 1
-            self._report(Severity.REFUSED, "row", f"{self._at(place)}, {reason}")
+            self._report(Severity.REFUSED, "row", f"{self._at(place)}, {reason}", place if read else None)
 
     def _leave_out(self, reasons: Mapping[int, str]) -> None:
         """Leave out rows that can't be read; refuse those of them that contain figures."""

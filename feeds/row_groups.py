@@ -25,6 +25,12 @@ def counts(topic: str, keys: Ids) -> dict[str, int]:
     return {group_names(topic)[group]: number for group, number in enumerate(numbers) if number}
 
 
+def group_of(topic: str, key: int) -> str:
+    """Return the name of the group of a key."""
+    (name,) = counts(topic, np.array([key], dtype=np.int32))
+    return name
+
+
 @cache
 def group_names(topic: str) -> tuple[str, ...]:
     """Return the name of each group of a topic: exchanges, or the topic where its keys have none."""

@@ -72,6 +72,7 @@ class Finding:
     topic : the input topic; empty for a file as a whole.
     day : trade date, days since 1970-01-01; None if it is not known.
     text : what was expected, what was found, what to do.
+    group : exchange of the row that it is about, or its topic where keys have none; empty if it is not known.
     """
 
     severity: Severity
@@ -79,6 +80,7 @@ class Finding:
     topic: str
     day: int | None
     text: str
+    group: str = ""
 
     def __str__(self) -> str:
         when = f" {to_date(self.day)}" if self.day is not None else ""

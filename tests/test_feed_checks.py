@@ -457,16 +457,17 @@ def test_the_report_is_the_same_in_every_command(command: str, kept: MemoryStore
     assert status == 0 and first["outcome"] == "published" and first["refused"] == 0
     (day,) = first["days"]
     assert day["trade_date"] == D2 and day["topic"] == "margin.daily"
-    assert day["exchanges"] == {"SSE": {"read": 37, "published": 37, "unchanged": 0, "corrected": 0, "absent": 3}}
+    assert day["exchanges"] == {"SSE": {"read": 37, "published": 37, "unchanged": 0, "corrected": 0, "absent": 3,
+                                        "refused": 0}}  # fmt: skip
     assert day["checks"]["unit"] == "passed" and day["checks"]["missing"] == "warning"
     assert day["checks"]["sum"] == "not compared"
     _, again = report_of(command, tmp_path, D2, CODES[:-3])
     assert again["days"][0]["exchanges"]["SSE"] | {"absent": 3} == {
-        "read": 37, "published": 0, "unchanged": 37, "corrected": 0, "absent": 3,
+        "read": 37, "published": 0, "unchanged": 37, "corrected": 0, "absent": 3, "refused": 0,
     }  # fmt: skip
     _, corrected = report_of(command, tmp_path, D2, CODES[:5], 1.01)
     assert corrected["days"][0]["exchanges"]["SSE"] == {
-        "read": 5, "published": 5, "unchanged": 0, "corrected": 5, "absent": 3,
+        "read": 5, "published": 5, "unchanged": 0, "corrected": 5, "absent": 3, "refused": 0,
     }  # fmt: skip
 
 
@@ -503,7 +504,9 @@ def test_a_refused_row_is_reported_with_its_cell_and_makes_the_exit_status_1(
     place = write(tmp_path / "in", table, f"margin_detail_sse_{D1}.csv")
     status, report = reported(command, place.parent if command == "files" else place)
     assert status == 1 and report["outcome"] == "published" and report["refused"] == 1
-    assert report["days"][0]["exchanges"]["SSE"]["published"] == 39
+    assert report["days"][0]["exchanges"]["SSE"] | {"unchanged": 0} == {
+        "read": 39, "published": 39, "unchanged": 0, "corrected": 0, "absent": 0, "refused": 1,
+    }  # fmt: skip
     (finding,) = (one for one in report["findings"] if one["severity"] == "refused")
     assert "row 9" in finding["text"] and column in finding["text"] and "'n/k'" in finding["text"]
 
@@ -545,12 +548,14 @@ def test_each_run_reaches_the_stream(command: str, runs: list[FeedRun], tmp_path
     first, second = runs
     assert (first.trade_date.isoformat(), first.refused, first.errors) == (D1, 0, 0)
     assert first.rows == {
-        "margin.daily": {"SSE": {"read": 40, "published": 40, "unchanged": 0, "corrected": 0, "absent": 0}}
+        "margin.daily": {
+            "SSE": {"read": 40, "published": 40, "unchanged": 0, "corrected": 0, "absent": 0, "refused": 0}
+        }
     }
     assert (second.trade_date.isoformat(), second.errors) == (D2, 2)  # fin_balance and fin_buy
     assert "times that of 2024-06-11" in second.reason
     assert second.rows["margin.daily"]["SSE"] == {
-        "read": 38, "published": 0, "unchanged": 0, "corrected": 0, "absent": 2,
+        "read": 38, "published": 0, "unchanged": 0, "corrected": 0, "absent": 2, "refused": 0,
     }  # fmt: skip
 
 
