@@ -55,6 +55,11 @@ class Parameters:
     risk_premium_index: str = "000985.SH"
     risk_premium_others: tuple[str, ...] = ("000300.SH",)
     risk_premium_days: int = 1250
+    # index_pe_percentile [DG22]: its indices, and the first day of their history, that of the Shanghai exchange (ours)
+    valuation_indices: tuple[str, ...] = (
+        "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ", "000985.SH",
+    )  # fmt: skip
+    valuation_since: str = "1990-12-19"
     # a high premium [GF25], and the days in a row below it that end an episode (ours)
     risk_premium_high: float = 0.04
     risk_premium_gap_days: int = 20
@@ -95,7 +100,7 @@ class Parameters:
     late_days: int = 60
 
     def __post_init__(self) -> None:
-        for name in ("oversold_reference", "expanding_since"):
+        for name in ("oversold_reference", "expanding_since", "valuation_since"):
             try:
                 date.fromisoformat(getattr(self, name))
             except ValueError:

@@ -39,6 +39,7 @@ MARKET_INDICATORS = _modules(
     "two_way_to_float_cap",
     "margin_trade_share",
     "risk_premium",
+    "index_pe",
     "collateral_ratio",
     "regime",
     "oversold",

@@ -50,6 +50,7 @@ def assert_complete(market: pd.DataFrame, securities: pd.DataFrame, industries: 
     known |= {name for name in securities if securities[name].notna().any()} & SIGNALS.keys()
     assert SIGNALS.keys() - known == {
         "risk_premium",
+        "risk_premium_by_index",
         "etf_flow",
         "etf_flow_total",
         "etf_flow_5d",

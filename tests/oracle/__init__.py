@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.oracle import industries, market, securities, timing
+from tests.oracle import industries, market, securities, timing, valuations
 from tests.oracle.data import Data
 from tests.oracle.market import Tables, basic, float_cap_share, shares, trade_share, two_way_share, whole
 from tests.oracle.securities import own, score
@@ -33,6 +33,7 @@ MARKET: dict[str, Entry] = {
     "risk_premium": market.risk_premium,
     "risk_premium_by_index": market.risk_premium_by_index,
     "collateral_ratio": market.collateral_ratio,
+    "index_pe_percentile": valuations.index_pe_percentile,
     "lead_lag": timing.lead_lag,
     "peak_lag": timing.peak_lag,
     "regime": lambda data, p: whole(market.regimes(data, p)),

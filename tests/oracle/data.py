@@ -62,6 +62,10 @@ class Published:
     risk_premium_index: str = "000985.SH"
     risk_premium_others: tuple[str, ...] = ("000300.SH",)
     risk_premium_days: int = 1250
+    valuation_indices: tuple[str, ...] = (
+        "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ", "000985.SH",
+    )  # fmt: skip
+    valuation_since: str = "1990-12-19"
     risk_premium_high: float = 0.04
     risk_premium_gap_days: int = 20
     collateral_line: float = 1.30
