@@ -21,9 +21,9 @@ SIGNALS = (
         "两融标的覆盖率",
         "ratio",
         (security("fin_balance"), members(), FLOAT_CAP),
-        "stocks with a margin row / listed stocks of the reference, by count; details: the same by board, and by float cap where "
-        "valuations.daily has it: Σ float cap of those with a margin row / Σ over all stocks with one (2014-11: 35% by "
-        "count, 70% by float cap)",
+        "stocks with a margin row / listed stocks of the reference, by count; details: the same by board, and of the market and of each board "
+        "by float cap where valuations.daily has it: Σ float cap of those with a margin row / Σ over all stocks with one "
+        "(2014-11: 35% by count, 70% by float cap, main board 80%)",
         "[SW14]",
     ),
 )
@@ -41,7 +41,7 @@ def compute(block: Block) -> dict[str, Column]:
         )
         for i in range(len(block))
     ]
-    names = ("stocks", "eligible", *BOARDS, "by_float_cap", "float_cap_known")
+    names = ("stocks", "eligible", *BOARDS, "by_float_cap", "float_cap_known", *map(_by_float_cap, BOARDS))
     return {
         "coverage": Column(
             [day.get("coverage") for day in days],
@@ -56,13 +56,23 @@ def _day(stocks: np.ndarray, listed_keys: np.ndarray, caps: np.ndarray) -> dict[
     if not len(stocks):
         return {}
     listed, board = isin_sorted(stocks, listed_keys), board_of(stocks)
+    capped = caps > 0
     out: dict[str, Value] = {"coverage": float(listed.mean()), "stocks": len(stocks), "eligible": int(listed.sum())}
+    if capped.any():
+        out |= {"by_float_cap": _share(caps, capped, listed), "float_cap_known": int(capped.sum())}
     for number, name in enumerate(BOARDS):
         here = board == number
         if here.any():
             out[name] = float(listed[here].mean())
-    capped = caps > 0
-    if capped.any():
-        out["by_float_cap"] = float(caps[capped & listed].sum() / caps[capped].sum())
-        out["float_cap_known"] = int(capped.sum())
+        if (here & capped).any():
+            out[_by_float_cap(name)] = _share(caps, here & capped, listed)
     return out
+
+
+def _by_float_cap(board: str) -> str:
+    return f"{board} by_float_cap"
+
+
+def _share(caps: np.ndarray, capped: np.ndarray, listed: np.ndarray) -> float:
+    """Return the float cap of the eligible stocks over that of all, of those that ``capped`` selects."""
+    return float(caps[capped & listed].sum() / caps[capped].sum())

@@ -380,9 +380,27 @@ def coverage(data: Data, _p: Any) -> Tables:
     caps = data.wide("valuations", "float_cap").reindex(columns=stocks.columns).where(stocks)
     caps = caps.where(caps > 0).mask(data.lacks("valuations").any(axis=1))
     by_cap = caps.where(listed).sum(axis=1) / caps.sum(axis=1, min_count=1)
+    boards = pd.Series([_board(code) for code in stocks.columns], index=stocks.columns)
+    details = {}
+    for name in boards.unique():
+        inside = boards[boards == name].index
+        there = listed[inside].sum(axis=1) / stocks[inside].sum(axis=1).replace(0, np.nan)
+        in_caps = caps[inside].where(listed[inside]).sum(axis=1) / caps[inside].sum(axis=1, min_count=1)
+        details[name] = there.where(share.notna())
+        details[f"{name} by_float_cap"] = in_caps.where(share.notna())
     capped = caps.notna().sum(axis=1)
     return whole(
         share,
         by_float_cap=by_cap.where(share.notna()),
         float_cap_known=capped.astype(float).where((capped > 0) & share.notna()),
+        **details,
     )
+
+
+def _board(code: str) -> str:
+    """The board of a stock by its code."""
+    if code.endswith(".SH"):
+        return "STAR" if code.startswith("68") else "SSE main"
+    if code.endswith(".BJ"):
+        return "BSE"
+    return "ChiNext" if code.startswith("30") else "SZSE main"
