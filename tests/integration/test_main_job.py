@@ -49,12 +49,13 @@ def assert_complete(market: pd.DataFrame, securities: pd.DataFrame, industries: 
     known = {name.partition("/")[0] for name in market if market[name].notna().any()} & SIGNALS.keys()
     known |= {name for name in securities if securities[name].notna().any()} & SIGNALS.keys()
     assert SIGNALS.keys() - known == {
+        "collateral_ratio",
         "risk_premium",
         "risk_premium_by_index",
         "etf_flow",
         "etf_flow_total",
         "etf_flow_5d",
-    }  # no yields, no prices of funds
+    }  # no collateral ratios, no yields, no prices of funds
     assert len(industries) == 788 * len(INDUSTRIES)
     absent = {name for name in INDUSTRY_SIGNALS if not industries[name].notna().any()}
     assert not absent  # valuations of 279 large caps from 2020 on stand in for those of the industries' indices
