@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from alerts.model import Alert, Severity, State, Text
 from streams import readers
 from streams.cli.main import app
+from streams.records import SEQUENCE, RowOfFrame
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)
 
@@ -31,6 +33,20 @@ PUBLISHED = [
 ]
 
 
+def message(one: Alert, sequence: int) -> RowOfFrame:
+    value, key = msgspec.json.encode(one), one.id.encode()
+    return RowOfFrame("alerts", 0, sequence, 0, key, value, [(SEQUENCE, b"%020d" % sequence)])
+
+
+#: The first states of two alerts, the newest state of all, and one that was published late.
+MESSAGES = [
+    message(alert(3, "peak_warning", Severity.CRITICAL, State.FIRING), 1),
+    message(alert(6, "market_hot", Severity.INFO, State.FIRING), 2),
+    *(message(one, 3 + number) for number, one in enumerate(PUBLISHED)),
+    message(alert(6, "market_hot", Severity.INFO, State.FIRING), 2),
+]
+
+
 @pytest.mark.parametrize(
     ("options", "listed"),
     [
@@ -47,7 +63,7 @@ PUBLISHED = [
 def test_the_options_choose_alerts(
     monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], listed: list[int]
 ) -> None:
-    monkeypatch.setattr(readers, "alerts", lambda _settings: iter(PUBLISHED))
+    monkeypatch.setattr(readers, "read", lambda *_, **__: iter(MESSAGES))
     result = CliRunner().invoke(app, ["alerts", "--json", *options])
     assert result.exit_code == 0, result.output
     days = [int(json.loads(line)["trade_date"][-2:]) for line in result.stdout.splitlines()]
