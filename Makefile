@@ -49,7 +49,7 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.peers --short
 	$(BIN)/python -m bench.growth --short
 
-# About half an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
+# About an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
@@ -58,7 +58,7 @@ chaos: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
-# Quarter of an hour: a sample of small changes of the code, and how many of them the fast tests notice. mutmut needs a
+# An hour on a quiet machine: a sample of small changes of the code, and how many of them the fast tests notice. mutmut needs a
 # newer click than Faust, so it has a virtual environment of its own, which sees the packages of the other one.
 # MUTATION="--sample 40 --only 'processors/*store.py'" takes another sample.
 mutation: $(STAMP)
