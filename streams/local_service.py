@@ -32,16 +32,19 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def free_port() -> int:
+def free_port(preferred: int | None = None) -> int:
     """Return a port of the loopback interface that no server listens on, and no other caller gets.
 
-    It lies below Linux's ephemeral range (32768 and up): while a server restarts, a client's outgoing connection
-    could otherwise be given the server's own port, and the server could not come back. On Linux it is reserved for this
-    process as long as this process lives: a server needs seconds until it listens.
+    It is the preferred one where that is free. Any other lies below Linux's ephemeral range (32768 and up): while a
+    server restarts, a client's outgoing connection could otherwise be given the server's own port, and the server could
+    not come back. On Linux it is reserved for this process as long as this process lives: a server needs seconds until
+    it listens.
     """
-    for _ in range(100):
-        port = random.randrange(20_000, 32_000)
+    for port in ([preferred] if preferred else []) + random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # else one that was served a minute ago is taken
             probe.bind((LOOPBACK, port))
             if _reserve(port):
                 return port
@@ -220,8 +223,10 @@ class LocalService(ABC):
         return self.start()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP)."""
+        """Freeze it (SIGSTOP); return when none of its threads runs any more."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a frozen one go on (SIGCONT)."""

@@ -33,7 +33,7 @@ from streams.export import export
 from streams.form import Form
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
-from streams.local_service import ended_by_signals, free_port, listens
+from streams.local_service import ended_by_signals, free_port
 from streams.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -118,7 +118,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
     redis = stack.enter_context(EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
-    console_port = free_port() if listens(base.console_port) else base.console_port
+    console_port = free_port(base.console_port)
     return base.model_copy(
         update={
             "kafka_url": broker.url,
@@ -131,7 +131,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
             "kafka_ca_file": None,
             "kafka_cert_file": None,
             "kafka_key_file": None,
-            "http_port": free_port() if listens(base.http_port) else base.http_port,
+            "http_port": free_port(base.http_port),
             "console_port": console_port,
             "console_url": base.console_url or ("" if plan.until_done else f"http://127.0.0.1:{console_port}"),
         }

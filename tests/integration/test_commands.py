@@ -56,14 +56,16 @@ def test_no_child_of_up_survives_it(signals: list[signal.Signals], code: int) ->
         env=environment,
     ) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if "console" in line:
-                break
+        said = ""
+        while "console" not in said:
+            line = process.stderr.readline()
+            assert line, f"it ended before its console was there:\n{said}"
+            said += line
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for number in signals:
             process.send_signal(number)
-        process.stderr.read()
-        assert process.wait() == code
+        said += process.stderr.read()
+        assert process.wait() == code, said
     assert len(children) == 4
     wait_until(lambda: not any(_runs(child) for child in children), what="the end of the children")
 
