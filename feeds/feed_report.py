@@ -4,6 +4,7 @@ what the checks found.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
@@ -59,6 +60,11 @@ class DayReport(msgspec.Struct, kw_only=True):
     topic: str
     exchanges: dict[str, ExchangeRows]
     checks: dict[str, Verdict]
+
+
+def _place(report: DayReport) -> tuple[date, str]:
+    """Return the place of a topic and day in a report."""
+    return report.trade_date, report.topic
 
 
 class FindingReport(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -128,23 +134,21 @@ class FeedReport(msgspec.Struct, kw_only=True):
 
     def _rows_of(self, day: date, topic: str, group: str) -> ExchangeRows:
         """Return the rows of an exchange on a day; all of them may have been refused."""
-        report = next((one for one in self.days if (one.trade_date, one.topic) == (day, topic)), None)
-        if report is None:
-            report = DayReport(trade_date=day, topic=topic, exchanges={}, checks={})
-            self.days = sorted([*self.days, report], key=lambda one: (one.trade_date, one.topic))
-        return report.exchanges.setdefault(group, ExchangeRows())
+        at = bisect_left(self.days, (day, topic), key=_place)
+        if at == len(self.days) or _place(self.days[at]) != (day, topic):
+            self.days.insert(at, DayReport(trade_date=day, topic=topic, exchanges={}, checks={}))
+        return self.days[at].exchanges.setdefault(group, ExchangeRows())
 
     def set_outcomes(self, outcomes: Mapping[tuple[int, str, str, str], int] | None) -> None:
         """Take the outcome of each row from the ledger; without one, every row was sent."""
         self.outcome = Outcome.PUBLISHED
-        places = {(one.trade_date, one.topic): one.exchanges for one in self.days}
         if outcomes is None:
-            for exchanges in places.values():
-                for rows in exchanges.values():
+            for one in self.days:
+                for rows in one.exchanges.values():
                     rows.published = rows.read
             return
         for (day, topic, exchange, outcome), count in outcomes.items():
-            setattr(places[to_date(day), topic][exchange], outcome, count)
+            setattr(self._rows_of(to_date(day), topic, exchange), outcome, count)
 
     def totals(self) -> Iterator[tuple[str, str, int, ExchangeRows]]:
         """Yield topic, exchange, the number of days, and the sum of their rows."""

@@ -124,9 +124,7 @@ LAG = Gauge("marginwatch_lag_messages", "Messages behind the end of the partitio
 TABLE_ROWS = Gauge("marginwatch_table_rows", "Rows of a table's partition in Redis.", ["table", "partition"])
 OWNED = Gauge("marginwatch_partitions_owned", "Partitions that this worker owns.", ["table"])
 REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated because Redis did not answer.")
-PUBLISH_RETRIES = Counter(
-    "marginwatch_publish_retries_total", "Publications repeated because Kafka did not acknowledge."
-)
+KAFKA_RETRIES = Counter("marginwatch_kafka_retries_total", "Steps repeated because Kafka did not answer.")
 CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Announced trading days left in the calendar.")
 READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import TypeVar
 
 import structlog
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError, ReadOnlyError
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -25,8 +26,19 @@ _T = TypeVar("_T")
 _REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 
+Step = Callable[[], Awaitable[_T]]
 Publish = Callable[[Sequence[Output]], Awaitable[None]]
 StillOurs = Callable[[], bool]
+
+
+class _Service(StrEnum):
+    """What a step waits for, as the worker's health names it."""
+
+    KAFKA = "kafka"
+    REDIS = "redis"
+
+
+_RETRIES = {_Service.KAFKA: metrics.KAFKA_RETRIES, _Service.REDIS: metrics.REDIS_RETRIES}
 
 
 class Retries:
@@ -40,58 +52,55 @@ class Retries:
         self._topics = topics
         self._health = health
 
-    async def ask(self, question: Callable[[], Awaitable[_T]], still_ours: StillOurs) -> _T:
+    async def ask(self, question: Step[_T], still_ours: StillOurs) -> _T:
         """Ask Kafka about topics until it answers."""
-        wait = _FIRST_WAIT_S
-        while True:
-            try:
-                answer = await question()
-            except (KafkaError, OSError) as error:
-                self._health.raise_("kafka", f"the topics can't be checked: {error!r}")
-                wait = await self._wait(wait, still_ours)
-            else:
-                self._health.clear("kafka")
-                return answer
+        return await self._until_answered(question, still_ours, _Service.KAFKA, "the topics can't be checked")
 
-    async def persist(self, step: Callable[[], Awaitable[_T]], still_ours: StillOurs) -> _T:
+    async def persist(self, step: Step[_T], still_ours: StillOurs) -> _T:
         """Run a Redis step until Redis answers; it is idempotent, so an answer lost on the way does no harm."""
-        wait = _FIRST_WAIT_S
-        while True:
-            try:
-                result = await step()
-            except _REDIS_AWAY as error:
-                await self._redis_away(error)
-                wait = await self._wait(wait, still_ours)
-            else:
-                self._health.clear("redis")
-                return result
+        return await self._until_answered(step, still_ours, _Service.REDIS, "the step is not stored")
 
     async def publish(self, publish: Publish, outputs: Sequence[Output], still_ours: StillOurs) -> None:
-        """Publish and await every acknowledgement; repeat until Kafka has them."""
-        wait = _FIRST_WAIT_S
-        while outputs:
+        """Publish and await every acknowledgement; repeat until Kafka has them, and Redis the latest values."""
+        if not outputs:
+            return
+        await self._until_answered(
+            lambda: publish(outputs), still_ours, _Service.KAFKA, "the outputs are not acknowledged"
+        )
+        for topic, count in Counter(output.topic for output in outputs).items():
+            metrics.OUTPUTS.labels(self._topics.short(topic)).inc(count)
+
+    async def _until_answered(self, step: Step[_T], still_ours: StillOurs, service: _Service, waits: str) -> _T:
+        """Repeat a step until Kafka and Redis answer; the worker's health has the problem until then.
+
+        Parameters
+        ----------
+        service : the one that a connection belongs to which breaks without another sign.
+        waits : what is not done meanwhile.
+        """
+        wait, silent = _FIRST_WAIT_S, {service}
+        while True:
             try:
-                await publish(outputs)
+                answer = await step()
             except (KafkaError, *_REDIS_AWAY) as error:
-                metrics.PUBLISH_RETRIES.inc()
-                self._health.raise_("kafka", f"outputs are not acknowledged: {error!r}")
-                log.warning("publishing again", messages=len(outputs), error=repr(error))
-                wait = await self._wait(wait, still_ours)
+                one = _service_of(error) or service
+                silent.add(one)
+                _RETRIES[one].inc()
+                self._health.raise_(one, f"{waits}: {one.capitalize()} does not answer: {error!r}")
+                log.warning("waiting", service=one, waits=waits, error=repr(error))
+                if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
+                    await self._redis.connection_pool.disconnect()
+                await asyncio.sleep(wait)
+                if not still_ours():
+                    raise RevokedError from error
+                wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
-                self._health.clear("kafka")
-                for topic, count in Counter(output.topic for output in outputs).items():
-                    metrics.OUTPUTS.labels(self._topics.short(topic)).inc(count)
-                return
+                for one in silent:
+                    self._health.clear(one)
+                return answer
 
-    async def _redis_away(self, error: Exception) -> None:
-        metrics.REDIS_RETRIES.inc()
-        self._health.raise_("redis", f"Redis does not answer: {error}")
-        if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
-            await self._redis.connection_pool.disconnect()
-        log.warning("waiting for Redis", error=str(error))
 
-    async def _wait(self, seconds: float, still_ours: StillOurs) -> float:
-        await asyncio.sleep(seconds)
-        if not still_ours():
-            raise RevokedError
-        return min(seconds * 2, _LONGEST_WAIT_S)
+def _service_of(error: Exception) -> _Service | None:
+    if isinstance(error, KafkaError):
+        return _Service.KAFKA
+    return _Service.REDIS if isinstance(error, RedisError) else None
