@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
-from tests.paused_worker import PAUSE_BEFORE
 
 #: The embedded broker waits half of it for other members before it answers the first one, in whole seconds.
 SESSION_TIMEOUT_S = 4.0
@@ -49,19 +48,19 @@ class Worker:
 
     Parameters
     ----------
-    pause_file : makes it a worker that stops itself before it publishes, see `tests.paused_worker`.
+    alterations : environment of a worker that is altered, see `tests.altered_worker`; none for the real one.
     """
 
-    def __init__(self, settings: Settings, log: Path, pause_file: Path | None = None) -> None:
+    def __init__(self, settings: Settings, log: Path, alterations: Mapping[str, str]) -> None:
         self.settings = settings.model_copy(update={"http_port": free_port()})
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *(["streams", "worker"] if pause_file is None else ["tests.paused_worker"])],
+                [sys.executable, "-m", *(["tests.altered_worker"] if alterations else ["streams", "worker"])],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | environment(self.settings) | {PAUSE_BEFORE: str(pause_file)},
+                env=os.environ | environment(self.settings) | alterations,
             )
 
     @property
@@ -89,16 +88,22 @@ class Worker:
 
 
 class Stack:
-    """A namespace on real servers: publishes input, runs workers, reads outputs."""
+    """A namespace on real servers: publishes input, runs workers, reads outputs.
+
+    Attributes
+    ----------
+    alterations : those of the workers that start from now on, see `tests.altered_worker`.
+    """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
+        self.alterations: dict[str, str] = {}
         self._folder = folder
         self._workers: list[Worker] = []
         self.redis = redis_client(settings)
 
-    def worker(self, pause_file: Path | None = None) -> Worker:
-        worker = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log", pause_file)
+    def worker(self) -> Worker:
+        worker = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log", self.alterations)
         self._workers.append(worker)
         return worker
 
@@ -118,6 +123,10 @@ class Stack:
             logs = "\n".join(f"{w.log} (exit {w.process.poll()}):\n{w.log.read_text()[-4000:]}" for w in self._workers)
             raise AssertionError(f"{error}\n{logs}") from None
         return barrier
+
+    def logs(self) -> str:
+        """Return what all workers have logged."""
+        return "\n".join(worker.log.read_text() for worker in self._workers)
 
     def publisher_topic(self, short: str) -> str:
         return Topics(self.settings).name(short)

@@ -245,8 +245,7 @@ def pipeline() -> Board:
     by_topic = "sum by (topic) (increase(marginwatch_dead_letters_total[5m]))"
     board.add(curves("Dead letters in 5 minutes 死信", "short", {"{{topic}}": by_topic}), width=8)
     retries = {
-        f"{name} {{{{instance}}}}": f"rate(marginwatch_{name.lower()}_retries_total[5m])"
-        for name in ("Redis", "Kafka")
+        f"{name} {{{{instance}}}}": f"rate(marginwatch_{name.lower()}_retries_total[5m])" for name in ("Redis", "Kafka")
     }
     board.add(curves("Retries a second 重试", "cps", retries), width=8)
     ignored = {"{{stage}} {{reason}}": "sum by (stage, reason) (rate(marginwatch_rows_ignored_total[5m]))"}

@@ -26,7 +26,7 @@ class Outcome:
     final: dict[str, tuple[int, bytes]]  # key of a fact → revision and content of its last message
     contents: dict[str, set[bytes]] = field(default_factory=dict)  # message id → its different contents
     messages: int = 0
-    stale: list[str] = field(default_factory=list)  # newest values and last messages that are not the newest
+    faults: list[str] = field(default_factory=list)  # newest values that are not the newest, state that was torn, …
 
 
 @dataclass
@@ -88,9 +88,11 @@ def outcome(stack: Stack, barrier: str, *, fenced: bool) -> Outcome:
         what="the newest values of the last barrier",
     )
     found = latest_market(stack.settings)
-    out.stale = [f"latest {name}" for name in signals.keys() | found.keys() if signals.get(name) != found.get(name)]
+    out.faults = [
+        f"stale: latest {name}" for name in signals.keys() | found.keys() if signals.get(name) != found.get(name)
+    ]
     if fenced:
-        out.stale += [f"last message of {key}" for key, sequence in last.items() if sequence < highest[key]]
+        out.faults += [f"stale: last message of {key}" for key, sequence in last.items() if sequence < highest[key]]
     for identity, (alert, content) in alerts.items():
         # Where a worker reads a correction together with the corrected rows, it never raises the superseded alert.
         if alert.state is not State.SUPERSEDED and alert.rule != "dead_letters":
@@ -139,7 +141,7 @@ def compare(baseline: Outcome, other: Outcome) -> Comparison:
     for table in sorted(baseline.rows.keys() | other.rows.keys()):
         ours, theirs = baseline.rows.get(table, {}), other.rows.get(table, {})
         wrong += [f"{table} {name}" for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
-    wrong += [f"stale: {name}" for name in other.stale]
+    wrong += other.faults
     return Comparison(
         lost=sorted(baseline.final.keys() - other.final.keys()),
         doubled=sorted(identity for identity, found in other.contents.items() if len(found) > 1),

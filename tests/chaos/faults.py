@@ -9,17 +9,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from redis import Redis
 
 from streams.form import Form
 from streams.local_redis import EmbeddedRedis
 from streams.local_service import LOOPBACK
+from streams.market_stage import MarketStage
 from streams.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
+from streams.tables import table_key
 from streams.topics import Topic, Topics
+from tests.altered_worker import MUTANT, STOP_AT, STOP_FILE
 from tests.chaos.comparison import Outcome, outcome
 from tests.chaos.scenario import CORRECTED, Step, Variant, publish
 from tests.chaos.services import Fleet, Services
@@ -28,7 +32,7 @@ from tests.harness import SESSION_TIMEOUT_S, Stack, wait_until
 
 @dataclass
 class Harness:
-    """The state of a replay: services, workers, and the position in the scenario."""
+    """The state of a replay: services, workers, the position in the scenario, and what was found wrong on the way."""
 
     services: Services
     stack: Stack
@@ -38,6 +42,7 @@ class Harness:
     variant: Variant
     publisher: Publisher
     at: int = 0
+    found: list[str] = field(default_factory=list)
 
     def feed(self, count: int) -> None:
         """Publish the next steps."""
@@ -63,6 +68,20 @@ Fault = Callable[[Harness, int], None]
 
 def no_fault(harness: Harness, count: int) -> None:
     """No fault: only the variant differs."""
+
+
+def step_by_step(harness: Harness, count: int) -> None:
+    """No fault: each step is processed before the next one is published."""
+    for _ in harness.steps[harness.at :]:
+        harness.feed(1)
+        harness.fleet.settle(harness.publisher)
+
+
+def backlog(harness: Harness, count: int) -> None:
+    """Everything is published while no worker runs, so that polls are as large as they get."""
+    harness.fleet.workers[0].kill()
+    harness.feed(len(harness.steps))
+    harness.fleet.replace_dead()
 
 
 def kill(harness: Harness, count: int) -> None:
@@ -101,26 +120,34 @@ def zombie(harness: Harness, count: int) -> None:
         harness.fleet.ready()
 
 
-def late_publication(harness: Harness, count: int) -> None:
-    """A worker is stopped between storing a step and publishing it, and wakes behind its successor's next steps."""
-    at = {step.name: i for i, step in enumerate(harness.steps)}
-    late = [(at[first], at[then]) for first, then in CORRECTED if first in at and then in at]
-    pause = harness.fleet.pause_file = harness.stack.file("pause")
+def late(harness: Harness, count: int, at: str) -> None:
+    """A worker is stopped when it stores a step or publishes it, and wakes behind its successor's next steps."""
+    numbers = {step.name: i for i, step in enumerate(harness.steps)}
+    pairs = [(numbers[first], numbers[then]) for first, then in CORRECTED if first in numbers and then in numbers]
+    stop = harness.stack.file("stop")
+    sequence = f"{table_key(harness.stack.settings.namespace, MarketStage.name, 0)}:sequence"
+    harness.stack.alterations |= {STOP_FILE: str(stop), STOP_AT: at}
     harness.fleet.join()
     harness.fleet.leave(0)
     harness.fleet.join()
     harness.fleet.ready()
-    for first, then in sorted(harness.rng.sample(late, min(count, len(late)))):
+    for first, then in sorted(harness.rng.sample(pairs, min(count, len(pairs)))):
         harness.feed(first - harness.at)
         harness.fleet.settle(harness.publisher)
-        pause.write_text(Topics(harness.stack.settings).name(Topic.SIGNALS_MARKET))
+        before = harness.stack.redis.get(sequence)
+        stop.write_text(Topics(harness.stack.settings).name(Topic.SIGNALS_MARKET))
         harness.feed(1)
-        wait_until(lambda: not pause.exists(), what="a worker that has stopped itself")
+        wait_until(lambda: not stop.exists(), what="a worker that has stopped itself")
+        if at == "publication" and harness.stack.redis.get(sequence) == before:
+            harness.found.append("a step is published before it is stored")
         harness.feed(then + 1 - harness.at)
         harness.fleet.settle(harness.publisher)
         harness.fleet.wake()
         harness.feed(1)
         harness.fleet.ready()
+
+
+late_store, late_publication = partial(late, at="store"), partial(late, at="publication")
 
 
 def redis_restart(harness: Harness, count: int) -> None:
@@ -272,13 +299,19 @@ def cut_broker(harness: Harness, seconds: int) -> None:
 
 @dataclass(frozen=True)
 class FaultPlan:
-    """A fault, how often it is injected (or for how many seconds a connection is cut), and the variant of the input."""
+    """A fault, how often it is injected (or for how many seconds a connection is cut), and the variant of the input.
+
+    Parameters
+    ----------
+    tears_state : whether a part of the state in Redis is lost, so that its next owner discards the rest.
+    """
 
     name: str
     fault: Fault
     count: int = 0
     variant: Variant = Variant()
     kafka_only: bool = False
+    tears_state: bool = False
 
 
 MIXED = Variant(Form.EVENTS, shuffled=True, duplicated=0.2, poisoned=0.01)
@@ -286,18 +319,20 @@ LONG = (
     FaultPlan("SIGKILL", kill, 20),
     FaultPlan("workers join, leave, die", fleet, 10),
     FaultPlan("zombies", zombie, 3),
+    FaultPlan("late store", late_store, 2),
     FaultPlan("late publication", late_publication, 2),
     FaultPlan("Redis restarted", redis_restart, 6),
     FaultPlan("Redis emptied", redis_emptied, 4),
     FaultPlan("Redis set back", redis_set_back, 3),
     FaultPlan("Redis failed over to a lagging replica", redis_failover, 3),
-    FaultPlan("Redis loses keys", redis_loses_keys, 6),
+    FaultPlan("Redis loses keys", redis_loses_keys, 6, tears_state=True),
     FaultPlan("Redis full 10 s", redis_refuses, 10),
     FaultPlan("SIGTERM under load", terminate, 10),
     FaultPlan("broker restarted", broker_restart, 4, kafka_only=True),
     FaultPlan("line to Redis cut 30 s", cut_redis, 30),
     FaultPlan("line to broker cut 30 s", cut_broker, 30),
     FaultPlan("frames shuffled, 20% twice", no_fault, 0, Variant(shuffled=True, duplicated=0.2)),
+    FaultPlan("backlog", backlog),
     FaultPlan("events", no_fault, 0, Variant(Form.EVENTS)),
     FaultPlan("events shuffled, 20% twice, 1% poison", no_fault, 0, MIXED),
     FaultPlan("SIGKILL, events shuffled, 20% twice, 1% poison", kill, 5, MIXED),
@@ -318,18 +353,38 @@ SHORT = {
 }
 
 
-def run_plan(services: Services, name: str, steps: Sequence[Step], plan: FaultPlan, rng: random.Random) -> Outcome:
-    """Replay the scenario once under a plan; return its outcome."""
+#: Safeguard → the plan under which workers without it (`tests.altered_worker`) must give another outcome.
+CAUGHT_BY = {
+    "fence": FaultPlan("late store", late_store, 1),
+    "outbox": FaultPlan("late publication", late_publication, 1),
+    "order": FaultPlan("SIGKILL", kill, 2),
+    "revisions": FaultPlan("backlog", backlog, 0, Variant(Form.EVENTS)),
+}
+
+
+def run_plan(
+    services: Services, name: str, steps: Sequence[Step], plan: FaultPlan, rng: random.Random, *, without: str = ""
+) -> Outcome:
+    """Replay the scenario once under a plan; return its outcome.
+
+    Parameters
+    ----------
+    without : a safeguard that the workers lack.
+    """
     stack = services.stack(name)
+    stack.alterations |= {MUTANT: without} if without else {}
     try:
         workers = Fleet(stack).ready()
         with stack.publisher(plan.variant.form, "chaos") as publisher:
             harness = Harness(services, stack, workers, steps, rng, plan.variant, publisher)
             plan.fault(harness, plan.count)
             barrier = harness.settle()
-        different = [found for found in rebuild(stack.settings, check=True) if not found.equal]
-        assert not different, different
-        return outcome(stack, barrier, fenced=services.kind == "kafka")
+        different = [f"a rebuild differs: {found}" for found in rebuild(stack.settings, check=True) if not found.equal]
+        out = outcome(stack, barrier, fenced=services.kind == "kafka")
+        out.faults += [*harness.found, *different]
+        if not plan.tears_state and "what is left is discarded" in stack.logs():
+            out.faults.append("the state in Redis was torn")
+        return out
     finally:
         stack.stop()
 

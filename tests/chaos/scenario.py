@@ -12,7 +12,7 @@ import numpy as np
 
 from feeds.folder import read
 from feeds.publication_times import available_at
-from processors.codes import EXCHANGES, to_id
+from processors.codes import EXCHANGES, to_codes, to_id
 from processors.days import to_day
 from processors.events import FIGURES, Floats, RowBatch
 from streams.calendars import xshg
@@ -22,6 +22,8 @@ from streams.records import ARROW, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
 from streams.topics import partition_of
 from tests.poison import POISON
 
+#: Of the topics by security.
+PARTITIONS = 4
 START, END = date(2019, 1, 2), date(2019, 7, 5)
 #: Days of the scenario with a running session before their close.
 _SESSIONS = (20, 45, 75, 110)
@@ -91,9 +93,9 @@ def build(data_dir: Path, length: int = 122) -> list[Step]:
         if i == 33:
             steps.append(Step("late detail of day 30", [days[30][1]["margin.daily"]], [days[30][1]["margin.daily"]]))
         if i == 40:
-            steps.append(_correction(38, days[38][1]))
+            steps += _corrections(38, days[38][1])
         if i == 54:
-            steps.append(_correction(51, days[51][1]))
+            steps += _corrections(51, days[51][1])
         if i == 52:
             steps.append(Step("day 50 again", [days[50][1]["margin.daily"]], [days[50][1]["margin.daily"]]))
         if day == to_day(date(2019, 3, 19)):  # removes the breakdown of 2019-03-14
@@ -102,10 +104,19 @@ def build(data_dir: Path, length: int = 122) -> list[Step]:
     return steps
 
 
-def _correction(number: int, batches: dict[str, RowBatch]) -> Step:
-    totals = _corrected(batches["margin.market"], "SSE", "fin_buy", 1.02)
-    detail = _corrected(batches["margin.daily"], "600519.SH", "fin_balance", 1.03)
-    return Step(f"correction of day {number}", [totals, detail])
+def _corrections(number: int, batches: dict[str, RowBatch]) -> Iterator[Step]:
+    """Yield a correction of a day, and another one of the same partition, which a worker may read with the first."""
+    margin = batches["margin.daily"]
+    yield Step(
+        f"correction of day {number}",
+        [
+            _corrected(batches["margin.market"], "SSE", "fin_buy", 1.02),
+            _corrected(margin, "600519.SH", "fin_balance", 1.03),
+        ],
+    )
+    place = partition_of("600519.SH", PARTITIONS)
+    other = next(c for c in to_codes(margin.keys) if c != "600519.SH" and partition_of(c, PARTITIONS) == place)
+    yield Step(f"second correction of day {number}", [_corrected(margin, other, "fin_balance", 1.01)])
 
 
 def _prices(margin: RowBatch, day: int) -> RowBatch:

@@ -17,6 +17,7 @@ from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
 from tests.chaos.proxy import Proxy
+from tests.chaos.scenario import PARTITIONS
 from tests.harness import SESSION_TIMEOUT_S, Stack, Worker, wait_until
 
 #: How long an end is awaited; generous, because a fault test is right on a busy machine, too.
@@ -54,7 +55,7 @@ class Services:
             namespace=name,
             topic_prefix=f"{name}.",
             http_port=0,
-            partitions=4,
+            partitions=PARTITIONS,
             session_timeout_s=SESSION_TIMEOUT_S,
             dead_letters_per_hour=1_000_000,
         )
@@ -65,17 +66,11 @@ class Services:
 
 
 class Fleet:
-    """Workers of a stack. The fleet replaces a dead worker, like a supervisor.
-
-    Attributes
-    ----------
-    pause_file : what workers that join read, see `tests.paused_worker`; None for plain workers.
-    """
+    """Workers of a stack. The fleet replaces a dead worker, like a supervisor."""
 
     def __init__(self, stack: Stack, size: int = 1) -> None:
         self.stack = stack
         self.deaths = 0
-        self.pause_file: Path | None = None
         self.workers = [stack.worker() for _ in range(size)]
 
     def ready(self) -> Fleet:
@@ -100,11 +95,11 @@ class Fleet:
         for i, worker in enumerate(self.workers):
             if worker.process.poll() is not None:
                 self.deaths += 1
-                self.workers[i] = self.stack.worker(self.pause_file)
+                self.workers[i] = self.stack.worker()
 
     def join(self) -> None:
         """Start another worker."""
-        self.workers.append(self.stack.worker(self.pause_file))
+        self.workers.append(self.stack.worker())
 
     def leave(self, at: int) -> None:
         """Terminate a worker gracefully."""

@@ -1,0 +1,121 @@
+"""`python -m tests.altered_worker`: a worker that stops itself at a point of a step, or lacks one of its safeguards.
+
+The environment says which:
+
+- ``TEST_STOP_FILE``: where this file exists and contains the name of a topic, the worker sends itself SIGSTOP when
+  it publishes to that topic, or, with ``TEST_STOP_AT=store``, when it stores such outputs; once, and the file is gone
+  then. SIGCONT lets it go on.
+- ``TEST_MUTANT``: a safeguard of `MUTANTS` that it lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from processors.daily_store import ApplyResult, DailyStore
+from streams import output_publisher, tables, worker
+from streams.output_log import OutputLog
+from streams.partition_runner import PartitionRunner
+from streams.settings import Settings
+from streams.tables import Output, TablePartition
+
+STOP_FILE, STOP_AT, MUTANT = "TEST_STOP_FILE", "TEST_STOP_AT", "TEST_MUTANT"
+
+
+def stop_once(wanted: Path, outputs: Sequence[Output]) -> None:
+    """Stop this process if the file asks for it."""
+    if wanted.exists() and wanted.read_text() in {output.topic for output in outputs}:
+        wanted.unlink()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stop_at_publication(wanted: Path) -> None:
+    """Stop between storing a step and publishing it."""
+    publish = output_publisher.send
+
+    async def stop_and_publish(producer: Any, outputs: Sequence[Output]) -> None:
+        stop_once(wanted, outputs)
+        await publish(producer, outputs)
+
+    output_publisher.send = stop_and_publish
+
+
+def stop_at_store(wanted: Path) -> None:
+    """Stop between folding a step and storing it."""
+    commit = TablePartition.commit
+
+    async def stop_and_commit(
+        self: TablePartition,
+        rows: Mapping[str, bytes | None],
+        offsets: Mapping[str, int],
+        outputs: Sequence[Output],
+        *rest: Any,
+    ) -> None:
+        stop_once(wanted, outputs)
+        await commit(self, rows, offsets, outputs, *rest)
+
+    TablePartition.commit = stop_and_commit  # type: ignore[method-assign,assignment]
+
+
+def without_fence() -> None:
+    """Store a step whoever owns the partition, and whatever Redis contains."""
+    for name in ("_COMMIT", "_WRITE_BESIDE"):
+        script = getattr(tables, name)
+        setattr(tables, name, script.replace("return redis.error_reply(", "local _ = ("))
+        assert getattr(tables, name) != script
+
+
+def without_outbox() -> None:
+    """Publish a step before it is stored."""
+    store = PartitionRunner._store
+
+    async def publish_and_store(self: Any, step: Any, table: TablePartition, still_ours: Callable[[], bool]) -> None:
+        await self._publish_outputs(step.stage, step.outputs, still_ours)
+        await store(self, step, table, still_ours)
+
+    PartitionRunner._store = publish_and_store  # type: ignore[method-assign]
+
+
+def without_order() -> None:
+    """Begin the sequence of outputs anew with every claim."""
+
+    async def from_nothing(_self: OutputLog, _stored: int, _topics: Collection[str]) -> int:
+        return 0
+
+    OutputLog.sequence_after = from_nothing  # type: ignore[method-assign]
+
+
+def without_telescoping() -> None:
+    """Raise the revision of a day by one for each batch that changes it, however many rows it changes."""
+    raise_revisions = DailyStore._raise_revisions
+
+    def by_batches(self: DailyStore, day: int, _step: int, applied: ApplyResult) -> None:
+        raise_revisions(self, day, 1, applied)
+
+    DailyStore._raise_revisions = by_batches  # type: ignore[method-assign]
+
+
+#: Safeguard → what a worker without it does.
+MUTANTS: Mapping[str, Callable[[], None]] = {
+    "fence": without_fence,
+    "outbox": without_outbox,
+    "order": without_order,
+    "revisions": without_telescoping,
+}
+
+
+def main() -> None:
+    """Run the worker until it is asked to end."""
+    if mutant := os.environ.get(MUTANT):
+        MUTANTS[mutant]()
+    if wanted := os.environ.get(STOP_FILE):
+        (stop_at_store if os.environ.get(STOP_AT) == "store" else stop_at_publication)(Path(wanted))
+    worker.run(Settings())
+
+
+if __name__ == "__main__":
+    main()
