@@ -29,6 +29,7 @@ from streams.readers import NewestByKey
 from streams.records import sequence_header, sequence_of
 from streams.system_status import latest_market
 from streams.topics import Topic, Topics
+from tests.altered_worker import STOP_FILE
 from tests.chaos.faults import run_marginwatch
 from tests.harness import Stack, Worker, wait_until
 
@@ -76,7 +77,9 @@ def test_a_worker_that_was_paused_between_storing_and_publishing_makes_nothing_o
 ) -> None:
     """It wakes behind the correction that its successor has published."""
     on_kafka = isinstance(broker, ApacheKafka)
-    zombie = stack.worker(tmp_path / "pause").ready()
+    stack.alterations[STOP_FILE] = str(tmp_path / "pause")
+    zombie = stack.worker().ready()
+    stack.alterations.clear()
     with stack.publisher() as publisher:
         for _, batches in DAYS[:-1]:
             publisher.day(batches)
