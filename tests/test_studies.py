@@ -28,7 +28,8 @@ from processors.kinds import is_fund
 from processors.parameters import Parameters
 from processors.studies import STUDIES, divergence, excess, factor, ratio, rotation, timing
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
-from processors.studies.panel import SSE, Panel, collect
+from processors.studies.collecting import collect
+from processors.studies.panel import SSE, Panel
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli.main import app

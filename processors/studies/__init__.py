@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from processors.studies import divergence, excess, extremes, factor, ratio, rotation, streaks, timing
+from processors.studies import (
+    bottom,
+    divergence,
+    excess,
+    extremes,
+    factor,
+    heat,
+    lead_lag,
+    peak,
+    ratio,
+    rotation,
+    sorts,
+    streaks,
+    timing,
+)
 
 #: Name → module of the study, with ``TITLE``, ``SOURCE`` and ``run(panel, mode)``.
 STUDIES: dict[str, ModuleType] = {
     "ratio": ratio,
+    "peak": peak,
+    "bottom": bottom,
+    "heat": heat,
+    "lead_lag": lead_lag,
     "excess": excess,
     "streaks": streaks,
     "extremes": extremes,
     "divergence": divergence,
     "rotation": rotation,
+    "sorts": sorts,
     "factor": factor,
     "timing": timing,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from processors.studies.events import COLUMNS, UNITS, Forward, prices_in_hand
 from processors.studies.panel import Panel
-from processors.studies.result import Bars, Cell, Chart, Finding, Mode, Result, Table, Unit
+from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Mode, Result, Table, Unit
 
 TITLE = "Divergence 背离: excess return over 20 days after streaks that the price does not follow"
 SOURCE = "[SW14]"
@@ -26,8 +28,8 @@ def run(panel: Panel, mode: Mode) -> Result:
             group = forward.of(divergence == number, horizon)
             table.append((name, horizon, *group.row()))
             if horizon == 20:
-                note = "" if len(group.returns) else "no case in the period with both prices"
-                findings.append(group.mean_finding(name, published, note))
+                base = forward.of(~np.isnan(divergence), horizon).mean
+                findings.append(group.mean_finding(name, published, kind=Kind.EFFECT, base=base))
                 if group.mean is not None:
                     bars.append(Bars(name.partition(":")[0], group.mean, group.low, group.high, published))
     first, last = panel.period()

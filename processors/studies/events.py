@@ -9,7 +9,7 @@ from processors.days import to_date
 from processors.kinds import is_stock
 from processors.studies.measure import Interval, block_interval, episodes, mean
 from processors.studies.panel import Panel
-from processors.studies.result import Cell, Finding, Mode, Unit
+from processors.studies.result import Cell, Finding, Kind, Mode, Unit
 
 COLUMNS = ("cases", "days apart", "mean", "low", "high", "median", "win rate")
 UNITS = dict.fromkeys(("mean", "low", "high", "median", "win rate"), Unit.RATIO)
@@ -85,20 +85,27 @@ class Group:
         """Number of days whose horizons do not overlap."""
         return episodes(self.days, self.horizon)
 
-    def mean_finding(self, what: str, published: float | None = None, note: str = "") -> Finding:
+    def mean_finding(
+        self, what: str, published: float | None = None, note: str = "", kind: Kind = Kind.NONE, base: float | None = None
+    ) -> Finding:
         """Return the mean excess return beside the published one."""
-        return self._finding(what, self.mean, published, (self.low, self.high), note)
+        interval = (self.low, self.high)
+        return self._finding(what, self.mean, published, interval, note, kind, base)
 
-    def win_finding(self, what: str, published: float | None = None, note: str = "") -> Finding:
+    def win_finding(
+        self, what: str, published: float | None = None, note: str = "", kind: Kind = Kind.NONE, base: float | None = None
+    ) -> Finding:
         """Return the win rate beside the published one."""
         interval = block_interval((self.returns > 0).astype(np.float64), self.days, self.horizon)
-        return self._finding(what, self.wins, published, interval, note)
+        return self._finding(what, self.wins, published, interval, note, kind, base)
 
     def _finding(
-        self, what: str, ours: float | None, published: float | None, interval: Interval, note: str
-    ) -> Finding:
-        kind, cases = "block bootstrap", len(self.returns)
-        return Finding(what, ours, Unit.RATIO, published, *interval, kind, cases, self.episodes, note)
+        self, what: str, ours: float | None, published: float | None, interval: Interval, note: str, kind: Kind,
+        base: float | None,
+    ) -> Finding:  # fmt: skip
+        how, cases = "block bootstrap", len(self.returns)
+        note = note or ("" if cases else "no case in the period with both prices")
+        return Finding(what, ours, Unit.RATIO, published, *interval, how, cases, self.episodes, note, kind, base)
 
     def row(self) -> tuple[Cell, ...]:
         """Return the cells of a table row, in the order of `COLUMNS`."""

@@ -1,162 +1,235 @@
-"""factor: long-short portfolios by excess score, with tails, quintiles and a five-factor regression [ZT21]."""
+"""factor: long-short portfolios by excess score within three pools, with costs and a five-factor regression [ZT21]."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import statsmodels.api as sm
 
 from processors.days import to_date
 from processors.events import Floats
-from processors.kinds import is_stock
 from processors.studies.events import prices_in_hand
 from processors.studies.measure import block_interval, performance
-from processors.studies.panel import Panel
-from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
+from processors.studies.panel import FACTORS, Panel
+from processors.studies.portfolios import TAILS, Portfolio, Trading, Weeks, filled_levels
+from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 
 TITLE = "Excess score 超额得分因子: weekly long-short portfolios"
 SOURCE = "[ZT21]"
-_WEEKS = 52
-TAILS = (0.1, 0.2, 0.3, 0.5)
-#: Universe → published annual return, Sharpe, maximum drawdown of the 10% tails.
-UNIVERSES = {"all stocks": (0.2006, 2.29, 0.1073), "CSI 300": (0.1847, 1.65, 0.1288), "CSI 500": (0.1802, 1.63, 0.1100)}
-_COLUMNS = ("universe", "portfolio", "weeks", "stocks", "annual", "cumulative", "σ", "Sharpe", "drawdown")
-_UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown"), Unit.RATIO)
-_MIN_STOCKS = 20
-FACTORS = ("MKT", "SMB", "HML", "RMW", "CMA")
+_WEEKS, _DAYS = 52, 244
+#: Pool → column of its members, and the published annual return, Sharpe, maximum drawdown, cumulative return of the
+#: 10% tails.
+POOLS: dict[str, tuple[str | None, tuple[float, float, float, float]]] = {
+    "all stocks": (None, (0.2006, 2.29, 0.1073, 1.6858)),
+    "CSI 300": ("csi300", (0.1847, 1.65, 0.1288, 1.4488)),
+    "CSI 500": ("csi500", (0.1802, 1.63, 0.1100, 1.3959)),
+}
+_FIGURES = (
+    ("annual return", Unit.RATIO, Kind.EFFECT),
+    ("Sharpe", Unit.NUMBER, Kind.EFFECT),
+    ("maximum drawdown", Unit.RATIO, Kind.LOSS),
+    ("cumulative return", Unit.RATIO, Kind.EFFECT),
+)
+#: Lowest and highest R² of the published five-factor regressions.
+_R2 = (0.036, 0.196)
+_COSTS = (0.001, 0.003)
+_COLUMNS = ("pool", "portfolio", "weeks", "stocks", "annual", "cumulative", "σ", "Sharpe", "Sharpe (daily)", "drawdown", "replaced a week")  # fmt: skip
+_UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown", "replaced a week"), Unit.RATIO)
+_VARIANT_COLUMNS = ("variant", "annual", "Sharpe", "drawdown", "cumulative", "weeks")
 
 
-def run(panel: Panel, mode: Mode, factors: pd.DataFrame | None = None) -> Result:
-    """Return weekly portfolios, long the highest scores and short the lowest, held from week's end to week's end.
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Performance of a long-short portfolio: returns by week, the drawdown by day."""
 
-    Parameters
-    ----------
-    factors : weekly or daily returns of the five factors by date, as fractions; None if there are none.
-    """
-    weeks = _Weeks(panel, mode)
+    annual: float
+    sharpe: float
+    drawdown: float
+    cumulative: float
+    volatility: float
+    sharpe_daily: float
+    weeks: int
+
+    def figures(self) -> tuple[float, float, float, float]:
+        """Return the figures in the order of the published ones."""
+        return self.annual, self.sharpe, self.drawdown, self.cumulative
+
+
+def run(panel: Panel, mode: Mode) -> Result:
+    """Return weekly portfolios, long the highest scores and short the lowest, held from week's end to week's end."""
+    filled = filled_levels(panel)
+    trading = Trading(mode, cost=panel.cost)
+    weeks = Weeks(panel, trading, filled)
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     lines: list[Line] = []
-    main: Floats = np.empty(0)
-    for universe, published in UNIVERSES.items():
-        member = {"CSI 300": "csi300", "CSI 500": "csi500"}.get(universe)
-        chosen = weeks.portfolios(member)
-        if not np.isfinite(chosen.spread[TAILS[0]]).any():
-            for what, value in zip(("annual return", "Sharpe", "maximum drawdown"), published, strict=True):
-                unit = Unit.NUMBER if what == "Sharpe" else Unit.RATIO
-                findings.append(
-                    Finding(f"{universe}: {what}", None, unit, value, note="no members of this index are known")
-                )
+    falls: list[Line] = []
+    bars: list[Bars] = []
+    spreads: dict[tuple[str, float], Floats] = {}
+    for pool, (member, published) in POOLS.items():
+        portfolios, quintiles, count = weeks.portfolios(member)
+        main = portfolios[TAILS[0]]
+        if not np.isfinite(main.spread).any():
+            findings += _absent(pool, member, published)
             continue
-        for name, series in (
-            *((f"tails {tail:.0%}", chosen.spread[tail]) for tail in TAILS),
-            *((f"quintile {i + 1}", chosen.quintiles[:, i]) for i in range(5)),
-        ):
-            known = series[~np.isnan(series)]
-            p = performance(known, _WEEKS)
-            rows.append((universe, name, len(known), float(np.median(chosen.count[chosen.count > 0])), p.annual, p.cumulative, p.volatility, p.sharpe, p.drawdown))  # fmt: skip
-        series = chosen.spread[TAILS[0]]
-        known = ~np.isnan(series)
-        p = performance(series[known], _WEEKS)
-        low, high = block_interval(series[known], np.arange(known.sum()), 4)
-        annual = [None if x is None else x * _WEEKS for x in (low, high)]
-        findings += [
-            Finding(f"{universe}: annual return", p.annual, Unit.RATIO, published[0], annual[0], annual[1], "block bootstrap of the weekly mean × 52", int(known.sum())),
-            Finding(f"{universe}: Sharpe", p.sharpe, Unit.NUMBER, published[1], cases=int(known.sum())),
-            Finding(f"{universe}: maximum drawdown", p.drawdown, Unit.RATIO, published[2], cases=int(known.sum())),
-        ]  # fmt: skip
-        lines.append(panel.cumulative(universe, weeks.stops[known], series[known]))
-        main = series if universe == "all stocks" else main
+        typical = float(np.median(count[count > 0]))
+        for tail, portfolio in portfolios.items():
+            spreads[pool, tail] = portfolio.spread
+            rows.append((pool, f"tails {tail:.0%}", *_row(measure(portfolio), typical, portfolio.turnover)))
+        for name, series in (("long 10%", main.long), ("short 10%", main.short),
+                             *((f"quintile {i + 1}", quintiles[:, i]) for i in range(quintiles.shape[1]))):  # fmt: skip
+            rows.append((pool, name, *_leg(series, typical)))
+        if member is None:
+            known = quintiles[~np.isnan(quintiles).any(axis=1)]
+            bars = [Bars(f"Q{i + 1}", performance(known[:, i], _WEEKS).annual) for i in range(known.shape[1])]
+        findings += _beside(pool, published, main)
+        held = np.flatnonzero(~np.isnan(main.daily))
+        lines.append(panel.cumulative(pool, held, main.daily[held]))
+        level = np.cumprod(1 + main.daily[held])
+        falls.append(Line(pool, lines[-1].days, (level / np.maximum.accumulate(level) - 1).tolist()))
     tables = [Table("portfolios", "Weekly portfolios", _COLUMNS, rows, _UNITS)]
+    charts = [
+        Chart("factor", "Cumulative return of the 10% tails, by day", Unit.RATIO, lines=lines),
+        Chart("drawdown", "Drawdown of the 10% tails, by day", Unit.RATIO, lines=falls),
+        Chart("quintiles", "All stocks: annual return by quintile of the score", Unit.RATIO, bars=bars),
+    ]
+    if lines:
+        variants = _sensitivity(panel, filled)
+        tables.append(variants)
+        shown = [(str(row[0]), float(row[1])) for row in variants.rows if isinstance(row[1], float)]
+        charts.append(Chart("sensitivity", "All stocks, 10% tails: annual return by variant", Unit.RATIO,
+                            bars=[Bars(name, value) for name, value in shown], upright=False))  # fmt: skip
     notes = [
-        "long the 10% highest scores, short the 10% lowest, equal weights, no costs, no limits on shorting",
-        "published figures are of 2016–2021-03 with the prices of all stocks",
+        "long the 10% highest scores, short the 10% lowest, equal weights; ranks are inside each pool, of its members on the day",
+        f"costs: {panel.cost:.2%} of each trade (--cost); the published figures have none; no limits on shorting",
+        "a stock that is suspended at the exit is valued at its last price; drawdown by day, Sharpe by week without a risk-free rate",
         prices_in_hand(panel),
     ]
-    if factors is None:
-        notes.append("no factor returns were given (--factors FILE): the five-factor regression is left out")
-    elif len(main):
-        tables.append(_regression(main, weeks, factors))
+    if panel.factors is None:
+        notes.append("no factor returns were given (--factors FILE, or ff5_daily in the folder): the five-factor regression is left out")  # fmt: skip
+    findings += _regression_findings(regressions := _regressions(spreads, weeks, panel.factors))
+    if regressions:
+        tables.append(_regression_table(regressions))
     first, last = panel.period()
-    return Result(
-        "factor", TITLE, SOURCE, mode, first, last, findings, tables,
-        [Chart("factor", "Cumulative return of the 10% tails", Unit.RATIO, lines=lines)], notes,
-    )  # fmt: skip
+    return Result("factor", TITLE, SOURCE, mode, first, last, findings, tables, charts, notes)
 
 
-class _Portfolios:
-    def __init__(self, weeks: int) -> None:
-        self.spread = {tail: np.full(weeks, np.nan) for tail in TAILS}
-        self.quintiles = np.full((weeks, 5), np.nan)
-        self.count = np.zeros(weeks)
+def measure(portfolio: Portfolio) -> _Measured:
+    """Return the performance of a portfolio with at least one week."""
+    known = portfolio.spread[~np.isnan(portfolio.spread)]
+    weekly = performance(known, _WEEKS)
+    daily = performance(portfolio.daily[~np.isnan(portfolio.daily)], _DAYS)
+    return _Measured(
+        weekly.annual, weekly.sharpe, daily.drawdown, weekly.cumulative, weekly.volatility, daily.sharpe, len(known)
+    )
 
 
-class _Weeks:
-    """Scores at every week's end, and returns until the next week's end."""
-
-    def __init__(self, panel: Panel, mode: Mode) -> None:
-        self.panel = panel
-        ends = panel.week_ends()
-        entry = panel.entry(mode, at_open=False)
-        self.starts, self.stops = ends[:-1], ends[1:]
-        self.buy, self.sell = entry[self.starts], entry[self.stops]
-        self.days = panel.days[ends]
-        rows = panel.securities
-        self._bounds = np.searchsorted(rows.at, np.stack([self.starts, self.starts + 1]))
-
-    def portfolios(self, member: str | None) -> _Portfolios:
-        """Return weekly returns of the tails and quintiles of a universe.
-
-        Parameters
-        ----------
-        member : column of `SecurityRows` that flags the members, None for all stocks.
-        """
-        out = _Portfolios(len(self.starts))
-        for week, (first, last) in enumerate(self._bounds.T.tolist()):
-            score, gain = self._cross_section(week, slice(first, last), member)
-            if len(score) < _MIN_STOCKS:
-                continue
-            ordered = gain[np.argsort(score, kind="stable")]
-            out.count[week] = len(ordered)
-            for tail in TAILS:
-                size = max(1, int(tail * len(ordered) + 1e-9))
-                out.spread[tail][week] = ordered[-size:].mean() - ordered[:size].mean()
-            out.quintiles[week] = [part.mean() for part in np.array_split(ordered, 5)]
-        return out
-
-    def _cross_section(self, week: int, rows: slice, member: str | None) -> tuple[Floats, Floats]:
-        panel, buy, sell = self.panel, self.buy[week], self.sell[week]
-        empty = np.empty(0)
-        if max(buy, sell) >= len(panel.days) or not len(panel.level_keys):
-            return empty, empty
-        keys, score = panel.securities.keys[rows], panel.securities.columns["excess_score"][rows].astype(np.float64)
-        used = ~np.isnan(score) & is_stock(keys)
-        if member is not None:
-            used &= panel.securities.columns[member][rows] == 1
-        column = np.minimum(np.searchsorted(panel.level_keys, keys), len(panel.level_keys) - 1)
-        used &= panel.level_keys[column] == keys
-        gain = panel.levels[sell, column] / panel.levels[buy, column] - 1
-        used &= ~np.isnan(gain)
-        return score[used], gain[used]
+def _row(m: _Measured, stocks: float, turnover: float) -> tuple[Cell, ...]:
+    return m.weeks, stocks, m.annual, m.cumulative, m.volatility, m.sharpe, m.sharpe_daily, m.drawdown, turnover
 
 
-def _regression(series: Floats, weeks: _Weeks, factors: pd.DataFrame) -> Table:
-    """Regress the weekly spread on the five factors, compounded over each week, with HAC errors of 4 lags."""
-    days = np.array([to_date(day) for day in weeks.days.tolist()], dtype="datetime64[D]")
-    weeks_of_days = pd.cut(factors.index.to_series(), bins=list(days.astype("datetime64[ns]")), labels=False).to_numpy()
-    compounded = (1 + factors).groupby(weeks_of_days).prod() - 1
-    compounded = compounded.reindex(range(len(series)))
-    known: npt.NDArray[np.bool_] = ~np.isnan(series) & compounded.notna().all(axis=1).to_numpy()
-    model: Any = sm.OLS(series[known], sm.add_constant(compounded[known].to_numpy()))
-    fit = model.fit(cov_type="HAC", cov_kwds={"maxlags": 4})
+def _leg(series: Floats, stocks: float) -> tuple[Cell, ...]:
+    known = series[~np.isnan(series)]
+    p = performance(known, _WEEKS)
+    return len(known), stocks, p.annual, p.cumulative, p.volatility, p.sharpe, None, p.drawdown, None
+
+
+def _absent(pool: str, member: str | None, published: tuple[float, ...]) -> list[Finding]:
+    note = "no members of this index are known" if member else "no week with enough prices and balances"
+    return [
+        Finding(f"{pool}: {what}", None, unit, value, note=note, kind=kind)
+        for (what, unit, kind), value in zip(_FIGURES, published, strict=True)
+    ]
+
+
+def _beside(pool: str, published: tuple[float, ...], main: Portfolio) -> list[Finding]:
+    """Return the four figures of the 10% tails beside the published ones."""
+    known = main.spread[~np.isnan(main.spread)]
+    cases = len(known)
+    low, high = block_interval(known, np.arange(cases), 4)
+    yearly = [None if x is None else x * _WEEKS for x in (low, high)]
+    intervals = {"annual return": (*yearly, "block bootstrap of the weekly mean × 52")}
+    return [
+        Finding(f"{pool}: {what}", ours, unit, value, *intervals.get(what, (None, None, "")), cases, kind=kind)
+        for (what, unit, kind), value, ours in zip(_FIGURES, published, measure(main).figures(), strict=True)
+    ]
+
+
+def _sensitivity(panel: Panel, filled: Floats) -> Table:
+    """Return the 10% tails of all stocks under each assumption, one changed at a time, and under all of them."""
+    source, later = Trading(Mode.AS_SOURCE), Trading(Mode.POINT_IN_TIME)
+    strict = replace(later, at_open=True, cost=_COSTS[0], st=False, new=False, limits=True)
+    variants = [
+        ("as the source: close of the day, no costs", source),
+        ("close of the next session", later),
+        ("open of the next session", replace(later, at_open=True)),
+        *((f"costs of {cost:.1%} a trade", replace(source, cost=cost)) for cost in _COSTS),
+        ("without ST stocks", replace(source, st=False)),
+        ("without listings of the last 60 sessions", replace(source, new=False)),
+        ("stocks at their price limit can't be traded", replace(source, limits=True)),
+        ("stocks suspended at the exit are left out (nobody knows them)", replace(source, known_exit=True)),
+        (f"all that a desk meets: next open, {_COSTS[0]:.1%} costs, no ST, no new listings, price limits", strict),
+    ]
+    annual, sharpe, drawdown, cumulative = POOLS["all stocks"][1]
+    rows: list[tuple[Cell, ...]] = [("published", annual, sharpe, drawdown, cumulative, None)]
+    for name, trading in variants:
+        found = Weeks(panel, trading, filled).portfolios(None, TAILS[:1])[0][TAILS[0]]
+        rows.append((name, *measure(found).figures(), measure(found).weeks))
+    units = dict.fromkeys(("annual", "drawdown", "cumulative"), Unit.RATIO)
+    return Table("sensitivity", "All stocks, 10% tails: what the assumptions change", _VARIANT_COLUMNS, rows, units)
+
+
+def _regressions(
+    spreads: dict[tuple[str, float], Floats], weeks: Weeks, factors: pd.DataFrame | None
+) -> dict[tuple[str, float], Any]:
+    """Regress each weekly spread on the five factors, compounded over each week held, with HAC errors of 4 lags."""
+    if factors is None:
+        return {}
+    days = factors.index.to_numpy("datetime64[D]")
+    dates = np.array([to_date(day) for day in weeks.panel.days.tolist()], dtype="datetime64[D]")
+    last = len(dates) - 1
+    bounds = [dates[np.minimum(weeks.entry[at], last)] for at in (weeks.starts, weeks.stops)]
+    side = "left" if weeks.at_open else "right"
+    first, end = (np.searchsorted(days, bound, side=side) for bound in bounds)
+    growth = np.vstack([np.ones(len(FACTORS)), np.cumprod(1 + factors.to_numpy(dtype=np.float64), axis=0)])
+    compounded = np.where((end > first)[:, None], growth[end] / growth[first] - 1, np.nan)
+    out = {}
+    for key, series in spreads.items():
+        known = ~np.isnan(series) & ~np.isnan(compounded).any(axis=1)
+        if known.sum() > 2 * len(FACTORS):
+            model: Any = sm.OLS(series[known], sm.add_constant(compounded[known]))
+            out[key] = model.fit(cov_type="HAC", cov_kwds={"maxlags": 4})
+    return out
+
+
+def _regression_table(fits: dict[tuple[str, float], Any]) -> Table:
+    columns = ("pool", "tails", "weeks", "alpha a week", "t (HAC)", *FACTORS, "R²")
     rows: list[tuple[Cell, ...]] = [
-        (name, float(value), float(t), float(p))
-        for name, value, t, p in zip(
-            ("alpha (weekly)", *factors.columns), fit.params, fit.tvalues, fit.pvalues, strict=True
+        (pool, f"{tail:.0%}", int(fit.nobs), float(fit.params[0]), float(fit.tvalues[0]),
+         *(float(v) for v in fit.params[1:]), float(fit.rsquared))
+        for (pool, tail), fit in fits.items()
+    ]  # fmt: skip
+    return Table("five_factors", "Five-factor regression of every pool and tail", columns, rows, {"alpha a week": Unit.RATIO, "R²": Unit.RATIO})  # fmt: skip
+
+
+def _regression_findings(fits: dict[tuple[str, float], Any]) -> list[Finding]:
+    """Return lowest and highest R² of pools and tails beside the published ones, and the alpha of all stocks."""
+    squares = [float(fit.rsquared) for fit in fits.values()]
+    note = "" if squares else "no factor returns"
+    out = [
+        Finding(f"five-factor R², {name} of pools and tails", value, Unit.RATIO, published, note=note, kind=Kind.LEVEL)
+        for name, value, published in (
+            ("lowest", min(squares, default=None), _R2[0]),
+            ("highest", max(squares, default=None), _R2[1]),
         )
     ]
-    rows.append(("R²", float(fit.rsquared), None, None))
-    return Table("five_factors", f"Five-factor regression of the 10% tails, {int(known.sum())} weeks", ("factor", "loading", "t (HAC)", "p"), rows)  # fmt: skip
+    if ("all stocks", TAILS[0]) in fits:
+        fit = fits["all stocks", TAILS[0]]
+        low, high = (float(x) * _WEEKS for x in fit.conf_int()[0])
+        alpha = float(fit.params[0]) * _WEEKS
+        out.append(Finding("all stocks: alpha a year over five factors", alpha, low=low, high=high,
+                           interval="HAC, 4 lags", cases=int(fit.nobs)))  # fmt: skip
+    return out

@@ -14,7 +14,7 @@ from processors import shares
 from processors.events import Floats
 from processors.pack import Array
 from processors.shares import episodes
-from processors.studies.result import Finding, Unit
+from processors.studies.result import Finding, Kind, Unit
 
 __all__ = [
     "Interval",
@@ -81,11 +81,18 @@ def wilson(hits: int, cases: int) -> Interval:
 
 
 def hit_rate(
-    what: str, hits: int, cases: int, published: float | None = None, apart: int | None = None, note: str = ""
+    what: str,
+    hits: int,
+    cases: int,
+    published: float | None = None,
+    apart: int | None = None,
+    note: str = "",
+    base: float | None = None,
 ) -> Finding:
     """Return a hit rate with its Wilson interval beside the published one; ``apart`` of its cases do not overlap."""
     rate = hits / cases if cases else None
-    return Finding(what, rate, Unit.RATIO, published, *wilson(hits, cases), "Wilson", cases, apart, note)
+    kind = Kind.NONE if published is None else Kind.EFFECT
+    return Finding(what, rate, Unit.RATIO, published, *wilson(hits, cases), "Wilson", cases, apart, note, kind, base)
 
 
 def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: int) -> Interval:

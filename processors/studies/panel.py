@@ -5,36 +5,28 @@ Securities are one long table (a row per margin row), prices a matrix of adjuste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from enum import IntFlag
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from processors.codes import Ids, to_id
-from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, microseconds, to_date, to_day
-from processors.events import Floats, RowBatch
-from processors.history import History
-from processors.industries import INDEX_OF, INDUSTRIES
-from processors.needs import INDICES, PRICES
-from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from processors.parameters import Parameters
+from processors.codes import Ids
+from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date, to_day
+from processors.events import Floats
 from processors.studies.result import Line, Mode
+from processors.studies.samples import SAMPLES
 
+FACTORS = ("MKT", "SMB", "HML", "RMW", "CMA")
 SSE, CSI300 = "000001.SH", "000300.SH"
-_OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
-#: Columns of the long table and their dtypes.
-_COLUMNS: dict[str, type[np.generic]] = {
-    "fin_change": np.float32, "fin_streak": np.int16, "extreme": np.float32, "consecutive_extreme": np.float32,
-    "excess_score": np.float32, "excess_kind": np.float32, "streak_excess": np.float32, "divergence": np.float32,
-    "csi300": np.int8, "csi500": np.int8,
+#: Names of the indices whose prices and valuations the studies read.
+INDICES = {
+    SSE: "SSE Composite", "000016.SH": "SSE 50", CSI300: "CSI 300", "000905.SH": "CSI 500",
+    "000852.SH": "CSI 1000", "399006.SZ": "ChiNext",
 }  # fmt: skip
-_MARKET_DETAILS = {"fin_buy_ratio": ("fin_buy_cny", "turnover_cny")}
-_POSITIONS = ("gftd",)
-
+_OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
 
 @dataclass(frozen=True, slots=True)
 class SecurityRows:
@@ -49,19 +41,43 @@ class SecurityRows:
         return self.columns[name].astype(np.float64)
 
 
+class Trait(IntFlag):
+    """What keeps a stock from being traded on a day."""
+
+    ST = 1
+    UP_AT_CLOSE = 2  # at the upper limit: there is no seller
+    UP_AT_OPEN = 4
+    DOWN_AT_CLOSE = 8
+    DOWN_AT_OPEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class IndexHistory:
+    """An index on every day of the folder that has its close, also before the margin figures: (n,) each."""
+
+    days: npt.NDArray[np.int32]
+    close: Floats
+    pe: Floats
+    turnover_rate: Floats
+
+
 @dataclass(slots=True)
 class Panel:
     """Signals and prices by trading day; arrays over days are in the order of ``days``.
 
     Parameters
     ----------
-    days : trade dates with margin figures or index prices, ascending, days since 1970-01-01.
+    days : trade dates between the first and the last with margin figures or an index's open, ascending, days since 1970-01-01.
     market : one row per day, one column per market signal.
     available : when the margin figures of a day were known, µs since the epoch; 0 where there are none.
     opens, closes : index code or industry → (days,) prices.
-    levels : (days, len(level_keys)) adjusted levels, NaN without a price of that day.
+    levels, open_levels : (days, len(level_keys)) adjusted levels of close and open, NaN without a price of that day.
+    traits : (days, len(level_keys)) the `Trait` of each stock.
     industries : column → (days, 31).
     in_period : (days,) whether a day belongs to the studied period.
+    histories : index code → its closes and valuations.
+    factors : daily returns of `FACTORS` by date, fractions; None if there are none.
+    cost : of a trade, a fraction of its value; the published figures have none.
     """
 
     calendar: TradingCalendar
@@ -73,17 +89,38 @@ class Panel:
     securities: SecurityRows
     level_keys: Ids
     levels: Floats
+    open_levels: Floats
+    traits: npt.NDArray[np.uint8]
     industries: dict[str, Floats]
     in_period: npt.NDArray[np.bool_]
     notes: list[str]
+    histories: dict[str, IndexHistory] = field(default_factory=dict)
+    factors: pd.DataFrame | None = None
+    cost: float = 0.0
 
     def dates(self) -> list[str]:
         """Return all days as ISO text."""
         return [to_date(day).isoformat() for day in self.days.tolist()]
 
+    def years(self) -> npt.NDArray[np.int_]:
+        """Return the year of every day (days,)."""
+        return np.array([to_date(day).year for day in self.days.tolist()], dtype=np.int_)
+
+    def used(self) -> npt.NDArray[np.intp]:
+        """Return the positions of the period's days with margin figures."""
+        return np.flatnonzero(self.in_period & (self.available > 0))
+
+    def sample(self, source: str) -> npt.NDArray[np.bool_]:
+        """Return which days of the period lie in the sample of a source (days,); all of them where none do."""
+        here = self.in_period.copy()
+        if source in SAMPLES:
+            first, last = (to_day(day) for day in SAMPLES[source])
+            here &= (self.days >= first) & (self.days <= last)
+        return here if (here & (self.available > 0)).any() else self.in_period
+
     def period(self) -> tuple[str, str]:
         """Return the first and last day of the period with margin figures, as ISO text."""
-        used = self.days[self.in_period & (self.available > 0)]
+        used = self.days[self.used()]
         if not len(used):
             return "", ""
         return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
@@ -168,153 +205,6 @@ class Panel:
         """Return the positions of the period's days that end a trading week."""
         ends = [i for i, day in enumerate(self.days.tolist()) if self.calendar.ends_week(day)]
         return np.array([i for i in ends if self.in_period[i]], dtype=np.int_)
-
-
-def collect(
-    days: Iterable[Mapping[str, RowBatch]],
-    parameters: Parameters,
-    exchanges: tuple[str, ...],
-    calendar: TradingCalendar,
-    *,
-    start: date | None = None,
-    notes: Iterable[str] = (),
-) -> Panel:
-    """Fold every day and collect the outputs that the studies need.
-
-    Parameters
-    ----------
-    days : topic → rows, by day.
-    start : first day of the period. Earlier days are folded, too, so that windows are full.
-    """
-    history = History(parameters, exchanges, calendar)
-    market: dict[int, dict[str, object]] = {}
-    available: dict[int, int] = {}
-    indices: dict[int, RowBatch] = {}
-    parts: dict[int, dict[str, SecuritySignals]] = {}
-    prices: dict[int, tuple[Ids, Floats]] = {}
-    industries: dict[int, IndustrySignals] = {}
-    members: dict[int, list[npt.NDArray[np.bool_]]] = {}
-    for feeds in days:
-        if INDICES in feeds:
-            indices[int(feeds[INDICES].days[0])] = feeds[INDICES]
-        for output in history.fold(feeds):
-            if isinstance(output, MarketSignal):
-                _add_market(market, available, output)
-            elif isinstance(output, SecuritySignals):
-                day = to_day(output.status.trade_date)
-                parts.setdefault(day, {})[output.family] = _select_columns(output)
-                if day not in members:
-                    reference = history.market.reference
-                    known = reference.members(day) if reference.is_closed(day) else None
-                    nobody = np.zeros(len(output.keys), dtype=bool)
-                    names = ("csi300", "csi500")
-                    members[day] = [nobody if known is None else known.in_index(output.keys, n) for n in names]
-            else:
-                industries[to_day(output.status.trade_date)] = output
-        for frame in history.frames:
-            if frame.topic == PRICES:
-                prices[frame.day] = frame.keys, frame.columns["level"]
-    every = np.array(sorted({*market, *indices, *parts}), dtype=np.int32)
-    position = {day: i for i, day in enumerate(every.tolist())}
-    opens, closes = _index_prices(indices, position)
-    level_keys, levels = _levels(prices, position)
-    in_period = np.ones(len(every), dtype=bool) if start is None else every >= to_day(start)
-    return Panel(
-        calendar,
-        every,
-        pd.DataFrame([market.get(day, {}) for day in every.tolist()], index=every),
-        np.array([available.get(day, 0) for day in every.tolist()], dtype=np.int64),
-        opens,
-        closes,
-        _long(parts, members, position),
-        level_keys,
-        levels,
-        _industry_matrices(industries, position),
-        in_period,
-        list(notes),
-    )
-
-
-def _add_market(market: dict[int, dict[str, object]], available: dict[int, int], output: MarketSignal) -> None:
-    day = to_day(output.trade_date)
-    row = market.setdefault(day, {})
-    if output.value is None or output.provisional:
-        return
-    row[output.name] = output.value
-    for detail in _MARKET_DETAILS.get(output.signal, ()):
-        row[detail] = output.details[detail]
-    if output.signal in _POSITIONS:
-        row[f"{output.name}/position"] = output.details["position"]
-    if output.signal == "fin_balance":
-        available[day] = microseconds(output.available_at)
-
-
-def _select_columns(output: SecuritySignals) -> SecuritySignals:
-    columns = {name: v.astype(_COLUMNS[name]) for name, v in output.columns.items() if name in _COLUMNS}
-    return SecuritySignals(output.status, output.keys, columns, output.family)
-
-
-def _index_prices(indices: Mapping[int, RowBatch], position: Mapping[int, int]) -> tuple[dict[str, Floats], ...]:
-    """Return opens and closes by index code and industry name (days,)."""
-    names = dict(zip(INDEX_OF, INDUSTRIES, strict=True))
-    names |= {to_id(code): code for code in (SSE, CSI300, "000905.SH", "399006.SZ")}
-    out: tuple[dict[str, Floats], ...] = tuple(
-        {name: np.full(len(position), np.nan) for name in names.values()} for _ in range(2)
-    )
-    for day, rows in indices.items():
-        for key, opened, closed in zip(
-            rows.keys.tolist(), rows.figures["open"].tolist(), rows.figures["close"].tolist(), strict=True
-        ):
-            if key in names:
-                out[0][names[key]][position[day]] = opened
-                out[1][names[key]][position[day]] = closed
-    return out
-
-
-def _levels(prices: Mapping[int, tuple[Ids, Floats]], position: Mapping[int, int]) -> tuple[Ids, Floats]:
-    if not prices:
-        return np.empty(0, dtype=np.int32), np.full((len(position), 1), np.nan)
-    keys = np.unique(np.concatenate([k for k, _ in prices.values()]))
-    levels = np.full((len(position), len(keys)), np.nan)
-    for day, (priced, values) in prices.items():
-        levels[position[day], np.searchsorted(keys, priced)] = values
-    return keys, levels
-
-
-def _long(
-    parts: Mapping[int, Mapping[str, SecuritySignals]],
-    members: Mapping[int, list[npt.NDArray[np.bool_]]],
-    position: Mapping[int, int],
-) -> SecurityRows:
-    days = sorted(parts)
-    sizes = [len(parts[day]["financing"].keys) for day in days]
-    total = sum(sizes)
-    columns: dict[str, npt.NDArray[np.generic]] = {
-        name: np.full(total, np.nan, dtype=kind) if np.issubdtype(kind, np.floating) else np.zeros(total, dtype=kind)
-        for name, kind in _COLUMNS.items()
-    }
-    keys = np.empty(total, dtype=np.int32)
-    at = np.empty(total, dtype=np.int32)
-    start = 0
-    for day, size in zip(days, sizes, strict=True):
-        rows = slice(start, start + size)
-        keys[rows], at[rows] = parts[day]["financing"].keys, position[day]
-        for signals in parts[day].values():
-            for name, values in signals.columns.items():
-                columns[name][rows] = values
-        columns["csi300"][rows], columns["csi500"][rows] = members[day]
-        start += size
-    return SecurityRows(at, keys, columns)
-
-
-def _industry_matrices(industries: Mapping[int, IndustrySignals], position: Mapping[int, int]) -> dict[str, Floats]:
-    out: dict[str, Floats] = {}
-    for day, output in industries.items():
-        for name, values in output.columns.items():
-            if name not in out:
-                out[name] = np.full((len(position), len(INDUSTRIES)), np.nan)
-            out[name][position[day]] = values
-    return out
 
 
 def _take_known(values: Floats, positions: npt.NDArray[np.int_]) -> Floats:

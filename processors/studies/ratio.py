@@ -1,4 +1,4 @@
-"""ratio: quantiles of the financing-buy ratio, and index returns after its breakdowns and cold spells [DG22]."""
+"""ratio: quantiles of the financing-buy ratio, and the balances at the ends of months [DG22]."""
 
 from __future__ import annotations
 
@@ -8,106 +8,125 @@ import pandas as pd
 
 from processors.days import to_date
 from processors.events import Floats
-from processors.studies.measure import episodes, hit_rate
-from processors.studies.panel import SSE, Panel
-from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Strip, Table, Unit
+from processors.studies.panel import CSI300, INDICES, Panel
+from processors.studies.result import Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 
-TITLE = "Financing-buy ratio 融资买入占比: quantiles, breakdowns, cold spells"
+TITLE = "Financing-buy ratio 融资买入占比: quantiles, and balances at the ends of months"
 SOURCE = "[DG22]"
-#: A case is a top or high-level range if no close of so many days is further above its entry than this (ours).
-TOP, TOP_DAYS = 0.05, 60
-#: The weeks that [DG22] counts as cold: 11, all in 2022, 6 of them with a stop or a rebound.
-COLD_WEEK = 0.0625
-_HORIZONS = (5, 20, 60)
 _PUBLISHED = (("maximum", 1.0, 0.1201), ("90% quantile", 0.9, 0.103), ("median", 0.5, 0.0838),
               ("10% quantile", 0.1, 0.0675), ("minimum", 0.0, 0.0533))  # fmt: skip
+#: Month → published margin balance at its end, CNY; and the highest short balance.
+_MONTHS = {"2021-11": 1_724.0e9, "2022-04": 1_433.7e9}
+_SHORT_PEAK = 164.89e9
+_BN = 1e9
+_SHOWN = (CSI300, "000905.SH")
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Return quantiles of three forms of the ratio, and the index returns after every breakdown and cold week."""
-    week_ends, weekly = _weekly(panel)
+    """Return quantiles of three forms of the ratio in the sample of the source, and a table of months."""
+    sample = panel.sample(SOURCE)
+    _, weekly = weekly_ratio(panel, sample)
     forms = {
-        "daily": panel.column("fin_buy_ratio")[panel.in_period],
-        "5-day sum/sum": panel.column("fin_buy_ratio_5d")[panel.in_period],
+        "daily": panel.column("fin_buy_ratio")[sample],
+        "5-day sum/sum": panel.column("fin_buy_ratio_5d")[sample],
         "weekly sum/sum": weekly,
     }
-    quantiles = [
+    quantiles: list[tuple[Cell, ...]] = [
         (name, *(_quantile(values, q) for values in forms.values()), published) for name, q, published in _PUBLISHED
     ]
     findings = [
-        Finding(f"weekly {name}", _quantile(forms["weekly sum/sum"], q), published=p) for name, q, p in _PUBLISHED
+        Finding(f"weekly {name}", _quantile(weekly, q), published=p, kind=Kind.LEVEL, cases=int((~np.isnan(weekly)).sum()))
+        for name, q, p in _PUBLISHED
     ]
-    cases: list[tuple[Cell, ...]] = []
-    for form, state in (("5-day", "ratio_state"), ("daily", "ratio_state_daily")):
-        found = _entries(panel, state, {"BREAKDOWN"})
-        findings.append(Finding(f"{form} breakdowns", float(len(found)), Unit.COUNT, note="[DG22] publishes no count"))
-        rows = _cases(panel, mode, found, form, "fin_buy_ratio_5d" if form == "5-day" else "fin_buy_ratio")
-        cases += rows
-        tops = [row[-1] for row in rows if row[-1] is not None]
-        what = f"{form} breakdowns that were tops or high-level ranges"
-        findings.append(hit_rate(what, tops.count("yes"), len(tops), 0.8, episodes(found, TOP_DAYS)))
-    findings.append(_base(panel, mode))
-    cold = week_ends[weekly <= COLD_WEEK]
-    after = panel.index_forward(SSE, panel.entry(mode, at_open=True), 20, mode)[cold]
-    known = after[~np.isnan(after)]
-    cold_weeks = f"weeks with a ratio ≤ {COLD_WEEK:.2%}"
-    findings.append(Finding(cold_weeks, float(len(cold)), Unit.COUNT, 11.0, note="published: 11 weeks, all in 2022"))
-    note = "" if len(known) else "no such week in the period: coldness is no bottom signal by itself"
-    rises = int((known > 0).sum())
-    what = f"{cold_weeks} followed by a rise in 20 days"
-    findings.append(hit_rate(what, rises, len(known), 6 / 11, episodes(cold, 20), note))
-    dates = panel.dates()
-    in_period = np.flatnonzero(panel.in_period)
+    months = _months(panel)
+    findings += _month_findings(panel, months)
+    dates, used = panel.dates(), panel.used()
+    days = [dates[i] for i in used]
     ratio = panel.column("fin_buy_ratio_5d")
-    chart = Chart(
-        "ratio", "5-day financing-buy ratio with its breakdowns", Unit.RATIO,
-        lines=[Line("5-day ratio", [dates[i] for i in in_period], ratio[in_period].tolist())],
-        levels={"hot 10.3%": 0.103, "breakdown 10.0%": 0.100, "cold 6.75%": 0.0675},
-        marks=[dates[i] for i in _entries(panel, "ratio_state", {"BREAKDOWN"}).tolist()],
-    )  # fmt: skip
+    charts = [
+        Chart("ratio", "5-day financing-buy ratio", Unit.RATIO, lines=[Line("5-day ratio", days, ratio[used].tolist())],
+              levels={"hot 10.3%": 0.103, "breakdown 10.0%": 0.100, "cold 6.75%": 0.0675}),
+        Chart("indices", "CSI 300 and CSI 500 since the first day", Unit.RATIO,
+              lines=[Line(INDICES[code], days, _since_first(panel.closes[code][used])) for code in _SHOWN]),
+        Chart("months", "Margin balance at the ends of months, bn CNY", Unit.NUMBER,
+              lines=[Line("margin balance", [str(r[1]) for r in months], [float(r[2] or np.nan) for r in months])]),
+    ]  # fmt: skip
     first, last = panel.period()
+    inside = used[sample[used]]
     return Result(
         "ratio", TITLE, SOURCE, mode, first, last, findings,
         [
             Table("quantiles", "Quantiles of the ratio", ("quantile", *forms, "published"), quantiles,
                   dict.fromkeys((*forms, "published"), Unit.RATIO)),
-            Table("breakdowns", "Breakdowns and what the SSE Composite did", _COLUMNS, cases, _UNITS),
+            Table("months", "Ends of months: balances in bn CNY", _MONTH_COLUMNS, months, {"ratio of the month": Unit.RATIO}),
         ],
-        [chart, _verdict_strip(panel)],
+        charts,
         [
-            "published figures are of 2018-01…2022-11; ours end where the data do",
-            f"a breakdown was a top or high-level range if no close of the next {TOP_DAYS} trading days was more than {TOP:.0%} "
-            "above its entry (ours; the source judges by eye: about 80%)",
-            f"published cold cases are the weeks with a ratio of at most {COLD_WEEK:.2%}; 6 of 11 were followed by a stop or a "
-            "rebound, ours counts a rise of the SSE Composite over 20 trading days",
-            "weeks are calendar weeks, Σ margin buys / Σ turnover; the state machine runs on the 5-day ratio",
+            f"published quantiles are of 2018-01 to 2022-11; ours are of the days of that sample in the data: {dates[inside[0]]} to {dates[inside[-1]]}"
+            if len(inside) else "no day with margin figures",
+            "weeks are calendar weeks, Σ margin buys / Σ turnover",
         ],
     )  # fmt: skip
 
 
-_COLUMNS = ("form", "date", "ratio", "entry", *(f"{h} days" for h in _HORIZONS), "drawdown in 60 days",
-            "highest in 60 days", "top")  # fmt: skip
-_UNITS = dict.fromkeys(
-    ("ratio", *(f"{h} days" for h in _HORIZONS), "drawdown in 60 days", "highest in 60 days"), Unit.RATIO
-)
+_MONTH_COLUMNS = ("month", "last day", "margin balance", "short balance", "ratio of the month", *(INDICES[c] for c in _SHOWN))
 
 
-def _verdict_strip(panel: Panel) -> Chart:
-    """Return the verdict of every day of the period with margin figures."""
-    shown = np.flatnonzero(panel.in_period & (panel.available > 0))
-    dates, verdicts = panel.dates(), panel.text("verdict")
-    strip = Strip([dates[i] for i in shown], [str(verdicts[i]) for i in shown])
-    return Chart("verdict_strip", "The verdict by day: near a top?", Unit.COUNT, strip=strip)
+def weekly_ratio(panel: Panel, days: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Return the last of the given days in every calendar week, and the week's ratio (weeks,)."""
+    weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])[days]
+    last, ratio = _sums(panel, days, [weeks[:, 0], weeks[:, 1]])
+    return last, ratio
 
 
-def _weekly(panel: Panel) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Return the last day of every calendar week of the period, and the week's ratio (weeks,)."""
+def _sums(panel: Panel, days: npt.NDArray[np.bool_], by: list[npt.NDArray[np.int_]]) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Return the last day and Σ buys / Σ turnover of each group of days."""
     frame = pd.DataFrame({"buy": panel.column("fin_buy_cny"), "turnover": panel.column("turnover_cny")})
     frame["day"] = np.arange(len(frame))
-    weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])[panel.in_period]
-    grouped = frame[panel.in_period].groupby([weeks[:, 0], weeks[:, 1]])
+    grouped = frame[days].groupby(by)
     sums = grouped[["buy", "turnover"]].sum(min_count=1)
     return grouped["day"].max().to_numpy(), (sums["buy"] / sums["turnover"]).to_numpy(dtype=np.float64)
+
+
+def _months(panel: Panel) -> list[tuple[Cell, ...]]:
+    known = panel.in_period & (panel.available > 0)
+    if not known.any():
+        return []
+    months = np.array([to_date(day).year * 100 + to_date(day).month for day in panel.days.tolist()])[known]
+    last, ratio = _sums(panel, known, [months])
+    dates = panel.dates()
+    balance, short = panel.column("fin_balance"), panel.column("short_balance")
+    return [
+        (dates[at][:7], dates[at], _cell(balance[at] / _BN), _cell(short[at] / _BN), _cell(value),
+         *(_cell(panel.closes[code][at]) for code in _SHOWN))
+        for at, value in zip(last.tolist(), ratio.tolist(), strict=True)
+    ]  # fmt: skip
+
+
+def _month_findings(panel: Panel, months: list[tuple[Cell, ...]]) -> list[Finding]:
+    """Return the published balances beside ours, where the data reach their dates."""
+    ends = {str(row[0]): row for row in months}
+    end = months[-1][1] if months else "nowhere"
+    outside = f"not in the data, which end on {end}"
+    out = []
+    for month, published in _MONTHS.items():
+        value = ends[month][2] if month in ends else None
+        ours = value if isinstance(value, float) else None
+        out.append(Finding(f"margin balance at the end of {month}, bn CNY", ours, Unit.NUMBER, published / _BN,
+                           note="" if ours else outside, kind=Kind.LEVEL))  # fmt: skip
+    short = panel.column("short_balance")[panel.sample(SOURCE)]
+    highest = float(np.nanmax(short)) / _BN if (~np.isnan(short)).any() else None
+    reached = bool(months) and str(end) >= "2022-11-30"
+    out.append(
+        Finding("highest short balance of the sample, bn CNY", highest if reached else None, Unit.NUMBER, _SHORT_PEAK / _BN,
+                note="" if reached or highest is None else f"{outside}: the highest until then is {highest:.2f} bn", kind=Kind.LEVEL)
+    )  # fmt: skip
+    return out
+
+
+def _since_first(closes: Floats) -> list[float]:
+    known = closes[~np.isnan(closes)]
+    return (closes / known[0] - 1).tolist() if len(known) else closes.tolist()
 
 
 def _quantile(values: Floats, q: float) -> float | None:
@@ -115,59 +134,5 @@ def _quantile(values: Floats, q: float) -> float | None:
     return float(np.quantile(known, q)) if len(known) else None
 
 
-def _entries(panel: Panel, name: str, states: set[str]) -> npt.NDArray[np.intp]:
-    """Return the days of the period on which the state machine entered one of the states."""
-    state = panel.text(name)
-    inside = np.isin(state, list(states))
-    before = np.concatenate([[False], inside[:-1]])
-    return np.flatnonzero(inside & ~before & panel.in_period)
-
-
-def _cases(panel: Panel, mode: Mode, found: npt.NDArray[np.intp], form: str, ratio: str) -> list[tuple[Cell, ...]]:
-    entry, dates = panel.entry(mode, at_open=True), panel.dates()
-    after = {h: panel.index_forward(SSE, entry, h, mode) for h in _HORIZONS}
-    lowest, highest = _extremes(panel, mode)
-    values = panel.column(ratio)
-    rows: list[tuple[Cell, ...]] = []
-    for day in found.tolist():
-        top = highest[day]
-        rows.append(
-            (
-                form, dates[day], float(values[day]), dates[entry[day]] if entry[day] < len(dates) else None,
-                *(_cell(after[h][day]) for h in _HORIZONS), _cell(lowest[day]), _cell(top),
-                None if np.isnan(top) else ("yes" if top <= TOP else "no"),
-            )
-        )  # fmt: skip
-    return rows
-
-
 def _cell(value: float) -> Cell:
     return None if np.isnan(value) else float(value)
-
-
-def _extremes(panel: Panel, mode: Mode) -> tuple[Floats, Floats]:
-    """Return the lowest close from each day's entry on, as far as it is known, and the highest behind the day (days,).
-
-    Both are returns over `TOP_DAYS`; the highest is NaN where one of its closes is unknown.
-    """
-    entry, close = panel.entry(mode, at_open=True), panel.closes[SSE]
-    price = close if mode is Mode.AS_SOURCE else panel.opens[SSE]
-    low, high = (np.full(len(close), np.nan) for _ in range(2))
-    for day, start in enumerate(entry.tolist()):
-        end = day + TOP_DAYS + 1
-        if start == len(close):
-            continue  # nobody could act on it in the data in hand
-        if not np.isnan(path := close[start:end]).all():
-            low[day] = np.nanmin(path) / price[start] - 1
-        if end <= len(close):
-            high[day] = close[day + 1 : end].max() / price[start] - 1
-    return low, high
-
-
-def _base(panel: Panel, mode: Mode) -> Finding:
-    highest = _extremes(panel, mode)[1][panel.in_period & (panel.available > 0)]
-    known = highest[~np.isnan(highest)]
-    return Finding(
-        "any day that was a top or high-level range, for comparison", float((known <= TOP).mean()) if len(known) else None,
-        cases=len(known), note="the same test on every day of the period",
-    )  # fmt: skip

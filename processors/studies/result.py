@@ -24,6 +24,19 @@ class Unit(StrEnum):
     COUNT = "count"
 
 
+class Kind(StrEnum):
+    """What a published figure claims; from it follows when ours reproduces the figure, see `claims.verdict_of`."""
+
+    NONE = "none"  # no claim: our figure stands beside nothing
+    LEVEL = "level"  # a description, such as a quantile: ours is near it
+    EFFECT = "effect"  # a distance from the base rate: ours has its sign and most of its size
+    LOSS = "loss"  # a risk, such as a drawdown: ours is not much larger
+    BELOW = "below"  # a bound, such as a win rate below 35%
+    ABOVE = "above"
+    RISES = "rises"  # a direction without a size
+    FALLS = "falls"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One figure beside the published one.
@@ -35,6 +48,8 @@ class Finding:
     published : figure of the source, None if there is none.
     low, high : 95% interval of ours; ``interval`` is its kind.
     cases : number of observations; ``episodes`` counts those that do not overlap.
+    kind : what the source claims.
+    base : the same figure without the condition (all days, all stocks); the neutral value of an effect, else 0.
     """
 
     what: str
@@ -47,6 +62,8 @@ class Finding:
     cases: int | None = None
     episodes: int | None = None
     note: str = ""
+    kind: Kind = Kind.NONE
+    base: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """A line of a chart over numbers; ``published`` draws it as marks."""
+
+    label: str
+    x: list[float]
+    y: list[float | None]
+    published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Bars:
     """A bar of a chart with its interval, and the published value as a mark if there is one."""
 
@@ -90,18 +117,21 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The data of a chart: lines, or bars, or points with a fitted line, or a strip. The report decides the style."""
+    """The data of a chart: lines, curves, bars, points with a fitted line, or a strip. The report decides the style."""
 
     name: str
     title: str
     unit: Unit
     lines: list[Line] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
     bars: list[Bars] = field(default_factory=list)
     points: list[tuple[float, float]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)  # of the points
     fit: tuple[float, float] | None = None  # intercept, slope
     strip: Strip | None = None
     levels: dict[str, float] = field(default_factory=dict)  # horizontal lines
     marks: list[str] = field(default_factory=list)  # dates of cases
+    upright: bool = True  # whether bars stand upright; long labels need lying ones
     x_label: str = ""
     y_label: str = ""
 

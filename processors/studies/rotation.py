@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from processors.events import Floats
-from processors.industries import INDUSTRIES
+from processors.studies.industry_weeks import WEEKS_A_YEAR, IndustryWeeks, held, industry_weeks, mean_of
 from processors.studies.measure import block_interval, hit_rate
 from processors.studies.panel import Panel
-from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
+from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 
 TITLE = "Rotation 行业轮动: six weekly portfolios of industries"
 SOURCE = "[SW14]"
-_WEEKS = 52
 #: Name → published weekly excess return, IR, weekly win rate.
 PORTFOLIOS: dict[str, tuple[float, float, float] | None] = {
     "change_top9": (0.0010, 1.11, 0.5978),
@@ -22,71 +21,105 @@ PORTFOLIOS: dict[str, tuple[float, float, float] | None] = {
     "dual_3": (0.0046, 2.09, 0.5761),
     "equal_weight": None,
 }
-_COLUMNS = ("portfolio", "weeks", "industries", "weekly mean", "σ", "IR", "win rate", "best", "worst", "published mean", "published IR", "published win rate")  # fmt: skip
-_UNITS = dict.fromkeys(
-    ("weekly mean", "σ", "win rate", "best", "worst", "published mean", "published win rate"), Unit.RATIO
-)
+_COLUMNS = ("portfolio", "weeks", "industries held", "raw mean", "raw σ", "excess mean", "excess σ", "IR", "win rate", "best", "worst")  # fmt: skip
+_UNITS = dict.fromkeys(("raw mean", "raw σ", "excess mean", "excess σ", "win rate", "best", "worst"), Unit.RATIO)
 
 
 def run(panel: Panel, mode: Mode) -> Result:
     """Return weekly portfolios, held from week's end to week's end; excess over the mean of all industries with a price."""
-    ends = panel.week_ends()
-    opens, closes = (np.array([p[name] for name in INDUSTRIES]).T for p in (panel.opens, panel.closes))
-    entry = panel.entry(mode, at_open=True)
-    starts, stops = ends[:-1], ends[1:]
-    inside = (entry[starts] < len(panel.days)) & (panel.available[starts] > 0)
-    starts, stops = starts[inside], stops[inside]
-    price = (closes if mode is Mode.AS_SOURCE else opens)[entry[starts]]
-    week = closes[stops] / np.where(price > 0, price, np.nan) - 1
-    market = _mean(week, np.ones_like(week))
+    weeks = industry_weeks(panel, mode)
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     lines: list[Line] = []
+    bars: list[Bars] = []
+    excesses: dict[str, Floats] = {}
     for name, published in PORTFOLIOS.items():
-        flags = (
-            np.ones_like(week)
-            if published is None
-            else panel.industries.get(name, np.full_like(closes, np.nan))[starts]
-        )
-        portfolio = _mean(week, flags)
-        excess = portfolio - (market if published is not None else 0.0)
+        flags = np.ones_like(weeks.returns) if published is None else selection(panel, weeks, name)
+        raw = mean_of(weeks.returns, flags)
+        excess = raw - weeks.market
         known = ~np.isnan(excess)
         if not known.any():
-            findings.append(Finding(f"{name}: weekly mean", None, published=published[0] if published else None,
-                                    note="no week with a selection: is there a membership of industries?"))  # fmt: skip
+            findings += _absent(name, published)
             continue
-        used = excess[known]
-        mean, sigma = float(used.mean()), float(used.std(ddof=1))
-        ratio, wins = mean / sigma * np.sqrt(_WEEKS), int((used > 0).sum())
+        used, earned = excess[known], raw[known]
+        mean, sigma = float(used.mean()), _sigma(used)
+        ratio = float(mean / sigma * np.sqrt(WEEKS_A_YEAR)) if sigma else None
+        wins = int((used > 0).sum())
         rows.append(
-            (name, len(used), float(np.nansum(flags[known], axis=1).mean()), mean, sigma, float(ratio), wins / len(used),
-             float(used.max()), float(used.min()), *(published or (None, None, None)))
+            (name, len(used), held(weeks.returns, flags), float(earned.mean()), _sigma(earned), mean, sigma, ratio,
+             wins / len(used), float(used.max()), float(used.min()))
         )  # fmt: skip
         if published is None:
             continue
-        lines.append(panel.cumulative(name, stops[known], used))
+        excesses[name] = excess
+        lines.append(panel.cumulative(name, weeks.stops[known], used))
         low, high = block_interval(used, np.arange(len(used)), 4)
+        bars.append(Bars(name, mean, low, high, published[0]))
         findings += [
-            Finding(f"{name}: weekly mean", mean, published=published[0], low=low, high=high, interval="block bootstrap", cases=len(used)),
-            Finding(f"{name}: IR", float(ratio), Unit.NUMBER, published[1], cases=len(used)),
-            hit_rate(f"{name}: weekly win rate", wins, len(used), published[2]),
+            Finding(f"{name}: weekly mean", mean, published=published[0], low=low, high=high, interval="block bootstrap",
+                    cases=len(used), kind=Kind.EFFECT),
+            Finding(f"{name}: IR", ratio, Unit.NUMBER, published[1], cases=len(used), kind=Kind.EFFECT),
+            hit_rate(f"{name}: weekly win rate", wins, len(used), published[2], base=0.5),
         ]  # fmt: skip
     first, last = panel.period()
+    years = np.unique(weeks.years).tolist()
     return Result(
         "rotation", TITLE, SOURCE, mode, first, last, findings,
-        [Table("portfolios", "Weekly excess return", _COLUMNS, rows, _UNITS)],
-        [Chart("rotation", "Cumulative excess return over the equal-weight mean", Unit.RATIO, lines=lines)],
         [
-            "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out; no costs",
-            "the membership of industries is that of one later date, not of the day; some industry indices of the 2021 edition "
-            "have no earlier history",
-            "published figures are of 2013–2014, another edition of the industries, and another list of eligible stocks",
+            Table("portfolios", "Weekly return, and excess over all industries", _COLUMNS, rows, _UNITS),
+            annual_table("annual", "Excess return by year", {n: _filled(e) for n, e in excesses.items()}, weeks),
+        ],
+        [
+            Chart("rotation", "Cumulative excess return over the equal-weight mean", Unit.RATIO, lines=lines),
+            Chart("rotation_means", "Weekly excess return; diamond: published", Unit.RATIO, bars=bars),
+        ],
+        [
+            "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out of means and "
+            "earns nothing in the sums of years; no costs",
+            f"industries with a price in the mean week: {_priced(weeks):.1f} of {weeks.returns.shape[1]}; some industry indices of the 2021 "
+            "edition have no earlier history",
+            f"published figures are of 2013–2014, ours of {years[0]}–{years[-1]}, with other editions of the industries and another list of "
+            "eligible stocks" if years else "no week with a selection and prices",
         ],
     )  # fmt: skip
 
 
-def _mean(returns: Floats, flags: Floats) -> Floats:
-    """Return the mean return of the flagged industries by week (weeks,); NaN where no industry is flagged."""
-    chosen = (flags == 1) & ~np.isnan(returns)
-    count = chosen.sum(axis=1)
-    return np.asarray(np.where(chosen, returns, 0.0).sum(axis=1) / np.where(count > 0, count, np.nan))
+def selection(panel: Panel, weeks: IndustryWeeks, name: str) -> Floats:
+    """Return the flags of a selection at the start of each week (weeks, 31); NaN where it is unknown."""
+    found = panel.industries.get(name)
+    return np.full_like(weeks.returns, np.nan) if found is None else found[weeks.starts]
+
+
+def annual_table(name: str, title: str, excesses: dict[str, Floats], weeks: IndustryWeeks) -> Table:
+    """Return the compounded excess return of each portfolio in every year."""
+    years = np.unique(weeks.years).tolist()
+    rows: list[tuple[Cell, ...]] = [
+        (label, *(float(np.prod(1 + excess[weeks.years == year]) - 1) for year in years))
+        for label, excess in excesses.items()
+    ]
+    columns = tuple(str(year) for year in years)
+    return Table(name, title, ("portfolio", *columns), rows, dict.fromkeys(columns, Unit.RATIO))
+
+
+def _filled(excess: Floats) -> Floats:
+    return np.nan_to_num(excess)
+
+
+def _sigma(values: Floats) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _priced(weeks: IndustryWeeks) -> float:
+    return float((~np.isnan(weeks.returns)).sum(axis=1).mean()) if len(weeks.returns) else 0.0
+
+
+def _absent(name: str, published: tuple[float, float, float] | None) -> list[Finding]:
+    note = "no week with a selection: is there a membership of industries?"
+    if published is None:
+        return []
+    return [
+        Finding(f"{name}: {what}", None, unit, value, note=note, kind=Kind.EFFECT)
+        for (what, unit), value in zip(
+            (("weekly mean", Unit.RATIO), ("IR", Unit.NUMBER), ("weekly win rate", Unit.RATIO)), published, strict=True
+        )
+    ]

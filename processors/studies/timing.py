@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from processors.events import Floats
-from processors.studies.measure import hit_rate, performance
-from processors.studies.panel import CSI300, SSE, Panel
-from processors.studies.result import Cell, Chart, Finding, Line, Mode, Result, Table, Unit
+from processors.studies.measure import Performance, hit_rate, performance
+from processors.studies.panel import CSI300, INDICES, SSE, Panel
+from processors.studies.result import Cell, Chart, Finding, Mode, Result, Table, Unit
 
 TITLE = "Timing 择时: LLT and GFTD"
 SOURCE = "[GF25]"
@@ -23,58 +23,68 @@ _COLUMNS = (
     "trades",
     "trades won",
     "share of days in",
+    "days",
 )
 _UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown", "trades won", "share of days in"), Unit.RATIO)
 _INDICES = (SSE, CSI300, "000905.SH", "399006.SZ")
+_STRATEGIES = ("LLT", "GFTD")
+_GFTD = 0.8
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Return the performance of LLT (long or out) and GFTD (long or short) against holding the index."""
+    """Return the performance of LLT (long or out) and GFTD (long or short) on each index, against holding it."""
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
-    lines: list[Line] = []
-    wins = cases = 0
+    charts: list[Chart] = []
+    won: dict[str, list[Floats]] = {name: [] for name in _STRATEGIES}
+    spans: list[Floats] = []
+    period = np.flatnonzero(panel.in_period)
     for index in _INDICES:
         returns = _returns(panel, index, mode)
         if not np.isfinite(returns).any():
             continue
+        name, days = INDICES[index], int(np.isfinite(returns).sum())
         hold = performance(returns, _YEAR)
-        rows.append(
-            (index, "hold", hold.annual, hold.cumulative, hold.volatility, hold.sharpe, hold.drawdown, None, None, 1.0)
-        )
-        for name, column in (("LLT", f"llt/{index}"), ("GFTD", f"gftd/{index}/position")):
+        rows.append((name, "hold", *_figures(hold), None, None, 1.0, days))
+        lines = [panel.cumulative("hold", period, np.nan_to_num(returns))]
+        for strategy, column in zip(_STRATEGIES, (f"llt/{index}", f"gftd/{index}/position"), strict=True):
             position = _positions(panel, column, mode)[panel.in_period]
             earned = np.nan_to_num(position) * np.nan_to_num(returns)
             p = performance(earned, _YEAR)
             trades = _trades(position, returns)
-            won = int((trades > 0).sum())
-            rows.append((index, name, p.annual, p.cumulative, p.volatility, p.sharpe, p.drawdown, len(trades),
-                         won / len(trades) if len(trades) else None, float((np.nan_to_num(position) != 0).mean())))  # fmt: skip
-            if name == "GFTD":
-                wins, cases = wins + won, cases + len(trades)
-            if index == CSI300:
-                lines.append(panel.cumulative(name, np.flatnonzero(panel.in_period), earned))
-        if index == CSI300:
-            lines.append(panel.cumulative("hold", np.flatnonzero(panel.in_period), np.nan_to_num(returns)))
-    note = f"{len(_INDICES)} indices that move together: fewer are independent"
-    findings.append(hit_rate("GFTD: signals that earned until the next one", wins, cases, 0.8, note=note))
-    for row in rows:
-        if row[0] == CSI300:
-            value = row[5]
+            won[strategy].append(trades > 0)
+            if strategy == "GFTD":
+                spans.append(_trades(np.abs(position), returns, position) > 0)
+            rate = float((trades > 0).mean()) if len(trades) else None
+            share = float((np.nan_to_num(position) != 0).mean())
+            rows.append((name, strategy, *_figures(p), len(trades), rate, share, days))
             findings.append(
-                Finding(f"{CSI300} {row[1]}: Sharpe", value if isinstance(value, float) else None, Unit.NUMBER)
-            )
+                Finding(f"{name} {strategy}: Sharpe", p.sharpe, Unit.NUMBER, cases=days, base=hold.sharpe,
+                        note="base: holding the index")
+            )  # fmt: skip
+            lines.append(panel.cumulative(strategy, period, earned))
+        charts.append(Chart(f"timing_{index[:6]}", f"Cumulative return on the {name}", Unit.RATIO, lines=lines))
+    hits = np.concatenate([np.empty(0, dtype=bool), *won["GFTD"]])
+    rises = np.concatenate([np.empty(0, dtype=bool), *spans])
+    note = f"{len(charts)} indices that move together: fewer are independent; base: the same spans, always long"
+    base = float(rises.mean()) if len(rises) else None
+    what = "GFTD: signals that earned until the next one"
+    findings.insert(0, hit_rate(what, int(hits.sum()), len(hits), _GFTD, note=note, base=base))
     first, last = panel.period()
     return Result(
         "timing", TITLE, SOURCE, mode, first, last, findings,
-        [Table("strategies", "Strategies against holding", _COLUMNS, rows, _UNITS)],
-        [Chart("timing", "Cumulative return on the CSI 300", Unit.RATIO, lines=lines)],
+        [Table("strategies", "Strategies against holding, by index", _COLUMNS, rows, _UNITS)],
+        charts,
         [
             "no costs; short positions of GFTD earn the index's fall",
             "the published success rate of about 80% does not say when a signal counts as right: ours, if the index moved its way "
             "until the next signal",
         ],
     )  # fmt: skip
+
+
+def _figures(p: Performance) -> tuple[float, ...]:
+    return p.annual, p.cumulative, p.volatility, p.sharpe, p.drawdown
 
 
 def _returns(panel: Panel, index: str, mode: Mode) -> Floats:
@@ -102,10 +112,16 @@ def _positions(panel: Panel, column: str, mode: Mode) -> Floats:
     return position
 
 
-def _trades(position: Floats, returns: Floats) -> Floats:
-    """Return the return of every trade, a sequence of days with one position (n,); the last, open trade is left out."""
+def _trades(position: Floats, returns: Floats, spans: Floats | None = None) -> Floats:
+    """Return the return of every trade, a sequence of days with one position (n,); the last, open trade is left out.
+
+    Parameters
+    ----------
+    spans : (days,) the positions whose changes begin a trade; default: the positions themselves.
+    """
     known = np.nan_to_num(position)
-    starts = np.flatnonzero(np.diff(known)) + 1
+    changes = known if spans is None else np.nan_to_num(spans)
+    starts = np.flatnonzero(np.diff(changes)) + 1
     trades = np.split(np.arange(len(known)), starts)
     return np.array(
         [float(np.prod(1 + known[t] * np.nan_to_num(returns[t])) - 1) for t in trades[:-1] if len(t) and known[t[0]]]

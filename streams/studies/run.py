@@ -17,7 +17,8 @@ from feeds.folder import read
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.studies import STUDIES, factor
-from processors.studies.panel import Panel, collect
+from processors.studies.collecting import collect
+from processors.studies.panel import Panel
 from processors.studies.result import Finding, Mode, Result, Table
 from streams.calendars import xshg
 from streams.settings import Settings

@@ -1,0 +1,153 @@
+"""bottom: cold weeks of the ratio and what followed, bear markets of six indices, turnover and PE at their troughs [DG22]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processors.bears import Bear, bear_markets
+from processors.days import to_date
+from processors.events import Floats
+from processors.parameters import DEFAULTS
+from processors.statistics import percentiles
+from processors.studies.index_paths import HORIZONS, paths
+from processors.studies.measure import episodes, hit_rate, mean
+from processors.studies.panel import INDICES, SSE, IndexHistory, Panel
+from processors.studies.ratio import weekly_ratio
+from processors.studies.result import Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
+
+TITLE = "Bottom 底部: cold weeks, bear markets, turnover and PE"
+SOURCE = "[DG22]"
+#: The weeks that [DG22] counts as cold: 11, all in 2022, 6 of them with a stop or a rebound.
+COLD_WEEK = 0.0625
+_PUBLISHED_COLD = 11
+#: Year of the peak → published fall of the SSE Composite.
+_BEARS = {2015: -0.486, 2018: -0.308, 2021: -0.223}
+#: Published PE percentiles of the end of 2022-10, over 15 years.
+_PE_MONTH, _PE_YEARS = "2022-10", 15
+_PE = {"000852.SH": 0.0777, "399006.SZ": 0.0978, "000016.SH": 0.1001, "000300.SH": 0.1424, SSE: 0.1598}
+_MONTH_DAYS = 20
+_BEAR_COLUMNS = ("index", "peak", "trough", "ended", "fall", "turnover rate at trough", "its rank", "PE at trough", "its rank ")
+
+
+def run(panel: Panel, mode: Mode) -> Result:
+    """Return the cold weeks with index returns, and every bear market of six indices with valuations."""
+    outcome = paths(panel, mode)
+    ends, weekly = weekly_ratio(panel, panel.in_period)
+    cold = weekly <= COLD_WEEK
+    dates = panel.dates()
+    weeks: list[tuple[Cell, ...]] = [
+        (dates[at], float(ratio), *(_cell(outcome.after[h][at]) for h in HORIZONS))
+        for at, ratio in zip(ends[cold].tolist(), weekly[cold].tolist(), strict=True)
+    ]
+    after = outcome.after[20][ends[cold]]
+    known = after[~np.isnan(after)]
+    every = outcome.after[20][panel.used()]
+    base = mean((every[~np.isnan(every)] > 0).astype(np.float64))
+    cold_weeks = f"weeks with a ratio ≤ {COLD_WEEK:.2%}"
+    covered = bool(dates) and dates[-1] >= "2022-12-30"
+    findings = [
+        Finding(cold_weeks, float(cold.sum()) if covered or cold.any() else None, Unit.COUNT, _PUBLISHED_COLD, kind=Kind.LEVEL,
+                note="" if covered else f"published: 11 weeks, all in 2022; the data end on {panel.period()[1]} and have {cold.sum()}"),
+        hit_rate(f"{cold_weeks} followed by a rise in 20 days", int((known > 0).sum()), len(known), 6 / _PUBLISHED_COLD,
+                 episodes(ends[cold], 20),
+                 "" if len(known) else "no such week in the period: coldness is no bottom signal by itself", base),
+    ]  # fmt: skip
+    bears: list[tuple[Cell, ...]] = []
+    now: list[tuple[Cell, ...]] = []
+    for code, history in panel.histories.items():
+        found = bear_markets(history.close, DEFAULTS.bear_market)
+        rates, pes = _month_rates(history), history.pe
+        ranks = [percentiles(np.broadcast_to(v, (1, len(v))), 1) for v in (rates, pes)]
+        bears += [_bear_row(INDICES[code], history, bear, rates) for bear in found]
+        last = len(history.days) - 1
+        now.append(
+            (INDICES[code], _date(history, last), float(history.close[last] / np.nanmax(history.close[-250:]) - 1),
+             _cell(rates[last]), _cell(ranks[0][0]), _cell(pes[last]), _cell(ranks[1][0]), _date(history, 0))
+        )  # fmt: skip
+        if code == SSE:
+            findings += _bear_findings(history, found)
+    findings += [_pe_finding(code, value, panel.histories.get(code)) for code, value in _PE.items()]
+    units = dict.fromkeys(("fall", "turnover rate at trough", "its rank", "its rank "), Unit.RATIO)
+    now_units = dict.fromkeys(("from the year's high", "turnover rate", "rank of turnover", "rank of PE"), Unit.RATIO)
+    first, end = panel.period()
+    return Result(
+        "bottom", TITLE, SOURCE, mode, first, end, findings,
+        [
+            Table("cold_weeks", "Cold weeks and the SSE Composite", ("week's end", "ratio", *(f"{h} days" for h in HORIZONS)), weeks,
+                  dict.fromkeys(("ratio", *(f"{h} days" for h in HORIZONS)), Unit.RATIO)),
+            Table("bears", "Bear markets, with month-average turnover rate and PE at the trough", _BEAR_COLUMNS, bears, units),
+            Table("valuations", "On the last day of each index",
+                  ("index", "day", "from the year's high", "turnover rate", "rank of turnover", "PE", "rank of PE", "ranked since"),
+                  now, now_units),
+        ],
+        [_drawdown_chart(panel)],
+        [
+            "a bear market is a fall of 20% from a peak, ended by a rise of 20% from its trough, so the published fall of 2015 is two of ours: the "
+            "index rose by more than 20% in between; the deepest bear market of a year counts; ranks are among all earlier days of the data",
+            f"published cold cases are the weeks with a ratio of at most {COLD_WEEK:.2%}; 6 of 11 were followed by a stop or a rebound, "
+            "ours counts a rise of the SSE Composite over 20 trading days",
+            *(f"{INDICES[code]}: closes from {_date(h, 0)} to {_date(h, len(h.days) - 1)}" for code, h in panel.histories.items()),
+        ],
+    )  # fmt: skip
+
+
+def _bear_row(index: str, history: IndexHistory, bear: Bear, rates: Floats) -> tuple[Cell, ...]:
+    at = bear.trough
+    ranks = (percentiles(np.broadcast_to(v[: at + 1], (1, at + 1)), 1)[0] for v in (rates, history.pe))
+    rate_rank, pe_rank = ranks
+    return (index, *(_date(history, i) for i in (bear.peak, at, bear.end)), bear.fall, _cell(rates[at]), _cell(rate_rank),
+            _cell(history.pe[at]), _cell(pe_rank))  # fmt: skip
+
+
+def _bear_findings(history: IndexHistory, found: list[Bear]) -> list[Finding]:
+    """Return the published falls beside ours; a bear market that has not ended is measured to its lowest close."""
+    falls: dict[int, float] = {}
+    for bear in found:
+        year = to_date(int(history.days[bear.peak])).year
+        falls[year] = min(bear.fall, falls.get(year, 0.0))
+    tail = history.close[found[-1].trough if found else 0 :]
+    if len(tail):
+        top = int(np.nanargmax(tail))
+        year = to_date(int(history.days[len(history.days) - len(tail) + top])).year
+        falls.setdefault(year, float(np.nanmin(tail[top:]) / tail[top] - 1))
+    return [
+        Finding(f"SSE Composite: fall of the bear market from its peak in {year}", falls.get(year), published=published,
+                kind=Kind.LEVEL, note="" if year in falls else "no such peak in the data")
+        for year, published in _BEARS.items()
+    ]  # fmt: skip
+
+
+def _pe_finding(code: str, published: float, history: IndexHistory | None) -> Finding:
+    what = f"{INDICES[code]}: PE percentile at the end of {_PE_MONTH}"
+    if history is None or _date(history, len(history.days) - 1)[:7] < _PE_MONTH:
+        return Finding(what, None, published=published, kind=Kind.LEVEL, note="the data don't reach that month")
+    dates = [_date(history, i) for i in range(len(history.days))]
+    at = max(i for i, day in enumerate(dates) if day[:7] <= _PE_MONTH)
+    since = f"{int(_PE_MONTH[:4]) - _PE_YEARS}{_PE_MONTH[4:]}"
+    window = history.pe[[i for i in range(at + 1) if dates[i][:7] > since]]
+    ours = percentiles(window[None, :], 1)[0]
+    return Finding(what, float(ours), published=published, kind=Kind.LEVEL, cases=int((~np.isnan(window)).sum()),
+                   note=f"share of the days of {_PE_YEARS} years, as far as known, that are not above {dates[at]}")  # fmt: skip
+
+
+def _month_rates(history: IndexHistory) -> Floats:
+    """Return the mean turnover rate of 20 sessions (n,), NaN without all of them."""
+    padded = np.concatenate([np.full(_MONTH_DAYS - 1, np.nan), history.turnover_rate])
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, _MONTH_DAYS).mean(axis=1))
+
+
+def _drawdown_chart(panel: Panel) -> Chart:
+    lines = []
+    for code, h in panel.histories.items():
+        fall = h.close / np.maximum.accumulate(np.nan_to_num(h.close)) - 1
+        weekly = np.arange(len(h.days))[::5]
+        lines.append(Line(INDICES[code], [_date(h, i) for i in weekly.tolist()], fall[weekly].tolist()))
+    return Chart("bears", "Fall from the highest close so far", Unit.RATIO, lines=lines)
+
+
+def _date(history: IndexHistory, at: int) -> str:
+    return to_date(int(history.days[at])).isoformat()
+
+
+def _cell(value: float) -> Cell:
+    return None if np.isnan(value) else float(value)
