@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from processors.indicators.verdict import Verdict
 from processors.industries import INDUSTRIES
 from processors.kinds import is_fund
 from processors.parameters import Parameters
-from processors.studies import STUDIES, divergence, excess, factor, ratio, rotation, timing
-from processors.studies.measure import block_interval, episodes, performance, regression, wilson
+from processors.studies import STUDIES, bottom, divergence, excess, factor, peak, ratio, rotation, timing
 from processors.studies.collecting import collect
-from processors.studies.panel import SSE, Panel
+from processors.studies.measure import block_interval, episodes, performance, regression, wilson
+from processors.studies.panel import FACTORS, INDICES, SSE, Panel
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli.main import app
@@ -93,12 +94,9 @@ def test_excess(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) -
         assert finding(result, "t (HAC, 5 lags)").ours == pytest.approx(1.45, abs=0.1)
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_ratio(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) -> None:
-    result = ratio.run(panel, mode)
-    assert finding(result, "5-day breakdowns").ours == 8
-    assert finding(result, "daily breakdowns").ours == 27
-    assert all(f.published is None for f in result.findings if f.what.endswith("breakdowns"))  # the counts are ours
+@pytest.fixture(scope="module")
+def weekly(data_dir: Path) -> pd.DataFrame:
+    """The ratio of every week, and its last day."""
     buys = [
         pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_buy_amt"]
         for e in ("sse", "szse")
@@ -109,9 +107,32 @@ def test_ratio(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) ->
     amount = raw[raw["secid"].isin(["1.000001", "0.399001"])].groupby("dt")["amount"].sum()
     amount.index = pd.to_datetime(amount.index)
     week = buy.index.to_period("W")
-    weekly = buy.groupby(week).sum() / amount.reindex(buy.index).groupby(week).sum()
+    ratio_ = buy.groupby(week).sum() / amount.reindex(buy.index).groupby(week).sum()
+    return pd.DataFrame({"ratio": ratio_, "last": buy.index.to_series().groupby(week).max()})
+
+
+def test_ratio(panel: Panel, weekly: pd.DataFrame, data_dir: Path) -> None:
+    result = ratio.run(panel, Mode.AS_SOURCE)
     for name, q in (("maximum", 1), ("90% quantile", 0.9), ("median", 0.5), ("minimum", 0)):
-        assert finding(result, f"weekly {name}").ours == pytest.approx(weekly.quantile(q), rel=1e-9)
+        assert finding(result, f"weekly {name}").ours == pytest.approx(weekly["ratio"].quantile(q), rel=1e-9)
+    months = next(t for t in result.tables if t.name == "months")
+    row = next(dict(zip(months.columns, r, strict=True)) for r in months.rows if r[0] == "2020-06")
+    totals = [
+        pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_balance"]
+        for e in ("sse", "szse")
+    ]
+    assert row["last day"] == "2020-06-30"
+    assert row["margin balance"] == pytest.approx((totals[0]["2020-06-30"] + totals[1]["2020-06-30"] * 1e8) / 1e9)
+    absent = finding(result, "margin balance at the end of 2021-11, bn CNY")
+    assert absent.ours is None and absent.published == 1724.0 and "2021-03-31" in absent.note
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_peak(panel: Panel, index: pd.DataFrame, mode: Mode) -> None:
+    result = peak.run(panel, mode)
+    assert finding(result, "5-day breakdowns").ours == 8
+    assert finding(result, "daily breakdowns").ours == 27
+    assert all(f.published is None for f in result.findings if f.what.endswith("breakdowns"))  # the counts are ours
     cases = next(t for t in result.tables if t.name == "breakdowns")
     for row in cases.rows:
         case = dict(zip(cases.columns, row, strict=True))
@@ -120,23 +141,44 @@ def test_ratio(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) ->
         if case["20 days"] is not None:
             assert case["20 days"] == pytest.approx(index["close"].iloc[at + 20] / bought - 1)
             path = index["close"].iloc[at if mode is Mode.AS_SOURCE else at + 1 : at + 61] / bought - 1
-            assert case["drawdown in 60 days"] == pytest.approx(path.min())
+            assert case["lowest in 60 days"] == pytest.approx(path.min())
         if case["60 days"] is not None:
-            highest = index["close"].iloc[at + 1 : at + 61].max() / bought - 1
-            assert case["highest in 60 days"] == pytest.approx(highest)
-            assert case["top"] == ("yes" if highest <= 0.05 else "no")
+            later = index["close"].iloc[at + 1 : at + 61] / bought - 1
+            assert case["highest in 60 days"] == pytest.approx(later.max())
+            assert case["top or range"] == ("yes" if later.max() <= 0.05 else "no")
+            moved = later[(later <= -0.05) | (later >= 0.05)]
+            assert case["fell 5% first"] == ("yes" if len(moved) and moved.iloc[0] < 0 else "no")
         else:
-            assert case["top"] is None
-    cold = weekly[weekly <= 0.0625].index
-    assert finding(result, "weeks with a ratio ≤ 6.25%").ours == len(cold)
+            assert case["top or range"] is None
+    years = next(t for t in result.tables if t.name == "years")
+    assert sum(int(row[years.columns.index("5-day breakdowns")]) for row in years.rows) == 8
+    tops = finding(result, "5-day breakdowns that were tops or high-level ranges")
+    shown = [row[cases.columns.index("top or range")] for row in cases.rows if row[0] == "5-day"]
+    assert tops.cases == sum(v is not None for v in shown) and tops.ours == shown.count("yes") / tops.cases
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_bottom(panel: Panel, index: pd.DataFrame, weekly: pd.DataFrame, mode: Mode) -> None:
+    result = bottom.run(panel, mode)
+    cold = weekly[weekly["ratio"] <= 0.0625]
+    assert len(next(t for t in result.tables if t.name == "cold_weeks").rows) == len(cold)
     after = []
-    for week in cold:
-        at = index.index.get_loc(buy.index[buy.index.to_period("W") == week][-1])
+    for last in cold["last"]:
+        at = index.index.get_loc(last)
         bought = index["close"].iloc[at] if mode is Mode.AS_SOURCE else index["open"].iloc[at + 1]
         after.append(index["close"].iloc[at + 20] / bought - 1)
     rose = finding(result, "weeks with a ratio ≤ 6.25% followed by a rise in 20 days")
     assert rose.cases == len(after)
     assert rose.ours == (pytest.approx(float(np.mean(np.array(after) > 0))) if after else None)
+    bears = next(t for t in result.tables if t.name == "bears")
+    rows = [dict(zip(bears.columns, row, strict=True)) for row in bears.rows if row[0] == "SSE Composite"]
+    bear = next(row for row in rows if str(row["peak"]).startswith("2018"))
+    assert (bear["peak"], bear["trough"]) == ("2018-01-24", "2019-01-03")
+    assert bear["fall"] == pytest.approx(index["close"]["2019-01-03"] / index["close"]["2018-01-24"] - 1)
+    rates = index["turnover_rate"].loc[:"2019-01-03"].iloc[-20:]
+    assert bear["turnover rate at trough"] == pytest.approx(rates.mean() / 100)
+    published = finding(result, "SSE Composite: fall of the bear market from its peak in 2018")
+    assert published.ours == bear["fall"] and published.published == -0.308
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -190,12 +232,14 @@ def test_factor_tails_of_a_week_by_hand(panel: Panel) -> None:
     ends = panel.week_ends().tolist()
     dates = panel.dates()
     number = 60
-    at = line.days.index(dates[ends[number + 1]])
-    weekly = (1 + line.values[at]) / (1 + line.values[at - 1]) - 1
+    first, last = (line.days.index(dates[ends[number + i]]) for i in (0, 1))
+    weekly = (1 + line.values[last]) / (1 + line.values[first]) - 1
     here = panel.securities.at == ends[number]
+    # The stream's own score: ranks among all stocks are those of the study.
     score = pd.Series(panel.securities.of("excess_score")[here], panel.securities.keys[here]).dropna()
     level = pd.DataFrame(panel.levels, columns=panel.level_keys)
-    gain = (level.loc[ends[number + 1]] / level.loc[ends[number]] - 1).reindex(score.index).dropna()
+    bought = level.loc[ends[number]].reindex(score.index).dropna()
+    gain = level.ffill().loc[ends[number + 1]].reindex(bought.index) / bought - 1
     ordered = gain[score[gain.index].sort_values(kind="stable").index]
     tail = int(len(ordered) * 0.1)
     assert weekly == pytest.approx(ordered.iloc[-tail:].mean() - ordered.iloc[:tail].mean(), rel=1e-9)
@@ -208,21 +252,40 @@ def test_the_five_factor_regression_recovers_known_loadings(panel: Panel) -> Non
     plain = factor.run(panel, Mode.AS_SOURCE)
     line = next(line for line in plain.charts[0].lines if line.label == "all stocks")
     levels = 1 + np.array(line.values)
-    weekly = pd.Series(levels / np.r_[1.0, levels[:-1]] - 1, pd.to_datetime(line.days))
-    noise = np.random.default_rng(3).normal(0, 0.01, (len(weekly), 5))
-    given_ = pd.DataFrame(noise, weekly.index, list(factor.FACTORS))
-    given_["MKT"] = (weekly - 0.002) / 0.5  # so that the spread is 0.2% + half the market
-    table = factor.run(panel, Mode.AS_SOURCE, given_).tables[-1]
-    found = {row[0]: row[1] for row in table.rows}
-    assert found["alpha (weekly)"] == pytest.approx(0.002)
-    assert found["MKT"] == pytest.approx(0.5)
-    assert found["SMB"] == pytest.approx(0.0, abs=1e-9)
+    daily = pd.Series(levels / np.r_[1.0, levels[:-1]] - 1, pd.to_datetime(line.days))
+    noise = np.random.default_rng(3).normal(0, 0.01, (len(daily), 5))
+    given_ = pd.DataFrame(noise, daily.index, list(FACTORS))
+    given_["MKT"] = np.log1p(daily) / 0.5  # so that the spread is nearly half the market, without an alpha
+    with_factors = replace(panel, factors=given_)
+    table = next(t for t in factor.run(with_factors, Mode.AS_SOURCE).tables if t.name == "five_factors")
+    found = next(dict(zip(table.columns, row, strict=True)) for row in table.rows if row[:2] == ("all stocks", "10%"))
+    assert found["alpha a week"] == pytest.approx(0.0, abs=2e-4)
+    assert found["MKT"] == pytest.approx(0.5, abs=0.01)
+    assert found["SMB"] == pytest.approx(0.0, abs=2e-3)
+    assert found["R²"] > 0.99
+
+
+def test_costs_and_what_can_be_traded_lower_the_return_of_the_tails(panel: Panel) -> None:
+    portfolios, sensitivity = factor.run(panel, Mode.AS_SOURCE).tables
+    rows = sensitivity.rows
+    annual = {str(row[0]): row[1] for row in rows}
+    main = dict(zip(portfolios.columns, portfolios.rows[0], strict=True))
+    free = annual["as the source: close of the day, no costs"]
+    assert free == main["annual"]
+    assert annual["published"] == 0.2006
+    # A leg replaces a share of its stocks each week, which is sold and bought: costs of four such trades.
+    expected = main["weeks"] * 4 * 0.001 * main["replaced a week"]
+    costly = next(row for row in rows if str(row[0]).startswith("costs of 0.1%"))
+    lost = np.log1p(main["cumulative"]) - np.log1p(costly[4])
+    assert lost == pytest.approx(expected, rel=0.05)
+    own = factor.run(replace(panel, cost=0.001), Mode.AS_SOURCE).tables[0]
+    assert own.rows[0][own.columns.index("annual")] == pytest.approx(costly[1])
 
 
 def test_timing_against_holding_by_hand(panel: Panel, index: pd.DataFrame) -> None:
     result = timing.run(panel, Mode.AS_SOURCE)
     table = result.tables[0]
-    row = next(dict(zip(table.columns, r, strict=True)) for r in table.rows if r[:2] == (SSE, "LLT"))
+    row = next(dict(zip(table.columns, r, strict=True)) for r in table.rows if r[:2] == (INDICES[SSE], "LLT"))
     long = pd.Series(panel.column(f"llt/{SSE}"), [pd.Timestamp(d) for d in panel.dates()])
     earned = (index["close"].pct_change() * long.shift(1)).fillna(0.0)
     assert row["cumulative"] == pytest.approx((1 + earned).prod() - 1, rel=1e-9)
@@ -265,8 +328,8 @@ def test_days_before_the_period_only_fill_windows(data_dir: Path) -> None:
     assert late.period() == ("2018-03-01", "2018-06-29")
     assert not np.isnan(late.column("excess_financing")[late.in_period]).any()
     result = ratio.run(late, Mode.AS_SOURCE)
-    cases = next(t for t in result.tables if t.name == "breakdowns").rows
-    assert all(str(row[1]) >= "2018-03-01" for row in cases)
+    months = next(t for t in result.tables if t.name == "months").rows
+    assert [row[0] for row in months] == ["2018-03", "2018-04", "2018-05", "2018-06"]
 
 
 # -- statistics ------------------------------------------------------------------------------------------------
@@ -343,19 +406,23 @@ def test_all_studies_as_a_command(small: Path, tmp_path: Path) -> None:
     quantiles = list(csv.reader(io.StringIO((out / "ratio_quantiles_as-source.csv").read_text("utf-8"))))
     assert quantiles[0] == ["quantile", "daily", "5-day sum/sum", "weekly sum/sum", "published"]
     assert float(quantiles[1][1]) > 0.1
-    (strip,) = [chart["strip"] for chart in json.loads((out / "ratio.json").read_text("utf-8"))[0]["charts"]
+    (strip,) = [chart["strip"] for chart in json.loads((out / "peak.json").read_text("utf-8"))[0]["charts"]
                 if chart["name"] == "verdict_strip"]  # fmt: skip
     assert len(strip["days"]) == len(strip["states"]) > 50
     assert {"HOT", "WARNED"} <= set(strip["states"]) <= {"", *Verdict}
     images = list(out.glob("*.png"))
-    assert out / "ratio_verdict_strip_point-in-time.png" in images
+    assert out / "peak_verdict_strip_point-in-time.png" in images
     assert len(images) >= 10
     assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 8_000 for path in images)
     page = report.read_text("utf-8")
     assert not re.search(r'(src|href)="(?!data:|#)', page)  # self-contained
     assert "viewport" in page
     assert "the five-factor regression is left out" in page
-    assert page.count("<h2") == len(STUDIES)
+    assert page.count("<h2 id=") == len(STUDIES)
+    claims = list(csv.DictReader(io.StringIO((out / "claims.csv").read_text("utf-8"))))
+    assert {claim["study"] for claim in claims} == set(STUDIES)
+    chinese = report.with_suffix(".zh.html").read_text("utf-8")
+    assert chinese.count("<h2 id=") == len(STUDIES)
 
 
 def test_one_study_in_one_mode_as_json(small: Path) -> None:
@@ -396,7 +463,7 @@ def test_a_row_that_is_refused_is_noted(tmp_path: Path) -> None:
     rows = [f"2020-01-02,{600000 + i},x,{'1.2.3' if i == 7 else 100},1,1,1,1,1" for i in range(40)]
     (tmp_path / "margin_detail_sse_2020.csv").write_text("\n".join([HEADERS, *rows]))
     plan = run.Plan(tmp_path, ("ratio",), (Mode.AS_SOURCE,))
-    noted = run.panel(plan, Settings(), lambda _done, _total: None).notes
+    noted = run.panel(plan, Settings(), lambda _what, _done, _total: None).notes
     assert any("row 9, fin_balance" in note and "'1.2.3'" in note for note in noted)
     code, text = marginwatch("rules", "test", "--data", str(tmp_path))
     assert code == 0 and "row 9, fin_balance" in text and "'1.2.3'" in text

@@ -26,7 +26,17 @@ _BEARS = {2015: -0.486, 2018: -0.308, 2021: -0.223}
 _PE_MONTH, _PE_YEARS = "2022-10", 15
 _PE = {"000852.SH": 0.0777, "399006.SZ": 0.0978, "000016.SH": 0.1001, "000300.SH": 0.1424, SSE: 0.1598}
 _MONTH_DAYS = 20
-_BEAR_COLUMNS = ("index", "peak", "trough", "ended", "fall", "turnover rate at trough", "its rank", "PE at trough", "its rank ")
+_BEAR_COLUMNS = (
+    "index",
+    "peak",
+    "trough",
+    "ended",
+    "fall",
+    "turnover rate at trough",
+    "its rank",
+    "PE at trough",
+    "its rank ",
+)
 
 
 def run(panel: Panel, mode: Mode) -> Result:

@@ -86,14 +86,24 @@ class Group:
         return episodes(self.days, self.horizon)
 
     def mean_finding(
-        self, what: str, published: float | None = None, note: str = "", kind: Kind = Kind.NONE, base: float | None = None
+        self,
+        what: str,
+        published: float | None = None,
+        note: str = "",
+        kind: Kind = Kind.NONE,
+        base: float | None = None,
     ) -> Finding:
         """Return the mean excess return beside the published one."""
         interval = (self.low, self.high)
         return self._finding(what, self.mean, published, interval, note, kind, base)
 
     def win_finding(
-        self, what: str, published: float | None = None, note: str = "", kind: Kind = Kind.NONE, base: float | None = None
+        self,
+        what: str,
+        published: float | None = None,
+        note: str = "",
+        kind: Kind = Kind.NONE,
+        base: float | None = None,
     ) -> Finding:
         """Return the win rate beside the published one."""
         interval = block_interval((self.returns > 0).astype(np.float64), self.days, self.horizon)

@@ -48,9 +48,11 @@ def run(panel: Panel, mode: Mode) -> Result:
         ]  # fmt: skip
     before = regression(np.where(years < _FROM, every, np.nan), after, HORIZON)
     findings.append(
-        Finding(f"beta before {_FROM}, out of the published years", before.beta if before else None, Unit.NUMBER, _BETA,
-                *((before.low, before.high, "HAC, 5 lags", before.n) if before else (None, None, "", 0)),
-                note="" if before else f"no data before {_FROM}", kind=Kind.EFFECT)
+        Finding(
+            f"beta before {_FROM}, out of the published years", before.beta if before else None, Unit.NUMBER, _BETA,
+            before.low if before else None, before.high if before else None, "HAC, 5 lags" if before else "",
+            before.n if before else 0, note="" if before else f"no data before {_FROM}", kind=Kind.EFFECT,
+        )
     )  # fmt: skip
     for threshold, published in ((0.0, None), (0.05, None), (0.07, _CORRELATION)):
         fit = fits["above", threshold]
@@ -86,6 +88,7 @@ def run(panel: Panel, mode: Mode) -> Result:
             "the same close" if mode is Mode.POINT_IN_TIME else "the balance of day T is published before the open of T+1, so a "
             "trade at the close of T was not possible",
         ],
+        "" if whole is None else f"Windows overlap: with HAC errors t is {whole.t_hac:.2f}, not {whole.t_ols:.2f}.",
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from processors.days import to_date
@@ -18,7 +20,11 @@ _FELL, _WIN_RATE = -0.05, 0.35
 _TAILS = (0.05, 0.95)
 #: Excess return over the streak before: the lower bounds of the rows of the table of win rates.
 _STEPS = (-np.inf, -0.10, -0.05, 0.0, 0.05, 0.10, np.inf)
-_WIN_COLUMNS = ("kind", "side", *(f"excess before {a:.0%} … {b:.0%}" for a, b in zip(_STEPS[:-1], _STEPS[1:], strict=True)))
+_WIN_COLUMNS = (
+    "kind",
+    "side",
+    *(f"excess before {a:.0%} … {b:.0%}" for a, b in pairwise(_STEPS)),
+)
 
 
 def run(panel: Panel, mode: Mode) -> Result:
@@ -45,12 +51,15 @@ def run(panel: Panel, mode: Mode) -> Result:
                         bars.append(Bars(f"{kind} {side}", group.mean, group.low, group.high))
                     if (kind, side, horizon) == ("consecutive", "rise", 20) and prior == f"< {_FELL:.0%}":
                         what = "win rate over 20 days after consecutive extreme rises, excess before below −5%"
-                        findings.append(group.win_finding(what, _WIN_RATE, "published: below 35%", Kind.BELOW, everything.wins))
+                        findings.append(
+                            group.win_finding(what, _WIN_RATE, "published: below 35%", Kind.BELOW, everything.wins)
+                        )
             groups = [
-                forward.of((values == sign) & (before >= low) & (before < high), 20)
-                for low, high in zip(_STEPS[:-1], _STEPS[1:], strict=True)
+                forward.of((values == sign) & (before >= low) & (before < high), 20) for low, high in pairwise(_STEPS)
             ]
-            wins.append((kind, side, *(f"{g.wins:.1%} of {len(g.returns)}" if g.wins is not None else None for g in groups)))
+            wins.append(
+                (kind, side, *(f"{g.wins:.1%} of {len(g.returns)}" if g.wins is not None else None for g in groups))
+            )
     note = "a mean of a skewed distribution is above its median"
     findings.append(everything.win_finding("win rate over 20 days of all stocks, for comparison", note=note))
     months, lines = _boundaries(panel)
@@ -94,8 +103,8 @@ def _boundaries(panel: Panel) -> tuple[list[tuple[Cell, ...]], list[Line]]:
     values = boundaries(panel)
     known = np.flatnonzero(panel.in_period & ~np.isnan(values).any(axis=1))
     months = np.array([f"{to_date(day):%Y-%m}" for day in panel.days[known].tolist()])
-    rows: list[tuple[Cell, ...]] = []
-    for month in np.unique(months).tolist():
-        rows.append((str(month), *values[known[months == month]].mean(axis=0).tolist()))
+    rows: list[tuple[Cell, ...]] = [
+        (str(month), *values[known[months == month]].mean(axis=0).tolist()) for month in np.unique(months).tolist()
+    ]
     days = [f"{row[0]}-15" for row in rows]
     return rows, [Line(name, days, [float(row[i] or 0) for row in rows]) for i, name in ((1, "5%"), (2, "95%"))]

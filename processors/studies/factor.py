@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ _FIGURES = (
 #: Lowest and highest R² of the published five-factor regressions.
 _R2 = (0.036, 0.196)
 _COSTS = (0.001, 0.003)
+_FREE = "as the source: close of the day, no costs"
 _COLUMNS = ("pool", "portfolio", "weeks", "stocks", "annual", "cumulative", "σ", "Sharpe", "Sharpe (daily)", "drawdown", "replaced a week")  # fmt: skip
 _UNITS = dict.fromkeys(("annual", "cumulative", "σ", "drawdown", "replaced a week"), Unit.RATIO)
 _VARIANT_COLUMNS = ("variant", "annual", "Sharpe", "drawdown", "cumulative", "weeks")
@@ -96,9 +97,13 @@ def run(panel: Panel, mode: Mode) -> Result:
         Chart("drawdown", "Drawdown of the 10% tails, by day", Unit.RATIO, lines=falls),
         Chart("quintiles", "All stocks: annual return by quintile of the score", Unit.RATIO, bars=bars),
     ]
+    remark = ""
     if lines:
         variants = _sensitivity(panel, filled)
         tables.append(variants)
+        annual = {str(row[0]): float(row[1] or 0.0) for row in variants.rows}
+        free, costly = annual[_FREE], annual[_costs(_COSTS[0])]
+        remark = f"All stocks, 10% tails: costs of {_COSTS[0]:.1%} a trade lower the annual return from {free:.1%} to {costly:.1%}."
         shown = [(str(row[0]), float(row[1])) for row in variants.rows if isinstance(row[1], float)]
         charts.append(Chart("sensitivity", "All stocks, 10% tails: annual return by variant", Unit.RATIO,
                             bars=[Bars(name, value) for name, value in shown], upright=False))  # fmt: skip
@@ -114,7 +119,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     if regressions:
         tables.append(_regression_table(regressions))
     first, last = panel.period()
-    return Result("factor", TITLE, SOURCE, mode, first, last, findings, tables, charts, notes)
+    return Result("factor", TITLE, SOURCE, mode, first, last, findings, tables, charts, notes, remark)
 
 
 def measure(portfolio: Portfolio) -> _Measured:
@@ -150,12 +155,14 @@ def _beside(pool: str, published: tuple[float, ...], main: Portfolio) -> list[Fi
     known = main.spread[~np.isnan(main.spread)]
     cases = len(known)
     low, high = block_interval(known, np.arange(cases), 4)
-    yearly = [None if x is None else x * _WEEKS for x in (low, high)]
-    intervals = {"annual return": (*yearly, "block bootstrap of the weekly mean × 52")}
-    return [
-        Finding(f"{pool}: {what}", ours, unit, value, *intervals.get(what, (None, None, "")), cases, kind=kind)
+    out = [
+        Finding(f"{pool}: {what}", ours, unit, value, cases=cases, kind=kind)
         for (what, unit, kind), value, ours in zip(_FIGURES, published, measure(main).figures(), strict=True)
     ]
+    if low is not None and high is not None:
+        yearly = low * _WEEKS, high * _WEEKS
+        out[0] = replace(out[0], low=yearly[0], high=yearly[1], interval="block bootstrap of the weekly mean × 52")
+    return out
 
 
 def _sensitivity(panel: Panel, filled: Floats) -> Table:
@@ -163,10 +170,10 @@ def _sensitivity(panel: Panel, filled: Floats) -> Table:
     source, later = Trading(Mode.AS_SOURCE), Trading(Mode.POINT_IN_TIME)
     strict = replace(later, at_open=True, cost=_COSTS[0], st=False, new=False, limits=True)
     variants = [
-        ("as the source: close of the day, no costs", source),
+        (_FREE, source),
         ("close of the next session", later),
         ("open of the next session", replace(later, at_open=True)),
-        *((f"costs of {cost:.1%} a trade", replace(source, cost=cost)) for cost in _COSTS),
+        *((_costs(cost), replace(source, cost=cost)) for cost in _COSTS),
         ("without ST stocks", replace(source, st=False)),
         ("without listings of the last 60 sessions", replace(source, new=False)),
         ("stocks at their price limit can't be traded", replace(source, limits=True)),
@@ -182,6 +189,10 @@ def _sensitivity(panel: Panel, filled: Floats) -> Table:
     return Table("sensitivity", "All stocks, 10% tails: what the assumptions change", _VARIANT_COLUMNS, rows, units)
 
 
+def _costs(cost: float) -> str:
+    return f"costs of {cost:.1%} a trade"
+
+
 def _regressions(
     spreads: dict[tuple[str, float], Floats], weeks: Weeks, factors: pd.DataFrame | None
 ) -> dict[tuple[str, float], Any]:
@@ -192,7 +203,7 @@ def _regressions(
     dates = np.array([to_date(day) for day in weeks.panel.days.tolist()], dtype="datetime64[D]")
     last = len(dates) - 1
     bounds = [dates[np.minimum(weeks.entry[at], last)] for at in (weeks.starts, weeks.stops)]
-    side = "left" if weeks.at_open else "right"
+    side: Literal["left", "right"] = "left" if weeks.at_open else "right"
     first, end = (np.searchsorted(days, bound, side=side) for bound in bounds)
     growth = np.vstack([np.ones(len(FACTORS)), np.cumprod(1 + factors.to_numpy(dtype=np.float64), axis=0)])
     compounded = np.where((end > first)[:, None], growth[end] / growth[first] - 1, np.nan)

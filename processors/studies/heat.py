@@ -47,7 +47,10 @@ def run(panel: Panel, mode: Mode) -> Result:
         rows.append((name, "ours", *ours))
         if len(known):
             x = [10.0 * (i + 1) for i in range(len(_DECILES))]
-            curves += [Curve(name, x, list(ours)), Curve(f"{name}, published", x, [p / 100 for p in published], published=True)]
+            curves += [
+                Curve(name, x, list(ours)),
+                Curve(f"{name}, published", x, [p / 100 for p in published], published=True),
+            ]
     month, at = _quadrant_day(panel)
     table = _quadrants(panel, at)
     findings += _lists(panel, month, at)
@@ -111,7 +114,9 @@ def _lists(panel: Panel, month: str, at: int | None) -> list[Finding]:
             continue
         chosen = _extreme(panel.industries[name][at], high=side == "high")
         share = float(np.mean([one in chosen for one in industries]))
-        out.append(Finding(what, share, published=1.0, cases=len(industries), kind=Kind.EFFECT, base=_THIRD / len(INDUSTRIES)))
+        out.append(
+            Finding(what, share, published=1.0, cases=len(industries), kind=Kind.EFFECT, base=_THIRD / len(INDUSTRIES))
+        )
     return out
 
 

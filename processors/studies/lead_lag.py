@@ -27,10 +27,11 @@ def run(panel: Panel, mode: Mode) -> Result:
     growth, returns = (np.concatenate([[np.nan], v[1:] / v[:-1] - 1]) for v in (balance, close))
     years = panel.years()[used]
     whole = {k: correlation(returns, growth, k) for k in LAGS}
-    by_year: list[tuple[Cell, ...]] = [("all", *whole.values())]
-    for year in np.unique(years).tolist():
-        of_year = np.where(years == year, returns, np.nan)
-        by_year.append((str(year), *(correlation(of_year, growth, k) for k in LAGS)))
+    distinct = [str(year) for year in np.unique(years).tolist()]
+    of_year = [np.where(years == int(year), returns, np.nan) for year in distinct]
+    by_lag: list[tuple[Cell, ...]] = [
+        (f"{k:+d}" if k else "0", whole[k], *(correlation(part, growth, k) for part in of_year)) for k in LAGS
+    ]
     peaks = _peaks([panel.dates()[i] for i in used], balance, close)
     lags = np.array([float(row[2]) for row in peaks if isinstance(row[2], int)])
     before = [value for k, value in whole.items() if k < 0 and value is not None]
@@ -52,7 +53,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         "lead_lag", TITLE, SOURCE, mode, first, last, findings,
         [
             Table("correlations", "Correlation of the index's return on day t with the balance's growth on day t + k",
-                  ("year", *(f"k={k}" for k in LAGS)), by_year),
+                  ("k", "all", *distinct), by_lag),
             Table("peaks", "Peaks of the index, and the highest balance around them", ("index's peak", "balance's peak", "days later", "fall of the index"),
                   peaks, {"fall of the index": Unit.RATIO}),
         ],
@@ -78,7 +79,9 @@ def correlation(returns: Floats, growth: Floats, k: int) -> float | None:
     return float(np.corrcoef(x[known], y[known])[0, 1]) if known.sum() >= 30 else None
 
 
-def _interval(returns: Floats, growth: Floats, k: int, places: npt.NDArray[np.intp]) -> tuple[float | None, float | None]:
+def _interval(
+    returns: Floats, growth: Floats, k: int, places: npt.NDArray[np.intp]
+) -> tuple[float | None, float | None]:
     """Return the interval of the mean product of the standardised series."""
     end = len(returns) - k
     x, y = returns[:end], growth[k:]

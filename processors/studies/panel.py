@@ -28,6 +28,7 @@ INDICES = {
 }  # fmt: skip
 _OPEN, _CLOSE = 9 * 60 + 30, 15 * 60
 
+
 @dataclass(frozen=True, slots=True)
 class SecurityRows:
     """One row per security and day, ordered by day; ``at`` (n,) is the position of the day in `Panel.days`."""

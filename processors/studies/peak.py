@@ -44,7 +44,9 @@ def run(panel: Panel, mode: Mode) -> Result:
             hits = int(known.sum())
             apart = episodes(at[~np.isnan(values[at])], TOP_DAYS)
             published = _SHARE if what.startswith("tops") else None
-            findings.append(hit_rate(f"{form} breakdowns that were {what}", hits, len(known), published, apart, note, base))
+            findings.append(
+                hit_rate(f"{form} breakdowns that were {what}", hits, len(known), published, apart, note, base)
+            )
     dates = panel.dates()
     days = [dates[i] for i in used]
     chart = Chart(

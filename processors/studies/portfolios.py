@@ -103,7 +103,10 @@ class Weeks:
             return nobody
         rows = slice(*self._bounds[week])
         table = panel.securities
-        keys, gain, growth = table.keys[rows], *(table.columns[name][rows].astype(np.float64) for name in ("gain", "growth"))
+        keys, gain, growth = (
+            table.keys[rows],
+            *(table.columns[name][rows].astype(np.float64) for name in ("gain", "growth")),
+        )
         used = is_stock(keys) & ~np.isnan(gain) & ~np.isnan(growth)
         if member is not None:
             used &= table.columns[member][rows] == 1
@@ -129,7 +132,8 @@ class Weeks:
         if not self.trading.limits:
             return columns
         high, low = (Trait.UP_AT_OPEN, Trait.DOWN_AT_OPEN) if self.at_open else (Trait.UP_AT_CLOSE, Trait.DOWN_AT_CLOSE)
-        return columns[(self.panel.traits[self.span(week)[0], columns] & (low if short else high)) == 0]
+        traits = self.panel.traits[self.span(week)[0], columns]
+        return np.asarray(columns[(traits & (low if short else high)) == 0])
 
     def path(self, week: int, columns: Ids) -> Floats:
         """Return the mean growth of equal weights since the entry, at the end of each day held and at the exit (n,)."""
@@ -182,7 +186,9 @@ class _Builder:
         bought, sold = weeks.path(week, long), weeks.path(week, short)
         traded = 2.0  # the first purchase of both legs
         if self._before is not None:
-            replaced = [1 - len(np.intersect1d(a, b)) / len(b) for a, b in zip(self._before, (long, short), strict=True)]
+            replaced = [
+                1 - len(np.intersect1d(a, b)) / len(b) for a, b in zip(self._before, (long, short), strict=True)
+            ]
             self._replaced.append(float(np.mean(replaced)))
             traded = 2 * sum(replaced)  # what is replaced is sold, and something else is bought
         self._before = long, short

@@ -35,7 +35,9 @@ def run(panel: Panel, mode: Mode) -> Result:
         (name, *(_quantile(values, q) for values in forms.values()), published) for name, q, published in _PUBLISHED
     ]
     findings = [
-        Finding(f"weekly {name}", _quantile(weekly, q), published=p, kind=Kind.LEVEL, cases=int((~np.isnan(weekly)).sum()))
+        Finding(
+            f"weekly {name}", _quantile(weekly, q), published=p, kind=Kind.LEVEL, cases=int((~np.isnan(weekly)).sum())
+        )
         for name, q, p in _PUBLISHED
     ]
     months = _months(panel)
@@ -69,7 +71,14 @@ def run(panel: Panel, mode: Mode) -> Result:
     )  # fmt: skip
 
 
-_MONTH_COLUMNS = ("month", "last day", "margin balance", "short balance", "ratio of the month", *(INDICES[c] for c in _SHOWN))
+_MONTH_COLUMNS = (
+    "month",
+    "last day",
+    "margin balance",
+    "short balance",
+    "ratio of the month",
+    *(INDICES[c] for c in _SHOWN),
+)
 
 
 def weekly_ratio(panel: Panel, days: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], Floats]:
@@ -79,7 +88,9 @@ def weekly_ratio(panel: Panel, days: npt.NDArray[np.bool_]) -> tuple[npt.NDArray
     return last, ratio
 
 
-def _sums(panel: Panel, days: npt.NDArray[np.bool_], by: list[npt.NDArray[np.int_]]) -> tuple[npt.NDArray[np.intp], Floats]:
+def _sums(
+    panel: Panel, days: npt.NDArray[np.bool_], by: list[npt.NDArray[np.int_]]
+) -> tuple[npt.NDArray[np.intp], Floats]:
     """Return the last day and Σ buys / Σ turnover of each group of days."""
     frame = pd.DataFrame({"buy": panel.column("fin_buy_cny"), "turnover": panel.column("turnover_cny")})
     frame["day"] = np.arange(len(frame))
@@ -126,7 +137,8 @@ def _month_findings(panel: Panel, months: list[tuple[Cell, ...]]) -> list[Findin
 
 def _since_first(closes: Floats) -> list[float]:
     known = closes[~np.isnan(closes)]
-    return (closes / known[0] - 1).tolist() if len(known) else closes.tolist()
+    first = known[0] if len(known) else np.nan
+    return [float(value) for value in closes / first - 1]
 
 
 def _quantile(values: Floats, q: float) -> float | None:

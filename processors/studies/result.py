@@ -150,3 +150,4 @@ class Result:
     tables: list[Table]
     charts: list[Chart]
     notes: list[str]  # differences of method, survivorship, missing data
+    remark: str = ""  # what a reader should know before the figures, in one sentence

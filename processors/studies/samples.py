@@ -14,15 +14,17 @@ SAMPLES: Final = {
 }
 
 
-def in_sample(source: str, first: str, last: str) -> bool | None:
-    """Return whether a period lies in the sample of its source, by ISO dates; None where the sample is not known.
+def share_in_sample(source: str, first: str, last: str) -> float | None:
+    """Return the share of a period that lies in the sample of its source, by ISO dates; None where it is not known.
 
-    Data of which less than a tenth lies outside the sample are in the sample.
+    Examples
+    --------
+    >>> share_in_sample("[SW14]", "2016-01-04", "2021-03-31")
+    0.0
     """
     known = [SAMPLES[key] for key in SAMPLES if key in source]
     if not known or not first:
         return None
     start, end = date.fromisoformat(first), date.fromisoformat(last)
-    begin, stop = min(s for s, _ in known), max(e for _, e in known)
-    shared = (min(end, stop) - max(start, begin)).days + 1
-    return shared >= 0.9 * ((end - start).days + 1)
+    shared = (min(end, known[0][1]) - max(start, known[0][0])).days + 1
+    return max(shared, 0) / ((end - start).days + 1)

@@ -44,7 +44,14 @@ def run(panel: Panel, mode: Mode) -> Result:
                 rows.append((name, number, f"{g + 1}", size, len(used), float(used.mean()), low, high, year))
                 bars.append(Bars(f"{g + 1}", float(used.mean()), low, high))
             if bars:
-                charts.append(Chart(f"{name}_{number}", f"Weekly excess by {name}, {number} groups; 1: largest", Unit.RATIO, bars=bars))
+                charts.append(
+                    Chart(
+                        f"{name}_{number}",
+                        f"Weekly excess by {name}, {number} groups; 1: largest",
+                        Unit.RATIO,
+                        bars=bars,
+                    )
+                )
                 annual |= {f"{name}, group {g + 1} of {number}": np.nan_to_num(means[g]) for g in (0, number - 1)}
             findings.append(_spread(f"{name}, {number} groups: first less last, a week", means[0] - means[-1]))
     dual = mean_of(weeks.returns, selection(panel, weeks, "dual_2")) - weeks.market
@@ -99,7 +106,9 @@ def _spread(what: str, values: Floats) -> Finding:
 
 def _worst_year(dual: Floats, weeks: IndustryWeeks) -> Finding:
     """Return the mean annual excess of dual_2 in years outside the source's, beside the mean of its two years."""
-    years = [y for y in np.unique(weeks.years).tolist() if y not in _DUAL_2 and (~np.isnan(dual[weeks.years == y])).any()]
+    years = [
+        y for y in np.unique(weeks.years).tolist() if y not in _DUAL_2 and (~np.isnan(dual[weeks.years == y])).any()
+    ]
     annual = [float(np.prod(1 + np.nan_to_num(dual[weeks.years == y])) - 1) for y in years]
     return Finding("dual_2: mean excess of the other years", float(np.mean(annual)) if annual else None,
                    published=float(np.mean(list(_DUAL_2.values()))), cases=len(annual), kind=Kind.EFFECT,
@@ -114,5 +123,12 @@ def _held(panel: Panel, weeks: IndustryWeeks) -> Table:
         some = flags.any(axis=1)
         if some.any():
             priced = flags & ~np.isnan(weeks.returns)
-            rows.append((name, float(flags[some].sum(axis=1).mean()), float(priced[some].sum(axis=1).mean()), int(some.sum())))
-    return Table("held", "Industries selected, and really held because they have prices", ("portfolio", "selected", "held", "weeks"), rows)
+            rows.append(
+                (name, float(flags[some].sum(axis=1).mean()), float(priced[some].sum(axis=1).mean()), int(some.sum()))
+            )
+    return Table(
+        "held",
+        "Industries selected, and really held because they have prices",
+        ("portfolio", "selected", "held", "weeks"),
+        rows,
+    )

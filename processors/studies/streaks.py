@@ -69,8 +69,8 @@ def run(panel: Panel, mode: Mode) -> Result:
         (f"up-streak of {_LONG} in phase A", up & (phase == "A"), Kind.RISES),
     ):
         group = forward.of(moved & chosen, 20)
-        published = "published: leads" if kind is Kind.RISES else "published: lags"
-        note = published if len(group.returns) else f"{published}; no case in the period"
+        said = "published: leads" if kind is Kind.RISES else "published: lags"
+        note = said if len(group.returns) else f"{said}; no case in the period"
         findings.append(group.mean_finding(f"{what}: excess over 20 days", None, note, kind, base))
     stock = is_stock(rows.keys) & panel.in_period[rows.at] & moved & (streak != 0)
     shares = _shares(streak, phase, stock)

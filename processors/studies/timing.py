@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from processors.events import Floats
 from processors.studies.measure import Performance, hit_rate, performance
@@ -36,8 +37,8 @@ def run(panel: Panel, mode: Mode) -> Result:
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     charts: list[Chart] = []
-    won: dict[str, list[Floats]] = {name: [] for name in _STRATEGIES}
-    spans: list[Floats] = []
+    won: dict[str, list[npt.NDArray[np.bool_]]] = {name: [] for name in _STRATEGIES}
+    spans: list[npt.NDArray[np.bool_]] = []
     period = np.flatnonzero(panel.in_period)
     for index in _INDICES:
         returns = _returns(panel, index, mode)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from streams.cli.options import Data, From, Json, StudyName, To, span
 from streams.cli.render.studies import print_study
 from streams.cli.terminal import err, print_json, progress
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.studies.labels import Language
 
 
 def study(
@@ -29,11 +32,16 @@ def study(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="for factor: CSV or parquet with date, MKT, SMB, HML, RMW, CMA (fractions)",
+            help="for factor: CSV or parquet with date, MKT, SMB, HML, RMW, CMA (fractions); else ff5_daily* of --data",
         ),
     ] = None,
+    cost: Annotated[
+        float, typer.Option(min=0, max=0.05, help="for factor: the cost of a trade, a fraction of its value")
+    ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="write CSV, JSON and PNG files here")] = None,
-    report: Annotated[Path | None, typer.Option(help="write one self-contained HTML page")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="write one self-contained HTML page, and a Chinese one beside it (NAME.zh.html)")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a signal against the published tables, on your data; without a mode both, so that the difference shows.
@@ -48,20 +56,31 @@ def study(
     first, last = span(start, end)
     study_run = load()
     modes = study_run.modes(as_source=as_source, point_in_time=point_in_time)
-    plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors)
+    plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors, cost)
     with progress() as bars:
-        task = bars.add_task("folding the history", total=None)
-        found = study_run.panel(plan, Settings(), lambda done, total: bars.update(task, completed=done, total=total))
-    results = study_run.run(plan, found)
+        task = bars.add_task("reading the files", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total or None)
+
+        found = study_run.panel(plan, Settings(), advance)
+        studies = study_run.run(plan, found, advance)
     if as_json:
-        print_json(results)
+        print_json([one.results for one in studies])
     else:
-        for one in results:
-            print_study(one, study_run.finding_rows(one))
+        for one in studies:
+            print_study(one)
         for note in found.notes:
             err.print(f"note: {note}", markup=False)
     if out is not None:
-        err.print(f"{len(study_run.write(results, out))} files in {out}")
+        err.print(f"{len(study_run.write(studies, out))} files in {out}")
     if report is not None:
-        report.write_text(study_run.report(results, plan, found.notes), "utf-8")
-        err.print(f"report: {report}")
+        from streams.studies.report import report as page
+
+        languages: tuple[tuple[Language, Path], ...] = (
+            ("en", report),
+            ("zh", report.with_suffix(f".zh{report.suffix}")),
+        )
+        for language, path in languages:
+            path.write_text(page(studies, plan, found.notes, language), "utf-8")
+            err.print(f"report: {path}")

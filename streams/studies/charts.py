@@ -1,20 +1,23 @@
-"""The charts of a study as PNG: one message each, few colours that colour-blind readers can distinguish."""
+"""The charts of a study as PNG and SVG: one message each, few colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from processors.studies.result import Chart, Strip, Unit
+from streams.studies import labels
+from streams.studies.labels import Language
 
 #: Okabe and Ito's colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -28,52 +31,89 @@ _STATES = {
     "": "#FFFFFF",
 }
 _SIZE, _DPI = (9.0, 4.6), 110
+#: Letters of labels that don't fit side by side, and bars that need small ones.
+_CROWDED, _MANY = 48, 14
+#: An SVG fills a phone's width at its own size, so its text keeps a readable size there.
+_PHONE = (5.0, 3.4)
+#: Height of a lying bar, whose label stands above it.
+_LYING = 0.42
+_STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
+          "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "marginwatch",
+          "font.sans-serif": ["Noto Sans CJK SC", "DejaVu Sans"], "axes.unicode_minus": False}  # fmt: skip
 
 
 def png(chart: Chart) -> bytes:
     """Return a chart as the bytes of a PNG file."""
-    style = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-             "grid.alpha": 0.3, "legend.frameon": False}  # fmt: skip
-    with mpl.rc_context(style):
-        figure, axes = plt.subplots(figsize=_SIZE, dpi=_DPI, layout="constrained")
-        try:
-            _draw(axes, chart)
-            axes.set_title(chart.title, loc="left", fontweight="bold")
-            axes.set_xlabel(chart.x_label)
-            axes.set_ylabel(chart.y_label)
-            out = io.BytesIO()
-            figure.savefig(out, format="png", metadata={"Software": None})
-            return out.getvalue()
-        finally:
-            plt.close(figure)
+    out = io.BytesIO()
+    with mpl.rc_context(_STYLE | {"font.size": 11}):
+        figure = _figure(chart, _SIZE, "en", titled=True)
+        figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()
 
 
-def _draw(axes: Any, chart: Chart) -> None:
+def svg(chart: Chart, language: Language) -> str:
+    """Return a chart without its title as an SVG element that scales with the page."""
+    out = io.StringIO()
+    size = (_PHONE[0], max(_PHONE[1], _LYING * len(chart.bars) + 0.6)) if not chart.upright else _PHONE
+    with mpl.rc_context(_STYLE | {"font.size": 10}):
+        figure = _figure(chart, size, language, titled=False)
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    element = out.getvalue()
+    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", element[element.index("<svg") :], count=1)
+
+
+def _figure(chart: Chart, size: tuple[float, float], language: Language, *, titled: bool) -> Figure:
+    # Without pyplot there is no global state, and nothing to close.
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    _draw(axes, chart, partial(labels.text, language=language))
+    if titled:
+        axes.set_title(chart.title, loc="left", fontweight="bold")
+    axes.set_xlabel(labels.text(chart.x_label, language))
+    axes.set_ylabel(labels.text(chart.y_label, language))
+    return figure
+
+
+def _draw(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     percent = PercentFormatter(xmax=1)
     if chart.unit is Unit.RATIO:
-        axes.yaxis.set_major_formatter(percent)
+        (axes.yaxis if chart.upright else axes.xaxis).set_major_formatter(percent)
     if chart.points:
-        _scatter(axes, chart)
-        axes.xaxis.set_major_formatter(percent)
+        _scatter(axes, chart, text)
     if chart.bars:
-        _bars(axes, chart)
+        (_bars if chart.upright else _lying_bars)(axes, chart, text)
     if chart.strip is not None:
-        _strip(axes, chart.strip)
+        _strip(axes, chart.strip, text)
     for line, colour in zip(chart.lines, _COLOURS, strict=False):
         days = [date.fromisoformat(d) for d in line.days]
-        axes.plot(days, line.values, color=colour, linewidth=1.3, label=line.label)
+        axes.plot(days, line.values, color=colour, linewidth=1.2, label=text(line.label))
+    if chart.lines:
+        locator = AutoDateLocator(maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    _curves(axes, chart, text)
     for (label, level), style in zip(chart.levels.items(), ("--", "-.", ":"), strict=False):
-        axes.axhline(level, color="#666666", linestyle=style, linewidth=1, label=label)
+        axes.axhline(level, color="#666666", linestyle=style, linewidth=1, label=text(label))
     if chart.marks and chart.lines:
         values = dict(zip(chart.lines[0].days, chart.lines[0].values, strict=True))
         marked = [d for d in chart.marks if d in values]
         axes.plot([date.fromisoformat(d) for d in marked], [values[d] for d in marked], "v", color=_COLOURS[1],
-                  markersize=8, label="breakdown")  # fmt: skip
-    if len(chart.lines) > 1 or chart.levels:
-        axes.legend(loc="best", fontsize=9, ncols=2)
+                  markersize=7, label=text("breakdown"))  # fmt: skip
+    if len(chart.lines) + len(chart.curves) > 1 or chart.levels or chart.fit is not None:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16 if chart.x_label else -0.09), fontsize=9, ncols=3)
 
 
-def _bars(axes: Any, chart: Chart) -> None:
+def _curves(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
+    """Draw curves over numbers; a published one has the colour of the curve before it."""
+    at = -1
+    for curve in chart.curves:
+        at += not curve.published
+        style = {"marker": "D", "linestyle": "none"} if curve.published else {"marker": "o", "markersize": 4}
+        y = [np.nan if value is None else value for value in curve.y]
+        axes.plot(curve.x, y, color=_COLOURS[max(at, 0)], label=text(curve.label), **style)
+
+
+def _bars(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     places = np.arange(len(chart.bars))
     values = np.array([b.value for b in chart.bars])
     axes.bar(places, values, color=[_COLOURS[0] if v >= 0 else _COLOURS[1] for v in values], alpha=0.75)
@@ -81,12 +121,30 @@ def _bars(axes: Any, chart: Chart) -> None:
         if bar.low is not None and bar.high is not None:
             axes.plot([place, place], [bar.low, bar.high], color="#333333", linewidth=1.4)
         if bar.published is not None:
-            axes.plot([place], [bar.published], "D", color="black", markersize=8)
-    axes.set_xticks(places, [b.label for b in chart.bars])
+            axes.plot([place], [bar.published], "D", color="black", markersize=7)
+    names = [text(b.label) for b in chart.bars]
+    crowded = sum(map(len, names)) > _CROWDED
+    axes.set_xticks(places, names, rotation=45 if crowded else 0, ha="right" if crowded else "center",
+                    fontsize=8 if len(names) > _MANY else None)  # fmt: skip
     axes.axhline(0, color="#333333", linewidth=0.8)
 
 
-def _strip(axes: Any, strip: Strip) -> None:
+def _lying_bars(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
+    """Draw bars from the top down, each below its label."""
+    places = np.arange(len(chart.bars))
+    values = np.array([b.value for b in chart.bars])
+    axes.barh(places, values, height=0.38, color=[_COLOURS[0] if v >= 0 else _COLOURS[1] for v in values], alpha=0.75)
+    left = min(0.0, float(values.min()))
+    for place, bar in zip(places.tolist(), chart.bars, strict=True):
+        axes.text(left, place - 0.27, text(bar.label), va="bottom", ha="left", fontsize=8)
+        axes.text(max(bar.value, 0.0), place, f" {bar.value:.1%}", va="center", ha="left", fontsize=8)
+    axes.set_yticks([])
+    axes.set_ylim(len(places) - 0.5, -0.9)
+    axes.margins(x=0.12)
+    axes.axvline(0, color="#333333", linewidth=0.8)
+
+
+def _strip(axes: Any, strip: Strip, text: Callable[[str], str]) -> None:
     """Draw a row for each year, the first at the top; a day's cell reaches to the next day of the strip."""
     days = [date.fromisoformat(day) for day in strip.days]
     years = sorted({day.year for day in days})
@@ -99,7 +157,7 @@ def _strip(axes: Any, strip: Strip) -> None:
                 (starts[i], end - starts[i]) for i, end in zip(here, ends, strict=True) if strip.states[i] == state
             ]
             row = years.index(year)
-            axes.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, label=state or "absent" if not row else None)
+            axes.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, label=None if row else text(state or "absent"))
     axes.set_yticks(range(len(years)), [str(year) for year in years])
     axes.set_ylim(len(years) - 0.5, -0.5)
     months = [date(2001, month, 1) for month in range(1, 13)]
@@ -109,13 +167,16 @@ def _strip(axes: Any, strip: Strip) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), fontsize=9, ncols=len(_STATES))
 
 
-def _scatter(axes: Any, chart: Chart) -> None:
+def _scatter(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     x, y = np.array(chart.points).T
     axes.plot(x, y, "o", color=_COLOURS[0], alpha=0.35, markersize=4)
+    for place, label in zip(chart.points, chart.labels, strict=False):
+        axes.annotate(text(label), place, xytext=(2, 2), textcoords="offset points", fontsize=7)
+    if chart.unit is Unit.RATIO:
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     if chart.fit is not None:
         ends = np.array([x.min(), x.max()])
         axes.plot(ends, chart.fit[0] + chart.fit[1] * ends, color=_COLOURS[1], linewidth=2,
                   label=f"β = {chart.fit[1]:.3f}")  # fmt: skip
-        axes.legend(loc="best")
     axes.axhline(0, color="#333333", linewidth=0.8)
     axes.axvline(0, color="#333333", linewidth=0.8)

@@ -1,35 +1,132 @@
-"""Figures of studies as text."""
+"""Figures and texts of studies for readers, in English and Chinese."""
 
 from __future__ import annotations
 
-from processors.studies.result import Cell, Finding, Unit
+import re
+from collections.abc import Sequence
+from typing import Final, Literal
 
-NOTHING = "–"
+from processors.industries import ENGLISH
+from processors.studies.claims import Claim, Verdict, failures
+from processors.studies.result import Cell, Unit
+from processors.studies.samples import SAMPLES, share_in_sample
+from streams.studies.chinese import CHINESE
+
+Language = Literal["en", "zh"]
+NOTHING: Final = "–"
+#: A number, or a list of years, also of years with a share each.
+_NUMBER = re.compile(r"\d{4} \d+%(?:, \d{4} \d+%)*|\d{4}(?:, \d{4})+|[-−+]?\d(?:[\d.,:-]*\d)?%?")
+_SHOWN_FAILURES = 2
+_LARGE = 100
+#: Data of which this share lies in the sample of a source are in the sample.
+_INSIDE = 0.9
 
 
-def figure(value: Cell, unit: Unit | None) -> str:
-    """Return a figure in its unit: ratios in per cent, counts whole, numbers to three digits."""
+def figure(value: Cell, unit: Unit | None, language: Language = "en") -> str:
+    """Return a cell in its unit: ratios in per cent, counts whole, numbers to three decimals (large ones to one), texts translated."""
     if value is None:
         return NOTHING
     if isinstance(value, str):
-        return value
+        return ENGLISH.get(value, value) if language == "en" else translate(value)
     if unit is Unit.RATIO:
         return f"{value:.2%}"
     if unit is Unit.COUNT or isinstance(value, int):
         return f"{value:,.0f}"
-    return f"{value:.3f}"
+    return f"{value:,.1f}" if abs(value) >= _LARGE else f"{value:.3f}"
 
 
-def interval(finding: Finding) -> str:
+def interval(claim: Claim) -> str:
     """Return the 95% interval; a dash where there is none."""
-    if finding.low is None or finding.high is None:
+    if claim.low is None or claim.high is None:
         return NOTHING
-    return f"{figure(finding.low, finding.unit)} … {figure(finding.high, finding.unit)}"
+    return f"{figure(claim.low, claim.unit)} … {figure(claim.high, claim.unit)}"
 
 
-def cases(finding: Finding) -> str:
+def cases(claim: Claim, language: Language = "en") -> str:
     """Return the number of cases, and where it differs the number of cases that do not overlap."""
-    if finding.cases is None:
+    if claim.cases is None:
         return NOTHING
-    apart = f" ({finding.episodes:,} apart)" if finding.episodes not in (None, finding.cases) else ""
-    return f"{finding.cases:,}{apart}"
+    apart = ""
+    if claim.episodes not in (None, claim.cases):
+        apart = f" ({claim.episodes:,} apart)" if language == "en" else f"（{claim.episodes:,}个不重叠）"
+    return f"{claim.cases:,}{apart}"
+
+
+def text(english: str, language: Language) -> str:
+    """Return a text of a result in a language."""
+    return english if language == "en" else translate(english)
+
+
+def translate(english: str) -> str:
+    """Return the Chinese text; numbers keep their places, and a text that is not known stays English.
+
+    Examples
+    --------
+    >>> translate("up-streak of 8: excess over 20 days")
+    '连续增加8日：20日超额收益'
+    """
+    numbers = [] if english in CHINESE else _NUMBER.findall(english)
+    found = CHINESE.get(english) or CHINESE.get(_NUMBER.sub("#", english))
+    if found is not None:
+        for number in numbers:
+            found = found.replace("#", number, 1)
+        return found
+    head, colon, rest = english.partition(": ")
+    return f"{translate(head)}：{translate(rest)}" if colon else english
+
+
+def headline(claims: Sequence[Claim], first: str, last: str, language: Language) -> str:
+    """Return one sentence on the claims of a study; out of the source's sample it says which ones fail."""
+    checked = [claim for claim in claims if claim.verdict not in (None, Verdict.UNCHECKED)]
+    failed = failures(checked)
+    english = language == "en"
+    if not checked:
+        return "These data can't check any published claim." if english else "现有数据无法检验任何已发表的结论。"
+    where = _where(share_in_sample(claims[0].source, first, last), language)
+    if not failed:
+        return (
+            f"{where}, all {len(checked)} published claims that can be checked are reproduced."
+            if english
+            else f"{where}，可检验的{len(checked)}项结论全部得到复现。"
+        )
+    worst = sorted(failed, key=lambda claim: claim.verdict is not Verdict.NOT_FOUND)[:_SHOWN_FAILURES]
+    named = ("; " if english else "；").join(_beside(claim, language) for claim in worst)
+    return (
+        f"{where}, {len(failed)} of {len(checked)} published claims that can be checked are not found, or weaker: {named}."
+        if english
+        else f"{where}，可检验的{len(checked)}项结论中有{len(failed)}项未能复现或明显更弱：{named}。"
+    )
+
+
+def _where(inside: float | None, language: Language) -> str:
+    """Return whether the data lie in the sample of the source, of which a share is given."""
+    if inside is None:
+        words = "On these data", "在现有数据上"
+    elif inside >= _INSIDE:
+        words = "In the period of the source", "在报告的样本期内"
+    elif inside <= 1 - _INSIDE:
+        words = "Out of sample", "在样本外"
+    else:
+        words = "Partly out of sample", "在部分为样本外的数据上"
+    return words[0 if language == "en" else 1]
+
+
+def _beside(claim: Claim, language: Language) -> str:
+    ours = claim.point_in_time if claim.point_in_time is not None else claim.as_source
+    values = [figure(value, claim.unit) for value in (claim.published, ours)]
+    if claim.published is None:
+        return f"{text(claim.what, language)} ({'ours' if language == 'en' else '本系统'} {values[1]})"
+    if language == "en":
+        return f"{claim.what} (published {values[0]}, ours {values[1]})"
+    return f"{translate(claim.what)}（发表值{values[0]}，本系统{values[1]}）"
+
+
+def sample_note(source: str, first: str, last: str, language: Language) -> str:
+    """Return the period of the source's data beside that of the data in hand; "" where it is not known."""
+    known = [sample for key, sample in SAMPLES.items() if key in source]
+    if not known or not first:
+        return ""
+    start, end = known[0]
+    if language == "en":
+        return f"the source's data are of {start} to {end}, these of {first} to {last}"
+    return f"报告数据区间为{start}至{end}，现有数据区间为{first}至{last}"

@@ -1,11 +1,10 @@
-"""Run studies on a folder of market files and write their results: CSV, JSON, PNG, one HTML page."""
+"""Run studies on a folder of market files and write their results: CSV, JSON, PNG."""
 
 from __future__ import annotations
 
-import base64
 import csv
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,19 @@ import pandas as pd
 from feeds.folder import read
 from processors.days import to_day
 from processors.errors import MarginwatchError
-from processors.studies import STUDIES, factor
+from processors.studies import STUDIES
+from processors.studies.claims import Claim, claims_of
 from processors.studies.collecting import collect
-from processors.studies.panel import Panel
-from processors.studies.result import Finding, Mode, Result, Table
+from processors.studies.panel import FACTORS, Panel
+from processors.studies.result import Mode, Result
 from streams.calendars import xshg
 from streams.settings import Settings
-from streams.studies import labels
+
+#: Calls with what is done, and how much of how much.
+Advance = Callable[[str, int, int], None]
+#: Files of a folder with the returns of the factors, and their columns under other names.
+_FACTOR_FILES = "ff5_daily*"
+_FACTOR_COLUMNS = {"dt": "date", "mkt_rf": "MKT", "smb": "SMB", "hml": "HML", "rmw": "RMW", "cma": "CMA"}
 
 
 class StudyError(MarginwatchError):
@@ -38,7 +43,9 @@ class Plan:
     folder : market files, as for `feeds.folder.read`.
     names : keys of `STUDIES`, in the order of the results.
     modes : both modes show the effect of acting later.
-    factors : a CSV or parquet file with a date column and the daily returns of five factors (fractions).
+    factors : a CSV or parquet file with a date column and the daily returns of five factors (fractions); default: the
+        file ``ff5_daily*`` of the folder, if it has one.
+    cost : of a trade, a fraction of its value.
     """
 
     folder: Path
@@ -47,6 +54,20 @@ class Plan:
     start: date | None = None
     end: date | None = None
     factors: Path | None = None
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The results of one study in every mode, and its claims."""
+
+    results: list[Result]
+    claims: list[Claim]
+
+    @property
+    def last(self) -> Result:
+        """The result of the last mode; tables and charts of a report are its."""
+        return self.results[-1]
 
 
 def names(name: str) -> tuple[str, ...]:
@@ -60,9 +81,11 @@ def modes(*, as_source: bool, point_in_time: bool) -> tuple[Mode, ...]:
     return tuple(mode for mode, wanted in chosen if wanted) or tuple(Mode)
 
 
-def panel(plan: Plan, settings: Settings, advance: Callable[[int, int], None]) -> Panel:
-    """Fold the folder; calls ``advance`` with (days done, days in total) after each day."""
+def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
+    """Read and fold the folder once, for all studies and modes."""
     calendar = xshg(settings.calendar_file)
+    advance("reading the files", 0, 0)
+    factors = _factors(plan)
     folder = read(plan.folder, calendar, None, plan.end)
     days = folder.days()
     if plan.start is not None and (not days or to_day(plan.start) > days[-1]):
@@ -71,21 +94,26 @@ def panel(plan: Plan, settings: Settings, advance: Callable[[int, int], None]) -
     def counted() -> Iterable[dict[str, Any]]:
         for done, (_, feeds) in enumerate(folder.by_day(), 1):
             yield feeds
-            advance(done, len(days))
+            advance("folding the history", done, len(days))
 
-    return collect(counted(), settings.parameters, settings.exchanges, calendar, start=plan.start, notes=folder.notes)
+    out = collect(counted(), settings.parameters, settings.exchanges, calendar, start=plan.start, notes=folder.notes)
+    out.factors, out.cost = factors, plan.cost
+    return out
 
 
-def run(plan: Plan, panel: Panel) -> list[list[Result]]:
+def run(plan: Plan, panel: Panel, advance: Advance) -> list[Study]:
     """Run every study in every mode."""
-    factors = None if plan.factors is None else read_factors(plan.factors)
-    return [
-        [
-            factor.run(panel, mode, factors) if STUDIES[name] is factor else STUDIES[name].run(panel, mode)
-            for mode in plan.modes
-        ]
-        for name in plan.names
-    ]
+    out = []
+    for done, name in enumerate(plan.names):
+        advance(f"study {name}", done, len(plan.names))
+        results = [STUDIES[name].run(panel, mode) for mode in plan.modes]
+        out.append(Study(results, claims_of(results)))
+    return out
+
+
+def _factors(plan: Plan) -> pd.DataFrame | None:
+    found = [plan.factors] if plan.factors is not None else sorted(plan.folder.glob(_FACTOR_FILES))
+    return read_factors(found[0]) if found else None
 
 
 def read_factors(path: Path) -> pd.DataFrame:
@@ -96,38 +124,22 @@ def read_factors(path: Path) -> pd.DataFrame:
     StudyError : if a column is missing, or the returns look like per cent.
     """
     frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    lacking = [name for name in ("date", *factor.FACTORS) if name not in frame]
+    frame = frame.rename(columns={name: to for name, to in _FACTOR_COLUMNS.items() if to not in frame})
+    lacking = [name for name in ("date", *FACTORS) if name not in frame]
     if lacking:
-        raise StudyError(f"{path} lacks {', '.join(lacking)}: a date and {', '.join(factor.FACTORS)} are needed")
-    out = frame.set_index(pd.to_datetime(frame["date"]))[list(factor.FACTORS)].astype(float).sort_index()
+        raise StudyError(f"{path} lacks {', '.join(lacking)}: a date and {', '.join(FACTORS)} are needed")
+    out = frame.set_index(pd.to_datetime(frame["date"]))[list(FACTORS)].astype(float).sort_index()
     if float(out.abs().median().max()) > 0.2:
         raise StudyError(f"{path}: returns must be fractions (0.012), these look like per cent")
     return out
 
 
-def merged(results: list[Result]) -> list[tuple[Finding, list[Finding]]]:
-    """Return each finding (of the last mode) with the findings of all modes, in the order of the first mode."""
-    found: dict[str, list[Finding]] = {}
-    for result in results:
-        for finding in result.findings:
-            found.setdefault(finding.what, []).append(finding)
-    return [(modes[-1], modes) for modes in found.values()]
+def write(studies: Sequence[Study], out: Path) -> list[Path]:
+    """Write the results of each study and the claims of all; return the files.
 
-
-def finding_rows(results: list[Result]) -> list[list[str]]:
-    """Return rows of text: figure, published, a column per mode, interval, cases, note (of the last mode)."""
-    rows = []
-    for last, modes in merged(results):
-        ours = [labels.figure(f.ours, f.unit) for f in modes]
-        published = labels.figure(last.published, last.unit)
-        rows.append(
-            [last.what, published, *ours, labels.interval(last), labels.cases(last), last.note or last.interval]
-        )
-    return rows
-
-
-def write(results: list[list[Result]], out: Path) -> list[Path]:
-    """Write ``<study>.json``, ``<study>_<table>_<mode>.csv`` and ``<study>_<chart>_<mode>.png``; return the files."""
+    The files are ``<study>.json``, ``<study>_<table>_<mode>.csv``, ``<study>_<chart>_<mode>.png`` (of the last mode)
+    and ``claims.csv``.
+    """
     from streams.studies.charts import png
 
     out.mkdir(parents=True, exist_ok=True)
@@ -137,59 +149,21 @@ def write(results: list[list[Result]], out: Path) -> list[Path]:
         (out / name).write_bytes(data)
         files.append(out / name)
 
-    for modes in results:
-        put(f"{modes[0].study}.json", msgspec.json.format(msgspec.json.encode(modes), indent=1) + b"\n")
-        for result in modes:
+    for study in studies:
+        put(f"{study.last.study}.json", msgspec.json.format(msgspec.json.encode(study.results), indent=1) + b"\n")
+        for result in study.results:
             for table in result.tables:
                 path = out / f"{result.study}_{table.name}_{result.mode}.csv"
-                _csv(path, table)
+                _csv(path, table.columns, table.rows)
                 files.append(path)
-            for chart in result.charts:
-                put(f"{result.study}_{chart.name}_{result.mode}.png", png(chart))
-    return files
+        for chart in study.last.charts:
+            put(f"{study.last.study}_{chart.name}_{study.last.mode}.png", png(chart))
+    _csv(out / "claims.csv", [f.name for f in fields(Claim)], [astuple(c) for study in studies for c in study.claims])
+    return [*files, out / "claims.csv"]
 
 
-def _csv(path: Path, table: Table) -> None:
+def _csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
-
-
-def report(results: list[list[Result]], plan: Plan, notes: list[str]) -> str:
-    """Return one self-contained HTML page; its charts and tables are those of the last mode."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from streams.studies.charts import png
-
-    environment = Environment(
-        loader=PackageLoader("streams.studies", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    studies = []
-    for modes in results:
-        last = modes[-1]
-        studies.append(
-            {
-                "name": last.study,
-                "title": last.title,
-                "source": last.source,
-                "modes": [str(m.mode).replace("-", " ") for m in modes],
-                "findings": finding_rows(modes),
-                "charts": [{"title": c.title, "png": base64.b64encode(png(c)).decode()} for c in last.charts],
-                "tables": [
-                    {
-                        "title": f"{t.title} ({str(last.mode).replace('-', ' ')})",
-                        "columns": t.columns,
-                        "rows": [
-                            [labels.figure(cell, t.units.get(name)) for name, cell in zip(t.columns, row, strict=True)]
-                            for row in t.rows
-                        ],
-                    }
-                    for t in last.tables
-                ],
-                "notes": list(dict.fromkeys(note for m in modes for note in m.notes)),
-            }
-        )
-    return environment.get_template("report.html.j2").render(
-        folder=plan.folder.name, first=results[0][0].first, last=results[0][0].last, studies=studies, notes=notes
-    )
+        writer.writerow(columns)
+        writer.writerows(rows)

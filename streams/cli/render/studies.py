@@ -10,22 +10,37 @@ from rich.text import Text
 from streams.cli.terminal import out
 
 if TYPE_CHECKING:
-    from processors.studies.result import Result
+    from streams.studies.run import Study
+
+_STYLES = {"reproduced": "green", "weaker": "yellow", "not found": "red", "can't be checked": "dim"}
 
 
-def print_study(modes: list[Result], rows: list[list[str]]) -> None:
-    """Print a study: published figures, the figures of each mode, notes on the method."""
-    first = modes[0]
+def print_study(study: Study) -> None:
+    """Print a study: its headline, every claim with the figures of each mode, notes on the method."""
+    from streams.studies import labels
+
+    last = study.last
     out.print()
-    out.print(Text(f"{first.title} {first.source}", style="bold"))
-    out.print(Text(f"{first.first} … {first.last}", style="dim"))
+    out.print(Text(f"{last.title} {last.source}", style="bold"))
+    out.print(Text(f"{last.first} … {last.last}", style="dim"))
+    out.print(Text(labels.headline(study.claims, last.first, last.last, "en")))
+    if last.remark:
+        out.print(Text(last.remark))
     table = Table(box=None, pad_edge=False)
-    table.add_column("figure", min_width=30)
-    for name in ("published", *(str(m.mode).replace("-", " ") for m in modes), "95% interval", "cases"):
+    table.add_column("claim", min_width=30)
+    modes = [str(result.mode) for result in study.results]
+    for name in ("published", *(mode.replace("-", " ") for mode in modes), "base", "95% interval", "cases"):
         table.add_column(name, justify="right")
+    table.add_column("verdict")
     table.add_column("note", style="dim", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for claim in study.claims:
+        values = (claim.published, *(getattr(claim, mode.replace("-", "_")) for mode in modes), claim.base)
+        verdict = "" if claim.verdict is None else str(claim.verdict)
+        figures = [Text(labels.figure(value, claim.unit)) for value in values]
+        rest = Text(labels.interval(claim)), Text(labels.cases(claim)), Text(verdict, _STYLES.get(verdict, ""))
+        table.add_row(Text(claim.what), *figures, *rest, Text(claim.note or claim.interval))
     out.print(table)
-    for note in dict.fromkeys(note for m in modes for note in m.notes):
-        out.print(Text(f"  · {note}", style="dim"))
+    notes = dict.fromkeys(note for result in study.results for note in result.notes)
+    for note in (labels.sample_note(last.source, last.first, last.last, "en"), *notes):
+        if note:
+            out.print(Text(f"  · {note}", style="dim"))
