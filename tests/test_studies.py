@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,20 +22,37 @@ from typer.testing import CliRunner
 
 from feeds.errors import InputError
 from feeds.folder import read
+from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.indicators.verdict import Verdict
 from processors.industries import INDUSTRIES
-from processors.kinds import is_fund
+from processors.kinds import is_fund, is_stock
 from processors.parameters import Parameters
-from processors.studies import STUDIES, bottom, divergence, excess, factor, peak, ratio, rotation, timing
+from processors.studies import (
+    STUDIES,
+    bottom,
+    divergence,
+    excess,
+    extremes,
+    factor,
+    heat,
+    lead_lag,
+    peak,
+    ratio,
+    rotation,
+    sorts,
+    streaks,
+    timing,
+)  # fmt: skip
 from processors.studies.collecting import collect
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
 from processors.studies.panel import FACTORS, INDICES, SSE, Panel
+from processors.studies.portfolios import Trading, Weeks
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli.main import app
 from streams.settings import Settings
-from streams.studies import run
+from streams.studies import labels, run
 
 EXCHANGES = ("SSE", "SZSE")
 
@@ -292,6 +309,194 @@ def test_timing_against_holding_by_hand(panel: Panel, index: pd.DataFrame) -> No
     assert row["Sharpe"] == pytest.approx(empyrical.sharpe_ratio(earned, annualization=244), rel=1e-9)
 
 
+def cells(result: Result, table: str) -> list[dict[str, object]]:
+    found = next(t for t in result.tables if t.name == table)
+    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+
+
+def test_excess_by_year_held_out_by_hand(panel: Panel, data_dir: Path, index: pd.DataFrame) -> None:
+    x = excess_by_pandas(data_dir, index)
+    both = pd.DataFrame({"x": x, "y": (index["close"].shift(-5) / index["close"] - 1).reindex(x.index)}).dropna()
+    rows = {row["year"]: row for row in cells(excess.run(panel, Mode.AS_SOURCE), "years")}
+    for year in (2019, 2020):
+        inside, other = both[both.index.year == year], both[both.index.year != year]
+        slope, level = np.polyfit(other["x"], other["y"], 1)
+        error = ((inside["y"] - level - slope * inside["x"]) ** 2).sum()
+        plain = ((inside["y"] - other["y"].mean()) ** 2).sum()
+        row = rows[str(year)]
+        assert row["days"] == len(inside)
+        assert row["beta of the year"] == pytest.approx(np.polyfit(inside["x"], inside["y"], 1)[0])
+        assert row["beta of all other years"] == pytest.approx(slope)
+        assert row["forecast error saved"] == pytest.approx(1 - error / plain)
+
+
+def test_heat_deciles_by_hand(panel: Panel, data_dir: Path) -> None:
+    sse, szse = (
+        pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt") for e in ("sse", "szse")
+    )
+    both = sse["margin_balance"] + sse["short_value"] + (szse["margin_balance"] + szse["short_value"]) * 1e8
+    raw = pd.read_parquet(data_dir / "market_summary_2016_2019aug.parquet")
+    caps = raw[raw["code"].isin(["000001", "399106"])].groupby("dt")["float_cap"].agg(["sum", "count"])
+    caps = caps["sum"][caps["count"] == 2]
+    both.index, caps.index = pd.to_datetime(both.index), pd.to_datetime(caps.index)
+    share = (both / caps).dropna()
+    result = heat.run(panel, Mode.AS_SOURCE)
+    for decile in (1, 5, 9):
+        one = finding(result, f"balance / float cap: decile {decile}")
+        assert one.ours == pytest.approx(share.quantile(decile / 10), rel=1e-9)
+        assert one.cases == len(share)
+    quadrant = cells(result, "quadrants")
+    assert len(quadrant) == len(INDUSTRIES)
+    assert (
+        finding(result, "2024-03: share of the industries with published high risk that are high in ours").ours is None
+    )
+
+
+def test_lead_lag_by_hand(panel: Panel, data_dir: Path, index: pd.DataFrame) -> None:
+    sse, szse = (
+        pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_balance"]
+        for e in ("sse", "szse")
+    )
+    balance = sse.astype(float) + szse * 1e8
+    balance.index = pd.to_datetime(balance.index)
+    growth, returns = balance.pct_change(), index["close"].reindex(balance.index).pct_change()
+    rows = {row["k"]: row for row in cells(lead_lag.run(panel, Mode.AS_SOURCE), "correlations")}
+    for k in (-3, 0, 1, 5):
+        name = f"{k:+d}" if k else "0"
+        assert rows[name]["all"] == pytest.approx(returns.corr(growth.shift(-k)))
+    later = finding(
+        lead_lag.run(panel, Mode.AS_SOURCE), "mean correlation with the balance 1 to 5 days later: the balance follows"
+    )
+    assert later.ours == pytest.approx(np.mean([returns.corr(growth.shift(-k)) for k in range(1, 6)]))
+
+
+@pytest.fixture(scope="module")
+def forward_20(panel: Panel) -> pd.DataFrame:
+    """Every stock and day with its excess return over 20 days from the close, by pandas."""
+    level = pd.DataFrame(panel.levels, columns=panel.level_keys)
+    mean = pd.Series((1 + pd.Series(panel.column("equal_weight_return"))).cumprod().to_numpy())
+    gain = (level.shift(-20) / level - 1).sub(mean.shift(-20) / mean - 1, axis=0)
+    rows = panel.securities
+    frame = pd.DataFrame(
+        {
+            "at": rows.at,
+            "key": rows.keys,
+            **{n: rows.of(n) for n in ("fin_change", "fin_streak", "extreme", "consecutive_extreme", "streak_excess")},
+        }
+    )
+    frame = frame[is_stock(rows.keys) & np.isin(rows.keys, panel.level_keys)]
+    frame["gain"] = gain.to_numpy()[frame["at"], level.columns.get_indexer(frame["key"])]
+    return frame
+
+
+def test_streaks_by_hand(panel: Panel, forward_20: pd.DataFrame) -> None:
+    result = streaks.run(panel, Mode.AS_SOURCE)
+    moved = forward_20[forward_20["fin_change"].notna()]
+    known = moved[moved["gain"].notna()]
+    buckets = {(row["side"], row["days"]): row for row in cells(result, "buckets")}
+    for name, low, high in (("2–4", 2, 4), ("≥ 8", 8, 999)):
+        inside = known[(-known["fin_streak"]).between(low, high)]
+        assert buckets["down", name]["cases"] == len(inside)
+        assert buckets["down", name]["mean"] == pytest.approx(inside["gain"].mean())
+        assert buckets["down", name]["win rate"] == pytest.approx((inside["gain"] > 0).mean())
+    in_2019 = known[(known["fin_streak"] == 8) & (panel.years()[known["at"]] == 2019)]
+    row = next(r for r in cells(result, "phases") if (r["side"], r["when"]) == ("up", "2019"))
+    assert row["mean"] == pytest.approx(in_2019["gain"].mean())
+    rows = panel.securities  # the shares are of all stocks, also of those without prices
+    running = is_stock(rows.keys) & ~np.isnan(rows.of("fin_change")) & (rows.columns["fin_streak"] != 0)
+    share = finding(result, "share of stock-days in a streak of at least 8, phase C")
+    phase = streaks.phases(panel)[rows.at] == "C"
+    assert share.ours == pytest.approx((np.abs(rows.columns["fin_streak"][running & phase]) >= 8).mean())
+
+
+def test_extremes_by_hand(panel: Panel, forward_20: pd.DataFrame) -> None:
+    result = extremes.run(panel, Mode.AS_SOURCE)
+    rows = panel.securities
+    change = pd.DataFrame({"at": rows.at, "change": rows.of("fin_change")})[is_stock(rows.keys)].dropna()
+    months = np.array([day[:7] for day in panel.dates()])
+    june = change[months[change["at"]] == "2020-06"].groupby("at")["change"]
+    row = next(r for r in cells(result, "boundaries") if r["month"] == "2020-06")
+    assert row["5% boundary"] == pytest.approx(june.quantile(0.05).mean(), rel=1e-6)
+    assert row["95% boundary"] == pytest.approx(june.quantile(0.95).mean(), rel=1e-6)
+    known = forward_20[forward_20["gain"].notna()]
+    inside = known[(known["consecutive_extreme"] == 1) & (known["streak_excess"] < -0.05)]
+    wins = finding(result, "win rate over 20 days after consecutive extreme rises, excess before below −5%")
+    assert wins.cases == len(inside) and wins.ours == pytest.approx((inside["gain"] > 0).mean())
+    assert wins.base == pytest.approx((known[known["extreme"].notna()]["gain"] > 0).mean())
+    worst = inside[inside["streak_excess"] < -0.10]["gain"]
+    shown = next(r for r in cells(result, "win_rates") if (r["kind"], r["side"]) == ("consecutive", "rise"))
+    assert shown["excess before -inf% … -10%"] == f"{(worst > 0).mean():.1%} of {len(worst)}"
+
+
+def test_sorts_by_hand(panel: Panel, data_dir: Path) -> None:
+    raw = pd.read_parquet(data_dir / "sw_industry_daily_2016_2021q1.parquet")
+    raw["dt"] = pd.to_datetime(raw["dt"])
+    close = raw.pivot(index="dt", columns="industry_name", values="close_index").reindex(columns=list(INDUSTRIES))
+    days = {pd.Timestamp(to_date(day)): i for i, day in enumerate(panel.days.tolist())}
+    ends = [d for d in close.index if xshg().ends_week(to_day(d.date())) and d >= pd.Timestamp("2018-01-02")]
+    gains = pd.DataFrame({a: close.loc[b] / close.loc[a] - 1 for a, b in itertools.pairwise(ends)}).T
+    values = pd.DataFrame(
+        [panel.industries["week_change"][days[d]] for d in gains.index], gains.index, list(INDUSTRIES)
+    )
+    values = values.where(gains.notna()).dropna(how="all")
+    rank = values.rank(axis=1, ascending=False, method="first")
+    count = values.notna().sum(axis=1)
+    rows = cells(sorts.run(panel, Mode.AS_SOURCE), "groups")
+    excess_ = gains.sub(gains.mean(axis=1), axis=0).loc[values.index]
+    first = (count + 2) // 3  # the groups with one more come first
+    for group, flags in (("1", rank.le(first, axis=0)), ("3", rank.gt(count - count // 3, axis=0))):
+        weekly_ = excess_.where(flags).mean(axis=1)
+        row = next(r for r in rows if (r["sorted by"], r["groups"], r["group"]) == ("change", 3, group))
+        assert row["weeks"] == len(weekly_)
+        assert row["weekly excess"] == pytest.approx(weekly_.mean())
+    selected = (
+        pd.DataFrame([panel.industries["dual_2"][days[d]] for d in gains.index], gains.index, list(INDUSTRIES)) == 1
+    )
+    chosen = selected[selected.any(axis=1)]
+    held = next(r for r in cells(sorts.run(panel, Mode.AS_SOURCE), "held") if r["portfolio"] == "dual_2")
+    assert held["selected"] == pytest.approx(chosen.sum(axis=1).mean())
+    assert held["held"] == pytest.approx((chosen & gains.loc[chosen.index].notna()).sum(axis=1).mean())
+    raw_mean = gains.where(selected).mean(axis=1).dropna()
+    portfolio = next(r for r in cells(rotation.run(panel, Mode.AS_SOURCE), "portfolios") if r["portfolio"] == "dual_2")
+    assert portfolio["raw mean"] == pytest.approx(raw_mean.mean()) and portfolio["raw σ"] == pytest.approx(
+        raw_mean.std()
+    )
+
+
+def test_the_factor_ranks_inside_a_pool(panel: Panel, data_dir: Path) -> None:
+    """Two weeks of the CSI 300 from the files' own balances; the panel gives the levels and members alone."""
+    rows = panel.securities
+    detail = pd.concat(
+        pd.read_parquet(
+            data_dir / f"margin_detail_{e}_2018_2021q1.parquet", columns=["dt", "code", "margin_balance"]
+        ).assign(
+            key=lambda f, suffix=suffix: [to_id(f"{code}.{suffix}") for code in f["code"].astype(str).str.zfill(6)]
+        )
+        for e, suffix in (("sse", "SH"), ("szse", "SZ"))
+    )
+    balance = detail.pivot(index="dt", columns="key", values="margin_balance")
+    balance.index = pd.to_datetime(balance.index)
+    level = pd.DataFrame(panel.levels, columns=panel.level_keys, index=pd.to_datetime(panel.dates()))
+    weeks = Weeks(panel, Trading(Mode.AS_SOURCE))
+    tails, quintiles, count = weeks.portfolios("csi300", (0.1,))
+    for week in (215, 250):
+        start, stop = (level.index[at[week]] for at in (weeks.starts, weeks.stops))
+        back = level.index[weeks.starts[week] - 15]
+        members = rows.keys[(rows.at == weeks.starts[week]) & (rows.columns["csi300"] == 1)]
+        known = level.ffill()
+        gain = (level.loc[start] / known.loc[back] - 1).reindex(members)
+        growth = (balance.loc[start] / balance.loc[back].where(balance.loc[back] > 0) - 1).reindex(members)
+        used = gain.notna() & growth.notna()
+        s0 = gain[used].round(12).rank() / growth[used].round(12).rank()
+        score = (s0 - s0.median()).abs()
+        later = (known.loc[stop] / level.loc[start] - 1).reindex(score.index)
+        ordered = later[score.sort_index().sort_values(kind="stable").index]
+        size = int(len(ordered) * 0.1)
+        assert count[week] == len(ordered) > 200
+        assert tails[0.1].spread[week] == pytest.approx(ordered.iloc[-size:].mean() - ordered.iloc[:size].mean())
+        assert quintiles[week, 4] == pytest.approx(np.array_split(ordered.to_numpy(), 5)[4].mean())
+
+
 # -- what a study may know -------------------------------------------------------------------------------------
 
 
@@ -423,6 +628,29 @@ def test_all_studies_as_a_command(small: Path, tmp_path: Path) -> None:
     assert {claim["study"] for claim in claims} == set(STUDIES)
     chinese = report.with_suffix(".zh.html").read_text("utf-8")
     assert chinese.count("<h2 id=") == len(STUDIES)
+    assert sorted(set().union(*(untranslated(text) for path in out.glob("*.json") for text in shown(path)))) == []
+
+
+def shown(path: Path) -> Iterator[str]:
+    """Yield the texts of a study's results that a report shows."""
+    for result in json.loads(path.read_text("utf-8")):
+        yield from (result["title"], result["remark"], *result["notes"])
+        for found in result["findings"]:
+            yield from (found["what"], found["note"])
+        for chart in result["charts"]:
+            yield from (chart["title"], chart["x_label"], chart["y_label"], *chart["levels"])
+            yield from (part["label"] for kind in ("lines", "curves", "bars") for part in chart[kind])
+        for table in result["tables"]:
+            yield from (table["title"], *table["columns"])
+            yield from (cell for row in table["rows"] for cell in row if isinstance(cell, str))
+
+
+def untranslated(text: str) -> set[str]:
+    """Return the parts of a text that stay English in a Chinese report, names of factors and strategies apart."""
+    chinese = labels.translate(text)
+    return {
+        part for part in re.split("[:：]", text) if len(part) > 4 and re.search("[a-z]{3}", part) and part in chinese
+    }
 
 
 def test_one_study_in_one_mode_as_json(small: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.events import Floats
-from processors.industries import ENGLISH, INDUSTRIES
+from processors.industries import INDUSTRIES
 from processors.studies.panel import Panel
 from processors.studies.result import Cell, Chart, Curve, Finding, Kind, Mode, Result, Table, Unit
 
@@ -66,7 +66,7 @@ def run(panel: Panel, mode: Mode) -> Result:
             Chart("deciles", "Deciles; diamonds: published", Unit.RATIO, curves=curves, x_label="share of days, %"),
             Chart("quadrants", f"Heat (right: hot) and risk (up: risky), end of {month}", Unit.NUMBER,
                   points=[(float(r[1]), float(r[2])) for r in table if isinstance(r[1], float) and isinstance(r[2], float)],
-                  labels=[ENGLISH[str(r[0])] for r in table if isinstance(r[1], float) and isinstance(r[2], float)],
+                  labels=[str(r[0]) for r in table if isinstance(r[1], float) and isinstance(r[2], float)],
                   x_label="heat, σ", y_label="risk, σ"),
         ],
         [

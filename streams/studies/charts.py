@@ -33,6 +33,8 @@ _STATES = {
 _SIZE, _DPI = (9.0, 4.6), 110
 #: Letters of labels that don't fit side by side, and bars that need small ones.
 _CROWDED, _MANY = 48, 14
+#: Letters in a row of the legend, and of the mark beside a label; characters above this code are wide.
+_LEGEND, _HANDLE, _WIDE = 62, 7, 0x2E7F
 #: An SVG fills a phone's width at its own size, so its text keeps a readable size there.
 _PHONE = (5.0, 3.4)
 #: Height of a lying bar, whose label stands above it.
@@ -100,7 +102,15 @@ def _draw(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
         axes.plot([date.fromisoformat(d) for d in marked], [values[d] for d in marked], "v", color=_COLOURS[1],
                   markersize=7, label=text("breakdown"))  # fmt: skip
     if len(chart.lines) + len(chart.curves) > 1 or chart.levels or chart.fit is not None:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16 if chart.x_label else -0.09), fontsize=9, ncols=3)
+        longest = max(_width(name) for name in axes.get_legend_handles_labels()[1])
+        columns = max(1, min(3, _LEGEND // (longest + _HANDLE)))
+        below = -0.16 if chart.x_label else -0.09
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, below), fontsize=9, ncols=columns)
+
+
+def _width(text: str) -> int:
+    """Return the width of a text in Latin letters; a Chinese character is two wide."""
+    return sum(2 if ord(letter) > _WIDE else 1 for letter in text)
 
 
 def _curves(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
@@ -123,7 +133,7 @@ def _bars(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
         if bar.published is not None:
             axes.plot([place], [bar.published], "D", color="black", markersize=7)
     names = [text(b.label) for b in chart.bars]
-    crowded = sum(map(len, names)) > _CROWDED
+    crowded = sum(map(_width, names)) > _CROWDED
     axes.set_xticks(places, names, rotation=45 if crowded else 0, ha="right" if crowded else "center",
                     fontsize=8 if len(names) > _MANY else None)  # fmt: skip
     axes.axhline(0, color="#333333", linewidth=0.8)

@@ -53,8 +53,8 @@ def cases(claim: Claim, language: Language = "en") -> str:
 
 
 def text(english: str, language: Language) -> str:
-    """Return a text of a result in a language."""
-    return english if language == "en" else translate(english)
+    """Return a text of a result in a language; the industries have Chinese names in both."""
+    return ENGLISH.get(english, english) if language == "en" else translate(english)
 
 
 def translate(english: str) -> str:
@@ -89,8 +89,7 @@ def headline(claims: Sequence[Claim], first: str, last: str, language: Language)
             if english
             else f"{where}，可检验的{len(checked)}项结论全部得到复现。"
         )
-    worst = sorted(failed, key=lambda claim: claim.verdict is not Verdict.NOT_FOUND)[:_SHOWN_FAILURES]
-    named = ("; " if english else "；").join(_beside(claim, language) for claim in worst)
+    named = ("; " if english else "；").join(_beside(claim, language) for claim in failed[:_SHOWN_FAILURES])
     return (
         f"{where}, {len(failed)} of {len(checked)} published claims that can be checked are not found, or weaker: {named}."
         if english
@@ -112,13 +111,19 @@ def _where(inside: float | None, language: Language) -> str:
 
 
 def _beside(claim: Claim, language: Language) -> str:
+    """Return a claim with both figures, and whether chance explains ours."""
     ours = claim.point_in_time if claim.point_in_time is not None else claim.as_source
-    values = [figure(value, claim.unit) for value in (claim.published, ours)]
-    if claim.published is None:
-        return f"{text(claim.what, language)} ({'ours' if language == 'en' else '本系统'} {values[1]})"
-    if language == "en":
-        return f"{claim.what} (published {values[0]}, ours {values[1]})"
-    return f"{translate(claim.what)}（发表值{values[0]}，本系统{values[1]}）"
+    base = claim.base or 0.0
+    chance = claim.low is not None and claim.high is not None and claim.low <= base <= claim.high
+    words = ("published", "ours", "not beyond chance") if language == "en" else ("发表值", "本系统", "未超出随机")
+    parts = [
+        *([f"{words[0]} {figure(claim.published, claim.unit)}"] if claim.published is not None else []),
+        f"{words[1]} {figure(ours, claim.unit)}",
+        *([words[2]] if chance else []),
+    ]
+    return (
+        f"{claim.what} ({', '.join(parts)})" if language == "en" else f"{translate(claim.what)}（{'，'.join(parts)}）"
+    )
 
 
 def sample_note(source: str, first: str, last: str, language: Language) -> str:
