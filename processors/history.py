@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from processors.completeness import by_exchange
 from processors.days import TradingCalendar, to_date
@@ -35,7 +35,7 @@ class History:
 
     Attributes
     ----------
-    frames : feature frames of the last folded day, from the securities stage to the market stage.
+    frames : feature frames of the days that were folded last, from the securities stage to the market stage.
     """
 
     def __init__(self, parameters: Parameters, exchanges: tuple[str, ...], calendar: TradingCalendar) -> None:
@@ -50,8 +50,23 @@ class History:
         ----------
         feeds : topic → its rows of the day.
         """
+        return self.fold_block([feeds])
+
+    def fold_block(self, days: Sequence[Mapping[str, RowBatch]]) -> list[StageOutput]:
+        """Fold the rows of several days at once, which is faster than one by one and gives the same outputs.
+
+        Parameters
+        ----------
+        days : topic → its rows, for each day in ascending order; fewer days than ``late_days``.
+        """
         own, rest = (
-            [item for topic in topics if topic in feeds for item in (feeds[topic], end_of_day(feeds[topic]))]
+            [
+                item
+                for feeds in days
+                for topic in topics
+                if topic in feeds
+                for item in (feeds[topic], end_of_day(feeds[topic]))
+            ]
             for topics in (SECURITIES_INPUTS, INPUTS)
         )
         self.frames = [output for output in self.securities.fold(own) if isinstance(output, FeatureFrame)]

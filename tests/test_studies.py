@@ -74,6 +74,11 @@ def finding(result: Result, what: str) -> Finding:
     return next(f for f in result.findings if f.what == what)
 
 
+def cells(result: Result, table: str) -> list[dict[str, object]]:
+    found = next(t for t in result.tables if t.name == table)
+    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+
+
 # -- against plain pandas --------------------------------------------------------------------------------------
 
 
@@ -243,8 +248,13 @@ def test_divergence_cases_by_hand(panel: Panel, mode: Mode) -> None:
     assert found.low < found.ours < found.high
 
 
-def test_factor_tails_of_a_week_by_hand(panel: Panel) -> None:
-    result = factor.run(panel, Mode.AS_SOURCE)
+@pytest.fixture(scope="module")
+def portfolios(panel: Panel) -> Result:
+    return factor.run(panel, Mode.AS_SOURCE)
+
+
+def test_factor_tails_of_a_week_by_hand(panel: Panel, portfolios: Result) -> None:
+    result = portfolios
     line = next(line for line in result.charts[0].lines if line.label == "all stocks")
     ends = panel.week_ends().tolist()
     dates = panel.dates()
@@ -265,9 +275,8 @@ def test_factor_tails_of_a_week_by_hand(panel: Panel) -> None:
     assert any("five-factor regression is left out" in note for note in result.notes)
 
 
-def test_the_five_factor_regression_recovers_known_loadings(panel: Panel) -> None:
-    plain = factor.run(panel, Mode.AS_SOURCE)
-    line = next(line for line in plain.charts[0].lines if line.label == "all stocks")
+def test_the_five_factor_regression_recovers_known_loadings(panel: Panel, portfolios: Result) -> None:
+    line = next(line for line in portfolios.charts[0].lines if line.label == "all stocks")
     levels = 1 + np.array(line.values)
     daily = pd.Series(levels / np.r_[1.0, levels[:-1]] - 1, pd.to_datetime(line.days))
     noise = np.random.default_rng(3).normal(0, 0.01, (len(daily), 5))
@@ -282,11 +291,9 @@ def test_the_five_factor_regression_recovers_known_loadings(panel: Panel) -> Non
     assert found["R²"] > 0.99
 
 
-def test_costs_and_what_can_be_traded_lower_the_return_of_the_tails(panel: Panel) -> None:
-    portfolios, sensitivity = factor.run(panel, Mode.AS_SOURCE).tables
-    rows = sensitivity.rows
+def test_costs_and_what_can_be_traded_lower_the_return_of_the_tails(panel: Panel, portfolios: Result) -> None:
+    main, rows = cells(portfolios, "portfolios")[0], portfolios.tables[1].rows
     annual = {str(row[0]): row[1] for row in rows}
-    main = dict(zip(portfolios.columns, portfolios.rows[0], strict=True))
     free = annual["as the source: close of the day, no costs"]
     assert free == main["annual"]
     assert annual["published"] == 0.2006
@@ -307,11 +314,6 @@ def test_timing_against_holding_by_hand(panel: Panel, index: pd.DataFrame) -> No
     earned = (index["close"].pct_change() * long.shift(1)).fillna(0.0)
     assert row["cumulative"] == pytest.approx((1 + earned).prod() - 1, rel=1e-9)
     assert row["Sharpe"] == pytest.approx(empyrical.sharpe_ratio(earned, annualization=244), rel=1e-9)
-
-
-def cells(result: Result, table: str) -> list[dict[str, object]]:
-    found = next(t for t in result.tables if t.name == table)
-    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
 def test_excess_by_year_held_out_by_hand(panel: Panel, data_dir: Path, index: pd.DataFrame) -> None:
@@ -479,7 +481,7 @@ def test_the_factor_ranks_inside_a_pool(panel: Panel, data_dir: Path) -> None:
     level = pd.DataFrame(panel.levels, columns=panel.level_keys, index=pd.to_datetime(panel.dates()))
     weeks = Weeks(panel, Trading(Mode.AS_SOURCE))
     tails, quintiles, count = weeks.portfolios("csi300", (0.1,))
-    for week in (215, 250):
+    for week in (170, 205):
         start, stop = (level.index[at[week]] for at in (weeks.starts, weeks.stops))
         back = level.index[weeks.starts[week] - 15]
         members = rows.keys[(rows.at == weeks.starts[week]) & (rows.columns["csi300"] == 1)]

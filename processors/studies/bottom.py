@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from processors.bears import Bear, bear_markets
@@ -58,9 +60,13 @@ def run(panel: Panel, mode: Mode) -> Result:
     findings = [
         Finding(cold_weeks, float(cold.sum()) if covered or cold.any() else None, Unit.COUNT, _PUBLISHED_COLD, kind=Kind.LEVEL,
                 note="" if covered else f"published: 11 weeks, all in 2022; the data end on {panel.period()[1]} and have {cold.sum()}"),
-        hit_rate(f"{cold_weeks} followed by a rise in 20 days", int((known > 0).sum()), len(known), 6 / _PUBLISHED_COLD,
-                 episodes(ends[cold], 20),
-                 "" if len(known) else "no such week in the period: coldness is no bottom signal by itself", base),
+        # The source calls the share no signal, so the claim is its level, not a distance from the base rate.
+        replace(
+            hit_rate(f"{cold_weeks} followed by a rise in 20 days", int((known > 0).sum()), len(known), 6 / _PUBLISHED_COLD,
+                     episodes(ends[cold], 20),
+                     "" if len(known) else "no such week in the period: coldness is no bottom signal by itself", base),
+            kind=Kind.LEVEL,
+        ),
     ]  # fmt: skip
     bears: list[tuple[Cell, ...]] = []
     now: list[tuple[Cell, ...]] = []

@@ -92,8 +92,10 @@ def verdict_of(finding: Finding) -> Verdict | None:
             return _graded(-abs(finding.ours / _known(finding) - 1), -_NEAR, -_FAR)
         case Kind.LOSS:
             return _graded(-finding.ours / _known(finding), -1 - _NEAR, -1 - 2 * _FAR)
-        case Kind.EFFECT:
+        case Kind.EFFECT if _known(finding) != base:
             share = (finding.ours - base) / (_known(finding) - base)
+        case Kind.EFFECT:  # the source claims that the condition changes nothing
+            return _graded(-abs(finding.ours / _known(finding) - 1), -_NEAR, -_FAR)
         case Kind.BELOW | Kind.ABOVE:
             sign = 1 if finding.kind is Kind.ABOVE else -1
             inside = sign * (finding.ours - _known(finding)) >= 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,8 @@ _COLUMNS: dict[str, type[np.generic]] = {
 }  # fmt: skip
 _MARKET_DETAILS = {"fin_buy_ratio": ("fin_buy_cny", "turnover_cny")}
 _POSITIONS = ("gftd",)
+#: Days that are folded at once.
+_BLOCK_DAYS = 20
 _MEMBERS = ("csi300", "csi500")
 
 
@@ -64,16 +67,9 @@ def collect(
     """
     history = History(parameters, exchanges, calendar)
     out = _Collected()
-    for feeds in days:
-        if INDEX_TOPIC in feeds:
-            out.indices[int(feeds[INDEX_TOPIC].days[0])] = feeds[INDEX_TOPIC]
-        for output in history.fold(feeds):
-            _add(out, output, history)
-        frames = {frame.topic: frame for frame in history.frames}
-        if PRICES in frames:
-            out.prices[frames[PRICES].day] = _prices(frames[PRICES], feeds[PRICES])
-        if DETAIL in frames:
-            _add_score_inputs(out, frames[DETAIL], frames.get(PRICES), parameters.score_days)
+    rest = iter(days)
+    while block := list(islice(rest, _BLOCK_DAYS)):
+        _add_block(out, block, history)
     opened = [day for day, rows in out.indices.items() if not np.isnan(rows.figures["open"]).all()]
     traded = {*opened, *out.parts, *out.available} or {0}
     every = np.array(
@@ -100,6 +96,25 @@ def collect(
         list(notes),
         _histories(out.indices),
     )
+
+
+def _add_block(out: _Collected, block: list[Mapping[str, RowBatch]], history: History) -> None:
+    """Fold some days, and add their outputs, prices and indices."""
+    rows = {
+        (topic, int(feeds[topic].days[0])): feeds[topic]
+        for feeds in block
+        for topic in (INDEX_TOPIC, PRICES)
+        if topic in feeds
+    }
+    out.indices |= {day: batch for (topic, day), batch in rows.items() if topic == INDEX_TOPIC}
+    for output in history.fold_block(block):
+        _add(out, output, history)
+    frames = {(frame.topic, frame.day): frame for frame in history.frames}
+    for (topic, day), frame in frames.items():
+        if topic == PRICES:
+            out.prices[day] = _prices(frame, rows[PRICES, day])
+        elif topic == DETAIL:
+            _add_score_inputs(out, frame, frames.get((PRICES, day)), history.market.parameters.score_days)
 
 
 def _add(out: _Collected, output: MarketSignal | SecuritySignals | IndustrySignals, history: History) -> None:
