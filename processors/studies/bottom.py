@@ -35,9 +35,9 @@ _BEAR_COLUMNS = (
     "ended",
     "fall",
     "turnover rate at trough",
-    "its rank",
+    "rank of the rate",
     "PE at trough",
-    "its rank ",
+    "rank of the PE",
 )
 
 
@@ -83,7 +83,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         if code == SSE:
             findings += _bear_findings(history, found)
     findings += [_pe_finding(code, value, panel.histories.get(code)) for code, value in _PE.items()]
-    units = dict.fromkeys(("fall", "turnover rate at trough", "its rank", "its rank "), Unit.RATIO)
+    units = dict.fromkeys(("fall", "turnover rate at trough", "rank of the rate", "rank of the PE"), Unit.RATIO)
     now_units = dict.fromkeys(("from the year's high", "turnover rate", "rank of turnover", "rank of PE"), Unit.RATIO)
     first, end = panel.period()
     return Result(

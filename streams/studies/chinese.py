@@ -24,7 +24,7 @@ _WORDS: Final = {
     "#-day sum/sum": "#日合计之比", "weekly sum/sum": "周合计之比", "published": "发表值", "ours": "本系统", "of": "来源",
     "last day": "最后交易日", "margin balance": "融资余额", "short balance": "融券余额", "ratio of the month": "当月占比",
     "hot #": "过热#", "breakdown #": "跌破#", "cold #": "偏冷#", "week's end": "周末", "index": "指数", "peak": "顶部", "trough": "底部", "ended": "结束",
-    "turnover rate at trough": "底部换手率", "its rank": "其分位", "PE at trough": "底部市盈率", "day": "日期", "from the year's high": "距一年高点",
+    "turnover rate at trough": "底部换手率", "rank of the rate": "换手率分位", "rank of the PE": "市盈率分位", "PE at trough": "底部市盈率", "day": "日期", "from the year's high": "距一年高点",
     "turnover rate": "换手率", "rank of turnover": "换手率分位", "rank of PE": "市盈率分位", "ranked since": "分位起始日",
     "balance / float cap": "两融余额/流通市值", "margin trades / turnover": "两融交易/成交额",
     "balance / float cap, published": "两融余额/流通市值（发表值）", "margin trades / turnover, published": "两融交易/成交额（发表值）",
