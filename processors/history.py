@@ -53,7 +53,9 @@ class History:
         return self.fold_block([feeds])
 
     def fold_block(self, days: Sequence[Mapping[str, RowBatch]]) -> list[StageOutput]:
-        """Fold the rows of several days at once, which is faster than one by one and gives the same outputs.
+        """Fold the rows of several days at once, which is faster than one by one and gives the same final outputs.
+
+        A day that later days of the block complete has no provisional values.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 import numpy as np
@@ -14,13 +15,15 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import to_day
 from processors.deadlines import DEADLINES, overdue
 from processors.events import EndOfDay, RowBatch, concat
+from processors.history import History
 from processors.market import Market
-from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals
+from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals, StageOutput
 from processors.parameters import Parameters
 from processors.partition_join import dump_frame, load_frame
 from processors.securities import Securities
 from streams.calendars import xshg
 from tests.building import DAYS, balances, batch, end_of_day
+from tests.made_market import SMALL, small_market
 
 EXCHANGES = ("SSE", "SZSE")
 CODES = ["600000.SH", "600519.SH", "000001.SZ", "300750.SZ", "510050.SH"]
@@ -263,6 +266,33 @@ def test_a_fold_of_more_days_than_are_kept_computes_each_of_them() -> None:
     published = Market(1, Parameters(late_days=3), EXCHANGES, xshg()).fold(items)
     found = [one.value for one in published if isinstance(one, MarketSignal) and one.name == "etf_flow/broad"]
     assert found == [None] + [4e6] * (len(DAYS) - 1)
+
+
+def test_a_block_of_days_gives_the_final_values_that_its_days_give_one_by_one() -> None:
+    days = list(small_market(sessions=45).values())
+    single, block = (History(SMALL, EXCHANGES, xshg()) for _ in range(2))
+    one_by_one = _newest(output for feeds in days for output in single.fold(feeds))
+    at_once = _newest(output for i in range(0, len(days), 20) for output in block.fold_block(days[i : i + 20]))
+    assert one_by_one.keys() == at_once.keys()
+    for key, output in one_by_one.items():
+        if isinstance(output, MarketSignal):
+            assert at_once[key] == output
+        else:
+            assert at_once[key].status == output.status
+            for name, values in output.columns.items():
+                np.testing.assert_array_equal(at_once[key].columns[name], values, err_msg=f"{key} {name}")
+
+
+def _newest(outputs: Iterable[StageOutput]) -> dict[tuple[str, date], StageOutput]:
+    """Return the newest final output of each day and signal, family or all industries."""
+    found = {}
+    for output in outputs:
+        if isinstance(output, MarketSignal):
+            if not output.provisional:
+                found[output.name, output.trade_date] = output
+        else:
+            found[getattr(output, "family", "industries"), output.status.trade_date] = output
+    return found
 
 
 def test_provisional_values_use_intraday_prices_and_the_last_balances_and_final_values_replace_them() -> None:
