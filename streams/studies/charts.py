@@ -31,8 +31,8 @@ _STATES = {
     "": "#FFFFFF",
 }
 _SIZE, _DPI = (9.0, 4.6), 110
-#: Letters of labels that don't fit side by side, and bars that need small ones.
-_CROWDED, _MANY = 48, 14
+#: Letters of labels that don't fit side by side, and the number of bars above which labels are small.
+_CROWDED, _MANY = 56, 14
 #: Letters in a row of the legend, and of the mark beside a label; characters above this code are wide.
 _LEGEND, _HANDLE, _WIDE = 62, 7, 0x2E7F
 #: An SVG fills a phone's width at its own size, so its text keeps a readable size there.
@@ -133,7 +133,7 @@ def _bars(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
         if bar.published is not None:
             axes.plot([place], [bar.published], "D", color="black", markersize=7)
     names = [text(b.label) for b in chart.bars]
-    crowded = sum(map(_width, names)) > _CROWDED
+    crowded = len(names) * max(map(_width, names)) > _CROWDED
     axes.set_xticks(places, names, rotation=45 if crowded else 0, ha="right" if crowded else "center",
                     fontsize=8 if len(names) > _MANY else None)  # fmt: skip
     axes.axhline(0, color="#333333", linewidth=0.8)
