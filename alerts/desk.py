@@ -21,6 +21,7 @@ from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 _RUNNING = (State.FIRING, State.PENDING)
 #: More than people give in years; commands about alerts that never come must not accumulate.
 _ACKNOWLEDGEMENTS_KEPT = 10_000
+_LONGEST_FOLD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,9 @@ class AlertDesk(Processor):
         return Change(alert, _event(alert, what, origin, now, by, note))
 
     def _stamp(self, now: datetime) -> datetime:
-        """Return a time that no earlier change of this worker has: the id of a message contains it."""
-        self._stamped = max(now, self._stamped + timedelta(microseconds=1))
+        """Return a time that no other change of this fold has: the id of a message contains it."""
+        following = self._stamped + timedelta(microseconds=1)
+        self._stamped = following if now < following < now + _LONGEST_FOLD else now  # else a replay set the clock
         return self._stamped
 
     def _acknowledge(self, alert: str, acknowledged: Acknowledgement | None, offset: int) -> None:

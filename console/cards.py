@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -170,7 +170,7 @@ def _acknowledge(page: Page, alert: Alert) -> None:
     def fields() -> Callable[[str], Acknowledge]:
         note = ui.input(page.view.label("note")).props("dense outlined autofocus maxlength=300").classes("w-full")
         note.mark("note")
-        return lambda by: Acknowledge(alert=alert.id, by=by, at=datetime.now(UTC), note=note.value.strip())
+        return lambda by: Acknowledge(alert=alert.id, by=by, at=page.site.model.clock.now(), note=note.value.strip())
 
     _dialog(page, alert, "ack_hint", "ack", fields)
 
@@ -184,7 +184,7 @@ def _silence(page: Page, alert: Alert) -> None:
         note = ui.input(label("note")).props("dense outlined maxlength=300").classes("w-full")
 
         def build(by: str) -> SetSilence:
-            now = datetime.now(UTC)
+            now = page.site.model.clock.now()
             one = scope.value == "alert"
             rule, only = ("", alert.id) if one else (alert.rule, "")
             identity = "/".join((rule or "*", "*", "*", only or "*"))
@@ -198,13 +198,13 @@ def _silence(page: Page, alert: Alert) -> None:
 
 
 async def _withdraw(page: Page, alert: Alert) -> None:
-    await page.send(Acknowledge(alert=alert.id, by=_actor(page), at=datetime.now(UTC), withdraw=True))
+    await page.send(Acknowledge(alert=alert.id, by=_actor(page), at=page.site.model.clock.now(), withdraw=True))
 
 
 async def _unsilence(page: Page, alert: Alert) -> None:
     if alert.silence is None:
         return
-    now = datetime.now(UTC)
+    now = page.site.model.clock.now()
     ended = msgspec.structs.replace(alert.silence, until=now, by=_actor(page))
     await page.send(SetSilence(silence=ended, at=now))
 

@@ -11,13 +11,14 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from alerts.market_clock import MarketClock
 from alerts.model import Alert, Severity, State
 from alerts.record import RecordCard
 from processors.codes import to_codes, to_id
@@ -101,6 +102,7 @@ class ConsoleModel:
         self.calendar_days_left: int | None = None
         self.simulated = False
         self.trouble = ""  # why no new messages arrive; empty while they do
+        self.clock = MarketClock()
         self.changed_at: datetime | None = None
         self._streak_flags = tuple(streak_flags)
         self._values: dict[str, dict[date, Any]] = {}
@@ -110,7 +112,7 @@ class ConsoleModel:
 
     def _changed(self, part: Part) -> None:
         self.versions[part] += 1
-        self.changed_at = datetime.now(UTC)
+        self.changed_at = self.clock.now()
 
     # -- writing --------------------------------------------------------------------------------------------------
 

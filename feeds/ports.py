@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from redis import Redis
@@ -50,8 +51,8 @@ class RowPublisher(Protocol):
     def report(self, report: FeedReport) -> None:
         """Publish the report of a run, so that metrics and the alerts on data quality learn of it."""
 
-    def barrier(self) -> str:
-        """Publish a barrier behind all rows; return its id."""
+    def barrier(self, at: datetime | None = None) -> str:
+        """Publish a barrier behind all rows, with the moment of a replay; return its id."""
 
     def flush(self) -> None:
         """Return when the broker has acknowledged everything."""

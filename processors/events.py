@@ -241,10 +241,15 @@ class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deadline: bool = False
 
 
-class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Punctuation that passes through every stage: a stage emits it after it has processed all earlier input."""
+class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Punctuation that passes through every stage: a stage emits it after it has processed all earlier input.
+
+    With ``at``, all earlier rows are those of a replay up to this moment, and the market's clock is set to it. Without,
+    the market's clock is the machine's.
+    """
 
     barrier: Annotated[str, msgspec.Meta(max_length=64)]
+    at: Moment | None = None
 
 
 INPUT_ROWS: dict[str, type[Row]] = {

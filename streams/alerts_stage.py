@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -60,7 +59,7 @@ class AlertsState(StageState):
         super().__init__(stage, partition, self.desk.tables, self.refused)
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
-        now, refused = datetime.fromtimestamp(time.time(), UTC), self.desk.refused
+        now, refused = self.clock.now(), self.desk.refused
         changes: list[Change] = []
         out: list[Output] = []
         for record in records:
@@ -74,6 +73,7 @@ class AlertsState(StageState):
                 out += self._outputs(changes + self.desk.update_evidence(origin, now))
                 changes = []
                 out += self.barrier(content, topic)
+                now = self.clock.now()
             elif topic == Topic.ALERT_COMMANDS:
                 if isinstance(content, FeedRun):
                     metrics.observe_feed(content)

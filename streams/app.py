@@ -276,7 +276,8 @@ class MarginwatchApp(App):
 
     def _refresh_metrics(self) -> None:
         """Bring gauges up to date; called at every scrape."""
-        now = datetime.fromtimestamp(time.time(), UTC)
+        clocks = [owned.state.clock for owned in self.runner.owned.values() if owned.state is not None]
+        now = min((clock.now() for clock in clocks), default=datetime.now(UTC))
         metrics.CALENDAR_LEFT.set(self.calendar.left_after(to_day(now.date())))
         for topic in DEADLINES:
             day = newest_due(self.settings.due(topic), microseconds(now), self.calendar)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,14 +22,14 @@ from alerts.commands import Command
 from console.access import Access, Session
 from console.errors import AccessError
 from console.model import ConsoleModel, Feed, Part
-from processors.days import to_date
+from processors.days import microseconds, to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError
 from streams import alert_record, codecs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.readers import NewestByKey
-from streams.records import is_barrier
+from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -227,6 +226,8 @@ class Backend:
                     for record in records:
                         if not is_barrier(record):
                             self._offer(partitions[partition], record)
+                        elif partitions[partition] == Topic.ALERTS:  # it passes the alerts behind the signals
+                            self._model.clock.set(barrier_of(record).at)
                     await asyncio.sleep(0)  # pages are served while years of history are read
         finally:
             self._consumer = None
@@ -278,7 +279,7 @@ class Backend:
         by_name: dict[str, list[dict[str, Any]]] = {}
         for name, feed in found["feeds"].items():
             by_name.setdefault(name.partition("[")[0], []).append(feed)
-        now = time.time_ns() // 1000
+        now = microseconds(self._model.clock.now())
         out = []
         for name, parts in by_name.items():
             known = [p for p in parts if p["newest"] is not None]

@@ -51,15 +51,17 @@ class FeedWatch:
 
         Parameters
         ----------
-        now : µs since the epoch.
+        now : of the machine's clock, µs since the epoch.
         """
         out = []
         for (_, partition), owned in self._owned.items():
-            for topic, store in (owned.state.stores if owned.state is not None else {}).items():
+            if owned.state is None:
+                continue
+            for topic, store in owned.state.stores.items():
                 if owned.idle_s(topic) < self._settings.deadline_quiet_s:
                     continue
                 due, gap = self._settings.due(topic), self._settings.deadline_gap_days
-                punctuation = overdue(store, now, due, self._calendar, gap)
+                punctuation = overdue(store, owned.state.clock.at(now), due, self._calendar, gap)
                 if punctuation is not None:
                     owned.mark_active(topic)  # not again before this one has been read
                     metrics.DEADLINES.labels(topic).inc()
@@ -74,8 +76,13 @@ class FeedWatch:
         """Return the reports on the live feed: once a day that it runs, once that it has fallen silent.
 
         A system that had no live row on this trading day or the one before has no live feed.
+
+        Parameters
+        ----------
+        now : of the machine's clock, µs since the epoch.
         """
-        live = next((o.state.live for o in self._owned.values() if o.state is not None and o.state.live), None)
+        states = (owned.state for owned in self._owned.values() if owned.state is not None)
+        live, now = next(((s.live, s.clock.at(now)) for s in states if s.live is not None), (None, now))
         today = shanghai_day(now)
         if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
             return []

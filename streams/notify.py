@@ -24,7 +24,7 @@ from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from streams import codecs
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session
-from streams.records import is_barrier, sequence_of
+from streams.records import barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -111,8 +111,9 @@ class Notifier(Service):
                     started = False
                 for records in polled.values():
                     for record in records:
-                        alert = None if is_barrier(record) else codecs.readable(Topic.ALERTS, record)
-                        if alert is not None:
+                        if is_barrier(record):
+                            dispatcher.set_clock(barrier_of(record).at)
+                        elif (alert := codecs.readable(Topic.ALERTS, record)) is not None:
                             await dispatcher.offer(alert, sequence_of(record))
                 if polled:
                     await consumer.commit()

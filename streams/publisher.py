@@ -116,10 +116,15 @@ class Publisher:
             if issubclass(INPUT_ROWS[topic], DailyRow) and len(batch):
                 self.close_day(batch)
 
-    def barrier(self) -> str:
-        """Publish a barrier behind everything so far; return its id."""
+    def barrier(self, at: datetime | None = None) -> str:
+        """Publish a barrier behind everything so far; return its id.
+
+        Parameters
+        ----------
+        at : the moment of a replay up to which all rows are published; it sets the market's clock.
+        """
         identity = f"{time.time_ns():020d}"
-        value = msgspec.json.encode(Barrier(barrier=identity))
+        value = msgspec.json.encode(Barrier(barrier=identity, at=at))
         for topic in dict.fromkeys((*SECURITIES_INPUTS, *(t for t in MARKET_INPUTS if t in INPUT_ROWS))):
             for partition in range(self.topics.partitions(topic)):
                 self.raw(topic, value, partition=partition, headers=[(CE_TYPE, BARRIER_TYPE)])

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 
+from processors.days import check_times
 from processors.errors import RowError
 from processors.events import Barrier
 
@@ -128,8 +129,10 @@ def punctuation_of(value: bytes, kind: type[T]) -> T:
 
 
 def barrier_of(message: Message) -> Barrier:
-    """Return the barrier that a message is; raises `RowError` if it is none."""
-    return punctuation_of(message.value or b"", Barrier)
+    """Return the barrier that a message is; raises `RowError` if it is none, or its moment lies outside 1970–2199."""
+    barrier = punctuation_of(message.value or b"", Barrier)
+    check_times((barrier.at,))
+    return barrier
 
 
 def headers_of(

@@ -9,11 +9,13 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import structlog
 
+from alerts.market_clock import MarketClock
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import INPUT_ROWS, Barrier, RowBatch
@@ -33,11 +35,13 @@ log = structlog.get_logger()
 _BARRIERS_KEPT = 50
 #: Barriers under way: those of messages that never arrive everywhere must not accumulate.
 _BARRIERS_WAITING = 1_000
+#: The table with the moment of a replay that has not ended, and its only row.
+CLOCK_TABLE, _AT = "replayed", "at"
 _BARRIER_HEADERS = [(CE_TYPE, BARRIER_TYPE)]
 
 
 class StageState(Processor, ABC):
-    """One partition of a stage: its processor, and the barriers on their way through it."""
+    """One partition of a stage: its processor, the barriers on their way through it, and the clock that they set."""
 
     def __init__(self, stage: Stage, partition: int, *parts: StateTable | TableSet) -> None:
         self.stage = stage
@@ -46,7 +50,9 @@ class StageState(Processor, ABC):
             "barrier", TEXT, ValueCodec(list[str]), keep=_BARRIERS_WAITING
         )
         self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
-        self.tables = TableSet(*parts, self._barriers, self._passed)
+        self._replayed: Table[str, datetime] = Table(CLOCK_TABLE, TEXT, ValueCodec(datetime))
+        self.clock = MarketClock()
+        self.tables = TableSet(*parts, self._barriers, self._passed, self._replayed, on_load=self._restore_clock)
 
     @property
     def schema(self) -> str:
@@ -80,12 +86,23 @@ class StageState(Processor, ABC):
         self._barriers.pop(identity, None)
         self._passed[identity] = True
         self._passed.trim()
+        self._set_clock(punctuation.at)
         value = msgspec.json.encode(punctuation)
         headers = [*_BARRIER_HEADERS, ("origin", f"{self.stage.name}:{self.partition}".encode())]
         return [
             Output(self.stage.topics.name(topic), 0, f"barrier/{identity}".encode(), value, headers)
             for topic in self.stage.outputs
         ]
+
+    def _set_clock(self, at: datetime | None) -> None:
+        self.clock.set(at)
+        if at is not None:
+            self._replayed[_AT] = at
+        else:
+            self._replayed.pop(_AT, None)
+
+    def _restore_clock(self) -> None:
+        self.clock.set(self._replayed.get(_AT))
 
 
 class RowState(StageState):

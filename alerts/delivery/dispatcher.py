@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import aiohttp
 import msgspec
@@ -25,6 +25,7 @@ from alerts.delivery.history import History, Notification, Status, advance
 from alerts.delivery.log import KEPT, NotificationLog
 from alerts.delivery.senders import RESEND_S, SENDERS, AlertmanagerSender, Sender
 from alerts.errors import DeliveryError
+from alerts.market_clock import MarketClock
 from alerts.model import Alert
 
 log = structlog.get_logger()
@@ -35,8 +36,16 @@ _REDIS_WAIT_S = 1.0
 class ChannelQueue:
     """The notifications of one channel: written, due, sent."""
 
-    def __init__(self, name: str, channel: Channel, sender: Sender, notifications: NotificationLog) -> None:
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        sender: Sender,
+        notifications: NotificationLog,
+        clock: MarketClock | None = None,
+    ) -> None:
         self.name = name
+        self._clock = clock or MarketClock()
         self.channel = channel
         self.sender = sender
         self.notifications = notifications
@@ -47,7 +56,7 @@ class ChannelQueue:
 
     async def load(self) -> None:
         """Load the notifications of an earlier run."""
-        await self.notifications.prune(datetime.now(UTC) - KEPT)
+        await self.notifications.prune(self._clock.now() - KEPT)
         for history in await self.notifications.histories():
             self._take(history)
 
@@ -72,7 +81,11 @@ class ChannelQueue:
         history = await self.notifications.change(alert, change)
         if history is not None:
             self._take(history)
-            self._wakeup.set()
+            self.wake()
+
+    def wake(self) -> None:
+        """Look again at what is due."""
+        self._wakeup.set()
 
     def _take(self, history: History) -> None:
         """Remember what waits and what Alertmanager is reminded of."""
@@ -88,7 +101,7 @@ class ChannelQueue:
     async def run(self) -> None:
         """Send notifications as they become due, until cancelled."""
         while True:
-            now = datetime.now(UTC)
+            now = self._clock.now()
             due = self._next()
             if due is None or due.due > now:
                 wait = RESEND_S if due is None else min(RESEND_S, (due.due - now).total_seconds())
@@ -132,17 +145,17 @@ class ChannelQueue:
         except DeliveryError as error:
             metrics.NOTIFICATIONS.labels(self.name, "failed").inc()
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts - 1, 20))
-            await self._end(name, alert.id, error=str(error), due=datetime.now(UTC) + wait)
+            await self._end(name, alert.id, error=str(error), due=self._clock.now() + wait)
             log.warning("notification failed", channel=self.name, alert=alert.id, attempts=attempts,
                         retry_in_s=wait.total_seconds(), error=str(error))  # fmt: skip
         else:
             metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
             self._sent.append(asyncio.get_running_loop().time())
-            await self._end(name, alert.id, error="", status=Status.SENT, sent=datetime.now(UTC))
+            await self._end(name, alert.id, error="", status=Status.SENT, sent=self._clock.now())
 
     async def _begin(self, wanted: Notification) -> Notification | None:
         """Write that an attempt is made, and return what is to be sent; no other worker makes one meanwhile."""
-        now, begun = datetime.now(UTC), None
+        now, begun = self._clock.now(), None
 
         def change(history: History | None) -> History | None:
             nonlocal begun
@@ -165,7 +178,7 @@ class ChannelQueue:
                 # What was superseded during the attempt stays dropped, unless it was sent.
                 if history is not None and one.name == name and (one.status is Status.WAITING or "sent" in outcome):
                     changed = history.replaced(msgspec.structs.replace(one, **outcome))
-                    return advance(changed, self.channel, datetime.now(UTC))
+                    return advance(changed, self.channel, self._clock.now())
             return history
 
         await self._change(alert, change)
@@ -207,6 +220,7 @@ class Dispatcher:
         self._redis = redis
         self._namespace = namespace
         self._link = link
+        self.clock = MarketClock()
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
         self.queues: list[ChannelQueue] = []
@@ -217,7 +231,7 @@ class Dispatcher:
         for name, channel in self._channels.items():
             notifications = NotificationLog(self._redis, self._namespace, name)
             sender = SENDERS[channel.kind](channel, self._session, self._link)
-            queue = ChannelQueue(name, channel, sender, notifications)
+            queue = ChannelQueue(name, channel, sender, notifications, self.clock)
             await queue.load()
             self.queues.append(queue)
             self._tasks += [asyncio.create_task(queue.run()), asyncio.create_task(queue.resend())]
@@ -229,9 +243,15 @@ class Dispatcher:
         ----------
         sequence : of the message.
         """
-        now = datetime.now(UTC)
+        now = self.clock.now()
         for queue in self.queues:
             await queue.offer(alert, sequence, now)
+
+    def set_clock(self, at: datetime | None) -> None:
+        """Set the market's clock, see `MarketClock.set`: what has become due is sent."""
+        self.clock.set(at)
+        for queue in self.queues:
+            queue.wake()
 
     async def stop(self) -> None:
         """Stop sending; the next run sends the waiting notifications."""
