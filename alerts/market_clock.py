@@ -24,6 +24,11 @@ class MarketClock:
         """Set the clock to a moment, or to the machine's clock if it is None."""
         self._ahead = 0 if at is None else microseconds(at) - _machine()
 
+    def advance(self, to: datetime) -> None:
+        """Advance the clock of a replay to the moment at which an event became known; it never goes back."""
+        if self._ahead and to > self.now():
+            self.set(to)
+
     def at(self, machine: int) -> int:
         """Return the moment of the market at a moment of the machine's clock."""
         return machine + self._ahead

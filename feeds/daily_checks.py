@@ -18,6 +18,7 @@ from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_days
 from feeds.published_figures import DaysBefore, PublishedFigures
+from feeds.replay import Replay
 from feeds.security_names import SecurityNames
 from feeds.validate import Finding
 from processors.code_changes import NO_CHANGES, CodeChanges
@@ -149,10 +150,19 @@ def publish_checked(
     *,
     force: bool,
     speed: float | None = None,
+    replay: Replay | None = None,
     on_day: OnDay = lambda _day: None,
 ) -> None:
-    """Publish every day of checked tables, and report the outcome of each row; parameters as of `publish_days`."""
+    """Publish every day of checked tables, and report the outcome of each row; parameters as of `publish_days`.
+
+    Parameters
+    ----------
+    replay : publishes the rows in place of `publish_days`, as they became known.
+    """
     dataset = checked.rows(force=force)
     before = None if ledger is None else ledger.outcomes.copy()
-    publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day)
+    if replay is None:
+        publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day)
+    else:
+        replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day)
     checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)

@@ -39,8 +39,8 @@ class RowPublisher(Protocol):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
 
-    def rows_of(self, batch: RowBatch) -> None:
-        """Publish rows of one topic, each to the partition of its key."""
+    def rows_of(self, batch: RowBatch, note: str = "") -> None:
+        """Publish rows of one topic, each to the partition of its key; a note is added to the name of their source."""
 
     def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
         """Publish the rows of a trade date by topic, then the end-of-day markers; they count ``counted``."""

@@ -1,4 +1,4 @@
-"""Publishing day by day, with progress, at full speed or at the pace of real sessions."""
+"""Publishing day by day, with progress, at full speed or at the pace of real sessions (`feeds.replay`: as they ran)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def publish_days(
         for day, batches in days:
             if speed is not None:
                 time.sleep(max(0.0, started + count * _SESSION_S / speed - time.monotonic()))
-            _publish_day(publisher, batches, ledger)
+            publish_day(publisher, batches, ledger)
             count += 1
             on_day(to_date(day).isoformat())
         publisher.flush()
@@ -55,26 +55,6 @@ def publish_days(
         if ledger is not None:
             ledger.abandon()
         raise
-
-
-def publish_session(
-    publisher: RowPublisher, snapshots: Iterable[tuple[int, dict[str, RowBatch]]], *, speed: float | None = None
-) -> None:
-    """Publish the snapshots of a running session.
-
-    Parameters
-    ----------
-    snapshots : minute of the day and rows by topic.
-    speed : how many times faster than real time; None for as fast as possible.
-    """
-    started, first = time.monotonic(), None
-    for minute, batches in snapshots:
-        first = minute if first is None else first
-        if speed is not None:
-            time.sleep(max(0.0, started + (minute - first) * 60.0 / speed - time.monotonic()))
-        for batch in batches.values():
-            publisher.rows_of(batch)
-        publisher.flush()
 
 
 def parse_speed(text: str) -> float | None:
@@ -95,7 +75,8 @@ def parse_speed(text: str) -> float | None:
     return speed
 
 
-def _publish_day(publisher: RowPublisher, batches: dict[str, RowBatch], ledger: PublishLedger | None) -> None:
+def publish_day(publisher: RowPublisher, batches: dict[str, RowBatch], ledger: PublishLedger | None) -> None:
+    """Publish the rows and end-of-day markers of topics on one day; parameters as of `publish_days`."""
     if ledger is None:
         publisher.day(batches)
         return

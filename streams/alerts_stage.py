@@ -80,6 +80,9 @@ class AlertsState(StageState):
                 changes += self.desk.command(content, origin, now)
             else:
                 origin = msgspec.structs.replace(origin, revision=_revision(content))
+                if (known := _known_at(content)) is not None:
+                    self.clock.advance(known)
+                    now = self.clock.now()
                 changes += self.desk.fold(content, origin, now)
         if records:
             last = records[-1]
@@ -126,6 +129,13 @@ class AlertsState(StageState):
     def firing(self) -> list[Alert]:
         """Alerts that fire now."""
         return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING and not a.is_section]
+
+
+def _known_at(content: Message) -> datetime | None:
+    """Return the moment at which a signal became known; None for anything else."""
+    if isinstance(content, MarketSignal):
+        return content.available_at
+    return content.status.available_at if isinstance(content, (SecuritySignals, IndustrySignals)) else None
 
 
 def _revision(content: Message) -> int:

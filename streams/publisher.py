@@ -66,17 +66,18 @@ class Publisher:
         else:
             self.discard()
 
-    def rows_of(self, batch: RowBatch) -> None:
-        """Publish rows, each to the partition of its key."""
+    def rows_of(self, batch: RowBatch, note: str = "") -> None:
+        """Publish rows, each to the partition of its key; a note is added to the name of their source."""
         if not len(batch):
             return
         self.rows += len(batch)
+        source = f"{self.source} {note}".rstrip()
         if self.form is Form.EVENTS:
-            for key, value in encode_events(batch, self.source):
+            for key, value in encode_events(batch, source):
                 self.raw(batch.topic, value, key=key.encode(), partition=self._partition(batch.topic, key))
             return
         for partition, part in self.split(batch):
-            frame = encode_frame(part, self.source)
+            frame = encode_frame(part, source)
             self.raw(batch.topic, frame, partition=partition, headers=[(CONTENT_TYPE, ARROW)])
 
     def split(self, batch: RowBatch) -> list[tuple[int, RowBatch]]:

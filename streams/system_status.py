@@ -73,6 +73,17 @@ def passed(settings: Settings, barrier: str, client: Redis) -> bool:
     return bool(client.hexists(f"{settings.namespace}:{{alerts:0}}:rows", f"passed/{barrier}"))
 
 
+def progress(settings: Settings, client: Redis) -> int:
+    """Return a number that rises with each message that the stream has processed."""
+    keys = [f"{settings.namespace}:{{{table}:{partition}}}:offsets" for table, partition in _partitions(settings)]
+    return sum(int(offset.partition(b" ")[0]) for key in keys for offset in _hash(client, key).values())
+
+
+def _partitions(settings: Settings) -> list[tuple[str, int]]:
+    """Return every table with its partitions."""
+    return [("securities", p) for p in range(settings.partitions)] + [("market", 0), ("alerts", 0)]
+
+
 def status(settings: Settings) -> dict[str, Any]:
     """Return everything that `marginwatch status` shows, as plain types."""
     with redis_client(settings) as client:
@@ -81,14 +92,13 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def _status(settings: Settings, client: Redis) -> dict[str, Any]:
     tables = {}
-    for name, partitions in (("securities", settings.partitions), ("market", 1), ("alerts", 1)):
-        for partition in range(partitions):
-            base = f"{settings.namespace}:{{{name}:{partition}}}"
-            offsets = _hash(client, f"{base}:offsets")
-            tables[f"{name}:{partition}"] = {
-                "rows": client.hlen(f"{base}:rows"),
-                "offsets": {k.decode(): int(v.partition(b" ")[0]) for k, v in sorted(offsets.items())},
-            }
+    for name, partition in _partitions(settings):
+        base = f"{settings.namespace}:{{{name}:{partition}}}"
+        offsets = _hash(client, f"{base}:offsets")
+        tables[f"{name}:{partition}"] = {
+            "rows": client.hlen(f"{base}:rows"),
+            "offsets": {k.decode(): int(v.partition(b" ")[0]) for k, v in sorted(offsets.items())},
+        }
     feeds = {
         f"{topic}[{p}]": _newest(client, settings, f"securities:{p}", topic)
         for topic in SECURITIES_INPUTS

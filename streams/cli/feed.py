@@ -12,8 +12,9 @@ import typer
 from streams.cli.feed_fetch import feed_fetch
 from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
+from streams.cli.feed_replay import feed_replay
 from streams.cli.feed_run import feed_run
-from streams.cli.options import DATE, DATES, As, Check, Force, From, Json, NoLedger, To, day_of, span
+from streams.cli.options import DATE, DATES, As, Check, Force, From, Json, NoLedger, To, day_of, pace, span
 from streams.cli.publish import PublishOptions, feed_command
 from streams.cli.terminal import err
 from streams.form import Form
@@ -24,16 +25,7 @@ feed_app.command("fetch")(feed_fetch)
 feed_app.command("run")(feed_run)
 feed_app.command("ledger")(feed_ledger)
 feed_app.command("live")(feed_live)
-
-
-def _pace(speed: str) -> float | None:
-    """Return the factor of ``--speed``, None for as fast as possible."""
-    from feeds.publish import parse_speed
-
-    try:
-        return parse_speed(speed)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--speed") from error
+feed_app.command("replay")(feed_replay)
 
 
 @feed_app.command("files")
@@ -59,7 +51,7 @@ def feed_files(
     """
     from feeds.folder import read_tables, source_of
 
-    options = PublishOptions(source_of(folder), as_, check, force, no_ledger, json, _pace(speed))
+    options = PublishOptions(source_of(folder), as_, check, force, no_ledger, json, pace(speed))
     dates = span(start, end)
     with feed_command(options) as command:
         command.run(partial(read_tables, folder), dates)
@@ -155,12 +147,13 @@ def feed_simulate(
     from rich.progress import track
 
     from feeds import simulate
-    from feeds.publish import publish_days, publish_session
+    from feeds.publish import publish_days
+    from feeds.replay import moments_of, publish_moments
     from processors.days import to_day
     from streams.calendars import xshg
     from streams.publisher import Publisher
 
-    pace = _pace(speed)
+    factor = pace(speed)
     calendar = xshg(Settings().calendar_file)
     wanted = day_of(end)
     before = to_day(datetime.now().astimezone().date()) if wanted is None else to_day(wanted) + 1
@@ -170,7 +163,7 @@ def feed_simulate(
         publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=err))
         following = calendar.shift(last, 1)
         if session and following is not None:
-            snapshots = list(market.session(following, ratio=0.091))
-            publish_session(publisher, track(snapshots, "running session (simulated)", console=err), speed=pace)
+            moments = list(moments_of(following, market.session(following, ratio=0.091)))
+            publish_moments(publisher, track(moments, "running session (simulated)", console=err), speed=factor)
         barrier = publisher.barrier()
     err.print(f"published {publisher.rows:,} simulated rows in {publisher.messages:,} messages; barrier {barrier}")

@@ -18,7 +18,8 @@ from typing import Any
 from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
 from feeds.feed_report import FeedReport
-from feeds.publish import publish_days, publish_session
+from feeds.publish import publish_days
+from feeds.replay import moments_of, publish_moments
 from processors.days import to_date, to_day
 from streams import readers, system_status
 from streams.calendars import xshg
@@ -190,7 +191,8 @@ def _simulate(plan: Plan, settings: Settings, worker: WorkerProcess) -> str:
     _await_processed(settings, barrier, worker)
     err.print(f"{rows:,} rows of {total} trading days are processed")
     with Publisher(settings, source=simulate.SOURCE, form=Form.FRAMES) as publisher:
-        _publish_session(publisher, market, until_done=plan.until_done)
+        follow = partial(_await_stream, settings, worker=worker)
+        _publish_session(publisher, market, follow, until_done=plan.until_done)
         barrier = publisher.barrier()
     _await_stream(settings, barrier, worker)
     return barrier
@@ -204,12 +206,22 @@ def _await_processed(settings: Settings, barrier: str, worker: WorkerProcess) ->
         bars.update(done, advance=1)
 
 
-def _publish_session(publisher: Publisher, market: simulate.Market, *, until_done: bool) -> None:
+def _publish_session(
+    publisher: Publisher, market: simulate.Market, follow: Callable[[str], None], *, until_done: bool
+) -> None:
     day = market.simulation.calendar.shift(market.simulation.last_day, 1)
     if day is not None:
-        err.print(f"Simulating the running session of {to_date(day)}: provisional values")
-        snapshots = market.session(day, ratio=0.091, every_minutes=10 if until_done else 1)
-        publish_session(publisher, snapshots, speed=3600.0 if until_done else 120.0)
+        err.print(f"Simulating the running session of {to_date(day)}: provisional values, at its own time of day")
+        moments = moments_of(day, market.session(day, ratio=0.091, every_minutes=10 if until_done else 1))
+        with progress() as bars:
+            shown = bars.add_task("session")
+            publish_moments(
+                publisher,
+                moments,
+                speed=3600.0 if until_done else 120.0,
+                follow=follow,
+                on_moment=lambda when: bars.update(shown, advance=1, description=f"session {when}"),
+            )
 
 
 def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:

@@ -73,6 +73,16 @@ def day_of(moment: datetime | None) -> date | None:
     return moment.date() if moment is not None else None
 
 
+def pace(speed: str) -> float | None:
+    """Return the factor of ``--speed``, None for as fast as possible; raises `typer.BadParameter` for anything else."""
+    from feeds.publish import parse_speed
+
+    try:
+        return parse_speed(speed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--speed") from error
+
+
 def span(start: datetime | None, end: datetime | None) -> tuple[date | None, date | None]:
     """Return the dates of ``--from`` and ``--to``.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from feeds.dataset import SourceTables
     from feeds.feed_report import FeedReport
     from feeds.ledger import PublishLedger
+    from feeds.replay import Replay
     from streams.form import Form
     from streams.publisher import Publisher
 
@@ -74,8 +75,17 @@ class FeedCommand:
         self._publisher: Publisher | None = None
         self._ledger: PublishLedger | None = None
 
-    def run(self, read: Callable[[], SourceTables], dates: tuple[date | None, date | None] = (None, None)) -> None:
+    def run(
+        self,
+        read: Callable[[], SourceTables],
+        dates: tuple[date | None, date | None] = (None, None),
+        replay: Replay | None = None,
+    ) -> None:
         """Read and check tables, show them, and publish them unless they are only checked.
+
+        Parameters
+        ----------
+        replay : publishes them as they became known, with the snapshots of its sessions.
 
         Raises
         ------
@@ -108,7 +118,7 @@ class FeedCommand:
         span = f"{to_date(days[0])} to {to_date(days[-1])}"
         err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {self.options.source}")
         if not self.options.check:
-            self._publish(checked, len(days))
+            self._publish(checked, len(days), replay)
         self._checks.accept(checked)
 
     def _check(self, found: SourceTables, dates: tuple[date | None, date | None]) -> CheckedTables:
@@ -168,19 +178,26 @@ class FeedCommand:
         except (UnavailableError, TopicError) as error:
             err.print(escape(f"  note: the stream does not learn of this run: {error}"))
 
-    def _publish(self, checked: CheckedTables, days: int) -> None:
+    def _publish(self, checked: CheckedTables, days: int, replay: Replay | None) -> None:
         from feeds.daily_checks import publish_checked
 
         publisher = self._open_publisher()
+        seen = set[str]()
         with progress() as bars:
             fed = bars.add_task("published", total=days)
+
+            def show(when: str) -> None:  # a day, or a moment of it
+                seen.add(when[:10])
+                bars.update(fed, completed=min(len(seen), days), description=f"published {when}")
+
             publish_checked(
                 publisher,
                 checked,
                 self._ledger,
                 force=self.options.force,
                 speed=self.options.speed,
-                on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"),
+                replay=replay,
+                on_day=show,
             )
         publisher.report(checked.report)
 
