@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from feeds.code_styles import BY_NUMBER, to_own
@@ -23,8 +24,8 @@ from feeds.distinct_cells import read_distinct
 from feeds.errors import ConfigurationError, InputError
 from feeds.mapped_keys import NO_KEY
 from feeds.validate import Finding, Severity
-from processors.codes import to_id
-from processors.days import TradingCalendar, shanghai_moment, to_day
+from processors.codes import Ids, to_id
+from processors.days import SHANGHAI, TradingCalendar, shanghai_moment, to_day
 from processors.events import FIGURES, RowBatch
 from processors.trading_hours import HALVES
 
@@ -190,15 +191,19 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
     minutes = _minutes(files[0])
     findings: list[Finding] = []
     raw = pd.concat([_columns_of(path, _COLUMNS) for path in files], ignore_index=True)
-    raw["day"] = raw["ts"].to_numpy("datetime64[D]").astype(np.int32)
-    raw["minute"] = (raw["ts"].dt.hour * 60 + raw["ts"].dt.minute).astype(np.int64)
+    ts = pd.to_datetime(raw["ts"], errors="coerce")
+    raw["ts"] = ts if ts.dt.tz is None else ts.dt.tz_convert(SHANGHAI).dt.tz_localize(None)
+    raw["day"] = _days(raw["ts"])
+    raw["minute"] = (raw["ts"].dt.hour * 60 + raw["ts"].dt.minute).fillna(-1).astype(np.int64)
     if end is not None:
         raw = raw[raw["day"] <= to_day(end)]
     raw["key"], wrong = _keys(raw["code"])
     ends = np.concatenate([np.arange(opening + minutes, close + 1, minutes) for opening, close in HALVES])
     of_session = calendar.contains(raw["day"].to_numpy()) & raw["minute"].isin(ends) & (raw["ts"].dt.second == 0)
     known = (raw["key"] != NO_KEY) & of_session
-    figures = raw[["open", "close", "volume", "amount"]].to_numpy(np.float64)
+    names = ["open", "close", "volume", "amount"]
+    raw[names] = raw[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    figures = raw[names].to_numpy()
     suspended = (figures == 0).all(axis=1)
     sound = np.isfinite(figures).all(axis=1) & (figures >= 0).all(axis=1) & (figures[:, :2] > 0).all(axis=1)
     for bad, severity, reason in (
@@ -208,7 +213,7 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
     ):
         if bad.any():
             first = raw[bad].iloc[0]
-            text = wrong.get(str(first["code"]), f"{first['code']} at {first['ts']:%F %R}")
+            text = wrong.get(str(first["code"]), f"{first['code']} at {first['ts']}")
             findings.append(
                 Finding(severity, "bars", "prices.intraday", None, f"{int(bad.sum()):,} bars {reason}, such as {text}")
             )
@@ -240,7 +245,12 @@ def _columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return raw[list(columns)]
 
 
-def _keys(codes: pd.Series) -> tuple[np.ndarray, dict[str, str]]:
+def _days(ts: pd.Series) -> npt.NDArray[np.int32]:
+    """Return days since 1970-01-01; 0, which is no session, for no time."""
+    return ts.fillna(pd.Timestamp(0)).to_numpy("datetime64[D]").astype(np.int32)
+
+
+def _keys(codes: pd.Series) -> tuple[Ids, dict[str, str]]:
     """Return the id of each code, `NO_KEY` where it names no security; and the reason by code."""
     texts = codes.astype(str)
     keys, wrong = read_distinct(texts, lambda cell: to_id(to_own(cell, "600519", BY_NUMBER, "")), NO_KEY)
@@ -259,7 +269,7 @@ def _closes_before(frame: pd.DataFrame, folder: Path) -> pd.Series:
     if files:
         raw = pd.concat([_columns_of(path, ("dt", "code", "close")) for path in files], ignore_index=True)
         raw["key"], _ = _keys(raw["code"])
-        raw["day"] = raw["dt"].to_numpy("datetime64[D]").astype(np.int32)
+        raw["day"] = _days(pd.to_datetime(raw["dt"], errors="coerce"))
         adjusted = raw[raw["close"] > 0].groupby(["key", "day"])["close"].last().astype(np.float64).sort_index()
         ex_right = adjusted.groupby("key").shift() / (adjusted / closes)
         before = (ex_right.reindex(closes.index) * _PRICE_STEPS).round().div(_PRICE_STEPS).fillna(before)

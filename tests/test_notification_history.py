@@ -10,15 +10,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import ClientSession
 from redis.asyncio import Redis
 
 from alerts.delivery.channel import Channel
-from alerts.delivery.dispatcher import ChannelQueue
+from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
 from alerts.delivery.history import SETTLES, History, Notification, Status, advance
 from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import Sender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, Silence, State, Text
+from processors.days import SHANGHAI
 from streams.local_redis import EmbeddedRedis
 
 NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
@@ -281,5 +283,32 @@ def test_alertmanager_is_reminded_of_an_alert_that_fires_again(redis_server: Emb
                 await send_due(queue)
                 reminded.append(list(queue._firing))
             assert reminded == [["a1"], [], ["a1"]]
+
+    asyncio.run(go())
+
+
+def test_quiet_hours_and_the_age_of_alerts_follow_the_clock_of_a_replay(redis_server: EmbeddedRedis) -> None:
+    night, morning = datetime(2024, 7, 1, 22, 0, tzinfo=SHANGHAI), datetime(2024, 7, 2, 7, 31, tzinfo=SHANGHAI)
+    quiet = Channel(kind="webhook", url="http://127.0.0.1/hook", quiet="21:00-07:30")  # type: ignore[arg-type]
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushdb()
+            sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
+            queue = ChannelQueue("hook", quiet, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
+            dispatcher.queues = [queue]
+            await dispatcher.offer(alert(F), 5)
+            assert queue._next() is None  # years old by the machine's clock
+            dispatcher.set_clock(night)
+            await dispatcher.offer(alert(F), 6)
+            sending = asyncio.create_task(queue.run())
+            (waiting,) = queue._waiting.values()
+            assert waiting[0].due == datetime(2024, 7, 2, 7, 30, tzinfo=SHANGHAI)
+            dispatcher.set_clock(morning)
+            while not sender.keys:
+                await asyncio.sleep(0.01)
+            sending.cancel()
+            (sent,) = await queue.notifications.all()
+            assert sent.written < morning - timedelta(hours=9)
 
     asyncio.run(go())

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -26,8 +26,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from alerts.commands import FeedState
 from processors.daily_store import DailyStore
 from processors.days import to_day
-from processors.errors import StateError
-from processors.events import EndOfDay
+from processors.errors import RowError, StateError
+from processors.events import Barrier, EndOfDay
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics, partition_runner
 from streams.calendars import xshg
@@ -38,7 +38,7 @@ from streams.health import Health
 from streams.input_check import Positions
 from streams.market_stage import MarketStage
 from streams.partition_runner import PartitionRunner
-from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, mark_of, sequence_of
+from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, barrier_of, mark_of, sequence_of
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.tables import Loaded, Output, last_sequence
@@ -1181,3 +1181,52 @@ def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_fall
         assert world.feeds.reports(at(saturday, 10)) == []
 
     run(go())
+
+
+def test_a_barrier_with_a_moment_sets_the_clock_of_the_partition_until_one_without_ends_the_replay(
+    world: World,
+) -> None:
+    silent = datetime(2020, 1, 2, 2, 4, tzinfo=UTC)  # 10:04 in Shanghai
+
+    async def go() -> None:
+        await world.claim()
+        live = world.state()
+        live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
+        machine = time.time_ns() // 1000
+        assert world.feeds.reports(machine) == []  # a session of the past is no live feed
+        outputs = live.barrier(Barrier(barrier="replay", at=silent), TOPIC)
+        assert [barrier_of(output).at for output in outputs] == [silent]  # the next stages learn of it
+        assert said(world.feeds.reports(machine)) == [(DAYS[0], True)]
+        restarted = SumStage(world.settings, world.topics, world.calendar).open(0)
+        restarted.load_rows({name: data for name, data in live.changed_rows().items() if data is not None})
+        assert timedelta() <= restarted.clock.now() - silent < timedelta(minutes=1)
+        live.barrier(Barrier(barrier="end"), TOPIC)
+        assert abs(live.clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+        assert live.changed_rows()["replayed/at"] is None
+
+    run(go())
+
+
+def test_a_day_is_closed_by_its_deadline_at_the_time_of_the_replay(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(monkeypatch, deadline_quiet_s=60.0)
+
+    async def go() -> None:
+        await world.claim()
+        live = world.state()
+        live.store.apply(batch(TOPIC, DAYS[0], {"600000.SH": {"close": 1.0}}))
+        clock[0] += 60
+        machine = time.time_ns() // 1000
+        live.barrier(Barrier(barrier="noon", at=datetime(2020, 1, 2, 4, tzinfo=UTC)), TOPIC)
+        assert world.feeds.punctuation(machine) == []  # due at 18:00 of that day, years ago by the machine's clock
+        live.barrier(Barrier(barrier="evening", at=datetime(2020, 1, 2, 11, tzinfo=UTC)), TOPIC)
+        assert len(world.feeds.punctuation(machine + 1_000_000)) == 1
+
+    run(go())
+
+
+def test_a_barrier_of_another_millennium_is_refused() -> None:
+    value = b'{"barrier":"b","at":"9999-12-31T23:59:59Z"}'
+    with pytest.raises(RowError, match="1970 and 2199"):
+        barrier_of(Row(0, value=value))

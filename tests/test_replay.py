@@ -1,0 +1,323 @@
+"""Real sessions replayed as they ran: what is known at each moment, provisional and final values, alerts, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alerts.desk import AlertDesk
+from alerts.market_clock import MarketClock
+from alerts.model import Alert, Input, State
+from feeds.bars import Bars, index_snapshots, read_bars
+from feeds.dataset import Dataset
+from feeds.errors import ConfigurationError, InputError
+from feeds.folder import read
+from feeds.replay import Replay, publish_moments
+from processors.codes import to_id
+from processors.days import SHANGHAI, to_day
+from processors.events import RowBatch
+from processors.market import INPUTS, Market
+from processors.outputs import MarketSignal, StageOutput
+from processors.parameters import Parameters
+from processors.securities import INPUTS as SECURITIES_INPUTS
+from processors.securities import Securities
+from streams.alert_rules import rules_of
+from streams.calendars import xshg
+from streams.settings import Settings
+from tests.building import batch, end_of_day
+
+#: The fall of 7% in one day; the session before it and the one after.
+FALL, BEFORE, AFTER = date(2025, 4, 7), date(2025, 4, 3), date(2025, 4, 8)
+ENDS = [f"{at // 60:02}:{at % 60:02}" for at in (*range(585, 691, 15), *range(795, 901, 15))]
+
+
+class Stream:
+    """The stages and the desk, fed by a replay: a barrier folds everything before it."""
+
+    rows = messages = 0
+
+    def __init__(self) -> None:
+        self.calendar = xshg()
+        self.securities = Securities(0, Parameters(), ("SSE", "SZSE"), self.calendar)
+        self.market = Market(1, Parameters(), ("SSE", "SZSE"), self.calendar)
+        self.desk = AlertDesk(rules_of(Settings()), self.calendar)
+        self.clock = MarketClock()
+        self.at: datetime | None = None
+        self.moments: list[str] = []
+        self.outputs: list[tuple[str, StageOutput]] = []
+        self.alerts: list[Alert] = []
+        self.notes: list[tuple[str, str]] = []
+        self._items: list[object] = []
+
+    def rows_of(self, rows: RowBatch, note: str = "") -> None:
+        self._items.append(rows)
+        self.notes.append((rows.topic, note))
+
+    def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
+        for rows in batches.values():
+            self._items += [rows, end_of_day(rows)]
+
+    def flush(self) -> None:
+        pass
+
+    def barrier(self, at: datetime | None = None) -> str:
+        topic = [getattr(one, "topic", "") or one.feed for one in self._items]  # type: ignore[attr-defined]
+        own = [one for one, name in zip(self._items, topic, strict=True) if name in SECURITIES_INPUTS]
+        rest = [one for one, name in zip(self._items, topic, strict=True) if name in INPUTS]
+        found = self.market.fold([*rest, *self.securities.fold(own)])  # type: ignore[arg-type,list-item]
+        self.at, self._items = at, []
+        when = "" if at is None else f"{at.astimezone(SHANGHAI):%F %R}"
+        self.moments.append(when)
+        self.outputs += [(when, one) for one in found]
+        now, origin = at or datetime.max.replace(tzinfo=SHANGHAI), Input("test", 0, len(self.moments), 0)
+        changes = [change for one in found for change in self.desk.fold(one, origin, now)]
+        self.alerts += [one.alert for one in [*changes, *self.desk.update_evidence(origin, now)]]
+        return when
+
+    def values(self, signal: str, day: date, *, provisional: bool) -> dict[str, object]:
+        """Return the last value of each moment."""
+        return {
+            when: one.value
+            for when, one in self.outputs
+            if isinstance(one, MarketSignal)
+            and (one.signal, one.trade_date, one.provisional) == (signal, day, provisional)
+        }
+
+
+@pytest.fixture(scope="module")
+def folder(data_dir: Path) -> Path:
+    found = data_dir.parent / "session_2025"
+    if not found.is_dir():
+        pytest.skip(f"real sessions are not at {found}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def bars(folder: Path) -> Bars:
+    return read_bars(folder, xshg(), FALL, FALL)
+
+
+@pytest.fixture(scope="module")
+def replayed(folder: Path, bars: Bars) -> Stream:
+    stream = Stream()
+    dataset = read(folder, stream.calendar, date(2025, 3, 3), FALL)
+    Replay(bars, every=15).publish(stream, dataset)
+    first = len(stream.outputs)
+    stream.barrier()
+    publish_moments(stream, Replay(bars, every=15).moments(dataset))  # a second time
+    assert not stream.outputs[first:]
+    return stream
+
+
+def test_a_session_is_published_as_it_became_known(replayed: Stream) -> None:
+    day = [f"{FALL} {minute}" for minute in ENDS]
+    before = [f"{FALL} 00:00"] * 2  # the clock is set before the history and behind it
+    expected = [*before, f"{FALL} 08:30", *day, f"{FALL} 15:30", f"{AFTER} 08:30"]
+    assert replayed.moments[: len(expected)] == expected
+
+
+def test_provisional_values_at_each_bar_equal_an_independent_computation(folder: Path, replayed: Stream) -> None:
+    totals = {
+        exchange: pd.read_parquet(folder / f"margin_total_{exchange}_2025-01_2025-04.parquet").set_index("dt")[
+            "margin_balance"
+        ]
+        for exchange in ("sse", "szse")
+    }
+    balance = totals["sse"] + totals["szse"] * 1e8
+    index = pd.read_parquet(folder / "index_daily_2025-01_2025-04.parquet").query("secid == '1.000001'").set_index("dt")
+    start, last = index.index[index.index.get_loc(pd.Timestamp(FALL)) - 15], pd.Timestamp(BEFORE)
+    level = np.interp(np.arange(1, 17), [0, 16], index.loc[pd.Timestamp(FALL), ["open", "close"]].to_numpy(float))
+    expected = balance[last] / balance[start] - level / index["close"][start]
+    found = replayed.values("excess_financing", FALL, provisional=True)
+    assert [found[f"{FALL} {minute}"] for minute in ENDS] == pytest.approx(expected.tolist(), rel=1e-9)
+    final = balance[pd.Timestamp(FALL)] / balance[start] - index["close"][pd.Timestamp(FALL)] / index["close"][start]
+    assert replayed.values("excess_financing", FALL, provisional=False) == {f"{AFTER} 08:30": pytest.approx(final)}
+
+
+def test_figures_before_the_session_are_final_at_0830_and_nothing_is_provisional_after_the_final_values(
+    replayed: Stream,
+) -> None:
+    assert [*replayed.values("fin_balance", BEFORE, provisional=False)] == [f"{FALL} 08:30"]
+    assert [*replayed.values("fin_balance", FALL, provisional=False)] == [f"{AFTER} 08:30"]
+    later = [one for when, one in replayed.outputs if when >= f"{AFTER} 08:30" and isinstance(one, MarketSignal)]
+    assert later
+    assert not any(one.provisional for one in later)
+
+
+def test_what_needs_margin_figures_of_the_session_is_absent_with_the_reason(replayed: Stream) -> None:
+    found = [
+        one
+        for _, one in replayed.outputs
+        if isinstance(one, MarketSignal)
+        and one.signal == "fin_buy_ratio"
+        and one.provisional
+        and one.trade_date == FALL
+    ]
+    assert found
+    assert {(one.value, one.reason.partition(" covers")[0]) for one in found} == {(None, "margin.intraday")}
+
+
+def test_nothing_alerts_twice(replayed: Stream) -> None:
+    fired = [one for one in replayed.alerts if one.state is State.FIRING and one.trade_date == FALL]
+    assert {one.rule for one in fired} >= {"excess_financing"}
+    first = {}
+    for one in fired:
+        first.setdefault((one.rule, one.subject), one)
+        assert first[one.rule, one.subject].id == one.id
+        assert one.raised_at == first[one.rule, one.subject].raised_at
+
+
+def test_interpolated_rows_carry_it_in_the_name_of_their_source(replayed: Stream) -> None:
+    # Bars are published every 15 minutes, indices only at the close.
+    assert {note for topic, note in replayed.notes if topic == "prices.intraday"} == {""}
+    notes = [note for topic, note in replayed.notes if topic == "indices.intraday"][:16]
+    assert notes == ["(interpolated)"] * 15 + [""]
+
+
+def test_snapshots_are_cumulative_and_end_at_the_day_s_figures(folder: Path, bars: Bars) -> None:
+    raw = pd.read_parquet(folder / "bars15m_sse_1001_2025-03_2025-04.parquet")
+    raw = raw[(raw["code"] == "600519") & (raw["ts"].dt.date == FALL)].set_index("ts")
+    found = {}
+    for minute, snapshot in bars.snapshots(to_day(FALL), every=5):
+        rows = snapshot.rows.take(snapshot.rows.keys == to_id("600519.SH"))
+        found[minute] = {name: values.item() for name, values in rows.figures.items()} | {
+            "interpolated": snapshot.interpolated
+        }
+    assert len(found) == 48
+    assert found[900]["turnover"] == raw["amount"].sum()
+    assert found[900]["last"] == raw["close"].iloc[-1]
+    assert [m for m, row in found.items() if not row["interpolated"]] == [t.hour * 60 + t.minute for t in raw.index]
+    # Two thirds of the second bar: 09:55.
+    first, second = raw.iloc[0], raw.iloc[1]
+    assert found[595]["turnover"] == pytest.approx(first["amount"] + second["amount"] * 2 / 3)
+    assert found[595]["last"] == pytest.approx(first["close"] + (second["close"] - first["close"]) * 2 / 3)
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def bar(ts: str, code: str = "600000", price: float = 10.0, **figures: float) -> dict[str, object]:
+    return {
+        "ts": pd.Timestamp(ts),
+        "code": code,
+        "open": price,
+        "close": price,
+        "volume": 100,
+        "amount": 1000,
+    } | figures
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write(*rows: dict[str, object], name: str = "bars15m_x.parquet") -> Path:
+        pd.DataFrame(rows).to_parquet(tmp_path / name)
+        return tmp_path
+
+    return write
+
+
+def test_the_close_before_is_ex_right_where_there_are_adjusted_closes(write: Callable[..., Path]) -> None:
+    days = ("2025-04-03 15:00", "2025-04-07 09:45", "2025-04-07 15:00")
+    folder = write(*(bar(ts, price=price) for ts, price in zip(days, (10.0, 9.0, 9.1), strict=True)))
+    assert read_bars(folder, xshg(), FALL).frame["prev_close"].tolist() == [10.0, 10.0]
+    closes = ((BEFORE, 9.5), (FALL, 9.1))
+    adjusted = [{"dt": pd.Timestamp(day), "code": "600000", "close": close} for day, close in closes]
+    folder = write(*adjusted, name="prices_adj_x.parquet")
+    assert read_bars(folder, xshg(), FALL).frame["prev_close"].tolist() == [9.5, 9.5]
+
+
+@pytest.mark.parametrize(
+    ("row", "severity", "text"),
+    [
+        (bar("2025-04-07 10:00", price=0.0, volume=0, amount=0), "warning", "1 bars have no price (suspended)"),
+        (bar("2025-04-07 10:00", open=-1.0), "refused", "1 bars have figures that no bar has"),
+        (bar("2025-04-07 10:00", amount=float("nan")), "refused", "1 bars have figures that no bar has"),
+        (bar("2025-04-07 12:00"), "refused", "do not end a bar of a session"),
+        (bar("2025-04-05 10:00"), "refused", "do not end a bar of a session"),
+        (bar("2025-04-07 10:00", code="ABC"), "refused", "of no security"),
+        (bar("NaT"), "refused", "do not end a bar of a session"),
+    ],
+)
+def test_one_bad_bar_costs_one_bar(
+    write: Callable[..., Path], row: dict[str, object], severity: str, text: str
+) -> None:
+    found = read_bars(write(bar("2025-04-03 15:00"), bar("2025-04-07 09:45"), row), xshg(), FALL)
+    assert len(found.frame) == 1
+    assert [(one.severity, text in one.text) for one in found.findings] == [(severity, True)]
+
+
+def test_files_that_are_no_bars_are_refused_with_the_reason(write: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no file bars<N>m_"):
+        read_bars(tmp_path, xshg())
+    twice = write(bar("2025-04-07 09:45"), bar("2025-04-07 09:45"))
+    with pytest.raises(InputError, match="two bars of 600000 end at 2025-04-07 09:45"):
+        read_bars(twice, xshg())
+    with pytest.raises(InputError, match="no bar between these dates"):
+        read_bars(write(bar("2025-04-07 09:45")), xshg(), date(2025, 4, 8))
+    with pytest.raises(InputError, match="has no column amount"):
+        read_bars(write({"ts": pd.Timestamp(FALL), "code": "600000", "open": 1, "close": 1, "volume": 1}), xshg())
+    write(bar("2025-04-07 09:35"), name="bars5m_x.parquet")
+    with pytest.raises(InputError, match="several lengths"):
+        read_bars(tmp_path, xshg())
+
+
+def test_steps_must_divide_the_bars(write: Callable[..., Path]) -> None:
+    found = read_bars(write(bar("2025-04-03 15:00"), bar("2025-04-07 09:45")), xshg(), FALL)
+    found.check_step(5)
+    with pytest.raises(ConfigurationError, match="1m, 3m, 5m, 15m"):
+        found.check_step(4)
+
+
+def test_an_index_without_a_figure_has_no_snapshot() -> None:
+    known = {"open": 3.0, "close": 2.0, "prev_close": 3.1, "volume": 8.0, "turnover": 16.0}
+    rows = batch("indices.daily", FALL, {"000001.SH": known, "399001.SZ": known | {"turnover": np.nan}})
+    ((minute, close),) = index_snapshots(rows, to_day(FALL))
+    assert (minute, close.interpolated, close.rows.keys.tolist()) == (900, False, [to_id("000001.SH")])
+    half = dict(index_snapshots(rows, to_day(FALL), 120))[690]
+    assert {name: values.tolist() for name, values in half.rows.figures.items()} == {
+        "last": [2.5], "prev_close": [3.1], "volume": [4.0], "turnover": [8.0],
+    }  # fmt: skip
+
+
+# -- the clock -----------------------------------------------------------------------------------------------------
+
+
+def test_the_clock_of_a_replay_is_that_of_its_events_and_runs_on_from_there() -> None:
+    clock = MarketClock()
+    machine = datetime.now(SHANGHAI)
+    clock.advance(machine + timedelta(days=1))  # no event moves the machine's clock
+    assert abs(clock.now() - machine) < timedelta(minutes=1)
+    bar_end = datetime(2025, 4, 7, 10, 0, tzinfo=SHANGHAI)
+    clock.set(bar_end)
+    assert timedelta() <= clock.now() - bar_end < timedelta(minutes=1)
+    clock.advance(bar_end - timedelta(hours=1))
+    assert clock.now() >= bar_end
+    clock.advance(bar_end + timedelta(hours=1))
+    assert clock.now() >= bar_end + timedelta(hours=1)
+    clock.set(None)
+    assert abs(clock.now() - machine) < timedelta(minutes=1)
+
+
+def test_an_interrupted_replay_gives_the_market_the_machine_s_clock_again(write: Callable[..., Path]) -> None:
+    bars = read_bars(write(bar("2025-04-03 15:00"), bar("2025-04-07 09:45"), bar("2025-04-07 10:00")), xshg(), FALL)
+    barriers: list[datetime | None] = []
+
+    class Publisher:
+        def rows_of(self, rows: RowBatch, note: str = "") -> None:
+            pass
+
+        def barrier(self, at: datetime | None = None) -> str:
+            barriers.append(at)
+            return ""
+
+    def stop(_moment: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish_moments(Publisher(), Replay(bars).moments(Dataset()), on_moment=stop)  # type: ignore[arg-type]
+    assert [at and at.astimezone(SHANGHAI).hour for at in barriers] == [9, None]
