@@ -33,6 +33,11 @@ SIGNAL_DAY = Gauge(
     "Trade date of the newest value, seconds since the epoch.",
     ["signal", "subject", "provisional"],
 )
+SIGNAL_DETAIL = Gauge(
+    "marginwatch_signal_detail",
+    "Newest value of a numeric detail of a final market signal; an index in the detail's name is the subject.",
+    ["signal", "subject", "detail"],
+)
 STATE = Gauge("marginwatch_ratio_state", "1 for the current state, 0 for the others.", ["basis", "state"])
 VERDICT_DAY = Gauge(
     "marginwatch_verdict_trade_date_seconds",
@@ -130,6 +135,7 @@ READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 
 _DAY_S = 86_400
 _provisional: dict[tuple[str, str], date] = {}  # newest provisional day by signal and subject
+_details: dict[str, set[tuple[str, str, str]]] = {}  # the series of the details by name of the signal
 
 
 def declare(stage: str, topics: Iterable[str]) -> None:
@@ -174,6 +180,21 @@ def observe_signal(signal: MarketSignal) -> None:
         _observe_verdict(signal)
     if not signal.provisional:
         DEGRADED.labels(signal.signal).set(signal.degraded)
+        _observe_details(signal)
+
+
+def _observe_details(signal: MarketSignal) -> None:
+    """Set the gauges of the numeric details; a detail that is absent now has no series."""
+    found: dict[tuple[str, str, str], float] = {}
+    for name, value in signal.details.items():
+        if isinstance(value, (int, float)) and value == value:  # no NaN
+            index, _, rest = name.rpartition(" ")  # such as "000300.SH drawdown" of the bottom panel
+            found[signal.signal, index or signal.subject, rest] = value
+    for labels in _details.get(signal.name, set()) - found.keys():
+        SIGNAL_DETAIL.remove(*labels)
+    for labels, value in found.items():
+        SIGNAL_DETAIL.labels(*labels).set(value)
+    _details[signal.name] = set(found)
 
 
 def _observe_verdict(signal: MarketSignal) -> None:
@@ -213,9 +234,10 @@ def observe_industries(signals: IndustrySignals) -> None:
 
 def forget_market() -> None:
     """Remove the newest values: another worker owns the market now, and old values would contradict its own."""
-    for gauge in (SIGNAL, SIGNAL_DAY, STATE, VERDICT_DAY, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
+    for gauge in (SIGNAL, SIGNAL_DAY, SIGNAL_DETAIL, STATE, VERDICT_DAY, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
         gauge.clear()
     _provisional.clear()
+    _details.clear()
 
 
 def observe_feed(run: FeedRun) -> None:

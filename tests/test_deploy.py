@@ -18,11 +18,13 @@ from typer.main import get_command
 
 import streams.metrics  # noqa: F401 - both register their metrics
 from console import dashboards
+from docs import signal_pages
 from processors.parameters import Parameters
 from streams.cli.main import app
 from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs/pages"
 ONE_SHOT = {"topics"}
 compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 services = compose["services"]
@@ -88,7 +90,14 @@ def boards() -> list[dict[str, Any]]:
 
 
 def queries(board: dict[str, Any]) -> list[str]:
-    return [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    """Every query of a board: of its panels, its annotations, and its variables."""
+    of_panels = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    return [*of_panels, *(one["expr"] for one in board["annotations"]["list"]), *(v["query"] for v in variables(board))]
+
+
+def variables(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """The variables with the values of a label."""
+    return [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
 
 
 def test_every_metric_that_rules_and_panels_use_exists() -> None:
@@ -109,7 +118,7 @@ def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
 def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> None:
     source = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text("utf-8"))
     (provisioned,) = source["datasources"]
-    assert len({board["uid"] for board in boards()}) == 4
+    assert len({board["uid"] for board in boards()}) == len(boards()) == 8
     for board in boards():
         (variable,) = [v for v in board["templating"]["list"] if v["type"] == "datasource"]
         assert (variable["name"], variable["current"]["value"]) == ("datasource", provisioned["uid"])
@@ -122,8 +131,49 @@ def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> 
             assert max(x for x, _ in cells) < 24, panel["title"]
             taken |= cells
             assert panel["datasource"]["uid"] == "${datasource}"
-            assert panel["type"] in ("table", "state-timeline") or panel["fieldConfig"]["defaults"]["unit"]
+            own = [p["value"] for o in panel["fieldConfig"]["overrides"] for p in o["properties"] if p["id"] == "unit"]
+            units = own if panel["type"] == "table" else [panel["fieldConfig"]["defaults"]["unit"]]
+            assert all(units), panel["title"]
+            assert len(units) == (len(panel["targets"]) if panel["type"] == "table" else 1), panel["title"]
             assert re.search(r"[\u4e00-\u9fff]", panel["title"]), f"{panel['title']} has no Chinese term"
+
+
+def test_every_panel_says_what_it_shows_and_links_to_a_page_that_exists() -> None:
+    exist = {"signals/index", *(path.removesuffix(".md") for path in signal_pages.pages())}
+    exist |= {path.relative_to(PAGES).with_suffix("").as_posix() for path in PAGES.rglob("*.md")}
+    for board in boards():
+        (address,) = [v for v in board["templating"]["list"] if v["name"] == "docs"]
+        config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
+        assert address["query"] == address["current"]["value"] == config["global"]["external_labels"]["docs"]
+        for panel in board["panels"]:
+            assert len(panel["description"]) > 10, panel["title"]
+            (link,) = panel["links"]
+            assert link["url"].removeprefix("${docs}/").removesuffix(".html") in exist, panel["title"]
+            assert panel["targets"], panel["title"]
+            assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+def test_every_variable_of_a_board_is_used_by_its_panels_and_every_alert_is_marked() -> None:
+    for board in boards():
+        used = {
+            name for panel in board["panels"] for t in panel["targets"] for name in re.findall(r"\$(\w+)", t["expr"])
+        }
+        assert used == {variable["name"] for variable in variables(board)}, board["uid"]
+        marked = [(one["enable"], one["datasource"]["uid"], one["titleFormat"]) for one in board["annotations"]["list"]]
+        assert marked == [(True, "${datasource}", title) for title in ("{{rule}}", "{{rule}}", "{{alertname}}")]
+    names = {variable["name"] for board in boards() for variable in variables(board)}
+    assert names == {"industry", "index", "group", "style"}
+
+
+def test_grafana_finds_the_boards_where_compose_mounts_them() -> None:
+    mounts = dict(volume.split(":")[:2] for volume in services["grafana"]["volumes"])
+    (provider,) = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/marginwatch.yml").read_text("utf-8"))[
+        "providers"
+    ]
+    assert mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
+    source = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text("utf-8"))
+    host, port = source["datasources"][0]["url"].removeprefix("http://").split(":")
+    assert f"127.0.0.1:{port}:{port}" in services[host]["ports"]
 
 
 def test_every_state_of_the_ratio_has_the_number_that_its_rule_records() -> None:

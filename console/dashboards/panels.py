@@ -28,20 +28,38 @@ _ByIndustry = TypeVar("_ByIndustry", bargauge.Panel, timeseries.Panel)
 Steps: TypeAlias = list[tuple[float | None, str]]  # from this value on, this colour
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-UNITS = {"CNY": "currency:¥", "ratio": "percentunit", "z": "short", "days": "short"}
+UNITS = {"CNY": "currency:¥", "ratio": "percentunit"} | dict.fromkeys(("z", "days", "count", "side", "points"), "short")
 DAY = "time:YYYY-MM-DD"
 _WIDTH = 24
+#: Where the documentation is served, as in deploy/prometheus/prometheus.yml; a variable of every board.
+DOCS = "http://127.0.0.1:8000"
 # As in China: red for rising and hot, green for falling and cold; blue for neither.
 HOT, WARM, COLD, CALM = "red", "orange", "green", "blue"
 GOOD: Steps = [(None, "green")]
 BAD_ABOVE_0: Steps = [(None, "green"), (1, "red")]
+_FIRED = 'sum by (rule) (increase(marginwatch_alerts_total{{state="firing", severity="{}"}}[2m])) > 0'
+#: Name, colour, query and title of what is marked on every curve.
+ANNOTATIONS = (
+    ("Critical alerts 严重预警", "red", _FIRED.format("critical"), "{{rule}}"),
+    ("Warnings 警告", "orange", _FIRED.format("warning"), "{{rule}}"),
+    ("Alerts of the system 系统告警", "purple", 'count by (alertname) (ALERTS{alertstate="firing"})', "{{alertname}}"),
+)
 
 
 class Board:
-    """A dashboard that grows panel by panel, from left to right; ids count up, so the file is reproducible."""
+    """A dashboard that grows panel by panel, from left to right; ids count up, so the file is reproducible.
 
-    def __init__(self, name: str, title: str, title_zh: str, *, span: str) -> None:
+    Alerts that begin to fire are annotations of every board.
+
+    Parameters
+    ----------
+    span : the time that it shows.
+    page : the page of the documentation that panels without a page of their own link to.
+    """
+
+    def __init__(self, name: str, title: str, title_zh: str, *, span: str, page: str) -> None:
         self.name = name
+        self._page = page
         self.builder = (
             dashboard.Dashboard(f"marginwatch: {title} {title_zh}")
             .uid(f"marginwatch-{name}")
@@ -56,6 +74,8 @@ class Board:
                 .type("prometheus")
                 .current(model.VariableOption(selected=True, text="Prometheus", value="prometheus"))
             )
+            .with_variable(_address_of_docs())
+            .annotations([_annotation(*one) for one in ANNOTATIONS])
             .link(
                 dashboard.DashboardLink("marginwatch")
                 .type(model.DashboardLinkType.DASHBOARDS)
@@ -66,18 +86,51 @@ class Board:
         )
         self._x = self._y = self._tallest = self._id = 0
 
-    def add(self, panel: Panel, *, width: int, height: int = 8) -> None:
-        """Place a panel beside the last one, or below where it doesn't fit."""
+    def with_labels(self, name: str, title: str, metric: str, label: str) -> None:
+        """Add a variable with the values of a label; all of them are chosen at first."""
+        self.builder.with_variable(
+            dashboard.QueryVariable(name)
+            .label(title)
+            .datasource(SOURCE)
+            .query(f"label_values({metric}, {label})")
+            .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .sort(model.VariableSort.ALPHABETICAL_ASC)
+            .multi(True)
+            .include_all(True)
+            .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
+        )
+
+    def add(self, panel: Panel, *, width: int, height: int = 8, page: str = "") -> None:
+        """Place a panel beside the last one, or below where it doesn't fit.
+
+        Parameters
+        ----------
+        page : the page of the documentation that explains it; that of the board if empty.
+        """
         if self._x + width > _WIDTH:
             self._x, self._y, self._tallest = 0, self._y + self._tallest, 0
         self._id += 1
         place = model.GridPos(x=self._x, y=self._y, w=width, h=height)
-        self.builder.with_panel(panel.id(self._id).datasource(SOURCE).grid_pos(place))
+        link = dashboard.DashboardLink("Documentation 文档").type(model.DashboardLinkType.LINK).target_blank(True)
+        link.url(f"${{docs}}/{page or self._page}.html")
+        self.builder.with_panel(panel.id(self._id).datasource(SOURCE).grid_pos(place).links([link]))
         self._x, self._tallest = self._x + width, max(self._tallest, height)
 
     def rendered(self) -> str:
         """Return the text of the file."""
-        return json.dumps(self.builder.build(), cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        board = json.loads(json.dumps(self.builder.build(), cls=JSONEncoder))
+        for annotation, (*_, title) in zip(board["annotations"]["list"], ANNOTATIONS, strict=True):
+            annotation["titleFormat"] = title  # the SDK does not know it
+        return json.dumps(board, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _address_of_docs() -> dashboard.TextBoxVariable:
+    chosen = model.VariableOption(selected=True, text=DOCS, value=DOCS)
+    return dashboard.TextBoxVariable("docs").label("Documentation 文档").default_value(DOCS).current(chosen)
+
+
+def _annotation(name: str, colour: str, expr: str, _title: str) -> dashboard.AnnotationQuery:
+    return dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(colour).expr(expr)
 
 
 def targets(queries: Mapping[str, str], *, instant: bool = False, as_table: bool = False) -> list[prometheus.Dataquery]:
@@ -137,6 +190,7 @@ def figure(
     unit: str,
     expr: str,
     steps: Steps = GOOD,
+    text: str = "",
     *,
     mappings: list[model.ValueMapping] | None = None,
     decimals: int | None = None,
@@ -145,7 +199,7 @@ def figure(
     panel = (
         stat.Panel()
         .title(title)
-        .description("")
+        .description(text)
         .unit(unit)
         .targets(list(targets({"": expr}, instant=True)))
         .thresholds(steps_of(steps))
@@ -157,14 +211,14 @@ def figure(
     return panel if decimals is None else panel.decimals(decimals)
 
 
-def bars(title: str, unit: str, expr: str, steps: Steps, text: str = "") -> bargauge.Panel:
-    """Return a bar per industry, the largest first."""
+def bars(title: str, unit: str, expr: str, steps: Steps, text: str = "", *, by: str = "industry") -> bargauge.Panel:
+    """Return a bar per industry, or per value of another label, the largest first."""
     panel = (
         bargauge.Panel()
         .title(title)
         .description(text)
         .unit(unit)
-        .targets(list(targets({"{{industry}}": f"sort_desc({expr})"}, instant=True)))
+        .targets(list(targets({f"{{{{{by}}}}}": f"sort_desc({expr})"}, instant=True)))
         .thresholds(steps_of(steps))
         .color_scheme(colour_by(model.FieldColorModeId.THRESHOLDS))
         .orientation(kinds.VizOrientation.HORIZONTAL)
@@ -172,7 +226,7 @@ def bars(title: str, unit: str, expr: str, steps: Steps, text: str = "") -> barg
         .min_viz_height(8)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
-    return bilingual(panel)
+    return bilingual(panel) if by == "industry" else panel
 
 
 def bilingual(panel: _ByIndustry) -> _ByIndustry:
