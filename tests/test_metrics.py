@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
@@ -61,6 +62,24 @@ def test_a_provisional_value_goes_once_its_day_is_final() -> None:
 
     metrics.observe_signal(signal(0.09, MONDAY))
     assert (shown("false"), shown("true")) == (0.09, None)
+
+
+def test_numeric_details_of_final_signals_are_exported_and_absent_ones_have_no_series() -> None:
+    def detail(subject: str, name: str) -> float | None:
+        labels = {"signal": "bottom_panel", "subject": subject, "detail": name}
+        return REGISTRY.get_sample_value("marginwatch_signal_detail", labels)
+
+    panel = msgspec.structs.replace(signal(3, FRIDAY), signal="bottom_panel")
+    known = {"cold_zone": 1, "000300.SH drawdown": -0.2, "pe_percentile": None, "note": "text"}
+    metrics.observe_signal(msgspec.structs.replace(panel, details=known))
+    assert (detail("market", "cold_zone"), detail("000300.SH", "drawdown")) == (1, -0.2)
+    assert (detail("market", "pe_percentile"), detail("market", "note")) == (None, None)
+    metrics.observe_signal(msgspec.structs.replace(panel, details={"cold_zone": 0, "pe_percentile": 0.4}))
+    assert (detail("market", "cold_zone"), detail("market", "pe_percentile")) == (0, 0.4)
+    assert detail("000300.SH", "drawdown") is None
+    other = msgspec.structs.replace(panel, provisional=True, details={"cold_zone": 1})
+    metrics.observe_signal(other)
+    assert detail("market", "cold_zone") == 0
 
 
 def test_industries_without_a_value_have_no_series() -> None:

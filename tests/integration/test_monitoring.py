@@ -70,9 +70,8 @@ class Alertmanager:
     def post(self, *labels: dict[str, str]) -> None:
         body = json.dumps([{"labels": one, "annotations": {}} for one in labels]).encode()
         headers = {"Content-Type": "application/json"}
-        urllib.request.urlopen(
-            urllib.request.Request(f"http://{self.address}/api/v2/alerts", body, headers), timeout=10
-        )
+        request = urllib.request.Request(f"http://{self.address}/api/v2/alerts", body, headers)
+        urllib.request.urlopen(request, timeout=10).close()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -200,7 +199,10 @@ def fuller(number: int, day: int, batches: dict[str, RowBatch]) -> dict[str, Row
     wanted = {*PARAMETERS.timing_indices, *PARAMETERS.risk_premium_others, *PARAMETERS.valuation_indices}
     more = dict.fromkeys({*wanted, PARAMETERS.risk_premium_index, "399106.SZ"} - known, plain)
     more["399106.SZ"] = plain | {"float_cap": 3e13}
-    funds = {"510000.SH": {"shares": 1e9 + 1e6 * number, "close": 3.0}, "159901.SZ": {"shares": 2e9, "close": 2.0}}
+    funds = {
+        "510000.SH": {"shares": 1e9 + 1e6 * number, "price": 3.0},
+        "159901.SZ": {"shares": 2e9, "price": 2.0, "style": 1.0},
+    }
     return batches | {
         "indices.daily": concat([indices, batch("indices.daily", to_date(day), more)]),
         "rates.daily": batch("rates.daily", to_date(day), {"CN10Y": {"yield": 0.027}}),
@@ -284,14 +286,20 @@ def test_every_query_of_every_panel_and_rule_works_on_a_running_worker(
 
 def test_prometheus_and_alertmanager_start_on_the_files_as_they_are(start: Callable[[str | None], Servers]) -> None:
     prometheus, alertmanager = start(None)
-    groups = prometheus.get("rules")["groups"]
     written = yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text("utf-8"))["groups"]
-    assert [len(group["rules"]) for group in groups] == [len(group["rules"]) for group in written]
-    assert {"alertmanager:9093" in one["url"] for one in prometheus.get("alertmanagers")["activeAlertmanagers"]} == {
-        True
-    }
-    jobs = {(one["labels"]["job"], one["discoveredLabels"]["__address__"]) for one in prometheus.get("targets")["activeTargets"]}  # fmt: skip
-    assert jobs == {
+    found = {group["name"]: len(group["rules"]) for group in prometheus.get("rules")["groups"]}
+    assert found == {group["name"]: len(group["rules"]) for group in written}
+
+    def receivers() -> list[str]:
+        return [one["url"] for one in prometheus.get("alertmanagers")["activeAlertmanagers"]]
+
+    def targets() -> set[tuple[str, str]]:
+        found = prometheus.get("targets")["activeTargets"]
+        return {(one["labels"]["job"], one["discoveredLabels"]["__address__"]) for one in found}
+
+    wait_until(lambda: bool(receivers() and targets()), 30, "the discovery of the addresses in the files")
+    assert receivers() == ["http://alertmanager:9093/api/v2/alerts"]
+    assert targets() == {
         ("marginwatch", "worker-1:6066"),
         ("marginwatch", "worker-2:6066"),
         ("prometheus", "127.0.0.1:9090"),
@@ -302,9 +310,8 @@ def test_prometheus_and_alertmanager_start_on_the_files_as_they_are(start: Calla
     alertmanager.post(down, unready, other)
 
     def states() -> dict[tuple[str, str], str]:
-        return {
-            (a["labels"]["alertname"], a["labels"]["instance"]): a["status"]["state"] for a in alertmanager.alerts()
-        }
+        found = alertmanager.alerts()
+        return {(one["labels"]["alertname"], one["labels"]["instance"]): one["status"]["state"] for one in found}
 
     wait_until(lambda: "unprocessed" not in states().values() and len(states()) == 3, 30, "alerts that are routed")
     assert states() == {
