@@ -191,8 +191,7 @@ def _simulate(plan: Plan, settings: Settings, worker: WorkerProcess) -> str:
     _await_processed(settings, barrier, worker)
     err.print(f"{rows:,} rows of {total} trading days are processed")
     with Publisher(settings, source=simulate.SOURCE, form=Form.FRAMES) as publisher:
-        follow = partial(_await_stream, settings, worker=worker)
-        _publish_session(publisher, market, follow, until_done=plan.until_done)
+        _publish_session(publisher, market, until_done=plan.until_done)
         barrier = publisher.barrier()
     _await_stream(settings, barrier, worker)
     return barrier
@@ -206,9 +205,7 @@ def _await_processed(settings: Settings, barrier: str, worker: WorkerProcess) ->
         bars.update(done, advance=1)
 
 
-def _publish_session(
-    publisher: Publisher, market: simulate.Market, follow: Callable[[str], None], *, until_done: bool
-) -> None:
+def _publish_session(publisher: Publisher, market: simulate.Market, *, until_done: bool) -> None:
     day = market.simulation.calendar.shift(market.simulation.last_day, 1)
     if day is not None:
         err.print(f"Simulating the running session of {to_date(day)}: provisional values, at its own time of day")
@@ -219,7 +216,6 @@ def _publish_session(
                 publisher,
                 moments,
                 speed=3600.0 if until_done else 120.0,
-                follow=follow,
                 on_moment=lambda when: bars.update(shown, advance=1, description=f"session {when}"),
             )
 

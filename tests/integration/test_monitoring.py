@@ -188,7 +188,7 @@ def panels() -> list[tuple[str, str]]:
 PARAMETERS = Parameters(percentile_least=60)
 
 
-def fuller(number: int, day: int, batches: dict[str, RowBatch]) -> dict[str, RowBatch]:
+def fuller(day: int, batches: dict[str, RowBatch], number: int = 0) -> dict[str, RowBatch]:
     """A simulated day with what the simulation leaves out: valuations, further indices, yields, funds, collateral."""
     indices, wave = batches["indices.daily"], float(np.sin(number / 15))
     indices.figures["float_cap"][:] = 3e13
@@ -218,7 +218,7 @@ def feed(stack: Stack) -> None:
     with stack.publisher(Form.EVENTS, simulate.SOURCE) as events, stack.publisher() as frames:
         frames.raw("margin.market", b"{no json")
         for number, (day, batches) in enumerate(market.history()):
-            frames.day(fuller(number, day, batches))
+            frames.day(fuller(day, batches, number))
         stack.settle(frames)
         today = calendar.shift(market.simulation.last_day, 1)
         assert today is not None
