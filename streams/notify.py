@@ -7,8 +7,9 @@ repeats one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -23,9 +24,11 @@ from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from streams import codecs
+from streams.alerts_stage import AlertsStage
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session
 from streams.records import barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
+from streams.stage import CLOCK_CODEC, CLOCK_FIELD
 from streams.topics import Topic, Topics
 
 log = structlog.get_logger()
@@ -95,6 +98,12 @@ class Notifier(Service):
             finally:
                 await dispatcher.stop()
 
+    async def _replayed_to(self) -> datetime | None:
+        """Return the moment of a replay that has not ended: the barrier with it may have been read before a restart."""
+        rows = f"{self._settings.namespace}:{{{AlertsStage.name}:0}}:rows"
+        stored = await cast("Awaitable[bytes | None]", self._redis.hget(rows, CLOCK_FIELD))
+        return None if stored is None else CLOCK_CODEC.decode(stored)
+
     async def _read(self, dispatcher: Dispatcher) -> None:
         topic = Topics(self._settings).name(Topic.ALERTS)
         consumer = async_kafka_group_reader(self._settings, topic, purpose="notify")
@@ -104,6 +113,7 @@ class Notifier(Service):
             while not self.should_stop:
                 polled = await consumer.getmany(timeout_ms=200)
                 if consumer.assignment() and not started:
+                    dispatcher.set_clock(await self._replayed_to())
                     await dispatcher.start()  # only the worker that reads sends: two would queue the same notifications
                     started = True
                 elif started and not consumer.assignment():

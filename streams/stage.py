@@ -35,8 +35,9 @@ log = structlog.get_logger()
 _BARRIERS_KEPT = 50
 #: Barriers under way: those of messages that never arrive everywhere must not accumulate.
 _BARRIERS_WAITING = 1_000
-#: The table with the moment of a replay that has not ended, and its only row.
-CLOCK_TABLE, _AT = "replayed", "at"
+#: The table with the moment of a replay that has not ended, its only row, and how it is stored.
+_REPLAYED, _AT = "replayed", "at"
+CLOCK_FIELD, CLOCK_CODEC = f"{_REPLAYED}/{_AT}", ValueCodec[datetime](datetime)
 _BARRIER_HEADERS = [(CE_TYPE, BARRIER_TYPE)]
 
 
@@ -50,7 +51,7 @@ class StageState(Processor, ABC):
             "barrier", TEXT, ValueCodec(list[str]), keep=_BARRIERS_WAITING
         )
         self._passed: Table[str, bool] = Table("passed", TEXT, ValueCodec(bool), keep=_BARRIERS_KEPT)
-        self._replayed: Table[str, datetime] = Table(CLOCK_TABLE, TEXT, ValueCodec(datetime))
+        self._replayed: Table[str, datetime] = Table(_REPLAYED, TEXT, CLOCK_CODEC)
         self.clock = MarketClock()
         self.tables = TableSet(*parts, self._barriers, self._passed, self._replayed, on_load=self._restore_clock)
 

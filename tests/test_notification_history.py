@@ -22,6 +22,9 @@ from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, Silence, State, Text
 from processors.days import SHANGHAI
 from streams.local_redis import EmbeddedRedis
+from streams.notify import Notifier
+from streams.settings import Settings
+from streams.stage import CLOCK_CODEC, CLOCK_FIELD
 
 NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
 HOOK = Channel(kind="webhook", url="http://127.0.0.1/hook")  # type: ignore[arg-type]
@@ -310,5 +313,19 @@ def test_quiet_hours_and_the_age_of_alerts_follow_the_clock_of_a_replay(redis_se
             sending.cancel()
             (sent,) = await queue.notifications.all()
             assert sent.written < morning - timedelta(hours=9)
+
+    asyncio.run(go())
+
+
+def test_a_notifier_that_starts_within_a_replay_takes_its_clock(redis_server: EmbeddedRedis) -> None:
+    night = datetime(2024, 7, 1, 22, 0, tzinfo=UTC)
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushdb()
+            notifier = Notifier(Settings(namespace="t"), redis)
+            assert await notifier._replayed_to() is None
+            await redis.hset("t:{alerts:0}:rows", CLOCK_FIELD, CLOCK_CODEC.encode(night))  # type: ignore[misc]
+            assert await notifier._replayed_to() == night
 
     asyncio.run(go())

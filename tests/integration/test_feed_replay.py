@@ -1,0 +1,75 @@
+"""`feed replay` on a real broker, Redis and worker: in order at full speed, once, its clock only while it lasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from processors.days import to_date, to_day
+from streams import readers
+from streams.calendars import xshg
+from streams.cli import feed_replay
+from streams.cli.main import app
+from streams.processes import environment
+from streams.stage import CLOCK_FIELD
+from streams.topics import Topic
+from tests.harness import Stack
+from tests.test_replay import AFTER, ENDS, FALL, bar
+
+DAYS = [pd.Timestamp(to_date(day)) for day in xshg().between(to_day(FALL) - 35, to_day(FALL)).tolist()]
+
+
+def write(folder: Path) -> Path:
+    """Write totals, two indices, and bars of two securities on the last session."""
+    folder.mkdir()
+    amounts = {"margin_balance": [1e11 * 1.001**i for i in range(len(DAYS))], "margin_buy_amt": 1e9, "short_qty": 1e6,
+               "short_sell_qty": 1e5, "short_value": 1e7}  # fmt: skip
+    pd.DataFrame({"dt": DAYS, "margin_repay_amt": 9e8} | amounts).to_parquet(folder / "margin_total_sse_x.parquet")
+    small = pd.DataFrame({"dt": DAYS} | amounts)
+    small[[*amounts]] /= 1e8
+    small.to_parquet(folder / "margin_total_szse_x.parquet")
+    prices = {"open": 3200.0, "close": 3100.0, "high": 3300.0, "low": 3000.0, "change": -10.0}
+    level = prices | {"volume": 1e8, "amount": 4e11, "turnover_rate": 1.0}
+    indices = [{"dt": day, "secid": secid} | level for day in DAYS for secid in ("1.000001", "0.399001")]
+    pd.DataFrame(indices).to_parquet(folder / "index_daily_x.parquet")
+    ends = ("2025-04-03 15:00", "2025-04-07 14:45", "2025-04-07 15:00")
+    bars = [bar(ts, code) for ts in ends for code in ("600000", "000001")]
+    pd.DataFrame(bars).to_parquet(folder / "bars15m_x.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_replay_waits_for_the_stream_and_sets_its_clock_only_while_it_lasts(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(stack.settings).items():
+        monkeypatch.setenv(name, value)
+    command = ["feed", "replay", str(write(tmp_path / "session")), "--from", "2025-04-07", "--speed", "max"]
+    monkeypatch.setattr(feed_replay, "_PATIENCE_S", 0.5)
+    alone = CliRunner().invoke(app, [*command, "--every", "15m"])
+    assert (alone.exit_code, "is a worker running?" in str(alone.exception)) == (1, True)
+    monkeypatch.undo()
+
+    for name, value in environment(stack.settings).items():
+        monkeypatch.setenv(name, value)
+    stack.worker().ready()
+    done = CliRunner().invoke(app, [*command, "--every", "15m"])
+    assert done.exit_code == 0, done.output
+    with stack.publisher() as publisher:
+        barrier = stack.settle(publisher)
+    excess = [one for one in readers.market_signals(stack.settings, until=barrier) if one.signal == "excess_financing"]
+    of_day = [one for one in excess if one.trade_date == FALL]
+    seen = {f"{one.available_at:%H:%M}" for one in of_day if one.provisional}
+    assert seen >= {f"{int(end[:2]) - 8:02}{end[2:]}" for end in ENDS}  # UTC
+    (final,) = (one for one in of_day if not one.provisional)
+    assert f"{final.available_at:%F %H:%M}" == f"{AFTER} 00:30"
+    assert of_day[-1] is final
+    raised = {alert.raised_at.date() for alert in stack.alerts(barrier) if alert.trade_date == FALL}
+    assert raised <= {AFTER}
+    assert not any(stack.redis.hexists(key, CLOCK_FIELD) for key in stack.redis.keys("*:rows"))
+    again = CliRunner().invoke(app, command)
+    assert (again.exit_code, "the stream has figures of 2025-04-07" in str(again.exception)) == (1, True)
+    assert sum(1 for _ in readers.read(stack.settings, Topic.ALERTS, until=barrier)) < 100
