@@ -125,7 +125,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("rules", "test", "pyproject.toml", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
         (("notify", "test", "pager"), "pager: not one of the channels desk"),
         (("explain", "fin_foo"), "there is no signal 'fin_foo': did you mean"),
-        (("study", "foo", "--data", "."), "'foo' is not one of 'ratio', 'excess', 'streaks'"),
+        (("study", "foo", "--data", "."), "'foo' is not one of 'ratio', 'peak', 'bottom'"),
         (("study", "ratio"), "Missing option '--data'"),
         (("study", "ratio", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
         (("rebuild", "--table", "foo"), "'foo' is not one of 'securities', 'market', 'alerts'"),
