@@ -203,9 +203,10 @@ def async_kafka_reader(settings: Settings, *, purpose: str, out_of_range: str = 
     out_of_range : where to read on from an offset that the topic does not have; "none" raises instead.
     """
     from aiokafka import AIOKafkaConsumer
-    from aiokafka.consumer import fetcher
 
-    kafka_batches.install(fetcher)
+    from streams import kafka_fetches
+
+    kafka_fetches.install()
     return AIOKafkaConsumer(
         **_kafka(settings, purpose),
         **_reading(settings, out_of_range),
@@ -222,9 +223,10 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
     topic : its name on the cluster.
     """
     from aiokafka import AIOKafkaConsumer
-    from aiokafka.consumer import fetcher
 
-    kafka_batches.install(fetcher)
+    from streams import kafka_fetches
+
+    kafka_fetches.install()
     return AIOKafkaConsumer(
         topic,
         **_kafka(settings, purpose),

@@ -19,7 +19,6 @@ import aiokafka
 import faust
 import structlog
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -37,13 +36,14 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams import kafka_batches
+from streams import kafka_fetches
 
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer
@@ -81,7 +81,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
-        kafka_batches.install(fetcher)
+        kafka_fetches.install()
         self._assignor = RangePartitionAssignor
         auth = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
         return aiokafka.AIOKafkaConsumer(
@@ -357,6 +357,11 @@ def internals() -> tuple[Internal, ...]:
         Internal(aio, GroupCoordinator, "_send_req", ("request",), leader),
         Internal(aio, JoinGroupRequest, "_member_id", None, leader),
         Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
+        Internal(aio, Fetcher, "_records", None, "long waits of an idle worker"),
+        Internal(aio, Fetcher, "_get_actions_per_node", ("assignment",), "long waits of an idle worker"),
+        Internal(aio, Fetcher, "_select_read_replica", ("tp",), "long waits of an idle worker"),
+        Internal(aio, FetchRequest, "_topics", None, "long waits of an idle worker"),
+        Internal(aio, FetchRequest, "_max_wait_ms", None, "long waits of an idle worker"),
         Internal(aio, Fetcher, "_fetch_waiters", None, "wake-ups of a reader"),
         Internal(aio, aiokafka.AIOKafkaProducer, "_txn_manager", None, epochs),
         Internal(aio, TransactionManager, "set_pid_and_epoch", ("pid", "epoch"), epochs),

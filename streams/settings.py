@@ -122,7 +122,9 @@ class Settings(BaseSettings):
 
     http_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
     http_port: int = Field(6066, ge=0, le=65535, description="port of /metrics, /healthz and /readyz; 0 for a free one")
-    fetch_max_wait_ms: int = Field(10, ge=1, description="how long the broker delays an empty fetch, ms")
+    fetch_max_wait_ms: int = Field(
+        10, ge=1, description="how long the broker delays an empty fetch that other partitions wait for, ms"
+    )
     session_timeout_s: float = Field(
         8.0, ge=1, description="a worker without a heartbeat for this long loses its partitions, seconds"
     )

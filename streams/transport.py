@@ -11,8 +11,8 @@ group has committed. Kafka's are still committed, for lag monitoring. Where Kafk
 does not go on somewhere else: the partition is paused, and the app finds out what is lost.
 
 **Short waits.** Faust fixes ``fetch_max_wait_ms=1500``: one idle topic then delays the busy ones on its node by that
-much. aiokafka requests nothing of a node while unread records of one of its partitions lie there, for 100 ms: a busy
-agent would delay the others by that much.
+much; here only an idle worker waits (`streams.kafka_fetches`). aiokafka requests nothing of a node while
+unread records of one of its partitions lie there, for 100 ms: a busy agent would delay the others by that much.
 
 **No lost wake-ups.** An agent with a full buffer is not read for. Once it has room again, Faust changes the set of
 partitions that it asks for, but does not wake up who waits for records; this transport does. Otherwise records that

@@ -17,7 +17,7 @@ from streams.faust_adapter import Internal, broken, expire_departed_leader, inte
 from tests.test_structure import modules, tree
 
 #: kafka-python's one private name is used where its clients are made, so that a feed does not import Faust.
-ADAPTERS = ("streams.faust_adapter", "streams.clients")
+ADAPTERS = ("streams.faust_adapter", "streams.clients", "streams.kafka_fetches")
 
 
 def test_the_installed_versions_have_every_private_name_that_is_used() -> None:
@@ -60,7 +60,8 @@ def test_the_inventory_names_every_private_attribute_that_the_adapter_touches() 
     }
     overridden = {
         node.name
-        for one in ast.walk(tree("streams.faust_adapter"))
+        for module in ("streams.faust_adapter", "streams.kafka_fetches")
+        for one in ast.walk(tree(module))
         if isinstance(one, ast.ClassDef)
         for node in one.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)

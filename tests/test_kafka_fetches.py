@@ -1,0 +1,72 @@
+"""Fetches of aiokafka: which of them a broker may delay for long."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.protocol.fetch import FetchRequest
+
+from streams import kafka_fetches
+from streams.kafka_fetches import IDLE_WAIT_MS, PatientFetcher
+
+A, B, C = TopicPartition("a", 0), TopicPartition("a", 1), TopicPartition("b", 0)
+NODES = {A: 1, B: 1, C: 2}
+
+
+def request(*partitions: TopicPartition, wait_ms: int = 10) -> FetchRequest:
+    topics = [(tp.topic, [(tp.partition, 0, 1000)]) for tp in partitions]
+    return FetchRequest(wait_ms, 1, 1000, 0, topics)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> PatientFetcher:
+    made = PatientFetcher.__new__(PatientFetcher)
+    monkeypatch.setattr(PatientFetcher, "_select_read_replica", lambda _self, tp: NODES[tp])
+    monkeypatch.setattr(PatientFetcher, "__del__", lambda _self: None, raising=False)
+    made._records = {}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("requests", "waits"),
+    [
+        ([], []),
+        ([(1, request(A, B)), (2, request(C))], [IDLE_WAIT_MS, IDLE_WAIT_MS]),
+        ([(1, request(A)), (2, request(C))], [10, IDLE_WAIT_MS]),  # the records of B are not consumed, or it is paused
+        ([(1, request(B))], [10]),
+        ([(1, request(A, B, wait_ms=999))], [999]),
+    ],
+)
+def test_only_a_fetch_of_all_partitions_of_a_broker_waits_long(
+    patient: PatientFetcher, monkeypatch: pytest.MonkeyPatch, requests: list[tuple[int, FetchRequest]], waits: list[int]
+) -> None:
+    rest = [{}, 0.5, False, []]
+    monkeypatch.setattr(fetcher.Fetcher, "_get_actions_per_node", lambda _self, _assignment: (requests, *rest))
+    found, *others = patient._get_actions_per_node(SimpleNamespace(tps={A, B, C}))
+    assert [one._max_wait_ms for _, one in found] == waits
+    assert others == rest
+
+
+def test_no_fetch_waits_long_for_seconds_after_a_record(
+    patient: PatientFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(kafka_fetches.time, "monotonic", lambda: now)
+    monkeypatch.setattr(
+        fetcher.Fetcher, "_get_actions_per_node", lambda _self, _assignment: ([(2, request(C))], {}, 0.5, False, [])
+    )
+
+    def wait_ms() -> int:
+        (_, one), *_ = patient._get_actions_per_node(SimpleNamespace(tps={A, B, C}))[0]
+        return int(one._max_wait_ms)
+
+    assert wait_ms() == IDLE_WAIT_MS
+    patient._records = {A: "records"}
+    assert wait_ms() == 10
+    patient._records = {}
+    assert wait_ms() == 10
+    now += kafka_fetches.IDLE_AFTER_S
+    assert wait_ms() == IDLE_WAIT_MS
