@@ -60,10 +60,13 @@ class Block(CrossSections):
     def __init__(self, days: Sequence[int], sources: Sources, provisional: ProvisionalInputs | None = None) -> None:
         super().__init__(days, sources)
         self.exchanges = sources.exchanges
-        self._positions = np.array([self.calendar.position(day) for day in self.days], dtype=np.intp)
+        self.positions = np.array([self.calendar.position(day) for day in self.days], dtype=np.intp)
         self._provisional_inputs = provisional
         self._read: dict[tuple[Need, str], Any] = {}
         self._known: dict[tuple[Need, str], Flags] = {}
+        self._reasons: dict[tuple[Need, str, int], str] = {}
+        #: Source, figure and calendar position → the exchanges whose summand is unknown.
+        self._absent: dict[tuple[Source, str, int], list[str]] = {}
 
     # -- figures by day --------------------------------------------------------------------------------------
 
@@ -119,7 +122,7 @@ class Block(CrossSections):
             case Source.INDUSTRY_INDEX:
                 series = self._sources.series.industries(need.figure)
                 days = need.window(self.parameters)
-                at = self._positions if days == 1 else self._positions[:, None] + np.arange(1 - days, 1)
+                at = self.positions if days == 1 else self.positions[:, None] + np.arange(1 - days, 1)
                 return np.ascontiguousarray(np.moveaxis(series[:, np.maximum(at, 0)], 0, 1))
             case Source.RESULT:
                 return self._results(need)
@@ -134,13 +137,14 @@ class Block(CrossSections):
 
     def _windows(self, need: Need, series: Floats, back: int = 0) -> Floats:
         """Return the windows of a series: (k,) for one day, else (k, days); ``back`` days before those of the need."""
-        ends = self._positions - need.lag(self.parameters) - back
+        ends = self.positions - need.lag(self.parameters) - back
         if not need.since:
             return windows(series, ends, need.window(self.parameters))
         start = self._start(need) - back
         days = max(int(ends[-1]) - start + 1, need.required(self.parameters), 2)
-        found = windows(series, ends, days)
-        return np.where(ends[:, None] + np.arange(1 - days, 1) >= start, found, np.nan)
+        since = series.copy()
+        since[:start] = np.nan
+        return windows(since, ends, days)
 
     def _start(self, need: Need) -> int:
         """Return the position of the first session of an expanding window."""
@@ -170,7 +174,9 @@ class Block(CrossSections):
         memory, lag = self._sources.memory, need.lag(self.parameters)
         if days == 1:
             return np.array([memory.value(day, signal.id, lag) for day in self.days], dtype=object)
-        return np.array([memory.window(day, signal.id, days) for day in self.days]).reshape(len(self), days)
+        start = int(self.positions[0]) - lag - days + 1
+        series = memory.series(signal.id, start, int(self.positions[-1]) - lag + 1)
+        return windows(series, self.positions - lag - start, days)
 
     def _with_provisional(self, need: Need, values: Floats, code: str) -> Floats:
         if self._provisional_inputs is None or not need.known_intraday or need.back != 0 or need.at:
@@ -222,40 +228,49 @@ class Block(CrossSections):
         out: dict[int, str] = {}
         for need in signal.needs:
             if not need.optional:
-                known = self.known(need, code)
-                if not known.all():
-                    for i in np.flatnonzero(~known).tolist():
-                        out.setdefault(i, self._reason(need, i, code))
+                for i in np.flatnonzero(~self.known(need, code)).tolist():
+                    if i not in out:
+                        out[i] = self._reason(need, i, code)
         return out
 
     def _reason(self, need: Need, i: int, code: str) -> str:
         if need.signal is not None:
             return f"{need.signal.id} is absent"
-        code = self._code(need, code) or next(iter(need.codes(self.parameters)), "")
+        key = need, self._code(need, code), i
+        if key not in self._reasons:
+            self._reasons[key] = self._lacking(*key)
+        return self._reasons[key]
+
+    def _lacking(self, need: Need, code: str, i: int) -> str:
+        code = code or next(iter(need.codes(self.parameters)), "")
         what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
         if self._provisional_inputs is not None and i == len(self) - 1 and need.back == 0 and not need.at:
             figure = self._provisional_value(need, code)
             if isinstance(figure, str):
                 return figure
-        window = np.atleast_2d(self.get(need, code)[i])
-        unknown = np.flatnonzero(np.isnan(window[0]))
-        at = int(self._positions[i]) - need.lag(self.parameters) - (window.shape[1] - 1 - int(unknown[-1]))
+        window = np.atleast_1d(self.get(need, code)[i])
+        unknown = np.flatnonzero(np.isnan(window))
+        at = int(self.positions[i]) - need.lag(self.parameters) - (len(window) - 1 - int(unknown[-1]))
         if need.since and at < (start := self._start(need)):
-            since, counted = to_date(self.calendar.day_at(start)), window.shape[1] - len(unknown)
+            since, counted = to_date(self.calendar.day_at(start)), len(window) - len(unknown)
             return f"{what} since {since}: {need.required(self.parameters)} days are needed, {counted} are known"
         if at < 0:
             return f"{what}: the calendar does not reach back so far"
         text = f"{what} of {to_date(self.calendar.day_at(at))} {self._lack(need, at)}"
-        if window.shape[1] > 1:
-            text += f": {need.required(self.parameters)} days are needed, {window.shape[1] - len(unknown)} are known"
+        if len(window) > 1:
+            text += f": {need.required(self.parameters)} days are needed, {len(window) - len(unknown)} are known"
         return text
 
     def _lack(self, need: Need, at: int) -> str:
         """Return what one day lacks: the whole figure, or the summands of some exchanges."""
         if need.source in (Source.TOTAL, Source.TURNOVER, Source.FLOAT_CAP):
-            one = Block([self.calendar.day_at(at)], self._sources)
-            point = replace(need, back=0, days=1, plus=0, min_periods=0, since="")
-            absent = [e for e, v in zip(self.exchanges, one._summands(point), strict=True) if np.isnan(v[0])]
+            key = need.source, need.figure, at
+            if key not in self._absent:
+                one = Block([self.calendar.day_at(at)], self._sources)
+                point = replace(need, back=0, days=1, plus=0, min_periods=0, since="")
+                summands = zip(self.exchanges, one._summands(point), strict=True)
+                self._absent[key] = [exchange for exchange, found in summands if np.isnan(found[0])]
+            absent = self._absent[key]
             if len(absent) < len(self.exchanges):
                 return f"lacks {', '.join(absent)}"
         return f"is not known {_CAUSES}"
@@ -300,16 +315,10 @@ class Block(CrossSections):
         name : id of the signal, or ``<id>/<subject>``.
         values : (k,) its values on the days of the block; `Memory` contains those of earlier days.
         """
-        here = dict(zip(self._positions.tolist(), values.tolist(), strict=True))
-        out = np.full((len(self), days), np.nan)
-        for i, (day, at) in enumerate(zip(self.days, self._positions.tolist(), strict=True)):
-            for back in range(days):
-                value = here.get(at - back)
-                if value is None:
-                    value = self._sources.memory.value(day, name, back)
-                if value is not None:
-                    out[i, days - 1 - back] = value
-        return out
+        start = int(self.positions[0]) - days + 1
+        series = self._sources.memory.series(name, start, int(self.positions[-1]) + 1)
+        series[self.positions - start] = values
+        return windows(series, self.positions - start, days)
 
 
 #: Sources with one figure, or one window of figures, a day. A source of securities has a figure for each of them.

@@ -79,7 +79,13 @@ def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
     array([[nan,  5.],
            [ 6.,  7.]])
     """
-    at = ends if days == 1 else ends[:, None] + np.arange(1 - days, 1)
-    if len(ends) and ends.min() + 1 < days:
-        return np.where(at >= 0, series[np.maximum(at, 0)], np.nan)
-    return series[at]
+    if len(ends) and int(ends.min()) + 1 < days:
+        series, ends = np.concatenate([np.full(days - 1, np.nan), series]), ends + days - 1
+    if days == 1:
+        return series[ends]
+    if len(ends) == 1:
+        return series[None, int(ends[0]) + 1 - days : int(ends[0]) + 1].copy()
+    # All windows as a view, without the cost of `sliding_window_view`.
+    shape, step = (len(series) - days + 1, days), series.strides[0]
+    every: Floats = np.ndarray(shape, series.dtype, series, strides=(step, step))
+    return np.ascontiguousarray(every[ends + 1 - days])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from processors.errors import RowError
 
 Ids = npt.NDArray[np.int32]
+#: Ids, or ids with a day in the upper bits.
+Keys: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 EXCHANGES = ("SSE", "SZSE", "BSE")
 #: Suffixes behind the dot: three exchanges, and Shenwan (SI), whose indices no exchange publishes.
@@ -104,6 +107,35 @@ def exchange_of(securities: Ids) -> Ids:
     return securities % 4
 
 
+def places_sorted(keys: Keys, known: Keys) -> npt.NDArray[np.intp]:
+    """Return the place of each key in ``known`` (n,), −1 where it is not there.
+
+    Parameters
+    ----------
+    known : ascending.
+
+    Examples
+    --------
+    >>> places_sorted(np.array([7, 8]), np.array([5, 7]))
+    array([ 1, -1])
+    """
+    if not len(known):
+        return np.full(len(keys), -1, dtype=np.intp)
+    at = np.searchsorted(known, keys)
+    at[at == len(known)] = 0
+    at[known[at] != keys] = -1
+    return at
+
+
+def taken(values: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """Return the values at places of `places_sorted` (n,); NaN at −1."""
+    if not len(values):
+        return np.full(len(places), np.nan)
+    out = values[places].astype(np.float64, copy=False)
+    out[places < 0] = np.nan
+    return out
+
+
 def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
     """Return which of ``keys`` are in ``known`` (n,).
 
@@ -111,9 +143,7 @@ def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
     ----------
     known : ascending.
     """
-    if not len(known):
-        return np.zeros(len(keys), dtype=bool)
-    return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
+    return places_sorted(keys, known) >= 0
 
 
 def reindex_sorted(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -129,6 +159,4 @@ def reindex_sorted(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> np
     >>> reindex_sorted(np.array([7, 8]), np.array([5, 7]), np.array([0.5, 0.7]))
     array([0.7, nan])
     """
-    found, out = isin_sorted(keys, known), np.full(len(keys), np.nan)
-    out[found] = values[np.searchsorted(known, keys[found])]
-    return out
+    return taken(values, places_sorted(keys, known))

@@ -10,7 +10,7 @@ import numpy as np
 
 from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
-from processors.days import microseconds, moment, to_date
+from processors.days import moment, to_date
 from processors.needs import DETAIL, LAST_WEEK, TOTALS, session_before
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
 from processors.pack import Array
@@ -91,6 +91,7 @@ class Computation:
         statuses: dict[tuple[tuple[str, ...], EarlierDays, int], DayStatus] = {}
         published: dict[int, list[StageOutput]] = {day: [] for day in days}
         gaps_of = lru_cache(maxsize=None)(self._identity_gaps)
+        status_of_topic = lru_cache(maxsize=None)(self._status_of)
 
         def block_of(family: Family) -> Block | None:
             here = tuple(day for day in days if due(family, day))
@@ -101,7 +102,7 @@ class Computation:
         def status_of(family: Family, day: int) -> DayStatus:
             key = (family.inputs + family.optional, family.earlier, day)
             if key not in statuses:
-                statuses[key] = self.status(family.inputs, day, family.optional, family.earlier)
+                statuses[key] = self.status(family.inputs, day, family.optional, family.earlier, status_of_topic)
             return statuses[key]
 
         with np.errstate(all="ignore"):  # NaN and ±∞ of unknown figures are published as absences
@@ -169,12 +170,13 @@ class Computation:
                 continue
             signal = SIGNALS[identity]
             absent = {**column.absent, **block.reasons(signal, subject)}
-            values, details = plain(column.values), {key: plain(found) for key, found in column.details.items()}
+            values, details = plain(column.values), [(key, plain(found)) for key, found in column.details.items()]
+            lasting = [item for item in details if item[0] in column.lasting]
             for i, status in enumerate(statuses):
                 value = None if i in absent else values[i]
                 if provisional is None and identity in self._retained:
                     self._sources.memory.save(block.days[i], name, value)
-                here = {k: found[i] for k, found in details.items() if value is not None or k in column.lasting}
+                shown = lasting if value is None else details
                 out.append(
                     (
                         i,
@@ -192,7 +194,7 @@ class Computation:
                             input_revisions=status.input_revisions,
                             identity_gaps=gaps[i][0],
                             identity_shares=gaps[i][1],
-                            details={key: found for key, found in here.items() if found is not None},
+                            details={key: here for key, found in shown if (here := found[i]) is not None},
                         ),
                     )
                 )
@@ -227,26 +229,34 @@ class Computation:
             for i, day in enumerate(block.days)
         ]
 
+    def _status_of(self, topic: str, day: int) -> DayStatus:
+        return self._closed[topic].status(day)
+
     def status(
-        self, inputs: tuple[str, ...], day: int, optional: tuple[str, ...] = (), earlier: EarlierDays = ()
+        self,
+        inputs: tuple[str, ...],
+        day: int,
+        optional: tuple[str, ...],
+        earlier: EarlierDays,
+        of_topic: Callable[[str, int], DayStatus],
     ) -> DayStatus:
         """Merge the status of several topics of a day: availability, revisions, missing rows.
 
         Parameters
         ----------
         earlier : topics and trading days before the day of which figures are compared with those of the day.
+        of_topic : the status of a closed topic on a day.
         """
-        known_at, revisions, missing = 0, dict[str, int](), dict[str, int]()
         used = [topic for topic in optional if self._closed[topic].is_closed(day)]
-        for topic in (*inputs, *used):
-            status = self._closed[topic].status(day)
-            known_at = max(known_at, microseconds(status.available_at))
+        found = [of_topic(topic, day) for topic in (*inputs, *used)]
+        revisions, missing = dict[str, int](), dict[str, int]()
+        for status in found:
             revisions |= status.input_revisions
             missing |= status.missing
         missing |= self.missing_before(day, earlier)
         return DayStatus(
             trade_date=to_date(day),
-            available_at=moment(known_at),
+            available_at=max(status.available_at for status in found),
             revision=sum(revisions.values()) + len(used),  # a late optional topic raises the revision
             missing=missing,
             input_revisions=revisions,

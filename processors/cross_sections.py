@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids, exchange_of, isin_sorted, reindex_sorted
+from processors.codes import EXCHANGES, Ids, exchange_of, places_sorted, reindex_sorted, taken
 from processors.days import to_date
 from processors.events import Floats
 from processors.industries import INDUSTRIES
 from processors.kinds import is_stock
 from processors.needs import DETAIL, FUNDS, REFERENCE, Days, Need, funds, members, session_before
-from processors.outputs import Detail
-from processors.reference import UNKNOWN, Members
+from processors.reference import UNKNOWN, Members, industry_numbers
 from processors.sources import Sources
 
 Flags = npt.NDArray[np.bool_]
 #: The exchanges whose rows are unknown on a day: index into `EXCHANGES` → reason. A sum that they belong to is absent.
 Gap = dict[int, str]
+_NO_KEYS: Ids = np.empty(0, dtype=np.int32)
 
 
 def reasons(gaps: Sequence[Gap]) -> dict[int, str]:
@@ -41,14 +42,14 @@ def merged(*gaps: Sequence[Gap]) -> list[Gap]:
     return [dict(item for gap in reversed(day) for item in gap.items()) for day in zip(*gaps, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Section:
     """The securities of one topic on every day of a block: a row per day and security, sorted by both.
 
     Parameters
     ----------
     keys : (n,) security of each row.
-    starts : (k + 1,) day i has the rows ``starts[i]`` to ``starts[i + 1] − 1``.
+    starts : (k + 1,) day i has the rows ``starts[i]`` to ``starts[i + 1] − 1``; none if it is open.
     """
 
     topic: str
@@ -59,10 +60,31 @@ class Section:
         """Return the rows of the i-th day of the block."""
         return slice(int(self.starts[i]), int(self.starts[i + 1]))
 
-    @property
+    def split(self, mask: Flags) -> tuple[npt.NDArray[np.intp], list[slice]]:
+        """Return the rows that a mask selects, and for each day the part of them that is its own (k,)."""
+        rows = np.flatnonzero(mask)
+        return rows, [slice(start, end) for start, end in pairwise(np.searchsorted(rows, self.starts).tolist())]
+
+    def counts(self, number: npt.NDArray[Any], width: int, used: Flags) -> npt.NDArray[np.intp]:
+        """Return how many of the used rows of each day have each number below ``width`` (k, width).
+
+        Parameters
+        ----------
+        number, used : (n,)
+        """
+        days = len(self.starts) - 1
+        cell = self.day_of_row[used] * width + number[used]
+        return np.bincount(cell, minlength=days * width).reshape(days, width)
+
+    @cached_property
     def day_of_row(self) -> npt.NDArray[np.intp]:
         """Position in the block of each row's day (n,)."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    @cached_property
+    def day_keys(self) -> npt.NDArray[np.int64]:
+        """Position of the day and security of each row as one ascending number (n,)."""
+        return (self.day_of_row.astype(np.int64) << 32) + self.keys
 
 
 class CrossSections:
@@ -79,8 +101,10 @@ class CrossSections:
         self.calendar = sources.series.calendar
         self._sources = sources
         self._sections: dict[str, Section] = {}
+        self._places: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
         self._columns: dict[tuple[str, Need], Floats] = {}
         self._gaps: dict[tuple[str, Days], list[Gap]] = {}
+        self._net_buys: dict[tuple[Need, Need], tuple[Floats, list[Gap]]] = {}
 
     def __len__(self) -> int:
         return len(self.days)
@@ -89,10 +113,11 @@ class CrossSections:
         """Return the securities of a topic (``margin.daily``, ``prices.daily``), or the stocks of ``reference``."""
         if topic not in self._sections:
             if topic in self._sources.joins:
-                keys = [self._detail(topic, day).keys for day in self.days]
+                join = self._sources.joins[topic]
+                keys = [join.detail(day).keys if join.is_closed(day) else _NO_KEYS for day in self.days]
             else:
                 keys = [found.stocks for found in self.members]
-            starts = np.concatenate([[0], np.cumsum([len(k) for k in keys])]).astype(np.intp)
+            starts = np.cumsum([0, *map(len, keys)], dtype=np.intp)
             self._sections[topic] = Section(topic, np.concatenate(keys), starts)
         return self._sections[topic]
 
@@ -105,33 +130,42 @@ class CrossSections:
         """
         if (section.topic, need) not in self._columns:
             self._sources.require(need)
-            name = need.column(self.parameters)
-            parts = [
-                self._column(need.topic, day, name, section.keys[section.rows(i)], same=need.topic == section.topic)
-                for i, day in enumerate(self.days)
-            ]
-            self._columns[section.topic, need] = np.concatenate(parts)
+            own = self.section(need.topic)
+            if section.topic != need.topic:
+                found = taken(self.on(own, need), self.places(section, need.topic))
+            elif len(own.keys):
+                name = need.column(self.parameters)
+                found = np.concatenate([self._column(need.topic, day, name) for day in self.days])
+            else:
+                found = np.empty(0)
+            self._columns[section.topic, need] = found
         return self._columns[section.topic, need]
 
-    def priced(self, i: int, need: Need, keys: Ids, back: int) -> Floats:
-        """Return a figure of given securities ``back`` trading days before the i-th day (n,); NaN where absent."""
-        self._sources.require(need)
-        day = self.calendar.shift(self.days[i], -back)
-        unknown = np.full(len(keys), np.nan)
-        return unknown if day is None else self._column(need.topic, day, need.column(self.parameters), keys, same=False)
+    def places(self, section: Section, topic: str) -> npt.NDArray[np.intp]:
+        """Return the row of each row's day and security in the section of another topic (n,), −1 where it has none."""
+        if (section.topic, topic) not in self._places:
+            self._places[section.topic, topic] = places_sorted(section.day_keys, self.section(topic).day_keys)
+        return self._places[section.topic, topic]
 
-    def _column(self, topic: str, day: int, name: str, keys: Ids, *, same: bool) -> Floats:
+    def on_day(self, day: int, need: Need, keys: Ids) -> Floats:
+        """Return a figure of given securities on any day (n,); NaN where absent."""
+        self._sources.require(need)
+        values = self._column(need.topic, day, need.column(self.parameters))
+        return (
+            reindex_sorted(keys, self._sources.joins[need.topic].detail(day).keys, values)
+            if len(values)
+            else (np.full(len(keys), np.nan))
+        )
+
+    def _column(self, topic: str, day: int, name: str) -> Floats:
+        """Return a column of a day, in the order of its securities; empty if the day is open."""
         join = self._sources.joins[topic]
         if not join.is_closed(day):
-            return np.full(len(keys), np.nan)
-        found = self._detail(topic, day)
+            return np.empty(0)
+        found = join.detail(day)
         if name not in found.columns:  # an earlier release computed the frame without this column
-            return np.full(len(keys), np.nan)
-        values = found.columns[name]
-        return values.astype(np.float64, copy=False) if same else reindex_sorted(keys, found.keys, values)
-
-    def _detail(self, topic: str, day: int) -> Detail:
-        return self._sources.joins[topic].detail(day)
+            return np.full(len(found.keys), np.nan)
+        return found.columns[name].astype(np.float64, copy=False)
 
     # -- what is unknown -------------------------------------------------------------------------------------
 
@@ -157,25 +191,28 @@ class CrossSections:
     @cached_property
     def unnamed(self) -> list[Gap]:
         """Exchanges of whose stocks in the margin detail the reference names less than half, by day (k,)."""
-        section = self.section(DETAIL)
-        return [
-            self._unnamed(isin_sorted(section.keys[section.rows(i)], m.keys), i) for i, m in enumerate(self.members)
-        ]
+        return self._unnamed(np.concatenate([at for _, at in self._named]) >= 0)
 
     @cached_property
     def unclassified(self) -> list[Gap]:
         """Exchanges of whose stocks in the margin detail less than half have an industry, by day (k,)."""
-        section = self.section(DETAIL)
-        return [self._unnamed(self.industry[section.rows(i)] != UNKNOWN, i) for i in range(len(self))]
+        return self._unnamed(self.industry != UNKNOWN)
 
-    def _unnamed(self, known: Flags, i: int) -> Gap:
-        rows = self.section(DETAIL).rows(i)
-        exchange, stock = exchange_of(self.section(DETAIL).keys[rows]), self.stocks[rows]
-        out: Gap = {}
-        for number in np.unique(exchange[stock]).tolist():
-            here = stock & (exchange == number)
-            if 2 * (known & here).sum() < here.sum():
-                out[number] = f"{REFERENCE} knows less than half of the stocks of {EXCHANGES[number]}"
+    def _unnamed(self, known: Flags) -> list[Gap]:
+        """Return the exchanges of whose stocks less than half are known (k,).
+
+        Parameters
+        ----------
+        known : (n,) by row of the margin detail.
+        """
+        section = self.section(DETAIL)
+        every, named = (
+            section.counts(exchange_of(section.keys), len(EXCHANGES), stocks)
+            for stocks in (self.stocks, self.stocks & known)
+        )
+        out: list[Gap] = [{} for _ in self.days]
+        for i, number in np.argwhere(2 * named < every).tolist():
+            out[i][number] = f"{REFERENCE} knows less than half of the stocks of {EXCHANGES[number]}"
         return out
 
     def net_buys(self, buy: Need, repay: Need) -> tuple[Floats, list[Gap]]:
@@ -184,9 +221,11 @@ class CrossSections:
         Where an exchange publishes no repayments, they follow from the balance of the day before: its net buys are
         unknown where that day is. A security that was not in the list on the day before has none.
         """
-        section = self.section(DETAIL)
-        flows = self.on(section, buy) - self.on(section, repay)
-        return flows, self.with_differences(DETAIL, section, ~np.isnan(flows))
+        if (buy, repay) not in self._net_buys:
+            section = self.section(DETAIL)
+            flows = self.on(section, buy) - self.on(section, repay)
+            self._net_buys[buy, repay] = flows, self.with_differences(DETAIL, section, ~np.isnan(flows))
+        return self._net_buys[buy, repay]
 
     def with_differences(self, topic: str, section: Section, known: Flags) -> list[Gap]:
         """Return the gaps of a topic for a figure that needs the day before where ``known`` is False (k,).
@@ -204,13 +243,13 @@ class CrossSections:
 
     def unknown_industries(self, gaps: list[Gap]) -> Flags:
         """Return the industries with a stock on an exchange that is unknown (k, 31)."""
-        stocks = self.section(REFERENCE)
-        exchange, out = exchange_of(stocks.keys), np.zeros((len(self), len(INDUSTRIES)), dtype=bool)
+        out = np.repeat(np.array([[bool(gap)] for gap in self.unclassified]), len(INDUSTRIES), axis=1)
         for i, gap in enumerate(gaps):
-            rows = stocks.rows(i)
-            industry = self.stock_industry[rows][np.isin(exchange[rows], list(gap))]
-            out[i, industry[industry != UNKNOWN]] = True
-            out[i] |= bool(self.unclassified[i])
+            if gap:
+                rows = self.section(REFERENCE).rows(i)
+                unknown = np.isin(exchange_of(self.section(REFERENCE).keys[rows]), list(gap))
+                industry = self.stock_industry[rows][unknown]
+                out[i, industry[industry != UNKNOWN]] = True
         return out
 
     # -- master data and sums --------------------------------------------------------------------------------
@@ -227,33 +266,60 @@ class CrossSections:
         return [self._sources.members(day) for day in self.days]
 
     @cached_property
+    def _named(self) -> list[tuple[Members, npt.NDArray[np.intp]]]:
+        """The master data of each spell of days, and the places in them of the spell's rows of the margin detail.
+
+        A place is −1 where the reference does not name the security.
+        """
+        section = self.section(DETAIL)
+        out, start = [], 0
+        for end in range(1, len(self) + 1):
+            found = self.members[start]
+            if end == len(self) or self.members[end] is not found:
+                keys = section.keys[section.starts[start] : section.starts[end]]
+                out.append((found, places_sorted(keys, found.keys)))
+                start = end
+        return out
+
+    def of_reference(self, figure: str) -> Floats:
+        """Return a figure of ``reference`` for the rows of the margin detail (n,); NaN where it names no security."""
+        return np.concatenate([taken(found.figures[figure], at) for found, at in self._named])
+
+    @cached_property
     def industry(self) -> npt.NDArray[np.intp]:
         """Industry of each row of the margin detail (n,); `reference.UNKNOWN` for funds and unclassified stocks."""
-        section = self.section(DETAIL)
-        of = [m.industry_of(section.keys[section.rows(i)]) for i, m in enumerate(self.members)]
-        return np.where(self.stocks, np.concatenate(of), UNKNOWN)
+        return np.where(self.stocks, industry_numbers(self.of_reference("industry")), UNKNOWN)
 
     @cached_property
     def stock_industry(self) -> npt.NDArray[np.intp]:
         """Industry of each row of the section of ``reference`` (n,)."""
         return np.concatenate([m.stock_industry for m in self.members])
 
-    def by_industry(self, section: Section, industry: npt.NDArray[np.intp], values: Floats) -> Floats:
+    @cached_property
+    def _cells(self) -> dict[str, npt.NDArray[np.intp]]:
+        """Topic → the day and industry of each row of its section as one number (n,), −1 without an industry."""
+        out = {}
+        for topic, industry in ((DETAIL, self.industry), (REFERENCE, self.stock_industry)):
+            cell = self.section(topic).day_of_row * len(INDUSTRIES) + industry
+            out[topic] = np.where(industry == UNKNOWN, -1, cell)
+        return out
+
+    def by_industry(self, section: Section, values: Floats) -> Floats:
         """Return sums over each industry (k, 31); NaN where none of its securities has a value.
 
         Rows of an unknown industry are left out. Within an industry, rows are added in the order of their keys.
 
         Parameters
         ----------
-        industry : (n,) industry of each row of the section.
+        section : that of the margin detail or of ``reference``.
         values : (n,) NaN where a row has none.
         """
-        width = len(INDUSTRIES)
-        used = (industry != UNKNOWN) & ~np.isnan(values)
-        cell = section.day_of_row[used] * width + industry[used]
-        out = np.bincount(cell, weights=values[used], minlength=len(self) * width).astype(np.float64)
-        out[np.bincount(cell, minlength=len(out)) == 0] = np.nan
-        return out.reshape(len(self), width)
+        cell, size = self._cells[section.topic], len(self) * len(INDUSTRIES)
+        used = (cell >= 0) & ~np.isnan(values)
+        cell = cell[used]
+        out = np.bincount(cell, weights=values[used], minlength=size).astype(np.float64)  # of no row: integers
+        out[np.bincount(cell, minlength=size) == 0] = np.nan
+        return out.reshape(len(self), len(INDUSTRIES))
 
     def fund_rows(self, i: int, back: int) -> dict[str, npt.NDArray[Any]]:
         """Return the rows of ``etf.daily`` ``back`` trading days before the i-th day: ``key`` and figures, by key."""

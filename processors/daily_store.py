@@ -95,6 +95,7 @@ class DailyStore:
         self._on_change = on_change
         self._open: set[int] = set()
         self._known_at: dict[int, int] = {}
+        self._counts: dict[int, dict[str, int]] = {}
         self._row = {name: i for i, name in enumerate(self.names)}
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -185,9 +186,11 @@ class DailyStore:
 
     def counts(self, day: int) -> dict[str, int]:
         """Return the number of rows of a day by exchange."""
-        keys = self.keys[self.present(day)]
-        per = np.bincount(keys if self.label_keys else keys % 4, minlength=len(EXCHANGES))
-        return {name: int(n) for name, n in zip(EXCHANGES, per, strict=False) if n}
+        if day not in self._counts:
+            keys = self.keys[self.present(day)]
+            per = np.bincount(keys if self.label_keys else keys % 4, minlength=len(EXCHANGES)).tolist()
+            self._counts[day] = {name: n for name, n in zip(EXCHANGES, per, strict=False) if n}
+        return dict(self._counts[day])
 
     def missing(self, day: int) -> dict[str, int]:
         """Return what a closed day lacks: exchange → missing rows, −1 where the exchange sent no row count."""
@@ -313,7 +316,7 @@ class DailyStore:
             return
         columns = self.key_index.get_or_add(batch.keys)
         entry.grow(self.width)
-        if len(np.unique(columns)) < len(columns):
+        if not (batch.keys[1:] > batch.keys[:-1]).all() and len(np.unique(columns)) < len(columns):
             # A row counts if its revision is higher than those of the rows of its key before it; the last one wins.
             order = np.argsort(columns, kind="stable")
             place = (columns[order].astype(np.int64) << 32) + batch.revisions[order]
@@ -330,6 +333,7 @@ class DailyStore:
         applied.accepted += len(columns)
         for row, name in enumerate(self.names):
             entry.values[row, columns] = batch.figures[name]
+        self._counts.pop(day, None)
         before = int(entry.revisions.sum())
         entry.revisions[columns] = batch.revisions
         newest = int(batch.stamps.max())
@@ -365,6 +369,7 @@ class DailyStore:
         if len(self.sorted_days) >= self.late_days and day < self._oldest_open():
             return None
         entry = self.days[day] = Day.empty(len(self.names), self.width)
+        self._counts.pop(day, None)
         self._open.add(day)
         self._known_at.clear()
         self.sorted_days.append(day)
@@ -373,6 +378,7 @@ class DailyStore:
         while len(self.sorted_days) > self.keep_days:
             old = self.sorted_days.pop(0)
             del self.days[old]
+            self._counts.pop(old, None)
             self._open.discard(old)
             self._on_change(old)
         return entry
@@ -387,5 +393,6 @@ class DailyStore:
         self.sorted_days = sorted(self.days)
         self._open = {day for day in self.sorted_days if not self.days[day].closed}
         self._known_at.clear()
+        self._counts.clear()
         if self.sorted_days:
             self._on_change(self.sorted_days[0])

@@ -134,6 +134,11 @@ class TradingCalendar:
         """Return the inverse of `position`."""
         return int(self._days[position])
 
+    def days_from(self, start: int, end: int) -> list[int]:
+        """Return the sessions at the positions ``start`` ≥ 0 to ``end`` − 1."""
+        days: list[int] = self._days[start:end].tolist()
+        return days
+
     def contains(self, days: Days) -> npt.NDArray[np.bool_]:
         """Return which of ``days`` are sessions (n,)."""
         at = np.searchsorted(self._days, days)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from processors.completeness import by_exchange
+from processors.computation import BLOCK_DAYS
 from processors.days import TradingCalendar, to_date
 from processors.events import EndOfDay, RowBatch
 from processors.market import INPUTS, Market
@@ -59,7 +61,7 @@ class History:
 
         Parameters
         ----------
-        days : topic → its rows, for each day in ascending order; fewer days than ``late_days``.
+        days : topic → its rows, for each day in ascending order.
         """
         own, rest = (
             [
@@ -80,8 +82,22 @@ def replay(
     parameters: Parameters,
     exchanges: tuple[str, ...],
     calendar: TradingCalendar,
+    *,
+    days_per_fold: int = 1,
 ) -> Iterator[StageOutput]:
-    """Yield every output that the stream would publish for these days, in the same order."""
+    """Yield every output that the stream would publish for these days.
+
+    Parameters
+    ----------
+    days_per_fold : days that arrive together. A late row among them publishes nothing twice; no last value differs.
+    """
     history = History(parameters, exchanges, calendar)
-    for feeds in days:
-        yield from history.fold(feeds)
+    for together in blocks(days, days_per_fold):
+        yield from history.fold_block(together)
+
+
+def blocks(days: Iterable[Mapping[str, RowBatch]], size: int = BLOCK_DAYS) -> Iterator[list[Mapping[str, RowBatch]]]:
+    """Yield days in lists of a size, each to be folded as a block."""
+    rest = iter(days)
+    while block := list(islice(rest, size)):
+        yield block

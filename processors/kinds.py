@@ -152,7 +152,8 @@ def board_of(securities: Ids) -> npt.NDArray[np.intp]:
 
 def is_star(securities: Ids) -> Flags:
     """Return which ids are stocks of STAR 科创板: SH 688xxx, and 689xxx (depositary receipts) (n,)."""
-    return np.asarray((securities % 4 == _SH) & np.isin(securities // 4_000, (688, 689)))
+    head = securities // 4_000
+    return np.asarray((securities % 4 == _SH) & ((head == 688) | (head == 689)))
 
 
 def is_chinext(securities: Ids) -> Flags:

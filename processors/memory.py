@@ -58,10 +58,11 @@ class Memory:
                 return state
         return None
 
-    def window(self, day: int, name: str, days: int) -> Floats:
-        """Return the values of the last ``days`` trading days (days,), oldest first; NaN where absent."""
-        values = [self.value(day, name, back) for back in range(days - 1, -1, -1)]
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    def series(self, name: str, start: int, end: int) -> Floats:
+        """Return the values at the calendar positions ``start`` to ``end`` − 1 (end − start,); NaN where absent."""
+        stored = map(self.days.get, self._calendar.days_from(max(start, 0), end))
+        values = [np.nan if of_day is None else of_day.get(name, np.nan) for of_day in stored]
+        return np.array([np.nan] * min(-start, end - start) + values, dtype=np.float64)
 
     def trim(self, oldest: Mapping[str, int]) -> None:
         """Delete the values and states of each signal before its oldest day: signal → day; others stay."""

@@ -104,8 +104,10 @@ class PriceLevels:
         fresh = self.store.present(day) & ~(self.store.figure(day, "suspended") == 1.0) & ~np.isnan(close)
         growth = close / np.where(np.isnan(previous), before.close, previous)
         unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
-        action = fresh & np.isnan(previous) & self._beyond_limit(day, growth, before.age, 1 + unknown)
-        growth = np.where(action, 1.0, growth)
+        action = fresh & np.isnan(previous)
+        if action.any():
+            action &= self._beyond_limit(day, growth, before.age, 1 + unknown)
+            growth = np.where(action, 1.0, growth)
         chained = np.where(np.isnan(before.level), 1.0, before.level * growth)
         level = np.where(fresh, chained, before.level)
         self.days[day] = DayLevels(

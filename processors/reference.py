@@ -41,7 +41,7 @@ class Members:
 
     def industry_of(self, keys: Ids) -> npt.NDArray[np.intp]:
         """Return the index into `industries.INDUSTRIES` of each security (n,), `UNKNOWN` where there is none."""
-        return _industry_numbers(self._of(keys, "industry"))
+        return industry_numbers(self._of(keys, "industry"))
 
     def in_index(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
         """Return whether each security is a member of an index, such as ``csi300`` (n,)."""
@@ -51,7 +51,8 @@ class Members:
         return reindex_sorted(keys, self.keys, self.figures[name])
 
 
-def _industry_numbers(industry: Floats) -> npt.NDArray[np.intp]:
+def industry_numbers(industry: Floats) -> npt.NDArray[np.intp]:
+    """Return the figure ``industry`` as an index into `industries.INDUSTRIES` (n,), `UNKNOWN` where it is NaN."""
     return np.where(np.isnan(industry), UNKNOWN, industry).astype(np.intp)
 
 
@@ -123,7 +124,7 @@ class ReferenceStore:
             keys = self.store.keys[order]
             ordered = {n: v[order] for n, v in figures.items()}
             stock = is_stock(keys) & (ordered["listed"] == 1.0)
-            members = Members(keys, ordered, keys[stock], _industry_numbers(ordered["industry"][stock]))
+            members = Members(keys, ordered, keys[stock], industry_numbers(ordered["industry"][stock]))
             self._members = count, members
         return self._members[1]
 

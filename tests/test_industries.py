@@ -31,7 +31,7 @@ def run(days: dict[int, dict[str, RowBatch]]) -> StageOutput:
     industries: dict[date, IndustrySignals] = {}
     signals: dict[tuple[date, str], MarketSignal] = {}
     feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
-    for output in replay(feeds, Parameters(), EXCHANGES, xshg()):
+    for output in replay(feeds, Parameters(), EXCHANGES, xshg(), days_per_fold=64):
         if isinstance(output, IndustrySignals):
             industries[output.status.trade_date] = output
         elif isinstance(output, MarketSignal):

@@ -36,7 +36,7 @@ END = date(2021, 3, 31)
 def run(days: dict[int, dict[str, RowBatch]]) -> dict[tuple[date, str], MarketSignal]:
     found: dict[tuple[date, str], MarketSignal] = {}
     feeds = ({topic: day[topic] for topic in FEEDS if topic in day} for day in days.values())
-    for output in replay(feeds, Parameters(), EXCHANGES, xshg()):
+    for output in replay(feeds, Parameters(), EXCHANGES, xshg(), days_per_fold=64):
         assert isinstance(output, MarketSignal)
         found[output.trade_date, output.name] = output
     return found

@@ -29,7 +29,7 @@ StageOutput = tuple[pd.DataFrame, dict[tuple[date, str], MarketSignal]]
 def run(days: dict[int, dict[str, RowBatch]], parameters: Parameters | None = None) -> StageOutput:
     """Every pricing column by day and code, and the market signals."""
     tables, signals = [], {}
-    for output in replay(days.values(), parameters or Parameters(), EXCHANGES, xshg()):
+    for output in replay(days.values(), parameters or Parameters(), EXCHANGES, xshg(), days_per_fold=64):
         if isinstance(output, SecuritySignals):
             table = pd.DataFrame(output.columns, index=to_codes(output.keys))
             tables.append((output.family, output.status.trade_date, table))

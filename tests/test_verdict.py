@@ -137,7 +137,7 @@ def test_no_warning_of_the_real_years_outlives_its_sessions(data_dir: Path, fold
         (tmp_path / file.name).symlink_to(file)
     feeds = (day for _, day in read(tmp_path, CALENDAR).by_day())
     found, breaks = {}, {}
-    for one in replay(feeds, Parameters(), EXCHANGES, CALENDAR):
+    for one in replay(feeds, Parameters(), EXCHANGES, CALENDAR, days_per_fold=64):
         if isinstance(one, MarketSignal) and one.signal == "verdict":
             found[to_day(one.trade_date)] = one
         elif isinstance(one, MarketSignal) and one.signal == "ratio_state" and one.value == "BREAKDOWN":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from processors.block import Block
-from processors.codes import isin_sorted
-from processors.cross_sections import merged, reasons
+from processors.cross_sections import Flags, merged, reasons
+from processors.events import Floats
 from processors.kinds import BOARDS, board_of
 from processors.needs import DETAIL, REFERENCE, VALUATIONS, members, security, valuation
-from processors.signal import Column, Level, Signal, Value
+from processors.signal import Column, Level, Signal, Value, Values
 
 FLOAT_CAP = valuation("float_cap")
 
@@ -31,48 +32,39 @@ SIGNALS = (
 
 def compute(block: Block) -> dict[str, Column]:
     """Return the share by count; the details contain the shares by float cap and by board."""
-    detail, stocks = block.section(DETAIL), block.section(REFERENCE)
-    caps, uncapped = block.on(stocks, FLOAT_CAP), block.gaps(VALUATIONS)
-    days = [
-        _day(
-            stocks.keys[stocks.rows(i)],
-            detail.keys[detail.rows(i)],
-            np.where(bool(uncapped[i]), np.nan, caps[stocks.rows(i)]),
-        )
-        for i in range(len(block))
-    ]
-    names = ("stocks", "eligible", *BOARDS, "by_float_cap", "float_cap_known", *map(_by_float_cap, BOARDS))
-    return {
-        "coverage": Column(
-            [day.get("coverage") for day in days],
-            {name: [day.get(name) for day in days] for name in names},
-            f"{REFERENCE} names no stock",
-            reasons(merged(block.gaps(DETAIL), block.unnamed)),
-        )
-    }
+    stocks = block.section(REFERENCE)
+    listed, board = block.places(stocks, DETAIL) >= 0, board_of(stocks.keys)
+    counts, eligible = (stocks.counts(board, len(BOARDS), rows) for rows in (np.ones_like(listed), listed))
+    details: dict[str, Values] = {"stocks": counts.sum(axis=1), "eligible": eligible.sum(axis=1)}
+    share = details["eligible"] / counts.sum(axis=1)
+    details |= dict(zip(BOARDS, (eligible / counts).T, strict=True))
+    by_cap = [_by_float_cap(block, i, listed, board) for i in range(len(block))]
+    for name in ("by_float_cap", "float_cap_known", *map(_of_board, BOARDS)):
+        details[name] = [day.get(name) for day in by_cap]
+    absent = reasons(merged(block.gaps(DETAIL), block.unnamed))
+    return {"coverage": Column(share, details, f"{REFERENCE} names no stock", absent)}
 
 
-def _day(stocks: np.ndarray, listed_keys: np.ndarray, caps: np.ndarray) -> dict[str, Value]:
-    if not len(stocks):
-        return {}
-    listed, board = isin_sorted(stocks, listed_keys), board_of(stocks)
+def _by_float_cap(block: Block, i: int, listed: Flags, board: npt.NDArray[np.intp]) -> dict[str, Value]:
+    """Return the shares of a day by float cap; none where no float cap is known, or not those of an exchange."""
+    stocks = block.section(REFERENCE)
+    rows = stocks.rows(i)
+    caps, listed, board = block.on(stocks, FLOAT_CAP)[rows], listed[rows], board[rows]
     capped = caps > 0
-    out: dict[str, Value] = {"coverage": float(listed.mean()), "stocks": len(stocks), "eligible": int(listed.sum())}
-    if capped.any():
-        out |= {"by_float_cap": _share(caps, capped, listed), "float_cap_known": int(capped.sum())}
+    if block.gaps(VALUATIONS)[i] or not capped.any():
+        return {}
+    out: dict[str, Value] = {"by_float_cap": _share(caps, capped, listed), "float_cap_known": int(capped.sum())}
     for number, name in enumerate(BOARDS):
-        here = board == number
+        here = (board == number) & capped
         if here.any():
-            out[name] = float(listed[here].mean())
-        if (here & capped).any():
-            out[_by_float_cap(name)] = _share(caps, here & capped, listed)
+            out[_of_board(name)] = _share(caps, here, listed)
     return out
 
 
-def _by_float_cap(board: str) -> str:
+def _of_board(board: str) -> str:
     return f"{board} by_float_cap"
 
 
-def _share(caps: np.ndarray, capped: np.ndarray, listed: np.ndarray) -> float:
+def _share(caps: Floats, capped: Flags, listed: Flags) -> float:
     """Return the float cap of the eligible stocks over that of all, of those that ``capped`` selects."""
     return float(caps[capped & listed].sum() / caps[capped].sum())

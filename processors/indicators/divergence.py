@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import numpy.typing as npt
 
 from processors.block import Block
 from processors.events import Floats
@@ -47,49 +50,42 @@ SIGNALS = (
 
 def compute(block: Block) -> dict[str, Array]:
     """Return ``streak_excess`` and ``divergence`` over the rows of the margin detail (n,)."""
-    section = block.section(DETAIL)
-    streaks = block.on(section, STREAK).astype(int)
-    regimes, means = block[CURRENT_REGIME].tolist(), block[MEANS]
-    days = [
-        _day(block, i, section.keys[section.rows(i)], streaks[section.rows(i)], means[i], regimes[i])
-        for i in range(len(block))
-    ]
-    excess, case = (np.concatenate(parts) for parts in zip(*days, strict=True))
+    p, section = block.parameters, block.section(DETAIL)
+    streaks, level = block.on(section, STREAK).astype(int), block.on(section, LEVELS)
+    excess = _excess(block, streaks, level)
+    regimes = block[CURRENT_REGIME].tolist()
+    in_range, in_rally = (np.array([one == which for one in regimes])[section.day_of_row] for which in (RANGE, RALLY))
+    case = np.zeros(len(streaks))
+    case[in_range & (streaks >= p.divergence_streak) & (excess < p.divergence_excess)] = 1.0
+    case[in_rally & (streaks <= -p.divergence_streak) & (excess > 0)] = 2.0
+    short = np.abs(streaks) < p.divergence_streak
+    known = ~np.isnan(level) & (short | ~np.isnan(excess)) & (in_range | in_rally)
+    case[~known | ~block.stocks] = np.nan
     return {"streak_excess": excess, "divergence": case}
 
 
-def _day(
-    block: Block, i: int, keys: np.ndarray, streak: np.ndarray, means: Floats, regime: str | None
-) -> tuple[Floats, Floats]:
-    p, stocks = block.parameters, block.stocks[block.section(DETAIL).rows(i)]
-    length = np.minimum(np.abs(streak), MAX_STREAK_DAYS)
-    level = block.priced(i, LEVELS, keys, 0)
-    excess = np.full(len(streak), np.nan)
-    priced = np.where(stocks & ~np.isnan(level), length, 0)
-    grown = _compounded(means, int(priced.max(initial=0)))
-    order = np.argsort(priced, kind="stable")
-    bounds = np.searchsorted(priced[order], np.arange(len(grown) + 2))
-    for back in range(1, len(grown)):
-        rows = order[bounds[back] : bounds[back + 1]]
-        if len(rows):
-            excess[rows] = level[rows] / block.priced(i, LEVELS, keys[rows], back) - 1 - grown[back]
-    in_range, in_rally = regime == RANGE, regime == RALLY
-    case = np.zeros(len(streak))
-    if in_range:
-        case[(streak >= p.divergence_streak) & (excess < p.divergence_excess)] = 1.0
-    if in_rally:
-        case[(streak <= -p.divergence_streak) & (excess > 0)] = 2.0
-    known = ~np.isnan(level) & ((np.abs(streak) < p.divergence_streak) | ~np.isnan(excess)) & (in_range or in_rally)
-    case[~known | ~stocks] = np.nan
-    return excess, case
+def _excess(block: Block, streaks: npt.NDArray[np.intp], level: Floats) -> Floats:
+    """Return the excess return over the streak for the rows of the margin detail (n,); NaN without a streak."""
+    section = block.section(DETAIL)
+    length = np.where(block.stocks & ~np.isnan(level), np.minimum(np.abs(streaks), MAX_STREAK_DAYS), 0)
+    grown = np.array([_compounded(means) for means in block[MEANS]])[section.day_of_row, length]
+    rows = np.flatnonzero((length > 0) & ~np.isnan(grown))
+    excess = np.full(len(streaks), np.nan)
+    begins = block.positions[section.day_of_row[rows]] - length[rows]
+    # The rows whose streak began on one day, on whatever day of the block it is read.
+    rows, begins = rows[order := np.argsort(begins, kind="stable")], begins[order]
+    starts = np.flatnonzero(np.r_[True, begins[1:] != begins[:-1]]) if len(rows) else begins
+    for start, end in pairwise([*starts.tolist(), len(rows)]):
+        here, day = rows[start:end], block.calendar.day_at(int(begins[start]))
+        excess[here] = level[here] / block.on_day(day, LEVELS, section.keys[here]) - 1 - grown[here]
+    return excess
 
 
-def _compounded(means: Floats, most: int) -> list[float]:
-    """Return the equal-weight mean return compounded over the last 0, 1, … days, back to the first unknown day."""
-    out, grown = [0.0], 1.0
-    for mean in means[::-1][:most].tolist():
-        if mean != mean:
-            break
-        grown *= 1 + mean
-        out.append(grown - 1)
-    return out
+def _compounded(means: Floats) -> Floats:
+    """Return the mean return compounded over the last 0, 1, … days (days + 1,); NaN from the first unknown day on.
+
+    Parameters
+    ----------
+    means : (days,) the equal-weight mean returns, oldest first.
+    """
+    return np.cumprod(np.concatenate([[1.0], 1 + means[::-1]])) - 1

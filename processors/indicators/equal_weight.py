@@ -32,14 +32,11 @@ def compute(block: Block) -> dict[str, Column]:
     actions = block.stocks & (block.on(section, ACTION) == 1.0)
     known_returns = np.isnan(block.on(section, LEVEL)) | ~np.isnan(returns) | actions | ~block.stocks
     gaps = merged(block.gaps(DETAIL), block.with_differences(PRICES, section, known_returns))
-    means, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
-    acted = np.bincount(section.day_of_row[actions], minlength=len(block))
-    for i in range(len(block)):
-        of_day = returns[section.rows(i)]
-        known = of_day[~np.isnan(of_day)]
-        counts[i] = len(known)
-        if len(known):
-            means[i] = known.mean()
+    rows, days = section.split(~np.isnan(returns))
+    known = returns[rows]
+    counts = np.array([day.stop - day.start for day in days])
+    means = np.array([known[day].mean() if day.stop > day.start else np.nan for day in days])
+    acted = section.counts(np.zeros(len(actions), dtype=int), 1, actions)[:, 0]
     return {
         "equal_weight_return": Column(
             means,

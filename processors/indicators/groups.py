@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.block import Block
-from processors.codes import EXCHANGES
-from processors.cross_sections import Gap, merged, reasons
+from processors.codes import EXCHANGES, Ids
+from processors.cross_sections import Flags, Gap, Section, merged, reasons
 from processors.events import Floats
 from processors.kinds import is_chinext, is_fund, is_star
 from processors.needs import DETAIL, members, security
-from processors.signal import Column, Level, Signal
+from processors.signal import Column, Level, Signal, Values
 from processors.statistics import rolling_sums
 
 _SUMS = {"five_days": 5, "twenty_days": 20}
@@ -63,43 +63,44 @@ def compute(block: Block) -> dict[str, Column]:
     """Return balance and net buy by group; a column per group and signal."""
     section = block.section(DETAIL)
     balance, (flow, flow_gaps) = block.on(section, BALANCE), block.net_buys(BUY, REPAY)
-    whole = np.array([not gap for gap in block.gaps(DETAIL)])
+    every = np.array([balance[section.rows(i)].sum() for i in range(len(block))])
+    every[[bool(gap) for gap in block.gaps(DETAIL)]] = np.nan
     out: dict[str, Column] = {}
     for group, member in groups_of(block, section.keys).items():
         named = block.unnamed if group in _BY_REFERENCE else [{}] * len(block)
         unknown, unknown_flow = (
             reasons(_of_group(group, merged(gaps, named))) for gaps in (block.gaps(DETAIL), flow_gaps)
         )
-        totals, shares, flows = (np.full(len(block), np.nan) for _ in range(3))
-        count, known_count = np.zeros(len(block), dtype=int), np.zeros(len(block), dtype=int)
-        for i in range(len(block)):
-            rows = section.rows(i)
-            inside = member[rows]
-            count[i] = inside.sum()
-            if not count[i]:
-                continue
-            totals[i] = balance[rows][inside].sum()
-            shares[i] = totals[i] / balance[rows].sum() if whole[i] else np.nan
-            of_group = flow[rows][inside]
-            known = ~np.isnan(of_group)
-            known_count[i] = known.sum()
-            if known_count[i] and i not in unknown_flow:
-                flows[i] = of_group[known].sum()
+        totals, count = _sums(section, member, balance)
+        flows, known_count = _sums(section, member & ~np.isnan(flow), flow)
+        flows[list(unknown_flow)] = np.nan
         absent = dict.fromkeys(np.flatnonzero(count == 0).tolist(), f"no security of the day belongs to {group}")
         name = f"group_net_buy/{group}"
-        out[f"group_balance/{group}"] = Column(totals, {"share": shares, "members": count}, absent=absent | unknown)
+        out[f"group_balance/{group}"] = Column(
+            totals, {"share": totals / every, "members": count}, absent=absent | unknown
+        )
         out[name] = Column(
             flows,
-            {"members": known_count} | {sums: _sum(block, name, flows, days) for sums, days in _SUMS.items()},
+            {"members": known_count} | _windows(block, name, flows),
             f"{DETAIL} of the day before is not known",
             absent | unknown_flow,
         )
     return out
 
 
-def _sum(block: Block, name: str, flows: Floats, days: int) -> Floats:
-    """Return the sum of the last ``days`` net buys of a group (k,); NaN where one of them is unknown."""
-    return rolling_sums(block.own_window(name, flows, days), days)[:, 0]
+def _sums(section: Section, used: Flags, values: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Return the sum of the used rows of each day (k,), NaN where there are none, and their number (k,)."""
+    rows, days = section.split(used)
+    found = values[rows]
+    counts = np.array([day.stop - day.start for day in days])
+    sums = np.array([found[day].sum() for day in days])
+    return np.where(counts > 0, sums, np.nan), counts
+
+
+def _windows(block: Block, name: str, flows: Floats) -> dict[str, Values]:
+    """Return the sums of the last net buys of a group (k,); NaN where one of them is unknown."""
+    window = block.own_window(name, flows, max(_SUMS.values()))
+    return {sums: rolling_sums(window[:, -days:], days)[:, 0] for sums, days in _SUMS.items()}
 
 
 def _of_group(group: str, gaps: list[Gap]) -> list[Gap]:
@@ -108,16 +109,10 @@ def _of_group(group: str, gaps: list[Gap]) -> list[Gap]:
     return [{number: gap[number] for number in exchanges if number in gap} for gap in gaps]
 
 
-def groups_of(block: Block, keys: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.bool_]]:
+def groups_of(block: Block, keys: Ids) -> dict[str, Flags]:
     """Return by group which of the margin detail's securities belong to it."""
-    section = block.section(DETAIL)
-
-    def of_index(name: str) -> npt.NDArray[np.bool_]:
-        parts = [m.in_index(keys[section.rows(i)], name) for i, m in enumerate(block.members)]
-        return np.concatenate(parts)
-
     return {
-        **{group: of_index(figure) for group, figure in _BY_REFERENCE.items()},
+        **{group: block.of_reference(figure) == 1.0 for group, figure in _BY_REFERENCE.items()},
         "ChiNext": is_chinext(keys),
         "STAR": is_star(keys),
         "ETF": is_fund(keys),

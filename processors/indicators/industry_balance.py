@@ -7,7 +7,6 @@ from typing import TypeAlias
 import numpy as np
 
 from processors.block import Block
-from processors.codes import isin_sorted
 from processors.cross_sections import Flags, Gap, merged, reasons
 from processors.events import Floats
 from processors.needs import DETAIL, REFERENCE, VALUATIONS, Need, industry_index, members, security, valuation
@@ -41,15 +40,13 @@ RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover
 
 def compute(block: Block) -> IndustryColumns:
     """Return the columns and their ranks ``<column>_rank`` (1 is the largest)."""
-    unknown, unknown_flows = block.unknown_industries(block.gaps(DETAIL)), block.unknown_industries(flow_gaps(block))
+    net_gaps = flow_gaps(block)
+    unknown, unknown_flows = block.unknown_industries(block.gaps(DETAIL)), block.unknown_industries(net_gaps)
     balance, buy, net = sums(block, BALANCE), sums(block, BUY), net_buys(block)
     turnover, stocks = block[TURNOVER], block.section(REFERENCE)
-    detail = block.section(DETAIL)
-    listed = np.concatenate(
-        [isin_sorted(stocks.keys[stocks.rows(i)], detail.keys[detail.rows(i)]) for i in range(len(block))]
-    )
-    total = block.by_industry(stocks, block.stock_industry, np.ones(len(listed)))
-    eligible = block.by_industry(stocks, block.stock_industry, listed.astype(np.float64))
+    listed = block.places(stocks, DETAIL) >= 0
+    total = block.by_industry(stocks, np.ones(len(listed)))
+    eligible = block.by_industry(stocks, listed.astype(np.float64))
     columns = {
         "fin_balance": balance,
         "fin_balance_share": balance_shares(block, balance),
@@ -62,7 +59,7 @@ def compute(block: Block) -> IndustryColumns:
     for name in tuple(columns):
         flags, gaps = unknown, block.gaps(DETAIL)
         if name == "net_buy":
-            flags, gaps = unknown_flows, flow_gaps(block)
+            flags, gaps = unknown_flows, net_gaps
         elif name == "fin_balance_to_float_cap":
             gaps = merged(gaps, block.gaps(VALUATIONS))
             flags = np.isnan(columns[name]) & block.unknown_industries(gaps)
@@ -96,9 +93,9 @@ def balance_to_float_cap(block: Block, balance: Floats) -> Floats:
     """Return margin balance over float cap (k, 31), by the industry's index, else by the stocks with a known float cap."""
     cap, detail, stocks = block[INDEX_FLOAT_CAP], block.section(DETAIL), block.section(REFERENCE)
     balances = np.where(block.on(detail, STOCK_FLOAT_CAP) > 0, block.on(detail, BALANCE), np.nan)
-    of_stocks = block.by_industry(detail, block.industry, balances)
+    of_stocks = block.by_industry(detail, balances)
     of_stocks[block.unknown_industries(merged(block.gaps(DETAIL), block.gaps(VALUATIONS)))] = np.nan
-    caps = block.by_industry(stocks, block.stock_industry, block.on(stocks, STOCK_FLOAT_CAP))
+    caps = block.by_industry(stocks, block.on(stocks, STOCK_FLOAT_CAP))
     return np.where(cap > 0, balance / cap, of_stocks / np.where(caps > 0, caps, np.nan))
 
 
@@ -106,7 +103,7 @@ def sums(block: Block, need: Need) -> Floats:
     """Return the sum of a figure of the margin detail over each industry's stocks (k, 31); NaN where none has it, or where
     one of the industry's exchanges is missing."""
     section = block.section(DETAIL)
-    out = block.by_industry(section, block.industry, block.on(section, need))
+    out = block.by_industry(section, block.on(section, need))
     out[block.unknown_industries(block.gaps(DETAIL))] = np.nan
     return out
 
@@ -115,7 +112,7 @@ def net_buys(block: Block) -> Floats:
     """Return the sum of buys less repayments over each industry's stocks (k, 31), CNY; NaN where none has both, or
     where one of the industry's exchanges is missing on the day or, if its repayments are derived, on the day before."""
     flows, gaps = block.net_buys(BUY, REPAY)
-    out = block.by_industry(block.section(DETAIL), block.industry, flows)
+    out = block.by_industry(block.section(DETAIL), flows)
     out[block.unknown_industries(gaps)] = np.nan
     return out
 

@@ -218,7 +218,7 @@ def _breadth(block: Block) -> Floats:
     change = block.on(section, CHANGE)
     rose = np.where(np.isnan(change), np.nan, change > 0)
     count = np.where(np.isnan(change), np.nan, 1.0)
-    out = block.by_industry(section, block.industry, rose) / block.by_industry(section, block.industry, count)
+    out = block.by_industry(section, rose) / block.by_industry(section, count)
     gaps = block.with_differences(DETAIL, section, ~np.isnan(change))
     out[block.unknown_industries(gaps)] = np.nan
     return out
@@ -233,8 +233,7 @@ def _weighted(block: Block, need: Need) -> Floats:
     stocks = block.section(REFERENCE)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
-    industry = block.stock_industry
-    out = block.by_industry(stocks, industry, values * caps) / block.by_industry(stocks, industry, caps)
+    out = block.by_industry(stocks, values * caps) / block.by_industry(stocks, caps)
     out[block.unknown_industries(block.gaps(VALUATIONS))] = np.nan
     return out
 
@@ -244,9 +243,8 @@ def _multiple(block: Block, need: Need) -> Floats:
     stocks = block.section(REFERENCE)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     known = (values != 0) & ~np.isnan(values) & (caps > 0)
-    industry = block.stock_industry
-    earned = block.by_industry(stocks, industry, np.where(known, caps / np.where(known, values, 1.0), np.nan))
-    out = block.by_industry(stocks, industry, np.where(known, caps, np.nan)) / _positive(earned)
+    earned = block.by_industry(stocks, np.where(known, caps / np.where(known, values, 1.0), np.nan))
+    out = block.by_industry(stocks, np.where(known, caps, np.nan)) / _positive(earned)
     out[block.unknown_industries(block.gaps(VALUATIONS))] = np.nan
     return out
 

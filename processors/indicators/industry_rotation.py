@@ -38,7 +38,7 @@ def compute(block: Block) -> IndustryColumns:
     used = (before > 0) & ~np.isnan(now) & ends[section.day_of_row]
 
     def total(values: Floats) -> Floats:
-        return block.by_industry(section, block.industry, np.where(used, values, np.nan))
+        return block.by_industry(section, np.where(used, values, np.nan))
 
     change = total(now) / total(before) - 1
     breadth = total((now > before).astype(np.float64)) / total(np.ones(len(now)))
