@@ -93,11 +93,12 @@ class AlertDesk(Processor):
     def _update_records(self, origin: Input, now: datetime) -> list[Change]:
         out: list[Change] = []
         stale_since, self._stale_since = self._stale_since, {}
-        if min(stale_since.values(), default=date.max) >= self._newest:
+        earliest = min(stale_since.values(), default=date.max)
+        if earliest >= self._newest:
             return out
-        for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            if alert.fired_on is None:
-                continue
+        later = [a for a in self.lifecycle.alerts.values() if a.fired_on is not None and a.fired_on > earliest]
+        for alert in sorted(later, key=lambda a: (a.trade_date, a.id)):
+            assert alert.fired_on is not None
             covering = self._covering(alert)
             scopes = {alert.rule, *(one.basis for one in covering)}
             if alert.fired_on > min(stale_since.get(scope, date.max) for scope in scopes):

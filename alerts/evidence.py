@@ -50,9 +50,6 @@ class Case(msgspec.Struct, array_like=True):
     outcomes: dict[str, float] = {}
 
 
-_NO_OUTCOMES = np.full((len(HORIZONS), 1), np.nan)
-
-
 class EvidenceStore(Processor):
     """Every case of every record by the day on which it fired, the prices after it, and the base rates."""
 
@@ -239,15 +236,16 @@ class EvidenceStore(Processor):
         )
 
     def _member_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
-        horizon, nothing = expectation.horizon_days, np.zeros((3, len(self._calendar)), dtype=np.int64)
-        past = slice(start, max(start, end - horizon))
-        inside = self.regimes.days_of(expectation.regime)
-        size, known, hits = (self._counts.get(record, nothing) * inside)[:, past]
-        base_hits, base_known = (self._bases.get(key, nothing[:2]) * inside)[:, past]
-        lines = np.where(inside, self._outcomes.get(record, _NO_OUTCOMES), np.nan)
+        horizon, inside = expectation.horizon_days, self.regimes.days_of(expectation.regime)
+        pasts = {h: slice(start, max(start, end - h)) for h in (*HORIZONS, horizon)}
+        days = inside[pasts[horizon]]
+        nothing = np.zeros((3, len(days)), dtype=np.int64)
+        size, known, hits = (self._counts[record][:, pasts[horizon]] if record in self._counts else nothing) * days
+        base_hits, base_known = (self._bases[key][:, pasts[horizon]] if key in self._bases else nothing[:2]) * days
+        lines = self._outcomes.get(record, np.full((len(HORIZONS), len(inside)), np.nan))
         found = _evidence(
             expectation,
-            [line[start : max(start, end - h)] for h, line in zip(HORIZONS, lines, strict=True)],
+            [line[pasts[h]][inside[pasts[h]]] for h, line in zip(HORIZONS, lines, strict=True)],
             compare_blocks(hits, known, base_hits, base_known, horizon),
         )
         return msgspec.structs.replace(

@@ -27,7 +27,9 @@ CODE_LENGTH = 9
 _CODE = re.compile(rf"[0-9]{{6}}\.({'|'.join(_SUFFIX_TEXT)})")
 _TRIPLES = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 3)
 _SUFFIX_BYTES = np.frombuffer("".join(_SUFFIX_TEXT).encode(), dtype=np.uint8).reshape(-1, 2)
-_SUFFIX_FROM_BYTES = {(ord(s[0]), ord(s[1])): i for s, i in _SUFFIXES.items()}
+_SUFFIX_OF_BYTES = np.full(2**16, -1, dtype=np.int32)  # first byte × 256 + second byte → suffix
+_SUFFIX_OF_BYTES[[ord(s[0]) << 8 | ord(s[1]) for s in _SUFFIX_TEXT]] = range(len(_SUFFIX_TEXT))
+_ZERO = np.uint8(ord("0"))
 
 
 @lru_cache(maxsize=65_536)
@@ -90,15 +92,15 @@ def parse_codes(text: bytes, count: int) -> Ids:
     if len(text) != count * CODE_LENGTH:
         raise RowError(f"security codes must have {CODE_LENGTH} characters each, e.g. 600519.SH")
     grid = np.frombuffer(text, dtype=np.uint8).reshape(count, CODE_LENGTH)
-    digits = grid[:, :6].astype(np.int32) - ord("0")
-    number = digits @ np.array([100_000, 10_000, 1_000, 100, 10, 1], dtype=np.int32)
-    exchange = np.full(count, -1, dtype=np.int32)
-    for (first, second), index in _SUFFIX_FROM_BYTES.items():
-        exchange[(grid[:, 7] == first) & (grid[:, 8] == second)] = index
-    bad = (digits < 0).any(axis=1) | (digits > 9).any(axis=1) | (exchange < 0) | (grid[:, 6] != ord("."))
+    digits = grid.T[:6] - _ZERO  # below "0" it wraps around, to more than 9
+    exchange = _SUFFIX_OF_BYTES[grid[:, 7].astype(np.uint16) << 8 | grid[:, 8]]
+    bad = (digits > 9).any(axis=0) | (exchange < 0) | (grid[:, 6] != ord("."))
     if bad.any():
         row = int(np.argmax(bad))
         to_id(grid[row].tobytes().decode("utf-8", "replace"))
+    number = np.zeros(count, dtype=np.int32)
+    for digit in digits:
+        number = number * 10 + digit
     return number * 4 + exchange
 
 

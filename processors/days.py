@@ -6,6 +6,7 @@ Arrays contain a trade date as int32 days since 1970-01-01; inputs and outputs c
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
@@ -97,6 +98,7 @@ class TradingCalendar:
 
     def __init__(self, sessions: Iterable[date], official_until: date | None = None) -> None:
         self._days = np.unique(np.array([to_day(s) for s in sessions], dtype=np.int32))
+        self._listed: list[int] = self._days.tolist()  # a single day is looked up faster in a list
         if not len(self._days):
             raise MarginwatchError("the trading calendar is empty: give at least one session")
         self._position = {int(d): i for i, d in enumerate(self._days)}
@@ -132,12 +134,11 @@ class TradingCalendar:
 
     def day_at(self, position: int) -> int:
         """Return the inverse of `position`."""
-        return int(self._days[position])
+        return self._listed[position]
 
     def days_from(self, start: int, end: int) -> list[int]:
         """Return the sessions at the positions ``start`` ≥ 0 to ``end`` − 1."""
-        days: list[int] = self._days[start:end].tolist()
-        return days
+        return self._listed[start:end]
 
     def contains(self, days: Days) -> npt.NDArray[np.bool_]:
         """Return which of ``days`` are sessions (n,)."""
@@ -148,21 +149,21 @@ class TradingCalendar:
     def shift(self, day: int, sessions: int) -> int | None:
         """Return the session ``sessions`` after (before, if negative) ``day``; None past the calendar's ends."""
         moved = self.position(day) + sessions
-        return int(self._days[moved]) if 0 <= moved < len(self._days) else None
+        return self._listed[moved] if 0 <= moved < len(self._listed) else None
 
     def count_before(self, day: int) -> int:
         """Return how many sessions are before a day (any day): its position, or that of the next session."""
-        return int(np.searchsorted(self._days, day))
+        return bisect_left(self._listed, day)
 
     def after(self, day: int, sessions: int) -> int | None:
         """Return the session ``sessions`` (at least 1) after a day (any day); None past the calendar's end."""
-        at = int(np.searchsorted(self._days, day, side="right")) + sessions - 1
-        return int(self._days[at]) if at < len(self._days) else None
+        at = bisect_right(self._listed, day) + sessions - 1
+        return self._listed[at] if at < len(self._listed) else None
 
     def before(self, day: int) -> int | None:
         """Return the last session before a day (any day); None before the first one."""
-        at = int(np.searchsorted(self._days, day))
-        return int(self._days[at - 1]) if at else None
+        at = bisect_left(self._listed, day)
+        return self._listed[at - 1] if at else None
 
     def ends_week(self, day: int) -> bool:
         """Return whether a session is the last of its calendar week; False for the last session of the calendar."""

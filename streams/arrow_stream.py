@@ -88,6 +88,21 @@ class Column:
     valid: Mask | None
     unit: str = ""
 
+    def joined(self) -> bytes:
+        """Return all strings, without anything between them, in UTF-8.
+
+        Raises
+        ------
+        RowError : if the column has no strings, or a row is null.
+        """
+        if not isinstance(self.values, Text) or self.valid is not None:
+            raise RowError(f"a column of type {self.type} has rows that are no text")
+        text = self.values
+        if text.index is None:
+            return text.data[text.ends[0] : text.ends[-1]]
+        words = text.raw()
+        return b"".join([words[at] for at in text.index.tolist()])
+
     def to_numpy(self) -> npt.NDArray[Any]:
         """Return the values (n,): NaN where a number is null, None where a string or boolean is."""
         if isinstance(self.values, Text):
@@ -351,6 +366,8 @@ def _checked_text(text: Text, name: str) -> Text:
     ends, data = text.ends, np.frombuffer(text.data, np.uint8)
     if ends[0] < 0 or ends[-1] > len(data) or (ends[1:] < ends[:-1]).any():
         raise ValueError(f"the strings of column {name!r} lie outside of their buffer")
+    if text.data.isascii():
+        return text
     text.data[ends[0] : ends[-1]].decode()
     inner = ends[ends < len(data)]
     if (data[inner] & 0xC0 == 0x80).any():

@@ -114,7 +114,7 @@ def _vector(revisions: Mapping[str, int]) -> str:
 def decode_security(value: bytes) -> SecuritySignals:
     """Return what `encode_security` was given; raises `RowError` or `msgspec.DecodeError` if it is no such frame."""
     table, status = _read(value, "code")
-    keys = parse_codes("".join(table.columns.pop("code").to_numpy().tolist()).encode(), table.rows)
+    keys = parse_codes(table.columns.pop("code").joined(), table.rows)
     family = table.constants.get("family", "")
     declared = _columns_of(family)
     if not declared:

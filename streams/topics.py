@@ -14,7 +14,7 @@ from aiokafka.partitioner import murmur2
 
 from processors import market, securities
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.codes import Ids, to_codes, to_id
+from processors.codes import Ids, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
 from streams.clients import kafka_admin
 from streams.errors import TopicError
@@ -253,11 +253,10 @@ class Partitioner:
 
     def of(self, securities_: Ids) -> npt.NDArray[np.int32]:
         """Return the partition of each security."""
-        at = np.searchsorted(self._ids, securities_)
-        at[at == len(self._ids)] = 0
-        if not len(self._ids) or not np.array_equal(self._ids[at], securities_):
+        at = places_sorted(securities_, self._ids)
+        if (at < 0).any():
             self._learn(np.setdiff1d(securities_, self._ids).tolist())
-            at = np.searchsorted(self._ids, securities_)
+            at = places_sorted(securities_, self._ids)
         return self._at[at]
 
     def of_code(self, code: str) -> int:
