@@ -101,7 +101,8 @@ def parse_codes(text: bytes, count: int) -> Ids:
     number = np.zeros(count, dtype=np.int32)
     for digit in digits:
         number = number * 10 + digit
-    return number * 4 + exchange
+    found: Ids = number * 4 + exchange
+    return found
 
 
 def exchange_of(securities: Ids) -> Ids:

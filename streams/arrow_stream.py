@@ -89,19 +89,12 @@ class Column:
     unit: str = ""
 
     def joined(self) -> bytes:
-        """Return all strings, without anything between them, in UTF-8.
-
-        Raises
-        ------
-        RowError : if the column has no strings, or a row is null.
-        """
+        """Return all strings in UTF-8, with nothing between them; raises `RowError` if a row has none."""
         if not isinstance(self.values, Text) or self.valid is not None:
             raise RowError(f"a column of type {self.type} has rows that are no text")
-        text = self.values
-        if text.index is None:
-            return text.data[text.ends[0] : text.ends[-1]]
-        words = text.raw()
-        return b"".join([words[at] for at in text.index.tolist()])
+        if self.values.index is None:
+            return self.values.data[self.values.ends[0] : self.values.ends[-1]]
+        return b"".join(np.array(self.values.raw(), dtype=object)[self.values.index].tolist())
 
     def to_numpy(self) -> npt.NDArray[Any]:
         """Return the values (n,): NaN where a number is null, None where a string or boolean is."""

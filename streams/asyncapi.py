@@ -20,6 +20,7 @@ from processors.outputs import DayStatus, MarketSignal
 from processors.registry import signals_of
 from processors.signal import Level
 from streams.records import ARROW
+from streams.row_json import MAX_ARRAY_ROWS
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -46,7 +47,8 @@ def document() -> dict[str, Any]:
             row = INPUT_ROWS[short]
             messages[row.__name__] = _json(row.__name__, _first_line(row))
             messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
-            named = [row.__name__, row.__name__ + "Frame", "EndOfDay"]
+            messages[row.__name__ + "Array"] = _array(row.__name__, f"Rows of {short}, many in one message.")
+            named = [row.__name__, row.__name__ + "Array", row.__name__ + "Frame", "EndOfDay"]
         elif short == Topic.ALERT_COMMANDS:
             messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in _COMMANDS}
             named = [c.__name__ for c in _COMMANDS]
@@ -100,6 +102,11 @@ def _first_line(row: type[msgspec.Struct]) -> str:
 
 def _json(name: str, summary: str) -> dict[str, Any]:
     return {"contentType": "application/json", "summary": summary, "payload": {"$ref": _SCHEMAS + name}}
+
+
+def _array(name: str, summary: str) -> dict[str, Any]:
+    payload = {"type": "array", "items": {"$ref": _SCHEMAS + name}, "maxItems": MAX_ARRAY_ROWS}
+    return {"contentType": "application/json", "summary": summary, "payload": payload}
 
 
 def _frame(summary: str, columns: dict[str, str], metadata: str = "") -> dict[str, Any]:

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 
 class Form(StrEnum):
-    """A message with many rows, or one message per row."""
+    """A message with many rows, in Arrow or JSON, or one message per row."""
 
     FRAMES = "frames"  # Arrow; fast
+    ARRAYS = "arrays"  # JSON, many rows a message
     EVENTS = "events"  # JSON

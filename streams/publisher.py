@@ -25,11 +25,12 @@ from streams.errors import PublishError
 from streams.form import Form
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
 from streams.row_frames import encode_frame
-from streams.row_json import encode_events
+from streams.row_json import encode_array, encode_events
 from streams.settings import Settings
 from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
 
 _CLOSE_S = 5.0
+_ARRAY_ROWS = 1_000  # about 250 kB of JSON
 _LONGEST_REASON = 1000  # a command has a largest size
 
 
@@ -77,6 +78,11 @@ class Publisher:
                 self.raw(batch.topic, value, key=key.encode(), partition=self._partition(batch.topic, key))
             return
         for partition, part in self.split(batch):
+            if self.form is Form.ARRAYS:
+                for start in range(0, len(part), _ARRAY_ROWS):
+                    rows = part.take(np.arange(start, min(start + _ARRAY_ROWS, len(part))))
+                    self.raw(batch.topic, encode_array(rows, source), partition=partition)
+                continue
             frame = encode_frame(part, source)
             self.raw(batch.topic, frame, partition=partition, headers=[(CONTENT_TYPE, ARROW)])
 

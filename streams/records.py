@@ -58,7 +58,7 @@ class Record(Protocol):
 
 @dataclass(slots=True)
 class RowOfFrame:
-    """A row of a frame as a message of its own: a JSON event at the place of the frame."""
+    """A row of a frame or of an array as a message of its own: a JSON event at the place of that message."""
 
     topic: str
     partition: int
@@ -75,7 +75,7 @@ class DeadLetter:
 
     Parameters
     ----------
-    row : number of the row in the frame, for a row that was refused; the other rows of the frame count.
+    row : number of the row in its frame or array, for a row that was refused; the other rows count.
     """
 
     record: Record

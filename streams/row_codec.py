@@ -1,8 +1,9 @@
 """From the bytes of an input topic to columns: JSON events, Arrow frames, markers, barriers.
 
-One message holds one JSON event (`streams.row_json`), or a frame of many rows (`streams.row_frames`; header
-``content-type: application/vnd.apache.arrow.stream``). Both give the same `RowBatch`. Whatever doesn't decode or
-validate becomes a `DeadLetter` with the reason: a message, or a row of a frame. What is around it counts. An optional
+One message holds one JSON event, or an array of events (`streams.row_json`), or a frame of many rows
+(`streams.row_frames`; header ``content-type: application/vnd.apache.arrow.stream``). All give the same `RowBatch`.
+Whatever doesn't decode or validate becomes a `DeadLetter` with the reason: a message, or a row of an array or frame.
+What is around it counts. An optional
 figure that is impossible is absent, and reported by `Decoder.take_absent`.
 """
 
@@ -32,7 +33,7 @@ from streams.records import (
     punctuation_of,
 )
 from streams.row_frames import decode_frame
-from streams.row_json import EventDecoder
+from streams.row_json import EventDecoder, events_of, key_of
 from streams.topics import Partitioner, Topic
 from streams.total import total
 
@@ -77,7 +78,10 @@ class Decoder:
         dead: list[DeadLetter] = []
         events: list[Record] = []
         for record in records:
-            headers = dict(record.headers) if record.headers else {}
+            if not record.headers:
+                events.append(record)
+                continue
+            headers = dict(record.headers)
             kind, frame = headers.get(CE_TYPE), headers.get(CONTENT_TYPE) == ARROW
             if not frame and kind not in (CLOSE_TYPE, BARRIER_TYPE):
                 events.append(record)
@@ -146,17 +150,35 @@ class Decoder:
                 try:
                     good.append(self._rows([record]))
                 except RowError as error:
-                    dead.append(DeadLetter(record, str(error)))
+                    rows, letters = self._rows_of_array(record)
+                    good += rows
+                    dead += letters if rows else [DeadLetter(record, str(error))]
             if good:
                 items.append(concat(good))
         events.clear()
 
     @total
     def _rows(self, events: list[Record]) -> RowBatch:
-        batch = self._events.decode([self._payload(record) for record in events])
+        values = [record.value for record in events]
+        if not all(values) or max(map(len, values)) > self._max_bytes:  # type: ignore[arg-type]
+            values = [self._payload(record) for record in events]
+        batch = self._events.decode(values)  # type: ignore[arg-type]
         for flaw in self._flaws(batch, events[0].partition).values():
             raise RowError(flaw)
         return self._changes.renamed(batch)
+
+    def _rows_of_array(self, record: Record) -> tuple[list[RowBatch], list[DeadLetter]]:
+        """Return the right events of a JSON array, and a letter for each of the others; nothing of another message."""
+        value = record.value or b""
+        rows, letters = list[RowBatch](), list[DeadLetter]()
+        for row, event in enumerate(events_of(value) if len(value) <= self._max_bytes else []):
+            place = (record.topic, record.partition, record.offset, record.timestamp)
+            alone = RowOfFrame(*place, key_of(self.topic, event).encode(), event, record.headers or [])
+            try:
+                rows.append(self._rows([alone]))
+            except RowError as error:
+                letters.append(DeadLetter(alone, str(error), row=row))
+        return rows, letters
 
     def _payload(self, record: Record) -> bytes:
         if not record.value:

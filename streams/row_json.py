@@ -1,13 +1,14 @@
-"""Rows as JSON: one event in one message, many of them decoded at once.
+"""Rows as JSON: a message is one event, or an array of events; many messages are decoded at once.
 
 Thousands of rows share a few dates and codes, so these are parsed once each; see `_with_texts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache, lru_cache
+from itertools import groupby
 from operator import attrgetter
 from typing import Any, get_type_hints
 
@@ -23,6 +24,11 @@ from streams.row_frames import key_texts
 
 #: Length of a moment with nanoseconds and an offset.
 _SHORT = len("2020-01-03T00:30:00.123456789+08:00")
+#: Events that are decoded together: their bytes stay in the cache of a core between joining and decoding.
+_TOGETHER = 512
+#: The most events of an array: a day of the whole market has 5,500, and where one is wrong each is decoded by itself.
+MAX_ARRAY_ROWS = 10_000
+_ONE = "a message must be one JSON object, or an array of them"
 
 
 class EventDecoder:
@@ -43,22 +49,46 @@ class EventDecoder:
         self._absent: list[str] = []
 
     def decode(self, payloads: list[bytes]) -> RowBatch:
-        """Return the rows of many events; raises `RowError` if one of them is wrong."""
-        # A line break inside of a string is an error, and a row contains no other object. So between "}" and "{" on two
-        # lines one row ends and another begins: no message completes its neighbour.
+        """Return the rows of many messages in their order; raises `RowError` if one of them is wrong.
+
+        Parameters
+        ----------
+        payloads : each an event, or an array of at most `MAX_ARRAY_ROWS` events.
+        """
         payloads = [payload.strip() for payload in payloads]
-        if not all(payload[:1] == b"{" and payload[-1:] == b"}" for payload in payloads):
-            raise RowError(self._reason(payloads, RowError(f"{self._topic}: a message must be one JSON object")))
+        rows: list[Any] = []
         try:
-            rows = self._texts.decode(b"[" + b",\n".join(payloads) + b"]")
+            for found in self._decoded(payloads):
+                rows += found
             batch = _columns_of(self._topic, rows, daily=self._daily)
             absent = _leave_out_impossible(batch)
         except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
             raise RowError(self._reason(payloads, error)) from error
-        if len(batch) != len(payloads):
-            raise RowError(f"{self._topic}: a message must be one JSON object")
         self._absent += absent
         return batch
+
+    def _decoded(self, payloads: list[bytes]) -> Iterator[list[Any]]:
+        """Yield the rows of the messages in their order, some at a time."""
+        # A line break inside of a string is an error, and a row contains no other object. So between "}" and "{" on two
+        # lines one row ends and another begins: no message completes its neighbour, and none contains two rows.
+        all_events = {payload[:1] for payload in payloads} == {b"{"}
+        groups = [(False, payloads)] if all_events else groupby(payloads, key=lambda payload: payload[:1] == b"[")
+        for is_array, neighbours in groups:
+            found = list(neighbours)
+            if not is_array and {payload[:1] + payload[-1:] for payload in found} != {b"{}"}:
+                raise RowError(f"{self._topic}: {_ONE}")
+            together = 1 if is_array else _TOGETHER
+            for start in range(0, len(found), together):
+                events = found[start : start + together]
+                rows = self._texts.decode(events[0] if is_array else b"[" + b",\n".join(events) + b"]")
+                if not is_array and len(rows) != len(events):
+                    raise RowError(f"{self._topic}: {_ONE}")
+                if len(rows) > MAX_ARRAY_ROWS:
+                    raise RowError(
+                        f"{self._topic}: an array has {len(rows):,} events, at most {MAX_ARRAY_ROWS:,} are accepted: "
+                        "split it"
+                    )
+                yield rows
 
     def take_absent(self) -> list[str]:
         """Return the cells of impossible optional figures that were decoded since the last call."""
@@ -67,12 +97,36 @@ class EventDecoder:
 
     def _reason(self, payloads: list[bytes], error: Exception) -> str:
         """What is wrong with events, as the row type itself reports it where there is only one."""
-        if len(payloads) == 1:
+        if len(payloads) == 1 and payloads[0][:1] != b"[":
             try:
                 self._strict.decode(payloads[0])
             except (msgspec.DecodeError, UnicodeDecodeError) as strict:
                 error = strict
         return str(error) if isinstance(error, RowError) else f"{self._topic} event: {error}"
+
+
+def events_of(payload: bytes) -> list[bytes]:
+    """Return the events of a JSON array; none if it is no array of objects, or has more than `MAX_ARRAY_ROWS`."""
+    try:
+        found = msgspec.json.decode(payload, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    events = [bytes(one) for one in found] if len(found) <= MAX_ARRAY_ROWS else []
+    return events if all(event[:1] == b"{" for event in events) else []
+
+
+def key_of(topic: str, event: bytes) -> str:
+    """Return the key of an event that may be wrong; empty if it has none."""
+    try:
+        key = msgspec.json.decode(event, type=dict[str, Any]).get(INPUT_ROWS[topic].key_field)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return key if isinstance(key, str) else ""
+
+
+def encode_array(batch: RowBatch, source: str) -> bytes:
+    """Return the rows of a batch, at most `MAX_ARRAY_ROWS`, as one JSON array of events."""
+    return b"[" + b",".join([event for _, event in encode_events(batch, source)]) + b"]"
 
 
 def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
@@ -160,16 +214,21 @@ def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
         values = map(attrgetter(name), rows)
         return np.fromiter(values if parse is None else map(parse, values), dtype=kind, count=len(rows))
 
+    def moments(name: str) -> Any:
+        texts = list(map(attrgetter(name), rows))
+        known = {text: _stamp_of(text) for text in set(texts)}
+        return np.fromiter(map(known.__getitem__, texts), dtype=np.int64, count=len(rows))
+
     keys = column(field, to_id if field == "code" else KEYS[field].index, np.int32)
     revisions = column("revision", None, np.int32)
     if daily:
-        days, stamps = column("trade_date", _day_of, np.int32), column("available_at", _stamp_of, np.int64)
+        days, stamps = column("trade_date", _day_of, np.int32), moments("available_at")
     else:
-        stamps = column("ts", _stamp_of, np.int64)
+        stamps = moments("ts")
         days = shanghai_days(stamps)
     figures = {}
     for wanted in FIGURES[topic]:
-        values = list(map(attrgetter(wanted.attribute), rows))
+        values: list[Any] = list(map(attrgetter(wanted.attribute), rows))
         if wanted.labels:
             values = [None if word is None else wanted.labels.index(word) for word in values]
         figures[wanted.name] = np.array(values, dtype=np.float64)

@@ -23,7 +23,7 @@ from streams.dead_letters import encode_letter, read_letter
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
 from streams.row_codec import Decoder
 from streams.row_frames import encode_frame
-from streams.row_json import encode_events
+from streams.row_json import encode_array, encode_events
 from streams.topics import Partitioner, partition_of
 from tests.building import DAYS, batch
 
@@ -316,8 +316,8 @@ def test_events_are_taken_just_as_their_row_type_takes_them(fields: dict[str, ob
 
 
 def _impossible(name: str, value: object) -> bool:
-    """Whether an event has a number that no row can have as an optional figure."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether an event has a number that no row can have as an optional figure; infinity is none in JSON."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) != float("inf")
     optional = ("fin_repay", "short_balance", "short_volume", "short_sell")
     return name in optional and number and value < 0  # type: ignore[operator]
 
@@ -327,6 +327,75 @@ def test_codes_as_bytes_are_the_codes(ids: list[int]) -> None:
     keys = np.array(ids, dtype=np.int32)
     assert join_codes(keys).decode() == "".join(to_codes(keys))
     assert parse_codes(join_codes(keys), len(keys)).tolist() == ids
+
+
+def array(*events: Message) -> Message:
+    return Message(b"[" + b", ".join(one.value or b"" for one in events) + b"]\n", offset=17)
+
+
+def test_an_array_has_the_rows_of_its_events_between_those_around_it() -> None:
+    rows = [event(code=code) for code in ("600519.SH", "000001.SZ", "000002.SZ", "600000.SH")]
+    together, dead = decoder().decode([rows[0], array(*rows[1:3]), array(), rows[3]])
+    alone, _ = decoder().decode(rows)
+    (batch_together,), (batch_alone,) = together, alone
+    assert not dead
+    assert to_codes(batch_together.keys) == ["600519.SH", "000001.SZ", "000002.SZ", "600000.SH"]
+    assert {n: v.tobytes() for n, v in batch_together.figures.items()} == {
+        n: v.tobytes() for n, v in batch_alone.figures.items()
+    }
+
+
+def test_arrays_are_encoded_as_they_are_decoded() -> None:
+    rows = batch("margin.daily", DAYS[0], {"600519.SH": {}, "000001.SZ": {}})
+    (found,), dead = decoder().decode([Message(encode_array(rows, "x"))])
+    assert not dead
+    assert (found.keys.tolist(), found.days.tolist()) == (rows.keys.tolist(), rows.days.tolist())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (event(code="000001.SZ", fin_balance=-2.0), "fin_balance"),
+        (event(code="000001.SZ", fin_balance="drop"), "missing required field `fin_balance`"),
+        (event(code="000001.SZ", trade_date="2020-01-04"), "is no trading day"),
+        (event(code="000001.SZ", stranger=1), "stranger"),
+    ],
+)
+def test_a_wrong_row_costs_that_row_of_its_array(wrong: Message, reason: str) -> None:
+    items, (letter,) = decoder().decode([event(), array(event(code="600000.SH"), wrong), event(code="000002.SZ")])
+    assert [to_codes(item.keys) for item in items if isinstance(item, RowBatch)] == [
+        ["600519.SH", "600000.SH", "000002.SZ"]
+    ]
+    assert reason in letter.reason
+    assert (letter.row, letter.record.offset, letter.record.key) == (1, 17, b"000001.SZ")
+    assert letter.record.value == wrong.value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"[[%b]]", b"[%b, 3]", b"[%b", b"[null]", b'["%b"]', b"[%b]]", b"[%b,]", b"[" * 100_000,
+        b"[" + b"{}," * 20_000 + b"{}]",
+    ],
+)  # fmt: skip
+def test_what_is_no_array_of_events_is_refused_as_a_whole(value: bytes) -> None:
+    message = Message(value.replace(b"%b", event().value or b""))
+    items, (letter,) = decoder().decode([event(code="000001.SZ"), message, event(code="000002.SZ")])
+    assert [to_codes(item.keys) for item in items if isinstance(item, RowBatch)] == [["000001.SZ", "000002.SZ"]]
+    assert (letter.record.value, letter.row) == (message.value, None)
+
+
+def test_an_array_has_a_largest_number_of_rows() -> None:
+    large = Decoder("margin.daily", xshg(), ("SSE", "SZSE"), None, 100_000_000)
+    _, (letter,) = large.decode([array(*[event()] * 10_001)])
+    assert "10,001 events, at most 10,000 are accepted" in letter.reason
+
+
+def test_a_row_of_an_array_in_the_wrong_partition_costs_that_row() -> None:
+    of = {partition_of(f"{n:06d}.SZ", 4): f"{n:06d}.SZ" for n in range(1, 60)}
+    items, (letter,) = decoder(partitions=4).decode([array(event(code=of[0]), event(code=of[1]))])
+    assert [to_codes(item.keys) for item in items if isinstance(item, RowBatch)] == [[of[0]]]
+    assert f"{of[1]} arrived in partition 0" in letter.reason
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,12 @@ From = Annotated[datetime | None, typer.Option("--from", formats=DATES, metavar=
 To = Annotated[datetime | None, typer.Option("--to", formats=DATES, metavar=DATE, help="last trade date")]
 Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="a folder of market files, as for `feed files`")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
-As = Annotated[Form, typer.Option("--as", help="frames: many rows a message (fast); events: one JSON message a row")]
+As = Annotated[
+    Form,
+    typer.Option(
+        "--as", help="frames: many rows a message (fast); arrays: the same as JSON; events: one JSON message a row"
+    ),
+]
 Check = Annotated[
     bool, typer.Option("--check", help="print the first rows as parsed and every finding; publish nothing")
 ]
