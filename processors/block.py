@@ -141,7 +141,8 @@ class Block(CrossSections):
         if not need.since:
             return windows(series, ends, need.window(self.parameters))
         start = self._start(need) - back
-        days = max(int(ends[-1]) - start + 1, need.required(self.parameters), 2)
+        begin = max(start, self._sources.series.first_known)  # the days before it would cost time, and are all NaN
+        days = max(int(ends[-1]) - begin + 1, need.required(self.parameters), 2)
         since = series.copy()
         since[:start] = np.nan
         return windows(since, ends, days)

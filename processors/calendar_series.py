@@ -19,10 +19,15 @@ class CalendarSeries:
 
     A series is as long as the calendar, whatever the history, so memory and time per day stay constant. The series of
     the industries' indices are rows of one array, so that one slice reads a figure of all industries.
+
+    Attributes
+    ----------
+    first_known : position before which every figure of every series is NaN.
     """
 
     def __init__(self, calendar: TradingCalendar) -> None:
         self.calendar = calendar
+        self.first_known = len(calendar)
         self._series: dict[tuple[str, int, str], Floats] = {}
         self._nothing = np.full(len(calendar), np.nan)
         self._nothing.flags.writeable = False
@@ -33,6 +38,8 @@ class CalendarSeries:
         """Set one figure of several keys on a day."""
         at = self.calendar.position(day)
         known = ~np.isnan(values)
+        if known.any():
+            self.first_known = min(self.first_known, at)
         for key, value in zip(keys[known].tolist(), values[known].tolist(), strict=True):
             series = self._series.get((topic, key, name))
             if series is None:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from processors.codes import Ids, to_code, to_id
+from processors.codes import Ids, places_sorted, to_code, to_id
 from processors.errors import MarginwatchError
 from processors.events import RowBatch
 
@@ -78,10 +78,10 @@ def _ends(following: dict[int, int]) -> tuple[Ids, Ids]:
 
 
 def _replaced(keys: Ids, known: Ids, values: Ids) -> Ids:
-    if not len(known):
-        return keys
-    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.where(known[at] == keys, values[at], keys).astype(np.int32)
+    at = places_sorted(keys, known)
+    out, changed = keys.copy(), at >= 0
+    out[changed] = values[at[changed]]
+    return out
 
 
 NO_CHANGES = CodeChanges()

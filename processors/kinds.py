@@ -141,24 +141,30 @@ BOARDS: Final = ("SSE main", "SZSE main", "ChiNext", "STAR", "BSE")
 _SSE_MAIN, _SZSE_MAIN, _CHINEXT, _STAR, _BSE = range(len(BOARDS))
 
 
+def _board_table() -> npt.NDArray[np.intp]:
+    out = np.full((4, 1000), _SSE_MAIN, dtype=np.intp)
+    out[_SZ], out[_BJ] = _SZSE_MAIN, _BSE
+    out[_SH, 688:690] = _STAR  # 689 are depositary receipts
+    out[_SZ, 300:310] = _CHINEXT
+    return out
+
+
+_BOARDS: Final = _board_table()
+
+
 def board_of(securities: Ids) -> npt.NDArray[np.intp]:
     """Return the index into `BOARDS` of each stock (n,)."""
-    exchange = securities % 4
-    return np.select(
-        [is_star(securities), is_chinext(securities), exchange == _SZ, exchange == _BJ],
-        [_STAR, _CHINEXT, _SZSE_MAIN, _BSE],
-    )
+    return np.asarray(_BOARDS[securities % 4, securities // 4_000])
 
 
 def is_star(securities: Ids) -> Flags:
     """Return which ids are stocks of STAR 科创板: SH 688xxx, and 689xxx (depositary receipts) (n,)."""
-    head = securities // 4_000
-    return np.asarray((securities % 4 == _SH) & ((head == 688) | (head == 689)))
+    return np.asarray(board_of(securities) == _STAR)
 
 
 def is_chinext(securities: Ids) -> Flags:
     """Return which ids are stocks of ChiNext 创业板: SZ 30xxxx (n,)."""
-    return np.asarray((securities % 4 == _SZ) & (securities // 40_000 == 30))
+    return np.asarray(board_of(securities) == _CHINEXT)
 
 
 #: ChiNext has a limit of 20% from this day on, and new listings have none for five days.

@@ -7,7 +7,7 @@ folds intraday rows into an `IntradayStore` and emits their sums as a `Partial`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -174,7 +174,7 @@ class Securities(Processor):
         present, lacks = store.present(day), store.missing(day)
         # A day that lacks rows of an exchange has no information about the list memberships of the other securities.
         published = store.counts(day).keys() - lacks.keys()
-        listed = np.array([name in published for name in (*EXCHANGES, "")])[store.keys % 4]
+        listed = _is_on(store.keys, published)
         age_before = _widen(before.age, _unlisted(store.keys, before.published))
         age = np.where(
             present,
@@ -278,8 +278,13 @@ _NO_HISTORY = Derived(np.empty(0), np.empty(0, dtype=np.int32), np.empty(0, dtyp
 
 def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:
     """Return the age of securities without a row: not listed if their exchange has published a list, else unknown."""
-    known = np.array([name in published for name in (*EXCHANGES, "")])
-    return np.where(known[keys % 4], _NOT_LISTED, _UNKNOWN).astype(np.int32)
+    return np.where(_is_on(keys, published), _NOT_LISTED, _UNKNOWN).astype(np.int32)
+
+
+def _is_on(keys: Ids, exchanges: Set[str]) -> npt.NDArray[np.bool_]:
+    """Return which securities are listed on one of the exchanges (n,)."""
+    among: npt.NDArray[np.bool_] = np.array([name in exchanges for name in (*EXCHANGES, "")])
+    return among[keys % 4]
 
 
 def _widen(values: npt.NDArray[np.int32], fill: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -138,15 +138,12 @@ def _against_quantiles(block: Block, ratio: Floats) -> Column:
     p = block.parameters
     past = daily_ratio(*(rolling_sums(block[n], p.ratio_window_days)[:, :-1] for n in (PAST_BUYS, PAST_TURNOVERS)))
     known = (~np.isnan(past)).sum(axis=1)
-    hot, cold = (
-        np.array(
-            [
-                np.quantile(row[~np.isnan(row)], share) if count >= p.percentile_least else np.nan
-                for row, count in zip(past, known, strict=True)
-            ]
-        )
-        for share in (p.ratio_quantile_hot, p.ratio_quantile_cold)
-    )
+    shares = (p.ratio_quantile_hot, p.ratio_quantile_cold)
+    quantiles = [
+        np.quantile(row[~np.isnan(row)], shares) if count >= p.percentile_least else (np.nan, np.nan)
+        for row, count in zip(past, known, strict=True)
+    ]
+    hot, cold = np.array(quantiles).T
     thresholds = {
         "hot": hot,
         "breakdown": hot * p.ratio_breakdown / p.ratio_hot,
