@@ -41,13 +41,7 @@ programs:
 	fi
 
 bench: $(STAMP)
-	$(BIN)/python -m bench.pipeline
-	$(BIN)/python -m bench.recovery
-	$(BIN)/python -m bench.alerts
-	$(BIN)/python -m bench.history
-	$(BIN)/python -m bench.studies
-	$(BIN)/python -m bench.peers --short
-	$(BIN)/python -m bench.growth --short
+	$(BIN)/python -m bench
 
 # About an hour: every fault many times on both brokers, against a golden run of real data. SEED repeats a run.
 chaos: $(STAMP)

@@ -15,11 +15,12 @@ from typing import Annotated
 import redis
 import typer
 
+from bench.figures import Figure, table_of
 from bench.pipeline import running_worker, wait_for
-from bench.services import results, services
+from bench.services import services
 from feeds.dataset import Dataset
 from feeds.folder import read
-from processors.history import History
+from processors.history import History, blocks
 from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.publisher import Publisher
@@ -28,6 +29,8 @@ from streams.system_status import passed
 from streams.topics import Topics
 from tests.oracle import market, securities
 from tests.oracle.data import load
+
+DATA = Path("../shared/data")
 
 
 def _streamed(settings: Settings, scratch: Path, folder: Dataset) -> float:
@@ -45,38 +48,44 @@ def _streamed(settings: Settings, scratch: Path, folder: Dataset) -> float:
 def _folded(settings: Settings, folder: Dataset) -> float:
     days = [feeds for _, feeds in folder.by_day()]
     history = History(settings.parameters, settings.exchanges, xshg())
-    started = time.perf_counter()
-    for feeds in days:
-        history.fold(feeds)
-    return time.perf_counter() - started
+    started = time.process_time()
+    for block in blocks(days):
+        history.fold(*block)
+    return time.process_time() - started
 
 
 def _plain(data: Path) -> float:
     loaded = load(data)
-    started = time.perf_counter()
+    started = time.process_time()
     market.market(loaded)
     securities.securities(loaded)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
-def main(
-    data: Path = Path("../shared/data"), broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded"
-) -> None:
-    """Measure and print."""
+def figures(broker: str, data: Path = DATA) -> list[Figure]:
+    """Return the seconds of the stream, and the CPU seconds of the fold and of pandas; nothing without the folder."""
     if not data.is_dir():
         err.print(f"there are no real market data at {data}: nothing was measured; name their folder with --data")
-        return
+        return []
     folder = read(data, xshg())
-    rows = len(folder.batches["margin.daily"])
+    what = f"{len(folder.batches['margin.daily']):,} margin rows, {len(folder.days())} days"
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         with services(broker, scratch) as settings:
             streamed = _streamed(settings("history"), scratch, folder)
-    table = results(f"{broker}, {rows:,} margin rows, {len(folder.days())} days", "what", "seconds", "target")
-    table.add_row("broker, Redis, all signals, all alerts", f"{streamed:.1f}", "20")
-    table.add_row("the fold alone, all signals", f"{_folded(Settings(), folder):.1f}", "3")
-    table.add_row("pandas, the signals of the first issue", f"{_plain(data):.1f}", "")
-    out.print(table)
+    folded, plain = _folded(Settings(), folder), _plain(data)
+    return [
+        Figure(f"history end to end, {what}", streamed, "s", at_most=12),
+        Figure("history end to end, over pandas", streamed / plain, "×", at_most=20),
+        Figure("the fold alone in blocks of days, all signals", folded, "s CPU", at_most=2),
+        Figure("the fold alone, over pandas", folded / plain, "×", at_most=4),
+        Figure("pandas, a few of the signals", plain, "s CPU"),
+    ]
+
+
+def main(data: Path = DATA, broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded") -> None:
+    """Measure and print."""
+    out.print(table_of(f"{broker} broker", figures(broker, data)))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """Throughput beside other stream processors, on the same broker, topic, bytes and core.
 
-``python -m bench.peers [--broker embedded|kafka] [--events 200000] [--runs 5] [--short]``. A run writes a topic of JSON
-events, ``margin.daily`` as marginwatch consumes it: 4,000 securities a day, one partition, punctuation after each day.
-Then every contender reads the topic from its first offset, as a process of its own on one core; broker, Redis and this
-process use the other cores. Seconds count from the assignment of the consumer to the last event, including the flush of
-durable state. The order of the contenders rotates with every run, so that drift affects all of them alike.
+``python -m bench.peers [--broker embedded|kafka] [--events 200000] [--runs 5] [--only NAME …]``.A run writes a
+topic of JSON events, ``margin.daily`` as marginwatch consumes it: 4,000 securities a day, one partition, punctuation
+after each day. Then every contender reads the topic from its first offset, as a process of its own on one core; broker,
+Redis and this process use the other cores. Seconds count from the assignment of the consumer to the last event,
+including the flush of durable state. The order of the contenders rotates with every run, so that drift affects all of
+them alike.
 
 A peer stores 16 balances of each security and computes its change over 15 days (`bench.contenders`). marginwatch is the
 production worker: it computes all signals and alerts of the closed days, and also consumes the other feeds (indices,
-totals, reference data: about 4% more rows, not counted). A contender whose event count or checksum differs from a plain
-computation is reported as an error without a figure. The ratio is to quixstreams' events a second.
+totals, reference data: about 4% more rows, not counted). It runs a second time on the same rows as JSON arrays, a form
+that no peer has. Faust takes minutes, so it runs only if ``--only`` names it. A contender whose event count or checksum
+differs from a plain computation is reported as an error without a figure. The ratio is to quixstreams' events a second.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +38,7 @@ import redis
 import typer
 from rich.table import Table
 
+from bench.figures import Figure, machine
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import services
 from processors.errors import MarginwatchError
@@ -53,6 +56,8 @@ from streams.topics import Topics
 
 _CODES, _DAYS_BACK = 4000, 15
 _SHORT = 80_000
+#: Every second of Faust's is a minute of a run: it takes part if it is asked for.
+_BY_DEFAULT = ("marginwatch", "quixstreams", "bytewax", "aiokafka")
 _TIMEOUT_S = 600
 _ROOT = Path(__file__).resolve().parents[1]
 _PINS = _ROOT / "bench" / "contenders" / "requirements.txt"
@@ -94,12 +99,14 @@ class Contender:
     packages : packages to install, the peer first; empty for marginwatch.
     script : module in `bench.contenders`.
     durable : whether the script stores its state durably.
+    form : that of the messages; the peers read events.
     """
 
     state: str
     packages: tuple[str, ...] = ()
     script: str = ""
     durable: bool = False
+    form: Form = Form.EVENTS
     runs: list[Report] = field(default_factory=list)
     failed: str = ""
 
@@ -107,18 +114,30 @@ class Contender:
     def name(self) -> str:
         """Name of the peer with its pinned version."""
         if not self.packages:
-            return "marginwatch"
+            return "marginwatch" if self.form is Form.EVENTS else f"marginwatch, {self.form}"
         peer = self.packages[0].partition("[")[0]
         pins = dict(re.findall(r"^(\S+)==(\S+)", _PINS.read_text("utf-8"), re.MULTILINE))
         return f"{peer} {pins[peer]}"
 
+    @property
+    def median(self) -> float:
+        """Median seconds of its runs; NaN where it failed."""
+        return statistics.median(s.seconds for s in self.runs) if self.runs and not self.failed else float("nan")
 
-def _contenders() -> list[Contender]:
+
+def _median(contenders: list[Contender], name: str, *, durable: bool) -> float:
+    """Return the median seconds of a peer with or without durable state; NaN if it did not run."""
+    found = (c.median for c in contenders if c.name.startswith(name) and c.durable == durable)
+    return next(found, float("nan"))
+
+
+def _contenders(only: Sequence[str]) -> list[Contender]:
     quixstreams = ("quixstreams",)
     bytewax = ("bytewax[kafka]", "msgspec")
     faust = ("faust-streaming[rocksdict]", "uvloop")
-    return [
+    every = [
         Contender("Redis, AOF"),
+        Contender("Redis, AOF", form=Form.ARRAYS),
         Contender("RocksDB+changelog", quixstreams, "quixstreams_rocksdb", durable=True),
         Contender("SQLite snapshots", bytewax, "bytewax_flow", durable=True),
         Contender("memory", bytewax, "bytewax_flow"),
@@ -126,6 +145,7 @@ def _contenders() -> list[Contender]:
         Contender("memory", faust, "faust_agent"),
         Contender("memory", ("aiokafka", "msgspec", "uvloop"), "aiokafka_dict"),
     ]
+    return [one for one in every if one.name.startswith(tuple(only or _BY_DEFAULT))]
 
 
 # -- cores and environments ---------------------------------------------------------------------------------------
@@ -189,10 +209,10 @@ def _reason(stderr: str) -> str:
 # -- a run -------------------------------------------------------------------------------------------------------
 
 
-def _publish(settings: Settings, days: int) -> Topic:
+def _publish(settings: Settings, days: int, form: Form) -> Topic:
     Topics(settings).create()
     balances: list[Floats] = []
-    with Publisher(settings, source="bench", form=Form.EVENTS) as publisher:
+    with Publisher(settings, source="bench", form=form) as publisher:
         for _, batches in simulated_market(_CODES - 20, days).history():
             publisher.day({topic: rows for topic, rows in batches.items() if topic != "prices.daily"})
             balances.append(batches[DETAIL].figures["fin_balance"])
@@ -254,14 +274,16 @@ def _check(report: Report, topic: Topic) -> None:
         )
 
 
-def _run(number: int, contenders: list[Contender], topic: Topic, python: Path, scratch: Path, core: set[int]) -> None:
-    """Run every contender on the topic, in an order that rotates with the runs."""
+def _run(
+    number: int, contenders: list[Contender], topics: dict[Form, Topic], python: Path, scratch: Path, core: set[int]
+) -> None:
+    """Run every contender on the topic of its form, in an order that rotates with the runs."""
     # A new broker is slow at first, so the fastest contender, the last one, starts.
     turn = (number - 1) % len(contenders)
     for at, contender in enumerate([*contenders[turn:], *contenders[:turn]]):
         if contender.failed:
             continue
-        folder = scratch / f"peer-{number}-{at}"
+        topic, folder = topics[contender.form], scratch / f"peer-{number}-{at}"
         folder.mkdir()
         try:
             if contender.packages:
@@ -285,8 +307,8 @@ def _table(title: str, contenders: list[Contender]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
     for column in ("contender", "state", "median s", "range s", "events/s", "ratio"):
         table.add_column(column, justify="left" if column in ("contender", "state") else "right", no_wrap=True)
-    medians = [statistics.median(s.seconds for s in c.runs) if c.runs and not c.failed else np.nan for c in contenders]
-    measure = next(m for m, c in zip(medians, contenders, strict=True) if c.name.startswith("quixstreams"))
+    medians = [contender.median for contender in contenders]
+    measure = _median(contenders, "quixstreams", durable=True)
     for median, contender in zip(medians, contenders, strict=True):
         if contender.failed:
             table.add_row(contender.name, contender.state, "failed")
@@ -303,27 +325,55 @@ def _table(title: str, contenders: list[Contender]) -> Table:
     return table
 
 
-def main(
-    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
-    events: Annotated[int, typer.Option(help="a multiple of 4,000, at least 64,000")] = 200_000,
-    runs: int = 5,
-    short: Annotated[bool, typer.Option("--short", help="80,000 events, one run")] = False,
-) -> None:
-    """Measure and print."""
-    events, runs = (_SHORT, 1) if short else (events, runs)
-    days = events // _CODES
-    if days <= _DAYS_BACK:
-        raise typer.BadParameter(f"a change over {_DAYS_BACK} days needs at least {(_DAYS_BACK + 1) * _CODES:,} events")
-    contenders = _contenders()
+def measured(broker: str, events: int, runs: int, only: Sequence[str] = ()) -> list[Contender]:
+    """Run the contenders; return them with their reports."""
+    contenders = _contenders(only)
     python = _prepare(contenders)
     core, others = _cores()
     with _on(others), tempfile.TemporaryDirectory(prefix="marginwatch-bench-") as name:
         scratch = Path(name)
         with services(broker, scratch, append_only=True) as settings_of:
             for number in range(runs):
-                settings = settings_of(f"run{number}", partitions=1, log_format="json")
-                _run(number, contenders, _publish(settings, days), python, scratch, core)
-    title = f"{broker} broker, {days * _CODES:,} JSON events, one partition, one core, runs: {runs}"
+                topics = {
+                    form: _publish(
+                        settings_of(f"run{number}{form}", partitions=1, log_format="json"), events // _CODES, form
+                    )
+                    for form in dict.fromkeys(contender.form for contender in contenders)
+                }
+                _run(number, contenders, topics, python, scratch, core)
+    return contenders
+
+
+def figures(broker: str) -> list[Figure]:
+    """Return events a second of marginwatch over those of the peers with durable state."""
+    contenders = measured(broker, _SHORT, 1)
+    peers = {name: _median(contenders, name, durable=True) for name in ("quixstreams", "bytewax")}
+    targets = {(Form.EVENTS, "quixstreams"): 3.0, (Form.EVENTS, "bytewax"): 1.0, (Form.ARRAYS, "quixstreams"): 8.0}
+    return [
+        Figure(f"JSON {own.form} beside {peer}", seconds / own.median, "×", at_least=targets.get((own.form, peer)))
+        for own in contenders
+        if not own.packages and own.runs
+        for peer, seconds in peers.items()
+        if seconds == seconds
+    ]
+
+
+def main(
+    broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
+    events: Annotated[int, typer.Option(help="a multiple of 4,000, at least 64,000")] = 200_000,
+    runs: int = 5,
+    short: Annotated[bool, typer.Option("--short", help="80,000 events, one run")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="this contender alone, by name; may be repeated")] = None,
+) -> None:
+    """Measure and print."""
+    events, runs = (_SHORT, 1) if short else (events, runs)
+    days = events // _CODES
+    if days <= _DAYS_BACK:
+        raise typer.BadParameter(f"a change over {_DAYS_BACK} days needs at least {(_DAYS_BACK + 1) * _CODES:,} events")
+    contenders = measured(broker, events, runs, only or ())
+    if not contenders:
+        raise typer.BadParameter(f"no contender has such a name: {', '.join(only or ())}", param_hint="--only")
+    title = f"{broker} broker, {days * _CODES:,} JSON events, one partition, one core, runs: {runs}\n{machine()}"
     out.print(_table(title, contenders))
     for contender in contenders:
         if contender.failed:

@@ -1,4 +1,4 @@
-"""Rows a second from frames, events a second from JSON, the broker's raw rate, and latency.
+"""Rows a second from frames, arrays and events of JSON, the broker's raw rate, and latency.
 
 ``python -m bench.pipeline [--broker embedded|kafka]`` prints a table. Compare the figures of one run with each other,
 not those of different runs. Throughput is end to end: from a ready worker with a full backlog to the moment at which
@@ -8,6 +8,7 @@ the alerts stage has processed everything and all state is in Redis.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated
+from urllib.request import urlopen
 
 import msgspec
 import numpy as np
@@ -24,7 +26,8 @@ import redis
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from bench.services import results, services
+from bench.figures import Figure, table_of
+from bench.services import services
 from feeds import simulate
 from processors.days import microseconds, to_day
 from processors.events import Floats, RowBatch
@@ -222,6 +225,68 @@ def wait_for(condition: Callable[[], bool], worker: WorkerProcess) -> None:
         time.sleep(0.005)
 
 
+def figures(
+    broker: str, stocks: int = 5000, days: int = 60, events_days: int = 40, snapshots: int = 400, seconds: float = 10.0
+) -> list[Figure]:
+    """Return rows a second by form, the broker's raw rate, and the latencies of a running session."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with services(broker, folder) as settings:
+            found: list[Figure] = []
+
+            def rate(what: str, measured: tuple[int, float], at_least: float | None = None) -> None:
+                count, elapsed = measured
+                found.append(Figure(f"{what}, {count:,} in {elapsed:.1f} s", count / elapsed, "/s", at_least=at_least))
+
+            frames = _throughput(settings("frames"), folder, Form.FRAMES, stocks, days)
+            rate("rows of days from frames, end to end", frames, 500_000)
+            arrays = _throughput(settings("arrays"), folder, Form.ARRAYS, stocks, events_days)
+            rate("rows from JSON arrays, end to end", arrays)
+            events = _throughput(settings("json"), folder, Form.EVENTS, stocks, events_days)
+            rate("rows from JSON events, end to end", events)
+            rate("raw getmany of the same JSON events", asyncio.run(_raw(settings("json"))))
+            market = simulated_market(stocks, 30)
+            rate("rows of snapshots from frames", _snapshots(settings("snapshots"), folder, market, snapshots), 1e6)
+            steady, bursts, share = _session(settings("live"), folder, market, seconds)
+    p50, p99 = np.percentile(steady, [50, 99])
+    return [
+        *found,
+        Figure(f"produce to signal at {_RATE:,} events/s, p50", p50, "ms", at_most=12),
+        Figure(f"produce to signal at {_RATE:,} events/s, p99", p99, "ms", at_most=40),
+        Figure("CPU of the worker meanwhile, of a core", share * 100, "%", at_most=35),
+        Figure(f"the last of a burst of {_BURST:,}, median of {_BURSTS}", float(np.median(bursts)), "ms", at_most=100),
+    ]
+
+
+def _session(settings: Settings, folder: Path, market: simulate.Market, seconds: float) -> tuple[Floats, Floats, float]:
+    """Return the latencies (ms) of ticks and of bursts, and the share of a core that the worker took.
+
+    Raises
+    ------
+    SystemExit : if an event never reached a signal.
+    """
+    Topics(settings).create()
+    with Publisher(settings, source="bench") as publisher:
+        for _, batches in market.history():
+            publisher.day(batches)
+        barrier = publisher.barrier()
+    with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
+        wait_for(lambda: passed(settings, barrier, client), worker)
+        before, started = _cpu(worker), time.perf_counter()
+        steady, bursts = asyncio.run(_latencies(settings, market, seconds))
+        share = (_cpu(worker) - before) / (time.perf_counter() - started)
+    if not np.isfinite([*steady, *bursts]).all():
+        sys.exit("some events never reached a signal")
+    return steady, bursts, share
+
+
+def _cpu(worker: WorkerProcess) -> float:
+    """Return the CPU seconds of a worker so far, as it reports them."""
+    with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
+        found = re.search(r"^process_cpu_seconds_total (\S+)$", answer.read().decode(), re.MULTILINE)
+    return float(found[1]) if found else float("nan")
+
+
 def main(
     broker: Annotated[str, typer.Option(help="embedded or kafka")] = "embedded",
     stocks: int = 5000,
@@ -231,43 +296,8 @@ def main(
     seconds: float = 10.0,
 ) -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with services(broker, folder) as settings:
-            table = results(f"{broker} broker, {stocks:,} stocks", "what", "count", "seconds", "a second")
-
-            def row(what: str, count: int, elapsed: float) -> None:
-                table.add_row(what, f"{count:,}", f"{elapsed:.2f}", f"{count / elapsed:,.0f}")
-
-            row("rows from frames, end to end", *_throughput(settings("frames"), folder, Form.FRAMES, stocks, days))
-            row(
-                "rows from JSON events, end to end",
-                *_throughput(settings("json"), folder, Form.EVENTS, stocks, events_days),
-            )
-            row("raw getmany of the same JSON messages", *asyncio.run(_raw(settings("json"))))
-            market = simulated_market(stocks, 30)
-            row("rows of snapshots from frames", *_snapshots(settings("snapshots"), folder, market, snapshots))
-            intraday = settings("live")
-            Topics(intraday).create()
-            with Publisher(intraday, source="bench") as publisher:
-                for _, batches in market.history():
-                    publisher.day(batches)
-                barrier = publisher.barrier()
-            with redis.Redis.from_url(intraday.redis) as client, running_worker(intraday, folder) as worker:
-                wait_for(lambda: passed(intraday, barrier, client), worker)
-                steady, bursts = asyncio.run(_latencies(intraday, market, seconds))
-            out.print(table)
-            p50, p99 = np.percentile(steady, [50, 99])
-            out.print(
-                f"produce to provisional signal at {_RATE:,} events/s over {seconds:.0f} s: "
-                f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {steady.max():.1f} ms"
-            )
-            out.print(
-                f"the last of a burst of {_BURST:,}, {_BURSTS} times: median {np.median(bursts):.0f} ms, "
-                f"max {bursts.max():.0f} ms"
-            )
-            if not np.isfinite([*steady, *bursts]).all():
-                sys.exit("some events never reached a signal")
+    found = figures(broker, stocks, days, events_days, snapshots, seconds)
+    out.print(table_of(f"{broker} broker, {stocks:,} stocks", found))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def fold_history(
     parameters: Parameters | None = None,
     *,
     block_days: int = 64,
-    days_per_fold: int = 16,
+    days_per_fold: int = 64,
     calendar: TradingCalendar | None = None,
 ) -> Folded:
     """Fold a history in its order, every topic closed behind its rows of a day."""
