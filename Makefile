@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO := $(VENV)/.demo
 
 #: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
 PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
 
 .PHONY: demo test lint types docs programs bench chaos fuzz mutation lock clean
 
-demo: $(STAMP)
+demo: $(DEMO)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
 	$(BIN)/marginwatch up --until-done
 
@@ -62,21 +63,31 @@ mutation: $(STAMP)
 			> $$(.venv-mutation/bin/python -c "import site; print(site.getsitepackages()[0])")/marginwatch.pth; }
 	.venv-mutation/bin/python -m tests.mutation $(MUTATION)
 
-# The lock files name exact versions and hashes: one for this checkout, and one, of the same versions, for production,
-# which contains neither tests nor the embedded servers.
+# The lock files name exact versions and hashes: one for this checkout, and of the same versions one for the demo alone, and
+# one for production, which contains neither tests nor the embedded servers.
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 lock:
 	$(COMPILE) --extra local --extra notify --extra console --extra study --extra dev --output-file requirements.lock
+	$(COMPILE) --extra local --extra console --constraint requirements.lock --output-file requirements-demo.lock
 	$(COMPILE) --extra notify --extra console --extra study --extra excel --group build --constraint requirements.lock \
 		--output-file requirements-production.lock
 
-$(STAMP): requirements.lock pyproject.toml
-	@echo "== Set-up: a virtual environment with the locked dependencies"
+# uv installs in a fifth of pip's time. Where it can't be had, pip does.
+install = if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BIN)/python $(1); \
+	else $(BIN)/pip install --quiet $(1); fi
+
+$(DEMO): requirements-demo.lock pyproject.toml
+	@echo "== Set-up: a virtual environment with what the demo needs"
 	$(PYTHON) -m venv $(VENV)
 	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.txt
-	$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.txt || echo "   without uv: pip takes longer"
+	@$(call install,--require-hashes -r requirements-demo.lock)
+	@$(call install,--no-deps -e .)
+	@touch $(DEMO)
+
+$(STAMP): $(DEMO) requirements.lock
+	@echo "== Set-up: what tests, studies and documentation need, too"
+	@$(call install,--require-hashes -r requirements.lock)
 	@touch $(STAMP)
 
 clean:

@@ -205,6 +205,21 @@ def locked(name: str) -> dict[str, str]:
     return dict(found)
 
 
+def test_the_demo_installs_the_local_servers_and_the_console_and_nothing_of_tests_or_studies() -> None:
+    demo, here = locked("requirements-demo.lock"), locked("requirements.lock")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = (
+        *declared["dependencies"],
+        *(t for n in ("local", "console") for t in declared["optional-dependencies"][n]),
+    )
+    assert {re.split(r"[\[<>=; ]", text)[0] for text in needed} <= demo.keys()
+    assert {"pytest", "mypy", "playwright", "statsmodels", "matplotlib", "mkdocs-material"} & demo.keys() == set()
+    assert {name: version for name, version in demo.items() if here.get(name) != version} == {}
+    made = subprocess.run(["make", "-nB", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "requirements-demo.lock" in made
+    assert not re.search(r"-r requirements\.lock", made)
+
+
 def test_the_image_contains_what_production_needs_and_nothing_of_tests_or_local_servers() -> None:
     production, here = locked("requirements-production.lock"), locked("requirements.lock")
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
