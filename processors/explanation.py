@@ -14,20 +14,19 @@ import numpy as np
 
 from processors.block import Block
 from processors.codes import Ids, reindex_sorted, to_codes, to_id
-from processors.events import FIGURES, Floats
+from processors.events import Floats
 from processors.indicators import extreme
+from processors.indicators.etf_flow import STYLES
 from processors.indicators.groups import groups_of
 from processors.industries import INDUSTRIES
 from processors.kinds import is_stock
-from processors.needs import DETAIL, FUNDS, Need, Source, session_before
+from processors.needs import DETAIL, Need, Source, session_before
 from processors.signal import Level, Signal
 from processors.sources import Sources
 
 #: A figure, or those of a window, oldest first; None where it is not known.
 Figure: TypeAlias = float | int | str | None
 Figures: TypeAlias = Figure | list[Figure]
-
-_STYLES = next(column.labels for column in FIGURES[FUNDS] if column.name == "style")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _funds(need: Need, subject: str, block: Block) -> dict[str, Figures]:
     rows = block.fund_rows(0, need.back)
     if not len(rows["key"]):
         return {}
-    inside = rows["style"] == _STYLES.index(subject) if subject in _STYLES else np.ones(len(rows["key"]), dtype=bool)
+    inside = rows["style"] == STYLES.index(subject) if subject in STYLES else np.ones(len(rows["key"]), dtype=bool)
     codes = to_codes(rows["key"][inside])
     figures_of = zip(codes, rows["shares"][inside], rows["price"][inside], strict=True)
     return {code: _plain(np.array([shares, price])) for code, shares, price in figures_of}

@@ -171,6 +171,9 @@ def is_chinext(securities: Ids) -> Flags:
 _CHINEXT_REFORM = to_day(date(2020, 8, 24))
 #: New listings of the main boards have no limit for five days from this day on.
 _MAIN_BOARD_REFORM = to_day(date(2023, 4, 10))
+#: Largest daily move of a fund, and how far rounding to a cent may carry a move beyond a limit; fractions.
+FUND_LIMIT: Final = 0.20
+LIMIT_TOLERANCE: Final = 0.005
 #: Days of a listing without a limit, where the board has none.
 UNLIMITED_DAYS: Final = 5
 
@@ -178,7 +181,7 @@ UNLIMITED_DAYS: Final = 5
 def daily_limits(securities: Ids, day: int, st: Flags) -> npt.NDArray[np.float64]:
     """Return the largest daily move of each security, a fraction (n,); ∞ where it has none.
 
-    Funds have 20% (ours: those of STAR's and ChiNext's indices do, and a split moves a price further).
+    Funds have `FUND_LIMIT` (ours: those of STAR's and ChiNext's indices do, and a split moves a price further).
 
     Parameters
     ----------
@@ -187,7 +190,9 @@ def daily_limits(securities: Ids, day: int, st: Flags) -> npt.NDArray[np.float64
     wide = 0.20 if day >= _CHINEXT_REFORM else 0.10
     board, kinds, main = board_of(securities), kinds_of(securities), np.where(st, 0.05, 0.10)
     of_stocks = np.where(board <= _SZSE_MAIN, main, np.array([np.nan, np.nan, wide, 0.20, 0.30])[board])
-    return np.select([kinds == Kind.STOCK, kinds == Kind.FUND, kinds == Kind.B_SHARE], [of_stocks, 0.20, main], np.inf)
+    return np.select(
+        [kinds == Kind.STOCK, kinds == Kind.FUND, kinds == Kind.B_SHARE], [of_stocks, FUND_LIMIT, main], np.inf
+    )
 
 
 def unlimited_listings(securities: Ids, day: int) -> Flags:

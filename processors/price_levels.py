@@ -22,7 +22,7 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.key_index import widened
-from processors.kinds import UNLIMITED_DAYS, daily_limits, unlimited_listings
+from processors.kinds import LIMIT_TOLERANCE, UNLIMITED_DAYS, daily_limits, unlimited_listings
 from processors.needs import PRICES, Need, session_before
 from processors.pack import Array
 from processors.parameters import Parameters
@@ -63,8 +63,6 @@ _COLUMNS = [
 ]  # fmt: skip
 _NO_LEVELS = DayLevels(**{name: np.empty(0, dtype=kind) for name, kind in _COLUMNS})
 _LONG_AGO = 1_000_000
-#: Rounding of prices to a cent may carry a move this far beyond the limit.
-_TOLERANCE = 0.005
 
 
 class PriceLevels:
@@ -135,7 +133,7 @@ class PriceLevels:
         limits = daily_limits(keys, day, self.store.figure(day, "st") == 1.0)
         free = unlimited_listings(keys, day) & (age < UNLIMITED_DAYS)
         highest, lowest = (1 + limits) ** sessions, np.maximum(1 - limits, 0) ** sessions
-        tolerance = _TOLERANCE + 1e-9
+        tolerance = LIMIT_TOLERANCE + 1e-9
         return np.asarray(~free & ((growth > highest + tolerance) | (growth < lowest - tolerance)))
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:

@@ -10,6 +10,7 @@ import numpy as np
 from processors.block import Block
 from processors.cross_sections import Flags, merged, reasons
 from processors.events import FIGURES, Floats
+from processors.kinds import FUND_LIMIT, LIMIT_TOLERANCE
 from processors.needs import FUNDS, funds
 from processors.signal import Column, Level, Signal
 
@@ -43,8 +44,6 @@ SIGNALS = (
 
 _NONE = np.empty(0)
 _NO_FUND = f"{FUNDS}: no fund of the style has a row"
-#: A fund's price moves at most 20% a day; 0.5 points are rounding.
-_FUND_LIMIT, _TOLERANCE = 0.20, 0.005
 
 
 def compute(block: Block) -> dict[str, Column]:
@@ -134,6 +133,6 @@ def is_split(shares: Floats, price: Floats) -> Flags:
     >>> is_split(np.array([2.05, 0.5, 2.0, 1.0]), np.array([0.5, 1.98, 1.01, 0.5])).tolist()
     [True, True, False, False]
     """
-    jumped = np.abs(price - 1) > _FUND_LIMIT + _TOLERANCE
+    jumped = np.abs(price - 1) > FUND_LIMIT + LIMIT_TOLERANCE
     # What was created or redeemed on the day, and the day's return, remain of the product.
-    return np.asarray(jumped & (np.abs(shares * price - 1) <= _FUND_LIMIT))
+    return np.asarray(jumped & (np.abs(shares * price - 1) <= FUND_LIMIT))
