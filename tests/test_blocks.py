@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from feeds.folder import read
 from processors.days import to_date, to_day
 from processors.events import EndOfDay, RowBatch, concat
-from processors.history import end_of_day
+from processors.history import end_of_day, replay
 from processors.market import INPUTS, Market
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
 from processors.parameters import Parameters
@@ -372,3 +372,12 @@ def test_no_cut_of_any_rows_of_funds_changes_a_bit(given_steps: Steps) -> None:
             stored(rows, market.changed_rows())
         ends.append((newest(outputs), rows))
     assert ends[0] == ends[1]
+
+
+def test_days_that_arrive_together_have_the_figures_of_days_that_arrive_one_by_one() -> None:
+    days = [feeds for _, feeds in sorted(small_market(sessions=20).items())]
+    alone, together = (
+        newest([bits(one) for one in replay(days, SMALL, EXCHANGES, xshg(), days_per_fold=size)]) for size in (1, 8)
+    )
+    assert {kind for kind, *_ in alone} >= {"market", "industry", "financing", "pricing"}
+    assert together == alone

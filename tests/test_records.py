@@ -14,7 +14,7 @@ from alerts.model import Alert, Evidence, Input, State
 from alerts.record import RecordCard, cards
 from alerts.rules import rules
 from feeds.folder import read
-from processors.history import History
+from processors.history import History, blocks
 from processors.parameters import Parameters
 from streams.calendars import xshg
 from tests.folding import EXCHANGES, oracle_data
@@ -42,8 +42,8 @@ def run(data_dir: Path) -> Run:
     days = with_made_rows(dict(read(data_dir, CALENDAR).by_day()))
     history, desk = History(P, EXCHANGES, CALENDAR), AlertDesk(rules(P), CALENDAR)
     origin, last = Input("signals", 0, 0, 0), {}
-    for _, feeds in sorted(days.items()):
-        changes = [change for output in history.fold(feeds) for change in desk.fold(output, origin, NOW)]
+    for block in blocks(feeds for _, feeds in sorted(days.items())):
+        changes = [change for output in history.fold(*block) for change in desk.fold(output, origin, NOW)]
         last |= {c.alert.id: c.alert for c in (*changes, *desk.update_evidence(origin, NOW))}
     alerts = [alert for alert in last.values() if alert.state is not State.SUPERSEDED]
     data = oracle_data(days)
