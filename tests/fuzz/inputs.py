@@ -43,7 +43,7 @@ from streams.calendars import xshg
 from streams.feature_codec import FeatureCodec
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, PARTIAL_TYPE
 from streams.row_frames import encode_frame
-from streams.row_json import encode_events
+from streams.row_json import encode_array, encode_events
 from streams.topics import DEAD_LETTERS, Topic
 from tests.building import batch
 
@@ -91,6 +91,7 @@ def seeds() -> list[Input]:
         figures = {c.name: 1.0 for c in FIGURES[topic]}
         rows = batch(topic, DAY, {key: figures for key in keys if key != "BSE"})
         out.append(Input(topic, encode_events(rows, "fuzz")[0][1]))
+        out.append(Input(topic, encode_array(rows, "fuzz")))
         out += [Input(topic, encode_frame(rows, "fuzz"), [(CONTENT_TYPE, ARROW)])] * 2
         close = EndOfDay(feed=topic, trade_date=DAY, expected={"SSE": 4, "SZSE": 4}, source="fuzz")
         out.append(Input(topic, msgspec.json.encode(close), [(CE_TYPE, CLOSE_TYPE)]))
