@@ -96,7 +96,7 @@ def test_every_value_of_every_date_equals_the_oracle(
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_frames_and_single_events_give_the_same(stack: Stack, data_dir: Path) -> None:
+def test_frames_arrays_and_single_events_give_the_same(stack: Stack, data_dir: Path) -> None:
     data = read(data_dir, xshg(), START, HALF_YEAR)
     stack.worker().ready()
     barrier = _feed(stack, data, Form.EVENTS)
@@ -106,7 +106,8 @@ def test_frames_and_single_events_give_the_same(stack: Stack, data_dir: Path) ->
     assert_same(stack.securities(barrier).sort_index(), oracle_securities.securities(expected).sort_index())
     rows, alerts = stack.tables(), stack.alerts(barrier)
 
-    # Frames behind the events are the same rows: nothing changes.
-    again = _feed(stack, data, Form.FRAMES, last=70)
-    assert stack.tables() == rows
-    assert stack.alerts(again) == alerts
+    # Frames and arrays behind the events are the same rows: nothing changes.
+    for form, last in ((Form.FRAMES, 70), (Form.ARRAYS, 10)):
+        again = _feed(stack, data, form, last)
+        assert stack.tables() == rows
+        assert stack.alerts(again) == alerts
