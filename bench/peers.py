@@ -44,11 +44,11 @@ from bench.services import services
 from processors.errors import MarginwatchError
 from processors.events import Floats
 from processors.needs import DETAIL
-from processors.securities import Securities
 from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.form import Form
 from streams.publisher import Publisher
+from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.tables import table_key
@@ -257,11 +257,10 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Report:
     for what in ("marginwatch_rows_ignored_total", "marginwatch_dead_letters_total"):
         if any(value for name, value in counted.items() if name.startswith(what)):
             raise MismatchError(f"marginwatch: {what} is not 0")
-    securities = Securities(0, settings.parameters, settings.exchanges, xshg())
-    securities.load_rows({name.decode(): value for name, value in stored.items()})
-    last, before = (
-        securities.margin.figure(securities.margin.sorted_days[-back], "fin_balance") for back in (1, 1 + _DAYS_BACK)
-    )
+    state = SecuritiesStage(settings, Topics(settings), xshg()).open(0)
+    state.load_rows({name.decode(): value for name, value in stored.items()})
+    margin = state.stores[DETAIL]
+    last, before = (margin.figure(margin.sorted_days[-back], "fin_balance") for back in (1, 1 + _DAYS_BACK))
     events = int(counted[f'marginwatch_rows_total{{topic="{DETAIL}"}}'])
     return Report(events, float((last - before).sum()), (ended - started).total_seconds())
 
