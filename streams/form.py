@@ -9,5 +9,5 @@ class Form(StrEnum):
     """A message with many rows, in Arrow or JSON, or one message per row."""
 
     FRAMES = "frames"  # Arrow; fast
-    ARRAYS = "arrays"  # JSON, many rows a message
     EVENTS = "events"  # JSON
+    ARRAYS = "arrays"  # JSON, many rows a message
