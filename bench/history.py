@@ -50,7 +50,7 @@ def _folded(settings: Settings, folder: Dataset) -> float:
     history = History(settings.parameters, settings.exchanges, xshg())
     started = time.process_time()
     for block in blocks(days):
-        history.fold(*block)
+        history.fold_block(block)
     return time.process_time() - started
 
 

@@ -1,4 +1,4 @@
-"""Folds a history without a broker, one day at a time, with the processors of the stream; for studies and tests."""
+"""Folds a history without a broker, a day or a block of days at a time, with the processors of the stream."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def run(data_dir: Path) -> Run:
     history, desk = History(P, EXCHANGES, CALENDAR), AlertDesk(rules(P), CALENDAR)
     origin, last = Input("signals", 0, 0, 0), {}
     for block in blocks(feeds for _, feeds in sorted(days.items())):
-        changes = [change for output in history.fold(*block) for change in desk.fold(output, origin, NOW)]
+        changes = [change for output in history.fold_block(block) for change in desk.fold(output, origin, NOW)]
         last |= {c.alert.id: c.alert for c in (*changes, *desk.update_evidence(origin, NOW))}
     alerts = [alert for alert in last.values() if alert.state is not State.SUPERSEDED]
     data = oracle_data(days)
