@@ -12,9 +12,9 @@ from nicegui import ui
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
-from console import charts, labels, record
+from console import charts, figure, labels, record
 from console.model import Part
-from console.site import Page, heading
+from console.site import Page, content, heading
 from processors.indicators.ratio_state import BASIS
 from processors.industries import INDUSTRIES
 from processors.signal import Value
@@ -40,11 +40,11 @@ def title(page: Page, alert: Alert) -> str:
 def listing(page: Page) -> None:
     """Draw the active alerts; cards follow their changes."""
     label = page.view.label
-    with ui.element("section").classes("card alerts").props(f'id=alerts tabindex=-1 aria-label="{label("alerts")}"'):
+    with ui.element("section").classes("card alerts").props(f'aria-label="{label("alerts")}"'):
         with ui.element("h2"):
             ui.label(label("alerts"))
             count = ui.label().classes("pill num")
-        area = ui.element("div").classes("scroll").props("role=list aria-live=polite tabindex=0")
+        area = ui.element("div").classes("scroll").props("aria-live=polite tabindex=0")
         with area:
             none = ui.label(label("no_alerts")).classes("muted")
     drawn: dict[str, tuple[Alert, ui.element]] = {}
@@ -75,7 +75,7 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
     label = view.label
     acked = alert.acknowledged
     classes = f"alert {alert.severity.value}{' acked' if acked else ''}"
-    with ui.element("article").classes(classes).props("role=listitem") as box:
+    with ui.element("article").classes(classes) as box:
         with ui.element("div").classes("head"):
             severity = labels.pick(labels.SEVERITIES[alert.severity.value], language)
             ui.label(f"{_MARKS[alert.severity]} {severity}").classes(f"mark {alert.severity.value}")
@@ -217,7 +217,7 @@ def _actor(page: Page) -> str:
 def detail(page: Page, alert_id: str) -> None:
     """Draw the page of one alert, the target of links in notifications."""
     label = page.view.label
-    area = ui.element("main").classes("sub")
+    area = content("sub")
     shown: list[Alert | None] = []
 
     def draw() -> None:
@@ -283,6 +283,7 @@ def _members(page: Page, alert: Alert) -> None:
         {
             "key": key,  # a security may be in several sections
             "code": m.code,
+            "name": page.site.model.directory.name(m.code),
             "value": f"{labels.signed(m.value)} {_short(m.value)}",
             "note": " · ".join(part for part in (page.view.rule(m.rule) if m.rule else "", m.note) if part),
         }
@@ -296,16 +297,7 @@ def _members(page: Page, alert: Alert) -> None:
     with ui.element("div").classes("card wide"):
         heading(f"{label('members')} ({len(rows)})")
         table = ui.table(columns=columns, rows=rows, row_key="key", pagination=20).props("flat dense").classes("w-full")
-        link_codes(table)
-
-
-def link_codes(table: ui.table) -> None:
-    """Link the codes of a table to the pages of their securities."""
-    table.add_slot(
-        "body-cell-code",
-        """<q-td :props="props"><a v-if="/^\\d{6}\\.(SH|SZ|BJ)$/.test(props.value)" :href="'/security/' + props.value">
-        {{ props.value }}</a><span v-else>{{ props.value }}</span></q-td>""",
-    )
+        figure.link_codes(table)
 
 
 def _short(value: float) -> str:

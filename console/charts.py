@@ -6,6 +6,7 @@ A series has an id, so that an update sends its data alone and keeps zoom and ho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -15,8 +16,8 @@ from processors.indicators.ratio_state import RatioState
 
 Points = Sequence[tuple[date, Any]]
 Options = dict[str, Any]
-_PERCENT = "value => value == null ? '–' : (value * 100).toFixed(2) + '%'"
-_PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
+PERCENT = "v => v == null ? '–' : typeof v == 'string' ? v : (v * 100).toFixed(2) + '%'"
+PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
 #: Dashes of the trailing thresholds: short ones, as the fixed thresholds have long ones.
 _THIN = [3, 3]
 #: Days that a chart shows at first; the slider reaches the rest.
@@ -39,7 +40,8 @@ def _plain(c: Colours, tooltip: Options) -> Options:
     }
 
 
-def _frame(view: View, found: Points) -> Options:
+def frame(view: View, found: Points) -> Options:
+    """Return the options that charts over time share; the last `_SHOWN` days are shown at first."""
     c = view.colours
     start = 100.0 * max(0, len(found) - _SHOWN) / len(found) if found else 0.0
     return {
@@ -56,7 +58,7 @@ def _frame(view: View, found: Points) -> Options:
                 "formatter": {"year": "{yyyy}", "month": "{yyyy}-{MM}", "day": "{MM}-{dd}", "hour": ""},
             },
         },
-        "yAxis": _axis(view),
+        "yAxis": axis(view),
         "dataZoom": [
             {"type": "inside", "start": start, "end": 100},
             {
@@ -68,7 +70,8 @@ def _frame(view: View, found: Points) -> Options:
     }  # fmt: skip
 
 
-def _axis(view: View) -> Options:
+def axis(view: View) -> Options:
+    """Return a vertical axis of figures."""
     c = view.colours
     return {
         "type": "value",
@@ -80,7 +83,8 @@ def _axis(view: View) -> Options:
     }
 
 
-def _line(identity: str, name: str, data: list[list[Any]], colour: str, **more: Any) -> Options:
+def line(identity: str, name: str, data: list[list[Any]], colour: str, **more: Any) -> Options:
+    """Return a series drawn as a line; ``width`` and ``dash`` are of the line, anything else of the series."""
     style = {"color": colour, "width": more.pop("width", 2), "type": more.pop("dash", "solid")}
     return {
         "id": identity, "name": name, "type": "line", "showSymbol": False, "data": data, "lineStyle": style,
@@ -119,16 +123,34 @@ RATIO_CURVES = {
 }
 
 
-def history(view: View, curves: Mapping[str, Points], tail: Points) -> Options:
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A break of the ratio: its day, the ratio of that day, and what followed in words."""
+
+    day: date
+    ratio: float
+    outcome: str
+    hit: bool | None
+
+
+def history(
+    view: View,
+    curves: Mapping[str, Points],
+    tail: Points,
+    index: tuple[str, Points] | None = None,
+    breaks: Sequence[Break] = (),
+) -> Options:
     """Return the mean ratio over time with its fixed thresholds; behind it the daily ratio and the trailing thresholds.
 
     Parameters
     ----------
     curves : the figures of each of `RATIO_CURVES`.
+    index : name and closes of the index behind the ratio, on an axis of its own without labels.
+    breaks : marks on the ratio; hovering shows what followed.
     """
-    p, c, out = view.parameters, view.colours, _frame(view, curves["ratio"])
-    out["tooltip"][":valueFormatter"] = _PERCENT
-    out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
+    p, c, out = view.parameters, view.colours, frame(view, curves["ratio"])
+    out["tooltip"][":valueFormatter"] = PERCENT
+    out["yAxis"]["axisLabel"][":formatter"] = PERCENT_AXIS
     out["yAxis"][":min"] = f"v => Math.min({p.ratio_cold - 0.0075:.4f}, Math.floor(v.min * 100) / 100)"
     out["yAxis"][":max"] = f"v => Math.max({p.ratio_hot + 0.005:.4f}, Math.ceil(v.max * 100) / 100)"
     levels = (
@@ -137,28 +159,59 @@ def history(view: View, curves: Mapping[str, Points], tail: Points) -> Options:
         (p.ratio_cold, view.label("line_cold"), c.cold),
     )
     data = {name: points(found) for name, found in curves.items()}
+    out["yAxis"] = [out["yAxis"], {**axis(view), "show": False}]
     out["series"] = [
-        _line("daily", view.label("ratio_daily"), data["daily"], c.muted, width=1, z=1),
-        _line("quantile_hot", view.label("quantile_hot"), data["quantile_hot"], c.hot, width=1, dash=_THIN, z=2),
-        _line("quantile_cold", view.label("quantile_cold"), data["quantile_cold"], c.cold, width=1, dash=_THIN, z=2),
-        _line("ratio", view.label("ratio_5d"), data["ratio"], c.accent, z=3, markLine=_levels(levels, c.muted)),
-        _line(
+        index_behind(view, index),
+        line("daily", view.label("ratio_daily"), data["daily"], c.muted, width=1, z=1),
+        line("quantile_hot", view.label("quantile_hot"), data["quantile_hot"], c.hot, width=1, dash=_THIN, z=2),
+        line("quantile_cold", view.label("quantile_cold"), data["quantile_cold"], c.cold, width=1, dash=_THIN, z=2),
+        line("ratio", view.label("ratio_5d"), data["ratio"], c.accent, z=3, markLine=_levels(levels, c.muted)),
+        line(
             "tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7, z=4
         ),
+        break_marks(view, breaks),
     ]
     return out
 
 
+def index_behind(view: View, index: tuple[str, Points] | None) -> Options:
+    """Return the series of the index behind the ratio."""
+    name, found = index or ("", ())
+    return line(
+        "index", name, points(found), view.colours.calm, width=1, z=0, yAxisIndex=1, areaStyle={"opacity": 0.1},
+        tooltip={":valueFormatter": "v => v == null ? '–' : v.toFixed(0)"},
+    )  # fmt: skip
+
+
+def break_marks(view: View, breaks: Sequence[Break]) -> Options:
+    """Return the series of the breaks; a hit is a filled mark, any other a hollow one."""
+    c = view.colours
+    data = [
+        {
+            "value": [one.day.isoformat(), one.ratio, one.outcome],
+            "symbol": "triangle" if one.hit else "emptyTriangle",
+            "symbolRotate": 180,
+        }
+        for one in breaks
+    ]
+    name = view.label("break")
+    return {
+        "id": "breaks", "name": name, "type": "scatter", "data": data, "symbolSize": 11, "symbolOffset": [0, -9], "z": 5,
+        "dimensions": ["day", view.label("ratio"), view.label("outcome")], "encode": {"x": 0, "y": 1, "tooltip": 2},
+        "itemStyle": {"color": c.hot, "borderColor": c.hot},
+    }  # fmt: skip
+
+
 def excess(view: View, found: Points, tail: Points) -> Options:
     """Return excess financing over time with its levels."""
-    p, c, out = view.parameters, view.colours, _frame(view, found)
-    out["tooltip"][":valueFormatter"] = _PERCENT
-    out["yAxis"]["axisLabel"][":formatter"] = _PERCENT_AXIS
+    p, c, out = view.parameters, view.colours, frame(view, found)
+    out["tooltip"][":valueFormatter"] = PERCENT
+    out["yAxis"]["axisLabel"][":formatter"] = PERCENT_AXIS
     levels = ((p.excess_level, "", c.hot), (-p.excess_level, "", c.cold))
     name = labels.signal_title("excess_financing", view.language)
     out["series"] = [
-        _line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
-        _line("tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),
+        line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
+        line("tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),
     ]
     out["yAxis"][":min"] = f"v => Math.min({-p.excess_level - 0.01}, Math.floor(v.min * 100) / 100)"
     out["yAxis"][":max"] = f"v => Math.max({p.excess_level + 0.01}, Math.ceil(v.max * 100) / 100)"
@@ -217,15 +270,13 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
                 "itemStyle": {"color": c.hot if both else c.warm if heat > 0 and risk > 0 else c.calm if risk > 0 or heat > 0 else c.cold, "opacity": 0.8},
             }
         )  # fmt: skip
-    axis = _axis(view)
-    axis |= {"scale": False, "splitNumber": 4, "nameLocation": "middle"}
-    axis["splitLine"] = {"show": False}
+    of_z = axis(view) | {"scale": False, "splitNumber": 4, "nameLocation": "middle", "splitLine": {"show": False}}
     shown = f"p => p.name + '<br>{view.label('heat')} ' + p.value[0] + ' · {view.label('risk')} ' + p.value[1]"
     return {
         **_plain(c, {":formatter": shown}),
         "grid": {"left": 44, "right": 62, "top": 8, "bottom": 36},
-        "xAxis": {**axis, "name": view.label("heat") + " →", "nameGap": 20},
-        "yAxis": {**axis, "name": view.label("risk") + " →", "nameGap": 26},
+        "xAxis": {**of_z, "name": view.label("heat") + " →", "nameGap": 20},
+        "yAxis": {**of_z, "name": view.label("risk") + " →", "nameGap": 26},
         "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],
         "series": [
             {
@@ -240,15 +291,14 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
                     "color": c.text,
                     "fontSize": 11,
                     "distance": 3,
+                    "textBorderColor": c.card,  # readable on the mark of another industry
+                    "textBorderWidth": 3,
                 },
-                "labelLayout": {"hideOverlap": True, "moveOverlap": "shiftY"},
+                "labelLayout": {"hideOverlap": True},
                 "markArea": {
                     "silent": True,
                     "itemStyle": {"color": c.hot, "opacity": 0.07},
-                    "label": {"color": c.hot, "position": "insideBottomRight", "fontSize": 11},
-                    "data": [
-                        [{"name": f"▲ {view.label('hot_risky')}", "xAxis": 0.5, "yAxis": 0.5}, {"x": "100%", "y": "0%"}]
-                    ],
+                    "data": [[{"xAxis": 0.5, "yAxis": 0.5}, {"x": "100%", "y": "0%"}]],
                 },
             }
         ],
@@ -257,12 +307,12 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
 
 def two(view: View, left: tuple[str, Points, str], right: tuple[str, Points]) -> Options:
     """Return a line over another figure with an axis of its own."""
-    c, out = view.colours, _frame(view, left[1] or right[1])
-    out["yAxis"] = [_axis(view), _axis(view)]
+    c, out = view.colours, frame(view, left[1] or right[1])
+    out["yAxis"] = [axis(view), axis(view)]
     out["yAxis"][1]["splitLine"] = {"show": False}
     out["grid"]["right"] = 64
-    behind = _line("right", right[0], points(right[1]), c.muted, yAxisIndex=1, areaStyle={"opacity": 0.18}, width=1)
-    out["series"] = [behind, _line("left", left[0], points(left[1]), left[2], z=3)]
+    behind = line("right", right[0], points(right[1]), c.muted, yAxisIndex=1, areaStyle={"opacity": 0.18}, width=1)
+    out["series"] = [behind, line("left", left[0], points(left[1]), left[2], z=3)]
     return out
 
 
@@ -273,14 +323,14 @@ def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
     ----------
     found : name, figures, colour and dash of each line.
     """
-    out = _frame(view, found[0][1])
-    out["series"] = [_line(name, name, points(data), colour, dash=dash) for name, data, colour, dash in found]
+    out = frame(view, found[0][1])
+    out["series"] = [line(name, name, points(data), colour, dash=dash) for name, data, colour, dash in found]
     return out
 
 
 def single(view: View, name: str, found: Points, colour: str, *, signed_bars: bool = False) -> Options:
     """Return one figure over time, as bars coloured by their sign with ``signed_bars``."""
-    out = _frame(view, found)
+    out = frame(view, found)
     out["legend"]["show"] = False
     if signed_bars:
         data = [
@@ -290,7 +340,7 @@ def single(view: View, name: str, found: Points, colour: str, *, signed_bars: bo
         out["yAxis"]["scale"] = False
         out["series"] = [{"id": "one", "name": name, "type": "bar", "data": data}]
     else:
-        out["series"] = [_line("one", name, points(found), colour)]
+        out["series"] = [line("one", name, points(found), colour)]
     return out
 
 

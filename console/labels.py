@@ -17,6 +17,9 @@ Language = Literal["en", "zh"]
 _DAYS_A_YEAR = 250
 _CHINESE = {str(n): word for n, word in enumerate("一二三四五六七八九十", 1)}
 
+#: The factor of CNY in a chart, and the end of its title.
+MONEY_UNIT: dict[Language, tuple[float, str]] = {"zh": (1e-8, " 亿"), "en": (1e-9, " ¥bn")}
+
 LABELS: dict[str, tuple[str, str]] = {
     "title": ("Margin watch", "融资监测"),
     "ack": ("Acknowledge", "确认"),
@@ -79,7 +82,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "streak": ("Balance streak", "余额连续增减"),
     "flags": ("Flags of the day", "当日异动"),
     "earlier": ("When it was flagged", "历次标记"),
-    "search": ("Search code or flag", "搜索代码或类型"),
+    "search": ("Code, name, initials", "代码、名称、拼音首字母"),
     "code": ("Code", "代码"),
     "flag": ("Flag", "类型"),
     "change": ("Change", "变动"),
@@ -130,10 +133,91 @@ LABELS: dict[str, tuple[str, str]] = {
     "blocked": ("Too many failures: wait five minutes.", "失败次数过多，请五分钟后再试。"),
     "simulated": ("SIMULATED", "模拟数据"),
     "updated": ("updated", "更新于"),
-    "skip": ("Skip to the alerts", "跳到预警"),
+    "skip": ("Skip to the content", "跳到正文"),
     "trouble": ("No new data", "没有新数据"),
+    "security": ("Security", "证券"),
+    "name_of": ("Name", "名称"),
+    "export": ("Table, CSV, PNG", "表格、CSV、PNG"),
+    "as_table": ("Show as a table", "查看表格"),
+    "as_csv": ("Download CSV", "下载CSV"),
+    "as_png": ("Download PNG", "下载PNG"),
+    "close": ("Close", "关闭"),
+    "index": ("Index behind the ratio", "对照指数"),
+    "break": ("Break", "跌破"),
+    "outcome": ("5/20/60 days", "5/20/60日"),
+    "open_case": ("not over", "未到期"),
+    "band": ("grey: 10%–90% of the known days, dots: median", "灰区：已知历史10%–90%分位，点线：中位数"),
+    "rank_now": ("percentile", "分位"),
+    "groups": ("Groups", "分组"),
+    "group": ("Group", "分组"),
+    "share": ("Share", "占比"),
+    "net_1": ("Net buy, day", "净买入"),
+    "net_5": ("5 days", "5日"),
+    "net_20": ("20 days", "20日"),
+    "industries": ("Industries", "行业一览"),
+    "industry": ("Industry", "行业"),
+    "buy_turnover": ("Buys/turnover", "买入/成交"),
+    "week_breadth": ("Breadth, week", "周广度"),
+    "trend": ("Balance, 60 days", "余额60日"),
+    "etf_flow": ("Net flow into ETFs", "ETF净流入"),
+    "cumulative": ("Cumulative", "累计"),
+    "digest": ("Digest of the day", "当日摘要"),
+    "no_digest": ("No digest yet.", "暂无摘要。"),
+    "collateral": ("Collateral ratio", "平均维持担保比例"),
+    "two_way": ("Two-way balance over float cap", "两融余额占流通市值"),
+    "short_balance": ("Short balance", "融券余额"),
 }  # fmt: skip
 
+#: The factors of heat and risk, as their columns name them behind ``heat_`` and ``risk_``.
+FACTORS: dict[str, tuple[str, str]] = {
+    "pe": ("PE", "市盈率"),
+    "pb": ("PB", "市净率"),
+    "dividend_yield": ("Dividend yield", "股息率"),
+    "volatility": ("Volatility", "年化波动率"),
+    "downside_deviation": ("Downside deviation", "下行波动率"),
+    "max_drawdown": ("Maximum drawdown", "最大回撤"),
+    "balance_to_float_cap": ("Balance over float cap", "融资余额占流通市值"),
+    "net_buy_to_turnover": ("Net buy over turnover", "净买入占成交额"),
+    "buy_to_turnover": ("Buys over turnover", "融资买入占成交额"),
+    "turnover_rate": ("Turnover rate", "换手率"),
+    "turnover_rate_20": ("Turnover rate, 20 days", "20日平均换手率"),
+    "turnover_share": ("Share of turnover", "成交额占比"),
+    "breadth": ("Breadth", "融资余额上升个股占比"),
+    "return_20": ("20-day return", "20日涨跌幅"),
+    "distance_60": ("Distance to the 60-day mean", "偏离60日均线"),
+    "rsi_14": ("RSI(14)", "RSI(14)"),
+    "kdj_j": ("KDJ (J)", "KDJ（J值）"),
+    "balance_share": ("Share of the margin balance", "融资余额占比"),
+}
+GROUPS: dict[str, tuple[str, str]] = {
+    "CSI300": ("CSI 300", "沪深300"),
+    "CSI500": ("CSI 500", "中证500"),
+    "ChiNextIndex": ("ChiNext Index", "创业板指"),
+    "ChiNext": ("ChiNext board", "创业板"),
+    "STAR": ("STAR board", "科创板"),
+    "ETF": ("ETFs", "ETF"),
+}
+INDICES: dict[str, tuple[str, str]] = {
+    "000001.SH": ("SSE Composite", "上证指数"),
+    "000016.SH": ("SSE 50", "上证50"),
+    "000300.SH": ("CSI 300", "沪深300"),
+    "000852.SH": ("CSI 1000", "中证1000"),
+    "000905.SH": ("CSI 500", "中证500"),
+    "000985.SH": ("CSI All Share", "中证全指"),
+    "399001.SZ": ("SZSE Component", "深证成指"),
+    "399006.SZ": ("ChiNext Index", "创业板指"),
+}
+STYLES: dict[str, tuple[str, str]] = {
+    "broad": ("Broad", "宽基"),
+    "sector": ("Sector", "行业"),
+    "theme": ("Theme", "主题"),
+    "growth": ("Growth", "成长"),
+    "value": ("Value", "价值"),
+    "cross_border": ("Cross-border", "跨境"),
+    "bond": ("Bond", "债券"),
+    "commodity": ("Commodity", "商品"),
+    "other": ("Other", "其他"),
+}
 STATES: dict[str, tuple[str, str]] = {
     "NORMAL": ("normal", "正常"),
     "HOT": ("hot", "过热"),
@@ -203,13 +287,26 @@ def industry(name: str, language: Language) -> str:
 
 
 def signal_title(name: str, language: Language) -> str:
-    """Return a signal's title, with its subject where it has one."""
+    """Return a signal's title, with the name of its subject where it has one."""
     base, _, subject = name.partition("/")
     declared = SIGNALS.get(base) or INDUSTRY_SIGNALS.get(base)
     if declared is None:
         return name
     title = declared.title if language == "en" else declared.title_zh
-    return f"{title} {subject}".strip()
+    return f"{title} {subject_name(subject, language)}".strip()
+
+
+def subject_name(subject: str, language: Language) -> str:
+    """Return the name of an index, a group or a style of funds; any other subject as it is."""
+    for names in (INDICES, GROUPS, STYLES):
+        if subject in names:
+            return pick(names[subject], language)
+    return subject
+
+
+def factor(name: str, language: Language) -> str:
+    """Return the name of a factor of heat or risk."""
+    return pick(FACTORS[name], language) if name in FACTORS else name.replace("_", " ")
 
 
 def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, Severity, State
 from alerts.record import RecordCard
+from console.directory import Directory
 from processors.codes import to_codes, to_id
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
@@ -47,6 +48,7 @@ class Part(StrEnum):
     ALERTS = "alerts"
     FEEDS = "feeds"
     RECORDS = "records"
+    NAMES = "names"
 
 
 #: The parts that market signals change.
@@ -98,6 +100,7 @@ class ConsoleModel:
         self.live: dict[str, MarketSignal] = {}  # provisional ones, of a later day than the final
         self.alerts: dict[str, Alert] = {}
         self.records: tuple[RecordCard, ...] = ()
+        self.directory = Directory({})
         self.feeds: tuple[Feed, ...] = ()
         self.calendar_days_left: int | None = None
         self.simulated = False
@@ -163,6 +166,11 @@ class ConsoleModel:
             self.records = tuple(cards)
             self._changed(Part.RECORDS)
 
+    def offer_directory(self, directory: Directory) -> None:
+        """Store the names of securities."""
+        self.directory = directory
+        self.versions[Part.NAMES] += 1
+
     def offer_feeds(self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "") -> None:
         """Store the state of the feeds; versions change only if it differs."""
         new = tuple(feeds), calendar_days_left, trouble
@@ -217,6 +225,10 @@ class ConsoleModel:
         """The newest day of industries."""
         return self._industries[max(self._industries)] if self._industries else None
 
+    def industry_days(self, count: int) -> list[IndustrySignals]:
+        """The newest days of industries, the oldest first."""
+        return [self._industries[day] for day in sorted(self._industries)[-count:]]
+
     def industry(self, name: str) -> list[tuple[date, dict[str, float | None]]]:
         """The figures of one industry by day."""
         at = INDUSTRIES.index(name)
@@ -245,6 +257,10 @@ class ConsoleModel:
         """The newest frame of securities."""
         days = self._securities["financing"]
         return days[max(days)] if days else None
+
+    def flags_day(self) -> date | None:
+        """The day of `flags`."""
+        return max(self._securities["financing"], default=None)
 
     def flags(self) -> tuple[date | None, list[Flag]]:
         """The newest day's extremes, streaks, divergences and excess scores, the stronger ones first."""

@@ -12,10 +12,12 @@ from alerts.model import Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
 from console import labels
+from console.charts import Break
 from console.model import Part
-from console.site import Page, heading
+from console.site import Page, content, heading
 
 _HORIZONS = tuple(map(str, HORIZONS))
+_HIT = {None: "…", True: "✓", False: "✗"}
 #: The rule and the subject whose record stands beside the verdict.
 PEAK = ("peak_warning", "fin_buy_ratio_5d")
 
@@ -45,9 +47,23 @@ def beside_verdict(page: Page) -> None:
     page.follow((Part.RECORDS,), update)
 
 
+def breaks(page: Page) -> list[Break]:
+    """Return the cases of the peak warning as marks of the ratio's chart, with what followed in words."""
+    label = page.view.label
+    found = []
+    for card in page.site.model.records_of(*PEAK):
+        for row in card.rows:
+            if row.figure is not None:
+                returns = " / ".join(labels.percent(row.returns.get(h), 1, signed=True) for h in _HORIZONS)
+                verdict = label("open_case") if row.hit is None else f"{label('hit')} {_HIT[row.hit]}"
+                text = f"{labels.percent(row.figure)} · {label('outcome')} {returns} · {verdict}"
+                found.append(Break(row.trade_date, row.figure, text, row.hit))
+    return found
+
+
 def detail(page: Page, rule: str, subject: str) -> None:
     """Draw the page of a rule's records of one subject."""
-    area = ui.element("main").classes("sub")
+    area = content("sub")
     label = page.view.label
 
     def draw() -> None:
@@ -120,7 +136,7 @@ def _row(row: CaseRow, alert: str) -> None:
         if row.members:
             _cell(f"{row.member_hits}/{row.members}")
         else:
-            _cell("…" if row.hit is None else "✓" if row.hit else "✗")
+            _cell(_HIT[row.hit])
 
 
 def _change(value: float | None) -> None:

@@ -160,6 +160,11 @@ def view_of(parameters: Parameters, remembered: Mapping[str, Any], accepted: str
     return View(parameters, "en" if language == "en" else "zh", bool(remembered.get("dark", False)), palette)
 
 
+def content(classes: str) -> ui.element:
+    """Draw the element of a page's content, the target of the first link; Quasar's page is the main landmark."""
+    return ui.element("div").classes(classes).props("id=content tabindex=-1")
+
+
 def heading(text: str) -> None:
     """Draw the title of a card."""
     with ui.element("h2"):
@@ -175,10 +180,10 @@ def frame(page: Page) -> None:
     ui.colors(primary=view.colours.accent)
     ui.page_title(f"{label('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
-    ui.html(f'<a class="skip" href="#alerts">{label("skip")}</a>', sanitize=False)
+    ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
     page.layer = ui.element("div")
     with ui.element("header").classes("bar w-full"):
-        with ui.link(target="/").classes("name").props(f'aria-label="{label("back")}"'):
+        with ui.element("h1"), ui.link(target="/").classes("name").props(f'aria-label="{label("back")}"'):
             ui.html(f"◢<span> {label('title')}</span>", sanitize=False, tag="span")
         day = ui.label().classes("pill num").mark("day")
         live = ui.label().classes("pill live").mark("live")

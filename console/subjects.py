@@ -10,11 +10,9 @@ from nicegui import ui
 
 from console import charts, labels
 from console.model import Part
-from console.site import Page, heading
+from console.site import Page, content, heading
 from processors.industries import INDUSTRIES
 
-#: The factor of CNY in a chart, and the end of its title.
-_MONEY = {"zh": (1e-8, " 亿"), "en": (1e-9, " ¥bn")}
 Rows = Sequence[tuple[date, dict[str, float | None]]]
 
 
@@ -47,7 +45,7 @@ def _tone(value: float | None) -> str:
 
 def _redrawn(page: Page, part: Part, draw_content: Callable[[], None]) -> None:
     """Redraw a whole page with each new day; days are few."""
-    area = ui.element("main").classes("sub")
+    area = content("sub")
 
     def draw() -> None:
         area.clear()
@@ -68,7 +66,7 @@ def security(page: Page, code: str) -> None:
             return
         day, last = rows[-1]
         _title(page, code, day.isoformat())
-        unit, suffix = _MONEY[view.language]
+        unit, suffix = labels.MONEY_UNIT[view.language]
         streak, change = last.get("fin_streak"), last.get("fin_change")
         _figure(label("fin_balance"), labels.money(last.get("fin_balance"), view.language))
         _figure(label("change"), f"{labels.signed(change)} {labels.percent(change, signed=True)}", _tone(change))
@@ -131,7 +129,7 @@ def industry(page: Page, name: str) -> None:
         if not rows:
             return
         _, last = rows[-1]
-        unit, suffix = _MONEY[view.language]
+        unit, suffix = labels.MONEY_UNIT[view.language]
 
         def title(signal: str) -> str:
             return labels.signal_title(signal, view.language)
@@ -176,7 +174,7 @@ def _parts(page: Page, last: dict[str, float | None]) -> None:
             for name, value in last.items():
                 if name.startswith(whole + "_") and value is not None:
                     with ui.row().classes("w-full justify-between no-wrap"):
-                        ui.label(name.removeprefix(whole + "_").replace("_", " "))
+                        ui.label(labels.factor(name.removeprefix(whole + "_"), page.view.language))
                         ui.label(_z(value)).classes(f"num {_tone(value)}")
 
 

@@ -107,7 +107,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
   border-bottom:1px solid var(--line);flex-wrap:nowrap}
 .bar .name{font-weight:700;font-size:16px;color:var(--text);text-decoration:none;white-space:nowrap}
-.bar .grow{flex:1}
+.bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700} #content:focus{outline:none!important}
 .pill{border:1px solid var(--line);border-radius:10px;padding:1px 8px;white-space:nowrap;font-size:12px}
 .pill.live{border-color:var(--warm);color:var(--warm)} .pill.bad{border-color:var(--hot);color:var(--hot)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 10px;min-width:0;min-height:0;
@@ -142,6 +142,16 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .tiles{grid-area:tiles;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:8px}
 .tile{gap:0;padding:6px 10px} .tile .v{font-size:19px;font-weight:700;white-space:nowrap;line-height:1.3}
 .tile .d{font-size:12px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.card h2 .export{margin:-4px -4px -4px auto;order:2} .card h2 .choice{font-size:12px;margin:-4px 0 -4px auto;order:1}
+.card h2:has(.choice) .export{margin-left:0}
+.choice .q-field__control,.choice .q-field__marginal{height:22px!important;min-height:22px!important}
+.choice .q-field__native{min-height:22px!important;padding:0!important;font-size:12px;color:var(--text)}
+.security{display:flex;flex-direction:column;line-height:1.15;text-decoration:none} .security b{font-weight:600}
+.security b+span{font-size:11px;color:var(--muted)} .q-table .first{white-space:normal!important}
+.panels{display:grid;gap:8px;padding:0 8px 8px;grid-template-columns:repeat(4,minmax(0,1fr))}
+.panels .multiple{height:190px} .panels .groups,.panels .flows,.panels .digest{height:300px}
+.panels .groups{grid-column:span 2} .panels .industries{grid-column:1/-1}
+.names{display:flex;flex-wrap:wrap;gap:2px 10px} .figures{width:min(720px,94vw);max-width:94vw!important}
 .chart{flex:1;min-height:0;width:100%}
 .scroll{overflow-y:auto;flex:1;min-height:0;display:flex;flex-direction:column;gap:6px}
 .alert{border:1px solid var(--line);border-left:5px solid var(--calm);border-radius:6px;padding:6px 8px;display:flex;
@@ -158,7 +168,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .data .feed{display:inline;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
 .body--dark .q-btn.bg-primary{color:#10151c!important}
 .q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
-.q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
+.flags .q-table tbody .q-td{height:36px!important} .q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
 .q-table__card{background:transparent!important;color:var(--text)!important;box-shadow:none!important}
 .q-table__grid-content{color:var(--text)} .q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
 .flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}
@@ -169,9 +179,13 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
 @media (max-width:1100px){.grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
   grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
+  .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
   .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .grid .alerts{max-height:280px}}
 @media (max-width:700px){
   .grid{grid-template-columns:minmax(0,1fr);grid-template-areas:"verdict" "gauge" "alerts" "tiles" "history" "excess" "map" "flags" "data"}
+  .panels{grid-template-columns:minmax(0,1fr)} .panels .groups,.panels .digest{height:auto}
+  .industries .q-table td:first-child,.industries .q-table th:first-child,.groups .q-table td:first-child,
+  .groups .q-table th:first-child{position:sticky;left:0;background:var(--card);z-index:1}
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
   .q-table th,.q-table .q-td{padding:2px 4px!important}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}

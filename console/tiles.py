@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from nicegui import ui
 
-from console import labels
+from console import labels, reasons
 from console.model import MARKET_PARTS
 from console.site import Page
 from processors.outputs import MarketSignal
@@ -72,7 +72,7 @@ def _tile(
     coloured: bool = False,
 ) -> None:
     """Draw a figure with a line below it; the reason where the figure is absent."""
-    with ui.element("section").classes("card tile").props(f'aria-label="{title}"'):
+    with ui.element("div").classes("card tile").props(f'role=group aria-label="{title}"'):
         ui.label(title).classes("muted d")
         value = ui.label().classes("v num").mark(f"tile-{name}")
         under = ui.label().classes("d num")
@@ -88,7 +88,7 @@ def _tile(
                 known = page.site.model.last_known(name)
                 last = "" if known is None else f" · {known[0]:%m-%d} {shown(replace(signal, value=known[1]))}"
                 under.set_text(page.view.label("absent") + last)
-                tip.set_text(signal.reason)
+                tip.set_text(reasons.shown(signal.reason, page.view.language))
             under.classes(replace="d muted")
             return
         text = below(signal)

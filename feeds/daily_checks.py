@@ -120,6 +120,11 @@ class DailyChecks:
         report.add_findings(findings)
         return CheckedTables(tables, dataset, findings, report, earlier)
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The last known name of each security of accepted days: code → name."""
+        return self._names.known()
+
     def accept(self, checked: CheckedTables) -> None:
         """Take days that were published, or would be, as the days before the next ones."""
         self._earlier = checked.earlier

@@ -56,6 +56,10 @@ class SecurityNames:
                 yield Finding(Severity.ERROR if many else Severity.WARNING, "name", topic, day, text)
             known |= named
 
+    def known(self) -> dict[str, str]:
+        """Return the last known names without temporary marks, which cut a name off: code → name."""
+        return {to_code(key): name for key, name in self._known.items() if not _MARKS.match(name) or "ST" in name[:4]}
+
     def learn(self, tables: Iterable[SourceTable]) -> None:
         """Take the names of tables that passed the checks."""
         for _, _, _, named in _named(tables):

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from alerts.commands import Command
 from console.access import Access, Session
+from console.directory import Directory
 from console.errors import AccessError
 from console.model import ConsoleModel, Feed, Part
 from processors.days import microseconds, to_date
@@ -28,6 +29,7 @@ from processors.errors import MarginwatchError
 from streams import alert_record, codecs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
+from streams.feed_services import load_security_names
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
@@ -173,6 +175,7 @@ class Backend:
             asyncio.create_task(self._read_forever()),
             asyncio.create_task(self._poll_feeds()),
             asyncio.create_task(self._poll_records()),
+            asyncio.create_task(self._poll_names()),
         ]
 
     async def stop(self) -> None:
@@ -272,6 +275,20 @@ class Backend:
                     self._model.offer_records(await asyncio.to_thread(alert_record.records, self._settings))
                 except (RedisError, OSError, MarginwatchError) as error:
                     log.warning("the records of the rules are not known", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_RECORDS_S)
+
+    async def _poll_names(self) -> None:
+        """Load the names of securities at the start and with each new day."""
+        day, loaded = None, False
+        while True:
+            if not loaded or self._model.day != day:
+                day = self._model.day
+                try:
+                    directory = await asyncio.to_thread(lambda: Directory(load_security_names(self._settings)))
+                    loaded = True
+                    self._model.offer_directory(directory)
+                except MarginwatchError as error:
+                    log.warning("the names of securities are not known", error=str(error))
             await asyncio.sleep(_RECORDS_S)
 
     def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:

@@ -120,6 +120,10 @@ class FeedCommand:
         if not self.options.check:
             self._publish(checked, len(days), replay)
         self._checks.accept(checked)
+        if self._ledger is not None and not self.options.check:
+            from streams.feed_services import store_security_names
+
+            store_security_names(self._settings, self._checks.names)
 
     def _check(self, found: SourceTables, dates: tuple[date | None, date | None]) -> CheckedTables:
         """Show the first rows if they are only checked, and check them."""

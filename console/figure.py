@@ -1,0 +1,187 @@
+"""A chart or a table with its exports: the figures behind a chart as a table, CSV of both, PNG of a chart.
+
+A screen reader gets the table: the chart itself is an image with a name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+from nicegui.events import EChartPointClickEventArguments
+
+from console.charts import Options
+from console.site import Page
+
+Rows = list[list[Any]]
+#: A spreadsheet runs a cell that begins with one of these as a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A titled part of a page: its element, its heading, and the note after the title."""
+
+    box: ui.element
+    heading: ui.element
+    note: ui.label
+
+
+def card(name: str, title: str) -> Card:
+    """Draw a titled part of a page; ``name`` are its CSS classes."""
+    box = ui.element("section").classes(f"card {name}").props(f'aria-label="{title}"')
+    with box, ui.element("h2") as heading:
+        ui.label(title)
+        note = ui.label("").classes("num note")
+    return Card(box, heading, note)
+
+
+def chart(
+    page: Page,
+    title: str,
+    options: Options,
+    *,
+    on_point: Callable[[EChartPointClickEventArguments], None] | None = None,
+    heading: ui.element | None = None,
+) -> ui.echart:
+    """Draw a chart and, in its heading, the button of its exports.
+
+    Parameters
+    ----------
+    heading : the ``h2`` of the card; without it, one with the title is drawn.
+    """
+    if heading is None:
+        with ui.element("h2") as heading:
+            ui.label(title)
+    # aria-label and role are of the element around the canvas; ECharts describes no figures.
+    drawn = ui.echart(options, on_point_click=on_point).classes("chart").props(f'role=img aria-label="{title}"')
+    with heading:
+        _button(page, title, lambda: behind(drawn.options), drawn)
+    return drawn
+
+
+def set_series(chart: ui.echart, series: list[dict[str, Any]]) -> None:
+    """Send the data of series alone: zoom and hover are kept, and an update takes some hundred bytes."""
+    for new in series:
+        for known in chart.options["series"]:
+            if known["id"] == new["id"]:
+                known |= new
+    chart.run_chart_method("setOption", {"series": series})
+
+
+def of_table(table: ui.table, without: Sequence[str] = ()) -> tuple[list[str], Rows]:
+    """Return the heads and the exact figures of a table."""
+    columns = [column for column in table.columns if column["name"] not in without]
+    return [c["label"] for c in columns], [[row[c["field"]] for c in columns] for row in table.rows]
+
+
+def exports(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], heading: ui.element) -> None:
+    """Draw the button of a table's export in its heading."""
+    with heading:
+        _button(page, title, rows, None)
+
+
+def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ui.echart | None) -> None:
+    label = page.view.label
+    name = f"{title.replace('/', ' ').strip()} {page.site.model.day or ''}".strip()
+    with (
+        ui.button(icon="more_horiz")
+        .props(f'flat dense round size=sm color=primary aria-label="{title}: {label("export")}"')
+        .classes("export"),
+        ui.menu(),
+    ):
+        if drawn is not None:
+            ui.menu_item(label("as_table"), lambda: _dialog(page, title, *rows()))
+        ui.menu_item(label("as_csv"), lambda: ui.download.content(as_csv(*rows()), f"{name}.csv", "text/csv"))
+        if drawn is not None:
+            wanted = {"type": "png", "pixelRatio": 2, "backgroundColor": page.view.colours.card}
+            script = (
+                f"const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
+                f"{json.dumps(wanted)});a.download={json.dumps(name + '.png')};a.click()"
+            )
+            ui.menu_item(label("as_png"), lambda: ui.run_javascript(script))
+
+
+def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:
+    """Show the figures behind a chart, the newest first."""
+    columns: list[dict[str, Any]] = [
+        {"name": str(i), "label": head, "field": str(i), "align": "left" if not i else "right", "sortable": True}
+        for i, head in enumerate(heads)
+    ]
+    shown = [{"key": n, **{str(i): _cell(v) for i, v in enumerate(row)}} for n, row in enumerate(rows)]
+    with page.layer, ui.dialog(value=True) as dialog, ui.card().classes("figures"):
+        ui.label(title).style("font-weight:700")
+        ui.table(columns=columns, rows=shown, row_key="key", pagination=20).props("flat dense").classes("w-full num")
+        ui.button(page.view.label("close"), on_click=dialog.close).props("flat no-caps").classes("self-end")
+    dialog.on("hide", dialog.delete)
+
+
+def _cell(value: Any) -> Any:
+    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+
+
+def behind(options: Mapping[str, Any]) -> tuple[list[str], Rows]:
+    """Return the heads and rows of the figures behind a chart.
+
+    Series over time share a column of days, the newest first; a point that has a name is a row of its own.
+    """
+    series = [s for s in options["series"] if s.get("data")]
+    if any("name" in point for s in series for point in s["data"] if isinstance(point, dict)):
+        axes = [options[axis].get("name", "").strip(" →") for axis in ("xAxis", "yAxis") if axis in options]
+        return ["", *axes], [[p["name"], *p["value"]] for s in series for p in s["data"]]
+    columns = [(head, of_day) for s in series for head, of_day in _columns(s)]
+    days = sorted({day for _, of_day in columns for day in of_day}, reverse=True)
+    return ["", *(head for head, _ in columns)], [[day, *(found.get(day) for _, found in columns)] for day in days]
+
+
+def _columns(series: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the columns of one series: day → figure; a candle has four of them."""
+    heads = series.get("dimensions", [None, series.get("name", "")])[1:]
+    values = [p["value"] if isinstance(p, dict) else p for p in series["data"]]
+    if any(not isinstance(value, (list, tuple)) for value in values):
+        return []  # the needle of a gauge
+    name = series.get("name", "")
+    return [
+        (name if len(heads) == 1 else f"{name} {head}", {str(value[0]): value[i] for value in values})
+        for i, head in enumerate(heads, 1)
+    ]
+
+
+def as_csv(heads: Sequence[str], rows: Rows) -> bytes:
+    """Return a table as CSV with a byte-order mark, by which a spreadsheet recognises Chinese.
+
+    A text that a spreadsheet would run as a formula is quoted by an apostrophe.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(heads)
+    writer.writerows([_safe(value) for value in row] for row in rows)
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def link_codes(table: ui.table) -> None:
+    """Link the codes of a table to the pages of their securities, with the name of the row above the code."""
+    table.add_slot(
+        "body-cell-code",
+        """<q-td :props="props"><a v-if="/^\\d{6}\\.(SH|SZ|BJ)$/.test(props.value)" class="security"
+        :href="'/security/' + props.value"><b v-if="props.row.name">{{ props.row.name }}</b>
+        <span>{{ props.value }}</span></a><span v-else>{{ props.value }}</span></q-td>""",
+    )
+
+
+def colour_signs(table: ui.table, column: str) -> None:
+    """Colour the figures of a column by their sign; the sign is readable without colour."""
+    table.add_slot(
+        f"body-cell-{column}",
+        f"""<q-td :props="props" class="num"><span :class="props.row.{column} > 0 ? 'rise' : props.row.{column} < 0 ?
+        'fall' : ''">{{{{ props.value }}}}</span></q-td>""",
+    )

@@ -1,0 +1,300 @@
+"""The panels below the first screen: small multiples, groups, flows into funds, industries, the day's digest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nicegui import ui
+
+from alerts.model import Alert
+from alerts.rules import digest
+from console import charts, figure, labels, panel_charts, reasons
+from console.model import Part
+from console.site import Page
+from processors.industries import INDUSTRIES
+from processors.outputs import IndustrySignals
+
+#: Seconds between two updates.
+_EVERY_S = 1.0
+#: Signal, label and whether it is a fraction, of each small multiple.
+_MULTIPLES = (
+    ("fin_balance", "balance", False),
+    ("short_balance", "short_balance", False),
+    ("collateral_ratio", "collateral", True),
+    ("two_way_to_float_cap", "two_way", True),
+)
+_SPARK_DAYS, _SPARK = 60, (84, 20)  # days; width and height in pixels
+_MONEY = "v => v == null ? '–' : {number}"
+_SHARE = "v => v == null ? '–' : (v * 100).toFixed(2) + '%'"
+_Z = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v).toFixed(2)"
+#: Securities that the digest names in each of its sections.
+_NAMED = 6
+
+
+def draw(page: Page) -> None:
+    """Draw the panels; each follows the model by itself."""
+    with ui.element("div").classes("panels w-full"):
+        for name, label, percent in _MULTIPLES:
+            _multiple(page, name, page.view.label(label), percent=percent)
+        _groups(page)
+        _flows(page)
+        _digest(page)
+        _industries(page)
+
+
+def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
+    """Draw one figure over time with the quantiles of its known days."""
+    model, view = page.site.model, page.view
+    card = figure.card("multiple", title)
+    factor, unit = (1.0, "") if percent else labels.MONEY_UNIT[view.language]
+
+    def found() -> list[tuple[Any, Any]]:
+        return [(day, value * factor if isinstance(value, float) else None) for day, value in model.curve(name)]
+
+    with card.box:
+        chart = figure.chart(
+            page, title, panel_charts.multiple(view, title + unit, found(), percent=percent), heading=card.heading
+        )
+        why = ui.label().classes("muted")
+
+    def update() -> None:
+        days = found()
+        signal, rank = model.latest.get(name), panel_charts.rank(days)
+        known = [value for _, value in days if value is not None]
+        last = "–" if not known else labels.percent(known[-1], 1) if percent else f"{known[-1]:,.1f}{unit}"
+        card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
+        absent = signal is None or signal.value is None
+        why.set_text(
+            "" if not absent else reasons.shown(signal.reason, view.language) if signal else view.label("nothing")
+        )
+        why.set_visibility(absent)
+        chart.set_visibility(bool(known))
+        figure.set_series(chart, [{"id": "one", "data": charts.points(days), **panel_charts.band(view, days)}])
+
+    page.follow((Part.FINAL,), update, every_s=_EVERY_S)
+
+
+def _columns(page: Page, *named: tuple[str, str, str]) -> list[dict[str, Any]]:
+    """Return the columns of a table: the first one is text, others are figures with a format."""
+    return [
+        {"name": name, "label": page.view.label(label), "field": name, "sortable": True,
+         "align": "right" if shown else "left", **({":format": shown} if shown else {})}
+        for name, label, shown in named
+    ]  # fmt: skip
+
+
+def _money(page: Page) -> str:
+    """Return the format of CNY in a table."""
+    zh = page.view.language == "zh"
+    number = "(v / 1e8).toFixed(1) + ' 亿'" if zh else "(v / 1e9).toFixed(2) + ' bn'"
+    return _MONEY.format(number=f"(v > 0 && signed ? '+' : '') + {number}").replace("signed", "true")
+
+
+def _groups(page: Page) -> None:
+    """Draw balance, share and net buy of the index and board groups."""
+    model, view = page.site.model, page.view
+    card = figure.card("groups", view.label("groups"))
+    plain = _money(page).replace("true", "false")
+    columns = _columns(
+        page, ("group", "group", ""), ("balance", "balance", plain), ("share", "share", _SHARE),
+        ("net", "net_1", _money(page)), ("net5", "net_5", _money(page)), ("net20", "net_20", _money(page)),
+    )  # fmt: skip
+    with card.box:
+        table = (
+            ui.table(columns=columns, rows=[], row_key="group").props("flat dense hide-bottom").classes("w-full num")
+        )
+        for name in ("net", "net5", "net20"):
+            figure.colour_signs(table, name)
+        why = ui.label().classes("muted")
+
+    def update() -> None:
+        rows, absent = [], []
+        for group, texts in labels.GROUPS.items():
+            balance, net = model.latest.get(f"group_balance/{group}"), model.latest.get(f"group_net_buy/{group}")
+            name = labels.pick(texts, view.language)
+            if balance is None or balance.value is None:
+                if balance is not None:
+                    absent.append(f"{name}: {reasons.shown(balance.reason, view.language)}")
+                continue
+            details = net.details if net is not None else {}
+            rows.append({
+                "group": name, "balance": balance.value, "share": balance.details.get("share"),
+                "net": None if net is None else net.value,
+                "net5": details.get("five_days"), "net20": details.get("twenty_days"),
+            })  # fmt: skip
+            card.note.set_text(labels.day(balance.trade_date))
+        table.rows = rows
+        table.set_visibility(bool(rows))
+        why.set_text(" · ".join(absent))
+
+    figure.exports(page, view.label("groups"), lambda: figure.of_table(table), card.heading)
+    page.follow((Part.FINAL,), update, every_s=_EVERY_S)
+
+
+def _flows(page: Page) -> None:
+    """Draw net flows into funds by style, with their sum."""
+    model, view = page.site.model, page.view
+    title = view.label("etf_flow")
+    card = figure.card("flows", title)
+    factor, unit = labels.MONEY_UNIT[view.language]
+
+    def curve(name: str) -> list[tuple[Any, Any]]:
+        return [(day, value * factor if isinstance(value, float) else None) for day, value in model.curve(name)]
+
+    def options() -> dict[str, Any]:
+        styles = {style: curve(f"etf_flow/{style}") for style in labels.STYLES}
+        known = {s: c for s, c in styles.items() if any(value is not None for _, value in c)}
+        return panel_charts.flows(view, known, curve("etf_flow_total"))
+
+    with card.box:
+        chart = figure.chart(page, title + unit, options(), heading=card.heading)
+        why = ui.label().classes("muted")
+
+    def update() -> None:
+        total, now = model.latest.get("etf_flow_total"), options()
+        known = len(now["series"]) > 1
+        chart.set_visibility(known)
+        chart.options["series"] = now["series"]
+        chart.run_chart_method("setOption", {"series": now["series"]})
+        absent = total is None or total.value is None
+        why.set_text(
+            "" if not absent else reasons.shown(total.reason, view.language) if total else view.label("nothing")
+        )
+        why.set_visibility(absent)
+        card.note.set_text("" if total is None else labels.money(total.value, view.language, signed=True))
+
+    page.follow((Part.FINAL,), update, every_s=_EVERY_S)
+
+
+def _digest(page: Page) -> None:
+    """Draw the newest digest with the names of its securities."""
+    model, view = page.site.model, page.view
+    card = figure.card("digest", view.label("digest"))
+    with card.box:
+        area = ui.element("div").classes("scroll").props("tabindex=0")
+
+    def update() -> None:
+        found = [a for a in model.alerts.values() if a.rule == digest.NAME]
+        newest = max(found, key=lambda a: a.trade_date, default=None)
+        card.note.set_text("" if newest is None else labels.day(newest.trade_date))
+        area.clear()
+        with area:
+            if newest is None:
+                ui.label(view.label("no_digest")).classes("muted")
+                return
+            for section in newest.sections:
+                with ui.element("div"):
+                    ui.label(view.rule(section.rule)).style("font-weight:700")
+                    ui.label(model.directory.annotated(section.text.en if view.language == "en" else section.text.zh))
+                    _named(page, newest, section.rule)
+            ui.link(f"{view.label('members')} ({len(newest.members)})", f"/alerts/{newest.id}")
+
+    page.follow((Part.ALERTS, Part.NAMES), update, every_s=_EVERY_S)
+
+
+def _named(page: Page, alert: Alert, rule: str) -> None:
+    """Draw links to the first securities of a section."""
+    members = [m for m in alert.members if m.rule == rule][:_NAMED]
+    with ui.element("div").classes("names"):
+        for member in members:
+            directory = page.site.model.directory
+            ui.link(directory.name(member.code) or member.code, f"/security/{member.code}").tooltip(member.code)
+
+
+def _industries(page: Page) -> None:
+    """Draw the industries as a sortable table, with the balance of the last days as a sparkline."""
+    model, view = page.site.model, page.view
+    card = figure.card("industries", view.label("industries"))
+    signed = _money(page)
+    columns = _columns(
+        page, ("industry", "industry", ""), ("balance", "balance", signed.replace("true", "false")),
+        ("share", "share", _SHARE), ("net1", "net_1", signed), ("net5", "net_5", signed), ("net20", "net_20", signed),
+        ("buys", "buy_turnover", _SHARE), ("heat", "heat", _Z), ("risk", "risk", _Z),
+        ("breadth", "week_breadth", _SHARE),
+    )  # fmt: skip
+    columns.append({"name": "spark", "label": view.label("trend"), "field": "spark", "align": "left"})
+    with card.box:
+        table = ui.table(
+            columns=columns,
+            rows=[],
+            row_key="key",
+            pagination={"rowsPerPage": 0, "sortBy": "balance", "descending": True},
+        )
+        table.props("flat dense hide-bottom").classes("w-full num")
+        table.add_slot(
+            "body-cell-industry",
+            """<q-td :props="props" class="first"><a :href="'/industry/' + props.row.key">
+            {{ props.value }}</a></q-td>""",
+        )
+        width, height = _SPARK
+        table.add_slot(
+            "body-cell-spark",
+            f"""<q-td :props="props"><svg width="{width}" height="{height}" aria-hidden="true">
+            <path :d="props.value" fill="none" stroke="currentColor" stroke-width="1.3"/></svg></q-td>""",
+        )
+        for name in ("net1", "net5", "net20", "heat", "risk"):
+            figure.colour_signs(table, name)
+
+    def update() -> None:
+        days = model.industry_days(_SPARK_DAYS)
+        if days:
+            status = days[-1].status
+            card.note.set_text(f"{labels.day(status.trade_date)}{' ⚠' if status.degraded else ''}")
+            table.rows = [
+                {"industry": labels.industry(name, view.language), **industry_row(days, at)}
+                for at, name in enumerate(INDUSTRIES)
+            ]
+
+    figure.exports(page, view.label("industries"), lambda: figure.of_table(table, without=("spark",)), card.heading)
+    page.follow((Part.INDUSTRIES,), update, every_s=_EVERY_S)
+
+
+def industry_row(days: Sequence[IndustrySignals], at: int) -> dict[str, Any]:
+    """Return the figures of one industry on the newest day; a sum with an unknown day is absent (None).
+
+    Parameters
+    ----------
+    days : the newest days, the oldest first.
+    at : the industry's place in `INDUSTRIES`.
+    """
+
+    def series(column: str, count: int) -> list[float | None]:
+        found = [float(day.columns[column][at]) if column in day.columns else math.nan for day in days[-count:]]
+        return [None if math.isnan(value) else value for value in found]
+
+    def total(count: int) -> float | None:
+        values = series("net_buy", count)
+        return math.fsum(known) if len(known := [v for v in values if v is not None]) == count else None
+
+    breadth = [v for v in series("week_breadth", 5) if v is not None]
+    return {
+        "key": INDUSTRIES[at],
+        "balance": series("fin_balance", 1)[0],
+        "share": series("fin_balance_share", 1)[0],
+        "net1": total(1),
+        "net5": total(5),
+        "net20": total(20),
+        "buys": series("buy_to_turnover", 1)[0],
+        "heat": series("heat", 1)[0],
+        "risk": series("risk", 1)[0],
+        "breadth": breadth[-1] if breadth else None,  # of the last week's end
+        "spark": sparkline(series("fin_balance", len(days))),
+    }
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return the path of a small line through figures, "" without two of them; a gap interrupts the line."""
+    known = [v for v in values if v is not None]
+    if len(known) < 2:
+        return ""
+    (width, height), low, high = _SPARK, min(known), max(known)
+    span, step, out, pen = (high - low) or 1.0, width / (len(values) - 1), [], "M"
+    for i, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        out.append(f"{pen}{i * step:.1f},{height - 2 - (height - 4) * (value - low) / span:.1f}")
+        pen = "L"
+    return "".join(out)

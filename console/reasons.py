@@ -1,0 +1,65 @@
+"""Why a figure is absent, in Chinese: the processors give reasons in English.
+
+A reason is made of a few phrases with ids, days and counts in them; each phrase has its translation here. A reason with
+a phrase that has none is shown in English, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import re
+
+from console.labels import Language
+
+_DAY = r"\d{4}-\d{2}-\d{2}"
+_ID = r"[\w./+-]+(?: \d{6}\.[A-Z]{2})?(?: [a-z_]+)?"
+#: Patterns of phrases and their translations, longer phrases first.
+_PHRASES: tuple[tuple[str, str], ...] = (
+    (rf"({_ID}) of ({_DAY}) is not known \(window not full, or the feed is late\)", r"\2的\1未知（窗口未满或数据迟到）"),
+    (rf"({_ID}) of ({_DAY}) is not known", r"\2的\1未知"),
+    (rf"({_ID}) of ({_DAY}) lacks all rows of ([A-Z]+)", r"\2的\1缺少\3全部数据"),
+    (rf"({_ID}) of ({_DAY}) lacks (\d+) rows of ([A-Z]+)", r"\2的\1缺少\4的\3行"),
+    (rf"({_ID}) of ({_DAY}) lacks ([A-Z, ]+)", r"\2的\1缺少\3"),
+    (rf"({_ID}) since ({_DAY}): (\d+) days are needed, (\d+) are known", r"\1自\2起需要\3日，已知\4日"),
+    (r": (\d+) days are needed, (\d+) are known", r"：需要\1日，已知\2日"),
+    (rf"({_ID}): the calendar does not reach back so far", r"\1：交易日历未覆盖该日"),
+    (rf"({_ID}) of the day before is not known", r"前一日的\1未知"),
+    (r"etf_flow of (\w+) is absent", r"\1类ETF净流入缺失"),
+    (r"(\w+) is absent", r"\1缺失"),
+    (r"etf\.daily: no fund of the style has shares of the day before", "etf.daily：该风格基金缺少前一日份额"),
+    (r"etf\.daily: no fund of the style has a row", "etf.daily：没有该风格的基金"),
+    (r"etf\.daily: no fund has a row", "etf.daily：没有基金数据"),
+    (r"etf\.daily: none of the (\d+) funds of the style has a price", r"etf.daily：该风格\1只基金均无价格"),
+    (r"no security of the day belongs to (\w+)", r"当日没有属于\1的证券"),
+    (r"prices\.daily: no stock has (\d+) prices in (\d+) trading days", r"prices.daily：没有股票在\2个交易日内有\1个价格"),
+    (r"prices\.daily: no stock has a price of the year before", "prices.daily：没有股票有上年价格"),
+    (r"prices\.daily: no stock of margin\.daily has a return", "prices.daily：两融标的均无收益率"),
+    (r"trailing quantiles need (\d+) days of the ratio, (\d+) are known", r"滚动分位数需要\1日占比，已知\2日"),
+    (r"the line of ([\w.]+) needs (\d+) days to settle, (\d+) are known", r"\1的趋势线需要\2日稳定，已知\3日"),
+    (r"fewer than (\d+) pairs of days are known, or a series does not change", r"已知数据不足\1对，或序列没有变化"),
+    (r"known of (\d+) industries, (\d+) are needed", r"仅\1个行业有数据，需要\2个"),
+    (r"no live turnover of ([\w., ]+)", r"\1没有盘中成交额"),
+    (r"margin\.intraday covers (\d+%) of the last published balance, (\d+%) are needed", r"盘中融资数据覆盖上次余额的\1，需要\2"),
+    (r"reference names no stock", "reference 没有股票"),
+    (r"reference knows less than half of the stocks of ([A-Z]+)", r"\1半数以上股票没有主数据"),
+)  # fmt: skip
+_COMPILED = tuple((re.compile(pattern), to) for pattern, to in _PHRASES)
+#: Words that only English prose has: a reason that keeps one of them is not translated.
+_PROSE = re.compile(r"\b(?:is|are|no|not|of|the|has|have|needs?|lacks?|knows|than|only|known|since|covers)\b")
+
+
+def shown(reason: str, language: Language) -> str:
+    """Return a reason in a language; in English where a phrase of it has no translation.
+
+    >>> shown("no security of the day belongs to CSI500", "zh")
+    '当日没有属于CSI500的证券'
+    """
+    if language == "en":
+        return reason
+    out = reason
+    for pattern, to in _COMPILED:
+        out = pattern.sub(to, out)
+    return (
+        reason
+        if _PROSE.search(out)
+        else out.replace(": ", "：").replace("; ", "；").replace(" (", "（").replace(")", "）")
+    )
