@@ -79,7 +79,9 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         with ui.element("div").classes("head"):
             severity = labels.pick(labels.SEVERITIES[alert.severity.value], language)
             ui.label(f"{_MARKS[alert.severity]} {severity}").classes(f"mark {alert.severity.value}")
-            ui.link(title(page, alert), f"/alerts/{alert.id}").style("color:var(--text);text-decoration:none")
+            ui.link(title(page, alert), page.path(f"/alerts/{alert.id}")).style(
+                "color:var(--text);text-decoration:none"
+            )
             ui.label(alert.trade_date.isoformat()).classes("muted num")
             if alert.state is not State.FIRING:
                 ui.label(labels.pick(labels.ALERT_STATES[alert.state.value], language)).classes("pill")
@@ -108,7 +110,7 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             ui.label(f"🔕 {label('silenced')} {labels.moment(alert.silence.until)} · {alert.silence.by}").classes(
                 "muted"
             )
-        if alert.state in (State.FIRING, State.PENDING):
+        if alert.state in (State.FIRING, State.PENDING) and page.site.model.as_of is None:
             _actions(page, alert)
     return box
 
@@ -231,7 +233,7 @@ def detail(page: Page, alert_id: str) -> None:
                 ui.label(f"{label('not_found')} {alert_id}").classes("wide")
                 return
             with ui.element("div").classes("card wide"):
-                ui.link(f"← {label('back')}", "/")
+                ui.link(f"← {label('back')}", page.path("/"))
                 card(page, found, whole=True)
                 if found.source:
                     ui.label(f"{label('source')}: {found.source}").classes("muted")
@@ -296,8 +298,8 @@ def _members(page: Page, alert: Alert) -> None:
     ]
     with ui.element("div").classes("card wide"):
         heading(f"{label('members')} ({len(rows)})")
-        table = ui.table(columns=columns, rows=rows, row_key="key", pagination=20).props("flat dense").classes("w-full")
-        figure.link_codes(table)
+        table = ui.table(columns=columns, rows=rows, row_key="key", pagination=20).props(figure.PAGED).classes("w-full")
+        figure.link_codes(page, table)
 
 
 def _short(value: float) -> str:

@@ -178,7 +178,7 @@ def index_behind(view: View, index: tuple[str, Points] | None) -> Options:
     """Return the series of the index behind the ratio."""
     name, found = index or ("", ())
     return line(
-        "index", name, points(found), view.colours.calm, width=1, z=0, yAxisIndex=1, areaStyle={"opacity": 0.1},
+        "index", name, points(found), view.colours.index, width=1.2, z=0, yAxisIndex=1, areaStyle={"opacity": 0.1},
         tooltip={":valueFormatter": "v => v == null ? '–' : v.toFixed(0)"},
     )  # fmt: skip
 

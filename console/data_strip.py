@@ -43,10 +43,9 @@ def draw(page: Page) -> None:
                     ui.tooltip(", ".join(empty))
             absent = [s for s in model.latest.values() if s.value is None]
             if absent:
-                with ui.label(f"○ {label('absent')}: {len(absent)}").classes("muted"):
-                    with ui.tooltip():
-                        for signal in absent:
-                            ui.label(_absence(page, signal))
+                with ui.label(f"○ {label('absent')}: {len(absent)}").classes("muted"), ui.tooltip():
+                    for signal in absent:
+                        ui.label(_absence(page, signal))
             if model.live:
                 ui.label(f"◔ {label('provisional')}: {len(model.live)}").classes("late")
             left = model.calendar_days_left
@@ -66,7 +65,7 @@ def _missing(model: ConsoleModel) -> dict[str, str]:
     found: dict[str, int] = {}
     for signal in model.latest.values():
         found |= signal.missing
-    frame = model.security_status()
+    frame = model.securities.newest()
     if frame is not None:
         found |= frame.status.missing
     out: dict[str, str] = {}

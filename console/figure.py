@@ -19,6 +19,8 @@ from console.charts import Options
 from console.site import Page
 
 Rows = list[list[Any]]
+#: Properties of a table in pages: its footer has no words, which Quasar would have in English.
+PAGED = 'flat dense :rows-per-page-options="[0]" :pagination-label="(a, b, n) => `${a}–${b} / ${n}`"'
 #: A spreadsheet runs a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -116,7 +118,7 @@ def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:
     shown = [{"key": n, **{str(i): _cell(v) for i, v in enumerate(row)}} for n, row in enumerate(rows)]
     with page.layer, ui.dialog(value=True) as dialog, ui.card().classes("figures"):
         ui.label(title).style("font-weight:700")
-        ui.table(columns=columns, rows=shown, row_key="key", pagination=20).props("flat dense").classes("w-full num")
+        ui.table(columns=columns, rows=shown, row_key="key", pagination=20).props(PAGED).classes("w-full num")
         ui.button(page.view.label("close"), on_click=dialog.close).props("flat no-caps").classes("self-end")
     dialog.on("hide", dialog.delete)
 
@@ -134,15 +136,19 @@ def behind(options: Mapping[str, Any]) -> tuple[list[str], Rows]:
     if any("name" in point for s in series for point in s["data"] if isinstance(point, dict)):
         axes = [options[axis].get("name", "").strip(" →") for axis in ("xAxis", "yAxis") if axis in options]
         return ["", *axes], [[p["name"], *p["value"]] for s in series for p in s["data"]]
-    columns = [(head, of_day) for s in series for head, of_day in _columns(s)]
+    columns = [(head, of_day) for s in series for head, of_day in _columns(s, options)]
     days = sorted({day for _, of_day in columns for day in of_day}, reverse=True)
     return ["", *(head for head, _ in columns)], [[day, *(found.get(day) for _, found in columns)] for day in days]
 
 
-def _columns(series: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the columns of one series: day → figure; a candle has four of them."""
+def _columns(series: Mapping[str, Any], options: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the columns of one series: day → figure; a candle has four of them, and its days on the axis."""
     heads = series.get("dimensions", [None, series.get("name", "")])[1:]
     values = [p["value"] if isinstance(p, dict) else p for p in series["data"]]
+    if series["type"] == "candlestick":
+        heads = series["dimensions"]
+        days = options["xAxis"][0]["data"]
+        values = [[day, *(None if v == "-" else v for v in row)] for day, row in zip(days, values, strict=True)]
     if any(not isinstance(value, (list, tuple)) for value in values):
         return []  # the needle of a gauge
     name = series.get("name", "")
@@ -168,13 +174,15 @@ def _safe(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def link_codes(table: ui.table) -> None:
+def link_codes(page: Page, table: ui.table) -> None:
     """Link the codes of a table to the pages of their securities, with the name of the row above the code."""
     table.add_slot(
         "body-cell-code",
         """<q-td :props="props"><a v-if="/^\\d{6}\\.(SH|SZ|BJ)$/.test(props.value)" class="security"
-        :href="'/security/' + props.value"><b v-if="props.row.name">{{ props.row.name }}</b>
-        <span>{{ props.value }}</span></a><span v-else>{{ props.value }}</span></q-td>""",
+        :href="'/security/' + props.value + 'SUFFIX'"><b v-if="props.row.name">{{ props.row.name }}</b>
+        <span>{{ props.value }}</span></a><span v-else>{{ props.value }}</span></q-td>""".replace(
+            "SUFFIX", page.suffix
+        ),
     )
 
 

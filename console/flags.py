@@ -7,7 +7,8 @@ from typing import Any
 from nicegui import ui
 
 from console import figure, labels
-from console.model import Flag, Part
+from console.model import Part
+from console.security_days import Flag
 from console.site import Page
 
 #: Seconds between two updates.
@@ -41,20 +42,23 @@ def draw(page: Page) -> None:
             'flat dense virtual-scroll hide-bottom :rows-per-page-options="[0]" :virtual-scroll-item-size="37"'
         )
         table.classes("w-full")
-        figure.link_codes(table)
+        figure.link_codes(page, table)
         none = ui.label(label("no_flags")).classes("muted")
         for name in ("change", "streak"):
             figure.colour_signs(table, name)
 
     def rows() -> list[dict[str, Any]]:
-        _, found = page.site.model.flags()
+        _, found = page.site.model.securities.flags()
         directory, query = page.site.model.directory, (search.value or "").strip()
         chosen = [_row(page, f) for f in found if kind.value in ("", f.kind)]
         return [r for r in chosen if not query or query in r["flag"] or directory.fits(r["code"], query)]
 
     def update() -> None:
         found = rows()
-        card.note.set_text(f"{labels.day(page.site.model.flags_day())} · {len(found)}")
+        securities = page.site.model.securities
+        shown, newest = securities.newest_known(), securities.newest()
+        late = "" if newest is shown or newest is None else f" · ⚠ {newest.status.trade_date:%m-%d} {label('degraded')}"
+        card.note.set_text(f"{labels.day(shown.status.trade_date if shown else None)} · {len(found)}{late}")
         none.set_visibility(not found)
         table.set_visibility(bool(found))
         table.rows = found

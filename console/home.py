@@ -11,7 +11,7 @@ from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArgum
 
 from alerts.model import Text
 from alerts.verdict import early_sign, verdict_text
-from console import cards, charts, data_strip, figure, flags, labels, panels, record, tiles
+from console import cards, charts, data_strip, figure, flags, labels, panels, past, reasons, record, tiles
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
 from processors.indicators.verdict import VERDICT
@@ -27,6 +27,8 @@ _INDEX = "000300.SH"
 
 def draw(page: Page) -> None:
     """Draw the screen; every part follows the model by itself."""
+    if page.site.model.as_of is not None:
+        past.corrections(page)
     with content("grid w-full"):
         _verdict(page)
         _gauge(page)
@@ -72,7 +74,7 @@ def _verdict(page: Page) -> None:
         found = verdict_text(final)
         box.classes(remove="hot warm cold calm", add=found.tone)
         answer.set_text(_TONE_MARKS[found.tone] + pick(found.answer))
-        why.set_text(pick(found.why))
+        why.set_text(pick(found.why).replace(final.reason, reasons.shown(final.reason, view.language)))
         change.set_text(pick(found.change))
 
     page.follow(MARKET_PARTS, update)
@@ -102,8 +104,8 @@ def _gauge(page: Page) -> None:
         name = str(found.value) if found is not None and found.value is not None else ""
         mark = "◔ " if found is not None and found.provisional else ""
         state.set_text(mark + labels.pick(labels.STATES[name], page.view.language) if name in labels.STATES else "")
-        state.set_visibility(name in labels.STATES)
         state.classes(replace=f"num mark pill {charts.state_tone(name)}")
+        state.set_visibility(name in labels.STATES)
         figure.set_series(chart, [{"id": "gauge", "data": charts.gauge_data(settled if running is None else running)}])
 
     page.follow(MARKET_PARTS, update)
@@ -203,22 +205,22 @@ def _map(page: Page) -> None:
     def go(event: EChartPointClickEventArguments) -> None:
         names = dict(zip((labels.industry(n, page.view.language) for n in INDUSTRIES), INDUSTRIES, strict=True))
         if event.name in names:
-            ui.navigate.to(f"/industry/{names[event.name]}")
+            ui.navigate.to(page.path(f"/industry/{names[event.name]}"))
 
     with card.box:
         chart = figure.chart(page, title, charts.heat_map(page.view, []), on_point=go, heading=card.heading)
 
     def update() -> None:
-        frame = page.site.model.industry_day()
-        if frame is None:
+        days = page.site.model.industry_days(1)
+        if not days:
             return
+        frame = days[-1]
         found = []
         for i, name in enumerate(INDUSTRIES):
             heat, risk, balance = (float(frame.columns[c][i]) for c in ("heat", "risk", "fin_balance"))
             if heat == heat and risk == risk:  # both are known
                 found.append((name, heat, risk, balance if balance == balance else None))
-        note = " ⚠" if frame.status.degraded else ""
-        card.note.set_text(f"{labels.day(frame.status.trade_date)}{note} · {page.view.label('map_note')}")
+        card.note.set_text(f"{panels.industry_note(page, frame)} · {page.view.label('map_note')}")
         figure.set_series(chart, [{"id": "map", "data": charts.heat_map(page.view, found)["series"][0]["data"]}])
 
     page.follow((Part.INDUSTRIES,), update, every_s=_CURVES_S)

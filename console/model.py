@@ -2,28 +2,31 @@
 
 The version of a message that is offered last is valid: who offers leaves out messages with a lower sequence. A final
 value replaces a provisional one. `versions` counts the changes of each part, so that a page redraws only changed parts,
-at its own rate instead of the rate of messages.
+at its own rate instead of the rate of messages. `known_at` returns the model of an earlier moment.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, Severity, State
 from alerts.record import RecordCard
+from console.daily_inputs import DailyInputs
 from console.directory import Directory
-from processors.codes import to_codes, to_id
-from processors.errors import RowError
+from console.security_days import SecurityDays, row
+from console.versions import Versions
+from processors.days import SHANGHAI
+from processors.events import RowBatch
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 
@@ -49,6 +52,7 @@ class Part(StrEnum):
     FEEDS = "feeds"
     RECORDS = "records"
     NAMES = "names"
+    INPUTS = "inputs"
 
 
 #: The parts that market signals change.
@@ -74,16 +78,26 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
-    """A security that is flagged on the newest day."""
+class _Final:
+    """What is kept of a final market signal of an earlier day; a whole signal takes four times the memory."""
 
-    code: str
-    kind: str  # extreme, streak, divergence, score
-    side: int  # direction of the figure: +1 rises, −1 falls, 0 neither
-    strong: bool
-    change: float | None
-    streak: int | None
-    excess: float | None
+    available_at: datetime
+    revision: int
+    value: Any
+    reason: str
+    missing: dict[str, int] | None
+    details: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A market signal whose value of a day was published again later."""
+
+    name: str
+    day: date
+    then: Any
+    now: Any
+    available_at: datetime
 
 
 class ConsoleModel:
@@ -101,6 +115,7 @@ class ConsoleModel:
         self.alerts: dict[str, Alert] = {}
         self.records: tuple[RecordCard, ...] = ()
         self.directory = Directory({})
+        self.inputs = DailyInputs(DAYS_KEPT)
         self.feeds: tuple[Feed, ...] = ()
         self.calendar_days_left: int | None = None
         self.simulated = False
@@ -108,10 +123,10 @@ class ConsoleModel:
         self.clock = MarketClock()
         self.changed_at: datetime | None = None
         self._streak_flags = tuple(streak_flags)
-        self._values: dict[str, dict[date, Any]] = {}
-        self._days: dict[str, list[date]] = {}
-        self._securities: dict[str, dict[date, SecuritySignals]] = {"financing": {}, "pricing": {}}
-        self._industries: dict[date, IndustrySignals] = {}
+        self.as_of: date | None = None  # the day whose knowledge this model contains; None for all of it
+        self.securities = SecurityDays(streak_flags, DAYS_KEPT)
+        self._finals: dict[str, Versions[_Final]] = {}
+        self._industries = Versions[IndustrySignals](DAYS_KEPT)
 
     def _changed(self, part: Part) -> None:
         self.versions[part] += 1
@@ -128,9 +143,11 @@ class ConsoleModel:
                 self.live[name] = signal
                 self._changed(Part.LIVE)
             return
-        self._store_value(name, day, signal.value)
-        for detail in _DETAIL_CURVES.get(name, ()):
-            self._store_value(f"{name}.{detail}", day, signal.details.get(detail))
+        version = _Final(
+            signal.available_at, signal.revision, signal.value, sys.intern(signal.reason), signal.missing or None,
+            signal.details or None,
+        )  # fmt: skip
+        self._finals.setdefault(name, Versions()).offer(day, signal.available_at, version)
         if name not in self.latest or day >= self.latest[name].trade_date:
             self.latest[name] = signal
         if name in self.live and self.live[name].trade_date <= day:
@@ -138,21 +155,14 @@ class ConsoleModel:
             self._changed(Part.LIVE)
         self._changed(Part.FINAL)
 
-    def _store_value(self, name: str, day: date, value: Any) -> None:
-        values = self._values.setdefault(name, {})
-        if day not in values:
-            insort(self._days.setdefault(name, []), day)
-        values[day] = value
-
     def offer_securities(self, frame: SecuritySignals) -> None:
         """Store a day's frame of securities."""
-        days = self._securities.setdefault(frame.family, {})
-        if _store(days, frame.status.trade_date, frame):
+        if self.securities.offer(frame):
             self._changed(Part.SECURITIES)
 
     def offer_industries(self, frame: IndustrySignals) -> None:
         """Store a day's frame of industries."""
-        if _store(self._industries, frame.status.trade_date, frame):
+        if self._industries.offer(frame.status.trade_date, frame.status.available_at, frame):
             self._changed(Part.INDUSTRIES)
 
     def offer_alert(self, alert: Alert) -> None:
@@ -170,6 +180,11 @@ class ConsoleModel:
         """Store the names of securities."""
         self.directory = directory
         self.versions[Part.NAMES] += 1
+
+    def offer_inputs(self, batch: RowBatch) -> None:
+        """Store rows of an input topic of `daily_inputs.FIGURES_KEPT`."""
+        self.inputs.offer(batch)
+        self.versions[Part.INPUTS] += 1
 
     def offer_feeds(self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "") -> None:
         """Store the state of the feeds; versions change only if it differs."""
@@ -190,9 +205,14 @@ class ConsoleModel:
         return self.live.get(name) or self.latest.get(name)
 
     def curve(self, name: str) -> list[tuple[date, Any]]:
-        """Final values by day; a day without a value is a gap (None)."""
-        values = self._values.get(name, {})
-        return [(day, values[day]) for day in self._days.get(name, [])]
+        """Final values by day; a day without a value is a gap (None). ``signal.detail`` is the curve of a detail."""
+        signal, _, detail = name.partition(".") if name.partition(".")[0] in _DETAIL_CURVES else (name, "", "")
+        finals = self._finals.get(signal)
+        if finals is None:
+            return []
+        if not detail:
+            return [(day, finals.newest(day).value) for day in finals.days]
+        return [(day, (finals.newest(day).details or {}).get(detail)) for day in finals.days]
 
     def curves(self, names: Mapping[str, str]) -> dict[str, list[tuple[date, Any]]]:
         """Curves by the keys of ``names``, whose values name them."""
@@ -200,13 +220,16 @@ class ConsoleModel:
 
     def before(self, name: str, day: date) -> Any:
         """The final value of the last day before a day, None if there is none."""
-        days = [d for d in self._days.get(name, [])[-2:] if d < day]
-        return self._values[name][days[-1]] if days else None
+        finals = self._finals.get(name)
+        days = [d for d in finals.days[-2:] if d < day] if finals is not None else []
+        return finals.newest(days[-1]).value if finals is not None and days else None
 
     def last_known(self, name: str) -> tuple[date, Any] | None:
         """The newest final value that is not absent, and its day."""
-        values = self._values.get(name, {})
-        return next(((d, values[d]) for d in reversed(self._days.get(name, [])) if values[d] is not None), None)
+        finals = self._finals.get(name)
+        if finals is None:
+            return None
+        return next(((d, v) for d in reversed(finals.days) if (v := finals.newest(d).value) is not None), None)
 
     def firing(self) -> list[Alert]:
         """Alerts that fire, by severity, unacknowledged first; of a digest only the newest day."""
@@ -221,102 +244,68 @@ class ConsoleModel:
         """The record cards of a rule, of all its subjects or of one."""
         return [card for card in self.records if card.rule == rule and subject in ("", card.subject)]
 
-    def industry_day(self) -> IndustrySignals | None:
-        """The newest day of industries."""
-        return self._industries[max(self._industries)] if self._industries else None
-
     def industry_days(self, count: int) -> list[IndustrySignals]:
-        """The newest days of industries, the oldest first."""
-        return [self._industries[day] for day in sorted(self._industries)[-count:]]
+        """The days of industries up to the newest one with a balance, the oldest first."""
+        found = [self._industries.newest(day) for day in self._industries.days]
+        while found and np.isnan(found[-1].columns["fin_balance"]).all():
+            found.pop()
+        return found[-count:]
+
+    @property
+    def newest_industries(self) -> date | None:
+        """The newest day of industries, whether it has figures or not."""
+        return self._industries.days[-1] if self._industries.days else None
 
     def industry(self, name: str) -> list[tuple[date, dict[str, float | None]]]:
         """The figures of one industry by day."""
         at = INDUSTRIES.index(name)
-        return [(day, _row(self._industries[day].columns, at)) for day in sorted(self._industries)]
+        return [(day, row(self._industries.newest(day).columns, at)) for day in self._industries.days]
 
-    def security(self, code: str) -> list[tuple[date, dict[str, float | None]]]:
-        """The figures of one security by day, of both families; empty for an unknown code."""
-        try:
-            key = to_id(code)
-        except RowError:
-            return []
-        found: dict[date, dict[str, float | None]] = {}
-        for days in self._securities.values():
-            for day, frame in days.items():
-                at = int(np.searchsorted(frame.keys, key))
-                if at < len(frame.keys) and frame.keys[at] == key:
-                    found.setdefault(day, {}).update(_row(frame.columns, at))
-        return sorted(found.items())
+    # -- an earlier day ---------------------------------------------------------------------------------------------
 
-    def codes(self) -> list[str]:
-        """Every security of the newest day."""
-        days = self._securities["financing"]
-        return to_codes(days[max(days)].keys) if days else []
+    def known_at(self, day: date) -> ConsoleModel:
+        """Return the model as it was known at the end of a day: every figure by its ``available_at``.
 
-    def security_status(self) -> SecuritySignals | None:
-        """The newest frame of securities."""
-        days = self._securities["financing"]
-        return days[max(days)] if days else None
+        Alerts that ended later fire; acknowledgements, records, feeds and the running session are left out.
+        """
+        moment = datetime.combine(day, time.max, tzinfo=SHANGHAI)
+        out = ConsoleModel(self._streak_flags)
+        out.as_of, out.directory, out.simulated = day, self.directory, self.simulated
+        out.securities = self.securities.known_at(moment)
+        out.inputs = self.inputs.known_at(moment)
+        out._industries = self._industries.known_at(moment)
+        for name, finals in self._finals.items():
+            out._finals[name] = known = finals.known_at(moment)
+            if known.days:
+                out.latest[name] = _signal(name, known.days[-1], known.newest(known.days[-1]))
+        for alert in self.alerts.values():
+            if alert.available_at <= moment:
+                out.alerts[alert.id] = _alert_at(alert, day)
+        return out
 
-    def flags_day(self) -> date | None:
-        """The day of `flags`."""
-        return max(self._securities["financing"], default=None)
-
-    def flags(self) -> tuple[date | None, list[Flag]]:
-        """The newest day's extremes, streaks, divergences and excess scores, the stronger ones first."""
-        days = self._securities["financing"]
-        if not days:
-            return None, []
-        day = max(days)
-        frame = days[day]
-        columns = dict(frame.columns)
-        priced = self._securities["pricing"].get(day)
-        if priced is not None and np.array_equal(priced.keys, frame.keys):
-            columns |= priced.columns
-        size = len(frame.keys)
-
-        def column(name: str) -> npt.NDArray[np.float64]:
-            found = columns.get(name)
-            return np.full(size, np.nan) if found is None else np.asarray(found, dtype=np.float64)
-
-        extreme, twice, streak = column("extreme"), column("consecutive_extreme"), column("fin_streak")
-        case, top, kind = column("divergence"), column("excess_top"), column("excess_kind")
-        change, excess = column("fin_change"), column("streak_excess")
-        longest = max(self._streak_flags)
-        reached = np.isin(np.abs(streak), self._streak_flags) & ~np.isnan(change)
-        chosen = (
-            ("extreme", np.abs(extreme) == 1, extreme, np.abs(twice) == 1),
-            ("streak", reached, streak, np.abs(streak) >= longest),
-            ("divergence", case > 0, streak, case > 0),
-            ("score", top == 1, kind, np.zeros(size, dtype=bool)),
-        )
-        codes = to_codes(frame.keys)
-        out = [
-            Flag(codes[i], name, int(np.sign(_or_zero(side[i]))), bool(strong[i]), _known(change[i]),
-                 int(_or_zero(streak[i])), _known(excess[i]))
-            for name, hit, side, strong in chosen
-            for i in np.flatnonzero(hit).tolist()
-        ]  # fmt: skip
-        return day, sorted(out, key=lambda f: (f.kind != "divergence", not f.strong, -abs(f.change or 0.0), f.code))
+    def corrections(self, earlier: ConsoleModel) -> list[Correction]:
+        """Return what was published again after an earlier model, the newest days first."""
+        found = []
+        for name, known in earlier._finals.items():
+            finals = self._finals[name]
+            for day in known.days:
+                then, now = known.newest(day), finals.newest(day)
+                if then is not now and then.value != now.value:
+                    found.append(Correction(name, day, then.value, now.value, now.available_at))
+        return sorted(found, key=lambda one: (-one.day.toordinal(), one.name))
 
 
-def _store(days: dict[date, Any], day: date, frame: Any) -> bool:
-    """Store a frame among the newest days; return whether it is one of them."""
-    days[day] = frame
-    if len(days) > DAYS_KEPT:
-        oldest = min(days)
-        del days[oldest]
-        return oldest != day
-    return True
+def _signal(name: str, day: date, final: _Final) -> MarketSignal:
+    base, _, subject = name.partition("/")
+    return MarketSignal(
+        signal=base, subject=subject or "market", trade_date=day, available_at=final.available_at,
+        revision=final.revision, value=final.value, reason=final.reason, degraded=bool(final.missing),
+        missing=final.missing or {}, details=final.details or {},
+    )  # fmt: skip
 
 
-def _row(columns: dict[str, Any], at: int) -> dict[str, float | None]:
-    return {name: _known(values[at]) for name, values in columns.items()}
-
-
-def _known(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if np.isnan(value) else value
+def _alert_at(alert: Alert, day: date) -> Alert:
+    """Return an alert as it was on a day: what ended later fires, and nobody has acknowledged it."""
+    ended = alert.resolved_on is not None and alert.resolved_on <= day
+    state = alert.state if ended or alert.state is State.PENDING else State.FIRING
+    return msgspec.structs.replace(alert, state=state, acknowledged=None, silence=None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from console import labels
-from console.charts import PERCENT, Options, Points, axis, frame, line, points
+from console.charts import PERCENT, PERCENT_AXIS, Options, Points, axis, frame, line, points
 from console.theme import View
 
 
@@ -68,3 +70,83 @@ def flows(view: View, found: Mapping[str, Points], total: Points) -> Options:
         sums.append((day, running if isinstance(value, (int, float)) else None))
     out["series"].append(line("sum", view.label("cumulative"), points(sums), view.colours.text, yAxisIndex=1))
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A flag of a security on a day: above the candle where its side is a rise, else below it."""
+
+    day: date
+    price: float
+    side: int
+    text: str
+
+
+def candles(
+    view: View,
+    prices: Sequence[tuple[date, Mapping[str, float | None]]],
+    balance: Points,
+    share: Points,
+    marks: Sequence[Mark],
+) -> Options:
+    """Return adjusted candles over the balance; below them the volume, and the margin buys as a share of turnover.
+
+    Parameters
+    ----------
+    prices : open, high, low, close and volume by day; a day without a close is a gap.
+    balance : margin balance, in the unit of the chart's title.
+    share : margin buys / turnover, a fraction.
+    """
+    days = sorted({day.isoformat() for day, _ in (*prices, *balance)})
+    c, out = view.colours, frame(view, balance or [(day, None) for day, _ in prices])
+    grids = ({"top": 26, "height": "52%"}, {"top": "64%", "height": "12%"}, {"top": "80%", "height": "11%"})
+    side = {"left": 52, "right": 60}
+    text = {"color": c.muted, "fontSize": 11, "hideOverlap": True}
+    time = {"type": "category", "data": days, "axisLabel": text, "axisLine": out["xAxis"]["axisLine"]}
+    hidden = {**time, "axisLabel": {"show": False}, "axisTick": {"show": False}}
+    small = {**axis(view), "splitNumber": 2, "scale": False}
+    candle = {"color": view.rise, "color0": view.fall, "borderColor": view.rise, "borderColor0": view.fall}
+    closed = [(day, row) for day, row in prices if row.get("close") is not None]
+    of_day = {day.isoformat(): row for day, row in closed}
+    out |= {
+        "grid": [{**side, **grid} for grid in grids],
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "xAxis": [{**hidden, "gridIndex": 0}, {**hidden, "gridIndex": 1}, {**time, "gridIndex": 2}],
+        "yAxis": [
+            {**axis(view), "gridIndex": 0}, {**axis(view), "gridIndex": 0, "splitLine": {"show": False}},
+            {**small, "gridIndex": 1, "axisLabel": {**small["axisLabel"], ":formatter": "v => (v / 1e6).toFixed(0) + 'm'"}},
+            {**small, "gridIndex": 2, "axisLabel": {**small["axisLabel"], ":formatter": PERCENT_AXIS}},
+        ],
+        "dataZoom": [{**zoom, "xAxisIndex": [0, 1, 2]} for zoom in out["dataZoom"]],
+        "series": [
+            line("balance", view.label("fin_balance"), points(balance), c.muted, yAxisIndex=1, width=1, z=1, areaStyle={"opacity": 0.16}),
+            {
+                "id": "candles", "name": view.label("price"), "type": "candlestick", "itemStyle": candle, "z": 2,
+                "dimensions": [view.label(name) for name in ("open_price", "close_price", "low_price", "high_price")],
+                "data": [_candle(of_day.get(day, {})) for day in days],
+            },
+            {
+                "id": "volume", "name": view.label("volume"), "type": "bar", "xAxisIndex": 1, "yAxisIndex": 2,
+                "data": points([(day, row.get("volume")) for day, row in closed]), "itemStyle": {"color": c.calm, "opacity": 0.7},
+            },
+            line("share", view.label("buy_turnover"), points(share), c.warm, xAxisIndex=2, yAxisIndex=3, width=1.5, tooltip={":valueFormatter": PERCENT}),
+            {
+                "id": "marks", "name": view.label("flags"), "type": "scatter", "z": 4, "symbolSize": 9, "itemStyle": {"color": c.accent},
+                "dimensions": ["day", view.label("price"), view.label("flag")], "encode": {"x": 0, "y": 1, "tooltip": 2},
+                "data": [
+                    {
+                        "value": [m.day.isoformat(), m.price, m.text], "symbol": "triangle",
+                        "symbolRotate": 180 if m.side > 0 else 0, "symbolOffset": [0, -12 if m.side > 0 else 12],
+                    }
+                    for m in marks
+                ],
+            },
+        ],
+    }  # fmt: skip
+    return out
+
+
+def _candle(row: Mapping[str, float | None]) -> list[float | str]:
+    """Return open, close, low, high; the close where the feed has no such price, a gap ("-") without a close."""
+    prices = (row.get("close") if row.get(name) is None else row[name] for name in ("open", "close", "low", "high"))
+    return ["-" if price is None else round(price, 3) for price in prices]

@@ -189,7 +189,7 @@ def _digest(page: Page) -> None:
                     ui.label(view.rule(section.rule)).style("font-weight:700")
                     ui.label(model.directory.annotated(section.text.en if view.language == "en" else section.text.zh))
                     _named(page, newest, section.rule)
-            ui.link(f"{view.label('members')} ({len(newest.members)})", f"/alerts/{newest.id}")
+            ui.link(f"{view.label('members')} ({len(newest.members)})", page.path(f"/alerts/{newest.id}"))
 
     page.follow((Part.ALERTS, Part.NAMES), update, every_s=_EVERY_S)
 
@@ -200,7 +200,9 @@ def _named(page: Page, alert: Alert, rule: str) -> None:
     with ui.element("div").classes("names"):
         for member in members:
             directory = page.site.model.directory
-            ui.link(directory.name(member.code) or member.code, f"/security/{member.code}").tooltip(member.code)
+            ui.link(directory.name(member.code) or member.code, page.path(f"/security/{member.code}")).tooltip(
+                member.code
+            )
 
 
 def _industries(page: Page) -> None:
@@ -225,8 +227,8 @@ def _industries(page: Page) -> None:
         table.props("flat dense hide-bottom").classes("w-full num")
         table.add_slot(
             "body-cell-industry",
-            """<q-td :props="props" class="first"><a :href="'/industry/' + props.row.key">
-            {{ props.value }}</a></q-td>""",
+            f"""<q-td :props="props" class="first"><a :href="'/industry/' + props.row.key + '{page.suffix}'">
+            {{{{ props.value }}}}</a></q-td>""",
         )
         width, height = _SPARK
         table.add_slot(
@@ -240,8 +242,7 @@ def _industries(page: Page) -> None:
     def update() -> None:
         days = model.industry_days(_SPARK_DAYS)
         if days:
-            status = days[-1].status
-            card.note.set_text(f"{labels.day(status.trade_date)}{' ⚠' if status.degraded else ''}")
+            card.note.set_text(industry_note(page, days[-1]))
             table.rows = [
                 {"industry": labels.industry(name, view.language), **industry_row(days, at)}
                 for at, name in enumerate(INDUSTRIES)
@@ -249,6 +250,15 @@ def _industries(page: Page) -> None:
 
     figure.exports(page, view.label("industries"), lambda: figure.of_table(table, without=("spark",)), card.heading)
     page.follow((Part.INDUSTRIES,), update, every_s=_EVERY_S)
+
+
+def industry_note(page: Page, shown: IndustrySignals) -> str:
+    """Return the day of the industries shown, and a newer day that has none."""
+    status, newest = shown.status, page.site.model.newest_industries
+    note = f"{labels.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
+    if newest is None or newest == status.trade_date:
+        return note
+    return f"{note} · ⚠ {newest:%m-%d} {page.view.label('degraded')}"
 
 
 def industry_row(days: Sequence[IndustrySignals], at: int) -> dict[str, Any]:

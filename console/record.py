@@ -71,7 +71,7 @@ def detail(page: Page, rule: str, subject: str) -> None:
         area.clear()
         with area:
             with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
-                ui.link(f"← {label('back')}", "/")
+                ui.link(f"← {label('back')}", page.path("/"))
                 ui.label(f"{page.view.rule(rule)} · {label('record')}").style("font-size:20px;font-weight:800")
                 if not cards:
                     ui.label(label("no_record")).classes("muted")

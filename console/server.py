@@ -6,15 +6,17 @@ NiceGUI serves its own scripts, styles, fonts and ECharts; a page loads nothing 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nicegui import app, ui
 from starlette.requests import Request
 
-from console import cards, home, record, subjects
+from console import cards, home, industry, record, search, security
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
+from console.past import EarlierModels
 from console.site import Page, Site, frame, view_of
 
 
@@ -65,13 +67,16 @@ def run(
 
 
 def _pages(site: Site) -> None:
+    earlier = EarlierModels(site.model)
+
     async def opened(request: Request, draw: Callable[[Page], None]) -> None:
         session: Mapping[str, Any] = dict(request.session)
         identity = request.scope["marginwatch.identity"]
-        page = Page(site, view_of(site.parameters, {}, ""), session, identity, {})
+        shown = replace(site, model=earlier.model(request.query_params.get("asof", "")))
+        page = Page(shown, view_of(site.parameters, {}, ""), session, identity, {}, site.model)
         page.remembered = dict(await site.preferences.load(page.who))
         page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
-        frame(page)
+        frame(page, search.draw)
         draw(page)
         page.start()
 
@@ -81,11 +86,11 @@ def _pages(site: Site) -> None:
 
     @ui.page("/security/{code}")
     async def of_security(request: Request, code: str) -> None:
-        await opened(request, lambda page: subjects.security(page, code))
+        await opened(request, lambda page: security.draw(page, code))
 
     @ui.page("/industry/{name}")
     async def of_industry(request: Request, name: str) -> None:
-        await opened(request, lambda page: subjects.industry(page, name))
+        await opened(request, lambda page: industry.draw(page, name))
 
     @ui.page("/record/{rule}/{subject:path}")
     async def of_rule(request: Request, rule: str, subject: str) -> None:

@@ -73,6 +73,7 @@ class Page:
     session: Mapping[str, Any]
     identity: Identity
     remembered: dict[str, Any]
+    present: ConsoleModel  # what is known now, also on a page of an earlier day
     layer: ui.element = field(init=False)  # parent of dialogs: redrawing an element must not close them
     _elements: list[_Element] = field(default_factory=list)
 
@@ -85,6 +86,15 @@ class Page:
     def who(self) -> str:
         """The key of this person's preferences."""
         return f"user:{self.user}" if self.user else f"browser:{self.session.get('id', '')}"
+
+    @property
+    def suffix(self) -> str:
+        """What the addresses of a page of an earlier day end in."""
+        return "" if self.site.model.as_of is None else f"?asof={self.site.model.as_of}"
+
+    def path(self, path: str) -> str:
+        """Return the address of another page of the same day."""
+        return path + self.suffix
 
     def follow(self, parts: tuple[Part, ...], draw: Callable[[], None], *, every_s: float = TICK_S) -> None:
         """Draw now, and again after a change of one of the model's parts, at most once in ``every_s`` seconds."""
@@ -171,8 +181,25 @@ def heading(text: str) -> None:
         ui.label(text)
 
 
-def frame(page: Page) -> None:
-    """Draw the header of every page."""
+def _calendar(page: Page) -> ui.input:
+    """Draw the newest day; another choice opens the page as it was known on that day."""
+    model, label = page.site.model, page.view.label
+
+    def go() -> None:
+        newest = page.present.day
+        now = not chosen.value or (newest is not None and chosen.value >= newest.isoformat())
+        ui.navigate.to("?" if now else f"?asof={chosen.value}")
+
+    chosen = ui.input().mark("as-of").classes("as-of pill num").on("change", go)  # of the person, not of an update
+    chosen.props(f'type=date dense borderless aria-label="{label("as_of")}"').tooltip(label("as_of"))
+    if model.as_of is not None:
+        with ui.element("span").classes("pill bad"):
+            ui.link(f"{label('as_of_day')} · {label('to_now')}", "?").style("color:inherit")
+    return chosen
+
+
+def frame(page: Page, search: Callable[[Page], None]) -> None:
+    """Draw the header of every page; ``search`` draws the field that finds a security."""
     view, label = page.view, page.view.label
     ui.add_css(CSS)
     ui.add_css(view.css())
@@ -183,19 +210,15 @@ def frame(page: Page) -> None:
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
     page.layer = ui.element("div")
     with ui.element("header").classes("bar w-full"):
-        with ui.element("h1"), ui.link(target="/").classes("name").props(f'aria-label="{label("back")}"'):
+        with ui.element("h1"), ui.link(target=page.path("/")).classes("name").props(f'aria-label="{label("back")}"'):
             ui.html(f"◢<span> {label('title')}</span>", sanitize=False, tag="span")
-        day = ui.label().classes("pill num").mark("day")
+        day = _calendar(page)
         live = ui.label().classes("pill live").mark("live")
         simulated = ui.label(label("simulated")).classes("pill bad")
         trouble = ui.label().classes("pill bad")
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num wideonly")
-        goto = ui.input(placeholder=label("open_security")).props("dense borderless").classes("wideonly")
-        goto.props(f'aria-label="{label("open_security")}" style="width:130px"')
-        goto.on(
-            "keydown.enter", lambda: ui.navigate.to(f"/security/{goto.value.strip().upper()}") if goto.value else None
-        )
+        search(page)
         other = "zh" if view.language == "en" else "en"
         flat = "flat dense no-caps color=primary"
         ui.button("中文" if other == "zh" else "EN", on_click=lambda: page.prefer(language=other)).props(
@@ -218,8 +241,9 @@ def frame(page: Page) -> None:
 
     def draw() -> None:
         model = page.site.model
-        day.set_text(labels.day(model.day))
-        day.set_visibility(model.day is not None)
+        shown = model.as_of or model.day
+        day.set_value("" if shown is None else shown.isoformat())
+        day.set_visibility(shown is not None)
         session = max((s.trade_date for s in model.live.values()), default=None)
         live.set_visibility(session is not None)
         if session is not None:

@@ -34,13 +34,34 @@ class Colours:
     warm: str
     calm: str
     cold: str
+    index: str
 
 
 _LIGHT = Colours(
-    "#1b2430", "#5b6675", "#d9dee5", "#ffffff", "#eef1f5", "#1f5fa8", "#c8321f", "#a85c00", "#4a6178", "#1273b5"
+    "#1b2430",
+    "#5b6675",
+    "#d9dee5",
+    "#ffffff",
+    "#eef1f5",
+    "#1f5fa8",
+    "#c8321f",
+    "#a85c00",
+    "#4a6178",
+    "#1273b5",
+    "#8258a8",
 )
 _DARK = Colours(
-    "#e6ebf2", "#9aa7b6", "#323c49", "#1a212b", "#10151c", "#6fb1ff", "#ff7a66", "#f0a030", "#93a8bd", "#5db8f0"
+    "#e6ebf2",
+    "#9aa7b6",
+    "#323c49",
+    "#1a212b",
+    "#10151c",
+    "#6fb1ff",
+    "#ff7a66",
+    "#f0a030",
+    "#93a8bd",
+    "#5db8f0",
+    "#c39be8",
 )
 
 
@@ -151,7 +172,13 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .panels{display:grid;gap:8px;padding:0 8px 8px;grid-template-columns:repeat(4,minmax(0,1fr))}
 .panels .multiple{height:190px} .panels .groups,.panels .flows,.panels .digest{height:300px}
 .panels .groups{grid-column:span 2} .panels .industries{grid-column:1/-1}
-.names{display:flex;flex-wrap:wrap;gap:2px 10px} .figures{width:min(720px,94vw);max-width:94vw!important}
+.search{position:relative} .search .q-field{width:170px} .search .q-field__native{color:var(--text)}
+.search .q-field__native::placeholder{color:var(--muted)!important;opacity:1!important}
+.hits{position:absolute;right:0;top:100%;z-index:50;min-width:190px;background:var(--card);border:1px solid var(--line);
+  border-radius:6px;padding:4px;display:flex;flex-direction:column;gap:2px}
+.hits .security{padding:3px 6px} .hits .security:hover,.hits .security:focus{background:var(--page)}
+.name-of{font-weight:600} .sub .candles{height:520px} .sub .listing{min-height:120px} .corrections{margin:8px 8px 0} .as-of .q-field__native{color:var(--text);font-size:12px;padding:0!important}
+.as-of .q-field__control,.as-of input{height:20px!important;min-height:20px!important} .as-of{padding:0 6px!important} .names{display:flex;flex-wrap:wrap;gap:2px 10px} .figures{width:min(720px,94vw);max-width:94vw!important}
 .chart{flex:1;min-height:0;width:100%}
 .scroll{overflow-y:auto;flex:1;min-height:0;display:flex;flex-direction:column;gap:6px}
 .alert{border:1px solid var(--line);border-left:5px solid var(--calm);border-radius:6px;padding:6px 8px;display:flex;
@@ -165,10 +192,11 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .mark{font-size:12px;font-weight:700} .mark.critical{color:var(--hot)} .mark.warning{color:var(--warm)}
 .mark.info{color:var(--cold)}
 .data{flex-direction:row;align-items:center;gap:6px 14px;flex-wrap:wrap;padding:6px 10px;font-size:12px}
-.data .feed{display:inline;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
+.data>*{min-width:0} .data .feed{display:inline-block;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
 .body--dark .q-btn.bg-primary{color:#10151c!important}
+.q-table th:first-child,.q-table .q-td:first-child{padding-left:6px!important}
 .q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
-.flags .q-table tbody .q-td{height:36px!important} .q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
+.flags .q-table tbody .q-td{height:36px!important} .flags .q-td:nth-child(2){white-space:normal!important;line-height:1.15} .q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
 .q-table__card{background:transparent!important;color:var(--text)!important;box-shadow:none!important}
 .q-table__grid-content{color:var(--text)} .q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
 .flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}
@@ -179,7 +207,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
 @media (max-width:1100px){.grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
   grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
-  .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
+  .sub .half.listing{grid-column:1/-1} .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
   .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .grid .alerts{max-height:280px}}
 @media (max-width:700px){
   .grid{grid-template-columns:minmax(0,1fr);grid-template-areas:"verdict" "gauge" "alerts" "tiles" "history" "excess" "map" "flags" "data"}
@@ -192,6 +220,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .verdict{flex-direction:column;gap:6px} .cases .scroll{max-height:132px;overflow-x:auto}
   .cases-table th,.cases-table td{padding:0 3px;font-size:11px}
   .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span{display:none} .bar .pill{padding:0 4px;font-size:10px} .wideonly{display:none!important}
+  .search{order:9;flex:1 0 100%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}

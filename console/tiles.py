@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from msgspec.structs import replace
 from nicegui import ui
@@ -54,6 +55,11 @@ def draw(page: Page) -> None:
     _tile(page, view.label("share_trade"), "margin_trade_share", percent, of_day_before)
 
 
+def _date(day: date, now: date) -> str:
+    """Format a day; with its year where that is another one."""
+    return f"{day:%m-%d}" if day.year == now.year else day.isoformat()
+
+
 def _high(page: Page, _: MarketSignal) -> str:
     found = page.site.model.latest.get("new_high_low")
     side = found.value if found is not None else None
@@ -86,7 +92,11 @@ def _tile(
             under.set_text("")
             if signal is not None:
                 known = page.site.model.last_known(name)
-                last = "" if known is None else f" · {known[0]:%m-%d} {shown(replace(signal, value=known[1]))}"
+                last = (
+                    ""
+                    if known is None
+                    else f" · {_date(known[0], signal.trade_date)} {shown(replace(signal, value=known[1]))}"
+                )
                 under.set_text(page.view.label("absent") + last)
                 tip.set_text(reasons.shown(signal.reason, page.view.language))
             under.classes(replace="d muted")

@@ -26,7 +26,7 @@ from console.model import ConsoleModel, Feed, Part
 from processors.days import microseconds, to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError
-from streams import alert_record, codecs, system_status
+from streams import alert_record, codecs, console_inputs, system_status
 from streams.calendars import xshg
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.feed_services import load_security_names
@@ -176,6 +176,7 @@ class Backend:
             asyncio.create_task(self._poll_feeds()),
             asyncio.create_task(self._poll_records()),
             asyncio.create_task(self._poll_names()),
+            asyncio.create_task(console_inputs.follow(self._settings, self._model.offer_inputs)),
         ]
 
     async def stop(self) -> None:
@@ -284,12 +285,17 @@ class Backend:
             if not loaded or self._model.day != day:
                 day = self._model.day
                 try:
-                    directory = await asyncio.to_thread(lambda: Directory(load_security_names(self._settings)))
+                    self._model.offer_directory(
+                        await asyncio.to_thread(self._directory, self._model.securities.codes())
+                    )
                     loaded = True
-                    self._model.offer_directory(directory)
                 except MarginwatchError as error:
                     log.warning("the names of securities are not known", error=str(error))
             await asyncio.sleep(_RECORDS_S)
+
+    def _directory(self, codes: list[str]) -> Directory:
+        """Return the securities that have a name or a figure."""
+        return Directory(dict.fromkeys(codes, "") | load_security_names(self._settings))
 
     def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:
         """Feeds from the status; a feed is as late as the latest of its partitions."""

@@ -1,0 +1,189 @@
+"""The page of one security: candles with balance and buys, streak and score, past flags, peers of its industry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from nicegui import ui
+
+from console import charts, figure, labels, panel_charts, subject
+from console.daily_inputs import adjusted
+from console.model import Part
+from console.panel_charts import Mark
+from console.site import Page
+
+_HORIZONS = (5, 20, 60)
+#: Peers that are listed, those with the largest balance.
+_PEERS = 12
+Row = Mapping[str, float | None]
+
+
+def draw(page: Page, code: str) -> None:
+    """One security."""
+    view, label = page.view, page.view.label
+
+    def draw_day() -> None:
+        model = page.site.model
+        rows = model.securities.rows(code)
+        shown = model.directory.shown(code)
+        if not rows:
+            subject.title(page, shown, label("no_security"))
+            return
+        day, last = rows[-1]
+        industry = model.inputs.industry(code)
+        note = labels.industry(industry, view.language) if industry else ""
+        subject.title(page, shown, f"{day.isoformat()}{' · ' + note if note else ''}")
+        streak, change = last.get("fin_streak"), last.get("fin_change")
+        subject.tile(label("fin_balance"), labels.money(last.get("fin_balance"), view.language))
+        subject.tile(
+            label("change"), f"{labels.signed(change)} {labels.percent(change, signed=True)}", subject.tone(change)
+        )
+        subject.tile(label("streak"), f"{labels.signed(streak)} {abs(int(streak or 0))}", subject.tone(streak))
+        score = last.get("excess_score")
+        subject.tile(label("score"), "–" if score is None else f"{score:.2f}")
+        excess = last.get("streak_excess")
+        subject.tile(label("excess_return"), labels.percent(excess, signed=True), subject.tone(excess))
+        flags = [(day, row) for day, row in rows if flag_texts(page, row)]
+        subject.tile(label("flags"), " · ".join(flag_texts(page, last)) or "–")
+        _prices(page, code, rows, flags)
+        accent = view.colours.accent
+        for name, options in (
+            ("streak", charts.single(view, label("streak"), subject.points(rows, "fin_streak"), "", signed_bars=True)),
+            ("score", charts.single(view, label("score"), subject.points(rows, "excess_score"), accent)),
+        ):
+            subject.chart(page, label(name), options)
+        _followed(page, rows, flags)
+        _peers(page, industry, code)
+
+    subject.redrawn(page, (Part.SECURITIES, Part.INPUTS, Part.NAMES), draw_day)
+
+
+def flag_texts(page: Page, row: Row) -> list[str]:
+    """Return the flags of a day in words."""
+    label, p = page.view.label, page.site.parameters
+    found = []
+    side, streak = row.get("extreme") or 0, int(row.get("fin_streak") or 0)
+    if side:
+        key = "flag_extreme_strong" if row.get("consecutive_extreme") else "flag_extreme"
+        found.append(f"{labels.signed(side)} {label(key)}")
+    if abs(streak) in p.streak_flags and row.get("fin_change") is not None:
+        key = "flag_streak_strong" if abs(streak) >= max(p.streak_flags) else "flag_streak"
+        found.append(f"{labels.signed(streak)} {label(key)} {abs(streak)}")
+    if row.get("divergence"):
+        found.append(label("flag_divergence"))
+    if row.get("excess_top"):
+        found.append(label("flag_score"))
+    return found
+
+
+def _prices(page: Page, code: str, rows: subject.Rows, flags: Sequence[tuple[date, Row]]) -> None:
+    """Draw candles, volume, balance and buys; without prices the adjusted level over the balance."""
+    view, label = page.view, page.view.label
+    unit, suffix = labels.MONEY_UNIT[view.language]
+    balance = subject.points(rows, "fin_balance", unit)
+    prices = adjusted(page.site.model.inputs.of(code))
+    if not any(row.get("close") for _, row in prices):
+        level = (label("price_level"), subject.points(rows, "price_level"), view.colours.accent)
+        options = charts.two(view, level, (label("fin_balance") + suffix, balance))
+        subject.chart(page, f"{label('price_level')} · {label('fin_balance')}{suffix}", options, "wide tall")
+        return
+    share = [(day, ratio(row.get("fin_buy"), row.get("turnover"))) for day, row in prices]
+    closes = {day: row["close"] for day, row in prices if row.get("close")}
+    marks = [
+        Mark(day, price, int(row.get("extreme") or row.get("fin_streak") or 0), " · ".join(flag_texts(page, row)))
+        for day, row in flags
+        if (price := closes.get(day)) is not None
+    ]
+    title = f"{label('price')} · {label('fin_balance')}{suffix} · {label('volume')} · {label('buy_turnover')}"
+    subject.chart(page, title, panel_charts.candles(view, prices, balance, share, marks), "wide candles")
+
+
+def ratio(part: float | None, whole: float | None) -> float | None:
+    """Return part / whole; None where one of them is unknown or nothing was traded."""
+    return part / whole if part is not None and whole else None
+
+
+def after(rows: subject.Rows, at: int, horizon: int) -> float | None:
+    """Return the return from the open of the day after row ``at`` to the close ``horizon`` days after it, a fraction.
+
+    The days are those of the security's rows. None where the horizon is not over or a price is not known.
+    """
+    if at + horizon >= len(rows):
+        return None
+    entry, end = rows[at + 1][1], rows[at + horizon][1].get("price_level")
+    level, of_day = entry.get("price_level"), entry.get("open_to_close")
+    return None if level is None or of_day is None or end is None else end * (1 + of_day) / level - 1
+
+
+def _followed(page: Page, rows: subject.Rows, flags: Sequence[tuple[date, Row]]) -> None:
+    """Draw the days on which the security was flagged, with the returns that followed."""
+    label = page.view.label
+    days = [day for day, _ in rows]
+    table_rows = [
+        {"day": day.isoformat(), "flag": " · ".join(flag_texts(page, row)), "change": row.get("fin_change"),
+         **{f"after{h}": after(rows, days.index(day), h) for h in _HORIZONS}}
+        for day, row in reversed(flags)
+    ]  # fmt: skip
+    percent = "v => v == null ? '–' : (v > 0 ? '+' : '') + (v * 100).toFixed(1).replace('-', '−') + '%'"
+    columns: list[dict[str, Any]] = [
+        {"name": "day", "label": label("date"), "field": "day", "align": "left", "sortable": True},
+        {"name": "flag", "label": label("flag"), "field": "flag", "align": "left", "sortable": True},
+    ]
+    for name, key in (("change", "change"), *((f"after{h}", f"after_{h}") for h in _HORIZONS)):
+        columns.append({"name": name, "label": label(key), "field": name, "sortable": True, ":format": percent})
+    _table(page, "half", label("followed"), label("followed_note"), columns, table_rows, "day", label("no_flag_yet"))
+
+
+def _peers(page: Page, industry: str, code: str) -> None:
+    """Draw the securities of the same industry with the largest balances, the security itself among them."""
+    label, model = page.view.label, page.site.model
+    found = model.securities.of_newest_day(model.inputs.members(industry)) if industry else {}
+    largest = sorted(found, key=lambda one: -(found[one].get("fin_balance") or 0.0))
+    rows = [
+        {"code": one, "name": model.directory.name(one), "rank": 1 + largest.index(one), **found[one]}
+        for one in largest
+        if one in largest[:_PEERS] or one == code
+    ]
+    money = "v => v == null ? '–' : " + (
+        "(v / 1e8).toFixed(1) + ' 亿'" if page.view.language == "zh" else "(v / 1e9).toFixed(2) + ' bn'"
+    )
+    percent = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v * 100).toFixed(1) + '%'"
+    days = "v => v == null ? '–' : v > 0 ? '▲ ' + v : v < 0 ? '▼ ' + -v : '0'"
+    columns: list[dict[str, Any]] = [
+        {"name": "rank", "label": "#", "field": "rank", "sortable": True},
+        {"name": "code", "label": label("security"), "field": "code", "align": "left", "sortable": True},
+        {"name": "balance", "label": label("fin_balance"), "field": "fin_balance", "sortable": True, ":format": money},
+        {"name": "fin_change", "label": label("change"), "field": "fin_change", "sortable": True, ":format": percent},
+        {"name": "fin_streak", "label": label("days"), "field": "fin_streak", "sortable": True, ":format": days},
+    ]
+    title = label("peers") + (f" · {labels.industry(industry, page.view.language)}" if industry else "")
+    _table(page, "half", title, f"{len(largest)}" if largest else "", columns, rows, "code", label("no_peers"))
+
+
+def _table(
+    page: Page,
+    size: str,
+    title: str,
+    note: str,
+    columns: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    key: str,
+    none: str,
+) -> None:
+    """Draw a table with its export, or a word where it has no rows."""
+    card = figure.card(f"{size} listing", title)
+    card.note.set_text(note)
+    with card.box:
+        if not rows:
+            ui.label(none).classes("muted")
+            return
+        table = (
+            ui.table(columns=columns, rows=rows, row_key=key, pagination=15).props(figure.PAGED).classes("w-full num")
+        )
+        figure.link_codes(page, table)
+        for column in columns:
+            if column["name"] in ("change", "after5", "after20", "after60", "fin_change", "fin_streak"):
+                figure.colour_signs(table, column["name"])
+    figure.exports(page, title, lambda: figure.of_table(table), card.heading)

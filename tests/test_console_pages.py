@@ -1,0 +1,340 @@
+"""What the console computes: names and search, reasons, exports, marks, industries, prices, earlier days."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from alerts.model import Acknowledgement, State
+from console import charts, figure, labels, panel_charts, panels, reasons, security
+from console.charts import Break
+from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
+from console.directory import Directory
+from console.model import ConsoleModel
+from console.past import EarlierModels
+from console.theme import View
+from processors.codes import to_id
+from processors.days import to_day
+from processors.events import FIGURES, RowBatch
+from processors.indicators.industry_heat import HEAT, RISK
+from processors.industries import INDUSTRIES
+from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
+from processors.parameters import Parameters
+from tests.test_console import LANGUAGES, alert, signal
+
+P = Parameters()
+ZH, EN = View(P, "zh"), View(P, "en")
+NAMES = {
+    "600519.SH": "贵州茅台",
+    "601398.SH": "工商银行",
+    "000858.SZ": "五 粮 液",
+    "000002.SZ": "万 科Ａ",
+    "300015.SZ": "",
+}
+
+
+def moment(day: int, hour: int = 1) -> datetime:
+    """A moment of July 2024, 09:00 in Shanghai."""
+    return datetime(2024, 7, day, hour, tzinfo=UTC)
+
+
+def status(day: int, known: int | None = None, **changes: Any) -> DayStatus:
+    return DayStatus(
+        trade_date=date(2024, 7, day), available_at=moment(day + 1 if known is None else known), revision=0, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "codes"),
+    [
+        ("gzmt", ["600519.SH"]), ("茅台", ["600519.SH"]), ("maotai", ["600519.SH"]), ("wly", ["000858.SZ"]),
+        ("五粮", ["000858.SZ"]), ("WKA", ["000002.SZ"]), ("gsyh", ["601398.SH"]), ("6013", ["601398.SH"]),
+        ("600519.sh", ["600519.SH"]), ("300", ["300015.SZ"]), ("60", ["600519.SH", "601398.SH"]), ("", []), ("zzz", []),
+    ],
+)  # fmt: skip
+def test_a_security_is_found_by_code_name_pinyin_and_initials(query: str, codes: list[str]) -> None:
+    assert Directory(NAMES).find(query) == codes
+
+
+def test_names_stand_before_codes_in_a_text() -> None:
+    directory = Directory(NAMES)
+    assert directory.annotated("增600519.SH、300015.SZ、1600519.SH") == "增贵州茅台 600519.SH、300015.SZ、1600519.SH"
+    assert directory.fits("000858.SZ", "wl") and not directory.fits("000858.SZ", "gz")
+
+
+REASONS = """\
+indices.daily 000001.SH pe_ttm of 2020-01-02 is not known (window not full, or the feed is late)
+margin.market fin_buy of 2020-01-02 is not known (window not full, or the feed is late): 6 days are needed, 3 are known
+indices.daily 000001.SH pe_ttm since 2010-01-04: 20 days are needed, 4 are known
+margin.market fin_buy of 2020-09-09 lacks SSE, SZSE: 5 days are needed, 4 are known
+prices.daily of 2020-09-09 lacks all rows of SSE; margin.daily of 2020-09-09 lacks 12 rows of SZSE
+indices.daily turnover: the calendar does not reach back so far
+etf_flow of cross_border is absent: etf.daily: none of the 20 funds of the style has a price
+etf_flow of broad is absent: etf.daily of 2020-01-01 is not known
+etf.daily: no fund of the style has a row
+etf.daily: no fund of the style has shares of the day before
+etf.daily: no fund has a row
+etf_flow_total is absent
+no security of the day belongs to CSI500
+prices.daily: no stock has 20 prices in 200 trading days
+prices.daily: no stock has a price of the year before
+prices.daily: no stock of margin.daily has a return
+trailing quantiles need 250 days of the ratio, 20 are known
+the line of 399006.SZ needs 117 days to settle, 12 are known
+fewer than 120 pairs of days are known, or a series does not change
+margin.daily of the day before is not known
+known of 3 industries, 20 are needed
+known of 3 industries, 20 are needed (margin.daily of 2020-01-01 is not known)
+no live turnover of 000001.SH, 399001.SZ
+margin.intraday covers 40% of the last published balance, 80% are needed
+reference names no stock
+reference knows less than half of the stocks of SZSE
+""".splitlines()
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_of_absence_is_chinese_on_a_chinese_page(reason: str) -> None:
+    shown = reasons.shown(reason, "zh")
+    assert re.search("[\u4e00-\u9fff]", shown)
+    prose = re.sub(r"[a-z0-9.]+[._][A-Za-z0-9._]+|SSE|SZSE|CSI\d+|ETF|reference|broad|turnover", "", shown)  # ids stay
+    assert not re.search("[A-Za-z]{2,}", prose), shown
+    assert set(re.findall(r"\d+%?", reason)) == set(re.findall(r"\d+%?", shown))  # no figure is lost
+    assert reasons.shown(reason, "en") == reason
+
+
+def test_a_reason_without_a_translation_is_shown_as_it_is() -> None:
+    assert reasons.shown("the moon is not known", "zh") == "the moon is not known"
+
+
+def test_factors_groups_indices_and_styles_have_names_in_both_languages() -> None:
+    assert {*HEAT, *RISK} <= labels.FACTORS.keys()
+    assert {*P.timing_indices} <= labels.INDICES.keys()
+    styles = next(column.labels for column in FIGURES["etf.daily"] if column.name == "style")
+    assert {*styles} == labels.STYLES.keys()
+    assert labels.signal_title("group_balance/CSI300", "zh").endswith("沪深300")
+    for names in (labels.FACTORS, labels.GROUPS, labels.INDICES, labels.STYLES):
+        assert all(en and zh for en, zh in names.values())
+
+
+def test_a_break_of_the_ratio_is_marked_with_its_outcome() -> None:
+    model = ConsoleModel(P.streak_flags)
+    for day, ratio in ((1, 0.105), (2, 0.099)):
+        model.offer_market(signal("fin_buy_ratio_5d", ratio, day))
+        model.offer_market(signal("index_close/000300.SH", 3400.0 + day, day))
+    options = charts.history(
+        EN, model.curves(charts.RATIO_CURVES), [], ("CSI 300", model.curve("index_close/000300.SH")),
+        [Break(date(2024, 7, 2), 0.099, "9.90% · hit ✓", True), Break(date(2024, 7, 1), 0.1, "open", None)],
+    )  # fmt: skip
+    series = {one["id"]: one for one in options["series"]}
+    hit, pending = series["breaks"]["data"]
+    assert hit["value"] == ["2024-07-02", 0.099, "9.90% · hit ✓"]
+    assert (hit["symbol"], pending["symbol"]) == ("triangle", "emptyTriangle")
+    assert series["breaks"]["encode"]["tooltip"] == 2  # hovering shows the words
+    assert series["index"]["data"] == [["2024-07-01", 3401.0], ["2024-07-02", 3402.0]]
+    assert series["index"]["yAxisIndex"] == 1
+    heads, rows = figure.behind(options)
+    assert rows[0][0] == "2024-07-02"
+    assert dict(zip(heads, rows[0], strict=True))["CSI 300"] == 3402.0
+
+
+def test_the_band_of_a_small_multiple_has_the_quantiles_of_the_known_days() -> None:
+    found = [(date(2024, 7, 1 + i), float(i) if i != 3 else None) for i in range(11)]
+    known = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+    band = panel_charts.band(ZH, found)
+    low, high = (edge["yAxis"] for edge in band["markArea"]["data"][0])
+    assert (low, high) == pytest.approx((np.quantile(known, 0.1), np.quantile(known, 0.9)))
+    assert band["markLine"]["data"][0]["yAxis"] == 5.5
+    assert panel_charts.rank(found) == 1.0
+    assert panel_charts.rank([(date(2024, 7, 1), None)]) is None
+    assert panel_charts.band(ZH, [(date(2024, 7, 1), None)])["markArea"]["data"] == []
+
+
+def test_the_cumulative_flow_is_absent_where_a_day_is_unknown() -> None:
+    days = [date(2024, 7, d) for d in (1, 2, 3, 4)]
+    total = list(zip(days, (1.0, 2.0, None, 4.0), strict=True))
+    options = panel_charts.flows(EN, {"broad": total}, total)
+    assert [value for _, value in options["series"][-1]["data"]] == [1.0, 3.0, None, 4.0]
+    assert options["series"][0]["name"] == "Broad"
+
+
+def test_a_chart_is_a_table_and_a_csv_that_no_spreadsheet_runs() -> None:
+    heads, rows = figure.behind(charts.heat_map(EN, [("银行", 0.2, -0.3, 1e9)]))
+    assert (heads, rows) == (["", "Heat", "Risk"], [["Banks", 0.2, -0.3]])
+    text = figure.as_csv(["名称", "x"], [["=1+1", -0.5], ["银行", None]]).decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(text))) == [["名称", "x"], ["'=1+1", "-0.5"], ["银行", ""]]
+
+
+def industries(day: int, net_buy: float, **columns: float) -> IndustrySignals:
+    given = {"fin_balance": 100.0 + day, "net_buy": net_buy, "heat": 0.5, "risk": -0.5} | columns
+    return IndustrySignals(status(day), {name: np.full(31, value) for name, value in given.items()}, {})
+
+
+def test_the_net_buy_of_days_is_absent_where_one_of_them_is_unknown() -> None:
+    known = [industries(day, float(day)) for day in range(1, 7)]
+    row = panels.industry_row(known, 0)
+    assert (row["net1"], row["net5"], row["net20"]) == (6.0, 20.0, None)
+    assert row["key"] == INDUSTRIES[0]
+    assert row["spark"].count("L") == 5 and row["spark"].startswith("M0.0,")
+    gap = [*known[:4], industries(5, np.nan), known[5]]
+    assert panels.industry_row(gap, 0)["net5"] is None
+    assert panels.sparkline([1.0, None, 2.0, 3.0]).count("M") == 2  # a gap interrupts the line
+    assert panels.sparkline([1.0]) == ""
+
+
+def test_a_day_without_figures_hides_no_earlier_day() -> None:
+    model = ConsoleModel(P.streak_flags)
+    keys = np.array([to_id("600519.SH")], dtype=np.int32)
+    columns = {"extreme": np.ones(1), "fin_change": np.full(1, 0.1), "fin_streak": np.full(1, 5.0)}
+    model.offer_securities(SecuritySignals(status(1), keys, columns))
+    model.offer_securities(SecuritySignals(status(2, missing={"margin.daily SSE": -1}), keys[:0], {}))
+    model.offer_industries(industries(1, 1.0))
+    model.offer_industries(industries(2, np.nan, fin_balance=np.nan))
+    day, flags = model.securities.flags()
+    assert (day, {flag.kind for flag in flags}) == (date(2024, 7, 1), {"extreme", "streak"})
+    newest = model.securities.newest()
+    assert newest is not None and newest.status.degraded  # and the page reports it
+    assert [one.status.trade_date.day for one in model.industry_days(5)] == [1]
+    assert model.newest_industries == date(2024, 7, 2)
+
+
+def batch(topic: str, rows: list[tuple[str, int, int, dict[str, float]]]) -> RowBatch:
+    """Rows of code, day, revision and figures."""
+    names = FIGURES_KEPT[topic]
+    return RowBatch(
+        topic,
+        np.array([to_id(code) for code, *_ in rows], dtype=np.int32),
+        np.array([to_day(date(2024, 7, day)) for _, day, *_ in rows], dtype=np.int32),
+        np.array([revision for *_, revision, _ in rows], dtype=np.int32),
+        np.array([int(moment(day, 8).timestamp() * 1e6) for _, day, *_ in rows], dtype=np.int64),
+        {name: np.array([figures.get(name, np.nan) for *_, figures in rows]) for name in names},
+    )
+
+
+def test_of_several_rows_the_highest_revision_counts_however_they_arrive() -> None:
+    inputs = DailyInputs(days_kept=2)
+    for day in (1, 2, 3):
+        inputs.offer(batch("prices.daily", [("600519.SH", day, 1, {"close": 10.0 * day})]))
+    inputs.offer(batch("prices.daily", [("600519.SH", 3, 0, {"close": 99.0}), ("000858.SZ", 3, 0, {"close": 5.0})]))
+    for revision in range(40):  # single events are joined
+        inputs.offer(batch("margin.daily", [("600519.SH", 3, revision, {"fin_buy": float(revision)})]))
+    inputs.offer(batch("reference", [("600519.SH", 1, 0, {"industry": INDUSTRIES.index("食品饮料")})]))
+    rows = dict(inputs.of("600519.SH"))
+    assert list(rows) == [date(2024, 7, 2), date(2024, 7, 3)]  # two days are kept
+    assert (rows[date(2024, 7, 3)]["close"], rows[date(2024, 7, 3)]["fin_buy"]) == (30.0, 39.0)
+    assert rows[date(2024, 7, 3)]["open"] is None
+    assert inputs.industry("600519.SH") == "食品饮料" and inputs.members("食品饮料") == ["600519.SH"]
+    assert (inputs.of("nonsense"), inputs.industry("nonsense"), inputs.industry("000858.SZ")) == ([], "", "")
+    assert [day.day for day, _ in inputs.known_at(moment(3, 7)).of("600519.SH")] == [2]
+
+
+def test_prices_are_adjusted_by_the_published_previous_close() -> None:
+    days = [date(2024, 7, d) for d in (1, 2, 3)]
+    rows = [
+        (days[0], {"open": 9.0, "close": 10.0, "prev_close": 9.0, "volume": 1.0}),
+        (days[1], {"close": None, "open": None}),  # suspended
+        (days[2], {"open": 5.0, "close": 5.5, "prev_close": 5.0}),  # one share became two
+    ]
+    found = adjusted(rows)
+    assert [(row["open"], row["close"]) for _, row in found] == [(4.5, 5.0), (None, None), (5.0, 5.5)]
+    assert found[0][1]["volume"] == 1.0
+
+
+def test_what_followed_a_flag_begins_at_the_next_open() -> None:
+    rows = [(date(2024, 7, 1 + i), {"price_level": 1.0 + i / 10, "open_to_close": 0.1}) for i in range(6)]
+    # Entry 1.1 / 1.1 = 1.0, five days later 1.5.
+    assert security.after(rows, 0, 5) == pytest.approx(0.5)
+    assert security.after(rows, 1, 5) is None  # not over
+    rows[1] = (rows[1][0], {"price_level": 1.1, "open_to_close": None})
+    assert security.after(rows, 0, 5) is None
+    assert security.ratio(1.0, 0.0) is None and security.ratio(1.0, 4.0) == 0.25
+
+
+def test_candles_have_gaps_marks_and_columns() -> None:
+    days = [date(2024, 7, d) for d in (1, 2)]
+    prices = [(days[0], {"open": 9.0, "high": 11.0, "low": 8.5, "close": 10.0, "volume": 5.0})]
+    mark = panel_charts.Mark(days[0], 10.0, 1, "extreme")
+    options = panel_charts.candles(EN, prices, [(d, 1.0) for d in days], [(days[0], 0.1)], [mark])
+    series = {one["id"]: one for one in options["series"]}
+    assert series["candles"]["data"] == [[9.0, 10.0, 8.5, 11.0], ["-"] * 4]
+    heads, rows = figure.behind(options)
+    assert [row[0] for row in rows] == ["2024-07-02", "2024-07-01"]
+    assert dict(zip(heads, rows[1], strict=True))["Price, adjusted high"] == 11.0
+    assert rows[0][heads.index("Price, adjusted close")] is None
+
+
+def known_model() -> ConsoleModel:
+    """A balance of two days, of which the first was corrected on the 5th; an alert that ended on the 4th."""
+    model = ConsoleModel(P.streak_flags)
+    for day, known, value, revision in ((1, 2, 1.0, 0), (2, 3, 2.0, 0), (1, 5, 1.5, 1), (4, 5, 4.0, 0)):
+        found = msgspec.structs.replace(
+            signal("fin_balance", value, day, revision=revision), available_at=moment(known)
+        )
+        model.offer_market(found)
+    model.offer_market(signal("verdict", None, 2))
+    ended = msgspec.structs.replace(
+        alert("a", day=2), available_at=moment(3), state=State.RESOLVED, resolved_on=date(2024, 7, 4),
+        acknowledged=Acknowledgement("li", moment(6)),
+    )  # fmt: skip
+    model.offer_alert(ended)
+    model.offer_alert(msgspec.structs.replace(alert("later", day=4), available_at=moment(5)))
+    keys = np.array([to_id("600519.SH")], dtype=np.int32)
+    for known, change in ((2, 0.1), (5, 0.2)):
+        model.offer_securities(SecuritySignals(status(1, known), keys, {"fin_change": np.full(1, change)}))
+    model.offer_industries(industries(1, 1.0))
+    model.offer_industries(industries(4, 1.0))
+    return model
+
+
+def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since() -> None:
+    model = known_model()
+    earlier = model.known_at(date(2024, 7, 3))
+    assert earlier.curve("fin_balance") == [(date(2024, 7, 1), 1.0), (date(2024, 7, 2), 2.0)]
+    assert earlier.latest["fin_balance"].value == 2.0 and earlier.day == date(2024, 7, 2)
+    assert (earlier.alerts["a"].state, earlier.alerts["a"].acknowledged, earlier.alerts.keys()) == (
+        State.FIRING, None, {"a"},
+    )  # fmt: skip
+    assert earlier.securities.rows("600519.SH")[0][1]["fin_change"] == 0.1
+    assert [one.status.trade_date.day for one in earlier.industry_days(9)] == [1]
+    (corrected,) = model.corrections(earlier)
+    assert (corrected.name, corrected.day.day, corrected.then, corrected.now) == ("fin_balance", 1, 1.0, 1.5)
+    later = model.known_at(date(2024, 7, 6))
+    assert later.curve("fin_balance") == model.curve("fin_balance")
+    assert later.alerts["a"].state is State.RESOLVED and model.corrections(later) == []
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "2024-13-01", "2024-07-04", "2030-01-01"])
+def test_an_address_without_an_earlier_day_shows_the_present(text: str) -> None:
+    model = known_model()
+    assert EarlierModels(model).model(text) is model
+
+
+def test_models_of_earlier_days_are_kept_until_a_figure_changes() -> None:
+    model = known_model()
+    earlier = EarlierModels(model)
+    found = earlier.model("2024-07-03")
+    assert found.as_of == date(2024, 7, 3)
+    assert earlier.model("2024-07-03") is found
+    model.offer_market(signal("fin_balance", 5.0, 5))
+    assert earlier.model("2024-07-03") is not found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_chart_of_the_console_imports_no_page(language: labels.Language) -> None:
+    """Options are JSON: what is sent to a browser holds no other object."""
+    view = View(P, language)
+    model = known_model()
+    days = model.curve("fin_balance")
+    for options in (
+        charts.history(view, model.curves(charts.RATIO_CURVES), []),
+        panel_charts.multiple(view, "x", days, percent=True),
+        panel_charts.flows(view, {"broad": days}, days),
+        panel_charts.candles(view, [(d, {"close": v}) for d, v in days], days, days, []),
+    ):
+        assert msgspec.json.decode(msgspec.json.encode(options)) is not None
