@@ -344,6 +344,12 @@ def single(view: View, name: str, found: Points, colour: str, *, signed_bars: bo
     return out
 
 
+def rank(found: Points) -> float | None:
+    """Return the share of the known days whose figure is not above the newest known one."""
+    known = [v for _, v in found if isinstance(v, (int, float))]
+    return sum(v <= known[-1] for v in known) / len(known) if known else None
+
+
 def state_tone(state: str) -> str:
     """Return the CSS class of a state's colour."""
     return {

@@ -135,6 +135,8 @@ LABELS: dict[str, tuple[str, str]] = {
     "updated": ("updated", "更新于"),
     "skip": ("Skip to the content", "跳到正文"),
     "trouble": ("No new data", "没有新数据"),
+    "key_figures": ("Figure, change, percentile", "主要数据、变动与分位"),
+    "sheet": ("Morning sheet", "晨报"),
     "as_of": ("As it was known on", "回看日期"),
     "as_of_day": ("As known on", "截至当日所知"),
     "to_now": ("back to now", "回到当前"),
@@ -353,6 +355,11 @@ def money(value: Any, language: Language, *, signed: bool = False) -> str:
 def day(found: date | None) -> str:
     """Format a date; an en dash where there is none."""
     return found.isoformat() if found is not None else "–"
+
+
+def short_day(found: date, other: date | None) -> str:
+    """Format a date beside another one: without the year where both have the same."""
+    return f"{found:%m-%d}" if other is not None and found.year == other.year else found.isoformat()
 
 
 def moment(found: datetime) -> str:

@@ -43,12 +43,6 @@ def band(view: View, found: Points) -> Options:
     }  # fmt: skip
 
 
-def rank(found: Points) -> float | None:
-    """Return the share of the known days whose figure is not above the newest known one."""
-    known = [v for _, v in found if isinstance(v, (int, float))]
-    return sum(v <= known[-1] for v in known) / len(known) if known else None
-
-
 def flows(view: View, found: Mapping[str, Points], total: Points) -> Options:
     """Return net flows per style as stacked bars, and the sum of all of them since the first day shown as a line.
 

@@ -61,7 +61,7 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
 
     def update() -> None:
         days = found()
-        signal, rank = model.latest.get(name), panel_charts.rank(days)
+        signal, rank = model.latest.get(name), charts.rank(days)
         known = [value for _, value in days if value is not None]
         last = "–" if not known else labels.percent(known[-1], 1) if percent else f"{known[-1]:,.1f}{unit}"
         card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")

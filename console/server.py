@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import app, ui
 from starlette.requests import Request
+from starlette.responses import Response
 
-from console import cards, home, industry, record, search, security
+from console import cards, home, industry, record, search, security, sheet
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
@@ -69,16 +71,29 @@ def run(
 def _pages(site: Site) -> None:
     earlier = EarlierModels(site.model)
 
-    async def opened(request: Request, draw: Callable[[Page], None]) -> None:
+    async def page_of(request: Request) -> Page:
+        """Return the page of the person who asks, with the model of the day that the address names."""
         session: Mapping[str, Any] = dict(request.session)
         identity = request.scope["marginwatch.identity"]
         shown = replace(site, model=earlier.model(request.query_params.get("asof", "")))
         page = Page(shown, view_of(site.parameters, {}, ""), session, identity, {}, site.model)
         page.remembered = dict(await site.preferences.load(page.who))
         page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
+        return page
+
+    async def opened(request: Request, draw: Callable[[Page], None]) -> None:
+        page = await page_of(request)
         frame(page, search.draw)
         draw(page)
         page.start()
+
+    @app.get("/sheet.pdf", include_in_schema=False)
+    async def of_morning(request: Request) -> Response:
+        page = await page_of(request)
+        model, view = page.site.model, replace(page.view, dark=False)  # paper is light
+        name = f"marginwatch-{model.as_of or model.day or 'empty'}.pdf"
+        headers = {"content-disposition": f'inline; filename="{name}"'}
+        return Response(sheet.render(model, view, datetime.now(UTC)), media_type="application/pdf", headers=headers)
 
     @ui.page("/")
     async def overview(request: Request) -> None:

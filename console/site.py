@@ -219,6 +219,13 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num wideonly")
         search(page)
+        with (
+            ui.link(target=page.path("/sheet.pdf"), new_tab=True)
+            .classes("sheet")
+            .props(f'aria-label="{label("sheet")}"')
+        ):
+            ui.html("⎙", sanitize=False, tag="span").props("aria-hidden=true")
+            ui.tooltip(label("sheet"))
         other = "zh" if view.language == "en" else "en"
         flat = "flat dense no-caps color=primary"
         ui.button("中文" if other == "zh" else "EN", on_click=lambda: page.prefer(language=other)).props(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 
 from msgspec.structs import replace
 from nicegui import ui
@@ -55,11 +54,6 @@ def draw(page: Page) -> None:
     _tile(page, view.label("share_trade"), "margin_trade_share", percent, of_day_before)
 
 
-def _date(day: date, now: date) -> str:
-    """Format a day; with its year where that is another one."""
-    return f"{day:%m-%d}" if day.year == now.year else day.isoformat()
-
-
 def _high(page: Page, _: MarketSignal) -> str:
     found = page.site.model.latest.get("new_high_low")
     side = found.value if found is not None else None
@@ -95,7 +89,7 @@ def _tile(
                 last = (
                     ""
                     if known is None
-                    else f" · {_date(known[0], signal.trade_date)} {shown(replace(signal, value=known[1]))}"
+                    else f" · {labels.short_day(known[0], signal.trade_date)} {shown(replace(signal, value=known[1]))}"
                 )
                 under.set_text(page.view.label("absent") + last)
                 tip.set_text(reasons.shown(signal.reason, page.view.language))

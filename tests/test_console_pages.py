@@ -11,9 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
 
-from alerts.model import Acknowledgement, State
-from console import charts, figure, labels, panel_charts, panels, reasons, security
+from alerts.model import Acknowledgement, State, Text
+from console import charts, figure, labels, panel_charts, panels, reasons, security, sheet
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
 from console.directory import Directory
@@ -27,7 +31,7 @@ from processors.indicators.industry_heat import HEAT, RISK
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
-from tests.test_console import LANGUAGES, alert, signal
+from tests.test_console import LANGUAGES, NOW, alert, signal
 
 P = Parameters()
 ZH, EN = View(P, "zh"), View(P, "en")
@@ -151,8 +155,8 @@ def test_the_band_of_a_small_multiple_has_the_quantiles_of_the_known_days() -> N
     low, high = (edge["yAxis"] for edge in band["markArea"]["data"][0])
     assert (low, high) == pytest.approx((np.quantile(known, 0.1), np.quantile(known, 0.9)))
     assert band["markLine"]["data"][0]["yAxis"] == 5.5
-    assert panel_charts.rank(found) == 1.0
-    assert panel_charts.rank([(date(2024, 7, 1), None)]) is None
+    assert charts.rank(found) == 1.0
+    assert charts.rank([(date(2024, 7, 1), None)]) is None
     assert panel_charts.band(ZH, [(date(2024, 7, 1), None)])["markArea"]["data"] == []
 
 
@@ -323,6 +327,41 @@ def test_models_of_earlier_days_are_kept_until_a_figure_changes() -> None:
     assert earlier.model("2024-07-03") is found
     model.offer_market(signal("fin_balance", 5.0, 5))
     assert earlier.model("2024-07-03") is not found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
+    language: labels.Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = known_model()
+    model.offer_directory(Directory(NAMES))
+    model.offer_market(signal("fin_balance_change", None, 4))
+    for number in range(40):
+        texts = Text("A long text of 600519.SH. " * 40, "很长的一段文字。" * 80)
+        model.offer_alert(msgspec.structs.replace(alert(f"n{number}"), text=texts))
+    drawn: list[tuple[float, float, str]] = []
+    draw_string = Canvas.drawString
+
+    def recorded(canvas: Any, x: float, y: float, text: str, **others: Any) -> None:
+        drawn.append((x + canvas.stringWidth(text), y, text))
+        draw_string(canvas, x, y, text, **others)
+
+    monkeypatch.setattr(Canvas, "drawString", recorded)
+    pdf = sheet.render(model, View(P, language), NOW)
+    assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", pdf)) == 1
+    assert max(right for right, *_ in drawn) <= A4[0] - 35
+    assert min(y for _, y, _ in drawn) >= 20
+    text = "".join(text for *_, text in drawn)
+    assert ("贵州茅台" if language == "en" else "很长的一段文字") in text
+    assert {"en": "Active alerts", "zh": "当前预警"}[language] in text
+
+
+def test_a_line_of_the_sheet_breaks_between_words_and_between_characters() -> None:
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    assert sheet.wrapped("one two three", 10, 45, 3) == ["one two", "three"]
+    assert sheet.wrapped("融资余额连续增减", 10, 41, 9) == ["融资余额", "连续增减"]
+    assert sheet.wrapped("one two three four", 10, 45, 1) == ["one tw…"]
+    assert sheet.clipped("融资", 10, 100) == "融资"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,0 +1,349 @@
+"""The morning sheet: one A4 page as PDF for before the open, from the same model as the pages.
+
+Chinese is set in the standard font of PDF for simplified Chinese, which every viewer has: no font file is needed, and a
+sheet takes some kilobytes. What does not fit into its box ends in an ellipsis; the page never becomes two.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
+
+from alerts.verdict import verdict_text
+from console import labels, reasons
+from console.charts import Points, rank
+from console.model import ConsoleModel
+from console.panels import industry_row
+from console.theme import View
+from processors.indicators.verdict import VERDICT
+from processors.industries import INDUSTRIES
+
+_CHINESE, _LATIN, _BOLD = "STSong-Light", "Helvetica", "Helvetica-Bold"
+_WIDTH, _HEIGHT = A4
+_MARGIN, _GAP = 36.0, 14.0
+_INNER = _WIDTH - 2 * _MARGIN
+_SMALL, _BODY, _LEADING = 7.5, 9.0, 12.5
+#: Where the three columns of figures end, as parts of a box's width.
+_COLUMNS = (0.57, 0.79, 1.0)
+_INDEX = "000300.SH"
+#: Days of the chart, alerts and securities that are listed.
+_CHART_DAYS, _ALERTS, _NAMED, _INDUSTRIES = 250, 8, 10, 8
+#: Signal, label and kind of each figure: CNY, a fraction, a signed fraction.
+_FIGURES = (
+    ("fin_buy_ratio_5d", "ratio_5d", "share"),
+    ("fin_buy_ratio", "ratio_daily", "share"),
+    ("excess_financing", "excess_short", "signed"),
+    ("fin_balance", "balance", "money"),
+    ("short_balance", "short_balance", "money"),
+    ("fin_balance_to_float_cap", "float_cap", "share"),
+    ("margin_trade_share", "share_trade", "share"),
+    ("breadth_200", "breadth", "share"),
+    ("collateral_ratio", "collateral", "share"),
+)
+
+
+def render(model: ConsoleModel, view: View, now: datetime) -> bytes:
+    """Return the sheet as PDF.
+
+    Parameters
+    ----------
+    view : language, thresholds and the colours of rises and falls; paper is always light.
+    now : the moment that the footer names.
+    """
+    pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
+    out = io.BytesIO()
+    title = f"{view.label('title')} · {view.label('sheet')} · {labels.day(model.as_of or model.day)}"
+    canvas = Canvas(out, pagesize=A4, pageCompression=1, lang="en" if view.language == "en" else "zh-CN")
+    canvas.setTitle(title)
+    canvas.setAuthor("marginwatch")
+    _Sheet(canvas, model, view).draw(title, now)
+    canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """Draws the parts from the top of the page to its bottom."""
+
+    canvas: Canvas
+    model: ConsoleModel
+    view: View
+    y: float = _HEIGHT - _MARGIN
+
+    def draw(self, title: str, now: datetime) -> None:
+        view = self.view
+        self.line(_MARGIN, title, 15, bold=True)
+        if self.model.simulated:
+            self.text(_WIDTH - _MARGIN - 90, self.y + 15, view.label("simulated"), _BODY, colour=view.colours.hot)
+        self.y -= 4
+        self._verdict()
+        self._chart(180)
+        half = (_INNER - _GAP) / 2
+        top = self.y
+        self._figures(_MARGIN, half)
+        left, self.y = self.y, top
+        self._industries(_MARGIN + half + _GAP, half)
+        self.y = min(left, self.y) - 4
+        self._alerts()
+        self._flags()
+        self._data()
+        self.text(_MARGIN, _MARGIN - 12, f"marginwatch · {labels.moment(now)}", _SMALL, colour=view.colours.muted)
+
+    # -- parts ----------------------------------------------------------------------------------------------------
+
+    def _verdict(self) -> None:
+        view, final = self.view, self.model.latest.get(VERDICT.id)
+        if final is None:
+            self.line(_MARGIN, view.label("waiting"), _BODY)
+            return
+        found = verdict_text(final)
+        tone = {"hot": view.colours.hot, "warm": view.colours.warm, "cold": view.colours.cold}.get(found.tone)
+        answer, why, change = (
+            labels.pick((text.en, text.zh), view.language) for text in (found.answer, found.why, found.change)
+        )
+        self.line(_MARGIN, f"{view.label('question')}  {answer}", 13, bold=True, colour=tone)
+        why = why.replace(final.reason, reasons.shown(final.reason, view.language))
+        self.paragraph(_MARGIN, _INNER, f"{why} {change}", most=3)
+
+    def _chart(self, height: float) -> None:
+        """Draw the ratio of the last days with its thresholds, and the CSI 300 behind it on a scale of its own."""
+        view, p = self.view, self.view.parameters
+        found = self.model.curve("fin_buy_ratio_5d")[-_CHART_DAYS:]
+        known = [v for _, v in found if isinstance(v, float)]
+        self.heading(f"{view.label('ratio_history')} · {view.label('ratio_5d')}", _MARGIN, _INNER)
+        if not known:
+            self.line(_MARGIN, view.label("nothing"), _BODY)
+            return
+        low, high = min(*known, p.ratio_cold) - 0.002, max(*known, p.ratio_hot) + 0.002
+        bottom = self.y - height
+        for level, colour in (
+            (p.ratio_hot, view.colours.hot), (p.ratio_breakdown, view.colours.warm), (p.ratio_cold, view.colours.cold),
+        ):  # fmt: skip
+            at = bottom + height * (level - low) / (high - low)
+            self.canvas.setStrokeColor(HexColor(colour))
+            self.canvas.setLineWidth(0.5)
+            self.canvas.setDash(3, 2)
+            self.canvas.line(_MARGIN, at, _MARGIN + _INNER - 36, at)
+            near = -6.0 if level == p.ratio_breakdown else -2.5
+            self.text(_MARGIN + _INNER - 33, at + near, f"{level * 100:g}%", _SMALL, colour=colour)
+        self.canvas.setDash()
+        index = dict(self.model.curve(f"index_close/{_INDEX}"))
+        behind = [(day, index.get(day)) for day, _ in found]
+        closes = [v for _, v in behind if isinstance(v, float)]
+        if closes:
+            self._curve(behind, bottom, height, (min(closes), max(closes)), view.colours.index, 0.6)
+        self._curve(found, bottom, height, (low, high), view.colours.accent, 1.2)
+        span = f"{labels.day(found[0][0])} … {labels.day(found[-1][0])}"
+        self.text(_MARGIN, bottom - 9, span, _SMALL, colour=view.colours.muted)
+        behind_name = f"— {labels.subject_name(_INDEX, view.language)}"
+        self.text(_MARGIN + 110, bottom - 9, behind_name, _SMALL, colour=view.colours.index)
+        self.y = bottom - 22
+
+    def _curve(
+        self, found: Points, bottom: float, height: float, scale: tuple[float, float], colour: str, width: float
+    ) -> None:
+        path, step = self.canvas.beginPath(), (_INNER - 36) / max(len(found) - 1, 1)
+        pen = path.moveTo
+        for i, (_, value) in enumerate(found):
+            if not isinstance(value, float):
+                pen = path.moveTo  # a gap
+                continue
+            pen(_MARGIN + i * step, bottom + height * (value - scale[0]) / ((scale[1] - scale[0]) or 1.0))
+            pen = path.lineTo
+        self.canvas.setStrokeColor(HexColor(colour))
+        self.canvas.setLineWidth(width)
+        self.canvas.drawPath(path)
+
+    def _figures(self, x: float, width: float) -> None:
+        """Draw each figure with its day, change on the day before, and rank among the known days."""
+        view, language = self.view, self.view.language
+        newest = self.model.last_known("fin_balance")
+        usual = None if newest is None else newest[0]
+        self.heading(f"{view.label('key_figures')} · {labels.day(usual)}", x, width)
+        for name, label, kind in _FIGURES:
+            known, signal = self.model.last_known(name), self.model.latest.get(name)
+            if known is None:
+                why = view.label("nothing") if signal is None else reasons.shown(signal.reason, language)
+                self.row(x, width, view.label(label), [f"– {why}"])
+                continue
+            day, value = known
+            before = self.model.before(name, day)
+            change = value - before if isinstance(before, float) else None
+            shown = labels.money(value, language) if kind == "money" else labels.percent(value, signed=kind == "signed")
+            points = labels.percent(change, signed=True).replace("%", " pp")
+            moved = labels.money(change, language, signed=True) if kind == "money" else points
+            place = rank([pair for pair in self.model.curve(name) if pair[0] <= day])
+            late = "" if usual in (None, day) else f" ({labels.short_day(day, usual)})"
+            self.row(
+                x, width, view.label(label) + late,
+                [shown, f"{labels.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"],
+            )  # fmt: skip
+
+    def _industries(self, x: float, width: float) -> None:
+        """Draw the industries with the largest net buys and sales of 5 days, with heat and risk."""
+        view, days = self.view, self.model.industry_days(20)
+        self.heading(f"{view.label('industries')} · {view.label('net_1')} {view.label('net_5')}", x, width)
+        found = [row for at in range(len(INDUSTRIES)) if days and (row := industry_row(days, at))["net5"] is not None]
+        found.sort(key=lambda row: -row["net5"])
+        shown = found if len(found) <= 2 * _INDUSTRIES else [*found[:_INDUSTRIES], *found[-_INDUSTRIES:]]
+        for row in shown:
+            heat, risk = (
+                f"{view.label(name)} {'–' if row[name] is None else f'{row[name]:+.2f}'}" for name in ("heat", "risk")
+            )
+            money = labels.money(row["net5"], view.language, signed=True)
+            self.row(x, width, labels.industry(row["key"], view.language), [money, heat, risk])
+        if not shown:
+            self.line(x, view.label("nothing"), _BODY)
+
+    def _alerts(self) -> None:
+        view, found = self.view, self.model.firing()
+        self.heading(f"{view.label('alerts')} ({len(found)})", _MARGIN, _INNER)
+        for alert in found[:_ALERTS]:
+            text = alert.text.en if view.language == "en" else alert.text.zh
+            line = f"{labels.pick(labels.SEVERITIES[alert.severity], view.language)} · {view.rule(alert.rule)}: {text}"
+            self.paragraph(_MARGIN, _INNER, self.model.directory.annotated(line), most=2)
+        if not found:
+            self.line(_MARGIN, view.label("no_alerts"), _BODY)
+        self.y -= 4
+
+    def _flags(self) -> None:
+        view = self.view
+        day, found = self.model.securities.flags()
+        self.heading(f"{view.label('flags')} {labels.day(day)}", _MARGIN, _INNER)
+        for kind in ("divergence", "extreme", "streak", "score"):
+            of_kind = [flag for flag in found if flag.kind == kind]
+            if of_kind:
+                names = ", ".join(
+                    f"{labels.signed(flag.side)}{self.model.directory.shown(flag.code)}" for flag in of_kind[:_NAMED]
+                )
+                more = " …" if len(of_kind) > _NAMED else ""
+                self.paragraph(_MARGIN, _INNER, f"{view.label(f'flag_{kind}')} ({len(of_kind)}): {names}{more}", most=2)
+        if not found:
+            self.line(_MARGIN, view.label("no_flags"), _BODY)
+        self.y -= 4
+
+    def _data(self) -> None:
+        """Draw what the newest day lacks."""
+        view, missing = self.view, dict[str, int]()
+        for signal in self.model.latest.values():
+            missing |= signal.missing
+        absent = [s for s in self.model.latest.values() if s.value is None]
+        lacks = ", ".join(f"{name} {'*' if count < 0 else count}" for name, count in sorted(missing.items()))
+        self.heading(view.label("data"), _MARGIN, _INNER)
+        self.paragraph(
+            _MARGIN, _INNER,
+            f"{view.label('missing')}: {lacks or '–'} · {view.label('absent')}: "
+            + (", ".join(labels.signal_title(s.name, view.language) for s in absent) or "–"),
+            most=3, size=_SMALL,
+        )  # fmt: skip
+
+    # -- text -----------------------------------------------------------------------------------------------------
+
+    def heading(self, text: str, x: float, width: float) -> None:
+        self.y -= 4
+        self.canvas.setStrokeColor(HexColor(self.view.colours.line))
+        self.canvas.setLineWidth(0.6)
+        self.line(x, text, _BODY, bold=True, colour=self.view.colours.accent)
+        self.canvas.line(x, self.y + 15, x + width, self.y + 15)
+
+    def line(self, x: float, text: str, size: float, *, bold: bool = False, colour: str | None = None) -> None:
+        self.y -= size
+        self.text(x, self.y, clipped(text, size, _WIDTH - _MARGIN - x, bold=bold), size, bold=bold, colour=colour)
+        self.y -= _LEADING - _BODY + 1
+
+    def row(self, x: float, width: float, left: str, cells: Sequence[str]) -> None:
+        """Draw a name at the left and one figure, or three in columns, at the right of it."""
+        self.y -= _BODY
+        ends = _COLUMNS if len(cells) > 1 else (1.0,)
+        self.text(x, self.y, clipped(left, _BODY, width * (0.38 if len(cells) > 1 else 0.45)), _BODY)
+        for cell, end in zip(cells, ends, strict=True):
+            shown = clipped(cell, _BODY, width * (0.33 if len(cells) > 1 else 0.53))
+            self.text(x + width * end - _width(shown, _BODY), self.y, shown, _BODY)
+        self.y -= _LEADING - _BODY
+
+    def paragraph(self, x: float, width: float, text: str, *, most: int, size: float = _BODY) -> None:
+        for found in wrapped(text, size, width, most):
+            if self.y < _MARGIN + size:
+                return  # the page is full
+            self.y -= size
+            self.text(x, self.y, found, size)
+            self.y -= _LEADING - _BODY
+
+    def text(
+        self, x: float, y: float, text: str, size: float, *, bold: bool = False, colour: str | None = None
+    ) -> None:
+        self.canvas.setFillColor(HexColor(colour or self.view.colours.text))
+        text = text.replace("−", "–")  # the minus of the Chinese font is as wide as a character
+        for run, font in _runs(text, bold=bold):
+            self.canvas.setFont(font, size)
+            self.canvas.drawString(x, y, run)
+            x += pdfmetrics.stringWidth(run, font, size)
+
+
+def _runs(text: str, *, bold: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a text that one font has."""
+    latin = _BOLD if bold else _LATIN
+    run, font = "", latin
+    for character in text:
+        needed = latin if _is_latin(character) else _CHINESE
+        if needed != font and run:
+            yield run, font
+            run = ""
+        run, font = run + character, needed
+    if run:
+        yield run, font
+
+
+def _is_latin(character: str) -> bool:
+    try:
+        return bool(character.encode("cp1252"))
+    except UnicodeEncodeError:
+        return False
+
+
+def _width(text: str, size: float, *, bold: bool = False) -> float:
+    return float(sum(pdfmetrics.stringWidth(run, font, size) for run, font in _runs(text, bold=bold)))
+
+
+def clipped(text: str, size: float, width: float, *, bold: bool = False) -> str:
+    """Return a text that fits into a width (points), with an ellipsis where something is left out."""
+    if _width(text, size, bold=bold) <= width:
+        return text
+    while text and _width(text + "…", size, bold=bold) > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def wrapped(text: str, size: float, width: float, most: int) -> list[str]:
+    """Return the lines of a text, at most ``most``; a line breaks behind a space or between Chinese characters."""
+    lines: list[str] = []
+    current = ""
+    for piece in _pieces(text):
+        if current and _width(current + piece.rstrip(), size) > width:
+            lines.append(current.rstrip())
+            current = ""
+        current += piece
+    lines.append(current)
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], clipped("".join(lines[most - 1 :]), size, width)]
+
+
+def _pieces(text: str) -> Sequence[str]:
+    """Return the parts between which a line may break."""
+    out: list[str] = []
+    for character in text:
+        if out and _is_latin(character) and _is_latin(out[-1][-1]) and out[-1][-1] != " ":
+            out[-1] += character
+        else:
+            out.append(character)
+    return out
