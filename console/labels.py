@@ -82,7 +82,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "streak": ("Balance streak", "余额连续增减"),
     "flags": ("Flags of the day", "当日异动"),
     "earlier": ("When it was flagged", "历次标记"),
-    "search": ("Code, name, initials", "代码、名称、拼音首字母"),
+    "search": ("Search the flags", "搜索当日异动"),
     "code": ("Code", "代码"),
     "flag": ("Flag", "类型"),
     "change": ("Change", "变动"),

@@ -184,7 +184,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .alert{border:1px solid var(--line);border-left:5px solid var(--calm);border-radius:6px;padding:6px 8px;display:flex;
   flex-direction:column;gap:3px;flex:none}
 .alert.critical{border-left-color:var(--hot)} .alert.warning{border-left-color:var(--warm)}
-.alert.info{border-left-color:var(--cold)} .alert.acked{opacity:.85}
+.alert.info{border-left-color:var(--cold)} .alert.acked{border-style:dashed}
 .alert .head{display:flex;gap:6px;align-items:baseline;font-weight:600;flex-wrap:wrap}
 .alert .record{color:var(--muted);font-size:12px}
 .alert .acts{display:flex;gap:6px;align-items:center;flex-wrap:wrap}

@@ -1,7 +1,8 @@
-"""The pictures of the console in the desk guide: Chromium on the real stream, fed the simulated market of the sample.
+"""The pictures of the console: Chromium on the real stream, fed the simulated market of the sample.
 
-``python -m docs.screenshots`` takes about a minute and overwrites the PNG files in ``pages/images``. It needs Chromium
-(Debian's package) and the extras ``local``, ``console`` and ``dev``.
+``python -m docs.screenshots`` takes every page in both languages, both themes and three sizes into ``out/console``, and
+overwrites the pictures of the documentation in ``pages/images``. It takes some minutes and needs Chromium (Debian's
+package) and the extras ``local``, ``console`` and ``dev``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,12 @@ from playwright.sync_api import ViewportSize, sync_playwright
 from bench.services import services
 from docs import sample
 from feeds import simulate
+from processors.days import to_date
 from processors.errors import MarginwatchError
 from processors.signal import Level
 from streams import readers
 from streams.clients import redis_client
+from streams.feed_services import store_security_names
 from streams.local_service import free_port
 from streams.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
@@ -32,12 +36,15 @@ from streams.system_status import passed
 from streams.topics import Topics
 
 FOLDER = Path(__file__).resolve().parent / "pages" / "images"
-#: No picture is larger: the repository keeps them.
+ALL = Path(__file__).resolve().parent.parent / "out" / "console"
+#: No picture of the documentation is larger: the repository keeps them.
 MOST_BYTES = 200_000
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+_SIZES = {"desk": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
 _DESK, _PHONE = ViewportSize(width=1366, height=768), ViewportSize(width=390, height=844)
 _TIMEOUT_S = 120.0
+_SECURITY, _INDUSTRY = "security/300015.SZ", "industry/银行"
 
 
 def main() -> None:
@@ -45,41 +52,85 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         services("embedded", Path(name)) as make,
-        _running(make, Path(name)) as at,
+        running(make, Path(name)) as at,
+        sync_playwright() as playwright,
     ):
-        settings, address = at
-        alerts = [a for a in readers.alerts(settings) if a.rule == "peak_warning"]
-        peak = next(a for a in alerts if a.subject == "fin_buy_ratio_5d")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
-            desk = browser.new_context(viewport=_DESK, locale="en-US").new_page()
-            _take(desk, address, "WARNED", "console-home")
-            _take(desk, f"{address}alerts/{peak.id}", "fell to", "console-alert")
-            _take(desk, f"{address}security/300015.SZ", "Adjusted price", "console-security")
-            _take(desk, f"{address}industry/银行", "Banks", "console-industry")
-            phone = browser.new_context(viewport=_PHONE, locale="zh-CN", has_touch=True).new_page()
-            _take(phone, address, "个交易日前预警", "console-phone")
-            browser.close()
+        peak = next(
+            a.id for a in readers.alerts(at.settings) if a.rule == "peak_warning" and a.subject == "fin_buy_ratio_5d"
+        )
+        earlier = f"?asof={to_date(at.day - 28)}"
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        _documentation(browser, at.console.url, peak)
+        paths = {
+            "home": "",
+            "earlier": earlier,
+            "alert": f"alerts/{peak}",
+            "security": _SECURITY,
+            "industry": _INDUSTRY,
+        }
+        ALL.mkdir(parents=True, exist_ok=True)
+        for size, (width, height) in _SIZES.items():
+            for language in ("zh-CN", "en-US"):
+                page = browser.new_context(
+                    viewport=ViewportSize(width=width, height=height), locale=language
+                ).new_page()
+                for theme in ("light", "dark"):
+                    for name_of, path in paths.items():
+                        _open(page, at.console.url + path)
+                        page.screenshot(path=str(ALL / f"{name_of}-{language[:2]}-{theme}-{size}.png"), full_page=True)
+                    page.goto(at.console.url)
+                    page.locator("[aria-label='Dark or light'],[aria-label='深色/浅色']").click()
+                    page.locator("body.body--dark" if theme == "light" else "body:not(.body--dark)").wait_for()
+                _sheet(page, at.console.url, ALL / f"sheet-{language[:2]}.pdf")
+        browser.close()
+
+
+def _documentation(browser: Any, address: str, peak: str) -> None:
+    """Take the pictures that the documentation shows."""
+    desk = browser.new_context(viewport=_DESK, locale="en-US").new_page()
+    _take(desk, address, "WARNED", "console-home")
+    _take(desk, "", "Industries", "console-panels", scrolled=".panels")
+    _take(desk, f"{address}alerts/{peak}", "fell to", "console-alert")
+    _take(desk, f"{address}{_SECURITY}", "Price, adjusted", "console-security")
+    _take(desk, f"{address}{_INDUSTRY}", "Banks", "console-industry")
+    phone = browser.new_context(viewport=_PHONE, locale="zh-CN", has_touch=True).new_page()
+    _take(phone, address, "个交易日前预警", "console-phone")
+
+
+def _sheet(page: Any, address: str, path: Path) -> None:
+    """Store the morning sheet in the language of a browser."""
+    path.write_bytes(page.request.get(f"{address}sheet.pdf").body())
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A worker and a console after the sample, whose market and last day may go on."""
+
+    settings: Settings
+    console: ConsoleProcess
+    market: simulate.Market
+    day: int
 
 
 @contextmanager
-def _running(make: Callable[..., Settings], folder: Path) -> Iterator[tuple[Settings, str]]:
-    """Run a worker and the console over the sample; yield the settings and the console's address."""
+def running(make: Callable[..., Settings], folder: Path) -> Iterator[Running]:
+    """Run a worker and the console over the sample."""
     settings = make("docs", http_port=free_port(), console_port=free_port())
     Topics(settings).create()
     with WorkerProcess(settings, folder):
-        _feed(settings)
+        market, day = _feed(settings)
         with ConsoleProcess(settings, folder, simulated=True) as console:
-            yield settings, console.url
+            yield Running(settings, console, market, day)
 
 
-def _feed(settings: Settings) -> None:
+def _feed(settings: Settings) -> tuple[simulate.Market, int]:
     """Publish the sample until two sessions after its first breakdown, and wait until the worker has processed it."""
     states = sample.curves()[Level.MARKET, "ratio_state"].values
-    market, redis = sample.market(), redis_client(settings)
+    market, redis, last = sample.market(), redis_client(settings), 0
     with Publisher(settings, source=simulate.SOURCE) as publisher, redis:
-        for number, (_, batches) in enumerate(sample.days(market)):
+        for number, (day, batches) in enumerate(sample.days(market)):
             publisher.day(batches)
+            last = day
             if number == states.index("BREAKDOWN") + 2:
                 break
         barrier = publisher.barrier()
@@ -88,12 +139,30 @@ def _feed(settings: Settings) -> None:
             if time.monotonic() > deadline:
                 raise MarginwatchError(f"the worker did not process the sample within {_TIMEOUT_S:.0f} s: see its log")
             time.sleep(0.1)
+    store_security_names(settings, simulate.names(market.keys))
+    return market, last
 
 
-def _take(page: Any, address: str, text: str, name: str) -> None:
-    """Wait for a text on a page, then keep a picture of the window with at most 128 colours."""
+def _open(page: Any, address: str) -> None:
+    """Open a page and wait until its charts are drawn."""
     page.goto(address)
+    page.locator("canvas").first.wait_for()
+    page.wait_for_timeout(1_500)
+
+
+def _take(page: Any, address: str, text: str, name: str, *, scrolled: str = "") -> None:
+    """Wait for a text on a page, then keep a picture of the window with at most 128 colours.
+
+    Parameters
+    ----------
+    address : the page; "" for the one that is open.
+    scrolled : the element that is at the top of the picture.
+    """
+    if address:
+        page.goto(address)
     page.get_by_text(text).first.wait_for()
+    if scrolled:
+        page.locator(scrolled).evaluate("element => element.scrollIntoView()")
     page.wait_for_timeout(1_500)  # charts are drawn with an animation
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(128)
     path = FOLDER / f"{name}.png"

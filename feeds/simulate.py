@@ -16,7 +16,7 @@ import numpy.typing as npt
 from feeds.errors import ConfigurationError
 from feeds.publication_times import available_at
 from processors.block import SSE_COMPOSITE, TURNOVER_INDEX
-from processors.codes import Ids, to_id
+from processors.codes import Ids, to_codes, to_id
 from processors.days import TradingCalendar, shanghai_moment, to_date
 from processors.events import FIGURES, Floats, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
@@ -240,6 +240,16 @@ def _ratios(days: int, rng: np.random.Generator) -> Floats:
 
 def _normalised(weights: Floats) -> Floats:
     return np.asarray(weights / weights.sum())
+
+
+def names(keys: Ids) -> dict[str, str]:
+    """Return invented names of simulated securities, by code: a stock's industry and number, or a fund's number."""
+    stocks, funds = keys[is_stock(keys)], keys[~is_stock(keys)]
+    out = {
+        code: f"模拟{INDUSTRIES[number % len(INDUSTRIES)][:2]}{number // len(INDUSTRIES) + 1}"
+        for number, code in enumerate(to_codes(stocks))
+    }
+    return out | {code: f"模拟ETF{number}" for number, code in enumerate(to_codes(funds), 1)}
 
 
 def last_session(calendar: TradingCalendar, today: int) -> int:

@@ -31,6 +31,7 @@ from streams.cli.terminal import err, out, progress
 from streams.clients import redis_client
 from streams.errors import LocalRunError
 from streams.export import export
+from streams.feed_services import store_security_names
 from streams.form import Form
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
@@ -181,6 +182,7 @@ def _simulate(plan: Plan, settings: Settings, worker: WorkerProcess) -> str:
     calendar = xshg(settings.calendar_file)
     today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
     market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
+    store_security_names(settings, simulate.names(market.keys))
     total = market.simulation.days
     with progress() as bars, Publisher(settings, source=simulate.SOURCE, form=plan.form) as publisher:
         fed = bars.add_task("published", total=total)

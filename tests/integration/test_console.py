@@ -18,9 +18,10 @@ from pydantic import SecretStr
 from alerts.model import Alert, Severity, State, Text
 from console.access import hash_password
 from feeds import simulate
-from processors.days import to_day
+from processors.days import to_date, to_day
 from streams import readers
 from streams.calendars import xshg
+from streams.feed_services import store_security_names
 from streams.local_service import free_port
 from streams.processes import ConsoleProcess
 from streams.settings import Settings
@@ -31,7 +32,10 @@ from tests.integration.test_monitoring import fuller
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("nicegui", reason="nicegui is not installed")
 
+axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+
 CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(axe.__file__).with_name("axe.min.js")
 SHOTS = Path(__file__).resolve().parents[2] / "out" / "console"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -140,6 +144,29 @@ def shot(page: Any, name: str, *, full: bool = False) -> None:
     page.screenshot(path=str(SHOTS / f"{name}.png"), full_page=full)
 
 
+def violations(page: Any) -> list[str]:
+    """What axe-core finds on a page."""
+    page.wait_for_timeout(300)  # what fades in has its contrast only then
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+
+
+def overlapping_labels(page: Any) -> list[list[str]]:
+    """Pairs of names on the map of industries that lie on each other, as the browser has drawn them."""
+    return list(
+        page.evaluate("""() => {
+        const chart = getElement(Number(document.querySelector('.map .chart').id.slice(1))).chart;
+        const shown = chart.getZr().storage.getDisplayList(true).filter(e => e.type === 'tspan' && !e.ignore)
+            .map(e => { const r = e.getBoundingRect().clone(); if (e.transform) r.applyTransform(e.transform);
+                        return [e.style.text, r]; })
+            .filter(([text]) => text.length > 1 && !/^[-\\d.]/.test(text));
+        if (!shown.length) return [['no', 'label']];
+        return shown.flatMap(([a, r], i) => shown.slice(i + 1).filter(([, s]) => r.intersect(s)).map(([b]) => [a, b]));
+    }""")
+    )
+
+
 def peak_id(stack: Stack) -> str:
     found = {a.id: a for a in readers.alerts(stack.settings)}
     return next(a.id for a in found.values() if a.rule == "peak_warning" and a.subject == "fin_buy_ratio_5d")
@@ -163,7 +190,7 @@ def ratio_card(page: Any) -> Any:
     )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, consoles: Any, browser: Browser) -> None:
     # Half a year of prices would take half a minute: the breadth of this market is over fewer days.
     parameters = replace(stack.settings.parameters, breadth_days=40, breadth_least=30)
@@ -171,6 +198,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     stack.worker().ready()
     market = Market()
     market.publish(stack, UNTIL_BREAKDOWN)
+    store_security_names(stack.settings, {"600000.SH": "浦发银行"})
     console: ConsoleProcess = consoles(stack.settings)
 
     # Chinese, desk
@@ -192,12 +220,46 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     desk.reload()
     ratio_card(desk).get_by_text("已确认 · 李: 已通知风控").wait_for()
 
+    # The figures behind a chart are one key press away; a screen reader needs nothing else.
+    assert violations(desk) == []
+    assert overlapping_labels(desk) == []
+    desk.get_by_role("button", name="融资买入额占两市成交额比例: 表格、CSV、PNG").press("Enter")
+    with desk.expect_download() as csv:
+        desk.get_by_text("下载CSV").click()
+    assert "5日占比" in csv.value.path().read_text("utf-8-sig").splitlines()[0]
+    desk.get_by_role("button", name="融资买入额占两市成交额比例: 表格、CSV、PNG").press("Enter")
+    with desk.expect_download() as png:
+        desk.get_by_text("下载PNG").click()
+    assert png.value.path().read_bytes().startswith(b"\x89PNG")
+    desk.get_by_role("button", name="融资买入额占两市成交额比例: 表格、CSV、PNG").press("Enter")
+    desk.get_by_text("查看表格").click()
+    desk.get_by_role("dialog").get_by_role("columnheader", name="5日占比").wait_for()
+    desk.keyboard.press("Escape")
+    desk.locator(".industries").get_by_role("link", name="银行", exact=True).wait_for()
+
     # Every past case is beside the verdict, and one click from the alert.
     desk.locator(".verdict .cases-table").get_by_text("2024-").first.wait_for()
     desk.get_by_text("该规则历次案例").first.click()
     desk.get_by_text("60个交易日内上证指数收盘未高于入场价5%以上").first.wait_for()
     shot(desk, "record-zh-desk-light")
+    assert violations(desk) == []
     desk.get_by_text("返回总览").click()
+
+    # A security by the initials of its name, and the page of an earlier day with its morning sheet.
+    desk.get_by_role("search").get_by_role("textbox").fill("pfyh")
+    desk.locator(".hits").get_by_text("浦发银行").wait_for()
+    desk.get_by_role("search").get_by_role("textbox").press("Enter")
+    desk.locator(".sub").get_by_text("浦发银行 600000.SH").wait_for()
+    past = xshg().shift(market.last, -20)
+    assert past is not None
+    desk.goto(f"{console.url}?asof={to_date(past)}")
+    desk.get_by_text("截至当日所知").wait_for()
+    assert desk.get_by_role("button", name="确认").count() == 0  # nothing of the past can be acknowledged
+    assert desk.locator(".flags a").first.get_attribute("href").endswith(f"?asof={to_date(past)}")
+    pdf = desk.request.get(f"{console.url}sheet.pdf?asof={to_date(past)}")
+    assert pdf.headers["content-type"] == "application/pdf" and pdf.body().startswith(b"%PDF")
+    desk.goto(console.url)
+    answer(desk, "预警，").wait_for()
 
     # The keyboard reaches what changes something.
     reached = set()
@@ -229,19 +291,24 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     desk.locator("body.body--dark").wait_for()
     answer(desk, "WARNED").wait_for()
     shot(desk, "home-en-desk-dark")
+    assert violations(desk) == []
 
     # Details: where notifications lead to, a security, an industry.
     desk.goto(f"{console.url}alerts/{peak_id(stack)}")
     desk.get_by_text("fell to").first.wait_for()
     shot(desk, "alert-en-desk-dark", full=True)
+    assert violations(desk) == []
     desk.goto(f"{console.url}security/600000.SH")
-    desk.get_by_text("Adjusted price").first.wait_for()
+    desk.get_by_text("Price, adjusted").first.wait_for()
     shot(desk, "security-en-desk-dark", full=True)
+    assert violations(desk) == []
     desk.goto(f"{console.url}industry/银行")
     desk.get_by_text("Banks").first.wait_for()
+    assert violations(desk) == []
     shot(desk, "industry-en-desk-dark", full=True)
     phone.goto(f"{console.url}security/600000.SH")
-    phone.get_by_text("Adjusted price").first.wait_for()
+    phone.get_by_text("Price, adjusted").first.wait_for()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     shot(phone, "security-en-phone", full=True)
 
 
