@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
@@ -11,6 +9,7 @@ from nicegui import ui
 from alerts.model import Alert
 from alerts.rules import digest
 from console import charts, figure, labels, panel_charts, reasons
+from console.industry_rows import SPARK, industry_row
 from console.model import Part
 from console.site import Page
 from processors.industries import INDUSTRIES
@@ -25,7 +24,7 @@ _MULTIPLES = (
     ("collateral_ratio", "collateral", True),
     ("two_way_to_float_cap", "two_way", True),
 )
-_SPARK_DAYS, _SPARK = 60, (84, 20)  # days; width and height in pixels
+_SPARK_DAYS = 60
 _MONEY = "v => v == null ? '–' : {number}"
 _SHARE = "v => v == null ? '–' : (v * 100).toFixed(2) + '%'"
 _Z = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v).toFixed(2)"
@@ -230,7 +229,7 @@ def _industries(page: Page) -> None:
             f"""<q-td :props="props" class="first"><a :href="'/industry/' + props.row.key + '{page.suffix}'">
             {{{{ props.value }}}}</a></q-td>""",
         )
-        width, height = _SPARK
+        width, height = SPARK
         table.add_slot(
             "body-cell-spark",
             f"""<q-td :props="props"><svg width="{width}" height="{height}" aria-hidden="true">
@@ -259,52 +258,3 @@ def industry_note(page: Page, shown: IndustrySignals) -> str:
     if newest is None or newest == status.trade_date:
         return note
     return f"{note} · ⚠ {newest:%m-%d} {page.view.label('degraded')}"
-
-
-def industry_row(days: Sequence[IndustrySignals], at: int) -> dict[str, Any]:
-    """Return the figures of one industry on the newest day; a sum with an unknown day is absent (None).
-
-    Parameters
-    ----------
-    days : the newest days, the oldest first.
-    at : the industry's place in `INDUSTRIES`.
-    """
-
-    def series(column: str, count: int) -> list[float | None]:
-        found = [float(day.columns[column][at]) if column in day.columns else math.nan for day in days[-count:]]
-        return [None if math.isnan(value) else value for value in found]
-
-    def total(count: int) -> float | None:
-        values = series("net_buy", count)
-        return math.fsum(known) if len(known := [v for v in values if v is not None]) == count else None
-
-    breadth = [v for v in series("week_breadth", 5) if v is not None]
-    return {
-        "key": INDUSTRIES[at],
-        "balance": series("fin_balance", 1)[0],
-        "share": series("fin_balance_share", 1)[0],
-        "net1": total(1),
-        "net5": total(5),
-        "net20": total(20),
-        "buys": series("buy_to_turnover", 1)[0],
-        "heat": series("heat", 1)[0],
-        "risk": series("risk", 1)[0],
-        "breadth": breadth[-1] if breadth else None,  # of the last week's end
-        "spark": sparkline(series("fin_balance", len(days))),
-    }
-
-
-def sparkline(values: Sequence[float | None]) -> str:
-    """Return the path of a small line through figures, "" without two of them; a gap interrupts the line."""
-    known = [v for v in values if v is not None]
-    if len(known) < 2:
-        return ""
-    (width, height), low, high = _SPARK, min(known), max(known)
-    span, step, out, pen = (high - low) or 1.0, width / (len(values) - 1), [], "M"
-    for i, value in enumerate(values):
-        if value is None:
-            pen = "M"
-            continue
-        out.append(f"{pen}{i * step:.1f},{height - 2 - (height - 4) * (value - low) / span:.1f}")
-        pen = "L"
-    return "".join(out)

@@ -20,8 +20,8 @@ from reportlab.pdfgen.canvas import Canvas
 from alerts.verdict import verdict_text
 from console import labels, reasons
 from console.charts import Points, rank
+from console.industry_rows import industry_row
 from console.model import ConsoleModel
-from console.panels import industry_row
 from console.theme import View
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
@@ -50,6 +50,11 @@ _FIGURES = (
 )
 
 
+def title(model: ConsoleModel, view: View) -> str:
+    """Return the title of the sheet, with its day."""
+    return f"{view.label('title')} · {view.label('sheet')} · {labels.day(model.as_of or model.day)}"
+
+
 def render(model: ConsoleModel, view: View, now: datetime) -> bytes:
     """Return the sheet as PDF.
 
@@ -60,11 +65,10 @@ def render(model: ConsoleModel, view: View, now: datetime) -> bytes:
     """
     pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
     out = io.BytesIO()
-    title = f"{view.label('title')} · {view.label('sheet')} · {labels.day(model.as_of or model.day)}"
     canvas = Canvas(out, pagesize=A4, pageCompression=1, lang="en" if view.language == "en" else "zh-CN")
-    canvas.setTitle(title)
+    canvas.setTitle(title(model, view))
     canvas.setAuthor("marginwatch")
-    _Sheet(canvas, model, view).draw(title, now)
+    _Sheet(canvas, model, view).draw(title(model, view), now)
     canvas.showPage()
     canvas.save()
     return out.getvalue()

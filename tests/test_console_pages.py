@@ -17,7 +17,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.model import Acknowledgement, State, Text
-from console import charts, figure, labels, panel_charts, panels, reasons, security, sheet
+from console import charts, figure, industry_rows, labels, panel_charts, reasons, security, sheet
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
 from console.directory import Directory
@@ -182,14 +182,14 @@ def industries(day: int, net_buy: float, **columns: float) -> IndustrySignals:
 
 def test_the_net_buy_of_days_is_absent_where_one_of_them_is_unknown() -> None:
     known = [industries(day, float(day)) for day in range(1, 7)]
-    row = panels.industry_row(known, 0)
+    row = industry_rows.industry_row(known, 0)
     assert (row["net1"], row["net5"], row["net20"]) == (6.0, 20.0, None)
     assert row["key"] == INDUSTRIES[0]
     assert row["spark"].count("L") == 5 and row["spark"].startswith("M0.0,")
     gap = [*known[:4], industries(5, np.nan), known[5]]
-    assert panels.industry_row(gap, 0)["net5"] is None
-    assert panels.sparkline([1.0, None, 2.0, 3.0]).count("M") == 2  # a gap interrupts the line
-    assert panels.sparkline([1.0]) == ""
+    assert industry_rows.industry_row(gap, 0)["net5"] is None
+    assert industry_rows.sparkline([1.0, None, 2.0, 3.0]).count("M") == 2  # a gap interrupts the line
+    assert industry_rows.sparkline([1.0]) == ""
 
 
 def test_a_day_without_figures_hides_no_earlier_day() -> None:

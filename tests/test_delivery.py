@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from alerts.delivery import text
 from alerts.delivery.channel import Channel
-from alerts.delivery.senders import SENDERS
+from alerts.delivery.senders import SENDERS, AppriseSender
 from alerts.delivery.signing import signature
 from alerts.errors import DeliveryError
 from alerts.model import (
@@ -205,9 +206,9 @@ def test_a_digest_of_400_flags_fits_on_a_phone() -> None:
 
 
 async def _send(
-    kind: str, status: int, answer: str = "", sent: Alert | None = None, **changes: object
+    kind: str, status: int, answer: str = "", sent: Alert | None = None, file: Path | None = None, **changes: object
 ) -> list[Request]:
-    """Send one alert to a receiver that gives an answer; return the requests that it received."""
+    """Send one alert, or a file, to a receiver that gives an answer; return the requests that it received."""
     received: list[Request] = []
 
     async def receive(request: web.Request) -> web.Response:
@@ -228,7 +229,12 @@ async def _send(
     try:
         async with aiohttp.ClientSession() as session:
             channel = hook(kind=kind, url=f"{scheme}://127.0.0.1:{port}/t0ken{query}", **changes)
-            await SENDERS[kind](channel, session, "https://console.example").send(sent or alert())
+            sender = SENDERS[kind](channel, session, "https://console.example")
+            if file is not None:
+                assert isinstance(sender, AppriseSender)
+                await sender.send_file("Morning sheet", file)
+            else:
+                await sender.send(sent or alert())
     finally:
         await runner.cleanup()
     return received
@@ -318,6 +324,19 @@ def test_apprise_sends_the_text_and_reports_a_failure() -> None:
     with pytest.raises(DeliveryError, match="did not accept the message") as failed:
         asyncio.run(_send("apprise", 500))
     assert "t0ken" not in str(failed.value)
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
+def test_apprise_sends_the_morning_sheet_as_a_file(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.pdf"
+    sheet.write_bytes(b"%PDF-1.4 one page")
+    (sent,) = asyncio.run(_send("apprise", 200, file=sheet))
+    assert (sent.body["title"], sent.body["message"]) == ("Morning sheet", "Morning sheet")
+    (attached,) = sent.body["attachments"]
+    assert attached["filename"] == "sheet.pdf"
+    assert base64.b64decode(attached["base64"]) == sheet.read_bytes()
+    with pytest.raises(DeliveryError, match="did not accept the message"):
+        asyncio.run(_send("apprise", 500, file=sheet))
 
 
 def test_a_service_whose_refusals_apprise_overlooks_is_refused_by_url_file_too(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -225,6 +226,15 @@ class AppriseSender(Sender):
     """Mail and the other services that apprise supports."""
 
     async def send(self, alert: Alert, key: str = "") -> None:  # noqa: ARG002 - webhooks alone carry it
+        severity = alert.severity.value
+        body = text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars)
+        await self._notify(text.title(alert), body, {"critical": "failure", "warning": "warning"}.get(severity, "info"))
+
+    async def send_file(self, title: str, path: Path) -> None:
+        """Send a file; services without attachments get the title alone."""
+        await self._notify(title, title, "info", attach=str(path))
+
+    async def _notify(self, title: str, body: str, kind: str, **attached: str) -> None:
         scheme = self.channel.address().partition(":")[0].lower()
         if remedy := UNJUDGED.get(scheme):
             raise DeliveryError(f"apprise does not notice when {scheme}:// refuses a message: {remedy}")
@@ -236,12 +246,10 @@ class AppriseSender(Sender):
         service = apprise.Apprise()
         if not service.add(self.channel.address()):
             raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
-        types = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
-        notify_type = types.get(alert.severity.value, apprise.NotifyType.INFO)
-        body = text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars)
         try:
             sent = await asyncio.wait_for(
-                service.async_notify(body, title=text.title(alert), notify_type=notify_type), self.channel.timeout_s
+                service.async_notify(body, title=title, notify_type=apprise.NotifyType(kind), **attached),
+                self.channel.timeout_s,
             )
         except TimeoutError:
             raise DeliveryError(

@@ -51,6 +51,7 @@ COMMANDS = {
     "worker": Entry("streams.cli.up:worker", "Run a worker of the stream."),
     "console": Entry("streams.cli.console:console", "Serve the console, a live web page for the desk."),
     "console-password": Entry("streams.cli.console:console_password", "Print a line for the console's users file."),
+    "sheet": Entry("streams.cli.sheet:sheet", "Write the morning sheet, one page as PDF; send it by mail."),
     "status": Entry("streams.cli.status:status", "Show feeds, absent signals, alerts, tables and calendar."),
     "latest": Entry("streams.cli.latest:latest_app", "Show the newest values."),
     "explain": Entry("streams.cli.status:explain", "Show what a signal is, and the inputs of one value."),

@@ -1,0 +1,59 @@
+"""The morning sheet without a console: its model from the topics, its PDF, and sending it through channels."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from alerts.delivery.senders import AppriseSender
+from alerts.errors import DeliveryError
+from console.directory import Directory
+from console.labels import Language
+from console.model import ConsoleModel
+from console.theme import View
+from streams import readers
+from streams.clients import http_session
+from streams.feed_services import load_security_names
+from streams.settings import Settings
+
+
+def model_of(settings: Settings, day: date | None) -> ConsoleModel:
+    """Return what was known on a day, or is known now; raises `TopicError` if no broker answers."""
+    model = ConsoleModel(settings.parameters.streak_flags)
+    for signal in readers.market_signals(settings):
+        model.offer_market(signal)
+    for securities in readers.security_signals(settings):
+        model.offer_securities(securities)
+    for industries in readers.industry_signals(settings):
+        model.offer_industries(industries)
+    for alert in readers.newest_alerts(settings):
+        model.offer_alert(alert)
+    model.offer_directory(Directory(load_security_names(settings)))
+    return model if day is None else model.known_at(day)
+
+
+def write(settings: Settings, path: Path, day: date | None, language: Language) -> str:
+    """Write the sheet of a day and return its title."""
+    from console import sheet
+
+    model, view = model_of(settings, day), View(settings.parameters, language)
+    path.write_bytes(sheet.render(model, view, datetime.now(UTC)))
+    return sheet.title(model, view)
+
+
+def send(settings: Settings, names: list[str], title: str, path: Path) -> dict[str, str]:
+    """Send a sheet through channels of the kind apprise; return the error of each, "" where it went well."""
+
+    async def send_one(name: str) -> str:
+        channel = settings.channels[name]
+        if channel.kind != "apprise":
+            return f"a channel of the kind {channel.kind} takes no file: name one of apprise"
+        async with http_session() as session:
+            try:
+                await AppriseSender(channel, session, settings.console_url).send_file(title, path)
+            except (DeliveryError, OSError) as error:
+                return str(error)
+        return ""
+
+    return {name: asyncio.run(send_one(name)) for name in names}
