@@ -8,6 +8,7 @@ console that runs already.
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import json
 import os
@@ -50,7 +51,7 @@ class OpenPage:
         answer = await client.get(url)
         found = _QUERY.search(answer.text)
         assert found is not None, "the page has no websocket"
-        query = json.loads(found[1]) | {
+        query = ast.literal_eval(found[1]) | {
             "document_id": str(uuid.uuid4()),
             "tab_id": str(uuid.uuid4()),
             "old_tab_id": None,

@@ -224,7 +224,7 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
             .classes("sheet")
             .props(f'aria-label="{label("sheet")}"')
         ):
-            ui.html("⎙", sanitize=False, tag="span").props("aria-hidden=true")
+            ui.icon("print")
             ui.tooltip(label("sheet"))
         other = "zh" if view.language == "en" else "en"
         flat = "flat dense no-caps color=primary"
