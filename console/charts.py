@@ -274,7 +274,7 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
     shown = f"p => p.name + '<br>{view.label('heat')} ' + p.value[0] + ' · {view.label('risk')} ' + p.value[1]"
     return {
         **_plain(c, {":formatter": shown}),
-        "grid": {"left": 44, "right": 62, "top": 8, "bottom": 36},
+        "grid": {"left": 44, "right": 62 if view.language == "zh" else 96, "top": 8, "bottom": 36},
         "xAxis": {**of_z, "name": view.label("heat") + " →", "nameGap": 20},
         "yAxis": {**of_z, "name": view.label("risk") + " →", "nameGap": 26},
         "dataZoom": [{"type": "inside", "xAxisIndex": 0}, {"type": "inside", "yAxisIndex": 0}],

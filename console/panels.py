@@ -62,7 +62,8 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
         days = found()
         signal, rank = model.latest.get(name), charts.rank(days)
         known = [value for _, value in days if value is not None]
-        last = "–" if not known else labels.percent(known[-1], 1) if percent else f"{known[-1]:,.1f}{unit}"
+        newest = known[-1] if known else None
+        last = labels.percent(newest, 1) if percent else labels.money(newest and newest / factor, view.language)
         card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
         absent = signal is None or signal.value is None
         why.set_text(
