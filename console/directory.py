@@ -6,8 +6,6 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from pypinyin import Style, lazy_pinyin
-
 _CODE = re.compile(r"(?<!\d)\d{6}\.(?:SH|SZ|BJ)(?![A-Z])")
 
 
@@ -22,10 +20,7 @@ class Directory:
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = {code: _plain(name) for code, name in names.items()}
         #: What a query is compared with, in lower case.
-        self._keys = {
-            code: (code.lower(), name.lower(), _pinyin(name, Style.FIRST_LETTER), _pinyin(name, Style.NORMAL))
-            for code, name in self._names.items()
-        }
+        self._keys = {code: (code.lower(), name.lower(), *_pinyin(name)) for code, name in self._names.items()}
 
     def name(self, code: str) -> str:
         """Return the name of a security; "" where it is not known."""
@@ -66,8 +61,12 @@ class Directory:
         return any(_plain(query).lower() in key for key in self._keys.get(code, (code.lower(),)))
 
 
-def _pinyin(name: str, style: Style) -> str:
-    return "".join(lazy_pinyin(name, style=style)).lower()
+def _pinyin(name: str) -> tuple[str, str]:
+    """Return the initials and the full pinyin of a name."""
+    from pypinyin import Style, lazy_pinyin  # of the extra: a console without it reports how to install it
+
+    initials, full = (lazy_pinyin(name, style=style) for style in (Style.FIRST_LETTER, Style.NORMAL))
+    return "".join(initials).lower(), "".join(full).lower()
 
 
 def _plain(text: str) -> str:

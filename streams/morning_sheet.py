@@ -12,6 +12,7 @@ from console.directory import Directory
 from console.labels import Language
 from console.model import ConsoleModel
 from console.theme import View
+from processors.errors import MarginwatchError
 from streams import readers
 from streams.clients import http_session
 from streams.feed_services import load_security_names
@@ -34,9 +35,11 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
 
 
 def write(settings: Settings, path: Path, day: date | None, language: Language) -> str:
-    """Write the sheet of a day and return its title."""
-    from console import sheet
-
+    """Write the sheet of a day and return its title; raises `MarginwatchError` without the extra ``console``."""
+    try:
+        from console import sheet
+    except ImportError as error:
+        raise MarginwatchError(f"the sheet needs an extra ({error}): pip install 'marginwatch[console]'") from error
     model, view = model_of(settings, day), View(settings.parameters, language)
     path.write_bytes(sheet.render(model, view, datetime.now(UTC)))
     return sheet.title(model, view)

@@ -19,7 +19,7 @@ from alerts.model import Alert, Severity, State, Text
 from console.access import hash_password
 from feeds import simulate
 from processors.days import to_date, to_day
-from streams import readers
+from streams import morning_sheet, readers
 from streams.calendars import xshg
 from streams.feed_services import store_security_names
 from streams.local_service import free_port
@@ -191,7 +191,9 @@ def ratio_card(page: Any) -> Any:
 
 
 @pytest.mark.timeout(300)
-def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, consoles: Any, browser: Browser) -> None:
+def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
+    stack: Stack, consoles: Any, browser: Browser, tmp_path: Path
+) -> None:
     # Half a year of prices would take half a minute: the breadth of this market is over fewer days.
     parameters = replace(stack.settings.parameters, breadth_days=40, breadth_least=30)
     stack.settings = stack.settings.model_copy(update={"parameters": parameters})
@@ -244,6 +246,10 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(stack: Stack, conso
     shot(desk, "record-zh-desk-light")
     assert violations(desk) == []
     desk.get_by_text("返回总览").click()
+
+    # The sheet of a command has the same day; it needs no console.
+    title = morning_sheet.write(stack.settings, tmp_path / "sheet.pdf", None, "zh")
+    assert title.endswith(str(to_date(market.last))) and (tmp_path / "sheet.pdf").read_bytes().startswith(b"%PDF")
 
     # A security by the initials of its name, and the page of an earlier day with its morning sheet.
     desk.get_by_role("search").get_by_role("textbox").fill("pfyh")
@@ -343,6 +349,19 @@ def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser
     page.get_by_role("dialog").get_by_role("button", name="确认").click()
     page.get_by_text("登录已失效").wait_for()
     page.wait_for_url("**/login")  # by itself: the page receives nothing more
+
+
+def test_an_open_page_follows_a_console_that_is_started_again(stack: Stack, consoles: Any, browser: Browser) -> None:
+    port = free_port()
+    console: ConsoleProcess = consoles(stack.settings, console_port=port)
+    page = browser.page(DESK)
+    page.goto(console.url)
+    page.get_by_text("是否接近顶部？").wait_for()
+    console.stop()
+    with stack.publisher() as publisher:
+        publisher.raw(Topic.ALERTS, msgspec.json.encode(AN_ALERT), key=AN_ALERT.id.encode(), partition=0)
+    consoles(stack.settings, console_port=port)
+    page.locator("article.warning").wait_for()  # nobody has touched the page
 
 
 def test_a_session_belongs_to_every_console_and_its_end_too(
