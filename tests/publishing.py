@@ -98,6 +98,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     # Each command has a ledger of its own: these tests publish the same day many times on purpose.
     monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(MemoryStore())))
     monkeypatch.setattr(feed_services, "load_security_names", lambda _settings: {})
+    # Nor is anything stored: a test of names catches them itself.
+    monkeypatch.setattr(feed_services, "store_security_names", lambda _settings, _names: None)
     monkeypatch.setattr(publisher.Publisher, "raw", catch)
     return messages
 

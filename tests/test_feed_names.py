@@ -16,6 +16,7 @@ from feeds.security_names import SecurityNames, is_same_name
 from feeds.validate import Finding, Severity
 from processors.codes import to_id
 from processors.days import to_day
+from streams import feed_services
 from streams.calendars import xshg
 from streams.feed_services import load_security_names, store_security_names
 from tests.harness import Stack
@@ -158,6 +159,22 @@ def test_a_real_day_with_shifted_names_is_an_error(data_dir: Path) -> None:
 def detail(day: date, names: Sequence[str]) -> bytes:
     rows = [[f"{1 + i:06d}", name, 1000 + i, 5000, 1, 7, 70, 5070] for i, name in enumerate(names)]
     return workbook(a=[[f"{day}"], SZSE_HEAD, *rows])
+
+
+def test_the_names_of_published_files_are_stored_unless_they_are_shifted(
+    tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[dict[str, str]] = []
+    monkeypatch.setattr(feed_services, "store_security_names", lambda _settings, names: stored.append(names))
+    names = [f"公司{i}号" for i in range(9)]
+    before, today = tmp_path / "1.xlsx", tmp_path / "2.xlsx"
+    before.write_bytes(detail(DAYS[0], [*names, "XD贵州茅"]))
+    assert feed("exchange", before, "--check").exit_code == 0 and stored == []
+    assert feed("exchange", before).exit_code == 0
+    assert stored == [{f"{1 + i:06d}.SZ": name for i, name in enumerate(names)}]  # a mark has cut the last one
+    today.write_bytes(detail(DAYS[1], [*names[1:], names[0], "XD贵州茅"]))
+    assert feed("exchange", today, "--before", before, "--force").exit_code == 0
+    assert len(stored) == 1
 
 
 def test_shifted_names_stop_the_command_before_anything_is_sent(tmp_path: Path, sent: list[Message]) -> None:
