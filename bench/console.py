@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class OpenPage:
             "tab_id": str(uuid.uuid4()),
             "old_tab_id": None,
         }
-        self._socket.on("update", self._count)
+        self._socket.on("*", self._count)
         await self._socket.connect(url, socketio_path="/_nicegui_ws/socket.io", transports=["websocket"])
         if not await self._socket.call("handshake", query):
             raise RuntimeError("the console refused the page")
@@ -76,8 +77,8 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-async def measure(url: str, pid: int, pages: int, seconds: float) -> None:
-    """Print the times of the paths, then the load of open pages."""
+async def measure(url: str, pid: int, pages: int, seconds: float, begin_session: Callable[[], None]) -> None:
+    """Print the times of the paths, then the load of open pages while a session runs."""
     async with httpx.AsyncClient(timeout=120) as client:
         for name, path in _TIMED.items():
             times = []
@@ -89,6 +90,7 @@ async def measure(url: str, pid: int, pages: int, seconds: float) -> None:
         opened = [OpenPage() for _ in range(pages)]
         for page in opened:
             await page.open(client, url)
+        begin_session()
         await asyncio.sleep(2.0)
         for page in opened:
             page.pushes = page.bytes = 0
@@ -124,7 +126,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
     if given.url:
-        asyncio.run(measure(given.url, given.pid, given.pages, given.seconds))
+        asyncio.run(measure(given.url, given.pid, given.pages, given.seconds, lambda: None))
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -132,12 +134,12 @@ def main() -> None:
         at = stack.enter_context(screenshots.running(make, folder))
         stop = threading.Event()
         player = threading.Thread(target=play, args=(at, stop))
-        player.start()
         try:
-            asyncio.run(measure(at.console.url, at.console.pid, given.pages, given.seconds))
+            asyncio.run(measure(at.console.url, at.console.pid, given.pages, given.seconds, player.start))
         finally:
             stop.set()
-            player.join()
+            if player.is_alive():
+                player.join()
 
 
 if __name__ == "__main__":
