@@ -270,7 +270,7 @@ class ConsoleModel:
         """
         moment = datetime.combine(day, time.max, tzinfo=SHANGHAI)
         out = ConsoleModel(self._streak_flags)
-        out.as_of, out.directory, out.simulated = day, self.directory, self.simulated
+        out.as_of, out.directory, out.simulated, out.clock = day, self.directory, self.simulated, self.clock
         out.securities = self.securities.known_at(moment)
         out.inputs = self.inputs.known_at(moment)
         out._industries = self._industries.known_at(moment)
