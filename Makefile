@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
+CHARTS := $(VENV)/.installed-charts
 
 #: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
 PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
@@ -14,7 +15,7 @@ demo: $(DEMO)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
 	$(BIN)/marginwatch up --until-done
 
-test: $(STAMP) lint types programs
+test: $(STAMP) $(CHARTS) lint types programs
 	@echo "== Tests: pure processors, the documentation, then the stream on real brokers and a real Redis"
 	@# Much of a test is waiting for processes and sessions: four at a time; tests/conftest.py orders and groups them.
 	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
@@ -63,13 +64,17 @@ mutation: $(STAMP)
 			> $$(.venv-mutation/bin/python -c "import site; print(site.getsitepackages()[0])")/marginwatch.pth; }
 	.venv-mutation/bin/python -m tests.mutation $(MUTATION)
 
-# The lock files name exact versions and hashes: one for this checkout, and of the same versions one for the demo alone, and
-# one for production, which contains neither tests nor the embedded servers.
+# The lock files name exact versions and hashes: one for this checkout, one for the chart model (scoring and training, which
+# the demo needs neither of), and one, of the same versions, for production, which contains no tests, no embedded servers and
+# no training.
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
 lock:
 	$(COMPILE) --extra local --extra notify --extra console --extra study --extra dev --output-file requirements.lock
 	$(COMPILE) --extra local --extra console --constraint requirements.lock --output-file requirements-demo.lock
-	$(COMPILE) --extra notify --extra console --extra study --extra excel --group build --constraint requirements.lock \
+	$(COMPILE) --extra charts --extra charts-train --constraint requirements.lock \
+		--output-file requirements-charts.lock
+	$(COMPILE) --extra notify --extra console --extra study --extra excel --extra charts --group build \
+		--constraint requirements.lock --constraint requirements-charts.lock \
 		--output-file requirements-production.lock
 
 # uv installs in a fifth of pip's time. Where it can't be had, pip does.
@@ -89,6 +94,11 @@ $(STAMP): $(DEMO) requirements.lock
 	@echo "== Set-up: what tests, studies and documentation need, too"
 	@$(call install,--require-hashes -r requirements.lock)
 	@touch $(STAMP)
+
+$(CHARTS): requirements-charts.lock $(STAMP)
+	@echo "== Set-up: onnxruntime and PyTorch, which the tests of the chart model run"
+	@$(call install,--require-hashes -r requirements-charts.lock)
+	@touch $(CHARTS)
 
 clean:
 	rm -rf $(VENV) .venv-mutation mutants out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -22,6 +22,23 @@ MONEY_UNIT: dict[Language, tuple[float, str]] = {"zh": (1e-8, " 亿"), "en": (1e
 
 LABELS: dict[str, tuple[str, str]] = {
     "title": ("Margin watch", "融资监测"),
+    "themes": ("Themes", "主题"),
+    "themes_of": ("Themes of the week", "当周主题"),
+    "themes_history": ("The five themes of each week", "历周前五主题"),
+    "themes_hint": (
+        "Mean chart score of an industry's stocks less that of all stocks. Read the study of charts before you act on it.",
+        "行业个股平均图表得分减全市场均值。使用前请先查看图表模型研究的结论。",
+    ),
+    "no_themes": ("No week has theme scores:", "暂无主题得分："),
+    "chart_top": ("Stocks with the highest chart scores", "图表得分居前个股"),
+    "chart_of": ("Chart as the model sees it", "模型所见图表"),
+    "chart_map": (
+        "Coloured sessions mattered: without a rising one the score is lower, without a falling one higher.",
+        "有色交易日影响得分：遮去上涨色的一日得分降低，遮去下跌色的一日得分升高。",
+    ),
+    "chart_choose": ("Choose a stock to see its chart.", "请选择个股查看图表。"),
+    "no_chart": ("No chart is known of", "没有图表："),
+    "week": ("Week", "周"),
     "ack": ("Acknowledge", "确认"),
     "ack_withdraw": ("Withdraw", "撤回确认"),
     "ack_done": ("Acknowledged", "已确认"),
@@ -266,6 +283,8 @@ RULES: dict[str, tuple[str, str]] = {
     "balance_new_low": ("Balance at {high_low_days}-day low", "余额创{high_low_days}日新低"),
     "risk_premium_high": ("Risk premium high", "风险溢价偏高"),
     "industry_risk_high": ("Industry risk", "行业风险"),
+    "themes": ("Themes of the week", "每周主题"),
+    "chart_top": ("Highest chart scores", "图表得分前列"),
     "data_quality": ("Data quality", "数据质量"),
 }
 SEVERITIES: dict[str, tuple[str, str]] = {

@@ -25,13 +25,17 @@ from console.daily_inputs import DailyInputs
 from console.directory import Directory
 from console.security_days import SecurityDays, row
 from console.versions import Versions
-from processors.days import SHANGHAI
+from processors.charts import Heights, from_words
+from processors.codes import to_id
+from processors.days import SHANGHAI, to_date
+from processors.errors import RowError
 from processors.events import RowBatch
 from processors.industries import INDUSTRIES
-from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import ChartFrame, IndustrySignals, MarketSignal, SecuritySignals
 
 #: Days of securities and industries that are kept for their pages: more than a year.
 DAYS_KEPT = 260
+_NOTHING = np.full(1, np.nan)
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 #: Rules whose alert lists a day's securities; the table of flags shows the same securities one by one.
 DIGESTS = ("securities_digest", "fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
@@ -48,6 +52,7 @@ class Part(StrEnum):
     LIVE = "live"
     SECURITIES = "securities"
     INDUSTRIES = "industries"
+    CHARTS = "charts"
     ALERTS = "alerts"
     FEEDS = "feeds"
     RECORDS = "records"
@@ -127,6 +132,7 @@ class ConsoleModel:
         self.securities = SecurityDays(streak_flags, DAYS_KEPT)
         self._finals: dict[str, Versions[_Final]] = {}
         self._industries = Versions[IndustrySignals](DAYS_KEPT)
+        self._charts: dict[int, ChartFrame] = {}  # by partition, of its newest week
 
     def _changed(self, part: Part) -> None:
         self.versions[part] += 1
@@ -164,6 +170,13 @@ class ConsoleModel:
         """Store a day's frame of industries."""
         if self._industries.offer(frame.status.trade_date, frame.status.available_at, frame):
             self._changed(Part.INDUSTRIES)
+
+    def offer_charts(self, frame: ChartFrame) -> None:
+        """Store the charts of a partition's newest week."""
+        stored = self._charts.get(frame.partition)
+        if stored is None or frame.day >= stored.day:
+            self._charts[frame.partition] = frame
+            self._changed(Part.CHARTS)
 
     def offer_alert(self, alert: Alert) -> None:
         """Store the newest version of an alert."""
@@ -261,6 +274,24 @@ class ConsoleModel:
         at = INDUSTRIES.index(name)
         return [(day, row(self._industries.newest(day).columns, at)) for day in self._industries.days]
 
+    def themes(self) -> list[tuple[date, IndustrySignals]]:
+        """The weeks with theme scores, the newest first."""
+        frames = ((day, self._industries.newest(day)) for day in reversed(self._industries.days))
+        return [(day, one) for day, one in frames if not np.isnan(one.columns.get("theme_score", _NOTHING)).all()]
+
+    def chart(self, code: str) -> tuple[date, Heights] | None:
+        """The newest chart of a stock, (20, 6) heights; None for one without a chart."""
+        try:
+            key = to_id(code)
+        except RowError:
+            return None
+        for frame in self._charts.values():
+            at = int(np.searchsorted(frame.keys, key))
+            if at < len(frame.keys) and frame.keys[at] == key:
+                words = {name: values[at : at + 1] for name, values in frame.columns.items()}
+                return to_date(frame.day), from_words(words)[0]
+        return None
+
     # -- an earlier day ---------------------------------------------------------------------------------------------
 
     def known_at(self, day: date) -> ConsoleModel:
@@ -274,6 +305,7 @@ class ConsoleModel:
         out.securities = self.securities.known_at(moment)
         out.inputs = self.inputs.known_at(moment)
         out._industries = self._industries.known_at(moment)
+        out._charts = {partition: frame for partition, frame in self._charts.items() if to_date(frame.day) <= day}
         for name, finals in self._finals.items():
             out._finals[name] = known = finals.known_at(moment)
             if known.days:

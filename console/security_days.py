@@ -89,6 +89,18 @@ class SecurityDays:
         at = np.minimum(np.searchsorted(frame.keys, keys), len(frame.keys) - 1)
         return {codes[i]: row(frame.columns, int(at[i])) for i in np.flatnonzero(frame.keys[at] == keys).tolist()}
 
+    def chart_scores(self) -> tuple[date | None, list[tuple[str, float]]]:
+        """Return the newest week with chart scores, and the scores by security, the highest first."""
+        pricing = self._frames[PRICING]
+        for day in reversed(pricing.days):
+            frame = pricing.newest(day)
+            scores = frame.columns.get("chart_score", np.empty(0))
+            rows = np.flatnonzero(~np.isnan(scores))
+            if len(rows):
+                order = rows[np.argsort(-scores[rows], kind="stable")]
+                return day, list(zip(to_codes(frame.keys[order]), scores[order].tolist(), strict=True))
+        return None, []
+
     def codes(self) -> list[str]:
         """Return every security of the newest known day."""
         frame = self.newest_known()

@@ -14,7 +14,7 @@ from nicegui import app, ui
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console import cards, home, industry, record, search, security, sheet
+from console import cards, home, industry, record, search, security, sheet, themes
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
@@ -106,6 +106,10 @@ def _pages(site: Site) -> None:
     @ui.page("/industry/{name}")
     async def of_industry(request: Request, name: str) -> None:
         await opened(request, lambda page: industry.draw(page, name))
+
+    @ui.page("/themes")
+    async def of_week(request: Request, code: str = "") -> None:
+        await opened(request, lambda page: themes.draw(page, code))
 
     @ui.page("/record/{rule}/{subject:path}")
     async def of_rule(request: Request, rule: str, subject: str) -> None:

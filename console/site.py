@@ -15,6 +15,7 @@ from console.access import Access, Identity
 from console.errors import AccessError
 from console.model import ConsoleModel, Part
 from console.theme import CSS, Palette, View
+from processors.chart_scores import NO_MODEL, Scorer
 from processors.days import SHANGHAI
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
@@ -44,6 +45,7 @@ class Site:
     Parameters
     ----------
     publish : publishes a command about alerts; returns once the broker has acknowledged it.
+    charts : the chart model, which draws maps of its charts, or the reason why there is none.
     """
 
     model: ConsoleModel
@@ -51,6 +53,7 @@ class Site:
     parameters: Parameters
     preferences: Preferences
     publish: Callable[[Command], Awaitable[None]]
+    charts: Scorer | str = NO_MODEL
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class Page:
 
     def path(self, path: str) -> str:
         """Return the address of another page of the same day."""
-        return path + self.suffix
+        return path + (self.suffix.replace("?", "&", 1) if "?" in path else self.suffix)
 
     def follow(self, parts: tuple[Part, ...], draw: Callable[[], None], *, every_s: float = TICK_S) -> None:
         """Draw now, and again after a change of one of the model's parts, at most once in ``every_s`` seconds."""
@@ -218,6 +221,7 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
         trouble = ui.label().classes("pill bad")
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num wideonly")
+        ui.link(label("themes"), page.path("/themes")).classes("wideonly")
         search(page)
         with (
             ui.link(target=page.path("/sheet.pdf"), new_tab=True)

@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 
 from feeds import simulate
+from processors.chart_labels import HORIZONS
+from processors.charts import CLOSE, SESSIONS, Heights, numbers
 from processors.codes import Ids, to_codes, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, Floats, RowBatch, concat
@@ -61,7 +63,7 @@ def curves() -> Mapping[tuple[Level, str], Curve]:
     def add(level: Level, signal: str, subject: str, day: date, value: Value | None) -> None:
         found.setdefault((level, signal), {}).setdefault(subject, Curve(subject)).add(day, value)
 
-    history = History(DEFAULTS, ("SSE", "SZSE"), xshg())
+    history = History(DEFAULTS, ("SSE", "SZSE"), xshg(), _Fallen())
     for day, batches in days(market()):
         for output in history.fold(batches):
             if isinstance(output, MarketSignal):
@@ -141,6 +143,19 @@ def _followers(indices: RowBatch, csi300: Floats, growth: float, day: int, known
 
 
 _LEVELS = ("open", "high", "low", "close", "prev_close")
+
+
+class _Fallen:
+    """Takes the place of a trained chart model: a stock that fell within the window has a high score."""
+
+    digest, revision = "sample", 0
+
+    def chances(self, _year: int, of: Heights) -> Floats:
+        rise = numbers(of).reshape(len(of), SESSIONS, 5)[:, [0, -1], CLOSE]
+        return np.repeat(0.5 - 0.1 * (rise[:, 1:] - rise[:, :1]), len(HORIZONS), axis=1)
+
+    def rival(self, year: int, of: Heights) -> Floats:
+        return self.chances(year, of)[:, 0]
 
 
 def _valuations(stocks: Ids, day: int, known: int, growth: float) -> RowBatch:

@@ -47,6 +47,9 @@ CONSOLE: dict[tuple[Level, str], str] = {
     (Level.SECURITY, "excess_top"): "page of a security; flags",
     (Level.SECURITY, "streak_excess"): "page of a security; flags",
     (Level.SECURITY, "divergence"): "page of a security; flags",
+    (Level.SECURITY, "chart_score"): "page Themes",
+    (Level.INDUSTRY, "theme_score"): "page Themes",
+    (Level.INDUSTRY, "theme_top5"): "page Themes",
     (Level.INDUSTRY, "heat"): "home: map of industries; page of an industry",
     (Level.INDUSTRY, "risk"): "home: map of industries; page of an industry",
     (Level.INDUSTRY, "fin_balance"): "home: map of industries; page of an industry",
@@ -70,6 +73,9 @@ RULES_OF: dict[tuple[Level, str], tuple[str, ...]] = {
     (Level.SECURITY, "excess_top"): ("excess_score_top", "securities_digest"),
     (Level.SECURITY, "excess_kind"): ("excess_score_top", "securities_digest"),
     (Level.INDUSTRY, "risk"): ("industry_risk_high",),
+    (Level.SECURITY, "chart_score"): ("chart_top",),
+    (Level.SECURITY, "chart_top"): ("chart_top",),
+    (Level.INDUSTRY, "theme_score"): ("themes",),
 }
 #: Signals whose alerts read a state that follows from them.
 READ_THROUGH: dict[tuple[Level, str], str] = {

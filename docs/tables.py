@@ -25,6 +25,7 @@ _KEYS = {
     "etf.daily": "code",
     "reference": "code",
     "features.security": "partition/day",
+    "features.chart": "partition/day",
     "signals.market": "signal[/subject]/date",
     "signals.security": "date/family (a frame of all securities)",
     "signals.industry": "date (a frame of all industries)",

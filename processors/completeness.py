@@ -22,14 +22,14 @@ import numpy as np
 from processors.codes import EXCHANGES, exchange_of
 from processors.daily_store import ApplyResult, DailyStore
 from processors.events import INPUT_ROWS, EndOfDay, Exchange, RowBatch
-from processors.needs import DETAIL, FUNDS, PRICES, VALUATIONS
+from processors.needs import CHARTS, DETAIL, FUNDS, PRICES, VALUATIONS
 from processors.table import DAY, Table, TableSet, ValueCodec
 
 #: In place of the number of missing rows, where no row of an exchange arrived.
 EVERYTHING = -1
 #: Smallest share of the usual rows. The published lists shrank by at most 1% a day in 2016–2021; in July 2015, trading
 #: halts took more than a third of the prices away within two days.
-_SHARE = {DETAIL: 0.8, FUNDS: 0.8, PRICES: 0.5, VALUATIONS: 0.5}
+_SHARE = {DETAIL: 0.8, FUNDS: 0.8, PRICES: 0.5, VALUATIONS: 0.5, CHARTS: 0.5}
 #: An exchange with fewer usual rows is missing only without any row: a few of a handful may well be suspended.
 _SMALLEST = 20
 

@@ -249,10 +249,11 @@ class Computation:
         """
         used = [topic for topic in optional if self._closed[topic].is_closed(day)]
         found = [of_topic(topic, day) for topic in (*inputs, *used)]
-        revisions, missing = dict[str, int](), dict[str, int]()
+        revisions, missing, models = dict[str, int](), dict[str, int](), dict[str, str]()
         for status in found:
             revisions |= status.input_revisions
             missing |= status.missing
+            models |= status.models
         missing |= self.missing_before(day, earlier)
         return DayStatus(
             trade_date=to_date(day),
@@ -260,6 +261,7 @@ class Computation:
             revision=sum(revisions.values()) + len(used),  # a late optional topic raises the revision
             missing=missing,
             input_revisions=revisions,
+            models=models,
         )
 
     def missing_before(self, day: int, earlier: EarlierDays) -> dict[str, int]:

@@ -169,6 +169,11 @@ class CrossSections:
 
     # -- what is unknown -------------------------------------------------------------------------------------
 
+    def model_reason(self, i: int, topic: str) -> str:
+        """Return why a model computed no figures of a topic on the i-th day of the block; "" if it did."""
+        join = self._sources.joins[topic]
+        return join.reason(self.days[i]) if join.is_closed(self.days[i]) else f"{topic} is not known yet"
+
     def gaps(self, topic: str, back: Days = 0) -> list[Gap]:
         """Return what a topic lacks on every day of the block (k,), or ``back`` trading days before it."""
         if (topic, back) not in self._gaps:

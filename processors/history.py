@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from processors.chart_scores import NO_MODEL, Scorer, scored
 from processors.completeness import by_exchange
 from processors.computation import BLOCK_DAYS
 from processors.days import TradingCalendar, to_date
 from processors.events import EndOfDay, RowBatch
 from processors.market import INPUTS, Market
-from processors.outputs import FeatureFrame, StageOutput
+from processors.outputs import ChartFrame, FeatureFrame, StageOutput
 from processors.parameters import Parameters
 from processors.securities import INPUTS as SECURITIES_INPUTS
 from processors.securities import Securities
@@ -29,21 +30,31 @@ def end_of_day(rows: RowBatch) -> EndOfDay:
 
 
 class History:
-    """Both folding stages in one process, with one partition.
+    """The folding stages in one process, with one partition.
 
     Parameters
     ----------
     exchanges : exchanges whose margin figures are summed into the market.
+    model : the chart model, or the reason why there is none.
 
     Attributes
     ----------
     frames : feature frames of the days that were folded last, from the securities stage to the market stage.
+    charts : the frames of charts among them before they were scored.
     """
 
-    def __init__(self, parameters: Parameters, exchanges: tuple[str, ...], calendar: TradingCalendar) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        exchanges: tuple[str, ...],
+        calendar: TradingCalendar,
+        model: Scorer | str = NO_MODEL,
+    ) -> None:
+        self._model = model
         self.securities = Securities(0, parameters, exchanges, calendar)
         self.market = Market(1, parameters, exchanges, calendar)
         self.frames: list[FeatureFrame] = []
+        self.charts: list[ChartFrame] = []
 
     def fold(self, feeds: Mapping[str, RowBatch]) -> list[StageOutput]:
         """Fold the rows of one day, closing each topic behind its rows; return the outputs of the market stage.
@@ -73,7 +84,9 @@ class History:
             ]
             for topics in (SECURITIES_INPUTS, INPUTS)
         )
-        self.frames = [output for output in self.securities.fold(own) if isinstance(output, FeatureFrame)]
+        frames = [output for output in self.securities.fold(own) if isinstance(output, FeatureFrame | ChartFrame)]
+        self.charts = [frame for frame in frames if isinstance(frame, ChartFrame)]
+        self.frames = [scored(frame, self._model) if isinstance(frame, ChartFrame) else frame for frame in frames]
         return self.market.fold([*rest, *self.frames])
 
 
@@ -82,6 +95,7 @@ def replay(
     parameters: Parameters,
     exchanges: tuple[str, ...],
     calendar: TradingCalendar,
+    model: Scorer | str = NO_MODEL,
     *,
     days_per_fold: int = 1,
 ) -> Iterator[StageOutput]:
@@ -91,7 +105,7 @@ def replay(
     ----------
     days_per_fold : days that arrive together. A late row among them publishes nothing twice; no last value differs.
     """
-    history = History(parameters, exchanges, calendar)
+    history = History(parameters, exchanges, calendar, model)
     for together in blocks(days, days_per_fold):
         yield from history.fold_block(together)
 

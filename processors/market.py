@@ -26,6 +26,7 @@ from processors.extremes import ExtremesStage
 from processors.intraday_session import IntradaySession
 from processors.memory import Memory
 from processors.needs import (
+    CHARTS,
     COLLATERAL,
     DETAIL,
     FUNDS,
@@ -38,7 +39,7 @@ from processors.needs import (
     total,
     turnover,
 )
-from processors.outputs import FeatureFrame, MarketSignal, Partial, StageOutput
+from processors.outputs import ChartFrame, FeatureFrame, MarketSignal, Partial, StageOutput
 from processors.parameters import Parameters
 from processors.partition_join import PartitionJoin
 from processors.reference import ReferenceStore
@@ -52,7 +53,7 @@ INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, COLLATERAL, FUNDS, REFEREN
 _KEEP_DAYS = 20_000
 _BALANCE, _TURNOVER = total("fin_balance"), turnover()
 
-Item = RowBatch | EndOfDay | FeatureFrame | Partial
+Item = RowBatch | EndOfDay | FeatureFrame | ChartFrame | Partial
 
 
 class Market(Processor):
@@ -95,7 +96,7 @@ class Market(Processor):
             topic: PartitionJoin(
                 topic, partitions, required, late + reach(topic, parameters), look_back(topic, parameters)
             )
-            for topic, required in ((DETAIL, exchanges), (PRICES, ()), (VALUATIONS, ()))
+            for topic, required in ((DETAIL, exchanges), (PRICES, ()), (VALUATIONS, ()), (CHARTS, ()))
         }
         self.closed: dict[str, ClosedDays] = {**self.stores, REFERENCE: self.reference, **self.joins}
         self.extremes = ExtremesStage(parameters, calendar)
@@ -120,7 +121,7 @@ class Market(Processor):
         #: of the margin detail wait for prices and valuations, and master data are known on any later day.
         self._reads = {
             s.id: (
-                (topics_behind(s) - {REFERENCE, PRICES, VALUATIONS}) or {DETAIL},
+                (topics_behind(s) - {REFERENCE, PRICES, VALUATIONS, CHARTS}) or {DETAIL},
                 max(late, retained.get(s.id, 0)),
             )
             for s in signals_of(Level.MARKET)
@@ -165,6 +166,8 @@ class Market(Processor):
         for item in items:
             if isinstance(item, FeatureFrame):
                 frames.append(item)
+            elif isinstance(item, ChartFrame):
+                continue  # its scores follow in a frame of features
             elif isinstance(item, Partial):
                 intraday_changed |= self.session.apply_partial(item)
             elif isinstance(item, EndOfDay):
@@ -256,12 +259,22 @@ class Market(Processor):
     def _trim_joins(self) -> None:
         """Delete frames of days on which the indices and all other frames are known."""
         index = self.indices.newest_closed() if self.reference.newest_closed() is not None else None
-        detail, prices, valuations = (self.joins[t].newest_closed() for t in (DETAIL, PRICES, VALUATIONS))
-        joined = _earliest(index, prices)
-        # Not every installation has a feed of valuations. Where there is one, frames wait for it.
-        self.extremes.discard(self.joins[DETAIL].trim(joined if valuations is None else _earliest(joined, valuations)))
-        self.joins[PRICES].trim(_earliest(index, detail))
-        self.joins[VALUATIONS].trim(_earliest(index, detail))
+        newest = {topic: join.newest_closed() for topic, join in self.joins.items()}
+        detail, prices, valuations, charts = (newest[topic] for topic in (DETAIL, PRICES, VALUATIONS, CHARTS))
+        # Not every installation has a feed of valuations, or charts. Where there are some, frames wait for them.
+        charted = [] if charts is None else [self._charted_through(charts)]
+        valued = [] if valuations is None else [valuations]
+        self.extremes.discard(self.joins[DETAIL].trim(_earliest(index, prices, *valued, *charted)))
+        self.joins[PRICES].trim(_earliest(index, detail, *charted))
+        self.joins[VALUATIONS].trim(_earliest(index, detail, prices, *charted))  # late charts compute a day again
+        self.joins[CHARTS].trim(_earliest(index, detail, prices))
+
+    def _charted_through(self, newest: int) -> int:
+        """Return the last session before the next one with charts, given the newest with charts."""
+        day = newest
+        while (following := self.calendar.after(day, 1)) is not None and not self.calendar.ends_week(following):
+            day = following
+        return day
 
     def identity_gaps(self, day: int) -> IdentityGaps:
         """Return the exchanges that break balance = previous balance + buys − repayments."""

@@ -24,6 +24,8 @@ COLLATERAL: Final = "margin.collateral"
 FUNDS: Final = "etf.daily"
 PRICES: Final = "prices.daily"
 VALUATIONS: Final = "valuations.daily"
+#: Frames of the charts of all stocks, on the last session of a week: no feed sends them.
+CHARTS: Final = "charts.weekly"
 REFERENCE: Final = "reference"
 
 #: A number of trading days: a count, or the name of a parameter that contains it.
@@ -77,6 +79,7 @@ class Source(StrEnum):
     CROSS_SECTION = "cross-section"
     PRICE = "price"
     VALUATION = "valuation"
+    CHART = "chart"
     MEMBERS = "members"
     RESULT = "result"
 
@@ -336,6 +339,11 @@ def price(figure: str, *, mean: bool = False, **window: Unpack[Window]) -> Need:
 def valuation(figure: str, *, days: Days = 1, mean: bool = False, min_periods: Days = 0) -> Need:
     """Return the need of a figure of every security in ``valuations.daily``; always optional."""
     return _need(Source.VALUATION, VALUATIONS, figure, days=days, optional=True, mean=mean, min_periods=min_periods)
+
+
+def chart(figure: str) -> Need:
+    """Return the need of a figure of every stock with a chart, on a week's last session; always optional."""
+    return _need(Source.CHART, CHARTS, figure, optional=True)
 
 
 def members() -> Need:

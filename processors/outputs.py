@@ -45,6 +45,8 @@ class IdentityCheck(msgspec.Struct, frozen=True):
 class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Completeness and consistency of a closed day.
 
+    ``models`` names the models that figures of the day come from: topic of their frames → digest of the model.
+
     ``missing`` maps feeds to the number of missing rows, e.g. ``{"margin.daily SSE": 12}``; −1 where no row arrived. It
     contains earlier days that the figures are compared with, e.g. ``{"margin.daily SSE of 2020-09-09": -1}``.
     ``input_revisions`` contains the revision of each input of the computation; ``revision`` is their sum.
@@ -56,6 +58,7 @@ class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing: dict[str, int] = {}
     input_revisions: dict[str, int] = {}
     identity: IdentityCheck = IdentityCheck()
+    models: dict[str, str] = {}
 
     @property
     def degraded(self) -> bool:
@@ -73,18 +76,35 @@ class Detail:
 
 
 class FrameHeader(msgspec.Struct, frozen=True, array_like=True):
-    """What a feature frame says of its whole day."""
+    """What a feature frame says of its whole day.
+
+    ``model`` is the digest of the model that computed its figures, ``reason`` why a model computed none.
+    """
 
     revision: int
     available_at: int  # µs since the epoch
     missing: dict[str, int]
     rows: dict[str, int]  # rows by exchange
     identity: IdentityCheck
+    model: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureFrame:
     """Figures of the securities of one partition and topic on one closed day: ``keys`` and ``columns`` are (n,)."""
+
+    topic: str
+    partition: int
+    day: int
+    header: FrameHeader
+    keys: Ids
+    columns: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartFrame:
+    """Charts of the stocks of one partition at the end of a week, without scores; fields as of a `FeatureFrame`."""
 
     topic: str
     partition: int

@@ -81,6 +81,8 @@ class Parameters:
     # excess_score [ZT21]: window of return and growth, share of flagged stocks
     score_days: int = 15
     score_top: float = 0.10
+    # chart_top: share of flagged stocks (ours)
+    chart_top: float = 0.10
     # divergence [SW14]: length of the streak, excess return over the streak in a range
     divergence_streak: int = 8
     divergence_excess: float = -0.10

@@ -17,7 +17,7 @@ from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.completeness import EVERYTHING, Completeness
 from processors.days import moment, to_date
 from processors.errors import StateError
-from processors.outputs import MAX_NAMED_GAPS, DayStatus, Detail, FeatureFrame, FrameHeader, IdentityCheck
+from processors.outputs import MAX_NAMED_GAPS, ChartFrame, DayStatus, Detail, FeatureFrame, FrameHeader, IdentityCheck
 from processors.table import DAY_NUMBER, TableSet
 
 #: Rows of complete days in memory, at most: a feed may be years ahead of those that its frames are joined with.
@@ -116,7 +116,12 @@ class PartitionJoin:
             missing={f"{self.topic} {exchange}": lack for exchange, lack in (self.lacks(day) or {}).items()},
             input_revisions={f"{self.topic}[{i}]": header.revision for i, header in enumerate(headers)},
             identity=_merged([header.identity for header in headers]),
+            models=dict.fromkeys([self.topic] if headers[0].model else [], headers[0].model),
         )
+
+    def reason(self, day: int) -> str:
+        """Return why a model computed no figures of a complete day; "" if it did, or if none is needed."""
+        return next((frame.header.reason for frame in self._of_day(day) if frame.header.reason), "")
 
     def _of_day(self, day: int) -> list[FeatureFrame]:
         return [self._frames[day, partition] for partition in range(self.partitions)]
@@ -197,7 +202,7 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     header: FrameHeader
 
 
-def dump_frame(frame: FeatureFrame) -> bytes:
+def dump_frame(frame: FeatureFrame | ChartFrame) -> bytes:
     """Return the bytes of a feature frame on the topic between the stages."""
     header = {"topic": frame.topic, "partition": frame.partition, "day": frame.day, "header": frame.header}
     return pack.pack(header, {"key": frame.keys, **frame.columns})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from processors.charts import SESSIONS
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
@@ -72,7 +73,7 @@ class PriceLevels:
         self.parameters = parameters
         self._calendar = calendar
         # Any punctuation closes a day: a feed sends the prices that it has, not those of a whole exchange.
-        self.store = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=2)
+        self.store = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=SESSIONS)
         self._needs = frame_columns(PRICES, parameters)
         #: Trading days of levels that a need reads: a year, or the longest mean.
         self._history = max(need.reach(parameters) for need in self._needs.values())
@@ -157,7 +158,7 @@ class PriceLevels:
         if need.mean:
             return self._mean_level(day, need)
         earlier = session_before(day, need.back, self.parameters, self._calendar)
-        found = self._levels_on(earlier)
+        found = self.levels_on(earlier)
         return found.level if earlier != day else np.where(found.fresh, found.level, np.nan)
 
     def _return(self, day: int) -> Floats:
@@ -187,9 +188,10 @@ class PriceLevels:
         return np.asarray((today.total - before.total) / np.where(enough, known, np.nan))
 
     def _back(self, day: int, sessions: int) -> DayLevels:
-        return self._levels_on(self._calendar.shift(day, -sessions))
+        return self.levels_on(self._calendar.shift(day, -sessions))
 
-    def _levels_on(self, day: int | None) -> DayLevels:
+    def levels_on(self, day: int | None) -> DayLevels:
+        """Return the levels after a day by column of the store; no security has one on a day that is unknown."""
         found = None if day is None else self.days.get(day)
         return (found or _NO_LEVELS).widened(self.store.width)
 

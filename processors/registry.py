@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from processors.indicators import extreme, fin_change, streak
-from processors.needs import DETAIL, FUNDS, PRICES, VALUATIONS, Days, Need, Source, count, days_back, security
+from processors.needs import CHARTS, DETAIL, FUNDS, PRICES, VALUATIONS, Days, Need, Source, count, days_back, security
 from processors.parameters import Parameters
 from processors.signal import Level, Signal
 
@@ -53,6 +53,7 @@ MARKET_INDICATORS = _modules(
     "breadth",
     "equal_weight",
     "index_close",
+    "group_themes",
 )
 
 #: Security indicators that need prices: ``compute(block)`` returns columns over the rows of the margin detail.
@@ -60,6 +61,7 @@ PRICING_INDICATORS = _modules(
     "price_level",
     "excess_score",
     "divergence",
+    "chart_score",
 )
 
 #: Industry indicators: ``compute(block)`` returns columns (k, 31), and the missing parts of each day with reasons.
@@ -67,6 +69,7 @@ INDUSTRY_INDICATORS = _modules(
     "industry_balance",
     "industry_rotation",
     "industry_heat",
+    "themes",
 )
 
 #: Security indicators: functions over the columns of a day. `processors.securities` calls those of a security's own
@@ -81,7 +84,9 @@ SIGNALS: dict[str, Signal] = {
 }
 INDUSTRY_SIGNALS: dict[str, Signal] = {signal.id: signal for module in INDUSTRY_INDICATORS for signal in module.SIGNALS}
 #: The industry signals that are published as metrics and drawn on dashboards; the topic contains all of them.
-INDUSTRY_METRICS: tuple[str, ...] = ("heat", "risk", "fin_balance", "fin_balance_share", "net_buy", "buy_to_turnover")
+INDUSTRY_METRICS: tuple[str, ...] = (
+    "heat", "risk", "fin_balance", "fin_balance_share", "net_buy", "buy_to_turnover", "theme_score",
+)  # fmt: skip
 
 #: Every input that some signal declares. The stages retain no other figure.
 DECLARED: frozenset[Need] = frozenset(
@@ -92,7 +97,7 @@ _SECURITY_TOPICS = (DETAIL, PRICES, VALUATIONS, FUNDS)
 _OF_TWO_DAYS = ("fin_repay", "return_1")
 #: Topics, and days before a day of which figures are compared with those of the day.
 EarlierDays: TypeAlias = tuple[tuple[str, Days], ...]
-_OF_SECURITIES = (Source.SECURITY, Source.PRICE, Source.VALUATION)
+_OF_SECURITIES = (Source.SECURITY, Source.PRICE, Source.VALUATION, Source.CHART)
 #: Columns of `SecuritySignals` that the market stage copies from the feature frames.
 PUBLISHED_COLUMNS = ("fin_balance", "fin_change", "fin_streak")
 
@@ -181,7 +186,7 @@ def state_digest(parameters: Parameters) -> str:
             )
             for name, need in sorted(frame_columns(topic, parameters).items())
         ]
-        for topic in (DETAIL, PRICES, VALUATIONS)
+        for topic in (DETAIL, PRICES, VALUATIONS, CHARTS)
     }
     reached = [(reach(topic, parameters), look_back(topic, parameters)) for topic in columns]
     retained = columns, reached, sorted(retained_signals(parameters).items())

@@ -7,13 +7,14 @@ folds intraday rows into an `IntradayStore` and emits their sums as a `Partial`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from processors import chart_windows
 from processors.codes import EXCHANGES, Ids, to_codes
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
@@ -21,8 +22,9 @@ from processors.days import TradingCalendar
 from processors.events import EndOfDay, Floats, RowBatch
 from processors.indicators import fin_change, streak
 from processors.intraday_store import IntradayStore
-from processors.needs import DETAIL, PRICES, VALUATIONS, Need, session_before
-from processors.outputs import MAX_NAMED_GAPS, FeatureFrame, FrameHeader, IdentityCheck, Partial
+from processors.kinds import is_stock
+from processors.needs import CHARTS, DETAIL, PRICES, VALUATIONS, Need, session_before
+from processors.outputs import MAX_NAMED_GAPS, ChartFrame, FeatureFrame, FrameHeader, IdentityCheck, Partial
 from processors.pack import Array
 from processors.parameters import Parameters
 from processors.price_levels import PriceLevels
@@ -80,7 +82,7 @@ class Securities(Processor):
         )
         self.intraday = IntradayStore()
         self.stores = {store.topic: store for store in (self.margin, self.prices.store, self.valuations)}
-        self._frames_of = {
+        self._frames_of: dict[str, Callable[[ApplyResult], Sequence[FeatureFrame | ChartFrame]]] = {
             DETAIL: self._margin_frames,
             PRICES: self._price_frames,
             VALUATIONS: self._valuation_frames,
@@ -92,9 +94,9 @@ class Securities(Processor):
         self._coverage: tuple[tuple[int | None, int, int], tuple[float, float]] | None = None
         self._reported: tuple[int | None, int, int] | None = None
 
-    def fold(self, items: Iterable[RowBatch | EndOfDay]) -> list[FeatureFrame | Partial]:
+    def fold(self, items: Iterable[RowBatch | EndOfDay]) -> list[FeatureFrame | ChartFrame | Partial]:
         """Fold rows and punctuation in their order; return the outputs for the market stage."""
-        out: list[FeatureFrame | Partial] = []
+        out: list[FeatureFrame | ChartFrame | Partial] = []
         intraday_changed = False
         for item in self._parts(items):
             topic = item.feed if isinstance(item, EndOfDay) else item.topic
@@ -130,12 +132,21 @@ class Securities(Processor):
             frames.append(self._frame(day))
         return frames
 
-    def _price_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
-        store, frames = self.prices.store, []
+    def _price_frames(self, applied: ApplyResult) -> list[FeatureFrame | ChartFrame]:
+        store, frames = self.prices.store, list[FeatureFrame | ChartFrame]()
         for day in self.prices.update(applied):
             columns = store.columns_on(day)
             frames.append(self._feature_frame(store, day, columns, self.prices.features(day, columns)))
+            if self._calendar.ends_week(day):
+                frames.append(self._chart_frame(day, columns))
         return frames
+
+    def _chart_frame(self, day: int, columns: npt.NDArray[np.intp]) -> ChartFrame:
+        """Return the charts of the stocks at the end of a week; the charts stage scores them."""
+        stocks = columns[is_stock(self.prices.store.keys[columns])]
+        charted, words = chart_windows.features(self.prices, self._calendar, day, stocks)
+        frame = self._feature_frame(self.prices.store, day, charted, words)
+        return ChartFrame(CHARTS, frame.partition, day, frame.header, frame.keys, frame.columns)
 
     def _valuation_frames(self, applied: ApplyResult) -> list[FeatureFrame]:
         store, frames = self.valuations, []

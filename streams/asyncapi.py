@@ -38,8 +38,8 @@ def document() -> dict[str, Any]:
     messages: dict[str, Any] = {"EndOfDay": _json("EndOfDay", "Punctuation behind the rows of a day.")}
     channels: dict[str, Any] = {}
     for short, topic in topics.all.items():
-        if short == Topic.FEATURES:
-            continue  # internal: the market stage alone reads it
+        if short in (Topic.FEATURES, Topic.CHARTS):
+            continue  # internal: stages alone read them
         if Topic(short).is_dead_letters:
             messages["DeadLetter"] = _DEAD_LETTER
             named = ["DeadLetter"]

@@ -88,7 +88,10 @@ class Codecs:
         self.features_version = features.version
         self._settings = settings
         self._calendar = calendar
-        self._codecs = CODECS | {Topic.FEATURES: Codec(total(features.decode), features.encode)}
+        self._codecs = CODECS | {
+            Topic.FEATURES: Codec(total(features.decode), features.encode),
+            Topic.CHARTS: Codec(total(features.decode_charts), features.encode),
+        }
 
     def decode(self, topic: str, message: Message) -> Any:
         """Return the content of a message of a topic that is no input."""

@@ -25,9 +25,10 @@ from console.errors import AccessError
 from console.model import ConsoleModel, Feed, Part
 from processors.days import microseconds, to_date
 from processors.deadlines import DEADLINES, newest_due
-from processors.errors import MarginwatchError
+from processors.errors import MarginwatchError, RowError
 from streams import alert_record, codecs, console_inputs, system_status
 from streams.calendars import xshg
+from streams.charts.model import load
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
 from streams.feed_services import load_security_names
 from streams.readers import NewestByKey
@@ -57,7 +58,7 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
     model.simulated = simulated
     backend = Backend(settings, model)
     preferences = RedisPreferences(settings)
-    site = Site(model, access, settings.parameters, preferences, backend.publish)
+    site = Site(model, access, settings.parameters, preferences, backend.publish, load(settings.chart_model))
 
     async def stop() -> None:
         await backend.stop()
@@ -164,6 +165,7 @@ class Backend:
             Topic.SIGNALS_INDUSTRY: model.offer_industries,
             Topic.ALERTS: model.offer_alert,
         }
+        self._codecs = codecs.Codecs(settings, self._calendar)
         self._newest = NewestByKey()
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
@@ -218,19 +220,27 @@ class Backend:
 
     async def _read(self) -> None:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}
+        charts = TopicPartition(self._names.name(Topic.CHARTS), 0)
         consumer = async_kafka_reader(self._settings, purpose="console")
         try:
             await consumer.start()
             self._consumer = consumer
-            consumer.assign(list(partitions))
-            await consumer.seek_to_beginning(*partitions)
+            consumer.assign([*partitions, charts])
+            await consumer.seek_to_beginning(*partitions, charts)
+            end = (await consumer.end_offsets([charts]))[charts]
+            newest = end - 2 * self._settings.partitions  # a message a partition and week, and barriers
+            if newest > (await consumer.beginning_offsets([charts]))[charts]:
+                consumer.seek(charts, newest)
             while True:
                 found = await consumer.getmany(timeout_ms=500, max_records=500)
                 for partition, records in found.items():
                     for record in records:
                         if not is_barrier(record):
-                            self._offer(partitions[partition], record)
-                        elif partitions[partition] == Topic.ALERTS:  # it passes the alerts behind the signals
+                            if partition == charts:
+                                self._offer_charts(record)
+                            else:
+                                self._offer(partitions[partition], record)
+                        elif partitions.get(partition) == Topic.ALERTS:  # it passes the alerts behind the signals
                             self._model.clock.set(barrier_of(record).at)
                     await asyncio.sleep(0)  # pages are served while years of history are read
         finally:
@@ -251,6 +261,15 @@ class Backend:
         content = codecs.readable(short, record) if self._newest.accepts(record) else None
         if content is not None:
             self._offers[short](content)
+
+    def _offer_charts(self, record: Any) -> None:
+        try:
+            frame = self._codecs.decode(Topic.CHARTS, record)
+        except RowError as error:
+            log.warning("charts can't be read", offset=record.offset, error=str(error))
+            return
+        if frame is not None:
+            self._model.offer_charts(frame)
 
     async def _poll_feeds(self) -> None:
         while True:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 
 import msgspec
 import numpy as np
 
+from processors.charts import WORDS
 from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar
 from processors.errors import RowError
-from processors.needs import DETAIL, PRICES, VALUATIONS
-from processors.outputs import FeatureFrame, Partial
+from processors.needs import CHARTS, DETAIL, PRICES, VALUATIONS
+from processors.outputs import ChartFrame, FeatureFrame, Partial
 from processors.parameters import Parameters
 from processors.partition_join import dump_frame, load_frame
 from processors.registry import frame_columns, state_digest
@@ -20,7 +22,7 @@ from streams.tables import Output
 #: The types of a frame's columns.
 _COLUMN_TYPES = ("<f8", "<i4")
 #: Raise it when feature frames are computed or encoded in another way: state is rebuilt, and older frames are skipped.
-_VERSION = 3
+_VERSION = 4
 
 
 class FeatureCodec:
@@ -38,17 +40,31 @@ class FeatureCodec:
     ) -> None:
         self._partitions = partitions
         self._calendar = calendar
-        self._columns = {topic: {*frame_columns(topic, parameters)} for topic in (DETAIL, PRICES, VALUATIONS)}
+        self._columns = {topic: {*frame_columns(topic, parameters)} for topic in (DETAIL, PRICES, VALUATIONS, CHARTS)}
         self.version = f"v{_VERSION}.{state_digest(parameters)}{code_changes}"
         self._type = FEATURE_KIND + self.version.encode()
 
-    def encode(self, feature: FeatureFrame | Partial, topic: str) -> Output:
+    def encode(self, feature: FeatureFrame | ChartFrame | Partial, topic: str) -> Output:
         """Return a frame, or the partial sums of the running session, as a message."""
-        if isinstance(feature, FeatureFrame):
+        if not isinstance(feature, Partial):
             key = f"{feature.topic}/{feature.partition}/{feature.day}"
             return Output(topic, 0, key.encode(), dump_frame(feature), [(CE_TYPE, self._type)])
         key = f"{feature.partition}/live"
         return Output(topic, 0, key.encode(), msgspec.msgpack.encode(feature), [(CE_TYPE, PARTIAL_TYPE)])
+
+    def decode_charts(self, message: Message) -> ChartFrame | None:
+        """Return the charts of a partition, as `decode` does.
+
+        Raises
+        ------
+        RowError, StateError, msgspec.DecodeError : if the message is of any other type, or contradicts itself.
+        """
+        if ce_type(message) == PARTIAL_TYPE:
+            raise RowError("sums of a session are in the topic of charts; only marginwatch may write there")
+        found = self._decode(message, {CHARTS: {*WORDS}})
+        if not isinstance(found, FeatureFrame):
+            return None
+        return ChartFrame(found.topic, found.partition, found.day, found.header, found.keys, found.columns)
 
     def decode(self, message: Message) -> FeatureFrame | Partial | None:
         """Return what `encode` was given; None for a frame of another version, which is published again in this one.
@@ -57,11 +73,14 @@ class FeatureCodec:
         ------
         RowError, StateError, msgspec.DecodeError : if the message is of any other type, or contradicts itself.
         """
+        return self._decode(message, self._columns)
+
+    def _decode(self, message: Message, columns: Mapping[str, set[str]]) -> FeatureFrame | Partial | None:
         kind, value = ce_type(message), message.value or b""
         if kind == PARTIAL_TYPE:
             return self._checked_partial(msgspec.msgpack.decode(value, type=Partial))
         if kind == self._type:
-            return self._checked(load_frame(value))
+            return self._checked(load_frame(value), columns)
         if kind.startswith(FEATURE_KIND):
             return None
         raise RowError(f"unknown ce_type {kind!r} in the topic of features; only marginwatch may write there")
@@ -73,8 +92,8 @@ class FeatureCodec:
         self._check_place(partial.partition, partial.day, partial.ts)
         return partial
 
-    def _checked(self, frame: FeatureFrame) -> FeatureFrame:
-        if self._columns.get(frame.topic) != {*frame.columns}:
+    def _checked(self, frame: FeatureFrame, wanted: Mapping[str, set[str]]) -> FeatureFrame:
+        if wanted.get(frame.topic) != {*frame.columns}:
             raise RowError(f"a frame of {frame.topic!r} has the columns {', '.join(sorted(frame.columns))[:200]}")
         self._check_place(frame.partition, frame.day, frame.header.available_at)
         keys, columns = frame.keys, frame.columns.values()

@@ -13,6 +13,7 @@ from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from streams import metrics
+from streams.charts_stage import ChartsStage
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
 from streams.securities_stage import SecuritiesStage
 from streams.stage import RowState, Stage, StageState, count_applied
@@ -32,6 +33,7 @@ class MarketStage(Stage):
             {
                 *(t for t in self.inputs if t != Topic.FEATURES),
                 *(f"{SecuritiesStage.name}:{p}" for p in range(self.settings.partitions)),
+                f"{ChartsStage.name}:0",
             }
         )
 

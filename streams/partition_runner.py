@@ -39,7 +39,7 @@ from streams.quarantine import FoldError, Quarantine, fold, halves
 from streams.records import is_barrier, mark_of
 from streams.retries import Publish, Retries, StillOurs
 from streams.settings import Settings
-from streams.stage import Stage
+from streams.stage import Stage, StageState
 from streams.tables import Output, TablePartition, last_sequence, numbered
 from streams.topics import Topics
 from streams.transport import Poll
@@ -241,7 +241,8 @@ class PartitionRunner:
                     owned.state = None  # half a fold may be in it
                 raise
 
-        parts = [poll]
+        size = stage.messages_at_once or len(poll)
+        parts = [Poll(poll.records[start : start + size]) for start in range(0, len(poll), size)]
         while parts:
             part = parts.pop(0)
             parts = await self._retry(stage, part, partial(attempt, part), still_ours) + parts
@@ -304,7 +305,7 @@ class PartitionRunner:
         if not all(is_barrier(record) for record in records):
             owned.mark_active(short)
         try:
-            outputs, rows = fold(state, short, records)
+            outputs, rows = await self._fold(stage, state, short, records, still_ours)
         except FoldError as error:
             owned.state = None
             if not as_stored:
@@ -322,6 +323,17 @@ class PartitionRunner:
         owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))
         owned.finishing.add_done_callback(self._on_finished)
         return []
+
+    async def _fold(
+        self, stage: Stage, state: StageState, topic: str, records: Sequence[Any], still_ours: StillOurs
+    ) -> tuple[list[Output], dict[str, bytes | None]]:
+        """Fold records; those of a stage that takes long in a thread, while other partitions go on."""
+        if not stage.messages_at_once:
+            return fold(state, topic, records)
+        found = await asyncio.to_thread(fold, state, topic, records)
+        if not still_ours():
+            raise RevokedError
+        return found
 
     async def _finish(self, step: _Step, table: TablePartition, still_ours: StillOurs, done: Done) -> None:
         try:

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         description="CSV (old, new, date) of codes that changed: a security's history continues under its newest code. "
         "Every worker and feed needs the same file; a change of it rebuilds the state",
     )
+    chart_model: Path | None = Field(
+        None,
+        description="folder of a chart model, see `marginwatch charts train`; without one the chart signals are "
+        "absent. Every worker needs the same model; another one scores all weeks again",
+    )
     parameters: Parameters = Parameters()
 
     tushare_token: SecretStr | None = Field(None, description="token of an account at tushare.pro; never printed")

@@ -145,6 +145,8 @@ class Stage(ABC):
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    #: Messages that are folded together in a thread, for a stage whose fold takes long; 0 for a stage that folds polls.
+    messages_at_once = 0
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         self.settings = settings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from streams.alerts_stage import AlertsStage
+from streams.charts_stage import ChartsStage
 from streams.market_stage import MarketStage
 from streams.securities_stage import SecuritiesStage
 from streams.stage import Stage
 
-STAGES: tuple[type[Stage], ...] = (SecuritiesStage, MarketStage, AlertsStage)
+STAGES: tuple[type[Stage], ...] = (SecuritiesStage, ChartsStage, MarketStage, AlertsStage)

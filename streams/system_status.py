@@ -81,7 +81,7 @@ def progress(settings: Settings, client: Redis) -> int:
 
 def _partitions(settings: Settings) -> list[tuple[str, int]]:
     """Return every table with its partitions."""
-    return [("securities", p) for p in range(settings.partitions)] + [("market", 0), ("alerts", 0)]
+    return [("securities", p) for p in range(settings.partitions)] + [("charts", 0), ("market", 0), ("alerts", 0)]
 
 
 def status(settings: Settings) -> dict[str, Any]:

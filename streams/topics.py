@@ -46,6 +46,7 @@ class Topic(StrEnum):
 
     # Between the stages.
     FEATURES = "features.security"
+    CHARTS = "features.chart"
 
     # Outputs, and the commands of the desk about them.
     SIGNALS_MARKET = "signals.market"
@@ -69,6 +70,7 @@ class Topic(StrEnum):
     ETF_DAILY_DLQ = "etf.daily.dlq"
     REFERENCE_DLQ = "reference.dlq"
     FEATURES_DLQ = "features.security.dlq"
+    CHARTS_DLQ = "features.chart.dlq"
     SIGNALS_MARKET_DLQ = "signals.market.dlq"
     SIGNALS_SECURITY_DLQ = "signals.security.dlq"
     SIGNALS_INDUSTRY_DLQ = "signals.industry.dlq"
@@ -98,7 +100,7 @@ BY_CODE = tuple(
 SECURITIES_INPUTS = tuple(map(Topic, securities.INPUTS))
 MARKET_INPUTS = (*map(Topic, market.INPUTS), Topic.FEATURES)
 #: Topics whose messages may be refused or quarantined.
-READ = (*map(Topic, INPUT_ROWS), Topic.FEATURES, *SIGNALS, Topic.ALERT_COMMANDS)
+READ = (*map(Topic, INPUT_ROWS), Topic.FEATURES, Topic.CHARTS, *SIGNALS, Topic.ALERT_COMMANDS)
 DEAD_LETTERS = tuple(map(dead_letters, READ))
 
 #: The order of documents: inputs, their dead letters, then what the stages write.
@@ -106,6 +108,7 @@ _ORDER = (
     *map(Topic, INPUT_ROWS),
     *DEAD_LETTERS,
     Topic.FEATURES,
+    Topic.CHARTS,
     Topic.ALERTS_LOG,
     Topic.ALERT_COMMANDS,
     *SIGNALS,

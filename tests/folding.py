@@ -10,19 +10,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from processors.chart_scores import scored
 from processors.codes import to_codes
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, concat
 from processors.history import end_of_day
 from processors.industries import INDUSTRIES
 from processors.market import INPUTS, Market
-from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial, SecuritySignals, StageOutput
+from processors.outputs import ChartFrame, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
 from processors.parameters import Parameters
 from processors.securities import INPUTS as SECURITIES_INPUTS
 from processors.securities import Securities
 from processors.signal import Level, Signal
 from streams.calendars import xshg
 from tests import oracle
+from tests.charts import MadeModel
 from tests.made_market import SMALL, small_market
 from tests.oracle import Data
 
@@ -151,7 +153,8 @@ def market_items(securities: Securities, feeds: Mapping[str, RowBatch]) -> list[
         [item for topic in topics if topic in feeds for item in (feeds[topic], end_of_day(feeds[topic]))]
         for topics in (SECURITIES_INPUTS, INPUTS)
     )
-    return [*rest, *(one for one in securities.fold(own) if isinstance(one, FeatureFrame | Partial))]
+    frames = [scored(one, MadeModel()) if isinstance(one, ChartFrame) else one for one in securities.fold(own)]
+    return [*rest, *frames]
 
 
 # -- as the oracle sees it -------------------------------------------------------------------------------

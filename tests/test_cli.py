@@ -128,7 +128,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("study", "foo", "--data", "."), "'foo' is not one of 'ratio', 'peak', 'bottom'"),
         (("study", "ratio"), "Missing option '--data'"),
         (("study", "ratio", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
-        (("rebuild", "--table", "foo"), "'foo' is not one of 'securities', 'market', 'alerts'"),
+        (("rebuild", "--table", "foo"), "'foo' is not one of 'securities', 'charts', 'market', 'alerts'"),
         (("calendar", "check", "--year", "soon"), "'--year': Input should be a valid integer"),
         (("dlq", "show", "margin.daily", "0", "17/"), "'17/' is no offset: expected are 17, 17/3 for a row"),
         (("dlq", "retry", "margin.daily", "0", "x"), "'x' is no offset"),

@@ -222,6 +222,7 @@ def test_the_demo_installs_the_local_servers_and_the_console_and_nothing_of_test
 
 def test_the_image_contains_what_production_needs_and_nothing_of_tests_or_local_servers() -> None:
     production, here = locked("requirements-production.lock"), locked("requirements.lock")
+    charts = locked("requirements-charts.lock")
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     names = {re.split(r"[\[<>=; ]", text)[0] for text in declared["project"]["dependencies"]}
     assert names <= production.keys()
@@ -232,6 +233,10 @@ def test_the_image_contains_what_production_needs_and_nothing_of_tests_or_local_
     assert production["setuptools"]  # the image builds its wheel without fetching anything unlocked
     differing = {n: (v, here[n]) for n, v in production.items() if n in here and here[n] != v}
     assert differing == {}
+    assert {n: (v, charts[n]) for n, v in production.items() if n in charts and charts[n] != v} == {}
+    assert {n: (v, here[n]) for n, v in charts.items() if n in here and here[n] != v} == {}
+    assert "onnxruntime" in production and "torch" in charts
+    assert {"torch", "onnx", "triton"} & (production.keys() | here.keys()) == set()  # scoring needs no training
     assert "--no-build-isolation" in (ROOT / "Dockerfile").read_text("utf-8")
 
 

@@ -6,11 +6,12 @@ The stage adds up numbers, Redis is a dictionary that can fail, and a publisher 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -109,6 +110,25 @@ class SumStage(Stage):
 
 class MarketSums(SumStage):
     name = MarketStage.name
+
+
+class SlowState(SumState):
+    """Notes how many records it folds at once, and in which thread; takes the partition away in the fold of a value."""
+
+    folds: ClassVar[list[tuple[int, bool]]] = []
+    on_fold: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+
+    def fold(self, topic: str, records: Sequence[Any]) -> list[Output]:
+        self.folds.append((len(records), threading.current_thread() is threading.main_thread()))
+        self.on_fold()
+        return super().fold(topic, records)
+
+
+class SlowStage(SumStage):
+    messages_at_once = 2
+
+    def open(self, partition: int) -> StageState:
+        return SlowState(self, partition)
 
 
 @dataclass
@@ -269,6 +289,48 @@ def run(coroutine: Awaitable[None]) -> None:
 
 def total_of(data: bytes) -> int:
     return ValueCodec[int](int).decode(data)
+
+
+# -- a stage that takes long -------------------------------------------------------------------------------------
+
+
+def test_a_slow_stage_folds_a_few_messages_at_a_time_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, SlowStage)
+    monkeypatch.setattr(SlowState, "folds", [])
+    beats: list[int] = []
+
+    async def go() -> None:
+        await world.claim()
+        loop, beat = asyncio.get_running_loop(), asyncio.Event()
+        # Every fold waits until the loop has run something else.
+        monkeypatch.setattr(
+            SlowState,
+            "on_fold",
+            staticmethod(lambda: asyncio.run_coroutine_threadsafe(noted(beat), loop).result(timeout=30)),
+        )
+        await world.step(*(Row(n, b"2") for n in range(5)))
+
+    async def noted(beat: asyncio.Event) -> None:
+        beats.append(1)
+
+    run(go())
+    assert SlowState.folds == [(2, False), (2, False), (1, False)]
+    assert len(beats) == 3
+    assert world.state().total == 10
+    assert [event[0] for event in world.recorder.events].count("done") == 1  # of the whole poll
+
+
+def test_a_slow_fold_whose_partition_is_taken_away_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, SlowStage)
+    monkeypatch.setattr(SlowState, "on_fold", staticmethod(lambda: setattr(world, "ours", False)))
+
+    async def go() -> None:
+        await world.claim()
+        with pytest.raises(RevokedError):
+            await world.step(Row(0, b"2"))
+
+    run(go())
+    assert world.recorder.of("commit") == world.recorder.of("publish") == []
 
 
 # -- the order of a step -----------------------------------------------------------------------------------------

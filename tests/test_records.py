@@ -17,6 +17,7 @@ from feeds.folder import read
 from processors.history import History, blocks
 from processors.parameters import Parameters
 from streams.calendars import xshg
+from tests.charts import MadeModel
 from tests.folding import EXCHANGES, oracle_data
 from tests.made_market import with_made_rows
 from tests.oracle import records as oracle
@@ -40,7 +41,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(data_dir: Path) -> Run:
     days = with_made_rows(dict(read(data_dir, CALENDAR).by_day()))
-    history, desk = History(P, EXCHANGES, CALENDAR), AlertDesk(rules(P), CALENDAR)
+    history, desk = History(P, EXCHANGES, CALENDAR, MadeModel()), AlertDesk(rules(P), CALENDAR)
     origin, last = Input("signals", 0, 0, 0), {}
     for block in blocks(feeds for _, feeds in sorted(days.items())):
         changes = [change for output in history.fold_block(block) for change in desk.fold(output, origin, NOW)]

@@ -13,7 +13,12 @@ from tests.test_structure import modules, tree
 
 def test_every_topic_is_created_and_read_by_a_codec() -> None:
     assert set(Topics(Settings()).all) == set(Topic)
-    assert {t for t in Topic if not t.is_dead_letters} == {*map(Topic, INPUT_ROWS), Topic.FEATURES, *CODECS}
+    assert {t for t in Topic if not t.is_dead_letters} == {
+        *map(Topic, INPUT_ROWS),
+        Topic.FEATURES,
+        Topic.CHARTS,
+        *CODECS,
+    }
 
 
 def test_every_input_topic_has_a_topic_of_its_dead_letters() -> None:

@@ -33,7 +33,7 @@ RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
 _ANSWER_BYTES = 4096
 _SCOPES = {
     "securities_digest": "security", "fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
-    "excess_score_top": "security", "industry_risk_high": "industry", "data_quality": "data", "data_note": "data",
+    "excess_score_top": "security", "industry_risk_high": "industry", "themes": "industry", "chart_top": "security", "data_quality": "data", "data_note": "data",
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from alerts.rules import (
     refused_feed,
     risk_premium,
     stale_feed,
+    themes,
 )
 from alerts.rules.base import Rule
 from processors.parameters import Parameters
@@ -44,6 +45,8 @@ _BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
     balance_high_low.low_rule,
     risk_premium.rule,
     industry_risk.rule,
+    themes.rule,
+    themes.stocks_rule,
     digest.rule,
     data_quality.rule,
     data_quality.note_rule,

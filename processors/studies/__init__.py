@@ -6,6 +6,7 @@ from types import ModuleType
 
 from processors.studies import (
     bottom,
+    charts,
     divergence,
     excess,
     extremes,
@@ -35,4 +36,5 @@ STUDIES: dict[str, ModuleType] = {
     "sorts": sorts,
     "factor": factor,
     "timing": timing,
+    "charts": charts,
 }

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from processors.chart_scores import NO_MODEL, Scorer
 from processors.codes import Ids, reindex_sorted, to_id
 from processors.days import TradingCalendar, microseconds, to_day
 from processors.events import Floats, RowBatch
@@ -21,6 +22,7 @@ from processors.needs import DETAIL, PRICES
 from processors.needs import INDICES as INDEX_TOPIC
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from processors.studies.chart_rows import ChartCollector
 from processors.studies.panel import INDICES, IndexHistory, Panel, SecurityRows, Trait
 
 #: Columns of the long table and their dtypes.
@@ -57,6 +59,7 @@ def collect(
     *,
     start: date | None = None,
     notes: Iterable[str] = (),
+    model: Scorer | str = NO_MODEL,
 ) -> Panel:
     """Fold every day and collect the outputs that the studies need.
 
@@ -64,12 +67,14 @@ def collect(
     ----------
     days : topic → rows, by day.
     start : first day of the period. Earlier days are folded, too, so that windows are full.
+    model : the chart model, or the reason why there is none.
     """
-    history = History(parameters, exchanges, calendar)
+    history, charts = History(parameters, exchanges, calendar, model), ChartCollector(model)
     out = _Collected()
     rest = iter(days)
     while block := list(islice(rest, _BLOCK_DAYS)):
         _add_block(out, block, history)
+        _add_charts(charts, history)
     opened = [day for day, rows in out.indices.items() if not np.isnan(rows.figures["open"]).all()]
     traded = {*opened, *out.parts, *out.available} or {0}
     every = np.array(
@@ -95,6 +100,7 @@ def collect(
         in_period,
         list(notes),
         _histories(out.indices),
+        charts=charts.rows(position),
     )
 
 
@@ -115,6 +121,14 @@ def _add_block(out: _Collected, block: list[Mapping[str, RowBatch]], history: Hi
             out.prices[day] = _prices(frame, rows[PRICES, day])
         elif topic == DETAIL:
             _add_score_inputs(out, frame, frames.get((PRICES, day)), history.market.parameters.score_days)
+
+
+def _add_charts(charts: ChartCollector, history: History) -> None:
+    """Add the charts of the days that were folded last."""
+    reference = history.market.reference
+    for frame in history.charts:
+        members = reference.members(frame.day) if reference.is_closed(frame.day) else None
+        charts.add([frame], history.frames, members)
 
 
 def _add(out: _Collected, output: MarketSignal | SecuritySignals | IndustrySignals, history: History) -> None:

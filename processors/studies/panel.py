@@ -16,6 +16,7 @@ import pandas as pd
 from processors.codes import Ids
 from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date, to_day
 from processors.events import Floats
+from processors.studies.chart_rows import ChartRows
 from processors.studies.result import Line, Mode
 from processors.studies.samples import SAMPLES
 
@@ -79,6 +80,7 @@ class Panel:
     histories : index code → its closes and valuations.
     factors : daily returns of `FACTORS` by date, fractions; None if there are none.
     cost : of a trade, a fraction of its value; the published figures have none.
+    charts : the charts of every week with their scores.
     """
 
     calendar: TradingCalendar
@@ -98,6 +100,7 @@ class Panel:
     histories: dict[str, IndexHistory] = field(default_factory=dict)
     factors: pd.DataFrame | None = None
     cost: float = 0.0
+    charts: ChartRows = field(default_factory=ChartRows)
 
     def dates(self) -> list[str]:
         """Return all days as ISO text."""

@@ -64,6 +64,7 @@ COMMANDS = {
     "dlq": Entry("streams.cli.dlq:dlq_app", "List, retry or skip messages that were refused or quarantined."),
     "rebuild": Entry("streams.cli.rebuild:rebuild", "Recompute the tables from the topics; compare or replace them."),
     "calendar": Entry("streams.cli.calendar:calendar_app", "Check the trading calendar."),
+    "charts": Entry("streams.cli.charts:charts_app", "Train the chart model; draw charts."),
     "study": Entry("streams.cli.study:study", "Check a signal against the published tables, on your data."),
 }
 

@@ -35,6 +35,7 @@ class TableName(StrEnum):
     """The tables of the stream, in the order of its stages."""
 
     SECURITIES = "securities"
+    CHARTS = "charts"
     MARKET = "market"
     ALERTS = "alerts"
 
@@ -55,6 +56,7 @@ class StudyName(StrEnum):
     SORTS = "sorts"
     FACTOR = "factor"
     TIMING = "timing"
+    CHARTS = "charts"
     ALL = "all"
 
 

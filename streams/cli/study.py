@@ -38,6 +38,9 @@ def study(
     cost: Annotated[
         float, typer.Option(min=0, max=0.05, help="for factor: the cost of a trade, a fraction of its value")
     ] = 0.0,
+    model: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="for charts: the folder of a chart model")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="write CSV, JSON and PNG files here")] = None,
     report: Annotated[
         Path | None, typer.Option(help="write one self-contained HTML page, and a Chinese one beside it (NAME.zh.html)")
@@ -56,14 +59,15 @@ def study(
     first, last = span(start, end)
     study_run = load()
     modes = study_run.modes(as_source=as_source, point_in_time=point_in_time)
-    plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors, cost)
+    settings = Settings()
+    plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors, cost, model or settings.chart_model)
     with progress() as bars:
         task = bars.add_task("reading the files", total=None)
 
         def advance(what: str, done: int, total: int) -> None:
             bars.update(task, description=what, completed=done, total=total or None)
 
-        found = study_run.panel(plan, Settings(), advance)
+        found = study_run.panel(plan, settings, advance)
         studies = study_run.run(plan, found, advance)
     if as_json:
         print_json([one.results for one in studies])

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _T = TypeVar("_T")
 out = Console(highlight=False, soft_wrap=True)
@@ -25,6 +25,7 @@ def progress() -> Iterator[Progress]:
         BarColumn(),
         TextColumn("{task.completed:>5}/{task.total}"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=err,
         transient=True,
     ) as bars:

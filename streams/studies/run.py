@@ -21,6 +21,7 @@ from processors.studies.collecting import collect
 from processors.studies.panel import FACTORS, Panel
 from processors.studies.result import Mode, Result
 from streams.calendars import xshg
+from streams.charts.model import load
 from streams.settings import Settings
 
 #: Calls with what is done, and how much of how much.
@@ -46,6 +47,7 @@ class Plan:
     factors : a CSV or parquet file with a date column and the daily returns of five factors (fractions); default: the
         file ``ff5_daily*`` of the folder, if it has one.
     cost : of a trade, a fraction of its value.
+    model : folder of a chart model.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Plan:
     end: date | None = None
     factors: Path | None = None
     cost: float = 0.0
+    model: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +94,16 @@ def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
     if plan.start is not None and (not days or to_day(plan.start) > days[-1]):
         raise StudyError(f"{plan.folder} ends before {plan.start}: choose an earlier --from")
 
+    model = load(plan.model)
+
     def counted() -> Iterable[dict[str, Any]]:
         for done, (_, feeds) in enumerate(folder.by_day(), 1):
             yield feeds
             advance("folding the history", done, len(days))
 
-    out = collect(counted(), settings.parameters, settings.exchanges, calendar, start=plan.start, notes=folder.notes)
+    out = collect(
+        counted(), settings.parameters, settings.exchanges, calendar, start=plan.start, notes=folder.notes, model=model
+    )
     out.factors, out.cost = factors, plan.cost
     return out
 

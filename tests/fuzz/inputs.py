@@ -22,10 +22,12 @@ import pyarrow as pa
 
 from alerts.commands import Acknowledge, Command, FeedState, SetSilence
 from alerts.model import Silence
+from processors.charts import WORDS
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay
 from processors.industries import INDUSTRIES
-from processors.needs import DETAIL, PRICES, VALUATIONS
+from processors.needs import CHARTS, DETAIL, PRICES, VALUATIONS
 from processors.outputs import (
+    ChartFrame,
     DayStatus,
     FeatureFrame,
     FrameHeader,
@@ -107,13 +109,19 @@ def _features() -> Iterator[Input]:
     frames = [
         FeatureFrame(topic, 0, 18_263, FrameHeader(0, 10**15, {}, {"SSE": 10}, IdentityCheck()), keys,
                      {name: np.ones(len(keys)) for name in frame_columns(topic, Parameters())})
-        for topic in (DETAIL, PRICES, VALUATIONS)
+        for topic in (DETAIL, PRICES, VALUATIONS, CHARTS)
     ]  # fmt: skip
     for one in (partial, *frames):
         made = codec.encode(one, Topic.FEATURES)
         yield Input(Topic.FEATURES, made.value, [*made.headers])
+    last = frames[-1]
+    words: dict[str, Any] = {name: np.arange(len(keys), dtype="<i4") for name in WORDS}
+    charts = ChartFrame(CHARTS, 0, last.day, last.header, keys, words)
+    made = codec.encode(charts, Topic.CHARTS)
+    yield Input(Topic.CHARTS, made.value, [*made.headers])
     barrier = msgspec.json.encode(Barrier(barrier="b"))
-    yield Input(Topic.FEATURES, barrier, [(CE_TYPE, BARRIER_TYPE), ("origin", b"securities:0")])
+    for topic in (Topic.FEATURES, Topic.CHARTS):
+        yield Input(topic, barrier, [(CE_TYPE, BARRIER_TYPE), ("origin", b"securities:0")])
 
 
 def _signals() -> Iterator[Input]:
@@ -177,7 +185,7 @@ def message(seed: str, number: int) -> Input:
     kinds = dict(out.headers)
     if kinds.get(CONTENT_TYPE) == ARROW:
         out.value = _frame(rng, out.value or b"")
-    elif out.topic == Topic.FEATURES and kinds.get(CE_TYPE) != BARRIER_TYPE:
+    elif out.topic in (Topic.FEATURES, Topic.CHARTS) and kinds.get(CE_TYPE) != BARRIER_TYPE:
         out.value = _msgpack(rng, out.value or b"")
     elif rng.random() < 0.8:
         out.value = _json(rng, out.value or b"{}")

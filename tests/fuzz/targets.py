@@ -19,7 +19,7 @@ from tests.fuzz.inputs import Input
 #: States are given up after so many messages: what they contain bounds the memory of a run.
 _MESSAGES = 400
 #: Only stages write there, so a message that contradicts itself may be found by a fold.
-_WRITTEN_BY_STAGES = (Topic.FEATURES, *SIGNALS)
+_WRITTEN_BY_STAGES = (Topic.FEATURES, Topic.CHARTS, *SIGNALS)
 
 
 class Target:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.oracle import industries, market, securities, timing, valuations
+from tests.oracle import charts, industries, market, securities, timing, valuations
 from tests.oracle.data import Data
 from tests.oracle.market import Tables, basic, float_cap_share, shares, trade_share, two_way_share, whole
 from tests.oracle.securities import own, score
@@ -53,6 +53,7 @@ MARKET: dict[str, Entry] = {
     "ytd_distribution": securities.ytd,
     "equal_weight_return": lambda data, _p: whole(securities.equal_weight(data)),
     "index_close": market.index_close,
+    "group_theme_score": charts.group_themes,
 }  # fmt: skip
 SECURITY: dict[str, Entry] = {
     **{name: own(name) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")},
@@ -61,6 +62,8 @@ SECURITY: dict[str, Entry] = {
     **{name: score(name) for name in ("excess_score", "excess_kind", "excess_top")},
     "streak_excess": lambda data, p: {"": securities.streak_excess(data, p)},
     "divergence": securities.divergence,
+    "chart_score": charts.chart_score,
+    "chart_top": charts.chart_top,
 }
 INDUSTRY: dict[str, Entry] = {
     **{n: industries.basic(n, rank=True) for n in ("fin_balance", "fin_balance_to_float_cap", "net_buy",
@@ -72,6 +75,8 @@ INDUSTRY: dict[str, Entry] = {
     },
     "heat": industries.composite(industries.HEAT),
     "risk": industries.composite(industries.RISK),
+    "theme_score": charts.theme_score,
+    "theme_top5": charts.theme_top5,
 }  # fmt: skip
 #: By level, as the declarations name it.
 ENTRIES: dict[str, dict[str, Entry]] = {"market": MARKET, "security": SECURITY, "industry": INDUSTRY}

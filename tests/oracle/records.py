@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.oracle import market, securities
+from tests.oracle import charts, market, securities
 from tests.oracle.data import SSE_COMPOSITE, Data
 
 HORIZONS = (5, 20, 60)
@@ -180,7 +180,11 @@ def _leads(excess: pd.DataFrame) -> pd.DataFrame:
 
 
 def _flagged(
-    flags: pd.DataFrame, since: pd.Timestamp, hit: Callable[[pd.DataFrame], Any], inside: pd.Series | None = None
+    flags: pd.DataFrame,
+    since: pd.Timestamp,
+    hit: Callable[[pd.DataFrame], Any],
+    inside: pd.Series | None = None,
+    horizon: int = 20,
 ) -> Record:
     rows = zip(flags.index, flags.to_numpy(dtype=bool), strict=True)
     cases = {
@@ -188,7 +192,7 @@ def _flagged(
         for day, row in rows
         if row.any() and (inside is None or bool(inside.get(day, default=False)))
     }
-    return Record(cases, since, 20, hit, members=True, inside=inside)
+    return Record(cases, since, horizon, hit, members=True, inside=inside)
 
 
 def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
@@ -206,6 +210,7 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
     rises = (own["consecutive_extreme"] != 0) & (own["fin_change"] > 0) & own["consecutive_extreme"].notna()
     moved, regime = own["fin_change"].notna(), market.regimes(data, p)
     case, scores = securities.divergence(data, p)[""], securities.scores(data, p)
+    chart = charts.chart_top(data, p)[""].iloc[:-1]  # the history ends within a week
     top, kind = scores["excess_top"] == 1, scores["excess_kind"]
     return {
         ("peak_warning", ""): _of_days(
@@ -232,4 +237,5 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
         ("fin_divergence", "rally"): _flagged(case == 2.0, both_since, _lags),
         ("excess_score_top", "early positioning"): _flagged(top & (kind == -1), both_since, _leads),
         ("excess_score_top", "chasing"): _flagged(top & (kind == 1), both_since, _leads),
+        ("chart_top", ""): _flagged(chart == 1, chart.dropna(how="all").index[0], _leads, horizon=5),
     }  # fmt: skip

@@ -1,0 +1,99 @@
+"""themes 每周主题 and chart_top 图表得分前列: the week's industries and stocks whose charts the network scores highest [GF25].
+
+The stocks of the margin list have the record: the evidence knows no prices of industries. Both are absent without a chart
+model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from alerts.model import Basis, Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, short_percent
+from alerts.rules.digest import members, named
+from processors.indicators.themes import TOP
+from processors.industries import ENGLISH, INDUSTRIES
+from processors.needs import CHARTS
+from processors.outputs import IndustrySignals, SecuritySignals
+from processors.parameters import Parameters
+
+INDUSTRY, STOCKS = "industries", "stocks"
+_HORIZON_DAYS = 5
+_INVALIDATION = Text("It covers its week only; the next week has its own themes.", "仅代表当周，下周另有主题。")
+_LEADS = Text("beats the mean of all stocks over 5 days", "5日跑赢等权市场")
+
+
+def industries(message: Message) -> Iterator[Evaluation]:
+    """Fire once a week with the five themes."""
+    if not isinstance(message, IndustrySignals):
+        return
+    status, scores = message.status, message.columns.get("theme_score")
+    if scores is None or np.isnan(scores).all():  # also a frame of a release without charts
+        return
+    best = np.argsort(-scores, kind="stable")[: min(TOP, int((~np.isnan(scores)).sum()))].tolist()
+    names = [INDUSTRIES[i] for i in best]
+    yield Evaluation.of(
+        status,
+        INDUSTRY,
+        Kind.FIRE,
+        {ENGLISH[name]: float(scores[i]) for name, i in zip(names, best, strict=True)},
+        {"themes": TOP},
+        Text(
+            f"Themes of the week to {status.trade_date}, by the charts of their stocks: "
+            f"{', '.join(ENGLISH[name] for name in names)} (model {status.models.get(CHARTS, '')}).",
+            f"截至{status.trade_date}当周主题（按个股图表）：{'、'.join(names)}（模型{status.models.get(CHARTS, '')}）。",
+        ),
+        _INVALIDATION,
+    )
+
+
+def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
+    """Fire once a week with the stocks of the highest scores."""
+    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+        return
+    status, scores, top = message.status, message.columns.get("chart_score"), message.columns.get("chart_top")
+    if scores is None or top is None or np.isnan(scores).all():
+        return
+    top = top == 1
+    if not top.any():
+        yield Evaluation.of(status, STOCKS, Kind.END)
+        return
+    found = members(message, top, "chart_score", [""] * int(top.sum()), scores[top])
+    share = short_percent(parameters.chart_top)
+    yield Evaluation.of(
+        status,
+        STOCKS,
+        Kind.FIRE,
+        {"stocks": len(found), "lowest_score": float(scores[top].min())},
+        {"share": parameters.chart_top},
+        Text(
+            f"Chart scores of the week to {status.trade_date}: the top {share} of the margin list are {len(found)} stocks, "
+            f"led by {named(found)}.",
+            f"截至{status.trade_date}当周图表得分：两融标的前{share}共{len(found)}只，居前：{named(found, '、')}。",
+        ),
+        _INVALIDATION,
+        found,
+    )
+
+
+def rule(_: Parameters) -> Rule:
+    """Return the rule of the industries, which states a fact."""
+    return Rule("themes", Severity.INFO, industries, source="[GF25]", horizon_days=_HORIZON_DAYS, about="industries")
+
+
+def stocks_rule(parameters: Parameters) -> Rule:
+    """Return the rule of the stocks, which has the record."""
+    return Rule(
+        "chart_top",
+        Severity.INFO,
+        partial(stocks, parameters),
+        source="[GF25]",
+        horizon_days=_HORIZON_DAYS,
+        expectations=(
+            Expectation(_LEADS, ends_higher, horizon_days=_HORIZON_DAYS, basis=Basis.MEMBERS, figure="lowest_score"),
+        ),
+        about="stocks",
+    )

@@ -1,0 +1,143 @@
+"""The page of themes: the week's ranking, the themes of earlier weeks, and a stock's chart as the model sees it."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+from nicegui import ui
+
+from console import labels
+from console.model import Part
+from console.site import Page, heading
+from console.theme import View
+from processors.chart_scores import NO_MODEL, occlusion
+from processors.charts import HEIGHT, PIXELS_A_SESSION, SESSIONS, WIDTH, Heights
+from processors.charts import draw as image_of
+from processors.events import Floats
+from processors.indicators.themes import TOP
+from processors.industries import INDUSTRIES
+from processors.needs import CHARTS
+from processors.outputs import IndustrySignals
+
+_WEEKS, _STOCKS = 26, 20
+#: Opacity of the session that matters most.
+_STRONGEST = 0.55
+
+
+def draw(page: Page, code: str) -> None:
+    """Draw the page; ``code`` is the stock whose chart is shown, if any."""
+    area = ui.element("main").classes("sub")
+
+    def redraw() -> None:
+        area.clear()
+        with area:
+            _content(page, code.strip().upper())
+
+    page.follow((Part.INDUSTRIES, Part.SECURITIES, Part.CHARTS), redraw, every_s=5.0)
+
+
+def _content(page: Page, code: str) -> None:
+    label, weeks = page.view.label, page.site.model.themes()
+    with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
+        ui.link(f"← {label('back')}", page.path("/"))
+        ui.label(label("themes_of")).style("font-size:20px;font-weight:800").mark("themes")
+        if weeks:
+            ui.label(f"{weeks[0][0]} · {weeks[0][1].status.models.get(CHARTS, '')}").classes("muted num")
+    if not weeks:
+        with ui.element("div").classes("card wide"):
+            ui.label(f"{label('no_themes')} {_reason(page)}").mark("no-themes")
+        return
+    with ui.element("div").classes("card half"):
+        heading(label("themes_of"))
+        ui.label(label("themes_hint")).classes("muted")
+        _ranking(page, weeks[0][1])
+    with ui.element("div").classes("card half"):
+        heading(label("themes_history"))
+        for day, frame in weeks[:_WEEKS]:
+            names = (labels.industry(INDUSTRIES[i], page.view.language) for i in _order(frame)[:TOP])
+            ui.label(f"{day}  {' · '.join(names)}").classes("num")
+    with ui.element("div").classes("card half"):
+        scored_on, stocks = page.site.model.securities.chart_scores()
+        heading(f"{label('chart_top')} {labels.day(scored_on)}")
+        for stock, score in stocks[:_STOCKS]:
+            with ui.row().classes("w-full justify-between no-wrap"):
+                name = page.site.model.directory.name(stock)
+                ui.link(f"{stock} {name}", page.path(f"/themes?code={stock}"))
+                ui.label(f"{score:.4f}").classes("num")
+    with ui.element("div").classes("card half"):
+        _chart(page, code)
+
+
+def _reason(page: Page) -> str:
+    """Why no week has scores: that of the newest day, or that of this console."""
+    newest = page.site.model.industry_days(1)
+    found = newest[0].left_out.get("theme_score", "") if newest else ""
+    return found or (page.site.charts if isinstance(page.site.charts, str) else page.view.label("waiting"))
+
+
+def _order(frame: IndustrySignals) -> list[int]:
+    """Return the industries with a score, the highest first."""
+    rank = frame.columns["theme_score_rank"]
+    return [i for i in np.argsort(rank).tolist() if not np.isnan(rank[i])]
+
+
+def _ranking(page: Page, frame: IndustrySignals) -> None:
+    for place, i in enumerate(_order(frame), 1):
+        value = float(frame.columns["theme_score"][i])
+        tone = "rise" if value > 0 else "fall" if value < 0 else ""
+        with ui.row().classes("w-full justify-between no-wrap"):
+            name = labels.industry(INDUSTRIES[i], page.view.language)
+            link = ui.link(f"{place}. {name}", page.path(f"/industry/{INDUSTRIES[i]}"))
+            link.style("font-weight:700" if place <= TOP else "")
+            ui.label(f"{labels.signed(value)} {abs(value):.4f}").classes(f"num {tone}")
+
+
+def _chart(page: Page, code: str) -> None:
+    label = page.view.label
+    heading(f"{label('chart_of')} {code}")
+    if not code:
+        ui.label(label("chart_choose")).classes("muted")
+        return
+    found = page.site.model.chart(code)
+    if found is None:
+        ui.label(f"{label('no_chart')} {code}").mark("no-chart")
+        return
+    day, heights = found
+    scorer = page.site.charts
+    weights = None if isinstance(scorer, str) else occlusion(scorer, day.year, heights)
+    title = f"{label('chart_of')} {code} {day}"
+    ui.html(svg(heights, weights, page.view, title), sanitize=False).mark("chart")
+    ui.label(label("chart_map") if weights is not None else _no_map(scorer)).classes("muted")
+    ui.link(code, page.path(f"/security/{code}"))
+
+
+def _no_map(scorer: object) -> str:
+    return scorer if isinstance(scorer, str) else NO_MODEL
+
+
+def svg(heights: Heights, weights: Floats | None, view: View, title: str) -> str:
+    """Return a chart as an SVG: its pixels, and behind each session the colour of what it did to the score.
+
+    Parameters
+    ----------
+    heights : (20, 6)
+    weights : (20,) score less the score without each session; None draws the pixels alone.
+    """
+    image = image_of(heights[None])[0]
+    parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#000"/>']
+    largest = 0.0 if weights is None else float(np.abs(weights).max())
+    if weights is not None and largest > 0:
+        for session in range(SESSIONS):
+            weight = float(weights[session])
+            parts.append(
+                f'<rect x="{session * PIXELS_A_SESSION}" width="{PIXELS_A_SESSION}" height="{HEIGHT}" '
+                f'fill="{view.rise if weight > 0 else view.fall}" '
+                f'fill-opacity="{abs(weight) / largest * _STRONGEST:.3f}"/>'
+            )
+    rows, columns = np.nonzero(image)
+    parts += [f'<rect x="{x}" y="{y}" width="1" height="1" fill="#fff"/>' for y, x in zip(rows, columns, strict=True)]
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}" '
+        f'style="width:100%;max-width:420px" shape-rendering="crispEdges">{"".join(parts)}</svg>'
+    )

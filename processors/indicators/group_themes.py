@@ -1,0 +1,60 @@
+"""Themes of index groups: the chart scores of a group's stocks against those of the market, weekly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processors.block import Block
+from processors.cross_sections import reasons
+from processors.kinds import is_chinext, is_star
+from processors.needs import CHARTS, PRICES, chart, members, price
+from processors.signal import Column, Level, Signal
+
+LEVEL, SCORE, MEMBERS = price("level"), chart("chart_score"), members()
+
+SIGNALS = (
+    Signal(
+        "group_theme_score",
+        Level.MARKET,
+        "Theme score of a group",
+        "分组主题得分",
+        "ratio",
+        (LEVEL, SCORE, MEMBERS),
+        "mean chart_score of the group's stocks (CSI300, CSI500 and ChiNextIndex by reference; ChiNext and STAR by code) − "
+        "mean chart_score of all stocks; on a week's last session; details: stocks with a score",
+        "[GF25], network ours",
+        subjects=True,
+    ),
+)
+#: Groups by the reference → the figure of it that names their members.
+_BY_REFERENCE = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
+_BY_CODE = {"ChiNext": is_chinext, "STAR": is_star}
+
+
+def compute(block: Block) -> dict[str, Column]:
+    """Return the score of each group; absent on every day that does not end a week, or without a model."""
+    priced = block.section(PRICES)
+    scores = block.on(priced, SCORE)
+    gaps = reasons(block.gaps(CHARTS))
+    absent = {i: why for i, day in enumerate(block.days) if (why := _absent(block, i, day) or gaps.get(i, ""))}
+    out: dict[str, Column] = {}
+    for group in (*_BY_REFERENCE, *_BY_CODE):
+        values, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
+        nobody = dict(absent)
+        for i, known in enumerate(block.members):
+            keys, here = priced.keys[priced.rows(i)], scores[priced.rows(i)]
+            inside = known.in_index(keys, _BY_REFERENCE[group]) if group in _BY_REFERENCE else _BY_CODE[group](keys)
+            inside &= ~np.isnan(here)
+            counts[i] = inside.sum()
+            if counts[i]:
+                values[i] = here[inside].mean() - np.nanmean(here)
+            else:
+                nobody.setdefault(i, f"no stock of the day with a chart score belongs to {group}")
+        out[f"group_theme_score/{group}"] = Column(values, {"stocks": counts}, absent=nobody)
+    return out
+
+
+def _absent(block: Block, i: int, day: int) -> str:
+    if not block.calendar.ends_week(day):
+        return "charts are scored on a week's last session"
+    return block.model_reason(i, CHARTS)

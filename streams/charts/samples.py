@@ -1,0 +1,138 @@
+"""Charts and labels for training, from a folder of market files, by the processors of the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from feeds.folder import read
+from processors.chart_labels import HORIZONS, above_median, forward
+from processors.chart_windows import features
+from processors.charts import Heights, from_words
+from processors.codes import Ids
+from processors.daily_store import ApplyResult, DailyStore
+from processors.days import TradingCalendar
+from processors.events import Floats, RowBatch
+from processors.history import end_of_day
+from processors.key_index import widened
+from processors.kinds import is_stock
+from processors.needs import PRICES, REFERENCE
+from processors.parameters import Parameters
+from processors.price_levels import PriceLevels
+from processors.reference import ReferenceStore
+from streams.charts.errors import ChartModelError
+
+#: A chart of every third session: weekly returns overlap little, and every weekday occurs.
+STRIDE = 3
+_MEMBERS = ("csi300", "csi500")
+_KEEP_DAYS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Charts with labels, in the order of their days.
+
+    Parameters
+    ----------
+    heights : (m, 20, 6).
+    days, keys : (m,) day and stock of each chart.
+    labels : (m, 2) 1 above the median of the day's charts, 0 below, for each of `HORIZONS`; NaN where unknown.
+    universe : the stocks of which charts are made, in words.
+    digest : SHA-256 of the prices that they are made of.
+    """
+
+    heights: Heights
+    days: npt.NDArray[np.int32]
+    keys: Ids
+    labels: Floats
+    universe: str
+    digest: str
+
+
+def read_samples(
+    folder: Path, calendar: TradingCalendar, parameters: Parameters, advance: Callable[[int, int], None]
+) -> Samples:
+    """Read prices and members of a folder and make a chart of every member on every third session.
+
+    Without memberships in the folder, every stock is a member.
+
+    Parameters
+    ----------
+    advance : called with (days done, days in total) after each day.
+
+    Raises
+    ------
+    ChartModelError : if the folder has no daily prices.
+    """
+    dataset = read(folder, calendar)
+    if PRICES not in dataset.batches:
+        raise ChartModelError(f"{folder} has no daily prices: charts need open, high, low, close and volume")
+    prices, reference = PriceLevels(parameters, calendar), ReferenceStore(parameters.late_days, _KEEP_DAYS)
+    sessions: list[int] = []
+    opens: list[Floats] = []
+    levels: list[Floats] = []
+    charts: list[tuple[int, npt.NDArray[np.intp], Heights]] = []
+    total = len(dataset.days())
+    with_members = _has_members(dataset.batches.get(REFERENCE))
+    for done, (day, feeds) in enumerate(dataset.by_day(), 1):
+        advance(done, total)
+        if REFERENCE in feeds:
+            _close(reference.store, feeds[REFERENCE])
+        if PRICES not in feeds:
+            continue
+        prices.update(_close(prices.store, feeds[PRICES]))
+        today = prices.levels_on(day)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            opened = prices.store.figure(day, "open") * today.level / today.close
+        sessions.append(day)
+        opens.append(np.where(today.fresh & (opened > 0), opened, np.nan))
+        levels.append(today.level)
+        if calendar.position(day) % STRIDE == 0:
+            columns = prices.store.columns_on(day)
+            columns = columns[_wanted(prices.store.keys[columns], reference, day, with_members=with_members)]
+            chosen, words = features(prices, calendar, day, columns)
+            charts.append((len(sessions) - 1, chosen, from_words(words)))
+    width = prices.store.width
+    matrix = [np.stack([widened(values, width, np.nan) for values in rows]) for rows in (opens, levels)]
+    returns = [forward(matrix[0], matrix[1], horizon) for horizon in HORIZONS]
+    return Samples(
+        np.concatenate([found for _, _, found in charts]),
+        np.repeat(np.array(sessions, dtype=np.int32)[[at for at, _, _ in charts]], [len(c) for _, c, _ in charts]),
+        np.concatenate([prices.store.keys[columns] for _, columns, _ in charts]),
+        np.concatenate(
+            [np.stack([above_median(of[at, columns]) for of in returns], axis=1) for at, columns, _ in charts]
+        ),
+        "members of CSI 300 and CSI 500 on the day" if with_members else "all stocks",
+        _digest(dataset.batches[PRICES]),
+    )
+
+
+def _close(store: DailyStore, rows: RowBatch) -> ApplyResult:
+    applied = store.fold(rows)
+    applied.add(store.fold(end_of_day(rows)))
+    return applied
+
+
+def _has_members(rows: RowBatch | None) -> bool:
+    return rows is not None and any((rows.figures[name] == 1.0).any() for name in _MEMBERS)
+
+
+def _wanted(keys: Ids, reference: ReferenceStore, day: int, *, with_members: bool) -> npt.NDArray[np.bool_]:
+    if not with_members:
+        return is_stock(keys)
+    if not reference.is_closed(day):
+        return np.zeros(len(keys), dtype=bool)
+    members = reference.members(day)
+    return np.asarray(members.in_index(keys, _MEMBERS[0]) | members.in_index(keys, _MEMBERS[1]))
+
+
+def _digest(rows: RowBatch) -> str:
+    out = sha256()
+    for values in (rows.days, rows.keys, *(rows.figures[name] for name in ("open", "high", "low", "close", "volume"))):
+        out.update(np.ascontiguousarray(values).tobytes())
+    return out.hexdigest()
