@@ -19,8 +19,10 @@ from processors.codes import to_id
 from processors.days import to_day
 from processors.events import FIGURES
 from processors.industries import INDUSTRIES
+from streams import feed_services
 from streams.calendars import xshg
 from streams.cli.main import app
+from streams.feed_services import store_security_names
 from streams.local_redis import EmbeddedRedis
 from streams.records import ARROW, CONTENT_TYPE
 from streams.row_codec import Decoder
@@ -143,6 +145,7 @@ def test_names_are_kept_for_commands(
 ) -> None:
     monkeypatch.setenv("MARGINWATCH_REDIS_URL", redis_server.url)
     monkeypatch.setenv("MARGINWATCH_NAMESPACE", "master")
+    monkeypatch.setattr(feed_services, "store_security_names", store_security_names)  # `sent` has replaced it
     result = load(written(ROWS, tmp_path), "--as", "events")
     assert result.exit_code == 0, result.output
     assert name_of(Settings(), "600519.SH") == "茅台"

@@ -99,7 +99,7 @@ def run(panel: Panel, mode: Mode) -> Result:
 
 def _notes(panel: Panel) -> list[str]:
     return [
-        f"chart model {panel.charts.model}: a year is scored by networks that saw only charts whose labels end before it",
+        f"a year is scored by networks that saw only charts whose labels end before it: {panel.charts.model}",
         f"returns over {_HORIZON} sessions: from the open of the next session (as the source: from the close of the day); a "
         "stock without a price there is left out, one at its limit is not, although it could hardly be bought",
         f"costs {ROUND_TRIP:.1%} of what is exchanged in a week; a short side is a comparison, not a trade, in this market",

@@ -56,19 +56,11 @@ def reference_load(
     from feeds import security_master
     from streams.calendars import xshg
     from streams.cli.publish import PublishOptions, feed_command
-    from streams.feed_services import store_security_names
     from streams.settings import Settings
 
-    settings = Settings()
-    names: dict[str, str] = {}
-
     def read() -> SourceTables:
-        day = on.date() if on is not None else None
-        found, named = security_master.read(files, xshg(settings.calendar_file), day)
-        names.update(named)
+        found, _ = security_master.read(files, xshg(Settings().calendar_file), on.date() if on is not None else None)
         return found
 
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
         command.run(read)
-    if not check and not no_ledger:
-        store_security_names(settings, names)

@@ -192,4 +192,44 @@ _NOTES: Final = {
     "no costs; short positions of GFTD earn the index's fall": "无成本；GFTD空头取得指数跌幅", "the published success rate of about # does not say when a signal counts as right: ours, if the index moved its way until the next signal": "发表的成功率约#未说明何为正确：本系统为到下一信号为止指数同向变动",
 }  # fmt: skip
 
-CHINESE: Final[dict[str, str]] = _EXACT | _WORDS | _TITLES | _CLAIMS | _VARIANTS | _NOTES
+#: The chart model.
+_CHARTS: Final = {
+    "Chart model 图表模型: the network beside reversal, momentum and a logistic regression": "图表模型：神经网络与反转、动量及逻辑回归的比较",
+    "Predictors, all years and by year: every year is held out": "各预测方法，全部年份与分年（每年均为样本外）",
+    "Mean weekly excess return by decile, lowest score first, before costs": "按得分十分位的周均超额收益（由低到高，未扣成本）",
+    "Mean weekly excess return by decile of the network's score, before costs": "按神经网络得分十分位的周均超额收益（未扣成本）",
+    "network": "神经网络", "logistic regression": "逻辑回归", "#-day reversal": "#日反转", "#-day momentum": "#日动量",
+    "predictor": "预测方法", "accuracy": "准确率", "rank IC": "秩相关IC", "top decile": "最高十分位", "top after costs": "最高十分位（扣成本）",
+    "t (HAC) after costs": "t（HAC，扣成本）", "top less bottom": "最高减最低", "top-5 themes": "前5主题", "themes after costs": "主题（扣成本）",
+    "t (HAC) of themes": "t（HAC，主题）", "themes": "主题", "top decile after costs, weekly": "最高十分位扣成本后周收益",
+    "top-5 themes after costs, weekly": "前5主题扣成本后周收益", "t (HAC, # lags) #": "t（HAC，#阶）#",
+    "rank IC of what #-day reversal does not explain": "剔除#日反转后的秩相关IC",
+    "rank IC of what logistic regression does not explain": "剔除逻辑回归后的秩相关IC",
+    "no chart is scored": "没有得分的图表", "no chart is scored in this period": "期间没有得分的图表",
+    "no chart model is set (MARGINWATCH_CHART_MODEL)": "未设置图表模型（MARGINWATCH_CHART_MODEL）",
+    "a year is scored by networks that saw only charts whose labels end before it": "每年由只见过标签在该年之前结束的图表的网络评分，模型",
+    "returns over # sessions": "#个交易日收益",
+    "from the open of the next session (as the source: from the close of the day); a stock without a price there is left out, one at its limit is not, although it could hardly be bought":
+        "自下一交易日开盘起（按报告口径自当日收盘起）；当时无价格的股票剔除，涨跌停股票虽难以买入但保留",
+    "costs # of what is exchanged in a week; a short side is a comparison, not a trade, in this market": "成本为每周换手部分的#；空头仅作比较，在本市场不可交易",
+    "above the week's median of the predictor and of the return, or below both; # is a coin": "预测与收益同在当周中位数之上或之下；#即抛硬币",
+    "the five industries with the highest mean predictor of their stocks, returns of the industries' indices, beside the mean of all industries; the network's ranking is the published theme_score":
+        "成分股预测均值最高的五个行业，收益为行业指数，与全部行业均值比较；神经网络的排名即发布的theme_score",
+}  # fmt: skip
+#: The sentence of the study of charts: whether the network adds to reversal, and pays; each with or without its t value.
+_CHART_VERDICTS: Final = {
+    f"{adds} (rank IC # beside #, # without reversal{t}), and {pays} (# a week{t_pays}).":
+    f"{adds_zh}（秩相关IC #，反转为#，剔除反转后#{t_zh}），{pays_zh}（每周#{t_pays_zh}）。"
+    for adds, adds_zh in (
+        ("The network adds to #-day reversal", "神经网络在#日反转之外有增量"),
+        ("The network adds nothing that is sure to #-day reversal", "神经网络在#日反转之外没有可确认的增量"),
+    )
+    for pays, pays_zh in (
+        ("its top decile earns more than its costs", "最高十分位的收益高于成本"),
+        ("its top decile does not surely earn its costs", "最高十分位的收益不能确定高于成本"),
+    )
+    for t, t_zh in (("", ""), (" (t #)", "，t #"))
+    for t_pays, t_pays_zh in (("", ""), (", t #", "，t #"))
+}  # fmt: skip
+
+CHINESE: Final[dict[str, str]] = _EXACT | _WORDS | _TITLES | _CLAIMS | _VARIANTS | _NOTES | _CHARTS | _CHART_VERDICTS

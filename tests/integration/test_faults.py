@@ -169,7 +169,7 @@ def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> Non
     keys = stack.redis.keys(f"{stack.settings.namespace}:*")
     stack.redis.delete(*keys)
     out = json.loads(run_marginwatch(stack, "rebuild", "--json"))
-    assert [r["replaced"] for r in out] == [True] * 6
+    assert [r["replaced"] for r in out] == [True] * 7
     assert {k: v for k, v in stack.tables().items() if b"alerts" not in k} == {
         k: v for k, v in good.items() if b"alerts" not in k
     }
@@ -199,7 +199,7 @@ def test_state_of_another_release_is_rebuilt_from_the_topics_without_a_word(stac
     worker = stack.worker().ready()
     with stack.publisher() as publisher:
         barrier = stack.settle(publisher)
-    assert worker.log.read_text().count("state of another release is discarded") == stack.settings.partitions + 2
+    assert worker.log.read_text().count("state of another release is discarded") == stack.settings.partitions + 3
     assert problems(worker) == {}
     assert worker.terminate() == 0
     assert _timeless(stack.tables()) == _timeless(fresh)

@@ -41,6 +41,7 @@ MAY_BE_EMPTY = {
     "marginwatch_stalled": "a partition has this only once it has stood still",
     "count by (alertname, severity, alertstate) (ALERTS)": "no alert of the system fires",
     "sum by (stage, reason) (rate(marginwatch_rows_ignored_total[5m]))": "no row was ignored",
+    'max by (industry) (marginwatch_industry{signal="theme_score", industry=~".*"})': "no chart model is set",
 }
 
 

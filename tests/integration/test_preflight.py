@@ -48,7 +48,8 @@ def test_a_replica_is_refused(own_redis: tuple[Redis, Settings]) -> None:
 def test_a_cluster_is_refused(tmp_path: Path) -> None:
     class Cluster(EmbeddedRedis):
         def _command(self) -> list[str]:
-            return [*super()._command(), "--cluster-enabled", "yes"]
+            # Its own port of the bus is 10,000 higher: one of those that clients get.
+            return [*super()._command(), "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
 
     with Cluster(tmp_path) as server, pytest.raises(PreflightError, match="Redis Cluster is not supported"):
         preflight.check(Settings(redis_url=SecretStr(server.url)))

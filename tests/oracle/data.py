@@ -33,6 +33,7 @@ class Published:
     Other parameters may be any object with these attributes.
     """
 
+    chart_top: float = 0.10
     excess_lag_days: int = 15
     excess_level: float = 0.05
     excess_hysteresis: float = 0.01
