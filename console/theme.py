@@ -197,7 +197,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .q-table th:first-child,.q-table .q-td:first-child{padding-left:6px!important}
 .q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
 .flags .q-table tbody .q-td{height:36px!important} .flags .q-table{table-layout:fixed} .flags th:nth-child(1){width:25%} .flags th:nth-child(2){width:24%} .flags th:nth-child(4){width:15%}
-.flags th{overflow:hidden;text-overflow:ellipsis} .flags th:not(.sorted) .q-table__sort-icon{display:none} .flags .q-td:nth-child(2){white-space:normal!important;line-height:1.15} .q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
+.flags th{overflow:hidden;text-overflow:ellipsis} .flags th:not(.sorted) .q-table__sort-icon{display:none} .flags td:nth-child(2){white-space:normal!important;line-height:1.15} .q-table tbody .q-td{height:26px!important;font-size:12px!important} .q-table thead tr{height:28px!important}
 .q-table__card{background:transparent!important;color:var(--text)!important;box-shadow:none!important}
 .q-table__grid-content{color:var(--text)} .q-card,.q-menu,.q-dialog .q-card{background:var(--card)!important;color:var(--text)!important}
 .flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}
