@@ -29,6 +29,16 @@ from tests.chaos.scenario import CORRECTED, Step, Variant, publish
 from tests.chaos.services import Fleet, Services
 from tests.harness import SESSION_TIMEOUT_S, Stack, wait_until
 
+#: ARGV: a pattern of keys. Returns each key and its serialised value, all of one moment, while workers go on writing.
+_SNAPSHOT = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  found[#found + 1] = key
+  found[#found + 1] = redis.call('DUMP', key)
+end
+return found
+"""
+
 
 @dataclass
 class Harness:
@@ -178,12 +188,12 @@ def redis_set_back(harness: Harness, count: int) -> None:
     harness.fleet.ready()
     redis = harness.stack.redis
     for _ in harness.points(count):
-        before = {key: redis.dump(key) for key in redis.keys(f"{harness.stack.settings.namespace}:*")}
+        before = redis.eval(_SNAPSHOT, 0, f"{harness.stack.settings.namespace}:*")
         harness.feed(3)
         harness.fleet.settle(harness.publisher)
         with redis.pipeline(transaction=True) as set_back:
             set_back.flushall()
-            for key, data in before.items():
+            for key, data in zip(before[::2], before[1::2], strict=True):
                 set_back.restore(key, 0, data)
             set_back.execute()
         harness.feed(1)
