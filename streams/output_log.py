@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
@@ -24,13 +25,27 @@ _TAIL = 16
 _STEP = 1_000_000
 
 
+class Numbering(NamedTuple):
+    """How the outputs of a partition are numbered.
+
+    Attributes
+    ----------
+    after : the sequence after which the next output is numbered.
+    ahead : whether the topics contain outputs that Redis does not know of. All that it does know of is published then:
+        no step is stored before the outputs of the step before it are acknowledged.
+    """
+
+    after: int
+    ahead: bool
+
+
 class OutputLog(TopicProbe):
     """Finds the sequence after which a partition's outputs are numbered."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, purpose="outputs")
 
-    async def sequence_after(self, stored: int, topics: Collection[str]) -> int:
+    async def numbering(self, stored: int, topics: Collection[str]) -> Numbering:
         """Return a sequence that is not lower than the stored one, or than any in the topics.
 
         Parameters
@@ -43,8 +58,9 @@ class OutputLog(TopicProbe):
         KafkaError : if no broker answers, or one serves nothing for 15 s.
         """
         published, messages = await self._read_ends([TopicPartition(topic, 0) for topic in topics])
+        ahead = published > stored
         # Every output has taken an offset: the sum suffices where late messages hide the highest sequence.
-        return max(stored, messages, published + _STEP if published > stored else 0)
+        return Numbering(max(stored, messages, published + _STEP if ahead else 0), ahead)
 
     async def _read_ends(self, partitions: Collection[TopicPartition]) -> tuple[int, int]:
         """Return the highest sequence at the ends of topics, and the sum of their end offsets."""

@@ -156,13 +156,14 @@ class PartitionRunner:
                 f"the rows of {stage.name}:{partition} in Redis can't be read ({type(error).__name__}: {error}); "
                 f"`marginwatch rebuild --table {stage.name}` replays them"
             ) from error
-        await self._publish_outputs(stage, loaded.outbox, still_ours)
-        await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
-        sequence = await self._retries.ask(
-            lambda: self._output_log.sequence_after(loaded.sequence, stage.output_names), still_ours
+        numbering = await self._retries.ask(
+            lambda: self._output_log.numbering(loaded.sequence, stage.output_names), still_ours
         )
+        # An outbox that was published long ago would hide the highest sequence from the next claim.
+        await self._publish_outputs(stage, [] if numbering.ahead else loaded.outbox, still_ours)
+        await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
         owned = self.owned[stage.name, partition] = OwnedPartition(table, state)
-        owned.marks, owned.sequence = loaded.marks, sequence
+        owned.marks, owned.sequence = loaded.marks, numbering.after
         return owned
 
     async def _check_inputs(

@@ -188,7 +188,7 @@ async def _partition(
 async def _sequence_after(settings: Settings, stage: Stage, stored: int) -> int:
     log = OutputLog(settings)
     try:
-        return await log.sequence_after(stored, stage.output_names)
+        return (await log.numbering(stored, stage.output_names)).after
     except KafkaError as error:
         raise RebuildError(unreachable(settings, error)) from error
     finally:

@@ -26,9 +26,9 @@ beginning of its topics. Ids are functions of the inputs, so a consumer ignores 
 **Order of a step**: (1) one Lua script writes rows, offsets and the outputs themselves, if Redis still is exactly
 as this owner left it; (2) the offset is committed to Kafka, which nothing but lag monitors look at; (3) the
 outputs are published and their acknowledgements awaited, before the next step's (1). A crash between (1) and (3) is
-healed by the next owner, who publishes the outbox again, byte for byte. So what was once published is never published
-differently, nothing is published that isn't stored, and a worker that lost its partition without knowing (a zombie) is
-refused *before* it publishes anything.
+healed by the next owner, who publishes the outbox again, byte for byte, unless the topics contain later outputs (Redis
+was set back). So what was once published is never published differently, nothing is published that isn't stored, and a
+worker that lost its partition without knowing (a zombie) is refused *before* it publishes anything.
 """
 
 from __future__ import annotations

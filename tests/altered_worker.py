@@ -18,7 +18,7 @@ from typing import Any
 
 from processors.daily_store import ApplyResult, DailyStore
 from streams import output_publisher, tables, worker
-from streams.output_log import OutputLog
+from streams.output_log import Numbering, OutputLog
 from streams.partition_runner import PartitionRunner
 from streams.settings import Settings
 from streams.tables import Output, TablePartition
@@ -83,10 +83,10 @@ def without_outbox() -> None:
 def without_order() -> None:
     """Begin the sequence of outputs anew with every claim."""
 
-    async def from_nothing(_self: OutputLog, _stored: int, _topics: Collection[str]) -> int:
-        return 0
+    async def from_nothing(_self: OutputLog, _stored: int, _topics: Collection[str]) -> Numbering:
+        return Numbering(0, ahead=False)
 
-    OutputLog.sequence_after = from_nothing  # type: ignore[method-assign]
+    OutputLog.numbering = from_nothing  # type: ignore[method-assign]
 
 
 def without_telescoping() -> None:

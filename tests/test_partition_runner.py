@@ -38,6 +38,7 @@ from streams.feed_watch import FeedWatch
 from streams.health import Health
 from streams.input_check import Positions
 from streams.market_stage import MarketStage
+from streams.output_log import Numbering
 from streams.partition_runner import PartitionRunner
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, barrier_of, mark_of, sequence_of
 from streams.settings import Settings
@@ -237,9 +238,9 @@ class World:
         self.recorder.happens("gap", topic, partition, offset)
         return self.next_offset
 
-    async def sequence_after(self, stored: int, topics: frozenset[str]) -> int:
+    async def numbering(self, stored: int, topics: frozenset[str]) -> Numbering:
         assert topics == {OUTPUT_TOPIC}
-        return max(stored, self.published_sequence)
+        return Numbering(max(stored, self.published_sequence), self.published_sequence > stored)
 
     def still_ours(self) -> bool:
         return self.ours
@@ -369,6 +370,21 @@ def test_every_output_has_the_next_sequence_also_behind_a_new_claim(world: World
     assert again == second  # the outbox, byte for byte
     assert world.runner.owned["sums", 0].sequence == 10
     assert world.claimed == ["sums", "sums"]
+
+
+def test_an_outbox_is_not_published_behind_outputs_that_redis_has_lost(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2"))
+        world.published_sequence = 50  # Redis is set back to here
+        await world.claim()
+        await world.claim()
+        await world.step(Row(1, b"2"))
+
+    run(go())
+    first, second = filter(None, world.sent)
+    assert [sequence_of(o) for o in first] == [1]
+    assert [sequence_of(o) for o in second] == [51]
 
 
 def test_a_fold_that_fails_uses_up_no_sequence(world: World) -> None:
