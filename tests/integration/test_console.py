@@ -190,7 +190,6 @@ def ratio_card(page: Any) -> Any:
     )
 
 
-@pytest.mark.timeout(300)
 def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     stack: Stack, consoles: Any, browser: Browser, tmp_path: Path
 ) -> None:

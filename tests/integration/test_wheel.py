@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Beside the interpreter, where `make test` installs it, or on the path.
+UV = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
 PACKAGES = ("processors", "feeds", "alerts", "console", "streams")
 _UNREACHABLE = re.compile(
     r"failed to fetch|dns error|connect error|new connection|connection (refused|reset)|timed out|name resolution",
@@ -44,8 +46,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / "tree" / name, ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "tree" / name)
-    if shutil.which("uv"):
-        needs_registry("uv", "build", "--wheel", "--out-dir", folder, folder / "tree", cwd=folder)
+    if UV:
+        needs_registry(UV, "build", "--wheel", "--out-dir", folder, folder / "tree", cwd=folder)
     else:
         needs_registry(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", folder, folder / "tree", cwd=folder)
     (found,) = folder.glob("*.whl")
@@ -57,11 +59,11 @@ def installed(wheel: Path) -> Path:
     """The folder of the programs of an environment with nothing but the wheel and what it requires, as locked."""
     folder = wheel.parent
     requirement = f"marginwatch[local] @ {wheel.as_uri()}"
-    if shutil.which("uv"):
-        needs_registry("uv", "venv", "--python", sys.executable, "env", cwd=folder)
+    if UV:
+        needs_registry(UV, "venv", "--python", sys.executable, "env", cwd=folder)
         python = folder / "env/bin/python"
         needs_registry(
-            "uv", "pip", "install", "--python", python, requirement, "-c", ROOT / "requirements.lock", cwd=folder
+            UV, "pip", "install", "--python", python, requirement, "-c", ROOT / "requirements.lock", cwd=folder
         )
     else:
         needs_registry(sys.executable, "-m", "venv", "env", cwd=folder)
@@ -84,7 +86,6 @@ def test_the_wheel_contains_every_package_its_types_and_its_resources(wheel: Pat
     assert files - names == set()
 
 
-@pytest.mark.timeout(240)
 def test_the_installed_wheel_runs_the_whole_system_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     done = call(installed / "marginwatch", "up", "--until-done", cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
