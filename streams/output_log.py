@@ -31,8 +31,9 @@ class Numbering(NamedTuple):
     Attributes
     ----------
     after : the sequence after which the next output is numbered.
-    ahead : whether the topics contain outputs that Redis does not know of. All that it does know of is published then:
-        no step is stored before the outputs of the step before it are acknowledged.
+    ahead : whether the topics contain sequences that Redis does not know of. If no other partition writes these topics,
+        all that Redis does know of is published then: no step is stored before the outputs of the step before it are
+        acknowledged.
     """
 
     after: int

@@ -163,6 +163,11 @@ class Stage(ABC):
     def barrier_origins(self) -> frozenset[str]:
         """Every origin that a barrier must have arrived from."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether one partition writes all messages of the output topics, so that their sequences are its own."""
+        return all(self.topics.partitions(topic) == 1 for topic in self.inputs)
+
     @abstractmethod
     def open(self, partition: int) -> StageState:
         """Return the empty state of a partition."""
