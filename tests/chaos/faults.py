@@ -347,6 +347,7 @@ LONG = (
     FaultPlan("events shuffled, 20% twice, 1% poison", no_fault, 0, MIXED),
     FaultPlan("SIGKILL, events shuffled, 20% twice, 1% poison", kill, 5, MIXED),
 )
+#: One plan a kind; the tests of order, faults and streams play the others, one fault at a time.
 SHORT = {
     "embedded": (
         FaultPlan("SIGKILL", kill, 1),
@@ -356,8 +357,6 @@ SHORT = {
     "kafka": (
         FaultPlan("workers join, leave, die", fleet, 2),
         FaultPlan("zombies", zombie, 1),
-        FaultPlan("late publication", late_publication, 1),
-        FaultPlan("Redis restarted", redis_restart, 1),
         FaultPlan("broker restarted", broker_restart, 1, kafka_only=True),
     ),
 }
