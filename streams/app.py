@@ -92,7 +92,7 @@ class MarginwatchApp(App):
         self.redis = async_redis_client(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
-        self.publisher = OutputPublisher(settings, self.names, stages, self.kafka_producer)
+        self.publisher = OutputPublisher(settings, stages, self.kafka_producer)
         self.output_log = OutputLog(settings)
         self.input_check = InputCheck(settings, [t.name for t in self.names.all.values() if t.compacted])
         self.runner = PartitionRunner(

@@ -27,7 +27,6 @@ from streams.output_sender import BATCH_BYTES, send
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stage import Stage
 from streams.tables import Output, TablePartition
-from streams.topics import Topics
 
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer
@@ -54,18 +53,10 @@ class OutputPublisher:
     shared : the producer for all topics that need no fence.
     """
 
-    def __init__(
-        self, settings: Settings, topics: Topics, stages: Iterable[Stage], shared: Callable[[], AsyncProducer]
-    ) -> None:
+    def __init__(self, settings: Settings, stages: Iterable[Stage], shared: Callable[[], AsyncProducer]) -> None:
         self._settings = settings
         self._shared = shared
-        # Compacted topics have one partition, and so one owner.
-        self._stages = {
-            name: stage.name
-            for stage in stages
-            if any(topics.all[topic].compacted for topic in stage.outputs)
-            for name in stage.output_names
-        }
+        self._stages = {name: stage.name for stage in stages if stage.compacted for name in stage.output_names}
         self._owners: dict[str, _Owner] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._broker_fences = True

@@ -160,7 +160,7 @@ class PartitionRunner:
             lambda: self._output_log.numbering(loaded.sequence, stage.output_names), still_ours
         )
         # An outbox that was published long ago would hide the highest sequence from the next claim.
-        published = numbering.ahead and stage.alone
+        published = numbering.ahead and stage.compacted
         await self._publish_outputs(stage, [] if published else loaded.outbox, still_ours)
         await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
         owned = self.owned[stage.name, partition] = OwnedPartition(table, state)

@@ -164,9 +164,9 @@ class Stage(ABC):
         """Every origin that a barrier must have arrived from."""
 
     @property
-    def alone(self) -> bool:
-        """Whether one partition writes all messages of the output topics, so that their sequences are its own."""
-        return all(self.topics.partitions(topic) == 1 for topic in self.inputs)
+    def compacted(self) -> bool:
+        """Whether the stage writes compacted topics: these have one partition, and no other stage writes them."""
+        return any(self.topics.all[topic].compacted for topic in self.outputs)
 
     @abstractmethod
     def open(self, partition: int) -> StageState:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -45,7 +46,7 @@ from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
 from streams.tables import Loaded, Output, last_sequence
-from streams.topics import Topic, Topics
+from streams.topics import BY_CODE, Topic, Topics
 from streams.transport import Poll
 from tests.building import DAYS, batch
 
@@ -115,7 +116,7 @@ class MarketSums(SumStage):
 
 
 class LoneSums(SumStage):
-    alone = True  # type: ignore[assignment]
+    compacted = True  # type: ignore[assignment]
 
 
 class SlowState(SumState):
@@ -397,10 +398,16 @@ def test_an_outbox_is_published_again_unless_its_topics_prove_that_it_was(
     assert sent == ([1, 51] if stage is LoneSums else [1, 1, 1, 51])
 
 
-def test_the_sequences_of_a_topic_are_those_of_one_partition_behind_the_first_stage() -> None:
+def test_a_stage_that_writes_compacted_topics_writes_them_alone() -> None:
     settings = Settings()
-    alone = {stage.name: stage(settings, Topics(settings), xshg()).alone for stage in STAGES}
-    assert alone == {"securities": False, "charts": True, "market": True, "alerts": True}
+    stages = [stage(settings, Topics(settings), xshg()) for stage in STAGES]
+    writers = Counter(topic for stage in stages for topic in stage.outputs)
+    lone = {stage.name for stage in stages if stage.compacted}
+    assert lone == {"market", "alerts"}
+    for stage in stages:
+        if stage.compacted:
+            assert {settings.partitions if topic in BY_CODE else 1 for topic in stage.inputs} == {1}
+            assert {writers[topic] for topic in stage.outputs} == {1}
 
 
 def test_a_fold_that_fails_uses_up_no_sequence(world: World) -> None:
