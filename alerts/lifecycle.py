@@ -336,6 +336,8 @@ class AlertLifecycle(Processor):
                 subject.alert = entry.alert
 
     def _alert(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> Alert:
+        # Of a frame's revision, the fact has the part that its rule reads.
+        origin = msgspec.structs.replace(origin, revision=min(origin.revision, evaluation.revision))
         return Alert(
             id=alert_id(
                 rule.name, evaluation.subject, evaluation.trade_date, 0 if rule.updates else evaluation.revision
@@ -365,11 +367,8 @@ class AlertLifecycle(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        self._running = {
-            alert.id: alert.expires_on
-            for alert in self.alerts.values()
-            if alert.expires_on is not None and alert.state in _RUNNING
-        }
+        running = (alert for alert in self.alerts.values() if alert.state in _RUNNING)
+        self._running = {alert.id: alert.expires_on for alert in running if alert.expires_on is not None}
 
 
 def _status(progress: _Progress) -> _Status:

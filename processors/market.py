@@ -63,6 +63,7 @@ class Market(Processor):
     ----------
     partitions : number of partitions of the securities stage.
     exchanges : exchanges whose totals are summed into the market; a signal is absent where one is missing.
+    charted : whether charts of the prices are scored: frames wait for the scores of their week.
     block_days : days in a block; it changes no bit of any value.
     """
 
@@ -73,8 +74,10 @@ class Market(Processor):
         exchanges: tuple[str, ...],
         calendar: TradingCalendar,
         *,
+        charted: bool = False,
         block_days: int = BLOCK_DAYS,
     ) -> None:
+        self.charted = charted
         self.parameters = parameters
         self.exchanges = exchanges
         self.calendar = calendar
@@ -260,19 +263,26 @@ class Market(Processor):
         """Delete frames of days on which the indices and all other frames are known."""
         index = self.indices.newest_closed() if self.reference.newest_closed() is not None else None
         newest = {topic: join.newest_closed() for topic, join in self.joins.items()}
-        detail, prices, valuations, charts = (newest[topic] for topic in (DETAIL, PRICES, VALUATIONS, CHARTS))
-        # Not every installation has a feed of valuations, or charts. Where there are some, frames wait for them.
-        charted = [] if charts is None else [self._charted_through(charts)]
+        detail, prices, valuations = (newest[topic] for topic in (DETAIL, PRICES, VALUATIONS))
+        # Not every installation has a feed of valuations, or a chart model. Where there are some, frames wait for them.
+        charted = [self._charted_through()] if self.charted else []
         valued = [] if valuations is None else [valuations]
         self.extremes.discard(self.joins[DETAIL].trim(_earliest(index, prices, *valued, *charted)))
         self.joins[PRICES].trim(_earliest(index, detail, *charted))
         self.joins[VALUATIONS].trim(_earliest(index, detail, prices, *charted))  # late charts compute a day again
         self.joins[CHARTS].trim(_earliest(index, detail, prices))
 
-    def _charted_through(self, newest: int) -> int:
-        """Return the last session before the next one with charts, given the newest with charts."""
-        day = newest
-        while (following := self.calendar.after(day, 1)) is not None and not self.calendar.ends_week(following):
+    def _charted_through(self) -> int | None:
+        """Return the last session before the next week's end with charts; None before the first prices."""
+        day = self.joins[CHARTS].newest_closed()
+        if day is None:
+            first = next(iter(self.joins[PRICES].closed_days()), None)
+            day = None if first is None else self.calendar.before(first)
+        while (
+            day is not None
+            and (following := self.calendar.after(day, 1)) is not None
+            and not self.calendar.ends_week(following)
+        ):
             day = following
         return day
 

@@ -65,6 +65,14 @@ class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Whether required rows of the day are missing."""
         return bool(self.missing)
 
+    def without(self, topic: str) -> DayStatus:
+        """Return the status of the figures that do not depend on an optional topic: its frames raise no revision."""
+        others = {name: revision for name, revision in self.input_revisions.items() if name.partition("[")[0] != topic}
+        if len(others) == len(self.input_revisions):
+            return self
+        used = self.revision - sum(self.input_revisions.values()) - 1
+        return msgspec.structs.replace(self, revision=sum(others.values()) + used, input_revisions=others)
+
 
 @dataclass(frozen=True, slots=True)
 class Detail:

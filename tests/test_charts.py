@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.desk import AlertDesk
+from alerts.lifecycle import timeless_alert
+from alerts.model import Input, State
+from alerts.rules import rules
 from processors.chart_labels import GAP, HORIZONS, above_median, forward
 from processors.chart_scores import NO_MODEL, occlusion, scored
 from processors.chart_windows import bars
@@ -59,6 +63,7 @@ from tests.made_market import SMALL, ids, rows, small_market
 from tests.oracle.charts import picture
 
 CALENDAR = xshg()
+NOW = datetime(2020, 2, 1, tzinfo=UTC)
 NAMES = ("opens", "highs", "lows", "closes", "means", "volumes")
 
 
@@ -284,6 +289,42 @@ def test_a_model_s_digest_is_published_with_its_scores(market: dict[int, dict[st
         assert one.status.models == {CHARTS: "made"}
     pricing = [one for one in newest(found, SecuritySignals, day) if one.family == "pricing"][-1]
     assert (~np.isnan(pricing.columns["chart_score"])).any()
+
+
+@pytest.mark.parametrize("model", [NO_MODEL, MadeModel()], ids=["no model", "model"])
+def test_scores_that_arrive_late_supersede_no_alert_that_does_not_read_them(
+    market: dict[int, dict[str, RowBatch]], model: Any
+) -> None:
+    history = History(SMALL, ("SSE", "SZSE"), CALENDAR, model)
+    fold, prompt, late = history.market.fold, [], []
+    history.market.fold = lambda items: fold([one for one in items if getattr(one, "topic", "") != CHARTS])  # type: ignore[method-assign]
+    for _, feeds in sorted(market.items()):
+        prompt += history.fold(feeds)
+        late += fold([one for one in history.frames if one.topic == CHARTS])
+    frames = [one for one in prompt if isinstance(one, IndustrySignals | SecuritySignals)]
+    again = [one for one in late if isinstance(one, IndustrySignals | SecuritySignals)]
+    assert {type(one) for one in again} == {IndustrySignals, SecuritySignals}
+    in_time, only_late = (AlertDesk(rules(SMALL), CALENDAR) for _ in range(2))
+
+    def publish(desk: AlertDesk, found: list[Any]) -> list[Any]:
+        changes = []
+        for one in found:
+            origin = Input("signals", 0, 0, one.status.revision)
+            changes += desk.fold(one, origin, NOW) + desk.update_evidence(origin, NOW)
+        return [(change.alert.rule, change.alert.state) for change in changes]
+
+    first = {rule for rule, state in publish(in_time, frames) if state is State.FIRING}
+    assert {"industry_risk_high", "securities_digest"} <= first
+    raised = publish(in_time, again)
+    assert {rule for rule, _ in raised} == ({"themes", "chart_top"} if isinstance(model, MadeModel) else set())
+    # A worker that reads a day's last frame alone has the same alerts.
+    last = {(type(one), getattr(one, "family", ""), one.status.trade_date): one for one in (*frames, *again)}
+    publish(only_late, sorted(last.values(), key=lambda one: one.status.trade_date))
+    assert timeless_alerts(only_late) == timeless_alerts(in_time)
+
+
+def timeless_alerts(desk: AlertDesk) -> dict[str, Any]:
+    return {identity: timeless_alert(alert) for identity, alert in sorted(desk.lifecycle.alerts.items())}
 
 
 def test_a_year_before_the_model_has_no_scores_and_the_reason() -> None:

@@ -1,4 +1,4 @@
-"""A feed that is months behind the others gives the same values and the same state as feeds side by side."""
+"""A feed, or the charts stage, that is months behind gives the same values and state as feeds side by side."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from processors.events import RowBatch
 from processors.market import Market
+from processors.needs import CHARTS
+from processors.outputs import FeatureFrame
 from processors.securities import Securities
 from streams.calendars import xshg
 from tests.folding import EXCHANGES, market_items
@@ -25,21 +27,28 @@ def history() -> dict[int, dict[str, RowBatch]]:
     return small_market(gaps=False)
 
 
+@cache
 def folded(behind: str) -> tuple[dict[Any, Any], dict[str, bytes]]:
     """The newest values and the stored rows after a history whose feed ``behind`` begins when the others have ended."""
     securities = Securities(0, PARAMETERS, EXCHANGES, xshg())
-    market = Market(1, PARAMETERS, EXCHANGES, xshg())
-    outputs, rows = [], StoredRows()
+    market = Market(1, PARAMETERS, EXCHANGES, xshg(), charted=True)
+    outputs, rows, waiting = [], StoredRows(), list[object]()
     feeds = [{t: rows for t, rows in feeds.items() if t != behind} for feeds in history().values()]
     feeds += [{behind: feeds[behind]} for feeds in history().values() if behind in feeds]
     for day in feeds:
-        outputs += market.fold(market_items(securities, day))
+        items = market_items(securities, day)
+        late = [isinstance(one, FeatureFrame) and one.topic == behind for one in items]
+        waiting += [one for one, is_late in zip(items, late, strict=True) if is_late]
+        outputs += market.fold([one for one, is_late in zip(items, late, strict=True) if not is_late])
+        rows.store(market.tables)
+    for one in waiting:
+        outputs += market.fold([one])
         rows.store(market.tables)
     return newest(outputs), rows.rows
 
 
 @pytest.mark.parametrize(
-    "topic", ["margin.market", "indices.daily", "rates.daily", "etf.daily", "margin.daily", "prices.daily"]
+    "topic", ["margin.market", "indices.daily", "rates.daily", "etf.daily", "margin.daily", "prices.daily", CHARTS]
 )
 def test_a_feed_that_is_months_behind_changes_no_value_and_no_state(topic: str) -> None:
     expected, rows = folded("")

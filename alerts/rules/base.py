@@ -14,6 +14,7 @@ import numpy.typing as npt
 from alerts.commands import FeedRun, FeedState
 from alerts.model import Alert, Basis, Claim, EndedBy, Input, Member, Section, Severity, Text
 from processors.events import Floats
+from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
 
@@ -88,10 +89,19 @@ class Evaluation:
         invalidation: Text = _NO_TEXT,
         members: list[Member] | None = None,
         ended_by: EndedBy = EndedBy.CONDITION,
+        *,
+        charted: bool = False,
     ) -> Evaluation:
-        """Return the evaluation of the day and revision of a signal or a frame."""
+        """Return the evaluation of the day and revision of a signal or a frame.
+
+        Parameters
+        ----------
+        charted : whether the rule reads charts. Their scores arrive behind the other figures of a frame and raise its
+            revision; they correct no fact that does not read them.
+        """
+        read = about if charted or isinstance(about, MarketSignal) else about.without(CHARTS)
         return cls(
-            subject, about.trade_date, about.available_at, about.revision, kind,
+            subject, about.trade_date, about.available_at, read.revision, kind,
             dict(figures or {}), dict(thresholds or {}), text, invalidation, members or [], ended_by,
         )  # fmt: skip
 

@@ -47,6 +47,7 @@ def industries(message: Message) -> Iterator[Evaluation]:
             f"截至{status.trade_date}当周主题（按个股图表）：{'、'.join(names)}（模型{status.models.get(CHARTS, '')}）。",
         ),
         _INVALIDATION,
+        charted=True,
     )
 
 
@@ -59,7 +60,7 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         return
     top = top == 1
     if not top.any():
-        yield Evaluation.of(status, STOCKS, Kind.END)
+        yield Evaluation.of(status, STOCKS, Kind.END, charted=True)
         return
     found = members(message, top, "chart_score", [""] * int(top.sum()), scores[top])
     share = short_percent(parameters.chart_top)
@@ -76,6 +77,7 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         ),
         _INVALIDATION,
         found,
+        charted=True,
     )
 
 
