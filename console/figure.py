@@ -174,15 +174,19 @@ def _safe(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def link_codes(page: Page, table: ui.table) -> None:
-    """Link the codes of a table to the pages of their securities, with the name of the row above the code."""
+def link_codes(page: Page, table: ui.table, address: str = "/security/") -> None:
+    """Link the codes of a table to the pages of their securities, with the name of the row above the code.
+
+    Parameters
+    ----------
+    address : of the page, up to the code; quoted.
+    """
+    before, _, behind = page.path(f"{address}CODE").partition("CODE")
     table.add_slot(
         "body-cell-code",
-        """<q-td :props="props"><a v-if="/^\\d{6}\\.(SH|SZ|BJ)$/.test(props.value)" class="security"
-        :href="'/security/' + props.value + 'SUFFIX'"><b v-if="props.row.name">{{ props.row.name }}</b>
-        <span>{{ props.value }}</span></a><span v-else>{{ props.value }}</span></q-td>""".replace(
-            "SUFFIX", page.suffix
-        ),
+        f"""<q-td :props="props"><a v-if="/^\\d{{6}}\\.(SH|SZ|BJ)$/.test(props.value)" class="security"
+        :href="'{before}' + props.value + '{behind}'"><b v-if="props.row.name">{{{{ props.row.name }}}}</b>
+        <span>{{{{ props.value }}}}</span></a><span v-else>{{{{ props.value }}}}</span></q-td>""",
     )
 
 

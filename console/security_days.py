@@ -89,17 +89,13 @@ class SecurityDays:
         at = np.minimum(np.searchsorted(frame.keys, keys), len(frame.keys) - 1)
         return {codes[i]: row(frame.columns, int(at[i])) for i in np.flatnonzero(frame.keys[at] == keys).tolist()}
 
-    def chart_scores(self) -> tuple[date | None, list[tuple[str, float]]]:
-        """Return the newest week with chart scores, and the scores by security, the highest first."""
+    def chart_scores(self, day: date) -> dict[str, float | None]:
+        """Return the chart score of every security of the margin list on a day; empty for a day without prices."""
         pricing = self._frames[PRICING]
-        for day in reversed(pricing.days):
-            frame = pricing.newest(day)
-            scores = frame.columns.get("chart_score", np.empty(0))
-            rows = np.flatnonzero(~np.isnan(scores))
-            if len(rows):
-                order = rows[np.argsort(-scores[rows], kind="stable")]
-                return day, list(zip(to_codes(frame.keys[order]), scores[order].tolist(), strict=True))
-        return None, []
+        frame = pricing.newest(day) if day in pricing.days else None
+        if frame is None or "chart_score" not in frame.columns:
+            return {}
+        return dict(zip(to_codes(frame.keys), map(_known, frame.columns["chart_score"].tolist()), strict=True))
 
     def codes(self) -> list[str]:
         """Return every security of the newest known day."""

@@ -108,8 +108,8 @@ def _pages(site: Site) -> None:
         await opened(request, lambda page: industry.draw(page, name))
 
     @ui.page("/themes")
-    async def of_week(request: Request, code: str = "") -> None:
-        await opened(request, lambda page: themes.draw(page, code))
+    async def of_week(request: Request, industry: str = "", code: str = "") -> None:
+        await opened(request, lambda page: themes.draw(page, industry, code))
 
     @ui.page("/record/{rule}/{subject:path}")
     async def of_rule(request: Request, rule: str, subject: str) -> None:

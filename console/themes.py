@@ -1,16 +1,20 @@
-"""The page of themes: the week's ranking, the themes of earlier weeks, and a stock's chart as the model sees it."""
+"""The page of themes: the week's ranking, the stocks of one theme, earlier weeks, one chart as the model sees it."""
 
 from __future__ import annotations
 
+from datetime import date
 from html import escape
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from nicegui import ui
 
-from console import labels
+from console import figure, labels
 from console.model import Part
 from console.site import Page, heading
 from console.theme import View
+from console.theme_members import members
 from processors.chart_scores import NO_MODEL, occlusion
 from processors.charts import HEIGHT, PIXELS_A_SESSION, SESSIONS, WIDTH, Heights
 from processors.charts import draw as image_of
@@ -25,19 +29,25 @@ _WEEKS, _STOCKS = 26, 20
 _STRONGEST = 0.55
 
 
-def draw(page: Page, code: str) -> None:
-    """Draw the page; ``code`` is the stock whose chart is shown, if any."""
+def draw(page: Page, industry: str, code: str) -> None:
+    """Draw the page.
+
+    Parameters
+    ----------
+    industry : whose stocks are listed; "" for that of the stock, or else the week's first theme.
+    code : the stock whose chart is shown, if any.
+    """
     area = ui.element("main").classes("sub")
 
     def redraw() -> None:
         area.clear()
         with area:
-            _content(page, code.strip().upper())
+            _content(page, industry, code.strip().upper())
 
     page.follow((Part.INDUSTRIES, Part.SECURITIES, Part.CHARTS), redraw, every_s=5.0)
 
 
-def _content(page: Page, code: str) -> None:
+def _content(page: Page, industry: str, code: str) -> None:
     label, weeks = page.view.label, page.site.model.themes()
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
         ui.link(f"← {label('back')}", page.path("/"))
@@ -48,23 +58,22 @@ def _content(page: Page, code: str) -> None:
         with ui.element("div").classes("card wide"):
             ui.label(f"{label('no_themes')} {_reason(page)}").mark("no-themes")
         return
+    day, frame = weeks[0]
     with ui.element("div").classes("card half"):
         heading(label("themes_of"))
         ui.label(label("themes_hint")).classes("muted")
-        _ranking(page, weeks[0][1])
+        _ranking(page, frame, code)
+    chosen = next(
+        one
+        for one in (industry, page.site.model.inputs.industry(code), INDUSTRIES[_order(frame)[0]])
+        if one in INDUSTRIES
+    )
+    _members(page, chosen, day)
     with ui.element("div").classes("card half"):
         heading(label("themes_history"))
-        for day, frame in weeks[:_WEEKS]:
-            names = (labels.industry(INDUSTRIES[i], page.view.language) for i in _order(frame)[:TOP])
-            ui.label(f"{day}  {' · '.join(names)}").classes("num")
-    with ui.element("div").classes("card half"):
-        scored_on, stocks = page.site.model.securities.chart_scores()
-        heading(f"{label('chart_top')} {labels.day(scored_on)}")
-        for stock, score in stocks[:_STOCKS]:
-            with ui.row().classes("w-full justify-between no-wrap"):
-                name = page.site.model.directory.name(stock)
-                ui.link(f"{stock} {name}", page.path(f"/themes?code={stock}"))
-                ui.label(f"{score:.4f}").classes("num")
+        for earlier, one in weeks[:_WEEKS]:
+            names = (labels.industry(INDUSTRIES[i], page.view.language) for i in _order(one)[:TOP])
+            ui.label(f"{earlier}  {' · '.join(names)}").classes("num")
     with ui.element("div").classes("card half"):
         _chart(page, code)
 
@@ -82,15 +91,54 @@ def _order(frame: IndustrySignals) -> list[int]:
     return [i for i in np.argsort(rank).tolist() if not np.isnan(rank[i])]
 
 
-def _ranking(page: Page, frame: IndustrySignals) -> None:
+def _ranking(page: Page, frame: IndustrySignals, code: str) -> None:
     for place, i in enumerate(_order(frame), 1):
         value = float(frame.columns["theme_score"][i])
         tone = "rise" if value > 0 else "fall" if value < 0 else ""
         with ui.row().classes("w-full justify-between no-wrap"):
             name = labels.industry(INDUSTRIES[i], page.view.language)
-            link = ui.link(f"{place}. {name}", page.path(f"/industry/{INDUSTRIES[i]}"))
+            link = ui.link(f"{place}. {name}", page.path(f"{_address(INDUSTRIES[i])}{code}"))
             link.style("font-weight:700" if place <= TOP else "")
             ui.label(f"{labels.signed(value)} {abs(value):.4f}").classes(f"num {tone}")
+
+
+def _address(industry: str) -> str:
+    """Return the address of this page for a stock of an industry, up to the stock's code."""
+    return f"/themes?industry={quote(industry)}&code="
+
+
+def _members(page: Page, industry: str, week: date) -> None:
+    """Draw the stocks of an industry by their scores, with the reason where one has none."""
+    label, model = page.view.label, page.site.model
+    found = members(model, industry, week)
+    card = figure.card("half listing", f"{label('theme_members')} · {labels.industry(industry, page.view.language)}")
+    card.note.set_text(f"{sum(one.score is not None for one in found)} / {len(found)}")
+    with card.box:
+        ui.link(label("industry"), page.path(f"/industry/{industry}"))
+        if not found:
+            ui.label(label("no_members")).classes("muted")
+            return
+        columns: list[dict[str, Any]] = [
+            {"name": "rank", "label": "#", "field": "rank", "sortable": True},
+            {"name": "code", "label": label("security"), "field": "code", "align": "left", "sortable": True},
+            {"name": "score", "label": label("chart_score"), "field": "score", "sortable": True,
+             ":format": "v => v == null ? '–' : v.toFixed(4)"},
+            {"name": "reason", "label": label("no_score"), "field": "reason", "align": "left"},
+        ]  # fmt: skip
+        rows = [
+            {
+                "rank": None if one.score is None else place,
+                "code": one.code,
+                "name": model.directory.name(one.code),
+                "score": one.score,
+                "reason": label(one.reason) if one.reason else "",
+            }
+            for place, one in enumerate(found, 1)
+        ]
+        table = ui.table(columns=columns, rows=rows, row_key="code", pagination=_STOCKS)
+        table.props(figure.PAGED).classes("w-full num").mark("members")
+        figure.link_codes(page, table, _address(industry))
+    figure.exports(page, f"{label('theme_members')} {industry}", lambda: figure.of_table(table), card.heading)
 
 
 def _chart(page: Page, code: str) -> None:

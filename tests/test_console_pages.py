@@ -24,12 +24,15 @@ from console.directory import Directory
 from console.model import ConsoleModel
 from console.past import EarlierModels
 from console.theme import View
+from console.theme_members import ThemeMember, members
+from processors.charts import EMPTY, to_words
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import FIGURES, RowBatch
 from processors.indicators.industry_heat import HEAT, RISK
 from processors.industries import INDUSTRIES
-from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
+from processors.needs import CHARTS
+from processors.outputs import ChartFrame, DayStatus, FrameHeader, IdentityCheck, IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
 from tests.test_console import LANGUAGES, NOW, alert, signal
 
@@ -377,3 +380,30 @@ def test_a_chart_of_the_console_imports_no_page(language: labels.Language) -> No
         panel_charts.candles(view, [(d, {"close": v}) for d, v in days], days, days, []),
     ):
         assert msgspec.json.decode(msgspec.json.encode(options)) is not None
+
+
+def test_a_theme_lists_the_stocks_of_its_industry_by_score_and_why_one_has_none() -> None:
+    banks, steel = INDUSTRIES.index("银行"), INDUSTRIES.index("钢铁")
+    codes = ["000001.SZ", "600000.SH", "600036.SH", "601166.SH", "601398.SH"]
+    model = ConsoleModel(P.streak_flags)
+    of_industry = dict.fromkeys(codes, banks) | {"600019.SH": steel}
+    listed = np.array([to_id(code) for code in sorted([*codes[:3], "600019.SH"])], dtype=np.int32)
+    scores = {"000001.SZ": 0.51, "600000.SH": np.nan, "600019.SH": 0.9, "600036.SH": 0.55}
+    week, other = status(5), status(4)
+    for of, found in ((week, [scores[c] for c in sorted(scores)]), (other, [0.1] * 4)):
+        model.offer_securities(SecuritySignals(of, listed, {"chart_score": np.array(found)}, "pricing"))
+    model.inputs.offer(batch("reference", [(code, 1, 0, {"industry": i}) for code, i in of_industry.items()]))
+    charted = np.array([to_id(code) for code in ("000001.SZ", "600036.SH", "601166.SH")], dtype=np.int32)
+    empty = to_words(np.full((3, 20, 6), EMPTY, dtype=np.uint8))
+    header = FrameHeader(0, 0, {}, {}, IdentityCheck())
+    model.offer_charts(ChartFrame(CHARTS, 0, to_day(week.trade_date), header, charted, empty))
+
+    assert members(model, "银行", week.trade_date) == [
+        ThemeMember("600036.SH", 0.55),
+        ThemeMember("000001.SZ", 0.51),
+        ThemeMember("600000.SH", None, "theme_few_prices"),
+        ThemeMember("601166.SH", None, "theme_unlisted"),
+        ThemeMember("601398.SH", None, "theme_unknown"),
+    ]
+    assert members(model, "传媒", week.trade_date) == []
+    assert {one.reason for one in members(model, "银行", date(2024, 7, 1))} == {"waiting"}
