@@ -132,7 +132,7 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
 def _daily_outlet(services: FeedServices) -> DailyOutlet:
     ledger = PublishLedger(services.ledger_store, services.published_rows.topics_without_rows)
     market, names = services.market, services.security_names
-    return DailyOutlet(services.open_publisher, market.calendar, ledger, names, market.code_changes)
+    return DailyOutlet(services.open_publisher, market.calendar, ledger, names, market.code_changes, market.exchanges)
 
 
 def _intraday_outlet(

@@ -5,6 +5,7 @@ A day is compared with the day before as it was published, by whichever command;
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -14,12 +15,14 @@ from feeds.dataset import Dataset, SourceTables, between, gather
 from feeds.day_report import day_reports
 from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome
+from feeds.half_days import half_days, unclosed
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_days
 from feeds.published_figures import DaysBefore, PublishedFigures
 from feeds.replay import Replay
 from feeds.security_names import SecurityNames
+from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import TradingCalendar
@@ -71,6 +74,7 @@ class DailyChecks:
     names : the last known name of each security.
     published : what was published; None if it is not known.
     changes : the changes of codes that the stream knows.
+    exchanges : those whose margin figures make up the market.
     """
 
     def __init__(
@@ -79,8 +83,10 @@ class DailyChecks:
         names: SecurityNames,
         published: PublishedFigures | None,
         changes: CodeChanges = NO_CHANGES,
+        exchanges: Collection[str] = (),
     ) -> None:
         self._calendar = calendar
+        self._exchanges = exchanges
         self._changes = changes
         self._names = names
         self._earlier = DaysBefore(published)
@@ -112,13 +118,23 @@ class DailyChecks:
             findings += dataset.findings
             report.notes = dataset.notes
             for day, rows in dataset.by_day():
-                compared = compared_day(day, rows, self._calendar, earlier)
-                found = check_report.check_with_lists(compared)
+                compared = compared_day(day, rows, self._calendar, earlier, self._changes)
+                found = [
+                    *check_report.check_with_lists(compared),
+                    *self._half_days(day, compared, earlier),
+                    *published_successors(compared, self._changes),
+                ]
                 report.days += day_reports(compared, found)
                 findings += found
                 earlier.learn(rows)
         report.add_findings(findings)
         return CheckedTables(tables, dataset, findings, report, earlier)
+
+    def _half_days(self, day: int, compared: ComparedDay, earlier: DaysBefore) -> Iterator[Finding]:
+        """Find exchanges without a row; it is not known what was published of a day before the newest."""
+        for one in half_days(compared, self._exchanges):
+            if not earlier.is_published_after(one.topic, day):
+                yield one
 
     @property
     def names(self) -> dict[str, str]:
@@ -136,14 +152,17 @@ class DailyChecks:
         self._names.learn(tables.tables)
 
 
-def compared_day(day: int, rows: Rows, calendar: TradingCalendar, earlier: DaysBefore) -> ComparedDay:
-    """Return the rows of a day beside what was published of it and of the days before.
+def compared_day(
+    day: int, rows: Rows, calendar: TradingCalendar, earlier: DaysBefore, changes: CodeChanges = NO_CHANGES
+) -> ComparedDay:
+    """Return the rows of a day beside what was published of it and of the days before, these under its codes.
 
     Raises
     ------
     LedgerError : if what was published can't be read.
     """
-    before = {topic: found for topic in rows if (found := earlier.before(topic, day)) is not None}
+    found = {topic: earlier.before(topic, day) for topic in rows}
+    before = {topic: under_codes_of(day, one, changes) for topic, one in found.items() if one is not None}
     published = {topic: earlier.on(topic, day) for topic in {*rows, *_BESIDE}}
     return ComparedDay.of(rows, before, calendar, published)
 
@@ -167,7 +186,8 @@ def publish_checked(
     dataset = checked.rows(force=force)
     before = None if ledger is None else ledger.outcomes.copy()
     if replay is None:
-        publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day)
+        half = unclosed(checked.findings, {topic: int(rows.days.max()) for topic, rows in dataset.batches.items()})
+        publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day, half=half)
     else:
         replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day)
     checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -28,6 +28,7 @@ class DailyOutlet:
     ----------
     security_names : returns code → name of the security master; called once, when the first rows are published.
     changes : the changes of codes that the stream knows.
+    exchanges : those whose margin figures make up the market.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class DailyOutlet:
         ledger: PublishLedger,
         security_names: Callable[[], Mapping[str, str]],
         changes: CodeChanges = NO_CHANGES,
+        exchanges: Collection[str] = (),
     ) -> None:
         self._open_publisher = open_publisher
         self._calendar = calendar
         self._ledger = ledger
         self._security_names = security_names
         self._changes = changes
+        self._exchanges = exchanges
         self._checks: DailyChecks | None = None
 
     def publish(self, feed: str, tables: SourceTables, *, source: str, force: bool) -> int:
@@ -62,7 +65,7 @@ class DailyOutlet:
         """
         if self._checks is None:
             names = SecurityNames(self._security_names())
-            self._checks = DailyChecks(self._calendar, names, self._ledger.figures, self._changes)
+            self._checks = DailyChecks(self._calendar, names, self._ledger.figures, self._changes, self._exchanges)
         checked = self._checks.check(tables, source)
         for one in checked.findings[:_LOGGED_FINDINGS]:
             write = log.warning if one.severity is Severity.WARNING else log.error

@@ -15,6 +15,7 @@ from feeds.float_caps import with_float_caps
 from feeds.mapped_rows import MappedRows
 from feeds.publication_times import available_at
 from feeds.spells import reference_rows
+from feeds.successors import of_one_code
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import exchange_of
@@ -197,8 +198,8 @@ def gather(
 
     Rows of one day and key that complete each other become one row. Where tables of different rank contradict each
     other, the first rank counts and a note reports it; rows of one rank that contradict each other are an error that
-    names both. Rows without a date get the first date of all. Spells become rows of the days on which they change,
-    under the newest codes.
+    names both. Of rows of one security under two codes, those of the code of the day count. Rows without a date get the
+    first date of all. Spells become rows of the days on which they change, under the newest codes.
 
     Raises
     ------
@@ -229,7 +230,8 @@ def gather(
     for topic, frames in every.items():
         if any(len(frame) for frame in frames):
             filled = _without_covered([frame for frame in frames if len(frame)], tables)
-            out.batches[topic] = batch_of(topic, _joined(topic, filled, tables, out), calendar)
+            joined = batch_of(topic, _joined(topic, filled, tables, out), calendar)
+            out.batches[topic] = of_one_code(joined, changes, out.findings)
     if "valuations.daily" in out.batches and "prices.daily" in out.batches:
         out.batches["valuations.daily"] = with_float_caps(out.batches["valuations.daily"], out.batches["prices.daily"])
     if not out.batches:

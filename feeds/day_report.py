@@ -10,7 +10,7 @@ import numpy as np
 from feeds.compared_day import ComparedDay
 from feeds.cut_lists import WHOLE_MARKET
 from feeds.feed_report import DayReport, ExchangeRows, Verdict
-from feeds.row_groups import counts
+from feeds.row_groups import counts, group_names
 from feeds.validate import Finding, Severity
 from processors.days import to_date
 
@@ -33,12 +33,14 @@ def day_reports(day: ComparedDay, findings: Iterable[Finding]) -> Iterator[DayRe
     for topic, batch in sorted(day.rows.items()):
         last = None if topic == "reference" else day.last.get(topic)  # only what changes has a row
         absent = {} if last is None else counts(topic, last.keys[~np.isin(last.keys, day.whole[topic].keys)])
+        read = counts(topic, batch.keys)
         yield DayReport(
             trade_date=to_date(int(batch.days[0])),
             topic=topic,
             exchanges={
-                name: ExchangeRows(read=count, absent=absent.get(name, 0))
-                for name, count in counts(topic, batch.keys).items()
+                name: ExchangeRows(read=read.get(name, 0), absent=absent.get(name, 0))
+                for name in group_names(topic)
+                if name in read or name in absent
             },
             checks=_verdicts(topic, by_topic[topic], day),
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from feeds.dataset import DayRows
-from feeds.ledger import PublishLedger
+from feeds.half_days import HalfDay
+from feeds.ledger import PendingRows, PublishLedger
 from feeds.ports import RowPublisher
 from processors.days import to_date
 from processors.events import RowBatch
@@ -26,11 +27,13 @@ def publish_days(
     ledger: PublishLedger | None = None,
     speed: float | None = None,
     on_day: OnDay = lambda _day: None,
+    half: Collection[HalfDay] = (),
 ) -> None:
     """Publish the rows and end-of-day markers of every day.
 
     Parameters
     ----------
+    half : topics and days without their end-of-day markers, because an exchange is missing.
     ledger : leaves out rows that were published before, and assigns the revision of corrected rows.
     speed : how many times faster than real sessions; None for as fast as possible.
     on_day : called with each date that has been published.
@@ -45,7 +48,7 @@ def publish_days(
         for day, batches in days:
             if speed is not None:
                 time.sleep(max(0.0, started + count * _SESSION_S / speed - time.monotonic()))
-            publish_day(publisher, batches, ledger)
+            publish_day(publisher, batches, ledger, half)
             count += 1
             on_day(to_date(day).isoformat())
         publisher.flush()
@@ -75,13 +78,18 @@ def parse_speed(text: str) -> float | None:
     return speed
 
 
-def publish_day(publisher: RowPublisher, batches: dict[str, RowBatch], ledger: PublishLedger | None) -> None:
+def publish_day(
+    publisher: RowPublisher,
+    batches: dict[str, RowBatch],
+    ledger: PublishLedger | None,
+    half: Collection[HalfDay] = (),
+) -> None:
     """Publish the rows and end-of-day markers of topics on one day; parameters as of `publish_days`."""
+    pending = PendingRows(batches, batches) if ledger is None else ledger.begin(batches)
+    whole = {t: rows for t, rows in pending.counted.items() if not len(rows) or (t, int(rows.days[0])) not in half}
+    publisher.day(pending.rows, whole)
     if ledger is None:
-        publisher.day(batches)
         return
-    pending = ledger.begin(batches)
-    publisher.day(pending.rows, pending.counted)
     if ledger.days_open >= _CONFIRM_EVERY:
         publisher.flush()
         ledger.confirm()

@@ -104,6 +104,11 @@ class Published:
         self._stored = stored
         self._batches: dict[tuple[int, int], RowBatch] = {}
 
+    @property
+    def newest(self) -> int:
+        """The newest day; before every day if there is none."""
+        return max((day for _, day in self._stored), default=-(2**31))
+
     def before(self, group: int, day: int) -> RowBatch | None:
         """Return the rows of a group on its last day before ``day``; None if none is known."""
         days = [known for place, known in self._stored if place == group and known < day]
@@ -233,6 +238,15 @@ class DaysBefore:
         found = [self._of(topic).on(group, day) for group in range(len(group_names(topic)))]
         known = [one for one in found if one is not None]
         return concat(known) if known else None
+
+    def is_published_after(self, topic: str, day: int) -> bool:
+        """Return whether a later day is published: the rows of ``day`` itself may be known no more.
+
+        Raises
+        ------
+        LedgerError : if what was published can't be read.
+        """
+        return self._of(topic).newest > day
 
     def _of(self, topic: str) -> Published:
         if topic not in self._stored:

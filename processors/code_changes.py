@@ -7,7 +7,7 @@ place of a row does not move on the day of the change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
@@ -15,6 +15,7 @@ from hashlib import blake2b
 import numpy as np
 
 from processors.codes import Ids, places_sorted, to_code, to_id
+from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.events import RowBatch
 
@@ -46,6 +47,7 @@ class CodeChanges:
         for _, old, new in found:
             if successor.setdefault(old, new) != new or predecessor.setdefault(new, old) != old:
                 raise MarginwatchError(f"{to_code(old)} → {to_code(new)}: each of the codes may change once")
+        self._before = {new: (old, to_day(since)) for since, old, new in found}
         self._olds, self._newest = _ends(successor)
         self._news, self._first = _ends(predecessor)
         self.digest = blake2b(repr(found).encode(), digest_size=4).hexdigest() if found else ""
@@ -53,6 +55,37 @@ class CodeChanges:
     def newest(self, keys: Ids) -> Ids:
         """Return the newest code of each security (n,)."""
         return _replaced(keys, self._olds, self._newest)
+
+    def knows(self, keys: Ids) -> bool:
+        """Return whether any of the codes has changed, or is the new code of another one."""
+        return bool(len(self._olds)) and bool(np.isin(keys, np.concatenate([self._olds, self._news])).any())
+
+    def on(self, newest: int, day: int) -> int:
+        """Return the code of a security on a day, given its newest one."""
+        code = newest
+        while code in self._before and day < self._before[code][1]:
+            code = self._before[code][0]
+        return code
+
+    def nearest(self, newest: int, day: int, codes: Collection[int]) -> int:
+        """Return that of some codes of a security which is valid on a day, or the nearest to it: the older ones first.
+
+        Parameters
+        ----------
+        newest : the newest code of the security.
+        """
+        valid, line = self.on(newest, day), [newest]
+        while line[-1] in self._before:
+            line.append(self._before[line[-1]][0])
+        at = line.index(valid)
+        return next(code for code in (*line[at:], *reversed(line[:at])) if code in codes)
+
+    def valid_on(self, keys: Ids, day: int) -> Ids:
+        """Return the code of each security on a day (n,)."""
+        out = self.newest(keys)
+        for at in np.flatnonzero(np.isin(out, self._news)).tolist():
+            out[at] = self.on(int(out[at]), day)
+        return out
 
     def first(self, keys: Ids) -> Ids:
         """Return the first code of each security (n,)."""

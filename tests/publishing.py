@@ -70,9 +70,9 @@ def no_broker(source: str, *, timeout_s: float = 60.0) -> RowPublisher:
     raise AssertionError(f"{source} opens a publisher")
 
 
-def daily_outlet(ledger: PublishLedger) -> DailyOutlet:
+def daily_outlet(ledger: PublishLedger, exchanges: tuple[str, ...] = ()) -> DailyOutlet:
     """Return an outlet of daily figures that uses the captured publisher, without a security master."""
-    return DailyOutlet(feed_services.publisher_opener(Settings()), xshg(), ledger, dict)
+    return DailyOutlet(feed_services.publisher_opener(Settings()), xshg(), ledger, dict, exchanges=exchanges)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+import structlog
 from prometheus_client import REGISTRY
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -33,14 +34,16 @@ from feeds.published_figures import SLOTS, DaysBefore, PublishedFigures
 from feeds.tasks import FeedTask
 from feeds.validate import Severity
 from processors.codes import to_id
+from processors.daily_store import DailyStore
 from processors.days import to_date, to_day
-from processors.events import INPUT_ROWS, RowBatch
+from processors.events import INPUT_ROWS, EndOfDay, RowBatch
 from streams import feed_services, metrics, publisher
 from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.errors import PublishError
 from streams.feed_services import RedisLedgerStore
 from streams.local_redis import EmbeddedRedis
+from streams.records import CE_TYPE, CLOSE_TYPE
 from streams.settings import Settings
 from streams.topics import Topic
 from tests.building import batch
@@ -151,7 +154,7 @@ def by_plan(
     write(dropped, made(day, codes, factor), f"{day}.csv")
     with feed_services.open_ledger(None) as ledger:  # type: ignore[arg-type]
         plan = DropFolder(path=dropped, settle_s=0)
-        outlet = daily_outlet(ledger)
+        outlet = daily_outlet(ledger, Settings().exchanges)
         publish = partial(outlet.publish, "d", source="d", force=False)
         read = partial(drop_folder.read_daily_files, "d", plan)
         task = FolderTask("d", plan, MemoryState(), read, publish, workbooks.SUFFIXES)
@@ -658,3 +661,69 @@ def test_a_run_is_counted_in_the_metrics() -> None:
     assert value("marginwatch_feed_refused_total") == 4
     assert value("marginwatch_feed_errors_total") == 1
     assert value("marginwatch_feed_trade_date_seconds") == to_day(date(2024, 6, 11)) * 86400
+
+
+# -- one exchange alone ------------------------------------------------------------------------------------------
+
+
+def closed(sent: list[Message], topic: str) -> list[dict[str, int]]:
+    """The rows that the end-of-day punctuation of a topic counts, over its partitions."""
+    found: dict[str, int] = {}
+    marks = [json.loads(value) for of, _, _, value, headers in sent if of == topic and (CE_TYPE, CLOSE_TYPE) in headers]
+    for mark in marks:
+        for exchange, count in mark["expected"].items():
+            found[exchange] = found.get(exchange, 0) + count
+    return [found] if marks else []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_half_a_margin_day_is_reported_and_not_closed(
+    command: str, kept: MemoryStore, sent: list[Message], tmp_path: Path
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        status, text = COMMANDS[command](tmp_path, D1, CODES)
+    text += " ".join(str(one.get("what", "")) for one in logs)
+    assert status == 0
+    assert "WARNING exchange margin.daily 2024-06-11: no row of SZSE: the day stays open" in text
+    (counted,) = closed(sent, "margin.daily")
+    assert counted == {"SSE": len(CODES)}  # so that the stream waits for Shenzhen
+    store = DailyStore("margin.daily", ("SSE", "SZSE"), late_days=5, history_days=5)
+    store.close(EndOfDay(feed="margin.daily", trade_date=date(2024, 6, 11), expected=counted, source="t"))
+    assert not store.is_closed(to_day(date(2024, 6, 11)))
+
+
+def prices(day: str, codes: Sequence[str]) -> pd.DataFrame:
+    """Rows of tushare's table ``daily``."""
+    columns = ["ts_code", "trade_date", "open", "high", "low", "close", "pre_close", "vol", "amount"]
+    rows = [
+        (code, day.replace("-", ""), 10 + at, 11 + at, 9 + at, 10.5 + at, 10 + at, 1e4 + at, 1e4 + at)
+        for at, code in enumerate(codes)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_half_a_day_of_prices_waits_for_the_other_exchange(
+    kept: MemoryStore, sent: list[Message], tmp_path: Path
+) -> None:
+    shenzhen = [f"{1 + i:06d}.SZ" for i in range(25)]
+    for day, codes in ((D1, [*CODES, *shenzhen]), (D2, CODES), (D2, shenzhen), (D3, [*CODES, *shenzhen])):
+        sent.clear()
+        result = feed("vendor", write(tmp_path, prices(day, codes), f"daily_{day}_{len(codes)}.csv"))
+        assert result.exit_code == 0, result.output
+        assert ("no row of SZSE, 25 the day before" in result.output) is (codes is CODES)
+        assert bool(closed(sent, "prices.daily")) is (codes is not CODES)
+    # A later correction of the first day is no half day, although the rows of that day may be known no more.
+    changed = prices(D1, CODES[:3]).assign(close=10.7)
+    result = feed("vendor", write(tmp_path, changed, "daily_again.csv"), "--force")
+    assert result.exit_code == 0 and "no row of SZSE" not in result.output
+
+
+def test_in_a_history_only_the_newest_half_day_stays_open(
+    kept: MemoryStore, sent: list[Message], tmp_path: Path
+) -> None:
+    shenzhen = [f"{1 + i:06d}.SZ" for i in range(25)]
+    history = pd.concat([prices(D1, [*CODES, *shenzhen]), prices(D2, CODES), prices(D3, shenzhen)])
+    result = feed("vendor", write(tmp_path, history, "daily.csv"))
+    assert result.exit_code == 0, result.output
+    assert "no row of SZSE, 25 the day before" in result.output and "no row of SSE, 40 the day before" in result.output
+    assert closed(sent, "prices.daily") == [{"SSE": 2 * len(CODES), "SZSE": len(shenzhen)}]

@@ -159,7 +159,9 @@ class FeedCommand:
                 err.print(escape(f"  note: not compared with what was published: {error}"))
         published = None if self._ledger is None else self._ledger.figures
         changes = code_changes.load(self._settings.code_changes_file)
-        out = DailyChecks(xshg(self._settings.calendar_file), SecurityNames(names), published, changes)
+        out = DailyChecks(
+            xshg(self._settings.calendar_file), SecurityNames(names), published, changes, self._settings.exchanges
+        )
         if self._before is not None:
             out.compare_with(self._before, self.options.source)
         return out

@@ -1,0 +1,54 @@
+"""Half days: an exchange has no row of a day, although it had rows on the day before, or its margin figures are needed.
+
+The rows of the other exchanges are published; the day is not closed before the missing ones arrive. A margin day waits
+for them by itself, because its end-of-day punctuation counts the rows of each exchange. Of other topics, the newest day
+is published without punctuation. The next day's rows or the deadline close a day that stays half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from feeds.compared_day import ComparedDay
+from feeds.row_groups import counts
+from feeds.validate import Finding, Severity
+
+_MARGIN = ("margin.daily", "margin.market")
+_OTHERS = ("prices.daily", "valuations.daily", "etf.daily")
+CHECK = "exchange"
+#: Topic and day.
+HalfDay = tuple[str, int]
+
+
+def half_days(day: ComparedDay, exchanges: Collection[str]) -> Iterator[Finding]:
+    """Find exchanges without a row, in what was read and in what was published of the day.
+
+    Parameters
+    ----------
+    exchanges : those whose margin figures make up the market.
+    """
+    for topic, batch in day.rows.items():
+        if topic not in (*_MARGIN, *_OTHERS):
+            continue
+        here = counts(topic, day.whole[topic].keys)
+        before = counts(topic, day.before[topic].keys) if topic in day.before else {}
+        for name in dict.fromkeys((*(exchanges if topic in _MARGIN else ()), *before)):
+            if name in here:
+                continue
+            known = f", {before[name]:,} the day before" if name in before else ""
+            text = (
+                f"no row of {name}{known}: the day stays open until its rows, the next day's rows or the deadline; "
+                "without them, figures of the whole market are absent"
+            )
+            yield Finding(Severity.WARNING, CHECK, topic, int(batch.days[0]), text, name)
+
+
+def unclosed(findings: Iterable[Finding], newest: dict[str, int]) -> set[HalfDay]:
+    """Return the days that are published without punctuation.
+
+    Parameters
+    ----------
+    newest : topic → the newest day that is published of it.
+    """
+    half = {(one.topic, one.day) for one in findings if one.check == CHECK and one.day is not None}
+    return {(topic, day) for topic, day in half if topic in _OTHERS and newest.get(topic) == day}
