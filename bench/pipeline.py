@@ -101,9 +101,10 @@ class _Session:
     Parameters
     ----------
     market : the snapshots of its session are sent repeatedly, with new times.
+    begins_s : seconds of the session before the first one; a second measurement begins behind the times of the first.
     """
 
-    def __init__(self, settings: Settings, market: simulate.Market) -> None:
+    def __init__(self, settings: Settings, market: simulate.Market, begins_s: int = 0) -> None:
         today = xshg().shift(market.simulation.last_day, 1)
         assert today is not None
         snapshots = [rows for _, rows in market.session(today, ratio=0.09, every_minutes=10)]
@@ -111,7 +112,9 @@ class _Session:
         self._indices = snapshots[0]["indices.intraday"]
         self._names = Topics(settings)
         self._partitioner = Partitioner(settings.partitions)
-        self._opened = (today * 24 + 2) * 3_600_000_000  # µs: an hour and a half into the session, Shanghai
+        self._opened = (
+            today * 24 + 2
+        ) * 3_600_000_000 + begins_s * 1_000_000  # µs: an hour and a half into the session, Shanghai
         self._started = time.perf_counter()
         self._seen: list[tuple[float, int]] = []  # when a signal arrived, and the time of its newest row
         self._updated = asyncio.Event()
@@ -178,12 +181,14 @@ class _Session:
                 return float("inf")
 
 
-async def _latencies(settings: Settings, market: simulate.Market, seconds: float) -> tuple[Floats, Floats]:
+async def latencies(
+    settings: Settings, market: simulate.Market, seconds: float, begins_s: int = 0
+) -> tuple[Floats, Floats]:
     """Return the latencies of ticks and of bursts, ms: from sending to the first signal that includes all of it.
 
     A tick sends its share of the steady rate; a burst sends the events of three seconds at once.
     """
-    async with _Session(settings, market) as session:
+    async with _Session(settings, market, begins_s) as session:
         await session.shown((await session.send(session.prices[0]))[0])
         sent: list[tuple[int, float]] = []
         started, per_tick = time.perf_counter(), int(_RATE * _TICK_S)
@@ -272,15 +277,15 @@ def _session(settings: Settings, folder: Path, market: simulate.Market, seconds:
         barrier = publisher.barrier()
     with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
         wait_for(lambda: passed(settings, barrier, client), worker)
-        before, started = _cpu(worker), time.perf_counter()
-        steady, bursts = asyncio.run(_latencies(settings, market, seconds))
-        share = (_cpu(worker) - before) / (time.perf_counter() - started)
+        before, started = cpu_of(worker), time.perf_counter()
+        steady, bursts = asyncio.run(latencies(settings, market, seconds))
+        share = (cpu_of(worker) - before) / (time.perf_counter() - started)
     if not np.isfinite([*steady, *bursts]).all():
         sys.exit("some events never reached a signal")
     return steady, bursts, share
 
 
-def _cpu(worker: WorkerProcess) -> float:
+def cpu_of(worker: WorkerProcess) -> float:
     """Return the CPU seconds of a worker so far, as it reports them."""
     with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
         found = re.search(r"^process_cpu_seconds_total (\S+)$", answer.read().decode(), re.MULTILINE)

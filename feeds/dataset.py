@@ -14,6 +14,7 @@ from feeds.errors import InputError
 from feeds.float_caps import with_float_caps
 from feeds.mapped_rows import MappedRows
 from feeds.publication_times import available_at
+from feeds.special_treatment import with_special_treatment
 from feeds.spells import reference_rows
 from feeds.successors import of_one_code
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
@@ -232,6 +233,8 @@ def gather(
             filled = _without_covered([frame for frame in frames if len(frame)], tables)
             joined = batch_of(topic, _joined(topic, filled, tables, out), calendar)
             out.batches[topic] = of_one_code(joined, changes, out.findings)
+    if "prices.daily" in out.batches and "reference" in out.batches:
+        out.batches["prices.daily"] = with_special_treatment(out.batches["prices.daily"], out.batches["reference"])
     if "valuations.daily" in out.batches and "prices.daily" in out.batches:
         out.batches["valuations.daily"] = with_float_caps(out.batches["valuations.daily"], out.batches["prices.daily"])
     if not out.batches:

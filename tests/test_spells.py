@@ -99,6 +99,15 @@ def test_the_folder_s_master_data_begin_with_its_prices_and_name_what_is_no_long
     )  # fmt: skip
     found = folder.read(tmp_path, CALENDAR)
     assert found.batches["prices.daily"].figures["st"].sum() == 5  # the names of the day
+    unnamed = tmp_path / "unnamed"
+    unnamed.mkdir()
+    written(unnamed, prices_a_2024=prices.assign(name="股"), index_members_x=MEMBERS, st_suspension_x=SPELLS)
+    priced = folder.read(unnamed, CALENDAR).batches["prices.daily"]
+    special = priced.figures["st"] == 1.0  # by the spells
+    places = zip(priced.days[special].tolist(), to_codes(priced.keys[special]), strict=True)
+    assert [(str(to_date(day)), code) for day, code in places] == [
+        ("2024-06-04", "000001.SZ"), ("2024-06-05", "000001.SZ"),
+    ]  # fmt: skip
     rows = rows_of(found.batches["reference"])
     assert rows["2024-06-03", "600519.SH"] == {"industry": "食品饮料", "csi300": 1.0}
     assert rows["2024-06-04", "000001.SZ"] == {"csi300": 1.0, "st": 1.0}
