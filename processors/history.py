@@ -52,7 +52,7 @@ class History:
     ) -> None:
         self._model = model
         self.securities = Securities(0, parameters, exchanges, calendar)
-        self.market = Market(1, parameters, exchanges, calendar, charted=not isinstance(model, str))
+        self.market = Market(1, parameters, exchanges, calendar)
         self.frames: list[FeatureFrame] = []
         self.charts: list[ChartFrame] = []
 

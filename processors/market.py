@@ -63,7 +63,6 @@ class Market(Processor):
     ----------
     partitions : number of partitions of the securities stage.
     exchanges : exchanges whose totals are summed into the market; a signal is absent where one is missing.
-    charted : whether charts of the prices are scored: frames wait for the scores of their week.
     block_days : days in a block; it changes no bit of any value.
     """
 
@@ -74,10 +73,8 @@ class Market(Processor):
         exchanges: tuple[str, ...],
         calendar: TradingCalendar,
         *,
-        charted: bool = False,
         block_days: int = BLOCK_DAYS,
     ) -> None:
-        self.charted = charted
         self.parameters = parameters
         self.exchanges = exchanges
         self.calendar = calendar
@@ -264,16 +261,20 @@ class Market(Processor):
         index = self.indices.newest_closed() if self.reference.newest_closed() is not None else None
         newest = {topic: join.newest_closed() for topic, join in self.joins.items()}
         detail, prices, valuations = (newest[topic] for topic in (DETAIL, PRICES, VALUATIONS))
-        # Not every installation has a feed of valuations, or a chart model. Where there are some, frames wait for them.
-        charted = [self._charted_through()] if self.charted else []
+        charts = self._charted_through()
+        # Not every installation has a feed of valuations. Where there is one, frames wait for it.
         valued = [] if valuations is None else [valuations]
-        self.extremes.discard(self.joins[DETAIL].trim(_earliest(index, prices, *valued, *charted)))
-        self.joins[PRICES].trim(_earliest(index, detail, *charted))
-        self.joins[VALUATIONS].trim(_earliest(index, detail, prices, *charted))  # late charts compute a day again
+        self.extremes.discard(self.joins[DETAIL].trim(_earliest(index, prices, charts, *valued)))
+        self.joins[PRICES].trim(_earliest(index, detail, charts))
+        self.joins[VALUATIONS].trim(_earliest(index, detail, prices, charts))  # late charts compute a day again
         self.joins[CHARTS].trim(_earliest(index, detail, prices))
 
     def _charted_through(self) -> int | None:
-        """Return the last session before the next week's end with charts; None before the first prices."""
+        """Return the last session before the next week's end with charts; None before the first prices.
+
+        The charts stage sends a frame of each week with prices, also where it has no model: without this wait it would
+        depend on how fast it is whether a week's figures are computed again behind it, and so their revision.
+        """
         day = self.joins[CHARTS].newest_closed()
         if day is None:
             first = next(iter(self.joins[PRICES].closed_days()), None)

@@ -46,13 +46,7 @@ class MarketState(RowState):
 
     def __init__(self, stage: MarketStage, partition: int) -> None:
         settings = stage.settings
-        self.processor = Market(
-            settings.partitions,
-            settings.parameters,
-            settings.exchanges,
-            stage.calendar,
-            charted=settings.chart_model is not None,
-        )
+        self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
         super().__init__(stage, partition, self.processor.tables)
 
     @property

@@ -31,7 +31,7 @@ def history() -> dict[int, dict[str, RowBatch]]:
 def folded(behind: str) -> tuple[dict[Any, Any], dict[str, bytes]]:
     """The newest values and the stored rows after a history whose feed ``behind`` begins when the others have ended."""
     securities = Securities(0, PARAMETERS, EXCHANGES, xshg())
-    market = Market(1, PARAMETERS, EXCHANGES, xshg(), charted=True)
+    market = Market(1, PARAMETERS, EXCHANGES, xshg())
     outputs, rows, waiting = [], StoredRows(), list[object]()
     feeds = [{t: rows for t, rows in feeds.items() if t != behind} for feeds in history().values()]
     feeds += [{behind: feeds[behind]} for feeds in history().values() if behind in feeds]
