@@ -6,9 +6,11 @@ import numpy as np
 
 from processors.block import Block
 from processors.cross_sections import reasons
+from processors.events import Floats
+from processors.indicators.industry_balance import ranks
 from processors.kinds import is_chinext, is_star
 from processors.needs import CHARTS, PRICES, chart, members, price
-from processors.signal import Column, Level, Signal
+from processors.signal import Column, Level, Signal, Values
 
 LEVEL, SCORE, MEMBERS = price("level"), chart("chart_score"), members()
 
@@ -21,7 +23,7 @@ SIGNALS = (
         "ratio",
         (LEVEL, SCORE, MEMBERS),
         "mean chart_score of the group's stocks (CSI300, CSI500 and ChiNextIndex by reference; ChiNext and STAR by code) − "
-        "mean chart_score of all stocks; on a week's last session; details: stocks with a score",
+        "mean chart_score of all stocks; on a week's last session; details: stocks with a score, rank among the groups (1: the highest)",
         "[GF25], network ours",
         subjects=True,
     ),
@@ -37,8 +39,9 @@ def compute(block: Block) -> dict[str, Column]:
     scores = block.on(priced, SCORE)
     gaps = reasons(block.gaps(CHARTS))
     absent = {i: why for i, day in enumerate(block.days) if (why := _absent(block, i, day) or gaps.get(i, ""))}
-    out: dict[str, Column] = {}
-    for group in (*_BY_REFERENCE, *_BY_CODE):
+    groups = (*_BY_REFERENCE, *_BY_CODE)
+    scored: dict[str, tuple[Floats, Values, dict[int, str]]] = {}
+    for group in groups:
         values, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
         nobody = dict(absent)
         for i, known in enumerate(block.members):
@@ -50,8 +53,14 @@ def compute(block: Block) -> dict[str, Column]:
                 values[i] = here[inside].mean() - np.nanmean(here)
             else:
                 nobody.setdefault(i, f"no stock of the day with a chart score belongs to {group}")
-        out[f"group_theme_score/{group}"] = Column(values, {"stocks": counts}, absent=nobody)
-    return out
+        values[list(nobody)] = np.nan
+        scored[group] = values, counts, nobody
+    # Equal means differ in the last bits.
+    places = ranks(np.stack([values for values, _, _ in scored.values()], axis=1).round(12))
+    return {
+        f"group_theme_score/{group}": Column(values, {"stocks": counts, "rank": places[:, at]}, absent=nobody)
+        for at, (group, (values, counts, nobody)) in enumerate(scored.items())
+    }
 
 
 def _absent(block: Block, i: int, day: int) -> str:

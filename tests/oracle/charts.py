@@ -157,4 +157,5 @@ def group_themes(data: Data, _p: Any) -> Tables:
         of_group = found.where(inside)
         values[name] = (of_group.mean(axis=1) - found.mean(axis=1)).mask(gone)
         counts[name] = of_group.notna().sum(axis=1).astype(float).where(values[name].notna())
-    return {"": pd.DataFrame(values), "stocks": pd.DataFrame(counts)}
+    table = pd.DataFrame(values)
+    return {"": table, "stocks": pd.DataFrame(counts), "rank": ranked(table.round(12))}
