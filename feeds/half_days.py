@@ -36,10 +36,11 @@ def half_days(day: ComparedDay, exchanges: Collection[str]) -> Iterator[Finding]
             if name in here:
                 continue
             known = f", {before[name]:,} the day before" if name in before else ""
-            text = (
-                f"no row of {name}{known}: the day stays open until its rows, the next day's rows or the deadline; "
-                "without them, figures of the whole market are absent"
-            )
+            # A day of margin figures waits for the exchanges of the market alone.
+            waits = topic not in _MARGIN or name in exchanges
+            text = f"no row of {name}{known}: "
+            text += "the day stays open until its rows, the next day's rows or the deadline; " if waits else ""
+            text += "without them, figures of the whole market are absent"
             yield Finding(Severity.WARNING, CHECK, topic, int(batch.days[0]), text, name)
 
 

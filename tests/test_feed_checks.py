@@ -727,3 +727,12 @@ def test_in_a_history_only_the_newest_half_day_stays_open(
     assert result.exit_code == 0, result.output
     assert "no row of SZSE, 25 the day before" in result.output and "no row of SSE, 40 the day before" in result.output
     assert closed(sent, "prices.daily") == [{"SSE": 2 * len(CODES), "SZSE": len(shenzhen)}]
+
+
+def test_a_margin_day_does_not_wait_for_an_exchange_outside_the_market(
+    kept: MemoryStore, sent: list[Message], tmp_path: Path
+) -> None:
+    assert by_vendor(tmp_path, D1, [*CODES, "000001.SZ", "430047.BJ"])[0] == 0
+    status, text = by_vendor(tmp_path, D2, [*CODES, "000001.SZ"])
+    assert status == 0
+    assert "WARNING exchange margin.daily 2024-06-12: no row of BSE, 1 the day before: without them, figures" in text
