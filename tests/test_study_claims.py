@@ -91,6 +91,8 @@ def test_a_claim_that_fails_out_of_sample_is_named_at_the_top() -> None:
     assert "周均超额（发表值 0.30%，本系统 0.01%，未超出随机）" in labels.headline(failing, *period, "zh")
     assert "all 1 published claims" in labels.headline(fine, *period, "en")
     assert "can't check any" in labels.headline(unchecked, *period, "en")
+    ours_alone = claims_of([result(Mode.POINT_IN_TIME, Finding("network: rank IC", 0.05))])
+    assert labels.headline(ours_alone, *period, "en") == "The source publishes no figure to compare with."
     assert labels.headline(fine, "2013-02-01", "2014-12-30", "en").startswith("In the period of the source")
     assert share_in_sample("[GF25]", *period) is None
 

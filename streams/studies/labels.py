@@ -80,6 +80,8 @@ def headline(claims: Sequence[Claim], first: str, last: str, language: Language)
     checked = [claim for claim in claims if claim.verdict not in (None, Verdict.UNCHECKED)]
     failed = failures(checked)
     english = language == "en"
+    if all(claim.verdict is None for claim in claims):
+        return "The source publishes no figure to compare with." if english else "原报告未发表可比较的数字。"
     if not checked:
         return "These data can't check any published claim." if english else "现有数据无法检验任何已发表的结论。"
     where = _where(share_in_sample(claims[0].source, first, last), language)
