@@ -26,7 +26,7 @@ import typer
 from kafka import TopicPartition
 
 from bench.figures import Figure, table_of
-from bench.pipeline import running_worker, simulated_market, wait_for
+from bench.pipeline import cpu_of, running_worker, simulated_market, wait_for
 from bench.services import services
 from feeds.publish import publish_days
 from processors.codes import to_codes
@@ -140,7 +140,7 @@ def figures(broker: str, days: int = 60) -> list[Figure]:
                     "--map",
                     str(mapping),
                 ]
-                before, started = _children_cpu(), time.perf_counter()
+                before, worked, started = _children_cpu(), cpu_of(worker), time.perf_counter()
                 result = subprocess.run(
                     [*command, "--json"], env=os.environ | environment(settings), capture_output=True, text=True
                 )
@@ -148,6 +148,7 @@ def figures(broker: str, days: int = 60) -> list[Figure]:
                 if result.returncode:
                     sys.exit(result.stderr)
                 wait_for(lambda: passed(settings, json.loads(result.stdout)["barrier"], client), worker)
+                worked = cpu_of(worker) - worked
                 time.sleep(0.1)  # the reader's last poll
                 arrivals.stop()
     if not arrivals.count:
@@ -158,6 +159,7 @@ def figures(broker: str, days: int = 60) -> list[Figure]:
                "s", at_most=5),
         Figure("the command by itself", ended - started, "s"),
         Figure("CPU of the command", cpu, "s"),
+        Figure("CPU of the worker", worked, "s"),
     ]  # fmt: skip
 
 
