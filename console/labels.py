@@ -23,6 +23,7 @@ MONEY_UNIT: dict[Language, tuple[float, str]] = {"zh": (1e-8, " 亿"), "en": (1e
 LABELS: dict[str, tuple[str, str]] = {
     "title": ("Margin watch", "融资监测"),
     "themes": ("Themes", "主题"),
+    "studies": ("Studies", "研究"),
     "themes_of": ("Themes of the week", "当周主题"),
     "themes_history": ("The five themes of each week", "历周前五主题"),
     "themes_hint": (

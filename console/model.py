@@ -24,6 +24,7 @@ from alerts.record import RecordCard
 from console.daily_inputs import DailyInputs
 from console.directory import Directory
 from console.security_days import SecurityDays, row
+from console.study_results import StudyResults
 from console.versions import Versions
 from processors.charts import Heights, from_words
 from processors.codes import to_id
@@ -58,6 +59,7 @@ class Part(StrEnum):
     RECORDS = "records"
     NAMES = "names"
     INPUTS = "inputs"
+    STUDIES = "studies"
 
 
 #: The parts that market signals change.
@@ -119,6 +121,7 @@ class ConsoleModel:
         self.live: dict[str, MarketSignal] = {}  # provisional ones, of a later day than the final
         self.alerts: dict[str, Alert] = {}
         self.records: tuple[RecordCard, ...] = ()
+        self.studies = StudyResults()
         self.directory = Directory({})
         self.inputs = DailyInputs(DAYS_KEPT)
         self.feeds: tuple[Feed, ...] = ()
@@ -188,6 +191,12 @@ class ConsoleModel:
         if tuple(cards) != self.records:
             self.records = tuple(cards)
             self._changed(Part.RECORDS)
+
+    def offer_studies(self, results: StudyResults) -> None:
+        """Store the state of the studies; versions change only if it differs."""
+        if results != self.studies:
+            self.studies = results
+            self.versions[Part.STUDIES] += 1
 
     def offer_directory(self, directory: Directory) -> None:
         """Store the names of securities."""

@@ -11,7 +11,7 @@ from alerts.member_scores import HORIZONS
 from alerts.model import Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
-from console import labels
+from console import labels, studies
 from console.charts import Break
 from console.model import Part
 from console.site import Page, content, heading
@@ -73,6 +73,8 @@ def detail(page: Page, rule: str, subject: str) -> None:
             with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
                 ui.link(f"← {label('back')}", page.path("/"))
                 ui.label(f"{page.view.rule(rule)} · {label('record')}").style("font-size:20px;font-weight:800")
+                if rule in studies.STUDY_OF_RULE:
+                    studies.link(page, studies.STUDY_OF_RULE[rule])
                 if not cards:
                     ui.label(label("no_record")).classes("muted")
             for card in cards:

@@ -14,7 +14,7 @@ from nicegui import app, ui
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console import cards, home, industry, record, search, security, sheet, themes
+from console import cards, home, industry, record, search, security, sheet, studies, themes
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
@@ -94,6 +94,16 @@ def _pages(site: Site) -> None:
         name = f"marginwatch-{model.as_of or model.day or 'empty'}.pdf"
         headers = {"content-disposition": f'inline; filename="{name}"'}
         return Response(sheet.render(model, view, datetime.now(UTC)), media_type="application/pdf", headers=headers)
+
+    studies.add_routes(app, site)
+
+    @ui.page("/studies")
+    async def of_studies(request: Request) -> None:
+        await opened(request, studies.draw)
+
+    @ui.page("/studies/{name}")
+    async def of_study(request: Request, name: str) -> None:
+        await opened(request, lambda page: studies.detail(page, name))
 
     @ui.page("/")
     async def overview(request: Request) -> None:

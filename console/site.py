@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from console import labels
 from console.access import Access, Identity
 from console.errors import AccessError
 from console.model import ConsoleModel, Part
+from console.study_results import Studies
 from console.theme import CSS, Palette, View
 from processors.chart_scores import NO_MODEL, Scorer
 from processors.days import SHANGHAI
@@ -46,14 +47,16 @@ class Site:
     ----------
     publish : publishes a command about alerts; returns once the broker has acknowledged it.
     charts : the chart model, which draws maps of its charts, or the reason why there is none.
+    studies : the results of studies; None where nobody computes any.
     """
 
     model: ConsoleModel
     access: Access
     parameters: Parameters
     preferences: Preferences
-    publish: Callable[[Command], Awaitable[None]]
+    publish: Callable[[Command], Coroutine[Any, Any, None]]
     charts: Scorer | str = NO_MODEL
+    studies: Studies | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +136,8 @@ class Page:
                 one.draw()
 
     def _versions(self, parts: tuple[Part, ...]) -> list[int]:
-        return [self.site.model.versions[part] for part in parts]
+        models = {Part.STUDIES: self.present}  # results of studies are those of now on the page of any day
+        return [models.get(part, self.site.model).versions[part] for part in parts]
 
     async def prefer(self, **values: Any) -> None:
         """Save a preference and reload the page."""
@@ -147,15 +151,21 @@ class Page:
 
     async def send(self, command: Command) -> bool:
         """Publish a command if the session is still valid, and show the result."""
+        return await self.act(self.site.publish(command))
+
+    async def act(self, action: Coroutine[Any, Any, None]) -> bool:
+        """Do what a person asks for if the session is still valid, and show the result."""
         label = self.view.label
         try:
             if not await self._signed_in():
                 ui.notify(label("no_session"), type="negative")
                 return False
-            await self.site.publish(command)
+            await action
         except (MarginwatchError, OSError) as error:
             ui.notify(f"{label('failed')}: {error}", type="negative")
             return False
+        finally:
+            action.close()
         ui.notify(label("sent"), type="positive")
         return True
 
@@ -222,6 +232,9 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num wideonly")
         ui.link(label("themes"), page.path("/themes")).classes("wideonly")
+        with ui.link(target="/studies").classes("sheet").props(f'aria-label="{label("studies")}"').mark("studies"):
+            ui.icon("science")
+            ui.tooltip(label("studies"))
         search(page)
         with (
             ui.link(target=page.path("/sheet.pdf"), new_tab=True)

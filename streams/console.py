@@ -34,6 +34,7 @@ from streams.feed_services import load_security_names
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
+from streams.study_service import StudyService
 from streams.topics import Topic, Topics
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
     model.simulated = simulated
     backend = Backend(settings, model)
     preferences = RedisPreferences(settings)
-    site = Site(model, access, settings.parameters, preferences, backend.publish, load(settings.chart_model))
+    charts = load(settings.chart_model)
+    site = Site(model, access, settings.parameters, preferences, backend.publish, charts, backend.studies)
 
     async def stop() -> None:
         await backend.stop()
@@ -166,6 +168,7 @@ class Backend:
             Topic.ALERTS: model.offer_alert,
         }
         self._codecs = codecs.Codecs(settings, self._calendar)
+        self.studies = StudyService(settings, model.offer_studies)
         self._newest = NewestByKey()
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
@@ -178,6 +181,7 @@ class Backend:
             asyncio.create_task(self._poll_feeds()),
             asyncio.create_task(self._poll_records()),
             asyncio.create_task(self._poll_names()),
+            asyncio.create_task(self.studies.follow()),
             asyncio.create_task(console_inputs.follow(self._settings, self._model.offer_inputs)),
         ]
 

@@ -120,6 +120,13 @@ class Settings(BaseSettings):
     console_token: SecretStr | None = Field(
         None, description="a secret that is accepted as the password of any other name, and as a bearer token"
     )
+    study_data: Path | None = Field(
+        None, description="folder of market files on which the console's page of studies computes"
+    )
+    study_store: Path = Field(
+        Path("~/.cache/marginwatch/studies"),
+        description="folder of the results of studies, by version of the data; `marginwatch study --store` writes it",
+    )
     positions_secret: SecretStr | None = Field(
         None, description="key of the signatures of margin positions by webhook; or secret_file in the plan"
     )

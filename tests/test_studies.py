@@ -306,14 +306,30 @@ def test_costs_and_what_can_be_traded_lower_the_return_of_the_tails(panel: Panel
     assert own.rows[0][own.columns.index("annual")] == pytest.approx(costly[1])
 
 
-def test_timing_against_holding_by_hand(panel: Panel, index: pd.DataFrame) -> None:
-    result = timing.run(panel, Mode.AS_SOURCE)
-    table = result.tables[0]
-    row = next(dict(zip(table.columns, r, strict=True)) for r in table.rows if r[:2] == (INDICES[SSE], "LLT"))
-    long = pd.Series(panel.column(f"llt/{SSE}"), [pd.Timestamp(d) for d in panel.dates()])
-    earned = (index["close"].pct_change() * long.shift(1)).fillna(0.0)
-    assert row["cumulative"] == pytest.approx((1 + earned).prod() - 1, rel=1e-9)
-    assert row["Sharpe"] == pytest.approx(empyrical.sharpe_ratio(earned, annualization=244), rel=1e-9)
+@pytest.mark.parametrize(("code", "secid"), [(SSE, "1.000001"), ("000300.SH", "1.000300")])
+def test_timing_against_holding_by_hand(panel: Panel, data_dir: Path, code: str, secid: str) -> None:
+    raw = pd.read_parquet(data_dir / "index_daily_2016_2021q1.parquet")
+    close = raw[raw["secid"] == secid].assign(dt=lambda f: pd.to_datetime(f["dt"])).set_index("dt")["close"]
+    days = pd.DatetimeIndex(panel.dates())
+    gain = close.sort_index().pct_change().reindex(days)
+    gain.iloc[0] = np.nan  # the period's first close is the first entry
+    rows = {row["strategy"]: row for row in cells(timing.run(panel, Mode.AS_SOURCE), "strategies")
+            if row["index"] == INDICES[code]}  # fmt: skip
+    for strategy, column in (("LLT", f"llt/{code}"), ("GFTD", f"gftd/{code}/position")):
+        held = pd.Series(panel.column(column), days).shift(1).fillna(0.0)
+        earned = (gain * held).fillna(0.0)
+        runs = (held != held.shift()).cumsum()
+        trades = ((1 + earned).groupby(runs).prod() - 1)[held.groupby(runs).first() != 0]
+        closed = trades[trades.index < runs.iloc[-1]]
+        row, curve = rows[strategy], (1 + earned).cumprod()
+        assert row["cumulative"] == pytest.approx(curve.iloc[-1] - 1, rel=1e-9)
+        assert row["Sharpe"] == pytest.approx(empyrical.sharpe_ratio(earned, annualization=244), rel=1e-9)
+        assert row["σ"] == pytest.approx(earned.std() * np.sqrt(244), rel=1e-9)
+        assert row["drawdown"] == pytest.approx((1 - curve / curve.cummax().clip(lower=1)).max(), rel=1e-9)
+        assert row["trades"] == len(closed) > 5
+        assert row["trades won"] == pytest.approx((closed > 0).mean())
+        assert row["share of days in"] == pytest.approx((held != 0).mean())
+    assert rows["hold"]["cumulative"] == pytest.approx((1 + gain.fillna(0.0)).prod() - 1, rel=1e-9)
 
 
 def test_excess_by_year_held_out_by_hand(panel: Panel, data_dir: Path, index: pd.DataFrame) -> None:
@@ -409,6 +425,26 @@ def test_streaks_by_hand(panel: Panel, forward_20: pd.DataFrame) -> None:
     share = finding(result, "share of stock-days in a streak of at least 8, phase C")
     phase = streaks.phases(panel)[rows.at] == "C"
     assert share.ours == pytest.approx((np.abs(rows.columns["fin_streak"][running & phase]) >= 8).mean())
+
+
+def test_divergences_by_pandas(panel: Panel, forward_20: pd.DataFrame, data_dir: Path) -> None:
+    raw = pd.read_parquet(data_dir / "index_daily_2016_2021q1.parquet")
+    csi300 = raw[raw["secid"] == "1.000300"].assign(dt=lambda f: pd.to_datetime(f["dt"])).set_index("dt")["close"]
+    close = csi300.sort_index()
+    rally = (close > close.rolling(60).mean()) & (close / close.shift(60) - 1 > 0.10)
+    known = forward_20[forward_20["gain"].notna()]
+    rallies = rally.reindex(pd.DatetimeIndex(panel.dates())).to_numpy()[known["at"]]
+    in_range = known[~rallies & (known["fin_streak"] >= 8) & (known["streak_excess"] < -0.10)]["gain"]
+    in_rally = known[rallies & (known["fin_streak"] <= -8) & (known["streak_excess"] > 0)]["gain"]
+    rows = {str(row["case"])[:5]: row for row in cells(divergence.run(panel, Mode.AS_SOURCE), "cases")
+            if row["horizon"] == 20}  # fmt: skip
+    for name, gains in (("RANGE", in_range), ("RALLY", in_rally)):
+        assert rows[name]["cases"] == len(gains)
+        if len(gains):
+            assert rows[name]["mean"] == pytest.approx(gains.mean())
+            assert rows[name]["median"] == pytest.approx(gains.median())
+            assert rows[name]["win rate"] == pytest.approx((gains > 0).mean())
+    assert len(in_range) > 80 and len(in_rally) > 0
 
 
 def test_extremes_by_hand(panel: Panel, forward_20: pd.DataFrame) -> None:

@@ -45,6 +45,12 @@ def study(
     report: Annotated[
         Path | None, typer.Option(help="write one self-contained HTML page, and a Chinese one beside it (NAME.zh.html)")
     ] = None,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store", help="keep the results for the console's page of studies, by version of the data (study_store)"
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check a signal against the published tables, on your data; without a mode both, so that the difference shows.
@@ -57,6 +63,8 @@ def study(
     from streams.studies import load
 
     first, last = span(start, end)
+    if store and (start or end or as_source or point_in_time or factors or cost or model):
+        raise typer.BadParameter("it keeps whole studies: leave out the other options", param_hint="--store")
     study_run = load()
     modes = study_run.modes(as_source=as_source, point_in_time=point_in_time)
     settings = Settings()
@@ -67,14 +75,19 @@ def study(
         def advance(what: str, done: int, total: int) -> None:
             bars.update(task, description=what, completed=done, total=total or None)
 
-        found = study_run.panel(plan, settings, advance)
-        studies = study_run.run(plan, found, advance)
+        if store:
+            from streams.studies.store import ResultStore
+
+            studies, notes = ResultStore(settings.study_store, data).compute(plan, settings, advance)
+        else:
+            found = study_run.panel(plan, settings, advance)
+            studies, notes = list(study_run.run(plan, found, advance)), found.notes
     if as_json:
         print_json([one.results for one in studies])
     else:
         for one in studies:
             print_study(one)
-        for note in found.notes:
+        for note in notes:
             err.print(f"note: {note}", markup=False)
     if out is not None:
         err.print(f"{len(study_run.write(studies, out))} files in {out}")
@@ -86,5 +99,5 @@ def study(
             ("zh", report.with_suffix(f".zh{report.suffix}")),
         )
         for language, path in languages:
-            path.write_text(page(studies, plan, found.notes, language), "utf-8")
+            path.write_text(page(studies, plan, notes, language), "utf-8")
             err.print(f"report: {path}")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from processors.errors import MarginwatchError
+
+#: The style of a report and of a part of it, whose element has the class ``report``.
+STYLE: Final = (Path(__file__).parent / "report.css").read_text("utf-8")
 
 
 def load() -> ModuleType:

@@ -37,6 +37,8 @@ _CROWDED, _MANY = 56, 14
 _LEGEND, _HANDLE, _WIDE = 62, 7, 0x2E7F
 #: An SVG fills a phone's width at its own size, so its text keeps a readable size there.
 _PHONE = (5.0, 3.4)
+#: Width of a letter and height of a name beside a point, in parts of the points' range.
+_NAME_WIDTH, _NAME_HEIGHT = 0.0145, 0.05
 #: Height of a lying bar, whose label stands above it.
 _LYING = 0.42
 _STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
@@ -177,11 +179,44 @@ def _strip(axes: Any, strip: Strip, text: Callable[[str], str]) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), fontsize=9, ncols=len(_STATES))
 
 
+def _names(axes: Any, points: list[tuple[float, float]], names: list[str]) -> None:
+    """Write a name beside each point, on the first side or the first side farther away where it covers no other name."""
+    if not names:
+        return
+    place = np.array(points[: len(names)])
+    unit = (place - place.min(axis=0)) / np.maximum(np.ptp(place, axis=0), 1e-12)
+    taken: list[tuple[float, float, float, float]] = []
+    for (x, y), at, name in zip(place.tolist(), unit.tolist(), names, strict=True):
+        width, height = _NAME_WIDTH * _width(name), _NAME_HEIGHT
+        sides = [(right, up) for up in (1, -1, 2, -2) for right in (1, -1, 0)]
+        boxes = [
+            (
+                left := at[0] + (right - 1) * width / 2,
+                low := at[1] + (up - (up > 0)) * height,
+                left + width,
+                low + height,
+            )
+            for right, up in sides
+        ]
+        free = [n for n, box in enumerate(boxes) if not any(_overlap(box, other) for other in taken)]
+        best = free[0] if free else 0
+        taken.append(boxes[best])
+        right, up = sides[best]
+        axes.annotate(
+            name, (x, y), xytext=(3 * right, 3 * up if abs(up) == 1 else 5.5 * up), textcoords="offset points", fontsize=7,
+            ha={1: "left", 0: "center", -1: "right"}[right], va="bottom" if up > 0 else "top",
+        )  # fmt: skip
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes (left, low, right, high) share an area."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
 def _scatter(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     x, y = np.array(chart.points).T
     axes.plot(x, y, "o", color=_COLOURS[0], alpha=0.35, markersize=4)
-    for place, label in zip(chart.points, chart.labels, strict=False):
-        axes.annotate(text(label), place, xytext=(2, 2), textcoords="offset points", fontsize=7)
+    _names(axes, chart.points, [text(label) for label in chart.labels])
     if chart.unit is Unit.RATIO:
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     if chart.fit is not None:

@@ -6,6 +6,7 @@ from typing import Final
 
 #: Names, and words of tables and charts.
 _WORDS: Final = {
+    "reading the files": "读取文件", "folding the history": "逐日计算历史", "study": "研究",
     "all": "全部", "all stocks": "全部标的", "CSI #": "中证#", "SSE #": "上证#", "SSE Composite": "上证指数",
     "ChiNext": "创业板指", "LLT": "LLT", "GFTD": "GFTD", "hold": "持有", "IR": "信息比率", "PE": "市盈率", "Sharpe": "夏普比率",
     "R²": "R²", "MKT": "MKT", "SMB": "SMB", "HML": "HML", "RMW": "RMW", "CMA": "CMA", "A": "A", "B": "B", "C": "C", "k": "k",

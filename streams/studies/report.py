@@ -1,17 +1,24 @@
-"""The report of studies as one self-contained HTML page, for a phone as well as for a committee's screen."""
+"""The report of studies for a phone as well as for a committee's screen: one self-contained HTML page, or a part of a page.
+
+The part of one study is what the console shows; page and part share templates and style.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from processors.studies.claims import Claim, Verdict
 from processors.studies.result import Chart, Table
-from streams.studies import labels
+from streams.studies import STYLE, labels
 from streams.studies.charts import svg
 from streams.studies.labels import Language
 from streams.studies.run import Plan, Study
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 #: Texts of the page: English, Chinese.
 _PAGE = {
@@ -54,27 +61,61 @@ _VERDICTS = {
 
 def report(studies: Sequence[Study], plan: Plan, notes: Sequence[str], language: Language = "en") -> str:
     """Return the page in a language; its charts and tables are those of the last mode."""
+    place = 0 if language == "en" else 1
+    claims = [claim for study in studies for claim in study.claims]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            css=_markup(STYLE),
+            language="en" if language == "en" else "zh-CN",
+            t=_texts(language),
+            folder=plan.folder.name,
+            first=studies[0].last.first,
+            last=studies[0].last.last,
+            tiles=[(count, words[place], tone) for count, words, tone in counts(claims)],
+            studies=[_study(study, language, lambda chart: svg(chart, language)) for study in studies],
+            notes=notes,
+        )
+    )
+
+
+def counts(claims: Sequence[Claim]) -> tuple[tuple[int, tuple[str, str], str], ...]:
+    """Return number of claims, name in English and Chinese, and CSS class of each verdict."""
+    found = Counter(claim.verdict for claim in claims)
+    return tuple((found[verdict], words[:2], words[2]) for verdict, words in _VERDICTS.items())
+
+
+def part(study: Study, language: Language, image: Callable[[Chart], str]) -> str:
+    """Return the part of one study without its title.
+
+    Parameters
+    ----------
+    image : the element of a chart, such as an ``img`` with the address of its file.
+    """
+    template = _environment().get_template("study.html.j2")
+    return template.render(study=_study(study, language, image), t=_texts(language))
+
+
+@cache
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader("streams.studies", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    claims = [claim for study in studies for claim in study.claims if claim.verdict is not None]
-    counts = Counter(claim.verdict for claim in claims)
-    place = 0 if language == "en" else 1
-    return environment.get_template("report.html.j2").render(
-        language="en" if language == "en" else "zh-CN",
-        t={name: texts[place] for name, texts in _PAGE.items()},
-        folder=plan.folder.name,
-        first=studies[0].last.first,
-        last=studies[0].last.last,
-        tiles=[(counts[verdict], words[place], words[2]) for verdict, words in _VERDICTS.items()],
-        studies=[_study(study, language) for study in studies],
-        notes=notes,
-    )
+    loader = PackageLoader("streams.studies", ".")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
-def _study(study: Study, language: Language) -> dict[str, Any]:
+def _markup(text: str) -> str:
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def _texts(language: Language) -> dict[str, str]:
+    return {name: texts[0 if language == "en" else 1] for name, texts in _PAGE.items()}
+
+
+def _study(study: Study, language: Language, image: Callable[[Chart], str]) -> dict[str, Any]:
     last = study.last
     notes = [
         labels.sample_note(last.source, last.first, last.last, language),
@@ -87,7 +128,7 @@ def _study(study: Study, language: Language) -> dict[str, Any]:
         "remark": labels.text(last.remark, language),
         "headline": labels.headline(study.claims, last.first, last.last, language),
         "claims": [_claim(claim, language) for claim in study.claims],
-        "charts": [(labels.text(c.title, language), svg(c, language)) for c in last.charts if not _is_empty(c)],
+        "charts": [(labels.text(c.title, language), _markup(image(c))) for c in last.charts if not is_empty(c)],
         "tables": [_table(table, language) for table in last.tables if table.rows],
         "notes": [note for note in notes if note],
     }
@@ -121,6 +162,7 @@ def _table(table: Table, language: Language) -> dict[str, Any]:
     }
 
 
-def _is_empty(chart: Chart) -> bool:
+def is_empty(chart: Chart) -> bool:
+    """Whether a chart has nothing to draw."""
     drawn = (chart.lines, chart.curves, chart.bars, chart.points)
     return not any(drawn) and (chart.strip is None or not chart.strip.days)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -108,14 +108,12 @@ def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
     return out
 
 
-def run(plan: Plan, panel: Panel, advance: Advance) -> list[Study]:
-    """Run every study in every mode."""
-    out = []
+def run(plan: Plan, panel: Panel, advance: Advance) -> Iterator[Study]:
+    """Run every study in every mode, and yield each as soon as it has its results."""
     for done, name in enumerate(plan.names):
-        advance(f"study {name}", done, len(plan.names))
+        advance(f"study: {name}", done, len(plan.names))
         results = [STUDIES[name].run(panel, mode) for mode in plan.modes]
-        out.append(Study(results, claims_of(results)))
-    return out
+        yield Study(results, claims_of(results))
 
 
 def _factors(plan: Plan) -> pd.DataFrame | None:

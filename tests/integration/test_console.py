@@ -28,6 +28,7 @@ from streams.settings import Settings
 from streams.topics import Topic
 from tests.harness import Stack
 from tests.integration.test_monitoring import fuller
+from tests.test_study_store import market_files
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("nicegui", reason="nicegui is not installed")
@@ -200,7 +201,8 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     market = Market()
     market.publish(stack, UNTIL_BREAKDOWN)
     store_security_names(stack.settings, {"600000.SH": "浦发银行"})
-    console: ConsoleProcess = consoles(stack.settings)
+    history = market_files(tmp_path / "history")
+    console: ConsoleProcess = consoles(stack.settings, study_data=history, study_store=tmp_path / "studies")
 
     # Chinese, desk
     desk = browser.page(DESK)
@@ -315,6 +317,42 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     phone.get_by_text("Price, adjusted").first.wait_for()
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     shot(phone, "security-en-phone", full=True)
+    a_study_is_computed_beside_the_console(desk, phone, console.url, history)
+
+
+def a_study_is_computed_beside_the_console(desk: Any, phone: Any, address: str, history: Path) -> None:
+    """A study in English by keyboard: progress, result, claims as CSV, a change of the data; both pages on a phone."""
+    desk.goto(f"{address}studies")
+    desk.get_by_text("not computed yet").first.wait_for()
+    assert violations(desk) == []
+    desk.get_by_role("link", name="ratio", exact=True).press("Enter")
+    desk.wait_for_url("**/studies/ratio")
+    desk.get_by_role("button", name="Compute").wait_for()
+    desk.evaluate("""() => {
+        window.steps = new Set();
+        new MutationObserver(() => window.steps.add(document.querySelector('[role=status]').innerText))
+            .observe(document.body, {subtree: true, childList: true, characterData: true});
+    }""")
+    desk.get_by_role("button", name="Compute").press("Enter")
+    desk.get_by_text("current", exact=True).wait_for()
+    assert any(desk.evaluate("[...window.steps]"))
+    (history / "note.txt").write_text("one file more")
+    desk.locator(".part img").first.evaluate("image => image.decode()")  # raises if there is no picture
+    desk.get_by_role("button", name="Compute again").wait_for()
+    desk.locator("summary").first.press("Enter")
+    desk.locator("details[open]").get_by_role("columnheader", name="weekly sum/sum").wait_for()
+    assert violations(desk) == []
+    with desk.expect_download() as csv:
+        desk.get_by_role("link", name="Claims as CSV").press("Enter")
+    assert csv.value.path().read_text("utf-8").startswith("study,what,source")
+    assert desk.request.get(f"{address}studies/file/x/ratio/en.html").status == 404
+    for path in ("studies", "studies/ratio"):
+        phone.goto(address + path)
+        phone.get_by_text("[DG22]").first.wait_for()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    desk.get_by_text("the data have changed since").wait_for()  # what was open is open still
+    assert desk.locator("details[open]").count() == 1
+    assert desk.request.get(f"{address}studies/claims.csv").text().count("study,what,source") == 1
 
 
 def test_who_has_not_logged_in_sees_nothing(stack: Stack, consoles: Any, browser: Browser, tmp_path: Path) -> None:
