@@ -289,6 +289,7 @@ RULES: dict[str, tuple[str, str]] = {
     "balance_new_high": ("Balance at {high_low_days}-day high", "余额创{high_low_days}日新高"),
     "balance_new_low": ("Balance at {high_low_days}-day low", "余额创{high_low_days}日新低"),
     "risk_premium_high": ("Risk premium high", "风险溢价偏高"),
+    "collateral_low": ("Collateral low", "维持担保比例偏低"),
     "industry_risk_high": ("Industry risk", "行业风险"),
     "themes": ("Themes of the week", "每周主题"),
     "chart_top": ("Highest chart scores", "图表得分前列"),

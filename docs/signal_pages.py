@@ -64,6 +64,7 @@ RULES_OF: dict[tuple[Level, str], tuple[str, ...]] = {
     (Level.MARKET, "excess_level"): ("excess_financing",),
     (Level.MARKET, "new_high_low"): ("balance_new_high", "balance_new_low"),
     (Level.MARKET, "risk_premium"): ("risk_premium_high",),
+    (Level.MARKET, "collateral_ratio"): ("collateral_low",),
     (Level.MARKET, "fin_balance"): ("data_quality", "data_note"),
     (Level.MARKET, "fin_buy_ratio"): ("data_quality",),
     (Level.SECURITY, "fin_streak"): ("fin_streak", "securities_digest"),

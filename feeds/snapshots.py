@@ -51,6 +51,7 @@ def known_indices(parameters: Parameters) -> tuple[str, ...]:
         parameters.risk_premium_index,
         *parameters.risk_premium_others,
         *parameters.valuation_indices,
+        *parameters.bottom_indices,
     )
     return tuple(sorted({*_INDICES, *named, *map(to_code, TURNOVER_INDEX.values())}))
 

@@ -192,6 +192,6 @@ def _day_sources(
 
 
 def signal_indices(market: MarketContext) -> tuple[str, ...]:
-    """Return the indices that the signals need: the turnover of each exchange, and the timing indices."""
+    """Return the indices that the signals need: the turnover of each exchange, timing indices, and the bottom panel."""
     turnovers = (to_code(TURNOVER_INDEX[exchange]) for exchange in market.exchanges)
-    return tuple(dict.fromkeys((*turnovers, *market.parameters.timing_indices)))
+    return tuple(dict.fromkeys((*turnovers, *market.parameters.timing_indices, *market.parameters.bottom_indices)))

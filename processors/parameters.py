@@ -43,7 +43,7 @@ class Parameters:
     lead_lag_least: int = 200
     # etf_flow: days of the cumulative flow (ours)
     etf_flow_days: int = 20
-    # oversold, llt, gftd, bottom_panel: their indices; oversold compares with a reference date [GF25]
+    # oversold, llt, gftd: their indices; oversold compares with a reference date [GF25]
     timing_indices: tuple[str, ...] = ("000001.SH", "000300.SH", "000905.SH", "399006.SZ")
     oversold_days: int = 250
     oversold_reference: str = "2018-12-28"
@@ -63,14 +63,19 @@ class Parameters:
     # a high premium [GF25], and the days in a row below it that end an episode (ours)
     risk_premium_high: float = 0.04
     risk_premium_gap_days: int = 20
-    # collateral_ratio: the line of forced selling; window of the percentile, longer than the known history (ours)
+    # collateral_ratio: the line of forced selling; percentile at which the alert fires; window, longer than the known
+    # history (ours)
     collateral_line: float = 1.30
+    collateral_low: float = 0.05
     collateral_days: int = 5000
     # regime (ours)
     regime_index: str = "000300.SH"
     regime_days: int = 60
     regime_return: float = 0.10
-    # bottom_panel [DG22]: the fall from a peak that begins a bear market, and the rise from its trough that ends it
+    # bottom_panel [DG22]: its indices; the fall that begins a bear market, and the rise from its trough that ends it
+    bottom_indices: tuple[str, ...] = (
+        "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
+    )  # fmt: skip
     bear_market: float = 0.20
     # fin_change
     inclusion_quiet_days: int = 5

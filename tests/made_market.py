@@ -45,6 +45,7 @@ SMALL = Parameters(
     risk_premium_gap_days=3,
     regime_days=6,
     regime_return=0.005,
+    bottom_indices=("000001.SH", "000300.SH"),
     bear_market=0.01,
     inclusion_quiet_days=2,
     breadth_days=10,

@@ -88,6 +88,21 @@ def test_a_high_risk_premium_names_its_episode() -> None:
     assert (alert.figures["episodes"], alert.thresholds) == (4, {"level": 0.04, "clear": pytest.approx(0.038)})
 
 
+def test_low_collateral_fires_by_its_rank_and_says_how_near_forced_selling_is() -> None:
+    desk = AlertDesk([rule for rule in RULES if rule.name == "collateral_low"], CALENDAR)
+
+    def day(at: int, rank: float | None) -> MarketSignal:
+        return msgspec.structs.replace(ratio(at, 2.6), signal="collateral_ratio", details={"percentile": rank})
+
+    # At most 5% begins it, more than 10% ends it; a rank that is not known changes nothing.
+    made = fold(desk, *(day(i, rank) for i, rank in enumerate([0.06, 0.05, 0.09, None, 0.02, 0.11])))
+    assert [(c.alert.state, c.alert.trade_date) for c in made] == [(State.FIRING, DAYS[1]), (State.RESOLVED, DAYS[1])]
+    assert made[-1].alert.resolved_on == DAYS[5]
+    text = made[0].alert.text
+    assert "260% of the debt" in text.en and "A fall of the collateral by 50.0%" in text.en
+    assert "历史分位5.00%（≤5.00%）" in text.zh and "再跌50.0%即至130%平仓线" in text.zh
+
+
 def test_an_absent_value_withdraws_what_it_corrects_and_changes_nothing_else() -> None:
     desk = AlertDesk([over()], CALENDAR)
     absent = msgspec.structs.replace(ratio(0, 0.11, 1), value=None, reason="turnover is absent")

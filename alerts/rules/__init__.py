@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from alerts.rules import (
     balance_high_low,
+    collateral_low,
     data_quality,
     dead_letters,
     digest,
@@ -44,6 +45,7 @@ _BUILDERS: tuple[Callable[[Parameters], Rule], ...] = (
     balance_high_low.high_rule,
     balance_high_low.low_rule,
     risk_premium.rule,
+    collateral_low.rule,
     industry_risk.rule,
     themes.rule,
     themes.stocks_rule,

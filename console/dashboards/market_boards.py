@@ -83,13 +83,14 @@ def bottom(p: Parameters) -> Board:
     board = Board(
         "bottom", "bottom panel and risk premium", "底部观察与风险溢价", span="30d", page=page_of("bottom_panel")
     )
-    board.with_labels("index", "Index 指数", 'marginwatch_signal{signal="oversold"}', "subject")
+    board.with_labels("index", "Index 指数", 'marginwatch_signal{signal="index_pe_percentile"}', "subject")
     chosen = {"by": "subject", "subject": "$index"}
     columns = {
         "Drawdown 距高点": (detail("bottom_panel", "drawdown", **chosen), "percentunit"),
         "Past bears 历史熊市数": (detail("bottom_panel", "bear_markets", **chosen), "short"),
         "Deeper than 深于": (detail("bottom_panel", "deeper_than", **chosen), "percentunit"),
         "Below 250-day high 距250日高点": (newest("oversold", provisional="false", **chosen), "percentunit"),
+        "Turnover percentile 换手率分位": (detail("bottom_panel", "turnover_rate_percentile", **chosen), "percentunit"),
         "RSI": (detail("oversold", "rsi_14", **chosen), "short"),
         "To 250-day mean 距250日均线": (detail("oversold", "mean_distance", **chosen), "percentunit"),
         "PE percentile 市盈率分位": (newest("index_pe_percentile", provisional="false", **chosen), "percentunit"),
@@ -100,12 +101,13 @@ def bottom(p: Parameters) -> Board:
     board.add(final("bottom_panel", _PLAIN, decimals=0), width=3, height=5)
     zone = detail("bottom_panel", "cold_zone")
     board.add(figure("Cold zone 冷区", "bool_yes_no", zone, [(None, CALM), (1, COLD)], text), width=3, height=5)
-    month = detail("bottom_panel", "turnover_rate_month")
+    sse = {"by": "subject", "subject": "000001.SH"}
+    month = detail("bottom_panel", "turnover_rate_month", **sse)
     board.add(
-        figure("Turnover rate, month 月均换手率", "percentunit", month, _PLAIN, text, decimals=2), width=3, height=5
+        figure("上证月均换手率 Turnover, month", "percentunit", month, _PLAIN, text, decimals=2), width=3, height=5
     )
-    pe = detail("bottom_panel", "pe_percentile")
-    board.add(figure("PE percentile 上证市盈率分位", "percentunit", pe, _PLAIN, text, decimals=0), width=3, height=5)
+    pe = detail("bottom_panel", "pe_percentile", **sse)
+    board.add(figure("上证市盈率分位 PE percentile", "percentunit", pe, _PLAIN, text, decimals=0), width=3, height=5)
     high: Steps = [(None, "text"), (p.risk_premium_high, COLD)]
     premium = curves(
         title_of("risk_premium"),

@@ -8,6 +8,7 @@ from processors.bears import bear_markets
 from processors.block import Block
 from processors.events import Floats
 from processors.indicators.fin_buy_ratio import trailing_ratio
+from processors.indicators.index_pe import pe_percentiles
 from processors.needs import index, total, turnover
 from processors.signal import Column, Level, Signal, Values
 from processors.statistics import drawdowns, percentiles, rolling_sums
@@ -15,9 +16,9 @@ from processors.statistics import drawdowns, percentiles, rolling_sums
 _MONTH = 20
 BUYS = total("fin_buy", days="ratio_window_days", optional=True)
 TURNOVERS = turnover(days="ratio_window_days", optional=True)
-CLOSES = index("close", each="timing_indices", days="percentile_days", optional=True)
-RATES = index("turnover_rate", "000001.SH", days="percentile_days", plus=_MONTH, optional=True)
-PES = index("pe_ttm", "000001.SH", days="percentile_days", optional=True)
+CLOSES = index("close", each="bottom_indices", days="percentile_days", optional=True)
+RATES = index("turnover_rate", each="bottom_indices", since="valuation_since", optional=True)
+PES = index("pe_ttm", each="bottom_indices", since="valuation_since", optional=True)
 
 SIGNALS = (
     Signal(
@@ -27,8 +28,9 @@ SIGNALS = (
         "底部观察面板",
         "count",
         (BUYS, TURNOVERS, CLOSES, RATES, PES),
-        "side by side: ratio and whether it is in the cold zone; each index's drawdown and its rank among the deepest falls "
-        "of its own past bear markets (≥ 20% from a peak, ended by +20% from the trough); month-average turnover rate and PE of the SSE Composite with percentiles",
+        "side by side: ratio and whether it is in the cold zone; of each of six indices the drawdown and its rank among the falls "
+        "of its own past bear markets (≥ 20% from a peak, ended by +20% from the trough), 20-day mean of the turnover rate and PE with "
+        "their percentiles over the whole known history (the PE's as index_pe_percentile)",
         "[DG22], ranks ours",
         parameters=("ratio_cold", "bear_market", "percentile_least"),
     ),
@@ -43,17 +45,9 @@ def compute(block: Block) -> dict[str, Column]:
         "fin_buy_ratio_5d": ratio,
         "cold_zone": [None if value != value else int(value <= p.ratio_cold) for value in ratio.tolist()],
     }
-    for code in p.timing_indices:
-        details |= _index(block.get(CLOSES, code), code, p.bear_market)
-    # The need has 20 days before the percentile window, so that the first mean covers a whole month.
-    months = rolling_sums(block[RATES], _MONTH) / _MONTH
-    pes = block[PES]
-    details |= {
-        "turnover_rate_month": months[:, -1],
-        "turnover_rate_percentile": percentiles(months, p.percentile_least),
-        "pe_ttm": pes[:, -1],
-        "pe_percentile": percentiles(pes, p.percentile_least),
-    }
+    for code in p.bottom_indices:
+        details |= _falls(block.get(CLOSES, code), code, p.bear_market)
+        details |= _valuation(block.get(RATES, code), block.get(PES, code), code, p.percentile_least)
     counts = np.zeros(len(block), dtype=int)
     for values in details.values():
         counts += np.array([value is not None and value == value for value in values], dtype=int)
@@ -61,7 +55,18 @@ def compute(block: Block) -> dict[str, Column]:
     return {"bottom_panel": Column(values, details, "none of the panel's figures is known")}
 
 
-def _index(closes: Floats, code: str, depth: float) -> dict[str, Values]:
+def _valuation(rates: Floats, pes: Floats, code: str, least: int) -> dict[str, Values]:
+    """Return turnover rate and PE of an index with their percentiles over its known history, by name."""
+    months = rolling_sums(rates, _MONTH) / _MONTH if rates.shape[1] >= _MONTH else np.full((len(rates), 1), np.nan)
+    return {
+        f"{code} turnover_rate_month": months[:, -1],
+        f"{code} turnover_rate_percentile": percentiles(months, least),
+        f"{code} pe_ttm": pes[:, -1],
+        f"{code} pe_percentile": pe_percentiles(pes, least),
+    }
+
+
+def _falls(closes: Floats, code: str, depth: float) -> dict[str, Values]:
     """Return the drawdown of an index and its rank among past bear markets, by name; None where there were none."""
     known = ~np.isnan(closes[:, -1])
     current = np.where(known, drawdowns(closes), np.nan)

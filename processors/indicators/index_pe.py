@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
+from processors.events import Floats
 from processors.needs import index
 from processors.signal import Column, Level, Signal
 from processors.statistics import percentiles
@@ -38,6 +39,18 @@ def compute(block: Block) -> dict[str, Column]:
 def _index(block: Block, code: str) -> Column:
     least = block.parameters.percentile_least
     pes = block.get(PES, code)
-    earned = np.where(pes > 0, pes, np.nan)
-    details = {"pe_ttm": block.get(PE, code), "days": (~np.isnan(earned)).sum(axis=1)}
-    return Column(percentiles(earned, least), details, f"the index has a loss, or a PE on fewer than {least} days")
+    details = {"pe_ttm": block.get(PE, code), "days": (pes > 0).sum(axis=1)}
+    return Column(pe_percentiles(pes, least), details, f"the index has a loss, or a PE on fewer than {least} days")
+
+
+def pe_percentiles(pes: Floats, least: int) -> Floats:
+    """Return the share of each window's PE that are not above its last one (…,), losses left out; also of other signals.
+
+    NaN where the last one is a loss or unknown, or where fewer than ``least`` are known.
+
+    Examples
+    --------
+    >>> pe_percentiles(np.array([[-5.0, 10.0, 30.0, 20.0], [10.0, 20.0, 30.0, -5.0]]), 3)
+    array([0.66666667,        nan])
+    """
+    return percentiles(np.where(pes > 0, pes, np.nan), least)

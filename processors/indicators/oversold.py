@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
+from processors.indicators.index_pe import pe_percentiles
 from processors.needs import index
 from processors.signal import Column, Level, Signal, Values
-from processors.statistics import distances, drawdowns, percentiles, rsi
+from processors.statistics import distances, drawdowns, rsi
 
 _RSI_DAYS = 14
 CLOSES = index("close", each="timing_indices", days="oversold_days")
-PES = index("pe_ttm", each="timing_indices", days="percentile_days", optional=True)
+PES = index("pe_ttm", each="timing_indices", since="valuation_since", optional=True)
 REFERENCE_CLOSES = index("close", each="timing_indices", days="oversold_days", at="oversold_reference", optional=True)
 
 SIGNALS = (
@@ -22,8 +23,8 @@ SIGNALS = (
         "指数超卖（回撤、RSI、乖离、PE分位）",
         "ratio",
         (CLOSES, PES, REFERENCE_CLOSES),
-        "per index: close / max close of 250 days − 1; details: RSI(14), close / 250-day mean − 1, percentile of the PE over "
-        "1250 days, and the same on the reference date (2018-12-28)",
+        "per index: close / max close of 250 days − 1; details: RSI(14), close / 250-day mean − 1, percentile of the PE "
+        "as index_pe_percentile, and the same on the reference date (2018-12-28)",
         "[GF25]",
         subjects=True,
         parameters=("percentile_least",),
@@ -41,7 +42,7 @@ def _index(block: Block, code: str) -> Column:
     details: dict[str, Values] = {
         "rsi_14": rsi(closes, _RSI_DAYS),
         "mean_distance": distances(closes),
-        "pe_percentile": percentiles(block.get(PES, code), block.parameters.percentile_least),
+        "pe_percentile": pe_percentiles(block.get(PES, code), block.parameters.percentile_least),
     }
     known = ~np.isnan(then).any(axis=1)
     for name, values in (

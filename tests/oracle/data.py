@@ -74,6 +74,9 @@ class Published:
     regime_index: str = "000300.SH"
     regime_days: int = 60
     regime_return: float = 0.10
+    bottom_indices: tuple[str, ...] = (
+        "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
+    )  # fmt: skip
     bear_market: float = 0.20
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7

@@ -102,6 +102,12 @@ def percentile_since(series: pd.Series, since: str, least: int) -> pd.Series:
     return percentile(later, len(later) + 1, least).reindex(series.index)
 
 
+def earned(data: Data, code: str) -> pd.Series:
+    """The PE of an index where it is none of a loss."""
+    pe = of_index(data, code, "pe_ttm")
+    return pe.where(pe > 0)
+
+
 def rsi(series: pd.Series, days: int, smooth: int = 14) -> pd.Series:
     """Wilder's RSI over the changes of full windows."""
 
@@ -347,7 +353,7 @@ def oversold(data: Data, p: Any) -> Tables:
         for name, of in (("drawdown", ""), ("rsi_14", "rsi_14"), ("mean_distance", "mean_distance")):
             value = own[of].get(then, np.nan)
             own[f"reference_{name}"] = pd.Series(np.where(behind, value, np.nan), index=data.days)
-        pe = percentile(of_index(data, code, "pe_ttm"), p.percentile_days, p.percentile_least)
+        pe = percentile_since(earned(data, code), p.valuation_since, p.percentile_least)
         own["pe_percentile"] = pe.where(own[""].notna())
         for name, series in own.items():
             out.setdefault(name, {})[code] = series
@@ -477,7 +483,7 @@ def bottom_panel(data: Data, p: Any) -> Tables:
     buys, turnover = both_exchanges(data, "fin_buy"), market_turnover(data)
     ratio = buys.rolling(p.ratio_window_days).sum() / turnover.rolling(p.ratio_window_days).sum()
     details = {"fin_buy_ratio_5d": ratio, "cold_zone": (ratio <= p.ratio_cold).astype(float).where(ratio.notna())}
-    for code in p.timing_indices:
+    for code in p.bottom_indices:
         close = of_index(data, code, "close")
         falls = [
             _falls(close.to_numpy()[max(0, i + 1 - p.percentile_days) : i + 1], p.bear_market)
@@ -489,16 +495,13 @@ def bottom_panel(data: Data, p: Any) -> Tables:
         details[f"{code} drawdown"] = now
         details[f"{code} bear_markets"] = pd.Series([float(len(f)) for f in falls], index=data.days).where(here)
         details[f"{code} deeper_than"] = pd.Series(deeper, index=data.days).where(here)
-    rate = of_index(data, SSE_COMPOSITE, "turnover_rate")
-    # Added from the oldest: months of the same rates must not be ranked by their rounding.
-    month = sum((rate.shift(back) for back in range(18, -1, -1)), start=rate.shift(19)) / 20
-    pe = of_index(data, SSE_COMPOSITE, "pe_ttm")
-    details |= {
-        "turnover_rate_month": month,
-        "turnover_rate_percentile": percentile(month, p.percentile_days + 1, p.percentile_least),
-        "pe_ttm": pe,
-        "pe_percentile": percentile(pe, p.percentile_days, p.percentile_least),
-    }
+        rate = of_index(data, code, "turnover_rate").where(data.days >= pd.Timestamp(p.valuation_since))
+        # Added from the oldest: months of the same rates must not be ranked by their rounding.
+        month = sum((rate.shift(back) for back in range(18, -1, -1)), start=rate.shift(19)) / 20
+        details[f"{code} turnover_rate_month"] = month
+        details[f"{code} turnover_rate_percentile"] = percentile_since(month, p.valuation_since, p.percentile_least)
+        details[f"{code} pe_ttm"] = of_index(data, code, "pe_ttm").where(data.days >= pd.Timestamp(p.valuation_since))
+        details[f"{code} pe_percentile"] = percentile_since(earned(data, code), p.valuation_since, p.percentile_least)
     count = pd.DataFrame(details).notna().sum(axis=1).astype(float)
     shown = data.days.isin(basics.index)
     return whole(

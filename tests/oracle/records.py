@@ -200,6 +200,7 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
     found = market.market(data, p)
     levels, high_low = found["excess_level"].dropna(), found["new_high_low"]
     premium = market.risk_premium(data, p)[""]["market"]
+    collateral = market.collateral_ratio(data, p)["percentile"]["market"].dropna()
     begins = (levels != 0) & (levels != levels.shift(1, fill_value=0.0))
     own = securities.own_history(data, p)
     # Extremes and streaks are known with the detail alone, the others with the prices as well.
@@ -228,6 +229,8 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
             pd.Index(_conditions(high_low, lambda v: v == -1, lambda v: v > -1, 20)), high_low, 20, _higher),
         ("risk_premium_high", ""): _of_days(
             pd.Index(_conditions(premium, lambda v: v >= 0.04, lambda v: v < 0.038, 5)), premium, 20, _higher),
+        ("collateral_low", ""): _of_days(
+            pd.Index(_conditions(collateral, lambda v: v <= 0.05, lambda v: v > 0.10, 5)), collateral, 20, _lower),
         ("fin_extreme", "consecutive rises"): _flagged(rises, detail_since, _lags),
         ("fin_streak", "up in a range"): _flagged(
             (own["fin_streak"] == longest) & moved, detail_since, _leads, regime == "RANGE"),

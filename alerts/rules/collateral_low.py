@@ -1,0 +1,64 @@
+"""collateral_low 平均维持担保比例偏低: margin accounts are closer to forced selling than on most known days [DG22, DG24]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from alerts.model import Severity, Text
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower, final_signal, percent
+from processors.parameters import Parameters
+
+#: The multiple of the level above which the alert ends (ours).
+_CLEAR = 2.0
+_COOLDOWN_DAYS = 5
+
+
+def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
+    """Yield whether the ratio is among the lowest of its known history; a rank between the levels changes nothing."""
+    signal = final_signal(message, "collateral_ratio")
+    if signal is None:
+        return
+    rank, level = signal.details.get("percentile"), parameters.collateral_low
+    if not isinstance(signal.value, (int, float)) or not isinstance(rank, (int, float)):
+        yield Evaluation.of(signal, signal.subject, Kind.ABSENT)
+        return
+    if rank > level:
+        yield Evaluation.of(signal, signal.subject, Kind.HOLD if rank <= level * _CLEAR else Kind.END)
+        return
+    ratio, line = float(signal.value), parameters.collateral_line
+    fall = 1 - line / ratio
+    yield Evaluation.of(
+        signal,
+        signal.subject,
+        Kind.ON,
+        {"percentile": rank, "collateral_ratio": ratio},
+        {"level": level, "line": line},
+        Text(
+            f"Collateral of margin accounts low {signal.trade_date}: {ratio:.0%} of the debt, at most as high on "
+            f"{percent(rank)} of the known days (≤ {percent(level)}). A fall of the collateral by {fall:.1%} brings the "
+            f"average to the {line:.0%} line of forced selling; weaker accounts reach it earlier.",
+            f"平均维持担保比例偏低 {signal.trade_date}：{ratio:.0%}，历史分位{percent(rank)}（≤{percent(level)}）。担保物再跌"
+            f"{fall:.1%}即至{line:.0%}平仓线，较弱账户更早触及。",
+        ),
+        Text(
+            f"Over when more than {percent(level * _CLEAR)} of the known days were not higher.",
+            f"历史分位回到{percent(level * _CLEAR)}以上时结束。",
+        ),
+    )
+
+
+def rule(parameters: Parameters) -> Rule:
+    """Return the rule; its record says whether the index went on falling."""
+    return Rule(
+        "collateral_low",
+        Severity.INFO,
+        partial(evaluate, parameters),
+        source="[DG22], [DG24] name the risk; level ours",
+        cooldown_days=_COOLDOWN_DAYS,
+        expectations=(
+            Expectation(
+                Text("SSE Composite lower 20 days later", "20个交易日后上证指数下跌"), ends_lower, figure="percentile"
+            ),
+        ),
+    )
