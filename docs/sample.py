@@ -32,6 +32,7 @@ _CSI300 = to_id("000300.SH")
 #: Further indices follow the CSI 300, each at its own level: code → level relative to it.
 _FOLLOWERS = {
     "000905.SH": 1.5, "399006.SZ": 0.6, "000852.SH": 1.6, "000016.SH": 0.7, "000985.SH": 1.3, "399106.SZ": 0.5,
+    "399330.SZ": 0.9,
 }  # fmt: skip
 _FLOAT_CAP_CNY, _PE = 3.2e13, 15.0
 
@@ -135,6 +136,7 @@ def _value_indices(indices: RowBatch, growth: Floats) -> None:
 
 def _followers(indices: RowBatch, csi300: Floats, growth: float, day: int, known: int) -> RowBatch:
     scale = np.array([*_FOLLOWERS.values()])
+    scale[[*_FOLLOWERS].index("399330.SZ")] *= 1 + 0.25 * np.sin(day / 40)  # with bear markets
     figures = {name: values[csi300][0] * scale for name, values in indices.figures.items() if name in _LEVELS}
     figures |= {"turnover": np.full(len(scale), 2e11), "pe_ttm": _PE * growth * scale, "turnover_rate": 0.012}
     figures["float_cap"] = np.full(len(scale), _FLOAT_CAP_CNY * growth)

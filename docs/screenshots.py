@@ -8,6 +8,9 @@ package) and the extras ``local``, ``console`` and ``dev``.
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from bench.services import services
 from docs import sample
 from feeds import simulate
+from processors.codes import to_code
 from processors.days import to_date
 from processors.errors import MarginwatchError
 from processors.signal import Level
@@ -29,7 +35,7 @@ from streams import readers
 from streams.clients import redis_client
 from streams.feed_services import store_security_names
 from streams.local_service import free_port
-from streams.processes import ConsoleProcess, WorkerProcess
+from streams.processes import ConsoleProcess, WorkerProcess, environment
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
@@ -67,6 +73,8 @@ def main() -> None:
             "alert": f"alerts/{peak}",
             "security": _SECURITY,
             "industry": _INDUSTRY,
+            "studies": "studies",
+            "study": "studies/peak",
         }
         ALL.mkdir(parents=True, exist_ok=True)
         for size, (width, height) in _SIZES.items():
@@ -115,7 +123,11 @@ class Running:
 @contextmanager
 def running(make: Callable[..., Settings], folder: Path) -> Iterator[Running]:
     """Run a worker and the console over the sample."""
-    settings = make("docs", http_port=free_port(), console_port=free_port())
+    history = _market_files(folder / "history")
+    results = {"study_data": history, "study_store": folder / "studies"}
+    settings = make("docs", http_port=free_port(), console_port=free_port(), **results)
+    command = [sys.executable, "-m", "streams", "study", "all", "--store", "--data", str(history)]
+    subprocess.run(command, check=True, env=os.environ | environment(settings), stdout=subprocess.DEVNULL)
     Topics(settings).create()
     with WorkerProcess(settings, folder):
         market, day = _feed(settings)
@@ -143,10 +155,37 @@ def _feed(settings: Settings) -> tuple[simulate.Market, int]:
     return market, last
 
 
+def _market_files(folder: Path) -> Path:
+    """Write the totals and indices of the sample as files, on which the studies of the market compute."""
+    folder.mkdir()
+    totals: list[pd.DataFrame] = []
+    indices: list[pd.DataFrame] = []
+    for day, batches in sample.days(sample.market()):
+        for rows, out in ((batches["margin.market"], totals), (batches["indices.daily"], indices)):
+            out.append(pd.DataFrame({"dt": pd.Timestamp(to_date(day)), "key": rows.keys} | rows.figures))
+    total, index = pd.concat(totals), pd.concat(indices)
+    names = {"fin_balance": "margin_balance", "fin_buy": "margin_buy_amt", "fin_repay": "margin_repay_amt",
+             "short_volume": "short_qty", "short_sell": "short_sell_qty", "short_balance": "short_value"}  # fmt: skip
+    for key, (exchange, unit) in enumerate((("sse", 1.0), ("szse", 1e8))):
+        frame = total[total["key"] == key].rename(columns=names)[["dt", *names.values()]]
+        frame[[*names.values()]] /= unit
+        frame = frame if exchange == "sse" else frame.drop(columns="margin_repay_amt")
+        frame.to_parquet(folder / f"margin_total_{exchange}_sample.parquet")
+    codes = [to_code(int(key)) for key in index["key"]]
+    index["secid"] = [f"{int(code.endswith('.SH'))}.{code[:6]}" for code in codes]
+    index["change"] = index["close"] - index["prev_close"]
+    index["turnover_rate"] *= 100
+    index = index[~np.char.startswith(codes, "801")].rename(columns={"turnover": "amount"})
+    columns = ["dt", "secid", "open", "high", "low", "close", "change", "volume", "amount", "turnover_rate"]
+    index.reindex(columns=columns).to_parquet(folder / "index_daily_sample.parquet")
+    return folder
+
+
 def _open(page: Any, address: str) -> None:
-    """Open a page and wait until its charts are drawn."""
+    """Open a page and wait until its charts or pictures are drawn."""
     page.goto(address)
-    page.locator("canvas").first.wait_for()
+    page.locator("canvas, .part img, .report .study").first.wait_for()
+    page.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
     page.wait_for_timeout(1_500)
 
 

@@ -52,6 +52,7 @@ def known_indices(parameters: Parameters) -> tuple[str, ...]:
         *parameters.risk_premium_others,
         *parameters.valuation_indices,
         *parameters.bottom_indices,
+        *parameters.cycle_indices,
     )
     return tuple(sorted({*_INDICES, *named, *map(to_code, TURNOVER_INDEX.values())}))
 

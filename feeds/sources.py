@@ -192,6 +192,6 @@ def _day_sources(
 
 
 def signal_indices(market: MarketContext) -> tuple[str, ...]:
-    """Return the indices that the signals need: the turnover of each exchange, timing indices, and the bottom panel."""
-    turnovers = (to_code(TURNOVER_INDEX[exchange]) for exchange in market.exchanges)
-    return tuple(dict.fromkeys((*turnovers, *market.parameters.timing_indices, *market.parameters.bottom_indices)))
+    """Return the indices whose closes the signals need: turnover of each exchange, timing, bottom panel, cycle."""
+    turnovers, p = (to_code(TURNOVER_INDEX[exchange]) for exchange in market.exchanges), market.parameters
+    return tuple(dict.fromkeys((*turnovers, *p.timing_indices, *p.bottom_indices, *p.cycle_indices)))

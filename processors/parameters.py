@@ -77,6 +77,8 @@ class Parameters:
         "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
     )  # fmt: skip
     bear_market: float = 0.20
+    # index_cycle [GF25]: its indices, bears as above
+    cycle_indices: tuple[str, ...] = ("399330.SZ",)
     # fin_change
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7

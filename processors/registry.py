@@ -40,6 +40,7 @@ MARKET_INDICATORS = _modules(
     "margin_trade_share",
     "risk_premium",
     "index_pe",
+    "index_cycle",
     "collateral_ratio",
     "regime",
     "oversold",

@@ -47,6 +47,7 @@ SMALL = Parameters(
     regime_return=0.005,
     bottom_indices=("000001.SH", "000300.SH"),
     bear_market=0.01,
+    cycle_indices=("000300.SH",),
     inclusion_quiet_days=2,
     breadth_days=10,
     breadth_least=7,
@@ -243,8 +244,8 @@ def with_made_rows(days: Mapping[int, Mapping[str, RowBatch]]) -> dict[int, dict
     """Real rows, and made figures where the folder has none.
 
     The folder has no bond yields, no fund prices, no valuations of industries, no PE of the CSI All Share (000985.SH)
-    nor of the CSI 300, no members of the CSI 500 and no dividend yields of stocks. Valuations of the industries'
-    indices are made until the end of 2019 only: from then on those of the stocks are used.
+    nor of the CSI 300, no SZSE 100 (399330.SZ), no members of the CSI 500 and no dividend yields of stocks. Valuations
+    of the industries' indices are made until the end of 2019 only: from then on those of the stocks are used.
     """
     rng, until = np.random.default_rng(11), to_day(date(2020, 1, 1))
     out: dict[int, dict[str, RowBatch]] = {}
@@ -287,4 +288,6 @@ def _valued(batch: RowBatch, day: int, rng: np.random.Generator, *, made: bool) 
     figures["pe_ttm"] = np.where(batch.keys == to_id("000300.SH"), rng.uniform(10, 14), figures["pe_ttm"])
     all_share = rows("indices.daily", day, ids(["000985.SH"]), {"pe_ttm": rng.uniform(14, 19)})
     all_share.stamps[:] = batch.stamps[0]
-    return concat([_with(batch, **figures), all_share])
+    cycle = rows("indices.daily", day, ids(["399330.SZ"]), {"close": 4000 + 1000 * np.sin([day / 40])})
+    cycle.stamps[:] = batch.stamps[0]
+    return concat([_with(batch, **figures), all_share, cycle])

@@ -170,6 +170,7 @@ def test_indices_of_the_settings_are_those_that_signals_need() -> None:
         "399006.SZ",
         "000016.SH",
         "000852.SH",
+        "399330.SZ",
     )
     assert "899050.BJ" in sources.signal_indices(market_context(Settings(exchanges=("SSE", "SZSE", "BSE"))))
 

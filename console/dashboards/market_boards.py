@@ -129,6 +129,16 @@ def bottom(p: Parameters) -> Board:
     board.add(panel, width=8, page=page_of("risk_premium_by_index"))
     for signal in ("llt", "index_pe_percentile"):
         board.add(by_subject(signal, "index"), width=8, page=page_of(signal))
+    cycle = SIGNALS["index_cycle"]
+    years = newest("index_cycle", "subject", provisional="false")
+    panel = curves(title_of("index_cycle"), "short", {"{{subject}}": years}, cycle.formula)
+    board.add(panel, width=12, page=page_of("index_cycle"))
+    falls = detail("index_cycle", "fall")
+    board.add(
+        curves("Fall of the last bear market 上轮熊市跌幅", "percentunit", {"{{subject}}": falls}, cycle.formula),
+        width=12,
+        page=page_of("index_cycle"),
+    )
     return board
 
 

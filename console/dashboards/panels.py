@@ -28,7 +28,9 @@ _ByIndustry = TypeVar("_ByIndustry", bargauge.Panel, timeseries.Panel)
 Steps: TypeAlias = list[tuple[float | None, str]]  # from this value on, this colour
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-UNITS = {"CNY": "currency:¥", "ratio": "percentunit"} | dict.fromkeys(("z", "days", "count", "side", "points"), "short")
+UNITS = {"CNY": "currency:¥", "ratio": "percentunit"} | dict.fromkeys(
+    ("z", "days", "years", "count", "side", "points"), "short"
+)
 DAY = "time:YYYY-MM-DD"
 _WIDTH = 24
 #: Where the documentation is served, as in deploy/prometheus/prometheus.yml; a variable of every board.

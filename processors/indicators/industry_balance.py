@@ -34,6 +34,7 @@ SIGNALS = (
     _signal("net_buy", "Net buy", "融资净买入", "CNY", (BUY, REPAY), "Σ (fin_buy − fin_repay); where repayments are not published, the change of the balance"),
     _signal("buy_to_turnover", "Margin buys over turnover", "融资买入额占成交额", "ratio", (BUY, TURNOVER), "Σ fin_buy / turnover of the industry's index"),
     _signal("industry_coverage", "Share of stocks in the margin list", "两融标的覆盖率", "ratio", (BALANCE,), "stocks with a margin row / stocks of the reference"),
+    _signal("industry_coverage_by_float_cap", "Share of the float cap in the margin list", "两融标的流通市值覆盖率", "ratio", (BALANCE, STOCK_FLOAT_CAP), "Σ float cap of the stocks with a margin row / Σ float cap of the stocks of the reference, of those with one (valuations.daily)"),
 )  # fmt: skip
 RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover")
 
@@ -54,13 +55,14 @@ def compute(block: Block) -> IndustryColumns:
         "net_buy": net,
         "buy_to_turnover": buy / np.where(turnover > 0, turnover, np.nan),
         "industry_coverage": np.where(unknown, np.nan, eligible / total),
+        "industry_coverage_by_float_cap": _coverage_by_float_cap(block),
     }
     left_out = [dict[str, str]() for _ in range(len(block))]
     for name in tuple(columns):
         flags, gaps = unknown, block.gaps(DETAIL)
         if name == "net_buy":
             flags, gaps = unknown_flows, net_gaps
-        elif name == "fin_balance_to_float_cap":
+        elif name in ("fin_balance_to_float_cap", "industry_coverage_by_float_cap"):
             gaps = merged(gaps, block.gaps(VALUATIONS))
             flags = np.isnan(columns[name]) & block.unknown_industries(gaps)
         if name in RANKED:
@@ -97,6 +99,17 @@ def balance_to_float_cap(block: Block, balance: Floats) -> Floats:
     of_stocks[block.unknown_industries(merged(block.gaps(DETAIL), block.gaps(VALUATIONS)))] = np.nan
     caps = block.by_industry(stocks, block.on(stocks, STOCK_FLOAT_CAP))
     return np.where(cap > 0, balance / cap, of_stocks / np.where(caps > 0, caps, np.nan))
+
+
+def _coverage_by_float_cap(block: Block) -> Floats:
+    """Return the float cap of the stocks in the margin list over that of all stocks with one (k, 31)."""
+    stocks = block.section(REFERENCE)
+    caps = block.on(stocks, STOCK_FLOAT_CAP)
+    caps = np.where(caps > 0, caps, np.nan)
+    listed = block.places(stocks, DETAIL) >= 0
+    out = block.by_industry(stocks, np.where(listed, caps, 0.0 * caps)) / block.by_industry(stocks, caps)
+    out[block.unknown_industries(merged(block.gaps(DETAIL), block.gaps(VALUATIONS)))] = np.nan
+    return out
 
 
 def sums(block: Block, need: Need) -> Floats:

@@ -165,18 +165,33 @@ def _strip(axes: Any, strip: Strip, text: Callable[[str], str]) -> None:
         for year in years:
             here = [i for i, day in enumerate(days) if day.year == year]
             ends = [*(starts[i] for i in here[1:]), starts[here[-1]] + 1]
-            spans = [
-                (starts[i], end - starts[i]) for i, end in zip(here, ends, strict=True) if strip.states[i] == state
-            ]
+            spans = _joined([(starts[i], end) for i, end in zip(here, ends, strict=True) if strip.states[i] == state])
             row = years.index(year)
             axes.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, label=None if row else text(state or "absent"))
     axes.set_yticks(range(len(years)), [str(year) for year in years])
     axes.set_ylim(len(years) - 0.5, -0.5)
     months = [date(2001, month, 1) for month in range(1, 13)]
-    axes.set_xticks([(month - date(2001, 1, 1)).days for month in months], [f"{month:%b}" for month in months])
+    axes.set_xticks([(month - date(2001, 1, 1)).days for month in months], [str(month.month) for month in months])
     axes.set_xlim(0, 366)
     axes.grid(visible=False)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), fontsize=9, ncols=len(_STATES))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), fontsize=9, ncols=len(_STATES) // 2)
+
+
+def _joined(cells: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans (start, width) of cells (start, end): one for cells that touch, without a seam between them.
+
+    Examples
+    --------
+    >>> _joined([(0, 1), (1, 4), (6, 7)])
+    [(0, 4), (6, 1)]
+    """
+    spans: list[tuple[int, int]] = []
+    for start, end in cells:
+        if spans and sum(spans[-1]) == start:
+            spans[-1] = spans[-1][0], end - spans[-1][0]
+        else:
+            spans.append((start, end - start))
+    return spans
 
 
 def _names(axes: Any, points: list[tuple[float, float]], names: list[str]) -> None:

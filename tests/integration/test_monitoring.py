@@ -198,6 +198,7 @@ def fuller(day: int, batches: dict[str, RowBatch], number: int = 0) -> dict[str,
     plain = {"close": 5000 + 1500 * wave, "turnover": 1e12, "pe_ttm": 16 + wave}
     known = {to_code(key) for key in indices.keys.tolist()}
     wanted = {*PARAMETERS.timing_indices, *PARAMETERS.risk_premium_others, *PARAMETERS.valuation_indices}
+    wanted |= {*PARAMETERS.bottom_indices, *PARAMETERS.cycle_indices}
     more = dict.fromkeys({*wanted, PARAMETERS.risk_premium_index, "399106.SZ"} - known, plain)
     more["399106.SZ"] = plain | {"float_cap": 3e13}
     funds = {

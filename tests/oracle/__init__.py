@@ -34,6 +34,7 @@ MARKET: dict[str, Entry] = {
     "risk_premium_by_index": market.risk_premium_by_index,
     "collateral_ratio": market.collateral_ratio,
     "index_pe_percentile": valuations.index_pe_percentile,
+    "index_cycle": valuations.index_cycle,
     "lead_lag": timing.lead_lag,
     "peak_lag": timing.peak_lag,
     "regime": lambda data, p: whole(market.regimes(data, p)),
@@ -68,7 +69,8 @@ SECURITY: dict[str, Entry] = {
 INDUSTRY: dict[str, Entry] = {
     **{n: industries.basic(n, rank=True) for n in ("fin_balance", "fin_balance_to_float_cap", "net_buy",
                                                    "buy_to_turnover")},
-    **{n: industries.basic(n) for n in ("fin_balance_share", "industry_coverage")},
+    **{n: industries.basic(n) for n in ("fin_balance_share", "industry_coverage",
+                                            "industry_coverage_by_float_cap")},
     **{
         name: industries.weekly(name)
         for name in ("week_change", "week_breadth", "change_top9", "breadth_top9", "dual_1", "dual_2", "dual_3")

@@ -78,6 +78,7 @@ class Published:
         "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
     )  # fmt: skip
     bear_market: float = 0.20
+    cycle_indices: tuple[str, ...] = ("399330.SZ",)
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
     breadth_days: int = 200

@@ -78,6 +78,7 @@ def basics(data: Data) -> dict[str, pd.DataFrame]:
     listed = data.listed().reindex(columns=stocks.columns, fill_value=False).astype(float).where(stocks.notna())
     caps = data.wide("valuations", "float_cap")
     caps = caps.where(caps > 0)
+    caps_of_listed = caps.reindex(columns=stocks.columns) * listed
     held = data.wide("detail", "fin_balance")
     held = held.where(caps.reindex(columns=held.columns).notna())
     gone = unknown(data, data.lacks())
@@ -90,6 +91,9 @@ def basics(data: Data) -> dict[str, pd.DataFrame]:
         "net_buy": total(data, net_buys(data)).mask(unknown(data, net_buy_lacks(data))),
         "buy_to_turnover": bought / turnover.where(turnover > 0),
         "industry_coverage": (total(data, listed) / total(data, there)).mask(gone),
+        "industry_coverage_by_float_cap": (total(data, caps_of_listed) / total(data, caps)).mask(
+            unknown(data, data.lacks() | data.lacks("valuations"))
+        ),
     }
 
 
