@@ -9,8 +9,8 @@ import typer
 
 from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
-from streams.cli.options import Json
-from streams.cli.render.signals import print_market, print_values
+from streams.cli.options import From, Json, To, span
+from streams.cli.render.signals import print_market, print_periods, print_values
 from streams.cli.terminal import print_result
 from streams.settings import Settings
 
@@ -47,3 +47,34 @@ def latest_industry(
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
     found = system_status.latest_industry(Settings(), name)
     print_result(found, partial(print_values, name, declared=INDUSTRY_SIGNALS), as_json=as_json)
+
+
+@latest_app.command("industries")
+def latest_industries(
+    start: From = None,
+    end: To = None,
+    monthly: Annotated[bool, typer.Option("--monthly", help="a period for each month")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show net buy and buys over turnover of every industry over a period, with ranks; default: the newest month.
+
+    A sum is absent where one day of it is. Example:
+
+        marginwatch latest industries --from 2020-07-01 --to 2020-07-31
+    """
+    from processors.industry_periods import months, period_of
+    from streams import readers
+    from streams.calendars import xshg
+
+    first, last = span(start, end)
+    settings = Settings()
+    frames = list(readers.industry_signals(settings))
+    days = [frame.status.trade_date for frame in frames]
+    found = []
+    if days:
+        last = last or max(days)
+        if first is None:
+            first = min(days) if monthly or end is not None else last.replace(day=1)
+        spans = months(first, last) if monthly else [(first, last)]
+        found = [period_of(frames, *one, xshg(settings.calendar_file)) for one in spans]
+    print_result(found, print_periods, as_json=as_json)

@@ -69,7 +69,7 @@ SECURITY: dict[str, Entry] = {
 INDUSTRY: dict[str, Entry] = {
     **{n: industries.basic(n, rank=True) for n in ("fin_balance", "fin_balance_to_float_cap", "net_buy",
                                                    "buy_to_turnover")},
-    **{n: industries.basic(n) for n in ("fin_balance_share", "industry_coverage",
+    **{n: industries.basic(n) for n in ("fin_balance_share", "fin_buy", "turnover", "industry_coverage",
                                             "industry_coverage_by_float_cap")},
     **{
         name: industries.weekly(name)

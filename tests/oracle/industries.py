@@ -89,6 +89,8 @@ def basics(data: Data) -> dict[str, pd.DataFrame]:
         "fin_balance_share": balance.div(balance.sum(axis=1).mask(gone.any(axis=1)), axis=0),
         "fin_balance_to_float_cap": (balance / cap).where(cap > 0, by_stocks),
         "net_buy": total(data, net_buys(data)).mask(unknown(data, net_buy_lacks(data))),
+        "fin_buy": bought,
+        "turnover": turnover,
         "buy_to_turnover": bought / turnover.where(turnover > 0),
         "industry_coverage": (total(data, listed) / total(data, there)).mask(gone),
         "industry_coverage_by_float_cap": (total(data, caps_of_listed) / total(data, caps)).mask(

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from alerts.verdict import early_sign, verdict_text
 from processors.indicators.verdict import VERDICT
+from processors.industry_periods import Period
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Signal
@@ -59,6 +60,37 @@ def print_market(signals: dict[str, MarketSignal]) -> None:
             signal.reason or declared.title_zh,
         )
     out.print(table)
+
+
+def print_periods(periods: Sequence[Period]) -> None:
+    """Print the industries of each period, the largest net buy first."""
+    for period in periods:
+        missing = f", nothing of {', '.join(map(str, period.missing[:_MAX_SHOWN]))}" if period.missing else ""
+        title = f"{period.first} … {period.last}, {period.sessions} sessions{missing}"
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for column in (
+            "industry",
+            "净买入 net buy",
+            "rank",
+            "买入额 buys",
+            "成交额 turnover",
+            "买入/成交 buys/turnover",
+            "rank",
+        ):
+            table.add_column(column, justify="left" if column == "industry" else "right", no_wrap=True)
+        for row in period.industries:
+            table.add_row(
+                row.industry,
+                figure(row.net_buy, "CNY"),
+                figure(row.net_buy_rank, "count"),
+                figure(row.fin_buy, "CNY"),
+                figure(row.turnover, "CNY"),
+                figure(row.buy_to_turnover, "ratio"),
+                figure(row.buy_to_turnover_rank, "count"),
+            )
+        out.print(table)
+    if not periods:
+        out.print("No day of the industries is published.")
 
 
 def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Signal]) -> None:
