@@ -164,16 +164,22 @@ def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowB
     ------
     ConfigurationError : for a day at the end of the calendar.
     """
-    frame = frame.sort_values(["day", "key"], kind="stable")
-    days = frame["day"].to_numpy(np.int32)
+    # Column by column: a sorted copy of the whole frame would double the memory of years of a whole market.
+    order = np.lexsort((frame["key"].to_numpy(), frame["day"].to_numpy()))
+    days = frame["day"].to_numpy(np.int32)[order]
     distinct, inverse = np.unique(days, return_inverse=True)
     stamps = np.array([available_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
     figures = {
-        c.name: frame[c.name].to_numpy(np.float64) if c.name in frame else np.full(len(frame), np.nan)
+        c.name: frame[c.name].to_numpy(np.float64)[order] if c.name in frame else np.full(len(frame), np.nan)
         for c in FIGURES[topic]
     }
     batch = RowBatch(
-        topic, frame["key"].to_numpy(np.int32), days, np.zeros(len(frame), dtype=np.int32), stamps[inverse], figures
+        topic,
+        frame["key"].to_numpy(np.int32)[order],
+        days,
+        np.zeros(len(frame), dtype=np.int32),
+        stamps[inverse],
+        figures,
     )
     return _with_flags(batch)
 
@@ -219,8 +225,8 @@ def gather(
             out.notes.append(f"{table.origin} has no dates: its rows of today are used for every date")
         else:
             frame = between(frame, start, end)
-            frame = frame[_sessions(table, frame["day"].to_numpy(), frame["row"].to_numpy(), calendar, out.findings)]
-            dated.setdefault(table.topic, []).append(frame)
+            held = _sessions(table, frame["day"].to_numpy(), frame["row"].to_numpy(), calendar, out.findings)
+            dated.setdefault(table.topic, []).append(frame if held.all() else frame[held])  # a selection is a copy
     every = with_first_day(dated, undated, calendar)
     if spells:
         if any("listed" in frame for frame in spells) and not every.get("prices.daily"):
@@ -228,9 +234,12 @@ def gather(
                 "suspensions are left out: beside prices of the whole market they show which stocks are listed"
             )
         every["reference"] = [_of_spells(spells, every, calendar, changes, [table.origin for table in tables])]
-    for topic, frames in every.items():
-        if any(len(frame) for frame in frames):
-            filled = _without_covered([frame for frame in frames if len(frame)], tables)
+    spells.clear()
+    dated.clear()
+    for topic in tuple(every):
+        filled = [frame for frame in every.pop(topic) if len(frame)]  # joined, it lives no longer than its batch needs
+        if filled:
+            filled = _without_covered(filled, tables)
             joined = batch_of(topic, _joined(topic, filled, tables, out), calendar)
             out.batches[topic] = of_one_code(joined, changes, out.findings)
     if "prices.daily" in out.batches and "reference" in out.batches:
@@ -307,9 +316,15 @@ def _sessions(
     return held
 
 
-def _joined(topic: str, frames: Sequence[pd.DataFrame], tables: Sequence[SourceTable], out: Dataset) -> pd.DataFrame:
-    """Join rows of one day and key, with the first known figure of each column; report those that contradict."""
-    frame = pd.concat(frames, ignore_index=True).sort_values("rank", kind="stable")
+def _joined(topic: str, frames: list[pd.DataFrame], tables: Sequence[SourceTable], out: Dataset) -> pd.DataFrame:
+    """Join rows of one day and key, with the first known figure of each column; report those that contradict.
+
+    It empties ``frames``, so that they are freed once they are joined.
+    """
+    frame = pd.concat(frames, ignore_index=True)
+    frames.clear()
+    if frame["rank"].nunique() > 1:
+        frame = frame.sort_values("rank", kind="stable")
     frame["id"] = frame["day"].astype(np.int64) * 2**32 + frame["key"]  # day and key as one number
     several = frame["id"].duplicated(keep=False)
     if not several.any():
