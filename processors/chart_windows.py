@@ -19,33 +19,38 @@ from processors.price_levels import PriceLevels
 
 def bars(prices: PriceLevels, calendar: TradingCalendar, day: int, columns: npt.NDArray[np.intp]) -> Bars:
     """Return the bars of the 20 sessions up to a day, of some columns of the store (n,)."""
-    found: list[tuple[Floats, ...]] = []
-    for back in range(SESSIONS - 1, -1, -1):
-        session = calendar.shift(day, -back)
-        today = prices.levels_on(session)
-        level = np.where(today.fresh, today.level, np.nan)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factor = level / today.close
-            opens, highs, lows, volumes = (
-                np.full(prices.store.width, np.nan) if session is None else prices.store.figure(session, name)
-                for name in ("open", "high", "low", "volume")
-            )
-            adjusted = [np.where(price > 0, price * factor, np.nan) for price in (opens, highs, lows)]
-            line = (*adjusted, level, _mean(prices, calendar, session), volumes / factor)
-        found.append(tuple(values[columns] for values in line))
-    return Bars(*(np.stack(line, axis=1) for line in zip(*found, strict=True)))
+    sessions = [calendar.shift(day, -back) for back in range(SESSIONS - 1, -1, -1)]
+    levels = [prices.levels_on(session) for session in sessions]
+    fresh, level, close = (
+        np.array([getattr(of_day, name)[columns] for of_day in levels]) for name in ("fresh", "level", "close")
+    )
+    opens, highs, lows, volumes = (
+        np.array([_figure(prices, session, name, columns) for session in sessions])
+        for name in ("open", "high", "low", "volume")
+    )
+    means = np.array([_mean(prices, calendar, session, columns) for session in sessions])
+    level = np.where(fresh, level, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = level / close
+        adjusted = (np.where(price > 0, price * factor, np.nan) for price in (opens, highs, lows))
+        return Bars(*(line.T for line in (*adjusted, level, means, volumes / factor)))
 
 
-def _mean(prices: PriceLevels, calendar: TradingCalendar, session: int | None) -> Floats:
-    """Return the mean of the adjusted closes of the 20 sessions up to one (width,); NaN where too few are known."""
+def _figure(prices: PriceLevels, session: int | None, name: str, columns: npt.NDArray[np.intp]) -> Floats:
+    return np.full(len(columns), np.nan) if session is None else prices.store.figure(session, name)[columns]
+
+
+def _mean(prices: PriceLevels, calendar: TradingCalendar, session: int | None, columns: npt.NDArray[np.intp]) -> Floats:
+    """Return the mean of the adjusted closes of the 20 sessions up to one (n,); NaN where too few are known."""
     start = None if session is None else calendar.shift(session, -SESSIONS)
     if session is None or start is None:
-        return np.full(prices.store.width, np.nan)
+        return np.full(len(columns), np.nan)
     # Sums go on from the newest day with prices; a history that begins later has none.
-    before = max((day for day in prices.days if day <= start), default=None)
+    before = start if start in prices.days else max((day for day in prices.days if day <= start), default=None)
     today, earlier = prices.levels_on(session), prices.levels_on(before)
-    known = today.count - earlier.count
-    return np.asarray((today.total - earlier.total) / np.where(known >= LEAST_PRICES, known, np.nan))
+    known = today.count[columns] - earlier.count[columns]
+    total = today.total[columns] - earlier.total[columns]
+    return np.asarray(total / np.where(known >= LEAST_PRICES, known, np.nan))
 
 
 def features(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -105,18 +105,17 @@ class CrossSections:
         self._columns: dict[tuple[str, Need], Floats] = {}
         self._gaps: dict[tuple[str, Days], list[Gap]] = {}
         self._net_buys: dict[tuple[Need, Need], tuple[Floats, list[Gap]]] = {}
+        self._in_reference: dict[str, list[tuple[Members, npt.NDArray[np.intp]]]] = {}
+        self._industry_cells: dict[str, npt.NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
         return len(self.days)
 
     def section(self, topic: str) -> Section:
-        """Return the securities of a topic (``margin.daily``, ``prices.daily``), or the stocks of ``reference``."""
+        """Return the securities of a topic of frames (``margin.daily``, ``prices.daily``)."""
         if topic not in self._sections:
-            if topic in self._sources.joins:
-                join = self._sources.joins[topic]
-                keys = [join.detail(day).keys if join.is_closed(day) else _NO_KEYS for day in self.days]
-            else:
-                keys = [found.stocks for found in self.members]
+            join = self._sources.joins[topic]
+            keys = [join.detail(day).keys if join.is_closed(day) else _NO_KEYS for day in self.days]
             starts = np.cumsum([0, *map(len, keys)], dtype=np.intp)
             self._sections[topic] = Section(topic, np.concatenate(keys), starts)
         return self._sections[topic]
@@ -196,7 +195,7 @@ class CrossSections:
     @cached_property
     def unnamed(self) -> list[Gap]:
         """Exchanges of whose stocks in the margin detail the reference names less than half, by day (k,)."""
-        return self._unnamed(np.concatenate([at for _, at in self._named]) >= 0)
+        return self._unnamed(np.concatenate([at for _, at in self._named(DETAIL)]) >= 0)
 
     @cached_property
     def unclassified(self) -> list[Gap]:
@@ -251,9 +250,8 @@ class CrossSections:
         out = np.repeat(np.array([[bool(gap)] for gap in self.unclassified]), len(INDUSTRIES), axis=1)
         for i, gap in enumerate(gaps):
             if gap:
-                rows = self.section(REFERENCE).rows(i)
-                unknown = np.isin(exchange_of(self.section(REFERENCE).keys[rows]), list(gap))
-                industry = self.stock_industry[rows][unknown]
+                found = self.members[i]
+                industry = found.stock_industry[np.isin(exchange_of(found.stocks), list(gap))]
                 out[i, industry[industry != UNKNOWN]] = True
         return out
 
@@ -270,44 +268,55 @@ class CrossSections:
         self._sources.require(members())
         return [self._sources.members(day) for day in self.days]
 
-    @cached_property
-    def _named(self) -> list[tuple[Members, npt.NDArray[np.intp]]]:
-        """The master data of each spell of days, and the places in them of the spell's rows of the margin detail.
+    def by_members(self, count: Callable[[Members], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return a figure of the master data by day (k, …), computed once for days with the same master data."""
+        found: list[npt.NDArray[Any]] = []
+        for i, of_day in enumerate(self.members):
+            found.append(found[-1] if i and of_day is self.members[i - 1] else count(of_day))
+        return np.array(found)
+
+    def _named(self, topic: str) -> list[tuple[Members, npt.NDArray[np.intp]]]:
+        """Return the master data of each spell of days, and the places in them of the spell's rows of a topic.
 
         A place is −1 where the reference does not name the security.
         """
-        section = self.section(DETAIL)
-        out, start = [], 0
-        for end in range(1, len(self) + 1):
-            found = self.members[start]
-            if end == len(self) or self.members[end] is not found:
-                keys = section.keys[section.starts[start] : section.starts[end]]
-                out.append((found, places_sorted(keys, found.keys)))
-                start = end
-        return out
+        if topic not in self._in_reference:
+            section, out, start = self.section(topic), [], 0
+            for end in range(1, len(self) + 1):
+                found = self.members[start]
+                if end == len(self) or self.members[end] is not found:
+                    keys = section.keys[section.starts[start] : section.starts[end]]
+                    out.append((found, places_sorted(keys, found.keys)))
+                    start = end
+            self._in_reference[topic] = out
+        return self._in_reference[topic]
 
-    def of_reference(self, figure: str) -> Floats:
-        """Return a figure of ``reference`` for the rows of the margin detail (n,); NaN where it names no security."""
-        return np.concatenate([taken(found.figures[figure], at) for found, at in self._named])
+    def of_reference(self, figure: str, topic: str = DETAIL) -> Floats:
+        """Return a figure of ``reference`` for the rows of a topic (n,); NaN where it names no security."""
+        return np.concatenate([taken(found.figures[figure], at) for found, at in self._named(topic)])
+
+    def listed_stocks(self, topic: str) -> Flags:
+        """Return which rows of a topic are stocks that ``reference`` lists (n,)."""
+        return is_stock(self.section(topic).keys) & (self.of_reference("listed", topic) == 1.0)
 
     @cached_property
     def industry(self) -> npt.NDArray[np.intp]:
         """Industry of each row of the margin detail (n,); `reference.UNKNOWN` for funds and unclassified stocks."""
         return np.where(self.stocks, industry_numbers(self.of_reference("industry")), UNKNOWN)
 
-    @cached_property
-    def stock_industry(self) -> npt.NDArray[np.intp]:
-        """Industry of each row of the section of ``reference`` (n,)."""
-        return np.concatenate([m.stock_industry for m in self.members])
+    def _cells(self, topic: str) -> npt.NDArray[np.intp]:
+        """Return the day and industry of each row of a topic as one number (n,), −1 without an industry.
 
-    @cached_property
-    def _cells(self) -> dict[str, npt.NDArray[np.intp]]:
-        """Topic → the day and industry of each row of its section as one number (n,), −1 without an industry."""
-        out = {}
-        for topic, industry in ((DETAIL, self.industry), (REFERENCE, self.stock_industry)):
+        Outside of the margin detail, only listed stocks have one.
+        """
+        if topic not in self._industry_cells:
+            industry = self.industry
+            if topic != DETAIL:
+                named = industry_numbers(self.of_reference("industry", topic))
+                industry = np.where(self.listed_stocks(topic), named, UNKNOWN)
             cell = self.section(topic).day_of_row * len(INDUSTRIES) + industry
-            out[topic] = np.where(industry == UNKNOWN, -1, cell)
-        return out
+            self._industry_cells[topic] = np.where(industry == UNKNOWN, -1, cell)
+        return self._industry_cells[topic]
 
     def by_industry(self, section: Section, values: Floats) -> Floats:
         """Return sums over each industry (k, 31); NaN where none of its securities has a value.
@@ -316,13 +325,12 @@ class CrossSections:
 
         Parameters
         ----------
-        section : that of the margin detail or of ``reference``.
-        values : (n,) NaN where a row has none.
+        values : (n,) NaN where a row of the section has none.
         """
-        cell, size = self._cells[section.topic], len(self) * len(INDUSTRIES)
-        used = (cell >= 0) & ~np.isnan(values)
-        cell = cell[used]
-        out = np.bincount(cell, weights=values[used], minlength=size).astype(np.float64)  # of no row: integers
+        cell, size = self._cells(section.topic), len(self) * len(INDUSTRIES)
+        rows = np.flatnonzero((cell >= 0) & ~np.isnan(values))
+        cell = cell[rows]
+        out = np.bincount(cell, weights=values[rows], minlength=size).astype(np.float64)  # of no row: integers
         out[np.bincount(cell, minlength=size) == 0] = np.nan
         return out.reshape(len(self), len(INDUSTRIES))
 

@@ -46,6 +46,8 @@ class DayLevels:
 
     def widened(self, width: int) -> DayLevels:
         """Return the levels over ``width`` columns; columns added since then have no price."""
+        if len(self.level) == width:
+            return self
         return DayLevels(
             widened(self.level, width, np.nan),
             widened(self.close, width, np.nan),
@@ -104,9 +106,9 @@ class PriceLevels:
         growth = close / np.where(np.isnan(previous), before.close, previous)
         unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
         action = fresh & np.isnan(previous)
-        if action.any():
-            action &= self._beyond_limit(day, growth, before.age, 1 + unknown)
-            growth = np.where(action, 1.0, growth)
+        asked = np.flatnonzero(action)
+        action[asked] = self._beyond_limit(day, asked, growth[asked], before.age[asked], 1 + unknown[asked])
+        growth[action] = 1.0
         chained = np.where(np.isnan(before.level), 1.0, before.level * growth)
         level = np.where(fresh, chained, before.level)
         self.days[day] = DayLevels(
@@ -121,17 +123,23 @@ class PriceLevels:
         )
 
     def _beyond_limit(
-        self, day: int, growth: Floats, age: npt.NDArray[np.int32], sessions: npt.NDArray[np.int32]
+        self,
+        day: int,
+        columns: npt.NDArray[np.intp],
+        growth: Floats,
+        age: npt.NDArray[np.int32],
+        sessions: npt.NDArray[np.int32],
     ) -> npt.NDArray[np.bool_]:
         """Return which prices moved further than their boards allow in a number of sessions (n,).
 
         Parameters
         ----------
+        columns : (n,) columns of the store.
         growth : (n,) close over the last close.
         age : (n,) days with a price before the day.
         """
-        keys = self.store.keys
-        limits = daily_limits(keys, day, self.store.figure(day, "st") == 1.0)
+        keys = self.store.keys[columns]
+        limits = daily_limits(keys, day, self.store.figure(day, "st")[columns] == 1.0)
         free = unlimited_listings(keys, day) & (age < UNLIMITED_DAYS)
         highest, lowest = (1 + limits) ** sessions, np.maximum(1 - limits, 0) ** sessions
         tolerance = LIMIT_TOLERANCE + 1e-9

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from processors.block import Block
-from processors.cross_sections import Flags, merged, reasons
+from processors.cross_sections import Flags, Section, merged, reasons
 from processors.events import Floats
 from processors.kinds import BOARDS, board_of
 from processors.needs import DETAIL, REFERENCE, VALUATIONS, members, security, valuation
-from processors.signal import Column, Level, Signal, Value, Values
+from processors.signal import Column, Level, Signal, Values
 
 FLOAT_CAP = valuation("float_cap")
 
@@ -32,39 +31,40 @@ SIGNALS = (
 
 def compute(block: Block) -> dict[str, Column]:
     """Return the share by count; the details contain the shares by float cap and by board."""
-    stocks = block.section(REFERENCE)
-    listed, board = block.places(stocks, DETAIL) >= 0, board_of(stocks.keys)
-    counts, eligible = (stocks.counts(board, len(BOARDS), rows) for rows in (np.ones_like(listed), listed))
+    detail = block.section(DETAIL)
+    counts = block.by_members(lambda members: np.bincount(board_of(members.stocks), minlength=len(BOARDS)))
+    eligible = detail.counts(board_of(detail.keys), len(BOARDS), block.listed_stocks(DETAIL))
     details: dict[str, Values] = {"stocks": counts.sum(axis=1), "eligible": eligible.sum(axis=1)}
     share = details["eligible"] / counts.sum(axis=1)
-    details |= dict(zip(BOARDS, (eligible / counts).T, strict=True))
-    by_cap = [_by_float_cap(block, i, listed, board) for i in range(len(block))]
-    for name in ("by_float_cap", "float_cap_known", *map(_of_board, BOARDS)):
-        details[name] = [day.get(name) for day in by_cap]
+    details |= dict(zip(BOARDS, (eligible / counts).T, strict=True)) | _by_float_cap(block)
     absent = reasons(merged(block.gaps(DETAIL), block.unnamed))
     return {"coverage": Column(share, details, f"{REFERENCE} names no stock", absent)}
 
 
-def _by_float_cap(block: Block, i: int, listed: Flags, board: npt.NDArray[np.intp]) -> dict[str, Value]:
-    """Return the shares of a day by float cap; none where no float cap is known, or not those of an exchange."""
-    stocks = block.section(REFERENCE)
-    rows = stocks.rows(i)
-    caps, listed, board = block.on(stocks, FLOAT_CAP)[rows], listed[rows], board[rows]
-    capped = caps > 0
-    if block.gaps(VALUATIONS)[i] or not capped.any():
-        return {}
-    out: dict[str, Value] = {"by_float_cap": _share(caps, capped, listed), "float_cap_known": int(capped.sum())}
+def _by_float_cap(block: Block) -> dict[str, Values]:
+    """Return the shares by float cap (k,); None on days on which no float cap is known, or not those of an exchange."""
+    section = block.section(VALUATIONS)
+    caps, board = block.on(section, FLOAT_CAP), board_of(section.keys)
+    whole = np.array([not gap for gap in block.gaps(VALUATIONS)])
+    known = block.listed_stocks(VALUATIONS) & (caps > 0) & whole[section.day_of_row]
+    listed = known & (block.places(section, DETAIL) >= 0)
+    counts = section.counts(np.zeros(len(board), dtype=int), 1, known)[:, 0]
+    out: dict[str, Values] = {
+        "by_float_cap": _shares(section, caps, known, listed),
+        "float_cap_known": [int(count) if count else None for count in counts],
+    }
     for number, name in enumerate(BOARDS):
-        here = (board == number) & capped
-        if here.any():
-            out[_of_board(name)] = _share(caps, here, listed)
+        here = board == number
+        out[f"{name} by_float_cap"] = _shares(section, caps, known & here, listed & here)
     return out
 
 
-def _of_board(board: str) -> str:
-    return f"{board} by_float_cap"
-
-
-def _share(caps: Floats, capped: Flags, listed: Flags) -> float:
-    """Return the float cap of the eligible stocks over that of all, of those that ``capped`` selects."""
-    return float(caps[capped & listed].sum() / caps[capped].sum())
+def _shares(section: Section, caps: Floats, known: Flags, listed: Flags) -> list[float | None]:
+    """Return the float cap of the listed rows over that of the known ones by day (k,); None where there are none."""
+    every, of_every = section.split(known)
+    some, of_some = section.split(listed)
+    every_cap, some_cap = caps[every], caps[some]
+    return [
+        float(some_cap[part].sum() / every_cap[whole].sum()) if whole.stop > whole.start else None
+        for part, whole in zip(of_some, of_every, strict=True)
+    ]

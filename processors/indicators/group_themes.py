@@ -45,6 +45,8 @@ def compute(block: Block) -> dict[str, Column]:
         values, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
         nobody = dict(absent)
         for i, known in enumerate(block.members):
+            if i in absent:
+                continue
             keys, here = priced.keys[priced.rows(i)], scores[priced.rows(i)]
             inside = known.in_index(keys, _BY_REFERENCE[group]) if group in _BY_REFERENCE else _BY_CODE[group](keys)
             inside &= ~np.isnan(here)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from processors.block import Block
 from processors.cross_sections import Flags, Gap, merged, reasons
 from processors.events import Floats
-from processors.needs import DETAIL, REFERENCE, VALUATIONS, Need, industry_index, members, security, valuation
+from processors.industries import INDUSTRIES
+from processors.needs import DETAIL, VALUATIONS, Need, industry_index, members, security, valuation
+from processors.reference import UNKNOWN, Members
 from processors.signal import Level, Signal
 
 BALANCE, BUY, REPAY, MEMBERS = security("fin_balance"), security("fin_buy"), security("fin_repay"), members()
@@ -46,10 +49,10 @@ def compute(block: Block) -> IndustryColumns:
     net_gaps = flow_gaps(block)
     unknown, unknown_flows = block.unknown_industries(block.gaps(DETAIL)), block.unknown_industries(net_gaps)
     balance, buy, net = sums(block, BALANCE), sums(block, BUY), net_buys(block)
-    turnover, stocks = block[TURNOVER], block.section(REFERENCE)
-    listed = block.places(stocks, DETAIL) >= 0
-    total = block.by_industry(stocks, np.ones(len(listed)))
-    eligible = block.by_industry(stocks, listed.astype(np.float64))
+    turnover, detail = block[TURNOVER], block.section(DETAIL)
+    total = block.by_members(_stocks_by_industry)
+    used = block.listed_stocks(DETAIL) & (block.industry != UNKNOWN)
+    eligible = detail.counts(block.industry, len(INDUSTRIES), used)
     columns = {
         "fin_balance": balance,
         "fin_balance_share": balance_shares(block, balance),
@@ -58,7 +61,7 @@ def compute(block: Block) -> IndustryColumns:
         "fin_buy": buy,
         "turnover": turnover,
         "buy_to_turnover": buy / np.where(turnover > 0, turnover, np.nan),
-        "industry_coverage": np.where(unknown, np.nan, eligible / total),
+        "industry_coverage": np.where(unknown | (total == 0), np.nan, eligible / total),
         "industry_coverage_by_float_cap": _coverage_by_float_cap(block),
     }
     left_out = [dict[str, str]() for _ in range(len(block))]
@@ -74,6 +77,11 @@ def compute(block: Block) -> IndustryColumns:
             columns[f"{name}_rank"] = np.where(flags.any(axis=1, keepdims=True), np.nan, ranks(columns[name]))
         explain(left_out, name, flags, gaps, block)
     return columns, left_out
+
+
+def _stocks_by_industry(found: Members) -> npt.NDArray[np.intp]:
+    """Return the number of listed stocks of each industry (31,)."""
+    return np.bincount(found.stock_industry[found.stock_industry != UNKNOWN], minlength=len(INDUSTRIES))
 
 
 def explain(left_out: list[dict[str, str]], name: str, unknown: Flags, gaps: list[Gap], block: Block) -> None:
@@ -97,21 +105,21 @@ def balance_shares(block: Block, balance: Floats) -> Floats:
 
 def balance_to_float_cap(block: Block, balance: Floats) -> Floats:
     """Return margin balance over float cap (k, 31), by the industry's index, else by the stocks with a known float cap."""
-    cap, detail, stocks = block[INDEX_FLOAT_CAP], block.section(DETAIL), block.section(REFERENCE)
+    cap, detail, valued = block[INDEX_FLOAT_CAP], block.section(DETAIL), block.section(VALUATIONS)
     balances = np.where(block.on(detail, STOCK_FLOAT_CAP) > 0, block.on(detail, BALANCE), np.nan)
     of_stocks = block.by_industry(detail, balances)
     of_stocks[block.unknown_industries(merged(block.gaps(DETAIL), block.gaps(VALUATIONS)))] = np.nan
-    caps = block.by_industry(stocks, block.on(stocks, STOCK_FLOAT_CAP))
+    caps = block.by_industry(valued, block.on(valued, STOCK_FLOAT_CAP))
     return np.where(cap > 0, balance / cap, of_stocks / np.where(caps > 0, caps, np.nan))
 
 
 def _coverage_by_float_cap(block: Block) -> Floats:
     """Return the float cap of the stocks in the margin list over that of all stocks with one (k, 31)."""
-    stocks = block.section(REFERENCE)
-    caps = block.on(stocks, STOCK_FLOAT_CAP)
+    valued = block.section(VALUATIONS)
+    caps = block.on(valued, STOCK_FLOAT_CAP)
     caps = np.where(caps > 0, caps, np.nan)
-    listed = block.places(stocks, DETAIL) >= 0
-    out = block.by_industry(stocks, np.where(listed, caps, 0.0 * caps)) / block.by_industry(stocks, caps)
+    eligible = block.places(valued, DETAIL) >= 0
+    out = block.by_industry(valued, np.where(eligible, caps, 0.0 * caps)) / block.by_industry(valued, caps)
     out[block.unknown_industries(merged(block.gaps(DETAIL), block.gaps(VALUATIONS)))] = np.nan
     return out
 

@@ -30,7 +30,7 @@ from processors.indicators.industry_balance import (
     net_buys,
     sums,
 )
-from processors.needs import DETAIL, REFERENCE, VALUATIONS, Need, industry_index, security, turnover, valuation
+from processors.needs import DETAIL, VALUATIONS, Need, industry_index, security, turnover, valuation
 from processors.signal import Level, Signal
 from processors.statistics import means, rsi
 
@@ -230,7 +230,7 @@ def _or_of_stocks(of_index: Floats, of_stocks: Floats) -> Floats:
 
 def _weighted(block: Block, need: Need) -> Floats:
     """Return the mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both."""
-    stocks = block.section(REFERENCE)
+    stocks = block.section(VALUATIONS)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
     out = block.by_industry(stocks, values * caps) / block.by_industry(stocks, caps)
@@ -240,7 +240,7 @@ def _weighted(block: Block, need: Need) -> Floats:
 
 def _multiple(block: Block, need: Need) -> Floats:
     """Return PE or PB of each industry (k, 31): Σ cap / Σ (cap / multiple), including losses; NaN if that is not positive."""
-    stocks = block.section(REFERENCE)
+    stocks = block.section(VALUATIONS)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     known = (values != 0) & ~np.isnan(values) & (caps > 0)
     earned = block.by_industry(stocks, np.where(known, caps / np.where(known, values, 1.0), np.nan))

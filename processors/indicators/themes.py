@@ -8,7 +8,7 @@ from processors.block import Block
 from processors.cross_sections import merged
 from processors.events import Floats
 from processors.indicators.industry_balance import IndustryColumns, explain, ranks
-from processors.needs import CHARTS, REFERENCE, chart, members
+from processors.needs import CHARTS, chart, members
 from processors.signal import Level, Signal
 
 SCORE, MEMBERS = chart("chart_score"), members()
@@ -29,12 +29,12 @@ SIGNALS = (
 
 def compute(block: Block) -> IndustryColumns:
     """Return score, rank and flag (k, 31); NaN on every day that does not end a week, or without a model."""
-    stocks = block.section(REFERENCE)
-    scores = block.on(stocks, SCORE)
+    charted = block.section(CHARTS)
+    scores = block.on(charted, SCORE)
     ends = np.array([block.calendar.ends_week(day) for day in block.days])
-    scores = np.where(ends[stocks.day_of_row], scores, np.nan)
-    total = block.by_industry(stocks, scores)
-    count = block.by_industry(stocks, np.where(np.isnan(scores), np.nan, 1.0))
+    scores = np.where(ends[charted.day_of_row], scores, np.nan)
+    total = block.by_industry(charted, scores)
+    count = block.by_industry(charted, np.where(np.isnan(scores), np.nan, 1.0))
     whole = np.nansum(total, axis=1) / np.nansum(count, axis=1)
     score = (total / count - whole[:, None]).round(12) + 0.0  # equal means differ in the last bits; no −0.0
     gaps = merged(block.gaps(CHARTS), block.unclassified)
