@@ -10,58 +10,72 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.charts import LEAST_PRICES, SESSIONS, Bars, enough, heights, to_words
+from processors.charts import LEAST_PRICES, LINES, SESSIONS, Bars, enough, heights, to_words
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.pack import Array
 from processors.price_levels import PriceLevels
 
 
-def bars(prices: PriceLevels, calendar: TradingCalendar, day: int, columns: npt.NDArray[np.intp]) -> Bars:
-    """Return the bars of the 20 sessions up to a day, of some columns of the store (n,)."""
-    sessions = [calendar.shift(day, -back) for back in range(SESSIONS - 1, -1, -1)]
-    levels = [prices.levels_on(session) for session in sessions]
-    fresh, level, close = (
-        np.array([getattr(of_day, name)[columns] for of_day in levels]) for name in ("fresh", "level", "close")
-    )
-    opens, highs, lows, volumes = (
-        np.array([_figure(prices, session, name, columns) for session in sessions])
-        for name in ("open", "high", "low", "volume")
-    )
-    means = np.array([_mean(prices, calendar, session, columns) for session in sessions])
-    level = np.where(fresh, level, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = level / close
-        adjusted = (np.where(price > 0, price * factor, np.nan) for price in (opens, highs, lows))
-        return Bars(*(line.T for line in (*adjusted, level, means, volumes / factor)))
-
-
-def _figure(prices: PriceLevels, session: int | None, name: str, columns: npt.NDArray[np.intp]) -> Floats:
-    return np.full(len(columns), np.nan) if session is None else prices.store.figure(session, name)[columns]
-
-
-def _mean(prices: PriceLevels, calendar: TradingCalendar, session: int | None, columns: npt.NDArray[np.intp]) -> Floats:
-    """Return the mean of the adjusted closes of the 20 sessions up to one (n,); NaN where too few are known."""
-    start = None if session is None else calendar.shift(session, -SESSIONS)
-    if session is None or start is None:
-        return np.full(len(columns), np.nan)
-    # Sums go on from the newest day with prices; a history that begins later has none.
-    before = start if start in prices.days else max((day for day in prices.days if day <= start), default=None)
-    today, earlier = prices.levels_on(session), prices.levels_on(before)
-    known = today.count[columns] - earlier.count[columns]
-    total = today.total[columns] - earlier.total[columns]
-    return np.asarray(total / np.where(known >= LEAST_PRICES, known, np.nan))
-
-
-def features(
-    prices: PriceLevels, calendar: TradingCalendar, day: int, columns: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], dict[str, Array]]:
-    """Return the columns of the store that have a chart on a day (m,), and its heights as columns of a feature frame.
+class ChartWindows:
+    """The bars of the sessions that charts show: a session is part of four charts, and its bars are computed once.
 
     Parameters
     ----------
-    columns : (n,) the columns of the store that have a row on the day.
+    prices : the prices of the partition. Whoever changes them calls `discard`.
     """
-    found = bars(prices, calendar, day, columns)
-    usable = enough(found)
-    return columns[usable], to_words(heights(found)[usable])
+
+    def __init__(self, prices: PriceLevels, calendar: TradingCalendar) -> None:
+        self._prices = prices
+        self._calendar = calendar
+        self._bars: dict[int, Floats] = {}  # session → (6, columns of the store at that time)
+
+    def discard(self, day: int) -> None:
+        """Discard the bars of a day whose prices changed and of all later ones."""
+        self._bars = {session: found for session, found in self._bars.items() if session < day}
+
+    def bars(self, day: int, columns: npt.NDArray[np.intp]) -> Bars:
+        """Return the bars of the 20 sessions up to a day, of some columns of the store (n,)."""
+        sessions = [self._calendar.shift(day, -back) for back in range(SESSIONS - 1, -1, -1)]
+        self._bars = {session: self._bars_of(session) for session in sessions if session is not None}
+        out = np.full((LINES, SESSIONS, len(columns)), np.nan)
+        for i, session in enumerate(sessions):
+            if session is not None:
+                found = self._bars[session]
+                inside = columns < found.shape[1]
+                out[:, i, inside] = found[:, columns[inside]]
+        return Bars(*(line.T for line in out))
+
+    def features(self, day: int, columns: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], dict[str, Array]]:
+        """Return the columns of the store that have a chart on a day (m,), and its heights as columns of a frame.
+
+        Parameters
+        ----------
+        columns : (n,) the columns of the store that have a row on the day.
+        """
+        found = self.bars(day, columns)
+        usable = enough(found)
+        return columns[usable], to_words(heights(found)[usable])
+
+    def _bars_of(self, session: int) -> Floats:
+        """Return open, high, low, close, mean and volume of a session by column of the store (6, width)."""
+        if session in self._bars:
+            return self._bars[session]
+        today, store = self._prices.levels_on(session), self._prices.store
+        level = np.where(today.fresh, today.level, np.nan)
+        prices = np.array([store.figure(session, name) for name in ("open", "high", "low")])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = level / today.close
+            adjusted = np.where(prices > 0, prices * factor, np.nan)
+            return np.array([*adjusted, level, self._mean(session), store.figure(session, "volume") / factor])
+
+    def _mean(self, session: int) -> Floats:
+        """Return the mean of the adjusted closes of the 20 sessions up to one (width,); NaN where too few are known."""
+        start, prices = self._calendar.shift(session, -SESSIONS), self._prices
+        if start is None:
+            return np.full(prices.store.width, np.nan)
+        # Sums go on from the newest day with prices; a history that begins later has none.
+        before = start if start in prices.days else max((day for day in prices.days if day <= start), default=None)
+        today, earlier = prices.levels_on(session), prices.levels_on(before)
+        known = today.count - earlier.count
+        return np.asarray((today.total - earlier.total) / np.where(known >= LEAST_PRICES, known, np.nan))

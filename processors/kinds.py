@@ -79,9 +79,14 @@ def _table() -> npt.NDArray[np.uint8]:
 _KINDS = _table()
 
 
+def _place(securities: Ids) -> npt.NDArray[np.int32]:
+    """Return the place of each id in a table of exchanges × first three digits (n,)."""
+    return (securities & 3) * np.int32(1_000) + securities // np.int32(4_000)
+
+
 def kinds_of(securities: Ids) -> npt.NDArray[np.uint8]:
     """Return the `Kind` of each id (n,)."""
-    return np.asarray(_KINDS[securities % 4, securities // 4_000])
+    return np.asarray(_KINDS.ravel()[_place(securities)])
 
 
 def kind_of(security: int) -> Kind:
@@ -154,7 +159,7 @@ _BOARDS: Final = _board_table()
 
 def board_of(securities: Ids) -> npt.NDArray[np.intp]:
     """Return the index into `BOARDS` of each stock (n,)."""
-    return np.asarray(_BOARDS[securities % 4, securities // 4_000])
+    return np.asarray(_BOARDS.ravel()[_place(securities)])
 
 
 def is_star(securities: Ids) -> Flags:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors import chart_windows
+from processors.chart_windows import ChartWindows
 from processors.codes import EXCHANGES, Ids, to_codes
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
@@ -75,6 +75,7 @@ class Securities(Processor):
         history = {t: max(need.reach(parameters) for need in of.values()) for t, of in self._columns.items()}
         self.margin = DailyStore(DETAIL, required, late_days=parameters.late_days, history_days=history[DETAIL])
         self.prices = PriceLevels(parameters, calendar)
+        self._charts = ChartWindows(self.prices, calendar)
         # Any punctuation closes a day, as for prices.
         self.valuations = DailyStore(VALUATIONS, (), late_days=parameters.late_days, history_days=history[VALUATIONS])
         self.derived = ColumnTable[int, Derived](
@@ -133,8 +134,10 @@ class Securities(Processor):
         return frames
 
     def _price_frames(self, applied: ApplyResult) -> list[FeatureFrame | ChartFrame]:
-        store, frames = self.prices.store, list[FeatureFrame | ChartFrame]()
-        for day in self.prices.update(applied):
+        store, frames, days = self.prices.store, list[FeatureFrame | ChartFrame](), self.prices.update(applied)
+        if days:
+            self._charts.discard(days[0])
+        for day in days:
             columns = store.columns_on(day)
             frames.append(self._feature_frame(store, day, columns, self.prices.features(day, columns)))
             if self._calendar.ends_week(day):
@@ -144,7 +147,7 @@ class Securities(Processor):
     def _chart_frame(self, day: int, columns: npt.NDArray[np.intp]) -> ChartFrame:
         """Return the charts of the stocks at the end of a week; the charts stage scores them."""
         stocks = columns[is_stock(self.prices.store.keys[columns])]
-        charted, words = chart_windows.features(self.prices, self._calendar, day, stocks)
+        charted, words = self._charts.features(day, stocks)
         frame = self._feature_frame(self.prices.store, day, charted, words)
         return ChartFrame(CHARTS, frame.partition, day, frame.header, frame.keys, frame.columns)
 
