@@ -65,6 +65,7 @@ class Block(CrossSections):
         self._read: dict[tuple[Need, str], Any] = {}
         self._known: dict[tuple[Need, str], Flags] = {}
         self._reasons: dict[tuple[Need, str, int], str] = {}
+        self._unknown_days: dict[tuple[Need, str], tuple[list[int], list[int], int]] = {}
         #: Source, figure and calendar position → the exchanges whose summand is unknown.
         self._absent: dict[tuple[Source, str, int], list[str]] = {}
 
@@ -249,18 +250,27 @@ class Block(CrossSections):
             figure = self._provisional_value(need, code)
             if isinstance(figure, str):
                 return figure
-        window = np.atleast_1d(self.get(need, code)[i])
-        unknown = np.flatnonzero(np.isnan(window))
-        at = int(self.positions[i]) - need.lag(self.parameters) - (len(window) - 1 - int(unknown[-1]))
+        counts, latest, length = self._unknown(need, code)
+        at = int(self.positions[i]) - need.lag(self.parameters) - latest[i]
+        counted = length - counts[i]
         if need.since and at < (start := self._start(need)):
-            since, counted = to_date(self.calendar.day_at(start)), len(window) - len(unknown)
+            since = to_date(self.calendar.day_at(start))
             return f"{what} since {since}: {need.required(self.parameters)} days are needed, {counted} are known"
         if at < 0:
             return f"{what}: the calendar does not reach back so far"
         text = f"{what} of {to_date(self.calendar.day_at(at))} {self._lack(need, at)}"
-        if len(window) > 1:
-            text += f": {need.required(self.parameters)} days are needed, {len(window) - len(unknown)} are known"
+        if length > 1:
+            text += f": {need.required(self.parameters)} days are needed, {counted} are known"
         return text
+
+    def _unknown(self, need: Need, code: str) -> tuple[list[int], list[int], int]:
+        """Return the number of unknown days in each window (k,), the days behind the last of them, and the length."""
+        if (need, code) not in self._unknown_days:
+            values = self.get(need, code)
+            unknown = np.isnan(values[:, None] if values.ndim == 1 else values)
+            behind = unknown[:, ::-1].argmax(axis=1)
+            self._unknown_days[need, code] = unknown.sum(axis=1).tolist(), behind.tolist(), unknown.shape[1]
+        return self._unknown_days[need, code]
 
     def _lack(self, need: Need, at: int) -> str:
         """Return what one day lacks: the whole figure, or the summands of some exchanges."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,14 +13,12 @@ from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.needs import INDICES
 
-_INDUSTRY_ROW = {key: row for row, key in enumerate(INDEX_OF)}
-
-
 class CalendarSeries:
     """Figures by topic, key and name, NaN where unknown.
 
     A series is as long as the calendar, whatever the history, so memory and time per day stay constant. The series of
-    the industries' indices are rows of one array, so that one slice reads a figure of all industries.
+    a figure are the rows of one array. Those of the industries' indices come first, so that one slice reads a figure of
+    all industries.
 
     Attributes
     ----------
@@ -28,43 +28,45 @@ class CalendarSeries:
     def __init__(self, calendar: TradingCalendar) -> None:
         self.calendar = calendar
         self.first_known = len(calendar)
-        self._series: dict[tuple[str, int, str], Floats] = {}
+        self._rows: dict[str, dict[int, int]] = {INDICES: {key: row for row, key in enumerate(INDEX_OF)}}
+        self._series: dict[tuple[str, str], Floats] = {}  # topic, figure → (rows, len(calendar))
         self._nothing = np.full(len(calendar), np.nan)
         self._nothing.flags.writeable = False
-        self._industries: dict[str, Floats] = {}
         self._no_industry = np.broadcast_to(self._nothing, (len(INDEX_OF), len(calendar)))
 
-    def put(self, topic: str, keys: Ids, name: str, day: int, values: Floats) -> None:
-        """Set one figure of several keys on a day."""
-        at = self.calendar.position(day)
-        known = ~np.isnan(values)
-        if known.any():
-            self.first_known = min(self.first_known, at)
-        for key, value in zip(keys[known].tolist(), values[known].tolist(), strict=True):
-            series = self._series.get((topic, key, name))
-            if series is None:
-                series = self._series[topic, key, name] = self._new_series(topic, key, name)
-            series[at] = value
-        for key in keys[~known].tolist():
-            series = self._series.get((topic, key, name))
-            if series is not None:
-                series[at] = np.nan
+    def put(self, topic: str, keys: Ids, day: int, figures: Mapping[str, Floats]) -> None:
+        """Set figures of several keys on a day.
 
-    def _new_series(self, topic: str, key: int, name: str) -> Floats:
-        if topic != INDICES or key not in _INDUSTRY_ROW:
-            return self._nothing.copy()
-        if name not in self._industries:
-            self._industries[name] = self._no_industry.copy()
-        series: Floats = self._industries[name][_INDUSTRY_ROW[key]]
+        Parameters
+        ----------
+        figures : name → (n,) one value for each key.
+        """
+        at, row_of = self.calendar.position(day), self._rows.setdefault(topic, {})
+        rows = [row_of.setdefault(key, len(row_of)) for key in keys.tolist()]
+        for name, values in figures.items():
+            if not np.isnan(values).all():
+                self.first_known = min(self.first_known, at)
+            elif (topic, name) not in self._series:
+                continue
+            self._of_every_row(topic, name)[rows, at] = values
+
+    def _of_every_row(self, topic: str, name: str) -> Floats:
+        """Return the series of a figure, with a row for every key of the topic."""
+        series = self._series.get((topic, name), self._nothing[None][:0])
+        more = len(self._rows[topic]) - len(series)
+        if more:
+            series = np.concatenate([series, np.full((more, len(self.calendar)), np.nan)])
+            self._series[topic, name] = series
         return series
 
     def values(self, topic: str, key: int, name: str) -> Floats:
         """Return all values of a figure, by position in the calendar; NaN where unknown."""
-        return self._series.get((topic, key, name), self._nothing)
+        row, series = self._rows.get(topic, {}).get(key), self._series.get((topic, name))
+        return self._nothing if row is None or series is None or row >= len(series) else series[row]
 
     def industries(self, name: str) -> Floats:
         """Return all values of a figure of the industries' indices: (31, len(calendar))."""
-        return self._industries.get(name, self._no_industry)
+        return self._series.get((INDICES, name), self._no_industry)[: len(INDEX_OF)]
 
 
 def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:

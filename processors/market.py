@@ -231,10 +231,11 @@ class Market(Processor):
 
     def _update_series(self, topic: str, day: int) -> None:
         """Copy the retained figures of a day from its store to the calendar series."""
-        store = self.stores[topic]
-        present = np.flatnonzero(store.present(day))
-        for name in self._kept[topic]:
-            self._series.put(topic, store.keys[present], name, day, store.figure(day, name)[present])
+        store, kept = self.stores[topic], self._kept[topic]
+        if kept:
+            present = np.flatnonzero(store.present(day))
+            figures = {name: store.figure(day, name)[present] for name in kept}
+            self._series.put(topic, store.keys[present], day, figures)
 
     def _trim_memory(self) -> None:
         """Delete states and values that no recomputation reads.
