@@ -26,6 +26,7 @@ class KeyIndex:
         self.keys: Ids = np.empty(0, dtype=np.int32)
         self.by_key: Columns = np.empty(0, dtype=np.intp)
         self._sorted: Ids = np.empty(0, dtype=np.int32)
+        self._last: tuple[Ids, Columns] = self.keys, self.by_key  # the last lookup: a list is the same on most days
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -64,6 +65,8 @@ class KeyIndex:
         >>> index.get_or_add(np.array([5, 7], dtype=np.int32)).tolist()
         [2, 1]
         """
+        if np.array_equal(keys, self._last[0]):
+            return self._last[1]
         at = np.searchsorted(self._sorted, keys)
         known = np.zeros(len(keys), dtype=bool)
         inside = at < len(self._sorted)
@@ -73,7 +76,8 @@ class KeyIndex:
             self.by_key = np.argsort(self.keys, kind="stable")
             self._sorted = self.keys[self.by_key]
             at = np.searchsorted(self._sorted, keys)
-        return self.by_key[at]
+        self._last = keys, self.by_key[at]
+        return self._last[1]
 
 
 def widened(values: Array, width: int, fill: float) -> Array:

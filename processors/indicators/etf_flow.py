@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from processors.block import Block
+from processors.codes import places_sorted
 from processors.cross_sections import Flags, merged, reasons
 from processors.events import FIGURES, Floats
 from processors.kinds import FUND_LIMIT, LIMIT_TOLERANCE
@@ -42,14 +44,18 @@ SIGNALS = (
     ETF_FLOW_TOTAL,
 )
 
+#: The rows of a day and of the day before it, and the place of each of the day's funds in the latter; −1 without one.
+_Rows = tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]], npt.NDArray[np.intp]]
 _NONE = np.empty(0)
 _NO_FUND = f"{FUNDS}: no fund of the style has a row"
 
 
 def compute(block: Block) -> dict[str, Column]:
     """Return one column per style, with the cumulative flow in its details, and one for all styles."""
-    rows = [(block.fund_rows(i, 0), block.fund_rows(i, 1)) for i in range(len(block))]
-    styles = {int(number) for day in rows for found in day if len(found["key"]) for number in np.unique(found["style"])}
+    rows = [_rows(block, i) for i in range(len(block))]
+    styles = {
+        int(number) for day in rows for found in day[:2] if len(found["key"]) for number in np.unique(found["style"])
+    }
     unknown = reasons(merged(block.gaps(FUNDS), block.gaps(FUNDS, 1)))
     nothing = Column(np.full(len(block), np.nan), absent=dict.fromkeys(range(len(block)), _NO_FUND))
     flows = {
@@ -57,6 +63,11 @@ def compute(block: Block) -> dict[str, Column]:
         for number, style in enumerate(STYLES)
     }
     return {f"etf_flow/{style}": flow for style, flow in flows.items()} | {"etf_flow_total": _total(flows, len(block))}
+
+
+def _rows(block: Block, i: int) -> _Rows:
+    today, before = block.fund_rows(i, 0), block.fund_rows(i, 1)
+    return today, before, places_sorted(today["key"], before["key"])
 
 
 def _total(flows: Mapping[str, Column], days: int) -> Column:
@@ -79,33 +90,34 @@ def _style(
     block: Block,
     style: str,
     number: int,
-    rows: list[tuple[dict[str, Any], dict[str, Any]]],
+    rows: list[_Rows],
     unknown: Mapping[int, str],
 ) -> Column:
     days = block.parameters.etf_flow_days
     flows = np.full(len(block), np.nan)
     priced_funds, unpriced_funds, splits = (np.zeros(len(block), dtype=int) for _ in range(3))
     absent = dict[int, str]()
-    for i, (today, before) in enumerate(rows):
+    for i, (today, before, places) in enumerate(rows):
         of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
-        both, now, earlier = np.intersect1d(today["key"][of_style], before["key"], return_indices=True)
         if i in unknown and (of_style.any() or (before.get("style", _NONE) == number).any()):
             absent[i] = unknown[i]
             continue
         if not of_style.any():
             absent[i] = _NO_FUND
             continue
-        if not len(both):
+        now = np.flatnonzero(of_style & (places >= 0))
+        if not len(now):
             absent[i] = f"{FUNDS}: no fund of the style has shares of the day before"
             continue
-        shares, shares_before = today["shares"][of_style][now], before["shares"][earlier]
-        price = today["price"][of_style][now]
+        earlier = places[now]
+        shares, shares_before = today["shares"][now], before["shares"][earlier]
+        price = today["price"][now]
         split = is_split(shares / shares_before, price / before["price"][earlier])
         change = np.where(split, 0.0, shares - shares_before)
         priced = ~np.isnan(price)
         splits[i] = split.sum()
         if not priced.any():
-            absent[i] = f"{FUNDS}: none of the {len(both)} funds of the style has a price"
+            absent[i] = f"{FUNDS}: none of the {len(now)} funds of the style has a price"
             continue
         flows[i] = float((change[priced] * price[priced]).sum())
         priced_funds[i], unpriced_funds[i] = priced.sum(), (~priced).sum()

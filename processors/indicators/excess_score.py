@@ -92,6 +92,11 @@ def scores(gain: Floats, growth: Floats, share: float) -> dict[str, Floats]:
 
 def _mean_ranks(values: Floats) -> Floats:
     """Return ranks (n,), 1 for the smallest; ties (to 10⁻¹², against rounding of chained returns) share their mean rank."""
-    _, inverse, counts = np.unique(values.round(12), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[inverse])
+    rounded = values.round(12)
+    order = np.argsort(rounded, kind="stable")
+    ordered = rounded[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    last = np.concatenate([first[1:], [len(values)]])
+    out = np.empty(len(values))
+    out[order] = np.repeat((first + 1 + last) / 2, last - first)
+    return out

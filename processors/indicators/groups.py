@@ -93,7 +93,7 @@ def _sums(section: Section, used: Flags, values: Floats) -> tuple[Floats, npt.ND
     rows, days = section.split(used)
     found = values[rows]
     counts = np.array([day.stop - day.start for day in days])
-    sums = np.array([found[day].sum() for day in days])
+    sums = np.array([np.add.reduce(found[day]) for day in days])
     return np.where(counts > 0, sums, np.nan), counts
 
 
