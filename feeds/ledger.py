@@ -120,6 +120,15 @@ class PendingRows:
     counted: dict[str, RowBatch]
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """Rows that are pending, their digests, and the entry that contains them as it was stored."""
+
+    rows: RowBatch
+    digests: Digests
+    stored: bytes
+
+
 class PublishLedger:
     """Decides which rows must be sent, and under which revision.
 
@@ -139,7 +148,7 @@ class PublishLedger:
         self._store = store
         self._topics_without_rows = topics_without_rows
         self._new_topics: set[str] = set()  # each may get its first entry once
-        self._open: list[tuple[str, int, RowBatch, Digests]] = []
+        self._open: list[_Begun] = []
         self.outcomes: Counter[tuple[int, str, str, str]] = Counter()
         self.figures = PublishedFigures(store)
 
@@ -185,17 +194,18 @@ class PublishLedger:
 
         The figures are stored first: a feed that ends in between sends its rows again, and stores them then.
         """
-        self.figures.record(rows for _, _, rows, _ in self._open)
-        for topic, day, rows, digests in self._open:
+        self.figures.record(begun.rows for begun in self._open)
+        for begun in self._open:
+            topic, day, old = begun.rows.topic, int(begun.rows.days[0]), begun.stored
             for _ in range(_ATTEMPTS):
-                old = self._read(topic, day)
                 entry = LedgerEntry.load(old)
-                at, found = entry.find(rows.keys)
-                ours = found & (entry.digests[at] == digests) if len(entry.keys) else found
+                at, found = entry.find(begun.rows.keys)
+                ours = found & (entry.digests[at] == begun.digests) if len(entry.keys) else found
                 flags = entry.revision_flags.copy()
                 flags[at[ours]] &= ~_PENDING
                 if self._replace(topic, day, old, replace(entry, revision_flags=flags).dump()):
                     break
+                old = self._read(topic, day)  # another feed has changed it since
             else:
                 raise _contended(topic, day)
         self._open.clear()
@@ -227,10 +237,11 @@ class PublishLedger:
                 return batch.take(unsent), entry
             new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
             after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | _PENDING)
-            if self._replace(topic, day, old, after.dump()):
+            stored = after.dump()
+            if self._replace(topic, day, old, stored):
                 for outcome, rows in (("unchanged", sent), ("published", unsent), ("corrected", differs)):
                     self._count(batch, outcome, rows)
-                self._open.append((topic, day, new, digests[unsent]))
+                self._open.append(_Begun(new, digests[unsent], stored))
                 return new, after
         raise _contended(topic, day)
 

@@ -132,11 +132,31 @@ def twins(batch: RowBatch) -> Iterator[Finding]:
     filled = (rows != 0).sum(axis=1) >= _TWIN_FIGURES
     if batch.topic != _DETAIL:
         filled &= np.nan_to_num(batch.figures["volume"]) + np.nan_to_num(batch.figures["turnover"]) > 0
-    _, number, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    same = filled & (counts[number] > 1)
+    same = filled & _repeated(_hashes(rows))  # rows themselves are slow to compare
+    if same.any():
+        _, number, counts = np.unique(rows[same], axis=0, return_inverse=True, return_counts=True)
+        same[same] = counts[number] > 1
     if same.any():
         text = f"{same.sum()} codes have the figures of another one: {_names(batch, batch.keys[same])}"
         yield _finding(batch, "twins", f"{text}; is a code listed beside its successor?", Severity.WARNING)
+
+
+def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
+    """Return a hash of each row (n,); equal rows have equal ones."""
+    out = np.zeros(len(rows), dtype=np.uint64)
+    for column in (rows + 0.0).view(np.uint64).T:  # −0 is 0
+        out = (out ^ column ^ (column >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    return out
+
+
+def _repeated(values: npt.NDArray[np.uint64]) -> Mask:
+    """Return which values occur more than once (n,)."""
+    order = np.argsort(values)
+    equal = values[order][1:] == values[order][:-1]
+    out = np.zeros(len(values), dtype=bool)
+    out[order[1:]] |= equal
+    out[order[:-1]] |= equal
+    return out
 
 
 def placeholders(batch: RowBatch) -> Iterator[Finding]:
@@ -263,7 +283,7 @@ def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     """Find keys of the session before that have no row: removed from the list, or missing from the file."""
     if batch.topic == "reference":
         return
-    gone = np.setdiff1d(previous.keys, batch.keys)
+    gone = np.unique(previous.keys[~isin_sorted(previous.keys, np.sort(batch.keys))])
     if len(gone):
         text = f"{len(gone)} of the {len(previous)} keys of the day before are missing: {_names(batch, gone)}"
         yield _finding(batch, "missing", text, Severity.WARNING)

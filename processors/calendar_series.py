@@ -13,6 +13,7 @@ from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.needs import INDICES
 
+
 class CalendarSeries:
     """Figures by topic, key and name, NaN where unknown.
 

@@ -14,25 +14,18 @@ from processors.charts import LEAST_PRICES, LINES, SESSIONS, Bars, enough, heigh
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.pack import Array
-from processors.price_levels import PriceLevels
+from processors.price_levels import DayLevels, PriceLevels
 
 
 class ChartWindows:
-    """The bars of the sessions that charts show: a session is part of four charts, and its bars are computed once.
-
-    Parameters
-    ----------
-    prices : the prices of the partition. Whoever changes them calls `discard`.
-    """
+    """The bars of the sessions that charts show: a session is part of four charts, and its bars are computed once."""
 
     def __init__(self, prices: PriceLevels, calendar: TradingCalendar) -> None:
         self._prices = prices
         self._calendar = calendar
-        self._bars: dict[int, Floats] = {}  # session → (6, columns of the store at that time)
-
-    def discard(self, day: int) -> None:
-        """Discard the bars of a day whose prices changed and of all later ones."""
-        self._bars = {session: found for session, found in self._bars.items() if session < day}
+        # Session → its levels, which are another object after a change of the day or an earlier one, and its bars
+        # (6, columns of the store at that time).
+        self._bars: dict[int, tuple[DayLevels | None, Floats]] = {}
 
     def bars(self, day: int, columns: npt.NDArray[np.intp]) -> Bars:
         """Return the bars of the 20 sessions up to a day, of some columns of the store (n,)."""
@@ -41,7 +34,7 @@ class ChartWindows:
         out = np.full((LINES, SESSIONS, len(columns)), np.nan)
         for i, session in enumerate(sessions):
             if session is not None:
-                found = self._bars[session]
+                _, found = self._bars[session]
                 inside = columns < found.shape[1]
                 out[:, i, inside] = found[:, columns[inside]]
         return Bars(*(line.T for line in out))
@@ -57,9 +50,10 @@ class ChartWindows:
         usable = enough(found)
         return columns[usable], to_words(heights(found)[usable])
 
-    def _bars_of(self, session: int) -> Floats:
-        """Return open, high, low, close, mean and volume of a session by column of the store (6, width)."""
-        if session in self._bars:
+    def _bars_of(self, session: int) -> tuple[DayLevels | None, Floats]:
+        """Return the levels of a session, and its open, high, low, close, mean and volume by column (6, width)."""
+        levels = self._prices.days.get(session)
+        if session in self._bars and self._bars[session][0] is levels:
             return self._bars[session]
         today, store = self._prices.levels_on(session), self._prices.store
         level = np.where(today.fresh, today.level, np.nan)
@@ -67,7 +61,8 @@ class ChartWindows:
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = level / today.close
             adjusted = np.where(prices > 0, prices * factor, np.nan)
-            return np.array([*adjusted, level, self._mean(session), store.figure(session, "volume") / factor])
+            volumes = store.figure(session, "volume") / factor
+            return levels, np.array([*adjusted, level, self._mean(session), volumes])
 
     def _mean(self, session: int) -> Floats:
         """Return the mean of the adjusted closes of the 20 sessions up to one (width,); NaN where too few are known."""

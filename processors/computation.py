@@ -88,13 +88,17 @@ class Computation:
 
     def _compute_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
         blocks: dict[tuple[int, ...], Block] = {}
+        due_days: dict[tuple[str, ...], tuple[int, ...]] = {}  # of the families that read the same topics
         statuses: dict[tuple[tuple[str, ...], EarlierDays, int], DayStatus] = {}
         published: dict[int, list[StageOutput]] = {day: [] for day in days}
         gaps_of = lru_cache(maxsize=None)(self._identity_gaps)
         status_of_topic = lru_cache(maxsize=None)(self._status_of)
 
         def block_of(family: Family) -> Block | None:
-            here = tuple(day for day in days if due(family, day))
+            read = (*family.inputs, "", *family.optional)
+            if read not in due_days:
+                due_days[read] = tuple(day for day in days if due(family, day))
+            here = due_days[read]
             if here and here not in blocks:
                 blocks[here] = Block(here, self._sources)
             return blocks.get(here)

@@ -297,7 +297,7 @@ class CrossSections:
 
     def listed_stocks(self, topic: str) -> Flags:
         """Return which rows of a topic are stocks that ``reference`` lists (n,)."""
-        return is_stock(self.section(topic).keys) & (self.of_reference("listed", topic) == 1.0)
+        return np.asarray(is_stock(self.section(topic).keys) & (self.of_reference("listed", topic) == 1.0))
 
     @cached_property
     def industry(self) -> npt.NDArray[np.intp]:

@@ -230,7 +230,7 @@ class DailyStore:
             new = [row for day, row in zip(days.tolist(), first.tolist(), strict=True) if day not in self.days]
             starts = sorted({0, *new})
             for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
-                yield batch.take(np.arange(start, end))
+                yield batch.take(slice(start, end))
         elif len(batch):
             yield batch
 
@@ -247,7 +247,7 @@ class DailyStore:
             for start, end in zip([0, *cuts], [*cuts, len(part)], strict=True):
                 if not self.punctuated:
                     self._close_before(int(part.days[start]), applied)
-                self._apply_rows(part.take(np.arange(start, end)) if cuts else part, applied)
+                self._apply_rows(part.take(slice(start, end)) if cuts else part, applied)
         return applied
 
     def close(self, end_of_day: EndOfDay) -> ApplyResult:

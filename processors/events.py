@@ -366,7 +366,7 @@ class RowBatch:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> RowBatch:
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> RowBatch:
         """Return the given rows."""
         return RowBatch(
             self.topic,

@@ -187,6 +187,8 @@ class Market(Processor):
             for day in sorted(changed_frames[DETAIL])
         ]
         out += self._compute(touched, changed_frames)
+        # By day: what follows an alert is known sooner, and the alerts stage computes its record less often.
+        out.sort(key=lambda one: (one if isinstance(one, MarketSignal) else one.status).trade_date)
         # A row that opens a day moves the window, too, although it changes no closed day.
         self._trim_joins()
         self._trim_memory()

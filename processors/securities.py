@@ -134,10 +134,8 @@ class Securities(Processor):
         return frames
 
     def _price_frames(self, applied: ApplyResult) -> list[FeatureFrame | ChartFrame]:
-        store, frames, days = self.prices.store, list[FeatureFrame | ChartFrame](), self.prices.update(applied)
-        if days:
-            self._charts.discard(days[0])
-        for day in days:
+        store, frames = self.prices.store, list[FeatureFrame | ChartFrame]()
+        for day in self.prices.update(applied):
             columns = store.columns_on(day)
             frames.append(self._feature_frame(store, day, columns, self.prices.features(day, columns)))
             if self._calendar.ends_week(day):

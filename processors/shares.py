@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,7 @@ def episodes(days: npt.NDArray[np.integer[Any]], span: int) -> int:
     >>> episodes(np.array([1, 2, 6, 30]), span=5)
     3
     """
-    count, free = 0, -(2**31)
-    for day in np.unique(days).tolist():
-        if day >= free:
-            count, free = count + 1, day + span
+    listed, count, at = sorted(days.tolist()), 0, 0
+    while at < len(listed):
+        count, at = count + 1, bisect_left(listed, listed[at] + span, at + 1)
     return count

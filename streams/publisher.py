@@ -80,7 +80,7 @@ class Publisher:
         for partition, part in self.split(batch):
             if self.form is Form.ARRAYS:
                 for start in range(0, len(part), _ARRAY_ROWS):
-                    rows = part.take(np.arange(start, min(start + _ARRAY_ROWS, len(part))))
+                    rows = part.take(slice(start, start + _ARRAY_ROWS))
                     self.raw(batch.topic, encode_array(rows, source), partition=partition)
                 continue
             frame = encode_frame(part, source)

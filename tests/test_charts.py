@@ -23,7 +23,7 @@ from alerts.model import Input, State
 from alerts.rules import rules
 from processors.chart_labels import GAP, HORIZONS, above_median, forward
 from processors.chart_scores import NO_MODEL, occlusion, scored
-from processors.chart_windows import bars
+from processors.chart_windows import ChartWindows
 from processors.charts import (
     CLOSE,
     EMPTY,
@@ -163,12 +163,12 @@ def fold(days: list[RowBatch]) -> PriceLevels:
 
 
 def charts_on(prices: PriceLevels, day: int) -> np.ndarray:
-    return heights(bars(prices, CALENDAR, day, prices.store.columns_on(day)))
+    return heights(ChartWindows(prices, CALENDAR).bars(day, prices.store.columns_on(day)))
 
 
 def test_the_mean_is_that_of_twenty_adjusted_closes() -> None:
     days = made_days(45)
-    found = bars(fold(days), CALENDAR, int(days[-1].days[0]), np.arange(len(STOCKS)))
+    found = ChartWindows(fold(days), CALENDAR).bars(int(days[-1].days[0]), np.arange(len(STOCKS)))
     closes = np.array([one.figures["close"] for one in days])
     level = closes / closes[0]
     means = np.array([level[t - 19 : t + 1].mean(axis=0) for t in range(25, 45)]).T
@@ -198,6 +198,20 @@ def test_no_later_price_changes_a_chart(change: float, back: int, seed: int) -> 
     ]
     day = int(days[-back - 1].days[0])
     np.testing.assert_array_equal(charts_on(fold(days), day), charts_on(fold(changed), day))
+
+
+def test_bars_that_were_computed_before_a_correction_follow_it() -> None:
+    days, columns = made_days(45), np.arange(len(STOCKS))
+    prices, day = fold(days), int(days[-1].days[0])
+    windows = ChartWindows(prices, CALENDAR)
+    before = windows.bars(day, columns)
+    figures = {name: values * 1.01 for name, values in days[-8].figures.items()}
+    corrected = replace(days[-8], figures=figures, revisions=days[-8].revisions + 1)
+    prices.update(prices.store.fold(corrected))
+    after, anew = windows.bars(day, columns), ChartWindows(prices, CALENDAR).bars(day, columns)
+    for name in Bars.__slots__:
+        np.testing.assert_array_equal(getattr(after, name), getattr(anew, name))
+    assert (after.closes != before.closes).any()
 
 
 # -- labels ----------------------------------------------------------------------------------------------------

@@ -48,6 +48,34 @@ def test_the_first_publication_is_what_it_would_be_without_a_ledger() -> None:
     assert sorted(found.counted["margin.daily"].keys) == sorted(rows.keys)
 
 
+def test_confirming_reads_an_entry_only_if_another_feed_has_changed_it() -> None:
+    reads = list[str]()
+
+    class Counting(MemoryStore):
+        def read(self, topic: str, day: int) -> bytes:
+            reads.append(topic)
+            return super().read(topic, day)
+
+        def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
+            known = len(reads)
+            replaced = super().replace(topic, day, old, new)
+            del reads[known:]  # its own comparison
+            return replaced
+
+    store = Counting()
+    first, other = PublishLedger(store), PublishLedger(store)
+    to_send(first, balances(DAYS[0], {A: 1.0}))
+    reads.clear()
+    first.confirm()
+    assert "margin.daily" not in reads
+    to_send(first, balances(DAYS[1], {A: 1.0}))
+    to_send(other, balances(DAYS[1], {B: 2.0}))
+    first.confirm()
+    other.confirm()
+    entry = LedgerEntry.load(store.read("margin.daily", to_day(DAYS[1])))
+    assert len(entry.keys) == 2 and (entry.revision_flags == 0).all()
+
+
 def test_unchanged_rows_are_not_sent_again_and_changed_ones_get_the_next_revision() -> None:
     store = MemoryStore()
     first = PublishLedger(store)

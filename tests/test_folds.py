@@ -272,7 +272,11 @@ def test_a_block_of_days_gives_the_final_values_that_its_days_give_one_by_one() 
     days = list(small_market(sessions=45).values())
     single, block = (History(SMALL, EXCHANGES, xshg()) for _ in range(2))
     one_by_one = _newest(output for feeds in days for output in single.fold(feeds))
-    at_once = _newest(output for i in range(0, len(days), 20) for output in block.fold_block(days[i : i + 20]))
+    blocks = [block.fold_block(days[i : i + 20]) for i in range(0, len(days), 20)]
+    at_once = _newest(output for outputs in blocks for output in outputs)
+    for outputs in blocks:  # an alert's record is computed once what it is about is known
+        final = [one for one in outputs if not (isinstance(one, MarketSignal) and one.provisional)]
+        assert (dates := [_date(one) for one in final]) == sorted(dates)
     assert one_by_one.keys() == at_once.keys()
     for key, output in one_by_one.items():
         if isinstance(output, MarketSignal):
@@ -281,6 +285,10 @@ def test_a_block_of_days_gives_the_final_values_that_its_days_give_one_by_one() 
             assert at_once[key].status == output.status
             for name, values in output.columns.items():
                 np.testing.assert_array_equal(at_once[key].columns[name], values, err_msg=f"{key} {name}")
+
+
+def _date(output: StageOutput) -> date:
+    return output.trade_date if isinstance(output, MarketSignal) else output.status.trade_date
 
 
 def _newest(outputs: Iterable[StageOutput]) -> dict[tuple[str, date], StageOutput]:

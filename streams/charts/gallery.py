@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feeds.folder import read
-from processors.chart_windows import bars
+from processors.chart_windows import ChartWindows
 from processors.charts import Bars, draw, enough, heights
 from processors.codes import to_codes
 from processors.days import TradingCalendar, to_date
@@ -43,7 +43,7 @@ def gallery(folder: Path, calendar: TradingCalendar, parameters: Parameters, see
         prices.update(applied)
     columns = prices.store.columns_on(days[-1]) if days else np.empty(0, dtype=np.intp)
     columns = columns[is_stock(prices.store.keys[columns])]
-    found = bars(prices, calendar, days[-1], columns) if days else None
+    found = ChartWindows(prices, calendar).bars(days[-1], columns) if days else None
     usable = np.flatnonzero(enough(found)) if found is not None else columns
     if found is None or len(usable) < COUNT:
         raise ChartModelError(f"{folder} has {len(usable)} stocks with a chart, {COUNT} are drawn")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from feeds.folder import read
 from processors.chart_labels import HORIZONS, above_median, forward
-from processors.chart_windows import features
+from processors.chart_windows import ChartWindows
 from processors.charts import Heights, from_words
 from processors.codes import Ids
 from processors.daily_store import ApplyResult, DailyStore
@@ -73,6 +73,7 @@ def read_samples(
     if PRICES not in dataset.batches:
         raise ChartModelError(f"{folder} has no daily prices: charts need open, high, low, close and volume")
     prices, reference = PriceLevels(parameters, calendar), ReferenceStore(parameters.late_days, _KEEP_DAYS)
+    windows = ChartWindows(prices, calendar)
     sessions: list[int] = []
     opens: list[Floats] = []
     levels: list[Floats] = []
@@ -95,7 +96,7 @@ def read_samples(
         if calendar.position(day) % STRIDE == 0:
             columns = prices.store.columns_on(day)
             columns = columns[_wanted(prices.store.keys[columns], reference, day, with_members=with_members)]
-            chosen, words = features(prices, calendar, day, columns)
+            chosen, words = windows.features(day, columns)
             charts.append((len(sessions) - 1, chosen, from_words(words)))
     width = prices.store.width
     matrix = [np.stack([widened(values, width, np.nan) for values in rows]) for rows in (opens, levels)]
