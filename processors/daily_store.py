@@ -116,10 +116,7 @@ class DailyStore:
         return _ANY in self._punctuated
 
     def figure(self, day: int, name: str) -> Floats:
-        """Return a figure of a closed day over all columns (width,), NaN where absent; an open day has no figures.
-
-        The array is a view of the store, which a later row changes.
-        """
+        """Return a view of a figure of a closed day over all columns (width,), NaN where absent or the day is open."""
         entry = self.days.get(day)
         if entry is None or not entry.closed:
             return np.full(self.width, np.nan)
@@ -129,10 +126,8 @@ class DailyStore:
 
     def value(self, day: int, key: int, name: str) -> float | None:
         """Return a figure of one key and closed day, None where absent."""
-        column, entry = self.key_index.get(key), self.days.get(day)
-        if column is None or entry is None or not entry.closed or column >= len(entry.revisions):
-            return None
-        figure = float(entry.values[self._row[name], column])
+        column = self.key_index.get(key)
+        figure = np.nan if column is None else float(self.figure(day, name)[column])
         return None if np.isnan(figure) else figure
 
     def present(self, day: int) -> npt.NDArray[np.bool_]:
