@@ -14,8 +14,9 @@ from processors.events import RowBatch
 
 #: A trading session lasts four hours; speed 1× publishes one day in that time.
 _SESSION_S = 4 * 3600.0
-#: Entries of the ledger between two acknowledgements of the broker; one each day would halve the throughput.
-_CONFIRM_EVERY = 64
+#: Entries of the ledger between two acknowledgements of the broker, about a month: one each day would halve the
+#: throughput, and each stores the figures of the newest days (`feeds.published_figures.SLOTS`).
+_CONFIRM_EVERY = 256
 #: Called with each date that has been published.
 OnDay = Callable[[str], None]
 

@@ -179,6 +179,8 @@ _MAIN_BOARD_REFORM = to_day(date(2023, 4, 10))
 #: Largest daily move of a fund, and how far rounding to a cent may carry a move beyond a limit; fractions.
 FUND_LIMIT: Final = 0.20
 LIMIT_TOLERANCE: Final = 0.005
+#: The limit of a stock under special treatment (ST) on the main boards: no security has a smaller one.
+SMALLEST_LIMIT: Final = 0.05
 #: Days of a listing without a limit, where the board has none.
 UNLIMITED_DAYS: Final = 5
 
@@ -193,7 +195,7 @@ def daily_limits(securities: Ids, day: int, st: Flags) -> npt.NDArray[np.float64
     st : (n,) whether a stock is under special treatment (ST), which halves the main boards' limit.
     """
     wide = 0.20 if day >= _CHINEXT_REFORM else 0.10
-    board, kinds, main = board_of(securities), kinds_of(securities), np.where(st, 0.05, 0.10)
+    board, kinds, main = board_of(securities), kinds_of(securities), np.where(st, SMALLEST_LIMIT, 0.10)
     of_stocks = np.where(board <= _SZSE_MAIN, main, np.array([np.nan, np.nan, wide, 0.20, 0.30])[board])
     return np.select(
         [kinds == Kind.STOCK, kinds == Kind.FUND, kinds == Kind.B_SHARE], [of_stocks, FUND_LIMIT, main], np.inf

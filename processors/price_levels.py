@@ -23,7 +23,7 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.key_index import widened
-from processors.kinds import LIMIT_TOLERANCE, UNLIMITED_DAYS, daily_limits, unlimited_listings
+from processors.kinds import LIMIT_TOLERANCE, SMALLEST_LIMIT, UNLIMITED_DAYS, daily_limits, unlimited_listings
 from processors.needs import PRICES, Need, session_before
 from processors.pack import Array
 from processors.parameters import Parameters
@@ -106,6 +106,7 @@ class PriceLevels:
         growth = close / np.where(np.isnan(previous), before.close, previous)
         unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
         action = fresh & np.isnan(previous)
+        action &= np.abs(growth - 1) > SMALLEST_LIMIT
         asked = np.flatnonzero(action)
         action[asked] = self._beyond_limit(day, asked, growth[asked], before.age[asked], 1 + unknown[asked])
         growth[action] = 1.0
