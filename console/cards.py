@@ -13,6 +13,7 @@ from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
 from console import charts, figure, labels, record
+from console.chart_element import Chart
 from console.model import Part
 from console.site import Page, content, heading
 from processors.indicators.ratio_state import BASIS
@@ -269,7 +270,7 @@ def _context(page: Page, alert: Alert) -> None:
         return
     with ui.element("div").classes("card wide tall"):
         heading(title)
-        ui.echart(options).classes("chart").props(f'role=img aria-label="{title}"')
+        Chart(options).props(f'role=img aria-label="{title}"')
 
 
 def _exact(value: Value) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from html import escape
+
 from nicegui import ui
 
 from console import labels, reasons
@@ -18,41 +21,42 @@ _CALENDAR_WARNING_DAYS = 60
 def draw(page: Page) -> None:
     """Draw the strip."""
     label = page.view.label
-    with ui.element("section").classes("card data w-full").props(f'aria-label="{label("data")}"') as box:
-        pass
+    with ui.element("section").classes("card data w-full").props(f'aria-label="{label("data")}"'):
+        ui.label(label("data")).style("font-weight:700")
+        content = ui.html("", sanitize=False).classes("states")
 
     def update() -> None:
-        model = page.site.model
-        missing = _missing(model)
-        box.clear()
-        with box:
-            ui.label(label("data")).style("font-weight:700")
-            groups: dict[tuple[str, str, str], list[Feed]] = {}
-            for feed in model.feeds:
-                if feed.newest is not None:
-                    groups.setdefault(_feed_status(page, feed, missing), []).append(feed)
-            for (state, tone, mark), feeds in groups.items():
-                with ui.element("span").classes(f"num {tone}"):
-                    ui.html(f"{mark} {state}:", sanitize=False, tag="span")
-                    for feed in feeds:
-                        with ui.label(feed.name).classes("feed"):
-                            ui.tooltip(_feed_text(page, feed, missing.get(feed.name, "")))
-            empty = [f.name for f in model.feeds if f.newest is None]
-            if empty:
-                with ui.label(f"– {label('nothing')}: {len(empty)}").classes("muted"):
-                    ui.tooltip(", ".join(empty))
-            absent = [s for s in model.latest.values() if s.value is None]
-            if absent:
-                with ui.label(f"○ {label('absent')}: {len(absent)}").classes("muted"), ui.tooltip():
-                    for signal in absent:
-                        ui.label(_absence(page, signal))
-            if model.live:
-                ui.label(f"◔ {label('provisional')}: {len(model.live)}").classes("late")
-            left = model.calendar_days_left
-            if left is not None and left < _CALENDAR_WARNING_DAYS:
-                ui.label(f"⚠ {label('calendar_left')}: {left}").classes("late")
+        content.set_content("".join(_states(page)))
 
     page.follow((Part.FEEDS, Part.FINAL, Part.LIVE, Part.SECURITIES), update, every_s=_EVERY_S)
+
+
+def _states(page: Page) -> Iterator[str]:
+    """Yield the parts of the strip as HTML: feeds by state, then what is absent, provisional and about to end."""
+    model, label = page.site.model, page.view.label
+    missing = _missing(model)
+    groups: dict[tuple[str, str, str], list[Feed]] = {}
+    for feed in model.feeds:
+        if feed.newest is not None:
+            groups.setdefault(_feed_status(page, feed, missing), []).append(feed)
+    for (state, tone, mark), feeds in groups.items():
+        names = (_span("feed", feed.name, _feed_text(page, feed, missing.get(feed.name, ""))) for feed in feeds)
+        yield f'<span class="num {tone}">{mark} {escape(state)}:{"".join(names)}</span>'
+    if empty := [f.name for f in model.feeds if f.newest is None]:
+        yield _span("muted", f"– {label('nothing')}: {len(empty)}", ", ".join(empty))
+    if absent := [s for s in model.latest.values() if s.value is None]:
+        yield _span(
+            "muted", f"○ {label('absent')}: {len(absent)}", "\n".join(_absence(page, signal) for signal in absent)
+        )
+    if model.live:
+        yield _span("late", f"◔ {label('provisional')}: {len(model.live)}")
+    left = model.calendar_days_left
+    if left is not None and left < _CALENDAR_WARNING_DAYS:
+        yield _span("late", f"⚠ {label('calendar_left')}: {left}")
+
+
+def _span(classes: str, text: str, tip: str = "") -> str:
+    return f'<span class="{classes}" title="{escape(tip)}">{escape(text)}</span>'
 
 
 def _absence(page: Page, signal: MarketSignal) -> str:

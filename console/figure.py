@@ -15,6 +15,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments
 
+from console.chart_element import Chart
 from console.charts import Options
 from console.site import Page
 
@@ -50,7 +51,7 @@ def chart(
     *,
     on_point: Callable[[EChartPointClickEventArguments], None] | None = None,
     heading: ui.element | None = None,
-) -> ui.echart:
+) -> Chart:
     """Draw a chart and, in its heading, the button of its exports.
 
     Parameters
@@ -61,19 +62,22 @@ def chart(
         with ui.element("h2") as heading:
             ui.label(title)
     # aria-label and role are of the element around the canvas; ECharts describes no figures.
-    drawn = ui.echart(options, on_point_click=on_point).classes("chart").props(f'role=img aria-label="{title}"')
+    drawn = Chart(options, on_point).props(f'role=img aria-label="{title}"')
     with heading:
         _button(page, title, lambda: behind(drawn.options), drawn)
     return drawn
 
 
-def set_series(chart: ui.echart, series: list[dict[str, Any]]) -> None:
-    """Send the data of series alone: zoom and hover are kept, and an update takes some hundred bytes."""
+def set_series(page: Page, chart: Chart, series: list[dict[str, Any]]) -> None:
+    """Set the data of series, also of new ones; an open page receives these alone."""
+    known = {one["id"]: one for one in chart.options["series"]}
     for new in series:
-        for known in chart.options["series"]:
-            if known["id"] == new["id"]:
-                known |= new
-    chart.run_chart_method("setOption", {"series": series})
+        if new["id"] in known:
+            known[new["id"]] |= new
+        else:
+            chart.options["series"].append(new)
+    if page.complete:
+        page.chart_updates.send(chart, series)
 
 
 def of_table(table: ui.table, without: Sequence[str] = ()) -> tuple[list[str], Rows]:
@@ -88,25 +92,34 @@ def exports(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], 
         _button(page, title, rows, None)
 
 
-def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ui.echart | None) -> None:
+def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: Chart | None) -> None:
+    """Draw the button of the exports; its menu exists from the first press on."""
+    label = page.view.label
+    button = ui.button(icon="more_horiz").classes("export")
+    button.props(f'flat dense round size=sm color=primary aria-haspopup=menu aria-label="{title}: {label("export")}"')
+
+    def open_menu() -> None:
+        if not button.default_slot.children:
+            with button, ui.menu(value=True):
+                _menu(page, title, rows, drawn)
+
+    button.on_click(open_menu)
+
+
+def _menu(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: Chart | None) -> None:
+    """Draw the items of the menu of exports."""
     label = page.view.label
     name = f"{title.replace('/', ' ').strip()} {page.site.model.day or ''}".strip()
-    with (
-        ui.button(icon="more_horiz")
-        .props(f'flat dense round size=sm color=primary aria-label="{title}: {label("export")}"')
-        .classes("export"),
-        ui.menu(),
-    ):
-        if drawn is not None:
-            ui.menu_item(label("as_table"), lambda: _dialog(page, title, *rows()))
-        ui.menu_item(label("as_csv"), lambda: ui.download.content(as_csv(*rows()), f"{name}.csv", "text/csv"))
-        if drawn is not None:
-            wanted = {"type": "png", "pixelRatio": 2, "backgroundColor": page.view.colours.card}
-            script = (
-                f"const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
-                f"{json.dumps(wanted)});a.download={json.dumps(name + '.png')};a.click()"
-            )
-            ui.menu_item(label("as_png"), lambda: ui.run_javascript(script))
+    if drawn is not None:
+        ui.menu_item(label("as_table"), lambda: _dialog(page, title, *rows()))
+    ui.menu_item(label("as_csv"), lambda: ui.download.content(as_csv(*rows()), f"{name}.csv", "text/csv"))
+    if drawn is not None:
+        wanted = {"type": "png", "pixelRatio": 2, "backgroundColor": page.view.colours.card}
+        script = (
+            f"const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
+            f"{json.dumps(wanted)});a.download={json.dumps(name + '.png')};a.click()"
+        )
+        ui.menu_item(label("as_png"), lambda: ui.run_javascript(script))
 
 
 def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:

@@ -12,6 +12,7 @@ from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArgum
 from alerts.model import Text
 from alerts.verdict import early_sign, verdict_text
 from console import cards, charts, data_strip, figure, flags, labels, panels, past, reasons, record, tiles
+from console.chart_element import Chart
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
 from processors.indicators.verdict import VERDICT
@@ -84,9 +85,7 @@ def _gauge(page: Page) -> None:
     card = figure.card("gauge", page.view.label("gauge"))
     state = card.note
     with card.box:
-        chart = (
-            ui.echart(charts.gauge(page.view, None)).classes("chart").props("aria-hidden=true")
-        )  # the figure is below
+        chart = Chart(charts.gauge(page.view, None)).props("aria-hidden=true")  # the figure is below
         with ui.row().classes("w-full items-baseline justify-center").style("gap:8px"):
             value = ui.label("–").classes("num").style("font-size:24px;font-weight:800").mark("ratio")
             live = ui.label().classes("num").mark("ratio-live")
@@ -106,7 +105,9 @@ def _gauge(page: Page) -> None:
         state.set_text(mark + labels.pick(labels.STATES[name], page.view.language) if name in labels.STATES else "")
         state.classes(replace=f"num mark pill {charts.state_tone(name)}")
         state.set_visibility(name in labels.STATES)
-        figure.set_series(chart, [{"id": "gauge", "data": charts.gauge_data(settled if running is None else running)}])
+        figure.set_series(
+            page, chart, [{"id": "gauge", "data": charts.gauge_data(settled if running is None else running)}]
+        )
 
     page.follow(MARKET_PARTS, update)
 
@@ -122,7 +123,7 @@ def _tail(model: ConsoleModel, name: str) -> list[tuple[date, Any]]:
 
 def _curve_card(
     page: Page, area: str, title: str, curves: dict[str, str], options: Callable[[], dict[str, Any]]
-) -> tuple[figure.Card, ui.echart]:
+) -> tuple[figure.Card, Chart]:
     """Draw a chart whose series ``curves`` (series → signal) follow final values and whose tail follows the session."""
     model = page.site.model
     card = figure.card(area, title)
@@ -131,13 +132,15 @@ def _curve_card(
     main = next(iter(curves.values()))
 
     def follow_session() -> None:
-        figure.set_series(chart, [{"id": "tail", "data": charts.points(_tail(model, main))}])
+        figure.set_series(page, chart, [{"id": "tail", "data": charts.points(_tail(model, main))}])
 
     def follow_days() -> None:
-        figure.set_series(chart, [{"id": i, "data": charts.points(model.curve(name))} for i, name in curves.items()])
+        figure.set_series(
+            page, chart, [{"id": i, "data": charts.points(model.curve(name))} for i, name in curves.items()]
+        )
 
-    page.follow(MARKET_PARTS, follow_session)
-    page.follow((Part.FINAL,), follow_days, every_s=_CURVES_S)  # a backfill closes many days a second
+    page.follow(MARKET_PARTS, follow_session, drawn=True)
+    page.follow((Part.FINAL,), follow_days, every_s=_CURVES_S, drawn=True)  # a backfill closes many days a second
     return card, chart
 
 
@@ -164,7 +167,7 @@ def _history(page: Page) -> None:
     async def choose(event: ValueChangeEventArguments[str]) -> None:
         nonlocal code
         code = event.value
-        figure.set_series(chart, [charts.index_behind(view, index())])
+        figure.set_series(page, chart, [charts.index_behind(view, index())])
         await page.remember(index=code)
 
     with card.heading:
@@ -173,9 +176,16 @@ def _history(page: Page) -> None:
             f'dense borderless options-dense aria-label="{view.label("index")}"'
         ).classes("choice").mark("index")
     page.follow(
-        (Part.FINAL,), lambda: figure.set_series(chart, [charts.index_behind(view, index())]), every_s=_CURVES_S
+        (Part.FINAL,),
+        lambda: figure.set_series(page, chart, [charts.index_behind(view, index())]),
+        every_s=_CURVES_S,
+        drawn=True,
     )
-    page.follow((Part.RECORDS,), lambda: figure.set_series(chart, [charts.break_marks(view, record.breaks(page))]))
+    page.follow(
+        (Part.RECORDS,),
+        lambda: figure.set_series(page, chart, [charts.break_marks(view, record.breaks(page))]),
+        drawn=True,
+    )
 
 
 def _excess(page: Page) -> None:
@@ -221,6 +231,6 @@ def _map(page: Page) -> None:
             if heat == heat and risk == risk:  # both are known
                 found.append((name, heat, risk, balance if balance == balance else None))
         card.note.set_text(f"{panels.industry_note(page, frame)} · {page.view.label('map_note')}")
-        figure.set_series(chart, [{"id": "map", "data": charts.heat_map(page.view, found)["series"][0]["data"]}])
+        figure.set_series(page, chart, [{"id": "map", "data": charts.heat_map(page.view, found)["series"][0]["data"]}])
 
     page.follow((Part.INDUSTRIES,), update, every_s=_CURVES_S)

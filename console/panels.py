@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from nicegui import ui
@@ -71,7 +72,7 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
         )
         why.set_visibility(absent)
         chart.set_visibility(bool(known))
-        figure.set_series(chart, [{"id": "one", "data": charts.points(days), **panel_charts.band(view, days)}])
+        figure.set_series(page, chart, [{"id": "one", "data": charts.points(days), **panel_charts.band(view, days)}])
 
     page.follow((Part.FINAL,), update, every_s=_EVERY_S)
 
@@ -156,8 +157,7 @@ def _flows(page: Page) -> None:
         total, now = model.latest.get("etf_flow_total"), options()
         known = len(now["series"]) > 1
         chart.set_visibility(known)
-        chart.options["series"] = now["series"]
-        chart.run_chart_method("setOption", {"series": now["series"]})
+        figure.set_series(page, chart, now["series"])
         absent = total is None or total.value is None
         why.set_text(
             "" if not absent else reasons.shown(total.reason, view.language) if total else view.label("nothing")
@@ -195,14 +195,14 @@ def _digest(page: Page) -> None:
 
 
 def _named(page: Page, alert: Alert, rule: str) -> None:
-    """Draw links to the first securities of a section."""
-    members = [m for m in alert.members if m.rule == rule][:_NAMED]
-    with ui.element("div").classes("names"):
-        for member in members:
-            directory = page.site.model.directory
-            ui.link(directory.name(member.code) or member.code, page.path(f"/security/{member.code}")).tooltip(
-                member.code
-            )
+    """Draw links to the first securities of a section, as one element."""
+    directory, members = page.site.model.directory, [m for m in alert.members if m.rule == rule][:_NAMED]
+    links = [
+        f'<a href="{escape(page.path(f"/security/{m.code}"))}" title="{escape(m.code)}">'
+        f"{escape(directory.name(m.code) or m.code)}</a>"
+        for m in members
+    ]
+    ui.html("".join(links), sanitize=False).classes("names")
 
 
 def _industries(page: Page) -> None:

@@ -52,6 +52,7 @@ def run(
         reload=False,
         show=False,
         show_welcome_message=False,
+        tailwind=False,  # its compiler runs in the browser, before the first paint and after every change
         storage_secret=secret,
         session_middleware_kwargs={
             "max_age": SESSION_S,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,8 +11,10 @@ from nicegui import ui
 from alerts.commands import Command
 from console import labels
 from console.access import Access, Identity
+from console.chart_element import ChartUpdates
 from console.errors import AccessError
 from console.model import ConsoleModel, Part
+from console.redraws import TICK_S, Redraws
 from console.study_results import Studies
 from console.theme import CSS, Palette, View
 from processors.chart_scores import NO_MODEL, Scorer
@@ -21,8 +22,6 @@ from processors.days import SHANGHAI
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 
-#: Seconds between two checks for changes: the upper bound of redraws, however many messages arrive.
-TICK_S = 0.25
 #: Seconds between two checks of the session of an open page.
 _SESSION_CHECK_S = 5.0
 
@@ -60,17 +59,6 @@ class Site:
 
 
 @dataclass(slots=True)
-class _Element:
-    """An element of a page, and the versions of the model that it shows."""
-
-    parts: tuple[Part, ...]
-    draw: Callable[[], None]
-    every_s: float
-    versions: list[int]
-    drawn_at: float
-
-
-@dataclass(slots=True)
 class Page:
     """One open page of one person."""
 
@@ -81,7 +69,12 @@ class Page:
     remembered: dict[str, Any]
     present: ConsoleModel  # what is known now, also on a page of an earlier day
     layer: ui.element = field(init=False)  # parent of dialogs: redrawing an element must not close them
-    _elements: list[_Element] = field(default_factory=list)
+    chart_updates: ChartUpdates = field(init=False)
+    complete: bool = field(default=False, init=False)  # whether everything is drawn for the first time
+    _redraws: Redraws = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._redraws = Redraws(self._version)
 
     @property
     def user(self) -> str:
@@ -102,14 +95,16 @@ class Page:
         """Return the address of another page of the same day."""
         return path + (self.suffix.replace("?", "&", 1) if "?" in path else self.suffix)
 
-    def follow(self, parts: tuple[Part, ...], draw: Callable[[], None], *, every_s: float = TICK_S) -> None:
-        """Draw now, and again after a change of one of the model's parts, at most once in ``every_s`` seconds."""
-        self._elements.append(_Element(parts, draw, every_s, self._versions(parts), time.monotonic()))
-        draw()
+    def follow(
+        self, parts: tuple[Part, ...], draw: Callable[[], None], *, every_s: float = 0.0, drawn: bool = False
+    ) -> None:
+        """Draw now, unless it is drawn, and again after changes of the model's parts, see `Redraws.follow`."""
+        self._redraws.follow(parts, draw, every_s=every_s, drawn=drawn)
 
     def start(self) -> None:
         """Start checking for changes and the session; ends with the page."""
-        changes = ui.timer(TICK_S, self._tick)
+        self.complete = True
+        changes = ui.timer(TICK_S, self._redraws.tick)
 
         async def check() -> None:
             try:
@@ -127,17 +122,10 @@ class Page:
         """Whether the page's session is still valid; raises `AccessError` where that can't be known."""
         return self.identity.by_token or await self.site.access.identity(self.session) is not None
 
-    def _tick(self) -> None:
-        now = time.monotonic()
-        for one in self._elements:
-            versions = self._versions(one.parts)
-            if versions != one.versions and now - one.drawn_at >= one.every_s - TICK_S / 2:
-                one.versions, one.drawn_at = versions, now
-                one.draw()
-
-    def _versions(self, parts: tuple[Part, ...]) -> list[int]:
-        models = {Part.STUDIES: self.present}  # results of studies are those of now on the page of any day
-        return [models.get(part, self.site.model).versions[part] for part in parts]
+    def _version(self, part: Part) -> int:
+        """Return the version of a part; results of studies are those of now on the page of any day."""
+        model = self.present if part is Part.STUDIES else self.site.model
+        return model.versions[part]
 
     async def prefer(self, **values: Any) -> None:
         """Save a preference and reload the page."""
@@ -222,6 +210,7 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
     page.layer = ui.element("div")
+    page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):
         with ui.element("h1"), ui.link(target=page.path("/")).classes("name").props(f'aria-label="{label("back")}"'):
             ui.html(f"◢<span> {label('title')}</span>", sanitize=False, tag="span")

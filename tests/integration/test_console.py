@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from pydantic import SecretStr
 
 from alerts.model import Alert, Severity, State, Text
 from console.access import hash_password
+from console.redraws import PUSH_S
 from feeds import simulate
 from processors.days import to_date, to_day
 from streams import morning_sheet, readers
@@ -113,13 +116,18 @@ class Browser:
         self.chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         self.asked: set[str] = set()
         self.errors: list[str] = []
+        self.pushed: list[str] = []  # the name of every message that a page has received
+
+    def _follow(self, socket: Any) -> None:
+        self.asked.add(socket.url)
+        socket.on("framereceived", lambda frame: self.pushed.extend(re.findall(r'^42\["(\w+)"', str(frame))))
 
     def page(self, size: dict[str, int], locale: str = "zh-CN") -> Any:
         context = self.chromium.new_context(viewport=size, locale=locale, has_touch=size is PHONE)
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("request", lambda request: self.asked.add(request.url))
-        page.on("websocket", lambda socket: self.asked.add(socket.url))
+        page.on("websocket", self._follow)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
 
@@ -290,10 +298,19 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
         assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         shot(phone, f"home-{locale[:2]}-phone", full=True)
 
-    # The running session arrives without a reload.
-    market.publish_session(stack, ratio=0.085, minutes=0)
+    # The running session arrives without a reload, in one kind of message, and leaves a chart as it was zoomed.
+    chart = "getElement(Number(document.querySelector('.history .chart').id.slice(1))).chart"
+    desk.evaluate(f"{chart}.dispatchAction({{type: 'dataZoom', start: 40, end: 90}})")
+    browser.pushed.clear()
+    begin = time.monotonic()
+    market.publish_session(stack, ratio=0.085, minutes=90)
     desk.locator(".pill.live").wait_for()
     desk.locator(".gauge").get_by_text("provisional").wait_for()
+    desk.wait_for_function(f"{chart}.getOption().series.find(one => one.id == 'tail').data.length > 1")
+    assert set(browser.pushed) - {"load_js_components"} == {"update"}  # that one once in a page's life
+    open_pages = 3
+    assert browser.pushed.count("update") <= open_pages * ((time.monotonic() - begin) / PUSH_S + 1)
+    assert desk.evaluate(f"{chart}.getOption().dataZoom.map(one => [one.start, one.end])") == [[40, 90], [40, 90]]
     desk.get_by_role("button", name="Dark or light").click()
     desk.locator("body.body--dark").wait_for()
     answer(desk, "WARNED").wait_for()
