@@ -20,13 +20,18 @@ class MarketClock:
     def __init__(self) -> None:
         self._ahead = 0  # of the machine's clock; negative in a replay of the past
 
+    @property
+    def replays(self) -> bool:
+        """Whether this is the clock of a replay."""
+        return self._ahead != 0
+
     def set(self, at: datetime | None) -> None:
         """Set the clock to a moment, or to the machine's clock if it is None."""
         self._ahead = 0 if at is None else microseconds(at) - _machine()
 
     def advance(self, to: datetime) -> None:
         """Advance the clock of a replay to the moment at which an event became known; it never goes back."""
-        if self._ahead and to > self.now():
+        if self.replays and to > self.now():
             self.set(to)
 
     def at(self, machine: int) -> int:

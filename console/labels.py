@@ -154,6 +154,8 @@ LABELS: dict[str, tuple[str, str]] = {
     "wrong": ("Name and password don't fit.", "用户名或密码不正确。"),
     "blocked": ("Too many failures: wait five minutes.", "失败次数过多，请五分钟后再试。"),
     "simulated": ("SIMULATED", "模拟数据"),
+    "replay": ("REPLAY", "历史回放"),
+    "reads_history": ("reading history", "正在读取历史数据"),
     "updated": ("updated", "更新于"),
     "skip": ("Skip to the content", "跳到正文"),
     "trouble": ("No new data", "没有新数据"),

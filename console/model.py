@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +37,8 @@ from processors.outputs import ChartFrame, IndustrySignals, MarketSignal, Securi
 #: Days of securities and industries that are kept for their pages: more than a year.
 DAYS_KEPT = 260
 _NOTHING = np.full(1, np.nan)
+#: A figure that arrives so long after it could be known is history (ours): no feed of a running market is that late.
+_HISTORY = timedelta(days=7)
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 #: Rules whose alert lists a day's securities; the table of flags shows the same securities one by one.
 DIGESTS = ("securities_digest", "fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
@@ -56,6 +58,7 @@ class Part(StrEnum):
     CHARTS = "charts"
     ALERTS = "alerts"
     FEEDS = "feeds"
+    CLOCK = "clock"
     RECORDS = "records"
     NAMES = "names"
     INPUTS = "inputs"
@@ -129,6 +132,8 @@ class ConsoleModel:
         self.simulated = False
         self.trouble = ""  # why no new messages arrive; empty while they do
         self.clock = MarketClock()
+        self.history_days = 0  # days of market signals that had long been known when they arrived
+        self.reads_history = False
         self.changed_at: datetime | None = None
         self._streak_flags = tuple(streak_flags)
         self.as_of: date | None = None  # the day whose knowledge this model contains; None for all of it
@@ -156,7 +161,10 @@ class ConsoleModel:
             signal.available_at, signal.revision, signal.value, sys.intern(signal.reason), signal.missing or None,
             signal.details or None,
         )  # fmt: skip
-        self._finals.setdefault(name, Versions()).offer(day, signal.available_at, version)
+        finals = self._finals.setdefault(name, Versions())
+        if day not in finals and self.clock.now() - signal.available_at > _HISTORY:
+            self.history_days += 1
+        finals.offer(day, signal.available_at, version)
         if name not in self.latest or day >= self.latest[name].trade_date:
             self.latest[name] = signal
         if name in self.live and self.live[name].trade_date <= day:
@@ -208,12 +216,20 @@ class ConsoleModel:
         self.inputs.offer(batch)
         self.versions[Part.INPUTS] += 1
 
-    def offer_feeds(self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "") -> None:
+    def offer_feeds(
+        self, feeds: Sequence[Feed], calendar_days_left: int | None, trouble: str = "", *, reads_history: bool = False
+    ) -> None:
         """Store the state of the feeds; versions change only if it differs."""
-        new = tuple(feeds), calendar_days_left, trouble
-        if new != (self.feeds, self.calendar_days_left, self.trouble):
-            self.feeds, self.calendar_days_left, self.trouble = new
+        new = tuple(feeds), calendar_days_left, trouble, reads_history
+        if new != (self.feeds, self.calendar_days_left, self.trouble, self.reads_history):
+            self.feeds, self.calendar_days_left, self.trouble, self.reads_history = new
             self.versions[Part.FEEDS] += 1
+
+    def offer_clock(self, at: datetime | None) -> None:
+        """Set the market's clock to the moment of a replay, or to the machine's clock if it is None."""
+        if at is not None or self.clock.replays:
+            self.clock.set(at)
+            self.versions[Part.CLOCK] += 1
 
     # -- reading --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import app, ui
@@ -94,7 +93,7 @@ def _pages(site: Site) -> None:
         model, view = page.site.model, replace(page.view, dark=False)  # paper is light
         name = f"marginwatch-{model.as_of or model.day or 'empty'}.pdf"
         headers = {"content-disposition": f'inline; filename="{name}"'}
-        return Response(sheet.render(model, view, datetime.now(UTC)), media_type="application/pdf", headers=headers)
+        return Response(sheet.render(model, view), media_type="application/pdf", headers=headers)
 
     studies.add_routes(app, site)
 

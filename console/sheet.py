@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
@@ -55,20 +54,19 @@ def title(model: ConsoleModel, view: View) -> str:
     return f"{view.label('title')} · {view.label('sheet')} · {labels.day(model.as_of or model.day)}"
 
 
-def render(model: ConsoleModel, view: View, now: datetime) -> bytes:
+def render(model: ConsoleModel, view: View) -> bytes:
     """Return the sheet as PDF.
 
     Parameters
     ----------
     view : language, thresholds and the colours of rises and falls; paper is always light.
-    now : the moment that the footer names.
     """
     pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=A4, pageCompression=1, lang="en" if view.language == "en" else "zh-CN")
     canvas.setTitle(title(model, view))
     canvas.setAuthor("marginwatch")
-    _Sheet(canvas, model, view).draw(title(model, view), now)
+    _Sheet(canvas, model, view).draw(title(model, view))
     canvas.showPage()
     canvas.save()
     return out.getvalue()
@@ -83,11 +81,12 @@ class _Sheet:
     view: View
     y: float = _HEIGHT - _MARGIN
 
-    def draw(self, title: str, now: datetime) -> None:
+    def draw(self, title: str) -> None:
         view = self.view
         self.line(_MARGIN, title, 15, bold=True)
-        if self.model.simulated:
-            self.text(_WIDTH - _MARGIN - 90, self.y + 15, view.label("simulated"), _BODY, colour=view.colours.hot)
+        kinds = {"simulated": self.model.simulated, "replay": self.model.clock.replays}
+        kind = " · ".join(view.label(name) for name, shown in kinds.items() if shown)
+        self.text(_WIDTH - _MARGIN - 110, self.y + 15, kind, _BODY, colour=view.colours.hot)
         self.y -= 4
         self._verdict()
         self._chart(180)
@@ -100,7 +99,8 @@ class _Sheet:
         self._alerts()
         self._flags()
         self._data()
-        self.text(_MARGIN, _MARGIN - 12, f"marginwatch · {labels.moment(now)}", _SMALL, colour=view.colours.muted)
+        now = labels.moment(self.model.clock.now())
+        self.text(_MARGIN, _MARGIN - 12, f"marginwatch · {now}", _SMALL, colour=view.colours.muted)
 
     # -- parts ----------------------------------------------------------------------------------------------------
 

@@ -217,6 +217,8 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
         day = _calendar(page)
         live = ui.label().classes("pill live").mark("live")
         simulated = ui.label(label("simulated")).classes("pill bad")
+        replay = ui.label().classes("pill bad num").mark("replay")
+        history = ui.label(f"… {label('reads_history')}").classes("pill bad").mark("reads-history")
         trouble = ui.label().classes("pill bad")
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num wideonly")
@@ -263,9 +265,12 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
             at = max(s.available_at for s in model.live.values())
             live.set_text(f"◔ {label('provisional')} {labels.moment(at)}")
         simulated.set_visibility(model.simulated)
+        replay.set_visibility(model.clock.replays)
+        replay.set_text(f"⏵ {label('replay')} {model.clock.now().astimezone(SHANGHAI):%Y-%m-%d %H:%M}")
+        history.set_visibility(model.reads_history)
         trouble.set_visibility(bool(model.trouble))
         trouble.set_text(f"⚠ {label('trouble')}: {model.trouble}"[:80])
         changed = model.changed_at
         clock.set_text("" if changed is None else f"{label('updated')} {changed.astimezone(SHANGHAI):%H:%M:%S}")
 
-    page.follow((Part.FINAL, Part.LIVE, Part.FEEDS), draw)
+    page.follow((Part.FINAL, Part.LIVE, Part.FEEDS, Part.CLOCK), draw)

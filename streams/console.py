@@ -6,6 +6,7 @@ It reads without a group and commits nothing, so any number of consoles may run 
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -245,7 +246,7 @@ class Backend:
                             else:
                                 self._offer(partitions[partition], record)
                         elif partitions.get(partition) == Topic.ALERTS:  # it passes the alerts behind the signals
-                            self._model.clock.set(barrier_of(record).at)
+                            self._model.offer_clock(barrier_of(record).at)
                     await asyncio.sleep(0)  # pages are served while years of history are read
         finally:
             self._consumer = None
@@ -276,6 +277,7 @@ class Backend:
             self._model.offer_charts(frame)
 
     async def _poll_feeds(self) -> None:
+        days = 0
         while True:
             trouble = await self._kafka()
             feeds, left = self._model.feeds, self._model.calendar_days_left
@@ -285,7 +287,12 @@ class Backend:
             except (RedisError, OSError) as error:
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))
-            self._model.offer_feeds(feeds, left, trouble)
+            reads, read = self._model.history_days != days, self._model.reads_history
+            self._model.offer_feeds(feeds, left, trouble, reads_history=reads)
+            days = self._model.history_days
+            if read and not reads:
+                gc.collect()
+                gc.freeze()  # else every full collection looks through years of figures, and pages wait for it
             await asyncio.sleep(_FEEDS_S)
 
     async def _poll_records(self) -> None:

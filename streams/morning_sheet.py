@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from alerts.delivery.senders import AppriseSender
@@ -13,7 +13,7 @@ from console.labels import Language
 from console.model import ConsoleModel
 from console.theme import View
 from processors.errors import MarginwatchError
-from streams import readers
+from streams import readers, system_status
 from streams.clients import http_session
 from streams.feed_services import load_security_names
 from streams.settings import Settings
@@ -31,6 +31,7 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     for alert in readers.newest_alerts(settings):
         model.offer_alert(alert)
     model.offer_directory(Directory(load_security_names(settings)))
+    model.offer_clock(system_status.replayed_to(settings))
     return model if day is None else model.known_at(day)
 
 
@@ -41,7 +42,7 @@ def write(settings: Settings, path: Path, day: date | None, language: Language) 
     except ImportError as error:
         raise MarginwatchError(f"the sheet needs an extra ({error}): pip install 'marginwatch[console]'") from error
     model, view = model_of(settings, day), View(settings.parameters, language)
-    path.write_bytes(sheet.render(model, view, datetime.now(UTC)))
+    path.write_bytes(sheet.render(model, view))
     return sheet.title(model, view)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from redis import Redis
 
 from alerts.lifecycle import ALERT_ROW
+from alerts.market_clock import MarketClock
 from alerts.model import Alert, State
 from processors.day_rows import day_layout
 from processors.days import to_day
@@ -21,12 +22,27 @@ from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.errors import NothingYetError
 from streams.settings import Settings
+from streams.stage import CLOCK_CODEC, CLOCK_FIELD
 from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS
 
 
 def _get(settings: Settings, name: str) -> bytes | None:
     with redis_client(settings) as client:
         return cast("bytes | None", client.get(f"{settings.namespace}:latest:{name}"))
+
+
+def replayed_to(settings: Settings) -> datetime | None:
+    """Return the moment up to which a replay that has not ended has published; None without one."""
+    with redis_client(settings) as client:
+        stored = cast("bytes | None", client.hget(f"{settings.namespace}:{{alerts:0}}:rows", CLOCK_FIELD))
+    return None if stored is None else CLOCK_CODEC.decode(stored)
+
+
+def market_clock(settings: Settings) -> MarketClock:
+    """Return the market's clock: the machine's, or that of a replay that has not ended."""
+    clock = MarketClock()
+    clock.set(replayed_to(settings))
+    return clock
 
 
 def latest_market(settings: Settings) -> dict[str, MarketSignal]:
@@ -115,7 +131,9 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
     except NothingYetError:
         market = {}
     today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
+    replayed = replayed_to(settings)
     return {
+        "replayed_to": None if replayed is None else replayed.isoformat(),
         "feeds": feeds,
         "signals": {
             **{name: _signal(None) for name, s in SIGNALS.items() if s.level is Level.MARKET and not s.subjects},

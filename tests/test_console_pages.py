@@ -21,7 +21,7 @@ from console import charts, figure, industry_rows, labels, panel_charts, reasons
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
 from console.directory import Directory
-from console.model import ConsoleModel
+from console.model import ConsoleModel, Part
 from console.past import EarlierModels
 from console.theme import View
 from console.theme_members import ThemeMember, members
@@ -34,7 +34,7 @@ from processors.industries import INDUSTRIES
 from processors.needs import CHARTS
 from processors.outputs import ChartFrame, DayStatus, FrameHeader, IdentityCheck, IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
-from tests.test_console import LANGUAGES, NOW, alert, signal
+from tests.test_console import LANGUAGES, alert, signal
 
 P = Parameters()
 ZH, EN = View(P, "zh"), View(P, "en")
@@ -316,6 +316,31 @@ def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since()
     assert later.alerts["a"].state is State.RESOLVED and model.corrections(later) == []
 
 
+def test_history_is_reported_while_it_arrives_and_never_for_the_figures_of_today() -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_clock(moment(20))
+    model.offer_market(signal("fin_balance", 1.0, 19))  # known on the 1st: NOW
+    assert model.history_days == 1
+    model.offer_market(signal("fin_balance", 2.0, 19, revision=1))  # a correction of a day that is known
+    model.offer_market(msgspec.structs.replace(signal("fin_balance", 2.0, 20), available_at=moment(20)))
+    model.offer_market(signal("fin_balance", 2.0, 21, provisional=True))
+    assert model.history_days == 1
+    feeds = model.versions[Part.FEEDS]
+    model.offer_feeds((), None, reads_history=True)
+    model.offer_feeds((), None, reads_history=True)
+    assert model.reads_history and model.versions[Part.FEEDS] == feeds + 1
+
+
+def test_a_replay_is_reported_until_it_ends() -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_clock(None)
+    assert not model.clock.replays and model.versions[Part.CLOCK] == 0  # barriers of ordinary feeds draw nothing
+    model.offer_clock(moment(3))
+    assert model.clock.replays and model.clock.now().day == 3
+    model.offer_clock(None)
+    assert not model.clock.replays and model.versions[Part.CLOCK] == 2
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "2024-13-01", "2024-07-04", "2030-01-01"])
 def test_an_address_without_an_earlier_day_shows_the_present(text: str) -> None:
     model = known_model()
@@ -350,7 +375,7 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
         draw_string(canvas, x, y, text, **others)
 
     monkeypatch.setattr(Canvas, "drawString", recorded)
-    pdf = sheet.render(model, View(P, language), NOW)
+    pdf = sheet.render(model, View(P, language))
     assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", pdf)) == 1
     assert max(right for right, *_ in drawn) <= A4[0] - 35
     assert min(y for _, y, _ in drawn) >= 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
 import msgspec
@@ -119,9 +119,11 @@ def alerts_ack(
 ) -> None:
     """Acknowledge an alert, so that everybody sees who works on it; a restart keeps it."""
     from streams.alert_provenance import alert_of
+    from streams.system_status import market_clock
 
-    found = alert_of(Settings(), alert)
-    _send(Acknowledge(alert=found.id, by=by, at=datetime.now(UTC), note=note, withdraw=withdraw))
+    settings = Settings()
+    found = alert_of(settings, alert)
+    _send(Acknowledge(alert=found.id, by=by, at=market_clock(settings).now(), note=note, withdraw=withdraw))
     err.print("withdrawn" if withdraw else "acknowledged")
 
 
@@ -137,13 +139,14 @@ def alerts_silence(
 ) -> None:
     """Hold back notifications of what matches; alerts that still fire when the silence ends are sent then.
 
-    Example:
+    The hours are those of the market's clock: in a replay they pass at its speed. Example:
 
         marginwatch alerts silence --rule securities_digest --hours 24 --note "known: index rebalancing"
     """
     from alerts.rules.digest import NAME as DIGEST
     from streams.alert_provenance import alert_of
     from streams.alert_rules import rules_of
+    from streams.system_status import market_clock
 
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
@@ -153,12 +156,14 @@ def alerts_silence(
         raise typer.BadParameter(f"{rule} is a section of {DIGEST}: silence that", param_hint="--rule")
     if alert:
         alert = alert_of(settings, alert).id
-    now = datetime.now(UTC)
+    clock = market_clock(settings)
+    now = clock.now()
     identity = "/".join((rule or "*", subject or "*", severity.value if severity else "*", alert or "*"))
     silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,
                       severity=severity, alert=alert)  # fmt: skip
     _send(SetSilence(silence=silence, at=now))
-    err.print(f"silence {identity} until {silence.until:%Y-%m-%d %H:%M} UTC" if hours else f"{identity} is ended")
+    zone = "UTC by the clock of the replay" if clock.replays else "UTC"
+    err.print(f"silence {identity} until {silence.until:%Y-%m-%d %H:%M} {zone}" if hours else f"{identity} is ended")
 
 
 @alerts_app.command("why")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -9,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from processors.days import to_date, to_day
-from streams import readers
+from streams import readers, system_status
 from streams.calendars import xshg
 from streams.cli import feed_replay
 from streams.cli.main import app
 from streams.processes import environment
 from streams.stage import CLOCK_FIELD
 from streams.topics import Topic
-from tests.harness import Stack
+from tests.harness import Stack, wait_until
 from tests.test_replay import AFTER, ENDS, FALL, bar
 
 DAYS = [pd.Timestamp(to_date(day)) for day in xshg().between(to_day(FALL) - 35, to_day(FALL)).tolist()]
@@ -70,6 +72,18 @@ def test_a_replay_waits_for_the_stream_and_sets_its_clock_only_while_it_lasts(
     raised = {alert.raised_at.date() for alert in stack.alerts(barrier) if alert.trade_date == FALL}
     assert raised <= {AFTER}
     assert not any(stack.redis.hexists(key, CLOCK_FIELD) for key in stack.redis.keys("*:rows"))
+    assert system_status.replayed_to(stack.settings) is None
+
+    # While a replay lasts, commands about alerts have its clock; so a silence of hours ends with it.
+    at = datetime(2025, 4, 7, 2, tzinfo=UTC)
+    with stack.publisher() as publisher:
+        begun = publisher.barrier(at)
+        wait_until(lambda: system_status.passed(stack.settings, begun, stack.redis))
+        silenced = CliRunner().invoke(app, ["alerts", "silence", "--severity", "info", "--hours", "2"])
+        shown = CliRunner().invoke(app, ["status"])
+        stack.settle(publisher)
+    assert re.search(r"until 2025-04-07 04:0\d UTC by the clock of the replay", " ".join(silenced.output.split()))
+    assert f"the market's clock is at {at.isoformat()}" in " ".join(shown.output.split())
     again = CliRunner().invoke(app, command)
     assert (again.exit_code, "the stream has figures of 2025-04-07" in str(again.exception)) == (1, True)
     assert sum(1 for _ in readers.read(stack.settings, Topic.ALERTS, until=barrier)) < 100

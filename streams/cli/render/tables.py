@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def print_status(found: dict[str, Any]) -> None:
     """Print the state of the system, as `streams.system_status.status` returns it."""
+    if found["replayed_to"] is not None:
+        out.print(f"A replay runs: the market's clock is at {found['replayed_to']}\n")
     columns = ("feed", "newest day", "closed", "rows")
     feeds = Table(*columns, title="Feeds", title_justify="left", box=None, pad_edge=False)
     for name, feed in found["feeds"].items():
