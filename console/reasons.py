@@ -16,6 +16,7 @@ _ID = r"[\w./+-]+(?: \d{6}\.[A-Z]{2})?(?: [a-z_]+)?"
 _PHRASES: tuple[tuple[str, str], ...] = (
     (rf"({_ID}) of ({_DAY}) is not known \(window not full, or the feed is late\)", r"\2的\1未知（窗口未满或数据迟到）"),
     (rf"({_ID}) of ({_DAY}) is not known", r"\2的\1未知"),
+    (rf"({_ID}) is not known yet", r"\1尚未公布"),
     (rf"({_ID}) of ({_DAY}) lacks all rows of ([A-Z]+)", r"\2的\1缺少\3全部数据"),
     (rf"({_ID}) of ({_DAY}) lacks (\d+) rows of ([A-Z]+)", r"\2的\1缺少\4的\3行"),
     (rf"({_ID}) of ({_DAY}) lacks ([A-Z, ]+)", r"\2的\1缺少\3"),
@@ -40,6 +41,19 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"no live turnover of ([\w., ]+)", r"\1没有盘中成交额"),
     (r"margin\.intraday covers (\d+%) of the last published balance, (\d+%) are needed", r"盘中融资数据覆盖上次余额的\1，需要\2"),
     (r"reference names no stock", "reference 没有股票"),
+    (r"none of the panel's figures is known", "面板各项数据均未知"),
+    (r"a base figure is zero", "基期数值为零"),
+    (r"turnover or the lent shares are zero", "成交额或融出股数为零"),
+    (r"turnover is zero", "成交额为零"),
+    (r"the float cap is zero", "流通市值为零"),
+    (r"the index has a loss, or a PE on fewer than (\d+) days", r"指数亏损，或有市盈率的日数不足\1日"),
+    (r"the PE of ([\w.]+) is not positive: no earnings yield", r"\1的市盈率不为正，没有盈利收益率"),
+    (r"fewer than (\d+) days of the window are known", r"窗口内已知日数不足\1日"),
+    (r"charts are scored on a week's last session", "图表得分只在每周最后一个交易日计算"),
+    (r"no stock of the day with a chart score belongs to (\w+)", r"当日没有属于\1且有图表得分的股票"),
+    (r"no chart model is set \((\w+)\)", r"未设置图表模型（\1）"),
+    (r"the chart model (\w+) has no network for (\d+): it was trained for later years", r"图表模型\1没有\2年的网络：其训练用于之后的年份"),
+    (r"its inputs are known, but the formula has no value for them", "输入已知，但公式对其没有值"),
     (r"reference knows less than half of the stocks of ([A-Z]+)", r"\1半数以上股票没有主数据"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern), to) for pattern, to in _PHRASES)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 from nicegui import ui
 
-from console import figure, labels
+from console import figure, labels, reasons
 from console.model import Part
 from console.site import Page, heading
 from console.theme import View
@@ -82,7 +82,8 @@ def _reason(page: Page) -> str:
     """Why no week has scores: that of the newest day, or that of this console."""
     newest = page.site.model.industry_days(1)
     found = newest[0].left_out.get("theme_score", "") if newest else ""
-    return found or (page.site.charts if isinstance(page.site.charts, str) else page.view.label("waiting"))
+    found = found or (page.site.charts if isinstance(page.site.charts, str) else "")
+    return reasons.shown(found, page.view.language) or page.view.label("waiting")
 
 
 def _order(frame: IndustrySignals) -> list[int]:
@@ -156,12 +157,12 @@ def _chart(page: Page, code: str) -> None:
     weights = None if isinstance(scorer, str) else occlusion(scorer, day.year, heights)
     title = f"{label('chart_of')} {code} {day}"
     ui.html(svg(heights, weights, page.view, title), sanitize=False).mark("chart")
-    ui.label(label("chart_map") if weights is not None else _no_map(scorer)).classes("muted")
+    ui.label(label("chart_map") if weights is not None else _no_map(scorer, page.view.language)).classes("muted")
     ui.link(code, page.path(f"/security/{code}"))
 
 
-def _no_map(scorer: object) -> str:
-    return scorer if isinstance(scorer, str) else NO_MODEL
+def _no_map(scorer: object, language: labels.Language) -> str:
+    return reasons.shown(scorer if isinstance(scorer, str) else NO_MODEL, language)
 
 
 def svg(heights: Heights, weights: Floats | None, view: View, title: str) -> str:

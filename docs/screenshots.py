@@ -75,6 +75,7 @@ def main() -> None:
             "industry": _INDUSTRY,
             "studies": "studies",
             "study": "studies/peak",
+            "themes": "themes",
         }
         ALL.mkdir(parents=True, exist_ok=True)
         for size, (width, height) in _SIZES.items():
@@ -184,7 +185,7 @@ def _market_files(folder: Path) -> Path:
 def _open(page: Any, address: str) -> None:
     """Open a page and wait until its charts or pictures are drawn."""
     page.goto(address)
-    page.locator("canvas, .part img, .report .study").first.wait_for()
+    page.locator("canvas, .part img, .report .study, .card").first.wait_for()
     page.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
     page.wait_for_timeout(1_500)
 
