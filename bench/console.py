@@ -29,14 +29,17 @@ import socketio
 from bench.services import services
 from docs import screenshots
 from feeds import simulate
+from processors.days import to_date
 from streams.calendars import xshg
 from streams.publisher import Publisher
 
 _QUERY = re.compile(r"query: (\{.*\}),")
 _TICKS = os.sysconf("SC_CLK_TCK")
 #: Paths whose time is measured, and how often.
-_TIMED = {"home": "", "security": "security/300015.SZ", "earlier day": "?asof=2024-05-31", "morning sheet": "sheet.pdf"}
+_TIMED = {"home": "", "security": "security/300015.SZ", "morning sheet": "sheet.pdf"}
 _TIMES = 7
+#: Days before the newest one that a page of an earlier day shows.
+_EARLIER_DAYS = 28
 
 
 class OpenPage:
@@ -77,10 +80,12 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-async def measure(url: str, pid: int, pages: int, seconds: float, begin_session: Callable[[], None]) -> None:
+async def measure(
+    url: str, pid: int, pages: int, seconds: float, begin_session: Callable[[], None], paths: dict[str, str]
+) -> None:
     """Print the times of the paths, then the load of open pages while a session runs."""
     async with httpx.AsyncClient(timeout=120) as client:
-        for name, path in _TIMED.items():
+        for name, path in paths.items():
             times = []
             for _ in range(_TIMES):
                 begin = time.perf_counter()
@@ -126,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
     if given.url:
-        asyncio.run(measure(given.url, given.pid, given.pages, given.seconds, lambda: None))
+        asyncio.run(measure(given.url, given.pid, given.pages, given.seconds, lambda: None, _TIMED))
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -135,7 +140,8 @@ def main() -> None:
         stop = threading.Event()
         player = threading.Thread(target=play, args=(at, stop))
         try:
-            asyncio.run(measure(at.console.url, at.console.pid, given.pages, given.seconds, player.start))
+            paths = _TIMED | {"earlier day": f"?asof={to_date(at.day - _EARLIER_DAYS)}"}
+            asyncio.run(measure(at.console.url, at.console.pid, given.pages, given.seconds, player.start, paths))
         finally:
             stop.set()
             if player.is_alive():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterable
@@ -45,7 +46,7 @@ class Figure:
         (0.75, 1.25)
         """
         if self.at_most is not None:
-            return self.at_most / self.value
+            return self.at_most / self.value if self.value else math.inf
         return self.value / self.at_least if self.at_least is not None else None
 
 

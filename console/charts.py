@@ -20,6 +20,8 @@ PERCENT = "v => v == null ? '–' : typeof v == 'string' ? v : (v * 100).toFixed
 PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
 #: Dashes of the trailing thresholds: short ones, as the fixed thresholds have long ones.
 _THIN = [3, 3]
+#: Pixels at the right of a chart without labels there.
+NO_LABELS = 22
 #: Days that a chart shows at first; the slider reaches the rest.
 _SHOWN = 250
 
@@ -34,7 +36,6 @@ def _plain(c: Colours, tooltip: Options) -> Options:
     style = {"confine": True, "backgroundColor": c.card, "borderColor": c.line}
     return {
         "animation": False,
-        "aria": {"enabled": True},
         "textStyle": {"color": c.text, "fontFamily": "inherit"},
         "tooltip": {**style, "textStyle": {"color": c.text, "fontSize": 12}, **tooltip},
     }
@@ -229,7 +230,6 @@ def gauge(view: View, value: float | None) -> Options:
     bands = [[at(p.ratio_cold), c.cold], [at(p.ratio_breakdown), c.calm], [at(p.ratio_hot), c.warm], [1, c.hot]]
     return {
         "animation": False,
-        "aria": {"enabled": True},
         "series": [
             {
                 "id": "gauge", "type": "gauge", "min": low * 100, "max": high * 100, "startAngle": 205, "endAngle": -25,
@@ -324,6 +324,7 @@ def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
     found : name, figures, colour and dash of each line.
     """
     out = frame(view, found[0][1])
+    out["grid"]["right"] = NO_LABELS
     out["series"] = [line(name, name, points(data), colour, dash=dash) for name, data, colour, dash in found]
     return out
 
@@ -331,7 +332,7 @@ def lines(view: View, found: Sequence[tuple[str, Points, str, str]]) -> Options:
 def single(view: View, name: str, found: Points, colour: str, *, signed_bars: bool = False) -> Options:
     """Return one figure over time, as bars coloured by their sign with ``signed_bars``."""
     out = frame(view, found)
-    out["legend"]["show"] = False
+    out["legend"]["show"], out["grid"]["right"] = False, NO_LABELS
     if signed_bars:
         data = [
             {"value": [d.isoformat(), v], "itemStyle": {"color": view.rise if (v or 0) > 0 else view.fall}}

@@ -81,9 +81,11 @@ def set_series(page: Page, chart: Chart, series: list[dict[str, Any]]) -> None:
 
 
 def of_table(table: ui.table, without: Sequence[str] = ()) -> tuple[list[str], Rows]:
-    """Return the heads and the exact figures of a table."""
+    """Return the heads and the exact figures of a table: money in CNY, whatever unit its column shows."""
     columns = [column for column in table.columns if column["name"] not in without]
-    return [c["label"] for c in columns], [[row[c["field"]] for c in columns] for row in table.rows]
+    return [c["label"].removesuffix(c.get("unit", "")) for c in columns], [
+        [row[c["field"]] for c in columns] for row in table.rows
+    ]
 
 
 def exports(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], heading: ui.element) -> None:

@@ -196,7 +196,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "outcome": ("5/20/60 days", "5/20/60日"),
     "open_case": ("not over", "未到期"),
     "band": ("grey: 10%–90% of the known days, dots: median", "灰区：已知历史10%–90%分位，点线：中位数"),
-    "rank_now": ("percentile", "分位"),
+    "rank_now": ("pctl.", "分位"),
     "groups": ("Groups", "分组"),
     "group": ("Group", "分组"),
     "share": ("Share", "占比"),

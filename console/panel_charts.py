@@ -9,15 +9,18 @@ from datetime import date
 import numpy as np
 
 from console import labels
-from console.charts import PERCENT, PERCENT_AXIS, Options, Points, axis, frame, line, points
+from console.charts import NO_LABELS, PERCENT, PERCENT_AXIS, Options, Points, axis, frame, line, points
 from console.theme import View
+
+#: A chart up to this width, in pixels, shows so many candles at first: more could not be told apart.
+_PHONE_WIDTH, _PHONE_CANDLES = 500, 60
 
 
 def multiple(view: View, name: str, found: Points, *, percent: bool) -> Options:
     """Return a small chart of one figure with the band of the 10% to 90% quantiles of its known days."""
     c, out = view.colours, frame(view, found)
     out["legend"]["show"] = False
-    out["grid"] = {"left": 44, "right": 8, "top": 8, "bottom": 20}
+    out["grid"] = {"left": 44, "right": NO_LABELS, "top": 8, "bottom": 20}
     out["dataZoom"] = [{"type": "inside", "start": out["dataZoom"][0]["start"], "end": 100}]
     if percent:
         out["tooltip"][":valueFormatter"] = PERCENT
@@ -99,6 +102,7 @@ def candles(
     time = {"type": "category", "data": days, "axisLabel": text, "axisLine": out["xAxis"]["axisLine"]}
     hidden = {**time, "axisLabel": {"show": False}, "axisTick": {"show": False}}
     small = {**axis(view), "splitNumber": 2, "scale": False}
+    narrow = 100.0 * max(0, len(days) - _PHONE_CANDLES) / len(days) if days else 0.0
     candle = {"color": view.rise, "color0": view.fall, "borderColor": view.rise, "borderColor0": view.fall}
     closed = [(day, row) for day, row in prices if row.get("close") is not None]
     of_day = {day.isoformat(): row for day, row in closed}
@@ -112,6 +116,7 @@ def candles(
             {**small, "gridIndex": 2, "axisLabel": {**small["axisLabel"], ":formatter": PERCENT_AXIS}},
         ],
         "dataZoom": [{**zoom, "xAxisIndex": [0, 1, 2]} for zoom in out["dataZoom"]],
+        "media": [{"query": {"maxWidth": _PHONE_WIDTH}, "option": {"dataZoom": [{"start": narrow}, {"start": narrow}]}}],
         "series": [
             line("balance", view.label("fin_balance"), points(balance), c.muted, yAxisIndex=1, width=1, z=1, areaStyle={"opacity": 0.16}),
             {

@@ -26,7 +26,6 @@ _MULTIPLES = (
     ("two_way_to_float_cap", "two_way", True),
 )
 _SPARK_DAYS = 60
-_MONEY = "v => v == null ? '–' : {number}"
 _SHARE = "v => v == null ? '–' : (v * 100).toFixed(2) + '%'"
 _Z = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v).toFixed(2)"
 #: Securities that the digest names in each of its sections.
@@ -78,29 +77,31 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
 
 
 def _columns(page: Page, *named: tuple[str, str, str]) -> list[dict[str, Any]]:
-    """Return the columns of a table: the first one is text, others are figures with a format."""
-    return [
-        {"name": name, "label": page.view.label(label), "field": name, "sortable": True,
-         "align": "right" if shown else "left", **({":format": shown} if shown else {})}
-        for name, label, shown in named
-    ]  # fmt: skip
+    """Return the columns of a table: text where there is no format; a head names the unit of money, see `of_table`."""
+    money = {_money(page), _money(page, signed=True)}
+    out = []
+    for name, label, shown in named:
+        unit = labels.MONEY_UNIT[page.view.language][1] if shown in money else ""
+        column = {"name": name, "label": page.view.label(label) + unit, "unit": unit, "field": name, "sortable": True}
+        out.append(column | ({"align": "right", ":format": shown} if shown else {"align": "left"}))
+    return out
 
 
-def _money(page: Page) -> str:
-    """Return the format of CNY in a table."""
-    zh = page.view.language == "zh"
-    number = "(v / 1e8).toFixed(1) + ' 亿'" if zh else "(v / 1e9).toFixed(2) + ' bn'"
-    return _MONEY.format(number=f"(v > 0 && signed ? '+' : '') + {number}").replace("signed", "true")
+def _money(page: Page, *, signed: bool = False) -> str:
+    """Return the format of CNY in a table, in the unit of the language."""
+    factor, decimals = labels.MONEY_UNIT[page.view.language][0], 1 if page.view.language == "zh" else 2
+    sign = "(v > 0 ? '+' : '') + " if signed else ""
+    return f"v => v == null ? '–' : {sign}(v * {factor}).toFixed({decimals})"
 
 
 def _groups(page: Page) -> None:
     """Draw balance, share and net buy of the index and board groups."""
     model, view = page.site.model, page.view
     card = figure.card("groups", view.label("groups"))
-    plain = _money(page).replace("true", "false")
+    plain, signed = _money(page), _money(page, signed=True)
     columns = _columns(
         page, ("group", "group", ""), ("balance", "balance", plain), ("share", "share", _SHARE),
-        ("net", "net_1", _money(page)), ("net5", "net_5", _money(page)), ("net20", "net_20", _money(page)),
+        ("net", "net_1", signed), ("net5", "net_5", signed), ("net20", "net_20", signed),
     )  # fmt: skip
     with card.box:
         table = (
@@ -209,12 +210,11 @@ def _industries(page: Page) -> None:
     """Draw the industries as a sortable table, with the balance of the last days as a sparkline."""
     model, view = page.site.model, page.view
     card = figure.card("industries", view.label("industries"))
-    signed = _money(page)
-    columns = _columns(
-        page, ("industry", "industry", ""), ("balance", "balance", signed.replace("true", "false")),
-        ("share", "share", _SHARE), ("net1", "net_1", signed), ("net5", "net_5", signed), ("net20", "net_20", signed),
-        ("buys", "buy_turnover", _SHARE), ("heat", "heat", _Z), ("risk", "risk", _Z),
-        ("breadth", "week_breadth", _SHARE),
+    signed = _money(page, signed=True)
+    columns = _columns(  # what matters most is within the width of a phone
+        page, ("industry", "industry", ""), ("balance", "balance", _money(page)), ("net1", "net_1", signed),
+        ("net5", "net_5", signed), ("net20", "net_20", signed), ("heat", "heat", _Z), ("risk", "risk", _Z),
+        ("share", "share", _SHARE), ("buys", "buy_turnover", _SHARE), ("breadth", "week_breadth", _SHARE),
     )  # fmt: skip
     columns.append({"name": "spark", "label": view.label("trend"), "field": "spark", "align": "left"})
     with card.box:

@@ -7,13 +7,14 @@ a phrase that has none is shown in English, so that nothing is lost.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from console.labels import Language
+from console.labels import Language, subject_name
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
-_ID = r"[\w./+-]+(?: \d{6}\.[A-Z]{2})?(?: [a-z_]+)?"
+_ID = r"[\w./+-]+(?: (?:\d{6}\.[A-Z]{2}|[A-Z0-9]+))?(?: [a-z_]+)?"
 #: Patterns of phrases and their translations, longer phrases first.
-_PHRASES: tuple[tuple[str, str], ...] = (
+_PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"({_ID}) of ({_DAY}) is not known \(window not full, or the feed is late\)", r"\2的\1未知（窗口未满或数据迟到）"),
     (rf"({_ID}) of ({_DAY}) is not known", r"\2的\1未知"),
     (rf"({_ID}) is not known yet", r"\1尚未公布"),
@@ -24,13 +25,13 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r": (\d+) days are needed, (\d+) are known", r"：需要\1日，已知\2日"),
     (rf"({_ID}): the calendar does not reach back so far", r"\1：交易日历未覆盖该日"),
     (rf"({_ID}) of the day before is not known", r"前一日的\1未知"),
-    (r"etf_flow of (\w+) is absent", r"\1类ETF净流入缺失"),
+    (r"etf_flow of (\w+) is absent", lambda found: f"{subject_name(found[1], 'zh')}类ETF净流入缺失"),
     (r"(\w+) is absent", r"\1缺失"),
     (r"etf\.daily: no fund of the style has shares of the day before", "etf.daily：该风格基金缺少前一日份额"),
     (r"etf\.daily: no fund of the style has a row", "etf.daily：没有该风格的基金"),
     (r"etf\.daily: no fund has a row", "etf.daily：没有基金数据"),
     (r"etf\.daily: none of the (\d+) funds of the style has a price", r"etf.daily：该风格\1只基金均无价格"),
-    (r"no security of the day belongs to (\w+)", r"当日没有属于\1的证券"),
+    (r"no security of the day belongs to (\w+)", lambda found: f"当日没有属于{subject_name(found[1], 'zh')}的证券"),
     (r"prices\.daily: no stock has (\d+) prices in (\d+) trading days", r"prices.daily：没有股票在\2个交易日内有\1个价格"),
     (r"prices\.daily: no stock has a price of the year before", "prices.daily：没有股票有上年价格"),
     (r"prices\.daily: no stock of margin\.daily has a return", "prices.daily：两融标的均无收益率"),
@@ -50,7 +51,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"the PE of ([\w.]+) is not positive: no earnings yield", r"\1的市盈率不为正，没有盈利收益率"),
     (r"fewer than (\d+) days of the window are known", r"窗口内已知日数不足\1日"),
     (r"charts are scored on a week's last session", "图表得分只在每周最后一个交易日计算"),
-    (r"no stock of the day with a chart score belongs to (\w+)", r"当日没有属于\1且有图表得分的股票"),
+    (r"no stock of the day with a chart score belongs to (\w+)", lambda found: f"当日没有属于{subject_name(found[1], 'zh')}且有图表得分的股票"),
     (r"no chart model is set \((\w+)\)", r"未设置图表模型（\1）"),
     (r"the chart model (\w+) has no network for (\d+): it was trained for later years", r"图表模型\1没有\2年的网络：其训练用于之后的年份"),
     (r"its inputs are known, but the formula has no value for them", "输入已知，但公式对其没有值"),
@@ -65,7 +66,7 @@ def shown(reason: str, language: Language) -> str:
     """Return a reason in a language; in English where a phrase of it has no translation.
 
     >>> shown("no security of the day belongs to CSI500", "zh")
-    '当日没有属于CSI500的证券'
+    '当日没有属于中证500的证券'
     """
     if language == "en":
         return reason

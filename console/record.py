@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from urllib.parse import quote
 
 from nicegui import ui
@@ -105,19 +106,18 @@ def _pick(page: Page, both: Text) -> str:
 
 
 def _table(page: Page, card: RecordCard) -> None:
-    """Draw the cases, the newest first; a click on a date opens the alert."""
+    """Draw the cases, the newest first, as one element; a click on a date opens the alert."""
     label = page.view.label
     days = "d" if page.view.language == "en" else "日"
     figure = label("ratio") if card.figure == "ratio" else card.figure
     heads = [label("date"), figure, label("entry"), *(f"{h} {days}" for h in _HORIZONS), label("worst"), label("hit")]
-    with ui.element("table").classes("cases-table num").props(f'aria-label="{label("record")}"'):
-        with ui.element("thead"), ui.element("tr"):
-            for head in heads:
-                with ui.element("th").props("scope=col"):
-                    ui.label(head)
-        with ui.element("tbody"):
-            for row in reversed(card.rows):
-                _row(row, _published(page, row))
+    head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
+    body = "".join(_row(row, _published(page, row)) for row in reversed(card.rows))
+    ui.html(
+        f'<table class="cases-table num" aria-label="{escape(label("record"))}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+        sanitize=False,
+    )
 
 
 def _published(page: Page, row: CaseRow) -> str:
@@ -126,28 +126,22 @@ def _published(page: Page, row: CaseRow) -> str:
     return digest if row.alert not in page.site.model.alerts and digest in page.site.model.alerts else row.alert
 
 
-def _row(row: CaseRow, alert: str) -> None:
-    with ui.element("tr"):
-        with ui.element("td"):
-            ui.link(row.trade_date.isoformat(), f"/alerts/{alert}")
-        _cell("–" if row.figure is None else labels.percent(row.figure))
-        _cell("–" if row.entry is None else f"{row.entry:,.0f}", labels.day(row.entry_date))
-        for horizon in _HORIZONS:
-            _change(row.returns.get(horizon))
-        _change(row.drawdown)
-        if row.members:
-            _cell(f"{row.member_hits}/{row.members}")
-        else:
-            _cell(_HIT[row.hit])
+def _row(row: CaseRow, alert: str) -> str:
+    cells = [
+        f'<td><a href="/alerts/{quote(alert)}">{row.trade_date}</a></td>',
+        _cell("–" if row.figure is None else labels.percent(row.figure)),
+        _cell("–" if row.entry is None else f"{row.entry:,.0f}", labels.day(row.entry_date)),
+        *(_change(row.returns.get(horizon)) for horizon in _HORIZONS),
+        _change(row.drawdown),
+        _cell(f"{row.member_hits}/{row.members}" if row.members else _HIT[row.hit]),
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
 
 
-def _change(value: float | None) -> None:
-    """Draw a return: its sign is readable without colour."""
-    _cell(labels.percent(value, 1, signed=True), tone="" if not value else "rise" if value > 0 else "fall")
+def _change(value: float | None) -> str:
+    """Return the cell of a return: its sign is readable without colour."""
+    return _cell(labels.percent(value, 1, signed=True), tone="" if not value else "rise" if value > 0 else "fall")
 
 
-def _cell(shown: str, tip: str = "", tone: str = "") -> None:
-    with ui.element("td").classes(tone):
-        one = ui.label(shown)
-        if tip:
-            one.tooltip(tip)
+def _cell(shown: str, tip: str = "", tone: str = "") -> str:
+    return f'<td class="{tone}" title="{escape(tip)}">{escape(shown)}</td>'

@@ -129,7 +129,7 @@ def _followed(page: Page, rows: subject.Rows, flags: Sequence[tuple[date, Row]])
     percent = "v => v == null ? '–' : (v > 0 ? '+' : '') + (v * 100).toFixed(1).replace('-', '−') + '%'"
     columns: list[dict[str, Any]] = [
         {"name": "day", "label": label("date"), "field": "day", "align": "left", "sortable": True},
-        {"name": "flag", "label": label("flag"), "field": "flag", "align": "left", "sortable": True},
+        {"name": "flag", "label": label("flag"), "field": "flag", "align": "left", "sortable": True, "classes": "wrap"},
     ]
     for name, key in (("change", "change"), *((f"after{h}", f"after_{h}") for h in _HORIZONS)):
         columns.append({"name": name, "label": label(key), "field": name, "sortable": True, ":format": percent})

@@ -221,8 +221,8 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
         history = ui.label(f"… {label('reads_history')}").classes("pill bad").mark("reads-history")
         trouble = ui.label().classes("pill bad")
         ui.element("div").classes("grow")
-        clock = ui.label().classes("muted num wideonly")
-        ui.link(label("themes"), page.path("/themes")).classes("wideonly")
+        clock = ui.label().classes("muted num clock")
+        ui.link(label("themes"), page.path("/themes"))
         with ui.link(target="/studies").classes("sheet").props(f'aria-label="{label("studies")}"').mark("studies"):
             ui.icon("science")
             ui.tooltip(label("studies"))

@@ -128,7 +128,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
   border-bottom:1px solid var(--line);flex-wrap:nowrap}
 .bar .name{font-weight:700;font-size:16px;color:var(--text);text-decoration:none;white-space:nowrap}
-.bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700} #content:focus{outline:none!important}
+.bar>*{white-space:nowrap;flex:none} .bar .search{flex:0 1 auto} .bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700} #content:focus{outline:none!important}
 .pill{border:1px solid var(--line);border-radius:10px;padding:1px 8px;white-space:nowrap;font-size:12px}
 .pill.live{border-color:var(--warm);color:var(--warm)} .pill.bad{border-color:var(--hot);color:var(--hot)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 10px;min-width:0;min-height:0;
@@ -168,11 +168,11 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .choice .q-field__control,.choice .q-field__marginal{height:22px!important;min-height:22px!important}
 .choice .q-field__native{min-height:22px!important;padding:0!important;font-size:12px;color:var(--text)}
 .security{display:flex;flex-direction:column;line-height:1.15;text-decoration:none} .security b{font-weight:600}
-.security b+span{font-size:11px;color:var(--muted)} .q-table .first{white-space:normal!important}
+.security b+span{font-size:11px;color:var(--muted)} .q-table .first{white-space:normal!important;word-break:keep-all}
 .panels{display:grid;gap:8px;padding:0 8px 8px;grid-template-columns:repeat(4,minmax(0,1fr))}
 .panels .multiple{height:190px} .panels .groups,.panels .flows,.panels .digest{height:300px}
 .panels .groups{grid-column:span 2} .panels .industries{grid-column:1/-1}
-.search{position:relative} .search .q-field{width:170px} .search .q-field__native{color:var(--text)}
+.search{position:relative;min-width:60px} .search .q-field{width:170px;max-width:100%} .search .q-field__native{color:var(--text)}
 .search .q-field__native::placeholder{color:var(--muted)!important;opacity:1!important}
 .hits{position:absolute;right:0;top:100%;z-index:50;min-width:190px;background:var(--card);border:1px solid var(--line);
   border-radius:6px;padding:4px;display:flex;flex-direction:column;gap:2px}
@@ -206,7 +206,9 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .q-table__middle{max-height:100%} .flags .q-table__container{flex:1;min-height:0}
 .sub{display:grid;gap:8px;padding:8px;grid-template-columns:repeat(6,minmax(0,1fr))} .sub .wide{grid-column:1/-1}
 .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
-@media (max-width:1100px){.grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
+.q-table .wrap{white-space:normal!important;line-height:1.2}
+@media (max-width:1100px){.bar .clock{display:none} .tiles{grid-template-columns:repeat(3,minmax(0,1fr))}
+  .grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
   grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
   .sub .half.listing{grid-column:1/-1} .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
   .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .grid .alerts{max-height:280px}}
@@ -216,13 +218,15 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .industries .q-table td:first-child,.industries .q-table th:first-child,.groups .q-table td:first-child,
   .groups .q-table th:first-child{position:sticky;left:0;background:var(--card);z-index:1}
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
-  .q-table th,.q-table .q-td{padding:2px 4px!important}
+  .q-table th,.q-table .q-td{padding:2px 3px!important} .sub .q-table .q-td{font-size:11px!important}
+  .q-table th{white-space:normal!important} .q-table th:not(.sorted) .q-table__sort-icon{display:none}
+  .q-table .wrap{min-width:84px} .card h2>:first-child{white-space:normal}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
   .verdict{flex-direction:column;gap:6px} .cases .scroll{max-height:132px;overflow-x:auto}
   .cases-table th,.cases-table td{padding:0 3px;font-size:11px}
-  .bar{gap:3px;padding:2px 6px;flex-wrap:wrap} .bar .name span span{display:none} .bar .pill{padding:0 4px;font-size:10px} .wideonly{display:none!important}
-  .search{order:9;flex:1 0 100%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
+  .bar{gap:0 1px;padding:2px 6px;flex-wrap:wrap} .bar .name span span{display:none} .bar .pill{padding:0 4px;font-size:10px}
+  .bar .search{order:9;flex:1 1 60%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
-  .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px}}
+  .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px} .bar .q-btn{min-width:30px;padding:0 1px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 """

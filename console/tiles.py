@@ -89,9 +89,9 @@ def _tile(
                 last = (
                     ""
                     if known is None
-                    else f" · {labels.short_day(known[0], signal.trade_date)} {shown(replace(signal, value=known[1]))}"
+                    else f"{labels.short_day(known[0], signal.trade_date)}: {shown(replace(signal, value=known[1]))}"
                 )
-                under.set_text(page.view.label("absent") + last)
+                under.set_text(last or page.view.label("absent"))
                 tip.set_text(reasons.shown(signal.reason, page.view.language))
             under.classes(replace="d muted")
             return

@@ -45,8 +45,8 @@ FOLDER = Path(__file__).resolve().parent / "pages" / "images"
 ALL = Path(__file__).resolve().parent.parent / "out" / "console"
 #: No picture of the documentation is larger: the repository keeps them.
 MOST_BYTES = 200_000
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 _SIZES = {"desk": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
 _DESK, _PHONE = ViewportSize(width=1366, height=768), ViewportSize(width=390, height=844)
 _TIMEOUT_S = 120.0
@@ -65,7 +65,7 @@ def main() -> None:
             a.id for a in readers.alerts(at.settings) if a.rule == "peak_warning" and a.subject == "fin_buy_ratio_5d"
         )
         earlier = f"?asof={to_date(at.day - 28)}"
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         _documentation(browser, at.console.url, peak)
         paths = {
             "home": "",

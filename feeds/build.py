@@ -126,13 +126,23 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
     outlet, state = _intraday_outlet(name, feed, services), services.state(name)
     hours = services.market.hours
     whole = isinstance(feed, AkshareSnapshots) and feed.of == "securities"
-    return SnapshotTask(name, feed.interval, source, outlet, state, hours, ids, feed.force, whole, services.clock)
+    return SnapshotTask(
+        name, feed.interval, source, outlet, state, hours, ids, services.store_names, feed.force, whole, services.clock
+    )
 
 
 def _daily_outlet(services: FeedServices) -> DailyOutlet:
     ledger = PublishLedger(services.ledger_store, services.published_rows.topics_without_rows)
     market, names = services.market, services.security_names
-    return DailyOutlet(services.open_publisher, market.calendar, ledger, names, market.code_changes, market.exchanges)
+    return DailyOutlet(
+        services.open_publisher,
+        market.calendar,
+        ledger,
+        names,
+        services.store_names,
+        market.code_changes,
+        market.exchanges,
+    )
 
 
 def _intraday_outlet(

@@ -23,7 +23,7 @@ from feeds.published_figures import DaysBefore, PublishedFigures
 from feeds.replay import Replay
 from feeds.security_names import SecurityNames
 from feeds.successors import published_successors, under_codes_of
-from feeds.validate import Finding
+from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import TradingCalendar
 
@@ -136,10 +136,10 @@ class DailyChecks:
             if not earlier.is_published_after(one.topic, day):
                 yield one
 
-    @property
-    def names(self) -> dict[str, str]:
-        """The last known name of each security of accepted days: code → name."""
-        return self._names.known()
+    def names_beside(self, checked: CheckedTables) -> dict[str, str]:
+        """Return the last known names, code → name, once a table is accepted; none where its names are shifted."""
+        shifted = any(one.check == "name" and one.severity is Severity.ERROR for one in checked.findings)
+        return {} if shifted else self._names.known()
 
     def accept(self, checked: CheckedTables) -> None:
         """Take days that were published, or would be, as the days before the next ones."""

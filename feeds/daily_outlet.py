@@ -27,6 +27,7 @@ class DailyOutlet:
     Parameters
     ----------
     security_names : returns code → name of the security master; called once, when the first rows are published.
+    store_names : stores code → name of what was published.
     changes : the changes of codes that the stream knows.
     exchanges : those whose margin figures make up the market.
     """
@@ -37,6 +38,7 @@ class DailyOutlet:
         calendar: TradingCalendar,
         ledger: PublishLedger,
         security_names: Callable[[], Mapping[str, str]],
+        store_names: Callable[[Mapping[str, str]], None],
         changes: CodeChanges = NO_CHANGES,
         exchanges: Collection[str] = (),
     ) -> None:
@@ -44,6 +46,7 @@ class DailyOutlet:
         self._calendar = calendar
         self._ledger = ledger
         self._security_names = security_names
+        self._store_names = store_names
         self._changes = changes
         self._exchanges = exchanges
         self._checks: DailyChecks | None = None
@@ -80,6 +83,7 @@ class DailyOutlet:
             publisher.report(report)
             report.barrier = publisher.barrier()
         self._checks.accept(checked)
+        self._store_names(self._checks.names_beside(checked))
         _log_report(feed, report)
         return report.refused
 

@@ -166,6 +166,7 @@ class FeedServices:
     ----------
     state : returns the stored state of a feed by its name.
     security_names : returns code → name of the security master.
+    store_names : stores code → name of published rows.
     tushare : returns the account; raises `MarginwatchError` if no token is configured.
     sites : the public pages of the exchanges and of Eastmoney.
     positions_secret : the configured key of webhook signatures, None if there is none.
@@ -182,6 +183,7 @@ class FeedServices:
     codec: RowCodec
     state: Callable[[str], FeedState]
     security_names: Callable[[], Mapping[str, str]]
+    store_names: Callable[[Mapping[str, str]], None]
     tushare: Callable[[], TushareAccount]
     sites: PublicSites
     positions_secret: str | None = field(repr=False)

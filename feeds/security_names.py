@@ -58,12 +58,20 @@ class SecurityNames:
 
     def known(self) -> dict[str, str]:
         """Return the last known names without temporary marks, which cut a name off: code → name."""
-        return {to_code(key): name for key, name in self._known.items() if not _MARKS.match(name) or "ST" in name[:4]}
+        return {to_code(key): name for key, name in self._known.items() if _is_whole(name)}
 
     def learn(self, tables: Iterable[SourceTable]) -> None:
         """Take the names of tables that passed the checks."""
         for _, _, _, named in _named(tables):
             self._known |= named
+
+
+def names_of(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the names of mapped rows without temporary marks: code → name; nothing where the source has no names."""
+    if "name" not in rows:
+        return {}
+    named = _by_key(rows[rows["name"].map(_is_name)])
+    return {to_code(key): name for key, name in named.items() if _is_whole(name)}
 
 
 def is_same_name(one: str, other: str) -> bool:
@@ -100,6 +108,11 @@ def _named(tables: Iterable[SourceTable]) -> Iterator[tuple[str, int | None, str
 
 def _by_key(rows: pd.DataFrame) -> dict[int, str]:
     return dict(zip(rows["key"].tolist(), rows["name"].tolist(), strict=True))
+
+
+def _is_whole(name: str) -> bool:
+    """Whether a name has no temporary mark, which cuts it off; special treatment lasts, and is a part of it."""
+    return not _MARKS.match(name) or "ST" in name[:4]
 
 
 def _is_name(cell: object) -> bool:

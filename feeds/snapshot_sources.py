@@ -176,7 +176,7 @@ def _spot(unit: str) -> dict[str, Figure]:
 def akshare_table(of: Literal["indices", "securities"], indices: Sequence[str]) -> Table:
     """Return the mapping of akshare's columns; only for the named indices, because their page has no exchange."""
     if of == "securities":
-        return Table("prices.intraday", _spot("元"), code=CodeColumn("代码", PLAIN, BY_NUMBER))
+        return Table("prices.intraday", _spot("元"), code=CodeColumn("代码", PLAIN, BY_NUMBER, name="名称"))
     codes = {code.partition(".")[0]: code for code in indices}
     return Table("indices.intraday", _spot("点"), code=CodeColumn("代码", codes=codes))
 

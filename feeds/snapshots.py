@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import BusyError, ConfigurationError, InputError, Refusal
 from feeds.intraday_outlet import IntradayOutlet
 from feeds.ports import FeedState
+from feeds.security_names import names_of
 from feeds.snapshot_sources import Reading, Source
 from feeds.tasks import FeedTask
 from processors.block import TURNOVER_INDEX
@@ -105,6 +106,7 @@ class SnapshotTask(FeedTask):
     ----------
     interval : seconds, counted from the opening of each half.
     indices : the ids of the known indices, ascending.
+    store_names : stores code → name of securities whose name is new.
     may_fall : publish cumulative figures that fall within a day, and lists that are far shorter than before.
     whole_market : whether the source has all securities, so that a page of a round number is a part of them.
     """
@@ -116,6 +118,7 @@ class SnapshotTask(FeedTask):
     state: FeedState
     hours: TradingHours
     indices: Ids
+    store_names: Callable[[Mapping[str, str]], None]
     may_fall: bool = False
     whole_market: bool = False
     clock: Callable[[], float] = time.time
@@ -127,6 +130,7 @@ class SnapshotTask(FeedTask):
     _logged_at: float = 0.0
     _logged_refused: int = 0
     _logged_opening: int = 0
+    _named: dict[str, str] = field(default_factory=dict)
 
     def tick(self, now: float) -> float:
         """Take a snapshot if one is due; return when the next one is."""
@@ -198,6 +202,8 @@ class SnapshotTask(FeedTask):
             result = self.outlet.publish(batch, AcceptancePolicy(changed_only=True, may_fall=self.may_fall))
             self._counts.update(rows=result.published, unchanged=result.unchanged, late=result.late)
             refused += result.refused
+            if topic == "prices.intraday":
+                self._store(names_of(frame))
         if not seen:
             raise InputError("no row has all figures of a known security or index: check the source and its mapping")
         self._counts["refused"] += len(refused)
@@ -205,6 +211,12 @@ class SnapshotTask(FeedTask):
             self._logged_refused = len(refused)
             if refused:
                 log.warning("finding", feed=self.name, what=str(refused[0]), rows=len(refused))
+
+    def _store(self, names: dict[str, str]) -> None:
+        """Store the names that this task has not stored yet."""
+        if new := dict(names.items() - self._named.items()):
+            self.store_names(new)
+            self._named |= new
 
     def _refuse_cut(self, topic: str, frame: pd.DataFrame) -> None:
         """Raise `InputError` for a page in place of the whole list; else store the number of its names."""

@@ -183,10 +183,13 @@ def load_security_names(settings: Settings) -> dict[str, str]:
 
 
 def store_security_names(settings: Settings, names: Mapping[str, str]) -> None:
-    """Store code → name of the security master."""
+    """Store code → name beside those of the security master; raises `LedgerError` if Redis does not answer."""
     if names:
-        with redis_client(settings) as redis:
-            redis.hset(names_key(settings), mapping=dict(names))  # redis-py's type is wider
+        try:
+            with redis_client(settings) as redis:
+                redis.hset(names_key(settings), mapping=dict(names))  # redis-py's type is wider
+        except RedisError as error:
+            raise unreachable(error) from error
 
 
 def market_context(settings: Settings) -> MarketContext:
@@ -243,6 +246,7 @@ def feed_services(
         codec=FrameCodec(settings),
         state=lambda name: RedisFeedState(redis, settings.namespace, name),
         security_names=lambda: load_security_names(settings),
+        store_names=lambda names: store_security_names(settings, names),
         tushare=lambda: tushare_account(settings),
         sites=public_sites(settings),
         positions_secret=secret.get_secret_value() if secret is not None else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -70,9 +71,14 @@ def no_broker(source: str, *, timeout_s: float = 60.0) -> RowPublisher:
     raise AssertionError(f"{source} opens a publisher")
 
 
-def daily_outlet(ledger: PublishLedger, exchanges: tuple[str, ...] = ()) -> DailyOutlet:
+def daily_outlet(
+    ledger: PublishLedger,
+    exchanges: tuple[str, ...] = (),
+    store_names: Callable[[Mapping[str, str]], None] = lambda _names: None,
+) -> DailyOutlet:
     """Return an outlet of daily figures that uses the captured publisher, without a security master."""
-    return DailyOutlet(feed_services.publisher_opener(Settings()), xshg(), ledger, dict, exchanges=exchanges)
+    opener = feed_services.publisher_opener(Settings())
+    return DailyOutlet(opener, xshg(), ledger, dict, store_names, exchanges=exchanges)
 
 
 @pytest.fixture

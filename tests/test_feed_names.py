@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from feeds import exchange, mapping, security_master, vendor
 from feeds.dataset import SourceTable
 from feeds.errors import InputError
+from feeds.ledger import PublishLedger
 from feeds.security_names import SecurityNames, is_same_name
 from feeds.validate import Finding, Severity
 from processors.codes import to_id
@@ -20,7 +21,7 @@ from streams import feed_services
 from streams.calendars import xshg
 from streams.feed_services import load_security_names, store_security_names
 from tests.harness import Stack
-from tests.publishing import Message, feed, sent
+from tests.publishing import MemoryStore, Message, daily_outlet, feed, sent
 from tests.test_feed_exchange import SZSE_HEAD, workbook
 from tests.test_feed_vendor import EXAMPLE, MARGIN_DETAIL
 
@@ -174,7 +175,17 @@ def test_the_names_of_published_files_are_stored_unless_they_are_shifted(
     assert stored == [{f"{1 + i:06d}.SZ": name for i, name in enumerate(names)}]  # a mark has cut the last one
     today.write_bytes(detail(DAYS[1], [*names[1:], names[0], "XD贵州茅"]))
     assert feed("exchange", today, "--before", before, "--force").exit_code == 0
-    assert len(stored) == 1
+    assert stored[1:] == [{}]
+
+
+def test_the_names_of_a_plan_s_files_are_stored_unless_they_are_shifted(tmp_path: Path, sent: list[Message]) -> None:
+    stored: list[Mapping[str, str]] = []
+    outlet, path = daily_outlet(PublishLedger(MemoryStore()), store_names=stored.append), tmp_path / "1.xlsx"
+    names = [f"公司{i}号" for i in range(9)]
+    for day, given in zip(DAYS, (names, [*names[1:], names[0]]), strict=True):
+        path.write_bytes(detail(day, given))
+        outlet.publish("desk", exchange.read([path]), source="desk", force=True)
+    assert stored == [{f"{1 + i:06d}.SZ": name for i, name in enumerate(names)}, {}]
 
 
 def test_shifted_names_stop_the_command_before_anything_is_sent(tmp_path: Path, sent: list[Message]) -> None:

@@ -126,6 +126,7 @@ class Market:
         self.published: list[tuple[str, float]] = []
         self.state = MemoryState()
         self.ledger = MemoryStore()
+        self.names: list[dict[str, str]] = []  # as they were stored
 
     def clock(self) -> float:
         return self.now
@@ -150,7 +151,7 @@ class Market:
             no_broker, xshg(), self.ledger, CODEC, source="x", clock=self.clock, wait=lambda _s: False
         )
         outlet._send = self._keep  # type: ignore[method-assign]
-        return SnapshotTask("x", every, self, outlet, self.state, HOURS, INDICES, clock=self.clock)
+        return SnapshotTask("x", every, self, outlet, self.state, HOURS, INDICES, self.names.append, clock=self.clock)
 
     def _keep(self, rows: RowBatch) -> None:
         self.published += [
@@ -319,6 +320,23 @@ def test_a_page_in_place_of_all_securities_is_refused(
     assert tuple(found) == good
 
 
+def test_names_are_stored_once_and_without_marks_that_cut_them_off() -> None:
+    market = Market("2024-06-11 09:40")
+    frame, read = quotes(4).tables[0][1], us("2024-06-11 09:40")
+    for at_minute, names in (
+        (0, ["浦发银行", "*ST白云", "XD东风汽", ""]),
+        (1, ["浦发银行", "*ST白云", "东风汽车", "-"]),
+    ):
+        rows = frame.assign(name=names, turnover=frame["turnover"] + at_minute)
+        market.read = lambda rows=rows: Reading([("prices.intraday", rows)], read)  # type: ignore[method-assign]
+        if not at_minute:
+            task = market.run(60)
+        market.now += 60
+        task.tick(market.now)
+    assert task.failures == 0
+    assert market.names == [{"600000.SH": "浦发银行", "600001.SH": "*ST白云"}, {"600002.SH": "东风汽车"}]
+
+
 def test_a_source_without_one_usable_row_fails() -> None:
     market = Market("2024-06-03 10:00")
     market.read = lambda: market.shows(1, 1, "prices.intraday")  # type: ignore[method-assign]
@@ -475,7 +493,7 @@ def spot(columns: str, *rows: dict[str, Any]) -> pd.DataFrame:
 def test_akshare_s_columns_and_units() -> None:
     stocks = spot(
         SPOT,
-        {"代码": "600519", "最新价": 1500.5, "昨收": 1490.0, "成交量": 20123.0, "成交额": 3.0195e9},
+        {"代码": "600519", "名称": "贵州茅台", "最新价": 1500.5, "昨收": 1490.0, "成交量": 20123.0, "成交额": 3.0195e9},
         {"代码": "000001", "最新价": 10.5, "昨收": 10.4, "成交量": 5.0, "成交额": 5250.0},
         {"代码": "920002", "最新价": 10.5, "昨收": 10.4, "成交量": 5.0, "成交额": 5250.0},
         {"代码": "600001", "昨收": 3.0},  # suspended: no price
@@ -502,6 +520,7 @@ def test_akshare_s_columns_and_units() -> None:
         "prev_close": 1490.0,
         "volume": 2012300.0,
         "turnover": 3.0195e9,
+        "name": "贵州茅台",
     }
     batch, left_out = rows_of("prices.intraday", found.tables[0][1], found.at, to_day(date(2024, 6, 3)), INDICES)
     assert (len(batch), left_out) == (3, {"untraded": 1})

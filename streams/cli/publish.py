@@ -121,15 +121,9 @@ class FeedCommand:
             self._publish(checked, len(days), replay)
         self._checks.accept(checked)
         if self._ledger is not None and not self.options.check:
-            self._store_names(checked)
+            from streams import feed_services
 
-    def _store_names(self, checked: CheckedTables) -> None:
-        """Store the names of what was published; none where rows were published in spite of names that are shifted."""
-        from feeds.validate import Severity
-        from streams import feed_services
-
-        if not any(found.check == "name" and found.severity is Severity.ERROR for found in checked.findings):
-            feed_services.store_security_names(self._settings, self._checks.names)
+            feed_services.store_security_names(self._settings, self._checks.names_beside(checked))
 
     def _check(self, found: SourceTables, dates: tuple[date | None, date | None]) -> CheckedTables:
         """Show the first rows if they are only checked, and check them."""

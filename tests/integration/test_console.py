@@ -43,7 +43,7 @@ AXE = Path(axe.__file__).with_name("axe.min.js")
 SHOTS = Path(__file__).resolve().parents[2] / "out" / "console"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-DESK, PHONE = {"width": 1366, "height": 768}, {"width": 375, "height": 812}
+DESK, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 #: Days of the simulated history, and how many of them make the market hot and break down.
 DAYS, UNTIL_BREAKDOWN = 120, 61
 pytestmark = [
@@ -176,6 +176,29 @@ def overlapping_labels(page: Any) -> list[list[str]]:
     )
 
 
+def cut_columns(page: Any) -> list[str]:
+    """The heads of columns that a reader reaches only by scrolling to the side."""
+    return list(
+        page.evaluate("""() => [...document.querySelectorAll('table')].flatMap(table => {
+        const edge = table.parentElement.getBoundingClientRect().right + 1;
+        return [...table.querySelectorAll('th')].filter(head => head.getBoundingClientRect().right > edge)
+            .map(head => head.innerText.trim());
+    })""")
+    )
+
+
+#: Words of English prose; ids, codes and names of topics have none.
+ENGLISH = re.compile(r"\b(?:the|of|is|are|was|no|not|has|have|known|needed|for|from|and|with|day|days)\b")
+
+
+def english(page: Any) -> list[str]:
+    """The lines of a Chinese page, and its tooltips, that are not Chinese."""
+    lines = page.evaluate("""() => [document.body.innerText,
+        ...[...document.querySelectorAll('[title],[aria-label]')].flatMap(e => [e.title || '', e.ariaLabel || ''])]
+        .join('\\n').split('\\n')""")
+    return [line for line in lines if ENGLISH.search(line)]
+
+
 def peak_id(stack: Stack) -> str:
     found = {a.id: a for a in readers.alerts(stack.settings)}
     return next(a.id for a in found.values() if a.rule == "peak_warning" and a.subject == "fin_buy_ratio_5d")
@@ -234,6 +257,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     # The figures behind a chart are one key press away; a screen reader needs nothing else.
     assert violations(desk) == []
     assert overlapping_labels(desk) == []
+    assert english(desk) == []
     desk.get_by_role("button", name="融资买入额占两市成交额比例: 表格、CSV、PNG").press("Enter")
     with desk.expect_download() as csv:
         desk.get_by_text("下载CSV").click()
@@ -265,6 +289,12 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     desk.locator(".hits").get_by_text("浦发银行").wait_for()
     desk.get_by_role("search").get_by_role("textbox").press("Enter")
     desk.locator(".sub").get_by_text("浦发银行 600000.SH").wait_for()
+    desk.get_by_text("复权价格").first.wait_for()
+    assert english(desk) == []
+    for path in ("industry/银行", f"alerts/{peak_id(stack)}", "themes"):
+        desk.goto(console.url + path)
+        desk.locator(".card").first.wait_for()
+        assert english(desk) == []
     past = xshg().shift(market.last, -20)
     assert past is not None
     desk.goto(f"{console.url}?asof={to_date(past)}")
@@ -296,6 +326,11 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
         answer(phone, words).wait_for()
         ratio_card(phone).get_by_text("李").wait_for()
         assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        phone.locator(".industries td").first.wait_for()
+        rarely = {"zh-CN": {"占比", "买入/成交", "周广度", "余额60日"},
+                  "en-US": {"Share", "Buys/turnover", "Breadth, week", "Balance, 60 days"}}  # fmt: skip
+        assert set(cut_columns(phone)) <= rarely[locale]
+        assert overlapping_labels(phone) == []
         shot(phone, f"home-{locale[:2]}-phone", full=True)
 
     # The running session arrives without a reload, in one kind of message, and leaves a chart as it was zoomed.
@@ -333,6 +368,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     phone.goto(f"{console.url}security/600000.SH")
     phone.get_by_text("Price, adjusted").first.wait_for()
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert cut_columns(phone) == []
     shot(phone, "security-en-phone", full=True)
     a_study_is_computed_beside_the_console(desk, phone, console.url, history)
 
