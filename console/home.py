@@ -44,13 +44,22 @@ def draw(page: Page) -> None:
     panels.draw(page)
 
 
+def answer(page: Page) -> str:
+    """Return the answer in the person's language."""
+    final = page.site.model.latest.get(VERDICT.id)
+    if final is None:
+        return page.view.label("waiting")
+    found = verdict_text(final)
+    return _TONE_MARKS[found.tone] + labels.pick((found.answer.en, found.answer.zh), page.view.language)
+
+
 def _verdict(page: Page) -> None:
     """Draw the answer with its reason and what would change it, and the record of the peak warning beside it."""
     model, view = page.site.model, page.view
     with ui.element("section").classes("card verdict") as box:
         with ui.element("div").classes("words").props("role=status"):
             ui.label(view.label("question")).classes("q")
-            answer = ui.label().classes("answer").mark("verdict")
+            words = ui.label().classes("answer").mark("verdict")
             why = ui.label().classes("why").mark("why")
             change = ui.label().classes("why").mark("change")
             live = ui.label().classes("why live").mark("verdict-live")
@@ -69,12 +78,11 @@ def _verdict(page: Page) -> None:
         if running is not None:
             found = verdict_text(running)
             live.set_text(f"◔ {pick(found.answer)} · {pick(found.why)}")
+        words.set_text(answer(page))
         if final is None:
-            answer.set_text(view.label("waiting"))
             return
         found = verdict_text(final)
         box.classes(remove="hot warm cold calm", add=found.tone)
-        answer.set_text(_TONE_MARKS[found.tone] + pick(found.answer))
         why.set_text(pick(found.why).replace(final.reason, reasons.shown(final.reason, view.language)))
         change.set_text(pick(found.change))
 

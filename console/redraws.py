@@ -14,8 +14,8 @@ from console.model import Part
 
 #: Seconds between two checks for changes: the delay of a change on a quiet page.
 TICK_S = 0.1
-#: Seconds between two pushes at least: no second has more than three.
-PUSH_S = 0.4
+#: Seconds between two pushes at least: no second has more than three, also where one of them is late.
+PUSH_S = 0.5
 
 
 @dataclass(slots=True)

@@ -81,9 +81,11 @@ def _pages(site: Site) -> None:
         page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
         return page
 
-    async def opened(request: Request, draw: Callable[[Page], None]) -> None:
+    async def opened(
+        request: Request, draw: Callable[[Page], None], first: Callable[[Page], str] = lambda _page: ""
+    ) -> None:
         page = await page_of(request)
-        frame(page, search.draw)
+        frame(page, search.draw, first(page))
         draw(page)
         page.start()
 
@@ -107,7 +109,7 @@ def _pages(site: Site) -> None:
 
     @ui.page("/")
     async def overview(request: Request) -> None:
-        await opened(request, home.draw)
+        await opened(request, home.draw, home.answer)
 
     @ui.page("/security/{code}")
     async def of_security(request: Request, code: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, Protocol
 
 from nicegui import ui
@@ -199,8 +200,14 @@ def _calendar(page: Page) -> ui.input:
     return chosen
 
 
-def frame(page: Page, search: Callable[[Page], None]) -> None:
-    """Draw the header of every page; ``search`` draws the field that finds a security."""
+def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
+    """Draw the header of every page.
+
+    Parameters
+    ----------
+    search : draws the field that finds a security.
+    first : the text that a browser shows beside the title until its scripts have drawn the page.
+    """
     view, label = page.view, page.view.label
     ui.add_css(CSS)
     ui.add_css(view.css())
@@ -209,6 +216,7 @@ def frame(page: Page, search: Callable[[Page], None]) -> None:
     ui.page_title(f"{label('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
+    ui.add_body_html(f'<p class="first" aria-hidden="true">◢ {label("title")}<br><b>{escape(first)}</b></p>')
     page.layer = ui.element("div")
     page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):

@@ -124,6 +124,7 @@ body{background:var(--page)!important;color:var(--text);font-family:"Noto Sans C
 a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall{color:var(--fall)}
 .num{font-variant-numeric:tabular-nums} .w-full{width:100%} .grow{flex-grow:1}
 :focus-visible{outline:2px solid var(--accent)!important;outline-offset:2px}
+.first{position:absolute;left:12px;top:9px;font-size:16px;line-height:2.2} body:has(#app>*) .first{display:none}
 .skip{position:absolute;left:-9999px} .skip:focus{left:8px;top:8px;background:var(--card);z-index:99;padding:8px}
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
   border-bottom:1px solid var(--line);flex-wrap:nowrap}

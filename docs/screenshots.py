@@ -90,7 +90,7 @@ def main() -> None:
                     page.goto(at.console.url)
                     page.locator("[aria-label='Dark or light'],[aria-label='深色/浅色']").click()
                     page.locator("body.body--dark" if theme == "light" else "body:not(.body--dark)").wait_for()
-                _sheet(page, at.console.url, ALL / f"sheet-{language[:2]}.pdf")
+                _sheet(page, at.console.url, language)
         browser.close()
 
 
@@ -106,9 +106,10 @@ def _documentation(browser: Any, address: str, peak: str) -> None:
     _take(phone, address, "个交易日前预警", "console-phone")
 
 
-def _sheet(page: Any, address: str, path: Path) -> None:
-    """Store the morning sheet in the language of a browser."""
-    path.write_bytes(page.request.get(f"{address}sheet.pdf").body())
+def _sheet(page: Any, address: str, language: str) -> None:
+    """Store the morning sheet in a language; a request beside the page does not name the browser's."""
+    answer = page.request.get(f"{address}sheet.pdf", headers={"accept-language": language})
+    (ALL / f"sheet-{language[:2]}.pdf").write_bytes(answer.body())
 
 
 @dataclass(frozen=True, slots=True)
