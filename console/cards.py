@@ -29,13 +29,21 @@ _SHOWN = 30
 def title(page: Page, alert: Alert) -> str:
     """Return the title of the rule, with its subject where that is not the market."""
     base = page.view.rule(alert.rule)
-    subject = alert.subject
+    subject, language = alert.subject, page.view.language
     known = subject in INDUSTRIES
-    shown = labels.industry(subject, page.view.language) if known else subject
+    shown = labels.industry(subject, language) if known else labels.subject_name(subject, language)
+    shown = page.site.model.directory.annotated(shown)
     plain = subject in ("market", "stocks", "securities", "")
     if subject.startswith("fin_buy_ratio"):
         shown = page.view.label("ratio_5d" if subject.endswith("5d") else "ratio_daily")
     return base if plain else f"{base} · {shown}"
+
+
+def lines(page: Page, alert: Alert, *, whole: bool) -> list[str]:
+    """Return the text of an alert with names before codes; with ``whole`` its sections, too."""
+    chinese = page.view.language == "zh"
+    found = [alert.text.zh if chinese else alert.text.en, *(text.sections(alert, chinese=chinese) if whole else ())]
+    return [page.site.model.directory.annotated(line) for line in found]
 
 
 def listing(page: Page) -> None:
@@ -86,12 +94,10 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             ui.label(alert.trade_date.isoformat()).classes("muted num")
             if alert.state is not State.FIRING:
                 ui.label(labels.pick(labels.ALERT_STATES[alert.state.value], language)).classes("pill")
-        content = ui.label(alert.text.en if language == "en" else alert.text.zh)
-        if not whole and alert.severity is Severity.INFO:
-            content.classes("clamp")
-        if whole:
-            for line in text.sections(alert, chinese=language == "zh"):
-                ui.label(line)
+        for line in lines(page, alert, whole=whole):
+            content = ui.label(line)
+            if not whole and alert.severity is Severity.INFO:
+                content.classes("clamp")
         if whole or alert.severity is not Severity.INFO:
             for one in alert.evidence:
                 ui.label(text.evidence(one, chinese=language == "zh")).classes("record")

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.model import Acknowledgement, State, Text
-from console import charts, figure, industry_rows, labels, panel_charts, reasons, security, sheet
+from console import cards, charts, figure, industry_rows, labels, panel_charts, reasons, security, sheet
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
 from console.directory import Directory
@@ -74,6 +75,19 @@ def test_names_stand_before_codes_in_a_text() -> None:
     directory = Directory(NAMES)
     assert directory.annotated("增600519.SH、300015.SZ、1600519.SH") == "增贵州茅台 600519.SH、300015.SZ、1600519.SH"
     assert directory.fits("000858.SZ", "wl") and not directory.fits("000858.SZ", "gz")
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [("000300.SH", "沪深300"), ("600519.SH", "贵州茅台 600519.SH"), ("银行", "银行"), ("market", "")],
+)
+def test_an_alert_names_its_subject_and_the_codes_of_its_text(subject: str, shown: str) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_directory(Directory(NAMES))
+    page: Any = SimpleNamespace(view=ZH, site=SimpleNamespace(model=model))
+    found = msgspec.structs.replace(alert("a", "market_hot"), subject=subject, text=Text("", "涨601398.SH。"))
+    assert cards.title(page, found) == " · ".join(filter(None, (ZH.rule("market_hot"), shown)))
+    assert cards.lines(page, found, whole=True)[0] == "涨工商银行 601398.SH。"
 
 
 REASONS = """\
