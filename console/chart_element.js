@@ -2,6 +2,9 @@
 export default {
   template: "<span hidden></span>",
   props: { series: Object },
+  mounted() {
+    document.querySelector(".before-scripts")?.remove(); // what was painted before the page was drawn
+  },
   methods: {
     apply() {
       for (const [id, series] of Object.entries(this.series)) setSeries(id, series);

@@ -216,7 +216,7 @@ def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
     ui.page_title(f"{label('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
-    ui.add_body_html(f'<p class="first" aria-hidden="true">◢ {label("title")}<br><b>{escape(first)}</b></p>')
+    ui.add_body_html(f'<p class="before-scripts" aria-hidden="true">◢ {label("title")}<br><b>{escape(first)}</b></p>')
     page.layer = ui.element("div")
     page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):

@@ -124,7 +124,7 @@ body{background:var(--page)!important;color:var(--text);font-family:"Noto Sans C
 a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall{color:var(--fall)}
 .num{font-variant-numeric:tabular-nums} .w-full{width:100%} .grow{flex-grow:1}
 :focus-visible{outline:2px solid var(--accent)!important;outline-offset:2px}
-.first{position:absolute;left:12px;top:9px;font-size:16px;line-height:2.2} body:has(#app>*) .first{display:none}
+.before-scripts{position:absolute;left:12px;top:9px;font-size:16px;line-height:2.2}
 .skip{position:absolute;left:-9999px} .skip:focus{left:8px;top:8px;background:var(--card);z-index:99;padding:8px}
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
   border-bottom:1px solid var(--line);flex-wrap:nowrap}
@@ -192,7 +192,8 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .alert .clamp{display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden}
 .mark{font-size:12px;font-weight:700} .mark.critical{color:var(--hot)} .mark.warning{color:var(--warm)}
 .mark.info{color:var(--cold)}
-.data,.data .states{display:flex;flex-direction:row;align-items:center;gap:6px 14px;flex-wrap:wrap} .data{padding:6px 10px;font-size:12px}
+.data,.data .states{display:flex;flex-direction:row;align-items:baseline;gap:6px 14px}
+.data{padding:6px 10px;font-size:12px} .data .states{flex:1;flex-wrap:wrap} .verdict,.tiles,.data{min-height:max-content!important}
 .data *{min-width:0} .data .feed{display:inline-block;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
 .body--dark .q-btn.bg-primary{color:#10151c!important}
 .q-table th:first-child,.q-table .q-td:first-child{padding-left:6px!important}

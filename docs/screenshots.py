@@ -97,7 +97,10 @@ def main() -> None:
 def _documentation(browser: Any, address: str, peak: str) -> None:
     """Take the pictures that the documentation shows."""
     desk = browser.new_context(viewport=_DESK, locale="en-US").new_page()
-    _take(desk, address, "WARNED", "console-home")
+    desk.goto(address)
+    desk.get_by_text("WARNED").first.wait_for()
+    desk.get_by_text("reading history").wait_for(state="hidden")  # the console has just started
+    _take(desk, "", "WARNED", "console-home")
     _take(desk, "", "Industries", "console-panels", scrolled=".panels")
     _take(desk, f"{address}alerts/{peak}", "fell to", "console-alert")
     _take(desk, f"{address}{_SECURITY}", "Price, adjusted", "console-security")
