@@ -213,7 +213,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "digest": ("Digest of the day", "当日摘要"),
     "no_digest": ("No digest yet.", "暂无摘要。"),
     "collateral": ("Collateral ratio", "平均维持担保比例"),
-    "two_way": ("Two-way balance over float cap", "两融余额占流通市值"),
+    "two_way": ("Two-way over float cap", "两融余额占流通市值"),
     "short_balance": ("Short balance", "融券余额"),
 }  # fmt: skip
 
