@@ -139,6 +139,14 @@ def test_every_name_that_a_page_shows_is_chinese_on_a_chinese_page() -> None:
     assert plain == {"FACTORS.rsi_14", "GROUPS.ETF"}  # the same in both languages
 
 
+def test_every_label_is_used() -> None:
+    pages = Path(labels.__file__).parent.rglob("*.py")
+    source = "".join(path.read_text("utf-8") for path in pages if path.name != "labels.py")
+    made = ("flag_", "palette_", "after_")  # the beginnings of labels that a page composes
+    used = set(re.findall(r"[\"']([a-z_0-9]+)[\"']", source))
+    assert {key for key in labels.LABELS if not key.startswith(made)} - used == set()
+
+
 def test_nothing_that_a_page_shows_lacks_a_name() -> None:
     assert {rule.name for rule in rules(Parameters())} == labels.RULES.keys()
     for kind, names in ((Severity, labels.SEVERITIES), (State, labels.ALERT_STATES), (RatioState, labels.STATES)):
