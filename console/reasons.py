@@ -44,6 +44,7 @@ _PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"reference names no stock", "reference 没有股票"),
     (r"none of the panel's figures is known", "面板各项数据均未知"),
     (r"a base figure is zero", "基期数值为零"),
+    (r"no bear market of the index has ended in its known history", "该指数已知历史中没有已结束的熊市"),
     (r"turnover or the lent shares are zero", "成交额或融出股数为零"),
     (r"turnover is zero", "成交额为零"),
     (r"the float cap is zero", "流通市值为零"),
