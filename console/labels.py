@@ -253,6 +253,7 @@ INDICES: dict[str, tuple[str, str]] = {
     "000985.SH": ("CSI All Share", "中证全指"),
     "399001.SZ": ("SZSE Component", "深证成指"),
     "399006.SZ": ("ChiNext Index", "创业板指"),
+    "399330.SZ": ("SZSE 100", "深证100"),
 }
 STYLES: dict[str, tuple[str, str]] = {
     "broad": ("Broad", "宽基"),

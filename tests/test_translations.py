@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,6 @@ def test_nothing_that_a_page_shows_lacks_a_name() -> None:
     for kind, names in ((Severity, labels.SEVERITIES), (State, labels.ALERT_STATES), (RatioState, labels.STATES)):
         assert {one.value for one in kind} <= names.keys()
     assert {*HEAT, *RISK} <= labels.FACTORS.keys()
+    given = [value if isinstance(value, tuple) else (value,) for value in asdict(Parameters()).values()]
+    named = {str(one) for value in given for one in value if re.fullmatch(r"\d{6}\.(?:SH|SZ)", str(one))}
+    assert "000001.SH" in named and named <= labels.INDICES.keys()
