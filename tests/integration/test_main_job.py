@@ -58,7 +58,8 @@ def assert_complete(market: pd.DataFrame, securities: pd.DataFrame, industries: 
         "chart_score",
         "chart_top",
         "group_theme_score",
-    }  # no collateral ratios, no yields, no prices of funds, no chart model
+        "index_cycle",
+    }  # no collateral ratios, no yields, no prices of funds, no chart model, no SZSE 100
     assert len(industries) == 788 * len(INDUSTRIES)
     absent = {name for name in INDUSTRY_SIGNALS if not industries[name].notna().any()}
     # Valuations of 279 large caps from 2020 on stand in for those of the industries' indices; there is no chart model.
