@@ -16,7 +16,6 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-import redis
 import typer
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -25,12 +24,13 @@ from pydantic import SecretStr
 from alerts.delivery.channel import Channel
 from alerts.model import Alert, State
 from bench.figures import Figure, table_of
-from bench.pipeline import running_worker, simulated_market, wait_for
+from bench.pipeline import running_worker, simulated_market
 from bench.services import services
 from feeds.publication_times import available_at
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
-from processors.events import FIGURES, EndOfDay, RowBatch
+from processors.events import FIGURES, RowBatch
+from processors.history import end_of_day
 from streams.calendars import xshg
 from streams.cli.terminal import out
 from streams.local_service import free_port
@@ -38,11 +38,12 @@ from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.row_json import encode_events
 from streams.settings import Settings
-from streams.system_status import passed
 from streams.topics import Topic, Topics
 
 _RATE, _TICK_S, _EVERY_S = 1800, 0.01, 0.1
 _RULE, _SUBJECT = "peak_early_sign", "fin_buy_ratio"
+_CLOSES = {to_id("000001.SH"): {"close": 3000.0, "turnover": 5e11},
+           to_id("399001.SZ"): {"close": 10_000.0, "turnover": 5e11}}  # fmt: skip
 
 
 def _rows(topic: str, day: int, figures: dict[int, dict[str, float]]) -> RowBatch:
@@ -95,6 +96,14 @@ async def _load(settings: Settings, done: asyncio.Event) -> None:
     publisher.__exit__(None)
 
 
+async def _send(producer: AIOKafkaProducer, names: Topics, rows: RowBatch) -> None:
+    """Send the rows of a day, and the punctuation that closes it."""
+    topic, close = names.name(rows.topic), msgspec.json.encode(end_of_day(rows))
+    for _, value in encode_events(rows, "bench"):
+        await producer.send(topic, value, partition=0)
+    await producer.send(topic, close, partition=0, headers=[(CE_TYPE, CLOSE_TYPE)])
+
+
 async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: web.AppRunner, port: int) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -116,18 +125,13 @@ async def _measure(settings: Settings, days: list[int], clock: _Clock, runner: w
     await asyncio.sleep(1.0)  # the load reaches its rate
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks=1, linger_ms=0)
     await producer.start()
-    topic = names.name("margin.market")
     for at, day in enumerate(days):
+        await _send(producer, names, _rows("indices.daily", day, _CLOSES))
         ratio = 0.11 if at % 2 == 0 else 0.09
-        figures = {e: {"fin_balance": 5e11, "fin_buy": ratio * 5e11} for e in range(2)}
-        for _, value in encode_events(_rows("margin.market", day, figures), "bench"):
-            await producer.send(topic, value, partition=0)
-        punctuation = EndOfDay(
-            feed="margin.market", trade_date=to_date(day), expected={"SSE": 1, "SZSE": 1}, source="bench"
-        )
+        totals = {e: {"fin_balance": 5e11, "fin_buy": ratio * 5e11} for e in range(2)}
+        await _send(producer, names, _rows("margin.market", day, totals))
         if at % 2:
             clock.sent[to_date(day)] = time.perf_counter()
-        await producer.send(topic, msgspec.json.encode(punctuation), partition=0, headers=[(CE_TYPE, CLOSE_TYPE)])
         await asyncio.sleep(_EVERY_S)
     deadline = time.perf_counter() + 10
     while len(clock.webhook) < len(clock.sent) and time.perf_counter() < deadline:
@@ -162,14 +166,7 @@ def figures(broker: str, days: int = 200) -> list[Figure]:
             calendar = xshg()
             first = calendar.position(to_day(date(2018, 1, 2)))
             found = [calendar.day_at(first + i) for i in range(days)]
-            closes = {to_id("000001.SH"): {"close": 3000.0, "turnover": 5e11},
-                      to_id("399001.SZ"): {"close": 10_000.0, "turnover": 5e11}}  # fmt: skip
-            with Publisher(settings, source="bench") as publisher:
-                for day in found:
-                    publisher.day({"indices.daily": _rows("indices.daily", day, closes)})
-                barrier = publisher.barrier()
-            with redis.Redis.from_url(settings.redis) as client, running_worker(settings, folder) as worker:
-                wait_for(lambda: passed(settings, barrier, client), worker)
+            with running_worker(settings, folder):
                 asyncio.run(_measure(settings, found, clock, web.AppRunner(application), port))
     figures = list[Figure]()
     targets = (("alerts.v1", clock.topic, 15, 50), ("a local webhook", clock.webhook, None, 100))
