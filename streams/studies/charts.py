@@ -44,6 +44,12 @@ _LYING = 0.42
 _STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
           "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "marginwatch",
           "font.sans-serif": ["Noto Sans CJK SC", "DejaVu Sans"], "axes.unicode_minus": False}  # fmt: skip
+#: Dates without names of months, which would be English on a Chinese page; by years, months, days and parts of a day.
+_DATES = {
+    "formats": ["%Y", "%Y-%m", "%m-%d", "%H:%M", "%H:%M", "%S"],
+    "zero_formats": ["", "%Y", "%Y-%m", "%m-%d", "%H:%M", "%H:%M"],
+    "show_offset": False,
+}
 
 
 def png(chart: Chart) -> bytes:
@@ -94,7 +100,7 @@ def _draw(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     if chart.lines:
         locator = AutoDateLocator(maxticks=7)
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, **_DATES))
     _curves(axes, chart, text)
     for (label, level), style in zip(chart.levels.items(), ("--", "-.", ":"), strict=False):
         axes.axhline(level, color="#666666", linestyle=style, linewidth=1, label=text(label))
