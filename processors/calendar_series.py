@@ -13,13 +13,17 @@ from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.needs import INDICES
 
+_INDUSTRY_ROW = {key: row for row, key in enumerate(INDEX_OF)}
+#: Topic, figure, and whether the keys are the industries' indices.
+_Group = tuple[str, str, bool]
+
 
 class CalendarSeries:
     """Figures by topic, key and name, NaN where unknown.
 
     A series is as long as the calendar, whatever the history, so memory and time per day stay constant. The series of
-    a figure are the rows of one array. Those of the industries' indices come first, so that one slice reads a figure of
-    all industries.
+    a figure are the rows of one array, of those keys of which it was ever known. The industries' indices have an array
+    of their own, so that one slice reads a figure of all industries.
 
     Attributes
     ----------
@@ -29,8 +33,8 @@ class CalendarSeries:
     def __init__(self, calendar: TradingCalendar) -> None:
         self.calendar = calendar
         self.first_known = len(calendar)
-        self._rows: dict[str, dict[int, int]] = {INDICES: {key: row for row, key in enumerate(INDEX_OF)}}
-        self._series: dict[tuple[str, str], Floats] = {}  # topic, figure → (rows, len(calendar))
+        self._rows: dict[_Group, dict[int, int]] = {}  # key → its row in the array
+        self._series: dict[_Group, Floats] = {}
         self._nothing = np.full(len(calendar), np.nan)
         self._nothing.flags.writeable = False
         self._no_industry = np.broadcast_to(self._nothing, (len(INDEX_OF), len(calendar)))
@@ -42,32 +46,43 @@ class CalendarSeries:
         ----------
         figures : name → (n,) one value for each key.
         """
-        at, row_of = self.calendar.position(day), self._rows.setdefault(topic, {})
-        rows = [row_of.setdefault(key, len(row_of)) for key in keys.tolist()]
-        for name, values in figures.items():
-            if not np.isnan(values).all():
-                self.first_known = min(self.first_known, at)
-            elif (topic, name) not in self._series:
-                continue
-            self._of_every_row(topic, name)[rows, at] = values
+        at = self.calendar.position(day)
+        industry = np.array([_is_industry(topic, key) for key in keys.tolist()], dtype=bool)
+        for of_industries, chosen in ((True, industry), (False, ~industry)):
+            if chosen.any():
+                found = keys[chosen].tolist()
+                for name, values in figures.items():
+                    self._put((topic, name, of_industries), found, at, values[chosen])
 
-    def _of_every_row(self, topic: str, name: str) -> Floats:
-        """Return the series of a figure, with a row for every key of the topic."""
-        series = self._series.get((topic, name), self._nothing[None][:0])
-        more = len(self._rows[topic]) - len(series)
-        if more:
+    def _put(self, group: _Group, keys: list[int], at: int, values: Floats) -> None:
+        known = ~np.isnan(values)
+        if known.any():
+            self.first_known = min(self.first_known, at)
+        elif group not in self._series:
+            return
+        row_of = self._rows.setdefault(group, dict(_INDUSTRY_ROW) if group[2] else {})
+        for key in (key for key, is_known in zip(keys, known.tolist(), strict=True) if is_known):
+            row_of.setdefault(key, len(row_of))
+        series = self._series.get(group, self._nothing[None][:0])
+        if more := len(row_of) - len(series):
             series = np.concatenate([series, np.full((more, len(self.calendar)), np.nan)])
-            self._series[topic, name] = series
-        return series
+            self._series[group] = series
+        rows = np.array([row_of.get(key, -1) for key in keys])
+        series[rows[rows >= 0], at] = values[rows >= 0]
 
     def values(self, topic: str, key: int, name: str) -> Floats:
         """Return all values of a figure, by position in the calendar; NaN where unknown."""
-        row, series = self._rows.get(topic, {}).get(key), self._series.get((topic, name))
-        return self._nothing if row is None or series is None or row >= len(series) else series[row]
+        group = topic, name, _is_industry(topic, key)
+        row, series = self._rows.get(group, {}).get(key), self._series.get(group)
+        return self._nothing if row is None or series is None else series[row]
 
     def industries(self, name: str) -> Floats:
         """Return all values of a figure of the industries' indices: (31, len(calendar))."""
-        return self._series.get((INDICES, name), self._no_industry)[: len(INDEX_OF)]
+        return self._series.get((INDICES, name, True), self._no_industry)
+
+
+def _is_industry(topic: str, key: int) -> bool:
+    return topic == INDICES and key in _INDUSTRY_ROW
 
 
 def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
