@@ -160,8 +160,9 @@ class PartitionRunner:
             lambda: self._output_log.numbering(loaded.sequence, stage.output_names), still_ours
         )
         # An outbox that was published long ago would hide the highest sequence from the next claim.
-        published = numbering.ahead and stage.compacted
-        await self._publish_outputs(stage, [] if published else loaded.outbox, still_ours)
+        if not (numbering.ahead and stage.compacted):
+            await self._retries.publish(self._publish, loaded.outbox, still_ours)
+        self._show_outputs(stage, loaded.outbox)  # the newest values in Redis may be older
         await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
         owned = self.owned[stage.name, partition] = OwnedPartition(table, state)
         owned.marks, owned.sequence = loaded.marks, numbering.after
@@ -352,6 +353,9 @@ class PartitionRunner:
 
     async def _publish_outputs(self, stage: Stage, outputs: list[Output], still_ours: StillOurs) -> None:
         await self._retries.publish(self._publish, outputs, still_ours)
+        self._show_outputs(stage, outputs)
+
+    def _show_outputs(self, stage: Stage, outputs: list[Output]) -> None:
         if outputs and stage.name == MarketStage.name:
             self._on_outputs(outputs)
 

@@ -398,6 +398,23 @@ def test_an_outbox_is_published_again_unless_its_topics_prove_that_it_was(
     assert sent == ([1, 51] if stage is LoneSums else [1, 1, 1, 51])
 
 
+def test_the_newest_values_contain_an_outbox_that_is_not_published_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis was set back: the newest values that it contains may be older than its state."""
+    monkeypatch.setattr(MarketSums, "compacted", True)
+    world = World(monkeypatch, MarketSums)
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2"))
+        world.latest.clear()
+        world.published_sequence = 50
+        await world.claim()
+
+    run(go())
+    assert world.latest == [[b"2"]]
+    assert len([o for outputs in world.sent for o in outputs]) == 1
+
+
 def test_a_stage_that_writes_compacted_topics_writes_them_alone() -> None:
     settings = Settings()
     stages = [stage(settings, Topics(settings), xshg()) for stage in STAGES]
