@@ -212,7 +212,7 @@ def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
     ui.add_css(CSS)
     ui.add_css(view.css())
     ui.dark_mode(view.dark)
-    ui.colors(primary=view.colours.accent)
+    ui.colors(primary=view.colours.accent, positive="#15803d")  # white on Quasar's own green has too little contrast
     ui.page_title(f"{label('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)

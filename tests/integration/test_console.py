@@ -156,6 +156,7 @@ def shot(page: Any, name: str, *, full: bool = False) -> None:
 def violations(page: Any) -> list[str]:
     """What axe-core finds on a page."""
     page.wait_for_timeout(300)  # what fades in has its contrast only then
+    page.wait_for_function("() => !document.querySelector('.q-notification[class*=-active]')")  # nor while it fades out
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
