@@ -51,10 +51,8 @@ _YES, _NO = {"1", "1.0", "true", "yes", "y", "是", "t"}, {"0", "0.0", "false", 
 _EMPTY = {"", "nan", "nat", "none", "<na>", "-", "--"}
 
 
-def read(
-    paths: Iterable[Path], calendar: TradingCalendar, effective: date | None = None
-) -> tuple[SourceTables, dict[str, str]]:
-    """Read files; return their rows, and code → newest name.
+def read(paths: Iterable[Path], calendar: TradingCalendar, effective: date | None = None) -> SourceTables:
+    """Read files; return their rows, with the names.
 
     Parameters
     ----------
@@ -65,18 +63,13 @@ def read(
     InputError : with file, row and column of what can't be read.
     """
     out = SourceTables()
-    names: dict[str, tuple[int, str]] = {}
     for path in paths:
         spells = _spells(path)
         if spells:
             out.extend(vendor.read([path], Mapping(spells)))
             continue
-        frame, texts = _read(path, calendar, effective)
-        out.tables.append(SourceTable(TOPIC, path.name, frame))
-        for code, (day, name) in texts.items():
-            if name and day >= names.get(code, (day, ""))[0]:
-                names[code] = day, name
-    return out, {code: name for code, (_, name) in names.items()}
+        out.tables.append(SourceTable(TOPIC, path.name, _read(path, calendar, effective)))
+    return out
 
 
 def _spells(path: Path) -> list[Table]:
@@ -86,9 +79,7 @@ def _spells(path: Path) -> list[Table]:
     return [msgspec.structs.replace(one, files="*") for one in tables if every_column(one) <= headers]
 
 
-def _read(
-    path: Path, calendar: TradingCalendar, effective: date | None
-) -> tuple[pd.DataFrame, dict[str, tuple[int, str]]]:
+def _read(path: Path, calendar: TradingCalendar, effective: date | None) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} can't be read: give a CSV, workbook or parquet file")
     raw = load(path)
@@ -145,13 +136,8 @@ def _read(
         raise InputError(
             f"{path.name}, row {raw.index[row]}: {codes[row]} leaves the margin list before it joins: correct the dates"
         )
-    names = parsed("name", str) if "name" in columns else [""] * size
-    frame["name"] = names
-    texts: dict[str, tuple[int, str]] = {}
-    for code, day, name in zip(codes, days, names, strict=True):
-        if day >= texts.get(code, (day, ""))[0]:
-            texts[code] = day, name
-    return frame, texts
+    frame["name"] = parsed("name", str) if "name" in columns else ""
+    return frame
 
 
 def _columns(path: Path, raw: pd.DataFrame) -> dict[str, str]:

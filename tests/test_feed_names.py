@@ -115,7 +115,7 @@ def test_every_reader_returns_names(tmp_path: Path) -> None:
     parts = [
         *vendor.read([tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]).tables,
         *exchange.read([tmp_path / "d.xlsx"], DAYS[0]).tables,
-        *security_master.read([tmp_path / "e.csv"], xshg())[0].tables,
+        *security_master.read([tmp_path / "e.csv"], xshg()).tables,
     ]
     named = {p.origin.split(" ")[0]: p.frame["name"].tolist() for p in parts if "name" in p.frame and len(p.frame)}
     assert named == {

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from feeds import security_master
 from feeds.errors import InputError
+from feeds.security_names import SecurityNames
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import FIGURES
@@ -79,7 +80,7 @@ def load(*arguments: object):
 @pytest.mark.parametrize("headers", [{}, CHINESE], ids=["English", "Chinese"])
 def test_a_file_is_read(tmp_path: Path, kind: str, headers: dict[str, str]) -> None:
     frame = ROWS.rename(columns=headers).astype(str if kind == "parquet" else object)
-    found, names = security_master.read([written(frame, tmp_path, kind)], xshg())
+    found = security_master.read([written(frame, tmp_path, kind)], xshg())
     (part,) = found.tables
     first, second, third = part.frame.to_dict("records")
     assert (first["day"], first["key"]) == (to_day(date(2024, 6, 17)), to_id("600519.SH"))
@@ -90,7 +91,9 @@ def test_a_file_is_read(tmp_path: Path, kind: str, headers: dict[str, str]) -> N
     assert first["eligible_from"] == second["eligible_from"] == to_day(date(2010, 3, 31))
     assert second["eligible_to"] == to_day(date(2024, 6, 28)) and np.isnan(first["eligible_to"])
     assert first["float_shares"] == 1_256_197_800 and np.isnan(second["float_shares"])
-    assert names == {"600519.SH": "茅台", "000001.SZ": "平安银行"}
+    names = SecurityNames()
+    names.learn(found.tables)
+    assert names.known() == {"600519.SH": "茅台", "000001.SZ": "平安银行"}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_a_file_without_dates_needs_one(tmp_path: Path) -> None:
     path = written(ROWS.drop(columns="effective_date").iloc[:2], tmp_path)
     with pytest.raises(InputError, match="--date"):
         security_master.read([path], xshg())
-    found, _ = security_master.read([path], xshg(), date(2024, 6, 15))
+    found = security_master.read([path], xshg(), date(2024, 6, 15))
     assert set(found.tables[0].frame["day"]) == {to_day(date(2024, 6, 17))}
     with pytest.raises(InputError, match="no column of codes"):
         security_master.read([written(ROWS.drop(columns="code"), tmp_path)], xshg())

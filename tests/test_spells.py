@@ -69,7 +69,7 @@ def rows_of(rows: RowBatch) -> dict[tuple[str, str], dict[str, object]]:
 
 
 def loaded(*paths: Path) -> dict[tuple[str, str], dict[str, object]]:
-    tables, _ = security_master.read(paths, CALENDAR)
+    tables = security_master.read(paths, CALENDAR)
     return rows_of(gather(tables.tables, CALENDAR, "test").batches["reference"])
 
 
@@ -203,7 +203,7 @@ def test_what_is_no_industry_code_is_refused(code: str) -> None:
 
 def test_an_unknown_industry_code_is_reported_with_its_row(tmp_path: Path) -> None:
     written(tmp_path, x=INDUSTRY.assign(sw_code=["340301", "990101", "480301"]))
-    tables, _ = security_master.read([tmp_path / "x.parquet"], CALENDAR)
+    tables = security_master.read([tmp_path / "x.parquet"], CALENDAR)
     (refused,) = [one for one in tables.findings if one.severity is Severity.REFUSED]
     assert "row 2, industry (column 'sw_code'): '990101' is no industry code" in refused.text
 
@@ -217,7 +217,7 @@ def test_an_unknown_industry_code_is_reported_with_its_row(tmp_path: Path) -> No
 )
 def test_wrong_spells_are_refused(tmp_path: Path, change: dict[str, list[str | None]], said: str) -> None:
     MEMBERS.astype({"start": object, "end": object}).assign(**change).to_csv(tmp_path / "m.csv", index=False)
-    tables, _ = security_master.read([tmp_path / "m.csv"], CALENDAR)
+    tables = security_master.read([tmp_path / "m.csv"], CALENDAR)
     try:
         gather(tables.tables, CALENDAR, "test")
     except InputError as error:
@@ -228,7 +228,7 @@ def test_wrong_spells_are_refused(tmp_path: Path, change: dict[str, list[str | N
 def test_two_industries_from_one_day_on_are_an_error(tmp_path: Path) -> None:
     twice = pd.concat([INDUSTRY.iloc[2:], INDUSTRY.iloc[2:].assign(sw_code="340301")])
     written(tmp_path, x=twice)
-    tables, _ = security_master.read([tmp_path / "x.parquet"], CALENDAR)
+    tables = security_master.read([tmp_path / "x.parquet"], CALENDAR)
     with pytest.raises(
         InputError, match=r"two values of industry from 2024-06-05 on: x\.parquet, row 1 and x\.parquet, row 2"
     ):
@@ -237,7 +237,7 @@ def test_two_industries_from_one_day_on_are_an_error(tmp_path: Path) -> None:
 
 def test_members_of_an_index_without_a_field_are_reported(tmp_path: Path) -> None:
     written(tmp_path, x=MEMBERS.assign(index_code=["000300", "000300", "000852"]))
-    tables, _ = security_master.read([tmp_path / "x.parquet"], CALENDAR)
+    tables = security_master.read([tmp_path / "x.parquet"], CALENDAR)
     (finding,) = [one for one in tables.findings if one.check == "rows"]
     assert "1 rows are wanted by no table of the mapping" in finding.text and "000852" in finding.text
 

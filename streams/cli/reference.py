@@ -59,8 +59,7 @@ def reference_load(
     from streams.settings import Settings
 
     def read() -> SourceTables:
-        found, _ = security_master.read(files, xshg(Settings().calendar_file), on.date() if on is not None else None)
-        return found
+        return security_master.read(files, xshg(Settings().calendar_file), on.date() if on is not None else None)
 
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
         command.run(read)
