@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date
@@ -158,17 +159,21 @@ def write(studies: Sequence[Study], out: Path) -> list[Path]:
         put(f"{study.last.study}.json", msgspec.json.format(msgspec.json.encode(study.results), indent=1) + b"\n")
         for result in study.results:
             for table in result.tables:
-                path = out / f"{result.study}_{table.name}_{result.mode}.csv"
-                _csv(path, table.columns, table.rows)
-                files.append(path)
+                put(f"{result.study}_{table.name}_{result.mode}.csv", _csv(table.columns, table.rows))
         for chart in study.last.charts:
             put(f"{study.last.study}_{chart.name}_{study.last.mode}.png", png(chart))
-    _csv(out / "claims.csv", [f.name for f in fields(Claim)], [astuple(c) for study in studies for c in study.claims])
-    return [*files, out / "claims.csv"]
+    put("claims.csv", claims_csv(studies))
+    return files
 
 
-def _csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
+def claims_csv(studies: Iterable[Study]) -> bytes:
+    """Return the claims of studies as CSV."""
+    return _csv([f.name for f in fields(Claim)], [astuple(claim) for study in studies for claim in study.claims])
+
+
+def _csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -13,15 +13,12 @@ Of each study the current result and the newest of an earlier version are kept.
 from __future__ import annotations
 
 import contextlib
-import csv
 import fcntl
-import io
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -121,8 +118,7 @@ class ResultStore:
             yield
 
     def _put(self, study: Study, version: Version) -> None:
-        from processors.studies.claims import Claim
-        from streams.studies import labels, report
+        from streams.studies import labels, report, run
         from streams.studies.charts import svg
 
         last, name = study.last, study.last.study
@@ -140,9 +136,7 @@ class ResultStore:
                     files[f"{chart.name}.{language}.svg"] = svg(chart, language).encode()
             page = report.part(study, language, partial(_image, f"/studies/file/{version}/{name}", language))
             files[f"{language}.html"] = page.encode()
-        text = io.StringIO()
-        csv.writer(text).writerows([[f.name for f in fields(Claim)], *map(astuple, study.claims)])
-        files["claims.csv"] = text.getvalue().encode()
+        files["claims.csv"] = run.claims_csv([study])
         self._write(name, version, files)
         for _, old in [*self._results(name)][_VERSIONS_KEPT:]:
             shutil.rmtree(old)
