@@ -15,16 +15,14 @@ from typing import Annotated
 import numpy as np
 import redis
 import typer
-from kafka import TopicPartition
 
 from bench.figures import Figure, table_of
 from bench.pipeline import cpu_of, latencies, running_worker, simulated_market, wait_for
 from bench.services import services
 from feeds.publish import publish_days
+from streams import readers
 from streams.cli.terminal import out
-from streams.clients import kafka_reader
 from streams.publisher import Publisher
-from streams.records import is_barrier
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topic, Topics
@@ -37,15 +35,7 @@ _DAYS = 40
 
 def _charts(settings: Settings) -> list[tuple[bytes, list[tuple[str, bytes]]]]:
     """Return the charts of the newest week, a message for each partition."""
-    place = TopicPartition(Topics(settings).name(Topic.CHARTS), 0)
-    reader = kafka_reader(settings)
-    reader.assign([place])
-    reader.seek_to_beginning(place)
-    end, found = reader.end_offsets([place])[place], []
-    while reader.position(place) < end:
-        for records in reader.poll(timeout_ms=200).values():
-            found += [(one.value, list(one.headers)) for one in records if not is_barrier(one)]
-    reader.close()
+    found = [(one.value, list(one.headers)) for one in readers.read(settings, Topic.CHARTS)]
     return found[-settings.partitions :]
 
 

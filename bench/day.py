@@ -38,7 +38,7 @@ from streams.clients import kafka_reader
 from streams.feed_services import open_ledger
 from streams.processes import environment
 from streams.publisher import Publisher
-from streams.records import is_barrier
+from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topic, Topics
@@ -82,6 +82,7 @@ class _Arrivals:
 
     def __init__(self, settings: Settings, day: str) -> None:
         self.last, self.count = 0.0, 0
+        self.barriers: set[str] = set()
         self._day, self._ends = day, threading.Event()
         self._consumer = kafka_reader(settings)
         self._consumer.assign([TopicPartition(Topics(settings).name(Topic.SIGNALS_MARKET), 0)])
@@ -96,6 +97,7 @@ class _Arrivals:
                 now = time.perf_counter()
                 for record in records:
                     if is_barrier(record):
+                        self.barriers.add(barrier_of(record).barrier)
                         continue
                     signal = msgspec.json.decode(record.value, type=MarketSignal)
                     if signal.trade_date.isoformat() == self._day and not signal.provisional:
@@ -147,9 +149,10 @@ def figures(broker: str, days: int = 60) -> list[Figure]:
                 ended, cpu = time.perf_counter(), _children_cpu() - before
                 if result.returncode:
                     sys.exit(result.stderr)
-                wait_for(lambda: passed(settings, json.loads(result.stdout)["barrier"], client), worker)
+                barrier = json.loads(result.stdout)["barrier"]
+                wait_for(lambda: passed(settings, barrier, client), worker)
                 worked = cpu_of(worker) - worked
-                time.sleep(0.1)  # the reader's last poll
+                wait_for(lambda: barrier in arrivals.barriers, worker)
                 arrivals.stop()
     if not arrivals.count:
         sys.exit("no signal of the day arrived")
