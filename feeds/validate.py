@@ -17,6 +17,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from feeds.compared_day import ComparedDay
 from feeds.row_groups import group_names, groups_of
@@ -132,7 +133,7 @@ def twins(batch: RowBatch) -> Iterator[Finding]:
     filled = (rows != 0).sum(axis=1) >= _TWIN_FIGURES
     if batch.topic != _DETAIL:
         filled &= np.nan_to_num(batch.figures["volume"]) + np.nan_to_num(batch.figures["turnover"]) > 0
-    same = filled & _repeated(_hashes(rows))  # rows themselves are slow to compare
+    same = filled & pd.Series(_hashes(rows)).duplicated(keep=False).to_numpy()  # rows themselves are slow to compare
     if same.any():
         _, number, counts = np.unique(rows[same], axis=0, return_inverse=True, return_counts=True)
         same[same] = counts[number] > 1
@@ -146,16 +147,6 @@ def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
     out = np.zeros(len(rows), dtype=np.uint64)
     for column in (rows + 0.0).view(np.uint64).T:  # −0 is 0
         out = (out ^ column ^ (column >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
-    return out
-
-
-def _repeated(values: npt.NDArray[np.uint64]) -> Mask:
-    """Return which values occur more than once (n,)."""
-    order = np.argsort(values)
-    equal = values[order][1:] == values[order][:-1]
-    out = np.zeros(len(values), dtype=bool)
-    out[order[1:]] |= equal
-    out[order[:-1]] |= equal
     return out
 
 
