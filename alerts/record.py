@@ -14,6 +14,7 @@ from alerts.member_scores import HORIZONS
 from alerts.model import Basis, Evidence
 from alerts.rules.base import Expectation, Rule
 from processors.days import TradingCalendar, to_date
+from processors.signal import number
 
 
 class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,16 +111,11 @@ def _row(
         return row
     at, index = calendar.position(day), store.index
     path = index.paths(np.array([at]), LONGEST)[0]
-    hit = _known(index.hits(expectation_key(rule, expectation), expectation)[at])
+    hit = number(index.hits(expectation_key(rule, expectation), expectation)[at])
     return msgspec.structs.replace(
         row,
-        entry=_known(index.entry(at)),
-        returns={str(h): _known(path[h - 1]) for h in HORIZONS},
-        drawdown=_known(path.min()),
+        entry=number(index.entry(at)),
+        returns={str(h): number(path[h - 1]) for h in HORIZONS},
+        drawdown=number(path.min()),
         hit=None if hit is None else bool(hit),
     )
-
-
-def _known(value: float) -> float | None:
-    """Return a figure as a Python float, None for NaN."""
-    return None if np.isnan(value) else float(value)

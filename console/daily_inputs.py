@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from processors.days import to_date
 from processors.errors import RowError
 from processors.events import FIGURES, RowBatch
 from processors.industries import INDUSTRIES
+from processors.signal import number
 
 REFERENCE = "reference"
 #: The figures that are kept, by topic.
@@ -144,12 +144,8 @@ def _row(parts: Sequence[_Rows], key: int, moment: int | None) -> Figures:
         if at == len(part.keys) or part.keys[at] != key or (moment is not None and part.stamps[at] > moment):
             continue
         if part.revisions[at] >= best[0]:
-            best = int(part.revisions[at]), {name: _known(values[at]) for name, values in part.columns.items()}
+            best = int(part.revisions[at]), {name: number(values[at]) for name, values in part.columns.items()}
     return best[1]
-
-
-def _known(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def adjusted(rows: Sequence[tuple[date, Figures]]) -> list[tuple[date, Figures]]:

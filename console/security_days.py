@@ -14,6 +14,7 @@ from console.versions import Versions
 from processors.codes import to_codes, to_id
 from processors.errors import RowError
 from processors.outputs import SecuritySignals
+from processors.signal import number
 
 FINANCING, PRICING = "financing", "pricing"
 Row = dict[str, float | None]
@@ -95,7 +96,7 @@ class SecurityDays:
         frame = pricing.newest(day) if day in pricing.days else None
         if frame is None or "chart_score" not in frame.columns:
             return {}
-        return dict(zip(to_codes(frame.keys), map(_known, frame.columns["chart_score"].tolist()), strict=True))
+        return dict(zip(to_codes(frame.keys), map(number, frame.columns["chart_score"].tolist()), strict=True))
 
     def codes(self) -> list[str]:
         """Return every security of the newest known day."""
@@ -131,8 +132,8 @@ class SecurityDays:
         )
         codes = to_codes(frame.keys)
         out = [
-            Flag(codes[i], name, int(np.sign(_or_zero(side[i]))), bool(strong[i]), _known(change[i]),
-                 int(_or_zero(streak[i])), _known(excess[i]))
+            Flag(codes[i], name, int(np.sign(_or_zero(side[i]))), bool(strong[i]), number(change[i]),
+                 int(_or_zero(streak[i])), number(excess[i]))
             for name, hit, side, strong in chosen
             for i in np.flatnonzero(hit).tolist()
         ]  # fmt: skip
@@ -141,11 +142,7 @@ class SecurityDays:
 
 def row(columns: dict[str, Any], at: int) -> Row:
     """Return the figures at a place of columns, None where absent."""
-    return {name: _known(values[at]) for name, values in columns.items()}
-
-
-def _known(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return {name: number(values[at]) for name, values in columns.items()}
 
 
 def _or_zero(value: float) -> float:

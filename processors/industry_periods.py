@@ -13,6 +13,7 @@ from processors.events import Floats
 from processors.indicators.industry_balance import ranks
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals
+from processors.signal import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def period_of(frames: Iterable[IndustrySignals], first: date, last: date, calend
     placed = [ranks(values[None])[0] if not np.isnan(values).any() else values * np.nan for values in (net, share)]
     rows = [
         IndustryPeriod(
-            name, _figure(net[i]), _rank(placed[0][i]), _figure(buys[i]), _figure(turnover[i]), _figure(share[i]),
+            name, number(net[i]), _rank(placed[0][i]), number(buys[i]), number(turnover[i]), number(share[i]),
             _rank(placed[1][i]),
         )
         for i, name in enumerate(INDUSTRIES)
@@ -98,10 +99,6 @@ def _sum(frames: Sequence[IndustrySignals], name: str, *, whole: bool) -> Floats
     if not frames or not whole or any(name not in frame.columns for frame in frames):
         return np.full(len(INDUSTRIES), np.nan)
     return np.asarray(np.sum([frame.columns[name] for frame in frames], axis=0), dtype=np.float64)
-
-
-def _figure(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _rank(value: float) -> int | None:

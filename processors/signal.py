@@ -135,3 +135,14 @@ def plain(values: Values) -> list[Any]:
     if values.dtype.kind == "f":
         return [None if value != value else value for value in out]
     return out
+
+
+def number(value: float) -> float | None:
+    """Return a figure as a Python number, None where it is NaN.
+
+    Examples
+    --------
+    >>> number(np.float64(0.5)), number(np.nan)
+    (0.5, None)
+    """
+    return None if np.isnan(value) else float(value)

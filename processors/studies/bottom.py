@@ -10,6 +10,7 @@ from processors.bears import Bear, bear_markets
 from processors.days import to_date
 from processors.events import Floats
 from processors.parameters import DEFAULTS
+from processors.signal import number
 from processors.statistics import percentiles
 from processors.studies.index_paths import HORIZONS, paths
 from processors.studies.measure import episodes, hit_rate, mean
@@ -48,7 +49,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     cold = weekly <= COLD_WEEK
     dates = panel.dates()
     weeks: list[tuple[Cell, ...]] = [
-        (dates[at], float(ratio), *(_cell(outcome.after[h][at]) for h in HORIZONS))
+        (dates[at], float(ratio), *(number(outcome.after[h][at]) for h in HORIZONS))
         for at, ratio in zip(ends[cold].tolist(), weekly[cold].tolist(), strict=True)
     ]
     after = outcome.after[20][ends[cold]]
@@ -78,7 +79,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         last = len(history.days) - 1
         now.append(
             (INDICES[code], _date(history, last), float(history.close[last] / np.nanmax(history.close[-250:]) - 1),
-             _cell(rates[last]), _cell(ranks[0][0]), _cell(pes[last]), _cell(ranks[1][0]), _date(history, 0))
+             number(rates[last]), number(ranks[0][0]), number(pes[last]), number(ranks[1][0]), _date(history, 0))
         )  # fmt: skip
         if code == SSE:
             findings += _bear_findings(history, found)
@@ -111,8 +112,8 @@ def _bear_row(index: str, history: IndexHistory, bear: Bear, rates: Floats) -> t
     at = bear.trough
     ranks = (percentiles(np.broadcast_to(v[: at + 1], (1, at + 1)), 1)[0] for v in (rates, history.pe))
     rate_rank, pe_rank = ranks
-    return (index, *(_date(history, i) for i in (bear.peak, at, bear.end)), bear.fall, _cell(rates[at]), _cell(rate_rank),
-            _cell(history.pe[at]), _cell(pe_rank))  # fmt: skip
+    return (index, *(_date(history, i) for i in (bear.peak, at, bear.end)), bear.fall, number(rates[at]), number(rate_rank),
+            number(history.pe[at]), number(pe_rank))  # fmt: skip
 
 
 def _bear_findings(history: IndexHistory, found: list[Bear]) -> list[Finding]:
@@ -163,7 +164,3 @@ def _drawdown_chart(panel: Panel) -> Chart:
 
 def _date(history: IndexHistory, at: int) -> str:
     return to_date(int(history.days[at])).isoformat()
-
-
-def _cell(value: float) -> Cell:
-    return None if np.isnan(value) else float(value)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.events import Floats
+from processors.signal import number
 from processors.studies.index_paths import HORIZONS, TOP, TOP_DAYS, Paths, paths
 from processors.studies.measure import episodes, hit_rate, mean
 from processors.studies.panel import Panel
@@ -93,7 +94,7 @@ def _cases(
     return [
         (
             form, dates[day], float(ratio[day]), dates[entry[day]] if entry[day] < len(dates) else None,
-            *(_cell(outcome.after[h][day]) for h in HORIZONS), _cell(outcome.lowest[day]), _cell(outcome.highest[day]),
+            *(number(outcome.after[h][day]) for h in HORIZONS), number(outcome.lowest[day]), number(outcome.highest[day]),
             _yes(outcome.topped[day]), _yes(outcome.fell_first[day]),
         )
         for day in at.tolist()
@@ -122,10 +123,6 @@ def _of(values: Floats) -> Cell:
 
 def _known(values: Floats) -> Floats:
     return values[~np.isnan(values)]
-
-
-def _cell(value: float) -> Cell:
-    return None if np.isnan(value) else float(value)
 
 
 def _yes(value: float) -> Cell:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from processors.days import to_date
 from processors.events import Floats
+from processors.signal import number
 from processors.studies.panel import CSI300, INDICES, Panel
 from processors.studies.result import Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 
@@ -108,8 +109,8 @@ def _months(panel: Panel) -> list[tuple[Cell, ...]]:
     dates = panel.dates()
     balance, short = panel.column("fin_balance"), panel.column("short_balance")
     return [
-        (dates[at][:7], dates[at], _cell(balance[at] / _BN), _cell(short[at] / _BN), _cell(value),
-         *(_cell(panel.closes[code][at]) for code in _SHOWN))
+        (dates[at][:7], dates[at], number(balance[at] / _BN), number(short[at] / _BN), number(value),
+         *(number(panel.closes[code][at]) for code in _SHOWN))
         for at, value in zip(last.tolist(), ratio.tolist(), strict=True)
     ]  # fmt: skip
 
@@ -144,7 +145,3 @@ def _since_first(closes: Floats) -> list[float]:
 def _quantile(values: Floats, q: float) -> float | None:
     known = values[~np.isnan(values)]
     return float(np.quantile(known, q)) if len(known) else None
-
-
-def _cell(value: float) -> Cell:
-    return None if np.isnan(value) else float(value)
