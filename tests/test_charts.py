@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from html import escape
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -485,6 +486,19 @@ def test_an_interrupted_training_ends_with_the_same_network(planted: tuple[Any, 
     assert (entry.losses[0], entry.accuracies[0], entry.epochs[0]) == (
         whole.losses[0], whole.accuracies[0], whole.epochs[0]
     )  # fmt: skip
+
+
+def test_a_network_whose_process_is_killed_ends_the_training(planted: tuple[Any, Path], tmp_path: Path) -> None:
+    from streams.charts.errors import ChartModelError
+    from streams.charts.training import Plan, train_year
+
+    def kill(_: object) -> None:
+        for process in active_children():
+            process.kill()
+
+    with pytest.raises(ChartModelError, match="network 1 for 2019 ended with exit code -9"):
+        train_year(planted[0], 2019, Plan(seeds=(1,), epochs=4), CALENDAR, tmp_path, kill)
+    assert not active_children()
 
 
 def test_the_card_names_files_and_weaknesses(planted: tuple[Any, Path]) -> None:

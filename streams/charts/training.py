@@ -3,13 +3,21 @@
 A chart belongs to the training of a year if its longest label ends before the year begins. The last part of these
 charts stops the training early, and the same gap lies before it. Every network has its own seed, and every epoch its
 own order, so an interrupted training resumes at the epoch that it was in and ends with the same network.
+
+Each network is trained in a process of its own, as many at once as there are processors.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +50,7 @@ class Plan:
     validation : the share of the days, the last ones, that stop the training.
     """
 
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2)
     epochs: int = 6
     patience: int = 1
     batch: int = 256
@@ -107,13 +115,16 @@ def train_year(
 
     Raises
     ------
-    ChartModelError : if there are too few charts before the year.
+    ChartModelError : if there are too few charts before the year, or the process of a network ends too early.
     """
-    torch.set_num_threads(
-        1
-    )  # sums of several threads differ in the last bits; a second one gains nothing on images this small
+    _compute_in_one_thread()
     rows, check = split(samples.days, year, plan.validation, calendar)
-    found = [_train(samples, rows, check, year, seed, plan, state, advance) for seed in plan.seeds]
+    state.mkdir(parents=True, exist_ok=True)
+    task = _Task(samples, rows, check, year, plan, state)
+    at_once = len(os.sched_getaffinity(0))
+    for start in range(0, len(plan.seeds), at_once):
+        _train_in_processes(task, plan.seeds[start : start + at_once], advance)
+    found = [task.training(seed) for seed in plan.seeds]
     known = rows[~np.isnan(samples.labels[rows, 0])]
     entry = Year(
         year=year,
@@ -175,17 +186,79 @@ class _Training:
         return out
 
 
-def _train(
-    samples: Samples, rows: Rows, check: Rows, year: int, seed: int, plan: Plan, state: Path, advance: Advance
-) -> _Training:
-    state.mkdir(parents=True, exist_ok=True)
-    path, identity = state / f"{year}-{seed}.pt", f"{samples.digest}/{replace(plan, seeds=())}"
-    training = _Training(seed, plan)
-    training.load(path, identity)
-    batches = -(-len(rows) // plan.batch)
+def _compute_in_one_thread() -> None:
+    """Keep sums the same on every machine: those of several threads differ in the last bits."""
+    torch.set_num_threads(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What the networks of a year are trained on."""
+
+    samples: Samples
+    rows: Rows
+    check: Rows
+    year: int
+    plan: Plan
+    state: Path
+
+    def training(self, seed: int) -> _Training:
+        """Return the training of a network where it was saved, or a new one."""
+        out = _Training(seed, self.plan)
+        out.load(self.path(seed), self.identity)
+        return out
+
+    def path(self, seed: int) -> Path:
+        return self.state / f"{self.year}-{seed}.pt"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.samples.digest}/{replace(self.plan, seeds=())}"
+
+
+def _train_in_processes(task: _Task, seeds: Sequence[int], advance: Advance) -> None:
+    """Train networks at once; no process outlives this call."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # PyTorch is imported once for all processes
+    with ExitStack() as stack:
+        processes: dict[int, ForkServerProcess] = {}
+        receivers: list[Connection] = []
+        for seed in seeds:
+            receiver, sender = context.Pipe(duplex=False)
+            process = processes[seed] = context.Process(target=_work, args=(task, seed, sender), daemon=True)
+            process.start()
+            stack.callback(process.terminate)
+            sender.close()
+            receivers.append(receiver)
+        while receivers:
+            ready = wait(receivers)
+            for receiver in [one for one in receivers if one in ready]:
+                try:
+                    advance(receiver.recv())
+                except EOFError:
+                    receivers.remove(receiver)
+        for seed, process in processes.items():
+            process.join()
+            if process.exitcode:
+                raise ChartModelError(
+                    f"the process of network {seed} for {task.year} ended with exit code {process.exitcode}; the same "
+                    "command resumes the training"
+                )
+
+
+def _work(task: _Task, seed: int, sender: Connection) -> None:
+    """Train a network in this process, and send every batch's `Progress`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    _compute_in_one_thread()
+    _train(task, seed, sender.send)
+
+
+def _train(task: _Task, seed: int, advance: Advance) -> None:
+    samples, plan, training = task.samples, task.plan, task.training(seed)
+    batches = -(-len(task.rows) // plan.batch)
     while training.epoch < plan.epochs and training.waited <= plan.patience:
         torch.manual_seed(seed * 1_000 + training.epoch)  # of the dropout
-        order = np.random.default_rng((seed, training.epoch)).permutation(rows)
+        order = np.random.default_rng((seed, training.epoch)).permutation(task.rows)
         training.network.train()
         losses = hits = cases = 0.0
         for number, start in enumerate(range(0, len(order), plan.batch), 1):
@@ -204,12 +277,17 @@ def _train(
             done = training.epoch * batches + number
             advance(
                 Progress(
-                    year, seed, training.epoch + 1, done, plan.epochs * batches, losses / number, hits / max(cases, 1)
+                    task.year,
+                    seed,
+                    training.epoch + 1,
+                    done,
+                    plan.epochs * batches,
+                    losses / number,
+                    hits / max(cases, 1),
                 )
             )
-        training.keep(*_evaluate(training.network, samples, check))
-        training.save(path, identity)
-    return training
+        training.keep(*_evaluate(training.network, samples, task.check))
+        training.save(task.path(seed), task.identity)
 
 
 def _images(samples: Samples, rows: Rows) -> torch.Tensor:

@@ -23,7 +23,7 @@ def train(
     years: Annotated[
         str, typer.Option(help="years to score, such as 2020,2021; default: all that have a year before them")
     ] = "",
-    seeds: Annotated[int, typer.Option(min=1, max=9, help="networks a year, whose chances are averaged")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=9, help="networks a year, whose chances are averaged")] = 2,
 ) -> None:
     """Train an ensemble for each year on the years before it; an interrupted training resumes.
 
