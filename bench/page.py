@@ -39,7 +39,7 @@ from streams.topics import Topics
 
 SPEED = 60.0
 _SECURITY = "security/300015.SZ"
-_HEAP_EVERY_S, _STRETCH_S = 5.0, 5.0
+_HEAP_EVERY_S = 5.0
 #: Loads of each page; the median counts.
 _LOADS = 5
 #: Cumulative layout shift as browsers define it: the largest window of at most 5 s without a pause of a second.
@@ -76,10 +76,9 @@ class Watched:
     heap: list[float] = field(default_factory=list)
     shift: float = 0.0
 
-    def busiest(self) -> float:
-        """Return the pushes a second of the busiest stretch; a page that is busy drawing takes several at once."""
-        counts = (sum(begin <= at < begin + _STRETCH_S for at in self.pushes) for begin in self.pushes)
-        return max(counts, default=0) / _STRETCH_S
+    def busiest(self) -> int:
+        """Return the pushes of the busiest second."""
+        return max((sum(begin <= at < begin + 1.0 for at in self.pushes) for begin in self.pushes), default=0)
 
     def growth(self) -> float:
         """Return the heap of the last third over that of the middle one: 1.0 is flat."""
@@ -144,7 +143,7 @@ def watch(browser: Any, url: str, seconds: float, begin: Callable[[], None]) -> 
 
 def figures(seen: Watched, seconds: float) -> Iterator[Figure]:
     """Yield the figures of a session."""
-    yield Figure(f"pushes, busiest {_STRETCH_S:g} s", seen.busiest(), "/s", at_most=4)
+    yield Figure("pushes, busiest second", seen.busiest(), "/s", at_most=3)
     yield Figure("pushes, mean", len(seen.pushes) / seconds, "/s")
     yield Figure("bytes", seen.bytes / seconds / 1024, "KB/s")
     yield Figure("errors in the browser's log", len(seen.errors), "", at_most=0)

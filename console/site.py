@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Protocol
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from alerts.commands import Command
 from console import labels
@@ -183,21 +184,22 @@ def heading(text: str) -> None:
         ui.label(text)
 
 
-def _calendar(page: Page) -> ui.input:
+def _calendar(page: Page) -> ui.element:
     """Draw the newest day; another choice opens the page as it was known on that day."""
     model, label = page.site.model, page.view.label
 
-    def go() -> None:
-        newest = page.present.day
-        now = not chosen.value or (newest is not None and chosen.value >= newest.isoformat())
-        ui.navigate.to("?" if now else f"?asof={chosen.value}")
+    def go(event: GenericEventArguments) -> None:
+        newest, chosen = page.present.day, event.args
+        now = not chosen or (newest is not None and chosen >= newest.isoformat())
+        ui.navigate.to("?" if now else f"?asof={chosen}")
 
-    chosen = ui.input().mark("as-of").classes("as-of pill num").on("change", go)  # of the person, not of an update
-    chosen.props(f'type=date dense borderless aria-label="{label("as_of")}"').tooltip(label("as_of"))
+    # The browser's own field: NiceGUI's sends a message of its own with every new value.
+    field = ui.element("input").mark("as-of").classes("as-of pill num")
+    field.props(f'type=date aria-label="{label("as_of")}"').on("change", go, js_handler="e => emit(e.target.value)")
     if model.as_of is not None:
         with ui.element("span").classes("pill bad"):
             ui.link(f"{label('as_of_day')} · {label('to_now')}", "?").style("color:inherit")
-    return chosen
+    return field
 
 
 def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
@@ -265,8 +267,9 @@ def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
     def draw() -> None:
         model = page.site.model
         shown = model.as_of or model.day
-        day.set_value("" if shown is None else shown.isoformat())
         day.set_visibility(shown is not None)
+        if shown is not None:
+            day.props(f"value={shown}")
         session = max((s.trade_date for s in model.live.values()), default=None)
         live.set_visibility(session is not None)
         if session is not None:

@@ -178,8 +178,8 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .hits{position:absolute;right:0;top:100%;z-index:50;min-width:190px;background:var(--card);border:1px solid var(--line);
   border-radius:6px;padding:4px;display:flex;flex-direction:column;gap:2px}
 .hits .security{padding:3px 6px} .hits .security:hover,.hits .security:focus{background:var(--page)}
-.name-of{font-weight:600} .sub .candles{height:520px} .sub .listing{min-height:120px} .corrections{margin:8px 8px 0} .as-of .q-field__native{color:var(--text);font-size:12px;padding:0!important}
-.as-of .q-field__control,.as-of input{height:20px!important;min-height:20px!important} .as-of{padding:0 6px!important} .sheet{font-size:18px;text-decoration:none;line-height:1} .names{display:flex;flex-wrap:wrap;gap:2px 10px} .figures{width:min(720px,94vw);max-width:94vw!important}
+.name-of{font-weight:600} .sub .candles{height:520px} .sub .listing{min-height:120px} .corrections{margin:8px 8px 0}
+.as-of{background:none;color:var(--text);font-family:inherit;color-scheme:light} .body--dark .as-of{color-scheme:dark} .sheet{font-size:18px;text-decoration:none;line-height:1} .names{display:flex;flex-wrap:wrap;gap:2px 10px} .figures{width:min(720px,94vw);max-width:94vw!important}
 .chart{flex:1;min-height:0;width:100%}
 .scroll{overflow-y:auto;flex:1;min-height:0;display:flex;flex-direction:column;gap:6px}
 .alert{border:1px solid var(--line);border-left:5px solid var(--calm);border-radius:6px;padding:6px 8px;display:flex;

@@ -302,8 +302,11 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
         assert english(desk) == []
     past = xshg().shift(market.last, -20)
     assert past is not None
-    desk.goto(f"{console.url}?asof={to_date(past)}")
+    desk.goto(console.url)
+    desk.wait_for_function(f"document.querySelector('.as-of')?.value === '{to_date(market.last)}'")
+    desk.locator(".as-of").fill(str(to_date(past)))
     desk.get_by_text("截至当日所知").wait_for()
+    assert desk.url.endswith(f"?asof={to_date(past)}")
     assert desk.get_by_role("button", name="确认").count() == 0  # nothing of the past can be acknowledged
     assert desk.locator(".flags a").first.get_attribute("href").endswith(f"?asof={to_date(past)}")
     pdf = desk.request.get(f"{console.url}sheet.pdf?asof={to_date(past)}")
