@@ -6,6 +6,7 @@ What does not meet an expectation yet is listed, so that nothing new joins; remo
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -129,3 +130,10 @@ def test_redis_and_http_clients_are_made_by_the_factory_only() -> None:
         if ast.unparse(call.func).rpartition(".")[2] in CLIENTS
     ]
     assert wrong == []
+
+
+def test_a_parallel_run_keeps_the_tests_of_a_file_together(request: pytest.FixtureRequest) -> None:
+    """Without groups, every process makes the fixtures of every file."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("this run is not parallel")
+    assert request.node.nodeid.endswith("@tests/test_structure.py")
