@@ -9,6 +9,9 @@ CHARTS := $(VENV)/.installed-charts
 #: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
 PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
 
+# Tests start hundreds of processes: each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types docs programs bench chaos fuzz mutation lock clean
 
 demo: $(DEMO)

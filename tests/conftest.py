@@ -21,6 +21,8 @@ from tests.harness import BROKERS, SESSION_TIMEOUT_S, Stack
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+_LONGEST_ID = 60
+
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ranked.append((rank, item))
     ranked.sort(key=itemgetter(0))
     items[:] = [item for _, item in ranked]
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long text by its beginning and length: ids of a hundred thousand characters slow a parallel run down."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_ID:
+        return f"{val[:_LONGEST_ID]!r}… of {len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")

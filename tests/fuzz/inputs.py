@@ -138,7 +138,7 @@ def _signals() -> Iterator[Input]:
         *(
             (Topic.SIGNALS_SECURITY, signal_codec.encode_security(Securities(status, keys, columns, family), "t"))
             for family, names in (("financing", financing), ("pricing", pricing))
-            for columns in ({name: np.array([1.0, np.nan]) for name in names},)
+            for columns in ({name: np.array([1.0, np.nan]) for name in sorted(names)},)
         ),
         (Topic.SIGNALS_INDUSTRY, signal_codec.encode_industry(industries, "t")),
     ]  # fmt: skip
