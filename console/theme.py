@@ -212,7 +212,8 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 @media (max-width:1100px){.bar .clock{display:none} .tiles{grid-template-columns:repeat(3,minmax(0,1fr))}
   .grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
   grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
-  .sub .half.listing{grid-column:1/-1} .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
+  .q-table th{white-space:normal!important} .q-table th:not(.sorted) .q-table__sort-icon{display:none}
+  .sub .half.listing{grid-column:1/-1} .sub .tile{grid-column:span 2} .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
   .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .grid .alerts{max-height:280px}}
 @media (max-width:700px){
   .grid{grid-template-columns:minmax(0,1fr);grid-template-areas:"verdict" "gauge" "alerts" "tiles" "history" "excess" "map" "flags" "data"}
@@ -221,14 +222,13 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .groups .q-table th:first-child{position:sticky;left:0;background:var(--card);z-index:1}
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
   .q-table th,.q-table .q-td{padding:2px 3px!important} .sub .q-table .q-td{font-size:11px!important}
-  .q-table th{white-space:normal!important} .q-table th:not(.sorted) .q-table__sort-icon{display:none}
   .q-table .wrap{min-width:84px} .card h2>:first-child{white-space:normal}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
   .verdict{flex-direction:column;gap:6px} .cases .scroll{max-height:132px;overflow-x:auto}
   .cases-table th,.cases-table td{padding:0 3px;font-size:11px}
   .bar{gap:0 1px;padding:2px 6px;flex-wrap:wrap} .bar .name span span{display:none} .bar .pill{padding:0 4px;font-size:10px}
   .bar .search{order:9;flex:1 1 60%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
-  .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tall{height:260px}
+  .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tile{grid-column:auto} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px} .bar .q-btn{min-width:30px;padding:0 1px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 """

@@ -2,7 +2,8 @@
 
 ``python -m docs.screenshots`` takes every page in both languages, both themes and three sizes into ``out/console``, and
 overwrites the pictures of the documentation in ``pages/images``. It takes some minutes and needs Chromium (Debian's
-package) and the extras ``local``, ``console`` and ``dev``.
+package) and the extras ``local``, ``console`` and ``dev``. With MARGINWATCH_CHART_MODEL, the page of the
+themes shows the scores of that model.
 """
 
 from __future__ import annotations
