@@ -66,6 +66,8 @@ class Block(CrossSections):
         self._known: dict[tuple[Need, str], Flags] = {}
         self._reasons: dict[tuple[Need, str, int], str] = {}
         self._unknown_days: dict[tuple[Need, str], tuple[list[int], list[int], int]] = {}
+        #: The needs that were read, each with its code, until the caller clears the set.
+        self.asked: set[tuple[Need, str]] = set()
         #: Source, figure and calendar position → the exchanges whose summand is unknown.
         self._absent: dict[tuple[Source, str, int], list[str]] = {}
 
@@ -83,6 +85,7 @@ class Block(CrossSections):
         UndeclaredNeedError : if no registered signal declares the need, so that no stage retains its figures.
         """
         key = need, self._code(need, code)
+        self.asked.add(key)
         if key not in self._read:
             self._sources.require(need)
             self._read[key] = self._figures(*key)
@@ -181,19 +184,24 @@ class Block(CrossSections):
         return windows(series, self.positions - lag - start, days)
 
     def _with_provisional(self, need: Need, values: Floats, code: str) -> Floats:
-        if self._provisional_inputs is None or not need.known_intraday or need.back != 0 or need.at:
+        figure = self.provisional_input(need, code)
+        if figure is None:
             return values
-        figure = self._provisional_value(need, code)
         values = values.copy()
         values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(figure, str) else figure
         return values
 
-    def _provisional_value(self, need: Need, code: str) -> float | str:
-        assert self._provisional_inputs is not None
+    def provisional_input(self, need: Need, code: str) -> float | str | None:
+        """Return the intraday figure, or the reason of its absence, in a need; None if the need contains none."""
+        if self._provisional_inputs is None or not need.known_intraday or need.back != 0 or need.at:
+            return None
         if need.source is Source.TURNOVER:
             return self._provisional_inputs.turnover
         if need.source is Source.TOTAL:
             return self._provisional_inputs.totals[need.figure]
+        if need.source is not Source.INDEX:
+            return None
+        code = code or need.codes(self.parameters)[0]
         unknown = f"{INDICES} {code} of {to_date(self.days[-1])} is not known {_CAUSES}"
         return self._provisional_inputs.closes.get(to_id(code), unknown)
 
@@ -202,6 +210,7 @@ class Block(CrossSections):
     def known(self, need: Need, code: str = "") -> Flags:
         """Return on which days a required figure is known (k,)."""
         key = need, self._code(need, code)
+        self.asked.add(key)
         if key not in self._known:
             self._known[key] = self._is_known(*key)
         return self._known[key]
@@ -246,8 +255,8 @@ class Block(CrossSections):
     def _lacking(self, need: Need, code: str, i: int) -> str:
         code = code or next(iter(need.codes(self.parameters)), "")
         what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
-        if self._provisional_inputs is not None and i == len(self) - 1 and need.back == 0 and not need.at:
-            figure = self._provisional_value(need, code)
+        if i == len(self) - 1:
+            figure = self.provisional_input(need, code)
             if isinstance(figure, str):
                 return figure
         counts, latest, length = self._unknown(need, code)

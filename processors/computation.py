@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 
+import msgspec
 import numpy as np
 
 from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
 from processors.days import moment, to_date
-from processors.needs import DETAIL, LAST_WEEK, TOTALS, session_before
+from processors.needs import DETAIL, LAST_WEEK, TOTALS, Need, session_before
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
 from processors.pack import Array
 from processors.registry import (
@@ -24,9 +26,8 @@ from processors.registry import (
     inputs_of,
     optional_of,
     retained_signals,
-    signals_of,
 )
-from processors.signal import Column, Level, plain
+from processors.signal import Column, plain
 from processors.sources import Sources
 
 #: Exchange → gap of the balance identity in CNY, and exchange → gap as a fraction of its balance.
@@ -44,6 +45,14 @@ class Family:
         self.inputs, self.optional = inputs_of(modules), optional_of(modules)
         needs = [need for module in modules for signal in module.SIGNALS for need in signal.needs]
         self.earlier = earlier_days(needs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Provisional:
+    """The provisional signals of an indicator, and the intraday figures that it read, by need and code."""
+
+    figures: Mapping[tuple[Need, str], float | str | None]
+    signals: Sequence[MarketSignal]
 
 
 MARKET_FAMILIES = tuple(Family(module) for module in MARKET_INDICATORS)
@@ -72,6 +81,9 @@ class Computation:
         self._identity_gaps = identity_gaps
         self._block_days = block_days
         self._retained = retained_signals(sources.parameters)
+        self._provisional: dict[ModuleType, _Provisional] = {}
+        self._provisional_day = 0  # 0: nothing is kept
+        self._wanted: dict[ModuleType, set[str]] = {}
 
     def compute(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
         """Compute every family on the days on which it is due; return the outputs, ordered by day.
@@ -133,21 +145,41 @@ class Computation:
         ----------
         known_at : moment of the newest intraday figure, µs since the epoch.
         """
+        if day != self._provisional_day:
+            self.forget_provisional()
+            self._provisional_day, self._wanted = day, self._wanted_on(day)
         block = Block([day], self._sources, inputs)
         status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
+        with np.errstate(all="ignore"):
+            computed = [self._provisional_of(*item, block, status) for item in self._wanted.items()]
+        return [msgspec.structs.replace(one, available_at=status.available_at) for kept in computed for one in kept]
+
+    def forget_provisional(self) -> None:
+        """Compute all provisional signals again: the closed days, or what is computed of them, changed."""
+        self._provisional.clear()
+        self._provisional_day = 0
+
+    def _wanted_on(self, day: int) -> dict[ModuleType, set[str]]:
+        """Return the indicators with provisional signals of a day, and these signals."""
         closed = {topic: source.is_closed(day) for topic, source in self._closed.items()}
         wanted = {
-            signal.id
-            for signal in signals_of(Level.MARKET)
-            if signal.provisional and not all(closed[topic] for topic in signal.inputs)
+            module: {s.id for s in module.SIGNALS if s.provisional and not all(closed[topic] for topic in s.inputs)}
+            for module in MARKET_INDICATORS
         }
-        with np.errstate(all="ignore"):
-            return [
-                signal
-                for module in MARKET_INDICATORS
-                if any(declared.id in wanted for declared in module.SIGNALS)
-                for _, signal in self._market(module, block, [status], [_NO_GAPS], provisional=wanted)
-            ]
+        return {module: signals for module, signals in wanted.items() if signals}
+
+    def _provisional_of(
+        self, module: ModuleType, wanted: Container[str], block: Block, status: DayStatus
+    ) -> Sequence[MarketSignal]:
+        """Return the wanted signals of an indicator; it computes them again where an intraday figure differs."""
+        kept = self._provisional.get(module)
+        if kept is None or any(block.provisional_input(*need) != figure for need, figure in kept.figures.items()):
+            block.asked.clear()
+            signals = [one for _, one in self._market(module, block, [status], [_NO_GAPS], provisional=wanted)]
+            figures = {need: block.provisional_input(*need) for need in block.asked}
+            kept = _Provisional({need: one for need, one in figures.items() if one is not None}, signals)
+            self._provisional[module] = kept
+        return kept.signals
 
     # -- the three kinds of output ---------------------------------------------------------------------------
 

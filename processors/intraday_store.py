@@ -90,9 +90,8 @@ class IntradayStore:
     def partial(self, partition: int, coverage: tuple[float, float]) -> Partial:
         """Return the sums of the newest session over the securities of the partition."""
         # In the order of the keys: a sum of floats depends on the order, and columns are in the order of arrival.
-        used = self.table.records[self.table.key_index.by_key]
-        prices, margin = used["prices"], used["margin"]
-        priced, bought = prices["day"] == self.day, margin["day"] == self.day
+        order, prices, margin = self.table.key_index.by_key, self.table.records["prices"], self.table.records["margin"]
+        priced, bought = (order[rows["day"][order] == self.day] for rows in (prices, margin))
         return Partial(
             partition=partition,
             day=self.day,
@@ -101,7 +100,7 @@ class IntradayStore:
             fin_repay=float(margin["fin_repay"][bought].sum()),
             covered_balance=coverage[0],
             balance=coverage[1],
-            prices=int(priced.sum()),
+            prices=len(priced),
             turnover=float(prices["turnover"][priced].sum()),
         )
 

@@ -162,7 +162,7 @@ class Market(Processor):
     def _fold(self, items: list[Item]) -> list[StageOutput]:
         frames: list[FeatureFrame] = []
         touched: dict[str, set[int]] = {topic: set() for topic in self.stores}
-        intraday_changed = False
+        daily = intraday_changed = False
         for item in items:
             if isinstance(item, FeatureFrame):
                 frames.append(item)
@@ -172,15 +172,31 @@ class Market(Processor):
                 intraday_changed |= self.session.apply_partial(item)
             elif isinstance(item, EndOfDay):
                 if item.feed in touched:
+                    daily = True
                     self._record(touched[item.feed], self.stores[item.feed].close(item))
             elif item.topic in touched:
+                daily = True
                 self._record(touched[item.topic], self.stores[item.topic].apply(item))
             else:
                 intraday_changed |= self.session.apply_indices(item)
+        out = self._fold_days(touched, frames) if daily or frames else []
+        if intraday_changed or touched[INDICES]:
+            out += self._provisional_signals()
+        return out
+
+    def _fold_days(self, touched: dict[str, set[int]], frames: list[FeatureFrame]) -> list[StageOutput]:
+        """Compute the days that the daily rows and frames of a part close or change, and trim what is not read again.
+
+        Parameters
+        ----------
+        touched : daily topic → days that were closed or changed.
+        """
         changed_frames = {
             topic: set(join.fold([frame for frame in frames if frame.topic == topic]))
             for topic, join in self.joins.items()
         }
+        if any(touched.values()) or any(changed_frames.values()):
+            self._computation.forget_provisional()
         detail = self.joins[DETAIL]
         out: list[StageOutput] = [
             self.extremes.compute(day, detail.detail(day), self._computation.missing_before(day, ((DETAIL, 1),)))
@@ -192,8 +208,6 @@ class Market(Processor):
         # A row that opens a day moves the window, too, although it changes no closed day.
         self._trim_joins()
         self._trim_memory()
-        if intraday_changed or touched[INDICES]:
-            out += self._provisional_signals()
         return out
 
     def _record(self, touched: set[int], applied: ApplyResult) -> None:

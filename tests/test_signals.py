@@ -29,6 +29,7 @@ from processors.block import Block
 from processors.computation import Family
 from processors.errors import UndeclaredNeedError
 from processors.events import INPUT_ROWS, RowBatch
+from processors.market import Market
 from processors.needs import Source, index, total, turnover
 from processors.outputs import MarketSignal, Partial
 from processors.parameters import Parameters
@@ -43,7 +44,17 @@ from processors.registry import (
 from processors.signal import Column, Level, Signal
 from streams.calendars import xshg
 from tests import oracle
-from tests.folding import Case, Folded, check_signal, fold_history, market_items, oracle_data, small_case, stamp
+from tests.folding import (
+    EXCHANGES,
+    Case,
+    Folded,
+    check_signal,
+    fold_history,
+    market_items,
+    oracle_data,
+    small_case,
+    stamp,
+)
 from tests.made_market import SMALL, rows, small_market, with_made_rows
 from tests.oracle import Data
 from tests.oracle.data import PUBLISHED
@@ -234,6 +245,49 @@ def test_its_provisional_value_is_the_final_one_on_equal_inputs(signal: Signal) 
             assert one.details.items() <= final[name].details.items()
             values.append(one.value)
     assert any(value is not None for value in values)
+
+
+def test_provisional_values_follow_from_the_newest_figures_whatever_was_computed_before() -> None:
+    days = small_market(sessions=60, gaps=False)
+    *before, day = sorted(days)
+    stages = fold_history({d: days[d] for d in before}, SMALL).stages
+    assert stages is not None
+    market, anew = stages[1], Market(1, SMALL, EXCHANGES, xshg())
+    anew.load_rows({field: row for field, row in market.changed_rows().items() if row is not None})
+    indices, totals = days[day]["indices.daily"], days[before[-2]]["margin.market"]
+    known = np.flatnonzero(~np.isnan(indices.figures["close"]))
+
+    def live(second: int, chosen: Any, factor: float) -> RowBatch:
+        found = {"last": indices.figures["close"][chosen] * factor, "prev_close": 1.0,
+                 "turnover": indices.figures["turnover"][chosen]}  # fmt: skip
+        batch = rows("indices.intraday", day, indices.keys[chosen], found)
+        return replace(batch, stamps=batch.stamps + second * 1_000_000)
+
+    def sums(second: int, fin_buy: float) -> Partial:
+        ts = int(live(second, known, 1.0).stamps[0])
+        return Partial(partition=0, day=day, ts=ts, fin_buy=fin_buy, fin_repay=0.0, covered_balance=1.0, balance=1.0,
+                       prices=0, turnover=0.0)  # fmt: skip
+
+    raised = {"fin_buy": totals.figures["fin_buy"] * 1.5}
+    corrected = replace(totals, revisions=totals.revisions + 1, figures=totals.figures | raised)
+    seen = []
+    for item in (
+        live(0, known, 1.0),
+        sums(1, 1e11),
+        sums(2, 1e11),
+        sums(3, 1.2e11),
+        live(4, known[:1], 1.01),
+        corrected,
+        sums(5, 1.2e11),
+        live(6, known, 0.98),
+        days[day]["rates.daily"],
+        sums(7, 1.2e11),
+    ):
+        anew._computation.forget_provisional()
+        found = market.fold([item])
+        assert found == anew.fold([item])
+        seen.append({one.name: one.value for one in found if isinstance(one, MarketSignal) and one.provisional})
+    assert len({one["fin_buy_ratio_5d"] for one in seen if one}) > 2
 
 
 def test_no_other_signal_is_provisional() -> None:
