@@ -16,7 +16,7 @@ from datetime import date, datetime
 import msgspec
 
 from alerts.model import Alert, EndedBy, Input, State, alert_id
-from alerts.rules.base import Evaluation, Kind, Message, Rule
+from alerts.rules.base import Evaluation, Kind, Message, Rule, by_message, read_as
 from processors.days import TradingCalendar, to_date, to_day
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
@@ -115,7 +115,7 @@ class AlertLifecycle(Processor):
     """
 
     def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
-        self._rules = tuple(rules)
+        self._readers = by_message(rules)
         self._calendar = calendar
         self._keep = keep_days
         self.refused = 0
@@ -137,7 +137,7 @@ class AlertLifecycle(Processor):
         later = today > self.newest
         if later:
             self._clock[_CLOCK] = today
-        for rule in self._rules:
+        for rule in self._readers.get(read_as(message), ()):
             for evaluation in rule.evaluate(message):
                 out += self.apply(rule, evaluation, origin, now)
         return out + (self._expire() if later else [])

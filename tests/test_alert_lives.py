@@ -43,8 +43,8 @@ def probe(at: int, kind: Kind, revision: int = 0) -> MarketSignal:
 
 
 def rule_of(minimum: int = 1, cooldown: int = 0, horizon: int = 20) -> Rule:
-    return Rule("probe", Severity.INFO, evaluate, minimum_days=minimum, cooldown_days=cooldown, horizon_days=horizon,
-                expectations=(EXPECTATION,))  # fmt: skip
+    return Rule("probe", Severity.INFO, evaluate, reads=("probe",), minimum_days=minimum, cooldown_days=cooldown,
+                horizon_days=horizon, expectations=(EXPECTATION,))  # fmt: skip
 
 
 def lives_at_once(history: History, rule: Rule, newest: int) -> Lives:

@@ -10,13 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from alerts.commands import FeedRun, FeedState
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Alert, Input, Severity, State, alert_id
 from alerts.rules import rules
-from alerts.rules.base import DeadLetters
+from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
-from processors.outputs import DayStatus, IdentityCheck, MarketSignal, SecuritySignals
+from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from processors.registry import SIGNALS
 from streams.calendars import xshg
 from tests.building import DAYS
 
@@ -324,6 +326,24 @@ def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_
     up, down = next(r.expectations for r in built if r.name == "fin_streak")
     assert up.members(found) == ["600000.SH"]
     assert down.members(found) == []
+
+
+def test_a_rule_evaluates_no_message_that_it_does_not_read() -> None:
+    hot = state(DAYS[0], "HOT", "NORMAL", 0.104)
+    plain = [
+        msgspec.structs.replace(hot, signal=name, provisional=provisional, value=value)
+        for name in SIGNALS
+        for provisional in (False, True)
+        for value in ("HOT", None)
+    ]
+    refused = DeadLetters(topic="prices.daily", hour=NOW, count=9, threshold=1, trade_date=DAYS[0], reason="bad",
+                          quarantined="prices.daily[0]@7")  # fmt: skip
+    silent = FeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=NOW)
+    run = FeedRun(source="exchange", trade_date=DAYS[0], at=NOW, errors=3, reason="too few rows")
+    industries = IndustrySignals(DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0), {}, {})
+    for message in (*plain, securities(DAYS[0]), priced(DAYS[0]), industries, refused, silent, run):
+        for rule in RULES:
+            assert read_as(message) in rule.reads or not list(rule.evaluate(message)), (rule.name, message)
 
 
 def test_thresholds_of_digests_are_those_of_the_parameters() -> None:

@@ -39,7 +39,8 @@ DAYS = [to_date(CALENDAR.day_at(FIRST + i)) for i in range(400)]
 def over(minimum: int = 1, cooldown: int = 0) -> Rule:
     title = Text("Ratio high", "占比偏高")
     return Rule(
-        "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title).evaluate, source="test",
+        "high", Severity.INFO, Threshold("fin_buy_ratio", 0.10, 0.09, True, title).evaluate, reads=("fin_buy_ratio",),
+        source="test",
         minimum_days=minimum, cooldown_days=cooldown,
     )  # fmt: skip
 

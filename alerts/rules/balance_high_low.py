@@ -58,6 +58,6 @@ def low_rule(parameters: Parameters) -> Rule:
 
 def _rule(name: str, parameters: Parameters, side: int) -> Rule:
     return Rule(
-        name, Severity.INFO, partial(evaluate, parameters, side), source="[DG22]", cooldown_days=_COOLDOWN_DAYS,
+        name, Severity.INFO, partial(evaluate, parameters, side), reads=("new_high_low",), source="[DG22]", cooldown_days=_COOLDOWN_DAYS,
         expectations=(INDEX_HIGHER,),
     )  # fmt: skip

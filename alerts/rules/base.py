@@ -148,6 +148,8 @@ class Rule:
     Parameters
     ----------
     evaluate : yields at most one evaluation per subject of a message.
+    reads : the messages that it evaluates; it is given no others: final market signals by their ids, and other messages
+        by their types.
     version : raised whenever the rule's meaning changes.
     source : where it comes from, e.g. "[DG22]".
     minimum_days : trading days on which a condition (`Kind.ON`) must be true before it fires; until then it is pending.
@@ -164,6 +166,7 @@ class Rule:
     name: str
     severity: Severity
     evaluate: Callable[[Message], Iterable[Evaluation]]
+    reads: tuple[str | type[Message], ...]
     version: int = 1
     source: str = ""
     minimum_days: int = 1
@@ -178,6 +181,22 @@ class Rule:
     def is_section(self) -> bool:
         """Whether its alerts are sections of the day's digest; a desk that raises its severity gets them as messages."""
         return bool(self.digest) and self.severity is Severity.INFO
+
+
+def read_as(message: Message) -> str | type[Message]:
+    """Return how `Rule.reads` names a message; no rule reads a provisional signal."""
+    if isinstance(message, MarketSignal):
+        return "" if message.provisional else message.signal
+    return type(message)
+
+
+def by_message(rules: Iterable[Rule]) -> dict[str | type[Message], list[Rule]]:
+    """Return the rules that read each message, in their order; the keys are those of `read_as`."""
+    out: dict[str | type[Message], list[Rule]] = {}
+    for rule in rules:
+        for read in rule.reads:
+            out.setdefault(read, []).append(rule)
+    return out
 
 
 def ends_higher(path: Floats) -> Bools:

@@ -54,6 +54,7 @@ def rule(parameters: Parameters) -> Rule:
         "collateral_low",
         Severity.INFO,
         partial(evaluate, parameters),
+        reads=("collateral_ratio",),
         source="[DG22], [DG24] name the risk; level ours",
         cooldown_days=_COOLDOWN_DAYS,
         expectations=(

@@ -129,6 +129,7 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
         name,
         own.severity,
         threshold.evaluate,
+        reads=(own.signal.partition("/")[0],),
         source=own.source,
         minimum_days=own.minimum_days,
         cooldown_days=own.cooldown_days,

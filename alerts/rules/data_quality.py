@@ -128,7 +128,12 @@ def _text(about: MarketSignal | DayStatus, material: bool, finding: str, finding
 def rule(parameters: Parameters) -> Rule:
     """Return the rule of what a person must look at."""
     return Rule(
-        "data_quality", Severity.WARNING, partial(evaluate, parameters), source="ours", about="figures of a closed day"
+        "data_quality",
+        Severity.WARNING,
+        partial(evaluate, parameters),
+        reads=(SecuritySignals, *_REPORTED),
+        source="ours",
+        about="figures of a closed day",
     )
 
 
@@ -138,6 +143,7 @@ def note_rule(parameters: Parameters) -> Rule:
         "data_note",
         Severity.INFO,
         partial(_identity, parameters, False),
+        reads=(SecuritySignals, "fin_balance"),
         source="ours",
         about="figures of a closed day",
         digest=(_TOTALS, _DETAIL),

@@ -34,4 +34,6 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="ours", about="refused messages")
+    return Rule(
+        "data_quality", Severity.WARNING, evaluate, reads=(DeadLetters,), source="ours", about="refused messages"
+    )

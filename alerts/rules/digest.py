@@ -40,7 +40,7 @@ _NAMED = 3
 def rule(_: Parameters) -> Rule:
     """Return the rule. It evaluates no message by itself."""
     # The next digest ends it. The horizon is long, so that one of a feed far behind market signals begins to fire first.
-    return Rule(NAME, Severity.INFO, lambda _message: (), about="securities", updates=True, horizon_days=60)
+    return Rule(NAME, Severity.INFO, lambda _message: (), reads=(), about="securities", updates=True, horizon_days=60)
 
 
 def summary(day: date, counts: Mapping[str, int], absent: Iterable[str]) -> Text:

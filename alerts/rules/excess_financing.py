@@ -70,6 +70,7 @@ def rule(parameters: Parameters) -> Rule:
         "excess_financing",
         Severity.WARNING,
         partial(evaluate, parameters),
+        reads=("excess_level",),
         source="[ZT21]",
         expectations=tuple(
             Expectation(

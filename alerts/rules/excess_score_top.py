@@ -55,6 +55,7 @@ def rule(parameters: Parameters) -> Rule:
         "excess_score_top",
         Severity.INFO,
         partial(evaluate, parameters),
+        reads=(SecuritySignals,),
         source="[ZT21]",
         expectations=tuple(
             Expectation(LEADS, ends_higher, basis=Basis.MEMBERS, name=note, members=partial(noted, note))

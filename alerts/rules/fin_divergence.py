@@ -50,6 +50,7 @@ def rule(parameters: Parameters) -> Rule:
         "fin_divergence",
         Severity.INFO,
         partial(evaluate, parameters),
+        reads=(SecuritySignals,),
         source="[SW14]",
         expectations=tuple(
             Expectation(

@@ -66,6 +66,7 @@ def rule(parameters: Parameters) -> Rule:
         "fin_extreme",
         Severity.INFO,
         partial(evaluate, parameters),
+        reads=(SecuritySignals,),
         source="[SW14]",
         expectations=(
             Expectation(

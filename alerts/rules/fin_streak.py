@@ -64,6 +64,7 @@ def rule(parameters: Parameters) -> Rule:
         "fin_streak",
         Severity.INFO,
         partial(evaluate, parameters),
+        reads=(SecuritySignals,),
         source="[SW14]",
         expectations=(
             Expectation(

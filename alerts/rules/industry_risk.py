@@ -55,5 +55,11 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
     return Rule(
-        "industry_risk_high", Severity.INFO, evaluate, source="[DG24]", about="industries", horizon_days=_HORIZON_DAYS
+        "industry_risk_high",
+        Severity.INFO,
+        evaluate,
+        reads=(IndustrySignals,),
+        source="[DG24]",
+        about="industries",
+        horizon_days=_HORIZON_DAYS,
     )

@@ -9,7 +9,7 @@ from functools import partial
 from alerts.model import Severity, Text
 from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, percent
 from alerts.rules.ratio import MEAN_BASIS, basis_text, state_change
-from processors.indicators.ratio_state import RatioState
+from processors.indicators.ratio_state import BASIS, RatioState
 from processors.parameters import Parameters
 
 #: Sessions after which the alert ends in a market that stays as it is (ours).
@@ -51,6 +51,7 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         version=2,
+        reads=tuple(BASIS),
         source="[DG22]",
         horizon_days=HORIZON_DAYS,
         expectations=(EXPECTATION,),

@@ -17,7 +17,7 @@ from alerts.rules.base import Bools, Evaluation, Expectation, Kind, Message, Rul
 from alerts.rules.ratio import MEAN_BASIS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
 from processors.events import Floats
-from processors.indicators.ratio_state import COLD_STATES, RatioState
+from processors.indicators.ratio_state import BASIS, COLD_STATES, RatioState
 from processors.parameters import Parameters
 
 #: A top or high-level range: no close of the next sessions is more than this above the entry (ours).
@@ -105,6 +105,7 @@ def rule(parameters: Parameters) -> Rule:
         Severity.CRITICAL,
         partial(evaluate, parameters),
         version=2,
+        reads=tuple(BASIS),
         source="[DG22]",
         horizon_days=parameters.warning_sessions + 1,  # in force on the last of the sessions, as the verdict
         expectations=(EXPECTATION,),
@@ -117,6 +118,7 @@ def early_rule(parameters: Parameters) -> Rule:
         "peak_early_sign",
         Severity.INFO,
         partial(evaluate, parameters, early=True),
+        reads=tuple(BASIS),
         source="[DG22]",
         horizon_days=_EARLY_HORIZON_DAYS,
         expectations=(replace(EXPECTATION, claim=None),),

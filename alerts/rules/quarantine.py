@@ -38,4 +38,6 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.CRITICAL, evaluate, source="ours", about="quarantined messages")
+    return Rule(
+        "data_quality", Severity.CRITICAL, evaluate, reads=(DeadLetters,), source="ours", about="quarantined messages"
+    )

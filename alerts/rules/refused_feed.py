@@ -43,4 +43,4 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="ours", about="runs of feeds")
+    return Rule("data_quality", Severity.WARNING, evaluate, reads=(FeedRun,), source="ours", about="runs of feeds")

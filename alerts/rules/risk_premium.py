@@ -54,6 +54,7 @@ def rule(parameters: Parameters) -> Rule:
         "risk_premium_high",
         Severity.INFO,
         HighPremium(Threshold(_SIGNAL, level, level * _CLEAR, True, title), parameters.expanding_since).evaluate,
+        reads=(_SIGNAL,),
         source="[GF25]",
         cooldown_days=_COOLDOWN_DAYS,
         expectations=(INDEX_HIGHER,),

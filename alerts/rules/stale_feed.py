@@ -37,4 +37,4 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, source="ours", about="live feeds")
+    return Rule("data_quality", Severity.WARNING, evaluate, reads=(FeedState,), source="ours", about="live feeds")

@@ -83,7 +83,15 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule of the industries, which states a fact."""
-    return Rule("themes", Severity.INFO, industries, source="[GF25]", horizon_days=_HORIZON_DAYS, about="industries")
+    return Rule(
+        "themes",
+        Severity.INFO,
+        industries,
+        reads=(IndustrySignals,),
+        source="[GF25]",
+        horizon_days=_HORIZON_DAYS,
+        about="industries",
+    )
 
 
 def stocks_rule(parameters: Parameters) -> Rule:
@@ -92,6 +100,7 @@ def stocks_rule(parameters: Parameters) -> Rule:
         "chart_top",
         Severity.INFO,
         partial(stocks, parameters),
+        reads=(SecuritySignals,),
         source="[GF25]",
         horizon_days=_HORIZON_DAYS,
         expectations=(
