@@ -11,9 +11,9 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterable, Awaitable, Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from faust.exceptions import ConsumerNotStarted
@@ -39,12 +39,13 @@ from streams.output_log import OutputLog
 from streams.output_publisher import REQUEST_BYTES, OutputPublisher
 from streams.output_sender import BATCH_BYTES
 from streams.partition_runner import PartitionRunner
+from streams.poll_queue import PollQueue, joined
 from streams.settings import Settings
 from streams.stage import Stage
 from streams.stages import STAGES
 from streams.tables import TablePartition
 from streams.topics import Topics
-from streams.transport import Poll, Transport
+from streams.transport import Transport
 
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
@@ -214,18 +215,28 @@ class MarginwatchApp(App):
 
         self.agent(topic, name=stage.name)(work)
 
+    def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> PollQueue:  # noqa: N802
+        """Return the queue between the consumer and an agent; the name is Faust's."""
+        return PollQueue(maxsize or 0, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+
     async def _work(self, events: AsyncIterable[Any], stream: Any) -> None:
         async for event in events:
-            poll: Poll = event.value
             generation = self.consumer_generation_id
+            await self.runner.gather(event.value)
+            together = [event, *stream.channel.queue.take(event, _FETCH_BYTES)]
+            for one in together[1:]:
+                one.message.tracked = True
+                self.consumer.track_message(one.message)
+            poll = joined([one.value for one in together])
 
             def still_ours(generation: int = generation) -> bool:
                 return (
                     not self.should_stop and self.flow_control.is_active() and self.consumer_generation_id == generation
                 )
 
-            def done(event: Any = event) -> Awaitable[Any]:
-                return cast(Awaitable[Any], stream.ack(event))
+            async def done(together: list[Any] = together) -> None:
+                for one in together:
+                    await stream.ack(one)
 
             try:
                 await self.runner.step(poll, still_ours, done)

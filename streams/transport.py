@@ -48,6 +48,11 @@ class Poll:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the values."""
+        return sum(len(record.value or b"") for record in self.records)
+
 
 class _Consumer(BatchConsumer):
     def batch(self, records: Sequence[Any]) -> Poll:
