@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.needs import INDICES
 
+_INDUSTRY_KEYS = np.array(INDEX_OF)
 _INDUSTRY_ROW = {key: row for row, key in enumerate(INDEX_OF)}
 #: Topic, figure, and whether the keys are the industries' indices.
 _Group = tuple[str, str, bool]
@@ -39,36 +40,36 @@ class CalendarSeries:
         self._nothing.flags.writeable = False
         self._no_industry = np.broadcast_to(self._nothing, (len(INDEX_OF), len(calendar)))
 
-    def put(self, topic: str, keys: Ids, day: int, figures: Mapping[str, Floats]) -> None:
-        """Set figures of several keys on a day.
+    def put(self, topic: str, name: str, keys: Ids, days: Sequence[int], values: Floats) -> None:
+        """Set a figure of several keys on several days.
 
         Parameters
         ----------
-        figures : name → (n,) one value for each key.
+        keys : (n,)
+        days : (k,) sessions, at least one.
+        values : (k, n)
         """
-        at = self.calendar.position(day)
-        industry = np.array([_is_industry(topic, key) for key in keys.tolist()], dtype=bool)
+        at = np.array([self.calendar.position(day) for day in days], dtype=np.intp)
+        industry = np.isin(keys, _INDUSTRY_KEYS) if topic == INDICES else np.zeros(len(keys), dtype=bool)
         for of_industries, chosen in ((True, industry), (False, ~industry)):
             if chosen.any():
-                found = keys[chosen].tolist()
-                for name, values in figures.items():
-                    self._put((topic, name, of_industries), found, at, values[chosen])
+                self._put((topic, name, of_industries), keys[chosen], at, values[:, chosen])
 
-    def _put(self, group: _Group, keys: list[int], at: int, values: Floats) -> None:
+    def _put(self, group: _Group, keys: Ids, at: npt.NDArray[np.intp], values: Floats) -> None:
         known = ~np.isnan(values)
         if known.any():
-            self.first_known = min(self.first_known, at)
+            self.first_known = min(self.first_known, int(at[known.any(axis=1)].min()))
         elif group not in self._series:
             return
         row_of = self._rows.setdefault(group, dict(_INDUSTRY_ROW) if group[2] else {})
-        for key in (key for key, is_known in zip(keys, known.tolist(), strict=True) if is_known):
+        for key in keys[known.any(axis=0)].tolist():
             row_of.setdefault(key, len(row_of))
         series = self._series.get(group, self._nothing[None][:0])
         if more := len(row_of) - len(series):
             series = np.concatenate([series, np.full((more, len(self.calendar)), np.nan)])
             self._series[group] = series
-        rows = np.array([row_of.get(key, -1) for key in keys])
-        series[rows[rows >= 0], at] = values[rows >= 0]
+        rows = np.array([row_of.get(key, -1) for key in keys.tolist()])
+        series[rows[rows >= 0][:, None], at] = values[:, rows >= 0].T
 
     def values(self, topic: str, key: int, name: str) -> Floats:
         """Return all values of a figure, by position in the calendar; NaN where unknown."""

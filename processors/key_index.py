@@ -46,7 +46,7 @@ class KeyIndex:
         >>> index.where(np.array([True, True, True])), index.where(np.array([False, True]))
         (array([0, 2, 1]), array([1]))
         """
-        columns = self.by_key[self.by_key < len(mask)]
+        columns = self.by_key if len(mask) >= len(self.by_key) else self.by_key[self.by_key < len(mask)]
         return columns[mask[columns]]
 
     def get(self, key: int) -> int | None:

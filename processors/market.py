@@ -225,8 +225,7 @@ class Market(Processor):
         changed_frames : topic of frames → days whose frames are new or changed; it contains changed later days, too.
         """
         for topic, days in touched.items():
-            for day in days:
-                self._update_series(topic, day)
+            self._update_series(topic, days)
         first = {topic: min(found) for topic, found in touched.items() if found}
         starts = [*first.values(), *(min(days) for days in changed_frames.values() if days)]
         if not starts:
@@ -245,13 +244,12 @@ class Market(Processor):
 
         return self._computation.compute(sorted(set().union(*closed.values())), due)
 
-    def _update_series(self, topic: str, day: int) -> None:
-        """Copy the retained figures of a day from its store to the calendar series."""
-        store, kept = self.stores[topic], self._kept[topic]
-        if kept:
-            present = np.flatnonzero(store.present(day))
-            figures = {name: store.figure(day, name)[present] for name in kept}
-            self._series.put(topic, store.keys[present], day, figures)
+    def _update_series(self, topic: str, days: Iterable[int]) -> None:
+        """Copy the retained figures of closed days from their store to the calendar series."""
+        store, found = self.stores[topic], sorted(days)
+        for name in self._kept[topic] if found else ():
+            values = np.array([store.figure(day, name) for day in found])
+            self._series.put(topic, name, store.keys, found, values)
 
     def _trim_memory(self) -> None:
         """Delete states and values that no recomputation reads.
@@ -358,8 +356,7 @@ class Market(Processor):
 
     def _loaded(self) -> None:
         for topic, store in self.stores.items():
-            for day in store.closed_days():
-                self._update_series(topic, day)
+            self._update_series(topic, store.closed_days())
 
 
 def _fund_days(item: Item) -> set[int]:

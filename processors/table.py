@@ -11,11 +11,11 @@ security.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -24,6 +24,7 @@ from processors.errors import StateError
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 Rows = dict[str, bytes | None]
 REMEDY = (
     "a worker of this release replaces the state of another release when it starts; "
@@ -162,6 +163,21 @@ class StoredDict(MutableMapping[K, V]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    # The methods of the abstract class look up one key after the other.
+
+    @overload
+    def get(self, key: K, /) -> V | None: ...
+    @overload
+    def get(self, key: K, /, default: V | D) -> V | D: ...
+    def get(self, key: K, /, default: Any = None) -> Any:
+        return self._values.get(key, default)
+
+    def values(self) -> ValuesView[V]:
+        return self._values.values()
+
+    def items(self) -> ItemsView[K, V]:
+        return self._values.items()
 
     def trim(self) -> list[K]:
         """Delete the lowest keys beyond ``keep``; return them."""
