@@ -55,11 +55,11 @@ class ChartWindows:
         levels = self._prices.days.get(session)
         if session in self._bars and self._bars[session][0] is levels:
             return self._bars[session]
-        today, store = self._prices.levels_on(session), self._prices.store
-        level = np.where(today.fresh, today.level, np.nan)
+        fresh, last, close = (self._prices.line(session, name) for name in ("fresh", "level", "close"))
+        level, store = np.where(fresh, last, np.nan), self._prices.store
         prices = np.array([store.figure(session, name) for name in ("open", "high", "low")])
         with np.errstate(divide="ignore", invalid="ignore"):
-            factor = level / today.close
+            factor = level / close
             adjusted = np.where(prices > 0, prices * factor, np.nan)
             volumes = store.figure(session, "volume") / factor
             return levels, np.array([*adjusted, level, self._mean(session), volumes])
@@ -71,6 +71,4 @@ class ChartWindows:
             return np.full(prices.store.width, np.nan)
         # Sums go on from the newest day with prices; a history that begins later has none.
         before = start if start in prices.days else max((day for day in prices.days if day <= start), default=None)
-        today, earlier = prices.levels_on(session), prices.levels_on(before)
-        known = today.count - earlier.count
-        return np.asarray((today.total - earlier.total) / np.where(known >= LEAST_PRICES, known, np.nan))
+        return prices.mean_since(before, session, LEAST_PRICES)

@@ -48,18 +48,12 @@ class DayLevels:
         """Return the levels over ``width`` columns; columns added since then have no price."""
         if len(self.level) == width:
             return self
-        return DayLevels(
-            widened(self.level, width, np.nan),
-            widened(self.close, width, np.nan),
-            widened(self.fresh, width, fill=False),
-            widened(self.action, width, fill=False),
-            widened(self.age, width, 0),
-            widened(self.unknown, width, 0),
-            widened(self.total, width, 0),
-            widened(self.count, width, 0),
-        )
+        return DayLevels(**{name: widened(getattr(self, name), width, fill) for name, fill in _FILL.items()})
 
 
+#: The values of a security before its first price.
+_FILL = {"level": np.nan, "close": np.nan, "fresh": False, "action": False, "age": 0, "unknown": 0, "total": 0.0,
+         "count": 0.0}  # fmt: skip
 _COLUMNS = [
     ("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("action", "|b1"), ("age", "<i4"), ("unknown", "<i4"),
     ("total", "<f8"), ("count", "<f8"),
@@ -167,18 +161,18 @@ class PriceLevels:
         if need.mean:
             return self._mean_level(day, need)
         earlier = session_before(day, need.back, self.parameters, self._calendar)
-        found = self.levels_on(earlier)
-        return found.level if earlier != day else np.where(found.fresh, found.level, np.nan)
+        level = self.line(earlier, "level")
+        return level if earlier != day else np.where(self.line(day, "fresh"), level, np.nan)
 
     def _return(self, day: int) -> Floats:
         """Return the day's return, a fraction: over ``prev_close``, or over the close of the previous session.
 
         NaN on the day of a corporate action without ``prev_close``.
         """
-        today, yesterday = self.days[day], self._back(day, 1)
+        today, yesterday = self.days[day], self._calendar.shift(day, -1)
         previous = self.store.figure(day, "prev_close")
         close = np.where(today.fresh & ~today.action, today.close, np.nan)
-        last = np.where(yesterday.fresh, yesterday.close, np.nan)
+        last = np.where(self.line(yesterday, "fresh"), self.line(yesterday, "close"), np.nan)
         return np.asarray(close / np.where(np.isnan(previous), last, previous) - 1)
 
     def _open_to_close(self, day: int) -> Floats:
@@ -188,21 +182,20 @@ class PriceLevels:
 
     def _mean_level(self, day: int, need: Need) -> Floats:
         """Return the mean level over the days of the window with a price; NaN where too few days are known."""
-        today, days = self.days[day], need.window(self.parameters)
-        if self._calendar.shift(day, -days) not in self.days:
+        before = self._calendar.shift(day, -need.window(self.parameters))
+        if before not in self.days:
             return np.full(self.store.width, np.nan)
-        before = self._back(day, days)
-        known = today.count - before.count
-        enough = known >= need.required(self.parameters)
-        return np.asarray((today.total - before.total) / np.where(enough, known, np.nan))
+        return self.mean_since(before, day, need.required(self.parameters))
 
-    def _back(self, day: int, sessions: int) -> DayLevels:
-        return self.levels_on(self._calendar.shift(day, -sessions))
+    def mean_since(self, before: int | None, day: int, least: int) -> Floats:
+        """Return the mean level over the days with a price after one day up to another; NaN where too few are known."""
+        total, count = (self.line(day, name) - self.line(before, name) for name in ("total", "count"))
+        return np.asarray(total / np.where(count >= least, count, np.nan))
 
-    def levels_on(self, day: int | None) -> DayLevels:
-        """Return the levels after a day by column of the store; no security has one on a day that is unknown."""
+    def line(self, day: int | None, name: str) -> Array:
+        """Return one of the `DayLevels` after a day by column of the store; a day that is unknown has no prices."""
         found = None if day is None else self.days.get(day)
-        return (found or _NO_LEVELS).widened(self.store.width)
+        return widened(getattr(found or _NO_LEVELS, name), self.store.width, _FILL[name])
 
     # -- state -----------------------------------------------------------------------------------------------
 

@@ -87,12 +87,12 @@ def read_samples(
         if PRICES not in feeds:
             continue
         prices.update(_close(prices.store, feeds[PRICES]))
-        today = prices.levels_on(day)
+        fresh, level, close = (prices.line(day, name) for name in ("fresh", "level", "close"))
         with np.errstate(divide="ignore", invalid="ignore"):
-            opened = prices.store.figure(day, "open") * today.level / today.close
+            opened = prices.store.figure(day, "open") * level / close
         sessions.append(day)
-        opens.append(np.where(today.fresh & (opened > 0), opened, np.nan))
-        levels.append(today.level)
+        opens.append(np.where(fresh & (opened > 0), opened, np.nan))
+        levels.append(level)
         if calendar.position(day) % STRIDE == 0:
             columns = prices.store.columns_on(day)
             columns = columns[_wanted(prices.store.keys[columns], reference, day, with_members=with_members)]
