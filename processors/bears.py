@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from processors.events import Floats
 
@@ -58,3 +59,27 @@ def bear_markets(closes: Floats, depth: float) -> list[Bear]:
         found.append(Bear(int(places[peak]), int(places[trough]), int(places[end]), fall))
         start = end
     return found
+
+
+def falls_by_window(windows: Floats, ends: npt.NDArray[np.intp], depth: float) -> list[Floats]:
+    """Return the falls of the bear markets that have ended in each window of one series, oldest first.
+
+    A window that begins before the first peak has the bear markets of the series: so the series is searched again only
+    from windows on that begin behind the first peak.
+
+    Parameters
+    ----------
+    windows : (k, days) closes, NaN where unknown.
+    ends : (k,) ascending position of each window's last day.
+    depth : as in `bear_markets`.
+    """
+    later = (ends - ends[0]).tolist()
+    if later[-1] >= windows.shape[1]:
+        return [np.array([bear.fall for bear in bear_markets(window, depth)]) for window in windows]
+    series = np.concatenate([windows[0, : later[-1]], windows[-1]])
+    start, bears, out = 0, bear_markets(series, depth), list[Floats]()
+    for begin in later:
+        if bears and start + bears[0].peak < begin:
+            start, bears = begin, bear_markets(series[begin:], depth)
+        out.append(np.array([bear.fall for bear in bears if start + bear.end < begin + windows.shape[1]]))
+    return out

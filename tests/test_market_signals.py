@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feeds.folder import read
-from processors.bears import bear_markets
+from processors.bears import bear_markets, falls_by_window
 from processors.block import Block
 from processors.days import to_date, to_day
 from processors.events import RowBatch
@@ -86,6 +88,20 @@ def test_a_bear_market_is_a_fall_of_a_fifth_ended_by_a_rise_of_a_fifth(closes: l
     for bear in found:
         assert closes[bear.trough] / closes[bear.peak] - 1 == bear.fall
         assert bear.peak < bear.trough < bear.end
+
+
+@given(
+    st.lists(st.sampled_from([np.nan, 60.0, 70.0, 80.0, 84.0, 100.0, 105.0]), min_size=3, max_size=40),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 3), max_size=12),
+)
+def test_bear_markets_of_many_windows_are_those_of_each(closes: list[float], days: int, steps: list[int]) -> None:
+    days = min(days, len(closes))
+    ends = np.cumsum([days - 1, *steps])
+    ends = ends[ends < len(closes)]
+    windows = np.array([closes[end + 1 - days : end + 1] for end in ends])
+    found = [past.tolist() for past in falls_by_window(windows, ends, 0.2)]
+    assert found == [[bear.fall for bear in bear_markets(window, 0.2)] for window in windows]
 
 
 def test_the_line_of_an_index_that_does_not_move_is_its_close() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from processors.bears import bear_markets
+from processors.bears import falls_by_window
 from processors.block import Block
 from processors.events import Floats
 from processors.indicators.fin_buy_ratio import trailing_ratio
@@ -46,7 +47,7 @@ def compute(block: Block) -> dict[str, Column]:
         "cold_zone": [None if value != value else int(value <= p.ratio_cold) for value in ratio.tolist()],
     }
     for code in p.bottom_indices:
-        details |= _falls(block.get(CLOSES, code), code, p.bear_market)
+        details |= _falls(block.get(CLOSES, code), block.positions, code, p.bear_market)
         details |= _valuation(block.get(RATES, code), block.get(PES, code), code, p.percentile_least)
     counts = np.zeros(len(block), dtype=int)
     for values in details.values():
@@ -66,11 +67,11 @@ def _valuation(rates: Floats, pes: Floats, code: str, least: int) -> dict[str, V
     }
 
 
-def _falls(closes: Floats, code: str, depth: float) -> dict[str, Values]:
+def _falls(closes: Floats, positions: npt.NDArray[np.intp], code: str, depth: float) -> dict[str, Values]:
     """Return the drawdown of an index and its rank among past bear markets, by name; None where there were none."""
     known = ~np.isnan(closes[:, -1])
     current = np.where(known, drawdowns(closes), np.nan)
-    falls = [np.array([bear.fall for bear in bear_markets(window, depth)]) for window in closes]
+    falls = falls_by_window(closes, positions, depth)
     ranked = [bool(known[i] and len(past)) for i, past in enumerate(falls)]
     return {
         f"{code} drawdown": current,
