@@ -217,14 +217,13 @@ class _Reader:
     def table(self) -> Table:
         messages = self._messages()
         first = next(messages, None)
-        if first is None or _header(first[0])[0] != _SCHEMA:
+        if first is None or first[1] != _SCHEMA:
             raise ValueError("it does not begin with a schema")
         fields, constants = _schema(first[0])
         rows, parts = 0, []
-        for count, (metadata, start, end) in enumerate(messages):
+        for count, (_, kind, header, start, end) in enumerate(messages):
             if count >= MAX_BATCHES:
                 raise RowError(f"the frame has more than {MAX_BATCHES:,} batches: write fewer, larger ones")
-            kind, header, _ = _header(metadata)
             if kind == _DICTIONARY:
                 self._learn(header, start, end)
             elif kind == _BATCH:
@@ -240,8 +239,8 @@ class _Reader:
         columns = [_joined(list(pieces)) for pieces in zip(*parts, strict=True)]
         return Table(rows, dict(zip((field.name for field in fields), columns, strict=True)), dict(constants))
 
-    def _messages(self) -> Iterator[tuple[bytes, int, int]]:
-        """Yield the metadata of every message, and where its body begins and ends."""
+    def _messages(self) -> Iterator[tuple[bytes, int, Record, int, int]]:
+        """Yield of every message the metadata, their type and content, and where its body begins and ends."""
         at, size = 0, len(self._message)
         while at < size:
             mark, length = struct.unpack_from("<Ii", self._message, at)
@@ -254,10 +253,11 @@ class _Reader:
                 return
             metadata = self._message[at : at + length]
             at += length
-            end = at + _header(metadata)[2]
+            kind, header, body = _header(metadata)
+            end = at + body
             if not at <= end <= size:
                 raise ValueError(f"the body at byte {at:,} is longer than the message")
-            yield metadata, at, end
+            yield metadata, kind, header, at, end
             at = end
 
     def _learn(self, header: Record, start: int, end: int) -> None:
