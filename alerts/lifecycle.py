@@ -195,7 +195,7 @@ class AlertLifecycle(Processor):
             return []
         first = subject.first
         subject.days[day] = Entry(evaluation.revision, evaluation.kind, evaluation.ended_by)
-        if first is not None and subject.first != first:
+        if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
         out = [self._supersede(old.alert)] if old is not None and old.alert else []
