@@ -113,9 +113,10 @@ def _groups(page: Page) -> None:
 
     def update() -> None:
         rows, absent = [], []
-        for group, texts in labels.GROUPS.items():
+        published = (name.partition("/")[2] for name in model.latest if name.startswith("group_balance/"))
+        for group in dict.fromkeys((*labels.GROUPS, *sorted(published))):
             balance, net = model.latest.get(f"group_balance/{group}"), model.latest.get(f"group_net_buy/{group}")
-            name = labels.pick(texts, view.language)
+            name = labels.subject_name(group, view.language)
             if balance is None or balance.value is None:
                 if balance is not None:
                     absent.append(f"{name}: {reasons.shown(balance.reason, view.language)}")

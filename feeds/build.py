@@ -142,6 +142,7 @@ def _daily_outlet(services: FeedServices) -> DailyOutlet:
         services.store_names,
         market.code_changes,
         market.exchanges,
+        market.parameters.group_indices,
     )
 
 

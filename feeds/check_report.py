@@ -12,7 +12,8 @@ from feeds.dataset import SourceTable
 from feeds.errors import InputError
 from feeds.validate import Finding, Severity, check_day, key_text
 from processors.days import to_date
-from processors.events import FIGURES, Column
+from processors.events import Column
+from processors.index_members import columns_of
 
 _TOTALS = "margin.market"
 _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
@@ -65,7 +66,7 @@ def _row_text(topic: str, row: dict[Hashable, Any]) -> str:
     day = to_date(int(row["day"])).isoformat() if "day" in row else "every date"
     shown = [
         f"{column.name} {_figure_text(column, row[column.name])}"
-        for column in FIGURES[topic]
+        for column in columns_of(topic, row)
         if column.name in row and row[column.name] == row[column.name]
     ]
     return f"{day} {key_text(topic, int(row['key']))}: " + ", ".join(shown)

@@ -26,6 +26,7 @@ from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import TradingCalendar
+from processors.index_members import codes_in
 
 #: The published rows of these are compared with any of them.
 _BESIDE = ("margin.daily", "margin.market")
@@ -75,6 +76,7 @@ class DailyChecks:
     published : what was published; None if it is not known.
     changes : the changes of codes that the stream knows.
     exchanges : those whose margin figures make up the market.
+    group_indices : the indices whose members are groups, beside those with a field of their own.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class DailyChecks:
         published: PublishedFigures | None,
         changes: CodeChanges = NO_CHANGES,
         exchanges: Collection[str] = (),
+        group_indices: Collection[str] = (),
     ) -> None:
         self._calendar = calendar
+        self._group_indices = group_indices
         self._exchanges = exchanges
         self._changes = changes
         self._names = names
@@ -116,7 +120,7 @@ class DailyChecks:
         if tables.tables:
             dataset = gather(tables.tables, self._calendar, source, changes=self._changes)
             findings += dataset.findings
-            report.notes = dataset.notes
+            report.notes = [*dataset.notes, *self._unused_members(dataset)]
             for day, rows in dataset.by_day():
                 compared = compared_day(day, rows, self._calendar, earlier, self._changes)
                 found = [
@@ -129,6 +133,16 @@ class DailyChecks:
                 earlier.learn(rows)
         report.add_findings(findings)
         return CheckedTables(tables, dataset, findings, report, earlier)
+
+    def _unused_members(self, dataset: Dataset) -> Iterator[str]:
+        """Yield a note on members that are published, and that no group has."""
+        if "reference" in dataset.batches:
+            codes = [code for code in codes_in(dataset.batches["reference"].figures) if code not in self._group_indices]
+            if codes:
+                yield (
+                    f"members of {', '.join(codes)} are published, and no group has them: name these indices in "
+                    "MARGINWATCH_PARAMETERS__GROUP_INDICES (the worker then reads the topics again)"
+                )
 
     def _half_days(self, day: int, compared: ComparedDay, earlier: DaysBefore) -> Iterator[Finding]:
         """Find exchanges without a row; it is not known what was published of a day before the newest."""

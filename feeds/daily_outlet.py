@@ -30,6 +30,7 @@ class DailyOutlet:
     store_names : stores code → name of what was published.
     changes : the changes of codes that the stream knows.
     exchanges : those whose margin figures make up the market.
+    group_indices : the indices whose members are groups.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class DailyOutlet:
         store_names: Callable[[Mapping[str, str]], None],
         changes: CodeChanges = NO_CHANGES,
         exchanges: Collection[str] = (),
+        group_indices: Collection[str] = (),
     ) -> None:
         self._open_publisher = open_publisher
         self._calendar = calendar
@@ -49,6 +51,7 @@ class DailyOutlet:
         self._store_names = store_names
         self._changes = changes
         self._exchanges = exchanges
+        self._group_indices = group_indices
         self._checks: DailyChecks | None = None
 
     def publish(self, feed: str, tables: SourceTables, *, source: str, force: bool) -> int:
@@ -68,7 +71,9 @@ class DailyOutlet:
         """
         if self._checks is None:
             names = SecurityNames(self._security_names())
-            self._checks = DailyChecks(self._calendar, names, self._ledger.figures, self._changes, self._exchanges)
+            self._checks = DailyChecks(
+                self._calendar, names, self._ledger.figures, self._changes, self._exchanges, self._group_indices
+            )
         checked = self._checks.check(tables, source)
         for one in checked.findings[:_LOGGED_FINDINGS]:
             write = log.warning if one.severity is Severity.WARNING else log.error

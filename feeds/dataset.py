@@ -21,7 +21,8 @@ from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import exchange_of
 from processors.days import Days, TradingCalendar, to_date, to_day
-from processors.events import FIGURES, RowBatch
+from processors.events import RowBatch
+from processors.index_members import MOST_IN_MESSAGE, codes_in, columns_of
 
 #: Trade date (days since 1970-01-01) and its rows by topic.
 DayRows = tuple[int, dict[str, RowBatch]]
@@ -163,6 +164,7 @@ def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowB
     Raises
     ------
     ConfigurationError : for a day at the end of the calendar.
+    InputError : for members of more indices than a message may have.
     """
     # Column by column: a sorted copy of the whole frame would double the memory of years of a whole market.
     order = np.lexsort((frame["key"].to_numpy(), frame["day"].to_numpy()))
@@ -171,7 +173,7 @@ def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowB
     stamps = np.array([available_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
     figures = {
         c.name: frame[c.name].to_numpy(np.float64)[order] if c.name in frame else np.full(len(frame), np.nan)
-        for c in FIGURES[topic]
+        for c in columns_of(topic, frame)
     }
     batch = RowBatch(
         topic,
@@ -188,8 +190,13 @@ def _with_flags(batch: RowBatch) -> RowBatch:
     """Fill absent flags of the security master: its rows replace all of the row before, "no member" included."""
     if batch.topic != "reference":
         return batch
-    flags = {column.name: column.default for column in FIGURES[batch.topic] if column.flag}
+    flags = {column.name: column.default for column in columns_of(batch.topic, batch.figures) if column.flag}
     figures = {n: np.nan_to_num(v, nan=flags[n]) if n in flags else v for n, v in batch.figures.items()}
+    if len(found := codes_in(figures)) > MOST_IN_MESSAGE:
+        raise InputError(
+            f"the files have members of {len(found)} indices, a message has at most {MOST_IN_MESSAGE}: leave out the "
+            "rows of indices that no group needs"
+        )
     return replace(batch, figures=figures)
 
 
@@ -259,7 +266,8 @@ def _of_spells(
     origins: list[str],
 ) -> pd.DataFrame:
     """Return the rows of spells. Other rows of master data last until the next ones, where no spell knows more."""
-    dated = {column.name for column in FIGURES["reference"] if any(column.name in frame for frame in spells)}
+    given = {name for frame in spells for name in frame}
+    dated = {column.name for column in columns_of("reference", given) if column.name in given}
     others = [frame.drop(columns=dated & set(frame)).assign(until=np.nan) for frame in every.get("reference", [])]
     firsts = [int(frame["day"].min()) for topic in _OF_STOCKS for frame in every.get(topic, []) if len(frame)]
     priced = any(len(frame) for frame in every.get("prices.daily", []))
@@ -330,7 +338,7 @@ def _joined(topic: str, frames: list[pd.DataFrame], tables: Sequence[SourceTable
     if not several.any():
         return frame
     twice = frame[several]
-    figures = [column.name for column in FIGURES[topic] if column.name in frame]
+    figures = [column.name for column in columns_of(topic, frame) if column.name in frame]
     conflicting = _differing(twice, ["id", "rank"], figures)
     for _, group in twice[twice["id"].isin(conflicting)].groupby("id", sort=False):
         out.findings.append(_conflict(topic, group, figures, tables))

@@ -28,7 +28,8 @@ from feeds.published_figures import PublishedFigures, unreachable
 from feeds.row_groups import counts
 from processors.codes import Ids, exchange_of
 from processors.days import to_date
-from processors.events import FIGURES, INPUT_ROWS, DailyRow, RowBatch
+from processors.events import INPUT_ROWS, DailyRow, RowBatch
+from processors.index_members import columns_of
 
 Digests = npt.NDArray[np.uint64]
 #: Revisions whose highest bit is set until the broker has acknowledged the row.
@@ -285,7 +286,7 @@ def digests_of(batch: RowBatch) -> Digests:
     message may leave it out.
     """
     out = np.zeros(len(batch), np.uint64)
-    defaults = {column.name: column.default for column in FIGURES[batch.topic]}
+    defaults = {column.name: column.default for column in columns_of(batch.topic, batch.figures)}
     for name, values in batch.figures.items():
         known = ~np.isnan(values) & (values != defaults.get(name, np.nan))
         bits = (values + 0.0).view(np.uint64)  # −0 is 0

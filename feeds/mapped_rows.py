@@ -22,7 +22,8 @@ from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed
 from processors.codes import Ids
 from processors.days import DAY_US, SHANGHAI_OFFSET_US, Days
-from processors.events import FIGURES, INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
+from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
+from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
 from processors.row_rules import impossible
 
@@ -159,7 +160,7 @@ class _Reading:
 
     def read_figures(self) -> None:
         """Read the figures; leave out rows without any, and refuse those that lack a required one."""
-        known = {column.name: column for column in FIGURES[self.table.topic]}
+        known = {column.name: column for column in columns_of(self.table.topic, self.table.columns)}
         daily = issubclass(INPUT_ROWS[self.table.topic], DailyRow)
         numbers, unreadable = {}, {}
         for name, figure in self.table.columns.items():

@@ -17,7 +17,8 @@ from feeds.code_styles import BY_NUMBER, PLAIN, STYLES, exchange_name
 from feeds.errors import ConfigurationError
 from feeds.formulas import names_in
 from feeds.units import KINDS, Unit, parse_unit
-from processors.events import FIGURES, INPUT_ROWS, DailyRow, Row
+from processors.events import INPUT_ROWS, DailyRow, Row
+from processors.index_members import columns_of
 
 
 class DateColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +83,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files : a pattern of file names, ``margin_detail_sse_*``.
     date : None with ``undated``: the rows (of reference) are valid from the first date of all files on.
     spell : in place of a date, for ``reference``: the days on which the figures of a row hold, see `feeds.spells`.
+    members_of : for ``reference``: the column of the index whose member a row names, see `feeds.index_codes`.
     fallback : rows of securities of which another table of the topic has any row on days within its first and last one
         are left out.
     ts : of rows of the running session: the moment of the figures, in Shanghai's time unless the format has ``%z``. A
@@ -95,11 +97,12 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     topic: str
-    columns: dict[str, Figure]
+    columns: dict[str, Figure] = {}
     files: str = "*"
     date: DateColumn | None = None
     undated: bool = False
     spell: SpellColumns | None = None
+    members_of: str | None = None
     fallback: bool = False
     code: CodeColumn | None = None
     exchange: str | None = None
@@ -162,6 +165,8 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
             f"{where}: figures of {table.topic} belong to a trade date: give `date = {{ column = … }}`; only rows of "
             "reference may be undated or have a spell"
         )
+    if (table.members_of is not None and table.topic != "reference") or not (table.columns or table.members_of):
+        raise ConfigurationError(f"{where}: give `[table.columns]`, or `members_of` for rows of reference")
     given = {
         "code": table.code is not None,
         "exchange": table.exchange is not None or table.exchange_column is not None,
@@ -174,7 +179,8 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
         )
     if table.code is not None:
         _check_codes(table.code, table.topic, where)
-    known = {column.name: column for column in FIGURES[table.topic]}
+    further = table.columns if table.topic == "reference" else ()
+    known = {column.name: column for column in columns_of(table.topic, further)}
     for name, figure in table.columns.items():
         here = f"{where}, {name}"
         if name not in known:
@@ -236,4 +242,4 @@ def columns_used(table: Table) -> list[str]:
     when = [one.column for one in (table.date, table.ts) if one is not None]
     if table.spell is not None:
         when += [name for name in (table.spell.start, table.spell.end) if name is not None]
-    return [name for name in (*code, *when, table.exchange_column) if name is not None]
+    return [name for name in (*code, *when, table.exchange_column, table.members_of) if name is not None]

@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore
 from feeds.row_groups import group_names, groups_of, overlaid
-from processors.events import FIGURES, RowBatch, concat
+from processors.events import RowBatch, concat
+from processors.index_members import columns_of
 
 #: Calendar days; no holiday of the exchanges is longer.
 SLOTS = 16
@@ -167,7 +168,7 @@ def _batch(topic: str, stored: _Stored) -> RowBatch:
     absent = np.full(len(keys), np.nan)
     figures = {
         column.name: np.frombuffer(stored.figures[column.name], "<f8") if column.name in stored.figures else absent
-        for column in FIGURES[topic]
+        for column in columns_of(topic, stored.figures)
     }
     return RowBatch(
         topic,

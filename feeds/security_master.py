@@ -1,7 +1,8 @@
 """The security master (证券主数据) from a CSV, workbook or parquet file: what each security is from a date on.
 
 A row describes one security from its effective date on, and replaces *all* of the row before: a file must contain
-everything that is known of a security. Headers may be English or Chinese (`HEADERS`). A name is text that no indicator
+everything that is known of a security. Headers may be English or Chinese (`HEADERS`); members of any index are a column
+with its code or name (000852.SH, 中证1000), or words in the column ``indices``. A name is text that no indicator
 needs: only JSON events contain it, and the command stores the newest name of each security.
 
 A file of spells (memberships, industries, ST) is known by its headers, see `feeds.spells`. Such files are put together:
@@ -25,10 +26,12 @@ from feeds.dataset import SourceTable, SourceTables
 from feeds.dates import parse_day
 from feeds.errors import InputError
 from feeds.folder import folder_mapping
+from feeds.index_codes import index_code, member_column, member_columns
 from feeds.mapping import Mapping, Table, every_column
 from feeds.vendor import load
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
+from processors.events import Floats
 from processors.industries import INDUSTRIES
 
 TOPIC = "reference"
@@ -40,6 +43,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "csi300": ("csi300", "沪深300", "沪深300成份"),
     "csi500": ("csi500", "中证500", "中证500成份"),
     "chinext_index": ("chinext_index", "创业板指", "创业板指成份"),
+    "indices": ("indices", "所属指数", "成份指数", "指数"),
     "eligible_from": ("eligible_from", "标的起始日期", "纳入日期", "调入日期"),
     "eligible_to": ("eligible_to", "标的截止日期", "剔除日期", "调出日期"),
     "st": ("st", "风险警示"),
@@ -121,6 +125,7 @@ def _read(path: Path, calendar: TradingCalendar, effective: date | None) -> pd.D
             "csi300": parsed("csi300", _flag),
             "csi500": parsed("csi500", _flag),
             "chinext_index": parsed("chinext_index", _flag),
+            **{name: parsed(name, _flag) for name in columns if name not in HEADERS},
             "st": parsed("st", _flag),
             "listed": parsed("listed", lambda text: _flag(text or "yes")),
             "eligible_from": parsed("eligible_from", _day),
@@ -128,6 +133,8 @@ def _read(path: Path, calendar: TradingCalendar, effective: date | None) -> pd.D
             "float_shares": parsed("float_shares", _shares),
         }
     )
+    for name, flags in _members(parsed("indices", member_columns) if "indices" in columns else []).items():
+        frame[name] = np.maximum(flags, np.nan_to_num(frame[name].to_numpy(np.float64)) if name in frame else 0.0)
     figures = [name for name in frame.columns if name not in ("row", "day", "key")]
     frame = frame.astype(dict.fromkeys(figures, np.float64))
     reversed_ = frame["eligible_to"] < frame["eligible_from"]
@@ -144,13 +151,27 @@ def _columns(path: Path, raw: pd.DataFrame) -> dict[str, str]:
     """Return attribute → header; raises `InputError` for an unknown header, which may be misspelt."""
     found: dict[str, str] = {}
     for header in map(str, raw.columns):
-        name = next((n for n, known in HEADERS.items() if header.strip().lower() in known), None)
+        name = next((n for n, known in HEADERS.items() if header.strip().lower() in known), None) or _index_of(header)
         if name is None or name in found:
             known = ", ".join(f"{n} ({', '.join(h[1:])})" for n, h in HEADERS.items())
             problem = "is not known" if name is None else f"is a second column of {name}"
             raise InputError(f"{path.name}: column {header!r} {problem}; known are {known}")
         found[name] = header
     return found
+
+
+def _index_of(header: str) -> str | None:
+    """Return the column of an index whose code or name a header is; None for another header."""
+    try:
+        return member_column(index_code(header))
+    except InputError:
+        return None
+
+
+def _members(cells: list[list[str]]) -> dict[str, Floats]:
+    """Return the columns that cells name (n,): 1 where a cell names the index."""
+    names = sorted({name for cell in cells for name in cell})
+    return {name: np.array([name in cell for cell in cells], dtype=np.float64) for name in names}
 
 
 def _is_empty(cell: object) -> bool:

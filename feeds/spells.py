@@ -20,15 +20,14 @@ import pandas as pd
 from feeds.errors import InputError
 from processors.codes import exchange_of, to_code
 from processors.days import TradingCalendar, to_date
-from processors.events import FIGURES, Floats
+from processors.events import Floats
+from processors.index_members import columns_of
 from processors.kinds import is_stock
 
 TOPIC = "reference"
 #: In place of an open end: after every day.
 _OPEN = np.float64(2**31)
 _ENDED = -1.0
-_FLAGS = {column.name: column.default for column in FIGURES[TOPIC] if column.flag}
-_NAMES = tuple(column.name for column in FIGURES[TOPIC])
 
 
 def reference_rows(
@@ -54,7 +53,9 @@ def reference_rows(
     InputError : for a spell that ends before it begins, or two that give a security two values from one day on.
     """
     # A spell without a value ends the one before.
-    valued = [f.assign(**{n: f[n].fillna(_ENDED) for n in f.columns.intersection(list(_NAMES))}) for f in spells]
+    columns = columns_of(TOPIC, {name for frame in spells for name in frame})
+    known, flags = [column.name for column in columns], {column.name for column in columns if column.flag}
+    valued = [f.assign(**{n: f[n].fillna(_ENDED) for n in f.columns.intersection(known)}) for f in spells]
     every = pd.concat(valued, ignore_index=True)
     reversed_ = every[every["until"] < every["day"]]
     if len(reversed_):
@@ -64,8 +65,8 @@ def reference_rows(
             f"before it begins on {to_date(int(one['day']))}: correct the dates"
         )
     listings = _listings(every, list(seen), exchanges)
-    names = [name for name in _NAMES if name in every and name != "listed" and every[name].notna().any()]
-    parts = [*map(partial(_changes, every, origins), names), *([] if listings is None else [listings])]
+    names = [name for name in known if name in every and name != "listed" and every[name].notna().any()]
+    parts = [*map(partial(_changes, every, origins, flags), names), *([] if listings is None else [listings])]
     if not parts:
         return every.iloc[:0]
     changes = pd.concat(parts, ignore_index=True)
@@ -81,14 +82,14 @@ def reference_rows(
         never = wide["listed"].eq(_ENDED) & ~wide["listed"].eq(1.0).groupby(level="key").cummax()
         wide = wide[~never]
     out = wide.mask(wide == _ENDED)
-    for name in out.columns.intersection(list(_FLAGS)):
+    for name in out.columns.intersection(list(flags)):
         out[name] = out[name].fillna(0.0)
     out = out.reset_index().rename_axis(columns=None)
     place = {name: every[name].iloc[0] for name in ("table", "rank") if name in every}
     return out.assign(row=0, **place).astype({"key": np.int32, "day": np.int32})
 
 
-def _changes(every: pd.DataFrame, origins: Sequence[str], name: str) -> pd.DataFrame:
+def _changes(every: pd.DataFrame, origins: Sequence[str], flags: Collection[str], name: str) -> pd.DataFrame:
     """Return key, name, day and value of each change of an attribute; `_ENDED` where it ends."""
     found = every[every[name].notna()]
     found = found.assign(until=found["until"].fillna(_OPEN)).sort_values(["key", "day", "until"], kind="stable")
@@ -103,7 +104,7 @@ def _changes(every: pd.DataFrame, origins: Sequence[str], name: str) -> pd.DataF
         code = to_code(int(key[at]))
         raise InputError(f"{code} has two values of {name} from {to_date(int(day[at]))} on: {' and '.join(places)}")
     until = np.where(np.r_[same[1:], False], np.minimum(until, np.r_[day[1:] - 1, _OPEN]), until) if len(key) else until
-    if name in _FLAGS:
+    if name in flags:
         until = _covered(key, day, found["until"].to_numpy(np.float64))
     follows = np.r_[same[1:] & (day[1:] <= until[:-1] + 1), False] if len(key) else same
     ends = (until < _OPEN) & ~follows

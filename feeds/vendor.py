@@ -21,6 +21,7 @@ from feeds.errors import InputError
 from feeds.exchange import Layout, layout_of, parse_sheets, unread, unread_sheet, with_documented_units
 from feeds.file_dates import file_day, stated_days
 from feeds.formulas import evaluate
+from feeds.index_codes import by_index
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
 from feeds.presets import VENDOR_TABLES, detect_tables, has_dates, is_total_of_all, replace_component_turnover
@@ -95,12 +96,13 @@ def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: Sour
     for where, raw in _tables(_content(file), file.name, tables, out.findings):
         out.findings += _chosen_by_none(tables, raw, where)
         for table in tables:
-            rows, rank = map_rows(table, raw, where), mapping.table.index(table)
-            out.add(table.topic, where, rows, rank, fallback=table.fallback)
+            rank = mapping.table.index(table)
+            for part, cells in by_index(table, raw, where, out.findings):
+                out.add(table.topic, where, map_rows(part, cells, where), rank, fallback=table.fallback)
 
 
 def _chosen_by_none(tables: Sequence[Table], raw: pd.DataFrame, where: str) -> Iterator[Finding]:
-    """Report rows that no table of a file wants, such as the members of an index that has no field."""
+    """Report rows that no table of a file wants, such as spells of an unknown kind."""
     formulas = [table.rows for table in tables if table.rows is not None]
     if len(formulas) < len(tables):
         return

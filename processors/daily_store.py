@@ -62,6 +62,7 @@ class DailyStore:
     late_days : number of newest days that accept late and corrected rows.
     history_days : number of days before those that indicators read.
     label_keys : whether keys are labels such as exchanges (``margin.market``) instead of codes.
+    further : names of figures that batches have besides those of the topic.
     on_change : called with the earliest closed day of each change.
     """
 
@@ -73,10 +74,11 @@ class DailyStore:
         late_days: int,
         history_days: int,
         label_keys: bool = False,
+        further: tuple[str, ...] = (),
         on_change: Callable[[int], None] = lambda _day: None,
     ) -> None:
         self.topic = topic
-        self.names = tuple(c.name for c in FIGURES[topic])
+        self.names = (*(c.name for c in FIGURES[topic]), *further)
         self.required = required
         self.late_days = late_days
         self.keep_days = late_days + history_days
@@ -84,7 +86,7 @@ class DailyStore:
         self.days = ColumnTable[int, Day](
             topic,
             DAY,
-            day_layout(topic),
+            day_layout(self.names),
             to_columns=lambda entry: to_columns(entry, self.key_index, self.names),
             from_columns=lambda _day, stored: from_columns(stored, self.key_index, self.names),
         )
@@ -197,8 +199,7 @@ class DailyStore:
     def missing(self, day: int) -> dict[str, int]:
         """Return what a closed day lacks: exchange → missing rows, −1 where the exchange sent no row count."""
         entry = self.days[day]
-        have = self.counts(day)
-        out: dict[str, int] = {}
+        have, out = self.counts(day), dict[str, int]()
         for exchange in dict.fromkeys((*self.required, *entry.expected)):
             if exchange in entry.expected:
                 lack = entry.expected[exchange] - have.get(exchange, 0)
@@ -338,8 +339,7 @@ class DailyStore:
         self._counts.pop(day, None)
         before = int(entry.revisions.sum())
         entry.revisions[columns] = batch.revisions
-        newest = int(batch.stamps.max())
-        if newest > entry.available_at:
+        if (newest := int(batch.stamps.max())) > entry.available_at:
             entry.available_at = newest
             self._known_at.clear()
         self.days.touch(day, batch.keys)

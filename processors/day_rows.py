@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.column_table import DayColumns, Layout
-from processors.events import FIGURES, Floats
+from processors.events import Floats
 from processors.key_index import KeyIndex, widened
 
 _ABSENT = -1
@@ -25,9 +26,9 @@ class DayHeader(msgspec.Struct, array_like=True):
     available_at: int  # µs since the epoch
 
 
-def day_layout(topic: str) -> Layout[DayHeader]:
-    """Return the layout of a stored day of a topic: revision and figures of each key."""
-    return Layout(DayHeader, [("revision", "<i4"), *((c.name, "<f8") for c in FIGURES[topic])])
+def day_layout(figures: Iterable[str]) -> Layout[DayHeader]:
+    """Return the layout of a stored day: revision and figures of each key."""
+    return Layout(DayHeader, [("revision", "<i4"), *((name, "<f8") for name in figures)])
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ Style = Literal["broad", "sector", "theme", "growth", "value", "cross_border", "
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(gt=0)]
 CollateralRatio = Annotated[float, msgspec.Meta(ge=1, le=10)]
+IndexCodes = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}\.(SH|SZ|BJ)( [0-9]{6}\.(SH|SZ|BJ))*)?\Z")]
 EpochDay = Annotated[float, msgspec.Meta(ge=0, description="days since 1970-01-01")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 MAX_REVISION = 1_000_000
@@ -157,13 +158,14 @@ class Reference(DailyRow, frozen=True, kw_only=True):
     """reference: master data of a security from ``trade_date`` (effective date) on; a later row replaces all fields."""
 
     topic = "reference"
-    texts = ("name",)
+    texts = ("name", "indices")
     code: Code
     name: Name | None = None  # 证券简称
     industry: Industry | None = None  # 申万一级行业
     csi300: bool = False  # 沪深300成份
     csi500: bool = False  # 中证500成份
     chinext_index: bool = False  # 创业板指成份
+    indices: IndexCodes = ""  # 其他指数成份: codes of further indices, separated by blanks
     listed: bool = True  # false from the day of the delisting on
     st: bool = False  # 风险警示
     eligible_from: EpochDay | None = None  # 两融标的: first day in the margin list
@@ -382,12 +384,13 @@ def concat(batches: list[RowBatch]) -> RowBatch:
     """Join batches of one topic, in order."""
     if len(batches) == 1:
         return batches[0]
-    first = batches[0]
+    first, names = batches[0], dict.fromkeys(name for batch in batches for name in batch.figures)
     return RowBatch(
         first.topic,
         np.concatenate([b.keys for b in batches]),
         np.concatenate([b.days for b in batches]),
         np.concatenate([b.revisions for b in batches]),
         np.concatenate([b.stamps for b in batches]),
-        {name: np.concatenate([b.figures[name] for b in batches]) for name in first.figures},
+        # Only members of indices are a column of some batches alone.
+        {n: np.concatenate([b.figures[n] if n in b.figures else np.zeros(len(b)) for b in batches]) for n in names},
     )

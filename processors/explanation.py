@@ -15,6 +15,7 @@ import numpy as np
 from processors.block import Block
 from processors.codes import Ids, reindex_sorted, to_codes, to_id
 from processors.events import Floats
+from processors.index_members import groups_by_reference
 from processors.indicators import extreme
 from processors.indicators.etf_flow import STYLES
 from processors.indicators.groups import groups_of
@@ -98,9 +99,8 @@ def _members(signal: Signal, subject: str, block: Block) -> dict[str, Figures]:
     if signal.level is Level.INDUSTRY:
         return {"stocks": int((members.stock_industry == INDUSTRIES.index(subject)).sum())}
     counts: dict[str, Figures] = {"stocks": len(members.stocks)}
-    return counts | {
-        name: int(members.in_index(members.keys, name).sum()) for name in ("csi300", "csi500", "chinext_index")
-    }
+    indices = groups_by_reference(block.parameters.group_indices).values()
+    return counts | {name: int(members.in_index(members.keys, name).sum()) for name in indices}
 
 
 def _funds(need: Need, subject: str, block: Block) -> dict[str, Figures]:

@@ -87,7 +87,7 @@ class Market(Processor):
         )
         # `known_at` of a day reads ``late`` days before it, and a flow one.
         funds = CheckedStore(FUNDS, late_days=late, history_days=late + 1)
-        self.reference = ReferenceStore(late, _KEEP_DAYS)
+        self.reference = ReferenceStore(late, _KEEP_DAYS, parameters.group_indices)
         self.stores = {
             store.topic: store for store in (self.totals, self.indices, *labelled, funds, self.reference.store)
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from processors.index_members import FIELDS, MOST_INDICES, is_code
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -12,7 +14,7 @@ class Parameters:
 
     Raises
     ------
-    ValueError : if a date is none.
+    ValueError : if a date is none, or a group no further index.
     """
 
     # excess_financing [ZT21]
@@ -79,6 +81,9 @@ class Parameters:
     bear_market: float = 0.20
     # index_cycle [GF25]: its indices, bears as above
     cycle_indices: tuple[str, ...] = ("399330.SZ",)
+    # group_balance, group_net_buy, group_theme_score: indices whose members are groups, beside the CSI 300, the CSI 500
+    # and the ChiNext index (ours)
+    group_indices: tuple[str, ...] = ()
     # fin_change
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
@@ -114,6 +119,16 @@ class Parameters:
                 date.fromisoformat(getattr(self, name))
             except ValueError:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: write a date, such as 2016-01-04") from None
+        self._check_groups()
+
+    def _check_groups(self) -> None:
+        for code in self.group_indices:
+            if code in FIELDS:
+                raise ValueError(f"group_indices has {code}, whose members are a group without it: remove it")
+            if not is_code(code):
+                raise ValueError(f"group_indices has {code!r}: write codes of indices, such as 000852.SH")
+        if len(set(self.group_indices)) < len(self.group_indices) or len(self.group_indices) > MOST_INDICES:
+            raise ValueError(f"group_indices has a code twice, or more than {MOST_INDICES}: remove some")
 
 
 #: Every parameter at its default, for documentation. A computation takes its parameters as an argument.

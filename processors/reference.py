@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from processors import index_members
 from processors.codes import Ids, reindex_sorted
-from processors.daily_store import DailyStore
+from processors.daily_store import ApplyResult, DailyStore
 from processors.days import moment, to_date
-from processors.events import Floats
+from processors.events import Floats, RowBatch
 from processors.key_index import widened
 from processors.kinds import is_stock
 from processors.outputs import DayStatus
@@ -44,7 +45,7 @@ class Members:
         return industry_numbers(self._of(keys, "industry"))
 
     def in_index(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
-        """Return whether each security is a member of an index, such as ``csi300`` (n,)."""
+        """Return whether each security is a member of an index, such as ``csi300`` or ``000852.SH`` (n,)."""
         return np.asarray(self._of(keys, index) == 1.0)
 
     def _of(self, keys: Ids, name: str) -> Floats:
@@ -64,10 +65,15 @@ class ReferenceStore:
 
     The store folds the reference days in ascending order and keeps a checkpoint at every 32nd of them. So a new or
     corrected reference day folds the days since a checkpoint, and not the whole history.
+
+    Parameters
+    ----------
+    indices : codes of the indices without a field whose members it contains.
     """
 
-    def __init__(self, late_days: int, keep_days: int) -> None:
-        self.store = DailyStore(TOPIC, (), late_days=late_days, history_days=keep_days, on_change=self._invalidate)
+    def __init__(self, late_days: int, keep_days: int, indices: tuple[str, ...] = ()) -> None:
+        self.store = _Rows(indices, late_days=late_days, history_days=keep_days, on_change=self._invalidate)
+        self._indices = indices
         self._days: list[int] = []  # closed reference days, ascending
         self._changes: list[int] = []  # Σ (1 + revision) up to each of them
         self._known: list[int] = []  # when the days up to each were known, µs since the epoch
@@ -122,7 +128,7 @@ class ReferenceStore:
             order = self.store.key_index.by_key
             order = order[~np.isnan(figures["listed"][order])]  # each row has it: those with a row up to the day
             keys = self.store.keys[order]
-            ordered = {n: v[order] for n, v in figures.items()}
+            ordered = index_members.unpacked({n: v[order] for n, v in figures.items()}, self._indices)
             stock = is_stock(keys) & (ordered["listed"] == 1.0)
             members = Members(keys, ordered, keys[stock], industry_numbers(ordered["industry"][stock]))
             self._members = count, members
@@ -169,6 +175,21 @@ class ReferenceStore:
             self._folded = self._checkpoints[-1].copy() if self._checkpoints else _Folded(0, {})
         if self._members is not None and self._members[0] > at:
             self._members = None
+
+
+class _Rows(DailyStore):
+    """The rows of ``reference``, with one column for the members of all further indices."""
+
+    def __init__(
+        self, indices: tuple[str, ...], *, late_days: int, history_days: int, on_change: Callable[[int], None]
+    ) -> None:
+        column = index_members.store_column(indices)
+        super().__init__(TOPIC, (), late_days=late_days, history_days=history_days, further=column, on_change=on_change)
+        self._indices = indices
+
+    def apply(self, batch: RowBatch) -> ApplyResult:
+        """Fold rows; see `DailyStore.apply`."""
+        return super().apply(index_members.packed(batch, self._indices))
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from processors import index_members
 from processors.codes import CODE_LENGTH, Ids, join_codes, parse_codes, to_codes, to_id
 from processors.days import FIRST_MOMENT, LAST_MOMENT, microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
@@ -124,6 +125,8 @@ def decode_frame(topic: str, value: bytes, max_bytes: int) -> DecodedFrame:
         stamps = frame.moments("ts")
         days = shanghai_days(stamps)
     revisions, figures = frame.revisions(), {column.name: frame.figures(column) for column in FIGURES[topic]}
+    if index_members.FIELD in row.texts:
+        figures |= frame.members()
     places = np.arange(table.rows)
     batch = RowBatch(topic, keys, days, revisions, stamps, figures)
     if frame.refused:
@@ -160,6 +163,8 @@ def encode_frame(batch: RowBatch, source: str) -> bytes:
             columns[column.name] = pa.array(words, type=pa.string())
         elif not np.isnan(values).all():
             columns[column.name] = pa.array(values, type=pa.float64(), from_pandas=True)
+    if any(texts := index_members.texts_of(batch.figures, len(batch))):
+        columns[index_members.FIELD] = pa.array(texts, type=pa.string())
     table = pa.RecordBatch.from_arrays(
         list(columns.values()), schema=pa.schema([(n, a.type) for n, a in columns.items()], metadata=constants)
     )
@@ -245,6 +250,19 @@ class _Frame:
             spot = np.arange(len(words)) if text.index is None else text.index
             self.refuse(unknown, lambda row: f"unknown {field} {words[spot[row]][:64]}; known are {', '.join(known)}")
         return np.where(unknown, 0, out)
+
+    def members(self) -> dict[str, Any]:
+        column = self._columns.get(index_members.FIELD)
+        if column is None:
+            return {}
+        text: Text = column.values  # type: ignore[assignment]
+        words, at = [*text.words(), ""], np.arange(self._rows) if text.index is None else text.index
+        bad = np.array([not index_members.is_text(word) for word in words])[at]
+        if column.valid is not None:
+            bad &= column.valid
+        self.refuse(bad, lambda row: f"{index_members.FIELD} {words[at[row]][:64]!r}: {index_members.EXPECTED}")
+        known = ~bad if column.valid is None else column.valid & ~bad
+        return index_members.flags_of([words[place] if ok else "" for place, ok in zip(at, known, strict=True)])
 
     def days(self, name: str) -> Any:
         if name in self._constants:

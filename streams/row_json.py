@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 import msgspec
 import numpy as np
 
+from processors import index_members
 from processors.codes import to_id
 from processors.days import microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
@@ -133,7 +134,8 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
     """Return each row of a batch as ``(key, JSON)``."""
     row: type[Row] = INPUT_ROWS[batch.topic]
     daily = issubclass(row, DailyRow)
-    names = list(batch.figures)
+    indices = index_members.texts_of(batch.figures, len(batch))
+    names = [name for name in batch.figures if not index_members.is_code(name)]
     columns = [batch.figures[n].tolist() for n in names]
     words = {c.name: c.labels for c in FIGURES[batch.topic] if c.labels}
     flags = {c.name for c in FIGURES[batch.topic] if c.flag}
@@ -145,6 +147,8 @@ def encode_events(batch: RowBatch, source: str) -> list[tuple[str, bytes]]:
             event |= {"trade_date": to_date(int(batch.days[i])), "available_at": when}
         else:
             event["ts"] = when
+        if indices[i]:
+            event[index_members.FIELD] = indices[i]
         for name, values in zip(names, columns, strict=True):
             if values[i] == values[i]:  # not NaN: an absent figure is left out
                 event[name] = (
@@ -232,4 +236,6 @@ def _columns_of(topic: str, rows: Sequence[Any], *, daily: bool) -> RowBatch:
         if wanted.labels:
             values = [None if word is None else wanted.labels.index(word) for word in values]
         figures[wanted.name] = np.array(values, dtype=np.float64)
+    if index_members.FIELD in INPUT_ROWS[topic].texts:
+        figures |= index_members.flags_of(list(map(attrgetter(index_members.FIELD), rows)))
     return RowBatch(topic, keys, days, revisions, stamps, figures)

@@ -163,7 +163,7 @@ def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[s
     newest = max((n.decode() for n in names if n.startswith(topic.encode() + b"/") and b"#" not in n), default=None)
     if newest is None:
         return {"newest": None, "closed": False, "rows": 0}
-    header, rows, _ = day_layout(topic).read_header(cast("bytes", client.hget(key, newest)))
+    header, rows, _ = day_layout(()).read_header(cast("bytes", client.hget(key, newest)))
     return {"newest": newest.partition("/")[2], "closed": header.closed, "rows": rows, "revision": header.revision}
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_day
-from processors.events import FIGURES, INPUT_ROWS, KEYS, EndOfDay, RowBatch
+from processors.events import INPUT_ROWS, KEYS, EndOfDay, RowBatch
+from processors.index_members import columns_of
 
 #: Trading days of the first weeks of 2020.
 DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20, 21, 22, 23)]
@@ -21,7 +22,7 @@ def batch(topic: str, day: date, figures: dict[str, dict[str, float]], revision:
     labels = KEYS.get(INPUT_ROWS[topic].key_field)
     keys = [to_id(k) if labels is None else labels.index(k) for k in figures]
     columns = {}
-    for column in FIGURES[topic]:
+    for column in columns_of(topic, {name for row in figures.values() for name in row}):
         default = 0.0 if column.labels or not column.optional else np.nan
         default = 1.0 if column.sign == "positive" and not column.optional else default
         columns[column.name] = np.array([row.get(column.name, default) for row in figures.values()], dtype=np.float64)

@@ -9,8 +9,10 @@ import numpy as np
 
 from processors.codes import to_id
 from processors.days import to_day
-from processors.events import FIGURES, KEYS, RowBatch, concat
+from processors.events import KEYS, RowBatch, concat
+from processors.index_members import columns_of
 from processors.industries import INDEX_OF, INDUSTRIES
+from processors.kinds import is_star
 from processors.parameters import Parameters
 from streams.calendars import xshg
 
@@ -48,6 +50,7 @@ SMALL = Parameters(
     bottom_indices=("000001.SH", "000300.SH"),
     bear_market=0.01,
     cycle_indices=("000300.SH",),
+    group_indices=("000688.SH",),
     inclusion_quiet_days=2,
     breadth_days=10,
     breadth_least=7,
@@ -78,7 +81,7 @@ def rows(topic: str, day: int, keys: np.ndarray, figures: Mapping[str, object], 
     """A batch of one day; figures that are not named are unknown."""
     size = len(keys)
     columns = {}
-    for column in FIGURES[topic]:
+    for column in columns_of(topic, figures):
         default = 0.0 if column.labels else np.nan
         columns[column.name] = np.broadcast_to(np.asarray(figures.get(column.name, default), float), size).copy()
     stamp = np.full(size, day * 86_400_000_000 + 86_400_000_000, dtype=np.int64)
@@ -231,6 +234,8 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
                     "csi300": (np.arange(m) % 4 == 0).astype(float),
                     "csi500": (np.arange(m) % 4 == (1 if i == 0 else 2)).astype(float),
                     "chinext_index": ((keys // 40_000 == 30) & (np.arange(m) % 3 == (i == 0))).astype(float),
+                    "000852.SH": (np.arange(m) % 5 == (i == 0)).astype(float),
+                    "000688.SH": (is_star(keys) & (np.arange(m) % 3 != (i == 0))).astype(float),
                 },
             )
         out[day] = {t: b for t, b in here.items() if not (gaps and i in GAPS.get(t, ()))}

@@ -84,6 +84,8 @@ def test_events_and_frames_give_the_same_rows(topic: str) -> None:
     rng = np.random.default_rng(1)
     rows = batch(topic, DAYS[0], {k: {c.name: float(rng.integers(1, 2 if c.flag else len(c.labels) or 9))
                                       for c in FIGURES[topic]} for k in keys})  # fmt: skip
+    if topic == "reference":
+        rows.figures.update({"000016.SH": np.array([1.0, 0.0]), "899050.BJ": np.array([1.0, 1.0])})
     made = decoder(topic)
     by_event, dead = made.decode([Message(value) for _, value in encode_events(rows, "x")])
     assert dead == []
@@ -94,6 +96,25 @@ def test_events_and_frames_give_the_same_rows(topic: str) -> None:
         assert other.stamps.tolist() == rows.stamps.tolist()
         for name, values in rows.figures.items():
             np.testing.assert_array_equal(np.nan_to_num(other.figures[name]), np.nan_to_num(values), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("852", "indices"), ("000016.SH,000852.SH", "indices"), ("000300.SH", "without a field"), ("000852.SI", "indices"),
+     (" ".join(f"{n:06d}.SH" for n in range(1, 70)), "at most 64")],
+)  # fmt: skip
+def test_what_names_no_further_indices_is_refused_in_both_forms(text: str, reason: str) -> None:
+    made = decoder("reference")
+    good = {"source": "x", "trade_date": "2020-01-02", "available_at": "2020-01-03T08:30:00+08:00"}
+    events = [json.dumps(good | {"code": code, "indices": names}).encode()
+              for code, names in (("600519.SH", text), ("000001.SZ", "000016.SH"))]  # fmt: skip
+    frames = frame(pa.table({"code": ["600519.SH", "000001.SZ"], "indices": [text, "000016.SH"]}), **good)
+    for messages in ([Message(event) for event in events], [frames]):
+        taken, dead = made.decode(messages)
+        assert [reason in str(letter) for letter in dead] == [True]
+        if messages != [frames] or reason != "at most 64":  # a frame may have so many columns and no more
+            assert [to_codes(one.keys) for one in taken] == [["000001.SZ"]]
+            assert taken[0].figures["000016.SH"].tolist() == [1.0]
 
 
 @pytest.mark.parametrize("ratio", [268.6, 0.9, 0.0, -2.6, 10.01])

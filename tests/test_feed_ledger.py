@@ -229,14 +229,17 @@ def test_a_flag_or_word_at_its_default_is_the_same_as_none() -> None:
     suspended = replace(plain, figures=plain.figures | {"suspended": np.ones(1)})
     assert digests_of(plain) == digests_of(said)
     assert digests_of(plain) != digests_of(suspended)
+    none, no, yes = (batch("reference", DAYS[0], {A: {"industry": 1.0} | of}) for of in MEMBERS)
+    assert digests_of(none) == digests_of(no) != digests_of(yes)
 
 
+MEMBERS: list[dict[str, float]] = [{}, {"000852.SH": 0.0}, {"000852.SH": 1.0}]
 ROWS = {
     "margin.daily": lambda day, value: balances(day, {A: value, B: 2 * value, C: 3.0}),
     "margin.market": lambda day, value: batch("margin.market", day, {"SSE": {"fin_balance": value}}),
     "prices.daily": lambda day, value: batch("prices.daily", day, {A: {"close": value}, B: {"close": 1.0}}),
     "etf.daily": lambda day, value: batch("etf.daily", day, {"510300.SH": {"shares": value, "style": 4.0}}),
-    "reference": lambda day, value: batch("reference", day, {A: {"industry": 3.0, "csi300": 1.0, "csi500": 0.0}}),
+    "reference": lambda day, value: batch("reference", day, {A: {"industry": 3.0, "csi300": 1.0, "000852.SH": 1.0}}),
     "rates.daily": lambda day, value: batch("rates.daily", day, {"CN10Y": {"yield": value / 100}}),
 }
 

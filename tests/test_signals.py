@@ -136,6 +136,7 @@ def test_the_oracle_has_no_entry_of_a_signal_that_is_not_registered() -> None:
 CHANGED: Mapping[str, tuple[Any, ...]] = {
     "ratio_quantile_hot": (0.7,),
     "ratio_quantile_cold": (0.3,),
+    "group_indices": (("000688.SH", "000852.SH"),),
     "timing_indices": (("000001.SH", "000905.SH"),),
     "oversold_reference": ("2019-12-03",),
     "risk_premium_index": ("000001.SH",),

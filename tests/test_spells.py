@@ -5,17 +5,20 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from feeds import folder, mapping, security_master, vendor
+from feeds.daily_checks import DailyChecks
 from feeds.dataset import between, gather
 from feeds.errors import ConfigurationError, InputError
+from feeds.security_names import SecurityNames
 from feeds.shenwan import industry_of
 from feeds.validate import Severity
 from processors.code_changes import CodeChange, CodeChanges
-from processors.codes import to_codes
-from processors.days import to_date
+from processors.codes import to_codes, to_id
+from processors.days import to_date, to_day
 from processors.events import RowBatch
 from processors.history import end_of_day
 from processors.industries import INDUSTRIES
@@ -235,11 +238,60 @@ def test_two_industries_from_one_day_on_are_an_error(tmp_path: Path) -> None:
         gather(tables.tables, CALENDAR, "test")
 
 
-def test_members_of_an_index_without_a_field_are_reported(tmp_path: Path) -> None:
-    written(tmp_path, x=MEMBERS.assign(index_code=["000300", "000300", "000852"]))
-    tables = security_master.read([tmp_path / "x.parquet"], CALENDAR)
-    (finding,) = [one for one in tables.findings if one.check == "rows"]
-    assert "1 rows are wanted by no table of the mapping" in finding.text and "000852" in finding.text
+@pytest.mark.parametrize("spelled", ["000852", 852, "sh000852", "000852.XSHG", "399852.SZ", "000852.CSI", "中证1000"])
+def test_members_of_any_index_are_rows(tmp_path: Path, spelled: object) -> None:
+    """In overlapping spells of two indices, of which one has a field."""
+    frame = MEMBERS.assign(index_code=["000300", spelled, spelled], code=["600519"] * 3, exchange="SH")
+    frame = pd.concat([frame, frame.iloc[1:2].assign(start=pd.Timestamp("2024-06-05"), end=pd.NaT)])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    assert loaded(tmp_path / "x.csv") == {
+        ("2024-06-03", "600519.SH"): {"csi300": 1.0, "000852.SH": 1.0},
+        ("2024-06-05", "600519.SH"): {"csi300": 1.0, "000852.SH": 1.0},
+        ("2024-06-11", "600519.SH"): {"csi300": 1.0, "000852.SH": 1.0},
+    }
+
+
+def test_members_of_what_is_no_index_are_refused_with_their_row(tmp_path: Path) -> None:
+    MEMBERS.assign(index_code=["000300", "600519", "801010.SI"]).to_csv(tmp_path / "x.csv", index=False)
+    found = security_master.read([tmp_path / "x.csv"], CALENDAR)
+    refused = [one.text for one in found.findings if one.severity is Severity.REFUSED]
+    places = [text.split("x.csv, ")[1].split(": ")[0] for text in refused]
+    assert places == ["row 3, column 'index_code'", "row 4, column 'index_code'"]
+    assert loaded(tmp_path / "x.csv") == {("2024-06-03", "600519.SH"): {"csi300": 1.0}}
+
+
+def test_too_many_indices_for_a_message_are_an_error_of_the_files(tmp_path: Path) -> None:
+    frame = pd.concat([MEMBERS.iloc[:1].assign(index_code=f"{number:06d}") for number in range(1, 70)])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(InputError, match="members of 69 indices"):
+        loaded(tmp_path / "x.csv")
+
+
+def test_a_master_file_names_members_by_codes_names_or_in_one_column(tmp_path: Path) -> None:
+    pd.DataFrame({
+        "code": ["600519", "000001", "000002"], "000852.SH": [0, 1, 0], "科创50": ["否", "", "是"],
+        "所属指数": ["上证50；沪深300", "", "000016.SH 000852.SH"], "date": "2024-06-03",
+    }).to_csv(tmp_path / "x.csv", index=False)  # fmt: skip
+    assert loaded(tmp_path / "x.csv") == {
+        ("2024-06-03", "600519.SH"): {"csi300": 1.0, "000016.SH": 1.0},
+        ("2024-06-03", "000001.SZ"): {"000852.SH": 1.0},
+        ("2024-06-03", "000002.SZ"): {"000016.SH": 1.0, "000688.SH": 1.0, "000852.SH": 1.0},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("groups", "noted"), [((), "000016.SH, 000852.SH"), (("000852.SH",), "000016.SH are"), (None, "")]
+)
+def test_members_that_no_group_has_are_noted_with_the_setting(
+    tmp_path: Path, groups: tuple[str, ...] | None, noted: str
+) -> None:
+    MEMBERS.assign(index_code=["000300", "000016", "000852"]).to_csv(tmp_path / "x.csv", index=False)
+    tables = security_master.read([tmp_path / "x.csv"], CALENDAR)
+    indices = ("000016.SH", "000852.SH") if groups is None else groups
+    checked = DailyChecks(CALENDAR, SecurityNames(), None, group_indices=indices).check(tables, "x")
+    notes = [one for one in checked.report.notes if "MARGINWATCH_PARAMETERS__GROUP_INDICES" in one]
+    assert len(notes) == bool(noted)
+    assert all(noted in one for one in notes)
 
 
 def test_a_shorter_spell_within_a_longer_one_does_not_end_it(tmp_path: Path) -> None:
@@ -263,6 +315,31 @@ def test_a_mapping_with_a_misplaced_spell_is_refused(tmp_path: Path, table: str,
     path.write_text(f'[[table]]\n{table}\ncode = {{ column = "c" }}\n[table.columns]\n', "utf-8")
     with pytest.raises(ConfigurationError, match=said):
         mapping.load(path)
+
+
+def test_members_of_further_indices_are_dated_and_corrected(tmp_path: Path) -> None:
+    """What the settings name, in any order; the state of one order is no state of another."""
+    days = [date(2024, 6, 3), date(2024, 6, 5)]
+    stores = [ReferenceStore(60, 100, indices) for indices in (("000852.SH", "000016.SH"), ("000016.SH",), ())]
+    for store in stores:
+        for day, rows, revision in (
+            (days[0], {"600519.SH": {"000016.SH": 1.0, "399330.SZ": 1.0}, "000001.SZ": {"000852.SH": 1.0}}, 0),
+            (days[1], {"600519.SH": {"000852.SH": 1.0}}, 0),
+            (days[0], {"600519.SH": {"000852.SH": 1.0, "000016.SH": 1.0}}, 1),
+        ):
+            found = batch("reference", day, rows, revision)
+            store.store.apply(found)
+            store.store.close(end_of_day(found))
+    keys = np.array([to_id("000001.SZ"), to_id("600519.SH")], np.int32)
+
+    def members(store: ReferenceStore, index: str) -> list[list[bool]]:
+        return [store.members(to_day(day)).in_index(keys, index).tolist() for day in days]
+
+    assert members(stores[0], "000852.SH") == [[True, True], [True, True]]
+    assert members(stores[0], "000016.SH") == members(stores[1], "000016.SH") == [[False, True], [False, False]]
+    assert len({store.store.days.schema for store in stores}) == 3
+    with pytest.raises(KeyError):
+        members(stores[2], "000016.SH")
 
 
 def test_stocks_that_are_listed_later_or_no_longer_are_no_members_of_a_day() -> None:

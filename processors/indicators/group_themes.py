@@ -7,6 +7,7 @@ import numpy as np
 from processors.block import Block
 from processors.cross_sections import reasons
 from processors.events import Floats
+from processors.index_members import groups_by_reference
 from processors.indicators.industry_balance import ranks
 from processors.kinds import is_chinext, is_star
 from processors.needs import CHARTS, PRICES, chart, members, price
@@ -22,14 +23,13 @@ SIGNALS = (
         "分组主题得分",
         "ratio",
         (LEVEL, SCORE, MEMBERS),
-        "mean chart_score of the group's stocks (CSI300, CSI500 and ChiNextIndex by reference; ChiNext and STAR by code) − "
-        "mean chart_score of all stocks; on a week's last session; details: stocks with a score, rank among the groups (1: the highest)",
+        "mean chart_score of the group's stocks (CSI300, CSI500, ChiNextIndex and each of group_indices by reference; "
+        "ChiNext and STAR by code) − mean chart_score of all stocks; on a week's last session; details: stocks with a score, rank among the groups (1: the highest)",
         "[GF25], network ours",
         subjects=True,
+        parameters=("group_indices",),
     ),
 )
-#: Groups by the reference → the figure of it that names their members.
-_BY_REFERENCE = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
 _BY_CODE = {"ChiNext": is_chinext, "STAR": is_star}
 
 
@@ -39,16 +39,16 @@ def compute(block: Block) -> dict[str, Column]:
     scores = block.on(priced, SCORE)
     gaps = reasons(block.gaps(CHARTS))
     absent = {i: why for i, day in enumerate(block.days) if (why := _absent(block, i, day) or gaps.get(i, ""))}
-    groups = (*_BY_REFERENCE, *_BY_CODE)
+    by_reference = groups_by_reference(block.parameters.group_indices)
     scored: dict[str, tuple[Floats, Values, dict[int, str]]] = {}
-    for group in groups:
+    for group in (*by_reference, *_BY_CODE):
         values, counts = np.full(len(block), np.nan), np.zeros(len(block), dtype=int)
         nobody = dict(absent)
         for i, known in enumerate(block.members):
             if i in absent:
                 continue
             keys, here = priced.keys[priced.rows(i)], scores[priced.rows(i)]
-            inside = known.in_index(keys, _BY_REFERENCE[group]) if group in _BY_REFERENCE else _BY_CODE[group](keys)
+            inside = known.in_index(keys, by_reference[group]) if group in by_reference else _BY_CODE[group](keys)
             inside &= ~np.isnan(here)
             counts[i] = inside.sum()
             if counts[i]:

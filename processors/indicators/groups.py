@@ -1,4 +1,4 @@
-"""Index and board groups 指数与板块: balance and net buy of the CSI 300, the CSI 500, the ChiNext index, boards, funds."""
+"""Index and board groups 指数与板块: balance and net buy of the CSI 300, the CSI 500, further indices, boards, funds."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.block import Block
-from processors.codes import EXCHANGES, Ids
+from processors.codes import EXCHANGES, Ids, exchange_of
 from processors.cross_sections import Flags, Gap, Section, merged, reasons
 from processors.events import Floats
+from processors.index_members import groups_by_reference
 from processors.kinds import is_chinext, is_fund, is_star
 from processors.needs import DETAIL, members, security
+from processors.reference import Members
 from processors.signal import Column, Level, Signal, Values
 from processors.statistics import rolling_sums
 
@@ -25,10 +27,11 @@ SIGNALS = (
         "分组融资余额",
         "CNY",
         (BALANCE, MEMBERS),
-        "Σ fin_balance over the group's securities (CSI300, CSI500 and ChiNextIndex by reference; ChiNext, STAR and ETF by "
-        "code); details: share of all",
+        "Σ fin_balance over the group's securities (CSI300, CSI500, ChiNextIndex and each of group_indices by reference; "
+        "ChiNext, STAR and ETF by code); details: share of all",
         "[DG24]",
         subjects=True,
+        parameters=("group_indices",),
     ),
     Signal(
         "group_net_buy",
@@ -41,12 +44,13 @@ SIGNALS = (
         "details: sums of 5 and 20 days, all of which are known",
         "[DG24]",
         subjects=True,
+        parameters=("group_indices",),
         retain=max(_SUMS.values()),
     ),
 )
 
 
-#: The exchanges whose securities a group may have.
+#: The exchanges whose securities a group may have; the groups of further indices: those of their members.
 _EXCHANGES = {
     "CSI300": ("SSE", "SZSE"),
     "CSI500": ("SSE", "SZSE"),
@@ -55,8 +59,8 @@ _EXCHANGES = {
     "STAR": ("SSE",),
     "ETF": ("SSE", "SZSE"),
 }
-#: Groups by the reference → the figure of it that names their members.
-_BY_REFERENCE = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
+#: The exchanges whose stocks the reference must name for the group of a further index.
+_OF_ANY_INDEX = ("SSE", "SZSE")
 
 
 def compute(block: Block) -> dict[str, Column]:
@@ -66,10 +70,14 @@ def compute(block: Block) -> dict[str, Column]:
     every = np.array([balance[section.rows(i)].sum() for i in range(len(block))])
     every[[bool(gap) for gap in block.gaps(DETAIL)]] = np.nan
     out: dict[str, Column] = {}
+    by_reference = groups_by_reference(block.parameters.group_indices)
     for group, member in groups_of(block, section.keys).items():
-        named = block.unnamed if group in _BY_REFERENCE else [{}] * len(block)
+        exchanges = _exchanges(block, group)
+        named = exchanges if group in _EXCHANGES else exchanges | _flags(_OF_ANY_INDEX)
+        unnamed = _on(named, block.unnamed) if group in by_reference else [{}] * len(block)
         unknown, unknown_flow = (
-            reasons(_of_group(group, merged(gaps, named))) for gaps in (block.gaps(DETAIL), flow_gaps)
+            reasons([dict(sorted(gap.items())) for gap in merged(_on(exchanges, gaps), unnamed)])
+            for gaps in (block.gaps(DETAIL), flow_gaps)
         )
         totals, count = _sums(section, member, balance)
         flows, known_count = _sums(section, member & ~np.isnan(flow), flow)
@@ -103,16 +111,37 @@ def _windows(block: Block, name: str, flows: Floats) -> dict[str, Values]:
     return {sums: rolling_sums(window[:, -days:], days)[:, 0] for sums, days in _SUMS.items()}
 
 
-def _of_group(group: str, gaps: list[Gap]) -> list[Gap]:
-    """Return the gaps on the exchanges whose securities a group may have."""
-    exchanges = [EXCHANGES.index(exchange) for exchange in _EXCHANGES[group]]
-    return [{number: gap[number] for number in exchanges if number in gap} for gap in gaps]
+def _exchanges(block: Block, group: str) -> Flags:
+    """Return the exchanges whose securities a group may have, by day (k, 3)."""
+    if group in _EXCHANGES:
+        return np.tile(_flags(_EXCHANGES[group]), (len(block), 1))
+
+    def of_members(found: Members) -> Flags:
+        inside = exchange_of(found.keys[found.in_index(found.keys, group)])
+        return np.bincount(inside, minlength=len(EXCHANGES))[: len(EXCHANGES)] > 0
+
+    return np.asarray(block.by_members(of_members))
+
+
+def _flags(exchanges: tuple[str, ...]) -> Flags:
+    return np.isin(EXCHANGES, exchanges)
+
+
+def _on(exchanges: Flags, gaps: list[Gap]) -> list[Gap]:
+    """Return the gaps of each day on its exchanges (k, 3)."""
+    return [
+        {number: reason for number, reason in gap.items() if number < len(one) and one[number]}
+        for gap, one in zip(gaps, exchanges, strict=True)
+    ]
 
 
 def groups_of(block: Block, keys: Ids) -> dict[str, Flags]:
     """Return by group which of the margin detail's securities belong to it."""
     return {
-        **{group: block.of_reference(figure) == 1.0 for group, figure in _BY_REFERENCE.items()},
+        **{
+            group: block.of_reference(figure) == 1.0
+            for group, figure in groups_by_reference(block.parameters.group_indices).items()
+        },
         "ChiNext": is_chinext(keys),
         "STAR": is_star(keys),
         "ETF": is_fund(keys),

@@ -154,7 +154,12 @@ class FeedCommand:
         published = None if self._ledger is None else self._ledger.figures
         changes = code_changes.load(self._settings.code_changes_file)
         out = DailyChecks(
-            xshg(self._settings.calendar_file), SecurityNames(names), published, changes, self._settings.exchanges
+            xshg(self._settings.calendar_file),
+            SecurityNames(names),
+            published,
+            changes,
+            self._settings.exchanges,
+            self._settings.parameters.group_indices,
         )
         if self._before is not None:
             out.compare_with(self._before, self.options.source)

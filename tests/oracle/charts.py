@@ -13,7 +13,7 @@ import pandas as pd
 from tests.oracle.data import Data, is_stock
 from tests.oracle.industries import ranked, total, unknown
 from tests.oracle.market import Tables
-from tests.oracle.securities import levels
+from tests.oracle.securities import by_reference, levels
 
 SESSIONS, LEAST = 20, 15
 Session = dict[str, float]
@@ -142,12 +142,11 @@ def theme_top5(data: Data, _p: Any) -> Tables:
     return {"": (rank <= 5).astype(float).where(rank.notna())}
 
 
-def group_themes(data: Data, _p: Any) -> Tables:
+def group_themes(data: Data, p: Any) -> Tables:
     """Mean score of each group less that of all stocks, and the stocks of each."""
     found = scores(data)
     codes = found.columns.astype(str)
-    by_reference = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
-    groups = {name: data.as_of(figure).reindex(columns=codes).eq(1.0) for name, figure in by_reference.items()}
+    groups = {name: data.as_of(figure).reindex(columns=codes).eq(1.0) for name, figure in by_reference(p).items()}
     for name, start, end in (("ChiNext", "30", ".SZ"), ("STAR", "68", ".SH")):
         named = [code.startswith(start) and code.endswith(end) for code in codes]
         groups[name] = pd.DataFrame(np.tile(named, (len(found), 1)), index=found.index, columns=codes)

@@ -78,6 +78,7 @@ class Published:
         "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
     )  # fmt: skip
     bear_market: float = 0.20
+    group_indices: tuple[str, ...] = ()
     cycle_indices: tuple[str, ...] = ("399330.SZ",)
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
@@ -185,9 +186,8 @@ class Data:
         number = rows.assign(row=np.arange(len(rows), dtype=float))
         newest = number.pivot(index="trade_date", columns="code", values="row")
         newest = newest.reindex(newest.index.union(self.days)).ffill().reindex(self.days)
-        values = (rows[figure] if words is None else rows[figure].map({w: i for i, w in enumerate(words)})).to_numpy(
-            float
-        )
+        found = rows.get(figure, pd.Series(0.0, rows.index))  # no row names a member of this index
+        values = (found if words is None else found.map({w: i for i, w in enumerate(words)})).to_numpy(float)
         at = newest.to_numpy()
         known = ~np.isnan(at)
         out = np.full(at.shape, np.nan)

@@ -304,14 +304,19 @@ def net_buys(data: Data) -> pd.DataFrame:
     return (buy - repay).where(repay.notna(), balance - balance.shift(1))
 
 
-def _groups(data: Data) -> dict[str, pd.DataFrame]:
+def by_reference(p: Any) -> dict[str, str]:
+    """Group → the figure of the reference that names its members."""
+    fields = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
+    return fields | {code: code for code in p.group_indices}
+
+
+def _groups(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     listed = data.listed()
     chinext = [code.startswith("30") and code.endswith(".SZ") for code in listed.columns]
     funds = [is_fund(code) for code in listed.columns]
     star = [code.startswith("68") and code.endswith(".SH") for code in listed.columns]
-    by_reference = {"CSI300": "csi300", "CSI500": "csi500", "ChiNextIndex": "chinext_index"}
     return {
-        **{n: listed & data.as_of(f).reindex(columns=listed.columns).eq(1.0) for n, f in by_reference.items()},
+        **{n: listed & data.as_of(f).reindex(columns=listed.columns).eq(1.0) for n, f in by_reference(p).items()},
         "ChiNext": listed & np.array(chinext),
         "STAR": listed & np.array(star),
         "ETF": listed & np.array(funds),
@@ -334,13 +339,22 @@ def unnamed(data: Data) -> pd.DataFrame:
     return unnamed_where(data, data.as_of("csi300").notna())  # any figure that each row has
 
 
-def _group_lacks(data: Data, lacks: pd.DataFrame) -> dict[str, pd.Series]:
-    """On which days an exchange of a group is missing."""
+def _group_lacks(data: Data, lacks: pd.DataFrame, p: Any) -> dict[str, pd.Series]:
+    """On which days an exchange of a group is missing; of a further index: one that has any of its members."""
     both = lacks[["SH", "SZ"]].any(axis=1)
     index = both | unnamed(data)[["SH", "SZ"]].any(axis=1)
     chinext = lacks["SZ"] | unnamed(data)["SZ"]
     return {"CSI300": index, "CSI500": index, "ChiNextIndex": chinext, "ChiNext": lacks["SZ"], "STAR": lacks["SH"],
-            "ETF": both}  # fmt: skip
+            "ETF": both, **{code: _index_lacks(data, lacks, code) for code in p.group_indices}}  # fmt: skip
+
+
+def _index_lacks(data: Data, lacks: pd.DataFrame, code: str) -> pd.Series:
+    member, gone = data.as_of(code).eq(1.0), unnamed(data)
+    out = gone[["SH", "SZ"]].any(axis=1)
+    for name in ("SH", "SZ", "BJ"):
+        inside = member.loc[:, member.columns.str[7:] == name].any(axis=1)
+        out |= inside & (lacks[name] | gone[name])
+    return out
 
 
 def net_buy_lacks(data: Data) -> pd.DataFrame:
@@ -348,23 +362,23 @@ def net_buy_lacks(data: Data) -> pd.DataFrame:
     return data.lacks_before("detail", net_buys(data), data.listed())
 
 
-def group_balance(data: Data, _p: Any) -> Tables:
+def group_balance(data: Data, p: Any) -> Tables:
     """Balance of each group, its share and its members."""
     balance, values, shares, members = data.wide("detail", "fin_balance"), {}, {}, {}
-    for name, inside in _groups(data).items():
+    for name, inside in _groups(data, p).items():
         count = inside.sum(axis=1)
-        known = (count > 0) & ~_group_lacks(data, data.lacks())[name]
+        known = (count > 0) & ~_group_lacks(data, data.lacks(), p)[name]
         values[name] = balance.where(inside).sum(axis=1).where(known)
         shares[name] = values[name] / balance.sum(axis=1).mask(data.lacks().any(axis=1))
         members[name] = count.astype(float).where(known)
     return {"": pd.DataFrame(values), "share": pd.DataFrame(shares), "members": pd.DataFrame(members)}
 
 
-def group_net_buy(data: Data, _p: Any) -> Tables:
+def group_net_buy(data: Data, p: Any) -> Tables:
     """Net buy of each group, and of five days."""
     flow = net_buys(data)
-    lacks = _group_lacks(data, net_buy_lacks(data))
-    flows = {n: flow.where(inside).sum(axis=1, min_count=1).mask(lacks[n]) for n, inside in _groups(data).items()}
+    lacks = _group_lacks(data, net_buy_lacks(data), p)
+    flows = {n: flow.where(inside).sum(axis=1, min_count=1).mask(lacks[n]) for n, inside in _groups(data, p).items()}
     values = pd.DataFrame(flows)
     sums = {name: values.rolling(days).sum() for name, days in (("five_days", 5), ("twenty_days", 20))}
     return {"": values} | sums

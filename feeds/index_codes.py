@@ -1,0 +1,98 @@
+"""Indices in files of master data: their codes and names, and tables of members cut by index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from feeds.code_styles import clean_code, plain_number, to_own
+from feeds.distinct_cells import read_distinct
+from feeds.errors import InputError
+from feeds.mapped_keys import NO_KEY, column_of
+from feeds.mapping import Figure, Table
+from feeds.row_kinds import RowKind, row_kind
+from feeds.validate import Finding, Severity
+from processors.codes import to_code, to_id
+from processors.index_members import FIELDS
+from processors.kinds import is_index
+
+_NAMES = {
+    "上证50": "000016.SH", "上证180": "000010.SH", "科创50": "000688.SH", "科创100": "000698.SH",
+    "沪深300": "000300.SH", "中证500": "000905.SH", "中证800": "000906.SH", "中证1000": "000852.SH",
+    "中证2000": "932000.SH", "中证A50": "930050.SH", "中证A100": "000903.SH", "中证A500": "000510.SH",
+    "深证成指": "399001.SZ", "深证100": "399330.SZ", "创业板指": "399006.SZ", "创业板50": "399673.SZ",
+    "北证50": "899050.BJ",
+}  # fmt: skip
+#: Shenzhen's codes of indices of the index company.
+_TWINS = {f"399{number}.SZ": f"000{number}.SH" for number in (300, 852, 903, 904, 905, 906, 907)}
+#: The index company's suffix for indices of all exchanges; Shanghai publishes them.
+_OF_COMPANY = re.compile(r"\.?CSI$")
+#: First three digits of numbers that Shenzhen and Beijing allot to indices; all others are Shanghai's.
+_SHENZHEN, _BEIJING = (*range(390, 400), *range(970, 990)), (899,)
+
+
+def index_code(cell: object) -> str:
+    """Return the code of an index of an exchange.
+
+    Raises
+    ------
+    InputError : for anything else.
+
+    Examples
+    --------
+    >>> [index_code(cell) for cell in (852, "sh000016", "932000.CSI", "000852.XSHG", "科创50", "399330")]
+    ['000852.SH', '000016.SH', '932000.SH', '000852.SH', '000688.SH', '399330.SZ']
+    """
+    text = clean_code(cell).removesuffix("指数")
+    if text in _NAMES:
+        return _NAMES[text]
+    number = plain_number(cell if not isinstance(cell, str) else _OF_COMPANY.sub("", clean_code(cell).upper()))
+    if number is not None:
+        head = int(number[:3])
+        code = f"{number}.{'SZ' if head in _SHENZHEN else 'BJ' if head in _BEIJING else 'SH'}"
+    else:
+        code = to_own(cell)
+    if code.endswith(".SI") or not is_index(np.array([to_id(code)], np.int32))[0]:
+        raise InputError(f"{cell!r} is no index of an exchange: write its code, such as 000852.SH")
+    return _TWINS.get(code, code)
+
+
+def member_columns(cell: object) -> list[str]:
+    """Return the columns of ``reference`` for a cell with indices, separated by blanks, commas or semicolons.
+
+    Raises
+    ------
+    InputError : for a word that is no index.
+    """
+    return [member_column(index_code(word)) for word in re.split(r"[\s,;|/，；、]+", str(cell).strip()) if word]
+
+
+def member_column(code: str) -> str:
+    """Return the column of ``reference`` for the members of an index: a field, or the code."""
+    return FIELDS.get(code, code)
+
+
+def by_index(
+    table: Table, raw: pd.DataFrame, where: str, findings: list[Finding]
+) -> Iterator[tuple[Table, pd.DataFrame]]:
+    """Yield the rows of each index of a table of members, with the table of its column; any other table as it is.
+
+    Parameters
+    ----------
+    findings : gets the rows whose index can't be read, which are refused.
+    """
+    if table.members_of is None:
+        yield table, raw
+        return
+    ids, reasons = read_distinct(column_of(raw, table.members_of, where), lambda cell: to_id(index_code(cell)), NO_KEY)
+    for place, reason in reasons.items():
+        if row_kind(raw.iloc[place].to_dict()) is RowKind.FIGURES:
+            text = f"{where}, row {raw.index[place]}, column {table.members_of!r}: {reason}"
+            findings.append(Finding(Severity.REFUSED, "row", table.topic, None, text))
+    for index in np.unique(ids[ids != NO_KEY]).tolist():
+        columns = table.columns | {member_column(to_code(index)): Figure(value=1)}
+        yield msgspec.structs.replace(table, members_of=None, columns=columns), raw[ids == index]
