@@ -132,7 +132,11 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
 
 
 def _daily_outlet(services: FeedServices) -> DailyOutlet:
-    ledger = PublishLedger(services.ledger_store, services.published_rows.topics_without_rows)
+    ledger = PublishLedger(
+        services.ledger_store,
+        services.published_rows.topics_without_rows,
+        lambda: services.published_rows.master_data(),
+    )
     market, names = services.market, services.security_names
     return DailyOutlet(
         services.open_publisher,

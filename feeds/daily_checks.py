@@ -17,6 +17,7 @@ from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome
 from feeds.half_days import half_days, unclosed
 from feeds.ledger import PublishLedger
+from feeds.master_data import MasterData, nothing_published
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_days
 from feeds.published_figures import DaysBefore, PublishedFigures
@@ -77,6 +78,7 @@ class DailyChecks:
     changes : the changes of codes that the stream knows.
     exchanges : those whose margin figures make up the market.
     group_indices : the indices whose members are groups, beside those with a field of their own.
+    master_data : returns the published master data.
     """
 
     def __init__(
@@ -87,9 +89,11 @@ class DailyChecks:
         changes: CodeChanges = NO_CHANGES,
         exchanges: Collection[str] = (),
         group_indices: Collection[str] = (),
+        master_data: MasterData = nothing_published,
     ) -> None:
         self._calendar = calendar
         self._group_indices = group_indices
+        self._master_data = master_data
         self._exchanges = exchanges
         self._changes = changes
         self._names = names
@@ -118,7 +122,7 @@ class DailyChecks:
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         dataset = None
         if tables.tables:
-            dataset = gather(tables.tables, self._calendar, source, changes=self._changes)
+            dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
             findings += dataset.findings
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
             for day, rows in dataset.by_day():

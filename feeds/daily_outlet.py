@@ -72,7 +72,13 @@ class DailyOutlet:
         if self._checks is None:
             names = SecurityNames(self._security_names())
             self._checks = DailyChecks(
-                self._calendar, names, self._ledger.figures, self._changes, self._exchanges, self._group_indices
+                self._calendar,
+                names,
+                self._ledger.figures,
+                self._changes,
+                self._exchanges,
+                self._group_indices,
+                self._ledger.master_data,
             )
         checked = self._checks.check(tables, source)
         for one in checked.findings[:_LOGGED_FINDINGS]:

@@ -10,24 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feeds import special_treatment
 from feeds.errors import InputError
 from feeds.float_caps import with_float_caps
 from feeds.mapped_rows import MappedRows
+from feeds.master_data import MasterData, nothing_published, rows_of_spells
 from feeds.publication_times import available_at
-from feeds.special_treatment import with_special_treatment
-from feeds.spells import reference_rows
 from feeds.successors import of_one_code
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.codes import exchange_of
 from processors.days import Days, TradingCalendar, to_date, to_day
 from processors.events import RowBatch
 from processors.index_members import MOST_IN_MESSAGE, codes_in, columns_of
 
 #: Trade date (days since 1970-01-01) and its rows by topic.
 DayRows = tuple[int, dict[str, RowBatch]]
-#: Topics of all securities: master data are needed from their first day on.
-_OF_STOCKS = ("margin.daily", "prices.daily", "valuations.daily")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +204,19 @@ def gather(
     start: date | None = None,
     end: date | None = None,
     changes: CodeChanges = NO_CHANGES,
+    published: MasterData = nothing_published,
 ) -> Dataset:
     """Join tables into a `Dataset`.
 
     Rows of one day and key that complete each other become one row. Where tables of different rank contradict each
     other, the first rank counts and a note reports it; rows of one rank that contradict each other are an error that
     names both. Of rows of one security under two codes, those of the code of the day count. Rows without a date get the
-    first date of all. Spells become rows of the days on which they change, under the newest codes.
+    first date of all. Spells become rows of the days on which they change, under the newest codes, with what is
+    published of their securities. Prices take special treatment (ST) from these rows, or from published ones.
+
+    Parameters
+    ----------
+    published : the master data that are published.
 
     Raises
     ------
@@ -240,7 +243,9 @@ def gather(
             out.notes.append(
                 "suspensions are left out: beside prices of the whole market they show which stocks are listed"
             )
-        every["reference"] = [_of_spells(spells, every, calendar, changes, [table.origin for table in tables])]
+        origins = [table.origin for table in tables]
+        known = published() if start is None and end is None else None  # a part of the days corrects no other
+        every["reference"] = [rows_of_spells(spells, every, calendar, changes, origins, known)]
     spells.clear()
     dated.clear()
     for topic in tuple(every):
@@ -249,37 +254,12 @@ def gather(
             filled = _without_covered(filled, tables)
             joined = batch_of(topic, _joined(topic, filled, tables, out), calendar)
             out.batches[topic] = of_one_code(joined, changes, out.findings)
-    if "prices.daily" in out.batches and "reference" in out.batches:
-        out.batches["prices.daily"] = with_special_treatment(out.batches["prices.daily"], out.batches["reference"])
+    special_treatment.add_to(out.batches, changes, published, out.notes)
     if "valuations.daily" in out.batches and "prices.daily" in out.batches:
         out.batches["valuations.daily"] = with_float_caps(out.batches["valuations.daily"], out.batches["prices.daily"])
     if not out.batches:
         raise InputError("the files contain no row: look at them with --check, and at --from and --to")
     return out
-
-
-def _of_spells(
-    spells: list[pd.DataFrame],
-    every: dict[str, list[pd.DataFrame]],
-    calendar: TradingCalendar,
-    changes: CodeChanges,
-    origins: list[str],
-) -> pd.DataFrame:
-    """Return the rows of spells. Other rows of master data last until the next ones, where no spell knows more."""
-    given = {name for frame in spells for name in frame}
-    dated = {column.name for column in columns_of("reference", given) if column.name in given}
-    others = [frame.drop(columns=dated & set(frame)).assign(until=np.nan) for frame in every.get("reference", [])]
-    firsts = [int(frame["day"].min()) for topic in _OF_STOCKS for frame in every.get(topic, []) if len(frame)]
-    priced = any(len(frame) for frame in every.get("prices.daily", []))
-    listing = [f for topic in ("margin.daily", "prices.daily") for f in every.get(topic, []) if priced and len(f)]
-    # A code that was changed is no delisting.
-    seen, renamed = (
-        [frame.assign(key=changes.newest(frame["key"].to_numpy(np.int32))) for frame in frames]
-        for frames in ([frame[["key", "day"]] for frame in listing], [*spells, *others])
-    )
-    keys = [frame["key"].unique() for topic in _OF_STOCKS for frame in every.get(topic, [])]
-    exchanges = set(exchange_of(np.concatenate(keys)).tolist()) if keys else set()
-    return reference_rows(renamed, seen, exchanges, min(firsts, default=None), calendar, origins)
 
 
 def _without_covered(frames: list[pd.DataFrame], tables: Sequence[SourceTable]) -> list[pd.DataFrame]:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
+from feeds.master_data import MasterData, nothing_published
 from feeds.ports import LedgerStore
 from feeds.published_figures import PublishedFigures, unreachable
 from feeds.row_groups import counts
@@ -136,6 +137,7 @@ class PublishLedger:
     Parameters
     ----------
     topics_without_rows : returns the topics that contain no row; called for a topic without any entry.
+    master_data : returns the rows of ``reference`` that are published, see `feeds.master_data`.
 
     Attributes
     ----------
@@ -144,8 +146,12 @@ class PublishLedger:
     """
 
     def __init__(
-        self, store: LedgerStore, topics_without_rows: Callable[[], set[str]] = lambda: set(INPUT_ROWS)
+        self,
+        store: LedgerStore,
+        topics_without_rows: Callable[[], set[str]] = lambda: set(INPUT_ROWS),
+        master_data: MasterData = nothing_published,
     ) -> None:
+        self.master_data = master_data
         self._store = store
         self._topics_without_rows = topics_without_rows
         self._new_topics: set[str] = set()  # each may get its first entry once

@@ -87,6 +87,9 @@ class PublishedRows(Protocol):
     def topics_without_rows(self) -> set[str]:
         """Return the daily topics without a row; markers and barriers are no rows."""
 
+    def master_data(self) -> RowBatch | None:
+        """Return the newest revision of each row of ``reference``, by day and key; None if there is none."""
+
     def batches(self, on_messages: Callable[[int], None] = lambda _count: None) -> Iterator[RowBatch]:
         """Yield all valid rows, in the order of each partition; report how many messages have been read."""
 

@@ -5,8 +5,7 @@ everything that is known of a security. Headers may be English or Chinese (`HEAD
 with its code or name (000852.SH, 中证1000), or words in the column ``indices``. A name is text that no indicator
 needs: only JSON events contain it, and the command stores the newest name of each security.
 
-A file of spells (memberships, industries, ST) is known by its headers, see `feeds.spells`. Such files are put together:
-give them in one command.
+A file of spells (memberships, industries, ST) is known by its headers, see `feeds.spells` and `feeds.master_data`.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def reference_rows(
             f"before it begins on {to_date(int(one['day']))}: correct the dates"
         )
     listings = _listings(every, list(seen), exchanges)
-    names = [name for name in known if name in every and name != "listed" and every[name].notna().any()]
+    names = [n for n in known if n in every and (n != "listed" or listings is None) and every[n].notna().any()]
     parts = [*map(partial(_changes, every, origins, flags), names), *([] if listings is None else [listings])]
     if not parts:
         return every.iloc[:0]
@@ -76,7 +76,9 @@ def reference_rows(
     # `changes` is in the order of its days by key and attribute, and the last change on a session counts.
     wide = changes.pivot_table(index=["key", "day"], columns="name", values="value", aggfunc="last")
     wide = wide.groupby(level="key").ffill()
-    if "listed" in wide:
+    if "listed" in wide and listings is None:
+        wide = wide.fillna({"listed": 1.0})
+    elif "listed" in wide:
         stocks = is_stock(wide.index.get_level_values("key").to_numpy(np.int32))
         wide = wide[wide["listed"].notna() | ~stocks].fillna({"listed": 1.0})
         never = wide["listed"].eq(_ENDED) & ~wide["listed"].eq(1.0).groupby(level="key").cummax()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ledger import PublishLedger
+from feeds.master_data import newest_rows
 from feeds.ports import FeedServices, MarketContext, OpenPublisher, PublicSites, TushareAccount
 from feeds.published_figures import unreachable
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
@@ -29,7 +30,7 @@ from streams.row_codec import Decoder
 from streams.row_frames import encode_frame
 from streams.security import tushare_token
 from streams.settings import Settings
-from streams.topics import Topics
+from streams.topics import Topic, Topics
 
 if TYPE_CHECKING:
     from streams.clients import Reader
@@ -105,6 +106,7 @@ class TopicRows:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._master: tuple[dict[TopicPartition, int], RowBatch | None] = {}, None
 
     def topics_without_rows(self) -> set[str]:
         """Return the daily topics without a row; raises `LedgerError` if they can't be read."""
@@ -138,11 +140,29 @@ class TopicRows:
         with readers.consumer(self._settings) as consumer:
             partitions = self._partitions(consumer)
             for tp, records in readers.read_to_end(consumer, partitions):
-                for item in decoders[partitions[tp]].decode(records)[0]:
-                    if isinstance(item, RowBatch):
-                        yield item
+                yield from _rows(decoders[partitions[tp]], records)
                 messages += len(records)
                 on_messages(messages)
+
+    def master_data(self) -> RowBatch | None:
+        """Return the newest revision of each row of ``reference``, by day and key; None if there is none.
+
+        Raises
+        ------
+        LedgerError : if the topic can't be read.
+        """
+        decoders = Codecs(self._settings, xshg(self._settings.calendar_file)).row_decoders((Topic.REFERENCE,))
+        try:
+            with readers.consumer(self._settings) as consumer:
+                partitions = [tp for tp, short in self._partitions(consumer).items() if short == Topic.REFERENCE]
+                ends = consumer.end_offsets(partitions) if partitions else {}
+                if ends != self._master[0]:
+                    found = readers.read_to_end(consumer, partitions)
+                    rows = (one for _, records in found for one in _rows(decoders[Topic.REFERENCE], records))
+                    self._master = ends, newest_rows(rows)
+        except (TopicError, ReadError) as error:
+            raise LedgerError(f"the published master data can't be read: {error}") from error
+        return self._master[1]
 
     def trimmed_topics(self) -> list[str]:
         """Return the topics whose oldest messages retention has deleted; raises `TopicError` if no broker answers."""
@@ -161,6 +181,10 @@ class TopicRows:
             if topics.name(short) in existing
             for partition in range(topics.partitions(short))
         }
+
+
+def _rows(decoder: Decoder, records: Sequence[ConsumerRecord]) -> Iterator[RowBatch]:
+    return (item for item in decoder.decode(records)[0] if isinstance(item, RowBatch))
 
 
 def _is_row(record: ConsumerRecord) -> bool:
@@ -262,4 +286,5 @@ def open_ledger(settings: Settings) -> Iterator[PublishLedger]:
     """Open the publish ledger in the settings' Redis, and close the connection at the end."""
     with redis_client(settings, timeout_s=30) as redis:
         store = RedisLedgerStore(redis, settings.namespace)
-        yield PublishLedger(store, TopicRows(settings).topics_without_rows)
+        topics = TopicRows(settings)
+        yield PublishLedger(store, topics.topics_without_rows, topics.master_data)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from feeds.feed_report import FeedReport
     from feeds.ledger import PublishLedger
     from feeds.replay import Replay
+    from processors.events import RowBatch
     from streams.form import Form
     from streams.publisher import Publisher
 
@@ -160,10 +161,23 @@ class FeedCommand:
             changes,
             self._settings.exchanges,
             self._settings.parameters.group_indices,
+            self._master_data,
         )
         if self._before is not None:
             out.compare_with(self._before, self.options.source)
         return out
+
+    def _master_data(self) -> RowBatch | None:
+        """Return the published master data; without a broker a command that only checks has none, and reports it."""
+        from feeds.errors import UnavailableError
+
+        try:
+            return None if self._ledger is None else self._ledger.master_data()
+        except UnavailableError as error:
+            if not self.options.check:
+                raise
+            err.print(escape(f"  note: without the master data that are published: {error}"))
+            return None
 
     def _open_publisher(self) -> Publisher:
         from streams.publisher import Publisher

@@ -45,8 +45,8 @@ def reference_load(
 
         600519.SH,贵州茅台,食品饮料,1,0,0,000016.SH 000010.SH,2010-03-31,,1256197800,2024-06-17
 
-    Files of spells (members, Shenwan's history or workbook, ST) are known by their headers; give all of them in
-    one command:
+    Files of spells (members, Shenwan's history or workbook, ST) are known by their headers; what is published of
+    their securities stays:
 
         marginwatch reference load index_members.parquet StockClassifyUse_stock.xls
 

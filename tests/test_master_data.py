@@ -1,0 +1,193 @@
+"""Master data that are loaded apart from each other, and from the prices that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from feeds import security_master
+from feeds.dataset import SourceTable, gather
+from feeds.master_data import newest_rows
+from processors.code_changes import CodeChange, CodeChanges
+from processors.codes import to_codes, to_id
+from processors.days import to_date, to_day
+from processors.events import RowBatch
+from streams.calendars import xshg
+from streams.cli.main import app
+from streams.feed_services import TopicRows
+from tests.building import batch
+from tests.harness import Stack, environment
+from tests.test_spells import INDUSTRY, MEMBERS, SPELLS, rows_of
+
+CALENDAR = xshg()
+ST = SPELLS[SPELLS["flag"] == "ST"]  # 000001.SZ on 2024-06-04 and 05
+MAPPING = """[[table]]
+topic = "prices.daily"
+date = { column = "日期" }
+code = { column = "代码", exchange = "by number", style = "600519" }
+[table.columns]
+close = { column = "收盘", unit = "元" }
+"""
+
+
+def spells(folder: Path, *frames: pd.DataFrame) -> list[SourceTable]:
+    for place, frame in enumerate(frames):
+        frame.to_csv(folder / f"{place}.csv", index=False)
+    return security_master.read([folder / f"{place}.csv" for place in range(len(frames))], CALENDAR).tables
+
+
+def prices(close: float = 9.0, **figures: float) -> SourceTable:
+    """The closes of four sessions of two stocks."""
+    days = [to_day(date(2024, 6, day)) for day in (3, 4, 5, 6)]
+    rows = [(key, day) for day in days for key in (to_id("000001.SZ"), to_id("600519.SH"))]
+    frame = pd.DataFrame(rows, columns=["key", "day"]).astype(np.int32).assign(row=1, close=close, **figures)
+    return SourceTable("prices.daily", "prices.csv", frame)
+
+
+def special(rows: RowBatch) -> list[tuple[str, str]]:
+    at = np.flatnonzero(rows.figures["st"] == 1.0)
+    return list(zip(map(str, map(to_date, rows.days[at].tolist())), to_codes(rows.keys[at]), strict=True))
+
+
+def published(folder: Path, *frames: pd.DataFrame) -> RowBatch:
+    return gather(spells(folder, *frames), CALENDAR, "x").batches["reference"]
+
+
+def test_prices_take_special_treatment_from_published_master_data(tmp_path: Path) -> None:
+    known = published(tmp_path, ST)
+    found = gather([prices()], CALENDAR, "x", published=lambda: known)
+    assert special(found.batches["prices.daily"]) == [("2024-06-04", "000001.SZ"), ("2024-06-05", "000001.SZ")]
+    assert found.notes == ["prices take ST from the published master data, which name 1 securities"]
+    (note,) = gather(spells(tmp_path, ST), CALENDAR, "x").notes
+    assert note.startswith("ST of 1 securities counts for prices that are fed from now on")
+
+
+def test_the_price_of_a_code_that_changed_takes_it_from_the_newest_code() -> None:
+    changes = CodeChanges([CodeChange("000043.SZ", "000001.SZ", date(2024, 6, 5))])
+    known = batch("reference", date(2024, 6, 4), {"000001.SZ": {"st": 1.0}})
+    table = prices()
+    old = np.where(table.frame["day"] < to_day(date(2024, 6, 5)), to_id("000043.SZ"), to_id("000001.SZ"))
+    table = replace(table, frame=table.frame.assign(key=old.astype(np.int32)).drop_duplicates(["key", "day"]))
+    found = gather([table], CALENDAR, "x", changes=changes, published=lambda: known)
+    assert special(found.batches["prices.daily"]) == [
+        ("2024-06-04", "000043.SZ"), ("2024-06-05", "000001.SZ"), ("2024-06-06", "000001.SZ"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("figures", [{"prev_close": 9.0}, {"st": 1.0}])
+def test_published_master_data_are_not_read_where_no_price_needs_them(figures: dict[str, float]) -> None:
+    def unread() -> RowBatch | None:
+        raise AssertionError("read")
+
+    assert gather([prices(**figures)], CALENDAR, "x", published=unread).notes == []
+
+
+def apart(folder: Path, *frames: pd.DataFrame) -> RowBatch:
+    """What the stream has after each frame was loaded by itself."""
+    rows: RowBatch | None = None
+    for revision, frame in enumerate(frames):
+        current = rows
+        new = gather(spells(folder, frame), CALENDAR, "x", published=lambda: current).batches["reference"]  # noqa: B023
+        new = replace(new, revisions=np.full(len(new), revision, np.int32))
+        rows = newest_rows([one for one in (current, new) if one is not None])
+    assert rows is not None
+    return rows
+
+
+def known_on(rows: RowBatch, at: str, code: str) -> dict[str, object]:
+    """What the newest row of a security up to a day names."""
+    found = {day: row for (day, one), row in rows_of(rows).items() if one == code and day <= at}
+    return found[max(found)] if found else {}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_spells_that_are_loaded_apart_are_what_one_command_publishes(tmp_path: Path, order: tuple[int, ...]) -> None:
+    frames = [MEMBERS.assign(index_code=["000300", "000852", "000905"]), INDUSTRY, ST]
+    together, found = published(tmp_path, *frames), apart(tmp_path, *(frames[place] for place in order))
+    for code in ("600519.SH", "000001.SZ"):
+        for day in ("2000-01-04", "2024-06-03", "2024-06-04", "2024-06-05", "2024-06-06", "2024-06-11", "2024-06-12"):
+            assert known_on(found, day, code) == known_on(together, day, code), (code, day)
+
+
+def test_a_corrected_spell_replaces_the_published_one_of_its_security_alone(tmp_path: Path) -> None:
+    first = pd.concat([MEMBERS, MEMBERS.iloc[:1].assign(code="600000")])
+    later = MEMBERS.iloc[1:2].assign(end=pd.Timestamp("2024-06-13"))  # 000001.SZ leaves on the 14th, not on the 11th
+    found = apart(tmp_path, first, INDUSTRY, later)
+    assert known_on(found, "2024-06-07", "000001.SZ") == {"csi300": 1.0, "industry": "银行"}
+    assert known_on(found, "2024-06-11", "000001.SZ") == {"csi300": 1.0, "csi500": 1.0, "industry": "银行"}
+    assert known_on(found, "2024-06-14", "000001.SZ") == {"csi500": 1.0, "industry": "银行"}
+    assert known_on(found, "2024-06-14", "600000.SH") == {"csi300": 1.0}
+
+
+def test_the_same_spells_again_are_rows_that_are_published(tmp_path: Path) -> None:
+    frames = [MEMBERS, ST]
+    once, twice = apart(tmp_path, *frames), apart(tmp_path, *frames, *frames)
+    assert rows_of(twice) == rows_of(once)
+
+
+def test_what_is_published_before_the_first_spell_and_delistings_stay() -> None:
+    known = newest_rows(
+        batch("reference", date(2024, 6, day), {"000001.SZ": {"industry": np.nan, "listed": 1.0, "st": 0.0} | figures})
+        for day, figures in ((3, {"csi300": 1.0, "float_shares": 5.0}), (7, {"listed": 0.0, "float_shares": 6.0}))
+    )
+    frame = pd.DataFrame({"key": [to_id("000001.SZ")], "day": [to_day(date(2024, 6, 5))], "until": [np.nan]})
+    table = SourceTable("reference", "x.csv", frame.astype({"key": np.int32}).assign(row=1, csi500=1.0))
+    found = rows_of(gather([table], CALENDAR, "x", published=lambda: known).batches["reference"])
+    assert found == {
+        ("2024-06-03", "000001.SZ"): {"csi300": 1.0, "float_shares": 5.0},
+        ("2024-06-05", "000001.SZ"): {"csi300": 1.0, "csi500": 1.0, "float_shares": 5.0},
+        ("2024-06-07", "000001.SZ"): {"csi500": 1.0, "float_shares": 6.0, "listed": 0.0},
+    }
+
+
+def test_the_row_of_the_highest_revision_counts_and_of_equal_ones_the_first() -> None:
+    rows = [
+        batch("reference", date(2024, 6, 3), {"000001.SZ": {"industry": n}}, r) for n, r in ((1, 0), (2, 1), (3, 1))
+    ]
+    found = newest_rows(rows)
+    assert found is not None and found.figures["industry"].tolist() == [2.0]
+    assert newest_rows([]) is None
+
+
+@pytest.fixture
+def command(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run a command on the stack; return its output."""
+    for name, value in environment(stack.settings).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: object) -> str:
+        result = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "300"})
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result.output
+
+    return run
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_commands_one_after_the_other(command: Callable[..., str], stack: Stack, tmp_path: Path) -> None:
+    """Industries, then ST by a command of its own, then prices of two days by two more."""
+    for name, frame in (("industry", INDUSTRY), ("st", ST)):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    command("reference", "load", tmp_path / "industry.csv")
+    assert "ST of 1 securities counts for prices that are fed" in command("reference", "load", tmp_path / "st.csv")
+    (tmp_path / "map.toml").write_text(MAPPING, "utf-8")
+    for day in ("2024-06-05", "2024-06-06"):
+        pd.DataFrame({"日期": day, "代码": ["000001", "600519"], "收盘": [9.5, 1500.0]}).to_csv(
+            tmp_path / "prices.csv", index=False
+        )
+        said = command("feed", "vendor", tmp_path / "prices.csv", "--map", tmp_path / "map.toml")
+        assert "prices take ST from the published master data, which name 1 securities" in said
+    topics = TopicRows(stack.settings)
+    found = [rows for rows in topics.batches() if rows.topic == "prices.daily"]
+    assert [one for rows in found for one in special(rows)] == [("2024-06-05", "000001.SZ")]
+    master = topics.master_data()
+    assert master is not None
+    assert known_on(master, "2024-06-05", "000001.SZ") == {"industry": "银行", "st": 1.0}
+    assert known_on(master, "2024-06-06", "000001.SZ") == {"industry": "银行"}
