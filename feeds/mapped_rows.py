@@ -34,6 +34,23 @@ _SUM_TOLERANCE = 1e-3
 _ROUNDED = 1e4  # 万
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
+#: In place of the last day of a spell that lasts.
+_LASTS = {
+    "-",
+    "--",
+    "nan",
+    "nat",
+    "none",
+    "null",
+    "<na>",
+    "0",
+    "0000-00-00",
+    "00000000",
+    "至今",
+    "现在",
+    "now",
+    "present",
+}
 Mask = npt.NDArray[np.bool_]
 
 
@@ -135,11 +152,11 @@ class _Reading:
         """Read the first days, and the last days where they are given."""
         until = np.full(len(self.raw), np.nan)
         if spell.end is not None:
-            ends, wrong = parse_days(column_of(self.raw, spell.end, self.where))
-            until = np.where(ends == NO_DAY, np.nan, ends.astype(np.float64))
-            open_ = {place for place in wrong if is_blank(self.raw[spell.end].iloc[place])}
-            self.columns["until"] = until
-            self._leave_out({p: f"column {spell.end!r}: {why}" for p, why in wrong.items() if p not in open_})
+            cells = column_of(self.raw, spell.end, self.where)
+            ends, wrong = parse_days(cells)
+            self.columns["until"] = np.where(ends == NO_DAY, np.nan, ends.astype(np.float64))
+            unread = {p: why for p, why in wrong.items() if not _is_open_end(cells.iloc[p])}
+            self._leave_out({p: f"column {spell.end!r}: {why}" for p, why in unread.items()})
         else:
             self.columns["until"] = until
         self.columns["day"], reasons = parse_days(column_of(self.raw, spell.start, self.where))
@@ -330,6 +347,11 @@ class _Reading:
             if rounded:
                 text = f"{self.where}, {name}: {len(rounded)} cells such as {rounded[0]!r} are rounded"
                 self._report(Severity.WARNING, "precision", f"{text}: export the figures in whole 元 or 股")
+
+
+def _is_open_end(cell: object) -> bool:
+    """Whether a cell in place of the last day of a spell means that the spell lasts."""
+    return is_blank(cell) or str(cell).strip().lower() in _LASTS
 
 
 def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str]:

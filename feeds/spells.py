@@ -12,6 +12,7 @@ suspensions of the whole market, its rows carry ``listed`` from the first to the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ import pandas as pd
 
 from feeds.errors import InputError
 from processors.codes import exchange_of, to_code
-from processors.days import TradingCalendar, to_date
+from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
 from processors.index_members import columns_of
 from processors.kinds import is_stock
@@ -28,6 +29,7 @@ TOPIC = "reference"
 #: In place of an open end: after every day.
 _OPEN = np.float64(2**31)
 _ENDED = -1.0
+_LAST_DATE = to_day(date.max)
 
 
 def reference_rows(
@@ -57,6 +59,7 @@ def reference_rows(
     known, flags = [column.name for column in columns], {column.name for column in columns if column.flag}
     valued = [f.assign(**{n: f[n].fillna(_ENDED) for n in f.columns.intersection(known)}) for f in spells]
     every = pd.concat(valued, ignore_index=True)
+    every["until"] = every["until"].where(every["until"] < calendar.last)  # 9999-12-31 and the like: it lasts
     reversed_ = every[every["until"] < every["day"]]
     if len(reversed_):
         one = reversed_.iloc[0]
@@ -166,6 +169,6 @@ def _sessions(days: np.ndarray, calendar: TradingCalendar) -> np.ndarray:
     sessions = calendar.between(calendar.first, calendar.last)
     at = np.searchsorted(sessions, days)
     if (at == len(sessions)).any():
-        late = int(days[at == len(sessions)].min())
+        late = min(int(days[at == len(sessions)].min()), _LAST_DATE)
         raise InputError(f"{to_date(late)} lies after the end of the calendar, see `marginwatch calendar check`")
     return np.asarray(sessions[at])

@@ -251,6 +251,40 @@ def test_members_of_any_index_are_rows(tmp_path: Path, spelled: object) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "end", ["9999-12-31", "20991231", "2035-12-31", "至今", "-", "0000-00-00", "NaT", "None", "null", ""]
+)
+def test_a_spell_that_lasts_in_every_spelling(tmp_path: Path, end: str) -> None:
+    frame = MEMBERS.iloc[:1].astype({"end": object}).assign(end=end)
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    assert loaded(tmp_path / "x.csv") == {("2024-06-03", "600519.SH"): {"csi300": 1.0}}
+
+
+@pytest.mark.parametrize("code", ["600519.SH", "sh600519", "600519.XSHG", '="600519"'])
+@pytest.mark.parametrize("flag", ["ST", "*ST", "SST", "S*ST", "st"])
+def test_codes_and_marks_of_spells_in_every_spelling(tmp_path: Path, code: str, flag: str) -> None:
+    SPELLS.iloc[:1].assign(code=code, flag=flag).to_csv(tmp_path / "st.csv", index=False)
+    MEMBERS.iloc[:1].assign(code=code).to_csv(tmp_path / "m.csv", index=False)
+    INDUSTRY.iloc[2:].assign(code=code).to_csv(tmp_path / "i.csv", index=False)
+    assert loaded(tmp_path / "st.csv", tmp_path / "m.csv", tmp_path / "i.csv") == {
+        ("2024-06-03", "600519.SH"): {"csi300": 1.0},
+        ("2024-06-04", "600519.SH"): {"csi300": 1.0, "st": 1.0},
+        ("2024-06-05", "600519.SH"): {"csi300": 1.0, "st": 1.0, "industry": "银行"},
+        ("2024-06-06", "600519.SH"): {"csi300": 1.0, "industry": "银行"},
+    }
+
+
+def test_tushares_members_are_known_by_their_headers(tmp_path: Path) -> None:
+    rows = {"index_code": "000852.SH", "con_code": ["600519.SH", "000001.SZ"], "in_date": "20240603",
+            "out_date": [None, "20240607"], "is_new": ["Y", "N"]}  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "x.csv", index=False)
+    assert loaded(tmp_path / "x.csv") == {
+        ("2024-06-03", "600519.SH"): {"000852.SH": 1.0},
+        ("2024-06-03", "000001.SZ"): {"000852.SH": 1.0},
+        ("2024-06-11", "000001.SZ"): {},
+    }
+
+
 def test_members_of_what_is_no_index_are_refused_with_their_row(tmp_path: Path) -> None:
     MEMBERS.assign(index_code=["000300", "600519", "801010.SI"]).to_csv(tmp_path / "x.csv", index=False)
     found = security_master.read([tmp_path / "x.csv"], CALENDAR)
