@@ -38,6 +38,12 @@ _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
+#: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2020: 0.97
+#: to 1.05), and some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.17; all of it on the first day).
+_RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, float]] = {
+    "prices.daily": (("turnover",), ("volume", "close"), 1 / 30, 30),
+    "margin.daily": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
+}
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
@@ -100,6 +106,8 @@ def check_day(day: ComparedDay) -> list[Finding]:
             found += [*identity(batch, last), *jumps(batch, last), *missing(day.whole[topic], last)]
     if {_DETAIL, _TOTALS} <= day.whole.keys() and {_DETAIL, _TOTALS} & day.rows.keys():
         found += sums(day.whole[_DETAIL], day.whole[_TOTALS])
+    compared = {f.topic for f in found if f.check == "unit"} | day.before.keys()
+    found += [f for topic in day.rows.keys() - compared for f in contradicting_units(day.rows[topic])]
     wrong_units = {(f.topic, f.day) for f in found if f.check == "unit"}
     # A wrong unit explains the jump and the broken identity.
     found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in wrong_units]
@@ -164,6 +172,25 @@ def placeholders(batch: RowBatch) -> Iterator[Finding]:
                 "placeholder",
                 f"every figure of {name} is 0 or absent: a placeholder; publish the real figures later",
             )
+
+
+def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
+    """Find columns whose unit contradicts that of another column of the same rows, for the first day of all.
+
+    The ratio is the median over the keys of an exchange, without zeros.
+    """
+    if batch.topic not in _RATIOS:
+        return
+    upper, lower, least, most = _RATIOS[batch.topic]
+    over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
+    for name, mask in _exchanges(batch):
+        ratios = _ratios(over[mask], under[mask])
+        if len(ratios) >= _AGREEING and not least < (middle := float(np.median(ratios))) < most:
+            text = (
+                f"{' × '.join(upper)} of {name} is {middle:,.4g} times {' × '.join(lower)} (median of {len(ratios)}), "
+                f"expected {least:.2g} to {most:g}: check the units of these columns, and whether prices are unadjusted"
+            )
+            yield _finding(batch, "unit", text)
 
 
 def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
