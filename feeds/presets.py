@@ -13,6 +13,7 @@ Other Chinese headers contain their units: ``融资余额(元)``; one without is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 
 import msgspec
@@ -94,14 +95,19 @@ VENDOR_TABLES: tuple[tuple[str, frozenset[str], tuple[Table, ...]], ...] = (
     ),
 )
 
+CHINESE_HEADERS = "Chinese headers"
 #: Chinese headers without their unit and without 本日 → figure, by topic; the first name of each topic is required.
 CHINESE: dict[str, dict[str, str]] = {
     "margin": {
         "融资余额": "fin_balance",
         "融资买入额": "fin_buy",
         "买入额": "fin_buy",
+        "融资买入金额": "fin_buy",
+        "融资买入": "fin_buy",
         "融资偿还额": "fin_repay",
         "偿还额": "fin_repay",
+        "融资偿还金额": "fin_repay",
+        "融资偿还": "fin_repay",
         "融券余量": "short_volume",
         "融券卖出量": "short_sell",
         "卖出量": "short_sell",
@@ -117,8 +123,15 @@ CHINESE: dict[str, dict[str, str]] = {
         "最低价": "low",
         "昨收价": "prev_close",
         "前收盘价": "prev_close",
+        "昨收盘价": "prev_close",
+        "前收盘": "prev_close",
+        "昨收盘": "prev_close",
+        "前收": "prev_close",
+        "昨收": "prev_close",
         "成交量": "volume",
+        "成交股数": "volume",
         "成交额": "turnover",
+        "成交金额": "turnover",
     },
 }
 _CHINESE_DATES = ("日期", "交易日期", "信用交易日期", "数据日期", "交易日")
@@ -126,6 +139,11 @@ _CHINESE_CODES = ("证券代码", "股票代码", "标的证券代码", "代码"
 _CHINESE_NAMES = ("证券简称", "股票简称", "标的证券简称", "证券名称", "股票名称", "简称", "名称")
 _CHINESE_EXCHANGES = ("交易所", "市场", "交易市场", "交易所代码")
 _CHINESE_KEYS = frozenset((*_CHINESE_DATES, *_CHINESE_CODES, *_CHINESE_NAMES, *_CHINESE_EXCHANGES))
+
+
+#: Words of the figures that `CHINESE` spells, and of what follows from them: the balance of both, changes, shares.
+_FIGURES = re.compile("余额|余量|买入|偿还|卖出|收盘|昨收|前收|成交")
+_DERIVED = re.compile("融资融券|两融|净|率|比|幅|变|差|增|均|笔|日期|涨|跌")
 
 
 #: tushare's index of Shenzhen's 500 constituents, and the one of all its A shares.
@@ -168,7 +186,13 @@ def detect_tables(headers: Sequence[str], file: str) -> tuple[str, list[Table]] 
         if marks <= set(headers):
             return name, [_present(table, headers) for table in tables]
     found = _chinese(headers, file)
-    return ("Chinese headers", found) if found else None
+    return (CHINESE_HEADERS, found) if found else None
+
+
+def unread_figures(headers: Sequence[str], tables: Sequence[Table]) -> list[str]:
+    """Return the headers that look like figures of a table in Chinese, and that none of its tables reads."""
+    read = {figure.column for table in tables for figure in table.columns.values()}
+    return [h for h in headers if h not in read and _FIGURES.search(h) and not _DERIVED.search(h)]
 
 
 def has_dates(headers: Sequence[str]) -> bool:

@@ -24,7 +24,15 @@ from feeds.formulas import evaluate
 from feeds.index_codes import by_index
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
-from feeds.presets import VENDOR_TABLES, detect_tables, has_dates, is_total_of_all, replace_component_turnover
+from feeds.presets import (
+    CHINESE_HEADERS,
+    VENDOR_TABLES,
+    detect_tables,
+    has_dates,
+    is_total_of_all,
+    replace_component_turnover,
+    unread_figures,
+)
 from feeds.sheet_tables import (
     cells_above,
     find_header,
@@ -138,6 +146,9 @@ def _known(file: Path, day: date | None) -> SourceTables:
             official[sheet] = grid
             continue
         name, tables = meaning
+        if name == CHINESE_HEADERS and (left := unread_figures(list(filter(None, texts)), tables)):
+            text = f"{where}: the columns {', '.join(left)} are not read: name them in a mapping (--map) if they matter"
+            out.findings.append(Finding(Severity.WARNING, "column", tables[0].topic, None, text))
         cells = table_below(grid, at, texts, where)
         if frame is not None:  # whose columns have types
             cells = frame.loc[cells.index].set_axis(texts, axis=1)[cells.columns]
@@ -204,6 +215,8 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
         raw = pd.read_parquet(io.BytesIO(content))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is no parquet file ({error}): export it again") from error
+    if any(name is not None for name in raw.index.names):  # pandas writes dates and codes that are an index
+        raw = raw.reset_index()
     raw = raw.set_axis(np.arange(1, len(raw) + 1), axis=0).set_axis([str(column) for column in raw], axis=1)
     return raw.apply(_plain) if len(raw.columns) else raw
 

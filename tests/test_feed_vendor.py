@@ -277,6 +277,38 @@ def test_chinese_headers_carry_their_units(tmp_path: Path, encoding: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("figure", "header"),
+    [("turnover", "成交金额(元)"), ("turnover", "成交额(元)"), ("volume", "成交股数(股)"), ("prev_close", "昨收盘(元)"),
+     ("prev_close", "前收盘价(元)"), ("prev_close", "昨收(元)"), ("fin_buy", "融资买入金额(元)"),
+     ("fin_repay", "融资偿还金额(元)"), ("fin_repay", "融资偿还(元)")],
+)  # fmt: skip
+def test_a_figure_is_read_in_every_spelling(tmp_path: Path, figure: str, header: str) -> None:
+    buys, bought = ("", "") if figure == "fin_buy" else (",融资买入额(元)", ",7")
+    path = tmp_path / "x.csv"
+    path.write_text(f"日期,代码,收盘价(元),融资余额(元),{header}{buys}\n2018-08-02,600519,700.5,9,7{bought}\n", "utf-8")
+    found = vendor.read([path])
+    assert found.findings == []
+    assert [row[figure] for part in found.tables for row in part.frame.to_dict("records") if figure in row] == [7.0]
+
+
+def test_keys_that_pandas_wrote_as_the_index_are_columns(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"日期": ["2018-08-02"], "代码": ["600519"], "融资余额(元)": [9.0], "融资买入额(元)": [7.0]})
+    rows.set_index(["日期", "代码"]).to_parquet(tmp_path / "x.parquet")
+    assert rows_of(taken(tmp_path / "x.parquet")["margin.daily"]) == {"600519.SH": {"fin_balance": 9.0, "fin_buy": 7.0}}
+
+
+def test_a_figure_that_no_table_reads_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "日期,代码,收盘价(元),收盘均价(元),成交额(元),成交金额(万元),盘后成交额(元),涨跌幅\n"
+        "2018-08-02,600519,9,9,9,9,9,0\n",
+        "utf-8",
+    )
+    (finding,) = vendor.read([path]).findings
+    assert finding.text.startswith("x.csv: the columns 成交金额(万元), 盘后成交额(元) are not read")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
         ("融资余额(元)", "融资余额", "no unit is given"),
