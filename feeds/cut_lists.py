@@ -1,9 +1,9 @@
 """Lists of a whole market that are cut off: a page of 200 quotes, the first 2,000 names, far fewer than the day before.
 
-A page ends at a round number of rows: 1, 2 or 5 times a power of ten, or whole thousands. A list may have exactly so
-many names by itself; it is complete if the buys of its names sum to the published total, or if it lacks no name of the
-day before. In 2016–2021 the list of all stocks lost at most 1.5% of its names from one session to the next, a margin
-list 0.8%.
+A page ends at a round number of rows: 1, 2 or 5 times a power of ten, or whole thousands; a file may end at such a
+number of lines, its header among them. A list may have exactly so many names by itself; it is complete if the buys of
+its names sum to the published total, or if it lacks no name of the day before. In 2016–2021 the list of all stocks lost
+at most 1.5% of its names from one session to the next, a margin list 0.8%.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from processors.kinds import is_fund, is_stock
 
 #: More names lost in a day than this share of the list, and than this number, are far fewer: by feed of a whole market.
 #: A security that does not trade has no price; in 2016–2021 up to 6% of the stocks of a margin list stopped in a day.
-_LOST_SHARE = {"margin.daily": 0.05, "prices.daily": 0.10, "etf.daily": 0.05, "prices.intraday": 0.10}
+_LOST_SHARE = {
+    "margin.daily": 0.05, "prices.daily": 0.10, "valuations.daily": 0.10, "etf.daily": 0.05, "prices.intraday": 0.10,
+}  # fmt: skip
 _LOST = 5
 #: The share of names that a list may lose in a day and still end at a round number by itself.
-_USUALLY_LOST = {"margin.daily": 0.0, "prices.daily": 0.01}
+_USUALLY_LOST = {"margin.daily": 0.0, "prices.daily": 0.01, "valuations.daily": 0.01}
 WHOLE_MARKET = tuple(_LOST_SHARE)
 _SHORTEST_PAGE = 100
+#: Fewer lines of a file, its header among them, are no page.
+_SHORTEST_FILE = 1_000
 #: Relative deviation of the buys of a complete list from the published total; 0.015% is the largest of 2018–2021.
 _COMPLETE = 2e-4
 
@@ -99,9 +103,12 @@ def _round(now: RowBatch, then: RowBatch | None, name: str, *, full: bool) -> It
     full : whether its buys sum to the published total, which a page without its smallest names may do, too.
     """
     count = len(now)
-    if now.topic not in _USUALLY_LOST or not is_page(count):
+    lines = count + 1 >= _SHORTEST_FILE and is_page(count + 1)
+    if now.topic not in _USUALLY_LOST or not (is_page(count) or lines):
         return
     text = f"exactly {count:,} rows of {name}: a page of a longer list"
+    if lines:
+        text = f"{count:,} rows of {name}, with a header exactly {count + 1:,} lines: the first ones of a longer list"
     if then is None or not len(then):
         if full:
             return

@@ -85,6 +85,8 @@ class DailyOutlet:
             write = log.warning if one.severity is Severity.WARNING else log.error
             write("finding", feed=feed, what=str(one))
         report = checked.report
+        for note in report.notes:
+            log.info("note", feed=feed, what=note)
         with self._open_publisher(source) as publisher:
             try:
                 publish_checked(publisher, checked, self._ledger, force=force)

@@ -332,6 +332,10 @@ def prices(day: str, codes: Sequence[str]) -> RowBatch:
     )
 
 
+def valuations(day: str, codes: Sequence[str]) -> RowBatch:
+    return batch("valuations.daily", pd.Timestamp(day).date(), {code: {"pb": 1.0} for code in codes})
+
+
 def margins(day: str, codes: Sequence[str]) -> RowBatch:
     figures = {"fin_balance": 1e8, "fin_buy": 1e7, "short_volume": 1e5, "short_sell": 1e4}
     return batch("margin.daily", pd.Timestamp(day).date(), dict.fromkeys(codes, figures))
@@ -354,6 +358,21 @@ CUT: dict[str, tuple[RowBatch, RowBatch | None, RowBatch | None, Severity | None
     ),
     "5,000 of 5,060 quotes": (
         prices(D2, ALL[60:5060]), prices(D1, ALL[:5060]), None, Severity.ERROR, "exactly 5,000 rows of the market",
+    ),
+    "the first 5,000 lines of a file": (
+        prices(D2, ALL[:4999]), prices(D1, ALL[:5050]), None, Severity.ERROR, "exactly 5,000 lines",
+    ),
+    "the first 2,000 lines and no day before": (
+        margins(D2, market(1999)), None, None, Severity.ERROR, "exactly 2,000 lines",
+    ),
+    "200 lines": (
+        margins(D2, market(199)), margins(D1, market(200)), None, None, "",
+    ),
+    "5,000 of 5,400 valuations": (
+        valuations(D2, ALL[:5000]), valuations(D1, ALL), None, Severity.ERROR, "lacks 400 of the 5,400 names",
+    ),
+    "far fewer valuations": (
+        valuations(D2, ALL[:4700]), valuations(D1, ALL), None, Severity.ERROR, "2,400 stocks of SZSE, 2,850 on",
     ),
     "one exchange cut to 1,000": (
         prices(D2, [*ALL[:2300], *ALL[2300:3300]]), prices(D1, ALL), None, Severity.ERROR, "1,000 stocks of SZSE",

@@ -171,8 +171,11 @@ class FeedCommand:
         """Return the published master data; without a broker a command that only checks has none, and reports it."""
         from feeds.errors import UnavailableError
 
+        if self._ledger is None:
+            err.print("  note: without the ledger, master data that are published are not read")
+            return None
         try:
-            return None if self._ledger is None else self._ledger.master_data()
+            return self._ledger.master_data()
         except UnavailableError as error:
             if not self.options.check:
                 raise
