@@ -31,6 +31,12 @@ _COMPACT = re.compile(
 _FULL_WIDTH = str.maketrans("０１２３４５６７８９：／．－　", "0123456789:/.- ")
 
 
+#: In place of the last day of a spell that lasts.
+_LASTS = {
+    "", "-", "--", "nan", "nat", "none", "null", "<na>", "0", "0000-00-00", "00000000", "至今", "现在", "present",
+}  # fmt: skip
+
+
 def parse_day(cell: object) -> int | None:
     """Return the trade date of a cell, days since 1970-01-01; None for an empty cell.
 
@@ -86,6 +92,11 @@ def _stated_day(cell: object) -> int:
     if day is None:
         raise InputError("there is no date")
     return day
+
+
+def is_open_end(cell: object) -> bool:
+    """Whether a cell in place of the last day of a spell means that the spell lasts."""
+    return cell is None or cell != cell or str(cell).strip().lower() in _LASTS
 
 
 def days_in(text: str) -> Iterator[int]:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.dates import NO_DAY, parse_days
+from feeds.both_balances import broken_sums
+from feeds.dates import NO_DAY, is_open_end, parse_days
 from feeds.errors import InputError
 from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
@@ -34,23 +35,6 @@ _SUM_TOLERANCE = 1e-3
 _ROUNDED = 1e4  # 万
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
-#: In place of the last day of a spell that lasts.
-_LASTS = {
-    "-",
-    "--",
-    "nan",
-    "nat",
-    "none",
-    "null",
-    "<na>",
-    "0",
-    "0000-00-00",
-    "00000000",
-    "至今",
-    "现在",
-    "now",
-    "present",
-}
 Mask = npt.NDArray[np.bool_]
 
 
@@ -155,7 +139,7 @@ class _Reading:
             cells = column_of(self.raw, spell.end, self.where)
             ends, wrong = parse_days(cells)
             self.columns["until"] = np.where(ends == NO_DAY, np.nan, ends.astype(np.float64))
-            unread = {p: why for p, why in wrong.items() if not _is_open_end(cells.iloc[p])}
+            unread = {p: why for p, why in wrong.items() if not is_open_end(cells.iloc[p])}
             self._leave_out({p: f"column {spell.end!r}: {why}" for p, why in unread.items()})
         else:
             self.columns["until"] = until
@@ -217,6 +201,8 @@ class _Reading:
             if not self.has_rows and all(one.severity is Severity.WARNING for one in self.findings):
                 text = f"{self.where} has a header and no row: its figures are not published yet, or the day has none"
                 self._report(Severity.ERROR, "placeholder", text)
+            if self.table.topic.startswith("margin."):
+                self.findings += broken_sums(self.raw, frame, self.table, self.where)
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
         if self.table.undated:  # one row for each of the days that the file describes
             frame = frame.drop_duplicates(frame.columns.difference(["row", "name"]), ignore_index=True)
@@ -347,11 +333,6 @@ class _Reading:
             if rounded:
                 text = f"{self.where}, {name}: {len(rounded)} cells such as {rounded[0]!r} are rounded"
                 self._report(Severity.WARNING, "precision", f"{text}: export the figures in whole 元 or 股")
-
-
-def _is_open_end(cell: object) -> bool:
-    """Whether a cell in place of the last day of a spell means that the spell lasts."""
-    return is_blank(cell) or str(cell).strip().lower() in _LASTS
 
 
 def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str]:

@@ -594,6 +594,31 @@ def test_a_title_may_state_the_unit_but_not_contradict_the_header(
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "broken"),
+    [
+        ("rzrqjygk20240612.csv", "本日融资余额(元),本日融资买入额(元),本日融券余量,本日融券余量金额(元),本日融券卖出量,"
+         "本日融资融券余额(元)\n800000000000,30000000000,1000,2000,300,{}\n",
+         {"800000002000": False, "80000000200": True}),
+        ("融资融券交易总量_2024-06-12.csv", "融资买入额(亿元),融资余额(亿元),融券卖出量(亿股/亿份),融券余量(亿股/亿份),"
+         "融券余额(亿元),融资融券余额(亿元)\n300.12,7000.34,0.02,5.1,100.21,{}\n", {"7100.54": False, "7101.55": True}),
+        ("m.csv", "日期,证券代码,融资余额(万元),融资买入额(元),融券余额(元),融资融券余额(万元)\n"
+         "2024-06-12,600519.SH,1000.01,2,5000,{}\n",
+         {"1000.51": False, "10000.51": True, "": False}),
+        ("tushare.csv", "trade_date,ts_code,rzye,rzmre,rqye,rzrqye\n20240612,600519.SH,1000,2,5,{}\n",
+         {"1005": False, "1050": True}),
+    ],
+)  # fmt: skip
+def test_a_stated_sum_of_both_balances_that_is_another_one_is_reported(
+    tmp_path: Path, name: str, text: str, broken: dict[str, bool]
+) -> None:
+    for stated, reported in broken.items():
+        (tmp_path / name).write_text(text.format(stated), "utf-8")
+        sums = [one for one in vendor.read([tmp_path / name]).findings if one.check == "sum"]
+        assert len(sums) == reported, (stated, sums)
+        assert all("is not the sum of both balances in 1 of 1 rows" in one.text for one in sums)
+
+
+@pytest.mark.parametrize(
     ("name", "head", "row"),
     [("沪深两市20240611.csv", [], []), ("series.csv", ["交易日期"], ["2024-06-11"]), ("x20240611.csv", ["两市"], [""])],
 )
