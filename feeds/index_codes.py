@@ -96,3 +96,14 @@ def by_index(
     for index in np.unique(ids[ids != NO_KEY]).tolist():
         columns = table.columns | {member_column(to_code(index)): Figure(value=1)}
         yield msgspec.structs.replace(table, members_of=None, columns=columns), raw[ids == index]
+
+
+def until_next_list(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of lists of all members of an index as spells that last until the next list.
+
+    The column ``listed_from`` is the day of the first list, from which on nobody else is a member.
+    """
+    if frame.empty:
+        return frame
+    days, place = np.unique(frame["day"].to_numpy(), return_inverse=True)
+    return frame.assign(until=np.append(days[1:] - 1.0, np.nan)[place], listed_from=int(days[0]))

@@ -29,10 +29,16 @@ class DateColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpellColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first and the last day of a spell of master data; without a last day it lasts until the next one begins."""
+    """The first and the last day of a spell of master data; without a last day it lasts until the next one begins.
+
+    Parameters
+    ----------
+    lists : whether each first day is that of a list of all members: a member leaves with the next list without it.
+    """
 
     start: str
     end: str | None = None
+    lists: bool = False
 
 
 class CodeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,6 +171,8 @@ def check(table: Table, where: str, kind: type[Row] = DailyRow) -> None:
             f"{where}: figures of {table.topic} belong to a trade date: give `date = {{ column = … }}`; only rows of "
             "reference may be undated or have a spell"
         )
+    if table.spell is not None and table.spell.lists and (table.spell.end is not None or table.members_of is None):
+        raise ConfigurationError(f"{where}: `lists` belongs to a spell with `members_of`, and without an `end`")
     if (table.members_of is not None and table.topic != "reference") or not (table.columns or table.members_of):
         raise ConfigurationError(f"{where}: give `[table.columns]`, or `members_of` for rows of reference")
     given = {

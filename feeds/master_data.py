@@ -1,6 +1,7 @@
 """Rows of ``reference`` from spells, beside the other master data of the same files, and those that are published.
 
-A file of spells tells about the securities that it names, from the first of its spells of each on. Whatever else is
+A file of spells tells about the securities that it names, from the first of its spells of each on; lists of all members
+of an index tell about all securities, from the first list on. Whatever else is
 published of them stays: every row of the topic replaces all of the row before, so the new rows contain it, too.
 """
 
@@ -22,6 +23,7 @@ from processors.index_members import columns_of
 TOPIC = "reference"
 #: Topics of all securities: master data are needed from their first day on.
 _OF_STOCKS = ("margin.daily", "prices.daily", "valuations.daily")
+_LISTS = "listed_from"  # see `feeds.index_codes.until_next_list`
 #: Returns the published rows, see `newest_rows`; None if there is none.
 MasterData: TypeAlias = Callable[[], RowBatch | None]
 
@@ -93,14 +95,20 @@ def _beside(frames: Sequence[pd.DataFrame], published: RowBatch | None, without:
         for name in attributes
         if any(name in frame for frame in frames)
     }
-    named = [frame["key"].to_numpy() for frame in frames if not set(frame).isdisjoint(published.figures)]
+    lists = {
+        name: min(float(f[_LISTS].min()) for f in frames if _LISTS in f and name in f)
+        for name in first
+        if any(_LISTS in f and name in f for f in frames)
+    }
+    named = [f["key"].to_numpy() for f in frames if any(column.name in f for column in columns_of(TOPIC, f))]
+    named += [published.keys[published.figures[name] == 1.0] for name in lists]
     rows = np.isin(published.keys, np.concatenate(named)) if named else np.zeros(len(published), bool)
     whole = pd.DataFrame({"key": published.keys, "day": published.days} | published.figures)[rows]
     whole = whole.assign(row=0, table=0, rank=0)
     place = ["key", "day", "row", "table", "rank"]
     out = [whole[[*place, *(name for name in attributes if name not in first)]].assign(until=np.nan)]
     for name, begins in first.items():
-        until = whole["key"].map(begins).to_numpy(np.float64) - 1
+        until = np.fmin(whole["key"].map(begins).to_numpy(np.float64), lists.get(name, np.nan)) - 1
         frame = whole[[*place, name]].assign(until=until)
         out.append(frame[~(frame["until"] < frame["day"])])
     return out

@@ -21,7 +21,7 @@ from feeds.errors import InputError
 from feeds.exchange import Layout, layout_of, parse_sheets, unread, unread_sheet, with_documented_units
 from feeds.file_dates import file_day, stated_days
 from feeds.formulas import evaluate
-from feeds.index_codes import by_index
+from feeds.index_codes import by_index, until_next_list
 from feeds.mapped_rows import map_rows
 from feeds.mapping import Mapping, Table, columns_used, tables_of
 from feeds.presets import (
@@ -106,7 +106,10 @@ def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: Sour
         for table in tables:
             rank = mapping.table.index(table)
             for part, cells in by_index(table, raw, where, out.findings):
-                out.add(table.topic, where, map_rows(part, cells, where), rank, fallback=table.fallback)
+                rows = map_rows(part, cells, where)
+                if table.spell is not None and table.spell.lists:
+                    rows.frame = until_next_list(rows.frame)
+                out.add(table.topic, where, rows, rank, fallback=table.fallback)
 
 
 def _chosen_by_none(tables: Sequence[Table], raw: pd.DataFrame, where: str) -> Iterator[Finding]:

@@ -109,7 +109,7 @@ def test_volumes_of_the_real_files_are_shares(data_dir: Path) -> None:
 
 
 def test_the_example_is_read_in_full() -> None:
-    assert len(mapping.load(EXAMPLE).table) == 26
+    assert len(mapping.load(EXAMPLE).table) == 29
 
 
 # -- tushare -------------------------------------------------------------------------------------------------

@@ -126,6 +126,48 @@ def test_a_corrected_spell_replaces_the_published_one_of_its_security_alone(tmp_
     assert known_on(found, "2024-06-14", "600000.SH") == {"csi300": 1.0}
 
 
+def test_members_of_an_index_that_nobody_has_loaded_before_erase_nothing(tmp_path: Path) -> None:
+    found = apart(tmp_path, INDUSTRY, MEMBERS.iloc[:1].assign(index_code="000852"))
+    assert known_on(found, "2024-06-03", "600519.SH") == {"industry": "食品饮料", "000852.SH": 1.0}
+
+
+def lists(**days: str) -> pd.DataFrame:
+    """Lists of all members of an index, by day: their codes, separated by blanks."""
+    rows = [("000852.SH", code, day[1:], 0.1) for day, codes in days.items() for code in codes.split()]
+    return pd.DataFrame(rows, columns=["index_code", "con_code", "trade_date", "weight"])
+
+
+MONTHS = {"d20240531": "600519.SH 000001.SZ", "d20240628": "600519.SH 000002.SZ", "d20240731": "000001.SZ 000002.SZ"}
+
+
+OFFICIAL = [
+    "日期Date", "指数代码 Index Code", "指数名称 Index Name", "成份券代码Constituent Code", "交易所Exchange", "权重(%)weight",
+]  # fmt: skip
+AKSHARE = ["日期", "指数代码", "指数名称", "成分券代码", "交易所", "权重"]
+
+
+@pytest.mark.parametrize("headers", [OFFICIAL, AKSHARE])
+def test_the_lists_of_the_index_company(tmp_path: Path, headers: list[str]) -> None:
+    places = ((12, "深圳证券交易所"), (600006, "上海证券交易所"))
+    rows = [(20240628, 852, "中证1000", number, exchange, 0.1) for number, exchange in places]
+    pd.DataFrame(rows, columns=headers).to_excel(tmp_path / "x.xlsx", index=False)
+    tables = security_master.read([tmp_path / "x.xlsx"], CALENDAR).tables
+    assert rows_of(gather(tables, CALENDAR, "x").batches["reference"]) == {
+        ("2024-06-28", "000012.SZ"): {"000852.SH": 1.0}, ("2024-06-28", "600006.SH"): {"000852.SH": 1.0},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_a_member_leaves_with_the_next_list_without_it(tmp_path: Path, cut: int) -> None:
+    """Whether the lists come in one file, or in two that are loaded one after the other."""
+    parts = [dict(list(MONTHS.items())[:cut]), dict(list(MONTHS.items())[cut:])]
+    found = apart(tmp_path, INDUSTRY, *(lists(**part) for part in parts if part))
+    for code, members in {"600519.SH": "110", "000001.SZ": "101", "000002.SZ": "011"}.items():
+        for day, member in zip(("2024-06-03", "2024-07-01", "2024-08-01"), members, strict=True):
+            assert known_on(found, day, code).get("000852.SH", 0.0) == float(member), (code, day)
+    assert known_on(found, "2024-08-01", "600519.SH") == {"industry": "食品饮料"}
+
+
 def test_the_same_spells_again_are_rows_that_are_published(tmp_path: Path) -> None:
     frames = [MEMBERS, ST]
     once, twice = apart(tmp_path, *frames), apart(tmp_path, *frames, *frames)
