@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ from feeds.mapping import Figure, Table
 from feeds.row_kinds import RowKind, row_kind
 from feeds.validate import Finding, Severity
 from processors.codes import to_code, to_id
-from processors.index_members import FIELDS
+from processors.days import to_date
+from processors.index_members import FIELDS, is_code
 from processors.kinds import is_index
 
 _NAMES = {
@@ -29,6 +31,8 @@ _NAMES = {
 }  # fmt: skip
 #: Shenzhen's codes of indices of the index company.
 _TWINS = {f"399{number}.SZ": f"000{number}.SH" for number in (300, 852, 903, 904, 905, 906, 907)}
+#: More members fewer than this, and than this share, are no revision of an index.
+_LEFT, _LEFT_SHARE = 5, 0.10
 #: The index company's suffix for indices of all exchanges; Shanghai publishes them.
 _OF_COMPANY = re.compile(r"\.?CSI$")
 #: First three digits of numbers that Shenzhen and Beijing allot to indices; all others are Shanghai's.
@@ -76,6 +80,11 @@ def member_column(code: str) -> str:
     return FIELDS.get(code, code)
 
 
+def is_cut_off(count: int, known: int) -> bool:
+    """Whether a list of so many members of an index is a part of it, by the number of members of another day."""
+    return known - count > max(_LEFT, _LEFT_SHARE * known)
+
+
 def by_index(
     table: Table, raw: pd.DataFrame, where: str, findings: list[Finding]
 ) -> Iterator[tuple[Table, pd.DataFrame]]:
@@ -98,12 +107,23 @@ def by_index(
         yield msgspec.structs.replace(table, members_of=None, columns=columns), raw[ids == index]
 
 
-def until_next_list(frame: pd.DataFrame) -> pd.DataFrame:
+def until_next_list(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return the rows of lists of all members of an index as spells that last until the next list.
 
     The column ``listed_from`` is the day of the first list, from which on nobody else is a member.
+
+    Raises
+    ------
+    InputError : for a list that is far shorter than the one before or behind it.
     """
     if frame.empty:
         return frame
-    days, place = np.unique(frame["day"].to_numpy(), return_inverse=True)
+    days, place, counts = np.unique(frame["day"].to_numpy(), return_inverse=True, return_counts=True)
+    for one, other in (*pairwise(range(len(days))), *((b, a) for a, b in pairwise(range(len(days))))):
+        if is_cut_off(int(counts[one]), int(counts[other])):
+            (index,) = [column for column in frame.columns if column in FIELDS.values() or is_code(column)]
+            raise InputError(
+                f"{where}: {counts[one]} members of {index} on {to_date(int(days[one]))}, {counts[other]} on "
+                f"{to_date(int(days[other]))}: the list is cut off; load all of it"
+            )
     return frame.assign(until=np.append(days[1:] - 1.0, np.nan)[place], listed_from=int(days[0]))

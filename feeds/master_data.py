@@ -13,10 +13,12 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from feeds.errors import InputError
+from feeds.index_codes import is_cut_off
 from feeds.spells import reference_rows
 from processors.code_changes import CodeChanges
 from processors.codes import exchange_of
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, to_date
 from processors.events import RowBatch, concat
 from processors.index_members import columns_of
 
@@ -86,6 +88,10 @@ def _beside(frames: Sequence[pd.DataFrame], published: RowBatch | None, without:
     Parameters
     ----------
     without : attributes that are left out.
+
+    Raises
+    ------
+    InputError : for a list of members that is far shorter than what is published.
     """
     if published is None:
         return []
@@ -108,7 +114,21 @@ def _beside(frames: Sequence[pd.DataFrame], published: RowBatch | None, without:
     place = ["key", "day", "row", "table", "rank"]
     out = [whole[[*place, *(name for name in attributes if name not in first)]].assign(until=np.nan)]
     for name, begins in first.items():
+        if name in lists:
+            _refuse_cut(name, int(lists[name]), frames, whole)
         until = np.fmin(whole["key"].map(begins).to_numpy(np.float64), lists.get(name, np.nan)) - 1
         frame = whole[[*place, name]].assign(until=until)
         out.append(frame[~(frame["until"] < frame["day"])])
     return out
+
+
+def _refuse_cut(name: str, day: int, frames: Sequence[pd.DataFrame], published: pd.DataFrame) -> None:
+    """Raise `InputError` if the first list of members, that of ``day``, is far shorter than what is published then."""
+    listed = pd.concat([frame[["key", "day"]] for frame in frames if _LISTS in frame and name in frame])
+    count = listed.loc[listed["day"] == day, "key"].nunique()
+    newest = published[published["day"] <= day].sort_values("day").groupby("key")[name].last()
+    known = int((newest == 1.0).sum())
+    if is_cut_off(count, known):
+        raise InputError(
+            f"{count} members of {name} on {to_date(day)}, {known} are published: the list is cut off; load all of it"
+        )

@@ -108,7 +108,7 @@ def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: Sour
             for part, cells in by_index(table, raw, where, out.findings):
                 rows = map_rows(part, cells, where)
                 if table.spell is not None and table.spell.lists:
-                    rows.frame = until_next_list(rows.frame)
+                    rows.frame = until_next_list(rows.frame, where)
                 out.add(table.topic, where, rows, rank, fallback=table.fallback)
 
 

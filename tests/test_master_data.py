@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from feeds import security_master
 from feeds.dataset import SourceTable, gather
+from feeds.errors import InputError
 from feeds.master_data import newest_rows
 from processors.code_changes import CodeChange, CodeChanges
 from processors.codes import to_codes, to_id
@@ -141,7 +142,8 @@ MONTHS = {"d20240531": "600519.SH 000001.SZ", "d20240628": "600519.SH 000002.SZ"
 
 
 OFFICIAL = [
-    "日期Date", "指数代码 Index Code", "指数名称 Index Name", "成份券代码Constituent Code", "交易所Exchange", "权重(%)weight",
+    "日期Date", "指数代码 Index Code", "指数名称 Index Name", "成份券代码Constituent Code", "交易所Exchange",
+    "权重(%)weight",
 ]  # fmt: skip
 AKSHARE = ["日期", "指数代码", "指数名称", "成分券代码", "交易所", "权重"]
 
@@ -155,6 +157,21 @@ def test_the_lists_of_the_index_company(tmp_path: Path, headers: list[str]) -> N
     assert rows_of(gather(tables, CALENDAR, "x").batches["reference"]) == {
         ("2024-06-28", "000012.SZ"): {"000852.SH": 1.0}, ("2024-06-28", "600006.SH"): {"000852.SH": 1.0},
     }  # fmt: skip
+
+
+def many(count: int) -> str:
+    return " ".join(f"{600_000 + number}.SH" for number in range(count))
+
+
+@pytest.mark.parametrize("sizes", [(40, 60), (60, 40), (60, 60, 40, 60)])
+def test_a_list_that_is_cut_off_stops_the_command(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    days = {f"d2024062{place}": many(size) for place, size in enumerate(sizes, start=4)}
+    with pytest.raises(InputError, match=r"40 members of 000852.SH on 2024-06-2\d, 60 on .*: the list is cut off"):
+        spells(tmp_path, lists(**days))
+    first, second = lists(d20240624=many(60)), lists(d20240625=many(40))
+    with pytest.raises(InputError, match=r"40 members of 000852.SH on 2024-06-25, 60 are published: the list is cut"):
+        apart(tmp_path, first, second)
+    assert len(apart(tmp_path, first, lists(d20240625=many(57)))) == 60 + 57 + 3
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2])
