@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from aiokafka import ConsumerRecord
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from yarl import URL
@@ -91,7 +92,7 @@ class MarginwatchApp(App):
         self.health = Health()
         self.gc_policy = GcPolicy()
         self.redis = async_redis_client(settings)
-        self.latest = LatestWriter(self.redis, settings.namespace, beacon=self.beacon)
+        self.latest = LatestWriter(self.redis, settings.namespace, self._published_signals, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
         self.publisher = OutputPublisher(settings, stages, self.kafka_producer)
         self.output_log = OutputLog(settings)
@@ -175,6 +176,9 @@ class MarginwatchApp(App):
     def _on_claimed(self, table: TablePartition) -> None:
         self.publisher.claimed(table)
         self.latest.claimed(table)
+
+    async def _published_signals(self, behind: int) -> list[ConsumerRecord]:
+        return await self.output_log.since(behind, {self.names.name(topic) for topic in MarketStage.outputs})
 
     def _check_finished(self, task: asyncio.Task[None]) -> None:
         """End the worker if a step could not be stored or published for a reason that waiting can't mend."""

@@ -2,21 +2,24 @@
 
 ``mw:latest:market`` one object; ``mw:latest:verdict`` the verdict in words; ``mw:latest:security:<code>`` and
 ``mw:latest:industry:<name>`` one each;
-``mw:latest:barrier`` the last barrier whose signals they contain. They follow from the signals and are written behind
-the stream, at most once a second: a backfill of years doesn't write every day of every security, and a reader never
-waits long. Only the owner of the market's state writes them: a worker that has lost it is refused, as with a step.
+``mw:latest:barrier`` the last barrier whose signals they contain, ``mw:latest:sequence`` the sequence of the last
+output that they contain. They follow from the signals and are written behind the stream, at most once a second: a
+backfill of years doesn't write every day of every security, and a reader never waits long. What a worker has published
+and not written when it ends, the next owner of the market's state reads in the topics. Only this owner writes: a worker
+that has lost the state is refused, as with a step.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 import numpy as np
+from aiokafka.errors import KafkaError
 from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -30,11 +33,13 @@ from processors.registry import INDUSTRY_METRICS
 from streams import codecs, metrics
 from streams.errors import FencedError
 from streams.market_stage import MarketStage
-from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, ce_type
-from streams.tables import Output, TablePartition
+from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, Keyed, ce_type, sequence_of
+from streams.tables import TablePartition
 from streams.topics import Topic
 
 _INTERVAL_S = 1.0
+#: Returns what the market stage has published behind a sequence, oldest first.
+Published = Callable[[int], Awaitable[Sequence[Keyed]]]
 
 
 class LatestWriter(Service):
@@ -44,11 +49,13 @@ class LatestWriter(Service):
     ----------
     redis : a client.
     namespace : prefix of every key.
+    published : reads the topics of the signals; without it a claim finds only what Redis contains.
     """
 
-    def __init__(self, redis: Redis, namespace: str, **kwargs: Any) -> None:
+    def __init__(self, redis: Redis, namespace: str, published: Published | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._redis = redis
+        self._published = published
         self._base = f"{namespace}:latest"
         self.release()
         self._news = asyncio.Event()
@@ -58,11 +65,12 @@ class LatestWriter(Service):
         self._table: TablePartition | None = None
         self._restored = False
         self._market: dict[str, MarketSignal] = {}
-        self._families: dict[str, tuple[str, Output]] = {}  # family → day and frame
+        self._families: dict[str, tuple[str, Keyed]] = {}  # family → day and frame
         self._fresh = False
-        self._industries: Output | None = None
+        self._industries: Keyed | None = None
         self._industry_day = ""
         self._barrier = ""
+        self._sequence = 0
 
     def claimed(self, table: TablePartition) -> None:
         """Take note that this worker has claimed a partition; the market's is the one whose owner may write."""
@@ -71,56 +79,76 @@ class LatestWriter(Service):
             self._table = table
 
     async def restore(self) -> None:
-        """Load what the owner before wrote, here and into the metrics: no restart makes the newest values unknown.
+        """Load what the owner before wrote and published, here and into the metrics.
 
-        Unreadable values stay unknown until the next signals. Without an answer of Redis nothing is written until it
-        has answered.
+        No restart makes the newest values unknown, or leaves older ones. Unreadable values stay unknown until the next
+        signals. Without an answer of Redis and Kafka nothing is written until they have answered.
         """
+        names = ("market", "sequence", *(f"industry:{name}" for name in INDUSTRIES))
         try:
-            market = await self._redis.get(f"{self._base}:market")
-            industries = await self._redis.mget([f"{self._base}:industry:{name}" for name in INDUSTRIES])
+            market, written, *rows = await self._redis.mget([f"{self._base}:{name}" for name in names])
+            if self._published is not None and (begin := self._unwritten_from(market, written)) is not None:
+                self.offer(reversed(await self._published(begin)), late=True)
             signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
-            frame = _industries_of(industries)
-        except RedisError as error:
+            frame = _industries_of(rows)
+        except (RedisError, KafkaError) as error:
             self.log.warning("the newest values of before are not known yet: %s", error)
             return
         except msgspec.MsgspecError as error:
             self.log.warning("the newest values of before can't be read: %s", error)
             signals, frame = {}, None
         self._restored = True
-        for name, signal in signals.items():
-            self._market.setdefault(name, signal)  # what is published since the claim is newer
+        for signal in signals.values():
+            self._offer_market(signal, late=True)
         for signal in self._market.values():
             metrics.observe_signal(signal)
+        if self._industries is not None:
+            frame = codecs.decode(Topic.SIGNALS_INDUSTRY, self._industries)
         if frame is not None:
             metrics.observe_industries(frame)
 
-    def offer(self, outputs: list[Output]) -> None:
-        """Take what the market stage has published."""
+    def _unwritten_from(self, market: Any, written: Any) -> int | None:
+        """Return the sequence behind which outputs may not be in Redis; None if none can be missing.
+
+        Where a release before this one has written the values, it is not known. Where nothing is written although there
+        is state, the first worker of all has ended within a second.
+        """
+        if written is not None:
+            return int(written)
+        return 0 if market is None and self._table is not None and self._table.offsets else None
+
+    def offer(self, outputs: Iterable[Keyed], *, late: bool = False) -> None:
+        """Take what the market stage has published.
+
+        Parameters
+        ----------
+        late : whether each output is older than all that this object has: of the same day, the latter is kept.
+        """
         for output in outputs:
             # A dead letter among them has the key of its sender, which may be any bytes.
-            kind, key = ce_type(output), output.key.decode("utf-8", "replace")
+            kind, key = ce_type(output), (output.key or b"").decode("utf-8", "replace")
+            self._sequence = max(self._sequence, sequence_of(output))
             if kind == MARKET_TYPE:
-                self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output))
+                self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output), late=late)
             elif kind == BARRIER_TYPE:
-                self._barrier = key.partition("/")[2]
+                self._barrier = (late and self._barrier) or key.partition("/")[2]
                 self._news.set()
-            elif kind == INDUSTRY_TYPE and key >= self._industry_day:
+            elif kind == INDUSTRY_TYPE and _is_newer(key, self._industry_day, late=late):
                 self._industries, self._industry_day = output, key
                 self._news.set()
             elif kind == SECURITY_TYPE:
                 day, _, family = key.partition("/")
                 held = self._families.get(family)
-                if held is None or day >= held[0]:
+                if held is None or _is_newer(day, held[0], late=late):
                     self._families[family] = day, output
                     self._fresh = True
                     self._news.set()
 
-    def _offer_market(self, signal: MarketSignal) -> None:
+    def _offer_market(self, signal: MarketSignal, *, late: bool) -> None:
         if signal.provisional and signal.value is None:
             return  # the last final value is more useful than an absent provisional one
         held = self._market.get(signal.name)
-        if held is None or (signal.trade_date, not signal.provisional) >= (held.trade_date, not held.provisional):
+        if held is None or _is_newer(_age(signal), _age(held), late=late):
             self._market[signal.name] = signal
             self._news.set()
 
@@ -171,6 +199,8 @@ class LatestWriter(Service):
             values |= {f"industry:{name}": value for name, value in _industry_rows(frame)}
         if self._barrier:
             values["barrier"] = self._barrier.encode()
+        if self._sequence:
+            values["sequence"] = b"%d" % self._sequence
         if not values:
             return
         try:
@@ -182,6 +212,15 @@ class LatestWriter(Service):
             self._fresh |= fresh
             self._industries = self._industries or industries
             raise
+
+
+def _is_newer(offered: Any, held: Any, *, late: bool) -> bool:
+    """Whether an offered value replaces one; of the same day, the one that was offered last does, unless it is late."""
+    return bool(offered > held or (offered == held and not late))
+
+
+def _age(signal: MarketSignal) -> tuple[date, bool]:
+    return signal.trade_date, not signal.provisional
 
 
 def _verdict(signal: MarketSignal) -> bytes:

@@ -44,6 +44,13 @@ class Message(Protocol):
     def headers(self) -> Headers: ...
 
 
+class Keyed(Message, Protocol):
+    """A message of a compacted topic, read or still to be published."""
+
+    @property
+    def key(self) -> bytes | None: ...
+
+
 class Record(Protocol):
     """What a consumer returns (records of aiokafka and of kafka-python both fit)."""
 

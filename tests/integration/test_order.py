@@ -146,7 +146,7 @@ def test_sequences_grow_behind_an_emptied_redis_and_one_that_is_set_back(stack: 
 def test_the_next_sequence_is_above_all_that_the_topics_contain(stack: Stack) -> None:
     topics = [Topics(stack.settings).name(topic) for topic in KEYED]
 
-    async def go() -> list[Numbering]:
+    async def go() -> tuple[list[Numbering], list[int], list[int]]:
         log = OutputLog(stack.settings)
         producer = AIOKafkaProducer(bootstrap_servers=stack.settings.bootstrap)
         await producer.start()
@@ -158,11 +158,18 @@ def test_the_next_sequence_is_above_all_that_the_topics_contain(stack: Stack) ->
             await producer.send(topics[1], b"{}", key=b"k", partition=0)
         await producer.flush()
         found.append(await log.numbering(500, topics))
+        for sequence in range(1001, 1041):  # more than are read at first
+            await producer.send(topics[2], b"{}", key=b"k", headers=[sequence_header(sequence)], partition=0)
+        await producer.flush()
+        since = [sequence_of(record) for record in await log.since(20, topics)]
+        newest = [sequence_of(record) for record in await log.since(1010, topics)]
         await producer.stop()
         await log.close()
-        return found
+        return found, since, newest
 
-    empty, stored, behind, ahead, counted = asyncio.run(go())
+    (empty, stored, behind, ahead, counted), since, newest = asyncio.run(go())
+    assert since == [21, 500, *range(1001, 1041)]
+    assert newest == [*range(1011, 1041)]
     assert (empty, stored, ahead) == ((0, False), (9, False), (800, False))
     assert behind.after > 500
     assert behind.ahead

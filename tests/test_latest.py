@@ -1,0 +1,71 @@
+"""The newest values in Redis: what an owner has not written, the next one finds in the topics."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from processors.outputs import MarketSignal
+from streams.clients import async_redis_client
+from streams.latest import LatestWriter
+from streams.local_redis import EmbeddedRedis
+from streams.records import sequence_of
+from streams.settings import Settings
+from streams.signal_codec import encode_market
+from streams.tables import Output, TablePartition, numbered
+
+TOPIC = "signals.market.v1"
+
+
+def output(sequence: int, name: str, day: int, value: float, revision: int = 0) -> Output:
+    """A published signal."""
+    signal = MarketSignal(
+        signal=name,
+        subject="market",
+        trade_date=date(2020, 1, day),
+        available_at=datetime(2020, 1, day, 20, tzinfo=UTC),
+        revision=revision,
+        value=value,
+        input_revisions={},
+    )
+    return numbered([encode_market(signal, TOPIC)], sequence - 1, {TOPIC})[0]
+
+
+def test_a_claim_finds_what_the_owner_before_has_published_and_not_written(redis_server: EmbeddedRedis) -> None:
+    async def go() -> dict[str, tuple[date, float | None]]:
+        settings = Settings(redis_url=redis_server.url, namespace="latest-test")
+        published = [
+            output(1, "fin_balance", 2, 1.0),
+            output(2, "fin_buy_ratio", 2, 0.2),
+            output(3, "fin_balance", 3, 2.0),  # published, and the worker ends
+            output(4, "fin_buy_ratio", 3, 0.3),
+            output(5, "fin_buy_ratio", 3, 0.35, 1),
+            output(6, "fin_balance", 2, 1.5, 1),  # the last step, which Redis contains: an earlier day is corrected
+        ]
+
+        async def behind(sequence: int) -> list[Output]:
+            return [one for one in published if sequence_of(one) > sequence]
+
+        redis = async_redis_client(settings)
+        table = TablePartition(redis, settings.namespace, "market", 0)
+        await table.claim("schema")
+        first = LatestWriter(redis, settings.namespace, behind)
+        first.claimed(table)
+        first.offer(published[:2])
+        await first.flush()
+        first.offer(published[2:])
+
+        await table.claim("schema")
+        second = LatestWriter(redis, settings.namespace, behind)
+        second.claimed(table)
+        second.offer(published[5:])
+        await second.restore()
+        await second.flush()
+        stored = await redis.get(f"{settings.namespace}:latest:market")
+        await redis.aclose()
+        found = msgspec.json.decode(stored, type=dict[str, MarketSignal])
+        return {name: (signal.trade_date, signal.value) for name, signal in found.items()}
+
+    assert asyncio.run(go()) == {"fin_balance": (date(2020, 1, 3), 2.0), "fin_buy_ratio": (date(2020, 1, 3), 0.35)}
