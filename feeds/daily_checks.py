@@ -5,7 +5,8 @@ A day is compared with the day before as it was published, by whichever command;
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -13,6 +14,7 @@ from feeds import check_report
 from feeds.compared_day import ComparedDay, Rows
 from feeds.dataset import Dataset, SourceTables, between, gather
 from feeds.day_report import day_reports
+from feeds.days_to_come import days_to_come
 from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome
 from feeds.half_days import half_days, unclosed
@@ -79,6 +81,7 @@ class DailyChecks:
     exchanges : those whose margin figures make up the market.
     group_indices : the indices whose members are groups, beside those with a field of their own.
     master_data : returns the published master data.
+    clock : seconds since the epoch.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class DailyChecks:
         exchanges: Collection[str] = (),
         group_indices: Collection[str] = (),
         master_data: MasterData = nothing_published,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._calendar = calendar
+        self._clock = clock
         self._group_indices = group_indices
         self._master_data = master_data
         self._exchanges = exchanges
@@ -128,6 +133,7 @@ class DailyChecks:
             for day, rows in dataset.by_day():
                 compared = compared_day(day, rows, self._calendar, earlier, self._changes)
                 found = [
+                    *days_to_come(compared, self._clock()),
                     *check_report.check_with_lists(compared),
                     *self._half_days(day, compared, earlier),
                     *published_successors(compared, self._changes),

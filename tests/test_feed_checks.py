@@ -24,8 +24,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from alerts.commands import FeedRun, decode
 from feeds import drop_folder, sources, workbooks
 from feeds.build import build_tasks
+from feeds.compared_day import ComparedDay
 from feeds.cut_lists import cut_lists, is_page
 from feeds.dataset import SourceTables
+from feeds.days_to_come import days_to_come
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, LedgerError
 from feeds.ledger import PublishLedger
@@ -755,3 +757,29 @@ def test_a_margin_day_does_not_wait_for_an_exchange_outside_the_market(
     status, text = by_vendor(tmp_path, D2, [*CODES, "000001.SZ"])
     assert status == 0
     assert "WARNING exchange margin.daily 2024-06-12: no row of BSE, 1 the day before: without them, figures" in text
+
+
+@pytest.mark.parametrize(
+    ("moment", "refused"),
+    [
+        ("2024-06-11T14:59:59+08:00", True),  # the session goes on
+        ("2024-06-10T23:00:00+00:00", True),  # the morning in Shanghai
+        ("2023-06-11T20:00:00+08:00", True),  # a date of next year
+        ("2024-06-11T15:00:00+08:00", False),
+    ],
+)
+def test_figures_of_a_day_that_is_not_over_are_refused(moment: str, refused: bool) -> None:
+    rows = {"indices.daily": batch("indices.daily", date(2024, 6, 11), {"000001.SH": {"close": 3000.0}})}
+    rows["reference"] = batch("reference", date(2024, 6, 11), {"600000.SH": {}})  # announced before it takes effect
+    compared = ComparedDay.of(rows, {}, CALENDAR, {})
+    found = [*days_to_come(compared, datetime.fromisoformat(moment).timestamp())]
+    assert [one.severity for one in found] == [Severity.ERROR] * refused
+    assert [one.topic for one in found] == ["indices.daily"] * refused
+    assert all("the session of 2024-06-11 is not over at " in str(one) for one in found)
+
+
+def test_a_date_to_come_stops_a_feed(kept: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: datetime(2027, 6, 10, 6, tzinfo=UTC).timestamp())
+    result = feed("vendor", write(tmp_path, detail("2027-06-10", CODES), "x.csv"))
+    assert result.exit_code == 1
+    assert "correct the date" in result.output
