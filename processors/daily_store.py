@@ -26,7 +26,7 @@ from processors.column_table import ColumnTable
 from processors.day_rows import Day, day_layout, from_columns, to_columns
 from processors.days import Days, moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
-from processors.key_index import KeyIndex, widened
+from processors.key_index import KeyIndex
 from processors.outputs import DayStatus
 from processors.table import DAY, TEXT, Table, TableSet, ValueCodec
 
@@ -122,7 +122,7 @@ class DailyStore:
         entry = self.days.get(day)
         if entry is None or not entry.closed:
             return np.full(self.width, np.nan)
-        values = widened(entry.values[self._row[name]], self.width, np.nan)
+        values = entry.figure(self._row[name], self.width)
         values.flags.writeable = False
         return values
 
@@ -289,6 +289,7 @@ class DailyStore:
 
     def _close_day(self, day: int, applied: ApplyResult) -> None:
         self.days[day].closed = True
+        self.days[day].pack()
         self._known_at.clear()
         self._open.discard(day)
         self.days.touch(day)
@@ -345,6 +346,7 @@ class DailyStore:
         self.days.touch(day, batch.keys)
         if entry.closed:
             self._raise_revisions(day, int(entry.revisions.sum()) - before, applied)
+            entry.pack()
 
     def _count_repeats(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -15,6 +16,9 @@ from processors.key_index import KeyIndex, widened
 
 _ABSENT = -1
 _INITIAL_CAPACITY = 64
+#: Rows are few if a day has room for so many times more.
+_FEW = 8
+_Number = TypeVar("_Number", np.float64, np.int32)
 
 
 class DayHeader(msgspec.Struct, array_like=True):
@@ -33,18 +37,44 @@ def day_layout(figures: Iterable[str]) -> Layout[DayHeader]:
 
 @dataclass(slots=True)
 class Day:
-    """One trade date of a store; arrays are indexed by the column of a key in the store's `KeyIndex`."""
+    """One trade date of a store; arrays are indexed by the column of a key in the store's `KeyIndex`.
 
-    values: Floats  # (figures, capacity), NaN where absent
-    revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row
+    A day with few rows, such as one of master data on which few securities change, has the columns of its rows alone
+    (`pack`): years of such days would take as much memory as years of prices. `grow` gives it all columns again.
+    """
+
+    values: Floats  # (figures, capacity), NaN where absent; packed: (figures, rows)
+    revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row; packed: (rows,)
     expected: dict[str, int] = field(default_factory=dict)  # rows by exchange, of the punctuation
     closed: bool = False
     revision: int = 0
     available_at: int = 0  # µs since the epoch, the latest of the rows
+    columns: npt.NDArray[np.intp] | None = None  # packed: (rows,) the column of each row
 
     def present(self, width: int) -> npt.NDArray[np.bool_]:
         """Return which of the first ``width`` columns have a row (width,)."""
-        return np.asarray(widened(self.revisions, width, _ABSENT) >= 0)
+        return np.asarray(self.row_revisions(width) >= 0)
+
+    def row_revisions(self, width: int) -> npt.NDArray[np.int32]:
+        """Return the revision of the row of each of the first ``width`` columns, −1 where there is none (width,)."""
+        return self._whole(self.revisions, width, _ABSENT)
+
+    def figure(self, row: int, width: int) -> Floats:
+        """Return a figure over the first ``width`` columns, NaN where absent (width,)."""
+        return self._whole(self.values[row], width, np.nan)
+
+    def _whole(self, values: npt.NDArray[_Number], width: int, absent: float) -> npt.NDArray[_Number]:
+        if self.columns is None:
+            return widened(values, width, absent)
+        out = np.full(width, absent, dtype=values.dtype)
+        out[self.columns] = values
+        return out
+
+    def pack(self) -> None:
+        """Retain the columns with rows alone, if they are few."""
+        rows = np.flatnonzero(self.revisions >= 0)
+        if self.columns is None and (len(rows) + _INITIAL_CAPACITY) * _FEW < len(self.revisions):
+            self.columns, self.values, self.revisions = rows, self.values[:, rows], self.revisions[rows]
 
     @classmethod
     def empty(cls, figures: int, width: int) -> Day:
@@ -55,24 +85,27 @@ class Day:
     def grow(self, width: int) -> None:
         """Make room for ``width`` columns; the capacity grows by at least a half, so that growing is amortised."""
         old = len(self.revisions)
-        if width <= old:
+        if self.columns is None and width <= old:
             return
-        capacity = max(width, old * 3 // 2)
+        capacity = width if self.columns is not None else max(width, old * 3 // 2)
+        columns = slice(old) if self.columns is None else self.columns
         values = np.full((len(self.values), capacity), np.nan)
-        values[:, :old] = self.values
+        values[:, columns] = self.values
         revisions = np.full(capacity, _ABSENT, dtype=np.int32)
-        revisions[:old] = self.revisions
-        self.values, self.revisions = values, revisions
+        revisions[columns] = self.revisions
+        self.values, self.revisions, self.columns = values, revisions, None
 
 
 def to_columns(entry: Day, keys: KeyIndex, names: tuple[str, ...]) -> DayColumns[DayHeader]:
     """Return the stored form of a day: its rows in ascending order of their keys."""
-    columns = keys.where(entry.revisions >= 0)
-    figures = {name: entry.values[row, columns] for row, name in enumerate(names)}
+    width = len(keys)
+    revisions = entry.row_revisions(width)
+    columns = keys.where(revisions >= 0)
+    figures = {name: entry.figure(row, width)[columns] for row, name in enumerate(names)}
     return DayColumns(
         DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),
         keys.keys[columns],
-        {"revision": entry.revisions[columns], **figures},
+        {"revision": revisions[columns], **figures},
     )
 
 
@@ -85,4 +118,6 @@ def from_columns(stored: DayColumns[DayHeader], keys: KeyIndex, names: tuple[str
     for row, name in enumerate(names):
         entry.values[row, columns] = stored.columns[name]
     entry.revisions[columns] = stored.columns["revision"]
+    if entry.closed:
+        entry.pack()
     return entry

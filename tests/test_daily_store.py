@@ -7,9 +7,10 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from processors import day_rows
 from processors.codes import EXCHANGES, to_id
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import to_day
@@ -179,7 +180,15 @@ def apply_to_model(model: Model, day: date, code: str, balance: float, revision:
     return result
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.fixture(params=["whole", "packed"])
+def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed days as they are, or each with the columns of its rows alone."""
+    if request.param == "packed":
+        monkeypatch.setattr(day_rows, "_FEW", 0)
+
+
+@pytest.mark.usefixtures("_form")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operations, st.booleans(), st.integers(1, 4), st.integers(0, 2))
 def test_the_store_answers_as_the_model_does(given_operations, exchanges: bool, late: int, history: int) -> None:
     required = REQUIRED if exchanges else ()
@@ -213,7 +222,8 @@ def test_the_store_answers_as_the_model_does(given_operations, exchanges: bool, 
     check(loaded, model)
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.usefixtures("_form")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(row_, max_size=20),
     st.lists(st.integers(0, 20), max_size=4).map(sorted),
@@ -242,6 +252,26 @@ def test_a_batch_is_folded_like_its_rows_one_by_one(rows, cuts, marked: bool, la
     for day in one.days:
         for code in CODES:
             assert one.value(day, to_id(code), "fin_balance") == other.value(day, to_id(code), "fin_balance")
+
+
+def test_a_closed_day_of_few_rows_takes_room_for_these_and_accepts_late_ones() -> None:
+    store, loaded = (DailyStore("margin.daily", (), late_days=9, history_days=0) for _ in range(2))
+    codes, stored = [f"{600000 + i}.SH" for i in range(1000)], StoredRows()
+    for day, some in ((DAYS[0], codes), (DAYS[1], codes[:3]), (DAYS[2], [])):
+        store.apply(balances(day, dict.fromkeys(some, 1.0)))
+        store.close(EndOfDay(feed="margin.daily", trade_date=day, expected={"SSE": len(some)}, source="test"))
+    few = to_day(DAYS[1])
+    store.apply(balances(DAYS[1], {codes[7]: 2.0, codes[0]: 3.0}, 1))
+    store.apply(balances(DAYS[3], {"000001.SZ": 1.0}))  # a key that the few do not know
+    stored.store(store.tables)
+    stored.load(loaded.tables)
+    for one in (store, loaded):
+        assert [one.days[to_day(day)].values.shape[1] for day in DAYS[:2]] == [1000, 4]
+        columns = one.columns_on(few)
+        assert one.keys[columns].tolist() == [to_id(codes[i]) for i in (0, 1, 2, 7)]
+        figure = one.figure(few, "fin_balance")
+        assert (len(figure), figure[columns].tolist()) == (1001, [3.0, 1.0, 1.0, 2.0])
+        assert (np.isnan(figure).sum(), one.counts(few), one.days[few].revision) == (997, {"SSE": 4}, 3)
 
 
 # -- by hand -----------------------------------------------------------------------------------------------------
