@@ -245,16 +245,15 @@ GROUPS: dict[str, tuple[str, str]] = {
     "ETF": ("ETFs", "ETF"),
 }
 INDICES: dict[str, tuple[str, str]] = {
-    "000001.SH": ("SSE Composite", "上证指数"),
-    "000016.SH": ("SSE 50", "上证50"),
-    "000300.SH": ("CSI 300", "沪深300"),
-    "000852.SH": ("CSI 1000", "中证1000"),
-    "000905.SH": ("CSI 500", "中证500"),
-    "000985.SH": ("CSI All Share", "中证全指"),
-    "399001.SZ": ("SZSE Component", "深证成指"),
-    "399006.SZ": ("ChiNext Index", "创业板指"),
-    "399330.SZ": ("SZSE 100", "深证100"),
-}
+    "000001.SH": ("SSE Composite", "上证指数"), "000016.SH": ("SSE 50", "上证50"),
+    "000300.SH": ("CSI 300", "沪深300"), "000852.SH": ("CSI 1000", "中证1000"),
+    "000905.SH": ("CSI 500", "中证500"), "000985.SH": ("CSI All Share", "中证全指"),
+    "399001.SZ": ("SZSE Component", "深证成指"), "399006.SZ": ("ChiNext Index", "创业板指"),
+    "399330.SZ": ("SZSE 100", "深证100"), "399372.SZ": ("Large growth", "大盘成长"),
+    "399373.SZ": ("Large value", "大盘价值"), "399374.SZ": ("Mid growth", "中盘成长"),
+    "399375.SZ": ("Mid value", "中盘价值"), "399376.SZ": ("Small growth", "小盘成长"),
+    "399377.SZ": ("Small value", "小盘价值"),
+}  # fmt: skip
 STYLES: dict[str, tuple[str, str]] = {
     "broad": ("Broad", "宽基"),
     "sector": ("Sector", "行业"),

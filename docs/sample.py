@@ -32,8 +32,11 @@ _CSI300 = to_id("000300.SH")
 #: Further indices follow the CSI 300, each at its own level: code → level relative to it.
 _FOLLOWERS = {
     "000905.SH": 1.5, "399006.SZ": 0.6, "000852.SH": 1.6, "000016.SH": 0.7, "000985.SH": 1.3, "399106.SZ": 0.5,
-    "399330.SZ": 0.9,
+    "399330.SZ": 0.9, "399372.SZ": 1.2, "399373.SZ": 1.4, "399376.SZ": 1.1, "399377.SZ": 1.7,
 }  # fmt: skip
+#: How far some of them sway around it, and since when: bear markets, and styles that lead in turn.
+_SWAYS = {"399330.SZ": (0.25, 0), "000852.SH": (0.06, 30), "399372.SZ": (0.05, 10), "399373.SZ": (0.04, 60),
+          "399376.SZ": (0.08, 20), "399377.SZ": (0.06, 80)}  # fmt: skip
 _FLOAT_CAP_CNY, _PE = 3.2e13, 15.0
 
 
@@ -136,7 +139,8 @@ def _value_indices(indices: RowBatch, growth: Floats) -> None:
 
 def _followers(indices: RowBatch, csi300: Floats, growth: float, day: int, known: int) -> RowBatch:
     scale = np.array([*_FOLLOWERS.values()])
-    scale[[*_FOLLOWERS].index("399330.SZ")] *= 1 + 0.25 * np.sin(day / 40)  # with bear markets
+    for code, (width, since) in _SWAYS.items():
+        scale[[*_FOLLOWERS].index(code)] *= 1 + width * np.sin((day - since) / 40)
     figures = {name: values[csi300][0] * scale for name, values in indices.figures.items() if name in _LEVELS}
     figures |= {"turnover": np.full(len(scale), 2e11), "pe_ttm": _PE * growth * scale, "turnover_rate": 0.012}
     figures["float_cap"] = np.full(len(scale), _FLOAT_CAP_CNY * growth)

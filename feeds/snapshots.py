@@ -30,7 +30,9 @@ from processors.codes import Ids, isin_sorted, to_code
 from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
 from processors.events import FIGURES, RowBatch, Sign
 from processors.kinds import is_index
+from processors.needs import INDICES
 from processors.parameters import Parameters
+from processors.registry import DECLARED
 from processors.trading_hours import FIRST_TRADES, TradingHours
 
 log = structlog.get_logger()
@@ -39,23 +41,13 @@ _US = 1_000_000
 AFTER_CLOSE_S = 60.0
 _LONGEST_WAIT_S, _LOG_EVERY_S = 300.0, 60.0
 _BUSY_S, _LONGEST_BUSY_S = 0.5, 30.0
-#: Indices of the signals, besides those that the parameters name.
-_INDICES = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ")
 _TAKEN, _NAMES = "taken", "names"
 
 
 def known_indices(parameters: Parameters) -> tuple[str, ...]:
     """Return the codes of the indices that any signal needs."""
-    named = (
-        *parameters.timing_indices,
-        parameters.regime_index,
-        parameters.risk_premium_index,
-        *parameters.risk_premium_others,
-        *parameters.valuation_indices,
-        *parameters.bottom_indices,
-        *parameters.cycle_indices,
-    )
-    return tuple(sorted({*_INDICES, *named, *map(to_code, TURNOVER_INDEX.values())}))
+    needed = {code for need in DECLARED if need.topic == INDICES for code in need.codes(parameters)}
+    return tuple(sorted(needed.union(map(to_code, TURNOVER_INDEX.values()))))
 
 
 def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) -> tuple[RowBatch, Counter[str]]:

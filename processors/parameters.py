@@ -84,6 +84,11 @@ class Parameters:
     # group_balance, group_net_buy, group_theme_score: indices whose members are groups, beside the CSI 300, the CSI 500
     # and the ChiNext index (ours)
     group_indices: tuple[str, ...] = ()
+    # index_return [GF25]: broad indices, and the style indices of Guozheng (large, mid and small; growth, then value)
+    return_indices: tuple[str, ...] = (
+        "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
+        "399372.SZ", "399373.SZ", "399374.SZ", "399375.SZ", "399376.SZ", "399377.SZ",
+    )  # fmt: skip
     # fin_change
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7

@@ -54,6 +54,7 @@ MARKET_INDICATORS = _modules(
     "breadth",
     "equal_weight",
     "index_close",
+    "index_styles",
     "group_themes",
 )
 

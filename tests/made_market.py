@@ -51,6 +51,7 @@ SMALL = Parameters(
     bear_market=0.01,
     cycle_indices=("000300.SH",),
     group_indices=("000688.SH",),
+    return_indices=("000001.SH", "000300.SH"),
     inclusion_quiet_days=2,
     breadth_days=10,
     breadth_least=7,
@@ -64,6 +65,8 @@ START, END = date(2019, 9, 2), date(2020, 1, 23)
 STOCKS = [f"{600000 + i}.SH" for i in range(32)] + [f"{i + 1:06d}.SZ" for i in range(20)] + [
     f"{300001 + i}.SZ" for i in range(12)]  # fmt: skip
 FUNDS = ["510050.SH", "510300.SH", "511010.SH", "159915.SZ"]
+#: Indices of small stocks, and of styles.
+STYLE_INDICES = ["000852.SH", "399372.SZ", "399373.SZ", "399376.SZ", "399377.SZ"]
 #: Sessions (counted from the first) on which a topic has no rows. Totals are absent for longer than `late_days` may be.
 GAPS = {
     "margin.market": {12, 44, 45, 46},
@@ -171,6 +174,10 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
                 "pb": np.where(of_some, pe / 10, np.nan),
                 "dividend_yield": np.where(of_some, 0.02 + pe / 1e4, np.nan),
             },
+        )
+        waves = 1 + 0.1 * np.sin((i + 9 * np.arange(len(STYLE_INDICES))) / 8)
+        here["indices.daily"] = concat(
+            [here["indices.daily"], rows("indices.daily", day, ids(STYLE_INDICES), {"close": 1000 * waves})]
         )
         ex_right = rng.random(n) < 0.02
         growth = 1 + rng.normal(0, 0.02, n) + 0.003 * np.sin(i / 5)

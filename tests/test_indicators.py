@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pytest
 
+from processors.days import to_day
 from processors.indicators import excess_financing, extreme, fin_change, ratio_state, streak
+from streams.calendars import xshg
+from tests.folding import fold_history
+from tests.made_market import ids, rows
 
 THRESHOLDS = {"hot": 0.103, "breakdown": 0.100, "cold": 0.0675, "extreme_cold": 0.0625}
 
@@ -80,3 +86,35 @@ def test_consecutive_needs_the_same_side_twice() -> None:
     found = extreme.consecutive(today, yesterday)
     assert found[[0, 1, 2, 3, 5]].tolist() == [1, 0, -1, 0, 0]
     assert np.isnan(found[4])
+
+
+def test_a_style_is_the_difference_of_two_indices_and_is_absent_without_one_of_them() -> None:
+    growth = {"000300.SH": 1.001, "000852.SH": 1.003, "399372.SZ": 1.002, "399373.SZ": 1.004, "399376.SZ": 1.001}
+    days = xshg().between(to_day(date(2019, 9, 2)), to_day(date(2019, 12, 6))).tolist()
+    keys = ids([*growth])
+    closes = [{"close": [1000 * rate**i for rate in growth.values()]} for i in range(len(days))]
+    history = {day: {"indices.daily": rows("indices.daily", day, keys, of_day)}
+               for day, of_day in zip(days, closes, strict=True)}  # fmt: skip
+    found = fold_history(history).market
+
+    def gain(code: str, over: int) -> float:
+        return growth[code] ** over - 1
+
+    for name, one, other in (
+        ("large_small", "000300.SH", "000852.SH"),
+        ("large_small_growth", "399372.SZ", "399376.SZ"),
+        ("value_growth_large", "399373.SZ", "399372.SZ"),
+    ):
+        shown = found[days[-1], name]
+        assert shown.value == pytest.approx(gain(one, 20) - gain(other, 20))
+        assert shown.details == pytest.approx({
+            "five_days": gain(one, 5) - gain(other, 5), "sixty_days": gain(one, 60) - gain(other, 60),
+            "first": gain(one, 20), "second": gain(other, 20),
+        })  # fmt: skip
+        assert (found[days[19], name].value, "sixty_days" in found[days[20], name].details) == (None, False)
+        assert found[days[20], name].value == pytest.approx(shown.value)
+    assert found[days[-1], "index_return/399373.SZ"].value == pytest.approx(gain("399373.SZ", 20))
+    for name, code in (("large_small_value", "399377.SZ"), ("value_growth_small", "399377.SZ"),
+                       ("index_return/399377.SZ", "399377.SZ")):  # fmt: skip
+        shown = found[days[-1], name]
+        assert (shown.value, code in shown.reason, "is not known" in shown.reason) == (None, True, True)

@@ -141,6 +141,7 @@ CHANGED: Mapping[str, tuple[Any, ...]] = {
     "oversold_reference": ("2019-12-03",),
     "risk_premium_index": ("000001.SH",),
     "cycle_indices": (("000001.SH",),),
+    "return_indices": (("000001.SH", "000905.SH"),),
     "bottom_indices": (("000001.SH", "000905.SH"),),
     "valuation_indices": (("000300.SH", "000905.SH"),),
     "valuation_since": ("2019-10-21",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from console.dashboards.of_signals import (
     FALLS,
     bars_of,
@@ -26,7 +28,7 @@ _DAY = 'max(marginwatch_signal_trade_date_seconds{{signal="{}", provisional="fal
 
 
 def groups() -> Board:
-    """Which groups of securities are bought on margin, and what flows into funds."""
+    """Which groups of securities are bought on margin, what flows into funds, and which style of shares leads."""
     board = Board("groups", "groups and ETFs", "分组与ETF", span="30d", page=page_of("group_balance"))
     board.with_labels("group", "Group 分组", 'marginwatch_signal{signal="group_balance"}', "subject")
     board.with_labels("style", "Style of funds ETF风格", 'marginwatch_signal{signal="etf_flow"}', "subject")
@@ -50,6 +52,11 @@ def groups() -> Board:
     board.add(by_subject("etf_flow", "style"), width=16, height=10, page=page_of("etf_flow"))
     for signal in ("etf_flow_total", "etf_flow_5d"):
         board.add(curve(signal), width=12, height=8, page=page_of(signal))
+    for signals, by in (("index_return", "subject"), ("large_small.*", "signal"), ("value_growth.*", "signal")):
+        first = next(name for name in SIGNALS if re.fullmatch(signals, name))
+        returns = {f"{{{{{by}}}}}": newest(signals, by, provisional="false")}
+        panel = curves(title_of(first), "percentunit", returns, SIGNALS[first].formula)
+        board.add(panel, width=8, page=page_of(first))
     return board
 
 

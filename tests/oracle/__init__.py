@@ -54,6 +54,12 @@ MARKET: dict[str, Entry] = {
     "ytd_distribution": securities.ytd,
     "equal_weight_return": lambda data, _p: whole(securities.equal_weight(data)),
     "index_close": market.index_close,
+    "index_return": market.index_return,
+    "large_small": market.style("000300.SH", "000852.SH"),
+    "large_small_growth": market.style("399372.SZ", "399376.SZ"),
+    "large_small_value": market.style("399373.SZ", "399377.SZ"),
+    "value_growth_large": market.style("399373.SZ", "399372.SZ"),
+    "value_growth_small": market.style("399377.SZ", "399376.SZ"),
     "group_theme_score": charts.group_themes,
 }  # fmt: skip
 SECURITY: dict[str, Entry] = {

@@ -80,6 +80,10 @@ class Published:
     bear_market: float = 0.20
     group_indices: tuple[str, ...] = ()
     cycle_indices: tuple[str, ...] = ("399330.SZ",)
+    return_indices: tuple[str, ...] = (
+        "000001.SH", "000016.SH", "000300.SH", "000905.SH", "000852.SH", "399006.SZ",
+        "399372.SZ", "399373.SZ", "399374.SZ", "399375.SZ", "399376.SZ", "399377.SZ",
+    )  # fmt: skip
     inclusion_quiet_days: int = 5
     minimum_balance_cny: float = 1e7
     breadth_days: int = 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -424,6 +425,35 @@ def index_close(data: Data, p: Any) -> Tables:
     """The closes themselves, with the opens of the same days."""
     close, opened = (pd.DataFrame({c: of_index(data, c, f) for c in p.timing_indices}) for f in ("close", "open"))
     return {"": close, "open": opened.where(close.notna())}
+
+
+def returns(data: Data, code: str, days: int) -> pd.Series:
+    """An index's return over some sessions."""
+    close = of_index(data, code, "close")
+    return close / close.shift(days) - 1
+
+
+def index_return(data: Data, p: Any) -> Tables:
+    """What each index returned over 20, 5 and 60 sessions."""
+    tables = {
+        name: pd.DataFrame({code: returns(data, code, days) for code in p.return_indices})
+        for name, days in (("", 20), ("five_days", 5), ("sixty_days", 60))
+    }
+    return {name: table.where(tables[""].notna()) for name, table in tables.items()}
+
+
+def style(first: str, second: str) -> Callable[[Data, Any], Tables]:
+    """What one index returned more than another."""
+
+    def compute(data: Data, _p: Any) -> Tables:
+        one, other = returns(data, first, 20), returns(data, second, 20)
+        value = one - other
+        details = {"first": one, "second": other}
+        for name, days in (("five_days", 5), ("sixty_days", 60)):
+            details[name] = returns(data, first, days) - returns(data, second, days)
+        return whole(value, **{name: series.where(value.notna()) for name, series in details.items()})
+
+    return compute
 
 
 def etf_flow(data: Data, p: Any) -> Tables:
