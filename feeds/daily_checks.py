@@ -146,8 +146,8 @@ class DailyChecks:
 
     def _unused_members(self, dataset: Dataset) -> Iterator[str]:
         """Yield a note on members that are published, and that no group has."""
-        if "reference" in dataset.batches:
-            codes = [code for code in codes_in(dataset.batches["reference"].figures) if code not in self._group_indices]
+        if (reference := dataset.whole("reference")) is not None:
+            codes = [code for code in codes_in(reference.figures) if code not in self._group_indices]
             if codes:
                 yield (
                     f"members of {', '.join(codes)} are published, and no group has them: name these indices in "
@@ -210,7 +210,7 @@ def publish_checked(
     dataset = checked.rows(force=force)
     before = None if ledger is None else ledger.outcomes.copy()
     if replay is None:
-        half = unclosed(checked.findings, {topic: int(rows.days.max()) for topic, rows in dataset.batches.items()})
+        half = unclosed(checked.findings, {topic: int(rows.days[0]) for topic, rows in dataset.newest_rows().items()})
         publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day, half=half)
     else:
         replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -13,15 +13,14 @@ import pandas as pd
 from feeds import special_treatment
 from feeds.errors import InputError
 from feeds.float_caps import with_float_caps
+from feeds.joined_rows import KEYS, batch_of, joined
 from feeds.mapped_rows import MappedRows
 from feeds.master_data import MasterData, nothing_published, rows_of_spells
-from feeds.publication_times import available_at
 from feeds.successors import of_one_code
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.days import Days, TradingCalendar, to_date, to_day
-from processors.events import RowBatch
-from processors.index_members import MOST_IN_MESSAGE, codes_in, columns_of
+from processors.events import RowBatch, concat
 
 #: Trade date (days since 1970-01-01) and its rows by topic.
 DayRows = tuple[int, dict[str, RowBatch]]
@@ -78,17 +77,18 @@ class SourceTables:
 
 @dataclass(slots=True)
 class Dataset:
-    """Rows by topic, sorted by day and key.
+    """Rows by calendar year and topic, sorted by day and key.
 
     Parameters
     ----------
+    years : topic → rows, of each calendar year that has any, ascending.
     files : the number of files that were read.
     source : the name under which the rows are published.
     notes : remarks for the user of the rows.
     findings : what was left out while the rows were read and joined.
     """
 
-    batches: dict[str, RowBatch] = field(default_factory=dict)
+    years: list[dict[str, RowBatch]] = field(default_factory=list)
     files: int = 0
     source: str = "files"
     notes: list[str] = field(default_factory=list)
@@ -97,33 +97,59 @@ class Dataset:
     @property
     def rows(self) -> int:
         """The number of rows of all topics."""
-        return sum(len(b) for b in self.batches.values())
+        return sum(len(b) for year in self.years for b in year.values())
+
+    @property
+    def batches(self) -> dict[str, RowBatch]:
+        """The rows of all years by topic: copies, if there are several years."""
+        topics = dict.fromkeys(topic for year in self.years for topic in year)
+        return {topic: rows for topic in topics if (rows := self.whole(topic)) is not None}
+
+    def whole(self, topic: str) -> RowBatch | None:
+        """Return the rows of a topic of all years (a copy, if there are several), None if there are none."""
+        found = [year[topic] for year in self.years if topic in year]
+        return concat(found) if found else None
 
     def days(self) -> list[int]:
         """Return all trade dates, ascending."""
-        found = [np.unique(b.days) for b in self.batches.values()]
+        found = [np.unique(b.days) for year in self.years for b in year.values()]
         return np.unique(np.concatenate(found)).tolist() if found else []
 
-    def by_day(self) -> Iterator[DayRows]:
-        """Yield each day with its rows by topic."""
-        bounds = {}
-        for topic, batch in self.batches.items():
-            days, starts = np.unique(batch.days, return_index=True)
-            ends = np.append(starts[1:], len(batch))
-            bounds[topic] = {int(d): (int(a), int(b)) for d, a, b in zip(days, starts, ends, strict=True)}
-        for day in self.days():
-            yield (
-                day,
-                {
-                    topic: self.batches[topic].take(np.arange(*bounds[topic][day]))
-                    for topic in self.batches
-                    if day in bounds[topic]
-                },
-            )
+    def by_day(self, *, release: bool = False) -> Iterator[DayRows]:
+        """Yield each day with its rows by topic.
+
+        Parameters
+        ----------
+        release : whether the dataset drops each year before it yields the next one, so that a long history is never
+            in memory beside what the reader makes of it.
+        """
+        left = self.years if release else list(self.years)
+        while left:
+            yield from _days_of(left[0])
+            del left[0]
 
     def newest_rows(self) -> dict[str, RowBatch]:
         """Return the rows of the last day of each topic."""
-        return {topic: batch.take(batch.days == batch.days.max()) for topic, batch in self.batches.items()}
+        newest = {topic: batch for year in self.years for topic, batch in year.items()}
+        return {topic: batch.take(batch.days == batch.days.max()) for topic, batch in newest.items()}
+
+
+def _days_of(batches: Mapping[str, RowBatch]) -> Iterator[DayRows]:
+    """Yield each day of batches with its rows by topic."""
+    bounds: dict[str, dict[int, tuple[int, int]]] = {}
+    for topic, batch in batches.items():
+        days, starts = np.unique(batch.days, return_index=True)
+        ends = np.append(starts[1:], len(batch))
+        bounds[topic] = {int(d): (int(a), int(b)) for d, a, b in zip(days, starts, ends, strict=True)}
+    for day in sorted({day for of_topic in bounds.values() for day in of_topic}):
+        yield (
+            day,
+            {
+                topic: batch.take(np.arange(*bounds[topic][day]))
+                for topic, batch in batches.items()
+                if day in bounds[topic]
+            },
+        )
 
 
 def between(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
@@ -155,50 +181,8 @@ def with_first_day(
     return out
 
 
-def batch_of(topic: str, frame: pd.DataFrame, calendar: TradingCalendar) -> RowBatch:
-    """Return the rows of a frame (``day``, ``key`` and figures) as a batch, sorted by day and key.
-
-    Raises
-    ------
-    ConfigurationError : for a day at the end of the calendar.
-    InputError : for members of more indices than a message may have.
-    """
-    # Column by column: a sorted copy of the whole frame would double the memory of years of a whole market.
-    order = np.lexsort((frame["key"].to_numpy(), frame["day"].to_numpy()))
-    days = frame["day"].to_numpy(np.int32)[order]
-    distinct, inverse = np.unique(days, return_inverse=True)
-    stamps = np.array([available_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
-    figures = {
-        c.name: frame[c.name].to_numpy(np.float64)[order] if c.name in frame else np.full(len(frame), np.nan)
-        for c in columns_of(topic, frame)
-    }
-    batch = RowBatch(
-        topic,
-        frame["key"].to_numpy(np.int32)[order],
-        days,
-        np.zeros(len(frame), dtype=np.int32),
-        stamps[inverse],
-        figures,
-    )
-    return _with_flags(batch)
-
-
-def _with_flags(batch: RowBatch) -> RowBatch:
-    """Fill absent flags of the security master: its rows replace all of the row before, "no member" included."""
-    if batch.topic != "reference":
-        return batch
-    flags = {column.name: column.default for column in columns_of(batch.topic, batch.figures) if column.flag}
-    figures = {n: np.nan_to_num(v, nan=flags[n]) if n in flags else v for n, v in batch.figures.items()}
-    if len(found := codes_in(figures)) > MOST_IN_MESSAGE:
-        raise InputError(
-            f"the files have members of {len(found)} indices, a message has at most {MOST_IN_MESSAGE}: leave out the "
-            "rows of indices that no group needs"
-        )
-    return replace(batch, figures=figures)
-
-
 def gather(
-    tables: Sequence[SourceTable],
+    tables: Iterable[SourceTable],
     calendar: TradingCalendar,
     source: str,
     start: date | None = None,
@@ -206,7 +190,7 @@ def gather(
     changes: CodeChanges = NO_CHANGES,
     published: MasterData = nothing_published,
 ) -> Dataset:
-    """Join tables into a `Dataset`.
+    """Join tables into a `Dataset`, year by year: the copies that a join makes are those of a year.
 
     Rows of one day and key that complete each other become one row. Where tables of different rank contradict each
     other, the first rank counts and a note reports it; rows of one rank that contradict each other are an error that
@@ -225,9 +209,14 @@ def gather(
     dated: dict[str, list[pd.DataFrame]] = {}
     undated: dict[str, list[pd.DataFrame]] = {}
     spells: list[pd.DataFrame] = []
+    origins: list[str] = []
+    fallbacks: list[bool] = []
     out = Dataset(source=source)
     for place, table in enumerate(tables):
-        frame = table.frame.drop(columns="name", errors="ignore").assign(table=place, rank=table.rank)
+        origins.append(table.origin)
+        fallbacks.append(table.fallback)
+        own = {"table": np.int16(place), "rank": np.int16(table.rank)}
+        frame = table.frame.drop(columns="name", errors="ignore").assign(**own)
         if "until" in frame:
             spells.append(between(frame, start, end))
         elif "day" not in frame:
@@ -236,35 +225,63 @@ def gather(
         else:
             frame = between(frame, start, end)
             held = _sessions(table, frame["day"].to_numpy(), frame["row"].to_numpy(), calendar, out.findings)
-            dated.setdefault(table.topic, []).append(frame if held.all() else frame[held])  # a selection is a copy
+            dated.setdefault(table.topic, []).extend(_by_year(frame if held.all() else frame[held]))
     every = with_first_day(dated, undated, calendar)
     if spells:
         if any("listed" in frame for frame in spells) and not every.get("prices.daily"):
             out.notes.append(
                 "suspensions are left out: beside prices of the whole market they show which stocks are listed"
             )
-        origins = [table.origin for table in tables]
         known = published() if start is None and end is None else None  # a part of the days corrects no other
-        every["reference"] = [rows_of_spells(spells, every, calendar, changes, origins, known)]
-    spells.clear()
+        every["reference"] = [*_by_year(rows_of_spells(spells, every, calendar, changes, origins, known))]
+    filled = {topic: _without_covered([f for f in every.pop(topic) if len(f)], fallbacks) for topic in tuple(every)}
     dated.clear()
-    for topic in tuple(every):
-        filled = [frame for frame in every.pop(topic) if len(frame)]  # joined, it lives no longer than its batch needs
-        if filled:
-            filled = _without_covered(filled, tables)
-            joined = batch_of(topic, _joined(topic, filled, tables, out), calendar)
-            out.batches[topic] = of_one_code(joined, changes, out.findings)
-    special_treatment.add_to(out.batches, changes, published, out.notes)
-    if "valuations.daily" in out.batches and "prices.daily" in out.batches:
-        out.batches["valuations.daily"] = with_float_caps(out.batches["valuations.daily"], out.batches["prices.daily"])
-    if not out.batches:
+    columns = {topic: {name for frame in frames for name in frame} for topic, frames in filled.items()}
+    overruled: dict[str, list[int]] = {topic: [] for topic in filled}
+    for year in sorted({_year(frame) for frames in filled.values() for frame in frames}):
+        rows = {}
+        for topic, frames in filled.items():
+            of_year = [frame for frame in frames if _year(frame) == year]
+            frames[:] = [frame for frame in frames if _year(frame) != year]  # joined, a frame is freed
+            if of_year:
+                frame = joined(topic, of_year, origins, out.findings, overruled[topic])
+                rows[topic] = of_one_code(batch_of(topic, frame, columns[topic], calendar), changes, out.findings)
+        if "valuations.daily" in rows and "prices.daily" in rows:
+            rows["valuations.daily"] = with_float_caps(rows["valuations.daily"], rows["prices.daily"])
+        out.years.append(rows)
+    for topic, places in overruled.items():
+        if places:
+            day, key = divmod(places[0], KEYS)
+            out.notes.append(
+                f"{topic}: {len(places)} rows differ between two files, such as {key_text(topic, key)} on "
+                f"{to_date(day)}; the first file of the mapping counts"
+            )
+    if not out.years:
         raise InputError("the files contain no row: look at them with --check, and at --from and --to")
+    special_treatment.add_to(out.years, changes, published, out.notes)
     return out
 
 
-def _without_covered(frames: list[pd.DataFrame], tables: Sequence[SourceTable]) -> list[pd.DataFrame]:
+def _by_year(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each calendar year: copies, if there are several, so that each can be freed."""
+    years = _years(frame["day"].to_numpy())
+    distinct = np.unique(years)
+    for year in distinct:
+        yield frame[years == year] if len(distinct) > 1 else frame
+
+
+def _years(days: Days) -> npt.NDArray[np.int64]:
+    return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
+
+
+def _year(frame: pd.DataFrame) -> int:
+    """Return the year of rows of one year."""
+    return int(_years(frame["day"].to_numpy()[:1])[0])
+
+
+def _without_covered(frames: list[pd.DataFrame], fallbacks: Sequence[bool]) -> list[pd.DataFrame]:
     """Leave out rows of tables of last resort whose securities another table has, on the days of that one."""
-    of_tables = [tables[int(frame["table"].iloc[0])].fallback for frame in frames]
+    of_tables = [fallbacks[int(frame["table"].iloc[0])] for frame in frames]
     best = [frame for frame, fallback in zip(frames, of_tables, strict=True) if not fallback]
     if not best or len(best) == len(frames):
         return frames
@@ -302,58 +319,3 @@ def _sessions(
         raise InputError(f"{texts[0]} ({len(wrong)} such rows)")
     findings += [Finding(Severity.REFUSED, "date", table.topic, None, text) for text in texts]
     return held
-
-
-def _joined(topic: str, frames: list[pd.DataFrame], tables: Sequence[SourceTable], out: Dataset) -> pd.DataFrame:
-    """Join rows of one day and key, with the first known figure of each column; report those that contradict.
-
-    It empties ``frames``, so that they are freed once they are joined.
-    """
-    frame = pd.concat(frames, ignore_index=True)
-    frames.clear()
-    if frame["rank"].nunique() > 1:
-        frame = frame.sort_values("rank", kind="stable")
-    frame["id"] = frame["day"].astype(np.int64) * 2**32 + frame["key"]  # day and key as one number
-    several = frame["id"].duplicated(keep=False)
-    if not several.any():
-        return frame
-    twice = frame[several]
-    figures = [column.name for column in columns_of(topic, frame) if column.name in frame]
-    conflicting = _differing(twice, ["id", "rank"], figures)
-    for _, group in twice[twice["id"].isin(conflicting)].groupby("id", sort=False):
-        out.findings.append(_conflict(topic, group, figures, tables))
-    overruled = np.setdiff1d(_differing(twice, ["id"], figures), conflicting)
-    if len(overruled):
-        first = twice[twice["id"].isin(overruled)].iloc[0]
-        out.notes.append(
-            f"{topic}: {len(overruled)} rows differ between two files, such as {key_text(topic, int(first['key']))} on "
-            f"{to_date(int(first['day']))}; the first file of the mapping counts"
-        )
-    return pd.concat([frame[~several], twice.groupby("id", as_index=False, sort=False).first()], ignore_index=True)
-
-
-def _differing(frame: pd.DataFrame, by: list[str], figures: list[str]) -> npt.NDArray[np.int64]:
-    """Return the ``id`` of groups in which a figure has two values."""
-    groups = frame.groupby(by, sort=False)[figures]
-    low, high = groups.min(), groups.max()
-    differ = ((low != high) & low.notna()).any(axis=1)
-    return np.unique(differ.index[differ].get_level_values("id").to_numpy(np.int64))
-
-
-def _conflict(topic: str, group: pd.DataFrame, figures: list[str], tables: Sequence[SourceTable]) -> Finding:
-    """Report the first two rows of a day and key that contradict each other."""
-    first = group.iloc[0]
-    for _, other in group.iloc[1:].iterrows():
-        name = next(
-            (n for n in figures if first[n] == first[n] and other[n] == other[n] and first[n] != other[n]), None
-        )
-        if name is not None:
-            break
-    else:
-        name, other = figures[0], group.iloc[-1]
-    places = [
-        f"{row[name]:,.15g} in {tables[int(row['table'])].origin}, row {int(row['row'])}" for row in (first, other)
-    ]
-    day = int(first["day"])
-    text = f"{key_text(topic, int(first['key']))} has {name} {' and '.join(places)}: remove one of the rows"
-    return Finding(Severity.ERROR, "duplicate", topic, day, text)

@@ -6,13 +6,14 @@ repayments; an absent figure stays absent.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
 
 from feeds import mapping, vendor
 from feeds.check_report import format_findings
-from feeds.dataset import Dataset, SourceTables, gather
+from feeds.dataset import Dataset, SourceTable, SourceTables, gather
 from feeds.errors import InputError
 from feeds.mapping import Mapping
 from feeds.validate import Severity
@@ -60,7 +61,7 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     InputError : if the folder has no such file, a file lacks a column, there is no row, or rows contradict each other.
     """
     found = read_tables(folder)
-    out = gather(found.tables, calendar, source_of(folder), start, end)
+    out = gather(_released(found.tables), calendar, source_of(folder), start, end)
     out.findings = [*found.findings, *out.findings]
     errors = [one for one in out.findings if one.severity is Severity.ERROR]
     if errors:
@@ -69,3 +70,9 @@ def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end
     out.notes += format_findings(one for one in out.findings if one.severity is Severity.REFUSED)
     out.files = found.files
     return out
+
+
+def _released(tables: list[SourceTable]) -> Iterator[SourceTable]:
+    """Yield tables, and drop each: years of a whole market fit into memory once, not twice."""
+    while tables:
+        yield tables.pop(0)

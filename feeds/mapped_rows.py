@@ -193,10 +193,10 @@ class _Reading:
     def result(self, total: int) -> MappedRows:
         """Return the rows; ``total`` is their number before any was left out."""
         if self.table.code is not None and self.table.code.name in self.raw:
-            self.columns["name"] = self.raw[self.table.code.name].to_numpy(object)
-        frame = pd.DataFrame(
-            {"row": self.columns.pop("row"), **self.columns, "key": self.keys}, index=range(len(self.keys))
-        )
+            places, names = pd.factorize(self.raw[self.table.code.name], use_na_sentinel=False)
+            self.columns["name"] = names.to_numpy(object)[places]  # equal names are one object: rows are millions
+        columns = {"row": self.columns.pop("row"), **self.columns, "key": self.keys}
+        frame = pd.DataFrame(columns, index=range(len(self.keys)), copy=False)  # a file has millions of rows
         if issubclass(INPUT_ROWS[self.table.topic], DailyRow):
             if not self.has_rows and all(one.severity is Severity.WARNING for one in self.findings):
                 text = f"{self.where} has a header and no row: its figures are not published yet, or the day has none"

@@ -74,12 +74,18 @@ def rows_of_spells(
     # A code that was changed is no delisting.
     seen, renamed, known = (
         [frame.assign(key=changes.newest(frame["key"].to_numpy(np.int32))) for frame in frames]
-        for frames in ([frame[["key", "day"]] for frame in listing], [*spells, *others], spells)
+        for frames in ([*map(_ends, listing)], [*spells, *others], spells)
     )
     keys = [frame["key"].unique() for topic in _OF_STOCKS for frame in every.get(topic, [])]
     exchanges = set(exchange_of(np.concatenate(keys)).tolist()) if keys else set()
     renamed += _beside([*known, *renamed[len(spells) :]], published, without={"listed"} if priced else set())
     return reference_rows(renamed, seen, exchanges, min(firsts, default=None), calendar, origins)
+
+
+def _ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the first and the last day of each key, as rows of ``key`` and ``day``."""
+    days = frame.groupby("key")["day"].agg(["min", "max"])
+    return pd.DataFrame({"key": np.repeat(days.index.to_numpy(np.int32), 2), "day": days.to_numpy().ravel()})
 
 
 def _beside(frames: Sequence[pd.DataFrame], published: RowBatch | None, without: set[str]) -> list[pd.DataFrame]:

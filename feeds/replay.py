@@ -105,8 +105,8 @@ class Replay:
         for day, batches in later.by_day():
             for topic, batch in batches.items():
                 published[int(batch.stamps[0])][day][topic] = batch
+        indices = later.batches.get("indices.daily")
         for day in self.bars.days():
-            indices = later.batches.get("indices.daily")
             live: dict[int, list[Snapshot]] = defaultdict(list)
             for minute, snapshot in self.bars.snapshots(day, self.every):
                 live[shanghai_moment(day, minute)].append(snapshot)
@@ -173,5 +173,5 @@ def _ended_by_errors(publisher: RowPublisher, ledger: PublishLedger | None = Non
 
 def _rows(dataset: Dataset, wanted: Callable[[RowBatch], np.ndarray]) -> Dataset:
     """Return the rows of a dataset that a condition accepts."""
-    batches = {topic: batch.take(wanted(batch)) for topic, batch in dataset.batches.items()}
-    return replace(dataset, batches={topic: batch for topic, batch in batches.items() if len(batch)})
+    years = [{topic: batch.take(wanted(batch)) for topic, batch in year.items()} for year in dataset.years]
+    return replace(dataset, years=[{topic: batch for topic, batch in year.items() if len(batch)} for year in years])

@@ -6,42 +6,48 @@ boards. Master data of the same files count, or else those that are published.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from feeds.master_data import MasterData
 from processors.code_changes import CodeChanges
-from processors.events import RowBatch
+from processors.events import RowBatch, concat
 
 _PRICES, _REFERENCE = "prices.daily", "reference"
 
 
-def add_to(batches: dict[str, RowBatch], changes: CodeChanges, published: MasterData, notes: list[str]) -> None:
+def add_to(years: Sequence[dict[str, RowBatch]], changes: CodeChanges, published: MasterData, notes: list[str]) -> None:
     """Replace prices by those with the flag of each security, and append a note on what is published.
 
     Parameters
     ----------
-    batches : by topic, sorted by day and key.
+    years : topic → rows, sorted by day and key, of ascending years.
     published : the published master data, which are read where the files have none and a price has no previous close.
     """
-    prices, master = batches.get(_PRICES), batches.get(_REFERENCE)
-    if prices is None:
+    prices, masters = ([year[topic] for year in years if topic in year] for topic in (_PRICES, _REFERENCE))
+    master = concat(masters) if masters else None
+    if not prices:
         if master is not None and (special := len(np.unique(master.keys[master.figures["st"] == 1.0]))):
             notes.append(
                 f"ST of {special} securities counts for prices that are fed from now on; feed earlier prices without a "
                 "previous close again"
             )
         return
-    if (prices.figures["st"] == 1.0).any():
+    if any((rows.figures["st"] == 1.0).any() for rows in prices):
         return
-    if (master is None or not (master.figures["st"] == 1.0).any()) and np.isnan(prices.figures["prev_close"]).any():
+    if (master is None or not (master.figures["st"] == 1.0).any()) and any(
+        np.isnan(rows.figures["prev_close"]).any() for rows in prices
+    ):
         master = published()
         known = 0 if master is None else len(np.unique(master.keys[master.figures["st"] == 1.0]))
         if known:
             notes.append(f"prices take ST from the published master data, which name {known} securities")
     if master is not None:
-        batches[_PRICES] = with_special_treatment(prices, master, changes)
+        for year in years:
+            if _PRICES in year:
+                year[_PRICES] = with_special_treatment(year[_PRICES], master, changes)
 
 
 def with_special_treatment(prices: RowBatch, reference: RowBatch, changes: CodeChanges) -> RowBatch:

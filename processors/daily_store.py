@@ -250,8 +250,7 @@ class DailyStore:
         """Fold punctuation; a repeated one changes nothing."""
         applied = ApplyResult()
         day = to_day(end_of_day.trade_date)
-        entry = self._entry(day)
-        if entry is None:
+        if (entry := self._entry(day)) is None:
             applied.too_old += 1
             return applied
         if end_of_day.deadline:
@@ -314,8 +313,7 @@ class DailyStore:
             self._apply_day(day, batch.take(batch.days == day), applied)
 
     def _apply_day(self, day: int, batch: RowBatch, applied: ApplyResult) -> None:
-        entry = self._entry(day)
-        if entry is None:
+        if (entry := self._entry(day)) is None:
             applied.too_old += len(batch)
             return
         columns = self.key_index.get_or_add(batch.keys)

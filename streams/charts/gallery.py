@@ -32,7 +32,7 @@ def gallery(folder: Path, calendar: TradingCalendar, parameters: Parameters, see
     ------
     ChartModelError : if the folder has fewer stocks with a chart.
     """
-    batch = read(folder, calendar).batches.get(PRICES)
+    batch = read(folder, calendar).whole(PRICES)
     prices = PriceLevels(parameters, calendar)
     days = np.unique(batch.days).tolist() if batch is not None else []
     for day in days[-60:]:

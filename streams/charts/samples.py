@@ -70,8 +70,11 @@ def read_samples(
     ChartModelError : if the folder has no daily prices.
     """
     dataset = read(folder, calendar)
-    if PRICES not in dataset.batches:
+    rows = dataset.whole(PRICES)
+    if rows is None:
         raise ChartModelError(f"{folder} has no daily prices: charts need open, high, low, close and volume")
+    digest = _digest(rows)
+    del rows  # a copy of all years
     prices, reference = PriceLevels(parameters, calendar), ReferenceStore(parameters.late_days, _KEEP_DAYS)
     windows = ChartWindows(prices, calendar)
     sessions: list[int] = []
@@ -79,7 +82,7 @@ def read_samples(
     levels: list[Floats] = []
     charts: list[tuple[int, npt.NDArray[np.intp], Heights]] = []
     total = len(dataset.days())
-    with_members = _has_members(dataset.batches.get(REFERENCE))
+    with_members = _has_members(dataset.whole(REFERENCE))
     for done, (day, feeds) in enumerate(dataset.by_day(), 1):
         advance(done, total)
         if REFERENCE in feeds:
@@ -109,7 +112,7 @@ def read_samples(
             [np.stack([above_median(of[at, columns]) for of in returns], axis=1) for at, columns, _ in charts]
         ),
         "members of CSI 300 and CSI 500 on the day" if with_members else "all stocks",
-        _digest(dataset.batches[PRICES]),
+        digest,
     )
 
 

@@ -21,6 +21,7 @@ from processors.studies.claims import Claim, claims_of
 from processors.studies.collecting import collect
 from processors.studies.panel import FACTORS, Panel
 from processors.studies.result import Mode, Result
+from streams.allocator import returning_freed_memory
 from streams.calendars import xshg
 from streams.charts.model import load
 from streams.settings import Settings
@@ -85,6 +86,7 @@ def modes(*, as_source: bool, point_in_time: bool) -> tuple[Mode, ...]:
     return tuple(mode for mode, wanted in chosen if wanted) or tuple(Mode)
 
 
+@returning_freed_memory()
 def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
     """Read and fold the folder once, for all studies and modes."""
     calendar = xshg(settings.calendar_file)
@@ -98,7 +100,7 @@ def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
     model = load(plan.model)
 
     def counted() -> Iterable[dict[str, Any]]:
-        for done, (_, feeds) in enumerate(folder.by_day(), 1):
+        for done, (_, feeds) in enumerate(folder.by_day(release=True), 1):
             yield feeds
             advance("folding the history", done, len(days))
 

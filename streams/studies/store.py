@@ -44,9 +44,9 @@ _PROGRESS_S = 0.2
 _NAME = re.compile(r"[\w-][\w.-]*")
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _INTERRUPTED = (
-    "the computation ended without a result: it was stopped, or the system killed it for its memory (a history of six "
-    "years needs 3 GB). Compute again, or run `marginwatch study all --data DIR --store` on a larger machine",
-    "计算未完成即终止：进程被停止，或因内存不足被系统结束（六年历史约需3 GB）。请重新计算，或在内存更大的机器上运行"
+    "the computation ended without a result: it was stopped, or the system killed it for its memory (a history of "
+    "fifteen years needs 3 GB). Compute again, or run `marginwatch study all --data DIR --store` on a larger machine",
+    "计算未完成即终止：进程被停止，或因内存不足被系统结束（十五年历史约需3 GB）。请重新计算，或在内存更大的机器上运行"
     " `marginwatch study all --data DIR --store`",
 )
 

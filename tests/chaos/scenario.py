@@ -70,7 +70,8 @@ class Variant:
 def build(data_dir: Path, length: int = 122) -> list[Step]:
     """Return the steps of the first ``length`` trading days of the real data."""
     folder = read(data_dir, xshg(), START, END)
-    folder.batches.pop("etf.daily", None)
+    for year in folder.years:
+        year.pop("etf.daily", None)
     days = list(folder.by_day())[:length]
     assert len(days) == length
     master = days[0][1]["reference"]
