@@ -12,20 +12,26 @@ PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
 # Tests start hundreds of processes: each would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types docs programs bench chaos fuzz mutation lock clean
+.PHONY: demo test lint types compiled docs programs bench chaos fuzz mutation lock clean
 
 demo: $(DEMO)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
 	$(BIN)/marginwatch up --until-done
 
-test: $(STAMP) $(CHARTS) lint types programs
+test: $(STAMP) $(CHARTS) programs
+	@# mypy needs one processor; meanwhile the other one compiles the tests for all processes that run them.
+	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint types compiled
 	@echo "== Tests: pure processors, the documentation, then the stream on real brokers and a real Redis"
-	@# Much of a test is waiting for processes and sessions: four at a time; tests/conftest.py orders and groups them.
-	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
+	@# Much of a test is waiting for processes and sessions: five at a time; tests/conftest.py orders and groups them.
+	$(BIN)/pytest -n 5 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)
 	@echo "== Lint and format"
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+compiled: $(STAMP)
+	@echo "== Tests: all are found"
+	@$(BIN)/pytest --collect-only -qq >$(VENV)/collected.log || { cat $(VENV)/collected.log; exit 1; }
 
 types: $(STAMP)
 	@echo "== Types"

@@ -22,6 +22,8 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 _LONGEST_ID = 60
+#: Files without a broker that last longest: what begins last would be waited for.
+_LONG = ("blocks", "charts", "completeness", "feeds_apart", "noise", "records", "signals", "studies", "whole_market")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -40,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif "services" in params:
             rank, group = 1, f"{file} {params['services']}"
         else:
-            rank, group = 2 if "/integration/" in file else 3, file
+            long = file in {f"tests/test_{name}.py" for name in _LONG}
+            rank, group = 2 if "/integration/" in file else 3 if long else 4, file
         item.add_marker(pytest.mark.xdist_group(group))
         ranked.append((rank, item))
     ranked.sort(key=itemgetter(0))
