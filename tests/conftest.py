@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from operator import itemgetter
@@ -48,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ranked.append((rank, item))
     ranked.sort(key=itemgetter(0))
     items[:] = [item for _, item in ranked]
+
+
+def pytest_collection_finish() -> None:
+    """Search what tests make for cycles less often: years of signals are alive, and a search of all of them is slow."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
