@@ -38,7 +38,15 @@ def main(
     def show(finding: harness.Finding) -> None:
         err.print(f"  --seed {seed} --number {finding.number}: {finding.what}", markup=False)
 
-    report = harness.run(partial(message, seed), Target, inputs, processes=processes, on_finding=show)
+    tenth = 1
+
+    def advance(done: int) -> None:
+        nonlocal tenth
+        if done * 10 >= tenth * inputs:
+            err.print(f"  {done:,} of them")
+            tenth = done * 10 // inputs + 1
+
+    report = harness.run(partial(message, seed), Target, inputs, processes=processes, on_finding=show, on_done=advance)
     outcomes = ", ".join(f"{count:,} {outcome.name.lower()}" for outcome, count in report.outcomes.items())
     out.print(
         f"{inputs:,} inputs in {report.seconds:,.0f} s: {outcomes}; "

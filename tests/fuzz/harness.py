@@ -76,6 +76,7 @@ def run(
     *,
     processes: int = 2,
     on_finding: Callable[[Finding], None] = lambda _finding: None,
+    on_done: Callable[[int], None] = lambda _count: None,
 ) -> Report:
     """Give ``count`` inputs to targets in their own processes.
 
@@ -84,6 +85,7 @@ def run(
     make : makes the input of a number.
     target : makes what is tested; what it raises is a finding.
     on_finding : called with the findings of every process that ends.
+    on_done : called with the number of inputs so far.
     """
     report, began = Report(), time.monotonic()
     begun = [_Process(first, count, processes, mmap.mmap(-1, 4096)) for first in range(processes)]
@@ -99,6 +101,7 @@ def run(
                 begins = _take(process, report)
                 for finding in report.findings[before:]:
                     on_finding(finding)
+                on_done(sum(report.outcomes.values()))
                 if begins < count:
                     running.append(_start(replace(process, first=begins, output=b""), make, target))
     report.seconds = time.monotonic() - began
