@@ -188,15 +188,17 @@ async def _load(pipe: Pipeline, keys: list[str]) -> tuple[Loaded, _Digest]:
     digest = _Digest()
     digest.take(digest.changed(rows.items(), positions.items(), outbox or _NOTHING))
     split = {name.decode(): value.decode().partition(" ") for name, value in positions.items()}
+    outputs = msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else []
     loaded = Loaded(
         {name.decode(): value for name, value in rows.items()},
         {name: int(offset) for name, (offset, _, _) in split.items()},
-        msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else [],
+        outputs,
         schema.decode() if schema else "",
         discarded.decode() if discarded is not None else None,
         {name: mark for name, (_, _, mark) in split.items()},
         digest.text == (stored_digest or b"").decode(),
-        int(sequence or 0),
+        # Without its key, an outbox that is not published yet would seem to be one of long ago.
+        max(int(sequence or 0), last_sequence(outputs)),
     )
     return loaded, digest
 
