@@ -34,6 +34,7 @@ SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": 
 _CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
+_EMPTIED = {"margin.market": 1}  # rows from which on a column of zeros is a placeholder
 _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
@@ -194,7 +195,7 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
 
 
 def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Find columns that are 1e4 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
+    """Find columns that are 1e4 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before, or 0.
 
     The ratio is the median over the keys of both days, by exchange, without zeros.
     """
@@ -206,7 +207,15 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         for column in FIGURES[batch.topic]:
             if column.labels or column.flag or column.date or not len(rows):
                 continue
-            ratios = _ratios(batch.figures[column.name][rows], previous.figures[column.name][places])
+            now, before = batch.figures[column.name][rows], previous.figures[column.name][places]
+            emptied = (now == 0) & (before > 0)
+            if np.nansum(np.abs(now)) == 0 and 2 * emptied.sum() > len(rows) >= _EMPTIED.get(batch.topic, _AGREEING):
+                text = (
+                    f"{column.name} of {name} is 0 in all {len(rows)} rows, and was not in {emptied.sum()} of them "
+                    "before: a placeholder; leave an optional column out, or publish the real figures later"
+                )
+                yield _finding(batch, "placeholder", text)
+            ratios = _ratios(now, before)
             if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
                 continue  # so is the median
             factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN

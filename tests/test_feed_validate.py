@@ -22,6 +22,7 @@ from tests.building import DAYS, batch
 from tests.reading import check_days
 
 CODES = [f"{600000 + i}.SH" for i in range(30)]
+PLACEHOLDER = (Severity.ERROR, "placeholder")
 
 
 def detail(day: date, **changes: dict[str, float]) -> RowBatch:
@@ -164,6 +165,18 @@ def test_a_day_of_zeros_is_a_placeholder() -> None:
     nothing = RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps,
                        {n: v * 0 for n, v in rows.figures.items()})  # fmt: skip
     assert kinds(found(nothing)) == [("error", "placeholder")]
+
+
+@pytest.mark.parametrize("column", ["fin_buy", "short_volume", "short_sell"])
+def test_a_column_of_zeros_that_was_none_the_day_before_is_a_placeholder(column: str) -> None:
+    def errors(*rows: RowBatch, before: RowBatch) -> list[str]:
+        return [f.text for f in found(*rows, before=(before,)) if (f.severity, f.check) == PLACEHOLDER]
+
+    for rows, count in ((detail, 30), (totals, 1)):
+        (text,) = errors(times(rows(DAYS[1]), column, 0), before=rows(DAYS[0]))
+        assert f"{column} of SSE is 0 in all {count} rows" in text
+        assert errors(times(rows(DAYS[1]), column, 0), before=times(rows(DAYS[0]), column, 0)) == []
+    assert errors(detail(DAYS[1], c600000={column: 0.0}), before=detail(DAYS[0])) == []
 
 
 def test_prices_that_jump_are_named_unless_the_reference_explains_them() -> None:
