@@ -25,7 +25,7 @@ from tests.fuzz.inputs import Input
 
 #: Limits of one input: CPU seconds, and bytes that a process may grow.
 MOST_S, MOST_BYTES = 1.0, 300 * 1024 * 1024
-_FORM = struct.Struct("<qqqqd")  # input, outcomes, slowest
+_FORM = struct.Struct("<qqqqdq")  # input, outcomes, slowest, bytes grown
 _NO_INPUT = -1
 #: Inputs of one process: freed memory in pieces too small to be used again is no growth by any input.
 _INPUTS = 5_000
@@ -111,12 +111,12 @@ def run(
 def _take(process: _Process, report: Report) -> int:
     """Add to the report what an ended process has found; return the first input of the process after it."""
     os.close(process.reader)
-    _, status, usage = os.wait4(process.pid, 0)
-    number, *outcomes, slowest = _FORM.unpack_from(process.shared)
+    _, status = os.waitpid(process.pid, 0)
+    number, *outcomes, slowest, grown = _FORM.unpack_from(process.shared)
     for outcome in Outcome:
         report.outcomes[outcome] += outcomes[outcome]
     report.slowest_s = max(report.slowest_s, slowest)
-    report.grown_bytes = max(report.grown_bytes, usage.ru_maxrss * 1024 - _peak_bytes())
+    report.grown_bytes = max(report.grown_bytes, grown)
     lines = (line.partition(" ") for line in process.output.decode("utf-8", "replace").splitlines())
     report.findings += [Finding(int(of), what) for of, _, what in lines]
     if number == _NO_INPUT:
@@ -133,7 +133,7 @@ def _death(status: int) -> str:
 
 
 def _start(process: _Process, make: Callable[[int], Input], target: Callable[[], Any]) -> _Process:
-    _FORM.pack_into(process.shared, 0, _NO_INPUT, 0, 0, 0, 0.0)
+    _FORM.pack_into(process.shared, 0, _NO_INPUT, 0, 0, 0, 0.0, 0)
     process.reader, writer = os.pipe()
     sys.stdout.flush()
     process.pid = os.fork()
@@ -145,7 +145,7 @@ def _start(process: _Process, make: Callable[[int], Input], target: Callable[[],
         _work(process, make, target(), writer)
     except BaseException as error:  # noqa: BLE001 - a child must never return into the parent's code
         at = max(process.first, _FORM.unpack_from(process.shared)[0])
-        _FORM.pack_into(process.shared, 0, at, 0, 0, 0, 0.0)
+        _FORM.pack_into(process.shared, 0, at, 0, 0, 0, 0.0, 0)
         os.write(writer, f"{at} outside of the target: {error!r}\n".encode())
         os._exit(1)
     os._exit(0)
@@ -160,9 +160,9 @@ def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = _address_space() + MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (used, used))
-    outcomes, slowest = [0] * len(Outcome), 0.0
+    outcomes, slowest, before = [0] * len(Outcome), 0.0, _peak_bytes()
     for number in range(process.first, process.stop, process.step)[:_INPUTS]:
-        _FORM.pack_into(process.shared, 0, number, *outcomes, slowest)
+        _FORM.pack_into(process.shared, 0, number, *outcomes, slowest, _peak_bytes() - before)
         message = make(number)
         signal.setitimer(signal.ITIMER_PROF, MOST_S)
         began = time.process_time()
@@ -174,7 +174,7 @@ def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input
             os.write(writer, f"{number} {what[:500]!r}\n".encode("utf-8", "replace"))
         slowest = max(slowest, time.process_time() - began)
         signal.setitimer(signal.ITIMER_PROF, 0)
-    _FORM.pack_into(process.shared, 0, _NO_INPUT, *outcomes, slowest)
+    _FORM.pack_into(process.shared, 0, _NO_INPUT, *outcomes, slowest, _peak_bytes() - before)
 
 
 def _address_space() -> int:
