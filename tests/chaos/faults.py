@@ -366,7 +366,7 @@ SHORT = {
 CAUGHT_BY = {
     "fence": FaultPlan("late store", late_store, 1),
     "outbox": FaultPlan("late publication", late_publication, 1),
-    "order": FaultPlan("SIGKILL", kill, 2),
+    "order": FaultPlan("SIGKILL", kill, 12),  # one of them has to lie between a figure and its correction
     "revisions": FaultPlan("backlog", backlog, 0, Variant(Form.EVENTS)),
 }
 
