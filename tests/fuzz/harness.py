@@ -160,10 +160,11 @@ def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = _address_space() + MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (used, used))
-    outcomes, slowest, before = [0] * len(Outcome), 0.0, _peak_bytes()
+    outcomes, slowest, grown = [0] * len(Outcome), 0.0, 0
     for number in range(process.first, process.stop, process.step)[:_INPUTS]:
-        _FORM.pack_into(process.shared, 0, number, *outcomes, slowest, _peak_bytes() - before)
+        _FORM.pack_into(process.shared, 0, number, *outcomes, slowest, grown)
         message = make(number)
+        made = _peak_bytes()  # a message of 64 MiB takes more memory to make than to refuse
         signal.setitimer(signal.ITIMER_PROF, MOST_S)
         began = time.process_time()
         try:
@@ -173,8 +174,9 @@ def _work(process: _Process, make: Callable[[int], Input], test: Callable[[Input
             what = f"{type(error).__name__}: {error} in {where.filename}:{where.lineno}"
             os.write(writer, f"{number} {what[:500]!r}\n".encode("utf-8", "replace"))
         slowest = max(slowest, time.process_time() - began)
+        grown += _peak_bytes() - made
         signal.setitimer(signal.ITIMER_PROF, 0)
-    _FORM.pack_into(process.shared, 0, _NO_INPUT, *outcomes, slowest, _peak_bytes() - before)
+    _FORM.pack_into(process.shared, 0, _NO_INPUT, *outcomes, slowest, grown)
 
 
 def _address_space() -> int:
