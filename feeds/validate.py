@@ -34,7 +34,6 @@ SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": 
 _CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
-_EMPTIED = {"margin.market": 1}  # rows from which on a column of zeros is a placeholder
 _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
@@ -101,7 +100,7 @@ def check_day(day: ComparedDay) -> list[Finding]:
     for topic, batch in day.rows.items():
         found += [*impossible_figures(batch), *placeholders(batch), *twins(batch)]
         if topic in day.before:
-            found += wrong_unit(batch, day.before[topic])
+            found += [*wrong_unit(batch, day.before[topic]), *emptied(batch, day.before[topic])]
         if topic in day.last:
             last = day.last[topic]
             found += [*identity(batch, last), *jumps(batch, last), *missing(day.whole[topic], last)]
@@ -194,11 +193,8 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
             yield _finding(batch, "unit", text)
 
 
-def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Find columns that are 1e4 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before, or 0.
-
-    The ratio is the median over the keys of both days, by exchange, without zeros.
-    """
+def _beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Floats, Floats, int]]:
+    """Yield exchange and figure, with the values of the keys that both days have, and the newest day of the others."""
     order = np.argsort(previous.keys, kind="stable")
     found = isin_sorted(batch.keys, previous.keys[order])
     for name, mask in _exchanges(batch):
@@ -208,26 +204,43 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
             if column.labels or column.flag or column.date or not len(rows):
                 continue
             now, before = batch.figures[column.name][rows], previous.figures[column.name][places]
-            emptied = (now == 0) & (before > 0)
-            if np.nansum(np.abs(now)) == 0 and 2 * emptied.sum() > len(rows) >= _EMPTIED.get(batch.topic, _AGREEING):
-                text = (
-                    f"{column.name} of {name} is 0 in all {len(rows)} rows, and was not in {emptied.sum()} of them "
-                    "before: a placeholder; leave an optional column out, or publish the real figures later"
-                )
-                yield _finding(batch, "placeholder", text)
-            ratios = _ratios(now, before)
-            if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
-                continue  # so is the median
-            factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
-            middle = float(np.median(ratios))
-            factor = _unit_factor(middle, factors)
-            if factor is not None:
-                then = to_date(int(previous.days[places].max()))
-                text = (
-                    f"{column.name} of {name} is {middle:,.4g} times that of {then} (median of {len(ratios)}), "
-                    f"a step of about {factor:g}: check the unit of the file"
-                )
-                yield _finding(batch, "unit", text)
+            yield name, column.name, now, before, int(previous.days[places].max())
+
+
+def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find columns of zeros whose figures were mostly not 0 on the day before: placeholders for "no data".
+
+    A total of short selling may well be 0: nothing was sold short in Shenzhen on six days of early 2016.
+    """
+    for name, figure, now, before, then in _beside(batch, previous):
+        least = 1 if batch.topic == _TOTALS and figure in SUMS else _AGREEING
+        lost = np.count_nonzero((now == 0) & (before > 0))
+        if len(now) >= least and 2 * lost > len(now) and not np.nan_to_num(now).any():
+            text = (
+                f"{figure} of {name} is 0 in all {len(now)} rows, and was not in {lost} of them on {to_date(then)}: "
+                "a placeholder; leave an optional column out, or publish the real figures later"
+            )
+            yield _finding(batch, "placeholder", text)
+
+
+def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find columns that are 1e4 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
+
+    The ratio is the median over the keys of both days, by exchange, without zeros.
+    """
+    for name, figure, now, before, then in _beside(batch, previous):
+        ratios = _ratios(now, before)
+        if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
+            continue  # so is the median
+        factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
+        middle = float(np.median(ratios))
+        factor = _unit_factor(middle, factors)
+        if factor is not None:
+            text = (
+                f"{figure} of {name} is {middle:,.4g} times that of {to_date(then)} (median of {len(ratios)}), "
+                f"a step of about {factor:g}: check the unit of the file"
+            )
+            yield _finding(batch, "unit", text)
 
 
 def sums(detail: RowBatch, totals: RowBatch) -> Iterator[Finding]:
