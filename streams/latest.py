@@ -49,7 +49,8 @@ class LatestWriter(Service):
     ----------
     redis : a client.
     namespace : prefix of every key.
-    published : reads the topics of the signals; without it a claim finds only what Redis contains.
+    published : reads the topics of the signals; without it what is offered is all there is (`streams.rebuild`), and
+        stored values only fill in what is not offered.
     """
 
     def __init__(self, redis: Redis, namespace: str, published: Published | None = None, **kwargs: Any) -> None:
@@ -98,8 +99,9 @@ class LatestWriter(Service):
             self.log.warning("the newest values of before can't be read: %s", error)
             signals, frame = {}, None
         self._restored = True
-        for signal in signals.values():
-            self._offer_market(signal, late=True)
+        for name, signal in signals.items():
+            if self._published is not None or name not in self._market:
+                self._offer_market(signal, late=True)
         for signal in self._market.values():
             metrics.observe_signal(signal)
         if self._industries is not None:

@@ -69,3 +69,24 @@ def test_a_claim_finds_what_the_owner_before_has_published_and_not_written(redis
         return {name: (signal.trade_date, signal.value) for name, signal in found.items()}
 
     assert asyncio.run(go()) == {"fin_balance": (date(2020, 1, 3), 2.0), "fin_buy_ratio": (date(2020, 1, 3), 0.35)}
+
+
+def test_a_rebuild_replaces_values_of_days_that_the_topics_no_longer_contain(redis_server: EmbeddedRedis) -> None:
+    async def go() -> dict[str, float | None]:
+        settings = Settings(redis_url=redis_server.url, namespace="latest-rebuilt")
+        redis = async_redis_client(settings)
+        table = TablePartition(redis, settings.namespace, "market", 0)
+        await table.claim("schema")
+        before, rebuilt = (LatestWriter(redis, settings.namespace) for _ in range(2))
+        for writer, outputs in (
+            (before, [output(1, "fin_balance", 3, 2.0), output(2, "fin_buy_ratio", 2, 0.2)]),
+            (rebuilt, [output(3, "fin_balance", 2, 1.0)]),
+        ):
+            writer.claimed(table)
+            writer.offer(outputs)
+            await writer.flush()
+        stored = await redis.get(f"{settings.namespace}:latest:market")
+        await redis.aclose()
+        return {name: one.value for name, one in msgspec.json.decode(stored, type=dict[str, MarketSignal]).items()}
+
+    assert asyncio.run(go()) == {"fin_balance": 1.0, "fin_buy_ratio": 0.2}
