@@ -124,6 +124,12 @@ class Stack:
             raise AssertionError(f"{error}\n{logs}") from None
         return barrier
 
+    def settle_latest(self, publisher: Publisher) -> str:
+        """Wait until everything is processed, and the newest values in Redis contain it; return the barrier."""
+        barrier, newest = self.settle(publisher), f"{self.settings.namespace}:latest:barrier"
+        wait_until(lambda: self.redis.get(newest) == barrier.encode(), what="the newest values")
+        return barrier
+
     def logs(self) -> str:
         """Return what all workers have logged."""
         return "\n".join(worker.log.read_text() for worker in self._workers)

@@ -413,9 +413,7 @@ def test_snapshots_and_positions_show_in_a_provisional_signal(stack: Stack, tmp_
     for one in made:
         one.close()
     with stack.publisher() as publisher:
-        barrier = stack.settle(publisher)
-    newest = f"{stack.settings.namespace}:latest:barrier"
-    wait_until(lambda: stack.redis.get(newest) == barrier.encode(), 30, "the newest values")
+        stack.settle_latest(publisher)
     live = latest_market(stack.settings)
     assert live["fin_buy_ratio"].provisional
     assert live["fin_buy_ratio"].value == pytest.approx(0.105, rel=1e-3)

@@ -24,7 +24,6 @@ from streams import readers
 from streams.calendars import xshg
 from streams.local_kafka import ApacheKafka, Broker
 from streams.output_log import Numbering, OutputLog
-from streams.publisher import Publisher
 from streams.readers import NewestByKey
 from streams.records import sequence_header, sequence_of
 from streams.system_status import latest_market
@@ -53,13 +52,6 @@ def paused_before(stack: Stack, topic: Topic, worker: Worker, file: Path) -> Ite
         yield lambda: wait_until(lambda: not file.exists(), what="a worker that has stopped itself")
     finally:
         worker.process.send_signal(signal.SIGCONT)
-
-
-def settle_latest(stack: Stack, publisher: Publisher) -> None:
-    """Wait until everything is processed, and the newest values in Redis contain it."""
-    barrier = stack.settle(publisher)
-    key = f"{stack.settings.namespace}:latest:barrier"
-    wait_until(lambda: stack.redis.get(key) == barrier.encode(), what="the newest values")
 
 
 def records(stack: Stack, topic: Topic) -> list[Any]:
@@ -92,14 +84,14 @@ def test_a_worker_that_was_paused_between_storing_and_publishing_makes_nothing_o
             wait_for_pause()
             successor = stack.worker().ready()
             publisher.rows_of(corrected(last["margin.market"], 1.5, 1))
-            settle_latest(stack, publisher)
+            stack.settle_latest(publisher)
             expected = latest_market(stack.settings)["fin_balance"]
         if on_kafka:
             wait_until(lambda: "is not as this worker left it" in zombie.log.read_text(), what="the zombie's refusal")
         else:
             wait_until(lambda: late(stack, Topic.SIGNALS_MARKET) > 0, what="the late messages")
         successor.ready()
-        settle_latest(stack, publisher)
+        stack.settle_latest(publisher)
 
     assert expected.trade_date == date(2024, 6, 28)
     assert expected.revision > 0

@@ -92,9 +92,7 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
         for _, batches in market.session(today, ratio=0.105, every_minutes=60):
             for rows in batches.values():
                 events.rows_of(rows)
-        barrier = stack.settle(events)
-        newest = f"{stack.settings.namespace}:latest:barrier"
-        wait_until(lambda: stack.redis.get(newest) == barrier.encode(), 30, "the newest values")
+        stack.settle_latest(events)
         live = latest_market(stack.settings)
         assert live["excess_financing"].provisional
         assert live["excess_financing"].value is not None
