@@ -132,11 +132,8 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
 
 
 def _daily_outlet(services: FeedServices) -> DailyOutlet:
-    ledger = PublishLedger(
-        services.ledger_store,
-        services.published_rows.topics_without_rows,
-        lambda: services.published_rows.master_data(),
-    )
+    rows = services.published_rows
+    ledger = PublishLedger(services.ledger_store, rows.topics_without_rows, rows.master_data)
     market, names = services.market, services.security_names
     return DailyOutlet(
         services.open_publisher,

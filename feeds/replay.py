@@ -105,7 +105,7 @@ class Replay:
         for day, batches in later.by_day():
             for topic, batch in batches.items():
                 published[int(batch.stamps[0])][day][topic] = batch
-        indices = later.batches.get("indices.daily")
+        indices = later.whole("indices.daily")
         for day in self.bars.days():
             live: dict[int, list[Snapshot]] = defaultdict(list)
             for minute, snapshot in self.bars.snapshots(day, self.every):

@@ -24,7 +24,12 @@ settings.load_profile("any machine")
 
 _LONGEST_ID = 60
 #: Files without a broker that last longest: what begins last would be waited for.
-_LONG = ("blocks", "charts", "completeness", "feeds_apart", "noise", "records", "signals", "studies", "whole_market")
+_LONG = {
+    f"tests/test_{name}.py"
+    for name in (
+        "blocks", "charts", "completeness", "feeds_apart", "noise", "records", "signals", "studies", "whole_market",
+    )
+}  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -43,8 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif "services" in params:
             rank, group = 1, f"{file} {params['services']}"
         else:
-            long = file in {f"tests/test_{name}.py" for name in _LONG}
-            rank, group = 2 if "/integration/" in file else 3 if long else 4, file
+            rank, group = 2 if "/integration/" in file else 3 if file in _LONG else 4, file
         item.add_marker(pytest.mark.xdist_group(group))
         ranked.append((rank, item))
     ranked.sort(key=itemgetter(0))

@@ -601,6 +601,9 @@ class NoRows:
     def topics_without_rows(self) -> set[str]:
         return set(INPUT_ROWS)
 
+    def master_data(self) -> None:
+        return
+
 
 def plan_task(feed: Feed) -> FeedTask:
     """The task of a plan with one feed, with the captured publisher."""
