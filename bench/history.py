@@ -68,7 +68,8 @@ def figures(broker: str, data: Path = DATA) -> list[Figure]:
         err.print(f"there are no real market data at {data}: nothing was measured; name their folder with --data")
         return []
     folder = read(data, xshg())
-    what = f"{sum(len(year['margin.daily']) for year in folder.years):,} margin rows, {len(folder.days())} days"
+    rows = sum(len(year["margin.daily"]) for year in folder.years if "margin.daily" in year)
+    what = f"{rows:,} margin rows, {len(folder.days())} days"
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         with services(broker, scratch) as settings:
