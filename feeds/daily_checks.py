@@ -23,6 +23,7 @@ from feeds.master_data import MasterData, nothing_published
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_days
 from feeds.published_figures import DaysBefore, PublishedFigures
+from feeds.refused_rows import refused_rows
 from feeds.replay import Replay
 from feeds.security_names import SecurityNames
 from feeds.successors import published_successors, under_codes_of
@@ -209,9 +210,10 @@ def publish_checked(
     """
     dataset = checked.rows(force=force)
     before = None if ledger is None else ledger.outcomes.copy()
+    refused = refused_rows(checked.findings)
     if replay is None:
         half = unclosed(checked.findings, {topic: int(rows.days[0]) for topic, rows in dataset.newest_rows().items()})
-        publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day, half=half)
+        publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day, half=half, refused=refused)
     else:
-        replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day)
+        replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused)
     checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)

@@ -5,6 +5,9 @@ stored as *pending* before they are sent, and confirmed once the broker has ackn
 between sends them again under the same revision. The ledger describes what readers of a topic have, whichever feed
 published it.
 
+It also contains the keys of rows that were refused and never published. The end-of-day punctuation counts them, so that
+no sum of the day passes for whole, until the row arrives, or most rows of its exchange arrive again without it.
+
 A ledger without any entry of a topic that contains rows was lost: it refuses to publish until `feeds.ledger_rebuild`
 has filled it from the topics.
 """
@@ -14,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -33,12 +36,16 @@ from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from processors.index_members import columns_of
 
 Digests = npt.NDArray[np.uint64]
-#: Revisions whose highest bit is set until the broker has acknowledged the row.
+#: Revisions whose highest bit is set until the broker has acknowledged the row, the next one if it was refused.
 RevisionFlags = npt.NDArray[np.uint32]
 
 _FORMAT = b"\x02"
 _REMEDY = "fill it from the topics with `marginwatch feed ledger`"
-_PENDING = np.uint32(1 << 31)
+_PENDING, _REFUSED = np.uint32(1 << 31), np.uint32(1 << 30)
+_FLAGS = _PENDING | _REFUSED
+#: A batch with this share of the rows of an exchange is its list: what it does not contain is no row of the day.
+_LIST_SHARE = 0.5
+_NO_KEYS = np.empty(0, np.int32)
 _ATTEMPTS = 5
 
 
@@ -48,7 +55,8 @@ class LedgerEntry:
 
     Parameters
     ----------
-    revision_flags : the revision of each row; the highest bit is set until the broker has acknowledged the row.
+    revision_flags : the revision of each row; the highest bit is set until the broker has acknowledged the row, and the
+        next one if the row was refused.
     """
 
     keys: Ids
@@ -58,7 +66,12 @@ class LedgerEntry:
     @property
     def revisions(self) -> RevisionFlags:
         """The revision of each row, acknowledged or not."""
-        return self.revision_flags & ~_PENDING
+        return self.revision_flags & ~_FLAGS
+
+    @property
+    def refused(self) -> npt.NDArray[np.bool_]:
+        """Whether each row was refused, and is not published."""
+        return (self.revision_flags & _REFUSED) > 0
 
     @classmethod
     def empty(cls) -> LedgerEntry:
@@ -95,15 +108,19 @@ class LedgerEntry:
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return at, np.asarray(self.keys[at] == keys)
 
+    def take(self, rows: npt.NDArray[np.bool_]) -> LedgerEntry:
+        """Return the entry with some of its rows."""
+        return LedgerEntry(self.keys[rows], self.digests[rows], self.revision_flags[rows])
+
     def with_rows(self, keys: Ids, digests: Digests, revision_flags: RevisionFlags) -> LedgerEntry:
         """Return the entry with these rows in place of those of the same keys."""
-        kept = ~np.isin(self.keys, keys)
-        all_keys = np.concatenate([self.keys[kept], keys])
+        kept = self.take(~np.isin(self.keys, keys))
+        all_keys = np.concatenate([kept.keys, keys])
         order = np.argsort(all_keys, kind="stable")
         return LedgerEntry(
             all_keys[order],
-            np.concatenate([self.digests[kept], digests])[order],
-            np.concatenate([self.revision_flags[kept], revision_flags])[order],
+            np.concatenate([kept.digests, digests])[order],
+            np.concatenate([kept.revision_flags, revision_flags])[order],
         )
 
 
@@ -114,20 +131,29 @@ class PendingRows:
     Parameters
     ----------
     rows : by topic, with their revisions; without the topics that have no new row.
-    counted : by topic, the keys that the end-of-day punctuation counts: those sent now and those sent before, of the
-        exchanges of this batch.
+    counted : by topic, the keys that the end-of-day punctuation counts: those sent now, those sent before and those
+        refused, of the exchanges of this batch.
     """
 
     rows: dict[str, RowBatch]
     counted: dict[str, RowBatch]
 
+    @classmethod
+    def of(cls, batches: dict[str, RowBatch], refused: Mapping[str, Ids]) -> PendingRows:
+        """Return all rows of a day, for a publisher without a ledger; parameters as of `PublishLedger.begin`."""
+        keys = {topic: np.union1d(rows.keys, refused.get(topic, _NO_KEYS)) for topic, rows in batches.items()}
+        return cls(batches, {topic: _rows_of_keys(rows, keys[topic]) for topic, rows in batches.items() if len(rows)})
+
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """Rows that are pending, their digests, and the entry that contains them as it was stored."""
+    """What is pending of a topic and day: rows with their digests, refused keys, and the entry as it was stored."""
 
+    topic: str
+    day: int
     rows: RowBatch
     digests: Digests
+    refused: Ids
     stored: bytes
 
 
@@ -177,8 +203,12 @@ class PublishLedger:
         """The number of topics and days that were begun and are not confirmed yet."""
         return len(self._open)
 
-    def begin(self, batches: dict[str, RowBatch]) -> PendingRows:
+    def begin(self, batches: dict[str, RowBatch], refused: Mapping[str, Ids] | None = None) -> PendingRows:
         """Store the rows of one day as pending and return those that must be sent; intraday rows pass unchanged.
+
+        Parameters
+        ----------
+        refused : topic → keys of the rows of this day that were refused.
 
         Raises
         ------
@@ -190,9 +220,10 @@ class PublishLedger:
             if not issubclass(INPUT_ROWS[topic], DailyRow) or not len(batch):
                 rows[topic] = batch
                 continue
-            new, entry = self._begin(batch)
+            new, entry = self._begin(batch, np.unique((refused or {}).get(topic, _NO_KEYS)))
             if len(new):
                 rows[topic] = new
+            if entry is not None:
                 counted[topic] = _counted(batch, entry)
         return PendingRows(rows, counted)
 
@@ -201,15 +232,16 @@ class PublishLedger:
 
         The figures are stored first: a feed that ends in between sends its rows again, and stores them then.
         """
-        self.figures.record(begun.rows for begun in self._open)
+        self.figures.record(begun.rows for begun in self._open if len(begun.rows))
         for begun in self._open:
-            topic, day, old = begun.rows.topic, int(begun.rows.days[0]), begun.stored
+            topic, day, old = begun.topic, begun.day, begun.stored
             for _ in range(_ATTEMPTS):
                 entry = LedgerEntry.load(old)
                 at, found = entry.find(begun.rows.keys)
                 ours = found & (entry.digests[at] == begun.digests) if len(entry.keys) else found
                 flags = entry.revision_flags.copy()
                 flags[at[ours]] &= ~_PENDING
+                flags[entry.refused & np.isin(entry.keys, begun.refused)] &= ~_PENDING
                 if self._replace(topic, day, old, replace(entry, revision_flags=flags).dump()):
                     break
                 old = self._read(topic, day)  # another feed has changed it since
@@ -221,14 +253,16 @@ class PublishLedger:
         """Leave everything that was begun as pending: whether the broker has it is not known."""
         self._open.clear()
 
-    def _begin(self, batch: RowBatch) -> tuple[RowBatch, LedgerEntry]:
+    def _begin(self, batch: RowBatch, refused: Ids) -> tuple[RowBatch, LedgerEntry | None]:
+        """Store what is new; return the rows to send, and the entry if the punctuation must be sent."""
         topic, day = batch.topic, int(batch.days[0])
         digests = digests_of(batch)
         for _ in range(_ATTEMPTS):
             old = self._read(topic, day)
             if not old:
                 self._refuse_if_lost(topic)
-            entry = LedgerEntry.load(old)
+            known = LedgerEntry.load(old)
+            entry, marked = known.take(~known.refused), known.take(known.refused)
             at, found = entry.find(batch.keys)
             flags = np.zeros(len(batch), np.uint32)
             same = np.zeros(len(batch), np.bool_)
@@ -239,16 +273,20 @@ class PublishLedger:
             differs = found & ~same
             revisions = np.maximum((flags & ~_PENDING).astype(np.int32) + differs, batch.revisions)
             unsent = ~sent
-            if not unsent.any():
-                self._count(batch, "unchanged", sent)
-                return batch.take(unsent), entry
             new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
             after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | _PENDING)
+            lost = np.setdiff1d(np.union1d(refused, _still_refused(batch, entry, marked.keys)), after.keys)
+            if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & _PENDING).any():
+                self._count(batch, "unchanged", sent)
+                return new, None
+            after = after.with_rows(
+                lost, np.zeros(len(lost), np.uint64), np.full(len(lost), _REFUSED | _PENDING, np.uint32)
+            )
             stored = after.dump()
             if self._replace(topic, day, old, stored):
                 for outcome, rows in (("unchanged", sent), ("published", unsent), ("corrected", differs)):
                     self._count(batch, outcome, rows)
-                self._open.append(_Begun(new, digests[unsent], stored))
+                self._open.append(_Begun(topic, day, new, digests[unsent], lost, stored))
                 return new, after
         raise _contended(topic, day)
 
@@ -313,12 +351,27 @@ def _mixed(bits: Digests) -> Digests:
     return np.asarray(bits ^ (bits >> np.uint64(31)), dtype=np.uint64)
 
 
+def _places(topic: str, keys: Ids) -> Ids:
+    """Return the exchange of each key, or the key where a word names it (n,)."""
+    return exchange_of(keys) if INPUT_ROWS[topic].key_field == "code" else keys
+
+
 def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
-    by_word = INPUT_ROWS[batch.topic].key_field != "code"
-    theirs, ours = (entry.keys, batch.keys) if by_word else (exchange_of(entry.keys), exchange_of(batch.keys))
-    keys = entry.keys[np.isin(theirs, ours)]
+    ours = np.isin(_places(batch.topic, entry.keys), _places(batch.topic, batch.keys))
+    return _rows_of_keys(batch, entry.keys[ours])
+
+
+def _still_refused(batch: RowBatch, entry: LedgerEntry, refused: Ids) -> Ids:
+    """Return the keys that were refused before, without those of exchanges whose list the batch is."""
+    theirs, ours, known = (_places(batch.topic, keys) for keys in (refused, batch.keys, entry.keys))
+    again = [np.count_nonzero(ours == one) >= _LIST_SHARE * np.count_nonzero(known == one) for one in theirs]
+    return refused[~(np.array(again, dtype=bool) & np.isin(theirs, ours))]
+
+
+def _rows_of_keys(batch: RowBatch, keys: Ids) -> RowBatch:
+    """Return rows without figures of the day of a batch."""
     days, none = np.full(len(keys), batch.days[0], np.int32), np.zeros(len(keys), np.int32)
-    return RowBatch(batch.topic, keys, days, none, none.astype(np.int64), {})
+    return RowBatch(batch.topic, keys.astype(np.int32), days, none, none.astype(np.int64), {})
 
 
 def _contended(topic: str, day: int) -> LedgerError:

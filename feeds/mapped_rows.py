@@ -237,10 +237,11 @@ class _Reading:
 
     def _report(self, severity: Severity, check: str, text: str, place: int | None = None) -> None:
         """Append a finding; with the day and the exchange of a row whose key and date are read."""
-        day, group = None, ""
+        day, group, lost = None, "", None
         if place is not None and "day" in self.columns:
             day, group = int(self.columns["day"][place]), group_of(self.table.topic, self.keys[place])
-        self.findings.append(Finding(severity, check, self.table.topic, day, text, group))
+            lost = int(self.keys[place]) if check == "row" else None
+        self.findings.append(Finding(severity, check, self.table.topic, day, text, group, lost))
 
     def _at(self, place: int) -> str:
         return f"{self.where}, row {self.raw.index[place]}"

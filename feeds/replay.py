@@ -21,6 +21,7 @@ from feeds.errors import UnavailableError
 from feeds.ledger import PublishLedger
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_day, publish_days
+from feeds.refused_rows import RefusedRows
 from processors.days import SHANGHAI, moment, shanghai_day, shanghai_moment
 from processors.events import RowBatch
 
@@ -76,12 +77,13 @@ class Replay:
         ledger: PublishLedger | None = None,
         speed: float | None = None,
         on_day: OnDay = lambda _day: None,
+        refused: RefusedRows | None = None,
     ) -> None:
         """Publish what was known before the first session, then each session as it ran.
 
         Parameters
         ----------
-        ledger : as of `publish_days`.
+        ledger, refused : as of `publish_days`.
         speed : how many times faster than real time, from 08:30 of each day on; None for as fast as possible.
         on_day : called with each date that was known before, then with each moment, such as ``2025-04-07 10:15``.
 
@@ -92,10 +94,11 @@ class Replay:
         known = _rows(dataset, lambda batch: batch.stamps < self.begins_at)
         with _ended_by_errors(publisher):
             self.follow(publisher.barrier(moment(self.begins_at)))
-            publish_days(publisher, known.by_day(), ledger=ledger, on_day=on_day)
+            publish_days(publisher, known.by_day(), ledger=ledger, on_day=on_day, refused=refused)
             self.follow(publisher.barrier(moment(self.begins_at)))
+            moments = self.moments(dataset)
             publish_moments(
-                publisher, self.moments(dataset), ledger=ledger, speed=speed, follow=self.follow, on_moment=on_day
+                publisher, moments, ledger=ledger, speed=speed, follow=self.follow, on_moment=on_day, refused=refused
             )
 
     def moments(self, dataset: Dataset) -> Iterator[Moment]:
@@ -134,6 +137,7 @@ def publish_moments(
     speed: float | None = None,
     follow: Follow = lambda _barrier: None,
     on_moment: OnDay = lambda _moment: None,
+    refused: RefusedRows | None = None,
 ) -> None:
     """Publish moment by moment, and behind each the barrier that sets the market's clock; parameters as of `Replay`.
 
@@ -147,8 +151,8 @@ def publish_moments(
                     day, started = shanghai_day(one.at), time.monotonic()
                     first = max(one.at, shanghai_moment(day, _MORNING))
                 time.sleep(max(0.0, started + (one.at - first) / _US / speed - time.monotonic()))
-            for batches in one.daily.values():
-                publish_day(publisher, batches, ledger)
+            for daily, batches in one.daily.items():
+                publish_day(publisher, batches, ledger, refused=(refused or {}).get(daily))
             for snapshot in one.snapshots:
                 publisher.rows_of(snapshot.rows, INTERPOLATED if snapshot.interpolated else "")
             barrier = publisher.barrier(moment(one.at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from feeds.errors import LedgerError
 from feeds.ledger import LedgerEntry, PublishLedger, digests_of
 from feeds.ledger_rebuild import rebuild_ledger
 from feeds.publish import publish_days
+from processors.codes import Ids, to_id
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.feed_services import RedisLedgerStore, TopicRows, open_ledger
@@ -21,8 +23,9 @@ from streams.form import Form
 from streams.local_redis import EmbeddedRedis
 from streams.processes import environment
 from streams.publisher import Publisher
-from streams.records import CLOSE_TYPE
+from streams.records import CE_TYPE, CLOSE_TYPE
 from streams.settings import Settings
+from streams.topics import Partitioner
 from tests.building import DAYS, balances, batch
 from tests.harness import Stack
 from tests.publishing import MemoryStore, Message, feed, sent
@@ -39,6 +42,7 @@ def to_send(ledger: PublishLedger, rows: RowBatch) -> RowBatch:
 
 
 A, B, C = "600000.SH", "000001.SZ", "600519.SH"
+D, E, F = "600001.SH", "600002.SH", "600003.SH"
 
 
 def test_the_first_publication_is_what_it_would_be_without_a_ledger() -> None:
@@ -111,6 +115,73 @@ def test_the_marker_counts_what_is_published_of_the_exchanges_that_are_sent() ->
     found = ledger.begin({"margin.daily": balances(DAYS[0], {C: 9.0})})
     assert len(found.rows["margin.daily"]) == 1
     assert sorted(found.counted["margin.daily"].keys) == sorted(balances(DAYS[0], {A: 0, C: 0}).keys)
+
+
+def _keys(*codes: str) -> list[int]:
+    return sorted(to_id(code) for code in codes)
+
+
+def test_the_marker_counts_a_refused_row_until_it_arrives() -> None:
+    store, refused = MemoryStore(), {"margin.daily": np.array(_keys(C), dtype=np.int32)}
+
+    def counted(rows: dict[str, float], refused: dict[str, Ids] | None = None) -> list[int] | None:
+        ledger = PublishLedger(store)
+        found = ledger.begin({"margin.daily": balances(DAYS[0], rows)}, refused).counted.get("margin.daily")
+        ledger.confirm()
+        return None if found is None else sorted(found.keys.tolist())
+
+    assert counted({A: 1.0, D: 1.0, E: 1.0}, refused) == _keys(A, C, D, E)
+    assert counted({A: 1.0, D: 1.0, E: 1.0}, refused) is None  # nothing new
+    assert counted({F: 1.0}) == _keys(A, C, D, E, F)  # another file of the exchange does not make the day whole
+    assert counted({C: 9.0}) == _keys(A, C, D, E, F)
+    entry = LedgerEntry.load(store.read("margin.daily", to_day(DAYS[0])))
+    assert not entry.refused.any() and not entry.revision_flags.any()
+    assert counted({A: 1.0, D: 2.0}, refused) == _keys(A, C, D, E, F)  # a published row is not refused
+
+
+def test_a_list_without_the_refused_row_ends_its_day() -> None:
+    store = MemoryStore()
+    ledger = PublishLedger(store)
+    rows = {"margin.daily": balances(DAYS[0], {A: 1.0, D: 1.0, B: 1.0})}
+    ledger.begin(rows, {"margin.daily": np.array(_keys(C), dtype=np.int32)})
+    ledger.confirm()
+    again = ledger.begin(rows)
+    assert not again.rows and sorted(again.counted["margin.daily"].keys) == _keys(A, D, B)
+
+
+def test_a_refused_row_whose_marker_was_not_acknowledged_is_counted_again() -> None:
+    store, refused = MemoryStore(), {"margin.daily": np.array(_keys(C), dtype=np.int32)}
+    rows = {"margin.daily": balances(DAYS[0], {A: 1.0})}
+    first = PublishLedger(store)
+    first.begin(rows)
+    first.confirm()
+    PublishLedger(store).begin(rows, refused)  # and dies before the broker answers
+    assert sorted(PublishLedger(store).begin(rows, refused).counted["margin.daily"].keys) == _keys(A, C)
+
+
+@pytest.mark.parametrize("options", [[], ["--no-ledger"]])
+def test_a_feed_tells_the_stream_how_many_rows_it_refused(
+    sent: list[Message], tmp_path: Path, options: list[str]
+) -> None:
+    file = tmp_path / "margin.csv"
+    file.write_text(
+        "交易日期,股票代码,融资余额(元),融资买入额(元),融券余量(股),融券卖出量(股)\n"
+        "2020-09-09,600000,100000000,5000000,100,10\n2020-09-09,600519,,6000000,100,10\n"
+        "2020-09-09,000001,300000000,7000000,100,10\n2020-09-09,000002,400000000,8000000,100,10\n"
+    )
+    done = feed("vendor", file, *options)
+    assert done.exit_code == 1 and "absent until they arrive" in done.output
+    markers = [
+        (partition, msgspec.json.decode(value))
+        for _, partition, _, value, marks in sent
+        if (CE_TYPE, CLOSE_TYPE) in marks
+    ]
+    expected = [(partition, exchange, count) for partition, marker in markers
+                for exchange, count in marker["expected"].items()]  # fmt: skip
+    assert sum(count for _, exchange, count in expected if exchange == "SSE") == 2
+    assert sum(count for _, exchange, count in expected if exchange == "SZSE") == 2
+    home = Partitioner(Settings().partitions).of_code("600519.SH")
+    assert next(count for partition, exchange, count in expected if (partition, exchange) == (home, "SSE")) >= 1
 
 
 @pytest.mark.parametrize(

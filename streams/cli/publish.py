@@ -279,7 +279,10 @@ def exit_if_refused(reports: Iterable[FeedReport]) -> None:
     """Raise `typer.Exit` with 1 if something that was read is not published."""
     refused = sum(one.refused for one in reports)
     if refused:
-        err.print(f"{refused} rows, sheets or cells are refused (see REFUSED above); everything else counts")
+        err.print(
+            f"{refused} rows, sheets or cells are refused (see REFUSED above); everything else counts. Sums that need "
+            "refused rows are absent until they arrive: correct the file, and run the command again"
+        )
         raise typer.Exit(1)
 
 
