@@ -107,6 +107,7 @@ class MarginwatchApp(App):
             output_log=self.output_log,
             health=self.health,
             on_claimed=self._on_claimed,
+            open_outputs=self.publisher.open,
             on_outputs=self.latest.offer,
             on_finished=self._check_finished,
         )

@@ -62,10 +62,18 @@ class OutputPublisher:
         self._broker_fences = True
 
     def claimed(self, table: TablePartition) -> None:
-        """Take note that this worker has claimed a partition: its next message opens a producer."""
+        """Take note that this worker has claimed a partition."""
         if table.table in self._stages.values():
             self._discard(table.table)
             self._owners[table.table] = _Owner(table)
+
+    async def open(self, table: TablePartition) -> None:
+        """Open the producer of a claimed partition, so that its first output does not wait for it.
+
+        On a new cluster the broker creates a topic for transactional ids, which takes a second. Errors as of `publish`.
+        """
+        if table.table in self._owners:
+            await self._producer(table.table)
 
     def release(self) -> None:
         """Close the producers of all partitions: the group is assigned anew."""

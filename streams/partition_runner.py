@@ -39,6 +39,7 @@ from streams.owned_partition import OwnedPartition, report_discarded
 from streams.quarantine import FoldError, Quarantine, fold, halves
 from streams.records import is_barrier, mark_of
 from streams.retries import Publish, Retries, StillOurs
+from streams.script_queue import ScriptQueue
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.tables import Output, TablePartition, last_sequence, numbered
@@ -80,6 +81,7 @@ class PartitionRunner:
     inputs : compares stored offsets with the topics.
     output_log : finds the sequences that the output topics contain.
     on_claimed : called with the table of every partition that this worker has claimed, before it publishes.
+    open_outputs : makes ready to publish what such a partition computes.
     on_outputs : called with what the market stage has published (latest values).
     on_finished : called with every finished step, so that a failed one can end the worker.
     """
@@ -96,18 +98,21 @@ class PartitionRunner:
         output_log: OutputLog,
         health: Health,
         on_claimed: Callable[[TablePartition], None],
+        open_outputs: Callable[[TablePartition], Awaitable[None]],
         on_outputs: Callable[[list[Output]], None],
         on_finished: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
         self._topics = topics
         self._redis = redis
+        self._scripts = ScriptQueue(redis)
         self._retries = Retries(redis, topics, health)
         self._namespace = settings.namespace
         self._publish = publish
         self._inputs = inputs
         self._output_log = output_log
         self._on_claimed = on_claimed
+        self._open_outputs = open_outputs
         self._health = health
         self._quarantine = Quarantine(settings, redis)
         self._on_outputs = on_outputs
@@ -134,7 +139,7 @@ class PartitionRunner:
             except RevokedError:
                 raise
             except Exception as error:  # noqa: BLE001 - any error stalls this partition only, and is reported
-                table = TablePartition(self._redis, self._namespace, name, partition)
+                table = TablePartition(self._redis, self._namespace, name, partition, self._scripts)
                 self.owned[name, partition] = OwnedPartition(table, None)
                 self._stalled(name, partition, error, first=True)
         for stage in {*self._stages.values()}:
@@ -147,7 +152,7 @@ class PartitionRunner:
         )
 
     async def _open(self, stage: Stage, partition: int, still_ours: StillOurs) -> OwnedPartition:
-        table = TablePartition(self._redis, self._namespace, stage.name, partition)
+        table = TablePartition(self._redis, self._namespace, stage.name, partition, self._scripts)
         state = stage.open(partition)
         loaded = await self._retries.persist(lambda: table.claim(state.schema), still_ours)
         report_discarded(loaded, stage.name, partition, state.schema)
@@ -167,6 +172,7 @@ class PartitionRunner:
             await self._retries.publish(self._publish, loaded.outbox, still_ours)
         self._show_outputs(stage, loaded.outbox)  # the newest values in Redis may be older
         await self._check_inputs(stage, partition, loaded.offsets, loaded.marks, still_ours)
+        await self._retries.ask(lambda: self._open_outputs(table), still_ours)
         owned = self.owned[stage.name, partition] = OwnedPartition(table, state)
         owned.marks, owned.sequence = loaded.marks, numbering.after
         return owned

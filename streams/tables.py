@@ -48,6 +48,7 @@ from redis.exceptions import ResponseError
 
 from streams.errors import FencedError
 from streams.records import sequence_header, sequence_of
+from streams.script_queue import ScriptQueue
 
 # KEYS: owner, rows, offsets, outbox, schema, digest, sequence. ARGV: token, steps stored before, outbox, schema, digest
 # before and after, numbers of rows and offsets before, sequence of the last output ('' without outputs), then counts
@@ -262,15 +263,19 @@ class TablePartition:
     ----------
     redis : a client that returns bytes.
     namespace, table, partition : make the keys.
+    scripts : runs the steps of several partitions together; None for a queue of its own.
     """
 
-    def __init__(self, redis: Redis, namespace: str, table: str, partition: int) -> None:
+    def __init__(
+        self, redis: Redis, namespace: str, table: str, partition: int, scripts: ScriptQueue | None = None
+    ) -> None:
         self.table = table
         self.partition = partition
         self.offsets: dict[str, int] = {}
         self._redis = redis
         self._keys = _keys(namespace, table, partition)
         self._token, self._steps, self._schema = "", 0, ""
+        self._scripts = scripts or ScriptQueue(redis)
         self._script = redis.register_script(_COMMIT)
         self._claim_script = redis.register_script(_CLAIM)
         self._discard_script = redis.register_script(_DISCARD)
@@ -343,7 +348,7 @@ class TablePartition:
                                 digest.positions, newest, len(sets), *chain.from_iterable(sets), len(gone), *gone,
                                 len(positions), *chain.from_iterable(positions)]  # fmt: skip
         with self._fenced():
-            await self._script(keys=self._keys, args=arguments)
+            await self._scripts.run(self._script, self._keys, arguments)
         self._steps += 1
         digest.take(after)
         self.offsets.update(offsets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -258,7 +258,7 @@ class Partitioner:
         """Return the partition of each security."""
         at = places_sorted(securities_, self._ids)
         if (at < 0).any():
-            self._learn(np.setdiff1d(securities_, self._ids).tolist())
+            self._learn(np.unique(securities_[at < 0]))
             at = places_sorted(securities_, self._ids)
         return self._at[at]
 
@@ -266,8 +266,7 @@ class Partitioner:
         """Return the partition of one code."""
         return int(self.of(np.array([to_id(code)], dtype=np.int32))[0])
 
-    def _learn(self, new: Iterable[int]) -> None:
-        ids = np.array(list(new), dtype=np.int32)
+    def _learn(self, ids: Ids) -> None:
         codes = to_codes(self._changes.first(ids))
         found = np.array([partition_of(code, self.partitions) for code in codes], dtype=np.int32)
         order = np.argsort(merged := np.concatenate([self._ids, ids]), kind="stable")

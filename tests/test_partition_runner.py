@@ -42,10 +42,11 @@ from streams.market_stage import MarketStage
 from streams.output_log import Numbering
 from streams.partition_runner import PartitionRunner
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, barrier_of, mark_of, sequence_of
+from streams.script_queue import ScriptQueue
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
-from streams.tables import Loaded, Output, last_sequence
+from streams.tables import Loaded, Output, TablePartition, last_sequence
 from streams.topics import BY_CODE, Topic, Topics
 from streams.transport import Poll
 from tests.building import DAYS, batch
@@ -181,7 +182,7 @@ class World:
         self.ours = True
 
         class FakeTable:
-            def __init__(self, redis: object, namespace: str, table: str, partition: int) -> None:
+            def __init__(self, redis: object, namespace: str, table: str, partition: int, scripts: ScriptQueue) -> None:
                 self.table, self.partition, self.offsets = table, partition, dict[str, int]()
                 self.key = table, partition
 
@@ -216,6 +217,8 @@ class World:
         self.skips: set[str] = set()
         self.sent: list[list[Output]] = []
         self.claimed: list[str] = []
+        self.opened: list[str] = []
+        self.broker_away = 0
         self.finished: list[asyncio.Task[None]] = []
         self.runner = PartitionRunner(
             stages=[stage(self.settings, self.topics, self.calendar)], topics=self.topics,
@@ -224,6 +227,7 @@ class World:
             inputs=self, output_log=self,  # type: ignore[arg-type]
             health=self.health,
             on_claimed=lambda table: self.claimed.append(table.table),
+            open_outputs=self.open_outputs,
             on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
             on_finished=self.finished.append,
         )  # fmt: skip
@@ -235,6 +239,12 @@ class World:
     async def publish(self, outputs: Sequence[Output]) -> None:
         self.recorder.happens("publish", [o.value for o in outputs])
         self.sent.append(list(outputs))
+
+    async def open_outputs(self, table: TablePartition) -> None:
+        self.opened.append(table.table)
+        if self.broker_away:
+            self.broker_away -= 1
+            raise KafkaError
 
     async def find_lost(self, positions: Positions) -> dict[tuple[str, int], str]:
         self.recorder.happens("check", dict(positions))
@@ -376,6 +386,18 @@ def test_every_output_has_the_next_sequence_also_behind_a_new_claim(world: World
     assert again == second  # the outbox, byte for byte
     assert world.runner.owned["sums", 0].sequence == 10
     assert world.claimed == ["sums", "sums"]
+
+
+def test_a_partition_can_publish_once_it_is_owned(world: World) -> None:
+    """Else its first output would wait for a new cluster's transactional ids."""
+
+    async def go() -> None:
+        world.broker_away = 2
+        await world.claim()
+        assert world.opened == ["sums"] * 3
+        assert world.runner.owned["sums", 0].state is not None
+
+    run(go())
 
 
 @pytest.mark.parametrize("stage", [LoneSums, SumStage])

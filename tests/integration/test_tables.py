@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from streams.errors import FencedError
 from streams.latest import LatestWriter
 from streams.local_redis import EmbeddedRedis
 from streams.records import sequence_of
+from streams.script_queue import ScriptQueue
 from streams.tables import Loaded, Output, TablePartition, numbered, peek
 
 SCHEMA = "1"
@@ -238,21 +241,60 @@ def test_an_owner_whose_key_is_gone_stores_nothing_more(redis_server: EmbeddedRe
     asyncio.run(run())
 
 
+def test_steps_of_several_partitions_are_one_request_and_each_is_refused_for_itself(
+    redis_server: EmbeddedRedis,
+) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            queue = ScriptQueue(redis)
+            tables = [TablePartition(redis, "t", "securities", partition, queue) for partition in range(3)]
+            for table in tables:
+                await table.claim(SCHEMA)
+            await TablePartition(redis, "t", "securities", 1).claim(SCHEMA)
+            await redis.script_flush()  # as after a restart of Redis
+            for row in (b"1", b"2"):
+                with patch.object(queue, "_request", wraps=queue._request) as request:
+                    done = await asyncio.gather(
+                        *(table.commit({"x": row}, {"a": int(row)}, [], {}) for table in tables),
+                        return_exceptions=True,
+                    )
+                assert [type(one) for one in done] == [type(None), FencedError, type(None)]
+                assert request.call_count == 1
+            found = [await peek(redis, "t", "securities", partition) for partition in range(3)]
+            assert [one.rows for one in found] == [{"x": b"2"}, {}, {"x": b"2"}]
+
+    asyncio.run(run())
+
+
+def test_every_step_of_a_request_without_an_answer_fails(redis_server: EmbeddedRedis) -> None:
+    async def run() -> None:
+        async with client(redis_server) as redis:
+            queue = ScriptQueue(redis)
+            tables = [TablePartition(redis, "t", "securities", partition, queue) for partition in range(2)]
+            for table in tables:
+                await table.claim(SCHEMA)
+            with patch.object(redis, "pipeline", side_effect=ConnectionError):
+                done = await asyncio.gather(
+                    *(table.commit({}, {"a": 1}, [], {}) for table in tables), return_exceptions=True
+                )
+            assert [type(one) for one in done] == [ConnectionError] * 2
+
+    asyncio.run(run())
+
+
 def test_a_step_whose_answer_was_lost_is_stored_once(redis_server: EmbeddedRedis) -> None:
     async def run() -> None:
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            script, table._script = table._script, None  # type: ignore[assignment]
+            run, queue = table._scripts.run, table._scripts
 
-            async def unanswered(**arguments: object) -> None:
-                await script(**arguments)
+            async def unanswered(script: Any, keys: Any, args: Any) -> None:
+                await run(script, keys, args)
                 raise ConnectionError
 
-            table._script = unanswered  # type: ignore[assignment]
-            with pytest.raises(ConnectionError):
+            with patch.object(queue, "run", unanswered), pytest.raises(ConnectionError):
                 await table.commit({"x": b"1"}, {"a": 1}, [], {})
-            table._script = script
             await table.commit({"x": b"1"}, {"a": 1}, [], {})
             await table.commit({"y": b"2"}, {"a": 2}, [], {})
             loaded = await table.claim(SCHEMA)
