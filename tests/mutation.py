@@ -32,6 +32,8 @@ AT_IMPORT = (
     "processors.signal.*__post_init__*",
     "processors.computation.xǁFamilyǁ__init__*",
     "processors.table.x__behind_day__*",
+    "processors.ratio_percentiles.x_percentile_signals__*",
+    "processors.kinds.x__table__*",
     "processors.registry.x__modules__*",
     "processors.registry.x_inputs_of__*",
     "processors.registry.x_optional_of__*",

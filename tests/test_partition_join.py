@@ -85,6 +85,17 @@ def test_the_status_of_a_day_joins_those_of_its_partitions() -> None:
     assert list(held.status(DAY[0]).identity.worst) == ["600000.SH", "000001.SZ", "600519.SH"]
 
 
+def test_frames_of_an_optional_topic_raise_no_revision_of_what_does_not_read_them() -> None:
+    figures = {"features.security[0]": 2, "features.security[1]": 1, "features.charts[0]": 5}
+    before = DayStatus(trade_date=DAYS[0], available_at=datetime(2020, 1, 3, tzinfo=UTC), revision=8,
+                       missing={"margin.daily SSE": 1}, input_revisions=figures)  # fmt: skip
+    frames = {"features.chart[0]": 4, "features.chart[1]": 3}
+    # A topic that is used counts once more than its frames' revisions.
+    with_charts = msgspec.structs.replace(before, revision=8 + 7 + 1, input_revisions=figures | frames)
+    assert with_charts.without("features.chart") == before
+    assert before.without("features.chart") is before
+
+
 def test_only_the_largest_gaps_of_all_partitions_are_named() -> None:
     held = join()
     gaps = [{f"{n:06d}.SZ": float(n) for n in range(1 + half, 41, 2)} for half in (0, 1)]
