@@ -1,21 +1,22 @@
 """Trade dates as files write them: 2024-06-11, 20240611, 2024/6/11, 2024年6月11日, 2024.06.11, moments of any zone.
 
 A date with the day or the month first (03/04/2024) is ambiguous and is refused. A moment with a zone is a moment in
-Shanghai: the same instant has the same trade date, whatever zone writes it.
+Shanghai: the same instant has the same trade date, whatever zone writes it. A moment without a zone is one of Shanghai,
+too, except exactly 16:00: Shanghai's midnight in UTC, which has lost its zone and is of the next day, looks like that.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 import numpy as np
 import pandas as pd
 
 from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError
-from processors.days import SHANGHAI, Days, to_day
+from processors.days import DAY_US, SHANGHAI, Days, to_day
 
 #: In place of a day: the cell contains none.
 NO_DAY = np.iinfo(np.int32).min
@@ -30,6 +31,10 @@ _COMPACT = re.compile(
 )  # a time may follow
 _FULL_WIDTH = str.maketrans("０１２３４５６７８９：／．－　", "0123456789:/.- ")
 
+
+#: Shanghai's midnight as the clock in UTC shows it.
+_MIDNIGHT_UTC = time(16)
+_SECOND_US = 1_000_000
 
 #: In place of the last day of a spell that lasts.
 _LASTS = {
@@ -52,6 +57,8 @@ def parse_day(cell: object) -> int | None:
     if cell is None or cell is pd.NaT or cell != cell:
         return None
     if isinstance(cell, datetime):
+        if cell.tzinfo is None and cell.time().replace(microsecond=0) == _MIDNIGHT_UTC:
+            raise _ambiguous(cell)
         return to_day((cell if cell.tzinfo is None else cell.astimezone(SHANGHAI)).date())
     if isinstance(cell, date):
         return to_day(cell)
@@ -60,18 +67,20 @@ def parse_day(cell: object) -> int | None:
         return None
     text = re.sub(r"(?<=^\d{8})\.0+$", "", text)
     found = _DATE.match(text)
-    time = _TIME.fullmatch(text[found.end() :]) if found else None
-    if found is None or time is None:
+    clock = _TIME.fullmatch(text[found.end() :]) if found else None
+    if found is None or clock is None:
         raise InputError(
             f"date {text!r} is ambiguous or unknown: write it as 2024-06-11, or give its format in a mapping"
         )
+    if clock[4] is None and re.match("16:00(:00|$)", clock[1] or ""):
+        raise _ambiguous(text)
     year, month, number = (
         int(part) for part in found.group("y", "m2", "d2") + found.group("m", "d", "mc", "dc") if part
     )
     try:
-        if time[4] is None:
+        if clock[4] is None:
             return to_day(date(year, month, number))
-        stamp = f"{year:04d}-{month:02d}-{number:02d}T{time[1] or '00:00'}{time[4].replace('UTC', 'Z')}"
+        stamp = f"{year:04d}-{month:02d}-{number:02d}T{clock[1] or '00:00'}{clock[4].replace('UTC', 'Z')}"
         return to_day(datetime.fromisoformat(stamp).astimezone(SHANGHAI).date())
     except ValueError as error:
         raise InputError(f"date {text!r} does not exist ({error}): correct the cell") from error
@@ -79,12 +88,28 @@ def parse_day(cell: object) -> int | None:
 
 def parse_days(column: pd.Series) -> tuple[Days, dict[int, str]]:
     """Return the trade dates of a column (n,), `NO_DAY` where there is none, and the reason by place."""
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
+    zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
+    if zoned:
         column = column.dt.tz_convert(SHANGHAI).dt.tz_localize(None)
-    if pd.api.types.is_datetime64_any_dtype(column):
-        days = np.where(column.isna(), NO_DAY, column.to_numpy("datetime64[D]").astype(np.int64))
-        return days.astype(np.int32), dict.fromkeys(np.flatnonzero(column.isna()).tolist(), "there is no date")
-    return read_distinct(column, _stated_day, NO_DAY)
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        return read_distinct(column, _stated_day, NO_DAY)
+    absent = column.isna().to_numpy()
+    moments = column.to_numpy("datetime64[us]").astype(np.int64)
+    ambiguous = ~absent & (moments % DAY_US // _SECOND_US == _MIDNIGHT_UTC.hour * 3600) & (not zoned)
+    days = np.where(absent | ambiguous, NO_DAY, moments // DAY_US).astype(np.int32)
+    reasons = dict.fromkeys(np.flatnonzero(absent).tolist(), "there is no date")
+    return days, reasons | {p: str(_ambiguous(column.iloc[p])) for p in np.flatnonzero(ambiguous).tolist()}
+
+
+class _AmbiguousError(InputError):
+    """A moment without a zone that may be of either of two trade dates."""
+
+
+def _ambiguous(cell: object) -> _AmbiguousError:
+    return _AmbiguousError(
+        f"date '{cell}' is ambiguous: 16:00 without a zone is a time of that day, or, in UTC, the midnight that begins "
+        "the next day in Shanghai: write the date alone, or the moment with its zone"
+    )
 
 
 def _stated_day(cell: object) -> int:
@@ -92,6 +117,16 @@ def _stated_day(cell: object) -> int:
     if day is None:
         raise InputError("there is no date")
     return day
+
+
+def is_date(cell: object) -> bool:
+    """Whether a cell contains a date or a moment, also one whose trade date is ambiguous."""
+    try:
+        return parse_day(cell) is not None
+    except _AmbiguousError:
+        return True
+    except InputError:
+        return False
 
 
 def is_open_end(cell: object) -> bool:

@@ -355,8 +355,11 @@ def _days(column: pd.Series, when: DateColumn) -> tuple[Days, dict[int, str]]:
     if when.format is None or pd.api.types.is_datetime64_any_dtype(column):
         return parse_days(column)
     texts = column.astype(str).str.strip().str.removesuffix(".0")
-    days, wrong = parse_days(pd.to_datetime(texts, format=when.format, errors="coerce", utc="%z" in when.format))
-    return days, {place: f"{column.iloc[place]!r} is not written as {when.format}: correct the cell" for place in wrong}
+    moments = pd.to_datetime(texts, format=when.format, errors="coerce", utc="%z" in when.format)
+    days, wrong = parse_days(moments)
+    unread = {place for place in wrong if pd.isna(moments.iloc[place])}
+    other = f"is not written as {when.format}: correct the cell"
+    return days, wrong | {place: f"{column.iloc[place]!r} {other}" for place in unread}
 
 
 def _moments(column: pd.Series, when: DateColumn, today: int | None, where: str) -> Ints:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from feeds.dates import parse_day
-from feeds.errors import InputError
+from feeds.dates import is_date
 from feeds.units import ABSENT
 
 
@@ -57,7 +56,7 @@ def row_kind(row: Mapping[Any, object]) -> RowKind:
     if any(_SUM.fullmatch(text) for text in filled.values()):
         return RowKind.SUM
     # The rest of a row that was cut off still has its date; a note about a date names it.
-    cut = END_OF_ROW in row.values() and len(filled) > 1 and any(map(_is_date, filled.values()))
+    cut = END_OF_ROW in row.values() and len(filled) > 1 and any(map(is_date, filled.values()))
     cut = cut and not any(_LABEL.search(text) for text in filled.values())
     return RowKind.FIGURES if cut or any(map(_is_figure, filled.values())) else RowKind.NOTE
 
@@ -69,11 +68,4 @@ def _text(cell: object) -> str:
 def _is_figure(text: str) -> bool:
     """Whether a cell contains a number or a sign in place of one (``-``), and no date."""
     number = text.strip("'=\"").rstrip("万亿%")
-    return bool(_FIGURE.fullmatch(number) or number.lower() in ABSENT) and not _is_date(text)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return parse_day(text) is not None
-    except InputError:
-        return False
+    return bool(_FIGURE.fullmatch(number) or number.lower() in ABSENT) and not is_date(text)

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from structlog.testing import capture_logs
 
-from feeds import folder, vendor
+from feeds import folder, mapping, vendor
 from feeds.dataset import gather
 from feeds.drop_folder import FolderTask, read_daily_files
 from feeds.errors import InputError
@@ -28,7 +28,7 @@ from feeds.ledger import PublishLedger
 from feeds.plan import DropFolder
 from feeds.validate import Severity
 from processors.codes import to_code
-from processors.days import to_date
+from processors.days import to_date, to_day
 from processors.market import Market
 from processors.securities import Securities
 from streams.calendars import xshg
@@ -364,6 +364,41 @@ def test_the_trade_date_is_the_day_in_shanghai(tmp_path: Path, stamps: Any, kind
     table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
     found = gather(whole(vendor.read([path])).tables, xshg(), "x").batches["margin.daily"]
     assert len(found) == 8 and {str(to_date(day)) for day in found.days.tolist()} == {DAY}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx", "format"])
+@pytest.mark.parametrize(
+    ("moment", "ambiguous"),
+    [("16:00", True), ("16:00:00", True), ("16:00:00.000", True), ("15:00:00", False), ("16:30:00", False),
+     ("08:00:00", False), ("00:00:00", False)],
+)  # fmt: skip
+def test_midnight_in_utc_that_has_lost_its_zone_is_no_trade_date(
+    tmp_path: Path, moment: str, ambiguous: bool, kind: str
+) -> None:
+    texts = [f"{DAY} {moment}", f"{DAY}T{moment}", *[DAY] * 6]
+    stamps = pd.to_datetime(pd.Series(texts), format="mixed")
+    table = MARGIN.assign(trade_date=texts if kind == "csv" else stamps)
+    path = tmp_path / f"a.{kind}"
+    arguments = []
+    if kind == "format":
+        path = tmp_path / "a.csv"
+        text = '[[table]]\ntopic = "margin.daily"\n'
+        text += 'date = { column = "trade_date", format = "%Y-%m-%d %H:%M:%S" }\n'
+        text += 'code = { column = "ts_code", style = "600519.SH" }\n'
+        text += '[table.columns]\nfin_balance = { column = "rzye", unit = "元" }\n'
+        (tmp_path / "m.toml").write_text(text + 'fin_buy = { column = "rzmre", unit = "元" }\n')
+        arguments = [mapping.load(tmp_path / "m.toml")]
+    {
+        "csv": partial(table.to_csv, index=False),
+        "parquet": table.to_parquet,
+        "xlsx": partial(table.to_excel, index=False),
+        "format": partial(table.to_csv, index=False, date_format="%Y-%m-%d %H:%M:%S"),
+    }[kind](path)
+    found = vendor.read([path], *arguments)
+    assert set(found.tables[0].frame["day"]) == {to_day(date.fromisoformat(DAY))}
+    assert len(found.tables[0].frame) == (6 if ambiguous else 8)
+    assert [one.severity for one in found.findings] == [Severity.REFUSED] * (2 if ambiguous else 0)
+    assert all("16:00" in one.text and "with its zone" in one.text for one in found.findings)
 
 
 @pytest.mark.parametrize(
