@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from feeds.errors import InputError, at
-from processors.kinds import exchange_of_number
+from processors.codes import to_id
+from processors.kinds import Kind, exchange_of_number, kind_of
 
 #: Names of the exchanges, and of Shenwan's indices, as files write them.
 EXCHANGE_NAMES: dict[str, str] = {
@@ -83,7 +84,8 @@ def _secid(text: str) -> str | None:
         return None
     if found[1] == "1":
         return f"{found[2]}.SH"
-    return f"{found[2]}.{'BJ' if exchange_of_number(found[2]) == 'BJ' else 'SZ'}"
+    shenzhen, beijing = (kind_of(to_id(f"{found[2]}.{market}")) for market in ("SZ", "BJ"))
+    return f"{found[2]}.{'BJ' if shenzhen is Kind.OTHER and beijing is not Kind.OTHER else 'SZ'}"
 
 
 _STYLES: dict[str, Callable[[str], str | None]] = {

@@ -13,6 +13,7 @@ import pandas as pd
 from feeds.code_styles import clean_code, plain_number, to_own
 from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError
+from feeds.index_names import index_named
 from feeds.mapped_keys import NO_KEY, column_of
 from feeds.mapping import Figure, Table
 from feeds.row_kinds import RowKind, row_kind
@@ -22,13 +23,6 @@ from processors.days import to_date
 from processors.index_members import FIELDS, is_code
 from processors.kinds import is_index
 
-_NAMES = {
-    "上证50": "000016.SH", "上证180": "000010.SH", "科创50": "000688.SH", "科创100": "000698.SH",
-    "沪深300": "000300.SH", "中证500": "000905.SH", "中证800": "000906.SH", "中证1000": "000852.SH",
-    "中证2000": "932000.SH", "中证A50": "930050.SH", "中证A100": "000903.SH", "中证A500": "000510.SH",
-    "深证成指": "399001.SZ", "深证100": "399330.SZ", "创业板指": "399006.SZ", "创业板50": "399673.SZ",
-    "北证50": "899050.BJ",
-}  # fmt: skip
 #: Shenzhen's codes of indices of the index company.
 _TWINS = {f"399{number}.SZ": f"000{number}.SH" for number in (300, 852, 903, 904, 905, 906, 907)}
 #: More members fewer than this, and than this share, are no revision of an index.
@@ -51,9 +45,8 @@ def index_code(cell: object) -> str:
     >>> [index_code(cell) for cell in (852, "sh000016", "932000.CSI", "000852.XSHG", "科创50", "399330")]
     ['000852.SH', '000016.SH', '932000.SH', '000852.SH', '000688.SH', '399330.SZ']
     """
-    text = clean_code(cell).removesuffix("指数")
-    if text in _NAMES:
-        return _NAMES[text]
+    if (named := index_named(cell)) is not None:
+        return named
     number = plain_number(cell if not isinstance(cell, str) else _OF_COMPANY.sub("", clean_code(cell).upper()))
     if number is not None:
         head = int(number[:3])

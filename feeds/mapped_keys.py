@@ -9,11 +9,12 @@ import pandas as pd
 from feeds.code_styles import exchange_name, to_own
 from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError, at
+from feeds.index_names import index_named, is_index_name
 from feeds.mapping import Table
 from processors.codes import Ids, to_code, to_id
 from processors.errors import RowError
 from processors.events import KEYS
-from processors.kinds import is_index
+from processors.kinds import is_index, is_stock
 
 #: In place of a key: the cell names none.
 NO_KEY = -1
@@ -50,10 +51,26 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
         keys, wrong = read_distinct(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""), NO_KEY)
     else:
         keys, wrong = read_distinct(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""), NO_KEY)
-    for place in np.flatnonzero(_misplaced(keys, indices=table.only is not None or table.topic.startswith("indices."))):
-        wrong[int(place)] = f"code {cells.iloc[place]!r} is read as {to_code(int(keys[place]))}, {_MISPLACED}"
+    indices = table.only is not None or table.topic.startswith("indices.")
+    for place in np.flatnonzero(_misplaced(keys, indices=indices)).tolist():
+        wrong[place] = f"code {cells.iloc[place]!r} is read as {to_code(int(keys[place]))}, {_MISPLACED}"
         keys[place] = NO_KEY
+    if code.name in raw:
+        names = raw[code.name]
+        for place in np.flatnonzero(_named_as_index(names) & (keys != NO_KEY) & is_stock(keys)).tolist():
+            wrong[place] = (
+                f"code {cells.iloc[place]!r} is read as the stock {to_code(int(keys[place]))}, but "
+                f"{names.iloc[place]!r} is an index or a board: write the code with its exchange, such as "
+                f"{index_named(names.iloc[place]) or '000300.SH'}"
+            )
+            keys[place] = NO_KEY
     return keys, wrong
+
+
+def _named_as_index(names: pd.Series) -> npt.NDArray[np.bool_]:
+    """Return which names are those of an index or a board (n,)."""
+    places, distinct = pd.factorize(names, use_na_sentinel=False)
+    return np.array([is_index_name(name) for name in distinct], dtype=bool)[places]
 
 
 _MISPLACED = (

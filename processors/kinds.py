@@ -65,6 +65,8 @@ _RANGES: tuple[tuple[int, int, int, Kind], ...] = (
 )
 #: Ranges in which both exchanges list bonds that are traded: a number alone names neither.
 _SHARED_BONDS: Final = frozenset({120, 121, 122, 124, 125, 126, 129})
+#: Boards of data vendors and stocks of Beijing: a number alone is either.
+_VENDOR_BOARDS: Final = range(880, 890)
 #: Of the other ranges with bonds of both exchanges, those in which Shanghai's are traded; in the rest Shenzhen's are.
 _SHANGHAI_BONDS: Final = frozenset({130, 132, *range(135, 140), *range(141, 148)})
 
@@ -119,7 +121,8 @@ def is_index(securities: Ids) -> Flags:
 def exchange_of_number(number: str) -> str | None:
     """Return SH, SZ or BJ for six digits without an exchange; None if no exchange allots them, or two do for bonds.
 
-    Of several meanings the likeliest counts, in the order of `Kind`: 000001 is a stock of Shenzhen, not an index.
+    Of several meanings the likeliest counts, in the order of `Kind`: 000001 is a stock of Shenzhen, not an index. 880003
+    names no exchange: it is the average price of a terminal, or a stock of Beijing.
 
     Examples
     --------
@@ -129,7 +132,7 @@ def exchange_of_number(number: str) -> str | None:
     head = int(number[:3])
     found = _KINDS[:_SI, head]
     kind = int(found.min())
-    if kind == Kind.OTHER:
+    if kind == Kind.OTHER or head in _VENDOR_BOARDS:
         return None
     if kind == Kind.BOND and head in _SHARED_BONDS:
         return None

@@ -66,8 +66,8 @@ def test_kinds_of_shenzhen(kind: Kind, codes: list[str]) -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [("430047.BJ", Kind.STOCK), ("835185.BJ", Kind.STOCK), ("871981.BJ", Kind.STOCK), ("920799.BJ", Kind.STOCK),
-     ("810001.BJ", Kind.BOND), ("899050.BJ", Kind.INDEX), ("820002.BJ", Kind.OTHER), ("900901.BJ", Kind.OTHER),
-     ("159915.BJ", Kind.OTHER), ("801010.SI", Kind.INDEX)],
+     ("880003.BJ", Kind.STOCK), ("810001.BJ", Kind.BOND), ("899050.BJ", Kind.INDEX), ("820002.BJ", Kind.OTHER),
+     ("900901.BJ", Kind.OTHER), ("159915.BJ", Kind.OTHER), ("801010.SI", Kind.INDEX)],
 )  # fmt: skip
 def test_kinds_of_beijing_and_shenwan(code: str, kind: Kind) -> None:
     assert kind_of(to_id(code)) == kind
@@ -99,7 +99,8 @@ def test_boards(code: str, board: str) -> None:
      ("175123", "SH"), ("240001", "SH"), ("000001", "SZ"), ("300750", "SZ"), ("159915", "SZ"), ("161725", "SZ"),
      ("180101", "SZ"), ("200002", "SZ"), ("201872", "SZ"), ("131810", "SZ"), ("127018", "SZ"), ("123001", "SZ"),
      ("112001", "SZ"), ("149999", "SZ"), ("399001", "SZ"), ("430047", "BJ"), ("835185", "BJ"), ("920799", "BJ"),
-     ("899050", "BJ"), ("730001", None), ("787001", None), ("360001", None), ("036001", None)],
+     ("899050", "BJ"), ("730001", None), ("787001", None), ("360001", None), ("036001", None),
+     ("880003", None), ("881001", None), ("889999", None), ("879999", "BJ")],
 )  # fmt: skip
 def test_a_bare_number_belongs_to_the_exchange_of_its_likeliest_meaning(number: str, exchange: str | None) -> None:
     assert exchange_of_number(number) == exchange

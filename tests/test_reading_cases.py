@@ -444,6 +444,7 @@ def test_figures_without_a_date_are_refused_by_their_mapping(tmp_path: Path) -> 
         ('="600519"', "600519.SH"), ("'600519", "600519.SH"), ("６００５１９", "600519.SH"), ("sh600519", "600519.SH"),
         ("SH.600519", "600519.SH"), ("600519.XSHG", "600519.SH"), ("600519SH", "600519.SH"), ("1.600519", "600519.SH"),
         (" 600519 ", "600519.SH"), ("1", "000001.SZ"), ("ＳＺ０００００１", "000001.SZ"), ("0.300750", "300750.SZ"),
+        ("0.880003", "880003.BJ"), ("0.920002", "920002.BJ"), ("0.899050", None), ("880003", None), ("889001", None),
         ("113050", "113050.SH"), ("110059", "110059.SH"), ("118034", "118034.SH"), ("204001", "204001.SH"),
         ("128136", "128136.SZ"), ("131810", "131810.SZ"), ("900901", "900901.SH"), ("200002", "200002.SZ"),
         ("159915", "159915.SZ"), ("689009", "689009.SH"), ("920002", "920002.BJ"), ("430047", "430047.BJ"),
@@ -462,6 +463,34 @@ def test_codes_of_every_spelling(tmp_path: Path, cell: str, code: str | None) ->
         assert finding.severity is Severity.REFUSED and "row 2" in finding.text and repr(cell) in finding.text
     else:
         assert codes == [code, "600000.SH"] and found.findings == []
+
+
+INDICES = [
+    ("000300", "沪深300", "000300.SH"), ("300", "沪深 300", "000300.SH"), ("000001", "上证指数", ""),
+    ("000905", "中证500指数", "000905.SH"), ("000016", "上证50", "000016.SH"), ("000688", "科创50", "000688.SH"),
+    ("000002", "Ａ股指数", ""), ("000008", "综合指数", ""), ("000011", "基金指数", ""), ("000018", "180金融", ""),
+    ("000913", "300医药", ""), ("000050", "50等权", ""), ("000986", "全指能源", ""), ("000017", "新综指", ""),
+    ("000932", "中证消费", ""), ("300001", "创业板综", ""), ("002001", "国证2000", ""), ("000942", "内地消费", ""),
+    ("920050", "北证50", "899050.BJ"), ("000003", "平均股价", ""), ("600001", "白酒板块", ""),
+    ("sz000300", "沪深300", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cell", "name", "own"), INDICES)
+@pytest.mark.parametrize("topic", ["margin", "prices"])
+def test_an_index_whose_code_lacks_its_exchange_is_no_stock(
+    tmp_path: Path, cell: str, name: str, own: str, topic: str
+) -> None:
+    head = {"margin": "融资余额(元)\t融资买入额(元)", "prices": "收盘价(元)\t前收盘价(元)"}[topic]
+    path = tmp_path / "a20240611.csv"
+    text = f"证券代码\t证券简称\t{head}\n{cell}\t{name}\t3,500\t3,400\n600519\t贵州茅台\t1500\t1490\n"
+    path.write_text(text + "300730\t科创信息\t20\t19\n510300\t沪深300\t4\t4.1\n", "utf-8")
+    found = vendor.read([path])
+    assert found.tables[0].frame["key"].map(to_code).tolist() == ["600519.SH", "300730.SZ", "510300.SH"]
+    assert all(one.frame.empty for one in found.tables[1:])
+    assert {one.severity for one in found.findings} == {Severity.REFUSED}
+    assert f"{name!r} is an index or a board: write the code with its exchange" in found.findings[0].text
+    assert own in found.findings[0].text and "row 2" in found.findings[0].text
 
 
 # -- precision -------------------------------------------------------------------------------------------------
