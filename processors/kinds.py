@@ -121,8 +121,8 @@ def is_index(securities: Ids) -> Flags:
 def exchange_of_number(number: str) -> str | None:
     """Return SH, SZ or BJ for six digits without an exchange; None if no exchange allots them, or two do for bonds.
 
-    Of several meanings the likeliest counts, in the order of `Kind`: 000001 is a stock of Shenzhen, not an index. 880003
-    names no exchange: it is the average price of a terminal, or a stock of Beijing.
+    Of several meanings the likeliest counts, in the order of `Kind`: 000001 is a stock of Shenzhen, not an index.
+    880003 has none: it is the average price of a terminal, or a stock of Beijing.
 
     Examples
     --------

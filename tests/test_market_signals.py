@@ -189,12 +189,17 @@ def test_etf_flow_by_hand() -> None:
 @pytest.mark.parametrize(
     ("shares", "price", "flow", "splits"),
     [((5.66e9, 11.32e9), (2.0, 1.0), 0.0, 1), ((4e9, 1e9), (0.5, 2.1), 0.0, 1), ((1e9, 2e9), (1.0, 1.01), 1.01e9, 0),
-     ((1e9, 1.5e9), (1.0, 0.85), 0.425e9 * 1.0, 0)],
+     ((1e9, 1.5e9), (1.0, 0.85), 0.425e9 * 1.0, 0),
+     *(((1e9, ratio * 1e9), (1.2, 1.2), 0.0, 1) for ratio in (2.0, 3.0, 1.5, 5.0, 10.000002, 0.5, 1 / 3, 0.1, 1 / 1.5)),
+     ((5.66e9, 11.32e9), (1.637, 1.637), 0.0, 1),
+     ((1e9, 1.3e9), (1.2, 1.2), 0.36e9, 0), ((1e9, 2.2e9), (1.2, 1.2), 1.44e9, 0),
+     ((1e9, 2e9), (1.2, 1.201), 1.201e9, 0), ((1e9, 1e9), (1.2, 1.2), 0.0, 0),
+     ((1e6, 200.1e6), (1.2, 1.2), 199.1e6 * 1.2, 0)],
 )  # fmt: skip
 def test_a_split_of_a_fund_is_no_flow(
     shares: tuple[float, float], price: tuple[float, float], flow: float, splits: int
 ) -> None:
-    """512760 1:2: its shares double and its price halves."""
+    """512760 1:2: its shares double and its price halves, on the day after if it was suspended."""
     market = Market(1, Parameters(etf_flow_days=2), EXCHANGES, xshg())
     found = {}
     for day, outstanding, value in zip(DAYS, shares, price, strict=False):

@@ -47,6 +47,8 @@ SIGNALS = (
 #: The rows of a day and of the day before it, and the place of each of the day's funds in the latter; −1 without one.
 _Rows = tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]], npt.NDArray[np.intp]]
 _NONE = np.empty(0)
+#: Ratios of a split are multiples of one half up to this one, and published shares have them this exactly.
+_LARGEST_SPLIT, _SPLIT_TOLERANCE = 20, 2e-3
 _NO_FUND = f"{FUNDS}: no fund of the style has a row"
 
 
@@ -134,7 +136,12 @@ def _style(
 
 
 def is_split(shares: Floats, price: Floats) -> Flags:
-    """Return which funds were split or consolidated: shares jump, and the price moves inversely, beyond its limit (n,).
+    """Return which funds were split or consolidated (n,).
+
+    Their shares jump, and the price moves inversely, beyond its limit. A fund that is suspended on the day of its split
+    keeps its last price: a price that is exactly the same beside shares that jump by a simple ratio (1.5, 2, 2.5 … 20, or
+    the inverse) is a split, too. Shanghai's seven splits of 2020 and early 2021 were on suspended days; nine other jumps of
+    2018–2021 have such a ratio, and none of those with a known price an unchanged one.
 
     Parameters
     ----------
@@ -142,9 +149,13 @@ def is_split(shares: Floats, price: Floats) -> Flags:
 
     Examples
     --------
-    >>> is_split(np.array([2.05, 0.5, 2.0, 1.0]), np.array([0.5, 1.98, 1.01, 0.5])).tolist()
-    [True, True, False, False]
+    >>> is_split(np.array([2.05, 0.5, 2.0, 1.0, 3.0]), np.array([0.5, 1.98, 1.01, 0.5, 1.0])).tolist()
+    [True, True, False, False, True]
     """
     jumped = np.abs(price - 1) > FUND_LIMIT + LIMIT_TOLERANCE
     # What was created or redeemed on the day, and the day's return, remain of the product.
-    return np.asarray(jumped & (np.abs(shares * price - 1) <= FUND_LIMIT))
+    inverse = jumped & (np.abs(shares * price - 1) <= FUND_LIMIT)
+    with np.errstate(divide="ignore"):
+        times = np.maximum(shares, 1 / shares)
+    halves = np.clip(np.round(2 * times), 3, 2 * _LARGEST_SPLIT)
+    return np.asarray(inverse | ((price == 1) & (np.abs(2 * times - halves) <= _SPLIT_TOLERANCE * halves)))

@@ -463,6 +463,12 @@ def etf_flow(data: Data, p: Any) -> Tables:
     style = data.wide("funds", "style")
     moved, grown = price / price.shift(1), shares / shares.shift(1)
     split = ((moved - 1).abs() > 0.205) & ((moved * grown - 1).abs() <= 0.20)
+    # A suspended fund keeps its price on the day of its split, which has a simple ratio: 3/2, 2, 5/2 … 20, either way.
+    simple = pd.DataFrame(False, shares.index, shares.columns)
+    for numerator in range(3, 41):
+        for ratio in (numerator / 2, 2 / numerator):
+            simple |= (grown / ratio - 1).abs() <= 0.002
+    split |= simple & (moved == 1)
     flow = (shares - shares.shift(1)).mask(split, 0.0) * price
     values, sums, priced = {}, {}, {}
     lacks = data.lacks("funds").any(axis=1)
