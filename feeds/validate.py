@@ -47,7 +47,9 @@ _RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, float]] = {
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
-_TWIN_FIGURES = 3
+#: So many equal figures, or digits in them, are no chance: in 2016–2025 no two margin rows of a day have one digit more
+#: than seven in common, whether their figures are in 元, rounded to 万元, or to a million as on Shenzhen's page.
+_TWIN_FIGURES, _TWIN_DIGITS, _MOST_DIGITS = 3, 8, 16
 _OUT_OF_RANGE = {
     Sign.POSITIVE: "not positive",
     Sign.NOT_NEGATIVE: "negative",
@@ -134,22 +136,34 @@ def impossible_figures(batch: RowBatch) -> Iterator[Finding]:
 def twins(batch: RowBatch) -> Iterator[Finding]:
     """Find codes with identical figures: one security under its old and its new code, or a shifted file.
 
-    Rows with few figures besides 0, or prices without any trade, may well be equal by chance.
+    Rows with few figures besides 0, and few digits in them, or prices without any trade, may well be equal by chance.
     """
     if batch.topic not in (_DETAIL, "prices.daily"):
         return
     names = [c.name for c in FIGURES[batch.topic] if not c.labels and not c.flag]
     rows = np.nan_to_num(np.column_stack([batch.figures[name] for name in names]))
-    filled = (rows != 0).sum(axis=1) >= _TWIN_FIGURES
-    if batch.topic != _DETAIL:
-        filled &= np.nan_to_num(batch.figures["volume"]) + np.nan_to_num(batch.figures["turnover"]) > 0
-    same = filled & pd.Series(_hashes(rows)).duplicated(keep=False).to_numpy()  # rows themselves are slow to compare
-    if same.any():
-        _, number, counts = np.unique(rows[same], axis=0, return_inverse=True, return_counts=True)
-        same[same] = counts[number] > 1
-    if same.any():
-        text = f"{same.sum()} codes have the figures of another one: {_names(batch, batch.keys[same])}"
+    # Rows themselves are slow to compare.
+    same = np.flatnonzero(pd.Series(_hashes(rows)).duplicated(keep=False))
+    filled = (rows[same] != 0).sum(axis=1) >= _TWIN_FIGURES
+    if batch.topic == _DETAIL:
+        filled |= _digits(rows[same]).sum(axis=1) >= _TWIN_DIGITS
+    else:
+        filled &= np.nan_to_num(batch.figures["volume"][same]) + np.nan_to_num(batch.figures["turnover"][same]) > 0
+    same = same[filled]
+    _, number, counts = np.unique(rows[same], axis=0, return_inverse=True, return_counts=True)
+    same = same[counts[number] > 1]
+    if len(same):
+        text = f"{len(same)} codes have the figures of another one: {_names(batch, batch.keys[same])}"
         yield _finding(batch, "twins", f"{text}; is a code listed beside its successor?", Severity.WARNING)
+
+
+def _digits(figures: Floats) -> Floats:
+    """Return the number of digits of whole figures, without the zeros at their end: 3 of 20,400."""
+    whole = np.abs(np.round(figures))
+    digits = np.where(whole > 0, np.floor(np.log10(np.maximum(whole, 1.0))) + 1, 0.0)
+    for places in range(1, _MOST_DIGITS):
+        digits -= (whole > 0) & (whole % 10.0**places == 0)
+    return digits
 
 
 def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:

@@ -229,6 +229,10 @@ def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, excha
     [
         ("margin.daily", {"fin_balance": 1e9, "fin_buy": 2e7, "short_volume": 300.0}, True),
         ("margin.daily", {"fin_balance": 1e9, "fin_buy": 0.0, "short_volume": 0.0}, False),
+        ("margin.daily", {"fin_balance": 811_234_567.0, "fin_buy": 21_234_567.0}, True),
+        ("margin.daily", {"fin_balance": 31_234_500.0, "fin_buy": 1_230.0, "short_volume": 0.0}, True),
+        ("margin.daily", {"fin_balance": 811_234_567.0, "fin_buy": 0.0}, True),
+        ("margin.daily", {"fin_balance": 812_000_000.0, "fin_buy": 21_000_000.0}, False),  # rounded to a million
         ("prices.daily", {"open": 9.0, "close": 9.5, "volume": 1e6, "turnover": 9.3e6}, True),
         ("prices.daily", {"open": 100.0, "high": 100.0, "close": 100.0, "volume": 0.0}, False),
     ],
