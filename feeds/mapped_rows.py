@@ -20,7 +20,7 @@ from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
-from feeds.zero_columns import zero_columns_removed
+from feeds.zero_columns import zero_columns_removed, zero_prices
 from processors.codes import Ids
 from processors.days import DAY_US, SHANGHAI_OFFSET_US, Days
 from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
@@ -171,6 +171,8 @@ class _Reading:
             self._leave_out({place: why for wrong in unreadable.values() for place, why in wrong.items()})
             return
         empty = self._without_figures(numbers, unreadable)
+        prices = [name for name in numbers if known[name].optional and known[name].sign is Sign.POSITIVE]
+        zeros = {name: (numbers[name] == 0) & ~empty for name in prices}
         refused: dict[int, str] = {}
         for name, values in numbers.items():
             figure = self.table.columns[name]
@@ -186,6 +188,8 @@ class _Reading:
                 severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING
                 text = f"{self._at(place)}, {source}: {reason}; the figure is absent"
                 self._report(severity, "figure", text, place)
+        days = self.columns.get("day")
+        self.findings += zero_prices(zeros, numbers, self.table.topic, self.keys, days, self.where)
         self._refuse(refused, read=True)
         self._keep(~(empty | self._mask(refused)))
         self._compare_sum()

@@ -27,7 +27,8 @@ from feeds.errors import InputError
 from feeds.ledger import PublishLedger
 from feeds.plan import DropFolder
 from feeds.validate import Severity
-from processors.codes import to_code
+from feeds.zero_columns import zero_columns_removed
+from processors.codes import to_code, to_id
 from processors.days import to_date, to_day
 from processors.market import Market
 from processors.securities import Securities
@@ -527,6 +528,56 @@ def test_zeros_for_an_absent_repayment_column_are_absent(tmp_path: Path, sent: l
     found = rows(sent)
     assert [row.get("fin_repay") for row in found.values()].count(2e7) == 4
     assert all("fin_repay" not in row for (_, key, _), row in found.items() if key.endswith("SZ"))
+
+
+def figures(exchange: str, values: list[float], day: int = 0) -> pd.DataFrame:
+    """Rows of an exchange with buys, sales, lent shares, and one figure."""
+    keys = [to_id(f"{ {'SH': 600000, 'SZ': 1, 'BJ': 920000}[exchange] + n:06d}.{exchange}") for n in range(len(values))]
+    beside = dict.fromkeys(("fin_balance", "fin_buy", "short_sell", "short_volume"), 1e6)
+    return pd.DataFrame({"key": keys, "day": to_day(date(2024, 6, 11)) + day, "value": values, **beside})
+
+
+REAL = figures("SH", [float(n) for n in range(1, 41)])
+
+
+@pytest.mark.parametrize("name", ["fin_repay", "short_repay", "short_balance"])
+@pytest.mark.parametrize(
+    ("rows", "left", "word"),
+    [
+        ([REAL], 0, ""),
+        ([REAL, figures("SZ", [0.0] * 30)], 30, "0 in every row of SZSE"),
+        ([REAL, figures("SZ", [0.0] * 38 + [5.0, 6.0])], 38, "0 in nearly every row of SZSE"),
+        ([figures("SH", [0.0] * 39 + [1.0]), figures("BJ", [3.0] * 30)], 39, "0 in nearly every row of SSE"),
+        ([figures("SH", [0.0] * 15 + [np.nan] * 15 + [1.0])], 0, ""),  # too few
+        ([figures("SH", [0.0] * 20 + [1.0] * 20)], 0, ""),
+        ([figures("SZ", [0.0], day) for day in range(30)], 30, "0 in every row of SZSE"),
+        ([figures("SZ", [0.0] * (day != 3) or [2.0], day) for day in range(30)], 0, ""),
+    ],
+)
+def test_zeros_where_no_market_has_them_are_absent(name: str, rows: list[pd.DataFrame], left: int, word: str) -> None:
+    frame = pd.concat(rows, ignore_index=True).rename(columns={"value": name})
+    given = frame[name].to_numpy(copy=True)
+    found = [one.text for one in zero_columns_removed(frame, "margin.daily", "a.csv")]
+    assert len(found) == bool(word) and all(word in text and f"a.csv, {name}" in text for text in found)
+    gone = np.isnan(frame[name].to_numpy()) & ~np.isnan(given)
+    assert gone.sum() == left and (given[gone] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("zeros", "figure", "word"),
+    [(range(40), "昨收", "0 in every row of SSE"), (range(39), "昨收", "0 in nearly every row of SSE"),
+     (range(40), "开盘价", "0 in every row of SSE"), (range(10), "昨收", ""), ((3,), "昨收", "")],
+)  # fmt: skip
+def test_a_column_of_zeros_in_place_of_prices_is_reported(tmp_path: Path, zeros: range, figure: str, word: str) -> None:
+    other = {"昨收": "开盘价", "开盘价": "昨收"}[figure]
+    lines = [f"{600000 + n},{9 + n / 7:.2f},{0 if n in zeros else 9},{9 + n / 8:.2f},{1000 + n}" for n in range(40)]
+    text = "\n".join([f"证券代码,收盘价(元),{figure}(元),{other}(元),成交量(股)", *lines])
+    (tmp_path / "a20240611.csv").write_text(text, "utf-8")
+    found = vendor.read([tmp_path / "a20240611.csv"])
+    name = {"昨收": "prev_close", "开盘价": "open"}[figure]
+    assert found.tables[0].frame[name].isna().sum() == len(zeros)
+    assert [(one.severity, one.check) for one in found.findings] == [(Severity.WARNING, "zeros")] * bool(word)
+    assert all(f"{name}: {word}" in one.text for one in found.findings)
 
 
 # -- wanted kinds of files -------------------------------------------------------------------------------------
