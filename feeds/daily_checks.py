@@ -26,6 +26,7 @@ from feeds.published_figures import DaysBefore, PublishedFigures
 from feeds.refused_rows import refused_rows
 from feeds.replay import Replay
 from feeds.security_names import SecurityNames
+from feeds.sorted_pages import sorted_pages
 from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
@@ -136,6 +137,7 @@ class DailyChecks:
                 found = [
                     *days_to_come(compared, self._clock()),
                     *check_report.check_with_lists(compared),
+                    *sorted_pages(tables.tables, compared),
                     *self._half_days(day, compared, earlier),
                     *published_successors(compared, self._changes),
                 ]

@@ -38,6 +38,7 @@ class SourceTable:
     rank : the place of the table in a mapping file: where two of them contradict each other the first one counts.
     steps : figure → the step to which it is rounded, see `feeds.mapped_rows.MappedRows`.
     fallback : whether the rows of a security count only where no other table has it, see `feeds.mapping.Table`.
+    sorted_by : days whose rows are in the order of a figure → its column, see `feeds.row_order`.
     """
 
     topic: str
@@ -46,6 +47,7 @@ class SourceTable:
     rank: int = 0
     steps: Mapping[str, float] = field(default_factory=dict)
     fallback: bool = False
+    sorted_by: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class SourceTables:
         """Append the rows of a table, if there are any, and the findings of reading it; see `SourceTable`."""
         self.findings += rows.findings
         if len(rows.frame):
-            self.tables.append(SourceTable(topic, origin, rows.frame, rank, rows.steps, fallback))
+            self.tables.append(SourceTable(topic, origin, rows.frame, rank, rows.steps, fallback, rows.sorted_by))
 
     def extend(self, other: SourceTables) -> None:
         """Append the tables and findings of another reading."""

@@ -86,8 +86,19 @@ def parse_day(cell: object) -> int | None:
         raise InputError(f"date {text!r} does not exist ({error}): correct the cell") from error
 
 
-def parse_days(column: pd.Series) -> tuple[Days, dict[int, str]]:
-    """Return the trade dates of a column (n,), `NO_DAY` where there is none, and the reason by place."""
+def parse_days(column: pd.Series, written: str | None = None) -> tuple[Days, dict[int, str]]:
+    """Return the trade dates of a column (n,), `NO_DAY` where there is none, and the reason by place.
+
+    Parameters
+    ----------
+    written : the format of texts, such as %d.%m.%Y; None for those of `parse_day`.
+    """
+    if written is not None and not pd.api.types.is_datetime64_any_dtype(column):
+        texts = column.astype(str).str.strip().str.removesuffix(".0")
+        stamps = pd.to_datetime(texts, format=written, errors="coerce", utc="%z" in written)
+        read, reasons = parse_days(stamps)
+        unread = np.flatnonzero(stamps.isna()).tolist()
+        return read, reasons | {p: f"{column.iloc[p]!r} is not written as {written}: correct the cell" for p in unread}
     zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
     if zoned:
         column = column.dt.tz_convert(SHANGHAI).dt.tz_localize(None)

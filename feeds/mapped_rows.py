@@ -18,11 +18,12 @@ from feeds.mapped_words import matching, words_of
 from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
 from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
+from feeds.row_order import sorted_days
 from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed, zero_prices
 from processors.codes import Ids
-from processors.days import DAY_US, SHANGHAI_OFFSET_US, Days
+from processors.days import DAY_US, SHANGHAI_OFFSET_US
 from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
 from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
@@ -48,11 +49,13 @@ class MappedRows:
         if the table names its column, and figures in CNY, shares and fractions. Rows of the running session have ``ts``
         (int64, µs since the epoch) instead of a day, if the table names it.
     steps : figures in 万 and 亿 → the step to which they are rounded: such tables have two decimals.
+    sorted_by : days whose rows are in the order of a figure → its column, see `feeds.row_order`.
     """
 
     frame: pd.DataFrame
     findings: list[Finding] = field(default_factory=list)
     steps: dict[str, float] = field(default_factory=dict)
+    sorted_by: dict[int, str] = field(default_factory=dict)
 
     def whole(self) -> pd.DataFrame:
         """Return the frame of a source that counts as a whole; raises `InputError` for the first thing left out."""
@@ -87,7 +90,9 @@ def map_rows(
     reading.choose_rows()
     reading.read_moments(today)
     reading.read_figures()
-    return reading.result(len(raw))
+    rows = reading.result(len(raw))
+    rows.sorted_by = sorted_days(table, raw, rows.frame)
+    return rows
 
 
 class _Reading:
@@ -128,7 +133,7 @@ class _Reading:
                 self.columns["day"] = np.full(len(self.raw), day, dtype=np.int32)
             return
         column = column_of(self.raw, self.table.date.column, self.where)
-        days, reasons = _days(column, self.table.date)
+        days, reasons = parse_days(column, self.table.date.format)
         self.columns["day"] = days
         self._leave_out({place: f"column {self.table.date.column!r}: {reason}" for place, reason in reasons.items()})
 
@@ -352,18 +357,6 @@ def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str
         reasons |= dict.fromkeys(empty, "the cell is empty: fill it in, or export the file again")
     numbers[wrong | zero] = np.nan
     return reasons
-
-
-def _days(column: pd.Series, when: DateColumn) -> tuple[Days, dict[int, str]]:
-    """Return the trade dates of a column, and the reason of each that can't be read, by place."""
-    if when.format is None or pd.api.types.is_datetime64_any_dtype(column):
-        return parse_days(column)
-    texts = column.astype(str).str.strip().str.removesuffix(".0")
-    moments = pd.to_datetime(texts, format=when.format, errors="coerce", utc="%z" in when.format)
-    days, wrong = parse_days(moments)
-    unread = {place for place in wrong if pd.isna(moments.iloc[place])}
-    other = f"is not written as {when.format}: correct the cell"
-    return days, wrong | {place: f"{column.iloc[place]!r} {other}" for place in unread}
 
 
 def _moments(column: pd.Series, when: DateColumn, today: int | None, where: str) -> Ints:

@@ -22,8 +22,10 @@ from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import BusyError, ConfigurationError, InputError, Refusal
 from feeds.intraday_outlet import IntradayOutlet
 from feeds.ports import FeedState
+from feeds.row_order import derived, is_by_code, order_of
 from feeds.security_names import names_of
 from feeds.snapshot_sources import Reading, Source
+from feeds.sorted_pages import page_of
 from feeds.tasks import FeedTask
 from processors.block import TURNOVER_INDEX
 from processors.codes import Ids, isin_sorted, to_code
@@ -215,7 +217,7 @@ class SnapshotTask(FeedTask):
         if topic != "prices.intraday":
             return
         count, stored = frame["key"].nunique(), self.state.load().get(_NAMES)
-        page = self.whole_market and stored is None and is_page(count)
+        page = self.whole_market and stored is None and (is_page(count) or _is_sorted_page(frame))
         if not self.may_fall and (page or (stored is not None and is_far_fewer(topic, count, int(stored)))):
             before = "no snapshot before is known" if stored is None else f"the snapshot before had {int(stored):,}"
             raise InputError(
@@ -231,3 +233,12 @@ class SnapshotTask(FeedTask):
             self._logged_at = now
             log.info("snapshots", feed=self.name, closing=closing, **+self._counts)
             self._counts.clear()
+
+
+def _is_sorted_page(frame: pd.DataFrame) -> bool:
+    """Whether securities are in the order of a figure, and no whole market."""
+    figures = {name: frame[name].to_numpy() for name in ("last", "prev_close", "volume", "turnover")}
+    prices = {"close": figures["last"], "prev_close": figures["prev_close"]}
+    if is_by_code(frame["key"].to_numpy(np.int32)) or order_of([*figures.items(), *derived(prices)]) is None:
+        return False
+    return page_of(len(frame), figures["last"] / figures["prev_close"] - 1) is not None

@@ -22,10 +22,11 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts.commands import FeedRun, decode
-from feeds import drop_folder, sources, workbooks
+from feeds import drop_folder, sources, vendor, workbooks
 from feeds.build import build_tasks
 from feeds.compared_day import ComparedDay
 from feeds.cut_lists import cut_lists, is_page
+from feeds.daily_checks import DailyChecks
 from feeds.dataset import SourceTables
 from feeds.days_to_come import days_to_come
 from feeds.drop_folder import FolderTask
@@ -33,6 +34,7 @@ from feeds.errors import GoneError, InputError, LedgerError
 from feeds.ledger import PublishLedger
 from feeds.plan import DropFolder, Feed, Fetch, Plan
 from feeds.published_figures import SLOTS, DaysBefore, PublishedFigures
+from feeds.security_names import SecurityNames
 from feeds.tasks import FeedTask
 from feeds.validate import Severity
 from processors.codes import to_id
@@ -422,6 +424,74 @@ def test_lists_that_are_cut_off_are_refused(case: str) -> None:
     found = list(cut_lists(now, before, totals))
     assert {one.severity for one in found} == ({severity} if severity else set()), [one.text for one in found]
     assert text in " ".join(one.text for one in found)
+
+
+def quotes(count: int, day: str = D1) -> pd.DataFrame:
+    """Quotes in the order of their codes, as a terminal saves them: gains from -10% to 10%."""
+    rng = np.random.default_rng(3)
+    codes = np.sort([number + at for at in (1, 600_000) for number in rng.choice(3_990, count // 2, replace=False)])
+    before = np.round(rng.uniform(3, 90, count), 2)
+    close = np.round(before * (1 + rng.uniform(-0.1, 0.1, count)), 2)
+    volume = rng.integers(10_000, 90_000_000, count)
+    return pd.DataFrame(
+        {
+            "日期": day, "代码": [f"{code:06d}" for code in codes], "名称": "某某", "收盘价(元)": close,
+            "昨收(元)": before,
+            "涨跌幅(%)": [f"{gain:+.2f}%" for gain in (close / before - 1) * 100], "成交量(股)": volume,
+            "成交额(元)": np.round(volume * close), "换手率(%)": np.round(rng.uniform(0, 9, count), 2),
+            "市值": [f"{cap:.2f}亿" for cap in rng.uniform(1, 900, count)],
+        }
+    )  # fmt: skip
+
+
+def page(rows: pd.DataFrame, by: str, count: int, *, falling: bool = True) -> pd.DataFrame:
+    """The first rows in the order of a column."""
+    figures = rows[by].astype(str).str.rstrip("%亿").astype(float)
+    return rows.iloc[np.argsort(-figures if falling else figures, kind="stable")[:count]]
+
+
+EVERY = quotes(3_990)
+SOLD = [name for name in EVERY if name != "昨收(元)"]
+PAGES: dict[str, tuple[pd.DataFrame, bool]] = {
+    **{f"{n} by gain": (page(EVERY, "涨跌幅(%)", n), True) for n in (20, 50, 80, 120, 150, 240, 998)},
+    "the 90 largest falls": (page(EVERY, "涨跌幅(%)", 90, falling=False), True),
+    "the 1,700 largest gains": (page(EVERY, "涨跌幅(%)", 1_700), True),
+    "by gain without a previous close": (page(EVERY, "涨跌幅(%)", 60)[SOLD], True),
+    "by gain without its column": (page(EVERY, "涨跌幅(%)", 60).drop(columns="涨跌幅(%)"), True),
+    **{f"80 by {by}": (page(quotes(900), by, 80), True) for by in SOLD[3:]},
+    "all of a market by gain": (page(EVERY, "涨跌幅(%)", 3_990), False),
+    "19 rows": (page(EVERY, "涨跌幅(%)", 19), False),
+    "a selection in the order of codes": (quotes(150), False),
+    "a selection in any order": (quotes(150).sample(150, random_state=1), False),
+    "with row numbers": (quotes(150).sample(150, random_state=1).assign(序号=range(1, 151)), False),
+    "the same figures": (quotes(150).sample(150, random_state=1).assign(**{"收盘价(元)": 9, "昨收(元)": 9}), False),
+}
+
+
+@pytest.mark.parametrize("case", PAGES)
+def test_a_page_of_a_sorted_list_is_refused_on_a_first_day(case: str, tmp_path: Path) -> None:
+    rows, refused = PAGES[case]
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    found = DailyChecks(CALENDAR, SecurityNames(), None).check(vendor.read([tmp_path / "a.csv"]), "x").findings
+    cut = [one for one in found if one.severity is Severity.ERROR]
+    assert [one.check for one in cut] == ["cut"] * refused, cut
+    assert all("no day before is known" in one.text and "--force" in one.text and "a.csv" in one.text for one in cut)
+
+
+def test_pages_of_a_whole_market_and_of_a_later_day_are_no_part(tmp_path: Path) -> None:
+    whole = page(quotes(1_500), "涨跌幅(%)", 1_500)
+    for at in range(0, 1_500, 150):
+        whole.iloc[at : at + 150].to_csv(tmp_path / f"page{at}.csv", index=False)
+    page(quotes(1_500, D2), "成交量(股)", 1_490).to_csv(tmp_path / "later.csv", index=False)
+    found = DailyChecks(CALENDAR, SecurityNames(), None).check(vendor.read([tmp_path]), "x").findings
+    assert [one for one in found if one.severity is Severity.ERROR] == []
+
+
+def test_a_sorted_page_is_published_with_force(tmp_path: Path, sent: list[Message]) -> None:
+    page(EVERY, "涨跌幅(%)", 50).to_csv(tmp_path / "a.csv", index=False)
+    refused = feed("vendor", tmp_path / "a.csv")
+    assert refused.exit_code == 1 and sent == [] and "50 stocks" in str(refused.exception)
+    assert feed("vendor", tmp_path / "a.csv", "--force").exit_code == 0 and sent
 
 
 @pytest.mark.parametrize("count", [100, 200, 500, 1000, 2000, 3000, 5000, 10000])

@@ -320,6 +320,22 @@ def test_a_page_in_place_of_all_securities_is_refused(
     assert tuple(found) == good
 
 
+@pytest.mark.parametrize(("whole", "first", "good"), [(True, "gain", False), (True, "turnover", False),
+                                                      (False, "gain", True), (True, "code", True)])  # fmt: skip
+def test_a_first_snapshot_that_is_a_page_of_a_sorted_list_is_refused(whole: bool, first: str, good: bool) -> None:
+    frame = quotes(150).tables[0][1]
+    scattered = (np.arange(150) * 37) % 150
+    frame = frame.assign(last=9.0 + scattered / 100, turnover=1e6 + 9e3 * scattered[::-1])
+    by = {"gain": frame["last"], "turnover": frame["turnover"], "code": frame["key"]}[first]
+    frame = frame.iloc[np.argsort(-by.to_numpy() if first != "code" else by.to_numpy())].reset_index(drop=True)
+    market = Market("2024-06-11 09:40")
+    market.read = lambda: Reading([("prices.intraday", frame)], us("2024-06-11 09:40"))  # type: ignore[method-assign]
+    task = market.run(60)
+    task.whole_market = whole
+    task.tick(market.now)
+    assert (not task.failures) == good
+
+
 def test_names_are_stored_once_and_without_marks_that_cut_them_off() -> None:
     market = Market("2024-06-11 09:40")
     frame, read = quotes(4).tables[0][1], us("2024-06-11 09:40")
