@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.mapping import Table, columns_used
+from feeds.mapping import Table
 from processors.codes import Ids
 from processors.days import Days
 from processors.events import Floats
@@ -22,6 +22,8 @@ from processors.events import Floats
 #: Fewer rows are in an order by accident; and the largest probability of one, of figures in a random order.
 FEWEST = 20
 _ACCIDENT = log(1e-9)
+#: Where a page ends, the next one or that of the next board may begin anew: one row of so many.
+_SHORTEST_PAGE = 20
 #: Lists in the order of codes have a few places where the next exchange or board begins, as a share of their rows.
 _BORDERS = 0.1
 #: Sources sort by gains in percent with two decimals.
@@ -29,7 +31,11 @@ _GAIN_STEP = 1e-4
 _TOPICS = ("prices.daily", "valuations.daily")
 _NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)(%|‰|万亿|亿|万|手|元|股)?")
 _TIMES = {"万": 1e4, "亿": 1e8, "万亿": 1e12}
-_FIRST_DATE, _LAST_DATE = 19_000_101, 21_001_231
+#: Headers of figures of quotes that no topic has.
+_QUOTE = re.compile(
+    "涨|跌|振幅|价|收盘|成交|换手|量比|市值|市盈|市净|流入|股本|pct|chg|change|gain|amount|turnover|vol|mv|cap|price|last|close",
+    re.IGNORECASE,
+)
 
 
 def sorted_days(table: Table, raw: pd.DataFrame, frame: pd.DataFrame) -> dict[int, str]:
@@ -42,14 +48,13 @@ def sorted_days(table: Table, raw: pd.DataFrame, frame: pd.DataFrame) -> dict[in
     """
     if table.topic not in _TOPICS or "day" not in frame or not raw.index.is_unique:
         return {}
-    name = None if table.code is None else table.code.name
-    names = [str(one) for one in raw if one not in (*columns_used(table), name)]
+    names = [str(one) for one in raw if _QUOTE.search(str(one))]
     found = {}
     for day, places in _without_order_of_codes(frame["day"].to_numpy(), frame["key"].to_numpy()):
         rows = frame.iloc[places]
         cells = raw.loc[rows["row"]]
-        figures = {one: rows[one].to_numpy() for one in ("open", "high", "low", "close", "prev_close") if one in rows}
-        order = order_of([*((one, _numbers(cells[one])) for one in names), *derived(figures)])
+        figures = {one: rows[one].to_numpy(np.float64) for one in table.columns if one in rows}
+        order = order_of([*((one, _numbers(cells[one])) for one in names), *figures.items(), *derived(figures)])
         if order is not None:
             found[day] = order
     return found
@@ -100,33 +105,32 @@ def _without_order_of_codes(days: Days, keys: Ids) -> Iterator[tuple[int, npt.ND
 
 
 def _is_sorted(values: Floats, step: float) -> bool:
-    """Whether figures are in an order that they do not have by accident; a figure may be ``step`` out of it."""
+    """Whether figures are in an order, but for a few breaks, that they do not have by accident.
+
+    Parameters
+    ----------
+    step : so far out of the order a figure may be.
+    """
     known = values[np.isfinite(values)]
     if len(known) < max(FEWEST, len(values) / 2):
         return False
     steps = np.diff(known)
-    numbered = (np.abs(steps) == 1).all()
-    if numbered or not ((steps <= step).all() or (steps >= -step).all()):
+    breaks = int(min((steps > step).sum(), (steps < -step).sum()))
+    if breaks > len(known) // _SHORTEST_PAGE:
         return False
     _, counts = np.unique(np.round(known / step) if step else known, return_counts=True)
-    # Of n! orders of the figures, those are alike in which equal ones change places.
-    return sum(lgamma(count + 1) for count in counts.tolist()) - lgamma(len(known) + 1) < _ACCIDENT
+    # Of n! orders of the figures, those are alike in which equal ones change places; at most (k + 1)^n have k breaks.
+    alike = sum(lgamma(count + 1) for count in counts.tolist()) + len(known) * log(breaks + 1)
+    return alike - lgamma(len(known) + 1) < _ACCIDENT
 
 
 def _numbers(cells: pd.Series) -> Floats:
-    """Return the figures of a column (n,); NaN for cells that are none, and for all of a column of other things."""
-    nothing = np.full(len(cells), np.nan)
-    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
-        return nothing
+    """Return the figures of a column (n,), NaN for cells that are none; all of them NaN where they are in no order."""
     if pd.api.types.is_numeric_dtype(cells):
-        values = cells.to_numpy(np.float64)
-    else:
-        first = np.diff(_parsed(cells.iloc[:FEWEST]))
-        if (first > 0).any() and (first < 0).any():  # texts are slow to read
-            return nothing
-        values = _parsed(cells)
-    dates = (values >= _FIRST_DATE) & (values <= _LAST_DATE)
-    return nothing if dates.all() else values
+        return cells.to_numpy(np.float64)
+    first = np.diff(_parsed(cells.iloc[:FEWEST]))
+    mixed = min((first > 0).sum(), (first < 0).sum()) > 1
+    return np.full(len(cells), np.nan) if mixed else _parsed(cells)  # texts are slow to read
 
 
 def _parsed(cells: pd.Series) -> Floats:

@@ -459,6 +459,14 @@ PAGES: dict[str, tuple[pd.DataFrame, bool]] = {
     "by gain without a previous close": (page(EVERY, "涨跌幅(%)", 60)[SOLD], True),
     "by gain without its column": (page(EVERY, "涨跌幅(%)", 60).drop(columns="涨跌幅(%)"), True),
     **{f"80 by {by}": (page(quotes(900), by, 80), True) for by in SOLD[3:]},
+    "two exchanges, one after the other": (
+        pd.concat([page(half, "涨跌幅(%)", 40) for half in (EVERY[1_995:], EVERY[:1_995])]),
+        True,
+    ),
+    "pages whose order changed meanwhile": (
+        pd.concat([page(EVERY, "涨跌幅(%)", 240).iloc[at : at + 20] for at in (0, 18, 41, 60)]).drop_duplicates(),
+        True,
+    ),
     "all of a market by gain": (page(EVERY, "涨跌幅(%)", 3_990), False),
     "19 rows": (page(EVERY, "涨跌幅(%)", 19), False),
     "a selection in the order of codes": (quotes(150), False),
