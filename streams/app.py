@@ -227,7 +227,6 @@ class MarginwatchApp(App):
     async def _work(self, events: AsyncIterable[Any], stream: Any) -> None:
         async for event in events:
             generation = self.consumer_generation_id
-            await self.runner.gather(event.value)
             together = [event, *stream.channel.queue.take(event, _FETCH_BYTES)]
             for one in together[1:]:
                 one.message.tracked = True

@@ -4,7 +4,7 @@ A step is folded, then stored, then its outputs are published. Storing and publi
 folded, those of other partitions too, and a partition's next step is not stored before they are done: so the outbox in
 Redis always contains everything that may not have arrived yet, outputs keep their order, and waiting for Redis and
 Kafka costs no time. The state in memory is at most one step ahead of Redis; a worker that lost it starts from Redis.
-Small polls that arrive meanwhile are folded together in the next step (`streams.poll_queue`).
+Polls of a partition that wait together are folded together (`streams.poll_queue`).
 
 A poll is never skipped. While Redis or Kafka is away, the step waits. A message whose fold fails is quarantined, see
 `streams.quarantine`. Anything else that fails (state that can't be read, one failing message after another) *stalls*
@@ -49,8 +49,6 @@ from streams.transport import Poll
 log = structlog.get_logger()
 _T = TypeVar("_T")
 _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
-#: A poll of this size takes longer to fold than its partition's last step to be stored and published.
-_LARGE_BYTES = 64 * 1024
 
 Done = Callable[[], Awaitable[Any]]
 
@@ -227,15 +225,6 @@ class PartitionRunner:
         return self._stages[self._topics.short(tp.topic)]
 
     # -- a step ----------------------------------------------------------------------------------------------
-
-    async def gather(self, poll: Poll) -> None:
-        """Wait until the last step of a small poll's partition is finished: what arrives meanwhile joins the poll.
-
-        The poll could not be stored sooner. A large one is folded meanwhile.
-        """
-        owned = self.owned.get((self._stages[self._topics.short(poll.topic)].name, poll.partition))
-        if owned is not None and owned.finishing is not None and poll.size < _LARGE_BYTES:
-            await asyncio.wait([owned.finishing])
 
     async def step(self, poll: Poll, still_ours: StillOurs, done: Done) -> None:
         """Fold one poll and begin to store it; retry as long as it fails.

@@ -541,31 +541,6 @@ def test_the_next_step_is_folded_but_not_stored_before_the_last_one_is_published
     assert [e[0] for e in world.recorder.events] == ["claim", "commit", "done", "publish", "commit", "done", "publish"]
 
 
-@pytest.mark.parametrize(("value", "waits"), [(b"2", True), (b"2" * 70_000, False)], ids=["small", "large"])
-def test_a_small_poll_waits_for_the_step_before_it_and_a_large_one_is_folded_meanwhile(
-    world: World, value: bytes, waits: bool
-) -> None:
-    blocked = asyncio.Event()
-
-    async def slow(outputs: Sequence[Output]) -> None:
-        await blocked.wait()
-
-    async def go() -> None:
-        world.runner._publish = slow
-        await world.claim(0, 1)
-        await world.step(Row(0, b"2"), settle=False)
-        await world.runner.gather(poll(Row(0, b"2", partition=1)))  # nothing of this partition is under way
-        gathered = asyncio.create_task(world.runner.gather(poll(Row(1, value))))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert gathered.done() != waits
-        blocked.set()
-        await gathered
-        await world.runner.settle()
-
-    run(go())
-
-
 def test_latest_values_are_those_of_the_market_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, MarketSums)
 
