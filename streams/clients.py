@@ -77,7 +77,7 @@ def kafka_reader(settings: Settings) -> Reader:
     from kafka import KafkaConsumer
     from kafka.consumer import fetcher
 
-    kafka_batches.install(fetcher)
+    kafka_batches.install(fetcher, kafka_batches.records_by_aiokafka)
     with _answered(settings, TopicError):
         return KafkaConsumer(
             **_kafka(settings, "reader"), **_reading(settings), group_id=None, bootstrap_timeout_ms=BOOTSTRAP_MS

@@ -72,7 +72,7 @@ def derivation(settings: Settings, name: str, day: date, subject: str | None) ->
     wanted = name if subject is None else f"{name}/{subject}"
     published: MarketSignal | None = None
     subjects = set()
-    for one in readers.market_signals(settings):
+    for one in readers.market_signals(settings, wanted=lambda key: key.startswith(f"{name}/")):
         if one.signal == name:
             subjects.add(one.subject)
             if one.name == wanted and one.trade_date == day and not one.provisional:
@@ -97,7 +97,7 @@ def _nothing(name: str, day: date) -> str:
 def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[str, Any]:
     key = to_id(code)
     found: tuple[DayStatus, dict[str, Any]] | None = None
-    for frame in readers.security_signals(settings):
+    for frame in readers.security_signals(settings, wanted=lambda key: key.startswith(f"{day.isoformat()}/")):
         at = int(np.searchsorted(frame.keys, key))
         here = at < len(frame.keys) and frame.keys[at] == key
         if here and signal.id in frame.columns and frame.status.trade_date == day:
@@ -113,7 +113,7 @@ def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[
 def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[str, Any]:
     at = INDUSTRIES.index(industry)
     found: dict[str, Any] | None = None
-    for frame in readers.industry_signals(settings):
+    for frame in readers.industry_signals(settings, wanted=lambda key: key == day.isoformat()):
         if frame.status.trade_date == day:
             columns = {column: _plain(values[at]) for column, values in frame.columns.items()}
             value, parts = columns.pop(name), (f"{name}_", "fin_", "net_", "buy_")

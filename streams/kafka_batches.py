@@ -13,7 +13,7 @@ decoder refuses: the dead letter has its bytes and the reason.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -73,23 +73,43 @@ class _Record:
         return True
 
 
-def install(fetcher: Any) -> None:
+def install(fetcher: Any, records_of: Callable[[bytes], Iterable[Any]] | None = None) -> None:
     """Let the consumers of a library read by `Batches`.
 
     Parameters
     ----------
     fetcher : module of the library that uses its ``MemoryRecords``.
+    records_of : reads the records of a batch in place of the library.
     """
     if not isinstance(fetcher.MemoryRecords, partial):
-        fetcher.MemoryRecords = partial(Batches, library=fetcher.MemoryRecords)
+        fetcher.MemoryRecords = partial(Batches, library=fetcher.MemoryRecords, records_of=records_of)
+
+
+def records_by_aiokafka(plain: bytes) -> list[Any]:
+    """Return the records of a batch without compression.
+
+    aiokafka's compiled reader takes 3 µs a record, kafka-python's 27 µs.
+    """
+    from aiokafka.record.memory_records import MemoryRecords
+
+    return [
+        _Record(one.offset, one.timestamp, one.timestamp_type, one.key, one.value, one.headers)
+        for one in MemoryRecords(plain).next_batch()
+    ]
 
 
 class Batches:
     """The batches of one fetch; has the methods of the libraries' ``MemoryRecords`` that their fetchers call."""
 
-    def __init__(self, data: bytes | None, library: Callable[[bytes], Any]) -> None:
+    def __init__(
+        self,
+        data: bytes | None,
+        library: Callable[[bytes], Any],
+        records_of: Callable[[bytes], Iterable[Any]] | None = None,
+    ) -> None:
         self._data = memoryview(data or b"")
-        self._library = library
+        self.library = library
+        self.records_of = records_of
         self._at = 0
 
     def size_in_bytes(self) -> int:
@@ -107,8 +127,8 @@ class Batches:
             return None
         raw = bytes(self._data[self._at : end])
         self._at = end
-        batch = self._library(raw).next_batch()
-        return batch if raw[_MAGIC_AT] < 2 or batch.is_control_batch else _Batch(raw, batch, self._library)
+        batch = self.library(raw).next_batch()
+        return batch if raw[_MAGIC_AT] < 2 or batch.is_control_batch else _Batch(raw, batch, self)
 
     def _end(self) -> int:
         if len(self._data) - self._at < _LENGTH_END:
@@ -120,8 +140,8 @@ class Batches:
 class _Batch:
     """A batch of the library that has records, whatever its bytes are."""
 
-    def __init__(self, raw: bytes, batch: Any, library: Callable[[bytes], Any]) -> None:
-        self._raw, self._batch, self._library = raw, batch, library
+    def __init__(self, raw: bytes, batch: Any, batches: Batches) -> None:
+        self._raw, self._batch, self._batches = raw, batch, batches
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
@@ -146,7 +166,9 @@ class _Batch:
             raise _BatchError("its checksum does not match, so the broker's disk or the line has changed it")
         plain = _decompressed(self._raw)
         try:
-            return list(self._batch if plain is self._raw else self._library(plain).next_batch())
+            if self._batches.records_of is not None:
+                return list(self._batches.records_of(plain))
+            return list(self._batch if plain is self._raw else self._batches.library(plain).next_batch())
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever the library can't read is read one by one

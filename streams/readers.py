@@ -205,31 +205,45 @@ def record_at(settings: Settings, name: str, partition: int, offset: int) -> Con
     return None
 
 
-def messages(settings: Settings, topic: str, *, until: str | None = None) -> Iterator[Any]:
-    """Yield the content of every message of a topic that can be read; parameters and errors as of `read`.
+def messages(
+    settings: Settings, topic: str, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+) -> Iterator[Any]:
+    """Yield the content of every message of a topic that can be read; other parameters and errors as of `read`.
 
     Of messages with one key each is newer than the one before; an older one that was published late is left out.
+
+    Parameters
+    ----------
+    wanted : whether a key is of interest; only messages with such a key are decoded.
     """
     newest = NewestByKey()
     for record in read(settings, topic, until=until):
+        if not wanted((record.key or b"").decode("utf-8", "replace")):
+            continue
         content = codecs.readable(topic, record) if newest.accepts(record) else None
         if content is not None:
             yield content
 
 
-def market_signals(settings: Settings, *, until: str | None = None) -> Iterator[MarketSignal]:
-    """Yield every market signal as it was published, provisional ones included; parameters as of `read`."""
-    return messages(settings, Topic.SIGNALS_MARKET, until=until)
+def market_signals(
+    settings: Settings, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+) -> Iterator[MarketSignal]:
+    """Yield every market signal as it was published, provisional ones included; parameters as of `messages`."""
+    return messages(settings, Topic.SIGNALS_MARKET, until=until, wanted=wanted)
 
 
-def security_signals(settings: Settings, *, until: str | None = None) -> Iterator[SecuritySignals]:
-    """Yield every day's frame of security signals as it was published; parameters as of `read`."""
-    return messages(settings, Topic.SIGNALS_SECURITY, until=until)
+def security_signals(
+    settings: Settings, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+) -> Iterator[SecuritySignals]:
+    """Yield every day's frame of security signals as it was published; parameters as of `messages`."""
+    return messages(settings, Topic.SIGNALS_SECURITY, until=until, wanted=wanted)
 
 
-def industry_signals(settings: Settings, *, until: str | None = None) -> Iterator[IndustrySignals]:
-    """Yield every day's frame of industry signals as it was published; parameters as of `read`."""
-    return messages(settings, Topic.SIGNALS_INDUSTRY, until=until)
+def industry_signals(
+    settings: Settings, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+) -> Iterator[IndustrySignals]:
+    """Yield every day's frame of industry signals as it was published; parameters as of `messages`."""
+    return messages(settings, Topic.SIGNALS_INDUSTRY, until=until, wanted=wanted)
 
 
 def alerts(settings: Settings, *, until: str | None = None) -> Iterator[Alert]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cramjam
@@ -19,7 +20,14 @@ from streams.dead_letters import encode_letter, read_letter
 from streams.kafka_batches import Batches
 from streams.records import UNREADABLE, DeadLetter, RowOfFrame
 
-LIBRARIES = pytest.mark.parametrize("library", [AioRecords, SyncRecords], ids=["aiokafka", "kafka-python"])
+LIBRARIES = pytest.mark.parametrize(
+    "library",
+    [
+        partial(Batches, library=AioRecords),
+        partial(Batches, library=SyncRecords, records_of=kafka_batches.records_by_aiokafka),
+    ],
+    ids=["aiokafka", "kafka-python"],
+)
 ROWS = [(b"k%d" % n, b'{"n":%d}' % n * 50) for n in range(20)]
 _HEADER, _CRC_FROM = 61, 21
 
@@ -68,7 +76,7 @@ def compressed(batch: bytes, codec: str) -> bytes:
 
 
 def records(data: bytes, library: Callable[[bytes], Any]) -> list[Any]:
-    batches, out = Batches(data, library), []
+    batches, out = library(data), []
     while batches.has_next():
         batch = batches.next_batch()
         assert batch.validate_crc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import partial
 from typing import Annotated
 
@@ -68,7 +69,8 @@ def latest_industries(
 
     first, last = span(start, end)
     settings = Settings()
-    frames = list(readers.industry_signals(settings))
+    begin, until = (first or date.min).isoformat(), (last or date.max).isoformat()
+    frames = list(readers.industry_signals(settings, wanted=lambda day: begin <= day <= until))
     days = [frame.status.trade_date for frame in frames]
     found = []
     if days:
