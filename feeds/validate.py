@@ -43,6 +43,7 @@ _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 _RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, float]] = {
     "prices.daily": (("turnover",), ("volume", "close"), 1 / 30, 30),
     "margin.daily": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
+    "margin.market": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
 }
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
@@ -193,13 +194,20 @@ def placeholders(batch: RowBatch) -> Iterator[Finding]:
 def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
     """Find columns whose unit contradicts that of another column of the same rows, for the first day of all.
 
-    The ratio is the median over the keys of an exchange, without zeros.
+    The ratio is the median over the keys of an exchange, without zeros. Zeros alone beside another figure are
+    placeholders: there is no trade without turnover.
     """
     if batch.topic not in _RATIOS:
         return
     upper, lower, least, most = _RATIOS[batch.topic]
+    enough = 1 if batch.topic == _TOTALS else _AGREEING
     over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
     for name, mask in _exchanges(batch):
+        for names, values, beside in ((upper, over, under), (lower, under, over)):
+            counted = mask & (beside > 0)
+            if np.count_nonzero(counted) >= enough and not values[counted].any():
+                text = f"{names[0]} of {name} is 0 in all {counted.sum()} rows, other figures are not: a placeholder"
+                yield _finding(batch, "placeholder", f"{text}; publish the real figures later")
         ratios = _ratios(over[mask], under[mask])
         if len(ratios) >= _AGREEING and not least < (middle := float(np.median(ratios))) < most:
             text = (

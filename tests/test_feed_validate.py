@@ -77,7 +77,9 @@ def test_totals_in_yi_read_as_yuan_are_caught_against_the_day_before() -> None:
     ("topic", "column", "factor", "wrong"),
     [("prices.daily", "volume", 0.01, True), ("prices.daily", "turnover", 1e-3, True),
      ("prices.daily", "close", 1.2, False), ("margin.daily", "fin_buy", 1e4, True),
-     ("margin.daily", "fin_balance", 1e8, True), ("margin.daily", "fin_buy", 20.0, False)],
+     ("margin.daily", "fin_balance", 1e8, True), ("margin.daily", "fin_buy", 20.0, False),
+     ("prices.daily", "volume", 0.0, True), ("prices.daily", "turnover", 0.0, True),
+     ("margin.daily", "fin_buy", 0.0, True), ("margin.daily", "fin_balance", 0.0, True)],
 )  # fmt: skip
 @pytest.mark.parametrize("securities", [30, 19])
 def test_columns_of_the_very_first_day_whose_units_contradict_each_other_stop_publishing(
@@ -87,8 +89,13 @@ def test_columns_of_the_very_first_day_whose_units_contradict_each_other_stop_pu
                "margin.daily": {"fin_balance": 4e8, "fin_buy": 1.5e7}}[topic]  # fmt: skip
     figures = figures | {column: figures[column] * factor}
     rows = {f"{600_000 + n}.SH": {k: v * (1 + n / 1e3) for k, v in figures.items()} for n in range(securities)}
-    units = [one for one in kinds(found(batch(topic, DAYS[0], rows))) if one[1] == "unit"]
-    assert units == [("error", "unit")] * (wrong and securities > 20)
+    check = "unit" if factor else "placeholder"
+    errors = [one for one in kinds(found(batch(topic, DAYS[0], rows))) if one[1] == check]
+    assert errors == [("error", check)] * (wrong and securities > 20)
+
+
+def test_a_total_of_zero_buys_is_a_placeholder_on_a_first_day() -> None:
+    assert kinds(found(times(totals(DAYS[0]), "fin_buy", 0.0))) == [("error", "placeholder")]
 
 
 def test_one_security_that_grows_ten_thousandfold_is_a_jump_and_no_unit_slip() -> None:
