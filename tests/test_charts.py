@@ -22,8 +22,7 @@ from alerts.desk import AlertDesk
 from alerts.lifecycle import timeless_alert
 from alerts.model import Input, State
 from alerts.rules import rules
-from processors.chart_labels import GAP, HORIZONS, above_median, forward
-from processors.chart_scores import NO_MODEL, occlusion, scored
+from processors.chart_scores import NO_MODEL, scored
 from processors.chart_windows import ChartWindows
 from processors.charts import (
     CLOSE,
@@ -42,10 +41,9 @@ from processors.charts import (
     numbers,
     to_words,
 )
-from processors.days import to_date, to_day
+from processors.days import to_day
 from processors.events import RowBatch
 from processors.history import History, end_of_day
-from processors.logistic import NoFitError, fit, probability
 from processors.needs import CHARTS, PRICES
 from processors.outputs import IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
@@ -213,57 +211,6 @@ def test_bars_that_were_computed_before_a_correction_follow_it() -> None:
     for name in Bars.__slots__:
         np.testing.assert_array_equal(getattr(after, name), getattr(anew, name))
     assert (after.closes != before.closes).any()
-
-
-# -- labels ----------------------------------------------------------------------------------------------------
-
-
-def test_a_return_runs_from_the_next_open_to_the_last_close_of_its_horizon() -> None:
-    opens, levels = np.arange(1.0, 9.0)[:, None], np.arange(10.0, 90.0, 10)[:, None]
-    assert forward(opens, levels, 5)[:, 0].tolist()[:3] == [60 / 2 - 1, 70 / 3 - 1, 80 / 4 - 1]
-    assert np.isnan(forward(opens, levels, 5)[3:]).all()
-    assert np.isnan(forward(opens, levels, 20)).all()
-    assert above_median(np.array([3.0, np.nan, 1.0, 2.0])).tolist()[2:] == [0.0, 0.0]
-    assert np.isnan(above_median(np.full(3, np.nan))).all()
-
-
-@given(day=st.integers(0, 59), move=st.floats(0.5, 2))
-@settings(max_examples=30, deadline=None)
-def test_a_label_depends_on_the_sessions_of_its_horizon_alone(day: int, move: float) -> None:
-    rng = np.random.default_rng(1)
-    opens, levels = rng.uniform(9, 11, (60, 5)), rng.uniform(9, 11, (60, 5))
-    for horizon in HORIZONS:
-        before = forward(opens, levels, horizon)
-        other_opens, other_levels = opens.copy(), levels.copy()
-        other_opens[day] *= move
-        other_levels[day] *= move
-        changed = np.flatnonzero(
-            ((forward(other_opens, other_levels, horizon) != before) & ~np.isnan(before)).any(axis=1)
-        )
-        assert {*changed.tolist()} <= {day - 1, day - horizon}
-
-
-@given(year=st.sampled_from([2018, 2019, 2020]), share=st.floats(0.05, 0.5))
-@settings(max_examples=20, deadline=None)
-def test_no_label_of_a_training_reaches_into_what_stops_it_or_into_its_year(year: int, share: float) -> None:
-    pytest.importorskip("torch")
-    from streams.charts.training import split
-
-    days = CALENDAR.between(to_day(date(2017, 1, 3)), to_day(date(2020, 12, 31)))[::3]
-    first, last = split(days, year, share, CALENDAR)
-    ends = [CALENDAR.after(int(days[rows].max()), GAP) for rows in (first, last)]
-    assert ends[0] is not None and ends[0] < days[last].min()
-    assert ends[1] is not None and to_date(ends[1]).year < year
-
-
-def test_the_logistic_regression_finds_its_coefficients() -> None:
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(40_000, 3))
-    wanted = np.array([0.3, -1.0, 0.5, 0.0])
-    y = (rng.random(len(x)) < probability(x, wanted)).astype(float)
-    np.testing.assert_allclose(fit(x, y), wanted, atol=0.05)
-    with pytest.raises(NoFitError, match="cases of both kinds"):
-        fit(x, np.ones(len(x)))
 
 
 # -- scores in the stream --------------------------------------------------------------------------------------
@@ -596,14 +543,6 @@ def test_what_is_no_chart_is_refused(value: bytes, make_settings: Callable[..., 
     stage = ChartsStage(make_settings(), Topics(make_settings()), CALENDAR)
     (letter,) = stage.open(0).fold(Topic.CHARTS, [Sent(value, [])])
     assert letter.topic == "features.chart.v1.dlq"
-
-
-def test_a_session_that_decides_has_the_largest_weight_of_the_map() -> None:
-    chart = heights(made_bars(1, gaps=0))[0]
-    found = occlusion(MadeModel(), 2020, chart)
-    assert found is not None and found.shape == (20,)
-    assert (found[:15] == 0).all()  # the made model reads the last five sessions
-    assert (found[15:] > 0).all()
 
 
 # -- the study -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -93,7 +94,12 @@ def test_the_command_shows_the_newest_month_any_period_or_every_month(
     arguments: tuple[str, ...],
     expected: list[tuple[str, str]],
 ) -> None:
-    monkeypatch.setattr(readers, "industry_signals", lambda _settings: iter(frames))
+    of_days = {frame.status.trade_date.isoformat(): frame for frame in frames}
+
+    def published(_settings: object, wanted: Callable[[str], bool]) -> list[IndustrySignals]:
+        return [frame for day, frame in of_days.items() if wanted(day)]
+
+    monkeypatch.setattr(readers, "industry_signals", published)
     result = CliRunner().invoke(app, ["latest", "industries", *arguments, "--json"])
     assert result.exit_code == 0, result.output
     shown = json.loads(result.output)
