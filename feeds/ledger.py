@@ -132,7 +132,7 @@ class PendingRows:
     ----------
     rows : by topic, with their revisions; without the topics that have no new row.
     counted : by topic, the keys that the end-of-day punctuation counts: those sent now, those sent before and those
-        refused, of the exchanges of this batch.
+        refused, of the exchanges of this batch, and of those that have refused rows.
     """
 
     rows: dict[str, RowBatch]
@@ -357,7 +357,8 @@ def _places(topic: str, keys: Ids) -> Ids:
 
 
 def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
-    ours = np.isin(_places(batch.topic, entry.keys), _places(batch.topic, batch.keys))
+    named = np.concatenate([batch.keys, entry.keys[entry.refused]])  # a half day of before had no punctuation
+    ours = np.isin(_places(batch.topic, entry.keys), _places(batch.topic, named))
     return _rows_of_keys(batch, entry.keys[ours])
 
 

@@ -133,6 +133,7 @@ def test_the_marker_counts_a_refused_row_until_it_arrives() -> None:
     assert counted({A: 1.0, D: 1.0, E: 1.0}, refused) == _keys(A, C, D, E)
     assert counted({A: 1.0, D: 1.0, E: 1.0}, refused) is None  # nothing new
     assert counted({F: 1.0}) == _keys(A, C, D, E, F)  # another file of the exchange does not make the day whole
+    assert counted({B: 1.0}) == _keys(A, B, C, D, E, F)  # nor does another exchange
     assert counted({C: 9.0}) == _keys(A, C, D, E, F)
     entry = LedgerEntry.load(store.read("margin.daily", to_day(DAYS[0])))
     assert not entry.refused.any() and not entry.revision_flags.any()
