@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from streams import gc_policy as gc_policy_module
 from streams.gc_policy import GcPolicy
 
 
@@ -47,3 +50,18 @@ def test_what_survives_is_not_looked_at_again(gc_policy: GcPolicy) -> None:
     gc_policy.end_load()
     assert gc.isenabled()
     assert gc.get_freeze_count() >= len(kept)
+
+
+@pytest.mark.skipif(gc_policy_module.malloc_trim is None, reason="this C library keeps what it likes")
+def test_freed_memory_goes_back_to_the_system(gc_policy: GcPolicy) -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    pieces = [bytes(1000) for _ in range(100_000)]  # of the allocator's arenas, not of mappings of their own
+    arrays = [np.ones(4_000) for _ in range(2_000)]
+    held = resident()
+    pin = arrays[-1], pieces[-1]  # the end of the heap stays in use
+    del arrays[:-1], pieces[:-1]
+    gc_policy.begin_load(reloading=False)
+    gc_policy.end_load()
+    assert pin and resident() < held - 10_000  # 64 MB were freed; a page has 4 KiB
