@@ -17,9 +17,9 @@ from feeds import simulate
 from processors.chart_labels import HORIZONS
 from processors.charts import CLOSE, SESSIONS, Heights, numbers
 from processors.codes import Ids, to_codes, to_id
-from processors.days import to_date, to_day
+from processors.days import to_day
 from processors.events import FIGURES, Floats, RowBatch, concat
-from processors.history import History
+from processors.history import History, blocks
 from processors.industries import INDEX_OF, INDUSTRIES
 from processors.kinds import is_fund, is_stock
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -68,19 +68,21 @@ def curves() -> Mapping[tuple[Level, str], Curve]:
         found.setdefault((level, signal), {}).setdefault(subject, Curve(subject)).add(day, value)
 
     history = History(DEFAULTS, ("SSE", "SZSE"), xshg(), _Fallen())
-    for day, batches in days(market()):
-        for output in history.fold(batches):
+    for block in blocks(feeds for _, feeds in days(market())):
+        for output in history.fold_block(block):
             if isinstance(output, MarketSignal):
                 add(Level.MARKET, output.signal, output.subject, output.trade_date, output.value)
             elif isinstance(output, SecuritySignals):
-                codes = to_codes(output.keys)
+                codes, day = to_codes(output.keys), output.status.trade_date
                 for name, column in output.columns.items():
                     for code, value in zip(codes, column.astype(float).tolist(), strict=True):
-                        add(Level.SECURITY, name, code, to_date(day), None if np.isnan(value) else value)
+                        add(Level.SECURITY, name, code, day, None if np.isnan(value) else value)
             elif isinstance(output, IndustrySignals):
                 for name, column in output.columns.items():
                     for industry, value in zip(INDUSTRIES, column.astype(float).tolist(), strict=True):
-                        add(Level.INDUSTRY, name, industry, to_date(day), None if np.isnan(value) else value)
+                        add(
+                            Level.INDUSTRY, name, industry, output.status.trade_date, None if np.isnan(value) else value
+                        )
     return {key: max(subjects.values(), key=lambda curve: curve.weight) for key, subjects in found.items()}
 
 

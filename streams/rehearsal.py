@@ -10,7 +10,7 @@ from alerts.desk import AlertDesk
 from alerts.model import Alert, Input
 from alerts.rules.base import Rule
 from feeds.folder import read
-from processors.history import History
+from processors.history import History, blocks
 from streams.calendars import xshg
 from streams.settings import Settings
 
@@ -31,7 +31,7 @@ def rehearse(
     data : a folder of market files, as for `feeds.folder.read`.
     start : first trade date of the returned alerts; earlier days fill windows and records.
     end : last trade date that is read.
-    advance : called with (days done, days in total) after each day.
+    advance : called with (days done, days in total) after each block of days.
     note : called with each remark on the files, such as a row that was refused.
 
     Raises
@@ -46,12 +46,14 @@ def rehearse(
     history, desk = History(settings.parameters, settings.exchanges, calendar), AlertDesk(rules, calendar)
     now, origin = datetime.now(UTC), Input("rehearsal", 0, 0, 0)
     last: dict[str, Alert] = {}
-    for done, (_, feeds) in enumerate(folder.by_day(), 1):
-        for output in history.fold(feeds):
+    done = 0
+    for block in blocks(feeds for _, feeds in folder.by_day()):
+        for output in history.fold_block(block):
             for change in desk.fold(output, origin, now):
                 last[change.alert.id] = change.alert
         last |= {change.alert.id: change.alert for change in desk.update_evidence(origin, now)}
         desk.changed_rows()
+        done += len(block)
         advance(done, days)
     return sorted(
         (a for a in last.values() if start is None or a.trade_date >= start), key=lambda a: (a.trade_date, a.rule, a.id)

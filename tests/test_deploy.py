@@ -20,6 +20,8 @@ import streams.metrics  # noqa: F401 - both register their metrics
 from console import dashboards
 from docs import signal_pages
 from processors.parameters import Parameters
+from processors.registry import signals_of
+from processors.signal import Level
 from streams.cli.main import app
 from streams.settings import Settings
 
@@ -139,7 +141,8 @@ def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> 
 
 
 def test_every_panel_says_what_it_shows_and_links_to_a_page_that_exists() -> None:
-    exist = {"signals/index", *(path.removesuffix(".md") for path in signal_pages.pages())}
+    pages = {signal_pages.path(signal) for level in Level for signal in signals_of(level)}
+    exist = {"signals/index", *(path.removesuffix(".md") for path in pages)}
     exist |= {path.relative_to(PAGES).with_suffix("").as_posix() for path in PAGES.rglob("*.md")}
     for board in boards():
         (address,) = [v for v in board["templating"]["list"] if v["name"] == "docs"]
