@@ -207,7 +207,7 @@ class ColumnTable(StoredDict[K, V]):
             if now is not None and key in self._touched and count == self._stored_buckets.get(key):
                 rows |= self._fields(field, now, np.concatenate([*self._touched[key], _NO_KEYS]))
             else:
-                before = self._before.get(key)
+                before = None if now is None else self._before.get(key)  # whatever is deleted need not be compared
                 old = {} if before is None else self._fields(field, self._to_columns(before))
                 new = {} if now is None else self._fields(field, now)
                 rows |= dict.fromkeys(self._stored_names(field, key) - new.keys())
