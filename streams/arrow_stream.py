@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -22,26 +21,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from processors.errors import RowError
+from streams.arrow_schema import Field, header_of, schema_of
 from streams.flatbuffers import Record
 
-#: Limits of one stream: the metadata of a message in bytes; columns and constants; batches; rows (a day of the whole
-#: market has 5,500).
+#: Limits of one stream: the metadata of a message in bytes; batches; rows (a day of the whole market has 5,500).
 MAX_METADATA_BYTES = 64 * 1024
-MAX_COLUMNS, MAX_CONSTANTS = 64, 256
 MAX_BATCHES = 200
 MAX_ROWS = 250_000
 
 _CONTINUATION = 0xFFFFFFFF
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # types of messages
-_VERSIONS = (3, 4)  # V4 and V5: the layout of the types above is the same
-_INT, _FLOAT, _TEXT, _BOOL, _DATE, _TIMESTAMP = 2, 3, 5, 6, 8, 10
-_TYPE_NAMES = (
-    "none", "null", "int", "float", "binary", "string", "bool", "decimal", "date", "time", "timestamp", "interval",
-    "list", "struct", "union", "fixed_size_binary", "fixed_size_list", "map", "duration", "large_binary",
-    "large_string", "large_list", "run_end_encoded", "binary_view", "string_view", "list_view", "large_list_view",
-)  # fmt: skip
-#: Microseconds are units × the first, or units ÷ the second.
-UNITS_US = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 _CODECS = ("lz4", "zstd")
 
 Mask = npt.NDArray[np.bool_]
@@ -133,78 +122,6 @@ def read_stream(message: bytes, max_bytes: int) -> Table:
         raise RowError(f"not an Arrow IPC stream: {error}") from error
 
 
-# -- schema --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    name: str
-    type: str
-    dtype: str  # of the values in the body; of the offsets for text; empty for bits
-    is_text: bool = False
-    unit: str = ""
-    dictionary: int | None = None
-
-
-@lru_cache(maxsize=64)
-def _schema(metadata: bytes) -> tuple[tuple[_Field, ...], dict[str, str]]:
-    """Return columns and constants of a schema; the frames of a feed share theirs."""
-    header = _header(metadata)[1]
-    if header.number(0, "<h"):
-        raise ValueError("its numbers are big-endian")
-    fields = tuple(map(_field, header.records(1, MAX_COLUMNS)))
-    if len({field.name for field in fields}) < len(fields):
-        raise ValueError("two columns have one name")
-    return fields, {pair.text(0): pair.text(1) for pair in header.records(2, MAX_CONSTANTS)}
-
-
-def _header(metadata: bytes) -> tuple[int, Record, int]:
-    """Return the type of a message, its header and the length of its body."""
-    message = Record(metadata, struct.unpack_from("<I", metadata, 0)[0])
-    header = message.record(2)
-    if message.number(0, "<h") not in _VERSIONS or header is None:
-        raise ValueError("a message has no header, or one of an unknown version")
-    return message.number(1, "<B"), header, message.number(3, "<q")
-
-
-def _field(record: Record) -> _Field:
-    name, kind, detail, encoding = record.text(0), record.number(2, "<B"), record.record(3), record.record(4)
-    if detail is None:
-        raise ValueError(f"column {name!r} has no type")
-    field = _type(name, kind, detail)
-    if encoding is None:
-        return field
-    index = encoding.record(1)
-    dtype = "<i4" if index is None else _integer(index)
-    if not field.is_text or not dtype:
-        raise ValueError(f"column {name!r}: only text may have a dictionary")
-    return _Field(name, "string", dtype, dictionary=encoding.number(0, "<q"))
-
-
-def _integer(detail: Record) -> str:
-    bits = detail.number(0, "<i")
-    return f"<{'i' if detail.number(1, '<B') else 'u'}{bits // 8}" if bits in (8, 16, 32, 64) else ""
-
-
-def _type(name: str, kind: int, detail: Record) -> _Field:
-    if kind == _INT and (dtype := _integer(detail)):
-        return _Field(name, str(np.dtype(dtype)), dtype)
-    if kind == _FLOAT and 0 <= (precision := detail.number(0, "<h")) <= 2:
-        return _Field(name, f"float{16 << precision}", f"<f{2 << precision}")
-    if kind == _BOOL:
-        return _Field(name, "bool", "")
-    if kind == _TEXT:
-        return _Field(name, "string", "<i4", is_text=True)
-    if kind == _DATE and detail.number(0, "<h", 1) == 0:
-        return _Field(name, "date32", "<i4")
-    if kind == _TIMESTAMP and 0 <= (unit := detail.number(0, "<h")) < len(UNITS_US):
-        zone, unit_name = detail.text(1), tuple(UNITS_US)[unit]
-        shown = f"timestamp[{unit_name}, {zone}]" if zone else f"timestamp[{unit_name}]"
-        return _Field(name, shown, "<i8", unit=unit_name if zone else "")
-    named = _TYPE_NAMES[kind] if kind < len(_TYPE_NAMES) else str(kind)
-    raise ValueError(f"column {name!r} has the type {named}, which no frame has")
-
-
 # -- bodies --------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +136,7 @@ class _Reader:
         first = next(messages, None)
         if first is None or first[1] != _SCHEMA:
             raise ValueError("it does not begin with a schema")
-        fields, constants = _schema(first[0])
+        fields, constants = schema_of(first[0])
         rows, parts = 0, []
         for count, (_, kind, header, start, end) in enumerate(messages):
             if count >= MAX_BATCHES:
@@ -253,7 +170,7 @@ class _Reader:
                 return
             metadata = self._message[at : at + length]
             at += length
-            kind, header, body = _header(metadata)
+            kind, header, body = header_of(metadata)
             end = at + body
             if not at <= end <= size:
                 raise ValueError(f"the body at byte {at:,} is longer than the message")
@@ -264,13 +181,13 @@ class _Reader:
         identity, data = header.number(0, "<q"), header.record(1)
         if data is None or identity in self._dictionaries or header.number(2, "<B"):
             raise ValueError("a dictionary changes")
-        _, (words,) = self._batch(data, (_Field("dictionary", "string", "<i4", is_text=True),), start, end)
+        _, (words,) = self._batch(data, (Field("dictionary", "string", "<i4", is_text=True),), start, end)
         if words.valid is not None:
             raise ValueError("a dictionary has nulls")
         assert isinstance(words.values, Text)
         self._dictionaries[identity] = words.values
 
-    def _batch(self, header: Record, fields: tuple[_Field, ...], start: int, end: int) -> tuple[int, list[Column]]:
+    def _batch(self, header: Record, fields: tuple[Field, ...], start: int, end: int) -> tuple[int, list[Column]]:
         """Return the rows of a batch and its columns."""
         rows, nodes, buffers = header.number(0, "<q"), header.pairs(1), header.pairs(2)
         if not 0 <= rows <= MAX_ROWS:
@@ -323,7 +240,7 @@ class _Reader:
         return unpacked
 
     def _values(
-        self, field: _Field, rows: int, bodies: Iterator[memoryview], valid: Mask | None
+        self, field: Field, rows: int, bodies: Iterator[memoryview], valid: Mask | None
     ) -> npt.NDArray[Any] | Text:
         body = next(bodies)
         if field.is_text:
@@ -368,7 +285,7 @@ def _checked_text(text: Text, name: str) -> Text:
     return text
 
 
-def _empty(field: _Field) -> Column:
+def _empty(field: Field) -> Column:
     if field.type == "string":
         return Column("string", Text(np.zeros(1, dtype=np.int32), b""), None)
     return Column(field.type, np.empty(0, dtype=field.dtype or np.bool_), None, field.unit)

@@ -61,16 +61,20 @@ class Record:
             raise ValueError("a string of its metadata lies outside")
         return found.decode()
 
-    def records(self, field: int, most: int) -> list[Record]:
-        """Return the tables of a vector of at most ``most``."""
+    def places(self, field: int, most: int) -> list[int]:
+        """Return where the tables of a vector of at most ``most`` begin."""
         at = self._target(field)
         if not at:
             return []
         (count,) = struct.unpack_from("<I", self._bytes, at)
         if count > most:
             raise ValueError(f"its metadata lists {count:,} things where at most {most} are accepted")
-        places = range(at + 4, at + 4 + 4 * count, 4)
-        return [Record(self._bytes, p + int(struct.unpack_from("<I", self._bytes, p)[0])) for p in places]
+        offsets = struct.unpack_from(f"<{count}I", self._bytes, at + 4)
+        return [at + 4 + 4 * i + offset for i, offset in enumerate(offsets)]
+
+    def records(self, field: int, most: int) -> list[Record]:
+        """Return the tables of a vector of at most ``most``."""
+        return [Record(self._bytes, at) for at in self.places(field, most)]
 
     def pairs(self, field: int) -> list[list[int]]:
         """Return a vector of structs of two 64-bit numbers."""

@@ -34,8 +34,9 @@ from processors.events import (
     RowBatch,
 )
 from processors.row_rules import expected, impossible
-from streams.arrow_stream import UNITS_US, Table, Text, read_stream
+from streams.arrow_schema import UNITS_US
 from streams.arrow_stream import Column as ArrowColumn
+from streams.arrow_stream import Table, Text, read_stream
 
 _NO_ID = -1
 #: Days that a date can be.

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from processors.errors import RowError
 from streams import arrow_stream
+from streams.arrow_schema import MAX_COLUMNS
 from streams.arrow_stream import Text, read_stream
+from streams.flatbuffers import Record
 
 MAX_BYTES = 1_000_000
 
@@ -73,6 +75,39 @@ def test_a_slice_of_a_column_is_read_from_its_own_rows() -> None:
     table = pa.table(columns(40)).slice(13, 9)
     found = read_stream(stream(table), MAX_BYTES)
     assert found.columns["text"].to_numpy().tolist() == table.column("text").to_pylist()
+
+
+def test_frames_of_one_schema_differ_in_constants_alone() -> None:
+    table = pa.table(columns())
+    first, second = (
+        read_stream(stream(table.replace_schema_metadata({"source": "x", "status": "y" * size})), MAX_BYTES)
+        for size in (8, 900)
+    )
+    assert [(c.type, c.unit) for c in first.columns.values()] == [(c.type, c.unit) for c in second.columns.values()]
+    assert (first.constants, second.constants) == (
+        {"source": "x", "status": "y" * 8},
+        {"source": "x", "status": "y" * 900},
+    )
+    other = table.rename_columns([f"{name}." for name in table.column_names])
+    assert [*read_stream(stream(other), MAX_BYTES).columns] == other.column_names
+
+
+def test_a_schema_may_have_its_columns_in_any_order_of_bytes() -> None:
+    """A table of flatbuffers may lie before or behind the list of its fields."""
+    message = stream(pa.table({"revision": np.arange(N, dtype=np.int32), "fin_buy": np.arange(N, dtype=float)}))
+    (length,) = struct.unpack_from("<i", message, 4)
+    metadata, rest = message[8 : 8 + length], message[8 + length :]
+    field = Record(metadata, struct.unpack_from("<I", metadata)[0]).record(2).places(1, 2)[0]  # type: ignore[union-attr]
+    fields = field - struct.unpack_from("<i", metadata, field)[0]
+    (size,) = struct.unpack_from("<H", metadata, fields)
+    front = metadata[fields : fields + size].ljust(64, b"\0")  # a copy of the list, before everything else
+    moved = bytearray(struct.pack("<I", struct.unpack_from("<I", metadata)[0] + 64) + front + metadata[4:])
+    struct.pack_into("<i", moved, field + 64, field + 64 - 4)
+    found = read_stream(message[:4] + struct.pack("<i", len(moved)) + bytes(moved) + rest, MAX_BYTES)
+    assert [(name, column.type) for name, column in found.columns.items()] == [
+        ("revision", "int32"),
+        ("fin_buy", "float64"),
+    ]
 
 
 @pytest.mark.parametrize("column", [
@@ -194,7 +229,7 @@ def test_a_compressed_buffer_has_the_length_that_it_names(compression: str, name
         (pa.table({"n": np.zeros(arrow_stream.MAX_ROWS + 1, dtype=np.int8)}), None, "rows"),
         (pa.table({"n": np.zeros(arrow_stream.MAX_ROWS + 1, dtype=np.int8)}), 200_000, "rows"),
         (pa.table({"n": np.zeros(arrow_stream.MAX_BATCHES + 1, dtype=np.int8)}), 1, "batches"),
-        (pa.table({f"n{i}": [0] for i in range(arrow_stream.MAX_COLUMNS + 1)}), None, "at most 64"),
+        (pa.table({f"n{i}": [0] for i in range(MAX_COLUMNS + 1)}), None, "at most 64"),
         (pa.table({"n": [0]}).replace_schema_metadata({"x": "y" * 70_000}), None, "no message begins"),
         (pa.table({"n": [0]}).replace_schema_metadata({f"x{i}": "" for i in range(300)}), None, "at most 256"),
         (pa.Table.from_arrays([pa.array([0]), pa.array([1])], names=["n", "n"]), None, "two columns have one name"),
