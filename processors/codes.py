@@ -25,8 +25,11 @@ _SUFFIXES = {text: i for i, text in enumerate(_SUFFIX_TEXT)}
 SHENWAN = _SUFFIXES["SI"]
 CODE_LENGTH = 9
 _CODE = re.compile(rf"[0-9]{{6}}\.({'|'.join(_SUFFIX_TEXT)})")
-_TRIPLES = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), dtype=np.uint8).reshape(-1, 3)
-_SUFFIX_BYTES = np.frombuffer("".join(_SUFFIX_TEXT).encode(), dtype=np.uint8).reshape(-1, 2)
+#: Pieces of a code, three bytes each: the numbers from 000 to 999, and the dot with the suffix.
+_TRIPLES = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), dtype="V3")
+_DOT_SUFFIXES = np.frombuffer("".join(f".{s}" for s in _SUFFIX_TEXT).encode(), dtype="V3")
+#: What a digit adds to an id: floats, whose product is the fastest, and exact.
+_DIGIT_WEIGHTS = np.array([4.0 * 10**power for power in range(5, -1, -1)])
 _SUFFIX_OF_BYTES = np.full(2**16, -1, dtype=np.int32)  # first byte × 256 + second byte → suffix
 _SUFFIX_OF_BYTES[[ord(s[0]) << 8 | ord(s[1]) for s in _SUFFIX_TEXT]] = range(len(_SUFFIX_TEXT))
 _ZERO = np.uint8(ord("0"))
@@ -69,12 +72,11 @@ def to_codes(securities: Ids) -> list[str]:
 
 def join_codes(securities: Ids) -> bytes:
     """Return the concatenated codes of many ids, nine ASCII bytes each: the inverse of `parse_codes`."""
-    grid = np.empty((len(securities), CODE_LENGTH), dtype=np.uint8)
+    pieces = np.empty((len(securities), 3), dtype="V3")
     head, tail = np.divmod(securities >> 2, 1000)
-    grid[:, :3], grid[:, 3:6] = _TRIPLES[head], _TRIPLES[tail]
-    grid[:, 6] = ord(".")
-    grid[:, 7:] = _SUFFIX_BYTES[securities % 4]
-    return grid.tobytes()
+    pieces[:, 0], pieces[:, 1] = _TRIPLES.take(head), _TRIPLES.take(tail)
+    pieces[:, 2] = _DOT_SUFFIXES.take(securities % 4)
+    return pieces.tobytes()
 
 
 def parse_codes(text: bytes, count: int) -> Ids:
@@ -92,16 +94,12 @@ def parse_codes(text: bytes, count: int) -> Ids:
     if len(text) != count * CODE_LENGTH:
         raise RowError(f"security codes must have {CODE_LENGTH} characters each, e.g. 600519.SH")
     grid = np.frombuffer(text, dtype=np.uint8).reshape(count, CODE_LENGTH)
-    digits = grid.T[:6] - _ZERO  # below "0" it wraps around, to more than 9
+    digits = grid[:, :6] - _ZERO  # below "0" it wraps around, to more than 9
     exchange = _SUFFIX_OF_BYTES[grid[:, 7].astype(np.uint16) << 8 | grid[:, 8]]
-    bad = (digits > 9).any(axis=0) | (exchange < 0) | (grid[:, 6] != ord("."))
-    if bad.any():
-        row = int(np.argmax(bad))
-        to_id(grid[row].tobytes().decode("utf-8", "replace"))
-    number = np.zeros(count, dtype=np.int32)
-    for digit in digits:
-        number = number * 10 + digit
-    found: Ids = number * 4 + exchange
+    if digits.max(initial=0) > 9 or exchange.min(initial=0) < 0 or (grid[:, 6] != ord(".")).any():
+        bad = (digits > 9).any(axis=1) | (exchange < 0) | (grid[:, 6] != ord("."))
+        to_id(grid[int(np.argmax(bad))].tobytes().decode("utf-8", "replace"))
+    found: Ids = (digits @ _DIGIT_WEIGHTS).astype(np.int32) + exchange
     return found
 
 
