@@ -103,11 +103,11 @@ class Layout(Generic[H]):
         bucket = bucket_of(day.keys, count)
         rows = np.arange(len(bucket)) if only is None else np.flatnonzero(np.isin(bucket, bucket_of(only, count)))
         order = rows[np.argsort(bucket[rows], kind="stable")]
-        records = np.empty(len(order), dtype=_record_of(self.columns or _columns_of(day)))
-        records["key"] = day.keys[order]
+        records = np.empty(len(bucket), dtype=_record_of(self.columns or _columns_of(day)))
+        records["key"] = day.keys
         for name, values in day.columns.items():
-            records[name] = values[order]
-        raw, size = records.tobytes(), records.dtype.itemsize
+            records[name] = values
+        raw, size = records.take(order).tobytes(), records.dtype.itemsize
         edges = np.searchsorted(bucket[order], np.arange(count + 1)).tolist()
         return {b: raw[size * start : size * end] for b, (start, end) in enumerate(pairwise(edges)) if start < end}
 

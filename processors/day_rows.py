@@ -53,11 +53,7 @@ class Day:
 
     def present(self, width: int) -> npt.NDArray[np.bool_]:
         """Return which of the first ``width`` columns have a row (width,)."""
-        return np.asarray(self.row_revisions(width) >= 0)
-
-    def row_revisions(self, width: int) -> npt.NDArray[np.int32]:
-        """Return the revision of the row of each of the first ``width`` columns, −1 where there is none (width,)."""
-        return self._whole(self.revisions, width, _ABSENT)
+        return np.asarray(self._whole(self.revisions, width, _ABSENT) >= 0)
 
     def figure(self, row: int, width: int) -> Floats:
         """Return a figure over the first ``width`` columns, NaN where absent (width,)."""
@@ -98,14 +94,12 @@ class Day:
 
 def to_columns(entry: Day, keys: KeyIndex, names: tuple[str, ...]) -> DayColumns[DayHeader]:
     """Return the stored form of a day: its rows in ascending order of their keys."""
-    width = len(keys)
-    revisions = entry.row_revisions(width)
-    columns = keys.where(revisions >= 0)
-    figures = {name: entry.figure(row, width)[columns] for row, name in enumerate(names)}
+    columns = keys.where(entry.present(len(keys)))
+    places = columns if entry.columns is None else np.searchsorted(entry.columns, columns)
     return DayColumns(
         DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),
         keys.keys[columns],
-        {"revision": revisions[columns], **figures},
+        {"revision": entry.revisions[places], **dict(zip(names, entry.values[:, places], strict=True))},
     )
 
 
