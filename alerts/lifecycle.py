@@ -10,76 +10,17 @@ within the cooldown after its last.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import msgspec
 
 from alerts.model import Alert, EndedBy, Input, State, alert_id
 from alerts.rules.base import Evaluation, Kind, Message, Rule, by_message, read_as
+from alerts.subject import SUBJECT_ROW, Entry, Progress, Subject
 from processors.days import TradingCalendar, to_date, to_day
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
-
-
-class Entry(msgspec.Struct, array_like=True):
-    """The newest evaluation of one day, and the id of the alert that it raised."""
-
-    revision: int
-    kind: Kind
-    ended_by: EndedBy
-    alert: str = ""
-
-
-class _Progress(msgspec.Struct, frozen=True, array_like=True):
-    """What the evaluations up to a day have led to.
-
-    Attributes
-    ----------
-    begun : day of the fact, or first day of the condition, that is in progress.
-    true_days : days on which the condition was true so far.
-    fired_on : when its alert began to fire.
-    expired : its horizon has passed; the condition has to end before it raises another alert.
-    rest : evaluations that are left of a cooldown.
-    """
-
-    begun: date | None = None
-    true_days: int = 0
-    fired_on: date | None = None
-    expired: bool = False
-    rest: int = 0
-
-
-@dataclass(slots=True)
-class _Subject:
-    """The last evaluations of one subject by day, and what the removed ones before them have led to.
-
-    Attributes
-    ----------
-    base, alert : what the removed evaluations have led to, and the id of the alert that is in progress after them.
-    removed_from, removed_to : days of the first of them whose figure was not absent, and of the newest.
-    """
-
-    days: dict[date, Entry] = field(default_factory=dict)
-    base: _Progress = _Progress()
-    alert: str = ""
-    removed_from: date | None = None
-    removed_to: date | None = None
-
-    @property
-    def first(self) -> date | None:
-        """Day of the first evaluation whose figure is not absent."""
-        if self.removed_from is not None:
-            return self.removed_from
-        return min((day for day, entry in self.days.items() if entry.kind is not Kind.ABSENT), default=None)
-
-
-_SUBJECT = ValueCodec[_Subject](
-    tuple[list[tuple[date, Entry]], _Progress, str, date | None, date | None],
-    version=2,
-    to_plain=lambda s: (sorted(s.days.items()), s.base, s.alert, s.removed_from, s.removed_to),
-    from_plain=lambda plain: _Subject(dict(plain[0]), *plain[1:]),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +62,12 @@ class AlertLifecycle(Processor):
         self.refused = 0
         #: Rules whose first evaluation is on another day than before; whoever reads the set clears it.
         self.moved_rules: set[str] = set()
-        self._subjects: Table[str, _Subject] = Table("verdicts", TEXT, _SUBJECT)
+        self._subjects: Table[str, Subject] = Table("verdicts", TEXT, SUBJECT_ROW)
         # "<rule>/<subject>/<date>" → an alert that is not raised (yet)
         self._drafts: Table[str, Alert] = Table("draft", TEXT, ALERT_ROW)
         self._clock: Table[str, date] = Table("clock", TEXT, ValueCodec(date))
         self.alerts: Table[str, Alert] = Table("alert", TEXT, ALERT_ROW)
-        self._heads: dict[str, tuple[date, _Progress]] = {}  # of each subject: newest evaluation, what it led to
+        self._heads: dict[str, tuple[date, Progress]] = {}  # of each subject: newest evaluation, what it led to
         self._running: dict[str, date] = {}  # id of each alert that can expire → the session on which it does
         self.tables = TableSet(self.alerts, self._subjects, self._drafts, self._clock, on_load=self._loaded)
 
@@ -186,7 +127,7 @@ class AlertLifecycle(Processor):
     def apply(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> list[Alert]:
         """Apply one evaluation; return every alert that is new or whose state changed."""
         name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
-        subject = self._subjects.setdefault(name, _Subject())
+        subject = self._subjects.setdefault(name, Subject())
         if subject.removed_to is not None and day <= subject.removed_to:
             self.refused += 1
             return []
@@ -194,7 +135,7 @@ class AlertLifecycle(Processor):
         if old is not None and evaluation.revision <= old.revision:
             return []
         first = subject.first
-        subject.days[day] = Entry(evaluation.revision, evaluation.kind, evaluation.ended_by)
+        subject.add(day, Entry(evaluation.revision, evaluation.kind, evaluation.ended_by))
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
@@ -208,22 +149,22 @@ class AlertLifecycle(Processor):
         # Of several changes of one alert only the last is published.
         return list({alert.id: self.alerts.get(alert.id, alert) for alert in out}.values())
 
-    def _update_alerts(self, rule: Rule, name: str, subject: _Subject, changed: date) -> list[Alert]:
+    def _update_alerts(self, rule: Rule, name: str, subject: Subject, changed: date) -> list[Alert]:
         """Recompute the alerts of a subject after a day's evaluation changed; return those that are new or changed."""
-        newest, head = self._heads.get(name, (None, _Progress()))
+        newest, head = self._heads.get(name, (None, Progress()))
         if newest is not None and changed > newest:
             head, statuses = self._scan(rule, head, subject, [changed])
             affected = set(statuses)
         else:
-            head, statuses = self._scan(rule, subject.base, subject, sorted(subject.days))
+            head, statuses = self._scan(rule, subject.base, subject, subject.days)
             affected = {*statuses, *(day for day, entry in subject.days.items() if entry.alert)}
-        self._heads[name] = max(subject.days), head
+        self._heads[name] = subject.newest, head
         changes = (
             self._set_status(rule, name, subject, day, statuses.get(day)) for day in sorted(affected, reverse=True)
         )
         return [alert for alert in changes if alert is not None]
 
-    def _set_status(self, rule: Rule, name: str, subject: _Subject, day: date, status: _Status | None) -> Alert | None:
+    def _set_status(self, rule: Rule, name: str, subject: Subject, day: date, status: _Status | None) -> Alert | None:
         """Give the alert of a day its status, None for no alert; return it if that changes it."""
         entry = subject.days.get(day)  # None where the alert began before the kept evaluations
         identity = entry.alert if entry is not None else subject.alert
@@ -271,8 +212,8 @@ class AlertLifecycle(Processor):
     # -- states of a sequence ----------------------------------------------------------------------------------
 
     def _scan(
-        self, rule: Rule, progress: _Progress, subject: _Subject, days: Iterable[date]
-    ) -> tuple[_Progress, _Statuses]:
+        self, rule: Rule, progress: Progress, subject: Subject, days: Iterable[date]
+    ) -> tuple[Progress, _Statuses]:
         """Return what ascending days lead to, and the status of every alert in progress before or on them."""
         statuses: _Statuses = {}
         if progress.begun is not None and not progress.expired:
@@ -282,30 +223,30 @@ class AlertLifecycle(Processor):
         self._check_horizon(rule, progress, self.newest, statuses)
         return progress, statuses
 
-    def _step(self, rule: Rule, before: _Progress, day: date, entry: Entry, statuses: _Statuses) -> _Progress:
+    def _step(self, rule: Rule, before: Progress, day: date, entry: Entry, statuses: _Statuses) -> Progress:
         """Return the progress after one evaluation; write the statuses that it changes."""
         before = self._check_horizon(rule, before, day, statuses)
         if entry.kind is Kind.ABSENT:
             return before
         if before.begun is None and before.rest:
-            return _Progress(rest=before.rest - 1)
+            return Progress(rest=before.rest - 1)
         ends = entry.kind in (Kind.FIRE, Kind.END)
         if ends and before.begun is not None and not before.expired:
             reason = EndedBy.NEXT_FACT if entry.kind is Kind.FIRE else entry.ended_by
             statuses[before.begun] = _Status(State.RESOLVED, before.fired_on, day, reason)
         after = before
         if entry.kind is Kind.END:
-            after = _Progress(rest=0 if before.begun is None else rule.cooldown_days)
+            after = Progress(rest=0 if before.begun is None else rule.cooldown_days)
         elif entry.kind is Kind.FIRE:
-            after = _Progress(day, fired_on=day)
+            after = Progress(day, fired_on=day)
         elif entry.kind is Kind.ON and before.fired_on is None and not before.expired:
             true_days = before.true_days + 1
-            after = _Progress(before.begun or day, true_days, day if true_days >= rule.minimum_days else None)
+            after = Progress(before.begun or day, true_days, day if true_days >= rule.minimum_days else None)
         if after is not before and after.begun is not None:
             statuses[after.begun] = _status(after)
         return after
 
-    def _check_horizon(self, rule: Rule, progress: _Progress, today: date, statuses: _Statuses) -> _Progress:
+    def _check_horizon(self, rule: Rule, progress: Progress, today: date, statuses: _Statuses) -> Progress:
         """Return the progress as expired, and write the status, where a day has reached the horizon."""
         if progress.begun is None or progress.expired:
             return progress
@@ -320,9 +261,10 @@ class AlertLifecycle(Processor):
         day = self._calendar.after(to_day(begun), rule.horizon_days)
         return None if day is None else to_date(day)
 
-    def _trim(self, rule: Rule, name: str, subject: _Subject) -> None:
+    def _trim(self, rule: Rule, name: str, subject: Subject) -> None:
         """Remove the oldest evaluations, and the alerts that ended with them for good."""
-        for day in sorted(subject.days)[: max(0, len(subject.days) - self._keep)]:
+        while len(subject.days) > self._keep:
+            day = next(iter(subject.days))
             entry = subject.days.pop(day)
             self._set_draft(name, day, None)
             before, subject.base = subject.base, self._step(rule, subject.base, day, entry, {})
@@ -371,7 +313,7 @@ class AlertLifecycle(Processor):
         self._running = {alert.id: alert.expires_on for alert in running if alert.expires_on is not None}
 
 
-def _status(progress: _Progress) -> _Status:
+def _status(progress: Progress) -> _Status:
     """Return the status of an alert in progress that has not expired."""
     return _Status(State.PENDING if progress.fired_on is None else State.FIRING, progress.fired_on)
 

@@ -1,0 +1,86 @@
+"""The evaluations of one subject by one rule: the last ones by day, and what the removed ones have led to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import msgspec
+
+from alerts.model import EndedBy
+from alerts.rules.base import Kind
+from processors.table import ValueCodec
+
+
+class Entry(msgspec.Struct, array_like=True):
+    """The newest evaluation of one day, and the id of the alert that it raised."""
+
+    revision: int
+    kind: Kind
+    ended_by: EndedBy
+    alert: str = ""
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """What the evaluations up to a day have led to.
+
+    Attributes
+    ----------
+    begun : day of the fact, or first day of the condition, that is in progress.
+    true_days : days on which the condition was true so far.
+    fired_on : when its alert began to fire.
+    expired : its horizon has passed; the condition has to end before it raises another alert.
+    rest : evaluations that are left of a cooldown.
+    """
+
+    begun: date | None = None
+    true_days: int = 0
+    fired_on: date | None = None
+    expired: bool = False
+    rest: int = 0
+
+
+@dataclass(slots=True)
+class Subject:
+    """The last evaluations of one subject by day, and what the removed ones before them have led to.
+
+    Attributes
+    ----------
+    days : ascending; `add` keeps their order.
+    base, alert : what the removed evaluations have led to, and the id of the alert that is in progress after them.
+    removed_from, removed_to : days of the first of them whose figure was not absent, and of the newest.
+    """
+
+    days: dict[date, Entry] = field(default_factory=dict)
+    base: Progress = Progress()
+    alert: str = ""
+    removed_from: date | None = None
+    removed_to: date | None = None
+
+    @property
+    def first(self) -> date | None:
+        """Day of the first evaluation whose figure is not absent."""
+        if self.removed_from is not None:
+            return self.removed_from
+        return next((day for day, entry in self.days.items() if entry.kind is not Kind.ABSENT), None)
+
+    @property
+    def newest(self) -> date:
+        """Day of the newest evaluation."""
+        return next(reversed(self.days))
+
+    def add(self, day: date, entry: Entry) -> None:
+        """Add the evaluation of a day, or replace it."""
+        late = bool(self.days) and day < self.newest
+        self.days[day] = entry
+        if late:
+            self.days = dict(sorted(self.days.items()))
+
+
+#: How a subject is stored.
+SUBJECT_ROW = ValueCodec[Subject](
+    tuple[list[tuple[date, Entry]], Progress, str, date | None, date | None],
+    version=2,
+    to_plain=lambda s: (list(s.days.items()), s.base, s.alert, s.removed_from, s.removed_to),
+    from_plain=lambda plain: Subject(dict(plain[0]), *plain[1:]),
+)
