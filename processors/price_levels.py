@@ -101,8 +101,8 @@ class PriceLevels:
         unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
         action = fresh & np.isnan(previous)
         action &= np.abs(growth - 1) > SMALLEST_LIMIT
-        asked = np.flatnonzero(action)
-        action[asked] = self._beyond_limit(day, asked, growth[asked], before.age[asked], 1 + unknown[asked])
+        if len(asked := np.flatnonzero(action)):
+            action[asked] = self._beyond_limit(day, asked, growth[asked], before.age[asked], 1 + unknown[asked])
         growth[action] = 1.0
         chained = np.where(np.isnan(before.level), 1.0, before.level * growth)
         level = np.where(fresh, chained, before.level)

@@ -15,7 +15,7 @@ def impossible(column: Column, values: Floats) -> npt.NDArray[np.bool_]:
     """
     bad = np.isinf(values)
     if column.flag:
-        bad |= ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
+        bad |= (values != 0.0) & (values != 1.0) & ~np.isnan(values)
     if column.sign is Sign.POSITIVE:
         bad |= values <= 0
     elif column.sign is Sign.NOT_NEGATIVE:

@@ -201,7 +201,7 @@ class Decoder:
         keys, out = batch.keys, dict[int, str]()
 
         def flaw(bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> None:
-            for row in np.flatnonzero(bad).tolist():
+            for row in bad.nonzero()[0].tolist():
                 out.setdefault(row, f"{self.topic}: {reason(row)}")
 
         strange = (batch.stamps < FIRST_MOMENT) | (batch.stamps > LAST_MOMENT)

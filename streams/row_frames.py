@@ -194,7 +194,7 @@ class _Frame:
 
     def refuse(self, bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> None:
         """Refuse rows, with the reason of each (the first one, if a row has several)."""
-        for row in np.flatnonzero(bad).tolist():
+        for row in bad.nonzero()[0].tolist():
             self.refused.setdefault(row, f"{self._topic} frame, row {row}: {reason(row)}")
 
     def require(self, name: str) -> None:

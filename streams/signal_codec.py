@@ -108,7 +108,7 @@ def _frame(columns: dict[str, pa.Array], metadata: dict[str, bytes]) -> bytes:
 
 def _vector(revisions: Mapping[str, int]) -> str:
     """The revisions of all inputs; their sum alone would be ambiguous if inputs were read in another order."""
-    return ".".join(str(revisions[name]) for name in sorted(revisions))
+    return ".".join([str(revision) for _, revision in sorted(revisions.items())])
 
 
 def decode_security(value: bytes) -> SecuritySignals:

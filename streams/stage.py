@@ -174,7 +174,7 @@ class Stage(ABC):
 
     def encode(self, topic: str, content: Any) -> Output:
         """Return a content as a message of one of the stage's output topics."""
-        return self.codecs.encode(topic, content, self.topics.name(topic))
+        return self.codecs.encode(topic, content, self.topics.all[topic].name)
 
     def dead_letters(self, dead: Iterable[DeadLetter], topic: str) -> list[Output]:
         """Return refused messages as they go to the dead-letter topic."""
