@@ -24,7 +24,7 @@ class ChartWindows:
         self._prices = prices
         self._calendar = calendar
         # Session → its levels, which are another object after a change of the day or an earlier one, and its bars
-        # (6, columns of the store at that time).
+        # (6, columns of the store at that time, and one more for securities that came later).
         self._bars: dict[int, tuple[DayLevels | None, Floats]] = {}
 
     def bars(self, day: int, columns: npt.NDArray[np.intp]) -> Bars:
@@ -34,9 +34,7 @@ class ChartWindows:
         out = np.full((LINES, SESSIONS, len(columns)), np.nan)
         for i, session in enumerate(sessions):
             if session is not None:
-                _, found = self._bars[session]
-                inside = columns < found.shape[1]
-                out[:, i, inside] = found[:, columns[inside]]
+                out[:, i] = self._bars[session][1].take(columns, axis=1, mode="clip")
         return Bars(*(line.T for line in out))
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], dict[str, Array]]:
@@ -51,7 +49,10 @@ class ChartWindows:
         return columns[usable], to_words(heights(found)[usable])
 
     def _bars_of(self, session: int) -> tuple[DayLevels | None, Floats]:
-        """Return the levels of a session, and its open, high, low, close, mean and volume by column (6, width)."""
+        """Return the levels of a session, and its open, high, low, close, mean and volume by column (6, width + 1).
+
+        The last column, which no security has, is NaN.
+        """
         levels = self._prices.days.get(session)
         if session in self._bars and self._bars[session][0] is levels:
             return self._bars[session]
@@ -62,7 +63,9 @@ class ChartWindows:
             factor = level / close
             adjusted = np.where(prices > 0, prices * factor, np.nan)
             volumes = store.figure(session, "volume") / factor
-            return levels, np.array([*adjusted, level, self._mean(session), volumes])
+        bars = np.full((LINES, store.width + 1), np.nan)
+        bars[:, :-1] = [*adjusted, level, self._mean(session), volumes]
+        return levels, bars
 
     def _mean(self, session: int) -> Floats:
         """Return the mean of the adjusted closes of the 20 sessions up to one (width,); NaN where too few are known."""

@@ -174,7 +174,7 @@ class DailyStore:
         if day not in self._known_at:
             end = bisect_right(self.sorted_days, day)
             days = map(self.days.__getitem__, self.sorted_days[max(0, end - self.late_days - 1) : end])
-            self._known_at[day] = max((entry.available_at for entry in days if entry.closed), default=0)
+            self._known_at[day] = max([entry.available_at for entry in days if entry.closed], default=0)
         return self._known_at[day]
 
     def status(self, day: int) -> DayStatus:

@@ -200,9 +200,8 @@ def daily_limits(securities: Ids, day: int, st: Flags) -> npt.NDArray[np.float64
     wide = 0.20 if day >= _CHINEXT_REFORM else 0.10
     board, kinds, main = board_of(securities), kinds_of(securities), np.where(st, SMALLEST_LIMIT, 0.10)
     of_stocks = np.where(board <= _SZSE_MAIN, main, np.array([np.nan, np.nan, wide, 0.20, 0.30])[board])
-    return np.select(
-        [kinds == Kind.STOCK, kinds == Kind.FUND, kinds == Kind.B_SHARE], [of_stocks, FUND_LIMIT, main], np.inf
-    )
+    others = np.where(kinds == Kind.FUND, FUND_LIMIT, np.where(kinds == Kind.B_SHARE, main, np.inf))
+    return np.where(kinds == Kind.STOCK, of_stocks, others)
 
 
 def unlimited_listings(securities: Ids, day: int) -> Flags:
