@@ -194,7 +194,8 @@ class _Reader:
             raise RowError(f"a batch of the frame has {rows:,} rows, at most {MAX_ROWS:,} are accepted: split it")
         if len(nodes) != len(fields) or len(buffers) != sum(3 if field.is_text else 2 for field in fields):
             raise ValueError("the buffers of a batch do not fit its schema")
-        packed = [self._inside(offset, length, start, end) for offset, length in buffers]
+        body = memoryview(self._message)[start:end]
+        packed = [_inside(body, offset, length) for offset, length in buffers]
         if sum(map(len, packed)) > end - start:  # one body that many buffers share unpacks many times
             raise ValueError("the buffers of a batch overlap")
         bodies = map(self._unpacker(header.record(3)), packed)
@@ -204,15 +205,10 @@ class _Reader:
                 raise ValueError(f"column {field.name!r} has {length:,} rows, its batch {rows:,}")
             marks = next(bodies)
             valid = _bits(marks, rows, field.name) if nulls else None
-            if nulls != (0 if valid is None else rows - int(valid.sum())):
+            if nulls != (0 if valid is None else rows - np.count_nonzero(valid)):
                 raise ValueError(f"column {field.name!r} counts {nulls:,} nulls, and marks others")
             columns.append(Column(field.type, self._values(field, rows, bodies, valid), valid, field.unit))
         return rows, columns
-
-    def _inside(self, offset: int, length: int, start: int, end: int) -> memoryview:
-        if offset < 0 or length < 0 or start + offset + length > end:
-            raise ValueError(f"a buffer of {length:,} bytes at {offset:,} lies outside of its body")
-        return memoryview(self._message)[start + offset : start + offset + length]
 
     def _unpacker(self, compression: Record | None) -> Callable[[memoryview], memoryview]:
         """Return what unpacks a buffer; a compressed one begins with its true length, or −1 if it is stored plainly."""
@@ -260,6 +256,12 @@ class _Reader:
         return Text(words.ends, words.data, index)
 
 
+def _inside(body: memoryview, offset: int, length: int) -> memoryview:
+    if offset < 0 or length < 0 or offset + length > len(body):
+        raise ValueError(f"a buffer of {length:,} bytes at {offset:,} lies outside of its body")
+    return body[offset : offset + length]
+
+
 def _numbers(body: memoryview, dtype: str, count: int, name: str) -> npt.NDArray[Any]:
     if len(body) < count * np.dtype(dtype).itemsize:
         raise ValueError(f"the buffer of column {name!r} is too short for {count:,} rows")
@@ -268,7 +270,7 @@ def _numbers(body: memoryview, dtype: str, count: int, name: str) -> npt.NDArray
 
 def _bits(body: memoryview, count: int, name: str) -> Mask:
     packed = _numbers(body, "u1", (count + 7) // 8, name)
-    return np.unpackbits(packed, count=count, bitorder="little").astype(np.bool_)
+    return np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
 
 
 def _checked_text(text: Text, name: str) -> Text:
