@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from alerts.commands import FeedRun
 from alerts.desk import AlertDesk, Change
 from alerts.model import Alert, Input, State
@@ -63,12 +61,12 @@ class AlertsState(StageState):
         changes: list[Change] = []
         out: list[Output] = []
         for record in records:
-            origin = Input(record.topic, record.partition, record.offset, 0)
             try:
                 content = self._content(topic, record)
             except RowError as error:
                 out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
                 continue
+            origin = Input(record.topic, record.partition, record.offset, _revision(content))
             if isinstance(content, Barrier):
                 out += self._outputs(changes + self.desk.update_evidence(origin, now))
                 changes = []
@@ -79,8 +77,7 @@ class AlertsState(StageState):
                     metrics.observe_feed(content)
                 changes += self.desk.command(content, origin, now)
             else:
-                origin = msgspec.structs.replace(origin, revision=_revision(content))
-                if (known := _known_at(content)) is not None:
+                if self.clock.replays and (known := _known_at(content)) is not None:
                     self.clock.advance(known)
                     now = self.clock.now()
                 changes += self.desk.fold(content, origin, now)
@@ -138,7 +135,7 @@ def _known_at(content: Message) -> datetime | None:
     return content.status.available_at if isinstance(content, (SecuritySignals, IndustrySignals)) else None
 
 
-def _revision(content: Message) -> int:
+def _revision(content: Any) -> int:
     if isinstance(content, MarketSignal):
         return content.revision
     return content.status.revision if isinstance(content, (SecuritySignals, IndustrySignals)) else 0
