@@ -16,9 +16,11 @@ from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
 from feeds.mapped_words import matching, words_of
 from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
+from feeds.price_bars import closes_before_removed, contradicting_prices
 from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.row_order import sorted_days
+from feeds.stated_sums import broken_totals
 from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed, zero_prices
@@ -32,7 +34,6 @@ from processors.row_rules import impossible
 _DATE_PARTS = ("%d", "%j", "%x", "%c")
 #: Whole numbers above it are not exact in a column of 32-bit floats.
 _FLOAT32_WHOLE = 2**24
-_SUM_TOLERANCE = 1e-3
 _ROUNDED = 1e4  # 万
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
@@ -117,9 +118,11 @@ class _Reading:
         self.keys, reasons = row_keys(table, self.raw, self.where)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
             used = [one.column for one in table.columns.values() if one.column in self.raw]
-            for place, row in enumerate(self.raw.to_dict("records")):
-                if all(is_blank(row[name]) for name in used) or row_kind(row) is not RowKind.FIGURES:
-                    reasons[place] = "it has no figure of this table"
+            cells = self.raw.to_dict("records")
+            kinds = [None if all(is_blank(row[name]) for name in used) else row_kind(row) for row in cells]
+            # A row of sums below no other row is that of the totals: an exchange may label it 合计.
+            rows = RowKind.FIGURES if RowKind.FIGURES in kinds else RowKind.SUM
+            reasons |= {at: "it has no figure of this table" for at, kind in enumerate(kinds) if kind is not rows}
         self._leave_out(reasons)
         self.has_rows |= len(self.raw) > 0
 
@@ -193,11 +196,22 @@ class _Reading:
                 severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING
                 text = f"{self._at(place)}, {source}: {reason}; the figure is absent"
                 self._report(severity, "figure", text, place)
+        self._compare_prices(numbers, refused)
         days = self.columns.get("day")
         self.findings += zero_prices(zeros, numbers, self.table.topic, self.keys, days, self.where)
         self._refuse(refused, read=True)
         self._keep(~(empty | self._mask(refused)))
-        self._compare_sum()
+        days = self.columns.get("day", np.zeros(len(self.raw), dtype=np.int32))
+        self.findings += broken_totals(self.sums, self.table, {n: self.columns[n] for n in numbers}, days, self.where)
+
+    def _compare_prices(self, numbers: Mapping[str, Floats], refused: dict[int, str]) -> None:
+        """Refuse rows whose prices contradict each other, or make the one price absent that does."""
+        rows, cells = contradicting_prices(numbers)
+        for place, reason in rows.items():
+            refused.setdefault(place, reason)
+        for place, (name, reason) in cells.items():
+            numbers[name][place] = np.nan
+            self._report(Severity.WARNING, "figure", f"{self._at(place)}, {reason}; {name} is absent", place)
 
     def result(self, total: int) -> MappedRows:
         """Return the rows; ``total`` is their number before any was left out."""
@@ -213,6 +227,7 @@ class _Reading:
             if self.table.topic.startswith("margin."):
                 self.findings += broken_sums(self.raw, frame, self.table, self.where)
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
+            self.findings += closes_before_removed(frame, self.table.topic, self.where)
         if self.table.undated:  # one row for each of the days that the file describes
             frame = frame.drop_duplicates(frame.columns.difference(["row", "name"]), ignore_index=True)
         if self.refused > max(TOO_MANY_ROWS, TOO_MANY_SHARE * total) or (
@@ -226,23 +241,6 @@ class _Reading:
         units = {name: unit_of(name, figure, self.where) for name, figure in self.table.columns.items()}
         steps = {name: unit.times / 100 for name, unit in units.items() if unit is not None and unit.times >= _ROUNDED}
         return MappedRows(frame, self.findings, steps)
-
-    def _compare_sum(self) -> None:
-        """Report a sum below the rows that is another one than theirs: some of them are missing."""
-        if len(self.sums) != 1 or len(np.unique(self.columns.get("day", np.zeros(0)))) > 1:
-            return
-        ((row, cells),) = self.sums.items()
-        for name, figure in self.table.columns.items():
-            unit = unit_of(name, figure, self.where)
-            if figure.column is None or unit is None or self.table.only is not None:
-                continue
-            stated, _ = parse_numbers(pd.Series([cells[figure.column]], dtype=object), unit)
-            total, stated = float(np.nansum(self.columns[name])), unit.apply(stated)
-            if abs(total - stated[0]) > _SUM_TOLERANCE * abs(stated[0]):
-                text = (
-                    f"{self.where}, row {row} states a sum of {stated[0]:,.15g}, the rows of {name} have {total:,.15g}"
-                )
-                self._report(Severity.WARNING, "sum", f"{text}: check that the file is complete")
 
     def _report(self, severity: Severity, check: str, text: str, place: int | None = None) -> None:
         """Append a finding; with the day and the exchange of a row whose key and date are read."""

@@ -145,7 +145,7 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
     Parameters
     ----------
     unit : the unit of the column. A cell such as ``1.23亿`` has a factor of its own, which is accepted only if the
-        column is in 元 or 股.
+        column is in 元 or 股; ``1.23%`` only if it is a percentage or a fraction.
 
     Raises
     ------
@@ -168,8 +168,9 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
                 f"{at(where)}{cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
             )
         text, factor = text.removesuffix(suffix).rstrip(), _SUFFIXES[suffix]
-    if unit is not None and unit.text == "%":
-        text = text.removesuffix("%").rstrip()
+    over = 1.0
+    if text.endswith("%") and unit is not None and unit.text in ("%", "fraction"):
+        text, over = text.removesuffix("%").rstrip(), 100.0 / unit.over
     found = _NUMBER.fullmatch(text)
     if found is None or isinstance(cell, bool):
         raise InputError(f"{at(where)}{cell!r} is no number: correct the cell")
@@ -182,7 +183,7 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
         )
     if abs(value) >= _LARGEST:
         raise InputError(f"{at(where)}{cell!r} has more digits than a figure can have: correct the cell")
-    return value * factor
+    return value * factor / over
 
 
 def parse_numbers(column: pd.Series, unit: Unit | None = None, *, flag: bool = False) -> tuple[Floats, dict[int, str]]:

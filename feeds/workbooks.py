@@ -35,6 +35,8 @@ _ZIP, _OLE, _GZIP = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b"
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _SEPARATORS = (",", "\t", ";", "|")
 _SNIFFED_LINES = 60
+#: Of the built-in formats of a workbook: 0% and 0.00%.
+_PERCENT_FORMATS = (9, 10)
 
 
 def is_table(path: Path, suffixes: Iterable[str] = SUFFIXES) -> bool:
@@ -163,26 +165,45 @@ def _xlsx(content: bytes) -> Grids:
     if "[Content_Types].xml" not in ZipFile(io.BytesIO(content)).namelist():
         raise ValueError("an archive, not an xlsx: unpack it")
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    # Cells are objects, which take longer to read, only where one may be a percentage.
+    percent = any("%" in one for one in book._number_formats)
+    percent |= any(style.numFmtId in _PERCENT_FORMATS for style in book._cell_styles)
     grids = {}
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # some writers give a wrong one
-        grids[str(sheet.title)] = _cell_grid(list(sheet.iter_rows(values_only=True)))
+        rows = sheet.iter_rows(values_only=not percent)
+        grids[str(sheet.title)] = _cell_grid([list(map(_shown, row)) for row in rows] if percent else list(rows))
     return grids
+
+
+def _shown(cell: Any) -> object:
+    """Return the value of a cell of an xlsx, a percentage as it is shown."""
+    shown = isinstance(cell.value, int | float) and "%" in (cell.number_format or "")
+    return _percentage(cell.value) if shown else cell.value
+
+
+def _percentage(value: float) -> str:
+    """Return a percentage as it is shown: a workbook stores 0.0123 for the 1.23% of a column in percent."""
+    return f"{value * 100:.12g}%"
 
 
 def _xls(content: bytes) -> Grids:
     """Read a workbook in the format before 2007."""
     xlrd = importlib.import_module("xlrd")
     try:
-        book = xlrd.open_workbook(file_contents=content)
+        book = xlrd.open_workbook(file_contents=content, formatting_info=True)
     except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
         raise ValueError(str(error)) from error
+
+    percent = {at for at, one in enumerate(book.xf_list) if "%" in book.format_map[one.format_key].format_str}
 
     def value(cell: Any) -> object:
         if cell.ctype == xlrd.XL_CELL_DATE:
             return xlrd.xldate_as_datetime(cell.value, book.datemode)
         if cell.ctype == xlrd.XL_CELL_ERROR:
             return xlrd.error_text_from_code.get(cell.value, "#ERROR")
+        if cell.ctype == xlrd.XL_CELL_NUMBER and cell.xf_index in percent:
+            return _percentage(cell.value)
         return None if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK) else cell.value
 
     return {

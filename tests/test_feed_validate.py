@@ -14,6 +14,7 @@ from feeds.day_report import day_reports
 from feeds.errors import InputError
 from feeds.feed_report import Verdict
 from feeds.folder import read
+from feeds.magnitudes import magnitudes
 from feeds.validate import Finding, Severity, check_day
 from processors.days import to_day
 from processors.events import RowBatch
@@ -96,6 +97,41 @@ def test_columns_of_the_very_first_day_whose_units_contradict_each_other_stop_pu
 
 def test_a_total_of_zero_buys_is_a_placeholder_on_a_first_day() -> None:
     assert kinds(found(times(totals(DAYS[0]), "fin_buy", 0.0))) == [("error", "placeholder")]
+
+
+MANY = [f"{600000 + i}.SH" for i in range(100)]
+SIZES = {
+    "margin.daily": (MANY, {"fin_balance": 2e8, "fin_buy": 1e7}),
+    "prices.daily": (MANY, {"close": 8.0, "volume": 5e6, "turnover": 4e7}),
+    "valuations.daily": (MANY, {"turnover_rate": 0.01, "float_cap": 3e9, "dividend_yield": 0.012}),
+    "margin.market": (["SSE", "SZSE"], {"fin_balance": 9e11, "fin_buy": 6e10}),
+    "indices.daily": (["000001.SH", "399001.SZ"], {"close": 3000.0, "turnover": 3e11}),
+    "rates.daily": (["CN10Y"], {"yield": 0.018}),
+}
+
+
+@pytest.mark.parametrize(
+    ("topic", "figure", "factor", "severity"),
+    [("margin.daily", "fin_balance", 1.0, ""), ("margin.daily", "fin_balance", 1e-4, "error"),
+     ("margin.daily", "fin_balance", 1e4, "error"), ("margin.daily", "fin_balance", 1e-8, "error"),
+     ("prices.daily", "turnover", 1.0, ""), ("prices.daily", "turnover", 1e3, "error"),
+     ("prices.daily", "turnover", 1e-3, "error"), ("prices.daily", "close", 100.0, "error"),
+     ("valuations.daily", "turnover_rate", 100.0, "error"), ("valuations.daily", "turnover_rate", 0.01, "error"),
+     ("valuations.daily", "dividend_yield", 100.0, "error"), ("valuations.daily", "float_cap", 1e-4, "error"),
+     ("margin.market", "fin_balance", 1.0, ""), ("margin.market", "fin_balance", 1e4, "error"),
+     ("margin.market", "fin_balance", 1e-4, "warning"), ("indices.daily", "turnover", 1e3, "error"),
+     ("indices.daily", "turnover", 1e-3, "warning"), ("rates.daily", "yield", 100.0, "error"),
+     ("rates.daily", "yield", 0.01, "warning")],
+)  # fmt: skip
+def test_a_first_day_whose_columns_are_all_in_a_wrong_unit_shows_it_by_its_size(
+    topic: str, figure: str, factor: float, severity: str
+) -> None:
+    keys, figures = SIZES[topic]
+    rows = times(batch(topic, DAYS[1], dict.fromkeys(keys, figures)), figure, factor)
+    seen = list(magnitudes(ComparedDay.of({topic: rows}, {}, xshg(), {})))
+    assert {(one.severity.value, one.check) for one in seen} == ({(severity, "unit")} if severity else set())
+    before = {topic: batch(topic, DAYS[0], dict.fromkeys(keys, figures))}  # which the day is compared with
+    assert not list(magnitudes(ComparedDay.of({topic: rows}, before, xshg(), {})))
 
 
 def test_one_security_that_grows_ten_thousandfold_is_a_jump_and_no_unit_slip() -> None:

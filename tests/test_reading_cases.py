@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -20,8 +21,8 @@ import pandas as pd
 import pytest
 from structlog.testing import capture_logs
 
-from feeds import folder, mapping, vendor
-from feeds.dataset import gather
+from feeds import exchange, folder, mapping, vendor
+from feeds.dataset import SourceTables, gather
 from feeds.drop_folder import FolderTask, read_daily_files
 from feeds.errors import InputError
 from feeds.ledger import PublishLedger
@@ -580,6 +581,65 @@ def test_a_column_of_zeros_in_place_of_prices_is_reported(tmp_path: Path, zeros:
     assert all(f"{name}: {word}" in one.text for one in found.findings)
 
 
+@pytest.mark.parametrize(
+    ("bar", "absent"),
+    [("10,11,9,10.5", []), ("10,11,9,1050", None), ("10,11,9,0.105", None), ("10,9,11,10.5", None),
+     ("1000,11,9,10.5", ["open"]), ("10,1.1,9,10.5", ["high"]), ("10,11,90,10.5", ["low"]),
+     ("10,0,9,10.5", ["high"]), ("10.52,10.5,10.5,10.5", []), (",,,10.5", ["open", "high", "low"])],
+)  # fmt: skip
+def test_prices_that_contradict_each_other_do_not_count(tmp_path: Path, bar: str, absent: list[str] | None) -> None:
+    """None: the row is refused, because its close is in doubt."""
+    head = "交易日期,证券代码,开盘价(元),最高价(元),最低价(元),收盘价(元)"
+    text = f"{head}\n2024-06-11,600000,{bar}\n2024-06-11,600519,10,11,9,10.5\n"
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    found = vendor.read([tmp_path / "a.csv"])
+    row = found.tables[0].frame.set_index("key").reindex([to_id("600000.SH")]).iloc[0]
+    refused = [one for one in found.findings if one.severity is Severity.REFUSED]
+    if absent is None:
+        assert np.isnan(row["close"]) and "row 2, open" in refused[0].text and "correct the cell" in refused[0].text
+    else:
+        assert not refused and row["close"] == 10.5
+        assert [name for name in ("open", "high", "low") if np.isnan(row[name])] == absent
+
+
+@pytest.mark.parametrize(("copied", "absent"), [(40, 40), (37, 37), (20, 0)])
+def test_closes_before_that_repeat_the_close_are_absent(tmp_path: Path, copied: int, absent: int) -> None:
+    """A market in which (nearly) every stock closes where it closed before does not exist."""
+    lines = [f"2024-06-11,{600000 + n},10.{n},{10 if n >= copied else f'10.{n}'},1000" for n in range(40)]
+    text = "\n".join(["交易日期,证券代码,收盘价(元),昨收价(元),成交量(股)", *lines])
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    found = vendor.read([tmp_path / "a.csv"])
+    assert found.tables[0].frame["prev_close"].isna().sum() == absent
+    assert ["prev_close: the close itself in nearly every row of SSE" in one.text for one in found.findings] == (
+        [True] * bool(absent)
+    )
+
+
+@pytest.mark.parametrize("unit", ["%", "fraction"])
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_a_percentage_of_a_workbook_is_what_it_shows(tmp_path: Path, kind: str, unit: str) -> None:
+    """A spreadsheet shows 0.43% for a cell whose value is 0.0043."""
+    openpyxl = pytest.importorskip("openpyxl")
+    if kind == "xlsx":
+        book = openpyxl.Workbook()
+        book.active.append(["date", "code", "turn", "pe"])
+        book.active.append(["2024-06-11", "600519", 0.0043, 22.5])
+        book.active["C2"].number_format = "0.00%"
+        book.save(tmp_path / "a.xlsx")
+    else:
+        (tmp_path / "a.csv").write_text("date,code,turn,pe\n2024-06-11,600519,0.43%,22.5\n", "utf-8")
+    (tmp_path / "map.toml").write_text(
+        f'''[[table]]
+topic = "valuations.daily"
+date = {{ column = "date" }}
+code = {{ column = "code", style = "600519", exchange = "SSE" }}
+[table.columns]
+turnover_rate = {{ column = "turn", unit = "{unit}" }}
+pe_ttm = {{ column = "pe" }}''', "utf-8")  # fmt: skip
+    (table,) = whole(vendor.read([tmp_path / f"a.{kind}"], mapping.load(tmp_path / "map.toml"))).tables
+    assert table.frame["turnover_rate"].tolist() == [0.0043] and table.frame["pe_ttm"].tolist() == [22.5]
+
+
 # -- wanted kinds of files -------------------------------------------------------------------------------------
 
 EXPECTED = {
@@ -811,6 +871,31 @@ def test_a_sum_that_the_rows_do_not_have_is_reported(tmp_path: Path, stated: str
     path.write_text(f"{text}合计,,{stated},2\n", "utf-8")
     found = [one.text for one in vendor.read([path]).findings]
     assert ["row 4 states a sum of 900,000,000" in text for text in found] == [True] * reported
+
+
+@pytest.mark.parametrize(
+    ("lines", "reported"),
+    [(["11,600519,3", "11,合计,3", "12,600519,4", "12,合计,4"], []),
+     (["11,600519,3", "11,合计,3", "12,600519,4", "12,合计,9"], [5]),
+     (["11,600519,3", "11,小计,3", "11,000001,4", "11,小计,4", "11,总计,7"], []),
+     (["11,600519,3", "11,小计,3", "11,000001,4", "11,小计,4", "11,总计,9"], [6]),
+     (["11,600519,3", "11,小计,4"], [3])],
+)  # fmt: skip
+def test_the_sums_of_days_and_pages_are_compared(tmp_path: Path, lines: list[str], reported: list[int]) -> None:
+    rows = [f"2024-06-{line}00000000,1" for line in lines]
+    (tmp_path / "a.csv").write_text("\n".join(["交易日期,代码,融资余额(元),融资买入额(元)", *rows]), "utf-8")
+    found = [one.text for one in vendor.read([tmp_path / "a.csv"]).findings if "fin_balance" in one.text]
+    assert [any(f"row {row} states a sum" in text for text in found) for row in reported] == [True] * len(found)
+
+
+@pytest.mark.parametrize("command", [exchange.read, vendor.read])
+def test_totals_that_are_labelled_as_a_sum_are_the_totals(tmp_path: Path, command: Callable[..., SourceTables]) -> None:
+    head, *lines = SZSE_TOTALS
+    path = tmp_path / "szse20240611.csv"
+    path.write_bytes(csv_bytes([["项目", *head], *(["合计", *line] for line in lines)]))
+    labelled = whole(command([path])).tables[0].frame
+    path.write_bytes(csv_bytes(SZSE_TOTALS))
+    assert labelled.equals(whole(command([path])).tables[0].frame) and len(labelled) == 1
 
 
 def test_the_export_of_a_terminal(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Figures of a size that no market has had: every column of a file is in a wrong unit, or has lost its decimal point.
+
+A day is compared with the day before; where none is known, `feeds.validate` compares the columns with each other. A
+file whose columns are all 1e3 or 1e4 off agrees with itself, so that its figures are compared with those of 2011–2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import numpy as np
+
+from feeds.compared_day import ComparedDay
+from feeds.row_groups import group_names, groups_of
+from feeds.validate import Finding, Severity, key_text
+from processors.block import TURNOVER_INDEX
+from processors.codes import EXCHANGES
+from processors.days import to_day
+from processors.events import KEYS, RowBatch
+from processors.kinds import is_stock
+
+_Range = tuple[float, float]
+
+#: Topic → figure → the least and largest median of the stocks of an exchange; in 2016–2025 it was 1.8e8 to 9.4e8 CNY
+#: of balance, 1.6e7 to 2.2e8 CNY of turnover, 5 to 20 CNY a share.
+_OF_STOCKS: dict[str, dict[str, _Range]] = {
+    "margin.daily": {"fin_balance": (1e5, 1e11)},
+    "prices.daily": {"turnover": (3e5, 1e10), "close": (1.0, 300.0)},
+    "valuations.daily": {"float_cap": (3e7, 1e12), "turnover_rate": (3e-4, 0.5), "dividend_yield": (5e-4, 0.2)},
+}
+_STOCKS = 100
+#: Topic and key → figure → its least and largest value.
+_BALANCE, _BALANCE_OF_BEIJING, _TURNOVER, _YIELD = (2e8, 2e13), (1e5, 1e12), (1e9, 2e13), (1e-3, 0.2)
+_OF_KEYS: dict[tuple[str, int], dict[str, _Range]] = {
+    **{
+        ("margin.market", place): {"fin_balance": _BALANCE_OF_BEIJING if name == "BSE" else _BALANCE}
+        for place, name in enumerate(EXCHANGES)
+    },
+    **{("indices.daily", TURNOVER_INDEX[name]): {"turnover": _TURNOVER} for name in ("SSE", "SZSE")},
+    ("rates.daily", KEYS["tenor"].index("CN10Y")): {"yield": _YIELD},
+}
+#: The first margin accounts of 2010 had balances of some million CNY.
+_SINCE = to_day(date(2011, 12, 1))
+
+
+def magnitudes(day: ComparedDay) -> Iterator[Finding]:
+    """Find figures of an impossible size, of exchanges of which no day before is known."""
+    for topic, batch in day.rows.items():
+        if int(batch.days[0]) < _SINCE:
+            continue
+        groups = groups_of(topic, batch.keys)
+        new = np.ones(len(batch), dtype=bool)
+        if topic in day.before:
+            new = ~np.isin(groups, groups_of(topic, day.before[topic].keys))
+        for group in np.unique(groups[new]).tolist() if topic in _OF_STOCKS else ():
+            stocks = batch.take((groups == group) & is_stock(batch.keys))
+            for name, (least, most) in _OF_STOCKS[topic].items():
+                values = stocks.figures[name][stocks.figures[name] > 0]
+                if len(values) >= _STOCKS and not least <= (middle := float(np.median(values))) <= most:
+                    where = f"{name} of {group_names(topic)[group]} has a median of {middle:,.4g}"
+                    yield _finding(batch, f"{where} ({len(values):,} stocks)", least, most)
+        for place in np.flatnonzero(new).tolist():
+            key = int(batch.keys[place])
+            for name, (least, most) in _OF_KEYS.get((topic, key), {}).items():
+                value = float(batch.figures[name][place])
+                if value > 0 and not least <= value <= most:
+                    severity = Severity.ERROR if value > most else Severity.WARNING  # of an early day, perhaps
+                    yield _finding(batch, f"{name} of {key_text(topic, key)} is {value:,.15g}", least, most, severity)
+
+
+def _finding(batch: RowBatch, found: str, least: float, most: float, severity: Severity = Severity.ERROR) -> Finding:
+    text = f"{found}, expected {least:,.4g} to {most:,.4g}: check the unit of the file"
+    return Finding(severity, "unit", batch.topic, int(batch.days[0]), text)

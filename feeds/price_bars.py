@@ -1,0 +1,84 @@
+"""Prices of a row that contradict each other: a close above the high, a low above it, a close before that is the close.
+
+In 2016–2025 no row of the real prices here, of stocks or of indices, has such a bar, adjusted or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from feeds.row_groups import group_names, groups_of
+from feeds.validate import Finding, Severity
+from processors.codes import Ids
+from processors.events import Floats
+
+#: Prices may be rounded differently.
+_ROUNDING = 0.005
+_BAR = ("open", "high", "low", "close")
+#: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
+_MANY, _SHARE = 20, 0.9
+
+
+def contradicting_prices(figures: Mapping[str, Floats]) -> tuple[dict[int, str], dict[int, tuple[str, str]]]:
+    """Return the rows whose prices contradict each other, with the reason; and the single prices that do, by name.
+
+    Where the open alone, or the high (low) alone, contradicts all other prices, the row counts without it.
+
+    Parameters
+    ----------
+    figures : the figures of rows (n,), NaN where one is absent.
+    """
+    if not set(_BAR) <= figures.keys():
+        return {}, {}
+    prices = np.array([figures[name] for name in _BAR])
+    open_, high, low, close = prices
+    top, bottom = high * (1 + _ROUNDING), low * (1 - _ROUNDING)
+    wrong = (np.fmax(open_, close) > top) | (np.fmin(open_, close) < bottom) | (bottom > top)
+    rows: dict[int, str] = {}
+    cells: dict[int, tuple[str, str]] = {}
+    for place in np.flatnonzero(wrong).tolist():
+        bar = dict(zip(_BAR, prices[:, place].tolist(), strict=True))
+        text = ", ".join(f"{name} {price:,.15g}" for name, price in bar.items())
+        text += " contradict each other: correct the cell that is wrong"
+        alone = [name for name in _BAR if _agree(bar | {name: np.nan})]
+        if "open" in alone:
+            cells[place] = "open", text
+        elif alone in (["high"], ["low"]):
+            cells[place] = alone[0], text
+        else:
+            rows[place] = text
+    return rows, cells
+
+
+def _agree(bar: Mapping[str, float]) -> bool:
+    """Whether prices, NaN where one is absent, are those of one session."""
+    top, bottom = bar["high"] * (1 + _ROUNDING), bar["low"] * (1 - _ROUNDING)
+    return not bottom > top and not any(bar[name] > top or bar[name] < bottom for name in ("open", "close"))
+
+
+def closes_before_removed(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Finding]:
+    """Make previous closes absent that repeat the close of (nearly) every traded security of an exchange and day.
+
+    Parameters
+    ----------
+    frame : rows of a topic, changed in place.
+    """
+    if topic != "prices.daily" or not {"close", "prev_close", "day"} <= set(frame.columns):
+        return
+    keys: Ids = frame["key"].to_numpy(np.int32)
+    traded = frame["prev_close"].notna().to_numpy()
+    if "volume" in frame:
+        traded = traded & ~(frame["volume"].to_numpy() == 0)
+    groups = groups_of(topic, keys)
+    same = traded & (frame["close"] == frame["prev_close"]).to_numpy()
+    places, distinct = pd.factorize(frame["day"].to_numpy(np.int64) * 8 + groups)
+    rows, equal = (np.bincount(places, weights=one, minlength=len(distinct)) for one in (traded, same))
+    copied = ((rows >= _MANY) & (equal >= _SHARE * rows))[places] & same
+    if copied.any():
+        frame.loc[copied, "prev_close"] = np.nan
+        names = ", ".join(group_names(topic)[group] for group in np.unique(groups[copied]).tolist())
+        text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
+        yield Finding(Severity.WARNING, "zeros", topic, None, f"{text}; it is absent")
