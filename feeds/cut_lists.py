@@ -24,6 +24,8 @@ _LOST_SHARE = {
     "margin.daily": 0.05, "prices.daily": 0.10, "valuations.daily": 0.10, "etf.daily": 0.05, "prices.intraday": 0.10,
 }  # fmt: skip
 _LOST = 5
+#: Fewer prices of funds are no list of a market: closes that follow from lent shares, of the funds that have some.
+_FEWEST_FUNDS = 100
 #: The share of names that a list may lose in a day and still end at a round number by itself.
 _USUALLY_LOST = {"margin.daily": 0.0, "prices.daily": 0.01, "valuations.daily": 0.01}
 WHOLE_MARKET = tuple(_LOST_SHARE)
@@ -86,6 +88,8 @@ def _fewer(now: RowBatch, then: RowBatch, name: str) -> Iterator[Finding]:
         ("funds", is_fund(now.keys), is_fund(then.keys)),
     ):
         count, known = int(kind.sum()), int(kind_then.sum())
+        if word == "funds" and now.topic == "prices.daily" and known < _FEWEST_FUNDS:
+            continue
         if count and is_far_fewer(now.topic, count, known):
             yield _finding(
                 now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -16,6 +16,8 @@ from feeds.float_caps import with_float_caps
 from feeds.joined_rows import KEYS, batch_of, joined
 from feeds.mapped_rows import MappedRows
 from feeds.master_data import MasterData, nothing_published, rows_of_spells
+from feeds.refused_rows import lacking_day
+from feeds.row_groups import group_of
 from feeds.successors import of_one_code
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
 from processors.code_changes import NO_CHANGES, CodeChanges
@@ -226,7 +228,7 @@ def gather(
             out.notes.append(f"{table.origin} has no dates: its rows of today are used for every date")
         else:
             frame = between(frame, start, end)
-            held = _sessions(table, frame["day"].to_numpy(), frame["row"].to_numpy(), calendar, out.findings)
+            held = _sessions(table, frame, calendar, out.findings)
             dated.setdefault(table.topic, []).extend(_by_year(frame if held.all() else frame[held]))
     every = with_first_day(dated, undated, calendar)
     if spells:
@@ -297,14 +299,15 @@ def _without_covered(frames: list[pd.DataFrame], fallbacks: Sequence[bool]) -> l
 
 
 def _sessions(
-    table: SourceTable, days: Days, rows: npt.NDArray[np.int64], calendar: TradingCalendar, findings: list[Finding]
+    table: SourceTable, frame: pd.DataFrame, calendar: TradingCalendar, findings: list[Finding]
 ) -> npt.NDArray[np.bool_]:
-    """Return which rows are of trading days; report the others.
+    """Return which rows are of trading days; report the others, each as a row of the day that lacks it.
 
     Raises
     ------
     InputError : if they are many.
     """
+    days, rows, keys = (frame[name].to_numpy() for name in ("day", "row", "key"))
     distinct, inverse = np.unique(days, return_inverse=True)
     held = np.asarray(calendar.contains(distinct))[inverse]
     wrong = np.flatnonzero(~held)
@@ -319,5 +322,9 @@ def _sessions(
     ]
     if len(wrong) > max(TOO_MANY_ROWS, TOO_MANY_SHARE * len(days)) or len(wrong) == len(days) > 0:
         raise InputError(f"{texts[0]} ({len(wrong)} such rows)")
-    findings += [Finding(Severity.REFUSED, "date", table.topic, None, text) for text in texts]
+    for at, text in zip(wrong.tolist(), texts, strict=False):
+        finding = Finding(Severity.REFUSED, "date", table.topic, None, text)
+        if (day := lacking_day(frame[held], int(keys[at]))) is not None:
+            finding = replace(finding, day=day, group=group_of(table.topic, keys[at]), lost=(int(keys[at]),))
+        findings.append(finding)
     return held

@@ -108,7 +108,7 @@ def parse_days(column: pd.Series, written: str | None = None) -> tuple[Days, dic
     moments = column.to_numpy("datetime64[us]").astype(np.int64)
     ambiguous = ~absent & (moments % DAY_US // _SECOND_US == _MIDNIGHT_UTC.hour * 3600) & (not zoned)
     days = np.where(absent | ambiguous, NO_DAY, moments // DAY_US).astype(np.int32)
-    reasons = dict.fromkeys(np.flatnonzero(absent).tolist(), "there is no date")
+    reasons = dict.fromkeys(np.flatnonzero(absent).tolist(), "there is no date: fill in the cell")
     return days, reasons | {p: str(_ambiguous(column.iloc[p])) for p in np.flatnonzero(ambiguous).tolist()}
 
 
@@ -126,7 +126,7 @@ def _ambiguous(cell: object) -> _AmbiguousError:
 def _stated_day(cell: object) -> int:
     day = parse_day(cell)
     if day is None:
-        raise InputError("there is no date")
+        raise InputError("there is no date: fill in the cell")
     return day
 
 

@@ -29,6 +29,7 @@ from feeds.errors import LedgerError
 from feeds.master_data import MasterData, nothing_published
 from feeds.ports import LedgerStore
 from feeds.published_figures import PublishedFigures, unreachable
+from feeds.refused_rows import is_unread
 from feeds.row_groups import counts
 from processors.codes import Ids, exchange_of
 from processors.days import to_date
@@ -275,7 +276,9 @@ class PublishLedger:
             unsent = ~sent
             new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
             after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | _PENDING)
-            lost = np.setdiff1d(np.union1d(refused, _still_refused(batch, entry, marked.keys)), after.keys)
+            again = np.intersect1d(refused, marked.keys)
+            lost = np.union1d(again, _newly_refused(batch, entry, np.setdiff1d(refused, again)))
+            lost = np.setdiff1d(np.union1d(lost, _still_refused(batch, entry, marked.keys)), after.keys)
             if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & _PENDING).any():
                 self._count(batch, "unchanged", sent)
                 return new, None
@@ -362,11 +365,22 @@ def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
     return _rows_of_keys(batch, entry.keys[ours])
 
 
+def _listed(batch: RowBatch, entry: LedgerEntry) -> Ids:
+    """Return the exchanges whose list a batch is."""
+    ours, known = (_places(batch.topic, keys) for keys in (batch.keys, entry.keys))
+    counts = [(one, np.count_nonzero(ours == one), np.count_nonzero(known == one)) for one in np.unique(ours)]
+    return np.array([one for one, here, of_day in counts if here >= _LIST_SHARE * of_day], dtype=np.int32)
+
+
+def _newly_refused(batch: RowBatch, entry: LedgerEntry, refused: Ids) -> Ids:
+    """Leave out rows without a code of a list that lacks a published row, because they are that row."""
+    lacking = np.intersect1d(_listed(batch, entry), _places(batch.topic, np.setdiff1d(entry.keys, batch.keys)))
+    return refused[~(is_unread(refused) & np.isin(_places(batch.topic, refused), lacking))]
+
+
 def _still_refused(batch: RowBatch, entry: LedgerEntry, refused: Ids) -> Ids:
     """Return the keys that were refused before, without those of exchanges whose list the batch is."""
-    theirs, ours, known = (_places(batch.topic, keys) for keys in (refused, batch.keys, entry.keys))
-    again = [np.count_nonzero(ours == one) >= _LIST_SHARE * np.count_nonzero(known == one) for one in theirs]
-    return refused[~(np.array(again, dtype=bool) & np.isin(theirs, ours))]
+    return refused[~np.isin(_places(batch.topic, refused), _listed(batch, entry))]
 
 
 def _rows_of_keys(batch: RowBatch, keys: Ids) -> RowBatch:

@@ -17,6 +17,7 @@ from feeds.mapped_keys import column_of, row_keys
 from feeds.mapped_words import matching, words_of
 from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
 from feeds.price_bars import closes_before_removed, contradicting_prices
+from feeds.refused_rows import placed
 from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
 from feeds.row_order import sorted_days
@@ -107,6 +108,7 @@ class _Reading:
         self.refused = 0
         self.has_rows = False
         self.sums: dict[int, dict[Hashable, object]] = {}
+        self.unread: list[tuple[int, int, dict[Hashable, object]]] = []  # place of the finding, key, cells
 
     def read_keys(self) -> None:
         """Read the keys; leave out the rows that have none."""
@@ -125,6 +127,8 @@ class _Reading:
             reasons |= {at: "it has no figure of this table" for at, kind in enumerate(kinds) if kind is not rows}
         self._leave_out(reasons)
         self.has_rows |= len(self.raw) > 0
+        if table.only is not None:
+            self._keep(is_index(self.keys) == (table.only == "indices"))
 
     def read_days(self, day: int | None) -> None:
         """Read the trade dates, if the table has a column of them."""
@@ -158,8 +162,6 @@ class _Reading:
         """Keep the rows that the mapping wants."""
         if self.table.rows is not None:
             self._keep(evaluate(self.table.rows, self.raw, f"{self.where}, rows").to_numpy(bool))
-        if self.table.only is not None:
-            self._keep(is_index(self.keys) == (self.table.only == "indices"))
 
     def read_moments(self, today: int | None) -> None:
         """Read the moments of rows of the running session."""
@@ -228,6 +230,8 @@ class _Reading:
                 self.findings += broken_sums(self.raw, frame, self.table, self.where)
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
             self.findings += closes_before_removed(frame, self.table.topic, self.where)
+            for at, key, cells in self.unread:
+                self.findings[at] = placed(self.findings[at], key, cells, self.table, frame)
         if self.table.undated:  # one row for each of the days that the file describes
             frame = frame.drop_duplicates(frame.columns.difference(["row", "name"]), ignore_index=True)
         if self.refused > max(TOO_MANY_ROWS, TOO_MANY_SHARE * total) or (
@@ -244,10 +248,11 @@ class _Reading:
 
     def _report(self, severity: Severity, check: str, text: str, place: int | None = None) -> None:
         """Append a finding; with the day and the exchange of a row whose key and date are read."""
-        day, group, lost = None, "", None
+        day, group = None, ""
+        lost: tuple[int, ...] = ()
         if place is not None and "day" in self.columns:
             day, group = int(self.columns["day"][place]), group_of(self.table.topic, self.keys[place])
-            lost = int(self.keys[place]) if check == "row" else None
+            lost = (int(self.keys[place]),) if check == "row" else ()
         self.findings.append(Finding(severity, check, self.table.topic, day, text, group, lost))
 
     def _at(self, place: int) -> str:
@@ -267,6 +272,8 @@ class _Reading:
         """Refuse rows; ``read`` is whether their keys and dates are."""
         for place, reason in sorted(reasons.items()):
             self.refused += 1
+            if not read:
+                self.unread.append((len(self.findings), int(self.keys[place]), self.raw.iloc[place].to_dict()))
             self._report(Severity.REFUSED, "row", f"{self._at(place)}, {reason}", place if read else None)
 
     def _leave_out(self, reasons: Mapping[int, str]) -> None:

@@ -3,25 +3,73 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from feeds.mapped_keys import NO_KEY
+from feeds.mapping import Table
+from feeds.row_groups import group_of, groups_of
+from feeds.stated_sums import day_in
 from feeds.validate import Finding
 from processors.codes import Ids
 
 #: Day → topic → keys of the rows that were left out.
 RefusedRows: TypeAlias = dict[int, dict[str, Ids]]
+#: No security has this number; it counts the rows of an exchange whose codes can't be read.
+_UNREAD = 999_999
+#: All of its rows are securities of an exchange; a list of prices may contain boards and other securities.
+_LIST = "margin.daily"
 
 
 def refused_rows(findings: Iterable[Finding]) -> RefusedRows:
     """Return the keys of the rows that findings refuse, where their day and key are known."""
     keys: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for one in findings:
-        if one.lost is not None and one.day is not None:
-            keys[one.day][one.topic].append(one.lost)
+        if one.lost and one.day is not None:
+            keys[one.day][one.topic].extend(one.lost)
     return {
         day: {topic: np.array(of_topic, dtype=np.int32) for topic, of_topic in topics.items()}
         for day, topics in keys.items()
     }
+
+
+def is_unread(keys: Ids) -> npt.NDArray[np.bool_]:
+    """Return which keys count rows whose codes can't be read (n,)."""
+    return np.asarray(keys // 4 == _UNREAD)
+
+
+def placed(finding: Finding, key: int, cells: Mapping[Hashable, object], table: Table, frame: pd.DataFrame) -> Finding:
+    """Return the finding of a refused row, whose code or date can't be read, with the day and the rows that it lacks.
+
+    A date that can't be read is the day on which the other rows lack the key, if there is one such day. A code that
+    can't be read may be of each exchange of the day's other rows.
+
+    Parameters
+    ----------
+    key : `NO_KEY` if it can't be read.
+    cells : header → cell.
+    frame : the rows that were read.
+    """
+    topic = finding.topic
+    if "day" not in frame or table.spell is not None or (key == NO_KEY and topic != _LIST):
+        return finding
+    lost: tuple[int, ...] = (key,)
+    day = lacking_day(frame, key) if key != NO_KEY or day_in(cells, table) is None else day_in(cells, table)
+    if key == NO_KEY:
+        places = np.unique(groups_of(topic, frame["key"].to_numpy(np.int32)[frame["day"].to_numpy() == day]))
+        lost = tuple(_UNREAD * 4 + int(place) for place in places)
+    if day is None or not lost:
+        return finding
+    return replace(finding, day=day, group=group_of(topic, lost[0]) if len(lost) == 1 else "", lost=lost)
+
+
+def lacking_day(frame: pd.DataFrame, key: int) -> int | None:
+    """Return the only day of rows on which they lack a key; None if there is no such day, or several."""
+    days = frame["day"].to_numpy()
+    lacking = np.setdiff1d(days, days[frame["key"].to_numpy() == key])
+    return int(lacking[0]) if len(lacking) == 1 else None

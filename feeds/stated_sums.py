@@ -33,12 +33,12 @@ def broken_totals(sums: Sums, table: Table, figures: Mapping[str, Floats], days:
     if table.only is not None or not len(days):
         return
     whole = {row: cells for row, cells in sums.items() if not any(_PART in str(cell) for cell in cells.values())}
-    by_day: dict[int, list[int]] = {}
+    by_day: dict[int | None, list[int]] = {}
     for row, cells in (whole or sums).items():
-        by_day.setdefault(_day_of(cells, table), []).append(row)
+        by_day.setdefault(day_in(cells, table), []).append(row)
     for day, (row, *others) in by_day.items():
-        of_day = days == day if day != NO_DAY else np.ones(len(days), dtype=bool)
-        if others or (day == NO_DAY and len(np.unique(days)) > 1):
+        of_day = np.ones(len(days), dtype=bool) if day is None else days == day
+        if others or (day is None and len(np.unique(days)) > 1):
             continue
         for name, figure in table.columns.items():
             unit = unit_of(name, figure, where)
@@ -51,8 +51,9 @@ def broken_totals(sums: Sums, table: Table, figures: Mapping[str, Floats], days:
                 yield Finding(Severity.WARNING, "sum", table.topic, None, f"{text}: check that the file is complete")
 
 
-def _day_of(cells: Mapping[Hashable, object], table: Table) -> int:
-    """Return the day that a row of a sum names; `NO_DAY` for none."""
-    if table.date is None or is_blank(cell := cells[table.date.column]):
-        return NO_DAY
-    return int(parse_days(pd.Series([cell], dtype=object), table.date.format)[0][0])
+def day_in(cells: Mapping[Hashable, object], table: Table) -> int | None:
+    """Return the day that a row names in its column of dates; None for none."""
+    if table.date is None or is_blank(cell := cells.get(table.date.column)):
+        return None
+    day = int(parse_days(pd.Series([cell], dtype=object), table.date.format)[0][0])
+    return None if day == NO_DAY else day

@@ -83,7 +83,7 @@ class Finding:
     day : trade date, days since 1970-01-01; None if it is not known.
     text : what was expected, what was found, what to do.
     group : exchange of the row that it is about, or its topic where keys have none; empty if it is not known.
-    lost : the key of a row that is left out; None if it is not known, or if another row has its figures.
+    lost : the keys of rows that their day lacks; empty if they are not known, or if other rows have their figures.
     """
 
     severity: Severity
@@ -92,7 +92,7 @@ class Finding:
     day: int | None
     text: str
     group: str = ""
-    lost: int | None = None
+    lost: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         when = f" {to_date(self.day)}" if self.day is not None else ""

@@ -161,8 +161,11 @@ def _known(file: Path, day: date | None) -> SourceTables:
         if tables[0].undated:
             stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), sheet)
             of_sheet = file_day(stated, file.name, day, where)
+        reported: set[str] = set()
         for table in tables:
-            out.add(table.topic, f"{where} ({name})", map_rows(table, raw, where, day=of_sheet))
+            rows = map_rows(table, raw, where, day=of_sheet)
+            rows.findings = _not_reported(rows.findings, table.topic, reported)
+            out.add(table.topic, f"{where} ({name})", rows)
     if official:
         out.extend(parse_sheets(official, file.name, day))
     if not unknown and not out.tables and not out.findings:
@@ -175,6 +178,17 @@ def _known(file: Path, day: date | None) -> SourceTables:
             f"its headers are {', '.join(unknown)}: give a mapping file with --map (deploy/mapping.example.toml)"
         )
     out.files = 1
+    return out
+
+
+def _not_reported(findings: Iterable[Finding], topic: str, reported: set[str]) -> list[Finding]:
+    """Leave out refused rows that another table of a sheet has reported: a code that can't be read is of no topic."""
+    out = []
+    for one in findings:
+        text = one.text.replace(f" → {topic}", "")
+        if one.severity is not Severity.REFUSED or one.lost or text not in reported:
+            out.append(one)
+        reported.add(text)
     return out
 
 

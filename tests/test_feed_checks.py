@@ -412,6 +412,9 @@ CUT: dict[str, tuple[RowBatch, RowBatch | None, RowBatch | None, Severity | None
     "only funds, in a file of their own": (
         prices(D2, market(300, 510000)), prices(D1, [*ALL, *market(300, 510000)]), None, None, "",
     ),
+    "closes of the funds that have lent shares": (  # Shenzhen's on 2025-04-17 and 18
+        prices(D2, [*ALL, *market(39, 159000)]), prices(D1, [*ALL, *market(45, 159000)]), None, None, "",
+    ),
     "a small list": (
         prices(D2, market(8)), prices(D1, market(12)), None, None, "",
     ),
