@@ -30,7 +30,7 @@ from feeds.sorted_pages import sorted_pages
 from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
 
 #: The published rows of these are compared with any of them.
@@ -125,7 +125,8 @@ class DailyChecks:
             replace(one, frame=between(one.frame, *dates)) if "day" in one.frame else one for one in tables.tables
         ]
         tables = SourceTables(wanted, tables.findings, tables.files)
-        findings = [*tables.findings, *self._names.compare(tables.tables)]
+        findings = [one for one in tables.findings if one.day is None or _is_wanted(one.day, *dates)]
+        findings += self._names.compare(tables.tables)
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         dataset = None
         if tables.tables:
@@ -177,6 +178,11 @@ class DailyChecks:
         """Take tables as the day before the first one, only to compare with."""
         self._earlier.learn(gather(tables.tables, self._calendar, source).newest_rows())
         self._names.learn(tables.tables)
+
+
+def _is_wanted(day: int, start: date | None, end: date | None) -> bool:
+    """Whether a day lies between two dates, both included; None is no limit."""
+    return (start is None or day >= to_day(start)) and (end is None or day <= to_day(end))
 
 
 def compared_day(
