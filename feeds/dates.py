@@ -3,6 +3,7 @@
 A date with the day or the month first (03/04/2024) is ambiguous and is refused. A moment with a zone is a moment in
 Shanghai: the same instant has the same trade date, whatever zone writes it. A moment without a zone is one of Shanghai,
 too, except exactly 16:00: Shanghai's midnight in UTC, which has lost its zone and is of the next day, looks like that.
+In a column with other times of the day, 16:00 is one of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -42,8 +44,12 @@ _LASTS = {
 }  # fmt: skip
 
 
-def parse_day(cell: object) -> int | None:
+def parse_day(cell: object, *, timed: bool = False) -> int | None:
     """Return the trade date of a cell, days since 1970-01-01; None for an empty cell.
+
+    Parameters
+    ----------
+    timed : whether the cell is one of a column with times of the day.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def parse_day(cell: object) -> int | None:
     if cell is None or cell is pd.NaT or cell != cell:
         return None
     if isinstance(cell, datetime):
-        if cell.tzinfo is None and cell.time().replace(microsecond=0) == _MIDNIGHT_UTC:
+        if cell.tzinfo is None and cell.time().replace(microsecond=0) == _MIDNIGHT_UTC and not timed:
             raise _ambiguous(cell)
         return to_day((cell if cell.tzinfo is None else cell.astimezone(SHANGHAI)).date())
     if isinstance(cell, date):
@@ -72,7 +78,7 @@ def parse_day(cell: object) -> int | None:
         raise InputError(
             f"date {text!r} is ambiguous or unknown: write it as 2024-06-11, or give its format in a mapping"
         )
-    if clock[4] is None and re.match("16:00(:00|$)", clock[1] or ""):
+    if clock[4] is None and re.match("16:00(:00|$)", clock[1] or "") and not timed:
         raise _ambiguous(text)
     year, month, number = (
         int(part) for part in found.group("y", "m2", "d2") + found.group("m", "d", "mc", "dc") if part
@@ -103,13 +109,21 @@ def parse_days(column: pd.Series, written: str | None = None) -> tuple[Days, dic
     if zoned:
         column = column.dt.tz_convert(SHANGHAI).dt.tz_localize(None)
     if not pd.api.types.is_datetime64_any_dtype(column):
-        return read_distinct(column, _stated_day, NO_DAY)
+        days, reasons = read_distinct(column, _stated_day, NO_DAY)
+        if any(_AMBIGUOUS in reason for reason in reasons.values()) and any(map(_has_time, column.unique())):
+            return read_distinct(column, partial(_stated_day, timed=True), NO_DAY)
+        return days, reasons
     absent = column.isna().to_numpy()
     moments = column.to_numpy("datetime64[us]").astype(np.int64)
-    ambiguous = ~absent & (moments % DAY_US // _SECOND_US == _MIDNIGHT_UTC.hour * 3600) & (not zoned)
+    seconds = moments % DAY_US // _SECOND_US
+    timed = bool((~absent & ~np.isin(seconds, (0, _MIDNIGHT_UTC.hour * 3600))).any())
+    ambiguous = ~absent & (seconds == _MIDNIGHT_UTC.hour * 3600) & (not zoned and not timed)
     days = np.where(absent | ambiguous, NO_DAY, moments // DAY_US).astype(np.int32)
     reasons = dict.fromkeys(np.flatnonzero(absent).tolist(), "there is no date: fill in the cell")
     return days, reasons | {p: str(_ambiguous(column.iloc[p])) for p in np.flatnonzero(ambiguous).tolist()}
+
+
+_AMBIGUOUS = "is ambiguous: 16:00 without a zone"
 
 
 class _AmbiguousError(InputError):
@@ -118,13 +132,23 @@ class _AmbiguousError(InputError):
 
 def _ambiguous(cell: object) -> _AmbiguousError:
     return _AmbiguousError(
-        f"date '{cell}' is ambiguous: 16:00 without a zone is a time of that day, or, in UTC, the midnight that begins "
+        f"date '{cell}' {_AMBIGUOUS} is a time of that day, or, in UTC, the midnight that begins "
         "the next day in Shanghai: write the date alone, or the moment with its zone"
     )
 
 
-def _stated_day(cell: object) -> int:
-    day = parse_day(cell)
+def _has_time(cell: object) -> bool:
+    """Whether a cell has a time without a zone that is neither midnight nor that of UTC."""
+    if isinstance(cell, datetime):
+        return cell.tzinfo is None and cell.time().replace(microsecond=0) not in (time(0), _MIDNIGHT_UTC)
+    text = str(cell).strip()
+    found = _DATE.match(text)
+    clock = _TIME.fullmatch(text[found.end() :]) if found else None
+    return clock is not None and clock[4] is None and not re.fullmatch(r"(0?0|16):00(:00(\.0+)?)?|", clock[1] or "")
+
+
+def _stated_day(cell: object, *, timed: bool = False) -> int:
+    day = parse_day(cell, timed=timed)
     if day is None:
         raise InputError("there is no date: fill in the cell")
     return day

@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 
 from feeds import exchange, folder, mapping, vendor
 from feeds.dataset import SourceTables, gather
+from feeds.dates import parse_days
 from feeds.drop_folder import FolderTask, read_daily_files
 from feeds.errors import InputError
 from feeds.ledger import PublishLedger
@@ -401,6 +402,23 @@ def test_midnight_in_utc_that_has_lost_its_zone_is_no_trade_date(
     assert len(found.tables[0].frame) == (6 if ambiguous else 8)
     assert [one.severity for one in found.findings] == [Severity.REFUSED] * (2 if ambiguous else 0)
     assert all("16:00" in one.text and "with its zone" in one.text for one in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("texts", "read"),
+    [(["16:00:00", "15:31:00"], 2), (["16:00", "9:30"], 2), (["16:00:00", "00:00:00"], 1), (["16:00:00", ""], 1),
+     (["16:00:00", "16:00:00.000"], 0)],
+)  # fmt: skip
+def test_four_o_clock_in_a_column_of_times_is_a_time_of_its_day(texts: list[str], read: int) -> None:
+    """Shenwan's workbook has the minute at which each entry was made."""
+    column = pd.Series([f"{DAY} {text}".strip() for text in texts], dtype=object)
+    for cells in (
+        column,
+        pd.to_datetime(column, format="mixed"),
+        pd.to_datetime(column, format="mixed").astype(object),
+    ):
+        days, reasons = parse_days(cells)
+        assert (days == to_day(date.fromisoformat(DAY))).sum() == read and len(reasons) == 2 - read
 
 
 @pytest.mark.parametrize(
