@@ -584,6 +584,31 @@ def test_zeros_where_no_market_has_them_are_absent(name: str, rows: list[pd.Data
 
 
 @pytest.mark.parametrize(
+    ("topic", "figure", "severity"),
+    [("margin", "融资买入额(元)", "error"), ("margin", "融资余额(元)", "error"), ("margin", "融券余量(股)", "warning"),
+     ("margin", "融券余额(元)", "warning"), ("margin", "融券卖出量(股)", ""), ("prices", "成交量(股)", "warning"),
+     ("prices", "成交额(元)", "warning"), ("prices", "成交量(股) 成交额(元)", "warning"), ("prices", "", "")],
+)  # fmt: skip
+def test_a_column_of_zeros_of_a_first_day_is_none_of_a_market(
+    tmp_path: Path, topic: str, figure: str, severity: str
+) -> None:
+    names = {
+        "margin": ["融资余额(元)", "融资买入额(元)", "融券余量(股)", "融券卖出量(股)", "融券余额(元)"],
+        "prices": ["收盘价(元)", "昨收价(元)", "成交量(股)", "成交额(元)"],
+    }[topic]
+    table = pd.DataFrame({name: [100.0 * (1 + at) + row for row in range(20)] for at, name in enumerate(names)})
+    table[figure.split()] = 0
+    table.insert(0, "证券代码", [f"{600000 + row}" for row in range(20)])
+    table.to_csv(tmp_path / "a20240611.csv", index=False)
+    found = vendor.read([tmp_path / "a20240611.csv"])
+    assert {one.severity.value for one in found.findings} == ({severity} if severity else set())
+    assert all("in every row of SSE from 2024-06-11 on" in one.text for one in found.findings)
+    gone = [name for name in ("short_volume", "short_balance", "volume", "turnover")
+            if found.tables[0].frame.get(name, pd.Series([0.0])).isna().all()]  # fmt: skip
+    assert len(gone) == (len(figure.split()) if severity == "warning" else 0)
+
+
+@pytest.mark.parametrize(
     ("zeros", "figure", "word"),
     [(range(40), "昨收", "0 in every row of SSE"), (range(39), "昨收", "0 in nearly every row of SSE"),
      (range(40), "开盘价", "0 in every row of SSE"), (range(10), "昨收", ""), ((3,), "昨收", "")],
