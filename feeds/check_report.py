@@ -11,6 +11,7 @@ from feeds.cut_lists import cut_lists
 from feeds.dataset import SourceTable
 from feeds.errors import InputError
 from feeds.magnitudes import magnitudes
+from feeds.slipped_days import slipped_days
 from feeds.validate import Finding, Severity, check_day, key_text
 from processors.days import to_date
 from processors.events import Column
@@ -22,7 +23,7 @@ _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
 
 def check_with_lists(day: ComparedDay) -> list[Finding]:
     """Check the figures of a day, and whether its lists are whole; errors first."""
-    out = [*check_day(day), *magnitudes(day)]
+    out = [*check_day(day), *magnitudes(day), *slipped_days(day)]
     for topic in day.rows:
         out += cut_lists(day.whole[topic], day.before.get(topic), day.whole.get(_TOTALS))
     return sorted(out, key=lambda one: (one.severity is not Severity.ERROR, one.topic))

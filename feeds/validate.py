@@ -305,12 +305,13 @@ def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     gap = earlier + figures["fin_buy"] - figures["fin_repay"] - figures["fin_balance"]
     broken = np.flatnonzero(np.abs(gap) > _IDENTITY_CNY)
     if len(broken):
-        worst = int(broken[np.argmax(np.abs(gap[broken]))])
+        worst, known = int(broken[np.argmax(np.abs(gap[broken]))]), int((~np.isnan(gap)).sum())
+        other_day = ": is it the file of another day?" if len(broken) >= max(_AGREEING, 0.9 * known) else ""
         yield _finding(
             batch,
             "identity",
-            f"balance ≠ previous + buys − repayments for {len(broken)} of {int((~np.isnan(gap)).sum())}; worst "
-            f"{_names(batch, batch.keys[[worst]])} by {gap[worst]:,.0f} CNY",
+            f"balance ≠ previous + buys − repayments for {len(broken)} of {known}; worst "
+            f"{_names(batch, batch.keys[[worst]])} by {gap[worst]:,.0f} CNY{other_day}",
             Severity.WARNING,
         )
 

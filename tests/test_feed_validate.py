@@ -15,6 +15,7 @@ from feeds.errors import InputError
 from feeds.feed_report import Verdict
 from feeds.folder import read
 from feeds.magnitudes import magnitudes
+from feeds.slipped_days import slipped_days
 from feeds.validate import Finding, Severity, check_day
 from processors.days import to_day
 from processors.events import RowBatch
@@ -132,6 +133,46 @@ def test_a_first_day_whose_columns_are_all_in_a_wrong_unit_shows_it_by_its_size(
     assert {(one.severity.value, one.check) for one in seen} == ({(severity, "unit")} if severity else set())
     before = {topic: batch(topic, DAYS[0], dict.fromkeys(keys, figures))}  # which the day is compared with
     assert not list(magnitudes(ComparedDay.of({topic: rows}, before, xshg(), {})))
+
+
+def of_day(topic: str, day: date, shift: float, *, prev: float = 0.0, count: int = 200) -> RowBatch:
+    """Rows whose figures differ from each other; they are those of another day by ``shift``."""
+    rows = {}
+    for at in range(count):
+        price = 10.0 + at + shift
+        margin = {"fin_balance": price * 1e8, "fin_buy": price * 1e6, "short_volume": 1e4}
+        quote = {"close": price, "prev_close": price - shift + prev, "turnover": price * 1e6}
+        rows[f"{600000 + at}.SH"] = margin if topic == "margin.daily" else quote
+    return batch(topic, day, rows)
+
+
+@pytest.mark.parametrize(
+    ("topic", "shift", "prev", "count", "text"),
+    [("margin.daily", 0.0, 0.0, 200, "error: all figures of 200 of 200 rows of SSE are those of"),
+     ("margin.daily", 0.0, 0.0, 30, "warning: all figures of 30 of 30 rows of SSE are those of"),
+     ("margin.daily", 1.0, 0.0, 200, ""),
+     ("prices.daily", 0.0, 0.0, 200, "error: all figures of 200 of 200 rows of SSE are those of"),
+     ("prices.daily", 0.1, 0.0, 200, ""),
+     ("prices.daily", 0.1, 3.0, 30, "warning: 30 of 30 previous closes of SSE are not the closes of")],
+)  # fmt: skip
+def test_figures_of_another_day_are_reported(topic: str, shift: float, prev: float, count: int, text: str) -> None:
+    before = of_day(topic, DAYS[0], 0.0, count=count)
+    now = of_day(topic, DAYS[1], shift, prev=prev, count=count)
+    found = [f"{one.severity.value}: {one.text}" for one in slipped_days(compared(now, before))]
+    assert len(found) == bool(text) and all(one.startswith(text) for one in found)
+
+
+def compared(now: RowBatch, before: RowBatch) -> ComparedDay:
+    return ComparedDay.of({now.topic: now}, {now.topic: before}, xshg(), {})
+
+
+def test_totals_of_the_day_before_are_reported_and_equal_rows_are_none_of_a_market() -> None:
+    def seen(now: RowBatch, before: RowBatch) -> list[str]:
+        return [one.severity.value for one in slipped_days(compared(now, before))]
+
+    assert seen(totals(DAYS[1]), totals(DAYS[0])) == ["warning"]
+    assert seen(totals(DAYS[1], fin_buy=3e8 + 1), totals(DAYS[0])) == []
+    assert seen(times(detail(DAYS[1]), "short_sell", 0), times(detail(DAYS[0]), "short_sell", 0)) == []
 
 
 def test_one_security_that_grows_ten_thousandfold_is_a_jump_and_no_unit_slip() -> None:

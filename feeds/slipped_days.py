@@ -1,0 +1,93 @@
+"""Figures of another day: a file that was saved again under the next date, quotes whose previous closes are not those.
+
+In 2016–2025 no exchange repeated the figures of a session before, and nearly all previous closes are the closes of the
+session before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from feeds.compared_day import ComparedDay
+from feeds.row_groups import group_names, groups_of
+from feeds.validate import Finding, Mask, Severity
+from processors.codes import reindex_sorted
+from processors.days import to_date
+from processors.events import FIGURES, Floats, RowBatch
+
+#: Topic → the figures of which one is not 0 where a security trades.
+_TRADED = {
+    "margin.daily": ("fin_buy",),
+    "margin.market": ("fin_buy",),
+    "prices.daily": ("volume", "turnover"),
+    "indices.daily": ("volume", "turnover"),
+}
+#: This share of the rows is no chance, if it has more than a figure or two; so many rows are a list of a market.
+_SHARE, _FIGURES, _LIST = 0.9, 3, 200
+#: So many closes are compared.
+_ROWS = 20
+#: Closes are equal within a rounding; less than this share of them is equal on a day that does not follow.
+_ROUNDING, _EQUAL = 0.005, 0.5
+
+
+def slipped_days(day: ComparedDay) -> Iterator[Finding]:
+    """Find exchanges whose figures are those of the day before, or do not follow on the session before."""
+    for topic, batch in day.rows.items():
+        if topic in _TRADED and topic in day.before:
+            yield from _repeated(batch, day.before[topic])
+        if topic == "prices.daily" and topic in day.last:
+            yield from _other_closes(batch, day.last[topic])
+
+
+def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    names = [one.name for one in FIGURES[batch.topic] if not (one.labels or one.flag or one.date)]
+    now = {name: batch.figures[name] for name in names}
+    before = {name: _earlier(previous, name, batch) for name in names}
+    same = np.logical_and.reduce([(now[n] == before[n]) | (np.isnan(now[n]) & np.isnan(before[n])) for n in names])
+    figures = np.sum([now[name] > 0 for name in names], axis=0)
+    sums = np.nansum([now[name] for name in names], axis=0)
+    trades = [now[name] for name in _TRADED[batch.topic]]
+    traded = np.logical_or.reduce([values > 0 for values in trades])
+    known = np.logical_or.reduce([~np.isnan(values) for values in trades])
+    both = np.logical_or.reduce([~np.isnan(before[n]) for n in names]) & (traded | ~known)
+    for name, mask in _exchanges(batch):
+        rows, equal = int((mask & both).sum()), mask & both & same
+        count = int(equal.sum())
+        several = len(np.unique(sums[equal])) * 2 > count  # or they are figures of no market
+        if count < _SHARE * rows or not several or int(figures[equal].sum()) < _FIGURES:
+            continue
+        text = (
+            f"all figures of {count:,} of {rows:,} rows of {name} are those of {to_date(int(previous.days.max()))}: "
+            "the file of another day; correct its date, or give that of the day"
+        )
+        severity = Severity.ERROR if count >= _LIST else Severity.WARNING
+        yield Finding(severity, "day", batch.topic, int(batch.days[0]), text)
+
+
+def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
+    then, now = _earlier(last, "close", batch), batch.figures["prev_close"]
+    known = ~np.isnan(then) & ~np.isnan(now)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        other = known & (np.abs(now / then - 1) > _ROUNDING)
+    for name, mask in _exchanges(batch):
+        rows, count = int((mask & known).sum()), int((mask & other).sum())
+        if rows >= _ROWS and rows - count < _EQUAL * rows:
+            text = (
+                f"{count:,} of {rows:,} previous closes of {name} are not the closes of "
+                f"{to_date(int(last.days.max()))}: check the date of the file, and whether its prices are adjusted"
+            )
+            yield Finding(Severity.WARNING, "day", batch.topic, int(batch.days[0]), text)
+
+
+def _earlier(previous: RowBatch, name: str, batch: RowBatch) -> Floats:
+    """Return a figure of the day before, in the order of the rows of a batch (n,)."""
+    order = np.argsort(previous.keys, kind="stable")
+    return reindex_sorted(batch.keys, previous.keys[order], previous.figures[name][order])
+
+
+def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
+    places = groups_of(batch.topic, batch.keys)
+    for place in np.unique(places).tolist():
+        yield group_names(batch.topic)[place], places == place
