@@ -1,4 +1,5 @@
-"""Prices of a row that contradict each other: a close above the high, a low above it, a close before that is the close.
+"""Figures of a row of prices that contradict each other: a close above the high, a close before that is the close, a
+turnover that is a hundred times the volume at its price.
 
 In 2016–2025 no row of the real prices here, of stocks or of indices, has such a bar, adjusted or not.
 """
@@ -17,6 +18,8 @@ from processors.events import Floats
 
 #: Prices may be rounded differently.
 _ROUNDING = 0.005
+#: A turnover is the volume at about the close; a unit is off by one of these factors, or its inverse.
+_NEAR, _FACTORS = 1.25, (1e2, 1e3, 1e4, 1e8)
 _BAR = ("open", "high", "low", "close")
 #: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
 _MANY, _SHARE = 20, 0.9
@@ -82,3 +85,27 @@ def closes_before_removed(frame: pd.DataFrame, topic: str, where: str) -> Iterat
         names = ", ".join(group_names(topic)[group] for group in np.unique(groups[copied]).tolist())
         text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
         yield Finding(Severity.WARNING, "zeros", topic, None, f"{text}; it is absent")
+
+
+def contradicting_volumes(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Finding]:
+    """Find a unit of volumes or turnovers that is wrong in (nearly) every row of a file, of whichever days.
+
+    Adjusted prices change the ratio from row to row; a unit does not.
+    """
+    if topic != "prices.daily" or not {"close", "volume", "turnover"} <= set(frame.columns):
+        return
+    close, volume, turnover = (frame[name].to_numpy(np.float64) for name in ("close", "volume", "turnover"))
+    traded = (volume > 0) & (turnover > 0) & (close > 0)
+    if traded.sum() < _MANY:
+        return
+    ratios = turnover[traded] / volume[traded] / close[traded]
+    middle = float(np.median(ratios))
+    for factor in (*_FACTORS, *(1 / one for one in _FACTORS)):
+        if max(middle / factor, factor / middle) < _NEAR:
+            near = (ratios < factor * _NEAR) & (ratios > factor / _NEAR)
+            if near.mean() >= _SHARE:
+                text = (
+                    f"{where}: turnover is about {factor:g} times volume × close in nearly all of {len(ratios):,} "
+                    "rows: check the units of these columns"
+                )
+                yield Finding(Severity.ERROR, "unit", topic, None, text)

@@ -659,6 +659,22 @@ def test_closes_before_that_repeat_the_close_are_absent(tmp_path: Path, copied: 
     )
 
 
+@pytest.mark.parametrize(("unit", "error"), [("股", ""), ("手", "0.01"), ("万股", "0.0001")])
+@pytest.mark.parametrize("growth", [1.0, 1.4])
+def test_a_history_of_one_stock_shows_a_wrong_unit_of_its_volumes(
+    tmp_path: Path, unit: str, error: str, growth: float
+) -> None:
+    """Adjusted prices, whose ratio grows, are none of a wrong unit."""
+    first = xshg().position(to_day(date(2024, 1, 2)))
+    days = map(to_date, xshg().days_from(first, first + 30))
+    lines = [f"{day},600519,{9 + at / 7 * growth**at:.3f},{1000 + at},{(1000 + at) * (9 + at / 7):.0f}"
+             for at, day in enumerate(days)]  # fmt: skip
+    text = "\n".join([f"交易日期,证券代码,收盘价(元),成交量({unit}),成交额(元)", *lines])
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    found = [one.text for one in vendor.read([tmp_path / "a.csv"]).findings]
+    assert [f"turnover is about {error} times volume" in one for one in found] == [True] * (bool(error) and growth == 1)
+
+
 @pytest.mark.parametrize("unit", ["%", "fraction"])
 @pytest.mark.parametrize("kind", ["xlsx", "csv"])
 def test_a_percentage_of_a_workbook_is_what_it_shows(tmp_path: Path, kind: str, unit: str) -> None:
