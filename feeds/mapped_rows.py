@@ -16,7 +16,7 @@ from feeds.formulas import evaluate
 from feeds.mapped_keys import column_of, row_keys
 from feeds.mapped_words import matching, words_of
 from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
-from feeds.price_bars import closes_before_removed, contradicting_prices, contradicting_volumes
+from feeds.price_bars import contradicting_prices, prices_compared
 from feeds.refused_rows import placed
 from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
@@ -229,8 +229,7 @@ class _Reading:
             if self.table.topic.startswith("margin."):
                 self.findings += broken_sums(self.raw, frame, self.table, self.where)
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
-            self.findings += closes_before_removed(frame, self.table.topic, self.where)
-            self.findings += contradicting_volumes(frame, self.table.topic, self.where)
+            self.findings += prices_compared(frame, self.table.topic, self.where)
             for at, key, cells in self.unread:
                 self.findings[at] = placed(self.findings[at], key, cells, self.table, frame)
         if self.table.undated:  # one row for each of the days that the file describes

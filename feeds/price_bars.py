@@ -20,6 +20,7 @@ from processors.events import Floats
 _ROUNDING = 0.005
 #: A turnover is the volume at about the close; a unit is off by one of these factors, or its inverse.
 _NEAR, _FACTORS = 1.25, (1e2, 1e3, 1e4, 1e8)
+_TOPIC = "prices.daily"
 _BAR = ("open", "high", "low", "close")
 #: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
 _MANY, _SHARE = 20, 0.9
@@ -62,37 +63,69 @@ def _agree(bar: Mapping[str, float]) -> bool:
     return not bottom > top and not any(bar[name] > top or bar[name] < bottom for name in ("open", "close"))
 
 
-def closes_before_removed(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Finding]:
+def prices_compared(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Finding]:
+    """Find columns of prices, volumes and turnovers that contradict each other in (nearly) every row.
+
+    Parameters
+    ----------
+    frame : rows of a topic; previous closes that are copies are made absent in place.
+    """
+    if topic == "prices.daily":
+        yield from _moves_without_trades(frame, where)
+        yield from _closes_before_removed(frame, where)
+        yield from _contradicting_volumes(frame, where)
+
+
+def _closes_before_removed(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
     """Make previous closes absent that repeat the close of (nearly) every traded security of an exchange and day.
 
     Parameters
     ----------
-    frame : rows of a topic, changed in place.
+    frame : rows of prices, changed in place.
     """
-    if topic != "prices.daily" or not {"close", "prev_close", "day"} <= set(frame.columns):
+    if not {"close", "prev_close", "day"} <= set(frame.columns):
         return
     keys: Ids = frame["key"].to_numpy(np.int32)
     traded = frame["prev_close"].notna().to_numpy()
     if "volume" in frame:
         traded = traded & ~(frame["volume"].to_numpy() == 0)
-    groups = groups_of(topic, keys)
+    groups = groups_of(_TOPIC, keys)
     same = traded & (frame["close"] == frame["prev_close"]).to_numpy()
     places, distinct = pd.factorize(frame["day"].to_numpy(np.int64) * 8 + groups)
     rows, equal = (np.bincount(places, weights=one, minlength=len(distinct)) for one in (traded, same))
     copied = ((rows >= _MANY) & (equal >= _SHARE * rows))[places] & same
     if copied.any():
         frame.loc[copied, "prev_close"] = np.nan
-        names = ", ".join(group_names(topic)[group] for group in np.unique(groups[copied]).tolist())
+        names = ", ".join(group_names(_TOPIC)[group] for group in np.unique(groups[copied]).tolist())
         text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
-        yield Finding(Severity.WARNING, "zeros", topic, None, f"{text}; it is absent")
+        yield Finding(Severity.WARNING, "zeros", _TOPIC, None, f"{text}; it is absent")
 
 
-def contradicting_volumes(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Finding]:
+def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Find exchanges whose prices move on a day without any volume and turnover: its source does not have them."""
+    names = [name for name in ("volume", "turnover") if name in frame]
+    if not names or not {"close", "prev_close", "day"} <= set(frame.columns):
+        return
+    traded = np.logical_or.reduce([frame[name].to_numpy() > 0 for name in names])
+    moved = np.abs(frame["close"].to_numpy(np.float64) - frame["prev_close"].to_numpy(np.float64)) > 0
+    moved &= np.logical_or.reduce([frame[name].to_numpy() == 0 for name in names])
+    groups = groups_of(_TOPIC, frame["key"].to_numpy(np.int32))
+    places, distinct = pd.factorize(frame["day"].to_numpy(np.int64) * 8 + groups)
+    trades, moves = (np.bincount(places, weights=one, minlength=len(distinct)) for one in (traded, moved))
+    wrong = ((trades == 0) & (moves >= _MANY))[places]
+    if wrong.any():
+        exchanges = ", ".join(group_names(_TOPIC)[group] for group in np.unique(groups[wrong]).tolist())
+        text = f"{where}: {' and '.join(names)} of {exchanges} are 0 in every row, though prices move: a placeholder"
+        text += "; leave the columns out, or publish the real figures later"
+        yield Finding(Severity.ERROR, "placeholder", _TOPIC, None, text)
+
+
+def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
     """Find a unit of volumes or turnovers that is wrong in (nearly) every row of a file, of whichever days.
 
     Adjusted prices change the ratio from row to row; a unit does not.
     """
-    if topic != "prices.daily" or not {"close", "volume", "turnover"} <= set(frame.columns):
+    if not {"close", "volume", "turnover"} <= set(frame.columns):
         return
     close, volume, turnover = (frame[name].to_numpy(np.float64) for name in ("close", "volume", "turnover"))
     traded = (volume > 0) & (turnover > 0) & (close > 0)
@@ -108,4 +141,4 @@ def contradicting_volumes(frame: pd.DataFrame, topic: str, where: str) -> Iterat
                     f"{where}: turnover is about {factor:g} times volume × close in nearly all of {len(ratios):,} "
                     "rows: check the units of these columns"
                 )
-                yield Finding(Severity.ERROR, "unit", topic, None, text)
+                yield Finding(Severity.ERROR, "unit", _TOPIC, None, text)

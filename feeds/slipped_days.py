@@ -26,6 +26,8 @@ _TRADED = {
 }
 #: This share of the rows is no chance, if it has more than a figure or two; so many rows are a list of a market.
 _SHARE, _FIGURES, _LIST = 0.9, 3, 200
+#: An error needs so many equal figures of each row: prices with their range, or margin figures.
+_CERTAIN = {"margin.daily": 2, "prices.daily": 5}
 #: So many closes are compared.
 _ROWS = 20
 #: Closes are equal within a rounding; less than this share of them is equal on a day that does not follow.
@@ -62,7 +64,8 @@ def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
             f"all figures of {count:,} of {rows:,} rows of {name} are those of {to_date(int(previous.days.max()))}: "
             "the file of another day; correct its date, or give that of the day"
         )
-        severity = Severity.ERROR if count >= _LIST else Severity.WARNING
+        certain = count >= _LIST and figures[equal].mean() >= _CERTAIN.get(batch.topic, np.inf)
+        severity = Severity.ERROR if certain else Severity.WARNING
         yield Finding(severity, "day", batch.topic, int(batch.days[0]), text)
 
 

@@ -141,7 +141,8 @@ def of_day(topic: str, day: date, shift: float, *, prev: float = 0.0, count: int
     for at in range(count):
         price = 10.0 + at + shift
         margin = {"fin_balance": price * 1e8, "fin_buy": price * 1e6, "short_volume": 1e4}
-        quote = {"close": price, "prev_close": price - shift + prev, "turnover": price * 1e6}
+        quote = {"high": price + 1, "low": price - 2, "close": price, "prev_close": price - shift + prev,
+                 "turnover": price * 1e6}  # fmt: skip
         rows[f"{600000 + at}.SH"] = margin if topic == "margin.daily" else quote
     return batch(topic, day, rows)
 
