@@ -40,9 +40,9 @@ class DigestComposer:
         """Yield the digests of days whose evaluations are new or changed since the day's digest, oldest first."""
         found = [self._lifecycle.evaluated(rule.name, subject) for rule, subject in self._parts]
         done = self._lifecycle.evaluated(digest.name, SUBJECT)
-        first = found[0] if found else {}  # its days are those that a digest may have: both keep as many
-        newest = max(first, default=date.min)
-        for day in sorted(first):
+        first = found[0] if found else {}  # a digest has sections of its days
+        newest, removed_to = max(first, default=date.min), self._lifecycle.removed_to(digest.name, SUBJECT)
+        for day in sorted(day for day in first if day > removed_to):
             entries, known = [days.get(day) for days in found], done.get(day)
             # A missing evaluation counts 0, so that one that follows raises the revision.
             revision = sum(entry.revision + 1 for entry in entries if entry is not None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 
 import msgspec
 
@@ -43,7 +44,8 @@ _RUNNING = (State.PENDING, State.FIRING)
 _Statuses = dict[date, _Status]
 #: How an alert is stored.
 ALERT_ROW = ValueCodec[Alert](Alert, version=2)
-_CLOCK = "trade date"
+#: A kind of signals that there are no more of keeps so many evaluations, twenty years.
+_MOST_KEPT = 5_000
 
 
 class AlertLifecycle(Processor):
@@ -52,7 +54,8 @@ class AlertLifecycle(Processor):
     Parameters
     ----------
     keep_days : evaluations kept per subject. A correction of an older day is refused and counted in ``refused``; what
-        the removed evaluations have led to is kept, so the states of later days stay exact.
+        the removed evaluations have led to is kept, so the states of later days stay exact. In a backfill one topic
+        may be read far ahead of another: days that the slowest of them has not reached are kept besides.
     """
 
     def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
@@ -65,7 +68,7 @@ class AlertLifecycle(Processor):
         self._subjects: Table[str, Subject] = Table("verdicts", TEXT, SUBJECT_ROW)
         # "<rule>/<subject>/<date>" → an alert that is not raised (yet)
         self._drafts: Table[str, Alert] = Table("draft", TEXT, ALERT_ROW)
-        self._clock: Table[str, date] = Table("clock", TEXT, ValueCodec(date))
+        self._clock: Table[str, date] = Table("clock", TEXT, ValueCodec(date, version=2))  # kind → newest trade date
         self.alerts: Table[str, Alert] = Table("alert", TEXT, ALERT_ROW)
         self._heads: dict[str, tuple[date, Progress]] = {}  # of each subject: newest evaluation, what it led to
         self._running: dict[str, date] = {}  # id of each alert that can expire → the session on which it does
@@ -74,10 +77,10 @@ class AlertLifecycle(Processor):
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Alert]:
         """Evaluate a message; return every alert that is new or whose state changed."""
         out = []
-        today = _final_date(message) or date.min
+        today, kind = _final_date(message) or date.min, _kind_of(message)
         later = today > self.newest
-        if later:
-            self._clock[_CLOCK] = today
+        if today > self._clock.get(kind, date.min):
+            self._clock[kind] = today
         for rule in self._readers.get(read_as(message), ()):
             for evaluation in rule.evaluate(message):
                 out += self.apply(rule, evaluation, origin, now)
@@ -105,10 +108,20 @@ class AlertLifecycle(Processor):
         found = self._subjects.get(f"{rule}/{subject}")
         return {} if found is None else found.days
 
+    def removed_to(self, rule: str, subject: str) -> date:
+        """Return the newest day of which no evaluation of a rule about a subject is accepted any more."""
+        found = self._subjects.get(f"{rule}/{subject}")
+        return date.min if found is None or found.removed_to is None else found.removed_to
+
     @property
     def newest(self) -> date:
         """The newest trade date of a final signal."""
-        return self._clock.get(_CLOCK, date.min)
+        return max(self._clock.values(), default=date.min)
+
+    @property
+    def read_through(self) -> date:
+        """The newest trade date up to which final signals of every kind that there is have been read."""
+        return min(self._clock.values(), default=date.min)
 
     def _expire(self) -> list[Alert]:
         """End the alerts whose horizon the newest trade date has reached."""
@@ -264,6 +277,9 @@ class AlertLifecycle(Processor):
     def _trim(self, rule: Rule, name: str, subject: Subject) -> None:
         """Remove the oldest evaluations, and the alerts that ended with them for good."""
         while len(subject.days) > self._keep:
+            behind = next(islice(subject.days, self._keep, None))  # the first day that is left, if one is removed
+            if behind > self.read_through and len(subject.days) <= _MOST_KEPT:
+                break
             day = next(iter(subject.days))
             entry = subject.days.pop(day)
             self._set_draft(name, day, None)
@@ -325,6 +341,13 @@ def _final_date(message: Message) -> date | None:
     if isinstance(message, (SecuritySignals, IndustrySignals)):
         return message.status.trade_date
     return None
+
+
+def _kind_of(message: Message) -> str:
+    """Return the name of a kind of messages, which are published in the order of their days."""
+    return (
+        f"{type(message).__name__} {message.family}" if isinstance(message, SecuritySignals) else type(message).__name__
+    )
 
 
 def timeless(name: str, data: bytes) -> bytes:

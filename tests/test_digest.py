@@ -292,3 +292,26 @@ def test_a_channel_of_people_gets_no_message_for_the_end_of_a_digest(kind: str) 
 @pytest.mark.parametrize("rule", [r for r in RULES if r.digest], ids=lambda r: r.name)
 def test_every_section_has_a_title_in_both_languages(rule) -> None:  # type: ignore[no-untyped-def]
     assert TITLES[rule.name].en and TITLES[rule.name].zh
+
+
+@pytest.mark.parametrize("ahead", ["market", "frames"])
+def test_a_topic_that_is_read_far_ahead_of_another_changes_no_digest(ahead: str) -> None:
+    """In a backfill the newest days of one topic arrive before the oldest ones of another."""
+    days = range(12)
+    one_by_one, skewed = (AlertDesk(RULES, CALENDAR, keep_days=4) for _ in range(2))
+    seen, published = list[Change](), list[Change]()
+    for at in days:
+        seen += fold(one_by_one, *day(at, broken=at % 2), totals(at, revision=1, gap=1e-5))
+    market = [message for at in days for message in (totals(at), totals(at, revision=1, gap=1e-5))]
+    frames = [message for at in days for message in (financing(at, broken=at % 2), pricing(at))]
+    first, *others = (market, frames) if ahead == "market" else (frames, market)
+    # A poll of each topic shows what there is.
+    published += fold(skewed, others[0][0], *first, *others[0][1:])
+    last = [{c.alert.trade_date: c.alert for c in changes if c.alert.sections} for changes in (seen, published)]
+    assert last[0].keys() == last[1].keys() == {DAYS[at] for at in days}
+    for found, expected in zip(last[1].values(), last[0].values(), strict=True):
+        assert (found.text, found.figures, found.revision) == (expected.text, expected.figures, expected.revision)
+    assert skewed.refused == 0
+    fold(skewed, *day(12), totals(12, revision=1, gap=1e-5))
+    kept = [skewed.lifecycle.evaluated(rule, subject) for rule in FLAGS for subject in skewed.lifecycle.subjects(rule)]
+    assert kept and all(len(days) <= 5 for days in kept)  # the newest day is not complete while it is read
