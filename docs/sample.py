@@ -78,11 +78,10 @@ def curves() -> Mapping[tuple[Level, str], Curve]:
                     for code, value in zip(codes, column.astype(float).tolist(), strict=True):
                         add(Level.SECURITY, name, code, day, None if np.isnan(value) else value)
             elif isinstance(output, IndustrySignals):
+                day = output.status.trade_date
                 for name, column in output.columns.items():
                     for industry, value in zip(INDUSTRIES, column.astype(float).tolist(), strict=True):
-                        add(
-                            Level.INDUSTRY, name, industry, output.status.trade_date, None if np.isnan(value) else value
-                        )
+                        add(Level.INDUSTRY, name, industry, day, None if np.isnan(value) else value)
     return {key: max(subjects.values(), key=lambda curve: curve.weight) for key, subjects in found.items()}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from feeds.row_groups import group_names, groups_of
+from feeds.row_groups import count_in, day_groups, named
 from feeds.validate import Finding, Severity
 from processors.codes import Ids
 from processors.events import Floats
@@ -89,14 +89,13 @@ def _closes_before_removed(frame: pd.DataFrame, where: str) -> Iterator[Finding]
     traded = frame["prev_close"].notna().to_numpy()
     if "volume" in frame:
         traded = traded & ~(frame["volume"].to_numpy() == 0)
-    groups = groups_of(_TOPIC, keys)
     same = traded & (frame["close"] == frame["prev_close"]).to_numpy()
-    places, distinct = pd.factorize(frame["day"].to_numpy(np.int64) * 8 + groups)
-    rows, equal = (np.bincount(places, weights=one, minlength=len(distinct)) for one in (traded, same))
-    copied = ((rows >= _MANY) & (equal >= _SHARE * rows))[places] & same
+    places = day_groups(_TOPIC, keys, frame["day"].to_numpy())
+    rows, equal = count_in(traded, places), count_in(same, places)
+    copied = (rows >= _MANY) & (equal >= _SHARE * rows) & same
     if copied.any():
         frame.loc[copied, "prev_close"] = np.nan
-        names = ", ".join(group_names(_TOPIC)[group] for group in np.unique(groups[copied]).tolist())
+        names = named(_TOPIC, keys[copied])
         text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
         yield Finding(Severity.WARNING, "zeros", _TOPIC, None, f"{text}; it is absent")
 
@@ -109,14 +108,14 @@ def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
     traded = np.logical_or.reduce([frame[name].to_numpy() > 0 for name in names])
     moved = np.abs(frame["close"].to_numpy(np.float64) - frame["prev_close"].to_numpy(np.float64)) > 0
     moved &= np.logical_or.reduce([frame[name].to_numpy() == 0 for name in names])
-    groups = groups_of(_TOPIC, frame["key"].to_numpy(np.int32))
-    places, distinct = pd.factorize(frame["day"].to_numpy(np.int64) * 8 + groups)
-    trades, moves = (np.bincount(places, weights=one, minlength=len(distinct)) for one in (traded, moved))
-    wrong = ((trades == 0) & (moves >= _MANY))[places]
+    keys: Ids = frame["key"].to_numpy(np.int32)
+    places = day_groups(_TOPIC, keys, frame["day"].to_numpy())
+    wrong = (count_in(traded, places) == 0) & (count_in(moved, places) >= _MANY)
     if wrong.any():
-        exchanges = ", ".join(group_names(_TOPIC)[group] for group in np.unique(groups[wrong]).tolist())
-        text = f"{where}: {' and '.join(names)} of {exchanges} are 0 in every row, though prices move: a placeholder"
-        text += "; leave the columns out, or publish the real figures later"
+        text = (
+            f"{where}: {' and '.join(names)} of {named(_TOPIC, keys[wrong])} are 0 in every row, though prices move: "
+        )
+        text += "a placeholder; leave the columns out, or publish the real figures later"
         yield Finding(Severity.ERROR, "placeholder", _TOPIC, None, text)
 
 

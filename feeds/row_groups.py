@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from processors.codes import EXCHANGES, SHENWAN, Ids, exchange_of, isin_sorted
-from processors.events import INPUT_ROWS, KEYS, RowBatch, concat
+from processors.codes import EXCHANGES, SHENWAN, Ids, exchange_of, isin_sorted, reindex_sorted
+from processors.days import Days
+from processors.events import INPUT_ROWS, KEYS, Floats, RowBatch, concat
+
+Mask = npt.NDArray[np.bool_]
 
 
 def groups_of(topic: str, keys: Ids) -> Ids:
@@ -29,6 +35,36 @@ def group_of(topic: str, key: int) -> str:
     """Return the name of the group of a key."""
     (name,) = counts(topic, np.array([key], dtype=np.int32))
     return name
+
+
+def masks_of(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
+    """Yield each group of a batch by its name, with the mask of its rows (n,)."""
+    groups = groups_of(batch.topic, batch.keys)
+    for group in np.unique(groups).tolist():
+        yield group_names(batch.topic)[group], groups == group
+
+
+def day_groups(topic: str, keys: Ids, days: Days | None) -> npt.NDArray[np.intp]:
+    """Return the number of the group and day of each row (n,); of the group alone where days are not known."""
+    groups = groups_of(topic, keys).astype(np.int64)
+    return pd.factorize(groups if days is None else groups + days.astype(np.int64) * 8)[0]
+
+
+def count_in(flags: Mask, places: npt.NDArray[np.intp]) -> Floats:
+    """Return how many rows with a flag there are in the group of each row (n,), as of `day_groups`."""
+    return np.asarray(np.bincount(places, weights=flags)[places])
+
+
+def named(topic: str, keys: Ids) -> str:
+    """Return the names of the groups of keys."""
+    names = group_names(topic)
+    return ", ".join(dict.fromkeys(names[group] for group in np.unique(groups_of(topic, keys)).tolist()))
+
+
+def figure_of(previous: RowBatch, name: str, keys: Ids) -> Floats:
+    """Return a figure of an earlier day for keys (n,), NaN where it has no row."""
+    order = np.argsort(previous.keys, kind="stable")
+    return reindex_sorted(keys, previous.keys[order], previous.figures[name][order])
 
 
 @cache

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.compared_day import ComparedDay
-from feeds.row_groups import group_names, groups_of
-from feeds.validate import Finding, Mask, Severity
-from processors.codes import reindex_sorted
+from feeds.row_groups import figure_of, masks_of
+from feeds.validate import Finding, Severity
 from processors.days import to_date
-from processors.events import FIGURES, Floats, RowBatch
+from processors.events import FIGURES, RowBatch
 
 #: Topic → the figures of which one is not 0 where a security trades.
 _TRADED = {
@@ -46,7 +45,7 @@ def slipped_days(day: ComparedDay) -> Iterator[Finding]:
 def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     names = [one.name for one in FIGURES[batch.topic] if not (one.labels or one.flag or one.date)]
     now = {name: batch.figures[name] for name in names}
-    before = {name: _earlier(previous, name, batch) for name in names}
+    before = {name: figure_of(previous, name, batch.keys) for name in names}
     same = np.logical_and.reduce([(now[n] == before[n]) | (np.isnan(now[n]) & np.isnan(before[n])) for n in names])
     figures = np.sum([now[name] > 0 for name in names], axis=0)
     sums = np.nansum([now[name] for name in names], axis=0)
@@ -54,7 +53,7 @@ def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     traded = np.logical_or.reduce([values > 0 for values in trades])
     known = np.logical_or.reduce([~np.isnan(values) for values in trades])
     both = np.logical_or.reduce([~np.isnan(before[n]) for n in names]) & (traded | ~known)
-    for name, mask in _exchanges(batch):
+    for name, mask in masks_of(batch):
         rows, equal = int((mask & both).sum()), mask & both & same
         count = int(equal.sum())
         several = len(np.unique(sums[equal])) * 2 > count  # or they are figures of no market
@@ -70,11 +69,11 @@ def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
 
 def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
-    then, now = _earlier(last, "close", batch), batch.figures["prev_close"]
+    then, now = figure_of(last, "close", batch.keys), batch.figures["prev_close"]
     known = ~np.isnan(then) & ~np.isnan(now)
     with np.errstate(divide="ignore", invalid="ignore"):
         other = known & (np.abs(now / then - 1) > _ROUNDING)
-    for name, mask in _exchanges(batch):
+    for name, mask in masks_of(batch):
         rows, count = int((mask & known).sum()), int((mask & other).sum())
         if rows >= _ROWS and rows - count < _EQUAL * rows:
             text = (
@@ -82,15 +81,3 @@ def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
                 f"{to_date(int(last.days.max()))}: check the date of the file, and whether its prices are adjusted"
             )
             yield Finding(Severity.WARNING, "day", batch.topic, int(batch.days[0]), text)
-
-
-def _earlier(previous: RowBatch, name: str, batch: RowBatch) -> Floats:
-    """Return a figure of the day before, in the order of the rows of a batch (n,)."""
-    order = np.argsort(previous.keys, kind="stable")
-    return reindex_sorted(batch.keys, previous.keys[order], previous.figures[name][order])
-
-
-def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
-    places = groups_of(batch.topic, batch.keys)
-    for place in np.unique(places).tolist():
-        yield group_names(batch.topic)[place], places == place

@@ -20,13 +20,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from feeds.compared_day import ComparedDay
-from feeds.row_groups import group_names, groups_of
-from processors.codes import EXCHANGES, exchange_of, isin_sorted, reindex_sorted, to_code
+from feeds.row_groups import figure_of, masks_of
+from processors.codes import EXCHANGES, exchange_of, isin_sorted, to_code
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
 from processors.row_rules import impossible
-
-Mask = npt.NDArray[np.bool_]
 
 #: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
 SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": (0.001, 0.01)}
@@ -182,7 +180,7 @@ def placeholders(batch: RowBatch) -> Iterator[Finding]:
     nothing = np.ones(len(batch), dtype=bool)
     for values in batch.figures.values():
         nothing &= np.isnan(values) | (values == 0)
-    for name, mask in _exchanges(batch):
+    for name, mask in masks_of(batch):
         if nothing[mask].all():
             yield _finding(
                 batch,
@@ -202,7 +200,7 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
     upper, lower, least, most = _RATIOS[batch.topic]
     enough = 1 if batch.topic == _TOTALS else _AGREEING
     over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
-    for name, mask in _exchanges(batch):
+    for name, mask in masks_of(batch):
         for names, values, beside in ((upper, over, under), (lower, under, over)):
             counted = mask & (beside > 0)
             if np.count_nonzero(counted) >= enough and not values[counted].any():
@@ -221,7 +219,7 @@ def _beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Flo
     """Yield exchange and figure, with the values of the keys that both days have, and the newest day of the others."""
     order = np.argsort(previous.keys, kind="stable")
     found = isin_sorted(batch.keys, previous.keys[order])
-    for name, mask in _exchanges(batch):
+    for name, mask in masks_of(batch):
         rows = np.flatnonzero(mask & found)
         places = order[np.searchsorted(previous.keys, batch.keys[rows], sorter=order)]
         for column in FIGURES[batch.topic]:
@@ -300,7 +298,7 @@ def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     """Check balance = previous balance + buys − repayments, if all of them are published."""
     if not batch.topic.startswith("margin.") or "fin_repay" not in batch.figures:
         return
-    earlier = _earlier(previous, "fin_balance", batch.keys)
+    earlier = figure_of(previous, "fin_balance", batch.keys)
     figures = batch.figures
     gap = earlier + figures["fin_buy"] - figures["fin_repay"] - figures["fin_balance"]
     broken = np.flatnonzero(np.abs(gap) > _IDENTITY_CNY)
@@ -319,9 +317,9 @@ def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     """Find changes from one session to the next that hardly occur in a market."""
     if batch.topic.startswith("margin."):
-        for name, mask in _exchanges(batch):
+        for name, mask in masks_of(batch):
             part = batch.take(mask)
-            earlier = _earlier(previous, "fin_balance", part.keys)
+            earlier = figure_of(previous, "fin_balance", part.keys)
             both = ~np.isnan(earlier) & ~np.isnan(part.figures["fin_balance"])
             now, then = part.figures["fin_balance"][both], earlier[both]
             if then.sum() > 0 and abs(now.sum() / then.sum() - 1) > _EXCHANGE_JUMP:
@@ -336,7 +334,7 @@ def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     elif batch.topic in _PRICE_JUMP:
         close = batch.figures["close"]
         reference = batch.figures["prev_close"]
-        reference = np.where(np.isnan(reference), _earlier(previous, "close", batch.keys), reference)
+        reference = np.where(np.isnan(reference), figure_of(previous, "close", batch.keys), reference)
         with np.errstate(divide="ignore", invalid="ignore"):
             far = np.abs(close / reference - 1) > _PRICE_JUMP[batch.topic]
         if far.any():
@@ -368,18 +366,6 @@ def _unit_factor(ratio: float, factors: tuple[float, ...]) -> float | None:
             if max(ratio / candidate, candidate / ratio) < _NEAR:
                 return candidate
     return None
-
-
-def _earlier(previous: RowBatch, name: str, keys: npt.NDArray[np.int32]) -> Floats:
-    order = np.argsort(previous.keys, kind="stable")
-    return reindex_sorted(keys, previous.keys[order], previous.figures[name][order])
-
-
-def _exchanges(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
-    """Yield each exchange of a batch and its rows; one group for topics whose keys have no exchange."""
-    places = groups_of(batch.topic, batch.keys)
-    for place in np.unique(places).tolist():
-        yield group_names(batch.topic)[place], places == place
 
 
 def key_text(topic: str, key: int) -> str:

@@ -15,13 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.row_groups import group_names, groups_of
+from feeds.row_groups import Mask, count_in, day_groups, named
 from feeds.validate import Finding, Severity
 from processors.codes import Ids
 from processors.days import Days, to_date
 from processors.events import Floats
-
-Mask = npt.NDArray[np.bool_]
 
 #: Figure → the figure beside which zeros in every row can't be, the least number of such rows of a day, and the share
 #: of zeros beside which a few other figures change nothing. In 2016–2025 the largest shares were 1.6%, 51% and 0%.
@@ -83,19 +81,17 @@ def zero_prices(
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of a topic: their days, exchanges, and the numbers of their groups (n,)."""
+    """Rows of a topic: their keys, days, and the numbers of their groups (n,)."""
 
     topic: str
+    keys: Ids
     days: Days | None
-    exchanges: Ids
     of_day: npt.NDArray[np.intp]
     of_file: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, topic: str, keys: Ids, days: Days | None) -> _Rows:
-        exchanges = groups_of(topic, keys)
-        place = exchanges.astype(np.int64) + (0 if days is None else days.astype(np.int64) * 8)
-        return cls(topic, days, exchanges, pd.factorize(place)[0], pd.factorize(exchanges)[0])
+        return cls(topic, keys, days, day_groups(topic, keys, days), day_groups(topic, keys, None))
 
     def zeros(self, zero: Mask, known: Mask, counted: Mask, least: int, share: float) -> tuple[Mask, bool]:
         """Return which zeros are of a column of them (n,), and whether other figures are among these.
@@ -107,26 +103,20 @@ class _Rows:
         least : so many of them, and no other figure, are a column of zeros.
         share : so many of the counted ones of a group of `_MANY` are a column of zeros beside other figures.
         """
-        other = _count(known & ~zero, self.of_day)
-        zeros = _count(zero & counted, self.of_day)
+        other = count_in(known & ~zero, self.of_day)
+        zeros = count_in(zero & counted, self.of_day)
         every = (other == 0) & (zeros >= least)
-        rows = _count(known & counted, self.of_day)
+        rows = count_in(known & counted, self.of_day)
         nearly = (other > 0) & (rows >= _MANY) & (zeros >= share * rows)
-        every |= (_count(known & ~zero, self.of_file) == 0) & (_count(zero & counted, self.of_file) >= _MANY)
+        every |= (count_in(known & ~zero, self.of_file) == 0) & (count_in(zero & counted, self.of_file) >= _MANY)
         return zero & (every | nearly), bool((zero & nearly).any())
 
     def finding(self, name: str, zero: Mask, nearly: bool, beside: str, where: str) -> Finding:
         """Return the finding of a column of zeros."""
-        names = group_names(self.topic)
-        places = ", ".join(dict.fromkeys(names[one] for one in np.unique(self.exchanges[zero]).tolist()))
+        places = named(self.topic, self.keys[zero])
         first = "" if self.days is None else f" from {to_date(int(self.days[zero].min()))} on"
         text = (
             f"{where}, {name}: 0 in {'nearly ' if nearly else ''}every row of {places}{first}, {beside}: the source "
             "does not have this figure; it is absent"
         )
         return Finding(Severity.WARNING, "zeros", self.topic, None, text)
-
-
-def _count(flags: Mask, groups: npt.NDArray[np.intp]) -> Floats:
-    """Return the number of flags in the group of each row (n,)."""
-    return np.asarray(np.bincount(groups, weights=flags)[groups])

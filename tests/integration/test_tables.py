@@ -241,15 +241,21 @@ def test_an_owner_whose_key_is_gone_stores_nothing_more(redis_server: EmbeddedRe
     asyncio.run(run())
 
 
+async def claimed(redis: Redis, count: int) -> tuple[ScriptQueue, list[TablePartition]]:
+    """Partitions of one worker, whose steps a queue runs together."""
+    queue = ScriptQueue(redis)
+    tables = [TablePartition(redis, "t", "securities", partition, queue) for partition in range(count)]
+    for table in tables:
+        await table.claim(SCHEMA)
+    return queue, tables
+
+
 def test_steps_of_several_partitions_are_one_request_and_each_is_refused_for_itself(
     redis_server: EmbeddedRedis,
 ) -> None:
     async def run() -> None:
         async with client(redis_server) as redis:
-            queue = ScriptQueue(redis)
-            tables = [TablePartition(redis, "t", "securities", partition, queue) for partition in range(3)]
-            for table in tables:
-                await table.claim(SCHEMA)
+            queue, tables = await claimed(redis, 3)
             await TablePartition(redis, "t", "securities", 1).claim(SCHEMA)
             await redis.script_flush()  # as after a restart of Redis
             for row in (b"1", b"2"):
@@ -269,10 +275,7 @@ def test_steps_of_several_partitions_are_one_request_and_each_is_refused_for_its
 def test_every_step_of_a_request_without_an_answer_fails(redis_server: EmbeddedRedis) -> None:
     async def run() -> None:
         async with client(redis_server) as redis:
-            queue = ScriptQueue(redis)
-            tables = [TablePartition(redis, "t", "securities", partition, queue) for partition in range(2)]
-            for table in tables:
-                await table.claim(SCHEMA)
+            _, tables = await claimed(redis, 2)
             with patch.object(redis, "pipeline", side_effect=ConnectionError):
                 done = await asyncio.gather(
                     *(table.commit({}, {"a": 1}, [], {}) for table in tables), return_exceptions=True
