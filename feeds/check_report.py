@@ -25,7 +25,7 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
     """Check the figures of a day, and whether its lists are whole; errors first."""
     out = [*check_day(day), *magnitudes(day), *slipped_days(day)]
     for topic in day.rows:
-        out += cut_lists(day.whole[topic], day.before.get(topic), day.whole.get(_TOTALS))
+        out += cut_lists(day.listed(topic), day.before.get(topic), day.whole.get(_TOTALS))
     return sorted(out, key=lambda one: (one.severity is not Severity.ERROR, one.topic))
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from feeds.row_groups import overlaid
+import numpy as np
+
+from feeds.row_groups import overlaid, rows_of_keys
+from processors.codes import Ids
 from processors.days import TradingCalendar
-from processors.events import RowBatch
+from processors.events import RowBatch, concat
 
 Rows = Mapping[str, RowBatch]
+#: Topic → keys of the rows that were left out.
+Refused = Mapping[str, Ids]
+_NO_KEYS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +28,23 @@ class ComparedDay:
     whole : these, and the published rows of the day whose keys they do not contain, of any topic.
     before : the rows of the last known day before, of each exchange its own.
     last : those of them that are of the session before.
+    refused : the keys that the day lacks because their rows were refused, now or by an earlier command.
     """
 
     rows: Rows
     whole: Rows
     before: Rows
     last: Rows
+    refused: Refused
 
     @classmethod
     def of(
-        cls, rows: Rows, before: Rows, calendar: TradingCalendar, published: Mapping[str, RowBatch | None]
+        cls,
+        rows: Rows,
+        before: Rows,
+        calendar: TradingCalendar,
+        published: Mapping[str, RowBatch | None],
+        refused: Refused | None = None,
     ) -> ComparedDay:
         """Return the rows of a day with those of the day before; ``published`` are rows of the same day."""
         rows = {topic: batch for topic, batch in rows.items() if len(batch)}
@@ -43,4 +56,15 @@ class ComparedDay:
             session = batch.take(batch.days == calendar.before(int(rows[topic].days[0])))
             if len(session):
                 last[topic] = session
-        return cls(rows, whole, before, last)
+        lacked = {
+            topic: np.setdiff1d(keys, whole[topic].keys) for topic, keys in (refused or {}).items() if topic in whole
+        }
+        return cls(rows, whole, before, last, lacked)
+
+    def refused_of(self, topic: str) -> Ids:
+        """Return the keys of a topic that the day lacks because their rows were refused (n,)."""
+        return self.refused.get(topic, _NO_KEYS)
+
+    def listed(self, topic: str) -> RowBatch:
+        """Return the whole rows of a topic, and those that were refused, without figures."""
+        return concat([self.whole[topic], rows_of_keys(self.whole[topic], self.refused_of(topic))])

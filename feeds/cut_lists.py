@@ -41,7 +41,7 @@ def cut_lists(rows: RowBatch, previous: RowBatch | None, totals: RowBatch | None
 
     Parameters
     ----------
-    rows : the rows of a day, those included that are published already.
+    rows : the rows of a day, with those that are published already, and those that were refused, without figures.
     previous : the rows of the last day before; None if none is known.
     totals : the published totals of the day, ``margin.market``; None if they are not known.
     """

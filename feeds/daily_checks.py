@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
+import numpy as np
+
 from feeds import check_report
-from feeds.compared_day import ComparedDay, Rows
+from feeds.compared_day import ComparedDay, Refused, Rows
 from feeds.dataset import Dataset, SourceTables, between, gather
 from feeds.day_report import day_reports
 from feeds.days_to_come import days_to_come
@@ -23,18 +25,20 @@ from feeds.master_data import MasterData, nothing_published
 from feeds.ports import RowPublisher
 from feeds.publish import OnDay, publish_days
 from feeds.published_figures import DaysBefore, PublishedFigures
-from feeds.refused_rows import refused_rows
+from feeds.refused_rows import refused_rows, still_refused
 from feeds.replay import Replay
 from feeds.security_names import SecurityNames
 from feeds.sorted_pages import sorted_pages
 from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
+from processors.codes import Ids
 from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
 
 #: The published rows of these are compared with any of them.
 _BESIDE = ("margin.daily", "margin.market")
+_NO_KEYS = np.empty(0, np.int32)
 
 
 @dataclass(slots=True)
@@ -133,8 +137,9 @@ class DailyChecks:
             dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
             findings += dataset.findings
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
+            refused = refused_rows(findings)
             for day, rows in dataset.by_day():
-                compared = compared_day(day, rows, self._calendar, earlier, self._changes)
+                compared = compared_day(day, rows, self._calendar, earlier, self._changes, refused.get(day))
                 found = [
                     *days_to_come(compared, self._clock()),
                     *check_report.check_with_lists(compared),
@@ -186,9 +191,18 @@ def _is_wanted(day: int, start: date | None, end: date | None) -> bool:
 
 
 def compared_day(
-    day: int, rows: Rows, calendar: TradingCalendar, earlier: DaysBefore, changes: CodeChanges = NO_CHANGES
+    day: int,
+    rows: Rows,
+    calendar: TradingCalendar,
+    earlier: DaysBefore,
+    changes: CodeChanges = NO_CHANGES,
+    refused: Refused | None = None,
 ) -> ComparedDay:
     """Return the rows of a day beside what was published of it and of the days before, these under its codes.
+
+    Parameters
+    ----------
+    refused : topic → keys of the rows of this day that are left out.
 
     Raises
     ------
@@ -197,7 +211,20 @@ def compared_day(
     found = {topic: earlier.before(topic, day) for topic in rows}
     before = {topic: under_codes_of(day, one, changes) for topic, one in found.items() if one is not None}
     published = {topic: earlier.on(topic, day) for topic in {*rows, *_BESIDE}}
-    return ComparedDay.of(rows, before, calendar, published)
+    lacked = {
+        topic: np.union1d(_still_refused(topic, day, rows, earlier), (refused or {}).get(topic, _NO_KEYS))
+        for topic in published
+    }
+    return ComparedDay.of(rows, before, calendar, published, lacked)
+
+
+def _still_refused(topic: str, day: int, rows: Rows, earlier: DaysBefore) -> Ids:
+    """Return the keys of rows that were refused before, and that the rows of a day do not replace (n,)."""
+    known = earlier.refused(topic, day)
+    if not len(known) or topic not in rows:
+        return known
+    on = earlier.on(topic, day)
+    return still_refused(rows[topic], _NO_KEYS if on is None else on.keys, known)
 
 
 def publish_checked(

@@ -32,7 +32,7 @@ def day_reports(day: ComparedDay, findings: Iterable[Finding]) -> Iterator[DayRe
         by_topic[one.topic].append(one)
     for topic, batch in sorted(day.rows.items()):
         last = None if topic == "reference" else day.last.get(topic)  # only what changes has a row
-        absent = {} if last is None else counts(topic, last.keys[~np.isin(last.keys, day.whole[topic].keys)])
+        absent = {} if last is None else counts(topic, last.keys[~np.isin(last.keys, day.listed(topic).keys)])
         read = counts(topic, batch.keys)
         yield DayReport(
             trade_date=to_date(int(batch.days[0])),

@@ -15,7 +15,6 @@ has filled it from the topics.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,103 +25,19 @@ import numpy.typing as npt
 from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
+from feeds.ledger_entry import PENDING, REFUSED, REMEDY, Digests, LedgerEntry
 from feeds.master_data import MasterData, nothing_published
 from feeds.ports import LedgerStore
 from feeds.published_figures import PublishedFigures, unreachable
-from feeds.refused_rows import is_unread
-from feeds.row_groups import counts
-from processors.codes import Ids, exchange_of
+from feeds.refused_rows import newly_refused, places, still_refused
+from feeds.row_groups import counts, rows_of_keys
+from processors.codes import Ids
 from processors.days import to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from processors.index_members import columns_of
 
-Digests = npt.NDArray[np.uint64]
-#: Revisions whose highest bit is set until the broker has acknowledged the row, the next one if it was refused.
-RevisionFlags = npt.NDArray[np.uint32]
-
-_FORMAT = b"\x02"
-_REMEDY = "fill it from the topics with `marginwatch feed ledger`"
-_PENDING, _REFUSED = np.uint32(1 << 31), np.uint32(1 << 30)
-_FLAGS = _PENDING | _REFUSED
-#: A batch with this share of the rows of an exchange is its list: what it does not contain is no row of the day.
-_LIST_SHARE = 0.5
 _NO_KEYS = np.empty(0, np.int32)
 _ATTEMPTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """The published rows of one topic and day; arrays in ascending order of ``keys``.
-
-    Parameters
-    ----------
-    revision_flags : the revision of each row; the highest bit is set until the broker has acknowledged the row, and the
-        next one if the row was refused.
-    """
-
-    keys: Ids
-    digests: Digests
-    revision_flags: RevisionFlags
-
-    @property
-    def revisions(self) -> RevisionFlags:
-        """The revision of each row, acknowledged or not."""
-        return self.revision_flags & ~_FLAGS
-
-    @property
-    def refused(self) -> npt.NDArray[np.bool_]:
-        """Whether each row was refused, and is not published."""
-        return (self.revision_flags & _REFUSED) > 0
-
-    @classmethod
-    def empty(cls) -> LedgerEntry:
-        """Return an entry without rows."""
-        return cls(np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.uint32))
-
-    @classmethod
-    def load(cls, data: bytes) -> LedgerEntry:
-        """Read what `dump` returned; raises `LedgerError` for anything else."""
-        if not data:
-            return cls.empty()
-        try:
-            plain = zlib.decompress(data[1:])
-        except zlib.error as error:
-            raise LedgerError(f"an entry of the ledger is damaged ({error}): {_REMEDY}") from error
-        size, rest = divmod(len(plain), 16)
-        if data[:1] != _FORMAT or rest:
-            raise LedgerError(f"the ledger has format {data[:1].hex()}, this version reads {_FORMAT.hex()}: {_REMEDY}")
-        return cls(
-            np.frombuffer(plain, np.dtype("<i4"), size),
-            np.frombuffer(plain, np.dtype("<u8"), size, 8 * size),
-            np.frombuffer(plain, np.dtype("<u4"), size, 4 * size),
-        )
-
-    def dump(self) -> bytes:
-        """Return the entry as bytes: keys, revision flags, digests."""
-        columns = (self.keys.astype("<i4"), self.revision_flags.astype("<u4"), self.digests.astype("<u8"))
-        return _FORMAT + zlib.compress(b"".join(column.tobytes() for column in columns), 1)
-
-    def find(self, keys: Ids) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Return the index of each key, and whether the entry contains it."""
-        if not len(self.keys):
-            return np.zeros(len(keys), np.intp), np.zeros(len(keys), np.bool_)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return at, np.asarray(self.keys[at] == keys)
-
-    def take(self, rows: npt.NDArray[np.bool_]) -> LedgerEntry:
-        """Return the entry with some of its rows."""
-        return LedgerEntry(self.keys[rows], self.digests[rows], self.revision_flags[rows])
-
-    def with_rows(self, keys: Ids, digests: Digests, revision_flags: RevisionFlags) -> LedgerEntry:
-        """Return the entry with these rows in place of those of the same keys."""
-        kept = self.take(~np.isin(self.keys, keys))
-        all_keys = np.concatenate([kept.keys, keys])
-        order = np.argsort(all_keys, kind="stable")
-        return LedgerEntry(
-            all_keys[order],
-            np.concatenate([kept.digests, digests])[order],
-            np.concatenate([kept.revision_flags, revision_flags])[order],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +58,7 @@ class PendingRows:
     def of(cls, batches: dict[str, RowBatch], refused: Mapping[str, Ids]) -> PendingRows:
         """Return all rows of a day, for a publisher without a ledger; parameters as of `PublishLedger.begin`."""
         keys = {topic: np.union1d(rows.keys, refused.get(topic, _NO_KEYS)) for topic, rows in batches.items()}
-        return cls(batches, {topic: _rows_of_keys(rows, keys[topic]) for topic, rows in batches.items() if len(rows)})
+        return cls(batches, {topic: rows_of_keys(rows, keys[topic]) for topic, rows in batches.items() if len(rows)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +156,8 @@ class PublishLedger:
                 at, found = entry.find(begun.rows.keys)
                 ours = found & (entry.digests[at] == begun.digests) if len(entry.keys) else found
                 flags = entry.revision_flags.copy()
-                flags[at[ours]] &= ~_PENDING
-                flags[entry.refused & np.isin(entry.keys, begun.refused)] &= ~_PENDING
+                flags[at[ours]] &= ~PENDING
+                flags[entry.refused & np.isin(entry.keys, begun.refused)] &= ~PENDING
                 if self._replace(topic, day, old, replace(entry, revision_flags=flags).dump()):
                     break
                 old = self._read(topic, day)  # another feed has changed it since
@@ -270,20 +185,20 @@ class PublishLedger:
             if found.any():
                 flags[found] = entry.revision_flags[at[found]]
                 same[found] = entry.digests[at[found]] == digests[found]
-            sent = same & (flags < _PENDING)
+            sent = same & (flags < PENDING)
             differs = found & ~same
-            revisions = np.maximum((flags & ~_PENDING).astype(np.int32) + differs, batch.revisions)
+            revisions = np.maximum((flags & ~PENDING).astype(np.int32) + differs, batch.revisions)
             unsent = ~sent
             new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
-            after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | _PENDING)
+            after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | PENDING)
             again = np.intersect1d(refused, marked.keys)
-            lost = np.union1d(again, _newly_refused(batch, entry, np.setdiff1d(refused, again)))
-            lost = np.setdiff1d(np.union1d(lost, _still_refused(batch, entry, marked.keys)), after.keys)
-            if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & _PENDING).any():
+            lost = np.union1d(again, newly_refused(batch, entry.keys, np.setdiff1d(refused, again)))
+            lost = np.setdiff1d(np.union1d(lost, still_refused(batch, entry.keys, marked.keys)), after.keys)
+            if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & PENDING).any():
                 self._count(batch, "unchanged", sent)
                 return new, None
             after = after.with_rows(
-                lost, np.zeros(len(lost), np.uint64), np.full(len(lost), _REFUSED | _PENDING, np.uint32)
+                lost, np.zeros(len(lost), np.uint64), np.full(len(lost), REFUSED | PENDING, np.uint32)
             )
             stored = after.dump()
             if self._replace(topic, day, old, stored):
@@ -307,7 +222,7 @@ class PublishLedger:
             self._new_topics = self._topics_without_rows()
         if topic not in self._new_topics:
             raise LedgerError(
-                f"{topic} contains rows, but the publish ledger has no entry of them (was Redis emptied?): {_REMEDY}; "
+                f"{topic} contains rows, but the publish ledger has no entry of them (was Redis emptied?): {REMEDY}; "
                 "without it figures would be published twice, and others under the same revision"
             )
         self._new_topics.discard(topic)
@@ -354,39 +269,10 @@ def _mixed(bits: Digests) -> Digests:
     return np.asarray(bits ^ (bits >> np.uint64(31)), dtype=np.uint64)
 
 
-def _places(topic: str, keys: Ids) -> Ids:
-    """Return the exchange of each key, or the key where a word names it (n,)."""
-    return exchange_of(keys) if INPUT_ROWS[topic].key_field == "code" else keys
-
-
 def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
     named = np.concatenate([batch.keys, entry.keys[entry.refused]])  # a half day of before had no punctuation
-    ours = np.isin(_places(batch.topic, entry.keys), _places(batch.topic, named))
-    return _rows_of_keys(batch, entry.keys[ours])
-
-
-def _listed(batch: RowBatch, entry: LedgerEntry) -> Ids:
-    """Return the exchanges whose list a batch is."""
-    ours, known = (_places(batch.topic, keys) for keys in (batch.keys, entry.keys))
-    counts = [(one, np.count_nonzero(ours == one), np.count_nonzero(known == one)) for one in np.unique(ours)]
-    return np.array([one for one, here, of_day in counts if here >= _LIST_SHARE * of_day], dtype=np.int32)
-
-
-def _newly_refused(batch: RowBatch, entry: LedgerEntry, refused: Ids) -> Ids:
-    """Leave out rows without a code of a list that lacks a published row, because they are that row."""
-    lacking = np.intersect1d(_listed(batch, entry), _places(batch.topic, np.setdiff1d(entry.keys, batch.keys)))
-    return refused[~(is_unread(refused) & np.isin(_places(batch.topic, refused), lacking))]
-
-
-def _still_refused(batch: RowBatch, entry: LedgerEntry, refused: Ids) -> Ids:
-    """Return the keys that were refused before, without those of exchanges whose list the batch is."""
-    return refused[~np.isin(_places(batch.topic, refused), _listed(batch, entry))]
-
-
-def _rows_of_keys(batch: RowBatch, keys: Ids) -> RowBatch:
-    """Return rows without figures of the day of a batch."""
-    days, none = np.full(len(keys), batch.days[0], np.int32), np.zeros(len(keys), np.int32)
-    return RowBatch(batch.topic, keys.astype(np.int32), days, none, none.astype(np.int64), {})
+    ours = np.isin(places(batch.topic, entry.keys), places(batch.topic, named))
+    return rows_of_keys(batch, entry.keys[ours])
 
 
 def _contended(topic: str, day: int) -> LedgerError:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from feeds.errors import LedgerError
-from feeds.ledger import Digests, LedgerEntry, RevisionFlags, digests_of
+from feeds.ledger import digests_of
+from feeds.ledger_entry import Digests, LedgerEntry, RevisionFlags
 from feeds.ports import LedgerStore, PublishedRows
 from feeds.published_figures import SLOTS, PublishedFigures
 from processors.codes import Ids

@@ -16,14 +16,17 @@ import numpy.typing as npt
 from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
+from feeds.ledger_entry import LedgerEntry
 from feeds.ports import LedgerStore
 from feeds.row_groups import group_names, groups_of, overlaid
+from processors.codes import Ids
 from processors.events import RowBatch, concat
 from processors.index_members import columns_of
 
 #: Calendar days; no holiday of the exchanges is longer.
 SLOTS = 16
 _ATTEMPTS = 5
+_NO_KEYS = np.empty(0, np.int32)
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -78,6 +81,19 @@ class PublishedFigures:
             if data:
                 found[place // SLOTS, _load(topic, data).day] = data
         return Published(topic, found)
+
+    def refused(self, topic: str, day: int) -> Ids:
+        """Return the keys of rows of a day that were refused, and have not arrived since (n,).
+
+        Raises
+        ------
+        LedgerError : if they can't be read.
+        """
+        try:
+            entry = LedgerEntry.load(self._store.read(topic, day))
+        except RedisError as error:
+            raise unreachable(error) from error
+        return entry.keys[entry.refused]
 
     def _merge(self, topic: str, group: int, day: int, rows: RowBatch) -> None:
         place = group * SLOTS + day % SLOTS
@@ -239,6 +255,15 @@ class DaysBefore:
         found = [self._of(topic).on(group, day) for group in range(len(group_names(topic)))]
         known = [one for one in found if one is not None]
         return concat(known) if known else None
+
+    def refused(self, topic: str, day: int) -> Ids:
+        """Return the keys of rows of a published day that were refused, and have not arrived since (n,).
+
+        Raises
+        ------
+        LedgerError : if they can't be read.
+        """
+        return _NO_KEYS if self._published is None else self._published.refused(topic, day)
 
     def is_published_after(self, topic: str, day: int) -> bool:
         """Return whether a later day is published: the rows of ``day`` itself may be known no more.

@@ -8,22 +8,22 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.mapped_keys import NO_KEY
 from feeds.mapping import Table
-from feeds.row_groups import group_of, groups_of
+from feeds.row_groups import UNREAD, group_of, groups_of, is_unread
 from feeds.stated_sums import day_in
 from feeds.validate import Finding
-from processors.codes import Ids
+from processors.codes import Ids, exchange_of
+from processors.events import INPUT_ROWS, RowBatch
 
 #: Day → topic → keys of the rows that were left out.
 RefusedRows: TypeAlias = dict[int, dict[str, Ids]]
-#: No security has this number; it counts the rows of an exchange whose codes can't be read.
-_UNREAD = 999_999
 #: All of its rows are securities of an exchange; a list of prices may contain boards and other securities.
 _LIST = "margin.daily"
+#: A batch with this share of the rows of an exchange is its list: what it does not contain is no row of the day.
+_LIST_SHARE = 0.5
 
 
 def refused_rows(findings: Iterable[Finding]) -> RefusedRows:
@@ -38,9 +38,27 @@ def refused_rows(findings: Iterable[Finding]) -> RefusedRows:
     }
 
 
-def is_unread(keys: Ids) -> npt.NDArray[np.bool_]:
-    """Return which keys count rows whose codes can't be read (n,)."""
-    return np.asarray(keys // 4 == _UNREAD)
+def places(topic: str, keys: Ids) -> Ids:
+    """Return the exchange of each key, or the key where a word names it (n,)."""
+    return exchange_of(keys) if INPUT_ROWS[topic].key_field == "code" else keys
+
+
+def newly_refused(batch: RowBatch, published: Ids, refused: Ids) -> Ids:
+    """Leave out refused rows without a code of a list that lacks a published row, because they are that row."""
+    lacking = np.intersect1d(_listed(batch, published), places(batch.topic, np.setdiff1d(published, batch.keys)))
+    return refused[~(is_unread(refused) & np.isin(places(batch.topic, refused), lacking))]
+
+
+def still_refused(batch: RowBatch, published: Ids, refused: Ids) -> Ids:
+    """Return the keys that were refused before, without those of exchanges whose list the batch is."""
+    return refused[~np.isin(places(batch.topic, refused), _listed(batch, published))]
+
+
+def _listed(batch: RowBatch, published: Ids) -> Ids:
+    """Return the exchanges whose list a batch is, beside the published keys of its day."""
+    ours, known = (places(batch.topic, keys) for keys in (batch.keys, published))
+    sizes = [(one, np.count_nonzero(ours == one), np.count_nonzero(known == one)) for one in np.unique(ours)]
+    return np.array([one for one, here, of_day in sizes if here >= _LIST_SHARE * of_day], dtype=np.int32)
 
 
 def placed(finding: Finding, key: int, cells: Mapping[Hashable, object], table: Table, frame: pd.DataFrame) -> Finding:
@@ -62,7 +80,7 @@ def placed(finding: Finding, key: int, cells: Mapping[Hashable, object], table: 
     day = lacking_day(frame, key) if key != NO_KEY or day_in(cells, table) is None else day_in(cells, table)
     if key == NO_KEY:
         places = np.unique(groups_of(topic, frame["key"].to_numpy(np.int32)[frame["day"].to_numpy() == day]))
-        lost = tuple(_UNREAD * 4 + int(place) for place in places)
+        lost = tuple(UNREAD * 4 + int(place) for place in places)
     if day is None or not lost:
         return finding
     return replace(finding, day=day, group=group_of(topic, lost[0]) if len(lost) == 1 else "", lost=lost)

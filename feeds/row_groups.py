@@ -15,6 +15,8 @@ from processors.days import Days
 from processors.events import INPUT_ROWS, KEYS, Floats, RowBatch, concat
 
 Mask = npt.NDArray[np.bool_]
+#: No security has this number; it counts the refused rows of an exchange whose codes can't be read.
+UNREAD = 999_999
 
 
 def groups_of(topic: str, keys: Ids) -> Ids:
@@ -83,3 +85,15 @@ def overlaid(rows: RowBatch, below: RowBatch | None) -> RowBatch:
         return rows
     left = ~isin_sorted(below.keys, np.unique(rows.keys))
     return concat([rows, replace(below.take(left), figures={name: below.figures[name][left] for name in rows.figures})])
+
+
+def is_unread(keys: Ids) -> Mask:
+    """Return which keys count refused rows whose codes can't be read (n,)."""
+    return np.asarray(keys // 4 == UNREAD)
+
+
+def rows_of_keys(rows: RowBatch, keys: Ids) -> RowBatch:
+    """Return rows of keys, of the day of ``rows``, whose figures are absent."""
+    days, none = np.full(len(keys), rows.days[0], np.int32), np.zeros(len(keys), np.int32)
+    figures = {name: np.full(len(keys), np.nan) for name in rows.figures}
+    return RowBatch(rows.topic, keys.astype(np.int32), days, none, none.astype(np.int64), figures)

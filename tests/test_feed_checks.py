@@ -616,6 +616,49 @@ def test_a_refused_row_is_reported_with_its_cell_and_makes_the_exit_status_1(
     assert "row 9" in finding["text"] and column in finding["text"] and "'n/k'" in finding["text"]
 
 
+def of_totals(day: str, codes: Sequence[str]) -> pd.DataFrame:
+    """Shanghai's published totals of the same rows in the columns of a folder of market files."""
+    sums = of_folder(day, codes).drop(columns=["code", "name"]).groupby("dt", as_index=False).sum()
+    return sums.assign(short_value=1e6, marginnshort_total=sums["margin_balance"] + 1e6)
+
+
+def test_one_refused_row_costs_no_day_whose_totals_are_published(kept: MemoryStore, tmp_path: Path) -> None:
+    whole = of_folder(D1, CODES)
+    broken = whole.astype({"margin_balance": object})
+    broken.loc[7, "margin_balance"] = "n/k"
+    detail_name, totals_name = f"margin_detail_sse_{D1}.csv", f"margin_total_sse_{D1}.csv"
+    write(tmp_path / "both", broken, detail_name)
+    write(tmp_path / "both", of_totals(D1, CODES), totals_name)
+    write(tmp_path / "totals", of_totals(D1, CODES).assign(short_qty=3_999_990), totals_name)
+    write(tmp_path / "without", whole.drop(7), detail_name)
+    write(tmp_path / "whole", whole, detail_name)
+
+    def sums_of(folder: str) -> tuple[int, str, list[str]]:
+        status, report = reported("files", tmp_path / folder)
+        return status, report["outcome"], [str(one) for one in report["findings"] if one["check"] == "sum"]
+
+    status, outcome, sums = sums_of("both")
+    assert (status, outcome) == (1, "published")
+    assert len(sums) == 2 and all("warning" in one and CODES[7] in one for one in sums)  # balances and buys
+    assert sums_of("totals")[:2] == (0, "published")  # the refused row explains the sum in a later command, too
+    status, outcome, sums = sums_of("without")  # this list is whole, if it is what it seems to be
+    assert (status, outcome) == (1, "refused") and any("error" in one for one in sums)
+    assert sums_of("whole") == (0, "published", [])
+
+
+def test_a_list_with_a_refused_row_ends_at_a_round_number_by_itself(kept: MemoryStore, tmp_path: Path) -> None:
+    codes = [f"{600000 + i}.SH" for i in range(201)]
+    table = of_folder(D2, codes).astype({"margin_balance": object})
+    table.loc[7, "margin_balance"] = "n/k"
+    first = write(tmp_path / "a", of_folder(D1, codes), f"margin_detail_sse_{D1}.csv")
+    second = write(tmp_path / "b", table, f"margin_detail_sse_{D2}.csv")
+    assert reported("files", first.parent)[0] == 0
+    status, report = reported("files", second.parent)
+    assert (status, report["outcome"]) == (1, "published")
+    assert {one["check"] for one in report["findings"]}.isdisjoint(("cut", "missing")), report["findings"]
+    assert report["days"][0]["exchanges"]["SSE"]["absent"] == 0  # it is refused, not absent
+
+
 def test_without_the_ledger_every_row_is_published(kept: MemoryStore, tmp_path: Path) -> None:
     file = write(tmp_path, detail(D1, CODES), "d1.csv")
     for _ in range(2):

@@ -12,7 +12,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from feeds.errors import LedgerError
-from feeds.ledger import LedgerEntry, PublishLedger, digests_of
+from feeds.ledger import PublishLedger, digests_of
+from feeds.ledger_entry import LedgerEntry
 from feeds.ledger_rebuild import rebuild_ledger
 from feeds.publish import publish_days
 from processors.codes import Ids, to_id

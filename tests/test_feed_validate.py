@@ -17,6 +17,7 @@ from feeds.folder import read
 from feeds.magnitudes import magnitudes
 from feeds.slipped_days import slipped_days
 from feeds.validate import Finding, Severity, check_day
+from processors.codes import to_id
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
@@ -296,6 +297,28 @@ def test_real_days_have_warnings_but_no_errors(data_dir: Path) -> None:
     findings = list(check_days(margins, xshg()))
     assert [f for f in findings if f.severity is Severity.ERROR] == []
     assert {f.check for f in findings} >= {"sum", "identity", "missing"}
+
+
+@pytest.mark.parametrize(
+    ("total", "refused", "severity"),
+    [
+        (3.9e8, ["600100.SH"], Severity.WARNING),  # without a row of 9e7, of 1e7 the others
+        (3.9e8, [], Severity.ERROR),
+        (3.9e8, ["000001.SZ"], Severity.ERROR),  # a row of another exchange explains nothing
+        (4.2e8, ["600100.SH"], Severity.ERROR),  # nor does one row so much
+        (4.2e8, ["600100.SH", "600101.SH"], Severity.WARNING),
+        (2.9e8, ["600100.SH"], Severity.ERROR),  # nor a sum that is too high
+        (3e8, ["600100.SH"], None),
+    ],
+)
+def test_a_sum_without_refused_rows_is_an_error_only_where_they_cannot_explain_it(
+    total: float, refused: list[str], severity: Severity | None
+) -> None:
+    rows = {one.topic: one for one in (detail(DAYS[0]), totals(DAYS[0], fin_buy=total))}
+    lacked = {"margin.daily": np.array([to_id(code) for code in refused], dtype=np.int32)}
+    seen = [one for one in check_day(ComparedDay.of(rows, {}, xshg(), {}, lacked)) if one.check == "sum"]
+    assert [one.severity for one in seen] == ([] if severity is None else [severity])
+    assert severity is not Severity.WARNING or all(code in seen[0].text for code in refused)
 
 
 @pytest.mark.parametrize("exchange_column", ["fin_balance", "fin_buy", "short_volume", "short_sell"])
