@@ -12,7 +12,7 @@ from alerts.commands import Acknowledge, Command, FeedRun, FeedState
 from alerts.digest import DigestComposer
 from alerts.evidence import EvidenceStore
 from alerts.lifecycle import AlertLifecycle
-from alerts.model import Acknowledgement, Alert, AlertEvent, Evidence, Input, Silence, State
+from alerts.model import Acknowledgement, Alert, AlertEvent, Basis, Evidence, Input, Silence, State
 from alerts.rules.base import Expectation, Message, Rule
 from alerts.rules.digest import NAME as DIGEST
 from processors.days import TradingCalendar
@@ -70,9 +70,15 @@ class AlertDesk(Processor):
         self.lifecycle.moved_rules.clear()
         return _published(self._completed(alert, origin, now) for alert in changed)
 
-    def update_evidence(self, origin: Input, now: datetime) -> list[Change]:
-        """Recompute the evidence that late prices or cases change, and compose digests; return the changed alerts."""
-        changes = self._update_records(origin, now)
+    def update_evidence(self, origin: Input, now: datetime, *, wait: bool = False) -> list[Change]:
+        """Recompute the evidence that late prices or cases change, and compose digests; return the changed alerts.
+
+        Parameters
+        ----------
+        wait : leave the alerts of days whose earlier prices are still to come; a later call updates them. In a backfill
+            the alerts may be read years ahead of the prices, and each price would change all of them.
+        """
+        changes = self._update_records(origin, now, wait=wait)
         stale = {change.alert.trade_date for change in changes if change.alert.is_section}
         return _published(changes) + self._update_digests(stale, origin, now)
 
@@ -90,13 +96,21 @@ class AlertDesk(Processor):
                 out.append(self._put(alert, "evidence", origin, now, sections=self._composer.refreshed(alert)))
         return out
 
-    def _update_records(self, origin: Input, now: datetime) -> list[Change]:
+    def _update_records(self, origin: Input, now: datetime, *, wait: bool) -> list[Change]:
         out: list[Change] = []
         stale_since, self._stale_since = self._stale_since, {}
         earliest = min(stale_since.values(), default=date.max)
         if earliest >= self._newest:
             return out
-        later = [a for a in self.lifecycle.alerts.values() if a.fired_on is not None and a.fired_on > earliest]
+        settled = self._settled() if wait else {}
+        for scope, since in stale_since.items():
+            if max(since, settled.get(scope, date.max)) < self._newest:
+                self._mark_stale(scope, max(since, settled[scope]))
+        later = [
+            alert
+            for alert in self.lifecycle.alerts.values()
+            if alert.fired_on is not None and earliest < alert.fired_on <= settled.get(alert.rule, date.max)
+        ]
         for alert in sorted(later, key=lambda a: (a.trade_date, a.id)):
             assert alert.fired_on is not None
             covering = self._covering(alert)
@@ -106,6 +120,16 @@ class AlertDesk(Processor):
                 if records != alert.evidence:
                     out.append(self._put(alert, "evidence", origin, now, evidence=records))
         return out
+
+    def _settled(self) -> dict[str, date]:
+        """Return the last day whose earlier prices have all been read, of every basis and every rule with records."""
+        by_basis = {basis: self.evidence.settled(basis) for basis in Basis}
+        by_rule = {
+            name: min(by_basis[one.basis] for one in expectations)
+            for name, expectations in self._expectations.items()
+            if expectations
+        }
+        return by_basis | by_rule
 
     @property
     def refused(self) -> int:
@@ -211,6 +235,8 @@ class AlertDesk(Processor):
     def _loaded(self) -> None:
         fired = (a.fired_on for a in self.lifecycle.alerts.values() if a.fired_on is not None)
         self._newest = max(fired, default=date.min)
+        for basis in Basis:  # what the last step left
+            self._mark_stale(basis, self.evidence.settled(basis))
 
 
 def _published(changes: Iterable[Change]) -> list[Change]:

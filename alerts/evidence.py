@@ -21,7 +21,7 @@ from alerts.model import Alert, Basis, Evidence, Outcome
 from alerts.regimes import Regimes
 from alerts.rules.base import Expectation, Message, Rule
 from processors.codes import isin_sorted, to_id
-from processors.days import TradingCalendar, to_day
+from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
 from processors.outputs import SecuritySignals
 from processors.table import DAY_TEXT, Processor, Table, TableSet, ValueCodec
@@ -94,6 +94,15 @@ class EvidenceStore(Processor):
                 self._score_around(priced)
                 return Basis.MEMBERS, message.status.trade_date
         return None
+
+    def settled(self, basis: Basis) -> date:
+        """Return the last day whose record has no prices to come: the session after the newest ones, in their order."""
+        if basis is Basis.INDEX:
+            newest = self.index.newest
+        else:
+            newest = min(self.members.newest, self.regimes.newest or self.members.newest)
+        following = self._calendar.after(newest, 1)
+        return date.max if following is None else to_date(following)
 
     def _score_around(self, day: int) -> None:
         """Score the days whose entry or end is a day with new levels, and settle those whose levels are removed."""

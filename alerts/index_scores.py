@@ -41,6 +41,7 @@ class IndexScores:
         size = len(calendar) + LONGEST + 1  # a path that leaves the calendar is unknown
         self._open, self._close = np.full(size, np.nan), np.full(size, np.nan)
         self._hits: dict[str, Floats] = {}  # by record: 1 or 0 by position, NaN where unknown
+        self.newest = 0  # the newest day; 0 if there is none
         self._stale: dict[str, tuple[int, int]] = {}  # by record: positions whose hits have to be computed again
         self.tables = TableSet(self._rows, on_load=self._loaded)
 
@@ -54,7 +55,7 @@ class IndexScores:
             return None
         prices = _Prices(message.revision, _number(message.details.get("open")), _number(message.value))
         self._rows[day] = prices
-        self._set(self._calendar.position(day), prices)
+        self._set(day, prices)
         return message.trade_date
 
     def entry(self, at: int) -> float:
@@ -79,7 +80,9 @@ class IndexScores:
             self._hits[record][first:last] = np.where(known_paths, expectation.hit(paths), np.nan)
         return self._hits[record]
 
-    def _set(self, at: int, prices: _Prices) -> None:
+    def _set(self, day: int, prices: _Prices) -> None:
+        at = self._calendar.position(day)
+        self.newest = max(self.newest, day)
         self._open[at], self._close[at] = prices.open, prices.close
         for record in self._hits:
             first, last = self._stale.get(record, (at, at))
@@ -87,7 +90,7 @@ class IndexScores:
 
     def _loaded(self) -> None:
         for day, prices in self._rows.items():
-            self._set(self._calendar.position(day), prices)
+            self._set(day, prices)
 
 
 def _number(value: object) -> float:

@@ -73,6 +73,11 @@ class MemberScores:
         )
         return day
 
+    @property
+    def newest(self) -> int:
+        """The newest day with levels; 0 if there is none."""
+        return max(self._levels, default=0)
+
     def trim(self) -> list[int]:
         """Remove the levels that no correction needs any more; return their days."""
         return self._levels.trim()

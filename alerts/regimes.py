@@ -30,6 +30,7 @@ class Regimes:
         self._calendar = calendar
         self._rows: Table[int, _Regime] = Table("regime", DAY, ValueCodec(_Regime))
         self._codes = np.zeros(len(calendar), dtype=np.int8)
+        self.newest = 0  # the newest day; 0 if there is none
         self.tables = TableSet(self._rows, on_load=self._loaded)
 
     def observe(self, message: Message) -> date | None:
@@ -49,6 +50,7 @@ class Regimes:
         return np.asarray(self._codes == _CODES[regime]) if regime else np.ones(len(self._codes), dtype=bool)
 
     def _set(self, day: int, stored: _Regime) -> None:
+        self.newest = max(self.newest, day)
         self._codes[self._calendar.position(day)] = _CODES.get(stored.name, 0)
 
     def _loaded(self) -> None:

@@ -83,7 +83,8 @@ class AlertsState(StageState):
                 changes += self.desk.fold(content, origin, now)
         if records:
             last = records[-1]
-            changes += self.desk.update_evidence(Input(last.topic, last.partition, last.offset, 0), now)
+            origin, wait = Input(last.topic, last.partition, last.offset, 0), topic in SIGNALS
+            changes += self.desk.update_evidence(origin, now, wait=wait)
         metrics.ALERTS_REFUSED.inc(self.desk.refused - refused)
         return out + self._outputs(changes)
 

@@ -55,11 +55,11 @@ def close(at: int, value: float | None, revision: int = 0, opened: float | None 
                         revision=revision, value=value, details={} if opened is None else {"open": opened})  # fmt: skip
 
 
-def fold(desk: AlertDesk, *messages: Message) -> list[Change]:
+def fold(desk: AlertDesk, *messages: Message, wait: bool = False) -> list[Change]:
     out: list[Change] = []
     for message in messages:
         out += desk.fold(message, Input("signals", 0, 0, 0), NOW)
-    return out + desk.update_evidence(Input("signals", 0, 0, 0), NOW)
+    return out + desk.update_evidence(Input("signals", 0, 0, 0), NOW, wait=wait)
 
 
 def states(desk: AlertDesk) -> dict[date, tuple[State, date | None]]:

@@ -6,6 +6,7 @@ read nothing behind the alert's day.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -252,6 +253,38 @@ def test_a_digests_record_is_the_same_whatever_is_read_first() -> None:
     records = [{day: alert.evidence for day, alert in digests(desk).items()} for desk in desks]
     assert records[0] == records[1] == records[2]
     assert records[0][DAYS[99]][0].cases == 27  # the alerts of days 0, 3 … 78
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_alerts_that_are_read_ahead_of_the_prices_change_once(restart: bool) -> None:
+    """In a backfill each price would change the records of all later alerts."""
+    rng = np.random.default_rng(3)
+    levels = np.cumprod(1 + rng.normal(0, 0.02, (READ, 10)), axis=0)
+    closes = [close(at, 100.0 + at % 7, opened=100.0) for at in range(100)]
+    alerts = [extremes(at, f"{1 + at % 10:06d}.SZ") for at in range(0, 100, 3)] + [breakdown(40), breakdown(95)]
+    desk, plain = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
+    fold(desk, *alerts, wait=True)
+    seen: Counter[date] = Counter()
+    for at in range(98):
+        messages = [priced(at, levels[at], opened=levels[at] * 0.99), closes[at]]
+        fold(plain, *messages)
+        for message in messages:
+            seen.update(c.alert.trade_date for c in fold(desk, message, wait=True) if c.event.what == "evidence")
+        if restart and at == 50:
+            rows = {name: row for name, row in desk.changed_rows().items() if row is not None}
+            desk = AlertDesk(RULES, CALENDAR)
+            desk.load_rows(rows)
+    fold(plain, *alerts)
+
+    def records(one: AlertDesk) -> dict[str, list[Evidence]]:
+        return {name: alert.evidence for name, alert in one.lifecycle.alerts.items()}
+
+    assert {name: found for name, found in records(desk).items() if found != records(plain)[name]}.keys() == {
+        name for name, alert in desk.lifecycle.alerts.items() if alert.trade_date == DAYS[99]
+    }
+    assert max(seen.values()) <= 2
+    fold(desk)  # a barrier waits for nothing
+    assert records(desk) == records(plain)
 
 
 def test_a_member_without_a_price_is_unscored() -> None:
