@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 from feeds.compared_day import ComparedDay
@@ -45,7 +44,7 @@ def format_first_rows(tables: Iterable[SourceTable]) -> Iterator[str]:
     """Yield the first rows of each table in CNY, shares and fractions, as lines."""
     for table in tables:
         yield f"{table.origin} → {table.topic}, {len(table.frame):,} rows"
-        for row in islice(table.frame.to_dict("records"), _FIRST_ROWS):
+        for row in table.frame.head(_FIRST_ROWS).to_dict("records"):
             yield "  " + _row_text(table.topic, row)
 
 

@@ -220,11 +220,11 @@ def compared_day(
 
 def _still_refused(topic: str, day: int, rows: Rows, earlier: DaysBefore) -> Ids:
     """Return the keys of rows that were refused before, and that the rows of a day do not replace (n,)."""
-    known = earlier.refused(topic, day)
-    if not len(known) or topic not in rows:
+    published = earlier.on(topic, day)
+    known = _NO_KEYS if published is None else earlier.refused(topic, day)
+    if published is None or not len(known) or topic not in rows:
         return known
-    on = earlier.on(topic, day)
-    return still_refused(rows[topic], _NO_KEYS if on is None else on.keys, known)
+    return still_refused(rows[topic], published.keys, known)
 
 
 def publish_checked(

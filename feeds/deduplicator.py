@@ -90,7 +90,7 @@ class IntradayDeduplicator:
 
     def classify(self, batch: RowBatch, policy: AcceptancePolicy = STRICT) -> ClassifiedRows:
         """Return what `begin` would return, without storing anything."""
-        return _classified(batch, *self._load(self._store.read(self._topic, _FIELD)), policy)
+        return _classified(batch, *self._load(self._read()), policy)
 
     def begin(self, batch: RowBatch, policy: AcceptancePolicy = STRICT) -> ClassifiedRows:
         """Classify rows, and store those to be sent as pending.
@@ -101,7 +101,7 @@ class IntradayDeduplicator:
         RedisError : if Redis does not answer.
         """
         for _ in range(_ATTEMPTS):
-            old = self._store.read(self._topic, _FIELD)
+            old = self._read()
             sent, pending = self._load(old)
             classified = _classified(batch, sent, pending, policy)
             if not len(classified.new) or self._replace(old, sent, newest_rows(concat([pending, classified.new]))):
@@ -111,7 +111,7 @@ class IntradayDeduplicator:
     def confirm(self, rows: RowBatch) -> None:
         """Store that the broker has acknowledged rows that were begun; errors as of `begin`."""
         for _ in range(_ATTEMPTS):
-            old = self._store.read(self._topic, _FIELD)
+            old = self._read()
             sent, pending = self._load(old)
             sent = newest_rows(concat([sent, rows]))
             at = np.minimum(np.searchsorted(sent.keys, pending.keys), len(sent) - 1)
@@ -120,6 +120,10 @@ class IntradayDeduplicator:
             if self._replace(old, sent, pending.take(newer)):
                 return
         raise self._contended()
+
+    def _read(self) -> bytes:
+        (data,) = self._store.read([(self._topic, _FIELD)])
+        return data
 
     def _load(self, data: bytes) -> tuple[RowBatch, RowBatch]:
         if self._cache is None or self._cache[0] != data:
@@ -139,7 +143,8 @@ class IntradayDeduplicator:
     def _replace(self, old: bytes, sent: RowBatch, pending: RowBatch) -> bool:
         encoded = (self._codec.encode(rows) if len(rows) else b"" for rows in (sent, pending))
         new = _FORMAT + zlib.compress(msgspec.msgpack.encode(_StoredRows(*encoded)), 1)
-        if not self._store.replace(self._topic, _FIELD, old, new):
+        (done,) = self._store.replace([((self._topic, _FIELD), old, new)])
+        if not done:
             return False
         self._cache = new, sent, pending
         return True

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from feeds.errors import LedgerError
 from feeds.ledger_entry import PENDING, REFUSED, REMEDY, Digests, LedgerEntry
 from feeds.master_data import MasterData, nothing_published
-from feeds.ports import LedgerStore
+from feeds.ports import LedgerStore, Place
 from feeds.published_figures import PublishedFigures, unreachable
 from feeds.refused_rows import newly_refused, places, still_refused
 from feeds.row_groups import counts, rows_of_keys
@@ -63,14 +63,27 @@ class PendingRows:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What is pending of a topic and day: rows with their digests, refused keys, and the entry as it was stored."""
+    """What is pending of a topic and day.
+
+    Parameters
+    ----------
+    rows : the rows to send, with their digests.
+    refused : the keys of refused rows.
+    entry : what the ledger has with them; None if nothing is new.
+    outcomes : which rows of the batch have each outcome.
+    """
 
     topic: str
     day: int
     rows: RowBatch
     digests: Digests
     refused: Ids
-    stored: bytes
+    entry: LedgerEntry | None
+    outcomes: Mapping[str, npt.NDArray[np.bool_]]
+
+    @property
+    def place(self) -> Place:
+        return self.topic, self.day
 
 
 class PublishLedger:
@@ -97,7 +110,7 @@ class PublishLedger:
         self._store = store
         self._topics_without_rows = topics_without_rows
         self._new_topics: set[str] = set()  # each may get its first entry once
-        self._open: list[_Begun] = []
+        self._open: list[tuple[_Begun, bytes]] = []  # with the entry as it is stored
         self.outcomes: Counter[tuple[int, str, str, str]] = Counter()
         self.figures = PublishedFigures(store)
 
@@ -130,114 +143,133 @@ class PublishLedger:
         ------
         LedgerError : if the ledger can't be read or written, or was lost.
         """
-        rows: dict[str, RowBatch] = {}
+        waiting = {
+            topic: batch for topic, batch in batches.items() if issubclass(INPUT_ROWS[topic], DailyRow) and len(batch)
+        }
+        rows = {topic: batch for topic, batch in batches.items() if topic not in waiting}
         counted: dict[str, RowBatch] = {}
-        for topic, batch in batches.items():
-            if not issubclass(INPUT_ROWS[topic], DailyRow) or not len(batch):
-                rows[topic] = batch
-                continue
-            new, entry = self._begin(batch, np.unique((refused or {}).get(topic, _NO_KEYS)))
-            if len(new):
-                rows[topic] = new
-            if entry is not None:
-                counted[topic] = _counted(batch, entry)
-        return PendingRows(rows, counted)
+        for _ in range(_ATTEMPTS):
+            for begun in self._begin(waiting, refused or {}):
+                batch = waiting.pop(begun.topic)
+                for outcome, ours in begun.outcomes.items():
+                    self._count(batch, outcome, ours)
+                if len(begun.rows):
+                    rows[begun.topic] = begun.rows
+                if begun.entry is not None:
+                    counted[begun.topic] = _counted(batch, begun.entry)
+            if not waiting:
+                return PendingRows({topic: rows[topic] for topic in batches if topic in rows}, counted)
+        raise _contended(waiting, int(next(iter(waiting.values())).days[0]))
 
     def confirm(self) -> None:
         """Store that the broker has acknowledged everything that was begun, and its figures.
 
         The figures are stored first: a feed that ends in between sends its rows again, and stores them then.
         """
-        self.figures.record(begun.rows for begun in self._open if len(begun.rows))
-        for begun in self._open:
-            topic, day, old = begun.topic, begun.day, begun.stored
-            for _ in range(_ATTEMPTS):
-                entry = LedgerEntry.load(old)
-                at, found = entry.find(begun.rows.keys)
-                ours = found & (entry.digests[at] == begun.digests) if len(entry.keys) else found
-                flags = entry.revision_flags.copy()
-                flags[at[ours]] &= ~PENDING
-                flags[entry.refused & np.isin(entry.keys, begun.refused)] &= ~PENDING
-                if self._replace(topic, day, old, replace(entry, revision_flags=flags).dump()):
-                    break
-                old = self._read(topic, day)  # another feed has changed it since
-            else:
-                raise _contended(topic, day)
-        self._open.clear()
+        self.figures.record(begun.rows for begun, _ in self._open if len(begun.rows))
+        for _ in range(_ATTEMPTS):
+            changes = [(begun.place, old, _confirmed(begun, LedgerEntry.load(old)).dump()) for begun, old in self._open]
+            done = self._replace(changes)
+            left = [begun for (begun, _), ours in zip(self._open, done, strict=True) if not ours]
+            if not left:
+                self._open.clear()
+                return
+            # Another feed has changed them since.
+            self._open = list(zip(left, self._read([begun.place for begun in left]), strict=True))
+        raise _contended([self._open[0][0].topic], self._open[0][0].day)
 
     def abandon(self) -> None:
         """Leave everything that was begun as pending: whether the broker has it is not known."""
         self._open.clear()
 
-    def _begin(self, batch: RowBatch, refused: Ids) -> tuple[RowBatch, LedgerEntry | None]:
-        """Store what is new; return the rows to send, and the entry if the punctuation must be sent."""
-        topic, day = batch.topic, int(batch.days[0])
-        digests = digests_of(batch)
-        for _ in range(_ATTEMPTS):
-            old = self._read(topic, day)
-            if not old:
-                self._refuse_if_lost(topic)
-            known = LedgerEntry.load(old)
-            entry, marked = known.take(~known.refused), known.take(known.refused)
-            at, found = entry.find(batch.keys)
-            flags = np.zeros(len(batch), np.uint32)
-            same = np.zeros(len(batch), np.bool_)
-            if found.any():
-                flags[found] = entry.revision_flags[at[found]]
-                same[found] = entry.digests[at[found]] == digests[found]
-            sent = same & (flags < PENDING)
-            differs = found & ~same
-            revisions = np.maximum((flags & ~PENDING).astype(np.int32) + differs, batch.revisions)
-            unsent = ~sent
-            new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
-            after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | PENDING)
-            again = np.intersect1d(refused, marked.keys)
-            lost = np.union1d(again, newly_refused(batch, entry.keys, np.setdiff1d(refused, again)))
-            lost = np.setdiff1d(np.union1d(lost, still_refused(batch, entry.keys, marked.keys)), after.keys)
-            if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & PENDING).any():
-                self._count(batch, "unchanged", sent)
-                return new, None
-            after = after.with_rows(
-                lost, np.zeros(len(lost), np.uint64), np.full(len(lost), REFUSED | PENDING, np.uint32)
-            )
-            stored = after.dump()
-            if self._replace(topic, day, old, stored):
-                for outcome, rows in (("unchanged", sent), ("published", unsent), ("corrected", differs)):
-                    self._count(batch, outcome, rows)
-                self._open.append(_Begun(topic, day, new, digests[unsent], lost, stored))
-                return new, after
-        raise _contended(topic, day)
+    def _begin(self, batches: Mapping[str, RowBatch], refused: Mapping[str, Ids]) -> Iterator[_Begun]:
+        """Store what is new of a day; yield what is pending of each topic that no other feed changed meanwhile."""
+        places = [(topic, int(batch.days[0])) for topic, batch in batches.items()]
+        stored = dict(zip(batches, self._read(places), strict=True))
+        self._refuse_if_lost([topic for topic, old in stored.items() if not old])
+        begun = []
+        for topic, old in stored.items():
+            lacked = np.unique(refused.get(topic, _NO_KEYS))
+            one = _compared(batches[topic], LedgerEntry.load(old), lacked)
+            if one.entry is None:
+                yield one
+            else:
+                begun.append((one, old, one.entry.dump()))
+        done = self._replace([(one.place, old, new) for one, old, new in begun])
+        for (one, _, new), ours in zip(begun, done, strict=True):
+            if ours:
+                self._open.append((one, new))
+                yield one
 
     def _count(self, batch: RowBatch, outcome: str, rows: npt.NDArray[np.bool_]) -> None:
         for exchange, count in counts(batch.topic, batch.keys[rows]).items():
             self.outcomes[int(batch.days[0]), batch.topic, exchange, outcome] += count
 
-    def _refuse_if_lost(self, topic: str) -> None:
+    def _refuse_if_lost(self, topics: Collection[str]) -> None:
+        """Raise for a topic that has rows and no entry at all."""
+        if not topics:
+            return
         try:
-            if self._store.has_entries(topic):
-                return
+            new = set(topics) - self._store.with_entries(topics)
         except RedisError as error:
             raise unreachable(error) from error
-        if topic not in self._new_topics:
+        if new - self._new_topics:
             self._new_topics = self._topics_without_rows()
-        if topic not in self._new_topics:
+        if lost := new - self._new_topics:
             raise LedgerError(
-                f"{topic} contains rows, but the publish ledger has no entry of them (was Redis emptied?): {REMEDY}; "
-                "without it figures would be published twice, and others under the same revision"
+                f"{', '.join(sorted(lost))} contains rows, but the publish ledger has no entry of them (was Redis "
+                f"emptied?): {REMEDY}; without it figures would be published twice, and others under the same revision"
             )
-        self._new_topics.discard(topic)
+        self._new_topics -= new
 
-    def _read(self, topic: str, day: int) -> bytes:
+    def _read(self, places: Sequence[Place]) -> list[bytes]:
         try:
-            return self._store.read(topic, day)
+            return self._store.read(places)
         except RedisError as error:
             raise unreachable(error) from error
 
-    def _replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
+    def _replace(self, changes: Sequence[tuple[Place, bytes, bytes]]) -> list[bool]:
         try:
-            return self._store.replace(topic, day, old, new)
+            return self._store.replace(changes)
         except RedisError as error:
             raise unreachable(error) from error
+
+
+def _compared(batch: RowBatch, known: LedgerEntry, refused: Ids) -> _Begun:
+    """Return what the ledger lacks of a batch, and of the refused rows of its day."""
+    digests = digests_of(batch)
+    entry, marked = known.take(~known.refused), known.take(known.refused)
+    at, found = entry.find(batch.keys)
+    flags = np.zeros(len(batch), np.uint32)
+    same = np.zeros(len(batch), np.bool_)
+    if found.any():
+        flags[found] = entry.revision_flags[at[found]]
+        same[found] = entry.digests[at[found]] == digests[found]
+    sent = same & (flags < PENDING)
+    differs = found & ~same
+    revisions = np.maximum((flags & ~PENDING).astype(np.int32) + differs, batch.revisions)
+    unsent = ~sent
+    new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
+    after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | PENDING)
+    again = np.intersect1d(refused, marked.keys)
+    lost = np.union1d(again, newly_refused(batch, entry.keys, np.setdiff1d(refused, again)))
+    lost = np.setdiff1d(np.union1d(lost, still_refused(batch, entry.keys, marked.keys)), after.keys)
+    outcomes = {"unchanged": sent, "published": unsent, "corrected": differs}
+    topic, day = batch.topic, int(batch.days[0])
+    if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & PENDING).any():
+        return _Begun(topic, day, new, digests[unsent], lost, None, outcomes)
+    after = after.with_rows(lost, np.zeros(len(lost), np.uint64), np.full(len(lost), REFUSED | PENDING, np.uint32))
+    return _Begun(topic, day, new, digests[unsent], lost, after, outcomes)
+
+
+def _confirmed(begun: _Begun, entry: LedgerEntry) -> LedgerEntry:
+    """Return an entry whose rows are acknowledged, as far as they are still those that were begun."""
+    at, found = entry.find(begun.rows.keys)
+    ours = found & (entry.digests[at] == begun.digests) if len(entry.keys) else found
+    flags = entry.revision_flags.copy()
+    flags[at[ours]] &= ~PENDING
+    flags[entry.refused & np.isin(entry.keys, begun.refused)] &= ~PENDING
+    return replace(entry, revision_flags=flags)
 
 
 def digests_of(batch: RowBatch) -> Digests:
@@ -275,5 +307,6 @@ def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
     return rows_of_keys(batch, entry.keys[ours])
 
 
-def _contended(topic: str, day: int) -> LedgerError:
-    return LedgerError(f"another feed is publishing {topic} of {to_date(day)} at the same time: run this one again")
+def _contended(topics: Iterable[str], day: int) -> LedgerError:
+    named = ", ".join(topics)
+    return LedgerError(f"another feed is publishing {named} of {to_date(day)} at the same time: run this one again")

@@ -124,7 +124,7 @@ def _entries(
 
 def _merge(store: LedgerStore, topic: str, day: int, published: LedgerEntry, *, check: bool) -> tuple[int, int]:
     """Merge the published rows of a day into the ledger; return how many rows it lacked, and had otherwise."""
-    old = store.read(topic, day)
+    (old,) = store.read([(topic, day)])
     try:
         known = LedgerEntry.load(old)
     except LedgerError:
@@ -138,6 +138,7 @@ def _merge(store: LedgerStore, topic: str, day: int, published: LedgerEntry, *, 
     taken = added | updated
     if taken.any() and not check:
         after = known.with_rows(published.keys[taken], published.digests[taken], published.revision_flags[taken])
-        if not store.replace(topic, day, old, after.dump()):
+        (done,) = store.replace([((topic, day), old, after.dump())])
+        if not done:
             raise LedgerError(f"a feed is publishing {topic} at the same time: stop it, or run this command again")
     return int(added.sum()), int(updated.sum())

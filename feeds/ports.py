@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -68,17 +68,26 @@ class OpenPublisher(Protocol):
         """Return a publisher of rows of ``source``; the broker acknowledges within ``timeout_s`` seconds."""
 
 
+#: Topic and day of an entry of the publish ledger.
+Place: TypeAlias = tuple[str, int]
+
+
 class LedgerStore(Protocol):
-    """The storage of the publish ledger: bytes by topic and day."""
+    """The storage of the publish ledger: bytes by topic and day. Many entries take few requests."""
 
-    def has_entries(self, topic: str) -> bool:
-        """Whether any day of a topic is stored."""
+    def with_entries(self, topics: Iterable[str]) -> set[str]:
+        """Return the topics of which any day is stored."""
 
-    def read(self, topic: str, day: int) -> bytes:
-        """Return the entry of a day, ``b""`` if there is none."""
+    def read(self, places: Sequence[Place]) -> list[bytes]:
+        """Return the entry of each place, ``b""`` if there is none."""
 
-    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
-        """Replace an entry atomically if it still is ``old``; return whether it was."""
+    def replace(self, changes: Sequence[tuple[Place, bytes, bytes]]) -> list[bool]:
+        """Replace entries, each atomically if it still is as before; return whether each was.
+
+        Parameters
+        ----------
+        changes : place, the entry as it was read, the entry in its place.
+        """
 
 
 class PublishedRows(Protocol):

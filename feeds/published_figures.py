@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from feeds.errors import LedgerError
 from feeds.ledger_entry import LedgerEntry
-from feeds.ports import LedgerStore
+from feeds.ports import LedgerStore, Place
 from feeds.row_groups import group_names, groups_of, overlaid
 from processors.codes import Ids
 from processors.events import RowBatch, concat
@@ -63,24 +63,31 @@ class PublishedFigures:
                 day = int(part.days[0])
                 slot = newest.setdefault((batch.topic, group, day % SLOTS), {})
                 slot.setdefault(day, []).append(part)
-        for (topic, group, _), days in newest.items():
-            day = max(days)
-            try:
-                self._merge(topic, group, day, concat(days[day]))
-            except RedisError as error:
-                raise unreachable(error) from error
+        rows = {
+            (_name(topic), group * SLOTS + slot): concat(days[max(days)])
+            for (topic, group, slot), days in newest.items()
+        }
+        try:
+            for _ in range(_ATTEMPTS):
+                rows = self._merge(rows)
+                if not rows:
+                    return
+        except RedisError as error:
+            raise unreachable(error) from error
+        topics = ", ".join(sorted({one.topic for one in rows.values()}))
+        raise LedgerError(f"another feed is publishing {topics} at the same time: run this one again")
 
     def of(self, topic: str) -> Published:
         """Return the stored days of a topic; raises `LedgerError` if they can't be read."""
-        found: dict[tuple[int, int], bytes] = {}
-        for place in range(len(group_names(topic)) * SLOTS):
-            try:
-                data = self._store.read(_name(topic), place)
-            except RedisError as error:
-                raise unreachable(error) from error
-            if data:
-                found[place // SLOTS, _load(topic, data).day] = data
-        return Published(topic, found)
+        slots = range(len(group_names(topic)) * SLOTS)
+        try:
+            stored = self._store.read([(_name(topic), slot) for slot in slots])
+        except RedisError as error:
+            raise unreachable(error) from error
+        known = {
+            (slot // SLOTS, _load(topic, data).day): data for slot, data in zip(slots, stored, strict=True) if data
+        }
+        return Published(topic, known)
 
     def refused(self, topic: str, day: int) -> Ids:
         """Return the keys of rows of a day that were refused, and have not arrived since (n,).
@@ -90,22 +97,24 @@ class PublishedFigures:
         LedgerError : if they can't be read.
         """
         try:
-            entry = LedgerEntry.load(self._store.read(topic, day))
+            (data,) = self._store.read([(topic, day)])
         except RedisError as error:
             raise unreachable(error) from error
+        entry = LedgerEntry.load(data)
         return entry.keys[entry.refused]
 
-    def _merge(self, topic: str, group: int, day: int, rows: RowBatch) -> None:
-        place = group * SLOTS + day % SLOTS
-        for _ in range(_ATTEMPTS):
-            old = self._store.read(_name(topic), place)
+    def _merge(self, rows: Mapping[Place, RowBatch]) -> dict[Place, RowBatch]:
+        """Store the rows of slots, unless a slot has a newer day; return those of slots that changed meanwhile."""
+        changes = []
+        for place, old in zip(rows, self._store.read(list(rows)), strict=True):
+            batch = rows[place]
+            topic, day = batch.topic, int(batch.days[0])
             stored = _load(topic, old) if old else None
-            if stored is not None and stored.day > day:
-                return
-            known = [_batch(topic, stored)] if stored is not None and stored.day == day else []
-            if self._store.replace(_name(topic), place, old, _dump(day, newest_revisions(concat([*known, rows])))):
-                return
-        raise LedgerError(f"another feed is publishing {topic} at the same time: run this one again")
+            if stored is None or stored.day <= day:
+                known = [_batch(topic, stored)] if stored is not None and stored.day == day else []
+                changes.append((place, old, _dump(day, newest_revisions(concat([*known, batch])))))
+        done = self._store.replace(changes)
+        return {place: rows[place] for (place, _, _), same in zip(changes, done, strict=True) if not same}
 
 
 class Published:

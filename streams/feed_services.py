@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from feeds.errors import LedgerError
 from feeds.ledger import PublishLedger
 from feeds.master_data import newest_rows
-from feeds.ports import FeedServices, MarketContext, OpenPublisher, PublicSites, TushareAccount
+from feeds.ports import FeedServices, MarketContext, OpenPublisher, Place, PublicSites, TushareAccount
 from feeds.published_figures import unreachable
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import code_changes, readers
@@ -38,10 +38,19 @@ if TYPE_CHECKING:
 DAILY = tuple(topic for topic, row in INPUT_ROWS.items() if issubclass(row, DailyRow))
 #: Replaces a field of a hash only if it still has the value that was read.
 _REPLACE = """
-if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
+local done = {}
+for i, key in ipairs(KEYS) do
+  local day, old, new = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+  done[i] = 0
+  if (redis.call('HGET', key, day) or '') == old then
+    redis.call('HSET', key, day, new)
+    done[i] = 1
+  end
+end
+return done
 """
+#: Entries of a request: those of the largest topics have about 50 kB.
+_AT_ONCE = 32
 
 
 class RedisLedgerStore:
@@ -55,18 +64,33 @@ class RedisLedgerStore:
     def _key(self, topic: str) -> str:
         return f"{self._namespace}:published:{topic}"
 
-    def has_entries(self, topic: str) -> bool:
-        """Whether any day of a topic is stored."""
-        return bool(self._redis.exists(self._key(topic)))
+    def with_entries(self, topics: Iterable[str]) -> set[str]:
+        """Return the topics of which any day is stored."""
+        asked = list(topics)
+        request = self._redis.pipeline(transaction=False)
+        for topic in asked:
+            request.exists(self._key(topic))
+        return {topic for topic, found in zip(asked, request.execute(), strict=True) if found}
 
-    def read(self, topic: str, day: int) -> bytes:
-        """Return the entry of a day, ``b""`` if there is none."""
-        found: Any = self._redis.hget(self._key(topic), str(day))
-        return bytes(found or b"")
+    def read(self, places: Sequence[Place]) -> list[bytes]:
+        """Return the entry of each place, ``b""`` if there is none."""
+        out: list[bytes] = []
+        for start in range(0, len(places), _AT_ONCE):
+            request = self._redis.pipeline(transaction=False)
+            for topic, day in places[start : start + _AT_ONCE]:
+                request.hget(self._key(topic), str(day))
+            out += [bytes(found or b"") for found in request.execute()]
+        return out
 
-    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
-        """Replace an entry atomically if it still is ``old``; return whether it was."""
-        return bool(self._swap(keys=[self._key(topic)], args=[day, old, new]))
+    def replace(self, changes: Sequence[tuple[Place, bytes, bytes]]) -> list[bool]:
+        """Replace entries, each atomically if it still is as before; return whether each was."""
+        out: list[bool] = []
+        for start in range(0, len(changes), _AT_ONCE):
+            part = changes[start : start + _AT_ONCE]
+            keys = [self._key(topic) for (topic, _), _, _ in part]
+            found: Any = self._swap(keys, [one for (_, day), old, new in part for one in (day, old, new)])
+            out += map(bool, found)
+        return out
 
 
 class RedisFeedState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from feeds.daily_outlet import DailyOutlet
 from feeds.ledger import PublishLedger
-from feeds.ports import RowPublisher
+from feeds.ports import Place, RowPublisher
 from streams import clients, feed_services, publisher
 from streams.calendars import xshg
 from streams.cli.main import app
@@ -53,17 +53,16 @@ class MemoryStore:
     def __init__(self) -> None:
         self.stored: dict[tuple[str, int], bytes] = {}
 
-    def has_entries(self, topic: str) -> bool:
-        return any(kept == topic for kept, _ in self.stored)
+    def with_entries(self, topics: Iterable[str]) -> set[str]:
+        return set(topics) & {topic for topic, _ in self.stored}
 
-    def read(self, topic: str, day: int) -> bytes:
-        return self.stored.get((topic, day), b"")
+    def read(self, places: Sequence[Place]) -> list[bytes]:
+        return [self.stored.get(place, b"") for place in places]
 
-    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
-        if self.read(topic, day) != old:
-            return False
-        self.stored[topic, day] = new
-        return True
+    def replace(self, changes: Sequence[tuple[Place, bytes, bytes]]) -> list[bool]:
+        done = [self.stored.get(place, b"") == old for place, old, _ in changes]
+        self.stored |= {place: new for (place, _, new), same in zip(changes, done, strict=True) if same}
+        return done
 
 
 def no_broker(source: str, *, timeout_s: float = 60.0) -> RowPublisher:

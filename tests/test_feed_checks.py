@@ -33,6 +33,7 @@ from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, LedgerError
 from feeds.ledger import PublishLedger
 from feeds.plan import DropFolder, Feed, Fetch, Plan
+from feeds.ports import Place
 from feeds.published_figures import SLOTS, DaysBefore, PublishedFigures
 from feeds.security_names import SecurityNames
 from feeds.tasks import FeedTask
@@ -303,7 +304,7 @@ def test_a_correction_of_some_rows_hides_no_other_row_of_its_day() -> None:
 
 def test_figures_that_redis_does_not_give_are_an_error_of_the_ledger() -> None:
     class Away(MemoryStore):
-        def read(self, topic: str, day: int) -> bytes:
+        def read(self, places: Sequence[Place]) -> list[bytes]:
             raise RedisConnectionError("refused")
 
     with pytest.raises(LedgerError, match="can't be reached"):

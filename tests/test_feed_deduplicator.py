@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from feeds.deduplicator import STRICT, AcceptancePolicy, ClassifiedRows, IntradayDeduplicator
 from feeds.errors import LedgerError
+from feeds.ports import Place
 from processors.codes import to_codes, to_id
 from processors.days import DAY_US, to_day
 from processors.events import RowBatch
@@ -140,8 +141,8 @@ def test_a_confirmation_that_comes_late_reverts_nothing() -> None:
 
 
 class _Contended(MemoryStore):
-    def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
-        return False
+    def replace(self, changes: Sequence[tuple[Place, bytes, bytes]]) -> list[bool]:
+        return [False for _ in changes]
 
 
 def test_a_store_that_others_always_change_is_given_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from feeds.errors import LedgerError
 from feeds.ledger import PublishLedger, digests_of
 from feeds.ledger_entry import LedgerEntry
 from feeds.ledger_rebuild import rebuild_ledger
+from feeds.ports import Place
 from feeds.publish import publish_days
 from processors.codes import Ids, to_id
 from processors.days import to_day
@@ -57,15 +59,9 @@ def test_confirming_reads_an_entry_only_if_another_feed_has_changed_it() -> None
     reads = list[str]()
 
     class Counting(MemoryStore):
-        def read(self, topic: str, day: int) -> bytes:
-            reads.append(topic)
-            return super().read(topic, day)
-
-        def replace(self, topic: str, day: int, old: bytes, new: bytes) -> bool:
-            known = len(reads)
-            replaced = super().replace(topic, day, old, new)
-            del reads[known:]  # its own comparison
-            return replaced
+        def read(self, places: Sequence[Place]) -> list[bytes]:
+            reads.extend(topic for topic, _ in places)
+            return super().read(places)
 
     store = Counting()
     first, other = PublishLedger(store), PublishLedger(store)
@@ -77,7 +73,7 @@ def test_confirming_reads_an_entry_only_if_another_feed_has_changed_it() -> None
     to_send(other, balances(DAYS[1], {B: 2.0}))
     first.confirm()
     other.confirm()
-    entry = LedgerEntry.load(store.read("margin.daily", to_day(DAYS[1])))
+    entry = LedgerEntry.load(*store.read([("margin.daily", to_day(DAYS[1]))]))
     assert len(entry.keys) == 2 and (entry.revision_flags == 0).all()
 
 
@@ -136,7 +132,7 @@ def test_the_marker_counts_a_refused_row_until_it_arrives() -> None:
     assert counted({F: 1.0}) == _keys(A, C, D, E, F)  # another file of the exchange does not make the day whole
     assert counted({B: 1.0}) == _keys(A, B, C, D, E, F)  # nor does another exchange
     assert counted({C: 9.0}) == _keys(A, C, D, E, F)
-    entry = LedgerEntry.load(store.read("margin.daily", to_day(DAYS[0])))
+    entry = LedgerEntry.load(*store.read([("margin.daily", to_day(DAYS[0]))]))
     assert not entry.refused.any() and not entry.revision_flags.any()
     assert counted({A: 1.0, D: 2.0}, refused) == _keys(A, C, D, E, F)  # a published row is not refused
 
@@ -250,15 +246,16 @@ def test_it_lives_in_redis_and_two_feeds_at_once_lose_nothing(redis_server: Embe
         assert len(to_send(PublishLedger(RedisLedgerStore(redis, "j")), balances(DAYS[0], {A: 1.0, B: 2.0}))) == 0
         store = RedisLedgerStore(redis, "j")
         day = int(balances(DAYS[0], {A: 1.0}).days[0])
-        stored = store.read("margin.daily", day)
-        assert len(LedgerEntry.load(stored).keys) == 2
-        assert not store.replace("margin.daily", day, b"something else", b"x")
-        assert store.read("margin.daily", day) == stored
+        place = "margin.daily", day
+        stored = store.read([place])
+        assert len(LedgerEntry.load(*stored).keys) == 2
+        assert store.replace([(place, b"something else", b"x")]) == [False]
+        assert store.read([place]) == stored
 
 
 def test_without_redis_nothing_is_published() -> None:
     class Away(MemoryStore):
-        def read(self, topic: str, day: int) -> bytes:
+        def read(self, places: Sequence[Place]) -> list[bytes]:
             raise RedisConnectionError("refused")
 
     with pytest.raises(LedgerError, match="--no-ledger"):
@@ -388,10 +385,11 @@ def test_what_the_ledger_knows_better_than_the_topics_stays(stack: Stack) -> Non
     ahead.confirm()
     to_send(ahead, balances(DAYS[0], {B: 5.0}))  # a correction that has not arrived
     to_send(ahead, balances(DAYS[1], {C: 7.0}))  # a day that has not
-    before = {day: store.read("margin.daily", day) for day in (to_day(d) for d in DAYS[:2])}
+    places = [("margin.daily", to_day(day)) for day in DAYS[:2]]
+    before = store.read(places)
     result = rebuild_ledger(TopicRows(stack.settings), store)
     assert result.equal
-    assert {day: store.read("margin.daily", day) for day in before} == before
+    assert store.read(places) == before
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
