@@ -67,4 +67,5 @@ class ComparedDay:
 
     def listed(self, topic: str) -> RowBatch:
         """Return the whole rows of a topic, and those that were refused, without figures."""
-        return concat([self.whole[topic], rows_of_keys(self.whole[topic], self.refused_of(topic))])
+        whole, refused = self.whole[topic], self.refused_of(topic)
+        return concat([whole, rows_of_keys(whole, refused)]) if len(refused) else whole

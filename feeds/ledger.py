@@ -251,9 +251,11 @@ def _compared(batch: RowBatch, known: LedgerEntry, refused: Ids) -> _Begun:
     unsent = ~sent
     new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
     after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | PENDING)
-    again = np.intersect1d(refused, marked.keys)
-    lost = np.union1d(again, newly_refused(batch, entry.keys, np.setdiff1d(refused, again)))
-    lost = np.setdiff1d(np.union1d(lost, still_refused(batch, entry.keys, marked.keys)), after.keys)
+    lost = _NO_KEYS
+    if len(refused) or len(marked.keys):
+        again = np.intersect1d(refused, marked.keys)
+        lost = np.union1d(again, newly_refused(batch, entry.keys, np.setdiff1d(refused, again)))
+        lost = np.setdiff1d(np.union1d(lost, still_refused(batch, entry.keys, marked.keys)), after.keys)
     outcomes = {"unchanged": sent, "published": unsent, "corrected": differs}
     topic, day = batch.topic, int(batch.days[0])
     if not len(new) and np.array_equal(lost, marked.keys) and not (marked.revision_flags & PENDING).any():
