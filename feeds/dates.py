@@ -34,9 +34,10 @@ _COMPACT = re.compile(
 _FULL_WIDTH = str.maketrans("０１２３４５６７８９：／．－　", "0123456789:/.- ")
 
 
-#: Shanghai's midnight as the clock in UTC shows it.
-_MIDNIGHT_UTC = time(16)
+#: Seconds of the day at which the clock in UTC shows Shanghai's midnight.
+_MIDNIGHT_UTC = 16 * 3600
 _SECOND_US = 1_000_000
+_AMBIGUOUS = "is ambiguous: 16:00 without a zone"
 
 #: In place of the last day of a spell that lasts.
 _LASTS = {
@@ -63,7 +64,7 @@ def parse_day(cell: object, *, timed: bool = False) -> int | None:
     if cell is None or cell is pd.NaT or cell != cell:
         return None
     if isinstance(cell, datetime):
-        if cell.tzinfo is None and cell.time().replace(microsecond=0) == _MIDNIGHT_UTC and not timed:
+        if cell.tzinfo is None and _second(cell.time()) == _MIDNIGHT_UTC and not timed:
             raise _ambiguous(cell)
         return to_day((cell if cell.tzinfo is None else cell.astimezone(SHANGHAI)).date())
     if isinstance(cell, date):
@@ -78,7 +79,7 @@ def parse_day(cell: object, *, timed: bool = False) -> int | None:
         raise InputError(
             f"date {text!r} is ambiguous or unknown: write it as 2024-06-11, or give its format in a mapping"
         )
-    if clock[4] is None and re.match("16:00(:00|$)", clock[1] or "") and not timed:
+    if clock[4] is None and _second(clock[1]) == _MIDNIGHT_UTC and not timed:
         raise _ambiguous(text)
     year, month, number = (
         int(part) for part in found.group("y", "m2", "d2") + found.group("m", "d", "mc", "dc") if part
@@ -116,14 +117,11 @@ def parse_days(column: pd.Series, written: str | None = None) -> tuple[Days, dic
     absent = column.isna().to_numpy()
     moments = column.to_numpy("datetime64[us]").astype(np.int64)
     seconds = moments % DAY_US // _SECOND_US
-    timed = bool((~absent & ~np.isin(seconds, (0, _MIDNIGHT_UTC.hour * 3600))).any())
-    ambiguous = ~absent & (seconds == _MIDNIGHT_UTC.hour * 3600) & (not zoned and not timed)
+    timed = bool((~absent & ~np.isin(seconds, (0, _MIDNIGHT_UTC))).any())
+    ambiguous = ~absent & (seconds == _MIDNIGHT_UTC) & (not zoned and not timed)
     days = np.where(absent | ambiguous, NO_DAY, moments // DAY_US).astype(np.int32)
     reasons = dict.fromkeys(np.flatnonzero(absent).tolist(), "there is no date: fill in the cell")
     return days, reasons | {p: str(_ambiguous(column.iloc[p])) for p in np.flatnonzero(ambiguous).tolist()}
-
-
-_AMBIGUOUS = "is ambiguous: 16:00 without a zone"
 
 
 class _AmbiguousError(InputError):
@@ -140,11 +138,18 @@ def _ambiguous(cell: object) -> _AmbiguousError:
 def _has_time(cell: object) -> bool:
     """Whether a cell has a time without a zone that is neither midnight nor that of UTC."""
     if isinstance(cell, datetime):
-        return cell.tzinfo is None and cell.time().replace(microsecond=0) not in (time(0), _MIDNIGHT_UTC)
+        return cell.tzinfo is None and _second(cell.time()) not in (0, _MIDNIGHT_UTC)
     text = str(cell).strip()
     found = _DATE.match(text)
     clock = _TIME.fullmatch(text[found.end() :]) if found else None
-    return clock is not None and clock[4] is None and not re.fullmatch(r"(0?0|16):00(:00(\.0+)?)?|", clock[1] or "")
+    return clock is not None and clock[4] is None and _second(clock[1]) not in (0, _MIDNIGHT_UTC)
+
+
+def _second(clock: time | str | None) -> int:
+    """Return the second of the day of a time, or of a text such as 9:30 or 16:00:00.000; 0 for none."""
+    if isinstance(clock, time):
+        return clock.hour * 3600 + clock.minute * 60 + clock.second
+    return sum(int(float(part)) * unit for part, unit in zip((clock or "0").split(":"), (3600, 60, 1), strict=False))
 
 
 def _stated_day(cell: object, *, timed: bool = False) -> int:
