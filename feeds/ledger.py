@@ -217,7 +217,7 @@ class PublishLedger:
             self._new_topics = self._topics_without_rows()
         if lost := new - self._new_topics:
             raise LedgerError(
-                f"{', '.join(sorted(lost))} contains rows, but the publish ledger has no entry of them (was Redis "
+                f"the publish ledger has no entry of {', '.join(sorted(lost))}, whose topics contain rows (was Redis "
                 f"emptied?): {REMEDY}; without it figures would be published twice, and others under the same revision"
             )
         self._new_topics -= new

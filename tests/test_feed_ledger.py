@@ -301,7 +301,7 @@ def test_a_topic_with_rows_that_the_ledger_knows_nothing_of_stops_publishing() -
         return set(without)
 
     store = MemoryStore()
-    with pytest.raises(LedgerError, match=r"margin\.daily contains rows, but .* `marginwatch feed ledger`"):
+    with pytest.raises(LedgerError, match=r"no entry of margin\.daily, .* `marginwatch feed ledger`"):
         to_send(PublishLedger(store, topics_without_rows), balances(DAYS[0], {A: 1.0}))
     assert store.stored == {}
     ledger, price = PublishLedger(store, topics_without_rows), {A: {"close": 9.0}}
