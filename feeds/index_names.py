@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 from feeds.code_styles import clean_code
 
@@ -21,9 +23,13 @@ INDEX_CODES = {
 _FAMILIES = "上证|深证|沪深|中证|国证|北证|巨潮|央视|创业板|科创板|中小板|全指|内地|细分"
 _INDEX = re.compile(
     rf"({_FAMILIES}).*|(科创|中小|创业)\d.*|(50|180|300|380|500|800|1000)[\u4e00-\u9fffR].*"
-    r"|.*(指数?[RN]?|等权|板块|平均股价|总市值|涨跌家数|[大中小]盘)|A股.*|.*\D\d{2,4}",
+    r"|.*(指数?[RN]?|等权|板块|平均股价|总市值|涨跌家数|[大中小]盘)|A股.*|A\d+",
     re.IGNORECASE,
 )
+#: An index may be named after the number of its securities.
+_SIZED = re.compile(r".*\D(50|60|80|90|100|120|150|180|200|250|300|350|380|400|500|600|700|800|1000|1500|2000|3000)")
+#: So many names that differ by a number alone count the rows of a list.
+_COUNTED = 3
 
 
 def index_named(name: object) -> str | None:
@@ -37,12 +43,22 @@ def index_named(name: object) -> str | None:
     return INDEX_CODES.get(clean_code(name).removesuffix("指数"))
 
 
-def is_index_name(name: object) -> bool:
-    """Whether a name is that of an index or a board.
+def index_names(names: Iterable[object]) -> list[bool]:
+    """Return which of the distinct names of a list are those of an index or a board.
+
+    Where several names differ by the number at their end alone, they count rows (股票1, 股票2 …).
 
     Examples
     --------
-    >>> [is_index_name(name) for name in ("沪深300", "Ａ股指数", "300医药", "平均股价", "科创信息", "沪电股份")]
-    [True, True, True, True, False, False]
+    >>> index_names(["沪深300", "Ａ股指数", "300医药", "平均股价", "医药100", "科创信息", "沪电股份"])
+    [True, True, True, True, True, False, False]
+    >>> index_names(["股票99", "股票100", "股票101"])
+    [False, False, False]
     """
-    return _INDEX.fullmatch(clean_code(name)) is not None
+    plain = [clean_code(name) for name in names]
+    stems = Counter(name.rstrip("0123456789") for name in plain)
+    return [
+        _INDEX.fullmatch(name) is not None
+        or (_SIZED.fullmatch(name) is not None and stems[name.rstrip("0123456789")] < _COUNTED)
+        for name in plain
+    ]

@@ -9,7 +9,7 @@ import pandas as pd
 from feeds.code_styles import exchange_name, to_own
 from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError, at
-from feeds.index_names import index_named, is_index_name
+from feeds.index_names import index_named, index_names
 from feeds.mapping import Table
 from processors.codes import Ids, to_code, to_id
 from processors.errors import RowError
@@ -70,7 +70,7 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
 def _named_as_index(names: pd.Series) -> npt.NDArray[np.bool_]:
     """Return which names are those of an index or a board (n,)."""
     places, distinct = pd.factorize(names, use_na_sentinel=False)
-    return np.array([is_index_name(name) for name in distinct], dtype=bool)[places]
+    return np.array(index_names(distinct), dtype=bool)[places]
 
 
 _MISPLACED = (

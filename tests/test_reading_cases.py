@@ -514,6 +514,16 @@ def test_an_index_whose_code_lacks_its_exchange_is_no_stock(
     assert own in found.findings[0].text and "row 2" in found.findings[0].text
 
 
+@pytest.mark.parametrize("first", [600000, 1, 300001])
+@pytest.mark.parametrize("named", ["名{0}", "股票{0}", "S{0:04d}", "证券{1}", "测试{1:06d}"])
+def test_names_that_count_the_rows_are_none_of_indices(tmp_path: Path, first: int, named: str) -> None:
+    lines = [f"{first + at:06d}\t{named.format(at, first + at)}\t{1e9 + at:.0f}\t{1e7 + at:.0f}" for at in range(600)]
+    path = tmp_path / "a20240611.csv"
+    path.write_text("\n".join(["证券代码\t证券简称\t融资余额(元)\t融资买入额(元)", *lines]), "utf-8")
+    found = vendor.read([path])
+    assert len(found.tables[0].frame) == 600, found.findings[:3]
+
+
 # -- precision -------------------------------------------------------------------------------------------------
 
 
