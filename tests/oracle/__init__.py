@@ -37,7 +37,7 @@ MARKET: dict[str, Entry] = {
     "index_cycle": valuations.index_cycle,
     "lead_lag": timing.lead_lag,
     "peak_lag": timing.peak_lag,
-    "regime": lambda data, p: whole(market.regimes(data, p)),
+    "regime": market.regime,
     "oversold": market.oversold,
     "llt": market.llt,
     "gftd": market.gftd,

@@ -150,7 +150,10 @@ def market_turnover(data: Data) -> pd.Series:
 
 @lru_cache(maxsize=8)
 def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
-    """The signals of the whole market's balance and ratio, a row per trade date that has totals."""
+    """The signals of the whole market's balance and ratio, a row per trade date that has totals.
+
+    A column with a space is a detail: "fin_buy_ratio turnover_cny".
+    """
     balance, buys, lent = (both_exchanges(data, figure) for figure in ("fin_balance", "fin_buy", "short_balance"))
     turnover, close = market_turnover(data), of_index(data, SSE_COMPOSITE, "close")
 
@@ -163,6 +166,8 @@ def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
     highest, lowest = others.max(axis=1, skipna=False), others.min(axis=1, skipna=False)
     high_low = (balance > highest).astype(float) - (balance < lowest).astype(float)
     out["new_high_low"] = high_low.where(balance.notna() & highest.notna())
+    out["new_high_low balance"] = balance
+    out["new_high_low previous_high"], out["new_high_low previous_low"] = highest, lowest
 
     out["short_balance"] = lent
     out["short_balance_change"] = lent - lent.shift(1)
@@ -171,12 +176,20 @@ def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
     buys_5d = _lags(buys, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
     turnover_5d = _lags(turnover, 0, p.ratio_window_days - 1).sum(axis=1, skipna=False)
     out["fin_buy_ratio_5d"] = buys_5d / turnover_5d
+    out["fin_buy_ratio fin_buy_cny"], out["fin_buy_ratio turnover_cny"] = buys, turnover
+    out["fin_buy_ratio_5d fin_buy_cny"], out["fin_buy_ratio_5d turnover_cny"] = buys_5d, turnover_5d
     for state, name in (("ratio_state", "fin_buy_ratio_5d"), ("ratio_state_daily", "fin_buy_ratio")):
-        out[state] = ratio_states(out[name], _fixed_lines(out.index, p), p.late_days)
+        lines = _fixed_lines(out.index, p)
+        out[state] = ratio_states(out[name], lines, p.late_days)
+        out[f"{state} ratio"] = out[name]
+        out[[f"{state} {line}" for line in lines]] = lines
 
     lag = p.excess_lag_days
-    out["excess_financing"] = (balance / balance.shift(lag) - 1) - (close / close.shift(lag) - 1)
+    growth, rise = balance / balance.shift(lag) - 1, close / close.shift(lag) - 1
+    out["excess_financing"] = growth - rise
+    out["excess_financing balance_growth"], out["excess_financing index_return"] = growth, rise
     out["excess_level"] = excess_levels(out["excess_financing"], p)
+    out["excess_level excess"], out["excess_level level"] = out["excess_financing"], p.excess_level
     return out[out.index.isin(data.totals["trade_date"])]
 
 
@@ -199,7 +212,7 @@ def ratio_state_quantile(data: Data, p: Any) -> Tables:
     lines = pd.concat([hot, hot * inner, cold, cold * outer], axis=1, keys=LINES)
     states = ratio_states(ratio, lines, p.late_days)
     lines["days"] = past.count()
-    return whole(states, **{name: lines[name].where(states.notna()) for name in (*LINES, "days")})
+    return shown(states, ratio=ratio, **{name: lines[name] for name in (*LINES, "days")})
 
 
 def verdict(data: Data, p: Any) -> Tables:
@@ -241,18 +254,34 @@ def whole(series: pd.Series, **details: pd.Series) -> Tables:
     return {name: one.to_frame("market") for name, one in {"": series, **details}.items()}
 
 
+def shown(value: pd.Series, **details: pd.Series) -> Tables:
+    """Tables of a signal of the whole market whose details are shown on days with a value."""
+    return whole(value, **{name: one.where(value.notna()) for name, one in details.items()})
+
+
 def basic(name: str) -> Any:
-    """The entry of a column of `market`."""
-    return lambda data, p: whole(market(data, p)[name].reindex(data.days))
+    """The entry of a column of `market`, with its details."""
+
+    def compute(data: Data, p: Any) -> Tables:
+        found = market(data, p).reindex(data.days)
+        details = [column for column in found if column.startswith(f"{name} ")]
+        return shown(found[name], **{column.removeprefix(f"{name} "): found[column] for column in details})
+
+    return compute
 
 
-def float_cap_share(data: Data) -> pd.Series:
+def float_cap(data: Data) -> pd.Series:
+    """The float caps of both exchanges."""
+    return of_index(data, SSE_COMPOSITE, "float_cap") + of_index(data, "399106.SZ", "float_cap")
+
+
+def float_cap_share(data: Data) -> Tables:
     """Margin balance over the float caps of both exchanges."""
-    caps = of_index(data, SSE_COMPOSITE, "float_cap") + of_index(data, "399106.SZ", "float_cap")
-    return both_exchanges(data, "fin_balance") / caps
+    balance, caps = both_exchanges(data, "fin_balance"), float_cap(data)
+    return shown(balance / caps, fin_balance_cny=balance, float_cap_cny=caps)
 
 
-def trade_share(data: Data) -> pd.Series:
+def trade_share(data: Data) -> Tables:
     """Buys and short sales over turnover; shorts at each exchange's average price of what is lent."""
     sold = pd.Series(0.0, index=data.days)
     for exchange in ("SSE", "SZSE"):
@@ -260,28 +289,29 @@ def trade_share(data: Data) -> pd.Series:
             data.wide("totals", f"short_{name}", key="exchange")[exchange] for name in ("sell", "balance", "volume")
         )
         sold = sold + shares * value / lent
-    return (both_exchanges(data, "fin_buy") + sold) / market_turnover(data)
+    buys, turnover = both_exchanges(data, "fin_buy"), market_turnover(data)
+    return shown((buys + sold) / turnover, fin_buy_cny=buys, short_sale_cny=sold, turnover_cny=turnover)
 
 
-def two_way_share(data: Data) -> pd.Series:
+def two_way_share(data: Data) -> Tables:
     """Margin and short balance over the float caps of both exchanges."""
-    caps = of_index(data, SSE_COMPOSITE, "float_cap") + of_index(data, "399106.SZ", "float_cap")
-    return (both_exchanges(data, "fin_balance") + both_exchanges(data, "short_balance")) / caps
+    balance, lent, caps = both_exchanges(data, "fin_balance"), both_exchanges(data, "short_balance"), float_cap(data)
+    return shown((balance + lent) / caps, fin_balance_cny=balance, short_balance_cny=lent, float_cap_cny=caps)
 
 
 def shares(name: str, share: Any) -> dict[str, Any]:
     """The entries of a share and of its percentiles over five years and since 2016."""
 
     def trailing(data: Data, p: Any) -> Tables:
-        rank = percentile(share(data), p.percentile_days, p.percentile_least)
-        return whole(rank, share=share(data).where(rank.notna()))
+        value = share(data)[""]["market"]
+        return shown(percentile(value, p.percentile_days, p.percentile_least), share=value)
 
     def expanding(data: Data, p: Any) -> Tables:
-        rank = percentile_since(share(data), p.expanding_since, p.percentile_least)
-        return whole(rank, share=share(data).where(rank.notna()))
+        value = share(data)[""]["market"]
+        return shown(percentile_since(value, p.expanding_since, p.percentile_least), share=value)
 
     return {
-        name: lambda data, _p: whole(share(data)),
+        name: lambda data, _p: share(data),
         f"{name}_percentile": trailing,
         f"{name}_percentile_expanding": expanding,
     }
@@ -305,7 +335,8 @@ def _premium_of(data: Data, p: Any, code: str) -> dict[str, pd.Series]:
         found.append((count, days, known))
     counts = pd.DataFrame(found, data.days, ["episodes", "days_high", "days_since_start"], float)
     return {
-        "": premium, "mean": mean, "sigma": sigma, "upper": mean + 2 * sigma, "lower": mean - 2 * sigma,
+        "": premium, "pe_ttm": pe.where(premium.notna()), "yield": bond.where(premium.notna()),
+        "mean": mean, "sigma": sigma, "upper": mean + 2 * sigma, "lower": mean - 2 * sigma,
         "to_upper": premium - mean - 2 * sigma, "to_lower": premium - mean + 2 * sigma,
         **{str(name): column.where(premium.notna()) for name, column in counts.items()},
     }  # fmt: skip
@@ -339,6 +370,13 @@ def regimes(data: Data, p: Any) -> pd.Series:
     return words.where(close.rolling(n + 1).count() == n + 1, None)
 
 
+def regime(data: Data, p: Any) -> Tables:
+    """The same with what it compares."""
+    close, n = of_index(data, p.regime_index, "close"), p.regime_days
+    gain = close / close.shift(n) - 1
+    return shown(regimes(data, p), close=close, mean=close.rolling(n).mean(), **{"return": gain})
+
+
 def oversold(data: Data, p: Any) -> Tables:
     """Drawdown, RSI, distance and PE percentile by index, and the same on the reference date."""
     out: dict[str, dict[str, pd.Series]] = {}
@@ -363,7 +401,7 @@ def oversold(data: Data, p: Any) -> Tables:
 
 def llt(data: Data, p: Any) -> Tables:
     """The trendline of each index; a day without a close starts it again."""
-    long, lines = {}, {}
+    long, lines, before, closes = {}, {}, {}, {}
     a = 2 / (p.llt_days + 1)
     for code in p.timing_indices:
         close = of_index(data, code, "close").to_numpy()
@@ -380,8 +418,10 @@ def llt(data: Data, p: Any) -> Tables:
         trend = pd.Series(line, index=data.days)
         settled = trend.shift(p.llt_days).notna() & (trend.rolling(p.llt_days + 1).count() == p.llt_days + 1)
         long[code] = (trend.diff() > 0).astype(float).where(settled)
-        lines[code] = trend.where(settled)
-    return {"": pd.DataFrame(long), "line": pd.DataFrame(lines)}
+        lines[code], before[code] = trend.where(settled), trend.shift(1).where(settled)
+        closes[code] = pd.Series(close, index=data.days).where(settled)
+    named = {"": long, "line": lines, "line_before": before, "close": closes}
+    return {name: pd.DataFrame(columns) for name, columns in named.items()}
 
 
 def gftd(data: Data, p: Any) -> Tables:
