@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tests.oracle.data import PUBLISHED, Data, is_fund, is_stock
-from tests.oracle.market import Tables, regimes, whole
+from tests.oracle.market import Tables, regimes, shown, whole
 
 LONGEST = 60  # days of a streak over which its excess return is taken
 
@@ -188,8 +188,14 @@ def _stocks(table: pd.DataFrame) -> pd.DataFrame:
     return table[[code for code in table.columns if is_stock(code)]]
 
 
+YEAR_TO_DATE = [
+    ("< −30%", -np.inf, -0.30), ("−30…−10%", -0.30, -0.10), ("−10…10%", -0.10, 0.10), ("10…30%", 0.10, 0.30),
+    ("30…50%", 0.30, 0.50), ("50…100%", 0.50, 1.00), ("> 100%", 1.00, np.inf),
+]  # fmt: skip
+
+
 def ytd(data: Data, _p: Any) -> Tables:
-    """Median return since the last session of the year before, and how many fell less than 10% either way."""
+    """Median return since the last session of the year before, and the share of stocks in each class of it."""
     level, last = _stocks(levels(data)["level"]), _stocks(levels(data)["last"])
     year = pd.Series(data.days.year, index=data.days)
     base = pd.DataFrame(np.nan, index=level.index, columns=level.columns)
@@ -199,12 +205,10 @@ def ytd(data: Data, _p: Any) -> Tables:
             base.loc[(year == number).to_numpy()] = last.loc[before[-1]].to_numpy()
     gains = (level / base - 1).mask(data.lacks("prices").any(axis=1))
     known = gains.notna().sum(axis=1)
-    rounded = gains.round(12)
-    quiet = ((rounded >= -0.10) & (rounded < 0.10)).sum(axis=1) / known.where(known > 0)
-    fell = (rounded < -0.30).sum(axis=1) / known.where(known > 0)
-    return whole(
-        gains.median(axis=1), **{"stocks": known.astype(float).where(known > 0), "−10…10%": quiet, "< −30%": fell}
-    )
+    rounded, some = gains.round(12), known.where(known > 0)
+    shares = {name: ((rounded >= least) & (rounded < below)).sum(axis=1) / some for name, least, below in YEAR_TO_DATE}
+    acted = _stocks(levels(data)["action"]).eq(1.0).sum(axis=1).astype(float)
+    return shown(gains.median(axis=1), stocks=some.astype(float), corporate_actions=acted, **shares)
 
 
 @lru_cache(maxsize=8)
