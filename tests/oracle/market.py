@@ -264,8 +264,12 @@ def basic(name: str) -> Any:
 
     def compute(data: Data, p: Any) -> Tables:
         found = market(data, p).reindex(data.days)
-        details = [column for column in found if column.startswith(f"{name} ")]
-        return shown(found[name], **{column.removeprefix(f"{name} "): found[column] for column in details})
+        details = {
+            str(column).removeprefix(f"{name} "): found[column]
+            for column in found
+            if str(column).startswith(f"{name} ")
+        }
+        return shown(found[name], **details)
 
     return compute
 
