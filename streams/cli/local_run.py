@@ -271,7 +271,8 @@ class _AlertWatcher:
     def stop(self) -> None:
         """End the thread."""
         self._stopping.set()
-        self._thread.join(5)
+        if self._thread.is_alive():  # a signal may have ended its start
+            self._thread.join(5)
 
     def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
         """Wait until every alert before a barrier has been read; an error if the worker ends before."""

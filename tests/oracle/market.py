@@ -148,12 +148,15 @@ def market_turnover(data: Data) -> pd.Series:
     return of_index(data, SSE_COMPOSITE, "turnover") + of_index(data, SZSE_COMPONENT, "turnover")
 
 
-@lru_cache(maxsize=8)
 def market(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
-    """The signals of the whole market's balance and ratio, a row per trade date that has totals.
+    """The signals of the whole market's balance and ratio, a row per trade date that has totals."""
+    found = with_details(data, p)
+    return found[[column for column in found if " " not in str(column)]]
 
-    A column with a space is a detail: "fin_buy_ratio turnover_cny".
-    """
+
+@lru_cache(maxsize=8)
+def with_details(data: Data, p: Any = PUBLISHED) -> pd.DataFrame:
+    """The same with details, whose columns have a space: "fin_buy_ratio turnover_cny"."""
     balance, buys, lent = (both_exchanges(data, figure) for figure in ("fin_balance", "fin_buy", "short_balance"))
     turnover, close = market_turnover(data), of_index(data, SSE_COMPOSITE, "close")
 
@@ -263,7 +266,7 @@ def basic(name: str) -> Any:
     """The entry of a column of `market`, with its details."""
 
     def compute(data: Data, p: Any) -> Tables:
-        found = market(data, p).reindex(data.days)
+        found = with_details(data, p).reindex(data.days)
         details = {
             str(column).removeprefix(f"{name} "): found[column]
             for column in found
