@@ -1,7 +1,8 @@
 """Runs inputs in processes of their own, and finds what crashes, hangs, grows or raises.
 
 A process notes the number of its input before it begins with it. One that dies is replaced by another one that goes on
-behind that input. Time is CPU time, so that a busy machine finds nothing.
+behind that input. Time is CPU time, so that a busy machine finds nothing; a virtual machine that stands still counts as
+such time, so an input that takes too long is given once more before it is a finding.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class _Process:
     stop: int
     step: int
     shared: mmap.mmap
+    slow: int = _NO_INPUT  # the input that has run for too long once
     pid: int = 0
     reader: int = -1
     output: bytes = b""
@@ -121,6 +123,9 @@ def _take(process: _Process, report: Report) -> int:
     report.findings += [Finding(int(of), what) for of, _, what in lines]
     if number == _NO_INPUT:
         return process.first + _INPUTS * process.step
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF and number != process.slow:
+        process.slow = int(number)
+        return process.slow
     report.findings.append(Finding(number, _death(status)))
     return int(number) + process.step
 
