@@ -179,7 +179,7 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
     now = datetime.now(UTC)
     silence = Silence(id="s", until=now + timedelta(days=1), by="li", rule="peak_warning")
     command(stack, SetSilence(silence=silence, at=now))
-    publish(stack)
+    publish(stack, last=40)  # the warning of the 32nd day is in force
 
     def peak() -> Notification | None:
         firing = [n for n in notifications(stack, "hook").values() if n.alert.state is State.FIRING]
