@@ -2,9 +2,10 @@
 
 One fetch at a time is on its way to a broker. Partitions that are not in it, because their records are not consumed
 yet, wait for its answer; so the broker delays an empty answer for milliseconds only. An idle consumer would then ask a
-hundred times a second, and keep a broker as busy as a feed does. Once nothing has arrived for seconds, a fetch of all
-partitions of a broker, which holds nobody up, waits longer. Apache Kafka answers it as soon as there is a record; the
-embedded broker looks for one after half of the wait, so the first record after a pause is late by that much there.
+hundred times a second, and keep a broker as busy as a feed does. The longer nothing arrives, the longer waits a fetch
+of all partitions of a broker, which holds nobody up. Apache Kafka answers it as soon as there is a record; the embedded
+broker looks for one after half of the wait, so the first record after a pause is late by that much there: by a fortieth
+of the pause.
 """
 
 from __future__ import annotations
@@ -19,24 +20,26 @@ from streams import kafka_batches
 
 #: A claim waits for it, too: what a consumer asks a broker after a fetch is answered after that fetch.
 IDLE_WAIT_MS = 200
-IDLE_AFTER_S = 5.0
+#: How long a fetch may wait, as a share of the time in which nothing has arrived.
+PATIENCE = 1 / 20
 
 
 class PatientFetcher(fetcher.Fetcher):  # type: ignore[misc]  # a library without types
     """The library's fetcher, with a long wait in fetches of all partitions of a broker while nothing arrives."""
 
-    busy_until = 0.0
+    last_arrival = 0.0
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
         requests, *rest = super()._get_actions_per_node(assignment)
         now = time.monotonic()
         if self._records:
-            self.busy_until = now + IDLE_AFTER_S
-        elif requests and now >= self.busy_until:
+            self.last_arrival = now
+        elif requests:
+            wait_ms = min(IDLE_WAIT_MS, int((now - self.last_arrival) * PATIENCE * 1000))
             whole = Counter(map(self._select_read_replica, assignment.tps))
             for node, request in requests:
                 if sum(len(partitions) for _, partitions in request._topics) == whole[node]:
-                    request._max_wait_ms = max(request._max_wait_ms, IDLE_WAIT_MS)
+                    request._max_wait_ms = max(request._max_wait_ms, wait_ms)
         return (requests, *rest)
 
 

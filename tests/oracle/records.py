@@ -72,12 +72,12 @@ def excess_returns(data: Data, days: int) -> pd.DataFrame:
 @lru_cache(maxsize=8)
 def _member_scores(record: Record, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Size, known, hits and mean returns of each case, and the known and hits of all stocks on each day."""
-    excess = {h: excess_returns(data, h) for h in HORIZONS}
-    of_all = excess[record.horizon]
+    of_all = excess_returns(data, record.horizon)
+    excess = {h: excess_returns(data, h).to_numpy() for h in HORIZONS}
     rows = {}
     for when, codes in record.cases.items():
         row, columns = of_all.index.get_loc(when), of_all.columns.get_indexer(codes)
-        at = {h: np.where(columns < 0, np.nan, excess[h].to_numpy()[row, columns]) for h in HORIZONS}
+        at = {h: np.where(columns < 0, np.nan, excess[h][row, columns]) for h in HORIZONS}
         own = at[record.horizon]
         hits = (record.hit(pd.DataFrame([own])).to_numpy() & ~np.isnan(own)).sum()
         means = {h: pd.Series(values).mean() for h, values in at.items()}
