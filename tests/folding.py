@@ -12,7 +12,7 @@ import pandas as pd
 
 from processors.chart_scores import scored
 from processors.codes import to_codes
-from processors.days import TradingCalendar, to_date
+from processors.days import TradingCalendar, to_date, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, concat
 from processors.history import end_of_day
 from processors.industries import INDUSTRIES
@@ -57,11 +57,11 @@ class Folded:
         for one in outputs:
             if isinstance(one, MarketSignal):
                 if not one.provisional:
-                    self.market[_day(one.trade_date), one.name] = one
+                    self.market[to_day(one.trade_date), one.name] = one
             elif isinstance(one, SecuritySignals):
-                self.securities[_day(one.status.trade_date), one.family] = one
+                self.securities[to_day(one.status.trade_date), one.family] = one
             else:
-                self.industries[_day(one.status.trade_date)] = one
+                self.industries[to_day(one.status.trade_date)] = one
 
     @cached_property
     def _by_signal(self) -> dict[str, list[MarketSignal]]:
@@ -73,7 +73,7 @@ class Folded:
     def published(self, signal: Signal) -> list[pd.Timestamp]:
         """The days on which something was published of a signal, ascending."""
         if signal.level is Level.MARKET:
-            days = {_day(one.trade_date) for one in self._by_signal.get(signal.id, [])}
+            days = {to_day(one.trade_date) for one in self._by_signal.get(signal.id, [])}
         elif signal.level is Level.SECURITY:
             days = {day for (day, _), frame in self.securities.items() if signal.id in frame.columns}
         else:
@@ -89,12 +89,16 @@ class Folded:
                 row[one.subject] = one.details.get(detail) if detail else one.value
             return pd.DataFrame.from_dict(found, orient="index").sort_index()
         if signal.level is Level.SECURITY:
-            parts = {
-                stamp(day): pd.Series(frame.columns[signal.id], index=to_codes(frame.keys))
+            parts = [
+                (stamp(day), frame.keys, frame.columns[signal.id])
                 for (day, _), frame in sorted(self.securities.items())
                 if signal.id in frame.columns
-            }
-            return pd.DataFrame(parts).T
+            ]
+            every = np.unique(np.concatenate([keys for _, keys, _ in parts])) if parts else np.empty(0, np.int64)
+            values = np.full((len(parts), len(every)), np.nan)
+            for row, (_, keys, column) in zip(values, parts, strict=True):
+                row[np.searchsorted(every, keys)] = column
+            return pd.DataFrame(values, index=[day for day, *_ in parts], columns=to_codes(every))
         name = f"{signal.id}_{detail}" if detail else signal.id
         rows = {stamp(day): frame.columns[name] for day, frame in sorted(self.industries.items())}
         return pd.DataFrame.from_dict(rows, orient="index", columns=list(INDUSTRIES))
@@ -119,10 +123,6 @@ class Folded:
             for key, frame in frames.items()
             if signal.id in frame.columns
         ]
-
-
-def _day(when: object) -> int:
-    return int(np.datetime64(str(when)).astype("datetime64[D]").astype(int))
 
 
 def fold_history(

@@ -59,6 +59,12 @@ def index_paths(data: Data, days: int) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=4)
+def _ends(data: Data, days: int) -> pd.Series:
+    """Returns from the open of the next day to the close `days` days later, by day."""
+    return index_paths(data, days)[days]
+
+
+@lru_cache(maxsize=4)
 def excess_returns(data: Data, days: int) -> pd.DataFrame:
     """Returns of the stocks from the open of the next day, less their mean, by day and code."""
     level = securities.levels(data)["level"]
@@ -87,6 +93,13 @@ def _member_scores(record: Record, data: Data) -> tuple[pd.DataFrame, pd.DataFra
     return pd.DataFrame.from_dict(rows, orient="index"), base
 
 
+@lru_cache(maxsize=16)
+def _index_hits(record: Record, data: Data) -> pd.Series:
+    """Whether each day would have been a hit."""
+    paths = index_paths(data, record.horizon)
+    return pd.Series(record.hit(paths), index=paths.index)
+
+
 def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     """The record before a day: nothing of it or behind it."""
     place = {when: i for i, when in enumerate(data.days)}
@@ -99,21 +112,22 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     if record.members:
         cases, all_stocks = _member_scores(record, data)
         sums, base = cases.loc[scored].sum(), all_stocks.loc[history].sum()
-        counted = [place[when] for when in scored if cases.loc[when, "known"] > 0]
+        with_members = cases.loc[scored, "known"]
+        counted = [place[when] for when in with_members.index[with_members > 0]]
         return Known(
             int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
-            int(base["hits"]), _episodes(counted, span), _outcomes({h: list(cases.loc[over[h], h]) for h in HORIZONS}),
+            int(base["hits"]), _episodes(counted, span), _outcomes({h: cases.loc[over[h], h].to_list() for h in HORIZONS}),
         )  # fmt: skip
     paths = index_paths(data, span)
     known_days = paths.notna().all(axis=1)
-    hit = pd.Series(record.hit(paths), index=paths.index) & known_days
+    hit = _index_hits(record, data) & known_days
     counted = [when for when in scored if known_days[when]]
     sixty = index_paths(data, 60)
     falls = sixty.loc[[when for when in over[60] if sixty.loc[when].notna().all()]].min(axis=1)
     return Known(
         len(counted), int(hit.loc[counted].sum()), len(scored) - len(counted), int(known_days.loc[history].sum()),
         int(hit.loc[history].sum()), _episodes(sorted(place[when] for when in counted), span),
-        _outcomes({h: list(index_paths(data, h).loc[over[h], h]) for h in HORIZONS}),
+        _outcomes({h: _ends(data, h).loc[over[h]].to_list() for h in HORIZONS}),
         float(falls.min()) if len(falls) else None,
     )  # fmt: skip
 
