@@ -116,7 +116,7 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
         counted = [place[when] for when in with_members.index[with_members > 0]]
         return Known(
             int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
-            int(base["hits"]), _episodes(counted, span), _outcomes({h: cases.loc[over[h], h].to_list() for h in HORIZONS}),
+            int(base["hits"]), _episodes(counted, span), _outcomes({h: list(cases.loc[over[h], h]) for h in HORIZONS}),
         )  # fmt: skip
     paths = index_paths(data, span)
     known_days = paths.notna().all(axis=1)
