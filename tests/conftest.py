@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
+from streams.clients import kafka_admin
 from streams.local_kafka import ApacheKafka, Broker, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
 from streams.settings import Settings
@@ -119,6 +121,9 @@ def stack(
     made = Stack(of_test, tmp_path)
     yield made
     made.stop()
+    if isinstance(broker, EmbeddedBroker):  # it tells every client about all topics there are
+        with closing(kafka_admin(of_test)) as admin:
+            admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(name)])
 
 
 @pytest.fixture

@@ -201,9 +201,12 @@ def compare(ours: pd.DataFrame, theirs: pd.DataFrame, what: str) -> int:
     """Assert equal values and absences on every day that we have; return how many values there are."""
     columns = sorted({*ours.columns, *theirs.columns})
     ours, theirs = ours.reindex(columns=columns), theirs.reindex(index=ours.index, columns=columns)
-    left, right = ours.to_numpy(dtype=object), theirs.to_numpy(dtype=object)
-    known = ~(pd.isna(left) | pd.isna(right))
-    apart = pd.isna(left) != pd.isna(right)
+    if all(pd.api.types.is_numeric_dtype(dtype) for dtype in (*ours.dtypes, *theirs.dtypes)):
+        left, right = ours.to_numpy(dtype=float), theirs.to_numpy(dtype=float)
+    else:
+        left, right = ours.to_numpy(dtype=object), theirs.to_numpy(dtype=object)
+    no_left, no_right = pd.isna(left), pd.isna(right)
+    known, apart = ~(no_left | no_right), no_left != no_right
     if known.any() and isinstance(left[known][0], str):
         apart |= known & (left != right)
     else:

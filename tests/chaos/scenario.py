@@ -29,6 +29,8 @@ START, END = date(2019, 1, 2), date(2019, 7, 5)
 _SESSIONS = (20, 45, 75, 110)
 #: Steps that publish a day, and those that correct its totals and its detail: every signal of it is published again.
 CORRECTED = (("margin 38", "correction of day 38"), ("margin 51", "correction of day 51"))
+#: A security that the corrections are about.
+_CORRECTED_CODE = "600519.SH"
 _MINUTES = (600, 660, 840, 895)  # of the day: 10:00, 11:00, 14:00, 14:55
 _BAD = (b"{", b"[]", b'{"code": "600000.SH"}', b"\xff\xfe", b'{"code": "X", "trade_date": "2019-01-05"}')
 #: Values and headers that are refused, by topic: every bad value in every form, and what once stopped a partition.
@@ -67,13 +69,21 @@ class Variant:
     poisoned: float = 0.0
 
 
-def build(data_dir: Path, length: int = 122) -> list[Step]:
-    """Return the steps of the first ``length`` trading days of the real data."""
+def build(data_dir: Path, length: int = 122, part: int = 1) -> list[Step]:
+    """Return the steps of the first ``length`` trading days of the real data.
+
+    Parameters
+    ----------
+    part : one of so many securities is kept; the exchanges' totals are those of all.
+    """
     folder = read(data_dir, xshg(), START, END)
     for year in folder.years:
         year.pop("etf.daily", None)
     days = list(folder.by_day())[:length]
     assert len(days) == length
+    for _, batches in days:
+        margin = batches["margin.daily"]
+        batches["margin.daily"] = margin.take(margin.keys // 4 % part == to_id(_CORRECTED_CODE) // 4 % part)
     master = days[0][1]["reference"]
     steps = [Step("reference", [master], [master])]
     for i, (day, batches) in enumerate(days):
@@ -112,11 +122,11 @@ def _corrections(number: int, batches: dict[str, RowBatch]) -> Iterator[Step]:
         f"correction of day {number}",
         [
             _corrected(batches["margin.market"], "SSE", "fin_buy", 1.02),
-            _corrected(margin, "600519.SH", "fin_balance", 1.03),
+            _corrected(margin, _CORRECTED_CODE, "fin_balance", 1.03),
         ],
     )
-    place = partition_of("600519.SH", PARTITIONS)
-    other = next(c for c in to_codes(margin.keys) if c != "600519.SH" and partition_of(c, PARTITIONS) == place)
+    place = partition_of(_CORRECTED_CODE, PARTITIONS)
+    other = next(c for c in to_codes(margin.keys) if c != _CORRECTED_CODE and partition_of(c, PARTITIONS) == place)
     yield Step(f"second correction of day {number}", [_corrected(margin, other, "fin_balance", 1.01)])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -80,10 +80,7 @@ class Fleet:
             self.replace_dead()
             return all(worker.answers_ready() for worker in self.workers)
 
-        try:
-            wait_until(all_ready, _LIMIT_S, "a ready fleet")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self._logs()}") from None
+        self._wait(all_ready, _LIMIT_S, "a ready fleet")
         return self
 
     def _logs(self) -> str:
@@ -124,10 +121,17 @@ class Fleet:
     def settle(self, publisher: Publisher, timeout: float = _LIMIT_S) -> str:
         """Wait until everything published is processed, replacing dead workers; return the barrier."""
         barrier = publisher.barrier()
-        started = time.monotonic()
-        while not passed(self.stack.settings, barrier, self.stack.redis):
+
+        def all_passed() -> bool:
             self.replace_dead()
-            if time.monotonic() - started > timeout:
-                raise AssertionError(f"not everything was processed within {timeout:.0f} s\n{self._logs()}")
-            time.sleep(0.02)
+            return passed(self.stack.settings, barrier, self.stack.redis)
+
+        self._wait(all_passed, timeout, "the end of processing")
         return barrier
+
+    def _wait(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+        """Wait for a condition of the fleet; if it never holds, the error says what the workers say."""
+        try:
+            wait_until(condition, timeout, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._logs()}") from None

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket .*raddr=
 
 @pytest.fixture(scope="module")
 def steps(data_dir: Path) -> list[Step]:
-    return build(data_dir, length=60)
+    return build(data_dir, length=60, part=4)
 
 
 @pytest.fixture(scope="module", params=BROKERS)
