@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from feeds.row_groups import overlaid, rows_of_keys
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 from processors.days import TradingCalendar
 from processors.events import RowBatch, concat
 
 Rows = Mapping[str, RowBatch]
 #: Topic → keys of the rows that were left out.
 Refused = Mapping[str, Ids]
-_NO_KEYS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class ComparedDay:
 
     def refused_of(self, topic: str) -> Ids:
         """Return the keys of a topic that the day lacks because their rows were refused (n,)."""
-        return self.refused.get(topic, _NO_KEYS)
+        return self.refused.get(topic, NO_IDS)
 
     def listed(self, topic: str) -> RowBatch:
         """Return the whole rows of a topic, and those that were refused, without figures."""

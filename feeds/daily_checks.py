@@ -32,13 +32,12 @@ from feeds.sorted_pages import sorted_pages
 from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
 
 #: The published rows of these are compared with any of them.
 _BESIDE = ("margin.daily", "margin.market")
-_NO_KEYS = np.empty(0, np.int32)
 
 
 @dataclass(slots=True)
@@ -212,7 +211,7 @@ def compared_day(
     before = {topic: under_codes_of(day, one, changes) for topic, one in found.items() if one is not None}
     published = {topic: earlier.on(topic, day) for topic in {*rows, *_BESIDE}}
     lacked = {
-        topic: np.union1d(_still_refused(topic, day, rows, earlier), (refused or {}).get(topic, _NO_KEYS))
+        topic: np.union1d(_still_refused(topic, day, rows, earlier), (refused or {}).get(topic, NO_IDS))
         for topic in published
     }
     return ComparedDay.of(rows, before, calendar, published, lacked)
@@ -221,7 +220,7 @@ def compared_day(
 def _still_refused(topic: str, day: int, rows: Rows, earlier: DaysBefore) -> Ids:
     """Return the keys of rows that were refused before, and that the rows of a day do not replace (n,)."""
     published = earlier.on(topic, day)
-    known = _NO_KEYS if published is None else earlier.refused(topic, day)
+    known = NO_IDS if published is None else earlier.refused(topic, day)
     if published is None or not len(known) or topic not in rows:
         return known
     return still_refused(rows[topic], published.keys, known)

@@ -31,12 +31,11 @@ from feeds.ports import LedgerStore, Place
 from feeds.published_figures import PublishedFigures, unreachable
 from feeds.refused_rows import newly_refused, places, still_refused
 from feeds.row_groups import counts, rows_of_keys
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 from processors.days import to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from processors.index_members import columns_of
 
-_NO_KEYS = np.empty(0, np.int32)
 _ATTEMPTS = 5
 
 
@@ -57,7 +56,7 @@ class PendingRows:
     @classmethod
     def of(cls, batches: dict[str, RowBatch], refused: Mapping[str, Ids]) -> PendingRows:
         """Return all rows of a day, for a publisher without a ledger; parameters as of `PublishLedger.begin`."""
-        keys = {topic: np.union1d(rows.keys, refused.get(topic, _NO_KEYS)) for topic, rows in batches.items()}
+        keys = {topic: np.union1d(rows.keys, refused.get(topic, NO_IDS)) for topic, rows in batches.items()}
         return cls(batches, {topic: rows_of_keys(rows, keys[topic]) for topic, rows in batches.items() if len(rows)})
 
 
@@ -189,7 +188,7 @@ class PublishLedger:
         self._refuse_if_lost([topic for topic, old in stored.items() if not old])
         begun = []
         for topic, old in stored.items():
-            lacked = np.unique(refused.get(topic, _NO_KEYS))
+            lacked = np.unique(refused.get(topic, NO_IDS))
             one = _compared(batches[topic], LedgerEntry.load(old), lacked)
             if one.entry is None:
                 yield one
@@ -251,7 +250,7 @@ def _compared(batch: RowBatch, known: LedgerEntry, refused: Ids) -> _Begun:
     unsent = ~sent
     new = replace(batch, revisions=revisions.astype(np.int32)).take(unsent)
     after = entry.with_rows(new.keys, digests[unsent], new.revisions.astype(np.uint32) | PENDING)
-    lost = _NO_KEYS
+    lost = NO_IDS
     if len(refused) or len(marked.keys):
         again = np.intersect1d(refused, marked.keys)
         lost = np.union1d(again, newly_refused(batch, entry.keys, np.setdiff1d(refused, again)))

@@ -19,14 +19,13 @@ from feeds.errors import LedgerError
 from feeds.ledger_entry import LedgerEntry
 from feeds.ports import LedgerStore, Place
 from feeds.row_groups import group_names, groups_of, overlaid
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 from processors.events import RowBatch, concat
 from processors.index_members import columns_of
 
 #: Calendar days; no holiday of the exchanges is longer.
 SLOTS = 16
 _ATTEMPTS = 5
-_NO_KEYS = np.empty(0, np.int32)
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -272,7 +271,7 @@ class DaysBefore:
         ------
         LedgerError : if they can't be read.
         """
-        return _NO_KEYS if self._published is None else self._published.refused(topic, day)
+        return NO_IDS if self._published is None else self._published.refused(topic, day)
 
     def is_published_after(self, topic: str, day: int) -> bool:
         """Return whether a later day is published: the rows of ``day`` itself may be known no more.

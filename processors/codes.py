@@ -15,6 +15,7 @@ import numpy.typing as npt
 from processors.errors import RowError
 
 Ids = npt.NDArray[np.int32]
+NO_IDS: Ids = np.empty(0, dtype=np.int32)
 #: Ids, or ids with a day in the upper bits.
 Keys: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 from processors.errors import StateError
 from processors.table import REMEDY, KeyCodec, Rows, StoredDict, encode_row, read_row
 
@@ -33,7 +33,6 @@ H = TypeVar("H")
 Array = npt.NDArray[Any]
 #: Name and dtype of each column.
 Columns = tuple[tuple[str, str], ...]
-_NO_KEYS: Ids = np.empty(0, dtype=np.int32)
 _LARGEST_BUCKET_BITS = 6  # at most 64 rows in a bucket on average
 _HASH = np.uint32(2_654_435_761)  # Knuth's multiplicative hash: 2³² / golden ratio
 
@@ -205,7 +204,7 @@ class ColumnTable(StoredDict[K, V]):
             now = self._to_columns(self._values[key]) if key in self._values else None
             count = None if now is None else bucket_count(len(now.keys))
             if now is not None and key in self._touched and count == self._stored_buckets.get(key):
-                rows |= self._fields(field, now, np.concatenate([*self._touched[key], _NO_KEYS]))
+                rows |= self._fields(field, now, np.concatenate([*self._touched[key], NO_IDS]))
             else:
                 before = None if now is None else self._before.get(key)  # whatever is deleted need not be compared
                 old = {} if before is None else self._fields(field, self._to_columns(before))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids, exchange_of, places_sorted, reindex_sorted, taken
+from processors.codes import EXCHANGES, NO_IDS, Ids, exchange_of, places_sorted, reindex_sorted, taken
 from processors.days import to_date
 from processors.events import Floats
 from processors.industries import INDUSTRIES
@@ -23,7 +23,6 @@ from processors.sources import Sources
 Flags = npt.NDArray[np.bool_]
 #: The exchanges whose rows are unknown on a day: index into `EXCHANGES` → reason. A sum that they belong to is absent.
 Gap = dict[int, str]
-_NO_KEYS: Ids = np.empty(0, dtype=np.int32)
 
 
 def reasons(gaps: Sequence[Gap]) -> dict[int, str]:
@@ -115,7 +114,7 @@ class CrossSections:
         """Return the securities of a topic of frames (``margin.daily``, ``prices.daily``)."""
         if topic not in self._sections:
             join = self._sources.joins[topic]
-            keys = [join.detail(day).keys if join.is_closed(day) else _NO_KEYS for day in self.days]
+            keys = [join.detail(day).keys if join.is_closed(day) else NO_IDS for day in self.days]
             starts = np.cumsum([0, *map(len, keys)], dtype=np.intp)
             self._sections[topic] = Section(topic, np.concatenate(keys), starts)
         return self._sections[topic]
