@@ -90,15 +90,12 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedR
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A real broker: the embedded one, and Apache Kafka where Java and Maven are."""
     folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "kafka":
-        reason = ApacheKafka.missing()
-        if reason:
-            pytest.skip(f"Apache Kafka can't run here: {reason}")
-        with ApacheKafka(folder) as server:
-            yield server
-    else:
-        with EmbeddedBroker(folder) as embedded:
-            yield embedded
+    if request.param == "kafka" and (reason := ApacheKafka.missing()):
+        pytest.skip(f"Apache Kafka can't run here: {reason}")
+    server: Broker = ApacheKafka(folder) if request.param == "kafka" else EmbeddedBroker(folder)
+    server.start()
+    yield server
+    server.kill()  # an end in order closes the logs of thousands of partitions, which nobody reads again
 
 
 @pytest.fixture
@@ -114,7 +111,7 @@ def stack(
         namespace=name,
         topic_prefix=f"{name}.",
         http_port=0,
-        partitions=4,
+        partitions=2,
         session_timeout_s=SESSION_TIMEOUT_S,
     )
     Topics(of_test).create()

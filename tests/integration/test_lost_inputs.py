@@ -70,7 +70,7 @@ def test_a_worker_that_finds_other_topics_stands_still_until_a_reset(stack: Stac
     feed(stack, slice(10, 10 + fed_again))
 
     worker = stack.worker()
-    stalled = {f"securities:{p}" for p in range(4)} | {"market:0"}
+    stalled = {f"securities:{p}" for p in range(stack.settings.partitions)} | {"market:0"}
     wait_until(lambda: stalled <= set(problems(worker)), what="a red readyz")
     reason = str(problems(worker)["market:0"]["reason"])
     assert "rebuild --reset --table market" in reason
