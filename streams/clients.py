@@ -80,7 +80,7 @@ def kafka_reader(settings: Settings) -> Reader:
     kafka_batches.install(fetcher, kafka_batches.records_by_aiokafka)
     with _answered(settings, TopicError):
         return KafkaConsumer(
-            **_kafka(settings, "reader"), **_reading(settings), group_id=None, bootstrap_timeout_ms=BOOTSTRAP_MS
+            **_kafka_python(settings, "reader"), **_reading(settings), group_id=None, bootstrap_timeout_ms=BOOTSTRAP_MS
         )
 
 
@@ -96,7 +96,7 @@ def kafka_producer(settings: Settings) -> Producer:
 
     with _answered(settings, PublishError):
         return KafkaProducer(
-            **_kafka(settings, "feed"),
+            **_kafka_python(settings, "feed"),
             bootstrap_timeout_ms=BOOTSTRAP_MS,
             acks="all",
             linger_ms=5,
@@ -120,7 +120,7 @@ def kafka_admin(settings: Settings) -> Admin:
 
     with _answered(settings, TopicError):
         return KafkaAdminClient(
-            **_kafka(settings, "admin"), bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=_ADMIN_TIMEOUT_MS
+            **_kafka_python(settings, "admin"), bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=_ADMIN_TIMEOUT_MS
         )
 
 
@@ -294,6 +294,13 @@ def unreachable(settings: Settings, error: Exception) -> str:
 
 def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
     return {"bootstrap_servers": settings.bootstrap, "client_id": f"marginwatch-{purpose}", **kafka_options(settings)}
+
+
+def _kafka_python(settings: Settings, purpose: str) -> dict[str, Any]:
+    from streams import kafka_sockets  # it imports the library
+
+    kafka_sockets.install()
+    return _kafka(settings, purpose)
 
 
 def _reading(settings: Settings, out_of_range: str = "earliest") -> dict[str, Any]:

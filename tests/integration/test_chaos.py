@@ -18,8 +18,6 @@ from tests.chaos.services import Services
 from tests.harness import BROKERS
 
 SEED = 20261121
-#: A client of kafka-python that is closed while it connects leaves the socket to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket .*raddr=:ResourceWarning")
 
 
 @pytest.fixture(scope="module")
