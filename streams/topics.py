@@ -158,28 +158,40 @@ class Topics:
         return self.all[short].partitions
 
     def create(self) -> list[str]:
-        """Create what is missing on the cluster; return the names created. Existing topics are left alone."""
+        """Create what is missing on the cluster; return the names created. Existing topics are left alone.
+
+        Raises
+        ------
+        TopicError : if no broker answers, the cluster refuses a topic, or has not yet deleted one of that name.
+        """
         from kafka.admin import NewTopic
-        from kafka.errors import KafkaError, TopicAlreadyExistsError
+        from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
         copies = self._settings.replication
         try:
             with closing(kafka_admin(self._settings)) as admin:
                 existing = set(admin.list_topics())
                 wanted = [t for t in self.all.values() if t.name not in existing]
-                if wanted:
-                    admin.create_topics(
-                        [NewTopic(t.name, t.partitions, copies, topic_configs=_configs(t)) for t in wanted]
-                    )
-                return sorted(t.name for t in wanted)
-        except TopicAlreadyExistsError:
-            return []  # another process was faster
+                if not wanted:
+                    return []
+                asked = [NewTopic(t.name, t.partitions, copies, topic_configs=_configs(t)) for t in wanted]
+                answers = admin.create_topics(asked, raise_errors=False)["topics"]
+                errors = {answer["name"]: for_code(answer["error_code"]) for answer in answers}
+                for name, error in errors.items():
+                    if error not in (NoError, TopicAlreadyExistsError):
+                        raise error(name)
+                # Another process was faster, or the cluster still deletes it.
+                not_ours = {name for name, error in errors.items() if error is TopicAlreadyExistsError}
+                lacking = sorted(not_ours.difference(admin.list_topics())) if not_ours else []
         except KafkaError as error:
             raise TopicError(
                 f"the cluster refused to create topics ({type(error).__name__}): with ACLs the user "
                 f"{self._settings.kafka_username or '(none)'} needs Create, Describe, Read and Write on topics that "
                 f"begin with {self._settings.topic_prefix!r}; or let an administrator create them"
             ) from error
+        if lacking:
+            raise TopicError(f"the cluster has not yet deleted {', '.join(lacking)}: run the command again in a moment")
+        return sorted(errors.keys() - not_ours)
 
     def problems(self) -> list[str]:
         """Compare the cluster with what the system needs; an empty list is good."""
