@@ -180,6 +180,9 @@ def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> b
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 
+    from streams import kafka_sockets
+
+    kafka_sockets.install()
     try:
         admin = KafkaAdminClient(bootstrap_servers=[server], request_timeout_ms=timeout_ms, **security)
     except (KafkaError, OSError):

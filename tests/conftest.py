@@ -25,6 +25,8 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 _LONGEST_ID = 60
+#: kafka-python may leave the socket of a client to the garbage collector (see `streams.kafka_sockets`).
+_UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed <socket.socket .*raddr=:ResourceWarning")
 #: Files without a broker that last longest: what begins last would be waited for.
 _LONG = {
     f"tests/test_{name}.py"
@@ -52,6 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             rank, group = 2 if "/integration/" in file else 3 if file in _LONG else 4, file
         item.add_marker(pytest.mark.xdist_group(group))
+        if "/integration/" in file:
+            item.add_marker(_UNCLOSED)
         ranked.append((rank, item))
     ranked.sort(key=itemgetter(0))
     items[:] = [item for _, item in ranked]
