@@ -15,15 +15,7 @@ from typing import Any
 
 from streams.clients import broker_answers
 from streams.errors import LocalServiceError
-from streams.local_service import (
-    EXTRA,
-    LOOPBACK,
-    LocalService,
-    cache_folder,
-    free_port,
-    listens,
-    one_at_a_time,
-)
+from streams.local_service import EXTRA, LOOPBACK, LocalService, cache_folder, free_port, listens, one_at_a_time
 
 _MAVEN_TIMEOUT_S = 600
 #: For a JVM of minutes: its start takes half the time without the optimising compiler and parallel collectors.

@@ -34,7 +34,7 @@ def test_every_input_topic_has_a_topic_of_its_dead_letters() -> None:
         assert dead_letters(topic).is_dead_letters and refused_in(dead_letters(topic)) == topic
 
 
-def test_processes_that_create_topics_together_create_each_once(broker: Broker) -> None:
+def test_all_that_create_topics_together_create_each_once(broker: Broker) -> None:
     topics = Topics(Settings(kafka_url=broker.url, topic_prefix="together."))
     with ThreadPoolExecutor(4) as threads:
         created = list(threads.map(lambda _: topics.create(), range(4)))
