@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -31,6 +33,8 @@ _LENGTH_AT, _LENGTH_END, _MAGIC_AT, _ATTRIBUTES_AT = 8, 12, 16, 21
 _READ_BYTES = 1024 * 1024
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = 16
+#: Whether records with a key are of interest to whoever polls now; see `only`.
+_wanted: ContextVar[Callable[[bytes], bool] | None] = ContextVar("wanted", default=None)
 
 
 class _BatchError(Exception):
@@ -85,16 +89,36 @@ def install(fetcher: Any, records_of: Callable[[bytes], Iterable[Any]] | None = 
         fetcher.MemoryRecords = partial(Batches, library=fetcher.MemoryRecords, records_of=records_of)
 
 
+@contextmanager
+def only(wanted: Callable[[bytes], bool]) -> Iterator[None]:
+    """Let polls of kafka-python in this block leave out records that nobody wants, before they cost 30 µs each.
+
+    It saves time and promises nothing: a record that aiokafka can't read is there whatever its key is. The position
+    moves on as behind records that compaction has removed.
+
+    Parameters
+    ----------
+    wanted : whether records with a key are of interest; empty where a record has none.
+    """
+    before = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(before)
+
+
 def records_by_aiokafka(plain: bytes) -> list[Any]:
-    """Return the records of a batch without compression.
+    """Return the records of a batch without compression, those that the poll wants (`only`).
 
     aiokafka's compiled reader takes 3 µs a record, kafka-python's 27 µs.
     """
     from aiokafka.record.memory_records import MemoryRecords
 
+    wanted = _wanted.get()
     return [
         _Record(one.offset, one.timestamp, one.timestamp_type, one.key, one.value, one.headers)
         for one in MemoryRecords(plain).next_batch()
+        if wanted is None or wanted(one.key or b"")
     ]
 
 

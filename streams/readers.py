@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from kafka import TopicPartition
@@ -24,7 +24,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from streams import codecs
+from streams import codecs, kafka_batches
 from streams.clients import kafka_reader
 from streams.errors import ReadError
 from streams.records import Record, barrier_of, is_barrier, sequence_of
@@ -87,7 +87,10 @@ def consumer(settings: Settings) -> closing[Reader]:
 
 
 def read_to_end(
-    reader: Reader, partitions: Iterable[TopicPartition], starts: Mapping[TopicPartition, int] | None = None
+    reader: Reader,
+    partitions: Iterable[TopicPartition],
+    starts: Mapping[TopicPartition, int] | None = None,
+    wanted: Callable[[str], bool] | None = None,
 ) -> Iterator[tuple[TopicPartition, list[ConsumerRecord]]]:
     """Yield all records of partitions, as they come, up to the ends that the partitions had at the beginning.
 
@@ -96,6 +99,7 @@ def read_to_end(
     Parameters
     ----------
     starts : where to begin; without it, at the first record.
+    wanted : whether a key is of interest; most records with other keys are left out, and cost little.
 
     Raises
     ------
@@ -111,9 +115,10 @@ def read_to_end(
         for tp, offset in starts.items():
             reader.seek(tp, offset)
     ends = Ends(reader.end_offsets(list(left)))
-    progress = time.monotonic()
+    progress, positions = time.monotonic(), dict[TopicPartition, int]()
     while left:
-        polled = reader.poll(timeout_ms=_POLL_MS)
+        with nullcontext() if wanted is None else kafka_batches.only(lambda key: wanted(_text(key))):
+            polled = reader.poll(timeout_ms=_POLL_MS)
         for tp in left:
             ends.learn(tp, reader.highwater(tp))
         for tp, records in polled.items():
@@ -122,11 +127,12 @@ def read_to_end(
             if inside and tp in left:
                 yield tp, inside
         left -= reader.paused()
-        done = {tp for tp in left if ends.reached(tp, reader.position(tp))}
+        before, positions = positions, {tp: reader.position(tp) for tp in left}
+        done = {tp for tp, position in positions.items() if ends.reached(tp, position)}
         if done:
             reader.pause(*done)
             left -= done
-        if polled or done:
+        if positions != before or done:
             progress = time.monotonic()  # after the caller has taken the records, however long that took
         elif time.monotonic() - progress > PATIENCE_S:
             raise ReadError(_silent(reader, min(left), ends))
@@ -141,13 +147,20 @@ def _silent(reader: Reader, tp: TopicPartition, ends: Ends) -> str:
     )
 
 
-def read(settings: Settings, topic: str, *, until: str | None = None) -> Iterator[ConsumerRecord]:
+def _text(key: bytes | None) -> str:
+    return (key or b"").decode("utf-8", "replace")
+
+
+def read(
+    settings: Settings, topic: str, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+) -> Iterator[ConsumerRecord]:
     """Yield the records of a topic's first partition, barriers left out, oldest first.
 
     Parameters
     ----------
     topic : its short name.
     until : the barrier to stop at, which may yet come; without it, the end that the topic has now.
+    wanted : whether a key is of interest; records with other keys are left out.
 
     Raises
     ------
@@ -156,15 +169,16 @@ def read(settings: Settings, topic: str, *, until: str | None = None) -> Iterato
     """
     if until is not None:
         for record in follow(settings, topic):
-            if not isinstance(record, str):
+            if isinstance(record, str):
+                if record == until:
+                    return
+            elif wanted(_text(record.key)):
                 yield record
-            elif record == until:
-                return
         return
     with consumer(settings) as reader:
-        for _, records in read_to_end(reader, [TopicPartition(Topics(settings).name(topic), 0)]):
+        for _, records in read_to_end(reader, [TopicPartition(Topics(settings).name(topic), 0)], wanted=wanted):
             for record in records:
-                if not is_barrier(record):
+                if not is_barrier(record) and wanted(_text(record.key)):
                     yield record
 
 
@@ -217,9 +231,7 @@ def messages(
     wanted : whether a key is of interest; only messages with such a key are decoded.
     """
     newest = NewestByKey()
-    for record in read(settings, topic, until=until):
-        if not wanted((record.key or b"").decode("utf-8", "replace")):
-            continue
+    for record in read(settings, topic, until=until, wanted=wanted):
         content = codecs.readable(topic, record) if newest.accepts(record) else None
         if content is not None:
             yield content

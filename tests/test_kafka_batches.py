@@ -156,3 +156,16 @@ def test_the_dead_letter_gives_the_reason_of_the_batch_not_of_its_decoder() -> N
     value, headers = encode_letter(DeadLetter(record, "JSON is malformed"))
     letter = read_letter(RowOfFrame("t.dlq", 0, 0, 0, None, value, headers))
     assert (letter.reason, letter.value, letter.headers) == ("the batch can't be read", b"raw", [])
+
+
+def test_records_that_a_poll_does_not_want_are_left_out_and_the_position_moves_on() -> None:
+    library = partial(Batches, library=SyncRecords, records_of=kafka_batches.records_by_aiokafka)
+    data = built([*ROWS, (None, b"without a key")])
+    with kafka_batches.only(lambda key: key in (b"k3", b"")):
+        batch = library(data).next_batch()
+        assert [(one.offset, one.key) for one in batch] == [(10, b"k3"), (27, None)]
+        assert batch.next_offset == 28
+    with kafka_batches.only(lambda _key: False):
+        batch = library(data).next_batch()
+        assert (list(batch), batch.next_offset) == ([], 28)
+    assert len(records(data, library)) == 21

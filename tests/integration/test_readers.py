@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from streams import readers
 from streams.errors import ReadError
 from streams.local_kafka import Broker
+from streams.records import is_barrier
 from streams.topics import Topic, Topics
 from tests.harness import Stack
 
@@ -95,3 +96,55 @@ def test_a_record_is_found_by_its_offset_or_not_at_all(stack: Stack) -> None:
     found = readers.record_at(stack.settings, name, 0, 4)
     assert found is not None and (found.offset, found.value) == (4, b"1")
     assert readers.record_at(stack.settings, name, 0, 60) is None
+
+
+class _Slow:
+    """A reader whose polls return nothing, because nobody wants the records, while its position moves on."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def poll(self, **_options: object) -> dict[TopicPartition, list[object]]:
+        time.sleep(0.02)
+        self.at += 1
+        return {}
+
+    def position(self, _partition: TopicPartition) -> int:
+        return self.at
+
+    def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 20)
+
+    def highwater(self, _partition: TopicPartition) -> int:
+        return 20
+
+    def paused(self) -> set[TopicPartition]:
+        return set()
+
+    def ignored(self, *_arguments: object) -> None:
+        """Do nothing."""
+
+    assign = seek_to_beginning = pause = ignored
+
+
+def test_a_reader_that_finds_nothing_it_wants_for_long_is_not_one_whose_broker_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readers, "PATIENCE_S", 0.2)
+    slow = _Slow()
+    assert list(readers.read_to_end(slow, [TopicPartition("x", 0)], wanted=lambda _key: False)) == []  # type: ignore[arg-type]
+    assert slow.at == 20
+
+
+def test_only_wanted_keys_are_read_to_the_same_end(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = KafkaProducer(bootstrap_servers=stack.settings.bootstrap, linger_ms=20, enable_idempotence=False)
+    topic = Topics(stack.settings).name(Topic.ALERTS_LOG)
+    for number in range(3000):
+        producer.send(topic, key=b"k%d" % (number % 1000), value=b"%d" % number * 100, partition=0)
+    producer.close()
+    seen = []
+    monkeypatch.setattr(readers, "is_barrier", lambda record: seen.append(record) or is_barrier(record))
+    found = [r.offset for r in readers.read(stack.settings, Topic.ALERTS_LOG, wanted=lambda key: key == "k7")]
+    assert found == [7, 1007, 2007]
+    assert len(seen) == 3  # the others never became records
+    assert list(readers.read(stack.settings, Topic.ALERTS_LOG, wanted=lambda _key: False)) == []
