@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -34,12 +34,15 @@ from streams import codecs, metrics
 from streams.errors import FencedError
 from streams.market_stage import MarketStage
 from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, Keyed, ce_type, sequence_of
+from streams.signal_codec import is_provisional
 from streams.tables import TablePartition
 from streams.topics import Topic
 
 _INTERVAL_S = 1.0
 #: Returns what the market stage has published behind a sequence, oldest first.
 Published = Callable[[int], Awaitable[Sequence[Keyed]]]
+#: Trade date, and whether the signal is final.
+_Age: TypeAlias = tuple[str, bool]
 
 
 class LatestWriter(Service):
@@ -65,7 +68,8 @@ class LatestWriter(Service):
         """Forget everything: the partition is assigned anew."""
         self._table: TablePartition | None = None
         self._restored = False
-        self._market: dict[str, MarketSignal] = {}
+        #: Signal → its age, and the signal or its message: of years in a backfill only the newest are decoded.
+        self._market: dict[str, tuple[_Age, MarketSignal | Keyed]] = {}
         self._families: dict[str, tuple[str, Keyed]] = {}  # family → day and frame
         self._fresh = False
         self._industries: Keyed | None = None
@@ -102,7 +106,7 @@ class LatestWriter(Service):
         for name, signal in signals.items():
             if self._published is not None or name not in self._market:
                 self._offer_market(signal, late=True)
-        for signal in self._market.values():
+        for signal in self._signals().values():
             metrics.observe_signal(signal)
         if self._industries is not None:
             frame = codecs.decode(Topic.SIGNALS_INDUSTRY, self._industries)
@@ -131,7 +135,7 @@ class LatestWriter(Service):
             kind, key = ce_type(output), (output.key or b"").decode("utf-8", "replace")
             self._sequence = max(self._sequence, sequence_of(output))
             if kind == MARKET_TYPE:
-                self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output), late=late)
+                self._offer_message(key, output, late=late)
             elif kind == BARRIER_TYPE:
                 self._barrier = (late and self._barrier) or key.partition("/")[2]
                 self._news.set()
@@ -146,13 +150,30 @@ class LatestWriter(Service):
                     self._fresh = True
                     self._news.set()
 
+    def _offer_message(self, key: str, output: Keyed, *, late: bool) -> None:
+        name, _, day = key.rpartition("/")
+        if is_provisional(output):
+            self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output), late=late)
+        else:
+            self._hold(name, (day, True), output, late=late)
+
     def _offer_market(self, signal: MarketSignal, *, late: bool) -> None:
-        if signal.provisional and signal.value is None:
-            return  # the last final value is more useful than an absent provisional one
-        held = self._market.get(signal.name)
-        if held is None or _is_newer(_age(signal), _age(held), late=late):
-            self._market[signal.name] = signal
+        if signal.value is not None or not signal.provisional:
+            # The last final value is more useful than an absent provisional one.
+            self._hold(signal.name, (signal.trade_date.isoformat(), not signal.provisional), signal, late=late)
+
+    def _hold(self, name: str, age: _Age, found: MarketSignal | Keyed, *, late: bool) -> None:
+        held = self._market.get(name)
+        if held is None or _is_newer(age, held[0], late=late):
+            self._market[name] = age, found
             self._news.set()
+
+    def _signals(self) -> dict[str, MarketSignal]:
+        """Return the newest market signals by name, in its order."""
+        for name, (age, found) in self._market.items():
+            if not isinstance(found, MarketSignal):
+                self._market[name] = age, codecs.decode(Topic.SIGNALS_MARKET, found)
+        return {name: found for name, (_, found) in sorted(self._market.items()) if isinstance(found, MarketSignal)}
 
     @Service.task
     async def _write_behind(self) -> None:
@@ -189,10 +210,10 @@ class LatestWriter(Service):
         fresh, industries = self._fresh, self._industries
         self._fresh, self._industries = False, None
         values: dict[str, bytes] = {}
-        if self._market:
-            values["market"] = msgspec.json.encode(dict(sorted(self._market.items())))
-        if VERDICT.id in self._market:
-            values["verdict"] = _verdict(self._market[VERDICT.id])
+        if signals := self._signals():
+            values["market"] = msgspec.json.encode(signals)
+        if VERDICT.id in signals:
+            values["verdict"] = _verdict(signals[VERDICT.id])
         if fresh:
             families = [codecs.decode(Topic.SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
             values |= {f"security:{code}": value for code, value in _rows(families)}
@@ -219,10 +240,6 @@ class LatestWriter(Service):
 def _is_newer(offered: Any, held: Any, *, late: bool) -> bool:
     """Whether an offered value replaces one; of the same day, the one that was offered last does, unless it is late."""
     return bool(offered > held or (offered == held and not late))
-
-
-def _age(signal: MarketSignal) -> tuple[date, bool]:
-    return signal.trade_date, not signal.provisional
 
 
 def _verdict(signal: MarketSignal) -> bytes:

@@ -20,7 +20,7 @@ from processors.events import Barrier
 #: The header of a record, or of a batch, that nobody can read: the reason. Its value is the bytes, see `kafka_batches`.
 UNREADABLE = "marginwatch_unreadable"
 ARROW = b"application/vnd.apache.arrow.stream"
-CONTENT_TYPE, CE_TYPE = "content-type", "ce_type"
+CONTENT_TYPE, CE_TYPE, CE_ID = "content-type", "ce_type", "ce_id"
 CLOSE_TYPE, BARRIER_TYPE = b"marginwatch.session_close.v1", b"marginwatch.barrier.v1"
 #: The beginning of the type of feature frames; the version of the features follows.
 FEATURE_KIND = b"marginwatch.feature_frame."
@@ -148,7 +148,7 @@ def headers_of(
     """Return CloudEvents headers (binary mode)."""
     return [
         ("ce_specversion", b"1.0"),
-        ("ce_id", identity.encode()),
+        (CE_ID, identity.encode()),
         (CE_TYPE, kind),
         ("ce_source", source.encode()),
         ("ce_time", time.encode()),

@@ -26,7 +26,7 @@ from processors.pack import Array
 from processors.registry import INDUSTRY_SIGNALS, PRICING_INDICATORS, signals_of
 from processors.signal import Level
 from streams.arrow_stream import Table, read_stream
-from streams.records import ARROW, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, headers_of
+from streams.records import ARROW, CE_ID, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, Keyed, headers_of
 from streams.row_frames import code_array
 from streams.settings import MAX_BROKER_BYTES
 from streams.tables import Output
@@ -34,6 +34,7 @@ from streams.tables import Output
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(MarketSignal).decode
 _SOURCE = "marginwatch/market"
+_PROVISIONAL = "provisional"
 
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
@@ -42,7 +43,7 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
     value = _encode(signal)
     # A provisional value has no revision: its content identifies it.
     identity = f"{key}/" + (
-        f"provisional/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
+        f"{_PROVISIONAL}/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
         if signal.provisional
         else _vector(signal.input_revisions)
     )
@@ -87,6 +88,12 @@ def decode_market(value: bytes) -> MarketSignal:
     signal = _decode(value)
     check_times([signal.trade_date, signal.available_at])
     return signal
+
+
+def is_provisional(message: Keyed) -> bool:
+    """Whether a message of `encode_market` has a provisional signal: its id says so."""
+    begin = (message.key or b"") + f"/{_PROVISIONAL}/".encode()
+    return any(name == CE_ID and (value or b"").startswith(begin) for name, value in message.headers or ())
 
 
 def decode_industry(value: bytes) -> IndustrySignals:

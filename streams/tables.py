@@ -157,9 +157,9 @@ def numbered(outputs: Iterable[Output], after: int, topics: Container[str]) -> l
     return out
 
 
-def last_sequence(outputs: Iterable[Output], default: int = 0) -> int:
-    """Return the highest sequence of outputs, ``default`` where none has one."""
-    return max((sequence_of(output) for output in outputs), default=0) or default
+def last_sequence(outputs: Sequence[Output], default: int = 0) -> int:
+    """Return the sequence of the last output that has one, ``default`` where none has: that of `numbered` ascends."""
+    return next((found for output in reversed(outputs) if (found := sequence_of(output))), default)
 
 
 def table_key(namespace: str, table: str, partition: int) -> str:

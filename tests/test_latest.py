@@ -6,12 +6,14 @@ import asyncio
 from datetime import UTC, date, datetime
 
 import msgspec
+import pytest
 
 from processors.outputs import MarketSignal
+from streams import codecs
 from streams.clients import async_redis_client
 from streams.latest import LatestWriter
 from streams.local_redis import EmbeddedRedis
-from streams.records import sequence_of
+from streams.records import Keyed, sequence_of
 from streams.settings import Settings
 from streams.signal_codec import encode_market
 from streams.tables import Output, TablePartition, numbered
@@ -19,7 +21,9 @@ from streams.tables import Output, TablePartition, numbered
 TOPIC = "signals.market.v1"
 
 
-def output(sequence: int, name: str, day: int, value: float, revision: int = 0) -> Output:
+def output(
+    sequence: int, name: str, day: int, value: float | None, revision: int = 0, *, provisional: bool = False
+) -> Output:
     """A published signal."""
     signal = MarketSignal(
         signal=name,
@@ -28,6 +32,7 @@ def output(sequence: int, name: str, day: int, value: float, revision: int = 0) 
         available_at=datetime(2020, 1, day, 20, tzinfo=UTC),
         revision=revision,
         value=value,
+        provisional=provisional,
         input_revisions={},
     )
     return numbered([encode_market(signal, TOPIC)], sequence - 1, {TOPIC})[0]
@@ -90,3 +95,35 @@ def test_a_rebuild_replaces_values_of_days_that_the_topics_no_longer_contain(red
         return {name: one.value for name, one in msgspec.json.decode(stored, type=dict[str, MarketSignal]).items()}
 
     assert asyncio.run(go()) == {"fin_balance": 1.0, "fin_buy_ratio": 0.2}
+
+
+def test_of_a_backfill_only_the_newest_signals_are_decoded(
+    redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Keyed] = []
+    decode = codecs.decode
+    monkeypatch.setattr(codecs, "decode", lambda topic, message: decoded.append(message) or decode(topic, message))
+
+    async def go() -> dict[str, tuple[date, float | None, bool]]:
+        settings = Settings(redis_url=redis_server.url, namespace="latest-backfill")
+        redis = async_redis_client(settings)
+        table = TablePartition(redis, settings.namespace, "market", 0)
+        await table.claim("schema")
+        writer = LatestWriter(redis, settings.namespace)
+        writer.claimed(table)
+        writer.offer(output(day, "fin_balance/x", day, float(day)) for day in range(1, 31))
+        writer.offer([output(31, "a", 3, 1.0), output(32, "a", 4, 2.0, provisional=True)])  # the day after it
+        writer.offer([output(33, "a", 5, None, provisional=True)])  # an absent one replaces nothing
+        writer.offer([output(34, "b", 4, 2.0, provisional=True), output(35, "b", 4, 3.0), output(36, "b", 3, 9.0, 1)])
+        await writer.flush()
+        stored = await redis.get(f"{settings.namespace}:latest:market")
+        await redis.aclose()
+        found = msgspec.json.decode(stored, type=dict[str, MarketSignal])
+        return {name: (one.trade_date, one.value, one.provisional) for name, one in found.items()}
+
+    assert asyncio.run(go()) == {
+        "a": (date(2020, 1, 4), 2.0, True),
+        "b": (date(2020, 1, 4), 3.0, False),
+        "fin_balance/x": (date(2020, 1, 30), 30.0, False),
+    }
+    assert len(decoded) == 5  # three provisional ones, and the newest final ones of two signals
