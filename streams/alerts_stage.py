@@ -8,7 +8,7 @@ from typing import Any
 
 from alerts.commands import FeedRun
 from alerts.desk import AlertDesk, Change
-from alerts.model import Alert, Input, State
+from alerts.model import Input, State
 from alerts.rules.base import DeadLetters, Message
 from processors.days import TradingCalendar
 from processors.errors import RowError
@@ -20,7 +20,7 @@ from streams.alert_rules import rules_of
 from streams.dead_letters import Letter, read_letter
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
 from streams.settings import Settings
-from streams.stage import Stage, StageState
+from streams.stage import Overview, Stage, StageState
 from streams.tables import Output
 from streams.topics import DEAD_LETTERS, SIGNALS, Topic, Topics, refused_in
 
@@ -123,10 +123,12 @@ class AlertsState(StageState):
             out += [self.stage.encode(Topic.ALERTS, change), self.stage.encode(Topic.ALERTS_LOG, change)]
         return out
 
-    @property
-    def firing(self) -> list[Alert]:
-        """Alerts that fire now."""
-        return [a for a in self.desk.lifecycle.alerts.values() if a.state is State.FIRING and not a.is_section]
+    def overview(self) -> Overview:
+        """Return which alerts fire."""
+        alerts = self.desk.lifecycle.alerts.values()
+        return Overview(
+            firing=[(a.rule, a.severity.value) for a in alerts if a.state is State.FIRING and not a.is_section]
+        )
 
 
 def _known_at(content: Message) -> datetime | None:

@@ -24,7 +24,6 @@ from yarl import URL
 from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
 from streams import metrics
-from streams.alerts_stage import AlertsState
 from streams.calendars import xshg
 from streams.clients import async_redis_client, faust_credentials
 from streams.errors import FencedError, RevokedError
@@ -306,13 +305,11 @@ class MarginwatchApp(App):
             metrics.LAG.labels(self.names.short(tp.topic), str(tp.partition)).set(behind)
         for (table, partition), owned in self.runner.owned.items():
             metrics.TABLE_ROWS.labels(table, str(partition)).set(owned.table.rows)
-            for topic, store in (owned.state.stores if owned.state is not None else {}).items():
-                if (closed := store.newest_closed()) is not None:
-                    metrics.CLOSED.labels(topic, str(partition)).set(closed * 86_400)
-        alerts = self.runner.owned.get(("alerts", 0))
-        if alerts is not None and isinstance(alerts.state, AlertsState):
-            for alert in alerts.state.firing:
-                metrics.ALERTS_FIRING.labels(alert.rule, alert.severity.value).inc()
+            found = owned.overview()
+            for topic, closed in found.closed.items():
+                metrics.CLOSED.labels(topic, str(partition)).set(closed * 86_400)
+            for rule, severity in found.firing:
+                metrics.ALERTS_FIRING.labels(rule, severity).inc()
 
 
 def _end_by_force() -> None:

@@ -55,7 +55,7 @@ class FeedWatch:
         """
         out = []
         for (_, partition), owned in self._owned.items():
-            if owned.state is None:
+            if owned.state is None or owned.folding:
                 continue
             for topic, store in owned.state.stores.items():
                 if owned.idle_s(topic) < self._settings.deadline_quiet_s:
@@ -81,7 +81,7 @@ class FeedWatch:
         ----------
         now : of the machine's clock, µs since the epoch.
         """
-        states = (owned.state for owned in self._owned.values() if owned.state is not None)
+        states = (owned.state for owned in self._owned.values() if owned.state is not None and not owned.folding)
         live, now = next(((s.live, s.clock.at(now)) for s in states if s.live is not None), (None, now))
         today = shanghai_day(now)
         if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 
 from streams import metrics
-from streams.stage import StageState
+from streams.stage import Overview, StageState
 from streams.tables import Loaded, TablePartition
 from streams.transport import Poll
 
@@ -22,7 +23,7 @@ class OwnedPartition:
 
     Attributes
     ----------
-    state : None while it could not be loaded.
+    state : None while it could not be loaded. While a thread folds it (`folding`), nothing else reads or changes it.
     finishing : the task that stores and publishes the last step.
     read : topic → next offset to fold; at most a step ahead of what is stored.
     sequence : that of the last output; at most a step ahead of what is stored, too.
@@ -31,12 +32,36 @@ class OwnedPartition:
     def __init__(self, table: TablePartition, state: StageState | None) -> None:
         self.table = table
         self.state = state
+        self._before: Overview | None = None
         self.finishing: asyncio.Task[None] | None = None
         self.read = dict(table.offsets)
         self.sequence = 0
         self.marks: dict[str, str] = {}  # of the messages before `read`
         self._active_at: dict[str, float] = {}
         self._since = time.monotonic()
+
+    @property
+    def folding(self) -> bool:
+        """Whether a thread folds the state."""
+        return self._before is not None
+
+    @contextmanager
+    def folded_in_a_thread(self) -> Iterator[None]:
+        """Let a thread have the state in this block; who asks for its overview meanwhile gets that from before."""
+        self._before = self.overview()
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.state = None  # the thread goes on, and nobody takes its result
+            raise
+        finally:
+            self._before = None
+
+    def overview(self) -> Overview:
+        """Return what metrics show of the state."""
+        if self._before is not None:
+            return self._before
+        return Overview() if self.state is None else self.state.overview()
 
     def mark_active(self, topic: str) -> None:
         """Note that messages of a topic have arrived."""

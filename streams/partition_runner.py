@@ -4,7 +4,8 @@ A step is folded, then stored, then its outputs are published. Storing and publi
 folded, those of other partitions too, and a partition's next step is not stored before they are done: so the outbox in
 Redis always contains everything that may not have arrived yet, outputs keep their order, and waiting for Redis and
 Kafka costs no time. The state in memory is at most one step ahead of Redis; a worker that lost it starts from Redis.
-Polls of a partition that wait together are folded together (`streams.poll_queue`).
+Polls of a partition that wait together are folded together (`streams.poll_queue`). Large ones, those of a backlog, are
+folded in a thread, one at a time: meanwhile the worker answers, and folds small polls of other partitions.
 
 A poll is never skipped. While Redis or Kafka is away, the step waits. A message whose fold fails is quarantined, see
 `streams.quarantine`. Anything else that fails (state that can't be read, one failing message after another) *stalls*
@@ -19,6 +20,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -49,6 +51,8 @@ from streams.transport import Poll
 log = structlog.get_logger()
 _T = TypeVar("_T")
 _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
+#: Polls of so many bytes are folded in a thread: it takes as long as some tens of milliseconds.
+_LARGE_BYTES = 128 * 1024
 
 Done = Callable[[], Awaitable[Any]]
 
@@ -115,6 +119,7 @@ class PartitionRunner:
         self._quarantine = Quarantine(settings, redis)
         self._on_outputs = on_outputs
         self._on_finished = on_finished
+        self._folder = ThreadPoolExecutor(1, "fold")
         self.owned: dict[tuple[str, int], OwnedPartition] = {}
         self.last_step = time.monotonic()
 
@@ -315,7 +320,7 @@ class PartitionRunner:
         if not all(is_barrier(record) for record in records):
             owned.mark_active(short)
         try:
-            outputs, rows = await self._fold(stage, state, short, records, still_ours)
+            outputs, rows = await self._fold(stage, owned, state, Poll(records), still_ours)
         except FoldError as error:
             owned.state = None
             if not as_stored:
@@ -335,12 +340,16 @@ class PartitionRunner:
         return []
 
     async def _fold(
-        self, stage: Stage, state: StageState, topic: str, records: Sequence[Any], still_ours: StillOurs
+        self, stage: Stage, owned: OwnedPartition, state: StageState, poll: Poll, still_ours: StillOurs
     ) -> tuple[list[Output], dict[str, bytes | None]]:
-        """Fold records; those of a stage that takes long in a thread, while other partitions go on."""
-        if not stage.messages_at_once:
-            return fold(state, topic, records)
-        found = await asyncio.to_thread(fold, state, topic, records)
+        """Fold a poll; a large one, and one of a stage that takes long, in a thread, while other partitions go on."""
+        folded = partial(fold, state, self._topics.short(poll.topic), poll.records)
+        if not stage.messages_at_once and poll.size < _LARGE_BYTES:
+            return folded()
+        # A stage that takes long holds up no large polls.
+        thread = None if stage.messages_at_once else self._folder
+        with owned.folded_in_a_thread():
+            found = await asyncio.get_running_loop().run_in_executor(thread, folded)
         if not still_ours():
             raise RevokedError
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,20 @@ CLOCK_FIELD, CLOCK_CODEC = f"{_REPLAYED}/{_AT}", ValueCodec[datetime](datetime)
 _BARRIER_HEADERS = [(CE_TYPE, BARRIER_TYPE)]
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What metrics show of a partition's state.
+
+    Attributes
+    ----------
+    closed : daily topic → its newest closed day, where there is one.
+    firing : rule and severity of every alert that fires.
+    """
+
+    closed: Mapping[str, int] = field(default_factory=dict)
+    firing: Sequence[tuple[str, str]] = ()
+
+
 class StageState(Processor, ABC):
     """One partition of a stage: its processor, the barriers on their way through it, and the clock that they set."""
 
@@ -70,9 +85,14 @@ class StageState(Processor, ABC):
         """Day and moment (µs since the epoch) of the newest live row, if this stage knows of any."""
         return None
 
+    def overview(self) -> Overview:
+        """Return what metrics show of the state."""
+        closed = {topic: store.newest_closed() for topic, store in self.stores.items()}
+        return Overview({topic: day for topic, day in closed.items() if day is not None})
+
     @abstractmethod
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
-        """Fold the records of one poll of one topic; return what must be published."""
+        """Fold the records of one poll of one topic; return what must be published. It may run in a thread."""
 
     def barrier(self, punctuation: Barrier, origin: str) -> list[Output]:
         """Record a barrier; once it has arrived from every origin, return it for the topics of the outputs."""

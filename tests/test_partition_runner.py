@@ -350,6 +350,91 @@ def test_a_slow_fold_whose_partition_is_taken_away_stores_nothing(monkeypatch: p
     assert world.recorder.of("commit") == world.recorder.of("publish") == []
 
 
+class SlowPolls(SumStage):
+    """A stage that folds polls as they come."""
+
+    def open(self, partition: int) -> StageState:
+        return SlowState(self, partition)
+
+
+def large(offset: int, value: bytes, **changes: Any) -> Row:
+    """A record so large that its poll is folded in a thread."""
+    return Row(offset, value.rjust(partition_runner._LARGE_BYTES), **changes)
+
+
+def test_a_large_poll_is_folded_in_a_thread_and_a_small_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, SlowPolls)
+    monkeypatch.setattr(SlowState, "folds", [])
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0, b"2"), Row(1, b"2"))
+        await world.step(large(2, b"2"), Row(3, b"2"))
+
+    run(go())
+    assert SlowState.folds == [(2, True), (2, False)]
+    assert world.state().total == 8
+    assert [offsets for _, offsets, _ in world.recorder.of("commit")] == [{NAME: 2}, {NAME: 4}]
+
+
+def test_while_a_thread_folds_nobody_reads_the_state(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, SlowPolls, deadline_quiet_s=60.0)
+    seen: list[object] = []
+
+    async def go() -> None:
+        await world.claim(0, 1)
+        owned, loop = world.runner.owned, asyncio.get_running_loop()
+        for partition in (0, 1):
+            store = world.state(partition).store
+            store.apply(batch(TOPIC, DAYS[0], {"600000.SH": {"close": 1.0}}))
+            store.apply(batch(TOPIC, DAYS[1], {"600000.SH": {"close": 1.0}}))
+        closed = to_day(DAYS[0])
+        world.state(0).store.close(EndOfDay(feed=TOPIC, trade_date=DAYS[0], expected={}, source="test"))
+        world.state(0).newest_live = to_day(DAYS[1]), at(DAYS[1], 10)
+
+        async def look() -> None:
+            clock[0] += 60
+            await world.step(Row(0, b"2", partition=1))  # another partition goes on
+            seen.append(world.state(1).total)
+            seen.append((owned["sums", 0].folding, owned["sums", 0].overview().closed))
+            clock[0] += 60
+            seen.append([o.partition for o in world.feeds.punctuation(at(DAYS[1], 19))])
+            seen.append(world.feeds.reports(at(DAYS[1], 10)))
+
+        def in_thread() -> None:
+            if threading.current_thread() is not threading.main_thread():
+                world.state(0).store.close(EndOfDay(feed=TOPIC, trade_date=DAYS[1], expected={}, source="test"))
+                asyncio.run_coroutine_threadsafe(look(), loop).result(timeout=30)
+
+        monkeypatch.setattr(SlowState, "on_fold", staticmethod(in_thread))
+        await world.step(large(0, b"2"))
+        assert seen == [2, (True, {TOPIC: closed}), [1], []]
+        assert (owned["sums", 0].folding, owned["sums", 0].overview().closed) == (False, {TOPIC: to_day(DAYS[1])})
+        assert len(world.feeds.reports(at(DAYS[1], 10))) == 1
+
+    run(go())
+
+
+def test_a_step_that_is_cancelled_in_its_thread_leaves_no_state_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, SlowPolls)
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def go() -> None:
+        await world.claim()
+        monkeypatch.setattr(SlowState, "on_fold", staticmethod(lambda: begun.set() or go_on.wait(30)))
+        step = asyncio.ensure_future(world.step(large(0, b"2")))
+        await asyncio.to_thread(begun.wait, 30)
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+        assert world.runner.owned["sums", 0].state is None
+        go_on.set()
+        await world.step(Row(0, b"2"))  # as it is stored: the cancelled fold has left nothing
+        assert world.state().total == 2
+
+    run(go())
+
+
 # -- the order of a step -----------------------------------------------------------------------------------------
 
 
