@@ -398,12 +398,13 @@ def test_while_a_thread_folds_nobody_reads_the_state(clock: list[float], monkeyp
             seen.append(world.state(1).total)
             seen.append((owned["sums", 0].folding, owned["sums", 0].overview().closed))
             clock[0] += 60
-            seen.append([o.partition for o in world.feeds.punctuation(at(DAYS[1], 19))])
+            seen.append([o.partition for o in world.feeds.punctuation(at(DAYS[2], 19))])
             seen.append(world.feeds.reports(at(DAYS[1], 10)))
 
         def in_thread() -> None:
             if threading.current_thread() is not threading.main_thread():
                 world.state(0).store.close(EndOfDay(feed=TOPIC, trade_date=DAYS[1], expected={}, source="test"))
+                world.state(0).store.apply(batch(TOPIC, DAYS[2], {"600000.SH": {"close": 1.0}}))
                 asyncio.run_coroutine_threadsafe(look(), loop).result(timeout=30)
 
         monkeypatch.setattr(SlowState, "on_fold", staticmethod(in_thread))
