@@ -351,6 +351,7 @@ class PartitionRunner:
         with owned.folded_in_a_thread():
             found = await asyncio.get_running_loop().run_in_executor(thread, folded)
         if not still_ours():
+            owned.state = None  # it has what is not stored
             raise RevokedError
         return found
 

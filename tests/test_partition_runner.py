@@ -345,6 +345,7 @@ def test_a_slow_fold_whose_partition_is_taken_away_stores_nothing(monkeypatch: p
         await world.claim()
         with pytest.raises(RevokedError):
             await world.step(Row(0, b"2"))
+        assert world.runner.owned["sums", 0].state is None  # what is in memory is not stored
 
     run(go())
     assert world.recorder.of("commit") == world.recorder.of("publish") == []
