@@ -23,7 +23,7 @@ class OwnedPartition:
 
     Attributes
     ----------
-    state : None while it could not be loaded. While a thread folds it (`folding`), nothing else reads or changes it.
+    state : None while it could not be loaded. While a thread folds it (`folding`), nothing else reads its tables.
     finishing : the task that stores and publishes the last step.
     read : topic → next offset to fold; at most a step ahead of what is stored.
     sequence : that of the last output; at most a step ahead of what is stored, too.
