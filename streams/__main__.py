@@ -1,14 +1,15 @@
 """The program `marginwatch`; also ``python -m streams``.
 
-Garbage is collected less often than Python's defaults have it: imports, those of the commands too, leave none, and with
-the defaults a start takes a fifth longer.
+The garbage collector is off during the imports: they leave no garbage, and the start takes a fifth less time.
 """
 
 import gc
 
-gc.set_threshold(100_000, 20, 100)
+gc.disable()
 
 from streams.cli.main import main  # noqa: E402
+
+gc.enable()
 
 if __name__ == "__main__":
     main()
