@@ -16,15 +16,17 @@ from streams.topics import Topic, Topics
 from tests.harness import Stack
 
 
-def publish(stack: Stack, counts: tuple[int, ...], padding: int = 0) -> int:
-    """Publish batches of so many messages; return how many they are in all."""
+def publish(stack: Stack, counts: tuple[int, ...], padding: int = 0, keys: int = 0) -> int:
+    """Publish batches of so many messages, in order, with so many keys in turns; return how many they are in all."""
     producer = KafkaProducer(
-        bootstrap_servers=stack.settings.bootstrap, linger_ms=20, enable_idempotence=False, max_request_size=2**21
-    )
+        bootstrap_servers=stack.settings.bootstrap, linger_ms=20, enable_idempotence=False, max_request_size=2**21,
+        max_in_flight_requests_per_connection=1,
+    )  # fmt: skip
     topic = Topics(stack.settings).name(Topic.ALERTS_LOG)
     for count in counts:
         for number in range(count):
-            producer.send(topic, value=b"%d" % number + b" " * padding, partition=0)
+            key = b"k%d" % (number % keys) if keys else None
+            producer.send(topic, key=key, value=b"%d" % number + b" " * padding, partition=0)
         producer.flush()
     producer.close()
     return sum(counts)
@@ -137,11 +139,7 @@ def test_a_reader_that_finds_nothing_it_wants_for_long_is_not_one_whose_broker_i
 
 
 def test_only_wanted_keys_are_read_to_the_same_end(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    producer = KafkaProducer(bootstrap_servers=stack.settings.bootstrap, linger_ms=20, enable_idempotence=False)
-    topic = Topics(stack.settings).name(Topic.ALERTS_LOG)
-    for number in range(3000):
-        producer.send(topic, key=b"k%d" % (number % 1000), value=b"%d" % number * 100, partition=0)
-    producer.close()
+    publish(stack, (3000,), padding=400, keys=1000)
     seen = []
     monkeypatch.setattr(readers, "is_barrier", lambda record: seen.append(record) or is_barrier(record))
     found = [r.offset for r in readers.read(stack.settings, Topic.ALERTS_LOG, wanted=lambda key: key == "k7")]
