@@ -33,7 +33,16 @@ from processors.registry import INDUSTRY_METRICS
 from streams import codecs, metrics
 from streams.errors import FencedError
 from streams.market_stage import MarketStage
-from streams.records import BARRIER_TYPE, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, Keyed, ce_type, sequence_of
+from streams.records import (
+    BARRIER_TYPE,
+    INDUSTRY_TYPE,
+    MARKET_TYPE,
+    SECURITY_TYPE,
+    Keyed,
+    ce_type,
+    key_text,
+    sequence_of,
+)
 from streams.signal_codec import is_provisional
 from streams.tables import TablePartition
 from streams.topics import Topic
@@ -132,7 +141,7 @@ class LatestWriter(Service):
         """
         for output in outputs:
             # A dead letter among them has the key of its sender, which may be any bytes.
-            kind, key = ce_type(output), (output.key or b"").decode("utf-8", "replace")
+            kind, key = ce_type(output), key_text(output.key)
             self._sequence = max(self._sequence, sequence_of(output))
             if kind == MARKET_TYPE:
                 self._offer_message(key, output, late=late)

@@ -51,7 +51,7 @@ from streams.transport import Poll
 log = structlog.get_logger()
 _T = TypeVar("_T")
 _FIRST_STALL_S, _LONGEST_STALL_S = 1.0, 30.0
-#: Polls of so many bytes are folded in a thread: it takes as long as some tens of milliseconds.
+#: Polls of so many bytes are folded in a thread: their fold takes some tens of milliseconds.
 _LARGE_BYTES = 128 * 1024
 
 Done = Callable[[], Awaitable[Any]]

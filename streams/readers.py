@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -27,7 +27,7 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams import codecs, kafka_batches
 from streams.clients import kafka_reader
 from streams.errors import ReadError
-from streams.records import Record, barrier_of, is_barrier, sequence_of
+from streams.records import Record, barrier_of, is_barrier, key_text, sequence_of
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 #: How long a broker may serve nothing before a known end until a reader reports it.
 PATIENCE_S = 15.0
 _POLL_MS = 200
+#: Whether a reader is interested in a key; without it, in all of them.
+Wanted: TypeAlias = Callable[[str], bool]
 
 
 class Ends:
@@ -90,7 +92,7 @@ def read_to_end(
     reader: Reader,
     partitions: Iterable[TopicPartition],
     starts: Mapping[TopicPartition, int] | None = None,
-    wanted: Callable[[str], bool] | None = None,
+    wanted: Wanted | None = None,
 ) -> Iterator[tuple[TopicPartition, list[ConsumerRecord]]]:
     """Yield all records of partitions, as they come, up to the ends that the partitions had at the beginning.
 
@@ -117,7 +119,7 @@ def read_to_end(
     ends = Ends(reader.end_offsets(list(left)))
     progress, positions = time.monotonic(), dict[TopicPartition, int]()
     while left:
-        with nullcontext() if wanted is None else kafka_batches.only(lambda key: wanted(_text(key))):
+        with nullcontext() if wanted is None else kafka_batches.only(lambda key: wanted(key_text(key))):
             polled = reader.poll(timeout_ms=_POLL_MS)
         for tp in left:
             ends.learn(tp, reader.highwater(tp))
@@ -147,12 +149,8 @@ def _silent(reader: Reader, tp: TopicPartition, ends: Ends) -> str:
     )
 
 
-def _text(key: bytes | None) -> str:
-    return (key or b"").decode("utf-8", "replace")
-
-
 def read(
-    settings: Settings, topic: str, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+    settings: Settings, topic: str, *, until: str | None = None, wanted: Wanted | None = None
 ) -> Iterator[ConsumerRecord]:
     """Yield the records of a topic's first partition, barriers left out, oldest first.
 
@@ -172,13 +170,13 @@ def read(
             if isinstance(record, str):
                 if record == until:
                     return
-            elif wanted(_text(record.key)):
+            elif wanted is None or wanted(key_text(record.key)):
                 yield record
         return
     with consumer(settings) as reader:
         for _, records in read_to_end(reader, [TopicPartition(Topics(settings).name(topic), 0)], wanted=wanted):
             for record in records:
-                if not is_barrier(record) and wanted(_text(record.key)):
+                if not is_barrier(record) and (wanted is None or wanted(key_text(record.key))):
                     yield record
 
 
@@ -220,7 +218,7 @@ def record_at(settings: Settings, name: str, partition: int, offset: int) -> Con
 
 
 def messages(
-    settings: Settings, topic: str, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+    settings: Settings, topic: str, *, until: str | None = None, wanted: Wanted | None = None
 ) -> Iterator[Any]:
     """Yield the content of every message of a topic that can be read; other parameters and errors as of `read`.
 
@@ -238,21 +236,21 @@ def messages(
 
 
 def market_signals(
-    settings: Settings, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+    settings: Settings, *, until: str | None = None, wanted: Wanted | None = None
 ) -> Iterator[MarketSignal]:
     """Yield every market signal as it was published, provisional ones included; parameters as of `messages`."""
     return messages(settings, Topic.SIGNALS_MARKET, until=until, wanted=wanted)
 
 
 def security_signals(
-    settings: Settings, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+    settings: Settings, *, until: str | None = None, wanted: Wanted | None = None
 ) -> Iterator[SecuritySignals]:
     """Yield every day's frame of security signals as it was published; parameters as of `messages`."""
     return messages(settings, Topic.SIGNALS_SECURITY, until=until, wanted=wanted)
 
 
 def industry_signals(
-    settings: Settings, *, until: str | None = None, wanted: Callable[[str], bool] = lambda _key: True
+    settings: Settings, *, until: str | None = None, wanted: Wanted | None = None
 ) -> Iterator[IndustrySignals]:
     """Yield every day's frame of industry signals as it was published; parameters as of `messages`."""
     return messages(settings, Topic.SIGNALS_INDUSTRY, until=until, wanted=wanted)

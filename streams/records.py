@@ -117,6 +117,11 @@ def sequence_header(sequence: int) -> tuple[str, bytes]:
     return SEQUENCE, b"%0*d" % (_SEQUENCE_DIGITS, sequence)
 
 
+def key_text(key: bytes | None) -> str:
+    """Return a key as text, whatever its bytes are; empty where there is none."""
+    return (key or b"").decode("utf-8", "replace")
+
+
 def is_barrier(message: Message) -> bool:
     """Whether a message is a barrier, and neither row nor punctuation, signal or alert."""
     return ce_type(message) == BARRIER_TYPE
