@@ -24,6 +24,7 @@ from yarl import URL
 from processors.days import microseconds, to_day
 from processors.deadlines import DEADLINES, newest_due
 from streams import metrics
+from streams.assignment import Inputs
 from streams.calendars import xshg
 from streams.clients import async_redis_client, faust_credentials
 from streams.errors import FencedError, RevokedError
@@ -93,6 +94,7 @@ class MarginwatchApp(App):
         self.redis = async_redis_client(settings)
         self.latest = LatestWriter(self.redis, settings.namespace, self._published_signals, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
+        self.stage_inputs = [Inputs([self.names.name(topic) for topic in stage.inputs], stage.work) for stage in stages]
         self.publisher = OutputPublisher(settings, stages, self.kafka_producer)
         self.output_log = OutputLog(settings)
         self.input_check = InputCheck(settings, [t.name for t in self.names.all.values() if t.compacted])

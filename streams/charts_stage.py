@@ -32,6 +32,8 @@ class ChartsStage(Stage):
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)
         self.model: Scorer | str = load(settings.chart_model)
+        if isinstance(self.model, str):
+            self.work = 0.0
 
     @property
     def barrier_origins(self) -> frozenset[str]:

@@ -44,6 +44,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams import kafka_fetches
+from streams.assignment import Inputs, StageAssignor
 
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer
@@ -65,7 +66,7 @@ _TRANSACTION_MS = 60_000
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread with a consumer of ours: range assignment, short waits, wake-ups, no departed leader."""
+    """Faust's consumer thread with a consumer of ours: stages spread, short waits, wake-ups, no departed leader."""
 
     async def on_start(self) -> None:
         """Shorten the pause that a partition with unread records imposes on the others of its node."""
@@ -82,13 +83,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         kafka_fetches.install()
-        self._assignor = RangePartitionAssignor
         auth = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=[StageAssignor(self.app.stage_inputs), RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_poll_records=conf.broker_max_poll_records,
@@ -228,6 +228,7 @@ class App(faust.App):
 
     transport_class: type[driver.Transport]
     fetch_max_wait_ms: int
+    stage_inputs: Collection[Inputs]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, TableManager=_NoTables, **options)
@@ -328,10 +329,9 @@ def internals() -> tuple[Internal, ...]:
     acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
     leader, epochs = "the end of a leader that left", "the epochs of owners"
     return (
-        Internal(faust_, thread, "_create_worker_consumer", ("transport",), "range assignment and short waits"),
+        Internal(faust_, thread, "_create_worker_consumer", ("transport",), "spread stages and short waits"),
         Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
         Internal(faust_, thread, "_consumer", None, "wake-ups of a reader"),
-        Internal(faust_, thread, "_assignor", None, "range assignment"),
         Internal(faust_, thread, "seek_wait", ("partitions",), offsets),
         Internal(faust_, consumer, "_new_consumer_thread", (), "the consumer thread of ours"),
         Internal(faust_, consumer, "_thread", None, offsets),

@@ -18,8 +18,7 @@ unread records of one of its partitions lie there, for 100 ms: a busy agent woul
 partitions that it asks for, but does not wake up who waits for records; this transport does. Otherwise records that
 have arrived would wait for the next ones.
 
-Partitions are assigned by range, so that the partitions with one number of all co-partitioned topics always
-belong to one worker. `streams.faust_adapter` has the means to all of this.
+`streams.assignment` says which worker reads which partitions, and `streams.faust_adapter` has the means to all of this.
 """
 
 from __future__ import annotations

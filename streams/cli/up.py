@@ -15,8 +15,8 @@ from streams.settings import Settings
 def worker() -> None:
     """Run a worker: it joins the consumer group, folds and publishes; SIGTERM ends it cleanly.
 
-    Create the topics first with `marginwatch topics create`. Start as many workers as the topics have partitions, at
-    most.
+    Create the topics first with `marginwatch topics create`. Workers of one group share the work: the market stage, the
+    alerts stage and the partitions of the securities, so two more than these partitions are as many as can be of use.
     """
     from streams.worker import run
 

@@ -23,8 +23,11 @@ from processors.days import to_date, to_day
 from processors.deadlines import DEADLINES
 from processors.events import RowBatch
 from streams import readers
+from streams.alerts_stage import AlertsStage
 from streams.calendars import xshg
 from streams.local_kafka import Broker
+from streams.market_stage import MarketStage
+from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
 from streams.system_status import latest_market
 from streams.topics import Topic, Topics
@@ -126,6 +129,19 @@ def test_a_worker_that_is_fenced_in_the_middle_of_a_backlog_ends_and_is_red_unti
     wait_until(ended, 60, "the end of a fenced worker")
     assert worker.process.returncode != 0
     assert not seen_ready
+
+
+def test_two_workers_share_the_stages_and_the_one_that_is_left_has_all(stack: Stack) -> None:
+    def owned(worker: Worker) -> list[float]:
+        stages = (SecuritiesStage, MarketStage, AlertsStage)
+        return [metric(worker, f'marginwatch_partitions_owned{{table="{stage.name}"}}') for stage in stages]
+
+    first, second = stack.worker().ready(), stack.worker().ready()
+    wait_until(lambda: sorted([owned(first), owned(second)]) == [[1, 0, 1], [1, 1, 0]], 60, "shared stages")
+    feed(stack)
+    assert second.terminate() == 0
+    wait_until(lambda: owned(first) == [2, 1, 1], 60, "all stages")
+    feed(stack, 9)
 
 
 async def _leader_leaves_during_a_rebalance(stack: Stack) -> Worker:
