@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import statistics
 import tempfile
 import time
@@ -20,7 +19,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.request import urlopen
 
 import redis
 import typer
@@ -29,14 +27,13 @@ from rich.table import Table
 
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import results, services
-from processors.errors import MarginwatchError
+from bench.workers import seconds_of
 from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
 from streams.calendars import xshg
 from streams.cli.terminal import out
 from streams.form import Form
-from streams.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
@@ -44,9 +41,6 @@ from streams.tables import TablePartition
 from streams.topics import Topics
 
 _FUNDS = 20  # of the simulated market, in every number of securities
-#: Session timeout: a stopped worker keeps its partitions this long. (The embedded broker delays the first assignment of
-#: a group by half of it.)
-_SESSION_S = 30.0
 _MIB = 1024 * 1024
 
 
@@ -103,40 +97,17 @@ def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[in
         return publisher.rows, publisher.barrier()
 
 
-def _owned(worker: WorkerProcess) -> int:
-    """Return how many partitions of the securities stage a worker owns."""
-    with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
-        found = re.search(r'^marginwatch_partitions_owned{table="securities"} (\S+)$', answer.read().decode(), re.M)
-    return int(float(found[1])) if found else 0
-
-
 def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: int, days: int) -> float:
     """Return the rows a second of ``workers`` workers over a backlog."""
-    Topics(settings).create()
-    with ExitStack() as stack:
-        client = stack.enter_context(redis.Redis.from_url(settings.redis))
-        running = []
-        for number in range(workers):
-            (worker_folder := folder / f"{settings.group}-{number}").mkdir()
-            running.append(stack.enter_context(running_worker(settings, worker_folder)))
-        share = settings.partitions // workers
-        wait_for(lambda: all(_owned(worker) == share for worker in running), running[0])
-        stopped = time.perf_counter()
-        for worker in running:
-            os.kill(worker.pid, signal.SIGSTOP)
-        try:
-            rows, barrier = _backlog(settings, form, stocks, days)
-        finally:
-            for worker in running:
-                os.kill(worker.pid, signal.SIGCONT)
-        started = time.perf_counter()
-        if started - stopped > _SESSION_S:
-            raise MarginwatchError(
-                f"writing {rows:,} rows took {started - stopped:.0f} s, so the stopped workers lost their partitions: "
-                f"end other programs on this machine, or use --short"
-            )
-        wait_for(lambda: passed(settings, barrier, client), running[0])
-        return rows / (time.perf_counter() - started)
+    rows = 0
+
+    def publish(settings: Settings) -> str:
+        nonlocal rows
+        rows, barrier = _backlog(settings, form, stocks, days)
+        return barrier
+
+    seconds = seconds_of(settings, folder, workers, publish)
+    return rows / seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +185,7 @@ def main(
             rates: dict[int, list[float]] = {1: [], 2: []}
             for run in range(runs):
                 for workers, found in rates.items():
-                    own = settings(f"{form}{workers}-{run}", session_timeout_s=_SESSION_S)
-                    found.append(_rate(own, folder, workers, form, size.stocks, days))
+                    found.append(_rate(settings(f"{form}{workers}-{run}"), folder, workers, form, size.stocks, days))
             one, two = (statistics.median(found) for found in rates.values())
             table.add_row(f"rows/s of one worker, {form}", f"{one:,.0f}", "")
             table.add_row(f"rows/s of two workers, {form}", f"{two:,.0f}", "")

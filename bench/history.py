@@ -1,7 +1,8 @@
 """The whole real data set through broker and Redis, the fold alone, and a pandas computation.
 
-``python -m bench.history [--data ../shared/data] [--broker embedded|kafka]``: seconds from a ready worker with a full
-backlog to the last stored alert; the fold of the same rows in one process; the independent pandas computation of the
+``python -m bench.history [--data ../shared/data] [--broker embedded|kafka]``: seconds of one and of two ready workers
+with a full backlog to the last stored alert; the fold of the same rows in one process; the independent pandas
+computation of the
 tests (fewer signals).
 """
 
@@ -12,12 +13,11 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import redis
 import typer
 
 from bench.figures import Figure, table_of
-from bench.pipeline import running_worker, wait_for
 from bench.services import services
+from bench.workers import seconds_of
 from feeds.dataset import Dataset
 from feeds.folder import read
 from processors.history import History, blocks
@@ -25,24 +25,20 @@ from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.publisher import Publisher
 from streams.settings import Settings
-from streams.system_status import passed
-from streams.topics import Topics
 from tests.oracle import market, securities
 from tests.oracle.data import load
 
 DATA = Path("../shared/data")
 
 
-def _streamed(settings: Settings, scratch: Path, folder: Dataset) -> float:
-    Topics(settings).create()
-    with Publisher(settings, source=folder.source) as publisher:
-        for _, batches in folder.by_day():
-            publisher.day(batches)
-        barrier = publisher.barrier()
-    with redis.Redis.from_url(settings.redis) as client, running_worker(settings, scratch) as worker:
-        started = time.perf_counter()
-        wait_for(lambda: passed(settings, barrier, client), worker)
-        return time.perf_counter() - started
+def _streamed(settings: Settings, scratch: Path, folder: Dataset, workers: int) -> float:
+    def publish(settings: Settings) -> str:
+        with Publisher(settings, source=folder.source) as publisher:
+            for _, batches in folder.by_day():
+                publisher.day(batches)
+            return publisher.barrier()
+
+    return seconds_of(settings, scratch, workers, publish)
 
 
 def _folded(settings: Settings, folder: Dataset) -> float:
@@ -73,11 +69,13 @@ def figures(broker: str, data: Path = DATA) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         with services(broker, scratch) as settings:
-            streamed = _streamed(settings("history"), scratch, folder)
+            one, two = (_streamed(settings(f"history{count}"), scratch, folder, count) for count in (1, 2))
     folded, plain = _folded(Settings(), folder), _plain(data)
     return [
-        Figure(f"history end to end, {what}", streamed, "s", at_most=12),
-        Figure("history end to end, over pandas", streamed / plain, "×", at_most=20),
+        Figure(f"history end to end, {what}, two workers", two, "s", at_most=12),
+        Figure("… over pandas", two / plain, "×", at_most=20),
+        Figure("history end to end, one worker", one, "s"),
+        Figure("… over pandas", one / plain, "×"),
         Figure("the fold alone in blocks of days, all signals", folded, "s CPU", at_most=2),
         Figure("the fold alone, over pandas", folded / plain, "×", at_most=4),
         Figure("pandas, a few of the signals", plain, "s CPU"),
