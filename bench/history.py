@@ -2,8 +2,7 @@
 
 ``python -m bench.history [--data ../shared/data] [--broker embedded|kafka]``: seconds of one and of two ready workers
 with a full backlog to the last stored alert; the fold of the same rows in one process; the independent pandas
-computation of the
-tests (fewer signals).
+computation of the tests (fewer signals).
 """
 
 from __future__ import annotations
