@@ -206,12 +206,6 @@ class LocalService(ABC):
                 f"the {self.name} ended with code {code} during {what}; the end of {self.log}:\n{tail(self.log)}"
             )
 
-    def wait(self) -> None:
-        """Wait until the server ends, which is an error: nobody has stopped it."""
-        if self._process is not None:
-            self._process.wait()
-            self.check("its work")
-
     def stop(self, timeout: float = 15.0) -> None:
         """End it in its own way, by force after ``timeout`` seconds."""
         if self._process is None:

@@ -51,6 +51,7 @@ class Plan:
     data : folder of market files; None for a simulated market.
     start, end : first and last trade date that is fed.
     form : the form of the rows.
+    workers : how many share the work.
     until_done : end when all input is processed; otherwise at Ctrl-C.
     export_to : folder for the final values.
     state_dir : folder for broker, Redis and logs; None for a temporary one.
@@ -61,6 +62,7 @@ class Plan:
     end: date | None
     form: Form
     broker: LocalBroker
+    workers: int
     until_done: bool
     export_to: Path | None
     state_dir: Path | None
@@ -83,14 +85,13 @@ def run(plan: Plan, base: Settings) -> None:
         if problems := Topics(settings).problems():
             raise LocalRunError("; ".join(problems))
         err.print(f"  topics   {len(created)} created")
-        worker = stack.enter_context(WorkerProcess(settings, scratch))
-        err.print(f"  worker   http://127.0.0.1:{settings.http_port}/metrics  /healthz  /readyz   (log: {worker.log})")
+        workers = _start_workers(plan, settings, scratch, stack)
         if not plan.until_done:
             _start_console(settings, scratch, stack, simulated=plan.data is None)
         watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
-        reports = _feed_and_wait(plan, settings, worker, watcher)
+        reports = _feed_and_wait(plan, settings, workers, watcher)
         if not plan.until_done:
             err.print(
                 "\nStaying up. In another terminal:\n"
@@ -100,7 +101,7 @@ def run(plan: Plan, base: Settings) -> None:
                 "Ctrl-C ends everything."
             )
             with contextlib.suppress(KeyboardInterrupt):
-                worker.wait()
+                _await(lambda: False, workers, "its work")
         err.print("Stopping …")
     exit_if_refused(reports)
 
@@ -140,6 +141,17 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     )
 
 
+def _start_workers(plan: Plan, settings: Settings, folder: Path, stack: contextlib.ExitStack) -> list[WorkerProcess]:
+    workers: list[WorkerProcess] = []
+    for number in range(plan.workers):
+        own = settings if not number else settings.model_copy(update={"http_port": free_port(settings.http_port)})
+        (logs := folder if not number else folder / f"worker-{number + 1}").mkdir(exist_ok=True)
+        worker = stack.enter_context(WorkerProcess(own, logs))
+        err.print(f"  worker   {worker.url}/metrics  /healthz  /readyz   (log: {worker.log})")
+        workers.append(worker)
+    return workers
+
+
 def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
     """Start the console as a child process; without its libraries print how to install them."""
     if importlib.util.find_spec("nicegui") is None:
@@ -149,7 +161,9 @@ def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack
     err.print(f"  console  {console.url}   (log: {console.log})")
 
 
-def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watcher: _AlertWatcher) -> list[FeedReport]:
+def _feed_and_wait(
+    plan: Plan, settings: Settings, workers: list[WorkerProcess], watcher: _AlertWatcher
+) -> list[FeedReport]:
     """Feed, wait until everything is processed, and return the reports of the feed."""
     reports: list[FeedReport] = []
     if plan.data is not None:
@@ -162,12 +176,12 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
             finally:
                 reports = command.reports
                 print_reports(reports)
-        _await_processed(settings, barrier, worker)
+        _await_processed(settings, barrier, workers)
         rows, days = sum(one.rows for one in reports), sum(one.trading_days for one in reports)
         err.print(f"{rows:,} rows of {days:,} trading days are processed")
     else:
-        barrier = _simulate(plan, settings, worker)
-    watcher.await_barrier(barrier, worker)
+        barrier = _simulate(plan, settings, workers)
+    watcher.await_barrier(barrier, workers)
     if plan.export_to is not None:
         written = export(settings, plan.export_to, barrier)
         for name, count in written.items():
@@ -176,7 +190,7 @@ def _feed_and_wait(plan: Plan, settings: Settings, worker: WorkerProcess, watche
     return reports
 
 
-def _simulate(plan: Plan, settings: Settings, worker: WorkerProcess) -> str:
+def _simulate(plan: Plan, settings: Settings, workers: list[WorkerProcess]) -> str:
     """Feed a simulated market and its running session; return the barrier behind it."""
     err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     calendar = xshg(settings.calendar_file)
@@ -190,20 +204,20 @@ def _simulate(plan: Plan, settings: Settings, worker: WorkerProcess) -> str:
         publish_days(publisher, days, on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"))
         barrier = publisher.barrier()
         rows = publisher.rows
-    _await_processed(settings, barrier, worker)
+    _await_processed(settings, barrier, workers)
     err.print(f"{rows:,} rows of {total} trading days are processed")
     with Publisher(settings, source=simulate.SOURCE, form=Form.FRAMES) as publisher:
         _publish_session(publisher, market, until_done=plan.until_done)
         barrier = publisher.barrier()
-    _await_stream(settings, barrier, worker)
+    _await_stream(settings, barrier, workers)
     return barrier
 
 
-def _await_processed(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
+def _await_processed(settings: Settings, barrier: str, workers: list[WorkerProcess]) -> None:
     """Wait until the stream has passed a barrier, and show it."""
     with progress() as bars:
         done = bars.add_task("processed", total=1)
-        _await_stream(settings, barrier, worker)
+        _await_stream(settings, barrier, workers)
         bars.update(done, advance=1)
 
 
@@ -240,17 +254,18 @@ def _await_latest(settings: Settings, barrier: str) -> None:
             time.sleep(0.05)
 
 
-def _await(condition: Callable[[], bool], worker: WorkerProcess, what: str) -> None:
-    """Wait for a condition; raises `LocalServiceError` if the worker ends before."""
+def _await(condition: Callable[[], bool], workers: list[WorkerProcess], what: str) -> None:
+    """Wait for a condition; raises `LocalServiceError` if a worker ends before."""
     while not condition():
-        worker.check(what)
+        for worker in workers:
+            worker.check(what)
         time.sleep(0.05)
 
 
-def _await_stream(settings: Settings, barrier: str, worker: WorkerProcess) -> None:
-    """Wait until the worker has processed everything before a barrier."""
+def _await_stream(settings: Settings, barrier: str, workers: list[WorkerProcess]) -> None:
+    """Wait until the workers have processed everything before a barrier."""
     with redis_client(settings) as client:
-        _await(lambda: system_status.passed(settings, barrier, client), worker, "the stream")
+        _await(lambda: system_status.passed(settings, barrier, client), workers, "the stream")
 
 
 class _AlertWatcher:
@@ -274,9 +289,9 @@ class _AlertWatcher:
         if self._thread.is_alive():  # a signal may have ended its start
             self._thread.join(5)
 
-    def await_barrier(self, barrier: str, worker: WorkerProcess) -> None:
-        """Wait until every alert before a barrier has been read; an error if the worker ends before."""
-        _await(lambda: barrier in self._passed, worker, "reading the alerts")
+    def await_barrier(self, barrier: str, workers: list[WorkerProcess]) -> None:
+        """Wait until every alert before a barrier has been read; an error if a worker ends before."""
+        _await(lambda: barrier in self._passed, workers, "reading the alerts")
 
     def _read(self) -> None:
         newest = readers.NewestByKey()

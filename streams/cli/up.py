@@ -34,11 +34,14 @@ def up(
     broker: Annotated[
         LocalBroker, typer.Option(help="embedded: nothing to install; kafka: Apache Kafka, needs Java 17 and Maven")
     ] = LocalBroker.EMBEDDED,
+    workers: Annotated[
+        int, typer.Option(min=1, max=16, help="share the work; with two a long history takes two thirds of the time")
+    ] = 1,
     until_done: Annotated[bool, typer.Option("--until-done", help="return when all input is processed")] = False,
     export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
     state: Annotated[Path | None, typer.Option(help="keep broker and Redis data here (--broker kafka)")] = None,
 ) -> None:
-    """Start broker, Redis, worker and a feed on this machine, and print alerts and the market panel.
+    """Start broker, Redis, workers and a feed on this machine, and print alerts and the market panel.
 
     Without --data the feed is a simulated market. Example, which writes the final values as parquet files:
 
@@ -49,4 +52,4 @@ def up(
     if export is not None and not until_done:
         raise typer.BadParameter("--export needs --until-done", param_hint="--export")
     first, last = span(start, end)
-    run(Plan(data, first, last, as_, broker, until_done, export, state), Settings())
+    run(Plan(data, first, last, as_, broker, workers, until_done, export, state), Settings())

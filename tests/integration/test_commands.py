@@ -26,8 +26,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_up_until_done_runs_the_main_job_and_leaves_the_tables(tmp_path: Path, data_dir: Path) -> None:
     done = run("up", "--data", str(data_dir), "--from", "2018-01-02", "--to", "2018-02-28", "--until-done",
-               "--export", str(tmp_path / "out"))  # fmt: skip
+               "--export", str(tmp_path / "out"), "--workers", "2")  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("  worker   http://") == 2
     market = pd.read_parquet(tmp_path / "out" / "market.parquet")
     assert market.index[market["ratio_state"] == "BREAKDOWN"].tolist() == [pd.Timestamp("2018-02-06")]
     assert len(pd.read_parquet(tmp_path / "out" / "securities.parquet")) > 30_000
