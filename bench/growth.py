@@ -37,7 +37,7 @@ from streams.form import Form
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
-from streams.tables import TablePartition
+from streams.tables import TablePartition, encoded
 from streams.topics import Topics
 
 _FUNDS = 20  # of the simulated market, in every number of securities
@@ -80,7 +80,7 @@ async def _ns_per_row(url: str, securities: int, days: int, timed: int) -> float
         started = time.perf_counter()
         history.fold(feeds)
         for name, processor in processors.items():
-            await tables[name].commit(processor.changed_rows(), {}, [], {})
+            await tables[name].commit(encoded(processor.changed_rows()), {}, {})
         costs.append((time.perf_counter() - started) * 1e9 / sum(map(len, feeds.values())))
     await client.aclose()
     return statistics.median(costs[-timed:])

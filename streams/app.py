@@ -53,6 +53,8 @@ log = structlog.get_logger()
 _POLLS_BUFFERED = 16
 #: Fetched of a partition at once; a larger message is fetched alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
+#: Folded in one step of a backlog: some thirty days at once, which costs a tenth less than a step for each fetch.
+_STEP_BYTES = 4 * _FETCH_BYTES
 #: A worker that ends, by a signal or because of an error, is gone after this long, whatever still waits in it.
 _HARD_EXIT_S = 8.0
 
@@ -228,7 +230,7 @@ class MarginwatchApp(App):
     async def _work(self, events: AsyncIterable[Any], stream: Any) -> None:
         async for event in events:
             generation = self.consumer_generation_id
-            together = [event, *stream.channel.queue.take(event, _FETCH_BYTES)]
+            together = [event, *stream.channel.queue.take(event, _STEP_BYTES)]
             for one in together[1:]:
                 one.message.tracked = True
                 self.consumer.track_message(one.message)

@@ -44,7 +44,7 @@ from streams.retries import Publish, Retries, StillOurs
 from streams.script_queue import ScriptQueue
 from streams.settings import Settings
 from streams.stage import Stage, StageState
-from streams.tables import Output, TablePartition, last_sequence, numbered
+from streams.tables import Encoded, Output, TablePartition, encoded, numbered
 from streams.topics import Topics
 from streams.transport import Poll
 
@@ -68,8 +68,7 @@ class _Step:
     stage: Stage
     poll: Poll
     records: Sequence[Any]
-    outputs: list[Output]
-    rows: dict[str, bytes | None]
+    encoded: Encoded
     mark: str  # of the last record
     started: float  # perf_counter
 
@@ -101,7 +100,7 @@ class PartitionRunner:
         health: Health,
         on_claimed: Callable[[TablePartition], None],
         open_outputs: Callable[[TablePartition], Awaitable[None]],
-        on_outputs: Callable[[list[Output]], None],
+        on_outputs: Callable[[Sequence[Output]], None],
         on_finished: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._stages = {topic: stage for stage in stages for topic in stage.inputs}
@@ -320,19 +319,18 @@ class PartitionRunner:
         if not all(is_barrier(record) for record in records):
             owned.mark_active(short)
         try:
-            outputs, rows = await self._fold(stage, owned, state, Poll(records), still_ours)
+            found = await self._fold(stage, owned, state, Poll(records), still_ours)
         except FoldError as error:
             owned.state = None
             if not as_stored:
                 return [Poll(records)]  # once more, on the state as it is stored
             if len(records) > 1:
                 return [Poll(half) for half in halves(records)]
-            outputs, rows = await self._quarantine.set_aside(stage, records[0], error), {}
+            found = encoded({}, await self._quarantine.set_aside(stage, records[0], error))
         else:
             self._quarantine.succeeded(records)
-        outputs = numbered(outputs, owned.sequence, stage.output_names)
-        owned.sequence = last_sequence(outputs, owned.sequence)
-        step = _Step(stage, poll, records, outputs, rows, mark_of(records[-1]), started)
+        owned.sequence = found.sequence or owned.sequence
+        step = _Step(stage, poll, records, found, mark_of(records[-1]), started)
         owned.read[poll.topic], owned.marks[poll.topic] = poll.offset + 1, step.mark
         await owned.finished()
         owned.finishing = asyncio.create_task(self._finish(step, owned.table, still_ours, done))
@@ -341,9 +339,14 @@ class PartitionRunner:
 
     async def _fold(
         self, stage: Stage, owned: OwnedPartition, state: StageState, poll: Poll, still_ours: StillOurs
-    ) -> tuple[list[Output], dict[str, bytes | None]]:
+    ) -> Encoded:
         """Fold a poll; a large one, and one of a stage that takes long, in a thread, while other partitions go on."""
-        folded = partial(fold, state, self._topics.short(poll.topic), poll.records)
+        topic, sequence = self._topics.short(poll.topic), owned.sequence
+
+        def folded() -> Encoded:
+            outputs, rows = fold(state, topic, poll.records)
+            return encoded(rows, numbered(outputs, sequence, stage.output_names))
+
         if not stage.messages_at_once and poll.size < _LARGE_BYTES:
             return folded()
         # A stage that takes long holds up no large polls.
@@ -363,16 +366,16 @@ class PartitionRunner:
         short = self._topics.short(step.poll.topic)
         metrics.MESSAGES.labels(short).inc(len(step.records))
         metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
-        if step.outputs:
-            await self._publish_outputs(step.stage, step.outputs, still_ours)
+        if step.encoded.outputs:
+            await self._publish_outputs(step.stage, step.encoded.outputs, still_ours)
             newest = step.records[-1].timestamp / 1000
             metrics.AGE.labels(step.stage.name).observe(max(0.0, time.time() - newest))
 
-    async def _publish_outputs(self, stage: Stage, outputs: list[Output], still_ours: StillOurs) -> None:
+    async def _publish_outputs(self, stage: Stage, outputs: Sequence[Output], still_ours: StillOurs) -> None:
         await self._retries.publish(self._publish, outputs, still_ours)
         self._show_outputs(stage, outputs)
 
-    def _show_outputs(self, stage: Stage, outputs: list[Output]) -> None:
+    def _show_outputs(self, stage: Stage, outputs: Sequence[Output]) -> None:
         if outputs and stage.name == MarketStage.name:
             self._on_outputs(outputs)
 
@@ -381,7 +384,7 @@ class PartitionRunner:
         offsets, marks = {step.poll.topic: step.poll.offset + 1}, {step.poll.topic: step.mark}
 
         async def attempt() -> None:
-            await self._retries.persist(lambda: table.commit(step.rows, offsets, step.outputs, marks), still_ours)
+            await self._retries.persist(lambda: table.commit(step.encoded, offsets, marks), still_ours)
 
         await self._retry(step.stage, step.poll, attempt, still_ours)
 

@@ -36,7 +36,7 @@ from streams.records import mark_of
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
-from streams.tables import Loaded, Output, TablePartition, last_sequence, numbered, peek
+from streams.tables import Loaded, Output, TablePartition, encoded, last_sequence, numbered, peek
 from streams.topics import Topics
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ async def _sequence_after(settings: Settings, stage: Stage, stored: int) -> int:
 async def _replace(table: TablePartition, stored: Loaded, replay: _Replay, sequence: int) -> None:
     gone: dict[str, bytes | None] = {name: None for name in stored.rows if name not in replay.rows}
     try:
-        await table.commit(gone | replay.rows, replay.offsets, stored.outbox, replay.marks, sequence)
+        await table.commit(encoded(gone | replay.rows, stored.outbox, sequence), replay.offsets, replay.marks)
     except FencedError as error:
         raise RebuildError(
             f"a worker has claimed {table.table}:{table.partition} while it was replayed; nothing was replaced. "

@@ -111,6 +111,8 @@ for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[i]) end
 return 1
 """
 _NOTHING = b""
+#: Kinds of what the digest covers.
+_ROW, _POSITION, _OUTBOX = b"r", b"p", b"o"
 
 
 class Output(msgspec.Struct, frozen=True, array_like=True):
@@ -144,6 +146,33 @@ class Loaded:
     marks: dict[str, str] = field(default_factory=dict)
     whole: bool = True
     sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Changed rows and outputs of a step in the form in which they are stored; a large step is encoded in a thread.
+
+    Attributes
+    ----------
+    rows : field → bytes, None to delete.
+    outbox : the bytes of the outputs.
+    sequence : that of the last output; 0 where none has one.
+    hashes : of rows and outbox, by kind and name.
+    """
+
+    rows: Mapping[str, bytes | None]
+    outputs: Sequence[Output]
+    outbox: bytes
+    sequence: int
+    hashes: dict[bytes, int]
+
+
+def encoded(rows: Mapping[str, bytes | None], outputs: Sequence[Output] = (), sequence: int = 0) -> Encoded:
+    """Return rows and outputs as they are stored; ``sequence`` is that of the last output, where none names it."""
+    outbox = msgspec.msgpack.encode(outputs) if outputs else _NOTHING
+    hashes = _hashes(_ROW, ((name.encode(), value) for name, value in rows.items()))
+    hashes |= _hashes(_OUTBOX, [(b"", outbox or None)])
+    return Encoded(rows, outputs, outbox, last_sequence(outputs, sequence), hashes)
 
 
 def numbered(outputs: Iterable[Output], after: int, topics: Container[str]) -> list[Output]:
@@ -187,7 +216,10 @@ async def _load(pipe: Pipeline, keys: list[str]) -> tuple[Loaded, _Digest]:
     *claim, rows, positions, outbox, schema, stored_digest, sequence = await pipe.execute()
     discarded = claim[0] if claim else None
     digest = _Digest()
-    digest.take(digest.changed(rows.items(), positions.items(), outbox or _NOTHING))
+    stored = (
+        _hashes(_ROW, rows.items()) | _hashes(_POSITION, positions.items()) | _hashes(_OUTBOX, [(b"", outbox or None)])
+    )
+    digest.take(digest.changed(stored))
     split = {name.decode(): value.decode().partition(" ") for name, value in positions.items()}
     outputs = msgspec.msgpack.decode(outbox, type=list[Output]) if outbox else []
     loaded = Loaded(
@@ -222,22 +254,17 @@ class _Digest:
         """The digest as it is stored; empty where nothing is."""
         return f"{self.total:016x}" if self.hashes else ""
 
-    def changed(
-        self, rows: Iterable[tuple[bytes, bytes | None]], positions: Iterable[tuple[bytes, bytes]], outbox: bytes
-    ) -> _Digest:
-        """Return the digest after a step; a row without a value is deleted. `take` makes the change this one's own."""
+    def changed(self, hashes: dict[bytes, int]) -> _Digest:
+        """Return the digest after a step that changes what has these hashes. `take` makes the change this one's own."""
         after = _Digest()
-        after.rows, after.positions, total = self.rows, self.positions, self.total
-        for kind, pairs in ((b"r", rows), (b"p", positions), (b"o", ((b"", outbox or None),))):
-            for name, value in pairs:
-                key = kind + name
-                old, new = self.hashes.get(key, 0), 0 if value is None else _hash(key, value)
-                total += new - old
-                after.hashes[key] = new
-                if kind == b"r":
-                    after.rows += (new != 0) - (old != 0)
-                elif kind == b"p":
-                    after.positions += (new != 0) - (old != 0)
+        after.rows, after.positions, after.hashes, total = self.rows, self.positions, hashes, self.total
+        for key, new in hashes.items():
+            old = self.hashes.get(key, 0)
+            total += new - old
+            if key.startswith(_ROW):
+                after.rows += (new != 0) - (old != 0)
+            elif key.startswith(_POSITION):
+                after.positions += (new != 0) - (old != 0)
         after.total = total % 2**64
         return after
 
@@ -249,6 +276,11 @@ class _Digest:
                 self.hashes[key] = value
             else:
                 self.hashes.pop(key, None)
+
+
+def _hashes(kind: bytes, values: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, int]:
+    """Return the hashes of values by kind and name; 0 where there is no value."""
+    return {kind + name: 0 if value is None else _hash(kind + name, value) for name, value in values}
 
 
 def _hash(name: bytes, value: bytes) -> int:
@@ -312,40 +344,25 @@ class TablePartition:
         await self._discard_script(keys=self._keys, args=[self._token])
         self._digest, self.offsets = _Digest(), {}
 
-    async def commit(
-        self,
-        rows: Mapping[str, bytes | None],
-        offsets: Mapping[str, int],
-        outputs: Sequence[Output],
-        marks: Mapping[str, str],
-        sequence: int = 0,
-    ) -> None:
+    async def commit(self, step: Encoded, offsets: Mapping[str, int], marks: Mapping[str, str]) -> None:
         """Store a step: all of it or nothing.
 
         Parameters
         ----------
         offsets, marks : topic → next offset to read, and the mark of the message before it.
-        sequence : that of the last output, where the outputs of this step do not name it.
 
         Raises
         ------
         FencedError : if Redis is not as this owner left it; nothing was stored.
         """
-        sets = [(name, value) for name, value in rows.items() if value is not None]
-        gone = [name for name, value in rows.items() if value is None]
-        outbox = msgspec.msgpack.encode(outputs) if outputs else _NOTHING
+        sets = [(name, value) for name, value in step.rows.items() if value is not None]
+        gone = [name for name, value in step.rows.items() if value is None]
         positions = [(topic, f"{offset} {marks.get(topic, '')}") for topic, offset in offsets.items()]
-        digest, after = (
-            self._digest,
-            self._digest.changed(
-                ((name.encode(), value) for name, value in rows.items()),
-                ((topic.encode(), position.encode()) for topic, position in positions),
-                outbox,
-            ),
-        )
-        newest = last_sequence(outputs, sequence) or ""
-        arguments: list[Any] = [self._token, self._steps, outbox, self._schema, digest.text, after.text, digest.rows,
-                                digest.positions, newest, len(sets), *chain.from_iterable(sets), len(gone), *gone,
+        read = _hashes(_POSITION, ((topic.encode(), position.encode()) for topic, position in positions))
+        digest, after = self._digest, self._digest.changed(step.hashes | read)
+        arguments: list[Any] = [self._token, self._steps, step.outbox, self._schema, digest.text, after.text,
+                                digest.rows, digest.positions, step.sequence or "", len(sets),
+                                *chain.from_iterable(sets), len(gone), *gone,
                                 len(positions), *chain.from_iterable(positions)]  # fmt: skip
         with self._fenced():
             await self._scripts.run(self._script, self._keys, arguments)

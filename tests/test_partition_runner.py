@@ -46,7 +46,7 @@ from streams.script_queue import ScriptQueue
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
-from streams.tables import Loaded, Output, TablePartition, last_sequence
+from streams.tables import Encoded, Loaded, Output, TablePartition
 from streams.topics import BY_CODE, Topic, Topics
 from streams.transport import Poll
 from tests.building import DAYS, batch
@@ -192,13 +192,13 @@ class World:
                 self.offsets = dict(loaded.offsets)
                 return loaded
 
-            async def commit(self, rows: Any, offsets: Any, outputs: Any, marks: Any) -> None:
-                recorder.happens("commit", dict(rows), dict(offsets), [o.value for o in outputs])
+            async def commit(self, step: Encoded, offsets: Any, marks: Any) -> None:
+                recorder.happens("commit", dict(step.rows), dict(offsets), [o.value for o in step.outputs])
                 held = recorder.rows[self.key]
-                held.rows.update({k: v for k, v in rows.items() if v is not None})
+                held.rows.update({k: v for k, v in step.rows.items() if v is not None})
                 held.offsets.update(offsets)
                 held.marks.update(marks)
-                held.outbox, held.sequence = list(outputs), last_sequence(outputs, held.sequence)
+                held.outbox, held.sequence = list(step.outputs), step.sequence or held.sequence
                 self.offsets.update(offsets)
 
         async def sleep(seconds: float) -> None:

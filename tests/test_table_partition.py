@@ -7,7 +7,7 @@ import asyncio
 from streams.clients import async_redis_client
 from streams.local_redis import EmbeddedRedis
 from streams.settings import Settings
-from streams.tables import Loaded, Output, TablePartition, numbered
+from streams.tables import Loaded, Output, TablePartition, encoded, numbered
 
 
 def test_a_claim_without_the_sequence_takes_that_of_the_outbox(redis_server: EmbeddedRedis) -> None:
@@ -19,7 +19,7 @@ def test_a_claim_without_the_sequence_takes_that_of_the_outbox(redis_server: Emb
         redis = async_redis_client(settings)
         table = TablePartition(redis, settings.namespace, "market", 0)
         await table.claim("schema")
-        await table.commit({"row": b"1"}, {"features": 7}, outputs, {})
+        await table.commit(encoded({"row": b"1"}, outputs), {"features": 7}, {})
         await redis.delete("no-sequence:{market:0}:sequence")
         found = await TablePartition(redis, settings.namespace, "market", 0).claim("schema")
         await redis.aclose()

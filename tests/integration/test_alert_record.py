@@ -21,7 +21,7 @@ from streams.calendars import xshg
 from streams.cli.main import app
 from streams.local_redis import EmbeddedRedis
 from streams.settings import Settings
-from streams.tables import TablePartition
+from streams.tables import TablePartition, encoded
 from streams.topics import Topic, Topics
 from tests.test_desk import DAYS, breakdown, close, flags, fold, levels
 
@@ -39,7 +39,7 @@ def store(redis_server: EmbeddedRedis, rows: Mapping[str, bytes | None], schema:
         await redis.flushdb()
         table = TablePartition(redis, "record", AlertsStage.name, 0)
         await table.claim(schema)
-        await table.commit(rows, {"signals.market.v1": 1}, [], {})
+        await table.commit(encoded(rows), {"signals.market.v1": 1}, {})
         await redis.aclose()
 
     asyncio.run(run())

@@ -20,7 +20,7 @@ from streams.latest import LatestWriter
 from streams.local_redis import EmbeddedRedis
 from streams.records import sequence_of
 from streams.script_queue import ScriptQueue
-from streams.tables import Loaded, Output, TablePartition, numbered, peek
+from streams.tables import Loaded, Output, TablePartition, encoded, numbered, peek
 
 SCHEMA = "1"
 OUT = Output("signals.market.v1", 0, b"k", b"v", [("ce_id", b"1")])
@@ -42,10 +42,10 @@ def test_a_step_is_stored_whole_and_loaded_again(redis_server: EmbeddedRedis) ->
             table = TablePartition(redis, "t", "securities", 3)
             assert (await table.claim(SCHEMA)).rows == {}
             many = {f"row/{i}": bytes([i % 256]) * 10 for i in range(9000)}
-            await table.commit(many, {"margin.daily.v1": 42}, [OUT], {})
+            await table.commit(encoded(many, [OUT]), {"margin.daily.v1": 42}, {})
             assert (await peek(redis, "t", "securities", 3)).marks == {"margin.daily.v1": ""}
             await table.commit(
-                {"row/0": None, "row/1": b"new"}, {"margin.daily.v1": 43}, [OUT], {"margin.daily.v1": "m"}
+                encoded({"row/0": None, "row/1": b"new"}, [OUT]), {"margin.daily.v1": 43}, {"margin.daily.v1": "m"}
             )
             loaded = await TablePartition(redis, "t", "securities", 3).claim(SCHEMA)
             expected = {k: v for k, v in many.items() if k != "row/0"} | {"row/1": b"new"}
@@ -62,8 +62,8 @@ def test_a_row_that_was_never_stored_is_deleted_in_vain(redis_server: EmbeddedRe
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1", "never": None}, {"a": 1}, [], {})
-            await table.commit({"x": None, "y": b"2", "never": None}, {"a": 2}, [], {})
+            await table.commit(encoded({"x": b"1", "never": None}), {"a": 1}, {})
+            await table.commit(encoded({"x": None, "y": b"2", "never": None}), {"a": 2}, {})
             assert table.rows == 1
             loaded = await table.claim(SCHEMA)
             assert (loaded.whole, loaded.rows) == (True, {"y": b"2"})
@@ -78,7 +78,7 @@ def test_the_digest_is_a_number_of_64_bits_whatever_is_stored(redis_server: Embe
             await table.claim(SCHEMA)
             for size in (1, 500, 20):
                 rows = {f"{i}": b"1" if i < size else None for i in range(500)}
-                await table.commit(rows, {"a": size}, [OUT], {})
+                await table.commit(encoded(rows, [OUT]), {"a": size}, {})
                 assert len(await redis.get("t:{market:0}:digest")) == 16
                 assert (await peek(redis, "t", "market", 0)).whole
 
@@ -90,8 +90,8 @@ def test_the_outbox_is_empty_behind_a_step_without_outputs(redis_server: Embedde
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({}, {"a": 1}, [OUT], {})
-            await table.commit({}, {"a": 2}, [], {})
+            await table.commit(encoded({}, [OUT]), {"a": 1}, {})
+            await table.commit(encoded({}), {"a": 2}, {})
             assert (await table.claim(SCHEMA)).outbox == []
 
     asyncio.run(run())
@@ -102,7 +102,7 @@ def test_the_keys_of_a_partition_are_the_documented_ones(redis_server: EmbeddedR
         async with client(redis_server) as redis:
             table = TablePartition(redis, "mw", "securities", 3)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1"}, {"a": 1}, [OUT], {})
+            await table.commit(encoded({"x": b"1"}, [OUT]), {"a": 1}, {})
             parts = ("rows", "offsets", "owner", "outbox", "schema", "digest")
             assert set(await redis.keys()) == {f"mw:{{securities:3}}:{part}".encode() for part in parts}
 
@@ -128,7 +128,7 @@ def test_a_zombie_is_refused_and_changes_nothing(redis_server: EmbeddedRedis, em
             else:
                 await owner.claim(SCHEMA)
             with pytest.raises(FencedError, match="market:0 is not as this worker left it"):
-                await zombie.commit({"x": b"zombie"}, {"a": 99}, [OUT], {})
+                await zombie.commit(encoded({"x": b"zombie"}, [OUT]), {"a": 99}, {})
             loaded = await owner.claim(SCHEMA)
             assert (loaded.rows, loaded.offsets, loaded.outbox) == ({}, {}, [])
 
@@ -141,10 +141,10 @@ def test_a_restarted_redis_knows_the_script_again(tmp_path) -> None:
             redis = Redis.from_url(server.url)
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1"}, {"a": 1}, [], {})
+            await table.commit(encoded({"x": b"1"}), {"a": 1}, {})
             server.restart()
             await redis.connection_pool.disconnect()
-            await table.commit({"x": b"2"}, {"a": 2}, [], {})
+            await table.commit(encoded({"x": b"2"}), {"a": 2}, {})
             assert (await table.claim(SCHEMA)).rows == {"x": b"2"}
             await redis.aclose()
 
@@ -157,15 +157,15 @@ def test_state_of_another_schema_is_discarded_with_the_claim(redis_server: Embed
         async with client(redis_server) as redis:
             older, table = (TablePartition(redis, "t", "market", 0) for _ in range(2))
             await older.claim(stored or "")
-            await older.commit({"x": b"old"}, {"a": 7}, [OUT], {})
+            await older.commit(encoded({"x": b"old"}, [OUT]), {"a": 7}, {})
             if stored is None:  # the release before schemas were stored
                 await redis.delete("t:{market:0}:schema")
             loaded = await table.claim(SCHEMA)
             assert (loaded.rows, loaded.offsets, loaded.outbox, table.offsets) == ({}, {}, [], {})
             assert loaded.discarded == (stored or "")
             with pytest.raises(FencedError):
-                await older.commit({"x": b"zombie"}, {"a": 8}, [], {})
-            await table.commit({"x": b"new"}, {"a": 1}, [], {})
+                await older.commit(encoded({"x": b"zombie"}), {"a": 8}, {})
+            await table.commit(encoded({"x": b"new"}), {"a": 1}, {})
             again = await TablePartition(redis, "t", "market", 0).claim(SCHEMA)
             assert (again.rows, again.schema, again.discarded) == ({"x": b"new"}, SCHEMA, None)
 
@@ -177,7 +177,7 @@ def test_an_empty_partition_has_nothing_to_discard(redis_server: EmbeddedRedis) 
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             assert (await table.claim(SCHEMA)).discarded is None
-            await table.commit({"x": b"1"}, {"a": 1}, [], {})
+            await table.commit(encoded({"x": b"1"}), {"a": 1}, {})
             assert (await peek(redis, "t", "market", 0)).schema == SCHEMA
 
     asyncio.run(run())
@@ -189,14 +189,14 @@ def test_state_of_which_a_key_is_gone_is_discarded_with_the_claim(redis_server: 
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1", "y": b"2"}, {"a": 1}, [], {"a": "m"})
-            await table.commit({"x": None}, {"a": 2}, [OUT], {"a": "n"})
+            await table.commit(encoded({"x": b"1", "y": b"2"}), {"a": 1}, {"a": "m"})
+            await table.commit(encoded({"x": None}, [OUT]), {"a": 2}, {"a": "n"})
             assert (await table.claim(SCHEMA)).whole
             await redis.delete(f"t:{{market:0}}:{part}")
             assert not (await peek(redis, "t", "market", 0)).whole
             loaded = await table.claim(SCHEMA)
             assert (loaded.whole, loaded.rows, loaded.offsets, loaded.outbox) == (False, {}, {}, [])
-            await table.commit({"x": b"new"}, {"a": 1}, [], {})
+            await table.commit(encoded({"x": b"new"}), {"a": 1}, {})
             again = await table.claim(SCHEMA)
             assert (again.whole, again.rows, table.rows) == (True, {"x": b"new"}, 1)
 
@@ -219,7 +219,7 @@ def test_any_change_by_others_is_noticed(redis_server: EmbeddedRedis, damage: tu
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1", "y": b"2"}, {"a": 1, "b": 5}, [OUT], {})
+            await table.commit(encoded({"x": b"1", "y": b"2"}, [OUT]), {"a": 1, "b": 5}, {})
             command, part, *values = damage
             await redis.execute_command(command, f"t:{{market:0}}:{part}", *values)
             assert not (await table.claim(SCHEMA)).whole
@@ -233,10 +233,10 @@ def test_an_owner_whose_key_is_gone_stores_nothing_more(redis_server: EmbeddedRe
         async with client(redis_server) as redis:
             table = TablePartition(redis, "t", "market", 0)
             await table.claim(SCHEMA)
-            await table.commit({"x": b"1", "y": b"2"}, {"a": 1}, [], {})
+            await table.commit(encoded({"x": b"1", "y": b"2"}), {"a": 1}, {})
             await redis.delete(f"t:{{market:0}}:{part}")
             with pytest.raises(FencedError, match="a part of the stored state is missing"):
-                await table.commit({"z": b"3"}, {"a": 2}, [], {})
+                await table.commit(encoded({"z": b"3"}), {"a": 2}, {})
 
     asyncio.run(run())
 
@@ -261,7 +261,7 @@ def test_steps_of_several_partitions_are_one_request_and_each_is_refused_for_its
             for row in (b"1", b"2"):
                 with patch.object(queue, "_request", wraps=queue._request) as request:
                     done = await asyncio.gather(
-                        *(table.commit({"x": row}, {"a": int(row)}, [], {}) for table in tables),
+                        *(table.commit(encoded({"x": row}), {"a": int(row)}, {}) for table in tables),
                         return_exceptions=True,
                     )
                 assert [type(one) for one in done] == [type(None), FencedError, type(None)]
@@ -278,7 +278,7 @@ def test_every_step_of_a_request_without_an_answer_fails(redis_server: EmbeddedR
             _, tables = await claimed(redis, 2)
             with patch.object(redis, "pipeline", side_effect=ConnectionError):
                 done = await asyncio.gather(
-                    *(table.commit({}, {"a": 1}, [], {}) for table in tables), return_exceptions=True
+                    *(table.commit(encoded({}), {"a": 1}, {}) for table in tables), return_exceptions=True
                 )
             assert [type(one) for one in done] == [ConnectionError] * 2
 
@@ -297,9 +297,9 @@ def test_a_step_whose_answer_was_lost_is_stored_once(redis_server: EmbeddedRedis
                 raise ConnectionError
 
             with patch.object(queue, "run", unanswered), pytest.raises(ConnectionError):
-                await table.commit({"x": b"1"}, {"a": 1}, [], {})
-            await table.commit({"x": b"1"}, {"a": 1}, [], {})
-            await table.commit({"y": b"2"}, {"a": 2}, [], {})
+                await table.commit(encoded({"x": b"1"}), {"a": 1}, {})
+            await table.commit(encoded({"x": b"1"}), {"a": 1}, {})
+            await table.commit(encoded({"y": b"2"}), {"a": 2}, {})
             loaded = await table.claim(SCHEMA)
             assert (loaded.whole, loaded.rows) == (True, {"x": b"1", "y": b"2"})
 
@@ -312,8 +312,8 @@ def test_the_sequence_is_stored_with_its_step_and_outlives_the_rows(redis_server
             table = TablePartition(redis, "t", "market", 0)
             assert (await table.claim(SCHEMA)).sequence == 0
             first = numbered([OUT, OUT, msgspec.structs.replace(OUT, topic="x.dlq")], 40, {OUT.topic})
-            await table.commit({"x": b"1"}, {"a": 1}, first, {})
-            await table.commit({"x": b"2"}, {"a": 2}, [], {})  # a step without outputs
+            await table.commit(encoded({"x": b"1"}, first), {"a": 1}, {})
+            await table.commit(encoded({"x": b"2"}), {"a": 2}, {})  # a step without outputs
             assert [sequence_of(o) for o in first] == [41, 42, 0]
             assert (await peek(redis, "t", "market", 0)).sequence == 42
             other = await TablePartition(redis, "t", "market", 0).claim("2")
@@ -329,7 +329,7 @@ def test_values_beside_the_state_are_the_owners_alone(redis_server: EmbeddedRedi
         async with client(redis_server) as redis:
             zombie, owner = (TablePartition(redis, "t", "market", 0) for _ in range(2))
             await zombie.claim(SCHEMA)
-            await zombie.commit({"x": b"1"}, {"a": 1}, [], {})
+            await zombie.commit(encoded({"x": b"1"}), {"a": 1}, {})
             await zombie.write_beside({"t:latest:a": b"old", "t:latest:b": b"old"})
             await owner.claim(SCHEMA)
             await owner.write_beside({"t:latest:a": b"new"})
