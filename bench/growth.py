@@ -194,7 +194,7 @@ def main(
         footprint = _footprint(settings("kept"), folder, size.stocks, size.kept_days)
     per = footprint.rows / 1000
     where = f"{size.stocks:,} stocks × {size.kept_days} days"
-    table.add_row(f"peak memory of a worker, {where}", f"{footprint.peak / _MIB:,.0f} MiB", "≤ 400")
+    table.add_row(f"peak memory of a worker, {where}", f"{footprint.peak / _MIB:,.0f} MiB", "≤ 300")
     table.add_row("Redis keeps", f"{footprint.stored / _MIB:,.0f} MiB", "")
     table.add_row("Redis is sent, per 1,000 rows", f"{footprint.sent / per / 1024:,.0f} KiB", "")
     table.add_row("steps stored, per 1,000 rows", f"{footprint.steps / per:.2f}", "")

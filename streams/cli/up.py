@@ -35,7 +35,7 @@ def up(
         LocalBroker, typer.Option(help="embedded: nothing to install; kafka: Apache Kafka, needs Java 17 and Maven")
     ] = LocalBroker.EMBEDDED,
     workers: Annotated[
-        int, typer.Option(min=1, max=16, help="share the work; with two a long history takes two thirds of the time")
+        int, typer.Option(min=1, max=16, help="how many share the work: two need two thirds of the time for a history")
     ] = 1,
     until_done: Annotated[bool, typer.Option("--until-done", help="return when all input is processed")] = False,
     export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
