@@ -27,7 +27,7 @@ from rich.table import Table
 
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import results, services
-from bench.workers import seconds_of
+from bench.workers import rows_and_seconds
 from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
@@ -99,14 +99,7 @@ def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[in
 
 def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: int, days: int) -> float:
     """Return the rows a second of ``workers`` workers over a backlog."""
-    rows = 0
-
-    def publish(settings: Settings) -> str:
-        nonlocal rows
-        rows, barrier = _backlog(settings, form, stocks, days)
-        return barrier
-
-    seconds = seconds_of(settings, folder, workers, publish)
+    rows, seconds = rows_and_seconds(settings, folder, workers, lambda own: _backlog(own, form, stocks, days))
     return rows / seconds
 
 

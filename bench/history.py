@@ -16,7 +16,7 @@ import typer
 
 from bench.figures import Figure, table_of
 from bench.services import services
-from bench.workers import seconds_of
+from bench.workers import rows_and_seconds
 from feeds.dataset import Dataset
 from feeds.folder import read
 from processors.history import History, blocks
@@ -31,13 +31,14 @@ DATA = Path("../shared/data")
 
 
 def _streamed(settings: Settings, scratch: Path, folder: Dataset, workers: int) -> float:
-    def publish(settings: Settings) -> str:
+    def publish(settings: Settings) -> tuple[int, str]:
         with Publisher(settings, source=folder.source) as publisher:
             for _, batches in folder.by_day():
                 publisher.day(batches)
-            return publisher.barrier()
+            return publisher.rows, publisher.barrier()
 
-    return seconds_of(settings, scratch, workers, publish)
+    _, seconds = rows_and_seconds(settings, scratch, workers, publish)
+    return seconds
 
 
 def _folded(settings: Settings, folder: Dataset) -> float:

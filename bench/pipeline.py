@@ -287,7 +287,7 @@ def _session(settings: Settings, folder: Path, market: simulate.Market, seconds:
 
 def cpu_of(worker: WorkerProcess) -> float:
     """Return the CPU seconds of a worker so far, as it reports them."""
-    with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
+    with urlopen(f"{worker.url}/metrics") as answer:
         found = re.search(r"^process_cpu_seconds_total (\S+)$", answer.read().decode(), re.MULTILINE)
     return float(found[1]) if found else float("nan")
 

@@ -26,12 +26,14 @@ from streams.topics import Topics
 _SESSION_S = 60.0
 
 
-def seconds_of(settings: Settings, folder: Path, workers: int, publish: Callable[[Settings], str]) -> float:
-    """Return how long workers need for a backlog, from the moment at which they may begin.
+def rows_and_seconds(
+    settings: Settings, folder: Path, workers: int, publish: Callable[[Settings], tuple[int, str]]
+) -> tuple[int, float]:
+    """Return the rows of a backlog, and how long workers need for it from the moment at which they may begin.
 
     Parameters
     ----------
-    publish : writes the backlog and returns the barrier behind it; meanwhile SIGSTOP halts the workers.
+    publish : writes the backlog; returns its rows and the barrier behind it. Meanwhile SIGSTOP halts the workers.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def seconds_of(settings: Settings, folder: Path, workers: int, publish: Callable
         for worker in running:
             os.kill(worker.pid, signal.SIGSTOP)
         try:
-            barrier = publish(settings)
+            rows, barrier = publish(settings)
         finally:
             for worker in running:
                 os.kill(worker.pid, signal.SIGCONT)
@@ -61,7 +63,7 @@ def seconds_of(settings: Settings, folder: Path, workers: int, publish: Callable
                 "end other programs on this machine, or measure less"
             )
         wait_for(lambda: passed(settings, barrier, client), running[0])
-        return time.perf_counter() - started
+        return rows, time.perf_counter() - started
 
 
 def _shared(workers: list[WorkerProcess]) -> bool:
@@ -72,6 +74,6 @@ def _shared(workers: list[WorkerProcess]) -> bool:
 
 def _owned(worker: WorkerProcess) -> set[str]:
     """Return the stages of which a worker owns partitions."""
-    with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
+    with urlopen(f"{worker.url}/metrics") as answer:
         found = re.findall(r'^marginwatch_partitions_owned{table="(\w+)"} (\S+)$', answer.read().decode(), re.M)
     return {stage for stage, count in found if float(count)}

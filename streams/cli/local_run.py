@@ -144,7 +144,7 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
 def _start_workers(plan: Plan, settings: Settings, folder: Path, stack: contextlib.ExitStack) -> list[WorkerProcess]:
     workers: list[WorkerProcess] = []
     for number in range(plan.workers):
-        own = settings if not number else settings.model_copy(update={"http_port": free_port(settings.http_port)})
+        own = settings if not number else settings.model_copy(update={"http_port": free_port()})
         (logs := folder if not number else folder / f"worker-{number + 1}").mkdir(exist_ok=True)
         worker = stack.enter_context(WorkerProcess(own, logs))
         err.print(f"  worker   {worker.url}/metrics  /healthz  /readyz   (log: {worker.log})")
