@@ -247,7 +247,7 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Report:
         ended = datetime.now().astimezone()
         claimed = next(line for line in worker.log.read_bytes().splitlines() if b'"partitions claimed"' in line)
         started = msgspec.json.decode(claimed, type=_LogLine).timestamp
-        with urlopen(f"{worker.url}/readyz".replace("readyz", "metrics")) as answer:
+        with urlopen(f"{worker.url}/metrics") as answer:
             metrics = answer.read().decode()
         stored = client.hgetall(f"{table_key(settings.namespace, 'securities', 0)}:rows")
     counted = {name: float(value) for name, value in re.findall(r"^(marginwatch_\S+) (\S+)$", metrics, re.MULTILINE)}
