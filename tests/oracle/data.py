@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +126,14 @@ class Data:
         days = pd.concat([table["trade_date"] for table in tables]).drop_duplicates().sort_values()
         return pd.DatetimeIndex(days, name="trade_date")
 
+    @cached_property
+    def places(self) -> dict[pd.Timestamp, int]:
+        """The place of each trading day."""
+        return {day: place for place, day in enumerate(self.days)}
+
     def wide(self, table: str, figure: str, *, key: str = "code") -> pd.DataFrame:
         """A figure by day and code, NaN where unknown."""
-        rows = getattr(self, table) if table in ("detail", "totals", "indices") else self.others[table]
-        return rows.pivot(index="trade_date", columns=key, values=figure).reindex(self.days)
+        return _wide(self, table, figure, key).copy(deep=False)
 
     def has_rows(self, table: str) -> pd.Series:
         """On which days a table has any row."""
@@ -138,9 +142,7 @@ class Data:
 
     def listed(self, table: str = "detail") -> pd.DataFrame:
         """Whether a code has a row on a day, by day and code."""
-        rows = self.detail if table == "detail" else self.others[table]
-        found = rows.assign(row=1.0).pivot(index="trade_date", columns="code", values="row")
-        return found.reindex(self.days).notna()
+        return _listed(self, table).copy(deep=False)
 
     def lacks_before(self, table: str, figure: pd.DataFrame, since: pd.DataFrame) -> pd.DataFrame:
         """On which days an exchange is missing from a table, or from the day before where a figure needs that day.
@@ -163,23 +165,7 @@ class Data:
         An exchange is missing without any row, if it ever had one (the detail needs Shanghai and Shenzhen from the
         first day on), or with far fewer rows than usual. A day without any row at all lacks everything.
         """
-        least = {"detail": 0.8, "funds": 0.8, "prices": 0.5, "valuations": 0.5}[table]
-        listed = self.listed(table)
-        suffix = listed.columns.str[7:]
-        counts = {name: listed.loc[:, suffix == name].sum(axis=1).tolist() for name in ("SH", "SZ", "BJ")}
-        found: dict[str, list[bool]] = {}
-        there = self.has_rows(table).tolist()
-        for name, rows in counts.items():
-            usual, column = 0, []
-            for here, some in zip(rows, there, strict=True):
-                few = usual >= 20 and here < usual * least
-                gone = not here and (usual > 0 or (table == "detail" and name != "BJ"))
-                column.append(not some or few or gone)
-                if not some or gone:
-                    continue
-                usual = max(here, usual - usual // 10) if few else here
-            found[name] = column
-        return pd.DataFrame(found, index=self.days)
+        return _lacks(self, table).copy(deep=False)
 
     def as_of(self, figure: str, words: list[str] | None = None) -> pd.DataFrame:
         """A figure of the reference as it is known on each day: the newest row of a code replaces all of it.
@@ -197,6 +183,40 @@ class Data:
         out = np.full(at.shape, np.nan)
         out[known] = values[at[known].astype(int)]
         return pd.DataFrame(out, index=self.days, columns=newest.columns)
+
+
+@lru_cache(maxsize=24)
+def _wide(data: Data, table: str, figure: str, key: str) -> pd.DataFrame:
+    rows = getattr(data, table) if table in ("detail", "totals", "indices") else data.others[table]
+    return rows.pivot(index="trade_date", columns=key, values=figure).reindex(data.days)
+
+
+@lru_cache(maxsize=8)
+def _listed(data: Data, table: str) -> pd.DataFrame:
+    rows = data.detail if table == "detail" else data.others[table]
+    found = rows.assign(row=1.0).pivot(index="trade_date", columns="code", values="row")
+    return found.reindex(data.days).notna()
+
+
+@lru_cache(maxsize=8)
+def _lacks(data: Data, table: str) -> pd.DataFrame:
+    least = {"detail": 0.8, "funds": 0.8, "prices": 0.5, "valuations": 0.5}[table]
+    listed = data.listed(table)
+    suffix = listed.columns.str[7:]
+    counts = {name: listed.loc[:, suffix == name].sum(axis=1).tolist() for name in ("SH", "SZ", "BJ")}
+    found: dict[str, list[bool]] = {}
+    there = data.has_rows(table).tolist()
+    for name, rows in counts.items():
+        usual, column = 0, []
+        for here, some in zip(rows, there, strict=True):
+            few = usual >= 20 and here < usual * least
+            gone = not here and (usual > 0 or (table == "detail" and name != "BJ"))
+            column.append(not some or few or gone)
+            if not some or gone:
+                continue
+            usual = max(here, usual - usual // 10) if few else here
+        found[name] = column
+    return pd.DataFrame(found, index=data.days)
 
 
 def is_fund(code: str) -> bool:

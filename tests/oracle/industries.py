@@ -44,17 +44,30 @@ def _places(data: Data) -> pd.DataFrame:
     return data.as_of("industry", NAMES)
 
 
-def unknown(data: Data, lacks: pd.DataFrame) -> pd.DataFrame:
-    """By day and industry: whether one of its stocks is on a missing exchange, or the industries are not known."""
+@lru_cache(maxsize=4)
+def _exchanges(data: Data) -> dict[str, np.ndarray]:
+    """Exchange → by day and industry: whether one of its stocks is there."""
     places = _places(data)
     suffix = places.columns.str[7:]
-    out = np.zeros((len(data.days), len(NAMES)), dtype=bool)
-    for name in lacks.columns:
+    found = {}
+    for name in ("SH", "SZ", "BJ"):
         of_exchange = places.loc[:, suffix == name].to_numpy()
-        for number in range(len(NAMES)):
-            out[:, number] |= (of_exchange == number).any(axis=1) & lacks[name].to_numpy()
-    unclassified = unnamed_where(data, places.notna()).any(axis=1).to_numpy()
-    return pd.DataFrame(out | unclassified[:, None], index=data.days, columns=NAMES)
+        found[name] = np.stack([(of_exchange == number).any(axis=1) for number in range(len(NAMES))], axis=1)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _unclassified(data: Data) -> np.ndarray:
+    """On which days the industries are not known."""
+    return unnamed_where(data, _places(data).notna()).any(axis=1).to_numpy()
+
+
+def unknown(data: Data, lacks: pd.DataFrame) -> pd.DataFrame:
+    """By day and industry: whether one of its stocks is on a missing exchange, or the industries are not known."""
+    out = np.repeat(_unclassified(data)[:, None], len(NAMES), axis=1)
+    for name in lacks.columns:
+        out |= _exchanges(data)[name] & lacks[name].to_numpy()[:, None]
+    return pd.DataFrame(out, index=data.days, columns=NAMES)
 
 
 def of_index(data: Data, figure: str) -> pd.DataFrame:

@@ -65,6 +65,18 @@ def _ends(data: Data, days: int) -> pd.Series:
 
 
 @lru_cache(maxsize=4)
+def _known_days(data: Data, days: int) -> pd.Series:
+    """Whether all of these returns are known, by day."""
+    return index_paths(data, days).notna().all(axis=1)
+
+
+@lru_cache(maxsize=4)
+def _falls(data: Data, days: int) -> pd.Series:
+    """The lowest of these returns, by day; only where all of them are known."""
+    return index_paths(data, days)[_known_days(data, days)].min(axis=1)
+
+
+@lru_cache(maxsize=4)
 def excess_returns(data: Data, days: int) -> pd.DataFrame:
     """Returns of the stocks from the open of the next day, less their mean, by day and code."""
     level = securities.levels(data)["level"]
@@ -102,7 +114,7 @@ def _index_hits(record: Record, data: Data) -> pd.Series:
 
 def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     """The record before a day: nothing of it or behind it."""
-    place = {when: i for i, when in enumerate(data.days)}
+    place = data.places
     today, first, span = place.get(day, len(data.days)), place[record.since], record.horizon
     over = {h: [when for when in record.cases if place[when] + h < today] for h in HORIZONS}
     scored = [when for when in record.cases if place[when] + span < today]
@@ -118,12 +130,11 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
             int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
             int(base["hits"]), _episodes(counted, span), _outcomes({h: list(cases.loc[over[h], h]) for h in HORIZONS}),
         )  # fmt: skip
-    paths = index_paths(data, span)
-    known_days = paths.notna().all(axis=1)
+    known_days = _known_days(data, span)
     hit = _index_hits(record, data) & known_days
     counted = [when for when in scored if known_days[when]]
-    sixty = index_paths(data, 60)
-    falls = sixty.loc[[when for when in over[60] if sixty.loc[when].notna().all()]].min(axis=1)
+    falls = _falls(data, 60)
+    falls = falls[falls.index.isin(over[60])]
     return Known(
         len(counted), int(hit.loc[counted].sum()), len(scored) - len(counted), int(known_days.loc[history].sum()),
         int(hit.loc[history].sum()), _episodes(sorted(place[when] for when in counted), span),

@@ -338,6 +338,7 @@ def unnamed_where(data: Data, known: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out, index=data.days)
 
 
+@lru_cache(maxsize=8)
 def unnamed(data: Data) -> pd.DataFrame:
     """The same for stocks with a row in the reference."""
     return unnamed_where(data, data.as_of("csi300").notna())  # any figure that each row has
@@ -361,6 +362,7 @@ def _index_lacks(data: Data, lacks: pd.DataFrame, code: str) -> pd.Series:
     return out
 
 
+@lru_cache(maxsize=8)
 def net_buy_lacks(data: Data) -> pd.DataFrame:
     """On which days net buys of an exchange are unknown."""
     return data.lacks_before("detail", net_buys(data), data.listed())
