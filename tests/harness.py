@@ -22,6 +22,7 @@ from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed
 from streams.topics import Topics
+from tests.forking import ForkedProcess
 
 #: The embedded broker waits half of it for other members before it answers the first one, in whole seconds.
 SESSION_TIMEOUT_S = 4.0
@@ -52,19 +53,23 @@ class Worker:
     Parameters
     ----------
     alterations : environment of a worker that is altered, see `tests.altered_worker`; none for the real one.
+    forked : whether it is forked from a process that has imported the program (`tests.forking`).
     """
 
-    def __init__(self, settings: Settings, log: Path, alterations: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, log: Path, alterations: Mapping[str, str], *, forked: bool) -> None:
         self.settings = settings.model_copy(update={"http_port": free_port()})
         self.log = log
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *(["tests.altered_worker"] if alterations else ["streams", "worker"])],
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-                env=os.environ | environment(self.settings) | alterations,
-            )
+        module, *arguments = ["tests.altered_worker"] if alterations else ["streams", "worker"]
+        of_worker = os.environ | environment(self.settings) | alterations
+        self.process: ForkedProcess | subprocess.Popen[bytes]
+        if forked:
+            self.process = ForkedProcess(module, arguments, of_worker, log)
+        else:
+            command = [sys.executable, "-m", module, *arguments]
+            with log.open("ab") as out:
+                self.process = subprocess.Popen(
+                    command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=of_worker
+                )
 
     @property
     def url(self) -> str:
@@ -93,20 +98,26 @@ class Worker:
 class Stack:
     """A namespace on real servers: publishes input, runs workers, reads outputs.
 
+    Parameters
+    ----------
+    forked : whether its workers are forked, which saves most of a start; otherwise each has a hash seed of its own.
+
     Attributes
     ----------
     alterations : those of the workers that start from now on, see `tests.altered_worker`.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, forked: bool = True) -> None:
         self.settings = settings
         self.alterations: dict[str, str] = {}
         self._folder = folder
+        self._forked = forked
         self._workers: list[Worker] = []
         self.redis = redis_client(settings)
 
     def worker(self) -> Worker:
-        worker = Worker(self.settings, self._folder / f"worker-{len(self._workers)}.log", self.alterations)
+        log = self._folder / f"worker-{len(self._workers)}.log"
+        worker = Worker(self.settings, log, self.alterations, forked=self._forked)
         self._workers.append(worker)
         return worker
 
@@ -147,7 +158,7 @@ class Stack:
         Topics(settings).create()
         folder = self._folder / name
         folder.mkdir()
-        return Stack(settings, folder)
+        return Stack(settings, folder, forked=self._forked)
 
     def market(self, barrier: str):
         return market_table(readers.market_signals(self.settings, until=barrier))

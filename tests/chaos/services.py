@@ -62,7 +62,7 @@ class Services:
         Topics(settings).create()
         folder = self.folder / name
         folder.mkdir()
-        return Stack(settings, folder)
+        return Stack(settings, folder, forked=False)  # workers of any hash seed give the same bytes
 
 
 class Fleet:
