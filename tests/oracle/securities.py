@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -142,29 +143,30 @@ def levels(data: Data) -> dict[str, pd.DataFrame]:
     wide = data.wide("prices", "close")
     closes = wide.mask(data.wide("prices", "suspended") == 1.0).to_numpy(dtype=float)
     previous, st = (data.wide("prices", name).to_numpy(dtype=float) for name in ("prev_close", "st"))
-    codes, day_known = wide.columns.astype(str), data.has_rows("prices").to_numpy()
+    codes, day_known = wide.columns.astype(str), data.has_rows("prices").tolist()
     out = {name: np.full(closes.shape, np.nan) for name in ("level", "last", "return", "action")}
+    days = list(data.days)
     for j, code in enumerate(codes):
         level = last = before = np.nan
         priced, blank, begun, listed_before = 0, 0, False, False
-        for t, day in enumerate(data.days):
-            now, base = float(closes[t, j]), float(previous[t, j])
+        rows = zip(days, closes[:, j].tolist(), previous[:, j].tolist(), st[:, j].tolist(), strict=True)
+        for t, (day, now, base, special) in enumerate(rows):
             if not day_known[t]:
                 blank += begun
                 before = np.nan
                 continue
-            if not np.isnan(now):
+            if not isnan(now):
                 action = False
-                if np.isnan(level):
+                if isnan(level):
                     level, listed_before = 1.0, not begun
                 else:
-                    ratio = now / (last if np.isnan(base) else base)
-                    limit = _limit(code, day, st[t, j] == 1.0)
+                    ratio = now / (last if isnan(base) else base)
+                    limit = _limit(code, day, special == 1.0)
                     top, bottom = (1 + limit) ** (1 + blank) + 0.005, max(1 - limit, 0) ** (1 + blank) - 0.005
                     new = priced < 5 and not listed_before and _unlimited(code, day)
-                    action = bool(np.isnan(base) and not new and (ratio > top + 1e-9 or ratio < bottom - 1e-9))
+                    action = bool(isnan(base) and not new and (ratio > top + 1e-9 or ratio < bottom - 1e-9))
                     level *= 1.0 if action else ratio
-                out["return"][t, j] = np.nan if action else now / (before if np.isnan(base) else base) - 1
+                out["return"][t, j] = np.nan if action else now / (before if isnan(base) else base) - 1
                 out["level"][t, j], out["action"][t, j] = level, float(action)
                 last, priced, blank = now, priced + 1, 0
             before, begun = now, True
