@@ -1,4 +1,4 @@
-"""`python -m tests.altered_worker`: a worker that stops itself at a point of a step, or lacks one of its safeguards.
+"""`python -m tests.altered_worker`: a worker that stops itself at a point of a step, or lacks a safeguard, or fails.
 
 The environment says which:
 
@@ -6,24 +6,28 @@ The environment says which:
   it publishes to that topic, or, with ``TEST_STOP_AT=store``, when it stores such outputs; once, and the file is gone
   then. SIGCONT lets it go on.
 - ``TEST_MUTANT``: a safeguard of `MUTANTS` that it lacks.
+- ``TEST_FAILING``: its market stage fails on one row, see `failing`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from processors.daily_store import ApplyResult, DailyStore
+from processors.market import Market
 from streams import output_publisher, tables, worker
 from streams.output_log import Numbering, OutputLog
 from streams.partition_runner import PartitionRunner
 from streams.settings import Settings
 from streams.tables import Output, TablePartition
 
-STOP_FILE, STOP_AT, MUTANT = "TEST_STOP_FILE", "TEST_STOP_AT", "TEST_MUTANT"
+STOP_FILE, STOP_AT, MUTANT, FAILING = "TEST_STOP_FILE", "TEST_STOP_AT", "TEST_MUTANT", "TEST_FAILING"
+#: Revision of the row of `rates.daily` on which a failing market stage fails.
+FAILS_AT = 666_666
 
 
 def stop_once(wanted: Path, outputs: Sequence[Output]) -> None:
@@ -99,6 +103,21 @@ def without_telescoping() -> None:
     DailyStore._raise_revisions = by_batches  # type: ignore[method-assign]
 
 
+Fold = Callable[[Market, Iterable[Any]], Any]
+
+
+def failing(real: Fold) -> Fold:
+    """Return a fold that fails on one row, as an error in the code would."""
+
+    def fold(self: Market, items: Iterable[Any]) -> Any:
+        items = list(items)
+        if any(getattr(i, "topic", "") == "rates.daily" and (i.revisions == FAILS_AT).any() for i in items):
+            raise ValueError("a poisoned row")
+        return real(self, items)
+
+    return fold
+
+
 #: Safeguard → what a worker without it does.
 MUTANTS: Mapping[str, Callable[[], None]] = {
     "fence": without_fence,
@@ -112,6 +131,8 @@ def main() -> None:
     """Run the worker until it is asked to end."""
     if mutant := os.environ.get(MUTANT):
         MUTANTS[mutant]()
+    if FAILING in os.environ:
+        Market.fold = failing(Market.fold)  # type: ignore[assignment,method-assign]
     if wanted := os.environ.get(STOP_FILE):
         (stop_at_store if os.environ.get(STOP_AT) == "store" else stop_at_publication)(Path(wanted))
     worker.run(Settings())

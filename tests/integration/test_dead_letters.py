@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -23,6 +21,7 @@ from streams.publisher import Publisher
 from streams.quarantine import skips_key
 from streams.rebuild import rebuild
 from streams.topics import DEAD_LETTERS, Topic
+from tests.altered_worker import FAILING, FAILS_AT, failing
 from tests.building import DAYS, batch
 from tests.harness import Stack, wait_until
 from tests.poison import POISON
@@ -104,40 +103,18 @@ def test_a_refused_row_of_a_frame_is_shown_retried_and_skipped_by_its_number(
     assert left["offset"].isdecimal()
 
 
-Fold = Callable[[Market, Iterable[Any]], Any]
-#: Run by the worker at its start.
-SITE = """
-from processors.market import Market
-from tests.integration.test_dead_letters import poisoned
-Market.fold = poisoned(Market.fold)
-"""
-
-
-def poisoned(real: Fold) -> Fold:
-    """Return a fold that fails on one row, as an error in the code would."""
-
-    def fold(self: Market, items: Iterable[Any]) -> Any:
-        items = list(items)
-        if any(getattr(i, "topic", "") == "rates.daily" and (i.revisions == 666_666).any() for i in items):
-            raise ValueError("a poisoned row")
-        return real(self, items)
-
-    return fold
-
-
 def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., str]
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, command: Callable[..., str]
 ) -> None:
     def states() -> list[tuple[Severity, State]]:
         found = readers.newest_alerts(stack.settings)
         place = f"{stack.settings.topic_prefix}rates.daily.v1[0]@1"
         return [(alert.severity, alert.state) for alert in found if alert.subject == place]
 
-    (tmp_path / "sitecustomize.py").write_text(SITE)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
+    stack.alterations[FAILING] = "1"
     worker = stack.worker().ready()
     with stack.publisher() as publisher:
-        for revision, value in ((0, 0.03), (666_666, 0.04), (2, 0.05)):
+        for revision, value in ((0, 0.03), (FAILS_AT, 0.04), (2, 0.05)):
             publisher.rows_of(batch("rates.daily", DAY, {"CN10Y": {"yield": value}}, revision))
         stack.settle(publisher)
         assert worker.answers_ready()
@@ -145,7 +122,7 @@ def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
         assert "a poisoned row" in letter.traceback
         wait_until(lambda: states() == [(Severity.CRITICAL, State.FIRING)], what="the alert")
         with monkeypatch.context() as here:
-            here.setattr(Market, "fold", poisoned(Market.fold))
+            here.setattr(Market, "fold", failing(Market.fold))
             assert all(one.equal for one in rebuild(stack.settings, ["market"], check=True))
             strict = stack.settings.model_copy(update={"quarantine_limit": 0})
             with pytest.raises(RebuildError, match=r"dlq skip .*rates\.daily\.v1 0 1"):
@@ -153,7 +130,7 @@ def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
             stack.redis.sadd(skips_key(strict), str(letter.place))
             assert all(one.equal for one in rebuild(strict, ["market"], check=True))
         worker.terminate()
-        monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+        stack.alterations.clear()
         stack.worker().ready()  # a release that can compute it
         command("retry", "rates.daily", "0", "1")
         wait_until(lambda: states() == [(Severity.CRITICAL, State.SUPERSEDED)], what="the end of the alert")
