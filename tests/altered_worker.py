@@ -7,6 +7,8 @@ The environment says which:
   then. SIGCONT lets it go on.
 - ``TEST_MUTANT``: a safeguard of `MUTANTS` that it lacks.
 - ``TEST_FAILING``: its market stage fails on one row, see `failing`.
+
+What takes the place of a method has the types of that method, so that the type checker notices when it changes.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.market import Market
 from streams import output_publisher, tables, worker
 from streams.output_log import Numbering, OutputLog
-from streams.partition_runner import PartitionRunner
+from streams.partition_runner import PartitionRunner, _Step
+from streams.retries import StillOurs
 from streams.settings import Settings
-from streams.tables import Output, TablePartition
+from streams.tables import Encoded, Output, TablePartition
 
 STOP_FILE, STOP_AT, MUTANT, FAILING = "TEST_STOP_FILE", "TEST_STOP_AT", "TEST_MUTANT", "TEST_FAILING"
 #: Revision of the row of `rates.daily` on which a failing market stage fails.
@@ -53,16 +56,12 @@ def stop_at_store(wanted: Path) -> None:
     commit = TablePartition.commit
 
     async def stop_and_commit(
-        self: TablePartition,
-        rows: Mapping[str, bytes | None],
-        offsets: Mapping[str, int],
-        outputs: Sequence[Output],
-        *rest: Any,
+        self: TablePartition, step: Encoded, offsets: Mapping[str, int], marks: Mapping[str, str]
     ) -> None:
-        stop_once(wanted, outputs)
-        await commit(self, rows, offsets, outputs, *rest)
+        stop_once(wanted, step.outputs)
+        await commit(self, step, offsets, marks)
 
-    TablePartition.commit = stop_and_commit  # type: ignore[method-assign,assignment]
+    TablePartition.commit = stop_and_commit  # type: ignore[method-assign]
 
 
 def without_fence() -> None:
@@ -77,8 +76,10 @@ def without_outbox() -> None:
     """Publish a step before it is stored."""
     store = PartitionRunner._store
 
-    async def publish_and_store(self: Any, step: Any, table: TablePartition, still_ours: Callable[[], bool]) -> None:
-        await self._publish_outputs(step.stage, step.outputs, still_ours)
+    async def publish_and_store(
+        self: PartitionRunner, step: _Step, table: TablePartition, still_ours: StillOurs
+    ) -> None:
+        await self._publish_outputs(step.stage, step.encoded.outputs, still_ours)
         await store(self, step, table, still_ours)
 
     PartitionRunner._store = publish_and_store  # type: ignore[method-assign]
