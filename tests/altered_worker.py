@@ -8,7 +8,7 @@ The environment says which:
 - ``TEST_MUTANT``: a safeguard of `MUTANTS` that it lacks.
 - ``TEST_FAILING``: its market stage fails on one row, see `failing`.
 
-What takes the place of a method has the types of that method, so that the type checker notices when it changes.
+What takes the place of a method has the types of that method, and mypy checks this file, so a change of the method is noticed.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def stop_once(wanted: Path, outputs: Sequence[Output]) -> None:
 
 def stop_at_publication(wanted: Path) -> None:
     """Stop between storing a step and publishing it."""
-    publish = output_publisher.send
+    publish = output_publisher.send  # type: ignore[attr-defined]
 
     async def stop_and_publish(producer: Any, outputs: Sequence[Output]) -> None:
         stop_once(wanted, outputs)
         await publish(producer, outputs)
 
-    output_publisher.send = stop_and_publish
+    output_publisher.send = stop_and_publish  # type: ignore[attr-defined]
 
 
 def stop_at_store(wanted: Path) -> None:
@@ -88,7 +88,7 @@ def without_outbox() -> None:
 def without_order() -> None:
     """Begin the sequence of outputs anew with every claim."""
 
-    async def from_nothing(_self: OutputLog, _stored: int, _topics: Collection[str]) -> Numbering:
+    async def from_nothing(self: OutputLog, stored: int, topics: Collection[str]) -> Numbering:
         return Numbering(0, ahead=False)
 
     OutputLog.numbering = from_nothing  # type: ignore[method-assign]
@@ -98,7 +98,7 @@ def without_telescoping() -> None:
     """Raise the revision of a day by one for each batch that changes it, however many rows it changes."""
     raise_revisions = DailyStore._raise_revisions
 
-    def by_batches(self: DailyStore, day: int, _step: int, applied: ApplyResult) -> None:
+    def by_batches(self: DailyStore, day: int, step: int, applied: ApplyResult) -> None:
         raise_revisions(self, day, 1, applied)
 
     DailyStore._raise_revisions = by_batches  # type: ignore[method-assign]
