@@ -8,7 +8,8 @@ The environment says which:
 - ``TEST_MUTANT``: a safeguard of `MUTANTS` that it lacks.
 - ``TEST_FAILING``: its market stage fails on one row, see `failing`.
 
-What takes the place of a method has the types of that method, and mypy checks this file, so a change of the method is noticed.
+What takes the place of a method has the types of that method, and mypy checks this file: a change of the method is
+noticed.
 """
 
 from __future__ import annotations
