@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from processors.daily_store import ApplyResult, DailyStore
-from processors.market import Market
+from processors.events import RowBatch
+from processors.market import Item, Market
+from processors.outputs import StageOutput
 from streams import output_publisher, tables, worker
 from streams.output_log import Numbering, OutputLog
 from streams.partition_runner import PartitionRunner, _Step
@@ -105,15 +107,16 @@ def without_telescoping() -> None:
     DailyStore._raise_revisions = by_batches  # type: ignore[method-assign]
 
 
-Fold = Callable[[Market, Iterable[Any]], Any]
+Fold = Callable[[Market, Iterable[Item]], list[StageOutput]]
 
 
 def failing(real: Fold) -> Fold:
     """Return a fold that fails on one row, as an error in the code would."""
 
-    def fold(self: Market, items: Iterable[Any]) -> Any:
+    def fold(self: Market, items: Iterable[Item]) -> list[StageOutput]:
         items = list(items)
-        if any(getattr(i, "topic", "") == "rates.daily" and (i.revisions == FAILS_AT).any() for i in items):
+        rates = [item for item in items if isinstance(item, RowBatch) and item.topic == "rates.daily"]
+        if any((batch.revisions == FAILS_AT).any() for batch in rates):
             raise ValueError("a poisoned row")
         return real(self, items)
 

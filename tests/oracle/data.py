@@ -131,14 +131,17 @@ class Data:
         """The place of each trading day."""
         return {day: place for place, day in enumerate(self.days)}
 
+    def rows(self, table: str) -> pd.DataFrame:
+        """The rows of a table, by its name."""
+        return getattr(self, table) if table in ("detail", "totals", "indices") else self.others[table]
+
     def wide(self, table: str, figure: str, *, key: str = "code") -> pd.DataFrame:
         """A figure by day and code, NaN where unknown."""
         return _wide(self, table, figure, key).copy(deep=False)
 
     def has_rows(self, table: str) -> pd.Series:
         """On which days a table has any row."""
-        rows = getattr(self, table) if table in ("detail", "totals", "indices") else self.others[table]
-        return pd.Series(self.days.isin(rows["trade_date"]), index=self.days)
+        return pd.Series(self.days.isin(self.rows(table)["trade_date"]), index=self.days)
 
     def listed(self, table: str = "detail") -> pd.DataFrame:
         """Whether a code has a row on a day, by day and code."""
@@ -187,14 +190,12 @@ class Data:
 
 @lru_cache(maxsize=24)
 def _wide(data: Data, table: str, figure: str, key: str) -> pd.DataFrame:
-    rows = getattr(data, table) if table in ("detail", "totals", "indices") else data.others[table]
-    return rows.pivot(index="trade_date", columns=key, values=figure).reindex(data.days)
+    return data.rows(table).pivot(index="trade_date", columns=key, values=figure).reindex(data.days)
 
 
 @lru_cache(maxsize=8)
 def _listed(data: Data, table: str) -> pd.DataFrame:
-    rows = data.detail if table == "detail" else data.others[table]
-    found = rows.assign(row=1.0).pivot(index="trade_date", columns="code", values="row")
+    found = data.rows(table).assign(row=1.0).pivot(index="trade_date", columns="code", values="row")
     return found.reindex(data.days).notna()
 
 
