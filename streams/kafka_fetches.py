@@ -1,4 +1,4 @@
-"""How the consumers of aiokafka fetch: batches that are total, and a long wait while nothing arrives.
+"""How the consumers of aiokafka fetch: total batches, packed requests, and a long wait while nothing arrives.
 
 One fetch at a time is on its way to a broker. Partitions that are not in it, because their records are not consumed
 yet, wait for its answer; so the broker delays an empty answer for milliseconds only. An idle consumer would then ask a
@@ -17,6 +17,7 @@ from typing import Any
 from aiokafka.consumer import consumer, fetcher
 
 from streams import kafka_batches
+from streams.kafka_fetch_codec import PackedFetchRequest
 
 #: A claim waits for it, too: what a consumer asks a broker after a fetch is answered after that fetch.
 IDLE_WAIT_MS = 200
@@ -36,14 +37,16 @@ class PatientFetcher(fetcher.Fetcher):  # type: ignore[misc]  # a library withou
             self.last_arrival = now
         elif requests:
             wait_ms = min(IDLE_WAIT_MS, int((now - self.last_arrival) * PATIENCE * 1000))
-            whole = Counter(map(self._select_read_replica, assignment.tps))
-            for node, request in requests:
-                if sum(len(partitions) for _, partitions in request._topics) == whole[node]:
-                    request._max_wait_ms = max(request._max_wait_ms, wait_ms)
+            if wait_ms > self._fetch_max_wait_ms:
+                whole = Counter(map(self._select_read_replica, assignment.tps))
+                for node, request in requests:
+                    if sum(len(partitions) for _, partitions in request._topics) == whole[node]:
+                        request._max_wait_ms = wait_ms
         return (requests, *rest)
 
 
 def install() -> None:
     """Let every consumer of aiokafka that is started from now on fetch so."""
     kafka_batches.install(fetcher)
+    fetcher.FetchRequest = PackedFetchRequest
     consumer.Fetcher = PatientFetcher
