@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from redis import Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio import Redis as AsyncRedis
+from redis.connection import HiredisRespSerializer
 
 from processors.errors import MarginwatchError
 from streams import __version__, kafka_batches
@@ -329,7 +331,20 @@ def redis_client(settings: Settings, *, timeout_s: float | None = 10) -> Redis:
 
 def async_redis_client(settings: Settings, *, timeout_s: float | None = 10) -> AsyncRedis:
     """Return an asyncio Redis client; errors as of `redis_client`."""
-    return AsyncRedis.from_url(settings.redis, **_redis(settings, timeout_s))
+    pool = ConnectionPool.from_url(settings.redis, **_redis(settings, timeout_s))
+    pool.connection_class = type("PackedConnection", (_Packed, pool.connection_class), {})
+    return AsyncRedis.from_pool(pool)
+
+
+class _Packed:
+    """An asyncio connection to Redis whose commands hiredis packs, as it does for the blocking client.
+
+    The packing in Python takes a few times as long: of a step with a hundred rows, longer than all else of its request.
+    """
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        packed: list[bytes] = HiredisRespSerializer().pack(*args)
+        return packed
 
 
 def _redis(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
