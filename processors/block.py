@@ -63,7 +63,8 @@ class Block(CrossSections):
         self.positions = np.array([self.calendar.position(day) for day in self.days], dtype=np.intp)
         self._provisional_inputs = provisional
         self._read: dict[tuple[Need, str], Any] = {}
-        self._known: dict[tuple[Need, str], Flags] = {}
+        #: On which days a need is known, and the positions of the others.
+        self._known: dict[tuple[Need, str], tuple[Flags, list[int]]] = {}
         self._reasons: dict[tuple[Need, str, int], str] = {}
         self._unknown_days: dict[tuple[Need, str], tuple[list[int], list[int], int]] = {}
         #: The needs that were read, each with its code, until the caller clears the set.
@@ -209,10 +210,14 @@ class Block(CrossSections):
 
     def known(self, need: Need, code: str = "") -> Flags:
         """Return on which days a required figure is known (k,)."""
+        return self._knowledge(need, code)[0]
+
+    def _knowledge(self, need: Need, code: str) -> tuple[Flags, list[int]]:
         key = need, self._code(need, code)
         self.asked.add(key)
         if key not in self._known:
-            self._known[key] = self._is_known(*key)
+            known = self._is_known(*key)
+            self._known[key] = known, np.flatnonzero(~known).tolist()
         return self._known[key]
 
     def _is_known(self, need: Need, code: str) -> Flags:
@@ -239,7 +244,7 @@ class Block(CrossSections):
         out: dict[int, str] = {}
         for need in signal.needs:
             if not need.optional:
-                for i in np.flatnonzero(~self.known(need, code)).tolist():
+                for i in self._knowledge(need, code)[1]:
                     if i not in out:
                         out[i] = self._reason(need, i, code)
         return out

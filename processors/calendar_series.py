@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,19 +40,20 @@ class CalendarSeries:
         self._nothing.flags.writeable = False
         self._no_industry = np.broadcast_to(self._nothing, (len(INDEX_OF), len(calendar)))
 
-    def put(self, topic: str, name: str, keys: Ids, days: Sequence[int], values: Floats) -> None:
-        """Set a figure of several keys on several days.
+    def put(self, topic: str, keys: Ids, days: Sequence[int], figures: Mapping[str, Floats]) -> None:
+        """Set figures of several keys on several days.
 
         Parameters
         ----------
         keys : (n,)
         days : (k,) sessions, at least one.
-        values : (k, n)
+        figures : name → its values (k, n).
         """
         at = np.array([self.calendar.position(day) for day in days], dtype=np.intp)
         industry = np.isin(keys, _INDUSTRY_KEYS) if topic == INDICES else np.zeros(len(keys), dtype=bool)
-        for of_industries, chosen in ((True, industry), (False, ~industry)):
-            if chosen.any():
+        parts = [(is_one, chosen) for is_one, chosen in ((True, industry), (False, ~industry)) if chosen.any()]
+        for name, values in figures.items():
+            for of_industries, chosen in parts:
                 self._put((topic, name, of_industries), keys[chosen], at, values[:, chosen])
 
     def _put(self, group: _Group, keys: Ids, at: npt.NDArray[np.intp], values: Floats) -> None:
@@ -92,7 +93,7 @@ def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
     Parameters
     ----------
     series : (len(calendar),)
-    ends : (k,) positions in the calendar.
+    ends : (k,) positions in the calendar, ascending, at least one.
 
     Returns
     -------
@@ -105,12 +106,13 @@ def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
     array([[nan,  5.],
            [ 6.,  7.]])
     """
-    if len(ends) and int(ends.min()) + 1 < days:
-        series, ends = np.concatenate([np.full(days - 1, np.nan), series]), ends + days - 1
+    first = int(ends[0])
+    if first + 1 < days:
+        series, ends, first = np.concatenate([np.full(days - 1, np.nan), series]), ends + days - 1, first + days - 1
     if days == 1:
         return series[ends]
     if len(ends) == 1:
-        return series[None, int(ends[0]) + 1 - days : int(ends[0]) + 1].copy()
+        return series[None, first + 1 - days : first + 1].copy()
     # All windows as a view, without the cost of `sliding_window_view`.
     shape, step = (len(series) - days + 1, days), series.strides[0]
     every: Floats = np.ndarray(shape, series.dtype, series, strides=(step, step))

@@ -247,9 +247,9 @@ class Market(Processor):
     def _update_series(self, topic: str, days: Iterable[int]) -> None:
         """Copy the retained figures of closed days from their store to the calendar series."""
         store, found = self.stores[topic], sorted(days)
-        for name in self._kept[topic] if found else ():
-            values = np.array([store.figure(day, name) for day in found])
-            self._series.put(topic, name, store.keys, found, values)
+        if found:
+            figures = {name: np.array([store.figure(day, name) for day in found]) for name in self._kept[topic]}
+            self._series.put(topic, store.keys, found, figures)
 
     def _trim_memory(self) -> None:
         """Delete states and values that no recomputation reads.

@@ -55,6 +55,18 @@ def test_means_and_sample_deviations_leave_out_what_is_not_known(window, mean, d
     assert deviations(windows) == pytest.approx([deviation], nan_ok=True)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_mean_of_a_window_has_the_same_bits_beside_windows_with_unknown_values(order: str) -> None:
+    windows = np.random.default_rng(5).normal(1e9, 1e8, (40, 250))
+    alone = [means(window[None])[0] for window in windows]
+    beside = np.concatenate([windows, np.full((1, 250), NAN)])
+    for together in (windows, beside):
+        laid_out = np.asarray(together, order=order)
+        assert means(laid_out)[:40].tobytes() == np.array(alone).tobytes()
+        assert means(laid_out[:, 1:])[0] == means(windows[:1, 1:])[0]
+    assert means(np.empty((2, 0))).tolist() == pytest.approx([NAN, NAN], nan_ok=True)
+
+
 @pytest.mark.parametrize(("days", "sums"), [(1, [1, 2, 4, 8]), (2, [3, 6, 12]), (3, [7, 14]), (4, [15])])
 def test_rolling_sums(days: int, sums: list[float]) -> None:
     assert rolling_sums(np.array([[1.0, 2.0, 4.0, 8.0]]), days).tolist() == [sums]
