@@ -14,7 +14,7 @@ from processors.events import RowBatch, concat
 
 Rows = Mapping[str, RowBatch]
 #: Topic → keys of the rows that were left out.
-Refused = Mapping[str, Ids]
+RefusedKeys = Mapping[str, Ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ComparedDay:
     whole: Rows
     before: Rows
     last: Rows
-    refused: Refused
+    refused: RefusedKeys
 
     @classmethod
     def of(
@@ -43,7 +43,7 @@ class ComparedDay:
         before: Rows,
         calendar: TradingCalendar,
         published: Mapping[str, RowBatch | None],
-        refused: Refused | None = None,
+        refused: RefusedKeys | None = None,
     ) -> ComparedDay:
         """Return the rows of a day with those of the day before; ``published`` are rows of the same day."""
         rows = {topic: batch for topic, batch in rows.items() if len(batch)}

@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 
 from feeds import check_report
-from feeds.compared_day import ComparedDay, Refused, Rows
+from feeds.compared_day import ComparedDay, RefusedKeys, Rows
 from feeds.dataset import Dataset, SourceTables, between, gather
 from feeds.day_report import day_reports
 from feeds.days_to_come import days_to_come
@@ -195,7 +195,7 @@ def compared_day(
     calendar: TradingCalendar,
     earlier: DaysBefore,
     changes: CodeChanges = NO_CHANGES,
-    refused: Refused | None = None,
+    refused: RefusedKeys | None = None,
 ) -> ComparedDay:
     """Return the rows of a day beside what was published of it and of the days before, these under its codes.
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from feeds.compared_day import RefusedKeys
 from feeds.mapped_keys import NO_KEY
 from feeds.mapping import Table
 from feeds.row_groups import UNREAD, group_of, groups_of, is_unread
@@ -18,8 +19,8 @@ from feeds.validate import Finding
 from processors.codes import Ids, exchange_of
 from processors.events import INPUT_ROWS, RowBatch
 
-#: Day → topic → keys of the rows that were left out.
-RefusedRows: TypeAlias = dict[int, dict[str, Ids]]
+#: Day → what it lacks.
+RefusedRows: TypeAlias = dict[int, RefusedKeys]
 #: All of its rows are securities of an exchange; a list of prices may contain boards and other securities.
 _LIST = "margin.daily"
 #: A batch with this share of the rows of an exchange is its list: what it does not contain is no row of the day.

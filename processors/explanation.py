@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from processors.block import Block
-from processors.codes import Ids, reindex_sorted, to_codes, to_id
+from processors.codes import NO_IDS, Ids, reindex_sorted, to_codes, to_id
 from processors.events import Floats
 from processors.index_members import groups_by_reference
 from processors.indicators import extreme
@@ -132,7 +132,7 @@ def _keys(need: Need, signal: Signal, subject: str, block: Block, sources: Sourc
     if signal.level is Level.SECURITY:
         return np.array([to_id(subject)], dtype=np.int32)
     if not sources.joins[need.topic].is_closed(block.days[0]):  # an optional topic that this market has not
-        return np.empty(0, dtype=np.int32)
+        return NO_IDS
     section = block.section(need.topic)
     if signal.level is Level.MARKET:
         inside = groups_of(block, section.keys).get(subject) if need.topic == DETAIL else None

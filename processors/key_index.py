@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 
 Columns = npt.NDArray[np.intp]
 Array = npt.NDArray[Any]
@@ -23,9 +23,9 @@ class KeyIndex:
     """
 
     def __init__(self) -> None:
-        self.keys: Ids = np.empty(0, dtype=np.int32)
+        self.keys: Ids = NO_IDS
         self.by_key: Columns = np.empty(0, dtype=np.intp)
-        self._sorted: Ids = np.empty(0, dtype=np.int32)
+        self._sorted: Ids = NO_IDS
         self._last: tuple[Ids, Columns] = self.keys, self.by_key  # the last lookup: a list is the same on most days
 
     def __len__(self) -> int:

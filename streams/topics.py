@@ -14,7 +14,7 @@ from aiokafka.partitioner import murmur2
 
 from processors import market, securities
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.codes import Ids, places_sorted, to_codes, to_id
+from processors.codes import NO_IDS, Ids, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
 from streams.clients import kafka_admin
 from streams.errors import TopicError
@@ -263,7 +263,7 @@ class Partitioner:
     def __init__(self, partitions: int, changes: CodeChanges = NO_CHANGES) -> None:
         self.partitions = partitions
         self._changes = changes
-        self._ids: Ids = np.empty(0, dtype=np.int32)
+        self._ids: Ids = NO_IDS
         self._at: npt.NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
     def of(self, securities_: Ids) -> npt.NDArray[np.int32]:

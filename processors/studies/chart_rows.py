@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from processors.chart_scores import SCORE, Scorer
 from processors.charts import from_words
-from processors.codes import Ids
+from processors.codes import NO_IDS, Ids
 from processors.days import to_date
 from processors.events import Floats
 from processors.outputs import ChartFrame, FeatureFrame
@@ -33,7 +33,7 @@ class ChartRows:
     """
 
     at: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
-    keys: Ids = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    keys: Ids = field(default_factory=lambda: NO_IDS)
     industry: npt.NDArray[np.int16] = field(default_factory=lambda: np.empty(0, dtype=np.int16))
     score: Floats = field(default_factory=lambda: _NOTHING)
     rival: Floats = field(default_factory=lambda: _NOTHING)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from processors.chart_scores import NO_MODEL, Scorer
-from processors.codes import Ids, reindex_sorted, to_id
+from processors.codes import NO_IDS, Ids, reindex_sorted, to_id
 from processors.days import TradingCalendar, microseconds, to_day
 from processors.events import Floats, RowBatch
 from processors.history import History
@@ -232,7 +232,7 @@ def _histories(indices: Mapping[int, RowBatch]) -> dict[str, IndexHistory]:
 def _levels(
     prices: Mapping[int, tuple[Ids, Floats, Floats, npt.NDArray[np.uint8]]], position: Mapping[int, int]
 ) -> tuple[Ids, Floats, Floats, npt.NDArray[np.uint8]]:
-    keys = np.unique(np.concatenate([k for k, *_ in prices.values()])) if prices else np.empty(0, dtype=np.int32)
+    keys = np.unique(np.concatenate([k for k, *_ in prices.values()])) if prices else NO_IDS
     shape = len(position), max(len(keys), 1)
     levels, opens, traits = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=np.uint8)
     for day, (priced, level, opened, trait) in prices.items():
