@@ -19,7 +19,7 @@ from feeds.validate import Finding
 from processors.codes import Ids, exchange_of
 from processors.events import INPUT_ROWS, RowBatch
 
-#: Day → what it lacks.
+#: Day → topic → keys of the rows that were left out.
 RefusedRows: TypeAlias = dict[int, RefusedKeys]
 #: All of its rows are securities of an exchange; a list of prices may contain boards and other securities.
 _LIST = "margin.daily"

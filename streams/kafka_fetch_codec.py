@@ -113,7 +113,6 @@ def _text(value: str) -> bytes:
 
 
 def _cut(buffer: bytes, at: int, size: int) -> bytes:
-    found = buffer[at : at + size]
-    if len(found) < size:
-        raise ValueError(f"the answer to a fetch ends too early: {len(found)} of {size} bytes")
-    return found
+    if not 0 <= size <= len(buffer) - at:
+        raise ValueError(f"the answer to a fetch ends too early: {size} bytes are announced, {len(buffer) - at} follow")
+    return buffer[at : at + size]

@@ -51,3 +51,8 @@ def test_an_answer_that_is_cut_is_refused(data: st.DataObject) -> None:
     for reader in (ANSWER, FetchResponse_v11):
         with pytest.raises(ValueError, match=r"too early|underrun|Error encountered"):
             reader.decode(whole[:cut])
+
+
+def test_an_answer_without_the_name_of_a_topic_is_refused() -> None:
+    with pytest.raises(ValueError, match="-1 bytes"):
+        ANSWER.decode(bytes_of((0, 0, 0, [(None, [])])))
