@@ -328,7 +328,6 @@ def internals() -> tuple[Internal, ...]:
     thread, consumer = driver.AIOKafkaConsumerThread, driver.Consumer
     acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
     leader, epochs = "the end of a leader that left", "the epochs of owners"
-    waits = "long waits of an idle worker"
     return (
         Internal(faust_, thread, "_create_worker_consumer", ("transport",), "spread stages and short waits"),
         Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
@@ -358,10 +357,11 @@ def internals() -> tuple[Internal, ...]:
         Internal(aio, GroupCoordinator, "_send_req", ("request",), leader),
         Internal(aio, JoinGroupRequest, "_member_id", None, leader),
         Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
-        *(Internal(aio, Fetcher, name, None, waits) for name in ("_records", "_fetch_max_wait_ms")),
-        Internal(aio, Fetcher, "_get_actions_per_node", ("assignment",), waits),
-        Internal(aio, Fetcher, "_select_read_replica", ("tp",), waits),
-        *(Internal(aio, FetchRequest, name, None, waits) for name in ("_topics", "_max_wait_ms")),
+        Internal(aio, Fetcher, "_records", None, "long waits of an idle worker"),
+        Internal(aio, Fetcher, "_get_actions_per_node", ("assignment",), "long waits of an idle worker"),
+        Internal(aio, Fetcher, "_select_read_replica", ("tp",), "long waits of an idle worker"),
+        Internal(aio, FetchRequest, "_topics", None, "long waits of an idle worker"),
+        Internal(aio, FetchRequest, "_max_wait_ms", None, "long waits of an idle worker"),
         Internal(aio, Fetcher, "_fetch_waiters", None, "wake-ups of a reader"),
         Internal(aio, aiokafka.AIOKafkaProducer, "_txn_manager", None, epochs),
         Internal(aio, TransactionManager, "set_pid_and_epoch", ("pid", "epoch"), epochs),

@@ -37,11 +37,11 @@ class PatientFetcher(fetcher.Fetcher):  # type: ignore[misc]  # a library withou
             self.last_arrival = now
         elif requests:
             wait_ms = min(IDLE_WAIT_MS, int((now - self.last_arrival) * PATIENCE * 1000))
-            if wait_ms > self._fetch_max_wait_ms:
+            if any(request._max_wait_ms < wait_ms for _, request in requests):
                 whole = Counter(map(self._select_read_replica, assignment.tps))
                 for node, request in requests:
                     if sum(len(partitions) for _, partitions in request._topics) == whole[node]:
-                        request._max_wait_ms = wait_ms
+                        request._max_wait_ms = max(request._max_wait_ms, wait_ms)
         return (requests, *rest)
 
 
