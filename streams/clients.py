@@ -10,12 +10,13 @@ client at all.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     Admin: TypeAlias = KafkaAdminClient
     AsyncReader: TypeAlias = AIOKafkaConsumer
     AsyncProducer: TypeAlias = AIOKafkaProducer
+    _Client = TypeVar("_Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 #: How long a command looks for a broker before it reports that there is none.
 BOOTSTRAP_MS = 10_000
@@ -241,6 +243,16 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
         session_timeout_ms=int(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=int(settings.session_timeout_s * 250),
     )
+
+
+@asynccontextmanager
+async def started(client: _Client) -> AsyncIterator[_Client]:
+    """Start a consumer or a producer; stop it at the end of the block, and also where its start fails."""
+    try:
+        await client.start()
+        yield client
+    finally:
+        await asyncio.shield(client.stop())
 
 
 def async_kafka_producer(

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,9 +29,10 @@ from processors.days import microseconds, to_date
 from processors.deadlines import DEADLINES, newest_due
 from processors.errors import MarginwatchError, RowError
 from streams import alert_record, codecs, console_inputs, system_status
+from streams.background import keep_running
 from streams.calendars import xshg
 from streams.charts.model import load
-from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client
+from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, started
 from streams.feed_services import load_security_names
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from streams.clients import AsyncProducer, AsyncReader
 
 log = structlog.get_logger()
-_RETRY_S, _FEEDS_S, _RECORDS_S, _PATIENCE_S = 2.0, 2.0, 5.0, 3.0
+_FEEDS_S, _RECORDS_S, _PATIENCE_S = 2.0, 5.0, 3.0
 _PREFERENCES_KEPT_S = 400 * 86_400
 
 
@@ -177,14 +179,15 @@ class Backend:
 
     async def start(self) -> None:
         """Begin to read."""
-        self._tasks = [
-            asyncio.create_task(self._read_forever()),
-            asyncio.create_task(self._poll_feeds()),
-            asyncio.create_task(self._poll_records()),
-            asyncio.create_task(self._poll_names()),
-            asyncio.create_task(self.studies.follow()),
-            asyncio.create_task(console_inputs.follow(self._settings, self._model.offer_inputs)),
-        ]
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "the console": self._read,  # once more from the beginning, which changes nothing that is known
+            "the state of the feeds": self._poll_feeds,
+            "the records of the rules": self._poll_records,
+            "the names of securities": self._poll_names,
+            "the list of studies": self.studies.follow,
+            "prices for the console": partial(console_inputs.follow, self._settings, self._model.offer_inputs),
+        }
+        self._tasks = [asyncio.create_task(keep_running(what, run)) for what, run in work.items()]
 
     async def stop(self) -> None:
         """End; every command is acknowledged already."""
@@ -214,43 +217,32 @@ class Backend:
             raise
         return producer
 
-    async def _read_forever(self) -> None:
-        """Read from the beginning; after an outage once more, which changes nothing that is known."""
-        while True:
-            try:
-                await self._read()
-            except (KafkaError, OSError) as error:
-                log.warning("the console waits for Kafka", error=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(_RETRY_S)
-
     async def _read(self) -> None:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}
         charts = TopicPartition(self._names.name(Topic.CHARTS), 0)
-        consumer = async_kafka_reader(self._settings, purpose="console")
-        try:
-            await consumer.start()
+        async with started(async_kafka_reader(self._settings, purpose="console")) as consumer:
             self._consumer = consumer
-            consumer.assign([*partitions, charts])
-            await consumer.seek_to_beginning(*partitions, charts)
-            end = (await consumer.end_offsets([charts]))[charts]
-            newest = end - 2 * self._settings.partitions  # a message a partition and week, and barriers
-            if newest > (await consumer.beginning_offsets([charts]))[charts]:
-                consumer.seek(charts, newest)
-            while True:
-                found = await consumer.getmany(timeout_ms=500, max_records=500)
-                for partition, records in found.items():
-                    for record in records:
-                        if not is_barrier(record):
-                            if partition == charts:
-                                self._offer_charts(record)
-                            else:
-                                self._offer(partitions[partition], record)
-                        elif partitions.get(partition) == Topic.ALERTS:  # it passes the alerts behind the signals
-                            self._model.offer_clock(barrier_of(record).at)
-                    await asyncio.sleep(0)  # pages are served while years of history are read
-        finally:
-            self._consumer = None
-            await asyncio.shield(consumer.stop())
+            try:
+                consumer.assign([*partitions, charts])
+                await consumer.seek_to_beginning(*partitions, charts)
+                end = (await consumer.end_offsets([charts]))[charts]
+                newest = end - 2 * self._settings.partitions  # a message a partition and week, and barriers
+                if newest > (await consumer.beginning_offsets([charts]))[charts]:
+                    consumer.seek(charts, newest)
+                while True:
+                    found = await consumer.getmany(timeout_ms=500, max_records=500)
+                    for partition, records in found.items():
+                        for record in records:
+                            if not is_barrier(record):
+                                if partition == charts:
+                                    self._offer_charts(record)
+                                else:
+                                    self._offer(partitions[partition], record)
+                            elif partitions.get(partition) == Topic.ALERTS:  # it passes the alerts behind the signals
+                                self._model.offer_clock(barrier_of(record).at)
+                        await asyncio.sleep(0)  # pages are served while years of history are read
+            finally:
+                self._consumer = None
 
     async def _kafka(self) -> str:
         """Return "Kafka" if it does not answer, else "": a consumer that waits for a broker reports nothing."""
@@ -284,7 +276,7 @@ class Backend:
             try:
                 found = await asyncio.to_thread(system_status.status, self._settings)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, MarginwatchError) as error:  # also rows of another release
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))
             reads, read = self._model.history_days != days, self._model.reads_history

@@ -5,33 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from console.daily_inputs import FIGURES_KEPT
 from processors.events import RowBatch
 from streams.calendars import xshg
-from streams.clients import async_kafka_reader
+from streams.clients import async_kafka_reader, started
 from streams.codecs import Codecs
 from streams.settings import Settings
 from streams.topics import Topics
 
-log = structlog.get_logger()
-_RETRY_S = 2.0
-
 
 async def follow(settings: Settings, offer: Callable[[RowBatch], None]) -> None:
-    """Read the topics from the beginning and go on, until the task is cancelled; after an outage once more."""
-    while True:
-        try:
-            await _read(settings, offer)
-        except (KafkaError, OSError) as error:
-            log.warning("prices for the console wait for Kafka", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(_RETRY_S)
-
-
-async def _read(settings: Settings, offer: Callable[[RowBatch], None]) -> None:
+    """Read the topics from the beginning and go on, until the task is cancelled."""
     topics = Topics(settings)
     decoders = Codecs(settings, xshg(settings.calendar_file)).row_decoders(FIGURES_KEPT)
     partitions = {
@@ -39,9 +25,7 @@ async def _read(settings: Settings, offer: Callable[[RowBatch], None]) -> None:
         for topic in FIGURES_KEPT
         for number in range(topics.all[topic].partitions)
     }
-    consumer = async_kafka_reader(settings, purpose="console")
-    try:
-        await consumer.start()
+    async with started(async_kafka_reader(settings, purpose="console")) as consumer:
         consumer.assign(list(partitions))
         await consumer.seek_to_beginning(*partitions)
         while True:
@@ -55,5 +39,3 @@ async def _read(settings: Settings, offer: Callable[[RowBatch], None]) -> None:
                     if isinstance(item, RowBatch):
                         offer(item)
                         await asyncio.sleep(0)  # pages are served while years of history are read
-    finally:
-        await asyncio.shield(consumer.stop())

@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import structlog
-from aiokafka.errors import KafkaError
 from mode import Service
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from alerts.delivery.dispatcher import Dispatcher
 from alerts.delivery.history import Notification
@@ -25,14 +22,15 @@ from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from streams import codecs
 from streams.alerts_stage import AlertsStage
-from streams.clients import async_kafka_group_reader, async_redis_client, http_session
+from streams.background import keep_running
+from streams.clients import async_kafka_group_reader, async_redis_client, http_session, started
 from streams.records import barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
 from streams.stage import CLOCK_CODEC, CLOCK_FIELD
 from streams.topics import Topic, Topics
 
-log = structlog.get_logger()
-_RETRY_S = 2.0
+if TYPE_CHECKING:
+    from streams.clients import AsyncReader
 
 
 def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
@@ -86,17 +84,8 @@ class Notifier(Service):
 
     @Service.task
     async def _notify(self) -> None:
-        while self._settings.channels and not self.should_stop:
-            dispatcher = Dispatcher(
-                self._settings.channels, self._redis, self._settings.namespace, http_session, self._settings.console_url
-            )
-            try:
-                await self._read(dispatcher)
-            except (KafkaError, RedisError, OSError) as error:
-                log.warning("notifications wait", error=f"{type(error).__name__}: {error}")
-                await self.sleep(_RETRY_S)
-            finally:
-                await dispatcher.stop()
+        if self._settings.channels:
+            await keep_running("sending of notifications", self._read, self.sleep)
 
     async def _replayed_to(self) -> datetime | None:
         """Return the moment of a replay that has not ended: the barrier with it may have been read before a restart."""
@@ -104,28 +93,34 @@ class Notifier(Service):
         stored = await cast("Awaitable[bytes | None]", self._redis.hget(rows, CLOCK_FIELD))
         return None if stored is None else CLOCK_CODEC.decode(stored)
 
-    async def _read(self, dispatcher: Dispatcher) -> None:
+    async def _read(self) -> None:
+        dispatcher = Dispatcher(
+            self._settings.channels, self._redis, self._settings.namespace, http_session, self._settings.console_url
+        )
         topic = Topics(self._settings).name(Topic.ALERTS)
-        consumer = async_kafka_group_reader(self._settings, topic, purpose="notify")
-        await consumer.start()
         try:
-            started = False
-            while not self.should_stop:
-                polled = await consumer.getmany(timeout_ms=200)
-                if consumer.assignment() and not started:
-                    dispatcher.set_clock(await self._replayed_to())
-                    await dispatcher.start()  # only the worker that reads sends: two would queue the same notifications
-                    started = True
-                elif started and not consumer.assignment():
-                    await dispatcher.stop()
-                    started = False
-                for records in polled.values():
-                    for record in records:
-                        if is_barrier(record):
-                            dispatcher.set_clock(barrier_of(record).at)
-                        elif (alert := codecs.readable(Topic.ALERTS, record)) is not None:
-                            await dispatcher.offer(alert, sequence_of(record))
-                if polled:
-                    await consumer.commit()
+            async with started(async_kafka_group_reader(self._settings, topic, purpose="notify")) as consumer:
+                await self._notify_of(consumer, dispatcher)
         finally:
-            await asyncio.shield(consumer.stop())
+            await dispatcher.stop()
+
+    async def _notify_of(self, consumer: AsyncReader, dispatcher: Dispatcher) -> None:
+        sending = False
+        while not self.should_stop:
+            polled = await consumer.getmany(timeout_ms=200)
+            if consumer.assignment() and not sending:
+                dispatcher.set_clock(await self._replayed_to())
+                await dispatcher.start()  # only the worker that reads sends: two would queue the same notifications
+                sending = True
+            elif sending and not consumer.assignment():
+                await dispatcher.stop()
+                sending = False
+            dispatcher.check()
+            for records in polled.values():
+                for record in records:
+                    if is_barrier(record):
+                        dispatcher.set_clock(barrier_of(record).at)
+                    elif (alert := codecs.readable(Topic.ALERTS, record)) is not None:
+                        await dispatcher.offer(alert, sequence_of(record))
+            if polled:
+                await consumer.commit()

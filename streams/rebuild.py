@@ -235,10 +235,10 @@ async def _replay(
     out = _Replay(stage.open(partition), {}, dict(offsets))
     consumer = async_kafka_reader(settings, purpose="rebuild")
     try:
-        await consumer.start()
-    except KafkaError as error:
-        raise RebuildError(unreachable(settings, error)) from error
-    try:
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            raise RebuildError(unreachable(settings, error)) from error
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)
         listed = await consumer.end_offsets(partitions)

@@ -120,6 +120,11 @@ def test_secrets_come_by_file_and_are_never_shown(tmp_path: Path) -> None:
     assert channel.address() == "https://host.example/t0ken"
     assert channel.key() == b"k3y"
     assert channel.redacted() == "https://host.example"
+    (tmp_path / "url").unlink()  # as a secret that is being replaced
+    (tmp_path / "key").write_bytes(b"\xff")
+    for read, why in ((channel.address, "url can't be read: No such file"), (channel.key, "key is no text in UTF-8")):
+        with pytest.raises(DeliveryError, match=why):
+            read()
     settings = Settings(channels={"desk": hook(secret=SecretStr("k3y"))})
     for shown in (repr(settings), settings.model_dump_json(), repr(channel)):
         assert "t0ken" not in shown

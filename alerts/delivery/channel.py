@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State
 from processors.days import SHANGHAI
 
@@ -71,11 +72,11 @@ class Channel(BaseModel):
         return self
 
     def address(self) -> str:
-        """Return the URL in clear text, for the client alone."""
+        """Return the URL in clear text, for the client alone; raises `DeliveryError` if its file can't be read."""
         return _secret(self.url, self.url_file)
 
     def key(self) -> bytes:
-        """Return the key of the signature; empty if there is none."""
+        """Return the key of the signature, empty if there is none; raises `DeliveryError` if its file can't be read."""
         if self.secret is None and self.secret_file is None:
             return b""
         return _secret(self.secret, self.secret_file).encode()
@@ -117,9 +118,14 @@ class Channel(BaseModel):
 
 
 def _secret(value: SecretStr | None, path: Path | None) -> str:
-    if path is not None:
+    if path is None:
+        return "" if value is None else value.get_secret_value()
+    try:
         return path.read_text("utf-8").strip()
-    return "" if value is None else value.get_secret_value()
+    except OSError as error:
+        raise DeliveryError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DeliveryError(f"{path} is no text in UTF-8") from None
 
 
 def _parse_hours(text: str) -> tuple[time, time]:

@@ -9,6 +9,7 @@ the same idempotency key: nothing is lost.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -141,7 +142,7 @@ class ChannelQueue:
             return  # another worker was faster, or it is not wanted any more
         name, alert, attempts = notification.name, notification.alert, notification.attempts
         try:
-            await self.sender.send(alert, name)
+            await self._send(alert, name)
         except DeliveryError as error:
             metrics.NOTIFICATIONS.labels(self.name, "failed").inc()
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts - 1, 20))
@@ -152,6 +153,18 @@ class ChannelQueue:
             metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
             self._sent.append(asyncio.get_running_loop().time())
             await self._end(name, alert.id, error="", status=Status.SENT, sent=self._clock.now())
+
+    async def _send(self, alert: Alert, name: str) -> None:
+        """Send a notification; whatever fails is a failed attempt, and the other notifications go on."""
+        try:
+            await self.sender.send(alert, name)
+        except DeliveryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - its text may contain the address, which is secret
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            raise DeliveryError(
+                f"the sender has failed: {type(error).__name__} in {frame.filename}:{frame.lineno}"
+            ) from None
 
     async def _begin(self, wanted: Notification) -> Notification | None:
         """Write that an attempt is made, and return what is to be sent; no other worker makes one meanwhile."""
@@ -252,6 +265,12 @@ class Dispatcher:
         self.clock.set(at)
         for queue in self.queues:
             queue.wake()
+
+    def check(self) -> None:
+        """Raise the error of a channel that has ended: none does by itself."""
+        for task in self._tasks:
+            if task.done() and (error := task.exception()) is not None:
+                raise error
 
     async def stop(self) -> None:
         """Stop sending; the next run sends the waiting notifications."""
