@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +57,8 @@ _FETCH_BYTES = 1024 * 1024
 _STEP_BYTES = 2 * _FETCH_BYTES
 #: A worker that ends, by a signal or because of an error, is gone after this long, whatever still waits in it.
 _HARD_EXIT_S = 8.0
+#: How long a partition is paused whose next offset Kafka does not have, before it is tried again.
+_OUT_OF_RANGE_WAIT_S = 5.0
 
 
 class MarginwatchApp(App):
@@ -114,7 +116,7 @@ class MarginwatchApp(App):
             on_outputs=self.latest.offer,
             on_finished=self._check_finished,
         )
-        feeds = FeedWatch(self.runner.owned, self.names, settings, self.calendar)
+        feeds = FeedWatch(self.runner.owned, self.names, settings, self.calendar, self.publisher.publish)
         self.http = HttpServer(
             self.health, settings.http_host, settings.http_port, self._refresh_metrics, beacon=self.beacon
         )
@@ -124,8 +126,7 @@ class MarginwatchApp(App):
             health=self.health,
             redis=self.redis,
             kafka_answers=self.broker_answers,
-            publish=self.publisher.publish,
-            lag=self._lags,
+            positions=self._positions,
             check_inputs=self._check_inputs,
             stall_after_s=settings.stall_after_s,
             on_idle=self.gc_policy.maybe_collect,
@@ -164,13 +165,20 @@ class MarginwatchApp(App):
         """Where to read a partition from, None for its beginning; asked by the transport."""
         return self.runner.start_offset(topic, partition)
 
-    def on_out_of_range(self, partitions: Iterable[TP]) -> None:
+    def on_out_of_range(self, partitions: Collection[TP]) -> None:
         """Find out what partitions have lost whose next message Kafka does not have; called by the transport."""
         log.error(
             "Kafka does not have the next message",
             partitions=sorted(f"{tp.topic}[{tp.partition}]" for tp in partitions),
         )
-        self.add_future(self._check_inputs())
+        self.add_future(self._read_again(partitions, self.consumer_generation_id))
+
+    async def _read_again(self, partitions: Collection[TP], generation: int) -> None:
+        """Report what paused partitions have lost, and try to read on: Kafka may have their messages again."""
+        await self._check_inputs()
+        await asyncio.sleep(_OUT_OF_RANGE_WAIT_S)
+        if not self.should_stop and self.consumer_generation_id == generation:
+            self.consumer.resume_partitions(partitions)
 
     async def _check_inputs(self) -> None:
         generation = self.consumer_generation_id
@@ -277,17 +285,17 @@ class MarginwatchApp(App):
         finally:
             self.gc_policy.end_load()
 
-    def _lags(self) -> dict[TP, int]:
-        """Messages that are not stored yet, by partition; none while the consumer starts.
+    def _positions(self) -> dict[TP, tuple[int, int]]:
+        """The next offset to store and the end of the topic, by partition; none while the consumer starts.
 
-        It is negative where the topic ends before what is stored: it has lost its end.
+        The end is the lower one where the topic has lost its end.
         """
         try:
             ends = {tp: self.consumer.highwater(tp) for tp in self.consumer.assignment()}
         except ConsumerNotStarted:
             return {}
         return {
-            tp: end - (self.start_offset(tp.topic, tp.partition) or 0) for tp, end in ends.items() if end is not None
+            tp: (self.start_offset(tp.topic, tp.partition) or 0, end) for tp, end in ends.items() if end is not None
         }
 
     # -- metrics ---------------------------------------------------------------------------------------------
@@ -304,9 +312,8 @@ class MarginwatchApp(App):
         # Another worker reports what it owns by now.
         for gauge in (metrics.LAG, metrics.CLOSED, metrics.TABLE_ROWS, metrics.ALERTS_FIRING):
             gauge.clear()
-        for tp, behind in self._lags().items():
-            behind = max(0, behind)
-            metrics.LAG.labels(self.names.short(tp.topic), str(tp.partition)).set(behind)
+        for tp, (stored, end) in self._positions().items():
+            metrics.LAG.labels(self.names.short(tp.topic), str(tp.partition)).set(max(0, end - stored))
         for (table, partition), owned in self.runner.owned.items():
             metrics.TABLE_ROWS.labels(table, str(partition)).set(owned.table.rows)
             found = owned.overview()

@@ -13,10 +13,12 @@ import structlog
 from alerts.commands import FeedState
 from processors.days import TradingCalendar, moment, shanghai_day, to_date
 from processors.deadlines import overdue, silent_since
+from processors.events import EndOfDay
 from streams import metrics
 from streams.calendars import trading_hours
 from streams.owned_partition import OwnedPartition
 from streams.records import CE_TYPE, CLOSE_TYPE
+from streams.retries import Publish
 from streams.settings import Settings
 from streams.tables import Output
 from streams.topics import Topic, Topics
@@ -30,6 +32,7 @@ class FeedWatch:
     Parameters
     ----------
     owned : (stage, partition) → what is owned at the moment.
+    publish : publishes messages and awaits their acknowledgements; what raises is due again.
     """
 
     def __init__(
@@ -38,21 +41,38 @@ class FeedWatch:
         topics: Topics,
         settings: Settings,
         calendar: TradingCalendar,
+        publish: Publish,
     ) -> None:
         self._owned = owned
         self._topics = topics
         self._settings = settings
         self._calendar = calendar
+        self._publish = publish
         self._hours = trading_hours(settings.calendar_file)
         self._reported: set[tuple[int, bool]] = set()  # day and silence of the live feed
 
-    def punctuation(self, now: int) -> list[Output]:
-        """Return the markers that close days whose deadline has passed, for feeds that have fallen silent.
+    async def close_overdue(self, now: int) -> None:
+        """Publish the markers that close days whose deadline has passed, for feeds that have fallen silent.
 
         Parameters
         ----------
         now : of the machine's clock, µs since the epoch.
         """
+        found = self._overdue(now)
+        if not found:
+            return
+        outputs = [
+            Output(self._topics.name(end.feed), partition, b"", msgspec.json.encode(end), [(CE_TYPE, CLOSE_TYPE)])
+            for partition, _, end in found
+        ]
+        await self._publish(outputs)
+        for partition, owned, end in found:
+            owned.mark_active(end.feed)  # not again before this one has been read
+            metrics.DEADLINES.labels(end.feed).inc()
+            log.warning("a day is closed by its deadline", feed=end.feed, partition=partition, day=end.trade_date)
+
+    def _overdue(self, now: int) -> list[tuple[int, OwnedPartition, EndOfDay]]:
+        """Return the markers that are due, with their partitions."""
         out = []
         for (_, partition), owned in self._owned.items():
             if owned.state is None or owned.folding:
@@ -61,19 +81,13 @@ class FeedWatch:
                 if owned.idle_s(topic) < self._settings.deadline_quiet_s:
                     continue
                 due, gap = self._settings.due(topic), self._settings.deadline_gap_days
-                punctuation = overdue(store, owned.state.clock.at(now), due, self._calendar, gap)
-                if punctuation is not None:
-                    owned.mark_active(topic)  # not again before this one has been read
-                    metrics.DEADLINES.labels(topic).inc()
-                    log.warning(
-                        "closing a day by its deadline", feed=topic, partition=partition, day=punctuation.trade_date
-                    )
-                    value, headers = msgspec.json.encode(punctuation), [(CE_TYPE, CLOSE_TYPE)]
-                    out.append(Output(self._topics.name(topic), partition, b"", value, headers))
+                end = overdue(store, owned.state.clock.at(now), due, self._calendar, gap)
+                if end is not None:
+                    out.append((partition, owned, end))
         return out
 
-    def reports(self, now: int) -> list[Output]:
-        """Return the reports on the live feed: once a day that it runs, once that it has fallen silent.
+    async def report(self, now: int) -> None:
+        """Publish the state of the live feed: once a day that it runs, once that it has fallen silent.
 
         A system that had no live row on this trading day or the one before has no live feed.
 
@@ -85,16 +99,16 @@ class FeedWatch:
         live, now = next(((s.live, s.clock.at(now)) for s in states if s.live is not None), (None, now))
         today = shanghai_day(now)
         if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
-            return []
+            return
         since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
         state = today, since is not None
         if state in self._reported or (since is None and live[0] < today):
-            return []
-        self._reported.add(state)
+            return
         report = FeedState(
             feed=Topic.PRICES_INTRADAY,
             trade_date=to_date(today),
             at=moment(now),
             silent_since=None if since is None else moment(since),
         )
-        return [Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])]
+        await self._publish([Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])])
+        self._reported.add(state)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
+from faust.types import TP
 from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -20,7 +21,6 @@ from redis.exceptions import RedisError
 from streams.feed_watch import FeedWatch
 from streams.health import Health
 from streams.partition_runner import PartitionRunner
-from streams.retries import Publish
 
 _EVERY_S, _PATIENCE_S = 2.0, 3.0
 
@@ -31,10 +31,12 @@ class HealthMonitor(Service):
     Parameters
     ----------
     kafka_answers : asks the broker for its metadata.
-    lag : number of messages that are fetched or known but not stored yet, by partition; negative where a topic ends
+    positions : by input partition, the next offset to store and the end of the topic; nothing while the consumer
+        starts.
+    check_inputs : finds out what the input topics have lost; asked after an outage of Kafka, and where a topic ends
         before what is stored.
-    check_inputs : finds out what the input topics have lost; asked after an outage of Kafka, and at a negative lag.
-    stall_after_s : how long unread messages may wait without a finished step, and a rebalance may last, in seconds.
+    stall_after_s : how long unread messages of any partition may wait without one of them being stored, and a
+        rebalance may last, in seconds.
     on_idle : called each time with the seconds since the last finished step.
 
     Attributes
@@ -50,8 +52,7 @@ class HealthMonitor(Service):
         health: Health,
         redis: Redis,
         kafka_answers: Callable[[], Awaitable[bool]],
-        publish: Publish,
-        lag: Callable[[], Mapping[Any, int]],
+        positions: Callable[[], Mapping[TP, tuple[int, int]]],
         check_inputs: Callable[[], Awaitable[None]],
         stall_after_s: float,
         on_idle: Callable[[float], None],
@@ -63,8 +64,8 @@ class HealthMonitor(Service):
         self._health = health
         self._redis = redis
         self._kafka_answers = kafka_answers
-        self._publish = publish
-        self._lag = lag
+        self._positions = positions
+        self._waiting: dict[TP, tuple[int, float]] = {}  # the next offset to store, since when (monotonic)
         self._check_inputs = check_inputs
         self._kafka_was_away = False
         self._stall_after_s = stall_after_s
@@ -78,14 +79,14 @@ class HealthMonitor(Service):
             redis_answers, kafka_answers = await asyncio.gather(
                 self._answers("redis", self._ping), self._answers("kafka", self._kafka_answers)
             )
-            lags = self._lag()
-            self._check_progress(sum(max(0, lag) for lag in lags.values()))
-            if kafka_answers and (self._kafka_was_away or min(lags.values(), default=0) < 0):
+            positions = self._positions()
+            self._check_progress(positions)
+            if kafka_answers and (self._kafka_was_away or any(end < stored for stored, end in positions.values())):
                 await self._check_inputs()
             self._kafka_was_away = not kafka_answers
             self._on_idle(time.monotonic() - self._runner.last_step)
             if redis_answers and kafka_answers:
-                await self._close_overdue()
+                await self._watch_feeds()
 
     async def _ping(self) -> bool:
         with contextlib.suppress(RedisError, OSError):
@@ -103,19 +104,28 @@ class HealthMonitor(Service):
             self._health.raise_(f"{name} away", f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s")
         return answers
 
-    def _check_progress(self, lag: int) -> None:
-        idle = time.monotonic() - self._runner.last_step
-        if lag and idle > self._stall_after_s:
-            self._health.raise_("progress", f"{lag} messages wait and no step was finished for {idle:.0f} s")
+    def _check_progress(self, positions: Mapping[TP, tuple[int, int]]) -> None:
+        now, before, self._waiting, stuck = time.monotonic(), self._waiting, {}, []
+        for tp, (stored, end) in positions.items():
+            if end <= stored:
+                continue
+            offset, since = before.get(tp, (stored, now))
+            since = since if stored == offset else now
+            self._waiting[tp] = stored, since
+            if now - since > self._stall_after_s:
+                stuck.append(f"{end - stored} of {tp.topic}[{tp.partition}] for {now - since:.0f} s")
+        if stuck:
+            self._health.raise_("progress", f"messages wait and no step was finished: {', '.join(sorted(stuck))}")
         else:
             self._health.clear("progress")
-        rebalance = 0.0 if self.rebalance_since is None else time.monotonic() - self.rebalance_since
+        rebalance = 0.0 if self.rebalance_since is None else now - self.rebalance_since
         if rebalance > self._stall_after_s:
             self._health.raise_("rebalance", f"the consumer group has been rebalancing for {rebalance:.0f} s")
         else:
             self._health.clear("rebalance")
 
-    async def _close_overdue(self) -> None:
+    async def _watch_feeds(self) -> None:
         now = time.time_ns() // 1000
-        with contextlib.suppress(KafkaError, OSError):  # it is still overdue next time
-            await self._publish([*self._feeds.punctuation(now), *self._feeds.reports(now)])
+        with contextlib.suppress(KafkaError, OSError):  # what is not acknowledged is due again next time
+            await self._feeds.close_overdue(now)
+            await self._feeds.report(now)

@@ -231,12 +231,28 @@ class World:
             on_outputs=lambda outputs: self.latest.append([o.value for o in outputs]),
             on_finished=self.finished.append,
         )  # fmt: skip
-        self.feeds = FeedWatch(self.runner.owned, self.topics, self.settings, self.calendar)
+        self.feeds = FeedWatch(self.runner.owned, self.topics, self.settings, self.calendar, self.publish)
         self.lost: dict[tuple[str, int], str] = {}
         self.next_offset = 0
         self.published_sequence = 0
 
+    async def punctuation(self, now: int) -> list[Output]:
+        """Return the markers that are published at a time."""
+        return await self._published_by(self.feeds.close_overdue(now))
+
+    async def reports(self, now: int) -> list[Output]:
+        """Return the reports on the live feed that are published at a time."""
+        return await self._published_by(self.feeds.report(now))
+
+    async def _published_by(self, work: Awaitable[None]) -> list[Output]:
+        before = len(self.sent)
+        await work
+        return [output for outputs in self.sent[before:] for output in outputs]
+
     async def publish(self, outputs: Sequence[Output]) -> None:
+        if self.broker_away:
+            self.broker_away -= 1
+            raise KafkaError
         self.recorder.happens("publish", [o.value for o in outputs])
         self.sent.append(list(outputs))
 
@@ -399,8 +415,8 @@ def test_while_a_thread_folds_nobody_reads_the_state(clock: list[float], monkeyp
             seen.append(world.state(1).total)
             seen.append((owned["sums", 0].folding, owned["sums", 0].overview().closed))
             clock[0] += 60
-            seen.append([o.partition for o in world.feeds.punctuation(at(DAYS[2], 19))])
-            seen.append(world.feeds.reports(at(DAYS[1], 10)))
+            seen.append([o.partition for o in await world.punctuation(at(DAYS[2], 19))])
+            seen.append(await world.reports(at(DAYS[1], 10)))
 
         def in_thread() -> None:
             if threading.current_thread() is not threading.main_thread():
@@ -412,7 +428,7 @@ def test_while_a_thread_folds_nobody_reads_the_state(clock: list[float], monkeyp
         await world.step(large(0, b"2"))
         assert seen == [2, (True, {TOPIC: closed}), [1], []]
         assert (owned["sums", 0].folding, owned["sums", 0].overview().closed) == (False, {TOPIC: to_day(DAYS[1])})
-        assert len(world.feeds.reports(at(DAYS[1], 10))) == 1
+        assert len(await world.reports(at(DAYS[1], 10))) == 1
 
     run(go())
 
@@ -1335,19 +1351,22 @@ def test_a_silent_feed_is_closed_by_its_deadline_once(clock: list[float], monkey
             world.state(partition).store.apply(rows)
         evening = at(DAYS[0], 19)
         clock[0] += 59.9
-        assert world.feeds.punctuation(evening) == []
+        assert await world.punctuation(evening) == []
         await world.step(Row(0, partition=1))  # partition 1 has sent something
         clock[0] += 0.1
-        assert world.feeds.punctuation(at(DAYS[0], 18)) == []  # its time has not passed
+        assert await world.punctuation(at(DAYS[0], 18)) == []  # its time has not passed
         closes = metrics.DEADLINES.labels(TOPIC)._value.get()
-        (found,) = world.feeds.punctuation(evening)
+        world.broker_away = 1
+        with pytest.raises(KafkaError):
+            await world.punctuation(evening)
+        (found,) = await world.punctuation(evening)
         assert (found.topic, found.partition, found.key, found.headers) == (NAME, 0, b"", [(CE_TYPE, CLOSE_TYPE)])
         marker = msgspec.json.decode(found.value, type=EndOfDay)
         assert (marker.feed, marker.trade_date, marker.deadline) == (TOPIC, DAYS[0], True)
         assert metrics.DEADLINES.labels(TOPIC)._value.get() - closes == 1
-        assert world.feeds.punctuation(evening) == []  # not again before this one was read
+        assert await world.punctuation(evening) == []  # not again before this one was read
         clock[0] += 60
-        assert sorted(o.partition for o in world.feeds.punctuation(evening)) == [0, 1]
+        assert sorted(o.partition for o in await world.punctuation(evening)) == [0, 1]
 
     run(go())
 
@@ -1360,10 +1379,10 @@ def test_a_barrier_is_no_sign_of_life(clock: list[float], monkeypatch: pytest.Mo
         world.state().store.apply(batch(TOPIC, DAYS[0], {"600000.SH": {"close": 1.0}}))
         clock[0] += 60
         await world.step(Row(0, headers=[(CE_TYPE, BARRIER_TYPE)]))
-        assert len(world.feeds.punctuation(at(DAYS[0], 19))) == 1
+        assert len(await world.punctuation(at(DAYS[0], 19))) == 1
         clock[0] += 60
         await world.step(Row(1, headers=[(CE_TYPE, BARRIER_TYPE)]), Row(2))
-        assert world.feeds.punctuation(at(DAYS[0], 19)) == []
+        assert await world.punctuation(at(DAYS[0], 19)) == []
 
     run(go())
 
@@ -1372,8 +1391,8 @@ def test_a_partition_without_state_has_no_deadline(world: World) -> None:
     async def go() -> None:
         world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {}, [])
         await world.claim()
-        assert world.feeds.punctuation(at(DAYS[0], 19)) == []
-        assert world.feeds.reports(at(DAYS[0], 10)) == []
+        assert await world.punctuation(at(DAYS[0], 19)) == []
+        assert await world.reports(at(DAYS[0], 10)) == []
 
     run(go())
 
@@ -1390,22 +1409,25 @@ def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_fall
     async def go() -> None:
         await world.claim()
         live = world.state()
-        assert world.feeds.reports(at(DAYS[0], 10)) == []  # no live feed at all
+        assert await world.reports(at(DAYS[0], 10)) == []  # no live feed at all
         live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
-        assert said(world.feeds.reports(at(DAYS[0], 10, 1))) == [(DAYS[0], False)]
-        assert world.feeds.reports(at(DAYS[0], 10, 2)) == []
-        assert world.feeds.reports(at(DAYS[0], 10, 3)) == []  # 180 seconds: not for longer than that yet
-        (silent,) = world.feeds.reports(at(DAYS[0], 10, 4))
+        assert said(await world.reports(at(DAYS[0], 10, 1))) == [(DAYS[0], False)]
+        assert await world.reports(at(DAYS[0], 10, 2)) == []
+        assert await world.reports(at(DAYS[0], 10, 3)) == []  # 180 seconds: not for longer than that yet
+        world.broker_away = 1
+        with pytest.raises(KafkaError):
+            await world.reports(at(DAYS[0], 10, 4))
+        (silent,) = await world.reports(at(DAYS[0], 10, 4))  # nobody has it yet
         assert msgspec.json.decode(silent.value, type=FeedState).silent_since == datetime(2020, 1, 2, 2, 0, tzinfo=UTC)
-        assert world.feeds.reports(at(DAYS[0], 10, 5)) == []
+        assert await world.reports(at(DAYS[0], 10, 5)) == []
         # On the next day before its first row: nothing to report until it is late.
-        assert world.feeds.reports(at(DAYS[1], 9, 31)) == []
-        assert said(world.feeds.reports(at(DAYS[1], 9, 40))) == [(DAYS[1], True)]
+        assert await world.reports(at(DAYS[1], 9, 31)) == []
+        assert said(await world.reports(at(DAYS[1], 9, 40))) == [(DAYS[1], True)]
         # A day that it was silent throughout, and it is a live feed no more.
-        assert world.feeds.reports(at(DAYS[2], 10)) == []
+        assert await world.reports(at(DAYS[2], 10)) == []
         saturday = date(2020, 1, 4)
         live.newest_live = to_day(DAYS[1]), at(DAYS[1], 14)
-        assert world.feeds.reports(at(saturday, 10)) == []
+        assert await world.reports(at(saturday, 10)) == []
 
     run(go())
 
@@ -1420,10 +1442,10 @@ def test_a_barrier_with_a_moment_sets_the_clock_of_the_partition_until_one_witho
         live = world.state()
         live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
         machine = time.time_ns() // 1000
-        assert world.feeds.reports(machine) == []  # a session of the past is no live feed
+        assert await world.reports(machine) == []  # a session of the past is no live feed
         outputs = live.barrier(Barrier(barrier="replay", at=silent), TOPIC)
         assert [barrier_of(output).at for output in outputs] == [silent]  # the next stages learn of it
-        assert said(world.feeds.reports(machine)) == [(DAYS[0], True)]
+        assert said(await world.reports(machine)) == [(DAYS[0], True)]
         restarted = SumStage(world.settings, world.topics, world.calendar).open(0)
         restarted.load_rows({name: data for name, data in live.changed_rows().items() if data is not None})
         assert timedelta() <= restarted.clock.now() - silent < timedelta(minutes=1)
@@ -1446,9 +1468,9 @@ def test_a_day_is_closed_by_its_deadline_at_the_time_of_the_replay(
         clock[0] += 60
         machine = time.time_ns() // 1000
         live.barrier(Barrier(barrier="noon", at=datetime(2020, 1, 2, 4, tzinfo=UTC)), TOPIC)
-        assert world.feeds.punctuation(machine) == []  # due at 18:00 of that day, years ago by the machine's clock
+        assert await world.punctuation(machine) == []  # due at 18:00 of that day, years ago by the machine's clock
         live.barrier(Barrier(barrier="evening", at=datetime(2020, 1, 2, 11, tzinfo=UTC)), TOPIC)
-        assert len(world.feeds.punctuation(machine + 1_000_000)) == 1
+        assert len(await world.punctuation(machine + 1_000_000)) == 1
 
     run(go())
 

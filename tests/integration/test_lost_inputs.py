@@ -11,8 +11,9 @@ import pytest
 from feeds import simulate
 from processors.days import to_day
 from streams.calendars import xshg
-from streams.clients import kafka_admin
+from streams.clients import async_redis_client, kafka_admin
 from streams.input_check import InputCheck
+from streams.tables import TablePartition, encoded
 from streams.topics import Topic, Topics
 from tests.chaos.faults import run_marginwatch
 from tests.harness import Stack, wait_until
@@ -93,6 +94,30 @@ def test_a_running_worker_notices_other_topics(stack: Stack) -> None:
     settle(stack)
     create_again(stack)
     wait_until(lambda: "rebuild --reset" in str(problems(worker).get("market:0")), what="a red readyz that says why")
+
+
+@pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+def test_a_partition_whose_next_offset_kafka_lacks_goes_on_once_kafka_has_it(stack: Stack) -> None:
+    """As behind a leader that was elected without the last messages, and gets them back."""
+    name = stack.publisher_topic(Topic.MARGIN_MARKET)
+
+    async def read_further() -> None:
+        async with async_redis_client(stack.settings) as redis:
+            table = TablePartition(redis, stack.settings.namespace, "market", 0)
+            schema = await redis.get(f"{stack.settings.namespace}:{{market:0}}:schema")
+            loaded = await table.claim(schema.decode())
+            await table.commit(encoded({}, []), {name: loaded.offsets[name] + 2}, {})
+
+    worker = stack.worker().ready()
+    feed(stack, slice(0, 5))
+    settle(stack)
+    assert worker.terminate() == 0
+    asyncio.run(read_further())
+    worker = stack.worker()
+    wait_until(lambda: f"{name}[0] ends at" in str(problems(worker).get("market:0")), what="a red readyz that says why")
+    feed(stack, slice(5, 10))
+    worker.ready()
+    settle(stack)
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
