@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
+from feeds.balance_changes import balance_changes
 from feeds.compared_day import ComparedDay
 from feeds.cut_lists import cut_lists
 from feeds.dataset import SourceTable
 from feeds.errors import InputError
-from feeds.magnitudes import magnitudes
+from feeds.magnitudes import magnitudes, steps
 from feeds.slipped_days import slipped_days
 from feeds.validate import Finding, Severity, check_day, key_text
 from processors.days import to_date
@@ -17,14 +18,22 @@ from processors.events import Column
 from processors.index_members import columns_of
 
 _TOTALS = "margin.market"
+#: What a wrong unit explains.
+_BY_UNITS = ("jump", "step", "identity")
 _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
 
 
 def check_with_lists(day: ComparedDay) -> list[Finding]:
     """Check the figures of a day, and whether its lists are whole; errors first."""
-    out = [*check_day(day), *magnitudes(day), *slipped_days(day)]
-    for topic in day.rows:
+    out = check_day(day)
+    units = {one.topic for one in out if one.check == "unit"}
+    out += [*(one for one in magnitudes(day) if one.topic not in units), *slipped_days(day)]
+    for topic, batch in day.rows.items():
+        if topic in day.last:
+            out += [*balance_changes(batch, day.last[topic]), *steps(batch, day.last[topic])]
         out += cut_lists(day.listed(topic), day.before.get(topic), day.whole.get(_TOTALS))
+    wrong_units = {(one.topic, one.day) for one in out if one.check == "unit" and one.severity is Severity.ERROR}
+    out = [one for one in out if one.check not in _BY_UNITS or (one.topic, one.day) not in wrong_units]
     return sorted(out, key=lambda one: (one.severity is not Severity.ERROR, one.topic))
 
 

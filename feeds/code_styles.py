@@ -107,7 +107,14 @@ def plain_number(cell: object) -> str | None:
         whole = cell == cell and float(cell).is_integer() and 0 <= cell < 10**_DIGITS
         return f"{int(cell):06d}" if whole else None
     text = clean_code(cell).removesuffix(".0")
-    return text.zfill(_DIGITS) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS) or (text[0] == "0" and len(text) < _DIGITS):
+        return None  # a spreadsheet takes all zeros or none: 00700 is a code of Hong Kong
+    return text.zfill(_DIGITS)
+
+
+def own_code(clean: str) -> str | None:
+    """Return a code that names its exchange in our style, as `clean_code` returns it; None if it is in no style."""
+    return next((found for reader in _STYLES.values() if (found := reader(clean)) is not None), None)
 
 
 @lru_cache(maxsize=65_536, typed=True)
@@ -135,8 +142,7 @@ def to_own(text: object, style: str | None = None, exchange: str | None = None, 
         return f"{number}.{market}"
     if style != PLAIN:
         clean = clean_code(text)
-        readers = _STYLES.values() if style is None else (_STYLES[style],)
-        code = next((found for reader in readers if (found := reader(clean)) is not None), None)
+        code = own_code(clean) if style is None else _STYLES[style](clean)
         if code is not None:
             if style is None and exchange not in (None, BY_NUMBER) and exchange_name(exchange, where) != code[-2:]:
                 raise InputError(

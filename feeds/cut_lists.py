@@ -90,13 +90,14 @@ def _fewer(now: RowBatch, then: RowBatch, name: str) -> Iterator[Finding]:
         count, known = int(kind.sum()), int(kind_then.sum())
         if word == "funds" and now.topic == "prices.daily" and known < _FEWEST_FUNDS:
             continue
-        if count and is_far_fewer(now.topic, count, known):
-            yield _finding(
-                now,
-                Severity.ERROR,
-                f"{count:,} {word} of {name}, {known:,} on {to_date(int(then.days.max()))}: the list is cut off, or a "
-                "selection; export all of it",
-            )
+        gone = len(np.setdiff1d(then.keys[kind_then], now.keys))
+        what = f"{count:,} {word} of {name}, {known:,} on {to_date(int(then.days.max()))}"
+        if count and 2 * gone > known >= _SHORTEST_PAGE:
+            text = f"{what}, of which {gone:,} are missing: the names of another list, or of its next page"
+            yield _finding(now, Severity.ERROR, text)
+        elif count and is_far_fewer(now.topic, count, known):
+            text = f"{what}: the list is cut off, or a selection; export all of it"
+            yield _finding(now, Severity.ERROR, text)
 
 
 def _round(now: RowBatch, then: RowBatch | None, name: str, *, full: bool) -> Iterator[Finding]:

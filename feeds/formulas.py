@@ -32,14 +32,15 @@ _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
-def evaluate(formula: str, table: pd.DataFrame, where: str) -> pd.Series:
-    """Return the value of a formula in each row.
+def evaluate(formula: str, table: pd.DataFrame, where: str) -> tuple[pd.Series, dict[int, str]]:
+    """Return the value of a formula in each row, and the reasons of the rows of which a cell can't be read, by place.
 
     Raises
     ------
-    InputError : if the formula can't be read, or names a column that the table lacks.
+    InputError : if the formula can't be read, names a column that the table lacks, or one that has no number.
     """
     names: dict[str, str] = {}
+    unread: dict[int, str] = {}
 
     def named(found: re.Match[str]) -> str:
         names[f"_column{len(names)}"] = found[1]
@@ -50,12 +51,12 @@ def evaluate(formula: str, table: pd.DataFrame, where: str) -> pd.Series:
     except SyntaxError as error:
         raise InputError(f"{where}: formula {formula!r} can't be read: {error.msg}") from error
     try:
-        found = _value(tree.body, table, names)
+        found = _value(tree.body, table, names, unread)
     except InputError as error:
         raise InputError(f"{where}: formula {formula!r}: {error}") from error
     except TypeError as error:
         raise InputError(f"{where}: formula {formula!r}: {error}; check that its columns are numbers") from error
-    return found if isinstance(found, pd.Series) else pd.Series(found, index=table.index)
+    return found if isinstance(found, pd.Series) else pd.Series(found, index=table.index), unread
 
 
 def names_in(formula: str) -> set[str]:
@@ -70,9 +71,12 @@ def names_in(formula: str) -> set[str]:
     return {node.id for node in plain if isinstance(node, ast.Name)} | set(_QUOTED.findall(formula))
 
 
-def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
+def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str], unread: dict[int, str]) -> Any:
     def value(one: ast.AST) -> Any:
-        return _value(one, table, names)
+        return _value(one, table, names, unread)
+
+    def numbers(side: Any) -> Any:
+        return _numbers(side, unread)
 
     match node:
         case ast.Constant(value=float() | int() | str() as constant):
@@ -83,14 +87,14 @@ def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
                 raise InputError(f"column {column!r} is missing; there are {', '.join(map(str, table.columns))}")
             return table[column]
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return _BINARY[type(op)](_numbers(value(left)), _numbers(value(right)))
+            return _BINARY[type(op)](numbers(value(left)), numbers(value(right)))
         case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.List(elts=items)]):
             known, found = [value(item) for item in items], value(left)
-            return (found if any(isinstance(one, str) for one in known) else _numbers(found)).isin(known)
+            return (found if any(isinstance(one, str) for one in known) else numbers(found)).isin(known)
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _BINARY:
             sides = value(left), value(right)
             if not any(isinstance(side, str) for side in sides):
-                sides = _numbers(sides[0]), _numbers(sides[1])
+                sides = numbers(sides[0]), numbers(sides[1])
             return _BINARY[type(op)](*sides)
         case ast.BoolOp(op=op, values=parts):
             join = operator.and_ if isinstance(op, ast.And) else operator.or_
@@ -99,19 +103,20 @@ def _value(node: ast.AST, table: pd.DataFrame, names: dict[str, str]) -> Any:
                 found = join(found, value(part))
             return found
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_numbers(value(operand))
+            return -numbers(value(operand))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return ~value(operand)
     raise InputError(f"{ast.unparse(node)!r} is none of + - * / comparisons, and, or, not, in [..]")
 
 
-def _numbers(side: Any) -> Any:
-    """Return a side of an operation as numbers: the cells of a CSV file are text."""
+def _numbers(side: Any, unread: dict[int, str]) -> Any:
+    """Return a side of an operation as numbers, NaN where a cell is unread: the cells of a CSV file are text."""
     if isinstance(side, str):
         raise InputError(f"{side!r} is no number")
     if not isinstance(side, pd.Series) or pd.api.types.is_numeric_dtype(side):
         return side
     numbers, wrong = parse_numbers(side)
-    for place, reason in wrong.items():
-        raise InputError(f"row {side.index[place]}, column {side.name!r}: {reason}")
+    if wrong and len(wrong) == len(side):
+        raise InputError(f"row {side.index[0]}, column {side.name!r}: {wrong[0]}")
+    unread |= {place: f"column {side.name!r}: {reason}" for place, reason in wrong.items()}
     return pd.Series(numbers, index=side.index)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.code_styles import exchange_name, to_own
+from feeds.code_styles import EXCHANGE_NAMES, clean_code, exchange_name, own_code, plain_number, to_own
 from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError, at
 from feeds.index_names import index_named, index_names
@@ -44,8 +47,9 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
         return read_distinct(cells, lambda cell: _exchange(str(cell), ""), NO_KEY)
     cells = column_of(raw, code.column, where)
     if code.codes is not None:
-        ids = {text: _id(own, where) for text, own in code.codes.items()}
-        return np.array([ids[text] for text in cells.astype(str)], dtype=np.int32), {}
+        ids = {own: _id(own, where) for own in code.codes.values()}
+        own = cells.map(partial(mapped_code, code.codes)).map(ids)
+        return np.asarray(own, dtype=np.int32), {}
     if code.exchange_column is not None:
         pairs = pd.Series(list(zip(cells, column_of(raw, code.exchange_column, where), strict=True)), dtype=object)
         keys, wrong = read_distinct(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""), NO_KEY)
@@ -65,6 +69,22 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
             )
             keys[place] = NO_KEY
     return keys, wrong
+
+
+def mapped_code(codes: Mapping[str, str], cell: object) -> str | None:
+    """Return our code for a file's code by the mapping's list, None where it is not in it.
+
+    A code that has lost its leading zeros in a spreadsheet, has its exchange, or is an exchange in other words counts.
+    """
+    text = clean_code(cell)
+    exchange = EXCHANGE_NAMES.get(text.upper())
+    for spelling in (str(cell), text, plain_number(cell) or text):
+        if spelling in codes:
+            return codes[spelling]
+    if exchange is not None:
+        return next((own for name, own in codes.items() if EXCHANGE_NAMES.get(name.upper()) == exchange), None)
+    own = own_code(text)
+    return own if own in codes.values() else None
 
 
 def _named_as_index(names: pd.Series) -> npt.NDArray[np.bool_]:

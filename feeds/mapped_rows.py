@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,11 @@ from feeds.both_balances import broken_sums
 from feeds.dates import NO_DAY, is_open_end, parse_days
 from feeds.errors import InputError
 from feeds.formulas import evaluate
-from feeds.mapped_keys import column_of, row_keys
+from feeds.mapped_keys import column_of, mapped_code, row_keys
+from feeds.mapped_moments import moments_of
 from feeds.mapped_words import matching, words_of
-from feeds.mapping import DateColumn, Figure, SpellColumns, Table, unit_of
-from feeds.price_bars import contradicting_prices, prices_compared
+from feeds.mapping import Figure, SpellColumns, Table, unit_of
+from feeds.price_bars import contradicting_prices, contradicting_trades, prices_compared
 from feeds.refused_rows import placed
 from feeds.row_groups import group_of
 from feeds.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
@@ -26,13 +28,11 @@ from feeds.units import Unit, parse_numbers
 from feeds.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.zero_columns import zero_columns_removed, zero_prices
 from processors.codes import Ids
-from processors.days import DAY_US, SHANGHAI_OFFSET_US
-from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Ints, Sign
+from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Sign
 from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
 from processors.row_rules import impossible
 
-_DATE_PARTS = ("%d", "%j", "%x", "%c")
 #: Whole numbers above it are not exact in a column of 32-bit floats.
 _FLOAT32_WHOLE = 2**24
 _ROUNDED = 1e4  # 万
@@ -114,8 +114,12 @@ class _Reading:
         """Read the keys; leave out the rows that have none."""
         table = self.table
         if table.code is not None and table.code.codes is not None:
-            wanted = column_of(self.raw, table.code.column, self.where).astype(str).isin(table.code.codes).to_numpy()
+            codes = column_of(self.raw, table.code.column, self.where)
+            wanted = codes.map(partial(mapped_code, table.code.codes)).notna().to_numpy()
             self.has_rows = bool((~wanted).any())
+            if self.has_rows and not wanted.any():
+                text = f"none of the codes in column {table.code.column!r} is in the mapping, such as {codes.iloc[0]!r}"
+                self._report(Severity.WARNING, "codes", f"{self.where}: {text}: no row is read")
             self._keep(wanted)
         self.keys, reasons = row_keys(table, self.raw, self.where)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
@@ -161,13 +165,15 @@ class _Reading:
     def choose_rows(self) -> None:
         """Keep the rows that the mapping wants."""
         if self.table.rows is not None:
-            self._keep(evaluate(self.table.rows, self.raw, f"{self.where}, rows").to_numpy(bool))
+            found, unread = evaluate(self.table.rows, self.raw, f"{self.where}, rows")
+            self._refuse(unread)
+            self._keep(found.to_numpy(bool) & ~self._mask(unread))
 
     def read_moments(self, today: int | None) -> None:
         """Read the moments of rows of the running session."""
         if self.table.ts is not None:
             cells = column_of(self.raw, self.table.ts.column, self.where)
-            self.columns["ts"] = _moments(cells, self.table.ts, today, self.where)
+            self.columns["ts"] = moments_of(cells, self.table.ts, today, self.where)
 
     def read_figures(self) -> None:
         """Read the figures; leave out rows without any, and refuse those that lack a required one."""
@@ -209,6 +215,8 @@ class _Reading:
     def _compare_prices(self, numbers: Mapping[str, Floats], refused: dict[int, str]) -> None:
         """Refuse rows whose prices contradict each other, or make the one price absent that does."""
         rows, cells = contradicting_prices(numbers)
+        if self.table.topic == "prices.daily":
+            rows |= contradicting_trades(numbers)
         for place, reason in rows.items():
             refused.setdefault(place, reason)
         for place, (name, reason) in cells.items():
@@ -312,11 +320,11 @@ class _Reading:
 
     def _figure(self, column: Column, figure: Figure) -> tuple[Floats, dict[int, str]]:
         """Return the values of a figure, and the reason of each cell that can't be read, by place."""
-        where = f"{self.where}, {column.name}"
+        where, unread = f"{self.where}, {column.name}", dict[int, str]()
         if figure.value is not None:
             values = pd.Series(float(figure.value), index=self.raw.index)
         elif figure.formula is not None:
-            values = evaluate(figure.formula, self.raw, where)
+            values, unread = evaluate(figure.formula, self.raw, where)
         else:
             values = column_of(self.raw, str(figure.column), where)
         if column.labels:
@@ -330,13 +338,14 @@ class _Reading:
         numbers, unreadable = parse_numbers(values, unit, flag=column.flag)
         self._report_rounding(values, numbers, column.name, unit)
         if figure.where is not None:
-            numbers = np.where(evaluate(figure.where, self.raw, where).astype(bool), numbers, np.nan)
+            wanted, unread = evaluate(figure.where, self.raw, where)
+            numbers = np.where(wanted.astype(bool), numbers, np.nan)
         if unit is not None:
             numbers = unit.apply(numbers)
         if figure.decimals is not None:
             funds = figure.decimals if figure.decimals_of_funds is None else figure.decimals_of_funds
             numbers = np.where(is_fund(self.keys), numbers.round(funds), numbers.round(figure.decimals))
-        return numbers, unreadable
+        return numbers, unread | unreadable
 
     def _report_rounding(self, values: pd.Series, numbers: Floats, name: str, unit: Unit | None) -> None:
         """Report figures that their file contains with fewer digits than they were published with."""
@@ -362,36 +371,3 @@ def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str
         reasons |= dict.fromkeys(empty, "the cell is empty: fill it in, or export the file again")
     numbers[wrong | zero] = np.nan
     return reasons
-
-
-def _moments(column: pd.Series, when: DateColumn, today: int | None, where: str) -> Ints:
-    """Return the moments of a column, µs since the epoch; raises `InputError` for a cell that can't be read."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        stamps = column
-    elif when.format is None:
-        first = column.iloc[0] if len(column) else ""
-        raise InputError(
-            f"{where}: column {when.column!r} contains no moments but {first!r}: give its `format`, such as %H:%M:%S"
-        )
-    else:
-        try:
-            stamps = pd.to_datetime(column.astype(str).str.removesuffix(".0"), format=when.format)
-        except ValueError as error:
-            raise InputError(
-                f"{where}: column {when.column!r} is not written as {when.format} ({error}): correct the `format`"
-            ) from error
-    if stamps.isna().any():
-        raise InputError(
-            f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))]} has no date in column {when.column!r}"
-        )
-    zoned = stamps.dt.tz is not None
-    if zoned:
-        stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
-    moments: Ints = stamps.to_numpy("datetime64[us]").astype(np.int64)
-    if zoned:
-        return moments
-    if when.format is not None and not any(part in when.format for part in _DATE_PARTS):
-        if today is None:
-            raise InputError(f"{where}: column {when.column!r} has times without a date: add the date to the column")
-        moments = moments % DAY_US + today * DAY_US
-    return moments - SHANGHAI_OFFSET_US

@@ -24,6 +24,8 @@ _TOPIC = "prices.daily"
 _BAR = ("open", "high", "low", "close")
 #: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
 _MANY, _SHARE = 20, 0.9
+#: In 2016–2021 the ratio of turnover to volume × close was within 0.5 to 1.2 of its median in every row.
+_ALIKE, _FAR = 0.7, 5.0
 
 
 def contradicting_prices(figures: Mapping[str, Floats]) -> tuple[dict[int, str], dict[int, tuple[str, str]]]:
@@ -55,6 +57,34 @@ def contradicting_prices(figures: Mapping[str, Floats]) -> tuple[dict[int, str],
         else:
             rows[place] = text
     return rows, cells
+
+
+def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
+    """Return the rows whose turnover is not that of their volume at their close, with the reason.
+
+    A file in one unit has nearly the same ratio in most rows; adjusted prices, which have not, are not judged.
+
+    Parameters
+    ----------
+    figures : the figures of rows (n,), NaN where one is absent.
+    """
+    if not {"close", "volume", "turnover"} <= figures.keys():
+        return {}
+    volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
+    traded = (volume > 0) & (turnover > 0) & (close > 0)
+    if traded.sum() < _MANY:
+        return {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = turnover / volume / close
+    usual = float(np.median(ratios[traded]))
+    off = np.where(traded, np.maximum(ratios / usual, usual / ratios), 1.0)
+    if (off[traded] < _NEAR).mean() < _ALIKE:
+        return {}
+    return {
+        place: f"turnover {turnover[place]:,.15g} is {ratios[place]:,.3g} times volume {volume[place]:,.15g} × close "
+        f"{close[place]:,.15g}, and {usual:,.3g} times in most rows: correct the cell that is wrong"
+        for place in np.flatnonzero(off > _FAR).tolist()
+    }
 
 
 def _agree(bar: Mapping[str, float]) -> bool:

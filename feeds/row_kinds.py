@@ -29,6 +29,7 @@ NO_DATA = re.compile(r"没有(找到)?(符合条件的)?数据|暂无数据|无�
 _LABEL = re.compile(r"日期|时间|date|time", re.IGNORECASE)
 #: Also what `feeds.units` refuses as a figure: a rounded number (7.98E+11), one with misplaced separators.
 _FIGURE = re.compile(r"[+-]?[\d,.]*\d[\d,.]*(e[+-]?\d+)?", re.IGNORECASE)
+_ERROR = re.compile(r"#(REF!|N/A|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)", re.IGNORECASE)
 _SUM = re.compile(r".*(合计|总计|小计|汇总|共计|总和)\W*|(grand |sub)?total\W*|sum\W*", re.IGNORECASE)
 
 
@@ -66,6 +67,6 @@ def _text(cell: object) -> str:
 
 
 def _is_figure(text: str) -> bool:
-    """Whether a cell contains a number or a sign in place of one (``-``), and no date."""
-    number = text.strip("'=\"").rstrip("万亿%")
-    return bool(_FIGURE.fullmatch(number) or number.lower() in ABSENT) and not is_date(text)
+    """Whether a cell contains a number, what stands in place of one (``-``, ``#REF!``), or an amount; and no date."""
+    number = text.strip("'=\"").strip("()¥￥$").rstrip("元股份手").rstrip("万亿%")
+    return bool(_FIGURE.fullmatch(number) or number.lower() in ABSENT or _ERROR.fullmatch(text)) and not is_date(text)

@@ -31,20 +31,19 @@ SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": 
 #: A row that was refused had at most so many times the largest figure of the others: in 2016–2021 the largest buys of a
 #: day were up to 6.8 times the second largest.
 _LARGEST = 10.0
-#: Factors by which a column in a wrong unit is off: 万, 亿; and 手, 千 if many securities agree.
-_CERTAIN, _AGREED, _AGREEING = (1e4, 1e8), (1e2, 1e3), 20
+#: Factors by which a column in a wrong unit is off: 万, 百万, 亿; and 手, 千 if many securities, or indices, agree.
+_CERTAIN, _AGREED, _AGREEING, _AGREEING_INDICES = (1e4, 1e6, 1e8), (1e2, 1e3), 20, 3
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
 _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
-_IDENTITY_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 #: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2020: 0.97
-#: to 1.05), and some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.17; all of it on the first day).
+#: to 1.05), and some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.19; all of it on the first day).
 _RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, float]] = {
     "prices.daily": (("turnover",), ("volume", "close"), 1 / 30, 30),
     "margin.daily": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
-    "margin.market": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
+    "margin.market": (("fin_buy",), ("fin_balance",), 1e-4, 1.5),
 }
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
@@ -109,14 +108,11 @@ def check_day(day: ComparedDay) -> list[Finding]:
             found += [*wrong_unit(batch, day.before[topic]), *emptied(batch, day.before[topic])]
         if topic in day.last:
             last = day.last[topic]
-            found += [*identity(batch, last), *jumps(batch, last), *missing(day.listed(topic), last)]
+            found += [*jumps(batch, last), *missing(day.listed(topic), last)]
     if {_DETAIL, _TOTALS} <= day.whole.keys() and {_DETAIL, _TOTALS} & day.rows.keys():
         found += sums(day.whole[_DETAIL], day.whole[_TOTALS], day.refused_of(_DETAIL))
-    compared = {f.topic for f in found if f.check == "unit"} | day.before.keys()
+    compared = {f.topic for f in found if f.check in ("unit", "placeholder")}
     found += [f for topic in day.rows.keys() - compared for f in contradicting_units(day.rows[topic])]
-    wrong_units = {(f.topic, f.day) for f in found if f.check == "unit"}
-    # A wrong unit explains the jump and the broken identity.
-    found = [f for f in found if f.check not in ("jump", "identity") or (f.topic, f.day) not in wrong_units]
     return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
 
 
@@ -130,7 +126,7 @@ def impossible_figures(batch: RowBatch) -> Iterator[Finding]:
         for word, case in cases.items():
             rows = wrong & case
             if rows.any():
-                named = _names(batch, batch.keys[rows])
+                named = names_of(batch, batch.keys[rows])
                 text = f"{column.name} is {word} in {rows.sum()} of {len(batch)} rows: {named}"
                 yield _finding(batch, "figure", text)
 
@@ -155,7 +151,7 @@ def twins(batch: RowBatch) -> Iterator[Finding]:
     _, number, counts = np.unique(rows[same], axis=0, return_inverse=True, return_counts=True)
     same = same[counts[number] > 1]
     if len(same):
-        text = f"{len(same)} codes have the figures of another one: {_names(batch, batch.keys[same])}"
+        text = f"{len(same)} codes have the figures of another one: {names_of(batch, batch.keys[same])}"
         yield _finding(batch, "twins", f"{text}; is a code listed beside its successor?", Severity.WARNING)
 
 
@@ -193,7 +189,7 @@ def placeholders(batch: RowBatch) -> Iterator[Finding]:
 
 
 def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
-    """Find columns whose unit contradicts that of another column of the same rows, for the first day of all.
+    """Find columns whose unit contradicts that of another column of the same rows.
 
     The ratio is the median over the keys of an exchange, without zeros. Zeros alone beside another figure are
     placeholders: there is no trade without turnover.
@@ -210,7 +206,7 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
                 text = f"{names[0]} of {name} is 0 in all {counted.sum()} rows, other figures are not: a placeholder"
                 yield _finding(batch, "placeholder", f"{text}; publish the real figures later")
         ratios = _ratios(over[mask], under[mask])
-        if len(ratios) >= _AGREEING and not least < (middle := float(np.median(ratios))) < most:
+        if len(ratios) >= enough and not least < (middle := float(np.median(ratios))) < most:
             text = (
                 f"{' × '.join(upper)} of {name} is {middle:,.4g} times {' × '.join(lower)} (median of {len(ratios)}), "
                 f"expected {least:.2g} to {most:g}: check the units of these columns, and whether prices are unadjusted"
@@ -249,7 +245,7 @@ def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
 
 def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Find columns that are 1e4 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
+    """Find columns that are 1e4, 1e6 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
 
     The ratio is the median over the keys of both days, by exchange, without zeros.
     """
@@ -257,7 +253,8 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         ratios = _ratios(now, before)
         if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
             continue  # so is the median
-        factors = (*_CERTAIN, *_AGREED) if len(ratios) >= _AGREEING else _CERTAIN
+        agreeing = _AGREEING_INDICES if batch.topic == "indices.daily" else _AGREEING
+        factors = (*_CERTAIN, *_AGREED) if len(ratios) >= agreeing else _CERTAIN
         middle = float(np.median(ratios))
         factor = _unit_factor(middle, factors)
         if factor is not None:
@@ -300,33 +297,13 @@ def sums(detail: RowBatch, totals: RowBatch, refused: Ids) -> Iterator[Finding]:
                     remedy = "check that the file is complete"
                     if len(lacked) and parts.sum() < total < parts.sum() + len(lacked) * _LARGEST * parts.max():
                         severity = Severity.WARNING
-                        remedy = f"refused rows are not in the sum: {_names(detail, lacked)}"
+                        remedy = f"refused rows are not in the sum: {names_of(detail, lacked)}"
                     yield _finding(
                         detail,
                         "sum",
                         f"{compared} ({ratio - 1:+.3%}, up to {warned:.1%} is usual): {remedy}",
                         severity,
                     )
-
-
-def identity(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Check balance = previous balance + buys − repayments, if all of them are published."""
-    if not batch.topic.startswith("margin.") or "fin_repay" not in batch.figures:
-        return
-    earlier = figure_of(previous, "fin_balance", batch.keys)
-    figures = batch.figures
-    gap = earlier + figures["fin_buy"] - figures["fin_repay"] - figures["fin_balance"]
-    broken = np.flatnonzero(np.abs(gap) > _IDENTITY_CNY)
-    if len(broken):
-        worst, known = int(broken[np.argmax(np.abs(gap[broken]))]), int((~np.isnan(gap)).sum())
-        other_day = ": is it the file of another day?" if len(broken) >= max(_AGREEING, 0.9 * known) else ""
-        yield _finding(
-            batch,
-            "identity",
-            f"balance ≠ previous + buys − repayments for {len(broken)} of {known}; worst "
-            f"{_names(batch, batch.keys[[worst]])} by {gap[worst]:,.0f} CNY{other_day}",
-            Severity.WARNING,
-        )
 
 
 def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
@@ -344,7 +321,7 @@ def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
             many &= np.maximum(now, then) > _SECURITY_JUMP * np.minimum(now, then)
             if many.any():
                 keys = part.keys[both][many]
-                text = f"fin_balance of {len(keys)} changed more than {_SECURITY_JUMP:g}-fold: {_names(batch, keys)}"
+                text = f"fin_balance of {len(keys)} changed more than {_SECURITY_JUMP:g}-fold: {names_of(batch, keys)}"
                 yield _finding(batch, "jump", text, Severity.WARNING)
     elif batch.topic in _PRICE_JUMP:
         close = batch.figures["close"]
@@ -353,7 +330,7 @@ def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         with np.errstate(divide="ignore", invalid="ignore"):
             far = np.abs(close / reference - 1) > _PRICE_JUMP[batch.topic]
         if far.any():
-            text = f"close moved by more than {_PRICE_JUMP[batch.topic]:.0%}: {_names(batch, batch.keys[far])}"
+            text = f"close moved by more than {_PRICE_JUMP[batch.topic]:.0%}: {names_of(batch, batch.keys[far])}"
             yield _finding(batch, "jump", text, Severity.WARNING)
 
 
@@ -363,7 +340,7 @@ def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         return
     gone = np.unique(previous.keys[~isin_sorted(previous.keys, np.sort(batch.keys))])
     if len(gone):
-        text = f"{len(gone)} of the {len(previous)} keys of the day before are missing: {_names(batch, gone)}"
+        text = f"{len(gone)} of the {len(previous)} keys of the day before are missing: {names_of(batch, gone)}"
         yield _finding(batch, "missing", text, Severity.WARNING)
 
 
@@ -391,7 +368,8 @@ def key_text(topic: str, key: int) -> str:
     return to_code(key) if field == "code" else KEYS[field][key]
 
 
-def _names(batch: RowBatch, keys: npt.NDArray[np.int32]) -> str:
+def names_of(batch: RowBatch, keys: npt.NDArray[np.int32]) -> str:
+    """Return the first of some keys as text."""
     named = ", ".join(key_text(batch.topic, key) for key in np.unique(keys)[:_NAMED].tolist())
     return named + (" …" if len(np.unique(keys)) > _NAMED else "")
 

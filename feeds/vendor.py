@@ -117,7 +117,10 @@ def _chosen_by_none(tables: Sequence[Table], raw: pd.DataFrame, where: str) -> I
     formulas = [table.rows for table in tables if table.rows is not None]
     if len(formulas) < len(tables):
         return
-    wanted = np.logical_or.reduce([evaluate(formula, raw, where).to_numpy(bool) for formula in formulas])
+    wanted = np.zeros(len(raw), dtype=bool)
+    for found, wrong in (evaluate(formula, raw, where) for formula in formulas):
+        wanted |= found.to_numpy(bool)
+        wanted[list(wrong)] = True  # they are refused
     if not wanted.all():
         first = raw.iloc[int(np.argmin(wanted))].to_dict()
         text = f"{where}: {int((~wanted).sum())} rows are wanted by no table of the mapping, the first: {first}"

@@ -173,7 +173,15 @@ TABLE = pd.DataFrame({"close": [10.0, 12.0], "change": [1.0, -2.0], "成交额(�
     ],
 )
 def test_formulas(formula: str, expected: list[float]) -> None:
-    assert evaluate(formula, TABLE, "here").tolist() == expected
+    values, unread = evaluate(formula, TABLE, "here")
+    assert (values.tolist(), unread) == (expected, {})
+
+
+def test_a_formula_has_no_value_where_a_cell_can_not_be_read() -> None:
+    table = pd.DataFrame({"close": ["10.0", "#REF!", "12"], "kind": list("aba")})
+    values, unread = evaluate("close * 2", table, "here")
+    assert values.fillna(0).tolist() == [20.0, 0.0, 24.0]
+    assert list(unread) == [1] and "'close'" in unread[1] and "#REF!" in unread[1]
 
 
 @pytest.mark.parametrize(

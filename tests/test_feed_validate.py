@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeds.check_report import format_findings, refuse_errors
+from feeds.check_report import check_with_lists, format_findings, refuse_errors
 from feeds.compared_day import ComparedDay
 from feeds.day_report import day_reports
 from feeds.errors import InputError
@@ -46,7 +46,8 @@ def times(rows: RowBatch, column: str, factor: float) -> RowBatch:
 
 
 def found(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
-    return check_day(ComparedDay.of({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg(), {}))
+    day = ComparedDay.of({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg(), {})
+    return [one for one in check_with_lists(day) if one.check not in ("cut", "day")]
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -125,15 +126,15 @@ SIZES = {
      ("indices.daily", "turnover", 1e-3, "warning"), ("rates.daily", "yield", 100.0, "error"),
      ("rates.daily", "yield", 0.01, "warning")],
 )  # fmt: skip
-def test_a_first_day_whose_columns_are_all_in_a_wrong_unit_shows_it_by_its_size(
+def test_a_day_whose_columns_are_all_in_a_wrong_unit_shows_it_by_its_size(
     topic: str, figure: str, factor: float, severity: str
 ) -> None:
     keys, figures = SIZES[topic]
     rows = times(batch(topic, DAYS[1], dict.fromkeys(keys, figures)), figure, factor)
     seen = list(magnitudes(ComparedDay.of({topic: rows}, {}, xshg(), {})))
     assert {(one.severity.value, one.check) for one in seen} == ({(severity, "unit")} if severity else set())
-    before = {topic: batch(topic, DAYS[0], dict.fromkeys(keys, figures))}  # which the day is compared with
-    assert not list(magnitudes(ComparedDay.of({topic: rows}, before, xshg(), {})))
+    before = {topic: times(batch(topic, DAYS[0], dict.fromkeys(keys, figures)), figure, factor)}  # as wrong
+    assert list(magnitudes(ComparedDay.of({topic: rows}, before, xshg(), {}))) == seen
 
 
 def of_day(topic: str, day: date, shift: float, *, prev: float = 0.0, count: int = 200) -> RowBatch:
@@ -217,7 +218,7 @@ def test_sums_of_the_detail_against_the_totals(column: str, off: float, expected
 
 
 def test_an_exchange_without_totals_is_not_compared() -> None:
-    other = batch("margin.market", DAYS[0], {"SZSE": {"fin_balance": 1.0, "fin_buy": 1.0}})
+    other = batch("margin.market", DAYS[0], {"SZSE": {"fin_balance": 1e11, "fin_buy": 1e10}})
     assert [f for f in found(detail(DAYS[0]), other) if f.check in ("sum", "unit")] == []
 
 
@@ -260,7 +261,8 @@ def test_a_column_of_zeros_that_was_none_the_day_before_is_a_placeholder(column:
 
     (text,) = errors(times(detail(DAYS[1]), column, 0), detail(DAYS[0]))
     assert f"{column} of SSE is 0 in all 30 rows, and was not in 30 of them" in text
-    assert errors(times(detail(DAYS[1]), column, 0), times(detail(DAYS[0]), column, 0)) == []
+    again = errors(times(detail(DAYS[1]), column, 0), times(detail(DAYS[0]), column, 0))
+    assert bool(again) == (column == "fin_buy")  # nobody buys on credit nowhere, whatever there was the day before
     assert errors(detail(DAYS[1], c600000={column: 0.0}), detail(DAYS[0])) == []
     # Nothing may be sold short on a day (Shenzhen, 2016-01-18).
     of_totals = errors(times(totals(DAYS[1]), column, 0), totals(DAYS[0]))
@@ -328,8 +330,8 @@ def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, excha
     market = rows["margin.market"]
     market.figures[exchange_column][market.keys == 1] /= 1e8
     wrong = [f for f in check_day(ComparedDay.of(rows, {}, xshg(), {})) if f.severity is Severity.ERROR]
-    assert [f.check for f in wrong] == ["unit"]
-    assert exchange_column in wrong[0].text and "SZSE" in wrong[0].text
+    assert {f.check for f in wrong} == {"unit"}
+    assert all(exchange_column in f.text and "SZSE" in f.text for f in wrong)
 
 
 @pytest.mark.parametrize(
@@ -359,3 +361,115 @@ def test_the_report_of_a_detail_counts_totals_that_are_published_already(publish
     day = ComparedDay.of({"margin.daily": detail(DAYS[0])}, {}, xshg(), beside)
     (report,) = day_reports(day, check_day(day))
     assert report.checks["sum"] is verdict
+
+
+INDEX_DAY = {
+    "000001.SH": (3000.0, 2990.0, 3e11), "000016.SH": (2700.0, 2690.0, 5e10), "000300.SH": (4000.0, 3990.0, 2e11),
+    "399001.SZ": (11000.0, 10900.0, 4e11), "399006.SZ": (2400.0, 2390.0, 1e11), "801010.SI": (3500.0, 3490.0, 5e9),
+    "801030.SI": (2500.0, 2490.0, 6e9),
+}  # fmt: skip
+
+
+def index_day(day: date, figures: dict[str, tuple[float, float, float]]) -> RowBatch:
+    names = ("close", "prev_close", "turnover")
+    return batch("indices.daily", day, {code: dict(zip(names, row, strict=True)) for code, row in figures.items()})
+
+
+def index_findings(changes: dict[str, tuple[float, float, float]]) -> list[tuple[str, str]]:
+    """The findings of a day that follows on `INDEX_DAY`, with other figures of some indices."""
+    following = {code: (close * 1.01, close, turnover * 1.1) for code, (close, _, turnover) in INDEX_DAY.items()}
+    now = index_day(DAYS[1], following | changes)
+    day = ComparedDay.of({now.topic: now}, {now.topic: index_day(DAYS[0], INDEX_DAY)}, xshg(), {})
+    return sorted({(one.severity.value, one.check) for one in check_with_lists(day)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"000016.SH": (4040.0, 4000.0, 2e11)}, [("error", "day")]),  # the row of the index below it
+        ({"000001.SH": (2990.0, 2980.0, 3e11)}, [("error", "day")]),  # of two sessions before
+        ({"000001.SH": (3030.0, 3000.00004, 3e11)}, []),  # a rounding
+        ({"000001.SH": (3030.0, 3000.0, 0.0)}, [("error", "placeholder")]),
+        ({"000001.SH": (3030.0, 3000.0, 3e8)}, [("error", "step"), ("warning", "unit")]),
+        ({"000001.SH": (3030.0, 3000.0, 2.5e10)}, [("warning", "step")]),
+        ({"801010.SI": (3510.0, 3450.0, 5e9)}, [("warning", "day")]),  # as Shenwan's of 2017-10-10
+        ({"801010.SI": (2525.0, 2500.0, 5e9)}, [("error", "day")]),
+        ({code: (row[0] * 1.01, row[0], row[2] / 1000) for code, row in INDEX_DAY.items()}, [("error", "unit")]),
+    ],
+)
+def test_an_index_has_its_own_figures_and_those_of_the_day(
+    changes: dict[str, tuple[float, float, float]], expected: list[tuple[str, str]]
+) -> None:
+    found = index_findings(changes)
+    assert [one for one in found if one[1] != "jump"] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"fin_buy": 6e12}, [("error", "unit")]),  # a hundred times: more than the balance
+        ({"fin_buy": 6e11}, [("error", "step")]),  # ten times
+        ({"fin_buy": 2e11}, [("warning", "step")]),
+        ({"fin_buy": 6e4}, [("error", "unit")]),  # 百万元
+    ],
+)
+def test_the_buys_of_an_exchange_are_those_of_its_balance_and_of_the_session_before(
+    changes: dict[str, float], expected: list[tuple[str, str]]
+) -> None:
+    usual = {"fin_balance": 6.5e11, "fin_buy": 6.4e10}
+    before, now = (
+        batch("margin.market", DAYS[0], {"SZSE": usual}),
+        batch("margin.market", DAYS[1], {"SZSE": usual | changes}),
+    )
+    assert kinds(found(now, before=(before,))) == expected
+
+
+def test_a_yield_that_is_a_hundred_times_that_of_the_session_before_is_an_error() -> None:
+    before, now = (
+        batch("rates.daily", day, {"CN10Y": {"yield": of}}) for day, of in ((DAYS[0], 0.03), (DAYS[1], 3e-4))
+    )
+    assert kinds(found(now, before=(before,))) == [("error", "step"), ("warning", "unit")]
+
+
+def test_repayments_that_shenzhen_does_not_publish_can_not_be_negative() -> None:
+    codes = [f"{1 + i:06d}.SZ" for i in range(300)]
+
+    def day(of: date, balances: list[float]) -> RowBatch:
+        rows = {code: {"fin_balance": now, "fin_buy": 1e6} for code, now in zip(codes, balances, strict=True)}
+        return batch("margin.daily", of, rows)
+
+    before = day(DAYS[0], [1e8 + i for i in range(300)])
+    for negative, expected in ((5, []), (6, [("error", "identity")])):
+        now = day(DAYS[1], [1e8 + i + (2e6 if i < negative else 5e5) for i in range(300)])
+        assert kinds(found(now, before=(before,))) == expected
+
+
+def test_a_list_of_other_names_is_cut_however_long_it_is() -> None:
+    def names(first: int, of: date) -> RowBatch:
+        rows = {f"{600000 + first + i}.SH": {"fin_balance": 1e8 + i, "fin_buy": 1e6 + i} for i in range(403)}
+        return batch("margin.daily", of, rows)
+
+    (now, before) = names(400, DAYS[1]), names(0, DAYS[0])
+    found = check_with_lists(ComparedDay.of({now.topic: now}, {now.topic: before}, xshg(), {}))
+    (finding,) = [one for one in found if one.severity is Severity.ERROR]
+    assert finding.check == "cut" and "400 are missing" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("topic", "figures"),
+    [("etf.daily", {"shares": 1e9}), ("valuations.daily", {"turnover_rate": 0.01, "pe_ttm": 20.0, "float_cap": 3e9})],
+)
+def test_shares_and_valuations_of_the_day_before_are_those_of_another_day(
+    topic: str, figures: dict[str, float]
+) -> None:
+    def day(of: date, more: float) -> RowBatch:
+        codes = [f"{(510000 if topic == 'etf.daily' else 600000) + i}.SH" for i in range(210)]
+        rows = {c: {n: v * (1 + i / 1000 + more) for n, v in figures.items()} for i, c in enumerate(codes)}
+        return batch(topic, of, rows)
+
+    for more, expected in ((0.0, [Severity.ERROR]), (1e-4, [])):
+        now, before = day(DAYS[1], more), day(DAYS[0], 0.0)
+        found = slipped_days(ComparedDay.of({topic: now}, {topic: before}, xshg(), {}))
+        assert [one.severity for one in found] == expected

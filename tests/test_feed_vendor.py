@@ -354,6 +354,9 @@ short_sell = {{ formula = "`sold today` * 2", where = "buy > 1", unit = "手" }}
         ('style = "600519", exchange = "by number"', ["600519", "1"]),
         ('style = "600519", exchange_column = "market"', ["600519", "000001"]),
         ('codes = { MAOTAI = "600519.SH", PINGAN = "000001.SZ" }', ["MAOTAI", "PINGAN"]),
+        ('codes = { "600519" = "600519.SH", "000001" = "000001.SZ" }', ["600519", "1"]),  # without its zeros
+        ('codes = { "600519" = "600519.SH", "000001" = "000001.SZ" }', ["600519.SH", "sz000001"]),
+        ('codes = { SH = "600519.SH", SZ = "000001.SZ" }', ["上交所", "SZSE"]),
     ],
 )
 def test_any_csv_by_a_mapping(tmp_path: Path, style: str, codes: list[str]) -> None:

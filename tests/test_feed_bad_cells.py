@@ -1,0 +1,110 @@
+"""One bad cell costs one row, which is counted; no code is guessed; a file whose codes are all unknown is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from feeds import mapping, vendor
+from feeds.code_styles import plain_number
+from feeds.dataset import SourceTables
+from feeds.row_kinds import RowKind, row_kind
+from feeds.validate import Finding, Severity
+from processors.codes import to_codes
+
+PRICES = """
+[[table]]
+topic = "prices.daily"
+date = { column = "day" }
+code = { column = "id", style = "600519", exchange = "by number" }
+rows = "lent > 0"
+[table.columns]
+close = { column = "close", unit = "元" }
+volume = { column = "volume", unit = "股" }
+turnover = { formula = "worth * 1", unit = "元" }
+"""
+INDICES = """
+[[table]]
+topic = "indices.daily"
+date = { column = "day" }
+code = { column = "id", codes = { "000001" = "000001.SH", "399001" = "399001.SZ" } }
+[table.columns]
+close = { column = "close", unit = "元" }
+"""
+
+
+def read(folder: Path, rules: str, table: pd.DataFrame) -> SourceTables:
+    (folder / "map.toml").write_text(rules, "utf-8")
+    table.to_csv(folder / "any.csv", index=False)
+    return vendor.read([folder / "any.csv"], mapping.load(folder / "map.toml"))
+
+
+def codes(found: SourceTables) -> list[str]:
+    return sorted(code for table in found.tables for code in to_codes(table.frame["key"].to_numpy()))
+
+
+def losses(found: SourceTables) -> list[Finding]:
+    return [one for one in found.findings if one.severity is not Severity.WARNING]
+
+
+def prices(**changes: tuple[int, object]) -> pd.DataFrame:
+    """Forty rows of prices; `changes` are cells: column → row, cell."""
+    table = pd.DataFrame(
+        {"day": "2020-07-22", "id": [600000 + i for i in range(40)], "lent": "5",
+         "close": [str(8 + i) for i in range(40)], "volume": [str(1000 * (i + 1)) for i in range(40)]}, dtype=object,
+    )  # fmt: skip
+    table["worth"] = [str(1010 * (i + 1) * (8 + i)) for i in range(40)]
+    for name, (row, cell) in changes.items():
+        table.loc[row, name] = cell
+    return table
+
+
+@pytest.mark.parametrize("column", ["lent", "worth"])
+@pytest.mark.parametrize("cell", ["#REF!", "1.2亿", "12..5"])
+def test_a_cell_of_a_formula_that_can_not_be_read_costs_its_row(tmp_path: Path, column: str, cell: str) -> None:
+    found = read(tmp_path, PRICES, prices(**{column: (7, cell)}))
+    if column == "lent":
+        assert len(codes(found)) == 39
+        assert "600007.SH" not in codes(found)
+    (loss,) = losses(found)
+    assert loss.severity is Severity.REFUSED
+    assert "row 9" in loss.text and column in loss.text
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"), [("worth", "1212"), ("worth", "7878000"), ("volume", "60"), ("volume", "600000")]
+)
+def test_a_turnover_that_is_not_that_of_its_volume_costs_its_row(tmp_path: Path, column: str, cell: str) -> None:
+    """A figure that is cut, or that is in another unit than those of the other rows."""
+    assert losses(read(tmp_path, PRICES, prices())) == []
+    found = read(tmp_path, PRICES, prices(**{column: (5, cell)}))
+    (loss,) = losses(found)
+    assert (loss.severity, loss.lost) == (Severity.REFUSED, (600005 * 4,))
+    assert len(codes(found)) == 39
+
+
+def test_turnovers_beside_adjusted_prices_are_not_judged(tmp_path: Path) -> None:
+    table = prices()
+    table["close"] = [str(8 * (i % 9 + 1) ** 2) for i in range(40)]
+    assert [one for one in losses(read(tmp_path, PRICES, table)) if one.check == "row"] == []
+
+
+@pytest.mark.parametrize("ids", [["399300", "000905"], ["x", "y"]])
+def test_a_file_none_of_whose_codes_the_mapping_has_is_named(tmp_path: Path, ids: list[str]) -> None:
+    table = pd.DataFrame({"day": "2020-07-22", "id": ids, "close": "3300"})
+    found = read(tmp_path, INDICES, table)
+    assert codes(found) == []
+    assert any(f"such as {ids[0]!r}" in one.text or ids[0].lstrip("0") in one.text for one in found.findings)
+
+
+@pytest.mark.parametrize("code", ["00700", "0700", "09988"])
+def test_a_code_of_hong_kong_is_none_of_shenzhen(code: str) -> None:
+    assert plain_number(code) is None
+
+
+@pytest.mark.parametrize("cell", ["#REF!", "#N/A", "#DIV/0!", "1,234元", "¥12.5", "(1,200)", "3.5亿元", "100股"])
+def test_a_row_of_figures_is_one_whatever_its_cells_contain(cell: str) -> None:
+    assert row_kind({"code": "#N/A", "balance": cell, "name": "浦发银行"}) is RowKind.FIGURES
+    assert row_kind({"code": "数据来源", "balance": None, "name": "上交所"}) is RowKind.NOTE
