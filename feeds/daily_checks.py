@@ -29,6 +29,7 @@ from feeds.refused_rows import refused_rows, still_refused
 from feeds.replay import Replay
 from feeds.security_names import SecurityNames
 from feeds.sorted_pages import sorted_pages
+from feeds.stray_days import stray_days
 from feeds.successors import published_successors, under_codes_of
 from feeds.validate import Finding, Severity
 from processors.code_changes import NO_CHANGES, CodeChanges
@@ -134,7 +135,7 @@ class DailyChecks:
         dataset = None
         if tables.tables:
             dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
-            findings += dataset.findings
+            findings += [*dataset.findings, *stray_days(dataset, earlier)]
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
             refused = refused_rows(findings)
             for day, rows in dataset.by_day():

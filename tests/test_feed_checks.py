@@ -490,6 +490,16 @@ def test_a_page_of_a_sorted_list_is_refused_on_a_first_day(case: str, tmp_path: 
     assert all("no day before is known" in one.text and "--force" in one.text and "a.csv" in one.text for one in cut)
 
 
+def test_a_handful_of_rows_beside_the_list_of_a_market_have_a_mistyped_date(tmp_path: Path) -> None:
+    rows = quotes(1_500)
+    rows.loc[:2, "日期"] = "2006-06-12"
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    found = DailyChecks(CALENDAR, SecurityNames(), None).check(vendor.read([tmp_path / "a.csv"]), "x").findings
+    wrong = [one for one in found if one.severity is Severity.ERROR]
+    assert [one.check for one in wrong] == ["date"]
+    assert "3 rows, and 1,497 on the day beside it" in wrong[0].text
+
+
 def test_pages_of_a_whole_market_and_of_a_later_day_are_no_part(tmp_path: Path) -> None:
     whole = page(quotes(1_500), "涨跌幅(%)", 1_500)
     for at in range(0, 1_500, 150):
