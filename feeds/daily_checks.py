@@ -19,7 +19,7 @@ from feeds.day_report import day_reports
 from feeds.days_to_come import days_to_come
 from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome
-from feeds.half_days import half_days, unclosed
+from feeds.incomplete_days import incomplete_days, unclosed
 from feeds.ledger import PublishLedger
 from feeds.master_data import MasterData, nothing_published
 from feeds.ports import RowPublisher
@@ -144,7 +144,7 @@ class DailyChecks:
                     *days_to_come(compared, self._clock()),
                     *check_report.check_with_lists(compared),
                     *sorted_pages(tables.tables, compared),
-                    *self._half_days(day, compared, earlier),
+                    *self._incomplete_days(day, compared, earlier),
                     *published_successors(compared, self._changes),
                 ]
                 report.days += day_reports(compared, found)
@@ -163,9 +163,9 @@ class DailyChecks:
                     "MARGINWATCH_PARAMETERS__GROUP_INDICES (the worker then reads the topics again)"
                 )
 
-    def _half_days(self, day: int, compared: ComparedDay, earlier: DaysBefore) -> Iterator[Finding]:
+    def _incomplete_days(self, day: int, compared: ComparedDay, earlier: DaysBefore) -> Iterator[Finding]:
         """Find exchanges without a row; it is not known what was published of a day before the newest."""
-        for one in half_days(compared, self._exchanges):
+        for one in incomplete_days(compared, self._exchanges):
             if not earlier.is_published_after(one.topic, day):
                 yield one
 
@@ -247,8 +247,18 @@ def publish_checked(
     before = None if ledger is None else ledger.outcomes.copy()
     refused = refused_rows(checked.findings)
     if replay is None:
-        half = unclosed(checked.findings, {topic: int(rows.days[0]) for topic, rows in dataset.newest_rows().items()})
-        publish_days(publisher, dataset.by_day(), ledger=ledger, speed=speed, on_day=on_day, half=half, refused=refused)
+        incomplete = unclosed(
+            checked.findings, {topic: int(rows.days[0]) for topic, rows in dataset.newest_rows().items()}
+        )
+        publish_days(
+            publisher,
+            dataset.by_day(),
+            ledger=ledger,
+            speed=speed,
+            on_day=on_day,
+            incomplete=incomplete,
+            refused=refused,
+        )
     else:
         replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused)
     checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)

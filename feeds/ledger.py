@@ -303,7 +303,7 @@ def _mixed(bits: Digests) -> Digests:
 
 
 def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:
-    named = np.concatenate([batch.keys, entry.keys[entry.refused]])  # a half day of before had no punctuation
+    named = np.concatenate([batch.keys, entry.keys[entry.refused]])  # an incomplete day of before had no punctuation
     ours = np.isin(places(batch.topic, entry.keys), places(batch.topic, named))
     return rows_of_keys(batch, entry.keys[ours])
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from feeds.dataset import DayRows
-from feeds.half_days import HalfDay
+from feeds.incomplete_days import IncompleteDay
 from feeds.ledger import PendingRows, PublishLedger
 from feeds.ports import RowPublisher
 from feeds.refused_rows import RefusedRows
@@ -30,14 +30,14 @@ def publish_days(
     ledger: PublishLedger | None = None,
     speed: float | None = None,
     on_day: OnDay = lambda _day: None,
-    half: Collection[HalfDay] = (),
+    incomplete: Collection[IncompleteDay] = (),
     refused: RefusedRows | None = None,
 ) -> None:
     """Publish the rows and end-of-day markers of every day.
 
     Parameters
     ----------
-    half : topics and days without their end-of-day markers, because an exchange is missing.
+    incomplete : topics and days without their end-of-day markers, because an exchange is missing.
     refused : the rows that were left out; the end-of-day markers count them.
     ledger : leaves out rows that were published before, and assigns the revision of corrected rows.
     speed : how many times faster than real sessions; None for as fast as possible.
@@ -53,7 +53,7 @@ def publish_days(
         for day, batches in days:
             if speed is not None:
                 time.sleep(max(0.0, started + count * _SESSION_S / speed - time.monotonic()))
-            publish_day(publisher, batches, ledger, half, (refused or {}).get(day))
+            publish_day(publisher, batches, ledger, incomplete, (refused or {}).get(day))
             count += 1
             on_day(to_date(day).isoformat())
         publisher.flush()
@@ -87,12 +87,14 @@ def publish_day(
     publisher: RowPublisher,
     batches: dict[str, RowBatch],
     ledger: PublishLedger | None,
-    half: Collection[HalfDay] = (),
+    incomplete: Collection[IncompleteDay] = (),
     refused: Mapping[str, Ids] | None = None,
 ) -> None:
     """Publish the rows and end-of-day markers of topics on one day; parameters as of `publish_days`."""
     pending = PendingRows.of(batches, refused or {}) if ledger is None else ledger.begin(batches, refused)
-    whole = {t: rows for t, rows in pending.counted.items() if not len(rows) or (t, int(rows.days[0])) not in half}
+    whole = {
+        t: rows for t, rows in pending.counted.items() if not len(rows) or (t, int(rows.days[0])) not in incomplete
+    }
     publisher.day(pending.rows, whole)
     if ledger is None:
         return

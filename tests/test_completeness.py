@@ -260,7 +260,7 @@ def test_rows_that_arrive_late_make_the_figures_whole_again() -> None:
 
 
 def test_2020_09_09_without_shanghai(data_dir: Path) -> None:
-    """ETF balance 160.1 bn, coverage 33%, banks 64.2 bn; the half day's sums are 65.3 bn, 15% and 6.7 bn."""
+    """ETF balance 160.1 bn, coverage 33%, banks 64.2 bn; the incomplete day's sums are 65.3 bn, 15% and 6.7 bn."""
     days = dict(read(data_dir, xshg(), date(2020, 9, 1), date(2020, 9, 11)).by_day())
     nine, ten = to_day(date(2020, 9, 9)), to_day(date(2020, 9, 10))
     true = published(days)

@@ -871,13 +871,13 @@ def test_half_a_day_of_prices_waits_for_the_other_exchange(
         assert result.exit_code == 0, result.output
         assert ("no row of SZSE, 25 the day before" in result.output) is (codes is CODES)
         assert bool(closed(sent, "prices.daily")) is (codes is not CODES)
-    # A later correction of the first day is no half day, although the rows of that day may be known no more.
+    # A later correction of the first day is no incomplete day, although the rows of that day may be known no more.
     changed = prices(D1, CODES[:3]).assign(close=10.7)
     result = feed("vendor", write(tmp_path, changed, "daily_again.csv"), "--force")
     assert result.exit_code == 0 and "no row of SZSE" not in result.output
 
 
-def test_in_a_history_only_the_newest_half_day_stays_open(
+def test_in_a_history_only_the_newest_incomplete_day_stays_open(
     kept: MemoryStore, sent: list[Message], tmp_path: Path
 ) -> None:
     shenzhen = [f"{1 + i:06d}.SZ" for i in range(25)]

@@ -1,8 +1,8 @@
-"""Half days: an exchange has no row of a day, although it had rows on the day before, or its margin figures are needed.
+"""Incomplete days: an exchange has no row, although it had rows on the day before, or its margin figures are needed.
 
 The rows of the other exchanges are published; the day is not closed before the missing ones arrive. A margin day waits
 for them by itself, because its end-of-day punctuation counts the rows of each exchange. Of other topics, the newest day
-is published without punctuation. The next day's rows or the deadline close a day that stays half.
+is published without punctuation. The next day's rows or the deadline close a day that stays incomplete.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _MARGIN = ("margin.daily", "margin.market")
 _OTHERS = ("prices.daily", "valuations.daily", "etf.daily")
 CHECK = "exchange"
 #: Topic and day.
-HalfDay = tuple[str, int]
+IncompleteDay = tuple[str, int]
 
 
-def half_days(day: ComparedDay, exchanges: Collection[str]) -> Iterator[Finding]:
+def incomplete_days(day: ComparedDay, exchanges: Collection[str]) -> Iterator[Finding]:
     """Find exchanges without a row, in what was read and in what was published of the day.
 
     Parameters
@@ -44,12 +44,12 @@ def half_days(day: ComparedDay, exchanges: Collection[str]) -> Iterator[Finding]
             yield Finding(Severity.WARNING, CHECK, topic, int(batch.days[0]), text, name)
 
 
-def unclosed(findings: Iterable[Finding], newest: dict[str, int]) -> set[HalfDay]:
+def unclosed(findings: Iterable[Finding], newest: dict[str, int]) -> set[IncompleteDay]:
     """Return the days that are published without punctuation.
 
     Parameters
     ----------
     newest : topic → the newest day that is published of it.
     """
-    half = {(one.topic, one.day) for one in findings if one.check == CHECK and one.day is not None}
-    return {(topic, day) for topic, day in half if topic in _OTHERS and newest.get(topic) == day}
+    found = {(one.topic, one.day) for one in findings if one.check == CHECK and one.day is not None}
+    return {(topic, day) for topic, day in found if topic in _OTHERS and newest.get(topic) == day}
