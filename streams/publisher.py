@@ -175,9 +175,13 @@ class Publisher:
             raise PublishError(f"{name}[{partition}]: {error}") from error
 
     def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._producer.close(timeout=_CLOSE_S)
+        """Flush and close; the producer is closed, too, where the broker does not acknowledge everything."""
+        try:
+            self.flush()
+            self._producer.close(timeout=_CLOSE_S)
+        except BaseException:
+            self.discard()
+            raise
 
     def discard(self) -> None:
         """Close; what the broker has not acknowledged may be lost."""

@@ -15,8 +15,9 @@ from tests.harness import Stack
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 
 
+@pytest.mark.parametrize("flushed", [True, False], ids=["in the block", "at its end"])
 def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_sending(
-    stack: Stack, broker: Broker
+    stack: Stack, broker: Broker, flushed: bool
 ) -> None:
     before = set(threading.enumerate())
     made = Publisher(stack.settings, source="test", timeout_s=0.5)
@@ -26,7 +27,8 @@ def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_send
     try:
         made.raw("margin.intraday", b"second")
         with pytest.raises(PublishError, match="did not acknowledge"), made:
-            made.flush()
+            if flushed:
+                made.flush()
         assert set(threading.enumerate()) <= before
     finally:
         broker.resume()
