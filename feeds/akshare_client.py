@@ -11,12 +11,11 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
+from feeds.attempts import BrokenAnswerError, Sleep, until_answered
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.publication_times import not_published
 from processors.days import DAY_US
 from processors.errors import MarginwatchError
-
-_ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,7 @@ def load_akshare() -> Any:
         ) from error
 
 
-def call_akshare(
-    module: Any, call: AkshareCall, now: Callable[[], float], sleep: Callable[[float], object]
-) -> pd.DataFrame:
+def call_akshare(module: Any, call: AkshareCall, now: Callable[[], float], sleep: Sleep) -> pd.DataFrame:
     """Call a function of akshare; repeat the call with growing waits while the network fails.
 
     Parameters
@@ -76,24 +73,19 @@ def call_akshare(
     ------
     NotPublishedError : if there is no row, or an unreadable answer within a day after the figures were due.
     InputError : if the page can't be reached, or its answer is unreadable later.
+    StoppedError : if the process ends meanwhile.
     """
     function = getattr(module, call.function, None)
     if function is None:
         raise ConfigurationError(f"this akshare has no {call.function}: pip install --upgrade akshare")
-    wait = _FIRST_WAIT_S
-    for attempt in range(1, _ATTEMPTS + 1):
+
+    def ask() -> Any:
         try:
-            frame = function(**call.arguments)
+            return function(**call.arguments)
         except MarginwatchError:
             raise
         except OSError as error:  # the base class of the errors of requests
-            if attempt == _ATTEMPTS:
-                raise InputError(
-                    f"{call.publisher}: {call.function} could not be reached in {_ATTEMPTS} attempts ({error}): check "
-                    "the network, and whether the page answers"
-                ) from error
-            sleep(wait)
-            wait = min(2 * wait, _LONGEST_WAIT_S)
+            raise BrokenAnswerError(str(error)) from error
         except (ValueError, KeyError, IndexError, AttributeError, TypeError, BadZipFile) as error:
             # akshare names the columns of an answer without checking whether it is empty.
             if now() * 1e6 < call.due + DAY_US:
@@ -102,8 +94,9 @@ def call_akshare(
                 f"{call.publisher}: {call.function} gave no readable answer for {call.figures} ({error}); they were "
                 "due more than a day ago, so the page may have changed: pip install --upgrade akshare, or give files"
             ) from error
-        else:
-            if not len(frame):
-                raise call.not_published()
-            return pd.DataFrame(frame)
-    raise AssertionError("unreachable")
+
+    where, remedy = f"{call.publisher} {call.function}", "check the network, and whether the page answers"
+    frame = until_answered(ask, sleep, where, remedy)
+    if not len(frame):
+        raise call.not_published()
+    return pd.DataFrame(frame)

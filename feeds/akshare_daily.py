@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from feeds.akshare_client import AkshareCall, call_akshare, load_akshare
+from feeds.attempts import Sleep
 from feeds.code_styles import BY_NUMBER, PLAIN
 from feeds.dataset import SourceTable, SourceTables
 from feeds.errors import GoneError, InputError
@@ -122,7 +123,7 @@ def fetch_prices(
     *,
     akshare: Any = None,
     now: Callable[[], float] = clock,
-    sleep: Callable[[float], object] = rest,
+    sleep: Sleep = rest,
 ) -> SourceTables:
     """Fetch the closing prices and valuations of the stocks of all exchanges.
 
@@ -152,7 +153,7 @@ def fetch_indices(
     *,
     akshare: Any = None,
     now: Callable[[], float] = clock,
-    sleep: Callable[[float], object] = rest,
+    sleep: Sleep = rest,
 ) -> SourceTables:
     """Fetch the bars of indices.
 

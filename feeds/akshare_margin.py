@@ -14,6 +14,7 @@ import pandas as pd
 
 from feeds.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.akshare_tables import TABLES, AkshareTable, with_units
+from feeds.attempts import Sleep
 from feeds.dataset import SourceTables
 from feeds.errors import InputError
 from feeds.exchange import parse_sheets
@@ -28,7 +29,7 @@ def fetch_margin(
     akshare: Any = None,
     exchanges: Iterable[str] = ("SSE", "SZSE"),
     now: Callable[[], float] = time.time,
-    sleep: Callable[[float], object] = time.sleep,
+    sleep: Sleep = time.sleep,
 ) -> SourceTables:
     """Fetch the margin figures of a trade date from the exchanges.
 

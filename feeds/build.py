@@ -119,7 +119,9 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
             require_akshare()
             source = AkshareSource(feed.of, indices, services.clock)
         case UrlSnapshots():
-            source = UrlSource(feed.address(), mapping.load(feed.map, IntradayRow), services.clock)
+            source = UrlSource(
+                feed.address(), mapping.load(feed.map, IntradayRow), services.sites.client(), services.clock
+            )
         case FileSnapshots():
             source = FileSource(feed.path, mapping.load(feed.map, IntradayRow), feed.settle_s, services.clock)
     ids = np.array(sorted(map(to_id, indices)), dtype=np.int32)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from feeds.attempts import BrokenAnswerError
 from feeds.errors import InputError
 
 _JSONP = re.compile(r"\s*[\w.$]+\s*\((.*)\)\s*;?\s*", re.DOTALL)
@@ -15,17 +16,13 @@ _TITLE = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
 _STRINGS = re.compile(r""""(?:[^"\\]|\\.)*"|\'((?:[^\'\\"]|\\.)*)\'""")
 
 
-class NoJsonError(Exception):
-    """An answer that is no JSON, such as one that was cut off; the next attempt may succeed."""
-
-
 def decode(content: bytes, where: str) -> Any:
     """Return the value of JSON, or of a call with JSON (JSONP), whose texts may have single quotes.
 
     Raises
     ------
     InputError : for a web page.
-    NoJsonError : for anything else that is no JSON.
+    BrokenAnswerError : for anything else that is no JSON, such as an answer that was cut off.
 
     Examples
     --------
@@ -42,7 +39,7 @@ def decode(content: bytes, where: str) -> Any:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise NoJsonError(f"{len(content)} bytes that are no UTF-8: {error}") from None
+        raise BrokenAnswerError(f"{len(content)} bytes that are no UTF-8: {error}") from None
     call = _JSONP.fullmatch(text)
     argument = call[1] if call else text
     try:
@@ -52,7 +49,7 @@ def decode(content: bytes, where: str) -> Any:
     try:
         return msgspec.json.decode(_STRINGS.sub(_double_quoted, argument))
     except (msgspec.DecodeError, RecursionError) as error:
-        raise NoJsonError(f"{len(content)} bytes that are no JSON: {error}") from None
+        raise BrokenAnswerError(f"{len(content)} bytes that are no JSON: {error}") from None
 
 
 def _text(content: bytes) -> str:

@@ -140,7 +140,7 @@ class PublicSites:
 
     Parameters
     ----------
-    client : returns a client that follows no redirection.
+    client : returns a client that follows no redirection by itself.
     pause_s : the least time between two requests of a site.
     """
 

@@ -17,29 +17,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from feeds.errors import ConfigurationError, InputError, StoppedError
-from feeds.json_answers import NoJsonError, decode
+from feeds.attempts import BrokenAnswerError, Sleep, rest, until_answered
+from feeds.errors import ConfigurationError, InputError
+from feeds.http_answers import answer_to, content_of
+from feeds.json_answers import decode
 
 if TYPE_CHECKING:
     from feeds.ports import PageClient, PublicSites
 
-_ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
-_LONGEST_S, _MOST_BYTES = 120.0, 64 * 1024 * 1024
 _REMEMBERED = 512
 _TOO_OFTEN, _UNCHANGED = 429, 304
-
-
-class _BrokenAnswerError(Exception):
-    """A missing or unreadable answer; the next attempt may succeed.
-
-    Attributes
-    ----------
-    wait_s : how long the site wants to be left alone; None if it does not state that.
-    """
-
-    def __init__(self, reason: str, wait_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +43,11 @@ class PublicPages:
 
     Parameters
     ----------
-    sleep, clock : in seconds; ``sleep`` returns true if the process ends.
+    clock : seconds.
     """
 
     sites: PublicSites
-    sleep: Callable[[float], object] = time.sleep
+    sleep: Sleep = time.sleep
     clock: Callable[[], float] = time.monotonic
     _client: PageClient | None = None
     _last: dict[str, float] = field(default_factory=dict)
@@ -85,21 +72,13 @@ class PublicPages:
             raise _no_address(where, url) from None
         if request.url.scheme not in ("http", "https") or not request.url.host:
             raise _no_address(where, url)
-        wait, failures = _FIRST_WAIT_S, 0
-        while True:
+
+        def ask() -> Any:
             self._keep_pace(where, str(request.url.host))
-            try:
-                return decode(self._content(where, request), where)
-            except (_BrokenAnswerError, NoJsonError) as error:
-                failures += 1
-                if failures == _ATTEMPTS:
-                    raise InputError(
-                        f"{where}: no answer in {_ATTEMPTS} attempts ({error}): check the network, and whether "
-                        f"{_place(request.url)} answers in a browser"
-                    ) from None
-                wanted = error.wait_s if isinstance(error, _BrokenAnswerError) else None
-                self._rest(where, min(wait if wanted is None else wanted, _LONGEST_WAIT_S))
-                wait = 2 * wait
+            return decode(self._content(where, request), where)
+
+        remedy = f"check the network, and whether {_place(request.url)} answers in a browser"
+        return until_answered(ask, self.sleep, where, remedy)
 
     def _open(self) -> PageClient:
         if self._client is None:
@@ -110,41 +89,21 @@ class PublicPages:
         """Wait until the pause since the last request of a site has passed."""
         last = self._last.get(host)
         if last is not None and (early := last + self.sites.pause_s - self.clock()) > 0:
-            self._rest(where, early)
+            rest(self.sleep, early, where)
         self._last[host] = self.clock()
-
-    def _rest(self, where: str, seconds: float) -> None:
-        if self.sleep(seconds):
-            raise StoppedError(f"the process ends while {where} is requested")
 
     def _content(self, where: str, request: httpx.Request) -> bytes:
         known = self._remembered.get(str(request.url))
         request.headers.update({} if known is None else known.conditions)
-        try:
-            answer = self._open().send(request, stream=True)
-            try:
-                _require_figures(answer, where)
-                if answer.status_code == _UNCHANGED:
-                    if known is None:
-                        raise _BrokenAnswerError("304 (unchanged) for a page that was not read before")
-                    return known.content
-                content = self._whole(answer, where)
-            finally:
-                answer.close()
-        except httpx.HTTPError as error:
-            raise _BrokenAnswerError(str(error) or type(error).__name__) from None
+        with answer_to(self._open(), request) as answer:
+            _require_figures(answer, where)
+            if answer.status_code == _UNCHANGED:
+                if known is None:
+                    raise BrokenAnswerError("304 (unchanged) for a page that was not read before")
+                return known.content
+            content = content_of(answer, where, clock=self.clock)
         self._remember(request, answer, content)
         return content
-
-    def _whole(self, answer: httpx.Response, where: str) -> bytes:
-        content, deadline = bytearray(), self.clock() + _LONGEST_S
-        for part in answer.iter_bytes():
-            content += part
-            if len(content) > _MOST_BYTES:
-                raise InputError(f"{where} sends more than {_MOST_BYTES:,} bytes: these are no figures of a day")
-            if self.clock() > deadline:
-                raise _BrokenAnswerError(f"not all was sent within {_LONGEST_S:g} s")
-        return bytes(content)
 
     def _remember(self, request: httpx.Request, answer: httpx.Response, content: bytes) -> None:
         pairs = (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since"))
@@ -167,7 +126,7 @@ def _require_figures(answer: httpx.Response, where: str) -> None:
     """Refuse an answer that is no content of this page."""
     status = answer.status_code
     if status == _TOO_OFTEN or status >= 500:
-        raise _BrokenAnswerError(f"status {status}", _retry_after(answer.headers.get("Retry-After", "")))
+        raise BrokenAnswerError(f"status {status}", _retry_after(answer.headers.get("Retry-After", "")))
     if 300 <= status < 400 and status != _UNCHANGED:
         target = answer.headers.get("Location", "another page")
         raise InputError(

@@ -8,29 +8,31 @@ same pages, and 成交额 / 成交量 of the SSE Composite is a price only in �
 
 from __future__ import annotations
 
-import base64
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from urllib.parse import urlsplit
 
+import httpx
 import pandas as pd
 
 from feeds import vendor
 from feeds.akshare_client import load_akshare
+from feeds.attempts import BrokenAnswerError
 from feeds.code_styles import BY_NUMBER, PLAIN
 from feeds.errors import BusyError, ConfigurationError, InputError
+from feeds.http_answers import answer_to, content_of
 from feeds.mapped_rows import map_rows
 from feeds.mapping import CodeColumn, Figure, Mapping, Table
 from processors.days import shanghai_day
 
+if TYPE_CHECKING:
+    from feeds.ports import PageClient
+
 _US = 1_000_000
-_TIMEOUT_S, _LONGEST_S, _MOST_BYTES = 10.0, 30.0, 64 * 1024 * 1024
+_TIMEOUT_S, _LONGEST_S, _OK = 10.0, 30.0, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,11 @@ class UrlSource:
 
     url: str = field(repr=False)
     mapping: Mapping
+    client: PageClient
     clock: Callable[[], float] = time.time
 
     def read(self) -> Reading:
-        content = download(self.url)
+        content = download(self.url, self.client)
         at = int(self.clock() * _US)
         name = without_secrets(self.url)
         return _mapped(vendor.parse_csv(content, name, self.mapping.table), self.mapping.table, name, at)
@@ -111,25 +114,13 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
-def _request(url: str) -> urllib.request.Request:
-    """Return the request of a URL; user and password go into a header that a redirection does not forward."""
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    headers = {"User-Agent": "marginwatch", "Cache-Control": "no-cache"}
-    request = urllib.request.Request(parts._replace(netloc=host).geturl(), headers=headers)
-    if user:
-        proof = base64.b64encode(unquote(user).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {proof}")
-    return request
-
-
-def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LONGEST_S) -> bytes:
-    """Return the content of a URL.
+def download(url: str, client: PageClient, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LONGEST_S) -> bytes:
+    """Return the content of a URL; a redirection to another server does not forward its user.
 
     Parameters
     ----------
     timeout_s : how long the server may send nothing.
-    longest_s : how long the whole answer may take.
+    longest_s : how long the whole content may take.
 
     Raises
     ------
@@ -138,30 +129,17 @@ def download(url: str, *, timeout_s: float = _TIMEOUT_S, longest_s: float = _LON
     place = without_secrets(url)
     if not place.startswith(("http://", "https://")):
         raise ConfigurationError(f"{place}: the URL must begin with http:// or https://")
-    deadline = time.monotonic() + longest_s
-    content = bytearray()
     try:
-        with urllib.request.urlopen(_request(url), timeout=timeout_s) as answer:
-            while part := answer.read1(1 << 20):
-                content += part
-                if len(content) > _MOST_BYTES:
-                    raise InputError(f"{place} sends more than {_MOST_BYTES:,} bytes: check the URL")
-                if time.monotonic() > deadline:
-                    raise InputError(f"{place} did not send all within {longest_s:g} s: check the server")
-            expected = answer.headers.get("Content-Length")
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise InputError(f"{place} answered {error.code}: check the URL") from None  # its text has the URL
-    except (ValueError, http.client.InvalidURL) as error:  # its text contains parts of the URL
-        raise InputError(
-            f"{place} can't be requested ({type(error).__name__}): write spaces and characters other than ASCII as %XX"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(f"{place} can't be read ({type(error).__name__}: {reason}): check the network") from None
-    if expected is not None and len(content) != int(expected):
-        raise InputError(f"{place} sent {len(content):,} of {expected} bytes: check the server")
-    return bytes(content)
+        request = client.build_request("GET", url, headers={"Cache-Control": "no-cache"}, timeout=timeout_s)
+    except httpx.InvalidURL:  # its text contains parts of the URL
+        raise ConfigurationError(f"{place} can't be requested: correct the URL") from None
+    try:
+        with answer_to(client, request, redirects=True) as answer:
+            if answer.status_code != _OK:
+                raise InputError(f"{place} answered {answer.status_code}: check the URL")
+            return content_of(answer, place, longest_s=longest_s)
+    except BrokenAnswerError as error:
+        raise InputError(f"{place} can't be read ({error}): check the network, and the server") from None
 
 
 def _spot(unit: str) -> dict[str, Figure]:

@@ -12,6 +12,7 @@ from feeds import tushare
 from feeds.agreement import DaySource, fetch_agreed
 from feeds.akshare_daily import fetch_indices, fetch_prices
 from feeds.akshare_margin import fetch_margin
+from feeds.attempts import Sleep
 from feeds.dataset import SourceTables
 from feeds.eastmoney import fetch_eastmoney, fetch_market
 from feeds.errors import ConfigurationError, GoneError, InputError
@@ -101,14 +102,13 @@ def day_fetcher(
     market: MarketContext,
     account: Callable[[], TushareAccount],
     sites: PublicSites,
-    sleep: Callable[[float], object] = clock.sleep,
+    sleep: Sleep = clock.sleep,
 ) -> Callable[[date], SourceTables]:
     """Return a function that fetches the tables of a day, from one source or from several that must agree.
 
     Parameters
     ----------
     account : returns the account at tushare; called for that source only.
-    sleep : waits for seconds; returns true if the process ends.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def day_fetcher(
     names, wanted = names_of(via), select_tables(via, tables)
     if names == ("akshare",):
         return _akshare_fetcher(wanted, market, sleep)
-    client = tushare.Client.of(account(), sleep) if "tushare" in names else None
+    client = tushare.Client.of(account(), sites.client(), sleep) if "tushare" in names else None
     if client is not None and len(names) == 1:
         indices = signal_indices(market)
         return lambda day: tushare.fetch(day, client, wanted, market.calendar, market.exchanges, indices)
@@ -133,9 +133,7 @@ def day_fetcher(
     return fetch
 
 
-def _akshare_fetcher(
-    wanted: Sequence[str], market: MarketContext, sleep: Callable[[float], object]
-) -> Callable[[date], SourceTables]:
+def _akshare_fetcher(wanted: Sequence[str], market: MarketContext, sleep: Sleep) -> Callable[[date], SourceTables]:
     indices = signal_indices(market)
     functions: dict[str, Callable[[date], SourceTables]] = {
         "margin": lambda day: fetch_margin(day, market.calendar, exchanges=market.exchanges, sleep=sleep),
@@ -163,7 +161,7 @@ def _day_sources(
     market: MarketContext,
     pages: PublicPages,
     client: tushare.Client | None,
-    sleep: Callable[[float], object],
+    sleep: Sleep,
 ) -> Iterator[DaySource]:
     """Yield the sources of margin figures that a name stands for: each exchange may fail alone."""
     details = frozenset((_DETAIL, exchange) for exchange in market.exchanges)

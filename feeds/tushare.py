@@ -9,26 +9,28 @@ permission at all.
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
+import httpx
 import msgspec
 import pandas as pd
 
+from feeds.attempts import BrokenAnswerError, Sleep, rest, until_answered
 from feeds.dataset import SourceTables
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
+from feeds.http_answers import answer_to, content_of
 from feeds.mapped_rows import map_rows
-from feeds.ports import TushareAccount
 from feeds.presets import ALL_SHARES, COMPONENT, detect_tables, replace_component_turnover
 from feeds.publication_times import available_at
 from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
+
+if TYPE_CHECKING:
+    from feeds.ports import PageClient, TushareAccount
 
 #: Interface → the topic whose publication time it has.
 TABLES = {
@@ -41,12 +43,10 @@ TABLES = {
 }
 _SUFFIXES = {"SSE": "SH", "SZSE": "SZ", "BSE": "BJ"}
 _PAGE = 5000
-_TIMEOUT_S = 30.0
-_ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
 #: Requests a minute of an interface that the smallest paid account allows; a refusal names another number.
 _PER_MINUTE = 200
 _MINUTE_S, _MINUTES = 60.0, 5
-_WRONG_TOKEN = 40101
+_OK, _WRONG_TOKEN = 200, 40101
 _TOO_OFTEN = re.compile(r"每(分钟|小时|天|日)最多访问\D*(\d+)\s*次")
 
 
@@ -62,10 +62,6 @@ class _Answer(msgspec.Struct):
     data: _Data | None = None
 
 
-class _BrokenAnswerError(Exception):
-    """A missing or unreadable answer; the next attempt may succeed."""
-
-
 class _RateLimitedError(Exception):
     """The account allows no more requests within this minute."""
 
@@ -76,20 +72,21 @@ class Client:
 
     Parameters
     ----------
-    sleep, clock : in seconds.
+    clock : seconds.
     """
 
     url: str
     token: str = field(repr=False)
-    sleep: Callable[[float], object] = time.sleep
+    client: PageClient
+    sleep: Sleep = time.sleep
     clock: Callable[[], float] = time.monotonic
     _apart_s: dict[str, float] = field(default_factory=dict)
     _last: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, account: TushareAccount, sleep: Callable[[float], object] = time.sleep) -> Client:
+    def of(cls, account: TushareAccount, client: PageClient, sleep: Sleep = time.sleep) -> Client:
         """Return the client of an account."""
-        return cls(account.url, account.token, sleep)
+        return cls(account.url, account.token, client, sleep)
 
     def table(self, interface: str, **params: str) -> pd.DataFrame:
         """Return all rows of a request, page by page.
@@ -98,6 +95,7 @@ class Client:
         ------
         ConfigurationError : if the token is wrong, or the account has no permission.
         InputError : if the account's quota is used up, or there is no readable answer.
+        StoppedError : if the process ends meanwhile.
         """
         columns: list[str] = []
         rows: list[list[str | float | None]] = []
@@ -115,61 +113,58 @@ class Client:
                 return pd.DataFrame(rows, columns=columns)
 
     def _page(self, interface: str, params: dict[str, str | int]) -> _Data:
-        wait, failures, minutes = _FIRST_WAIT_S, 0, 0
-        while True:
+        def ask() -> _Data:
             self._keep_pace(interface)
+            return self._answer(interface, self._post(interface, params))
+
+        where, minutes = f"tushare {interface}", 0
+        remedy = f"check the network, and that {self.url} (MARGINWATCH_TUSHARE_URL) is tushare's API"
+        while True:
             try:
-                return self._answer(interface, self._post(interface, params))
-            except _BrokenAnswerError as error:
-                failures += 1
-                if failures == _ATTEMPTS:
-                    raise InputError(
-                        f"tushare {interface}: no answer in {_ATTEMPTS} attempts ({error}): check the network, and "
-                        f"that {self.url} (MARGINWATCH_TUSHARE_URL) is tushare's API"
-                    ) from error
-                self.sleep(wait)
-                wait = min(2 * wait, _LONGEST_WAIT_S)
+                return until_answered(ask, self.sleep, where, remedy)
             except _RateLimitedError as error:
                 minutes += 1
                 if minutes > _MINUTES:
                     raise InputError(
-                        f"tushare {interface}: still too many requests after {_MINUTES} minutes without one ({error}): "
+                        f"{where}: still too many requests after {_MINUTES} minutes without one ({error}): "
                         "check whether another program uses the same token"
                     ) from error
-                self.sleep(_MINUTE_S)
+                rest(self.sleep, _MINUTE_S, where)
 
     def _keep_pace(self, interface: str) -> None:
         apart = self._apart_s.get(interface, _MINUTE_S / _PER_MINUTE)
         early = self._last.get(interface, self.clock() - apart) + apart - self.clock()
         if early > 0:
-            self.sleep(early)
+            rest(self.sleep, early, f"tushare {interface}")
         self._last[interface] = self.clock()
 
     def _post(self, interface: str, params: dict[str, str | int]) -> bytes:
         body = {"api_name": interface, "token": self.token, "params": params, "fields": ""}
         try:
-            request = urllib.request.Request(
-                self.url, json.dumps(body).encode(), {"Content-Type": "application/json", "User-Agent": "marginwatch"}
-            )
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-                return bytes(answer.read())
-        except (OSError, http.client.HTTPException) as error:
-            raise _BrokenAnswerError(self._redacted(str(error) or type(error).__name__)) from None
-        except ValueError as error:
+            request = self.client.build_request("POST", self.url, json=body)
+        except httpx.InvalidURL as error:
             raise ConfigurationError(f"MARGINWATCH_TUSHARE_URL {self.url!r} is no address: {error}") from None
+        if request.url.scheme not in ("http", "https") or not request.url.host:
+            raise ConfigurationError(
+                f"MARGINWATCH_TUSHARE_URL {self.url!r} is no address: it begins with http:// or https://"
+            )
+        with answer_to(self.client, request) as answer:
+            if answer.status_code != _OK:
+                raise BrokenAnswerError(f"status {answer.status_code}")
+            return content_of(answer, f"tushare {interface}")
 
     def _answer(self, interface: str, body: bytes) -> _Data:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _BrokenAnswerError(
+            raise BrokenAnswerError(
                 f"{len(body)} bytes that are no answer of tushare: {self._redacted(str(error))}"
             ) from None
         if answer.code == 0:
             if answer.data is None:
-                raise _BrokenAnswerError("an answer without data")
+                raise BrokenAnswerError("an answer without data")
             if any(len(row) != len(answer.data.fields) for row in answer.data.items):
-                raise _BrokenAnswerError("a row has another number of cells than there are columns")
+                raise BrokenAnswerError("a row has another number of cells than there are columns")
             return answer.data
         message = self._redacted(answer.msg or "no message")
         often = _TOO_OFTEN.search(message)

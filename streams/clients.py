@@ -373,12 +373,13 @@ def _redis(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
 
 
 def page_client() -> httpx.Client:
-    """Return a blocking HTTP client of public pages: it follows no redirection, and names itself."""
+    """Return a blocking HTTP client for feeds; it follows a redirection only where a request wants it."""
     import httpx
 
     agent = f"Mozilla/5.0 (compatible; marginwatch/{__version__})"
     timeout = httpx.Timeout(_PAGE_TIMEOUT_S, connect=_PAGE_CONNECT_S)
-    return httpx.Client(headers={"User-Agent": agent}, timeout=timeout, follow_redirects=False)
+    # httpx has a list of authorities of its own; every other client trusts those of the system.
+    return httpx.Client(headers={"User-Agent": agent}, timeout=timeout, verify=tls_context(None))
 
 
 def http_session() -> ClientSession:

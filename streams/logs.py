@@ -53,8 +53,8 @@ def configure(level: str, form: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Faust and aiokafka log a lot; what matters of it are warnings. At debug they print every byte that they
-    # send, so also a password that SASL's PLAIN mechanism sends.
-    for noisy in ("faust", "aiokafka", "mode", "kafka", "asyncio"):
+    # send, so also a password that SASL's PLAIN mechanism sends. httpx prints every address, with user and query.
+    for noisy in ("faust", "aiokafka", "mode", "kafka", "asyncio", "httpx"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from feeds import akshare_client, akshare_margin, exchange, folder, workbooks
 from feeds.dataset import gather
-from feeds.errors import InputError, NotPublishedError
+from feeds.errors import InputError, NotPublishedError, StoppedError
 from feeds.validate import Severity
 from processors.codes import to_codes
 from processors.days import to_day
@@ -521,8 +521,22 @@ def test_a_network_that_fails_is_asked_again_with_growing_waits() -> None:
     def dead(date: str) -> pd.DataFrame:
         raise ConnectionError("no route")
 
-    with pytest.raises(InputError, match="SZSE: stock_margin_szse could not be reached in 5 attempts"):
+    with pytest.raises(InputError, match="SZSE stock_margin_szse: no answer in 5 attempts"):
         fetched(fake(stock_margin_szse=dead))
+
+
+def test_a_process_that_ends_asks_no_more() -> None:
+    attempts = []
+
+    def dead(date: str) -> pd.DataFrame:
+        attempts.append(date)
+        raise ConnectionError("no route")
+
+    with pytest.raises(StoppedError, match="SZSE stock_margin_szse"):
+        akshare_margin.fetch_margin(
+            DAY, xshg(), akshare=fake(stock_margin_szse=dead), now=lambda: SEEN, sleep=lambda _seconds: True
+        )
+    assert len(attempts) == 1
 
 
 def empty_answer(**_: str) -> pd.DataFrame:

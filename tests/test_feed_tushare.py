@@ -15,13 +15,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import plan, sources, tushare, vendor
+from feeds import http_answers, plan, sources, tushare, vendor
+from feeds.attempts import BrokenAnswerError
 from feeds.dataset import SourceTables, gather
-from feeds.errors import InputError, NotPublishedError
+from feeds.errors import ConfigurationError, InputError, NotPublishedError, StoppedError
 from feeds.fetch_task import FetchTask
 from feeds.ledger import PublishLedger
 from feeds.scheduler import run_tasks
@@ -29,6 +31,7 @@ from processors.codes import to_codes
 from processors.events import RowBatch
 from streams import feed_services
 from streams.calendars import xshg
+from streams.clients import page_client
 from streams.errors import SecurityError
 from streams.feed_services import market_context, public_sites, tushare_account
 from streams.security import Secret, tushare_token
@@ -156,7 +159,7 @@ def fetched(
     exchanges: tuple[str, ...] = ("SSE", "SZSE"),
 ) -> SourceTables:
     watch = clock or Clock()
-    client = tushare.Client(server.url, Secret(token), watch.sleep, watch.time)
+    client = tushare.Client(server.url, Secret(token), page_client(), watch.sleep, watch.time)
     return tushare.fetch(
         day, client, tables or ("margin", "margin_detail"), xshg(), exchanges, INDICES, now=lambda: now
     )
@@ -297,6 +300,35 @@ def test_an_outage_says_where_was_asked(server: Tushare) -> None:
         fetched(server)
 
 
+@pytest.mark.parametrize("answer", [502, {"code": 40203, "msg": OFTEN.format("分钟", 2), "data": None}])
+def test_a_process_that_ends_asks_no_more(server: Tushare, answer: object) -> None:
+    server.instead = [answer] * 9
+    client = tushare.Client(server.url, Secret(TOKEN), page_client(), lambda _seconds: True)
+    with pytest.raises(StoppedError, match="tushare margin"):
+        client.table("margin")
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(server: Tushare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_answers, "_MOST_BYTES", 100)
+    with pytest.raises(InputError, match="tushare margin sends more than 100 bytes"):
+        fetched(server, "margin")
+    assert len(server.asked) == 1
+
+
+def test_an_answer_that_arrives_byte_by_byte_ends_in_time() -> None:
+    answer, moments = httpx.Response(200, content=(b"x" for _ in range(9))), iter(range(0, 900, 50))
+    with pytest.raises(BrokenAnswerError, match="not all was sent within 120 s"):
+        http_answers.content_of(answer, "tushare", clock=lambda: next(moments))
+    assert next(moments) == 200
+
+
+@pytest.mark.parametrize("url", ["api.tushare.pro", "http://api.tushare.pro:port", "file:///etc/passwd"])
+def test_an_address_that_is_none_names_the_setting(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"MARGINWATCH_TUSHARE_URL '{url}' is no address"):
+        tushare.Client(url, Secret(TOKEN), page_client()).table("margin")
+
+
 def test_nothing_yet_and_half_of_it_are_not_published_yet(server: Tushare) -> None:
     server.tables["margin"] = margin("20240607")
     with pytest.raises(NotPublishedError, match=r"margin is not complete for 2024-06-11 yet.*2024-06-12 08:30"):
@@ -392,7 +424,8 @@ def test_the_token_comes_from_the_environment_or_a_file(monkeypatch: pytest.Monk
 def test_the_token_is_never_shown(server: Tushare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARGINWATCH_TUSHARE_TOKEN", TOKEN)
     settings = Settings()
-    assert TOKEN not in repr(settings) + str(settings.model_dump()) + repr(tushare.Client.of(tushare_account(settings)))
+    client = tushare.Client.of(tushare_account(settings), page_client())
+    assert TOKEN not in repr(settings) + str(settings.model_dump()) + repr(client)
     for answer in (
         {"code": 40101, "msg": f"token {TOKEN} 不对", "data": None},
         {"code": 1, "msg": TOKEN, "data": None},

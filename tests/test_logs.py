@@ -58,3 +58,15 @@ def test_the_limit_applies_to_what_is_written(capsys: pytest.CaptureFixture[str]
     finally:
         root.handlers[:], root.level = before, level
         structlog.reset_defaults()
+
+
+def test_no_address_that_a_client_requests_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        logs.configure("info", "json")
+        logging.getLogger("httpx").info("HTTP Request: %s", "http://desk:secret@quotes/")
+        assert "secret" not in capsys.readouterr().err
+    finally:
+        root.handlers[:], root.level = before, level
+        structlog.reset_defaults()

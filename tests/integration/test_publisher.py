@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -15,9 +16,9 @@ from tests.harness import Stack
 pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 
 
-@pytest.mark.parametrize("flushed", [True, False], ids=["in the block", "at its end"])
+@pytest.mark.parametrize("last", [Publisher.flush, lambda _: None], ids=["in the block", "at its end"])
 def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_sending(
-    stack: Stack, broker: Broker, flushed: bool
+    stack: Stack, broker: Broker, last: Callable[[Publisher], None]
 ) -> None:
     before = set(threading.enumerate())
     made = Publisher(stack.settings, source="test", timeout_s=0.5)
@@ -27,8 +28,7 @@ def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_send
     try:
         made.raw("margin.intraday", b"second")
         with pytest.raises(PublishError, match="did not acknowledge"), made:
-            if flushed:
-                made.flush()
+            last(made)
         assert set(threading.enumerate()) <= before
     finally:
         broker.resume()
