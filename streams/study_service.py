@@ -46,6 +46,7 @@ class StudyService:
         data = settings.study_data
         self._store = None if data is None else ResultStore(settings.study_store, data)
         self._process: asyncio.subprocess.Process | None = None
+        self._one_at_a_time = asyncio.Lock()
         self._started = datetime.fromtimestamp(0, UTC)
         self._version: Version | None = None
         self._problem = ""
@@ -73,8 +74,13 @@ class StudyService:
                 except TimeoutError:
                     pass
         finally:
-            if self._process is not None and self._process.returncode is None:
+            if self._process is not None and self._runs:
                 self._process.terminate()
+
+    @property
+    def _runs(self) -> bool:
+        """Whether the process that this console has started last runs; its state is shown a moment later."""
+        return self._process is not None and self._process.returncode is None
 
     def _look(self, versions: Versions) -> None:
         """Compute the version of now; it reads the files that have changed."""
@@ -102,7 +108,11 @@ class StudyService:
 
     async def compute(self, name: str) -> None:
         """Start the process that computes a study, or ``all``; raises `MarginwatchError` while one runs."""
-        if self._store is None or self._shown.running:
+        async with self._one_at_a_time:
+            await self._start(name)
+
+    async def _start(self, name: str) -> None:
+        if self._store is None or self._shown.running or self._runs:
             raise MarginwatchError("a computation runs already: wait for its end")
         if name not in (*_NAMES, StudyName.ALL):
             raise MarginwatchError(f"there is no study {name}: choose {', '.join(_NAMES)}")

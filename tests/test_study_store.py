@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -282,6 +283,26 @@ def test_a_process_that_can_t_begin_is_reported_by_the_end_of_its_log(
     )
     assert last.computation is not None and last.computation.error is not None and not last.running
     assert "No such file" in last.computation.error[0]
+
+
+def test_of_two_clicks_at_once_one_starts_a_process(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    async def start(*command: str, **_: object) -> SimpleNamespace:
+        await asyncio.sleep(0.01)
+        started.append(SimpleNamespace(pid=1, returncode=None))
+        return started[-1]
+
+    async def click() -> None:
+        service = StudyService(Settings(study_data=store.data, study_store=store.folder.parent), lambda _: None)
+        first, second = await asyncio.gather(service.compute("ratio"), service.compute("ratio"), return_exceptions=True)
+        assert first is None and isinstance(second, MarginwatchError)
+        started[0].returncode = 0
+        await service.compute("ratio")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    asyncio.run(click())
+    assert len(started) == 2
 
 
 def test_a_name_that_is_no_study_and_a_console_without_data_start_nothing(folder: Path, tmp_path: Path) -> None:
