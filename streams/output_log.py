@@ -99,12 +99,14 @@ class OutputLog(TopicProbe):
                 consumer.seek(tp, begin)
             deadline = time.monotonic() + PATIENCE_S
             while left:
+                if time.monotonic() > deadline:
+                    raise KafkaConnectionError(f"the broker serves nothing of {min(left).topic} for {PATIENCE_S:.0f} s")
                 try:
                     polled = await consumer.getmany(*left, timeout_ms=POLL_MS)
-                except OffsetOutOfRangeError as error:  # what was listed is gone: the topic was created anew
-                    for tp in error.args[0]:
+                except OffsetOutOfRangeError as error:  # what was listed is gone: by retention, or with the topic
+                    for tp, begin in (await consumer.beginning_offsets(list(error.args[0]))).items():
                         found[tp] = _Tail(whole=True)
-                        consumer.seek(tp, 0)
+                        consumer.seek(tp, begin)
                     continue
                 for tp, records in polled.items():
                     found[tp].records += records
@@ -118,6 +120,4 @@ class OutputLog(TopicProbe):
                 left -= done
                 if polled or done:
                     deadline = time.monotonic() + PATIENCE_S
-                elif time.monotonic() > deadline:
-                    raise KafkaConnectionError(f"the broker serves nothing of {min(left).topic} for {PATIENCE_S:.0f} s")
         return found
