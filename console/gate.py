@@ -101,7 +101,7 @@ class Gate:
 
 
 class _RefusedBodyError(Exception):
-    """A body that is too long or too slow, with the HTTP status that says so."""
+    """A body that is too long, too slow or cut off, with the HTTP status that says so."""
 
     def __init__(self, why: str, status: int) -> None:
         super().__init__(why)
@@ -109,7 +109,10 @@ class _RefusedBodyError(Exception):
 
 
 async def _body(receive: Receive, headers: Headers, most: int) -> bytes:
-    """Read the body of a request; raises `_RefusedBodyError` beyond the limits. Nothing is stored on disk."""
+    """Read the body of a request; raises `_RefusedBodyError` for half a body and beyond the limits.
+
+    Nothing is stored on disk.
+    """
     too_long = _RefusedBodyError(f"the body is longer than {most} bytes", 413)
     length = headers.get("content-length", "")
     if len(length) > 12 or (length.isdigit() and int(length) > most):
@@ -119,6 +122,8 @@ async def _body(receive: Receive, headers: Headers, most: int) -> bytes:
         async with asyncio.timeout(_BODY_S):
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _RefusedBodyError("the body was cut off", 400)
                 body += bytes(message.get("body", b""))
                 if len(body) > most:
                     raise too_long

@@ -288,6 +288,24 @@ def test_a_body_without_a_login_is_short_and_a_form(request_: dict[str, Any], st
     assert asyncio.run(through_gate(access, "POST", "/login", **request_)).status_code == status
 
 
+def test_a_body_that_is_cut_off_reaches_nobody() -> None:
+    messages = [{"type": "http.request", "body": b"name=wang&passw", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(*_: Any) -> None:
+        raise AssertionError("half a form is passed on")
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "headers": [(b"host", b"127.0.0.1")]}
+    asyncio.run(Gate(app, Access("0.0.0.0", StoredSessions(), token="tok"))(scope, receive, send))
+    assert sent[0]["status"] == 400
+
+
 def test_every_answer_has_the_headers_that_protect_a_browser() -> None:
     access = Access("0.0.0.0", StoredSessions(), token="tok", public_url="https://desk.example")
     for method, path in (("GET", "/login"), ("GET", "/healthz"), ("POST", "/elsewhere"), ("GET", "/")):
