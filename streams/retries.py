@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -86,7 +86,7 @@ class Retries:
                 one = _service_of(error) or service
                 silent.add(one)
                 _RETRIES[one].inc()
-                self._health.raise_(one, f"{waits}: {one.capitalize()} does not answer: {error!r}")
+                self._health.raise_(one, f"{waits}: {_why(one, error)}: {error!r}")
                 log.warning("waiting", service=one, waits=waits, error=repr(error))
                 if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
                     await self._redis.connection_pool.disconnect()
@@ -98,6 +98,16 @@ class Retries:
                 for one in silent:
                     self._health.clear(one)
                 return answer
+
+
+def _why(service: _Service, error: Exception) -> str:
+    """Say whether a service gives no answer, or one that stays the same until a person changes something."""
+    if isinstance(error, BrokerResponseError) and not error.retriable:
+        return (
+            "Kafka refuses it, check the ACLs of this worker's user, and that max.message.bytes of the topics is at "
+            "least MARGINWATCH_MAX_MESSAGE_BYTES"
+        )
+    return f"{service.capitalize()} does not answer"
 
 
 def _service_of(error: Exception) -> _Service | None:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import pytest
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 from faust.types import TP
 from prometheus_client import REGISTRY
 from redis.exceptions import BusyLoadingError, ReadOnlyError
@@ -764,6 +764,22 @@ def test_a_question_about_topics_is_asked_until_kafka_answers(world: World, ques
     assert world.recorder.slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     assert all(list(found) == ["kafka"] for found in problems)
     assert "topics can't be checked: Kafka does not answer: KafkaError" in problems[0]["kafka"]["reason"]
+    assert world.health.ready
+
+
+@pytest.mark.parametrize("error", [TopicAuthorizationFailedError(), MessageSizeTooLargeError()])
+def test_what_kafka_refuses_is_tried_again_and_names_what_to_check(world: World, error: KafkaError) -> None:
+    problems = []
+
+    async def go() -> None:
+        await world.claim()
+        world.recorder.failures["publish"] = [error]
+        world.recorder.on_sleep = lambda: problems.append(world.health.problems()["kafka"]["reason"])
+        await world.step(Row(0, b"2"))
+
+    run(go())
+    assert problems[0].startswith("the outputs are not acknowledged: Kafka refuses it, check the ACLs")
+    assert type(error).__name__ in problems[0]
     assert world.health.ready
 
 
