@@ -21,7 +21,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from yarl import URL
 
-from processors.days import microseconds, to_day
+from processors.days import microseconds, shanghai_day
 from processors.deadlines import DEADLINES, newest_due
 from streams import metrics
 from streams.assignment import Inputs
@@ -304,7 +304,7 @@ class MarginwatchApp(App):
         """Bring gauges up to date; called at every scrape."""
         clocks = [owned.state.clock for owned in self.runner.owned.values() if owned.state is not None]
         now = min((clock.now() for clock in clocks), default=datetime.now(UTC))
-        metrics.CALENDAR_LEFT.set(self.calendar.left_after(to_day(now.date())))
+        metrics.CALENDAR_LEFT.set(self.calendar.left_after(shanghai_day(microseconds(now))))
         for topic in DEADLINES:
             day = newest_due(self.settings.due(topic), microseconds(now), self.calendar)
             if day is not None:

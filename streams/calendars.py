@@ -10,6 +10,7 @@ then the file that the setting ``calendar_file`` names contains them (see `Overr
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from processors.days import TradingCalendar, to_day
+from processors.days import TradingCalendar, shanghai_day, to_day
 from processors.trading_hours import TradingHours
 from streams.errors import CalendarError
 
@@ -148,6 +149,11 @@ def problems(override: Override) -> list[str]:
     if idle:
         out.append(f"holidays on which the library has no session anyway: {_listed(idle)}")
     return out
+
+
+def today() -> int:
+    """Return the day in Shanghai now, counted from 1970-01-01; from midnight to 08:00 there UTC has the day before."""
+    return shanghai_day(time.time_ns() // 1000)
 
 
 def weekdays(first: date, last: date) -> Iterator[date]:

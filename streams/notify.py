@@ -20,9 +20,11 @@ from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
+from processors.days import to_date
 from streams import codecs
 from streams.alerts_stage import AlertsStage
 from streams.background import keep_running
+from streams.calendars import today
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session, started
 from streams.records import barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
@@ -55,9 +57,9 @@ def _test_alert() -> Alert:
     now = datetime.now(UTC)
     text = Text("This is a test of the channel; nothing has happened.", "这是通道测试，并无任何事件。")
     return Alert(
-        id=f"test-{now:%Y%m%d%H%M%S%f}", rule="test", severity=Severity.INFO, subject="test", trade_date=now.date(),
-        revision=0, state=State.FIRING, available_at=now, raised_at=now, changed_at=now, figures={}, thresholds={},
-        text=text, invalidation=Text("", ""), provenance=[],
+        id=f"test-{now:%Y%m%d%H%M%S%f}", rule="test", severity=Severity.INFO, subject="test", revision=0,
+        trade_date=to_date(today()), state=State.FIRING, available_at=now, raised_at=now, changed_at=now, figures={},
+        thresholds={}, text=text, invalidation=Text("", ""), provenance=[],
     )  # fmt: skip
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -13,12 +12,11 @@ from alerts.lifecycle import ALERT_ROW
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, State
 from processors.day_rows import day_layout
-from processors.days import to_day
 from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
-from streams.calendars import xshg
+from streams.calendars import today, xshg
 from streams.clients import redis_client
 from streams.errors import NothingYetError
 from streams.settings import Settings
@@ -130,7 +128,6 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
         market = latest_market(settings)
     except NothingYetError:
         market = {}
-    today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
     replayed = replayed_to(settings)
     return {
         "replayed_to": None if replayed is None else replayed.isoformat(),
@@ -143,7 +140,7 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
             _fields(alert, "id", "rule", "subject", "trade_date", "severity") for alert in firing(client, settings)
         ],
         "tables": tables,
-        "calendar_days_left": xshg(settings.calendar_file).left_after(today),
+        "calendar_days_left": xshg(settings.calendar_file).left_after(today()),
     }
 
 

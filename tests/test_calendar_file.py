@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from processors.days import to_day
+from streams import calendars
 from streams.calendars import changes, library, load, merged, problems, sessions, weekdays, xshg
-from streams.cli import calendar as cli_calendar
 from streams.cli.main import app
 from streams.errors import CalendarError
 from streams.predicted_closures import predicted
@@ -99,7 +99,7 @@ def test_the_check_names_what_is_odd(written, monkeypatch: pytest.MonkeyPatch, t
 
 def test_the_check_shows_the_reach_the_changes_and_a_year(written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARGINWATCH_CALENDAR_FILE", str(written(NEXT_YEAR)))
-    monkeypatch.setattr(cli_calendar, "_today", lambda: date(2026, 12, 30))
+    monkeypatch.setattr(calendars, "today", lambda: to_day(date(2026, 12, 30)))
     result = CliRunner().invoke(app, ["calendar", "check", "--year", "2027"], env={"COLUMNS": "300"})
     assert "to 2027-12-31" in result.output
     assert "adds 258 (2027-01-04 to 2027-01-08" in result.output
@@ -110,7 +110,7 @@ def test_the_check_shows_the_reach_the_changes_and_a_year(written, monkeypatch: 
 
 
 def test_few_days_left_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_calendar, "_today", lambda: date(2026, 12, 30))
+    monkeypatch.setattr(calendars, "today", lambda: to_day(date(2026, 12, 30)))
     result = CliRunner().invoke(app, ["calendar", "check"], env={"COLUMNS": "300"})
     assert "only 1 announced sessions are left" in result.output
     assert result.exit_code == 1
@@ -178,7 +178,7 @@ def test_the_prediction_against_the_years_that_are_known() -> None:
 
 
 def test_the_check_shows_what_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_calendar, "_today", lambda: date(2026, 11, 26))
+    monkeypatch.setattr(calendars, "today", lambda: to_day(date(2026, 11, 26)))
     result = CliRunner().invoke(app, ["calendar", "check", "--year", "2027"], env={"COLUMNS": "300"})
     assert result.exit_code == 0
     assert "predicted from the statutory holidays until 2028-12-29" in result.output

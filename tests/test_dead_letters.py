@@ -19,6 +19,7 @@ from alerts.rules.base import DeadLetters
 from processors.errors import RowError
 from processors.outputs import FeatureFrame, Partial
 from processors.parameters import Parameters
+from streams.alerts_stage import AlertsStage, AlertsState
 from streams.calendars import xshg
 from streams.cli.render.letters import plain
 from streams.codecs import Codecs, readable
@@ -35,7 +36,7 @@ from streams.dlq import groups
 from streams.feature_codec import FeatureCodec
 from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, barrier_of
 from streams.settings import Settings
-from streams.topics import READ, Topic, dead_letters
+from streams.topics import READ, Topic, Topics, dead_letters
 from tests.fuzz.inputs import Input, seeds
 
 NOW = datetime(2020, 1, 3, tzinfo=UTC)
@@ -198,6 +199,16 @@ def test_every_topic_that_a_stage_reads_has_dead_letters() -> None:
     read = {topic for stage in STAGES for topic in stage.inputs if not Topic(topic).is_dead_letters}
     assert read == {*READ}
     assert {dead_letters(topic) for topic in READ} <= {*STAGES[-1].inputs}
+
+
+def test_a_dead_letter_belongs_to_the_day_in_shanghai() -> None:
+    settings = Settings()
+    state = AlertsStage(settings, Topics(settings), xshg()).open(0)
+    assert isinstance(state, AlertsState)
+    for hour, day in ((15, date(2020, 1, 2)), (16, date(2020, 1, 3))):
+        at = int(datetime(2020, 1, 2, hour, 30, tzinfo=UTC).timestamp() * 1000)
+        letter = Letter(Place("rates.daily.v1", 0, 7), "bad", "RowError", "", None, at, None, b"", [])
+        assert state._letter(dead_letters("rates.daily"), letter).trade_date == day
 
 
 def test_a_quarantined_message_is_a_critical_alert_until_it_is_resolved() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +17,10 @@ from processors.deadlines import DEADLINES, newest_due
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal
 from streams import metrics
+from streams.app import MarginwatchApp
 from streams.calendars import xshg
+from streams.settings import Settings
+from streams.stage import Overview
 
 FRIDAY, MONDAY = date(2020, 1, 3), date(2020, 1, 6)
 NOON = datetime(2020, 1, 6, 4, tzinfo=UTC)
@@ -26,6 +31,17 @@ def _nothing_known() -> Iterator[None]:
     metrics.forget_market()
     yield
     metrics.forget_market()
+
+
+def test_the_calendar_counts_from_the_day_in_shanghai() -> None:
+    clock, calendar = SimpleNamespace(now=lambda: datetime(2020, 1, 2, 16, tzinfo=UTC)), xshg()
+    stage = SimpleNamespace(state=SimpleNamespace(clock=clock), table=SimpleNamespace(rows=0), overview=Overview)
+    worker = SimpleNamespace(
+        runner=SimpleNamespace(owned={("alerts", 0): stage}), calendar=calendar, settings=Settings(),
+        _positions=dict[Any, Any],
+    )  # fmt: skip
+    MarginwatchApp._refresh_metrics(worker)  # type: ignore[arg-type]
+    assert metrics.CALENDAR_LEFT._value.get() == calendar.left_after(to_day(FRIDAY))
 
 
 def signal(value: float, day: date, *, provisional: bool = False) -> MarketSignal:

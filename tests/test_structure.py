@@ -132,6 +132,17 @@ def test_redis_and_http_clients_are_made_by_the_factory_only() -> None:
     assert wrong == []
 
 
+def test_no_moment_of_now_gives_its_day_in_utc_or_in_the_machines_zone() -> None:
+    """`streams.calendars.today` and `processors.days.shanghai_day` give the day of the exchange."""
+    wrong = [
+        f"{name}:{call.lineno}"
+        for name in modules()
+        for call in calls(name)
+        if re.search(r"(\bnow\b|fromtimestamp).*\.date$", ast.unparse(call.func))
+    ]
+    assert wrong == []
+
+
 def test_a_parallel_run_keeps_the_tests_of_a_file_together(request: pytest.FixtureRequest) -> None:
     """Without groups, every process makes the fixtures of every file."""
     if "PYTEST_XDIST_WORKER" not in os.environ:

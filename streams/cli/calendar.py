@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from itertools import groupby
 from typing import Annotated
 
@@ -16,7 +16,6 @@ from streams.cli.terminal import out
 from streams.settings import Settings
 
 calendar_app = typer.Typer(no_args_is_help=True, help="Check the trading calendar.")
-_SHANGHAI = timedelta(hours=8)
 
 
 @calendar_app.callback()
@@ -45,7 +44,7 @@ def calendar_check(
     """
     path = Settings().calendar_file
     found = calendars.xshg(path)
-    left = found.left_after(to_day(_today()))
+    left = found.left_after(calendars.today())
     official = found.between(found.first, found.official_until)
     out.print(
         f"{to_date(found.first)} to {to_date(found.official_until)}, {len(official):,} sessions; {left} after today"
@@ -77,10 +76,6 @@ def calendar_check(
         out.print(escape(f"WRONG {problem}"))
     if wrong:
         raise typer.Exit(1)
-
-
-def _today() -> date:
-    return (datetime.now(UTC) + _SHANGHAI).date()
 
 
 def _show_year(year: int, sessions: list[date], *, predicted: bool) -> None:

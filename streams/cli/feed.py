@@ -150,13 +150,13 @@ def feed_simulate(
     from feeds.publish import publish_days
     from feeds.replay import moments_of, publish_moments
     from processors.days import to_day
-    from streams.calendars import xshg
+    from streams.calendars import today, xshg
     from streams.publisher import Publisher
 
     factor = pace(speed)
     calendar = xshg(Settings().calendar_file)
     wanted = day_of(end)
-    before = to_day(datetime.now().astimezone().date()) if wanted is None else to_day(wanted) + 1
+    before = today() if wanted is None else to_day(wanted) + 1
     last = simulate.last_session(calendar, before)
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
     with Publisher(Settings(), source=simulate.SOURCE, form=as_) as publisher:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from feeds import folder, simulate
 from feeds.feed_report import FeedReport
 from feeds.publish import publish_days
 from feeds.replay import moments_of, publish_moments
-from processors.days import to_date, to_day
+from processors.days import to_date
 from streams import readers, system_status
-from streams.calendars import xshg
+from streams.calendars import today, xshg
 from streams.cli.options import LocalBroker
 from streams.cli.publish import FeedCommand, PublishOptions, exit_if_refused, print_reports
 from streams.cli.render.alerts import print_alert
@@ -194,8 +194,7 @@ def _simulate(plan: Plan, settings: Settings, workers: list[WorkerProcess]) -> s
     """Feed a simulated market and its running session; return the barrier behind it."""
     err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     calendar = xshg(settings.calendar_file)
-    today = to_day(datetime.fromtimestamp(time.time(), UTC).date())
-    market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today)))
+    market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today())))
     store_security_names(settings, simulate.names(market.keys))
     total = market.simulation.days
     with progress() as bars, Publisher(settings, source=simulate.SOURCE, form=plan.form) as publisher:
