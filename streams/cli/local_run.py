@@ -101,7 +101,7 @@ def run(plan: Plan, base: Settings) -> None:
                 "Ctrl-C ends everything."
             )
             with contextlib.suppress(KeyboardInterrupt):
-                _await(lambda: False, workers, "its work")
+                _await(watcher.ended, workers, "its work")
         err.print("Stopping …")
     exit_if_refused(reports)
 
@@ -276,7 +276,8 @@ class _AlertWatcher:
         self._printed: set[str] = set()
         self._stopping = threading.Event()
         self._passed: set[str] = set()  # barriers that have been read
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
         """Start reading at the beginning of the topic."""
@@ -289,8 +290,23 @@ class _AlertWatcher:
             self._thread.join(5)
 
     def await_barrier(self, barrier: str, workers: list[WorkerProcess]) -> None:
-        """Wait until every alert before a barrier has been read; an error if a worker ends before."""
-        _await(lambda: barrier in self._passed, workers, "reading the alerts")
+        """Wait until every alert before a barrier has been read; an error if a worker or this thread ends before."""
+        _await(lambda: barrier in self._passed or self.ended(), workers, "reading the alerts")
+
+    def ended(self) -> bool:
+        """Whether the thread has ended; raises `LocalRunError` if an error has ended it."""
+        if self._failure is not None:
+            raise LocalRunError(
+                f"alerts can't be read or printed any more ({self._failure!r}): look whether the broker runs and the "
+                "terminal is open, then start again"
+            ) from self._failure
+        return not self._thread.is_alive()
+
+    def _watch(self) -> None:
+        try:
+            self._read()
+        except Exception as error:  # noqa: BLE001 - `ended` raises it in the thread that waits
+            self._failure = error
 
     def _read(self) -> None:
         newest = readers.NewestByKey()
