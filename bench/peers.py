@@ -46,12 +46,12 @@ from processors.needs import DETAIL
 from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.form import Form
+from streams.keys import rows_key
 from streams.local_service import cache_folder, one_at_a_time
 from streams.publisher import Publisher
 from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
 from streams.system_status import passed
-from streams.tables import table_key
 from streams.topics import Topics
 
 _CODES, _DAYS_BACK = 4000, 15
@@ -249,7 +249,7 @@ def _marginwatch(topic: Topic, folder: Path, core: set[int]) -> Report:
         started = msgspec.json.decode(claimed, type=_LogLine).timestamp
         with urlopen(f"{worker.url}/metrics") as answer:
             metrics = answer.read().decode()
-        stored = client.hgetall(f"{table_key(settings.namespace, 'securities', 0)}:rows")
+        stored = client.hgetall(rows_key(settings.namespace, "securities", 0))
     counted = {name: float(value) for name, value in re.findall(r"^(marginwatch_\S+) (\S+)$", metrics, re.MULTILINE)}
     for what in ("marginwatch_rows_ignored_total", "marginwatch_dead_letters_total"):
         if any(value for name, value in counted.items() if name.startswith(what)):

@@ -32,7 +32,7 @@ from streams import alert_record, codecs, console_inputs, system_status
 from streams.background import keep_running
 from streams.calendars import xshg
 from streams.charts.model import load
-from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, started
+from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, redis_client, started
 from streams.feed_services import load_security_names
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
@@ -172,6 +172,7 @@ class Backend:
         }
         self._codecs = codecs.Codecs(settings, self._calendar)
         self.studies = StudyService(settings, model.offer_studies)
+        self._redis = redis_client(settings)
         self._newest = NewestByKey()
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
@@ -194,6 +195,7 @@ class Backend:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._redis.close()
         if self._producer is not None:
             await self._producer.stop()
 
@@ -274,7 +276,7 @@ class Backend:
             trouble = await self._kafka()
             feeds, left = self._model.feeds, self._model.calendar_days_left
             try:
-                found = await asyncio.to_thread(system_status.status, self._settings)
+                found = await asyncio.to_thread(system_status.status, self._settings, self._redis)
                 feeds, left = self._feeds(found), found["calendar_days_left"]
             except (RedisError, OSError, MarginwatchError) as error:  # also rows of another release
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")

@@ -24,9 +24,9 @@ from streams import readers
 from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.errors import ExplainError
+from streams.keys import rows_key
 from streams.market_stage import MarketStage, MarketState
 from streams.settings import Settings
-from streams.tables import table_key
 from streams.topics import Topics
 
 
@@ -149,7 +149,7 @@ def _inputs(settings: Settings, signal: Signal, subject: str, day: date) -> dict
     stage = MarketStage(settings, Topics(settings), xshg(settings.calendar_file))
     state = MarketState(stage, 0)
     with redis_client(settings) as client:
-        stored = cast("dict[bytes, bytes]", client.hgetall(f"{table_key(settings.namespace, stage.name, 0)}:rows"))
+        stored = cast("dict[bytes, bytes]", client.hgetall(rows_key(settings.namespace, stage.name, 0)))
     state.load_rows({name.decode(): row for name, row in stored.items()})
     market, number = state.processor, to_day(day)
     if not all(market.closed[topic].is_closed(number) for topic in signal.inputs):

@@ -24,6 +24,7 @@ from streams.calendars import trading_hours, xshg
 from streams.clients import page_client, redis_client
 from streams.codecs import Codecs
 from streams.errors import ReadError, TopicError
+from streams.keys import names_key
 from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
 from streams.row_codec import Decoder
@@ -215,16 +216,11 @@ def _is_row(record: ConsumerRecord) -> bool:
     return dict(record.headers or ()).get(CE_TYPE) not in (BARRIER_TYPE, CLOSE_TYPE)
 
 
-def names_key(settings: Settings) -> str:
-    """Return the Redis key of the security master's names: code → name."""
-    return f"{settings.namespace}:names"
-
-
 def load_security_names(settings: Settings) -> dict[str, str]:
     """Return code → name of the security master; raises `LedgerError` if Redis does not answer."""
     try:
         with redis_client(settings) as redis:
-            found: Any = redis.hgetall(names_key(settings))
+            found: Any = redis.hgetall(names_key(settings.namespace))
     except RedisError as error:
         raise unreachable(error) from error
     return {code.decode(): name.decode() for code, name in found.items()}
@@ -235,7 +231,7 @@ def store_security_names(settings: Settings, names: Mapping[str, str]) -> None:
     if names:
         try:
             with redis_client(settings) as redis:
-                redis.hset(names_key(settings), mapping=dict(names))  # redis-py's type is wider
+                redis.hset(names_key(settings.namespace), mapping=dict(names))  # redis-py's type is wider
         except RedisError as error:
             raise unreachable(error) from error
 

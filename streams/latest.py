@@ -32,6 +32,7 @@ from processors.outputs import DayStatus, IndustrySignals, MarketSignal, Securit
 from processors.registry import INDUSTRY_METRICS
 from streams import codecs, metrics
 from streams.errors import FencedError
+from streams.keys import latest_key
 from streams.market_stage import MarketStage
 from streams.records import (
     BARRIER_TYPE,
@@ -69,7 +70,7 @@ class LatestWriter(Service):
         super().__init__(**kwargs)
         self._redis = redis
         self._published = published
-        self._base = f"{namespace}:latest"
+        self._namespace = namespace
         self.release()
         self._news = asyncio.Event()
 
@@ -100,7 +101,7 @@ class LatestWriter(Service):
         """
         names = ("market", "sequence", *(f"industry:{name}" for name in INDUSTRIES))
         try:
-            market, written, *rows = await self._redis.mget([f"{self._base}:{name}" for name in names])
+            market, written, *rows = await self._redis.mget([latest_key(self._namespace, name) for name in names])
             if self._published is not None and (begin := self._unwritten_from(market, written)) is not None:
                 self.offer(reversed(await self._published(begin)), late=True)
             signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
@@ -236,7 +237,7 @@ class LatestWriter(Service):
         if not values:
             return
         try:
-            await self._table.write_beside({f"{self._base}:{name}": value for name, value in values.items()})
+            await self._table.write_beside({latest_key(self._namespace, name): v for name, v in values.items()})
         except FencedError as error:
             self.log.warning("the newest values are another worker's: %s", error)
             self.release()

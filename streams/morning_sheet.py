@@ -14,7 +14,7 @@ from console.model import ConsoleModel
 from console.theme import View
 from processors.errors import MarginwatchError
 from streams import readers, system_status
-from streams.clients import http_session
+from streams.clients import http_session, redis_client
 from streams.feed_services import load_security_names
 from streams.settings import Settings
 
@@ -31,7 +31,8 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     for alert in readers.newest_alerts(settings):
         model.offer_alert(alert)
     model.offer_directory(Directory(load_security_names(settings)))
-    model.offer_clock(system_status.replayed_to(settings))
+    with redis_client(settings) as client:
+        model.offer_clock(system_status.replayed_to(settings, client))
     return model if day is None else model.known_at(day)
 
 

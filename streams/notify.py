@@ -26,9 +26,10 @@ from streams.alerts_stage import AlertsStage
 from streams.background import keep_running
 from streams.calendars import today
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session, started
+from streams.keys import rows_key
 from streams.records import barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
-from streams.stage import CLOCK_CODEC, CLOCK_FIELD
+from streams.stage import CLOCK_FIELD, moment_of_replay
 from streams.topics import Topic, Topics
 
 if TYPE_CHECKING:
@@ -89,12 +90,6 @@ class Notifier(Service):
         if self._settings.channels:
             await keep_running("sending of notifications", self._read, self.sleep)
 
-    async def _replayed_to(self) -> datetime | None:
-        """Return the moment of a replay that has not ended: the barrier with it may have been read before a restart."""
-        rows = f"{self._settings.namespace}:{{{AlertsStage.name}:0}}:rows"
-        stored = await cast("Awaitable[bytes | None]", self._redis.hget(rows, CLOCK_FIELD))
-        return None if stored is None else CLOCK_CODEC.decode(stored)
-
     async def _read(self) -> None:
         dispatcher = Dispatcher(
             self._settings.channels, self._redis, self._settings.namespace, http_session, self._settings.console_url
@@ -107,11 +102,13 @@ class Notifier(Service):
             await dispatcher.stop()
 
     async def _notify_of(self, consumer: AsyncReader, dispatcher: Dispatcher) -> None:
-        sending = False
+        sending, rows = False, rows_key(self._settings.namespace, AlertsStage.name, 0)
         while not self.should_stop:
             polled = await consumer.getmany(timeout_ms=200)
             if consumer.assignment() and not sending:
-                dispatcher.set_clock(await self._replayed_to())
+                # The barrier with the clock of a replay may have been read before a restart.
+                stored = await cast("Awaitable[bytes | None]", self._redis.hget(rows, CLOCK_FIELD))
+                dispatcher.set_clock(moment_of_replay(stored))
                 await dispatcher.start()  # only the worker that reads sends: two would queue the same notifications
                 sending = True
             elif sending and not consumer.assignment():

@@ -42,6 +42,11 @@ CLOCK_FIELD, CLOCK_CODEC = f"{_REPLAYED}/{_AT}", ValueCodec[datetime](datetime)
 _BARRIER_HEADERS = [(CE_TYPE, BARRIER_TYPE)]
 
 
+def moment_of_replay(stored: bytes | None) -> datetime | None:
+    """Return the moment up to which a replay has published, of the field `CLOCK_FIELD`; None if no replay runs."""
+    return None if stored is None else CLOCK_CODEC.decode(stored)
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """What metrics show of a partition's state.

@@ -16,36 +16,37 @@ from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
+from streams.alerts_stage import AlertsStage
 from streams.calendars import today, xshg
-from streams.clients import redis_client
 from streams.errors import NothingYetError
+from streams.keys import latest_key, names_key, offsets_key, rows_key
+from streams.market_stage import MarketStage
+from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
-from streams.stage import CLOCK_CODEC, CLOCK_FIELD
-from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS
+from streams.stage import CLOCK_FIELD, moment_of_replay
+from streams.stages import STAGES
+from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS, Topics
 
 
-def _get(settings: Settings, name: str) -> bytes | None:
-    with redis_client(settings) as client:
-        return cast("bytes | None", client.get(f"{settings.namespace}:latest:{name}"))
+def _get(settings: Settings, client: Redis, name: str) -> bytes | None:
+    return cast("bytes | None", client.get(latest_key(settings.namespace, name)))
 
 
-def replayed_to(settings: Settings) -> datetime | None:
+def replayed_to(settings: Settings, client: Redis) -> datetime | None:
     """Return the moment up to which a replay that has not ended has published; None without one."""
-    with redis_client(settings) as client:
-        stored = cast("bytes | None", client.hget(f"{settings.namespace}:{{alerts:0}}:rows", CLOCK_FIELD))
-    return None if stored is None else CLOCK_CODEC.decode(stored)
+    return moment_of_replay(cast("bytes | None", client.hget(_alert_rows(settings), CLOCK_FIELD)))
 
 
-def market_clock(settings: Settings) -> MarketClock:
+def market_clock(settings: Settings, client: Redis) -> MarketClock:
     """Return the market's clock: the machine's, or that of a replay that has not ended."""
     clock = MarketClock()
-    clock.set(replayed_to(settings))
+    clock.set(replayed_to(settings, client))
     return clock
 
 
-def latest_market(settings: Settings) -> dict[str, MarketSignal]:
+def latest_market(settings: Settings, client: Redis) -> dict[str, MarketSignal]:
     """Return the newest value of every market signal."""
-    data = _get(settings, "market")
+    data = _get(settings, client, "market")
     if data is None:
         raise NothingYetError(
             "no market signal has been computed yet: is a worker running, and has a feed published? "
@@ -54,16 +55,15 @@ def latest_market(settings: Settings) -> dict[str, MarketSignal]:
     return msgspec.json.decode(data, type=dict[str, MarketSignal])
 
 
-def name_of(settings: Settings, code: str) -> str:
+def name_of(settings: Settings, client: Redis, code: str) -> str:
     """Return the name of a security as `marginwatch reference load` stored it, "" where it is not known."""
-    with redis_client(settings) as client:
-        found = cast("bytes | None", client.hget(f"{settings.namespace}:names", code))
+    found = cast("bytes | None", client.hget(names_key(settings.namespace), code))
     return found.decode() if found else ""
 
 
-def latest_security(settings: Settings, code: str) -> dict[str, Any]:
+def latest_security(settings: Settings, client: Redis, code: str) -> dict[str, Any]:
     """Return the newest values of a security."""
-    data = _get(settings, f"security:{code}")
+    data = _get(settings, client, f"security:{code}")
     if data is None:
         raise NothingYetError(
             f"nothing is known of {code}: codes look like 600519.SH, and only securities in the "
@@ -73,9 +73,9 @@ def latest_security(settings: Settings, code: str) -> dict[str, Any]:
     return found
 
 
-def latest_industry(settings: Settings, name: str) -> dict[str, Any]:
+def latest_industry(settings: Settings, client: Redis, name: str) -> dict[str, Any]:
     """Return the newest values of an industry."""
-    data = _get(settings, f"industry:{name}")
+    data = _get(settings, client, f"industry:{name}")
     if data is None:
         raise NothingYetError(f"nothing is known of the industry {name}: no industry signal has been computed yet")
     found: dict[str, Any] = msgspec.json.decode(data)
@@ -84,51 +84,50 @@ def latest_industry(settings: Settings, name: str) -> dict[str, Any]:
 
 def passed(settings: Settings, barrier: str, client: Redis) -> bool:
     """Whether everything fed before a barrier has been processed to its end."""
-    return bool(client.hexists(f"{settings.namespace}:{{alerts:0}}:rows", f"passed/{barrier}"))
+    return bool(client.hexists(_alert_rows(settings), f"passed/{barrier}"))
 
 
 def progress(settings: Settings, client: Redis) -> int:
     """Return a number that rises with each message that the stream has processed."""
-    keys = [f"{settings.namespace}:{{{table}:{partition}}}:offsets" for table, partition in _partitions(settings)]
+    keys = [offsets_key(settings.namespace, table, partition) for table, partition in _partitions(settings)]
     return sum(int(offset.partition(b" ")[0]) for key in keys for offset in _hash(client, key).values())
 
 
 def _partitions(settings: Settings) -> list[tuple[str, int]]:
     """Return every table with its partitions."""
-    return [("securities", p) for p in range(settings.partitions)] + [("charts", 0), ("market", 0), ("alerts", 0)]
+    topics = Topics(settings)
+    return [(stage.name, p) for stage in STAGES for p in range(topics.partitions(stage.inputs[0]))]
 
 
-def status(settings: Settings) -> dict[str, Any]:
+def _alert_rows(settings: Settings) -> str:
+    return rows_key(settings.namespace, AlertsStage.name, 0)
+
+
+def status(settings: Settings, client: Redis) -> dict[str, Any]:
     """Return everything that `marginwatch status` shows, as plain types."""
-    with redis_client(settings) as client:
-        return _status(settings, client)
-
-
-def _status(settings: Settings, client: Redis) -> dict[str, Any]:
     tables = {}
     for name, partition in _partitions(settings):
-        base = f"{settings.namespace}:{{{name}:{partition}}}"
-        offsets = _hash(client, f"{base}:offsets")
+        offsets = _hash(client, offsets_key(settings.namespace, name, partition))
         tables[f"{name}:{partition}"] = {
-            "rows": client.hlen(f"{base}:rows"),
+            "rows": client.hlen(rows_key(settings.namespace, name, partition)),
             "offsets": {k.decode(): int(v.partition(b" ")[0]) for k, v in sorted(offsets.items())},
         }
     feeds = {
-        f"{topic}[{p}]": _newest(client, settings, f"securities:{p}", topic)
+        f"{topic}[{p}]": _newest(client, rows_key(settings.namespace, SecuritiesStage.name, p), topic)
         for topic in SECURITIES_INPUTS
         if issubclass(INPUT_ROWS[topic], DailyRow)
         for p in range(settings.partitions)
     }
     feeds |= {
-        topic: _newest(client, settings, "market:0", topic)
+        topic: _newest(client, rows_key(settings.namespace, MarketStage.name, 0), topic)
         for topic in MARKET_INPUTS
         if topic in INPUT_ROWS and issubclass(INPUT_ROWS[topic], DailyRow)
     }
     try:
-        market = latest_market(settings)
+        market = latest_market(settings, client)
     except NothingYetError:
         market = {}
-    replayed = replayed_to(settings)
+    replayed = replayed_to(settings, client)
     return {
         "replayed_to": None if replayed is None else replayed.isoformat(),
         "feeds": feeds,
@@ -146,16 +145,15 @@ def _status(settings: Settings, client: Redis) -> dict[str, Any]:
 
 def firing(client: Redis, settings: Settings) -> list[Alert]:
     """Return the alerts that fire now, newest first."""
-    rows = _hash(client, f"{settings.namespace}:{{alerts:0}}:rows")
+    rows = _hash(client, _alert_rows(settings))
     found = [ALERT_ROW.decode(data) for name, data in rows.items() if name.startswith(b"alert/")]
     return sorted(
         (a for a in found if a.state is State.FIRING and not a.is_section), key=lambda a: a.trade_date, reverse=True
     )
 
 
-def _newest(client: Redis, settings: Settings, table: str, topic: str) -> dict[str, Any]:
-    """The newest day of a feed in a table, and whether it is closed."""
-    key = f"{settings.namespace}:{{{table}}}:rows"
+def _newest(client: Redis, key: str, topic: str) -> dict[str, Any]:
+    """The newest day of a feed in the rows of a table, and whether it is closed."""
     names = cast("list[bytes]", client.hkeys(key))
     newest = max((n.decode() for n in names if n.startswith(topic.encode() + b"/") and b"#" not in n), default=None)
     if newest is None:

@@ -47,6 +47,7 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from streams.errors import FencedError
+from streams.keys import table_key
 from streams.records import sequence_header, sequence_of
 from streams.script_queue import ScriptQueue
 
@@ -189,11 +190,6 @@ def numbered(outputs: Iterable[Output], after: int, topics: Container[str]) -> l
 def last_sequence(outputs: Sequence[Output], default: int = 0) -> int:
     """Return the sequence of the last output that has one, ``default`` where none has: that of `numbered` ascends."""
     return next((found for output in reversed(outputs) if (found := sequence_of(output))), default)
-
-
-def table_key(namespace: str, table: str, partition: int) -> str:
-    """Return the common beginning of a partition's keys."""
-    return f"{namespace}:{{{table}:{partition}}}"
 
 
 async def peek(redis: Redis, namespace: str, table: str, partition: int) -> Loaded:

@@ -35,7 +35,7 @@ async def feeds(settings: Settings) -> tuple[Feed, ...]:
 def test_a_day_that_the_calendar_file_closes_is_not_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state: dict[str, Any] = {"newest": "2020-01-02", "closed": True, "rows": 1}
     monkeypatch.setattr(
-        console.system_status, "status", lambda _settings: {"feeds": {f"{FEED}[0]": state}, "calendar_days_left": 9}
+        console.system_status, "status", lambda *_: {"feeds": {f"{FEED}[0]": state}, "calendar_days_left": 9}
     )
     plain = Settings(kafka_url=f"kafka://127.0.0.1:{free_port()}")
     (usual,) = asyncio.run(feeds(plain))

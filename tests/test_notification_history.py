@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -333,9 +335,11 @@ def test_a_notifier_that_starts_within_a_replay_takes_its_clock(redis_server: Em
     async def go() -> None:
         async with Redis.from_url(redis_server.url) as redis:
             await redis.flushdb()
-            notifier = Notifier(Settings(namespace="t"), redis)
-            assert await notifier._replayed_to() is None
             await redis.hset("t:{alerts:0}:rows", CLOCK_FIELD, CLOCK_CODEC.encode(night))  # type: ignore[misc]
-            assert await notifier._replayed_to() == night
+            notifier, clocks = Notifier(Settings(namespace="t"), redis), list[datetime | None]()
+            consumer = SimpleNamespace(getmany=AsyncMock(return_value={}), assignment=lambda: [0])
+            dispatcher = SimpleNamespace(set_clock=clocks.append, start=AsyncMock(), check=notifier._stopped.set)
+            await notifier._notify_of(consumer, dispatcher)  # type: ignore[arg-type]
+            assert clocks == [night]
 
     asyncio.run(go())

@@ -23,6 +23,7 @@ from processors.industries import INDUSTRIES
 from streams import feed_services
 from streams.calendars import xshg
 from streams.cli.main import app
+from streams.clients import redis_client
 from streams.feed_services import store_security_names
 from streams.local_redis import EmbeddedRedis
 from streams.records import ARROW, CONTENT_TYPE
@@ -151,8 +152,9 @@ def test_names_are_kept_for_commands(
     monkeypatch.setattr(feed_services, "store_security_names", store_security_names)  # `sent` has replaced it
     result = load(written(ROWS, tmp_path), "--as", "events")
     assert result.exit_code == 0, result.output
-    assert name_of(Settings(), "600519.SH") == "茅台"
-    assert name_of(Settings(), "600000.SH") == ""
+    with redis_client(settings := Settings()) as client:
+        assert name_of(settings, client, "600519.SH") == "茅台"
+        assert name_of(settings, client, "600000.SH") == ""
     events = [msgspec.json.decode(m[3]) for m in sent if m[2]]
     assert {e["trade_date"] for e in events} == {"2024-06-17", "2024-06-18"}
     first = next(e for e in events if e["code"] == "600519.SH" and e["trade_date"] == "2024-06-17")

@@ -132,6 +132,13 @@ def test_redis_and_http_clients_are_made_by_the_factory_only() -> None:
     assert wrong == []
 
 
+def test_keys_of_redis_are_made_in_one_place() -> None:
+    """A key of a table, of a newest value or of the names is spelled by `streams.keys` only."""
+    spelled = re.compile(r"namespace\}:(\{\{|latest:|names)")
+    wrong = [name for name, path in modules().items() if spelled.search(path.read_text("utf-8"))]
+    assert wrong == ["streams.keys"]
+
+
 def test_no_moment_of_now_gives_its_day_in_utc_or_in_the_machines_zone() -> None:
     """`streams.calendars.today` and `processors.days.shanghai_day` give the day of the exchange."""
     wrong = [

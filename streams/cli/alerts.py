@@ -119,11 +119,14 @@ def alerts_ack(
 ) -> None:
     """Acknowledge an alert, so that everybody sees who works on it; a restart keeps it."""
     from streams.alert_provenance import alert_of
+    from streams.clients import redis_client
     from streams.system_status import market_clock
 
     settings = Settings()
     found = alert_of(settings, alert)
-    _send(Acknowledge(alert=found.id, by=by, at=market_clock(settings).now(), note=note, withdraw=withdraw))
+    with redis_client(settings) as client:
+        now = market_clock(settings, client).now()
+    _send(Acknowledge(alert=found.id, by=by, at=now, note=note, withdraw=withdraw))
     err.print("withdrawn" if withdraw else "acknowledged")
 
 
@@ -146,6 +149,7 @@ def alerts_silence(
     from alerts.rules.digest import NAME as DIGEST
     from streams.alert_provenance import alert_of
     from streams.alert_rules import rules_of
+    from streams.clients import redis_client
     from streams.system_status import market_clock
 
     if not (rule or subject or severity or alert):
@@ -156,7 +160,8 @@ def alerts_silence(
         raise typer.BadParameter(f"{rule} is a section of {DIGEST}: silence that", param_hint="--rule")
     if alert:
         alert = alert_of(settings, alert).id
-    clock = market_clock(settings)
+    with redis_client(settings) as client:
+        clock = market_clock(settings, client)
     now = clock.now()
     identity = "/".join((rule or "*", subject or "*", severity.value if severity else "*", alert or "*"))
     silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,

@@ -120,11 +120,13 @@ def _minutes(every: str) -> int | None:
 def _refuse_overtaken(settings: Settings, first: date, *, force: bool) -> None:
     """Raise `InputError` if the stream has figures of the first session or a later one: it would not change them."""
     from feeds.errors import InputError
+    from streams.clients import redis_client
     from streams.errors import NothingYetError
     from streams.system_status import latest_market
 
     try:
-        market = latest_market(settings)
+        with redis_client(settings) as client:
+            market = latest_market(settings, client)
     except NothingYetError:
         return
     newest = max((one.trade_date for one in market.values() if not one.provisional), default=date.min)

@@ -22,18 +22,21 @@ latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
 def latest_market(as_json: Json = False) -> None:
     """Show the newest value of every market signal."""
     from streams import system_status
+    from streams.clients import redis_client
 
-    print_result(system_status.latest_market(Settings()), print_market, as_json=as_json)
+    with redis_client(settings := Settings()) as client:
+        print_result(system_status.latest_market(settings, client), print_market, as_json=as_json)
 
 
 @latest_app.command("security")
 def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
     """Show the newest values of one security."""
     from streams import system_status
+    from streams.clients import redis_client
 
-    settings = Settings()
-    found = system_status.latest_security(settings, code)
-    title = code if as_json else f"{code} {system_status.name_of(settings, code)}".rstrip()
+    with redis_client(settings := Settings()) as client:
+        found = system_status.latest_security(settings, client, code)
+        title = code if as_json else f"{code} {system_status.name_of(settings, client, code)}".rstrip()
     print_result(found, partial(print_values, title, declared=SIGNALS), as_json=as_json)
 
 
@@ -43,10 +46,12 @@ def latest_industry(
 ) -> None:
     """Show the newest values of one industry."""
     from streams import system_status
+    from streams.clients import redis_client
 
     if name not in INDUSTRIES:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
-    found = system_status.latest_industry(Settings(), name)
+    with redis_client(settings := Settings()) as client:
+        found = system_status.latest_industry(settings, client, name)
     print_result(found, partial(print_values, name, declared=INDUSTRY_SIGNALS), as_json=as_json)
 
 

@@ -33,6 +33,7 @@ from streams.errors import LocalRunError
 from streams.export import export
 from streams.feed_services import store_security_names
 from streams.form import Form
+from streams.keys import latest_key
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
 from streams.local_redis import EmbeddedRedis
 from streams.local_service import ended_by_signals, free_port
@@ -237,7 +238,8 @@ def _publish_session(publisher: Publisher, market: simulate.Market, *, until_don
 
 def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
     _await_latest(settings, barrier)
-    print_market(system_status.latest_market(settings))
+    with redis_client(settings) as client:
+        print_market(system_status.latest_market(settings, client))
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
     out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
     peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]
@@ -248,8 +250,9 @@ def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
 def _await_latest(settings: Settings, barrier: str) -> None:
     """Wait up to 10 s until the newest values are written; the worker writes them after the tables."""
     deadline = time.monotonic() + 10
+    key = latest_key(settings.namespace, "barrier")
     with redis_client(settings) as client:
-        while client.get(f"{settings.namespace}:latest:barrier") != barrier.encode() and time.monotonic() < deadline:
+        while client.get(key) != barrier.encode() and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

@@ -16,9 +16,11 @@ from streams.settings import Settings
 
 def status(as_json: Json = False) -> None:
     """Show the state of the system: feeds, absent signals with their reasons, alerts, tables, calendar."""
+    from streams.clients import redis_client
     from streams.system_status import status as state
 
-    print_result(state(Settings()), print_status, as_json=as_json)
+    with redis_client(settings := Settings()) as client:
+        print_result(state(settings, client), print_status, as_json=as_json)
 
 
 def explain(

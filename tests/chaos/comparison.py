@@ -87,7 +87,7 @@ def outcome(stack: Stack, barrier: str, *, fenced: bool) -> Outcome:
         lambda: stack.redis.get(f"{stack.settings.namespace}:latest:barrier") == barrier.encode(),
         what="the newest values of the last barrier",
     )
-    found = latest_market(stack.settings)
+    found = latest_market(stack.settings, stack.redis)
     out.faults = [
         f"stale: latest {name}" for name in signals.keys() | found.keys() if signals.get(name) != found.get(name)
     ]

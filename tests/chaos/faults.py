@@ -15,13 +15,13 @@ from functools import partial
 from redis import Redis
 
 from streams.form import Form
+from streams.keys import table_key
 from streams.local_redis import EmbeddedRedis
 from streams.local_service import LOOPBACK
 from streams.market_stage import MarketStage
 from streams.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
-from streams.tables import table_key
 from streams.topics import Topic, Topics
 from tests.altered_worker import MUTANT, STOP_AT, STOP_FILE
 from tests.chaos.comparison import Outcome, outcome

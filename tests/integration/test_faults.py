@@ -189,7 +189,7 @@ def test_an_emptied_redis_is_filled_again_to_the_same_bytes(stack: Stack) -> Non
     assert {k: v for k, v in stack.tables().items() if b"alerts" not in k} == {
         k: v for k, v in good.items() if b"alerts" not in k
     }
-    assert latest_market(stack.settings)["fin_balance"].value is not None
+    assert latest_market(stack.settings, stack.redis)["fin_balance"].value is not None
     assert all(r["equal"] for r in json.loads(run_marginwatch(stack, "rebuild", "--check", "--json")))
 
 

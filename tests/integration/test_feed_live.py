@@ -414,7 +414,7 @@ def test_snapshots_and_positions_show_in_a_provisional_signal(stack: Stack, tmp_
         one.close()
     with stack.publisher() as publisher:
         stack.settle_latest(publisher)
-    live = latest_market(stack.settings)
+    live = latest_market(stack.settings, stack.redis)
     assert live["fin_buy_ratio"].provisional
     assert live["fin_buy_ratio"].value == pytest.approx(0.105, rel=1e-3)
     assert live["excess_financing"].provisional

@@ -72,7 +72,7 @@ def test_a_replay_waits_for_the_stream_and_sets_its_clock_only_while_it_lasts(
     raised = {alert.raised_at.date() for alert in stack.alerts(barrier) if alert.trade_date == FALL}
     assert raised <= {AFTER}
     assert not any(stack.redis.hexists(key, CLOCK_FIELD) for key in stack.redis.keys("*:rows"))
-    assert system_status.replayed_to(stack.settings) is None
+    assert system_status.replayed_to(stack.settings, stack.redis) is None
 
     # While a replay lasts, commands about alerts have its clock; so a silence of hours ends with it.
     at = datetime(2025, 4, 7, 2, tzinfo=UTC)

@@ -101,7 +101,7 @@ def test_a_worker_that_was_paused_between_storing_and_publishing_makes_nothing_o
             successor = stack.worker().ready()
             publisher.rows_of(corrected(last["margin.market"], 1.5, 1))
             stack.settle_latest(publisher)
-            expected = latest_market(stack.settings)["fin_balance"]
+            expected = latest_market(stack.settings, stack.redis)["fin_balance"]
         if on_kafka:
             wait_until(lambda: "is not as this worker left it" in zombie.log.read_text(), what="the zombie's refusal")
         else:
@@ -117,7 +117,7 @@ def test_a_worker_that_was_paused_between_storing_and_publishing_makes_nothing_o
         if (s.name, s.trade_date) == ("fin_balance", expected.trade_date)
     ][-1:]
     assert found == expected
-    assert latest_market(stack.settings)["fin_balance"] == expected
+    assert latest_market(stack.settings, stack.redis)["fin_balance"] == expected
     if on_kafka:  # compaction keeps the last message of a key
         assert {topic: out_of_order(stack, topic) for topic in KEYED} == {topic: [] for topic in KEYED}
 

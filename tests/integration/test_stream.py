@@ -93,7 +93,7 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
             for rows in batches.values():
                 events.rows_of(rows)
         stack.settle_latest(events)
-        live = latest_market(stack.settings)
+        live = latest_market(stack.settings, stack.redis)
         assert live["excess_financing"].provisional
         assert live["excess_financing"].value is not None
         assert live["fin_buy_ratio"].value == pytest.approx(0.105, rel=1e-3)
@@ -114,7 +114,9 @@ def test_the_session_gives_provisional_values_and_the_close_replaces_them(stack:
     table = stack.market(barrier)
     assert table.index[-1].date().toordinal() - date(1970, 1, 1).toordinal() == today
     assert table["fin_buy_ratio"].iloc[-1] == pytest.approx(0.09, rel=1e-6)
-    wait_until(lambda: not latest_market(stack.settings)["fin_buy_ratio"].provisional, 10, "the final value")
+    wait_until(
+        lambda: not latest_market(stack.settings, stack.redis)["fin_buy_ratio"].provisional, 10, "the final value"
+    )
 
 
 def test_metrics_and_health_tell_how_things_stand(stack: Stack) -> None:
@@ -134,7 +136,7 @@ def test_metrics_and_health_tell_how_things_stand(stack: Stack) -> None:
     assert any(name.startswith("marginwatch_lag_messages") for name in samples)
     assert json.loads(_get(f"{worker.url}/healthz")) == {"status": "alive"}
     wait_until(lambda: stack.redis.exists(f"{stack.settings.namespace}:latest:security:600000.SH") == 1, 10, "latest")
-    assert latest_security(stack.settings, "600000.SH")["fin_balance"] > 0
+    assert latest_security(stack.settings, stack.redis, "600000.SH")["fin_balance"] > 0
 
 
 def test_a_worker_waits_for_redis_says_so_and_loses_nothing(stack: Stack, redis_server) -> None:
