@@ -1,8 +1,8 @@
-"""Running the tasks of a plan, each in a thread of its own.
+"""Running the tasks of a plan, each in a thread of its own, so that a feed that waits delays no other.
 
-A task does what is due and returns when to call it again, so that a feed that waits delays no other. The tasks share
-the pool of connections to Redis and nothing else. Each one stores what it has done only after the broker has
-acknowledged it, and goes on from there after a restart.
+A task does what is due and returns when to call it again. The tasks share the services of `feeds.ports.FeedServices`,
+such as the pool of connections to Redis. Each one stores what it has done only after the broker has acknowledged it,
+and goes on from there after a restart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Faust app: three agents on our transport, health and metrics, claiming of partitions.
+"""The Faust app: an agent for each stage on our transport, health and metrics, claiming of partitions.
 
 What Faust gives: the consumer group and its rebalancing, flow control, agents, producer, supervision, signals. What is
 ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`), the step (`streams.partition_runner`).

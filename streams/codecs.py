@@ -85,6 +85,7 @@ class Codecs:
     def __init__(self, settings: Settings, calendar: TradingCalendar) -> None:
         self._changes = code_changes.load(settings.code_changes_file)
         features = FeatureCodec(settings.parameters, settings.partitions, calendar, self._changes.digest)
+        #: Of the feature frames: how they are computed, and the columns that the registered signals need.
         self.features_version = features.version
         self._settings = settings
         self._calendar = calendar

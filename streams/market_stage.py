@@ -42,7 +42,7 @@ class MarketStage(Stage):
 
 
 class MarketState(RowState):
-    """The market stage's only partition; also remembers the newest signals for readers."""
+    """The market stage's only partition."""
 
     def __init__(self, stage: MarketStage, partition: int) -> None:
         settings = stage.settings

@@ -157,13 +157,14 @@ def read(
     Parameters
     ----------
     topic : its short name.
-    until : the barrier to stop at, which may yet come; without it, the end that the topic has now.
+    until : the barrier to stop at, which may yet come: it is waited for without a limit. Without it, the end that the
+        topic has now.
     wanted : whether a key is of interest; records with other keys are left out.
 
     Raises
     ------
     TopicError : if no broker answers.
-    ReadError : if the broker serves nothing for `PATIENCE_S` before the end.
+    ReadError : if the broker serves nothing for `PATIENCE_S` before the end; not while a barrier is waited for.
     """
     if until is not None:
         for record in follow(settings, topic):

@@ -180,7 +180,6 @@ class Stage(ABC):
         self.topics = topics
         self.output_names = frozenset(topics.name(topic) for topic in self.outputs)
         self.calendar = calendar
-        #: Version of the feature frames: how they are computed, and the columns that the registered signals need.
         self.codecs = Codecs(settings, calendar)
         self.decoders = self.codecs.row_decoders(topic for topic in self.inputs if topic in INPUT_ROWS)
         metrics.declare(self.name, self.inputs)
