@@ -75,22 +75,23 @@ class MarketState(RowState):
         out = []
         signals: dict[tuple[str, bool], MarketSignal] = {}  # the newest of each, for the metrics
         industries: IndustrySignals | None = None
-        gaps: int | None = None
         for output in self.processor.fold(facts):
             if isinstance(output, MarketSignal):
-                signals[output.name, output.provisional] = output
-                gaps = len(output.identity_gaps) if TOTALS in output.input_revisions else gaps
+                held = signals.get(key := (output.name, output.provisional))
+                if held is None or held.trade_date <= output.trade_date:
+                    signals[key] = output
+                if TOTALS in output.input_revisions:
+                    metrics.observe_identity(TOTALS, output.trade_date, len(output.identity_gaps))
                 out.append(self.stage.encode(Topic.SIGNALS_MARKET, output))
             elif isinstance(output, IndustrySignals):
-                industries = output
+                if industries is None or industries.status.trade_date <= output.status.trade_date:
+                    industries = output
                 out.append(self.stage.encode(Topic.SIGNALS_INDUSTRY, output))
             else:
                 out.append(self.stage.encode(Topic.SIGNALS_SECURITY, output))
-                metrics.IDENTITY.labels(DETAIL).set(output.status.identity.broken)
+                metrics.observe_identity(DETAIL, output.status.trade_date, output.status.identity.broken)
         for signal in signals.values():
             metrics.observe_signal(signal)
-        if gaps is not None:
-            metrics.IDENTITY.labels(TOTALS).set(gaps)
         if industries is not None:
             metrics.observe_industries(industries)
         for name, join in self.processor.joins.items():

@@ -5,7 +5,7 @@ The delivery of notifications has its own in `alerts.delivery.metrics`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from datetime import date
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -44,7 +44,9 @@ VERDICT_DAY = Gauge(
     "Trade date of the newest final verdict, seconds since the epoch; its labels are the verdict in words.",
     ["verdict", "answer", "why", "change", "answer_zh", "why_zh", "change_zh"],
 )
-DEGRADED = Gauge("marginwatch_signal_degraded", "1 if the newest value was computed from incomplete data.", ["signal"])
+DEGRADED = Gauge(
+    "marginwatch_signal_degraded", "1 if the newest value was computed from incomplete data.", ["signal", "subject"]
+)
 INDUSTRY = Gauge(
     "marginwatch_industry",
     "Newest value of an industry's signal (ratios are fractions, money is CNY); no series where it is absent.",
@@ -134,7 +136,7 @@ CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Announced trading days 
 READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 
 _DAY_S = 86_400
-_provisional: dict[tuple[str, str], date] = {}  # newest provisional day by signal and subject
+_days: dict[Hashable, date] = {}  # the trade date of what is shown: it is never replaced by an older day
 _details: dict[str, set[tuple[str, str, str]]] = {}  # the series of the details by name of the signal
 
 
@@ -167,20 +169,46 @@ def declare_rules(rules: Iterable[Rule]) -> None:
 
 
 def observe_signal(signal: MarketSignal) -> None:
-    """Set the gauges of a market signal to its newest value."""
-    provisional = "true" if signal.provisional else "false"
+    """Set the gauges of a market signal to its newest value; an absent value has no series."""
+    final = _days.get((signal.name, False))
+    if signal.provisional and final is not None and signal.trade_date <= final:
+        return
+    if not _is_newest((signal.name, signal.provisional), signal.trade_date):
+        return
+    labels = (signal.signal, signal.subject, "true" if signal.provisional else "false")
     if isinstance(signal.value, (int, float)):
-        SIGNAL.labels(signal.signal, signal.subject, provisional).set(signal.value)
-        SIGNAL_DAY.labels(signal.signal, signal.subject, provisional).set(to_day(signal.trade_date) * _DAY_S)
-        _settle_provisional(signal)
-    elif isinstance(signal.value, str) and not signal.provisional and signal.signal.startswith("ratio_state"):
-        for state in RatioState:
-            STATE.labels(signal.signal, state.value).set(state.value == signal.value)
-    if signal.signal == VERDICT.id and not signal.provisional:
-        _observe_verdict(signal)
+        SIGNAL.labels(*labels).set(signal.value)
+        SIGNAL_DAY.labels(*labels).set(to_day(signal.trade_date) * _DAY_S)
+    else:
+        SIGNAL.remove(*labels)
+        SIGNAL_DAY.remove(*labels)
     if not signal.provisional:
-        DEGRADED.labels(signal.signal).set(signal.degraded)
-        _observe_details(signal)
+        _observe_final(signal)
+
+
+def _observe_final(signal: MarketSignal) -> None:
+    """Set what only final values have, and remove the provisional value of the same day, or of one before."""
+    provisional = _days.get((signal.name, True))
+    if provisional is not None and provisional <= signal.trade_date:
+        del _days[signal.name, True]
+        SIGNAL.remove(signal.signal, signal.subject, "true")
+        SIGNAL_DAY.remove(signal.signal, signal.subject, "true")
+    if signal.signal.startswith("ratio_state"):
+        for state in RatioState:
+            if signal.value is None:
+                STATE.remove(signal.signal, state.value)
+            else:
+                STATE.labels(signal.signal, state.value).set(state.value == signal.value)
+    if signal.signal == VERDICT.id:
+        _observe_verdict(signal)
+    DEGRADED.labels(signal.signal, signal.subject).set(signal.degraded)
+    _observe_details(signal)
+
+
+def _is_newest(shown: Hashable, day: date) -> bool:
+    """Whether no newer day is shown; then this day is the one that is shown."""
+    _days[shown] = max(day, _days.get(shown, day))
+    return _days[shown] == day
 
 
 def _observe_details(signal: MarketSignal) -> None:
@@ -207,19 +235,10 @@ def _observe_verdict(signal: MarketSignal) -> None:
     )
 
 
-def _settle_provisional(signal: MarketSignal) -> None:
-    """Remove a provisional value once its day has a final one."""
-    key = (signal.signal, signal.subject)
-    if signal.provisional:
-        _provisional[key] = signal.trade_date
-    elif key in _provisional and _provisional[key] <= signal.trade_date:
-        del _provisional[key]
-        SIGNAL.remove(*key, "true")
-        SIGNAL_DAY.remove(*key, "true")
-
-
 def observe_industries(signals: IndustrySignals) -> None:
     """Set the gauges of all industries to their newest values; an absent value has no series."""
+    if not _is_newest(INDUSTRY, signals.status.trade_date):
+        return
     for name in INDUSTRY_METRICS:
         values = signals.columns.get(name)
         if values is None:
@@ -232,11 +251,17 @@ def observe_industries(signals: IndustrySignals) -> None:
         INDUSTRY_DAY.labels(name).set(to_day(signals.status.trade_date) * _DAY_S)
 
 
+def observe_identity(topic: str, trade_date: date, breaks: int) -> None:
+    """Set the number of figures of a day that break the identity of the balance."""
+    if _is_newest((IDENTITY, topic), trade_date):
+        IDENTITY.labels(topic).set(breaks)
+
+
 def forget_market() -> None:
     """Remove the newest values: another worker owns the market now, and old values would contradict its own."""
     for gauge in (SIGNAL, SIGNAL_DAY, SIGNAL_DETAIL, STATE, VERDICT_DAY, DEGRADED, INDUSTRY, INDUSTRY_DAY, IDENTITY):
         gauge.clear()
-    _provisional.clear()
+    _days.clear()
     _details.clear()
 
 

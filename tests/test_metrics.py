@@ -19,10 +19,12 @@ from processors.outputs import DayStatus, IndustrySignals, MarketSignal
 from streams import metrics
 from streams.app import MarginwatchApp
 from streams.calendars import xshg
+from streams.market_stage import MarketStage, MarketState
 from streams.settings import Settings
 from streams.stage import Overview
+from streams.topics import Topics
 
-FRIDAY, MONDAY = date(2020, 1, 3), date(2020, 1, 6)
+FRIDAY, MONDAY, TUESDAY = date(2020, 1, 3), date(2020, 1, 6), date(2020, 1, 7)
 NOON = datetime(2020, 1, 6, 4, tzinfo=UTC)
 
 
@@ -44,7 +46,7 @@ def test_the_calendar_counts_from_the_day_in_shanghai() -> None:
     assert metrics.CALENDAR_LEFT._value.get() == calendar.left_after(to_day(FRIDAY))
 
 
-def signal(value: float, day: date, *, provisional: bool = False) -> MarketSignal:
+def signal(value: float | str | None, day: date, *, provisional: bool = False) -> MarketSignal:
     return MarketSignal(
         signal="fin_buy_ratio",
         subject="market",
@@ -56,13 +58,16 @@ def signal(value: float, day: date, *, provisional: bool = False) -> MarketSigna
     )
 
 
+def labels_of(provisional: str) -> dict[str, str]:
+    return {"signal": "fin_buy_ratio", "subject": "market", "provisional": provisional}
+
+
 def shown(provisional: str) -> float | None:
-    labels = {"signal": "fin_buy_ratio", "subject": "market", "provisional": provisional}
-    return REGISTRY.get_sample_value("marginwatch_signal", labels)
+    return REGISTRY.get_sample_value("marginwatch_signal", labels_of(provisional))
 
 
-def industries(heat: list[float]) -> IndustrySignals:
-    status = DayStatus(trade_date=FRIDAY, available_at=NOON, revision=0)
+def industries(heat: list[float], day: date = FRIDAY) -> IndustrySignals:
+    status = DayStatus(trade_date=day, available_at=NOON, revision=0)
     return IndustrySignals(status, {"heat": np.array(heat)}, {})
 
 
@@ -78,6 +83,69 @@ def test_a_provisional_value_goes_once_its_day_is_final() -> None:
 
     metrics.observe_signal(signal(0.09, MONDAY))
     assert (shown("false"), shown("true")) == (0.09, None)
+
+
+def test_an_absent_value_has_no_series() -> None:
+    metrics.observe_signal(signal(0.0995, FRIDAY))
+    metrics.observe_signal(signal(0.10, MONDAY, provisional=True))
+    metrics.observe_signal(signal(None, MONDAY))
+    assert (shown("false"), shown("true")) == (None, None)
+    assert REGISTRY.get_sample_value("marginwatch_signal_trade_date_seconds", labels_of("false")) is None
+
+    metrics.observe_signal(signal(0.10, TUESDAY, provisional=True))
+    metrics.observe_signal(signal(None, TUESDAY, provisional=True))
+    assert shown("true") is None
+
+
+def test_an_absent_state_has_no_series() -> None:
+    def hot() -> float | None:
+        return REGISTRY.get_sample_value("marginwatch_ratio_state", {"basis": "ratio_state", "state": "HOT"})
+
+    metrics.observe_signal(msgspec.structs.replace(signal("HOT", FRIDAY), signal="ratio_state"))
+    assert hot() == 1
+    metrics.observe_signal(msgspec.structs.replace(signal(None, MONDAY), signal="ratio_state"))
+    assert hot() is None
+
+
+def test_an_older_day_does_not_replace_a_newer_one() -> None:
+    metrics.observe_signal(signal(0.09, MONDAY))
+    metrics.observe_signal(signal(0.08, FRIDAY))  # a correction of an old day
+    metrics.observe_signal(signal(0.07, MONDAY, provisional=True))  # of a day that is final
+    assert (shown("false"), shown("true")) == (0.09, None)
+    metrics.observe_signal(signal(0.091, MONDAY))  # a correction of the newest day
+    assert shown("false") == 0.091
+
+    metrics.observe_industries(industries([0.5] * len(INDUSTRIES), MONDAY))
+    metrics.observe_industries(industries([0.1] * len(INDUSTRIES), FRIDAY))
+    assert heat_of(INDUSTRIES[0]) == 0.5
+    metrics.observe_industries(industries([0.6] * len(INDUSTRIES), MONDAY))
+    assert heat_of(INDUSTRIES[0]) == 0.6
+
+    metrics.observe_identity("margin.daily", MONDAY, 3)
+    metrics.observe_identity("margin.daily", FRIDAY, 7)
+    assert REGISTRY.get_sample_value("marginwatch_identity_breaks", {"topic": "margin.daily"}) == 3
+
+
+def test_of_the_days_of_one_fold_the_newest_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings()
+    state = MarketStage(settings, Topics(settings), xshg()).open(0)
+    assert isinstance(state, MarketState)
+    found = [signal(0.09, MONDAY), signal(0.08, FRIDAY)]
+    found += [industries([heat] * len(INDUSTRIES), day) for heat, day in ((0.5, MONDAY), (0.1, FRIDAY))]
+    monkeypatch.setattr(state.processor, "fold", lambda _facts: found)
+    state._outputs([object()])
+    assert (shown("false"), heat_of(INDUSTRIES[0])) == (0.09, 0.5)
+
+
+def test_each_subject_is_degraded_by_itself() -> None:
+    def degraded(subject: str) -> float | None:
+        labels = {"signal": "group_net_buy", "subject": subject}
+        return REGISTRY.get_sample_value("marginwatch_signal_degraded", labels)
+
+    group = msgspec.structs.replace(signal(1e8, FRIDAY), signal="group_net_buy", subject="CSI300", degraded=True)
+    metrics.observe_signal(group)
+    metrics.observe_signal(msgspec.structs.replace(group, subject="STAR", degraded=False))
+    assert (degraded("CSI300"), degraded("STAR")) == (1, 0)
 
 
 def test_numeric_details_of_final_signals_are_exported_and_absent_ones_have_no_series() -> None:
