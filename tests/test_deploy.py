@@ -18,6 +18,7 @@ from typer.main import get_command
 
 import streams.metrics  # noqa: F401 - both register their metrics
 from console import dashboards
+from console.dashboards.market_boards import LATE_FEEDS
 from docs import signal_pages
 from processors.parameters import Parameters
 from processors.registry import signals_of
@@ -273,3 +274,9 @@ def test_their_own_tools_accept_the_files(arguments: list[str]) -> None:
         pytest.skip("docker has no compose plugin here")
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_dashboard_counts_the_feeds_of_the_alert_feed_late() -> None:
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text("utf-8"))["groups"]
+    (alert,) = [rule for group in groups for rule in group["rules"] if rule.get("alert") == "FeedLate"]
+    assert alert["expr"] == LATE_FEEDS

@@ -24,6 +24,12 @@ from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 
 _PLAIN: Steps = [(None, "text")]
+#: The expression of the alert FeedLate: a feed that has never closed a day is late, too.
+LATE_FEEDS = (
+    'max by (topic) (marginwatch_due_day_seconds{topic=~"margin.daily|margin.market|indices.daily|prices.daily"}) '
+    "unless on (topic) "
+    "(topic:marginwatch_closed_day_seconds:min >= on (topic) max by (topic) (marginwatch_due_day_seconds))"
+)
 _DAY = 'max(marginwatch_signal_trade_date_seconds{{signal="{}", provisional="false"}})'
 
 
@@ -184,8 +190,8 @@ def desk(p: Parameters) -> Board:
         expr = f'sum(max by (rule) (marginwatch_alerts_firing{{severity="{name}"}})) or vector(0)'
         panel = figure(f"Firing, {name} 触发中（{chinese}）", "short", expr, [(None, "green"), (1, colour)], text)
         board.add(panel, width=4, height=5)
-    late = "count(max by (topic) (marginwatch_due_day_seconds) > topic:marginwatch_closed_day_seconds:min) or vector(0)"
     text = "Feeds that have not closed the day that is due."
+    late = f"count({LATE_FEEDS}) or vector(0)"
     board.add(figure("Feeds late 迟到数据源", "short", late, BAD_ABOVE_0, text), width=4, height=5,
               page="operations/runbook")  # fmt: skip
     known = 'count(max by (industry) (marginwatch_industry{signal="fin_balance"}))'
