@@ -146,8 +146,8 @@ class LocalService(ABC):
         """Where clients find it."""
 
     def _environment(self) -> dict[str, str]:
-        """Return environment variables that the server needs besides this process's own."""
-        return {}
+        """Return the environment of the server: this process's own."""
+        return dict(os.environ)
 
     @property
     def _folder(self) -> Path | None:
@@ -184,7 +184,7 @@ class LocalService(ABC):
                     stderr=out,
                     stdin=subprocess.DEVNULL,
                     cwd=self._folder,
-                    env=os.environ | self._environment(),
+                    env=self._environment(),
                     start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which ends it in order
                     preexec_fn=functools.partial(_end_with_parent, os.getpid()) if _LIBC is not None else None,
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -36,7 +37,10 @@ class WorkerProcess(LocalService):
         return [sys.executable, "-m", "streams", self.name]
 
     def _environment(self) -> dict[str, str]:
-        return environment(self._settings)
+        # The variables and the file of this process would add what the settings don't have, such as a channel.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("MARGINWATCH_")}
+        (empty := self.data_dir / "settings.toml").touch()
+        return own | environment(self._settings) | {"MARGINWATCH_CONFIG": str(empty)}
 
     @property
     def _folder(self) -> None:

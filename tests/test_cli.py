@@ -82,6 +82,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("up", "--from", "June"), "'June' does not match the format"),
         (("up", "--from", "2024-06-12", "--to", DAY), "--from: 2024-06-12 is later than --to 2024-06-11"),
         (("up", "--export", "x"), "--export needs --until-done"),
+        (("up", "--notify"), "sent to nobody: give --data"),
         (("console", "--port", "0"), "'--port': Input should be greater than or equal to 1"),
         (("console-password", "a:b"), "a name without colons"),
         (("feed", "files", "/nosuch"), "dir '/nosuch' does not exist"),

@@ -1,16 +1,81 @@
-"""`marginwatch up` ends with an error where the alerts that it waits for can't be read."""
+"""`marginwatch up`: which settings its processes have, whom it notifies, and what ends it."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka.errors import KafkaConnectionError
 
 from streams import readers
-from streams.cli.local_run import _AlertWatcher
+from streams.cli import local_run
+from streams.cli.options import LocalBroker
 from streams.errors import LocalRunError
+from streams.form import Form
+from streams.processes import WorkerProcess
 from streams.settings import Settings
+
+CHANNEL = {"kind": "webhook", "url": "https://example.com/hook", "severity": "info"}
+FILE = '[channels.desk]\nkind = "webhook"\nurl = "https://example.com/hook"\n'
+PRINTS_CHANNELS = "from streams.settings import Settings; print(*Settings().channels, Settings().redis)"
+
+
+class FakeServer:
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        self.url = "redis://127.0.0.1:1/0"
+
+    def __enter__(self) -> FakeServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing runs."""
+
+
+def plan(**changes: Any) -> local_run.Plan:
+    options: dict[str, Any] = {
+        "data": None, "start": None, "end": None, "form": Form.FRAMES, "broker": LocalBroker.EMBEDDED, "workers": 1,
+        "until_done": True, "export_to": None, "state_dir": None, "notify": False,
+    }  # fmt: skip
+    return local_run.Plan(**options | changes)
+
+
+@pytest.mark.parametrize(
+    ("notify", "channels", "line"), [(False, [], "channels none is notified"), (True, ["desk"], "channels desk")]
+)
+def test_a_local_stack_notifies_no_channel_unless_asked(
+    notify: bool,
+    channels: list[str],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("EmbeddedBroker", "EmbeddedRedis"):
+        monkeypatch.setattr(local_run, name, FakeServer)
+    base = Settings(channels={"desk": CHANNEL})
+    with contextlib.ExitStack() as stack:
+        settings = local_run._services(plan(notify=notify), base, tmp_path, stack)
+    assert [*settings.channels] == channels
+    assert line in capsys.readouterr().err
+
+
+def test_a_child_process_has_the_settings_that_it_is_given_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marginwatch.toml").write_text(FILE)
+    monkeypatch.setenv("MARGINWATCH_CHANNELS__PAGER", '{"kind": "webhook", "url": "https://example.com/pager"}')
+    monkeypatch.setenv("MARGINWATCH_REDIS_URL_FILE", str(tmp_path / "redis-of-production"))
+    monkeypatch.chdir(tmp_path)
+    given = Settings(channels={}, redis_url_file=None).model_copy(update={"channels": {}})
+    worker = WorkerProcess(given, tmp_path)
+    command = [sys.executable, "-c", PRINTS_CHANNELS]
+    done = subprocess.run(command, env=worker._environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "redis://127.0.0.1:6379/0\n"
 
 
 @pytest.mark.timeout(20)
@@ -21,7 +86,7 @@ def test_nobody_waits_for_alerts_that_are_read_no_more(monkeypatch: pytest.Monke
         raise error
 
     monkeypatch.setattr(readers, "follow", follow)
-    watcher = _AlertWatcher(Settings())
+    watcher = local_run._AlertWatcher(Settings())
     watcher.start()
     watcher.await_barrier("first", [])
     with pytest.raises(LocalRunError, match=type(error).__name__) as caught:

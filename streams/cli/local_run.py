@@ -56,6 +56,7 @@ class Plan:
     until_done : end when all input is processed; otherwise at Ctrl-C.
     export_to : folder for the final values.
     state_dir : folder for broker, Redis and logs; None for a temporary one.
+    notify : send alerts to the channels of the settings.
     """
 
     data: Path | None
@@ -67,6 +68,7 @@ class Plan:
     until_done: bool
     export_to: Path | None
     state_dir: Path | None
+    notify: bool
 
 
 def run(plan: Plan, base: Settings) -> None:
@@ -123,8 +125,12 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     redis = stack.enter_context(EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
     console_port = free_port(base.console_port)
+    channels = base.channels if plan.notify else {}
+    if base.channels:
+        err.print(f"  channels {', '.join(channels) or 'none is notified; with --data, --notify sends alerts to them'}")
     return base.model_copy(
         update={
+            "channels": channels,
             "kafka_url": broker.url,
             "redis_url": type(base.redis_url)(redis.url),
             "redis_url_file": None,

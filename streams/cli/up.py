@@ -40,10 +40,14 @@ def up(
     until_done: Annotated[bool, typer.Option("--until-done", help="return when all input is processed")] = False,
     export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
     state: Annotated[Path | None, typer.Option(help="keep broker and Redis data here (--broker kafka)")] = None,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="with --data: send alerts to the channels of the settings")
+    ] = False,
 ) -> None:
     """Start broker, Redis, workers and a feed on this machine, and print alerts and the market panel.
 
-    Without --data the feed is a simulated market. Example, which writes the final values as parquet files:
+    Without --data the feed is a simulated market. No channel of the settings is notified without --notify. Example,
+    which writes the final values as parquet files:
 
         marginwatch up --data ./history --from 2020-01-02 --until-done --export ./values
     """
@@ -51,5 +55,7 @@ def up(
 
     if export is not None and not until_done:
         raise typer.BadParameter("--export needs --until-done", param_hint="--export")
+    if notify and data is None:
+        raise typer.BadParameter("the alerts of a simulation are sent to nobody: give --data", param_hint="--notify")
     first, last = span(start, end)
-    run(Plan(data, first, last, as_, broker, workers, until_done, export, state), Settings())
+    run(Plan(data, first, last, as_, broker, workers, until_done, export, state, notify), Settings())
