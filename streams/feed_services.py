@@ -13,7 +13,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from redis import Redis
 from redis.exceptions import RedisError
 
-from feeds.errors import LedgerError
+from feeds.errors import InputError, LedgerError
 from feeds.ledger import PublishLedger
 from feeds.master_data import newest_rows
 from feeds.ports import FeedServices, MarketContext, OpenPublisher, Place, PublicSites, TushareAccount
@@ -147,6 +147,26 @@ class TopicRows:
         except (TopicError, ReadError) as error:
             raise LedgerError(f"the topics can't be searched for rows: {error}") from error
         return rowless
+
+    def require_only(self, source: str) -> None:
+        """Raise `InputError` if a daily topic contains a row that does not name this source, such as a real one.
+
+        Raises
+        ------
+        LedgerError : if the topics can't be read.
+        """
+        try:
+            with readers.consumer(self._settings) as consumer:
+                partitions = self._partitions(consumer)
+                for tp, records in readers.read_to_end(consumer, partitions):
+                    if any(_is_row(one) and source.encode() not in (one.value or b"") for one in records):
+                        raise InputError(
+                            f"the topic {tp.topic} contains rows that are not {source}: they would be mixed. Use a "
+                            "system of its own (MARGINWATCH_GROUP, MARGINWATCH_NAMESPACE, MARGINWATCH_TOPIC_PREFIX), "
+                            "or `marginwatch up`"
+                        )
+        except (TopicError, ReadError) as error:
+            raise LedgerError(f"the topics can't be searched for rows: {error}") from error
 
     def batches(self, on_messages: Callable[[int], None] = lambda _count: None) -> Iterator[RowBatch]:
         """Yield all valid rows, in the order of each partition.

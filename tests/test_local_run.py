@@ -1,4 +1,4 @@
-"""`marginwatch up`: which settings its processes have, whom it notifies, and what ends it."""
+"""`marginwatch up`: the settings of its processes, whom it notifies, what ends it, and where it simulates."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka.errors import KafkaConnectionError
+from typer.testing import CliRunner, Result
 
+from feeds import simulate
+from feeds.errors import InputError
+from processors.days import to_day
 from streams import readers
+from streams.calendars import xshg
 from streams.cli import local_run
+from streams.cli.main import app
 from streams.cli.options import LocalBroker
 from streams.errors import LocalRunError
 from streams.form import Form
-from streams.processes import WorkerProcess
+from streams.processes import WorkerProcess, environment
+from streams.publisher import Publisher
 from streams.settings import Settings
+from tests.harness import Stack
 
 CHANNEL = {"kind": "webhook", "url": "https://example.com/hook", "severity": "info"}
 FILE = '[channels.desk]\nkind = "webhook"\nurl = "https://example.com/hook"\n'
@@ -94,3 +103,24 @@ def test_nobody_waits_for_alerts_that_are_read_no_more(monkeypatch: pytest.Monke
     assert caught.value.__cause__ is error
     with pytest.raises(LocalRunError):
         watcher.ended()
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_simulation_is_not_published_beside_other_rows(
+    form: Form, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(stack.settings).items():
+        monkeypatch.setenv(name, value)
+
+    def simulated() -> Result:
+        options = ("--days", "30", "--stocks", "20", "--no-session", "--to", "2024-06-28", "--as", form.value)
+        return CliRunner().invoke(app, ["feed", "simulate", *options])
+
+    assert [simulated().exit_code, simulated().exit_code] == [0, 0]  # its own rows are no others
+    market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 28)), days=30, stocks=20, funds=2))
+    with Publisher(stack.settings, source="exchange", form=form) as publisher:
+        _, first = next(market.history())
+        publisher.day(first)
+    refused = simulated()
+    assert isinstance(refused.exception, InputError)
+    assert "rows that are not simulated" in str(refused.exception)

@@ -143,7 +143,10 @@ def feed_simulate(
     session: Annotated[bool, typer.Option(help="publish a running session after the history")] = True,
     speed: Annotated[str, typer.Option(help="of the running session: max, or N× real time")] = "600×",
 ) -> None:
-    """Publish a SIMULATED market with known episodes: a hot phase, a breakdown, a cold spell, extremes."""
+    """Publish a SIMULATED market with known episodes: a hot phase, a breakdown, a cold spell, extremes.
+
+    It is refused where the topics contain other rows.
+    """
     from rich.progress import track
 
     from feeds import simulate
@@ -151,15 +154,17 @@ def feed_simulate(
     from feeds.replay import moments_of, publish_moments
     from processors.days import to_day
     from streams.calendars import today, xshg
+    from streams.feed_services import TopicRows
     from streams.publisher import Publisher
 
-    factor = pace(speed)
-    calendar = xshg(Settings().calendar_file)
+    factor, settings = pace(speed), Settings()
+    TopicRows(settings).require_only(simulate.SOURCE)
+    calendar = xshg(settings.calendar_file)
     wanted = day_of(end)
     before = today() if wanted is None else to_day(wanted) + 1
     last = simulate.last_session(calendar, before)
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
-    with Publisher(Settings(), source=simulate.SOURCE, form=as_) as publisher:
+    with Publisher(settings, source=simulate.SOURCE, form=as_) as publisher:
         publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=err))
         following = calendar.shift(last, 1)
         if session and following is not None:

@@ -31,7 +31,7 @@ from streams.cli.terminal import err, out, progress
 from streams.clients import redis_client
 from streams.errors import LocalRunError
 from streams.export import export
-from streams.feed_services import store_security_names
+from streams.feed_services import TopicRows, store_security_names
 from streams.form import Form
 from streams.keys import latest_key
 from streams.local_kafka import ApacheKafka, EmbeddedBroker
@@ -200,6 +200,7 @@ def _feed_and_wait(
 def _simulate(plan: Plan, settings: Settings, workers: list[WorkerProcess]) -> str:
     """Feed a simulated market and its running session; return the barrier behind it."""
     err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
+    TopicRows(settings).require_only(simulate.SOURCE)
     calendar = xshg(settings.calendar_file)
     market = simulate.Market(simulate.Simulation(calendar, simulate.last_session(calendar, today())))
     store_security_names(settings, simulate.names(market.keys))
