@@ -219,7 +219,7 @@ def main(
         table_of(f"the overview, {seconds * SPEED / 60:g} minutes of a session", [*painted, *figures(seen, seconds)])
     )
     for error in seen.errors:
-        out.print(error, markup=False)
+        out.print(error)
 
 
 if __name__ == "__main__":

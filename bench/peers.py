@@ -184,7 +184,7 @@ def _prepare(contenders: list[Contender]) -> Path:
             done = environment / f"{contender.script}.installed"
             if done.exists() or not contender.packages:
                 continue
-            err.print(f"installing once, into {environment}: {', '.join(contender.packages)}", markup=False)
+            err.print(f"installing once, into {environment}: {', '.join(contender.packages)}")
             commands = [[str(python), "-m", "pip", "install", "-q", "-c", str(_PINS), *contender.packages]]
             if not python.exists():
                 commands.insert(0, [sys.executable, "-m", "venv", str(environment)])
@@ -373,7 +373,7 @@ def main(
     out.print(_table(title, contenders))
     for contender in contenders:
         if contender.failed:
-            out.print(f"{contender.name}, {contender.state}: {contender.failed}", markup=False)
+            out.print(f"{contender.name}, {contender.state}: {contender.failed}")
     if any(c.failed.startswith("WRONG") for c in contenders):
         sys.exit("the result of a contender differs from the plain computation")
 

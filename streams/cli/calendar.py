@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from processors.days import to_date, to_day
 from streams import calendars
@@ -57,7 +56,7 @@ def calendar_check(
     if path is not None:
         override = calendars.load(path)
         added, removed = calendars.changes(override)
-        out.print(escape(f"{path}: adds {_days(added)}; takes away {_days(removed)}"))
+        out.print(f"{path}: adds {_days(added)}; takes away {_days(removed)}")
         wrong = calendars.problems(override)
     if left < 20:
         wrong.append(
@@ -73,7 +72,7 @@ def calendar_check(
                 f"{year} has no sessions: the calendar does not reach it; MARGINWATCH_CALENDAR_FILE extends it"
             )
     for problem in wrong:
-        out.print(escape(f"WRONG {problem}"))
+        out.print(f"WRONG {problem}")
     if wrong:
         raise typer.Exit(1)
 

@@ -162,7 +162,7 @@ def _start_workers(plan: Plan, settings: Settings, folder: Path, stack: contextl
 def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
     """Start the console as a child process; without its libraries print how to install them."""
     if importlib.util.find_spec("nicegui") is None:
-        err.print("  console  not installed: pip install 'marginwatch[console]'", markup=False)
+        err.print("  console  not installed: pip install 'marginwatch[console]'")
         return
     console = stack.enter_context(ConsoleProcess(settings, folder, simulated=simulated))
     err.print(f"  console  {console.url}   (log: {console.log})")

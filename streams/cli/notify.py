@@ -33,7 +33,7 @@ def notify_test(
         raise typer.BadParameter(f"{', '.join(unknown)}: not one of the channels {known}", param_hint="CHANNELS")
     results = send_test(settings, channels or list(settings.channels))
     for name, error in results.items():
-        out.print(f"{name}: {'sent' if not error else f'failed: {error}'}", markup=False)
+        out.print(f"{name}: {'sent' if not error else f'failed: {error}'}")
     if any(results.values()):
         raise typer.Exit(1)
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from processors.days import to_date
 from streams.calendars import xshg
@@ -107,9 +106,9 @@ class FeedCommand:
             raise
         self.reports.append(checked.report)
         for note in checked.report.notes:
-            err.print(escape(f"  note: {note}"))
+            err.print(f"  note: {note}")
         for line in check_report.format_findings(checked.findings):
-            err.print(escape(line))
+            err.print(line)
         try:
             dataset = checked.rows(force=self.options.force)
         except InputError:
@@ -132,7 +131,7 @@ class FeedCommand:
 
         if self.options.check and not self.options.json:
             for line in check_report.format_first_rows(found.tables):
-                out.print(escape(line))
+                out.print(line)
         return self._checks.check(found, self.options.source, dates)
 
     @cached_property
@@ -151,7 +150,7 @@ class FeedCommand:
             except UnavailableError as error:
                 if not self.options.check:
                     raise
-                err.print(escape(f"  note: not compared with what was published: {error}"))
+                err.print(f"  note: not compared with what was published: {error}")
         published = None if self._ledger is None else self._ledger.figures
         changes = code_changes.load(self._settings.code_changes_file)
         out = DailyChecks(
@@ -179,7 +178,7 @@ class FeedCommand:
         except UnavailableError as error:
             if not self.options.check:
                 raise
-            err.print(escape(f"  note: without the master data that are published: {error}"))
+            err.print(f"  note: without the master data that are published: {error}")
             return None
 
     def _open_publisher(self) -> Publisher:
@@ -204,7 +203,7 @@ class FeedCommand:
             publisher.report(report)
             publisher.flush()
         except (UnavailableError, TopicError) as error:
-            err.print(escape(f"  note: the stream does not learn of this run: {error}"))
+            err.print(f"  note: the stream does not learn of this run: {error}")
 
     def _publish(self, checked: CheckedTables, days: int, replay: Replay | None) -> None:
         from feeds.daily_checks import publish_checked
@@ -270,7 +269,7 @@ def print_reports(reports: Sequence[FeedReport], *, json: bool = False) -> None:
     """Print the reports of a command: their sums on stderr, or all of it as JSON on stdout, one line a report."""
     for one in reports:
         if json:
-            out.print(msgspec.json.encode(one).decode(), markup=False)
+            out.print(msgspec.json.encode(one).decode())
         for line in one.lines():
             err.print(line)
 

@@ -64,7 +64,7 @@ def rules_test(
             lambda done, total: bars.update(task, completed=done, total=total), notes.append,
         )  # fmt: skip
     for note in notes:
-        err.print(f"note: {note}", markup=False)
+        err.print(f"note: {note}")
     chosen = set(only or names)
     found = [a for a in found if not chosen.isdisjoint({a.rule, *(section.rule for section in a.sections)})]
     if as_json:

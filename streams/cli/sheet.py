@@ -36,9 +36,9 @@ def sheet(
         known = ", ".join(settings.channels) or "(none is set)"
         raise typer.BadParameter(f"{', '.join(unknown)}: not one of the channels {known}", param_hint="--to")
     title = morning_sheet.write(settings, file, on.date() if on is not None else None, language)
-    out.print(f"wrote {file}: {title}", markup=False)
+    out.print(f"wrote {file}: {title}")
     results = morning_sheet.send(settings, names, title, file)
     for name, error in results.items():
-        out.print(f"{name}: {'sent' if not error else f'failed: {error}'}", markup=False)
+        out.print(f"{name}: {'sent' if not error else f'failed: {error}'}")
     if any(results.values()):
         raise typer.Exit(1)

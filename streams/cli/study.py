@@ -88,7 +88,7 @@ def study(
         for one in studies:
             print_study(one)
         for note in notes:
-            err.print(f"note: {note}", markup=False)
+            err.print(f"note: {note}")
     if out is not None:
         err.print(f"{len(study_run.write(studies, out))} files in {out}")
     if report is not None:

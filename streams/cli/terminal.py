@@ -10,10 +10,34 @@ from typing import TypeVar
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 _T = TypeVar("_T")
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+#: The width of a file or a pipe: a line of a table stays one line there, so that a program can search it.
+_ENDLESS = 10_000
+
+
+def _console(*, stderr: bool) -> Console:
+    """Open a stream. Nothing in a text is markup: names, reasons and subjects contain brackets and colons."""
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else _ENDLESS
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def table_of(*columns: str | Column, title: str | None = None, show_header: bool = True) -> Table:
+    """Return a table without lines; what is too wide for a terminal folds, and nothing is cut off."""
+    headers = [Column(one) if isinstance(one, str) else one for one in columns]
+    for header in headers:
+        header.overflow = "fold"
+    return Table(*headers, title=title, title_justify="left", show_header=show_header, box=None, pad_edge=False)
+
+
+def right(header: str) -> Column:
+    """Return a column of figures."""
+    return Column(header, justify="right")
 
 
 @contextlib.contextmanager
@@ -21,7 +45,7 @@ def progress() -> Iterator[Progress]:
     """Show the progress of long work on stderr; the bars disappear at the end."""
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description:24}"),
+        TextColumn("{task.description:24}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:>5}/{task.total}"),
         TimeElapsedColumn(),

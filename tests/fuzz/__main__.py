@@ -36,7 +36,7 @@ def main(
     err.print(f"{inputs:,} inputs, seed {seed}")
 
     def show(finding: harness.Finding) -> None:
-        err.print(f"  --seed {seed} --number {finding.number}: {finding.what}", markup=False)
+        err.print(f"  --seed {seed} --number {finding.number}: {finding.what}")
 
     tenth = 1
 

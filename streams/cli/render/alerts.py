@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from alerts.delivery import text as labels
 from alerts.model import Alert, Basis, Evidence, Severity, State
 from alerts.tally import IN_DIGEST, counts, records
-from streams.cli.terminal import err, out
+from streams.cli.terminal import err, out, right, table_of
 
 if TYPE_CHECKING:
     from alerts.delivery.history import Notification
@@ -42,7 +41,7 @@ def print_reason(found: dict[str, Any]) -> None:
     out.print(
         f"  id {one.id}, version {one.rule_version} of the rule, revision {one.revision}: {one.state}", markup=False
     )
-    out.print(f"  figures {one.figures}, thresholds {one.thresholds}", markup=False)
+    out.print(f"  figures {one.figures}, thresholds {one.thresholds}")
     for record in one.evidence:
         out.print(Text(f"  {labels.evidence(record)}"))
     for given in found["inputs"]:
@@ -52,7 +51,7 @@ def print_reason(found: dict[str, Any]) -> None:
             out.print_json(data=given["content"], default=str)
     for event in found["history"]:
         author = f" by {event.by}: {event.note}" if event.by else ""
-        out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{author}", markup=False)
+        out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{author}")
 
 
 def print_record(found: list[RecordCard]) -> None:
@@ -65,7 +64,7 @@ def print_record(found: list[RecordCard]) -> None:
         out.print(Text(f"a hit: {record.definition.en} {record.definition.zh}"))
         members = record.basis is Basis.MEMBERS
         columns = ("date", card.figure or "figure", "entry on", "entry", "5 days", "20 days", "60 days", "worst", "hit")
-        table = Table(*columns, box=None, pad_edge=False)
+        table = table_of(*columns)
         for row in card.rows:
             hit = "" if row.hit is None else "yes" if row.hit else "no"
             table.add_row(
@@ -109,7 +108,7 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
 def print_rules(found: Iterable[Rule]) -> None:
     """Print the rules in force."""
     columns = ("rule", "severity", "about", "version", "minimum days", "cool-down", "horizon", "source", "a hit is")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = table_of(*columns)
     for rule in found:
         table.add_row(*(str(value) for value in rule_fields(rule).values()))
     out.print(table)
@@ -135,9 +134,7 @@ def rehearsal_fields(found: list[Alert], chosen: Container[str]) -> dict[str, An
 
 def print_rehearsal(found: list[Alert], chosen: Container[str]) -> None:
     """Print how many alerts would have fired, their records, and when: of digests the counts and records alone."""
-    table = Table(
-        "date", "rule", "subject", "state", "until", Column("text", overflow="fold"), box=None, pad_edge=False
-    )
+    table = table_of("date", "rule", "subject", "state", "until", "text")
     for one in found:
         if not one.sections:
             table.add_row(str(one.trade_date), one.rule, one.subject, one.state, str(one.resolved_on or ""),
@@ -153,8 +150,7 @@ def print_rehearsal(found: list[Alert], chosen: Container[str]) -> None:
 
 def _print_counts(found: Mapping[tuple[str, str], Counter[int]]) -> None:
     years = sorted({year for counted in found.values() for year in counted})
-    numbers = [Column(str(name), justify="right") for name in (*years, "all")]
-    table = Table("alerts a year", "severity", *numbers, box=None, pad_edge=False)
+    table = table_of("alerts a year", "severity", *(right(str(name)) for name in (*years, "all")))
     order = [severity.value for severity in reversed(Severity)]
     severities: dict[str, Counter[int]] = {severity: Counter() for severity in order}
     for (rule, severity), counted in sorted(found.items(), key=lambda item: (item[0][1] not in order, item[0])):
@@ -170,7 +166,7 @@ def _print_counts(found: Mapping[tuple[str, str], Counter[int]]) -> None:
 
 def _print_records(found: Mapping[tuple[str, str, str], Evidence]) -> None:
     columns = ("record", "about", "a hit is", "hits/cases", "rate", "base", "finding")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = table_of(*columns)
     for (rule, subject, name), record in sorted(found.items()):
         rates = (f"{rate:.0%}" if rate is not None else "–" for rate in (record.rate, record.base_rate))
         table.add_row(f"{rule} ({name})" if name else rule, subject, record.definition.en,
@@ -182,7 +178,7 @@ def _print_records(found: Mapping[tuple[str, str, str], Evidence]) -> None:
 def print_notifications(found: dict[str, list[Notification]]) -> None:
     """Print the notifications of each channel."""
     columns = ("channel", "written", "status", "alert", "state", "attempts", "due", "error")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = table_of(*columns)
     for name, listed in found.items():
         for note in listed:
             due = f"{note.due:%m-%d %H:%M:%S}" if note.status == "waiting" else ""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 
-from streams.cli.terminal import err, out
+from streams.cli.terminal import err, out, table_of
 from streams.dead_letters import Letter
 from streams.dlq import Group, set_aside_at
 
@@ -19,7 +18,7 @@ def print_groups(found: Sequence[Group]) -> None:
     if not found:
         err.print("no dead letters that are neither retried nor skipped")
         return
-    table = Table("count", "topic", "newest", "set aside (UTC)", "reason", box=None, pad_edge=False)
+    table = table_of("count", "topic", "newest", "set aside (UTC)", "reason")
     for group in found:
         newest = group.newest
         kind = "quarantined: " if newest.traceback else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from alerts.verdict import early_sign, verdict_text
@@ -14,7 +13,7 @@ from processors.industry_periods import Period
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Signal
-from streams.cli.terminal import out
+from streams.cli.terminal import out, right, table_of
 
 #: Keys of a need, and days of a window, that a terminal shows.
 _MAX_SHOWN = 12
@@ -26,11 +25,13 @@ def figure(value: Any, unit: str) -> str:
     """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value."""
     if value is None:
         return "–"
+    if unit == "flag":
+        return "yes" if value else "no"
     if isinstance(value, float) and unit == "ratio":
         return f"{value * 100:.2f}%"
     if isinstance(value, float) and unit == "CNY":
         return f"{value / 1e8:,.2f} 亿元"
-    return str(value)
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def print_market(signals: dict[str, MarketSignal]) -> None:
@@ -43,9 +44,7 @@ def print_market(signals: dict[str, MarketSignal]) -> None:
             out.print(Text.assemble(f"{question}  ", (answer, "bold")))
             out.print(Text("  " + (" " if language == "en" else "").join(others)))
         out.print()
-    table = Table(title="Market", title_justify="left", box=None, pad_edge=False)
-    for column in ("signal", "value", "date", "rev", "", "what"):
-        table.add_column(column, justify="right" if column == "value" else "left", no_wrap=column != "what")
+    table = table_of("signal", right("value"), "date", "rev", "", "what", title="Market")
     for name, signal in signals.items():
         declared = SIGNALS[signal.signal]
         notes = " ".join(
@@ -67,17 +66,8 @@ def print_periods(periods: Sequence[Period]) -> None:
     for period in periods:
         missing = f", nothing of {', '.join(map(str, period.missing[:_MAX_SHOWN]))}" if period.missing else ""
         title = f"{period.first} … {period.last}, {period.sessions} sessions{missing}"
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for column in (
-            "industry",
-            "净买入 net buy",
-            "rank",
-            "买入额 buys",
-            "成交额 turnover",
-            "买入/成交 buys/turnover",
-            "rank",
-        ):
-            table.add_column(column, justify="left" if column == "industry" else "right", no_wrap=True)
+        figures = ("净买入 net buy", "rank", "买入额 buys", "成交额 turnover", "买入/成交 buys/turnover", "rank")
+        table = table_of("industry", *map(right, figures), title=title)
         for row in period.industries:
             table.add_row(
                 row.industry,
@@ -100,7 +90,7 @@ def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Sign
     ----------
     declared : the signals of the subject's level by id; they name the units.
     """
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    table = table_of("", "", title=title, show_header=False)
     for name, value in values.items():
         unit = declared[name].unit if name in declared else ""
         table.add_row(name, figure(value, unit))
@@ -110,7 +100,7 @@ def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Sign
 def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived: dict[str, Any] | None) -> None:
     """Print a signal's declaration, and with ``derived`` the inputs of one day's value."""
     for signal, parameters in declared:
-        out.print(f"[bold]{signal.id}[/bold]  {signal.title}  {signal.title_zh}")
+        out.print(Text.assemble((signal.id, "bold"), f"  {signal.title}  {signal.title_zh}"))
         out.print(f"  of          {signal.level.value}{' (per subject)' if signal.subjects else ''}, in {signal.unit}")
         out.print(Text(f"  formula     {signal.formula}"))
         out.print(Text(f"  source      {signal.source}"))
@@ -122,7 +112,8 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
     if derived is None:
         return
     unit = declared[0][0].unit
-    out.print(f"\n{derived['trade_date']}  {derived['signal']} = [bold]{figure(derived['value'], unit)}[/bold]")
+    value = figure(derived["value"], unit)
+    out.print(Text.assemble(f"\n{derived['trade_date']}  {derived['signal']} = ", (value, "bold")))
     if derived["reason"]:
         out.print(Text(f"  absent      {derived['reason']}"))
     out.print(f"  known at    {derived['available_at']:%Y-%m-%d %H:%M %Z}, revision {derived['revision']}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from streams.cli.terminal import out
+from streams.cli.terminal import out, right, table_of
 
 if TYPE_CHECKING:
     from streams.studies.run import Study
@@ -26,13 +26,9 @@ def print_study(study: Study) -> None:
     out.print(Text(labels.headline(study.claims, last.first, last.last, "en")))
     if last.remark:
         out.print(Text(last.remark))
-    table = Table(box=None, pad_edge=False)
-    table.add_column("claim", min_width=30)
     modes = [str(result.mode) for result in study.results]
-    for name in ("published", *(mode.replace("-", " ") for mode in modes), "base", "95% interval", "cases"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    table.add_column("note", style="dim", overflow="fold")
+    names = ("published", *(mode.replace("-", " ") for mode in modes), "base", "95% interval", "cases")
+    table = table_of(Column("claim", min_width=30), *map(right, names), "verdict", Column("note", style="dim"))
     for claim in study.claims:
         values = (claim.published, *(getattr(claim, mode.replace("-", "_")) for mode in modes), claim.base)
         verdict = "" if claim.verdict is None else str(claim.verdict)

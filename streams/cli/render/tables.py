@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.text import Text
 
-from streams.cli.terminal import out
+from streams.cli.terminal import out, right, table_of
 
 if TYPE_CHECKING:
     from streams.rebuild import Comparison
@@ -17,8 +17,7 @@ def print_status(found: dict[str, Any]) -> None:
     """Print the state of the system, as `streams.system_status.status` returns it."""
     if found["replayed_to"] is not None:
         out.print(f"A replay runs: the market's clock is at {found['replayed_to']}\n")
-    columns = ("feed", "newest day", "closed", "rows")
-    feeds = Table(*columns, title="Feeds", title_justify="left", box=None, pad_edge=False)
+    feeds = table_of("feed", "newest day", "closed", "rows", title="Feeds")
     for name, feed in found["feeds"].items():
         feeds.add_row(name, feed["newest"] or "nothing yet", "yes" if feed["closed"] else "open", str(feed["rows"]))
     out.print(feeds)
@@ -42,12 +41,10 @@ def print_status(found: dict[str, Any]) -> None:
 
 def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
     """Print how a replay compares with the tables in Redis."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("table", "messages", "rows", "different", "missing", "surplus", ""):
-        table.add_column(column, justify="left" if column in ("table", "") else "right")
+    table = table_of("table", *map(right, ("messages", "rows", "different", "missing", "surplus")), "")
     for one in found:
-        result = "[green]equal[/green]" if one.equal else "[red]not equal[/red]"
-        result = "replaced" if one.replaced else result
+        result = Text("equal", "green") if one.equal else Text("not equal", "red")
+        result = Text("replaced") if one.replaced else result
         counts = (one.messages, one.rows, len(one.different), len(one.missing), len(one.surplus))
         table.add_row(f"{one.table}:{one.partition}", *(f"{n:,}" for n in counts), result)
     out.print(table)
