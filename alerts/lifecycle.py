@@ -4,7 +4,7 @@ The state of an alert is a function of the evaluations of its subject and of the
 correction of any day gives the same states as if it had come in time. An alert begins on the day of a fact, or on the
 first day of a condition. It ends with the first later "fire" or "end", and at the latest on the session that its rule's
 horizon names. A condition with a minimum of days is pending until they are reached, and a subject raises no alert
-within the cooldown after its last.
+within the cooldown after its last. `Alert.ended_at` alone depends on when an evaluation was public.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import msgspec
 from alerts.model import Alert, EndedBy, Input, State, alert_id
 from alerts.rules.base import Evaluation, Kind, Message, Rule, by_message, read_as
 from alerts.subject import SUBJECT_ROW, Entry, Progress, Subject
-from processors.days import TradingCalendar, to_date, to_day
+from processors.days import TradingCalendar, moment, shanghai_moment, to_date, to_day
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
+from processors.trading_hours import HALVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class _Status:
 _RUNNING = (State.PENDING, State.FIRING)
 _Statuses = dict[date, _Status]
 #: How an alert is stored.
-ALERT_ROW = ValueCodec[Alert](Alert, version=2)
+ALERT_ROW = ValueCodec[Alert](Alert, version=3)
 #: A kind of signals that there are no more of keeps so many evaluations, twenty years.
 _MOST_KEPT = 5_000
 
@@ -128,11 +129,9 @@ class AlertLifecycle(Processor):
         ended = sorted(identity for identity, day in self._running.items() if day <= self.newest)
         for identity in ended:
             alert = self.alerts[identity]
-            self.put(
-                msgspec.structs.replace(
-                    alert, state=State.RESOLVED, resolved_on=alert.expires_on, ended_by=EndedBy.HORIZON
-                )
-            )
+            assert alert.expires_on is not None
+            changes = {"state": State.RESOLVED, "resolved_on": alert.expires_on, "ended_by": EndedBy.HORIZON}
+            self.put(msgspec.structs.replace(alert, **changes, ended_at=_opening(alert.expires_on)))
         return [self.alerts[identity] for identity in ended]
 
     # -- one evaluation ----------------------------------------------------------------------------------------
@@ -152,17 +151,18 @@ class AlertLifecycle(Processor):
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
-        out = [self._supersede(old.alert)] if old is not None and old.alert else []
+        known_at = evaluation.available_at
+        out = [self._supersede(old.alert, known_at)] if old is not None and old.alert else []
         draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
         if draft is not None and out and rule.updates:
             draft = msgspec.structs.replace(draft, raised_at=out[0].raised_at)
         self._set_draft(name, day, draft)
-        out += self._update_alerts(rule, name, subject, day)
+        out += self._update_alerts(rule, name, subject, day, known_at)
         self._trim(rule, name, subject)
         # Of several changes of one alert only the last is published.
         return list({alert.id: self.alerts.get(alert.id, alert) for alert in out}.values())
 
-    def _update_alerts(self, rule: Rule, name: str, subject: Subject, changed: date) -> list[Alert]:
+    def _update_alerts(self, rule: Rule, name: str, subject: Subject, changed: date, known_at: datetime) -> list[Alert]:
         """Recompute the alerts of a subject after a day's evaluation changed; return those that are new or changed."""
         newest, head = self._heads.get(name, (None, Progress()))
         if newest is not None and changed > newest:
@@ -173,11 +173,14 @@ class AlertLifecycle(Processor):
             affected = {*statuses, *(day for day, entry in subject.days.items() if entry.alert)}
         self._heads[name] = subject.newest, head
         changes = (
-            self._set_status(rule, name, subject, day, statuses.get(day)) for day in sorted(affected, reverse=True)
+            self._set_status(rule, name, subject, day, statuses.get(day), known_at)
+            for day in sorted(affected, reverse=True)
         )
         return [alert for alert in changes if alert is not None]
 
-    def _set_status(self, rule: Rule, name: str, subject: Subject, day: date, status: _Status | None) -> Alert | None:
+    def _set_status(
+        self, rule: Rule, name: str, subject: Subject, day: date, status: _Status | None, known_at: datetime
+    ) -> Alert | None:
         """Give the alert of a day its status, None for no alert; return it if that changes it."""
         entry = subject.days.get(day)  # None where the alert began before the kept evaluations
         identity = entry.alert if entry is not None else subject.alert
@@ -186,7 +189,7 @@ class AlertLifecycle(Processor):
             draft = msgspec.structs.replace(self.alerts[identity], evidence=[], acknowledged=None, silence=None)
             self._set_draft(name, day, draft)
             entry.alert = ""
-            return self._supersede(identity)
+            return self._supersede(identity, known_at)
         alert = self.alerts[identity] if identity else self._drafts[f"{name}/{day.isoformat()}"]
         expires_on = self._expiry(rule, day)  # the settings may name another horizon since the alert was raised
         if identity and status.of(alert) and (status.ends is not None or alert.expires_on == expires_on):
@@ -194,6 +197,10 @@ class AlertLifecycle(Processor):
         if entry is not None and not identity:
             self._set_draft(name, day, None)
             entry.alert = alert.id
+        ended_at = None
+        if status.ends is not None:
+            horizon = status.ended_by is EndedBy.HORIZON
+            ended_at = _opening(status.ends) if horizon else _ended_at(alert, expires_on, known_at)
         changes = {
             "state": status.state,
             "fired_on": status.fired_on,
@@ -201,13 +208,15 @@ class AlertLifecycle(Processor):
             "resolved_on": status.ends,
             "ended_by": status.ended_by,
             "evidence": alert.evidence if alert.fired_on == status.fired_on else [],
+            "ended_at": ended_at,
         }
         self.put(msgspec.structs.replace(alert, **changes))
         return self.alerts[alert.id]
 
-    def _supersede(self, identity: str) -> Alert:
+    def _supersede(self, identity: str, known_at: datetime) -> Alert:
+        alert = self.alerts[identity]
         changes = {"state": State.SUPERSEDED, "resolved_on": None, "ended_by": None}
-        alert = msgspec.structs.replace(self.alerts[identity], **changes)
+        alert = msgspec.structs.replace(alert, **changes, ended_at=_ended_at(alert, alert.expires_on, known_at))
         self._evict(identity)
         return alert
 
@@ -332,6 +341,20 @@ class AlertLifecycle(Processor):
 def _status(progress: Progress) -> _Status:
     """Return the status of an alert in progress that has not expired."""
     return _Status(State.PENDING if progress.fired_on is None else State.FIRING, progress.fired_on)
+
+
+def _opening(session: date) -> datetime:
+    """Return the opening of a session: the calendar alone says that a horizon ends on it."""
+    return moment(shanghai_moment(to_day(session), HALVES[0][0]))
+
+
+def _ended_at(alert: Alert, expires_on: date | None, known_at: datetime) -> datetime:
+    """Return from when it was known that an alert is over: a correction of its end, or its horizon, may be earlier.
+
+    The horizon counts whether it has been noticed or not: how far other topics are read changes no alert.
+    """
+    moments = (alert.ended_at, known_at, None if expires_on is None else _opening(expires_on))
+    return min(at for at in moments if at is not None)
 
 
 def _final_date(message: Message) -> date | None:

@@ -223,6 +223,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     fired_on: date | None = None  # when it began to fire; None while it is pending, or if it never fired
     expires_on: date | None = None  # the session on which its horizon ends it
     resolved_on: date | None = None
+    ended_at: datetime | None = None  # from when it was known that it is resolved or superseded
     ended_by: EndedBy | None = None
     figures: dict[str, Value]
     thresholds: dict[str, Value]

@@ -322,7 +322,7 @@ class ConsoleModel:
     def known_at(self, day: date) -> ConsoleModel:
         """Return the model as it was known at the end of a day: every figure by its ``available_at``.
 
-        Alerts that ended later fire; acknowledgements, records, feeds and the running session are left out.
+        Alerts whose end was not known then fire; acknowledgements, records, feeds and the running session are left out.
         """
         moment = datetime.combine(day, time.max, tzinfo=SHANGHAI)
         out = ConsoleModel(self._streak_flags)
@@ -337,7 +337,7 @@ class ConsoleModel:
                 out.latest[name] = _signal(name, known.days[-1], known.newest(known.days[-1]))
         for alert in self.alerts.values():
             if alert.available_at <= moment:
-                out.alerts[alert.id] = _alert_at(alert, day)
+                out.alerts[alert.id] = _alert_at(alert, moment)
         return out
 
     def corrections(self, earlier: ConsoleModel) -> list[Correction]:
@@ -361,8 +361,16 @@ def _signal(name: str, day: date, final: _Final) -> MarketSignal:
     )  # fmt: skip
 
 
-def _alert_at(alert: Alert, day: date) -> Alert:
-    """Return an alert as it was on a day: what ended later fires, and nobody has acknowledged it."""
-    ended = alert.resolved_on is not None and alert.resolved_on <= day
+def _alert_at(alert: Alert, moment: datetime) -> Alert:
+    """Return an alert as it was at a moment: what was known to end later fires, and nobody has acknowledged it.
+
+    An earlier release published no `Alert.ended_at`: the day of the end decides, and one that is superseded is over.
+    """
+    if alert.ended_at is not None:
+        ended = alert.ended_at <= moment
+    else:
+        ended = alert.state is State.SUPERSEDED or (
+            alert.resolved_on is not None and alert.resolved_on <= moment.date()
+        )
     state = alert.state if ended or alert.state is State.PENDING else State.FIRING
     return msgspec.structs.replace(alert, state=state, acknowledged=None, silence=None)

@@ -18,7 +18,8 @@ _event = msgspec.json.Decoder(AlertEvent).decode
 def decode_alert(value: bytes) -> Alert:
     """Return an alert; raises `msgspec.DecodeError` or `RowError` if the message is none."""
     alert = _alert(value)
-    check_times([alert.trade_date, alert.available_at, alert.raised_at, alert.changed_at, alert.resolved_on])
+    check_times([alert.trade_date, alert.available_at, alert.raised_at, alert.changed_at])
+    check_times([alert.resolved_on, alert.ended_at])
     if alert.silence is not None:
         check_times([alert.silence.until])
     if alert.acknowledged is not None:

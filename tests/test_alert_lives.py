@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from alerts.desk import AlertDesk
 from alerts.lifecycle import timeless
@@ -187,6 +188,39 @@ def test_a_horizon_that_the_settings_change_is_that_of_the_alerts_in_force_too(b
     assert (changed.alert.state, changed.alert.expires_on) == (State.FIRING, DAYS[after])
     made = fold(loaded, *(probe(i, Kind.HOLD) for i in range(6, 40)))
     assert [(c.alert.resolved_on, c.alert.ended_by) for c in made] == [(DAYS[after], EndedBy.HORIZON)]
+
+
+def known(at: int, kind: Kind, revision: int = 0, late: int = 0) -> MarketSignal:
+    """A probe that is public at 08:30 of the session after its day, or ``late`` days later."""
+    public = datetime.combine(DAYS[at + 1], time(0, 30), tzinfo=UTC) + timedelta(late)
+    return structs.replace(probe(at, kind, revision), available_at=public)
+
+
+@pytest.mark.parametrize(
+    ("messages", "state", "ended_at"),
+    [
+        ([known(1, Kind.HOLD)], State.FIRING, None),
+        ([known(2, Kind.END)], State.RESOLVED, known(2, Kind.END).available_at),
+        ([known(2, Kind.END), known(2, Kind.END, 1, late=9)], State.RESOLVED, known(2, Kind.END).available_at),
+        ([known(2, Kind.END), known(1, Kind.END, 1, late=9)], State.RESOLVED, known(2, Kind.END).available_at),
+        ([known(2, Kind.END), known(2, Kind.HOLD, 1)], State.FIRING, None),
+        ([known(0, Kind.HOLD, 1, late=2)], State.SUPERSEDED, known(0, Kind.HOLD, late=2).available_at),
+        ([known(2, Kind.END), known(0, Kind.HOLD, 1, late=9)], State.SUPERSEDED, known(2, Kind.END).available_at),
+        ([known(6, Kind.HOLD)], State.RESOLVED, datetime.combine(DAYS[5], time(1, 30), tzinfo=UTC)),
+        ([known(4, Kind.END, late=30)], State.RESOLVED, datetime.combine(DAYS[5], time(1, 30), tzinfo=UTC)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ahead", [False, True])
+def test_an_alert_names_the_moment_from_which_its_end_was_public(
+    messages: list[MarketSignal], state: State, ended_at: datetime | None, *, ahead: bool
+) -> None:
+    desk = AlertDesk([rule_of(horizon=5)], CALENDAR)
+    (fired,) = fold(desk, known(0, Kind.FIRE))
+    if ahead and state is not State.FIRING:  # another topic is read beyond the horizon: nothing else may depend on it
+        fold(desk, close(9, 100.0))
+    changes = [fired, *fold(desk, *messages), *([] if state is State.FIRING else fold(desk, close(9, 100.0)))]
+    last = ([c.alert for c in changes] + list(desk.lifecycle.alerts.values()))[-1]
+    assert (last.id, last.state, last.ended_at) == (fired.alert.id, state, ended_at)
 
 
 def rows_of(desk: AlertDesk, table: str) -> dict[str, bytes]:

@@ -301,7 +301,7 @@ def known_model() -> ConsoleModel:
     model.offer_market(signal("verdict", None, 2))
     ended = msgspec.structs.replace(
         alert("a", day=2), available_at=moment(3), state=State.RESOLVED, resolved_on=date(2024, 7, 4),
-        acknowledged=Acknowledgement("li", moment(6)),
+        ended_at=moment(5), acknowledged=Acknowledgement("li", moment(6)),
     )  # fmt: skip
     model.offer_alert(ended)
     model.offer_alert(msgspec.structs.replace(alert("later", day=4), available_at=moment(5)))
@@ -328,6 +328,22 @@ def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since()
     later = model.known_at(date(2024, 7, 6))
     assert later.curve("fin_balance") == model.curve("fin_balance")
     assert later.alerts["a"].state is State.RESOLVED and model.corrections(later) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "firing"),
+    [
+        ({"state": State.RESOLVED, "resolved_on": date(2024, 7, 4), "ended_at": moment(5)}, {3, 4}),
+        ({"state": State.RESOLVED, "resolved_on": date(2024, 7, 4)}, {3}),  # of an earlier release
+        ({"state": State.SUPERSEDED, "ended_at": moment(5)}, {3, 4}),
+        ({"state": State.SUPERSEDED}, set()),
+        ({}, {3, 4, 5, 6}),
+    ],
+)
+def test_an_earlier_day_shows_an_alert_until_its_end_was_public(changes: dict[str, Any], firing: set[int]) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_alert(msgspec.structs.replace(alert("a", day=2), available_at=moment(3), **changes))
+    assert {day for day in range(1, 7) if model.known_at(date(2024, 7, day)).firing()} == firing
 
 
 def test_history_is_reported_while_it_arrives_and_never_for_the_figures_of_today() -> None:
