@@ -31,6 +31,12 @@ _TONES: dict[Verdict, Tone] = {
 }  # fmt: skip
 
 
+#: What marks words about a day whose figures are not final, before and behind them.
+_PROVISIONAL, _NOT_FINAL = Text("PROVISIONAL: ", "盘中估算："), Text(" The close decides.", "以收盘数据为准。")
+#: Answer, reason, what would change it, and tone.
+_Words = tuple[Text, Text, Text, Tone]
+
+
 class VerdictText(msgspec.Struct, frozen=True):
     """A verdict in words."""
 
@@ -38,6 +44,7 @@ class VerdictText(msgspec.Struct, frozen=True):
     why: Text
     change: Text  # what would change it
     tone: Tone
+    of_day: Text  # the trade date of its figures
 
 
 def verdict_text(signal: MarketSignal) -> VerdictText:
@@ -47,12 +54,13 @@ def verdict_text(signal: MarketSignal) -> VerdictText:
     ----------
     signal : a `verdict`, final or provisional, with or without a value.
     """
-    found = _absent(signal) if signal.value is None else _known(Verdict(str(signal.value)), signal.details)
-    if not signal.provisional:
-        return found
-    answer = Text(f"PROVISIONAL: {found.answer.en}", f"盘中估算：{found.answer.zh}")
-    note = Text(" The close decides.", "以收盘数据为准。")
-    return msgspec.structs.replace(found, answer=answer, why=_joined(found.why, note))
+    answer, why, change, tone = (
+        _absent(signal) if signal.value is None else _known(Verdict(str(signal.value)), signal.details)
+    )
+    if signal.provisional:
+        answer, why = _joined(_PROVISIONAL, answer), _joined(why, _NOT_FINAL)
+    of_day = Text(f"figures of {signal.trade_date}", f"{signal.trade_date}数据")
+    return VerdictText(answer, why, change, tone, of_day)
 
 
 def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text | None:
@@ -62,16 +70,17 @@ def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text
 
     Parameters
     ----------
-    daily, verdict : the newest `ratio_state_daily` and `verdict`.
+    daily, verdict : the newest `ratio_state_daily`, final or provisional, and `verdict`.
     """
     warned = verdict is not None and verdict.value == Verdict.WARNED
     if warned or daily is None or daily.value != RatioState.BREAKDOWN:
         return None
     ratio, line, day = _percent(daily.details, "ratio"), _percent(daily.details, "breakdown"), daily.trade_date
-    return Text(
+    found = Text(
         f"Early sign: the daily ratio fell to {ratio} on {day}, below {line} after a hot phase.",
         f"早期信号：{day}当日占比过热后跌至{ratio}，低于{line}。",
     )
+    return _joined(_joined(Text("◔ ", "◔ "), _joined(_PROVISIONAL, found)), _NOT_FINAL) if daily.provisional else found
 
 
 def warning_end(hot: str, cold: str, expiry: Text) -> Text:
@@ -82,7 +91,7 @@ def warning_end(hot: str, cold: str, expiry: Text) -> Text:
     )
 
 
-def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
+def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
     ratio, hot, line, cold = (_percent(details, name) for name in ("ratio", "hot", "breakdown", "cold"))
     days, lasts = details["ratio_days"], details["warning_sessions"]
     now = Text(f"{days}-day ratio {ratio}", f"{days}日占比{ratio}")
@@ -126,16 +135,16 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> VerdictText:
         room = f"{(float(details['hot']) - float(details['ratio'])) * 100:.2f}"
         why = Text(f"{now.en}, {room} points below the hot line.", f"{now.zh}，距过热线还有{room}个百分点。")
         change = Text(f"≥ {hot} arms the peak warning.", f"达到{hot}则顶部预警进入待触发。")
-    return VerdictText(answer, why, change, tone)
+    return answer, why, change, tone
 
 
-def _absent(signal: MarketSignal) -> VerdictText:
+def _absent(signal: MarketSignal) -> _Words:
     """Describe a day without a ratio; the warning of an earlier day goes on ageing."""
     details, day = signal.details, signal.trade_date
     why = Text(f"The ratio of {day} is absent: {signal.reason}.", f"{day}占比缺失：{signal.reason}。")
     nothing = Text("UNKNOWN", "未知")
     if "since" not in details:
-        return VerdictText(nothing, why, Text("The next known ratio decides.", "以下一个已知占比为准。"), "calm")
+        return nothing, why, Text("The next known ratio decides.", "以下一个已知占比为准。"), "calm"
     since, left = details["since"], int(details["expires_in"])
     if details["life"] == Verdict.WARNED:
         answer, tone = _joined(Text("UNKNOWN today; ", "今日未知；"), _warned(details)), _TONES[Verdict.WARNED]
@@ -145,7 +154,7 @@ def _absent(signal: MarketSignal) -> VerdictText:
         answer, tone = nothing, _TONES[Verdict.COOLING]
         life = Text(f" The warning of {since} has expired.", f"{since}的预警已到期。")
         change = Text("The next known ratio decides.", "以下一个已知占比为准。")
-    return VerdictText(answer, _joined(why, life), change, tone)
+    return answer, _joined(why, life), change, tone
 
 
 def _warned(details: Mapping[str, Value]) -> Text:

@@ -11,7 +11,7 @@ from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArgum
 
 from alerts.model import Text
 from alerts.verdict import early_sign, verdict_text
-from console import cards, charts, data_strip, figure, flags, labels, panels, past, reasons, record, tiles
+from console import cards, charts, data_strip, figure, flags, labels, panels, past, question, reasons, record, tiles
 from console.chart_element import Chart
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
@@ -58,7 +58,7 @@ def _verdict(page: Page) -> None:
     model, view = page.site.model, page.view
     with ui.element("section").classes("card verdict") as box:
         with ui.element("div").classes("words").props("role=status"):
-            ui.label(view.label("question")).classes("q")
+            asked = ui.label().classes("q").mark("question")
             words = ui.label().classes("answer").mark("verdict")
             why = ui.label().classes("why").mark("why")
             change = ui.label().classes("why").mark("change")
@@ -77,7 +77,8 @@ def _verdict(page: Page) -> None:
         live.set_visibility(running is not None and (final is None or running.value != final.value))
         if running is not None:
             found = verdict_text(running)
-            live.set_text(f"◔ {pick(found.answer)} · {pick(found.why)}")
+            live.set_text(f"◔ {pick(found.answer)} · {pick(found.of_day)} · {pick(found.why)}")
+        asked.set_text(question.dated(model, view))
         words.set_text(answer(page))
         if final is None:
             return
@@ -86,7 +87,7 @@ def _verdict(page: Page) -> None:
         why.set_text(pick(found.why).replace(final.reason, reasons.shown(final.reason, view.language)))
         change.set_text(pick(found.change))
 
-    page.follow(MARKET_PARTS, update)
+    page.follow((*MARKET_PARTS, Part.FEEDS), update)
 
 
 def _gauge(page: Page) -> None:

@@ -31,6 +31,7 @@ from processors.codes import to_id
 from processors.days import SHANGHAI, to_date
 from processors.errors import RowError
 from processors.events import RowBatch
+from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 from processors.outputs import ChartFrame, IndustrySignals, MarketSignal, SecuritySignals
 
@@ -237,6 +238,13 @@ class ConsoleModel:
     def day(self) -> date | None:
         """The newest trade date with a final market signal."""
         return max((s.trade_date for s in self.latest.values()), default=None)
+
+    @property
+    def verdict_due(self) -> date | None:
+        """The newest trade date whose verdict is due, by the deadlines of its inputs; None while it is known."""
+        final = self.latest.get(VERDICT.id)
+        due = min((f.due for f in self.feeds if f.due is not None and f.name in VERDICT.inputs), default=None)
+        return due if final is not None and due is not None and final.trade_date < due else None
 
     def now(self, name: str) -> MarketSignal | None:
         """The newest signal: the provisional one where there is one, else the final one."""

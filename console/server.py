@@ -93,7 +93,7 @@ def _pages(site: Site) -> None:
     async def of_morning(request: Request) -> Response:
         page = await page_of(request)
         model, view = page.site.model, replace(page.view, dark=False)  # paper is light
-        name = f"marginwatch-{model.as_of or model.day or 'empty'}.pdf"
+        name = f"marginwatch-{model.as_of or sheet.day(model) or 'empty'}.pdf"
         headers = {"content-disposition": f'inline; filename="{name}"'}
         return Response(sheet.render(model, view), media_type="application/pdf", headers=headers)
 

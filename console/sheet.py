@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
@@ -17,7 +18,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.verdict import verdict_text
-from console import labels, reasons
+from console import labels, question, reasons
 from console.charts import Points, rank
 from console.industry_rows import industry_row
 from console.model import ConsoleModel
@@ -50,8 +51,15 @@ _FIGURES = (
 
 
 def title(model: ConsoleModel, view: View) -> str:
-    """Return the title of the sheet, with its day."""
-    return f"{view.label('title')} · {view.label('sheet')} · {labels.day(model.as_of or model.day)}"
+    """Return the title of the sheet: the day of its answer, and on an earlier day the day of its knowledge."""
+    known = "" if model.as_of is None else f" · {view.label('as_of_day')} {model.as_of}"
+    return f"{view.label('title')} · {view.label('sheet')} · {labels.day(day(model))}{known}"
+
+
+def day(model: ConsoleModel) -> date | None:
+    """Return the trade date of the answer, None if there is none."""
+    final = model.latest.get(VERDICT.id)
+    return None if final is None else final.trade_date
 
 
 def render(model: ConsoleModel, view: View) -> bytes:
@@ -114,7 +122,8 @@ class _Sheet:
         answer, why, change = (
             labels.pick((text.en, text.zh), view.language) for text in (found.answer, found.why, found.change)
         )
-        self.line(_MARGIN, f"{view.label('question')}  {answer}", 13, bold=True, colour=tone)
+        self.line(_MARGIN, question.dated(self.model, view), _BODY)
+        self.line(_MARGIN, answer, 13, bold=True, colour=tone)
         why = why.replace(final.reason, reasons.shown(final.reason, view.language))
         self.paragraph(_MARGIN, _INNER, f"{why} {change}", most=3)
 
@@ -286,7 +295,8 @@ class _Sheet:
         self, x: float, y: float, text: str, size: float, *, bold: bool = False, colour: str | None = None
     ) -> None:
         self.canvas.setFillColor(HexColor(colour or self.view.colours.text))
-        text = text.replace("−", "–")  # the minus of the Chinese font is as wide as a character
+        # The minus of the Chinese font is as wide as a character, and it has no warning sign.
+        text = text.replace("−", "–").replace("⚠", "!")
         for run, font in _runs(text, bold=bold):
             self.canvas.setFont(font, size)
             self.canvas.drawString(x, y, run)

@@ -18,11 +18,11 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.model import Acknowledgement, State, Text
-from console import cards, charts, figure, industry_rows, labels, panel_charts, reasons, security, sheet
+from console import cards, charts, figure, industry_rows, labels, panel_charts, question, reasons, security, sheet
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
 from console.directory import Directory
-from console.model import ConsoleModel, Part
+from console.model import ConsoleModel, Feed, Part
 from console.past import EarlierModels
 from console.theme import View
 from console.theme_members import ThemeMember, members
@@ -412,6 +412,30 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
     text = "".join(text for *_, text in drawn)
     assert ("贵州茅台" if language == "en" else "很长的一段文字") in text
     assert {"en": "Active alerts", "zh": "当前预警"}[language] in text
+
+
+@pytest.mark.parametrize(
+    ("due", "asked"),
+    [(1, "Near a top? · figures of 2024-07-01"), (2, "Near a top? · figures of 2024-07-01 · ⚠ late: due 2024-07-02")],
+)
+def test_the_question_and_the_sheet_have_the_day_of_the_answer_and_not_that_of_a_newer_figure(
+    due: int, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ConsoleModel(P.streak_flags)
+    assert question.dated(model, EN) == "Near a top?"
+    model.offer_market(signal("verdict", None, 1))
+    model.offer_market(signal("breadth_200", 0.5, 2))
+    due_days = {"indices.daily": date(2024, 7, 3), "margin.market": date(2024, 7, due)}
+    model.offer_feeds([Feed(name, None, True, day, 1) for name, day in due_days.items()], None)
+    assert model.day == date(2024, 7, 2)
+    assert question.dated(model, EN) == asked
+    assert sheet.title(model, EN) == "Margin watch · Morning sheet · 2024-07-01"
+    drawn: list[str] = []
+    monkeypatch.setattr(Canvas, "drawString", lambda _canvas, _x, _y, text: drawn.append(text))
+    sheet.render(model, EN)
+    assert asked.replace("⚠", "!") in "".join(drawn)
+    earlier = model.known_at(date(2024, 7, 4))
+    assert sheet.title(earlier, EN).endswith("2024-07-01 · As known on 2024-07-04")
 
 
 def test_a_line_of_the_sheet_breaks_between_words_and_between_characters() -> None:

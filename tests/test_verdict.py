@@ -234,7 +234,8 @@ def test_terminal_and_metric_show_the_same_words(capsys: pytest.CaptureFixture[s
     text = verdict_text(second)
     print_market({"verdict": second})
     shown = capsys.readouterr().out
-    for one in (text.answer, text.why, text.change):
+    assert text.of_day == Text(f"figures of {SESSIONS[1]}", f"{SESSIONS[1]}数据")
+    for one in (text.answer, text.why, text.change, text.of_day):
         assert one.en in shown and one.zh in shown
     for signal in (first, second, structs.replace(first, provisional=True)):
         metrics.observe_signal(signal)
@@ -258,5 +259,7 @@ def test_the_daily_ratio_is_an_early_sign_alone() -> None:
     sign = early_sign(daily("BREAKDOWN"), verdicts([HOT])[0])
     assert sign is not None
     assert sign.en == "Early sign: the daily ratio fell to 9.80% on 2024-07-01, below 10.00% after a hot phase."
+    early = early_sign(structs.replace(daily("BREAKDOWN"), provisional=True), None)
+    assert early == Text(f"◔ PROVISIONAL: {sign.en} The close decides.", f"◔ 盘中估算：{sign.zh}以收盘数据为准。")
     assert early_sign(daily("HOT"), None) is None and early_sign(None, None) is None
     assert early_sign(daily("BREAKDOWN"), verdicts([HOT, BREAK])[1]) is None  # warned already

@@ -40,8 +40,9 @@ def print_market(signals: dict[str, MarketSignal]) -> None:
         text = verdict_text(signals[VERDICT.id])
         early = early_sign(signals.get("ratio_state_daily"), signals[VERDICT.id])
         for question, language in (("Near a top?", "en"), ("是否接近顶部？", "zh")):
-            answer, *others = (getattr(one, language) for one in (text.answer, text.why, text.change, early) if one)
-            out.print(Text.assemble(f"{question}  ", (answer, "bold")))
+            shown = (text.of_day, text.answer, text.why, text.change, early)
+            of_day, answer, *others = (getattr(one, language) for one in shown if one)
+            out.print(Text.assemble(f"{question} · {of_day}  ", (answer, "bold")))
             out.print(Text("  " + (" " if language == "en" else "").join(others)))
         out.print()
     table = table_of("signal", right("value"), "date", "rev", "", "what", title="Market")
