@@ -73,8 +73,7 @@ class Gate:
             return
         if identity is None and scope["path"] not in _OPEN:
             if scope["type"] == "http" and scope["method"] in _SAFE and "_nicegui" not in scope["path"]:
-                target = quote(scope["path"], safe="/")
-                await RedirectResponse(f"/login?next={target}", 303)(scope, receive, send)
+                await RedirectResponse(f"/login?next={_target(scope)}", 303)(scope, receive, send)
             else:
                 await _refuse(scope, receive, send, "log in first", 401)
             return
@@ -188,8 +187,14 @@ def add_routes(app: FastAPI, access: Access) -> None:
         return RedirectResponse("/login", 303)
 
 
+def _target(scope: Scope) -> str:
+    """Return path and query of a request as the value of a parameter."""
+    query = scope["query_string"].decode("latin-1")
+    return quote(quote(scope["path"]) + (f"?{query}" if query else ""), safe="/")
+
+
 def _local(path: str) -> str:
-    """Return a path of this console; "/" for any other address."""
+    """Return an address of this console, with its query; "/" for any other address."""
     found = urlsplit(path)
     plain = not found.scheme and not found.netloc and path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if plain else "/"

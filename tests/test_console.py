@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
+from starlette.middleware.sessions import SessionMiddleware
 
 from alerts.model import Acknowledgement, Alert, Evidence, Severity, State, Text
 from alerts.record import RecordCard
@@ -332,6 +335,49 @@ def test_sessions_that_can_not_be_checked_let_nobody_in() -> None:
 
     answer = asyncio.run(ask())
     assert (answer.status_code, answer.text) == (503, "logins can't be checked: Redis does not answer")
+
+
+async def logged_in_at(address: str, *, by_form: bool = True) -> tuple[str, str]:
+    """Ask for an address without a session, log in, and return the addresses of the login and of what follows it.
+
+    ``by_form``: where the form leads, instead of the address of the login itself.
+    """
+    access = Access("0.0.0.0", StoredSessions(), token="tok")
+    app = FastAPI()
+    add_routes(app, access)
+    app.add_middleware(Gate, access=access)
+    app.add_middleware(SessionMiddleware, secret_key="s")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        asked = await client.get(address)
+        login = asked.headers.get("location", address)
+        (action,) = re.findall('action="([^"]+)"', (await client.get(login)).text)
+        entered = await client.post(action if by_form else login, data={"name": "wang", "password": "tok"})
+        return login, entered.headers["location"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/?asof=2020-07-23", "/themes?industry=%E9%93%B6%E8%A1%8C&asof=2020-07-23", "/security/a%3Fb?c=%26"],
+)
+def test_a_login_leads_to_the_address_that_was_asked_for_with_its_query(address: str) -> None:
+    login, follows = asyncio.run(logged_in_at(address))
+    assert login.startswith("/login?next=/") and login.count("?") == 1 and "&" not in login
+    assert follows == address
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "https://evil.example/?asof=2020-07-23",
+        "//evil.example/?a=/",
+        "/\\evil.example?a",
+        "/\t/evil.example",
+        "javascript:alert(1)",
+    ],
+)
+@pytest.mark.parametrize("by_form", [True, False])
+def test_a_login_leads_to_no_other_site(foreign: str, *, by_form: bool) -> None:
+    assert asyncio.run(logged_in_at(f"/login?next={quote(foreign)}", by_form=by_form))[1] == "/"
 
 
 def test_a_line_that_is_no_user_is_named(tmp_path: Path) -> None:
