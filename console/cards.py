@@ -12,6 +12,8 @@ from nicegui import ui
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
+from alerts.rules import rules
+from alerts.units import Units
 from console import charts, figure, labels, record
 from console.chart_element import Chart
 from console.model import Part
@@ -24,6 +26,8 @@ _MARKS = {Severity.CRITICAL: "◆", Severity.WARNING: "▲", Severity.INFO: "●
 _HOURS = (1, 4, 8, 24, 72, 168)
 #: Cards that are shown at most: more can't be read in a few seconds.
 _SHOWN = 30
+#: From here on a figure of a security has no decimals, and separators.
+_AMOUNT = 1000
 
 
 def title(page: Page, alert: Alert) -> str:
@@ -225,7 +229,8 @@ def _actor(page: Page) -> str:
 
 def detail(page: Page, alert_id: str) -> None:
     """Draw the page of one alert, the target of links in notifications."""
-    label = page.view.label
+    label, language = page.view.label, page.view.language
+    units = Units(rules(page.site.parameters))
     area = content("sub")
     shown: list[Alert | None] = []
 
@@ -249,9 +254,10 @@ def detail(page: Page, alert_id: str) -> None:
                 with ui.element("div").classes("card half"):
                     heading(label(head))
                     for name, value in values.items():
-                        ui.label(f"{name} = {_exact(value)}").classes("num")
+                        shown_value = exact(value, units.of_figure(found, name), language)
+                        ui.label(f"{name} = {shown_value}").classes("num")
             if found.members:
-                _members(page, found)
+                _members(page, found, units)
             with ui.element("div").classes("card wide"):
                 heading(label("inputs"))
                 for given in found.provenance:
@@ -279,21 +285,30 @@ def _context(page: Page, alert: Alert) -> None:
         Chart(options).props(f'role=img aria-label="{title}"')
 
 
-def _exact(value: Value) -> str:
-    """Format a figure, with percent where it may be a fraction."""
+def exact(value: Value, unit: str, language: labels.Language) -> str:
+    """Format a figure as it is, with percent or money behind it where that is its unit."""
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.6g} ({labels.percent(value)})" if abs(value) < 2 else f"{value:,.6g}"
+    if unit == "ratio":
+        return f"{value:.6g} ({labels.percent(value)})"
+    return f"{value:,.0f} ({labels.money(value, language)})" if unit == "CNY" else f"{value:,.6g}"
 
 
-def _members(page: Page, alert: Alert) -> None:
+def short(value: float, unit: str) -> str:
+    """Format the figure of a security, with an arrow for its sign."""
+    size = abs(value)
+    plain = f"{size:,.0f}" if size >= _AMOUNT else f"{size:.4g}"
+    return f"{labels.signed(value)} {labels.percent(size) if unit == 'ratio' else plain}"
+
+
+def _members(page: Page, alert: Alert, units: Units) -> None:
     label = page.view.label
     rows = [
         {
             "key": key,  # a security may be in several sections
             "code": m.code,
             "name": page.site.model.directory.name(m.code),
-            "value": f"{labels.signed(m.value)} {_short(m.value)}",
+            "value": short(m.value, units.of_members(m.rule or alert.rule)),
             "note": " · ".join(part for part in (page.view.rule(m.rule) if m.rule else "", m.note) if part),
         }
         for key, m in enumerate(alert.members)
@@ -307,7 +322,3 @@ def _members(page: Page, alert: Alert) -> None:
         heading(f"{label('members')} ({len(rows)})")
         table = ui.table(columns=columns, rows=rows, row_key="key", pagination=20).props(figure.PAGED).classes("w-full")
         figure.link_codes(page, table)
-
-
-def _short(value: float) -> str:
-    return f"{abs(value):,.0f}" if abs(value) >= 1.5 else labels.percent(abs(value))

@@ -18,6 +18,8 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.model import Acknowledgement, State, Text
+from alerts.rules import rules
+from alerts.units import Units
 from console import cards, charts, figure, industry_rows, labels, panel_charts, question, reasons, security, sheet
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
@@ -38,6 +40,7 @@ from processors.parameters import Parameters
 from tests.test_console import LANGUAGES, alert, signal
 
 P = Parameters()
+UNITS = Units(rules(P))
 ZH, EN = View(P, "zh"), View(P, "en")
 NAMES = {
     "600519.SH": "贵州茅台",
@@ -88,6 +91,40 @@ def test_an_alert_names_its_subject_and_the_codes_of_its_text(subject: str, show
     found = msgspec.structs.replace(alert("a", "market_hot"), subject=subject, text=Text("", "涨601398.SH。"))
     assert cards.title(page, found) == " · ".join(filter(None, (ZH.rule("market_hot"), shown)))
     assert cards.lines(page, found, whole=True)[0] == "涨工商银行 601398.SH。"
+
+
+@pytest.mark.parametrize(
+    ("rule", "figures", "name", "value", "shown"),
+    [
+        ("peak_warning", {}, "breakdown", 0.1, "0.1 (10.00%)"),
+        ("excess_financing", {"excess_financing": 0.06}, "level", -0.05, "-0.05 (−5.00%)"),
+        ("industry_risk_high", {"risk_sigma": 2.1}, "level", 2.0, "2"),
+        ("industry_risk_high", {"risk_sigma": 1.5}, "risk_sigma", 1.5, "1.5"),
+        ("collateral_low", {"percentile": 0.04}, "level", 0.05, "0.05 (5.00%)"),
+        ("collateral_low", {"percentile": 0.04}, "collateral_ratio", 2.57, "2.57 (257.00%)"),
+        ("data_quality", {}, "SSE", 1.5e9, "1,500,000,000 (¥1.50 bn)"),
+        ("themes", {"Banks": 0.012}, "Banks", 0.012, "0.012 (1.20%)"),
+        ("own", {"llt/000300.SH": 1.25}, "llt/000300.SH", 1.25, "1.25"),
+        ("own", {"fin_buy_ratio_5d": 0.11}, "clear", 0.105, "0.105 (10.50%)"),
+        ("fin_streak", {}, "flagged", 1, "1"),
+    ],
+)
+def test_a_figure_of_an_alert_has_the_unit_of_its_signal_or_rule(
+    rule: str, figures: dict[str, Any], name: str, value: float, shown: str
+) -> None:
+    found = msgspec.structs.replace(alert("a", rule), figures=figures)
+    assert cards.exact(value, UNITS.of_figure(found, name), "en") == shown
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "shown"),
+    [
+        ("excess_score_top", 0.9287, "▲ 0.9287"), ("fin_streak", -8.0, "▼ 8"), ("fin_extreme", 1.6, "▲ 160.00%"),
+        ("fin_divergence", -0.1234, "▼ 12.34%"), ("chart_top", 0.55, "▲ 55.00%"), ("data_quality", -1e6, "▼ 1,000,000"),
+    ],
+)  # fmt: skip
+def test_a_security_of_an_alert_has_the_unit_of_its_signal(rule: str, value: float, shown: str) -> None:
+    assert cards.short(value, UNITS.of_members(rule)) == shown
 
 
 REASONS = """\

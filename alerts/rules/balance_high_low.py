@@ -59,5 +59,5 @@ def low_rule(parameters: Parameters) -> Rule:
 def _rule(name: str, parameters: Parameters, side: int) -> Rule:
     return Rule(
         name, Severity.INFO, partial(evaluate, parameters, side), reads=("new_high_low",), source="[DG22]", cooldown_days=_COOLDOWN_DAYS,
-        expectations=(INDEX_HIGHER,),
+        expectations=(INDEX_HIGHER,), units=dict.fromkeys(("balance", "previous_high", "previous_low"), "CNY"),
     )  # fmt: skip

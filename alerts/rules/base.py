@@ -160,6 +160,8 @@ class Rule:
     expectations : what the rule predicts; empty where it states a fact.
     about : what its alerts are about, for listings.
     digest : the subjects that the rule evaluates on every day, where an info of it is a section of the day's digest.
+    units : units of its figures and thresholds by name ("ratio", "CNY"), where they are neither signals nor plain numbers.
+    member_signal : the signal of securities whose values its members have.
     updates : whether a correction that leaves a fact updates its alert, which keeps its id, instead of superseding it.
     """
 
@@ -176,6 +178,8 @@ class Rule:
     about: str = "market"
     digest: tuple[str, ...] = ()
     updates: bool = False
+    units: Mapping[str, str] = field(default_factory=dict)
+    member_signal: str = ""
 
     @property
     def is_section(self) -> bool:

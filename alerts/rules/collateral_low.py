@@ -57,6 +57,7 @@ def rule(parameters: Parameters) -> Rule:
         reads=("collateral_ratio",),
         source="[DG22], [DG24] name the risk; level ours",
         cooldown_days=_COOLDOWN_DAYS,
+        units={"percentile": "ratio", "line": "ratio"},
         expectations=(
             Expectation(
                 Text("SSE Composite lower 20 days later", "20个交易日后上证指数下跌"), ends_lower, figure="percentile"

@@ -12,6 +12,7 @@ from functools import partial
 from alerts.model import Member, Severity, Text
 from alerts.rules.base import Evaluation, Kind, Message, Rule, short_percent
 from alerts.rules.digest import OF_ITS_DAY
+from processors.codes import EXCHANGES
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 
@@ -20,6 +21,7 @@ _REPORTED = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + i
 #: Single securities break the identity on many days: the note names breaks of a larger share of them (ours).
 _NOTED_SHARE = 0.01
 _DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
+_UNITS = dict.fromkeys(("broken_share", "gap", "share"), "ratio") | dict.fromkeys(EXCHANGES, "CNY")
 _CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。")
 
 
@@ -134,6 +136,7 @@ def rule(parameters: Parameters) -> Rule:
         reads=(SecuritySignals, *_REPORTED),
         source="ours",
         about="figures of a closed day",
+        units=_UNITS,
     )
 
 
@@ -146,5 +149,6 @@ def note_rule(parameters: Parameters) -> Rule:
         reads=(SecuritySignals, "fin_balance"),
         source="ours",
         about="figures of a closed day",
+        units=_UNITS,
         digest=(_TOTALS, _DETAIL),
     )

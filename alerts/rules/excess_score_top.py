@@ -62,5 +62,7 @@ def rule(parameters: Parameters) -> Rule:
             for note in (EARLY, CHASING)
         ),
         about="stocks",
+        units={"share": "ratio"},
+        member_signal="excess_score",
         digest=("stocks",),
     )

@@ -66,5 +66,7 @@ def rule(parameters: Parameters) -> Rule:
             for note, mean in (("range", "−2.04%"), ("rally", "−3.10%"))
         ),
         about="stocks",
+        units={"excess": "ratio"},
+        member_signal="streak_excess",
         digest=("stocks",),
     )

@@ -82,5 +82,7 @@ def rule(parameters: Parameters) -> Rule:
             ),
         ),
         about="stocks",
+        units={"share": "ratio"},
+        member_signal="fin_change",
         digest=("stocks",),
     )  # fmt: skip

@@ -93,5 +93,6 @@ def rule(parameters: Parameters) -> Rule:
             ),
         ),
         about="securities",
+        member_signal="fin_streak",
         digest=("securities",),
     )  # fmt: skip

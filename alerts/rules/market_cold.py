@@ -8,7 +8,7 @@ from functools import partial
 
 from alerts.model import Claim, Severity, Text
 from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, percent
-from alerts.rules.ratio import MEAN_BASIS, basis_text, state_change
+from alerts.rules.ratio import MEAN_BASIS, UNITS, basis_text, state_change
 from processors.indicators.ratio_state import BASIS, COLD_STATES
 from processors.parameters import Parameters
 
@@ -66,4 +66,5 @@ def rule(parameters: Parameters) -> Rule:
         source="[DG22]",
         horizon_days=HORIZON_DAYS,
         expectations=(EXPECTATION,),
+        units=UNITS,
     )

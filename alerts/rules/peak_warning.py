@@ -14,7 +14,7 @@ import numpy as np
 
 from alerts.model import Claim, EndedBy, Severity, Text
 from alerts.rules.base import Bools, Evaluation, Expectation, Kind, Message, Rule, percent, short_percent
-from alerts.rules.ratio import MEAN_BASIS, StateChange, basis_text, state_change
+from alerts.rules.ratio import MEAN_BASIS, UNITS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
 from processors.events import Floats
 from processors.indicators.ratio_state import BASIS, COLD_STATES, RatioState
@@ -109,6 +109,7 @@ def rule(parameters: Parameters) -> Rule:
         source="[DG22]",
         horizon_days=parameters.warning_sessions + 1,  # in force on the last of the sessions, as the verdict
         expectations=(EXPECTATION,),
+        units=UNITS,
     )
 
 
@@ -122,4 +123,5 @@ def early_rule(parameters: Parameters) -> Rule:
         source="[DG22]",
         horizon_days=_EARLY_HORIZON_DAYS,
         expectations=(replace(EXPECTATION, claim=None),),
+        units=UNITS,
     )

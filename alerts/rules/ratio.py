@@ -14,6 +14,10 @@ from processors.parameters import Parameters
 MEAN_BASIS = "fin_buy_ratio_5d"
 
 
+#: The units of the figures and thresholds of rules on the state.
+UNITS = dict.fromkeys(("ratio", "hot", "breakdown", "cold", "extreme_cold"), "ratio")
+
+
 @dataclass(frozen=True, slots=True)
 class StateChange:
     """The state of one basis on one day, None where it is absent, and the state of the day before."""

@@ -91,6 +91,7 @@ def rule(_: Parameters) -> Rule:
         source="[GF25]",
         horizon_days=_HORIZON_DAYS,
         about="industries",
+        units=dict.fromkeys(ENGLISH.values(), "ratio"),
     )
 
 
@@ -107,4 +108,6 @@ def stocks_rule(parameters: Parameters) -> Rule:
             Expectation(_LEADS, ends_higher, horizon_days=_HORIZON_DAYS, basis=Basis.MEMBERS, figure="lowest_score"),
         ),
         about="stocks",
+        units={"lowest_score": "ratio", "share": "ratio"},
+        member_signal="chart_score",
     )
