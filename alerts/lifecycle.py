@@ -151,7 +151,7 @@ class AlertLifecycle(Processor):
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
-        known_at = evaluation.available_at
+        known_at = self._public_by(day) if rule.updates else evaluation.available_at
         out = [self._supersede(old.alert, known_at)] if old is not None and old.alert else []
         draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
         if draft is not None and out and rule.updates:
@@ -199,6 +199,8 @@ class AlertLifecycle(Processor):
             entry.alert = alert.id
         ended_at = None
         if status.ends is not None:
+            if rule.updates:
+                known_at = self._public_by(status.ends)
             horizon = status.ended_by is EndedBy.HORIZON
             ended_at = _opening(status.ends) if horizon else _ended_at(alert, expires_on, known_at)
         changes = {
@@ -219,6 +221,11 @@ class AlertLifecycle(Processor):
         alert = msgspec.structs.replace(alert, **changes, ended_at=_ended_at(alert, alert.expires_on, known_at))
         self._evict(identity)
         return alert
+
+    def _public_by(self, day: date) -> datetime:
+        """Return when the evaluation of a composed rule is public: two runs may compose it from other parts first."""
+        after = self._calendar.after(to_day(day), 1)
+        return _opening(day if after is None else to_date(after))
 
     def _evict(self, identity: str) -> None:
         del self.alerts[identity]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
@@ -77,7 +77,7 @@ def digests(desk: AlertDesk) -> dict[date, Alert]:
 def essence(desk: AlertDesk) -> dict[date, object]:
     """What must not depend on the order of reading."""
     return {
-        day: (a.id, a.state, a.resolved_on, a.text, a.figures, a.members, a.sections)
+        day: (a.id, a.state, a.resolved_on, a.ended_at, a.text, a.figures, a.members, a.sections)
         for day, a in digests(desk).items()
     }
 
@@ -113,7 +113,9 @@ def test_the_next_digest_ends_the_one_before_and_a_day_without_flags_has_none() 
     quiet.columns["divergence"] = np.zeros(4)
     fold(desk, financing(2, extreme=0, streak=0), totals(2), quiet)
     assert DAYS[2] not in digests(desk)
-    assert digests(desk)[DAYS[1]].resolved_on == DAYS[2]
+    over = digests(desk)[DAYS[1]]
+    public = datetime.combine(DAYS[3], time(1, 30), tzinfo=UTC)  # the opening after the day without flags
+    assert (over.resolved_on, over.ended_at) == (DAYS[2], public)
 
 
 # -- completeness ----------------------------------------------------------------------------------------------------
