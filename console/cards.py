@@ -60,12 +60,15 @@ def listing(page: Page) -> None:
         area = ui.element("div").classes("scroll").props("aria-live=polite tabindex=0")
         with area:
             none = ui.label(label("no_alerts")).classes("muted")
+            more = ui.label().classes("muted num").mark("more-alerts")
     drawn: dict[str, tuple[Alert, ui.element]] = {}
 
     def draw() -> None:
         found = page.site.model.firing()
         count.set_text(str(len(found)))
         none.set_visibility(not found)
+        more.set_text(f"+{len(found) - _SHOWN} {label('more')}")
+        more.set_visibility(len(found) > _SHOWN)
         found = found[:_SHOWN]
         kept = {alert.id: alert for alert in found}
         for identity, (alert, element) in list(drawn.items()):
@@ -78,6 +81,7 @@ def listing(page: Page) -> None:
                 with area:
                     drawn[alert.id] = alert, card(page, alert)
                 drawn[alert.id][1].move(area, place)
+        more.move(area)
 
     page.follow((Part.ALERTS,), draw)
 
@@ -116,11 +120,12 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             ui.label(invalidation).classes("record")
         if acked is not None:
             note = f": {acked.note}" if acked.note else ""
-            ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {labels.moment(acked.at)}").mark("acknowledged")
-        if alert.silence is not None:
-            ui.label(f"🔕 {label('silenced')} {labels.moment(alert.silence.until)} · {alert.silence.by}").classes(
-                "muted"
+            ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {labels.moment(acked.at, language)}").mark(
+                "acknowledged"
             )
+        if alert.silence is not None:
+            until = labels.moment(alert.silence.until, language)
+            ui.label(f"🔕 {label('silenced')} {until} · {alert.silence.by}").classes("muted")
         if alert.state in (State.FIRING, State.PENDING) and page.site.model.as_of is None:
             _actions(page, alert)
     return box

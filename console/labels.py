@@ -62,7 +62,11 @@ LABELS: dict[str, tuple[str, str]] = {
     "need_who": ("Enter your name", "请填写处理人"),
     "no_session": ("Your session is over: log in again", "登录已失效，请重新登录"),
     "failed": ("Not sent", "提交失败"),
+    "unconfirmed": (
+        "Not confirmed, and may still take effect: look again before you repeat it", "未获确认，仍可能生效，重试前请先查看"
+    ),
     "alerts": ("Active alerts", "当前预警"),
+    "more": ("more", "条未列出"),
     "no_alerts": ("No alert fires.", "当前没有预警。"),
     "source": ("Source", "来源"),
     "members": ("Securities", "涉及证券"),
@@ -155,6 +159,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "simulated": ("SIMULATED", "模拟数据"),
     "replay": ("REPLAY", "历史回放"),
     "reads_history": ("reading history", "正在读取历史数据"),
+    "zone": ("Shanghai", "北京时间"),
     "updated": ("updated", "更新于"),
     "skip": ("Skip to the content", "跳到正文"),
     "trouble": ("No new data", "没有新数据"),
@@ -171,17 +176,13 @@ LABELS: dict[str, tuple[str, str]] = {
     "known_from": ("Known from", "更正时间"),
     "security": ("Security", "证券"),
     "price": ("Price, adjusted", "复权价格"),
-    "open_price": ("open", "开"),
-    "close_price": ("close", "收"),
-    "low_price": ("low", "低"),
-    "high_price": ("high", "高"),
+    "open_price": ("open", "开"), "close_price": ("close", "收"),
+    "low_price": ("low", "低"), "high_price": ("high", "高"),
     "volume": ("Volume", "成交量"),
     "peers": ("Peers in the industry", "同行业标的"),
     "followed": ("Flags and what followed", "历次标记与其后涨跌"),
     "followed_note": ("from the next day's open; sign: of the balance", "自次日开盘起；箭头为余额方向"),
-    "after_5": ("5 days", "5日"),
-    "after_20": ("20 days", "20日"),
-    "after_60": ("60 days", "60日"),
+    "after_5": ("5 days", "5日"), "after_20": ("20 days", "20日"), "after_60": ("60 days", "60日"),
     "no_flag_yet": ("Not flagged in the days that are kept.", "保留期内未被标记。"),
     "no_peers": ("The reference names no industry of this security.", "主数据中没有该证券的行业。"),
     "name_of": ("Name", "名称"),
@@ -387,9 +388,9 @@ def short_day(found: date, other: date | None) -> str:
     return f"{found:%m-%d}" if other is not None and found.year == other.year else found.isoformat()
 
 
-def moment(found: datetime) -> str:
-    """Format a time in Shanghai's zone."""
-    return f"{found.astimezone(SHANGHAI):%m-%d %H:%M}"
+def moment(found: datetime, language: Language) -> str:
+    """Format a time in Shanghai's zone, which it names."""
+    return f"{found.astimezone(SHANGHAI):%m-%d %H:%M} {pick(LABELS['zone'], language)}"
 
 
 def signed(value: float | None) -> str:

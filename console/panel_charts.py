@@ -14,8 +14,8 @@ from console.theme import View
 
 #: A chart up to this width, in pixels, shows so many candles at first: more could not be told apart.
 _PHONE_WIDTH, _PHONE_CANDLES = 500, 60
-#: Volumes in 亿股 or millions of shares.
-_SHARES_AXIS = {"zh": "v => (v / 1e8).toFixed(1) + '亿'", "en": "v => (v / 1e6).toFixed(0) + 'm'"}
+#: Volumes in 亿股 or millions of shares, with as many of three digits as a figure has.
+SHARES_AXIS = {"zh": "v => +(v / 1e8).toPrecision(3) + '亿'", "en": "v => +(v / 1e6).toPrecision(3) + 'm'"}
 
 
 def multiple(view: View, name: str, found: Points, *, percent: bool) -> Options:
@@ -114,7 +114,7 @@ def candles(
         "xAxis": [{**hidden, "gridIndex": 0}, {**hidden, "gridIndex": 1}, {**time, "gridIndex": 2}],
         "yAxis": [
             {**axis(view), "gridIndex": 0}, {**axis(view), "gridIndex": 0, "splitLine": {"show": False}},
-            {**small, "gridIndex": 1, "axisLabel": {**small["axisLabel"], ":formatter": _SHARES_AXIS[view.language]}},
+            {**small, "gridIndex": 1, "axisLabel": {**small["axisLabel"], ":formatter": SHARES_AXIS[view.language]}},
             {**small, "gridIndex": 2, "axisLabel": {**small["axisLabel"], ":formatter": PERCENT_AXIS}},
         ],
         "dataZoom": [{**zoom, "xAxisIndex": [0, 1, 2]} for zoom in out["dataZoom"]],

@@ -107,7 +107,7 @@ class _Sheet:
         self._alerts()
         self._flags()
         self._data()
-        now = labels.moment(self.model.clock.now())
+        now = labels.moment(self.model.clock.now(), view.language)
         self.text(_MARGIN, _MARGIN - 12, f"marginwatch · {now}", _SMALL, colour=view.colours.muted)
 
     # -- parts ----------------------------------------------------------------------------------------------------
@@ -224,6 +224,8 @@ class _Sheet:
             text = alert.text.en if view.language == "en" else alert.text.zh
             line = f"{labels.pick(labels.SEVERITIES[alert.severity], view.language)} · {view.rule(alert.rule)}: {text}"
             self.paragraph(_MARGIN, _INNER, self.model.directory.annotated(line), most=2)
+        if len(found) > _ALERTS:
+            self.paragraph(_MARGIN, _INNER, f"+{len(found) - _ALERTS} {view.label('more')}", most=1)
         if not found:
             self.line(_MARGIN, view.label("no_alerts"), _BODY)
         self.y -= 4

@@ -14,7 +14,7 @@ from alerts.commands import Command
 from console import labels
 from console.access import Access, Identity
 from console.chart_element import ChartUpdates
-from console.errors import AccessError
+from console.errors import AccessError, UnconfirmedError
 from console.model import ConsoleModel, Part
 from console.redraws import TICK_S, Redraws
 from console.study_results import Studies
@@ -46,7 +46,8 @@ class Site:
 
     Parameters
     ----------
-    publish : publishes a command about alerts; returns once the broker has acknowledged it.
+    publish : publishes a command about alerts; returns once the broker has acknowledged it, and raises
+        `UnconfirmedError` where nobody knows whether it has arrived.
     charts : the chart model, which draws maps of its charts, or the reason why there is none.
     studies : the results of studies; None where nobody computes any.
     """
@@ -151,6 +152,9 @@ class Page:
                 ui.notify(label("no_session"), type="negative")
                 return False
             await action
+        except UnconfirmedError as error:
+            ui.notify(f"{label('unconfirmed')} ({error})", type="warning")
+            return False
         except (MarginwatchError, OSError) as error:
             ui.notify(f"{label('failed')}: {error}", type="negative")
             return False
@@ -274,14 +278,18 @@ def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
         live.set_visibility(session is not None)
         if session is not None:
             at = max(s.available_at for s in model.live.values())
-            live.set_text(f"◔ {label('provisional')} {labels.moment(at)}")
+            live.set_text(f"◔ {label('provisional')} {labels.moment(at, view.language)}")
         simulated.set_visibility(model.simulated)
         replay.set_visibility(model.clock.replays)
-        replay.set_text(f"⏵ {label('replay')} {model.clock.now().astimezone(SHANGHAI):%Y-%m-%d %H:%M}")
+        now = model.clock.now().astimezone(SHANGHAI)
+        replay.set_text(f"⏵ {label('replay')} {now:%Y-%m-%d %H:%M} {label('zone')}")
         history.set_visibility(model.reads_history)
         trouble.set_visibility(bool(model.trouble))
         trouble.set_text(f"⚠ {label('trouble')}: {model.trouble}"[:80])
         changed = model.changed_at
-        clock.set_text("" if changed is None else f"{label('updated')} {changed.astimezone(SHANGHAI):%H:%M:%S}")
+        updated = (
+            "" if changed is None else f"{label('updated')} {changed.astimezone(SHANGHAI):%H:%M:%S} {label('zone')}"
+        )
+        clock.set_text(updated)
 
     page.follow((Part.FINAL, Part.LIVE, Part.FEEDS, Part.CLOCK), draw)

@@ -11,6 +11,7 @@ from console import labels, reasons
 from console.model import MARKET_PARTS
 from console.site import Page
 from processors.outputs import MarketSignal
+from processors.signal import Value
 
 
 def draw(page: Page) -> None:
@@ -40,18 +41,28 @@ def draw(page: Page) -> None:
         rank, span = f"{found.value * 100:.0f}", view.label("percentile")
         return f"P{rank} · {span}" if language == "en" else f"{span} {rank}%"
 
-    def streak(signal: MarketSignal) -> str:
-        if not isinstance(signal.value, int):
-            return "–"
-        return f"{labels.signed(signal.value)} {abs(signal.value)} {'days' if language == 'en' else '日'}"
-
     _tile(page, view.label("excess_short"), "excess_financing", lambda s: labels.percent(s.value, signed=True),
           lambda _: f"±{labels.percent(p.excess_level, 0)}", coloured=True)  # fmt: skip
     _tile(page, view.label("balance"), "fin_balance", lambda s: labels.money(s.value, language), balance_change)
-    _tile(page, view.label("streak"), "streak", streak, lambda s: _high(page, s), coloured=True)
+    _tile(
+        page,
+        view.label("streak"),
+        "streak",
+        lambda s: streak(s.value, language),
+        lambda s: _high(page, s),
+        coloured=True,
+    )
     _tile(page, view.label("float_cap"), "fin_balance_to_float_cap", percent, rank)
     _tile(page, view.label("breadth"), "breadth_200", percent, of_day_before)
     _tile(page, view.label("share_trade"), "margin_trade_share", percent, of_day_before)
+
+
+def streak(value: Value | None, language: labels.Language) -> str:
+    """Format a streak as an arrow and its length."""
+    if not isinstance(value, int):
+        return "–"
+    days = abs(value)
+    return f"{labels.signed(value)} {days} {'日' if language == 'zh' else 'day' if days == 1 else 'days'}"
 
 
 def _high(page: Page, _: MarketSignal) -> str:

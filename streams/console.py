@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaError
 from redis.exceptions import RedisError
 
 from alerts.commands import Command
 from console.access import Access, Session
 from console.directory import Directory
-from console.errors import AccessError
+from console.errors import AccessError, UnconfirmedError
 from console.model import ConsoleModel, Feed, Part
 from processors.days import microseconds, to_date
 from processors.deadlines import DEADLINES, newest_due
@@ -200,15 +200,26 @@ class Backend:
             await self._producer.stop()
 
     async def publish(self, command: Command) -> None:
-        """Publish a command; raises `MarginwatchError` if Kafka does not accept it."""
+        """Publish a command.
+
+        Raises
+        ------
+        MarginwatchError : if Kafka does not accept the command.
+        UnconfirmedError : if its acknowledgement is missing: a request that has timed out may still arrive.
+        """
+        sent = False
         try:
             if self._producer is None:
                 self._producer = await self._connected()
-            await self._producer.send_and_wait(
-                self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command), partition=0
-            )
+            name, data = self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command)
+            acknowledged = await self._producer.send(name, data, partition=0)
+            sent = True
+            await acknowledged
         except KafkaError as error:
-            raise MarginwatchError(f"Kafka does not accept the command: {type(error).__name__}: {error}") from error
+            why = f"{type(error).__name__}: {error}"
+            if not sent or (isinstance(error, BrokerResponseError) and not error.retriable):
+                raise MarginwatchError(f"Kafka does not accept the command: {why}") from error
+            raise UnconfirmedError(f"Kafka does not acknowledge the command: {why}") from error
 
     async def _connected(self) -> AsyncProducer:
         producer = async_kafka_producer(self._settings, purpose="console")

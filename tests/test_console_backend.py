@@ -5,11 +5,25 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 
+from alerts.commands import Acknowledge
+from console import site
+from console.errors import UnconfirmedError
 from console.model import ConsoleModel, Feed, Part
+from console.theme import View
+from processors.errors import MarginwatchError
+from processors.parameters import Parameters
 from streams import console
 from streams.local_service import free_port
 from streams.settings import Settings
@@ -66,3 +80,48 @@ def test_records_are_read_again_after_an_alert_and_once_more_behind_it(monkeypat
         task.cancel()
 
     asyncio.run(poll())
+
+
+class Producer:
+    """A producer that refuses a message, or whose acknowledgement fails."""
+
+    def __init__(self, error: KafkaError, *, sent: bool) -> None:
+        self.error, self.sent = error, sent
+
+    async def send(self, *_: object, **__: object) -> asyncio.Future[None]:
+        if not self.sent:
+            raise self.error
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acknowledged.set_exception(self.error)
+        return acknowledged
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "unconfirmed"),
+    [
+        (KafkaTimeoutError(), False, False),  # no broker says where the topic is
+        (TopicAuthorizationFailedError(), True, False),
+        (KafkaTimeoutError(), True, True),
+        (RequestTimedOutError(), True, True),
+        (KafkaConnectionError(), True, True),
+    ],
+)
+def test_a_command_without_an_acknowledgement_may_still_arrive_and_the_page_says_so(
+    error: KafkaError, monkeypatch: pytest.MonkeyPatch, *, sent: bool, unconfirmed: bool
+) -> None:
+    backend = console.Backend(Settings(), ConsoleModel((5, 8)))
+    monkeypatch.setattr(backend, "_producer", Producer(error, sent=sent))
+    shown: list[str] = []
+    monkeypatch.setattr(site.ui, "notify", lambda text, **_: shown.append(text))
+
+    async def signed_in() -> bool:
+        return True
+
+    page: Any = SimpleNamespace(view=View(Parameters(), "en"), _signed_in=signed_in)
+    command = Acknowledge(alert="a", by="li", at=datetime.now(UTC))
+    assert asyncio.run(site.Page.act(page, backend.publish(command))) is False
+    assert shown[0].startswith("Not confirmed, and may still take effect" if unconfirmed else "Not sent: ")
+    assert type(error).__name__ in shown[0]
+    with pytest.raises(MarginwatchError) as raised:
+        asyncio.run(backend.publish(command))
+    assert isinstance(raised.value, UnconfirmedError) is unconfirmed

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import json
 import re
+import shutil
+import subprocess
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from nicegui import Client, ui
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
@@ -20,7 +25,19 @@ from reportlab.pdfgen.canvas import Canvas
 from alerts.model import Acknowledgement, State, Text
 from alerts.rules import rules
 from alerts.units import Units
-from console import cards, charts, figure, industry_rows, labels, panel_charts, question, reasons, security, sheet
+from console import (
+    cards,
+    charts,
+    figure,
+    industry_rows,
+    labels,
+    panel_charts,
+    question,
+    reasons,
+    security,
+    sheet,
+    tiles,
+)
 from console.charts import Break
 from console.daily_inputs import FIGURES_KEPT, DailyInputs, adjusted
 from console.directory import Directory
@@ -125,6 +142,24 @@ def test_a_figure_of_an_alert_has_the_unit_of_its_signal_or_rule(
 )  # fmt: skip
 def test_a_security_of_an_alert_has_the_unit_of_its_signal(rule: str, value: float, shown: str) -> None:
     assert cards.short(value, UNITS.of_members(rule)) == shown
+
+
+@pytest.mark.parametrize(("fires", "shown"), [(30, []), (33, ["+3 more"])])
+def test_the_list_of_alerts_names_how_many_it_leaves_out(fires: int, shown: list[str]) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.as_of = date(2024, 7, 1)  # without buttons
+    for number in range(fires):
+        model.offer_alert(alert(f"n{number}"))
+    page: Any = SimpleNamespace(
+        view=EN, site=SimpleNamespace(model=model), path=str, follow=lambda _parts, draw, **_: draw()
+    )
+
+    async def drawn() -> list[ui.label]:
+        with Client(ui.page("")) as client:
+            cards.listing(page)
+            return [one for one in client.elements.values() if isinstance(one, ui.label) and one.visible]
+
+    assert [one.text for one in asyncio.run(drawn()) if one.text.startswith("+")] == shown
 
 
 REASONS = """\
@@ -314,6 +349,30 @@ def test_what_followed_a_flag_begins_at_the_next_open() -> None:
     assert security.ratio(1.0, 0.0) is None and security.ratio(1.0, 4.0) == 0.25
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="node, which runs a formatter, is not installed")
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [("zh", ["0亿", "0.05亿", "0.1亿", "0.15亿", "12.5亿"]), ("en", ["0m", "5m", "10m", "15m", "1250m"])],
+)
+def test_ticks_of_small_volumes_differ(language: labels.Language, shown: list[str]) -> None:
+    code = f"JSON.stringify([0, 5e6, 1e7, 1.5e7, 1.25e9].map({panel_charts.SHARES_AXIS[language]}))"
+    found = subprocess.run(["node", "-p", code], check=True, capture_output=True, text=True).stdout
+    assert json.loads(found) == shown
+
+
+@pytest.mark.parametrize(
+    ("days", "en", "zh"),
+    [(1, "▲ 1 day", "▲ 1 日"), (-1, "▼ 1 day", "▼ 1 日"), (-8, "▼ 8 days", "▼ 8 日"), (None, "–", "–")],
+)
+def test_a_streak_of_one_day_is_no_plural(days: int | None, en: str, zh: str) -> None:
+    assert (tiles.streak(days, "en"), tiles.streak(days, "zh")) == (en, zh)
+
+
+@pytest.mark.parametrize(("language", "shown"), [("en", "07-01 09:00 Shanghai"), ("zh", "07-01 09:00 北京时间")])
+def test_a_moment_names_its_zone(language: labels.Language, shown: str) -> None:
+    assert labels.moment(moment(1), language) == shown
+
+
 def test_candles_have_gaps_marks_and_columns() -> None:
     days = [date(2024, 7, d) for d in (1, 2)]
     prices = [(days[0], {"open": 9.0, "high": 11.0, "low": 8.5, "close": 10.0, "volume": 5.0})]
@@ -449,6 +508,7 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
     text = "".join(text for *_, text in drawn)
     assert ("贵州茅台" if language == "en" else "很长的一段文字") in text
     assert {"en": "Active alerts", "zh": "当前预警"}[language] in text
+    assert {"en": "+33 more", "zh": "+33 条未列出"}[language] in text  # 8 of 41
 
 
 @pytest.mark.parametrize(
