@@ -143,6 +143,26 @@ def test_what_a_silence_holds_back_is_dropped_when_it_ends_and_sent_when_it_fire
     assert told.later(SETTLES) == [F]
 
 
+@pytest.mark.parametrize("end", [R, S])
+def test_an_attempt_that_failed_may_have_been_delivered_and_its_end_is_sent_behind_it(end: State) -> None:
+    told = Told()
+    told.reads(F, 1)
+    assert told.history is not None
+    (begun,) = told.history.notifications
+    told.history = told.history.replaced(msgspec.structs.replace(begun, attempts=1, due=NOW + timedelta(minutes=5)))
+    told.reads(end, 2)
+    assert told.later(timedelta(minutes=4)) == []
+    assert told.later(timedelta(minutes=1)) == [F, end]
+
+
+@pytest.mark.parametrize(("end", "due"), [(R, 60), (S, 60), (S, 0)])
+def test_what_was_never_attempted_is_dropped_with_its_end(end: State, due: int) -> None:
+    told = Told()
+    told.reads(F, 1, silence=Silence(id="s", until=NOW + timedelta(minutes=due), by="li"))
+    told.reads(end, 2)
+    assert told.later(timedelta(hours=2)) == []
+
+
 # -- two workers -----------------------------------------------------------------------------------------------
 
 

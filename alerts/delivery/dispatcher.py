@@ -2,8 +2,8 @@
 
 A notification is written to Redis before it is sent, and marked as sent afterwards. An attempt is written before it is
 made, so two workers never make one at the same time. A failed attempt is repeated with exponential backoff until the
-alert is superseded. A worker that dies between the channel's answer and the mark sends that notification again under
-the same idempotency key: nothing is lost.
+channel accepts it: it may have been delivered, so what ends or withdraws the alert is sent behind it. A worker that dies
+between the channel's answer and the mark sends that notification again under the same idempotency key: nothing is lost.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class ChannelQueue:
 
         def change(history: History | None) -> History | None:
             for one in () if history is None else history.notifications:
-                # What was superseded during the attempt stays dropped, unless it was sent.
+                # What another worker has sent meanwhile stays sent.
                 if history is not None and one.name == name and (one.status is Status.WAITING or "sent" in outcome):
                     changed = history.replaced(msgspec.structs.replace(one, **outcome))
                     return advance(changed, self.channel, self._clock.now())

@@ -25,7 +25,7 @@ class Status(StrEnum):
 
     WAITING = "waiting"  # to be sent when it is due
     SENT = "sent"
-    DROPPED = "dropped"  # superseded, or taken back before it was sent
+    DROPPED = "dropped"  # the alert ended or was superseded before the first attempt
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,9 +104,9 @@ def advance(history: History, channel: Channel, now: datetime) -> History:
         return _appended(history, channel, now) if wanted else history
     if last is None:
         return history  # the channel was not told of the alert: nor is it of its end
-    held_back = _untouched(last) and last.due > now  # by quiet hours, by a silence, or to settle
-    waiting_beginning = last.status is Status.WAITING and last.alert.state is State.FIRING
-    if waiting_beginning and (held_back or alert.state is State.SUPERSEDED):
+    held_back = last.due > now  # by quiet hours, by a silence, or to settle
+    unsent = _untouched(last) and last.alert.state is State.FIRING  # a failed attempt may have been delivered
+    if unsent and (held_back or alert.state is State.SUPERSEDED):
         return history.replaced(msgspec.structs.replace(last, status=Status.DROPPED))
     return history if channel.omits(alert) else _appended(history, channel, now)
 
