@@ -289,6 +289,19 @@ def test_a_failed_attempt_is_repeated_under_the_same_key_and_after_a_restart(
     asyncio.run(go())
 
 
+def test_refused_messages_count_for_the_rate_limit(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server, 1) as (sender, (queue,), _):
+            sender.failures = [DeliveryError("send too fast")] * HOOK.per_minute
+            for number in range(HOOK.per_minute):
+                assert queue._pause() == 0
+                await queue.offer(msgspec.structs.replace(fresh(F), id=f"a{number}"), 1, datetime.now(UTC))
+            await send_due(queue)
+            assert 50 < queue._pause() <= 60
+
+    asyncio.run(go())
+
+
 def test_notifications_of_the_release_before_are_not_sent_again(redis_server: EmbeddedRedis) -> None:
     async def go() -> None:
         async with queues(redis_server, 1) as (sender, (queue,), redis):

@@ -48,7 +48,7 @@ class Channel(BaseModel):
     quiet_severity: Severity = Field(
         Severity.CRITICAL, description="from this severity on alerts are sent in quiet hours"
     )
-    per_minute: int = Field(20, ge=1, le=6000, description="maximum of messages a minute (DingTalk accepts 20)")
+    per_minute: int = Field(20, ge=1, le=6000, description="maximum of attempts a minute (DingTalk accepts 20)")
     max_chars: int = Field(1800, ge=200, description="longer texts are cut")
     max_age_days: float = Field(
         3.0, gt=0, description="alerts published longer ago are not sent: a backfill wakes nobody"

@@ -53,7 +53,7 @@ class ChannelQueue:
         self._waiting: dict[str, list[Notification]] = {}  # by alert, oldest first
         self._firing: dict[str, Alert] = {}  # resent to Alertmanager until they end
         self._wakeup = asyncio.Event()
-        self._sent: deque[float] = deque()
+        self._attempts: deque[float] = deque()  # of the last minute; a service counts what it refuses, too
 
     async def load(self) -> None:
         """Load the notifications of an earlier run."""
@@ -141,6 +141,7 @@ class ChannelQueue:
         if notification is None:
             return  # another worker was faster, or it is not wanted any more
         name, alert, attempts = notification.name, notification.alert, notification.attempts
+        self._attempts.append(asyncio.get_running_loop().time())
         try:
             await self._send(alert, name)
         except DeliveryError as error:
@@ -151,7 +152,6 @@ class ChannelQueue:
                         retry_in_s=wait.total_seconds(), error=str(error))  # fmt: skip
         else:
             metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
-            self._sent.append(asyncio.get_running_loop().time())
             await self._end(name, alert.id, error="", status=Status.SENT, sent=self._clock.now())
 
     async def _send(self, alert: Alert, name: str) -> None:
@@ -204,11 +204,11 @@ class ChannelQueue:
             return
 
     def _pause(self) -> float:
-        """Return the seconds until the rate limit allows another message."""
+        """Return the seconds until the rate limit allows another attempt."""
         now = asyncio.get_running_loop().time()
-        while self._sent and now - self._sent[0] >= 60:
-            self._sent.popleft()
-        return 0.0 if len(self._sent) < self.channel.per_minute else 60 - (now - self._sent[0])
+        while self._attempts and now - self._attempts[0] >= 60:
+            self._attempts.popleft()
+        return 0.0 if len(self._attempts) < self.channel.per_minute else 60 - (now - self._attempts[0])
 
 
 class Dispatcher:
