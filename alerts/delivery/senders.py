@@ -30,6 +30,8 @@ from alerts.model import Alert, State
 
 #: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
+#: How long apprise may work on one message (seconds): nobody can stop it.
+_APPRISE_S = 300.0
 _ANSWER_BYTES = 4096
 _SCOPES = {
     "securities_digest": "security", "fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
@@ -223,18 +225,39 @@ class ChatRobotSender(Sender):
 
 
 class AppriseSender(Sender):
-    """Mail and the other services that apprise supports."""
+    """Mail and the other services that apprise supports.
 
-    async def send(self, alert: Alert, key: str = "") -> None:  # noqa: ARG002 - webhooks alone carry it
+    apprise sends in a thread, which ends after the time limit of an attempt if the service is slow. The next attempt of
+    the message waits for it and takes its result: a second one would repeat a mail that was accepted late.
+    """
+
+    def __init__(self, channel: Channel, session: aiohttp.ClientSession, link: str) -> None:
+        super().__init__(channel, session, link)
+        self._running: dict[str, asyncio.Task[bool]] = {}  # by the key of the message
+
+    async def send(self, alert: Alert, key: str = "") -> None:
         severity = alert.severity.value
         body = text.body(alert, self.channel.language, link=self.link_to(alert), most=self.channel.max_chars)
-        await self._notify(text.title(alert), body, {"critical": "failure", "warning": "warning"}.get(severity, "info"))
+        kind = {"critical": "failure", "warning": "warning"}.get(severity, "info")
+        await self._notify(key or f"{alert.id}/{alert.state}", text.title(alert), body, kind)
 
     async def send_file(self, title: str, path: Path) -> None:
         """Send a file; services without attachments get the title alone."""
-        await self._notify(title, title, "info", attach=str(path))
+        await self._notify(str(path), title, title, "info", attach=str(path))
 
-    async def _notify(self, title: str, body: str, kind: str, **attached: str) -> None:
+    async def _notify(self, key: str, title: str, body: str, kind: str, **attached: str) -> None:
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.create_task(self._deliver(title, body, kind, **attached))
+        await asyncio.wait([running], timeout=self.channel.timeout_s)
+        if not running.done():
+            raise DeliveryError(f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s")
+        del self._running[key]
+        if not running.result():
+            raise DeliveryError(f"{self.channel.redacted()} did not accept the message")
+
+    async def _deliver(self, title: str, body: str, kind: str, **attached: str) -> bool:
+        """Send a message; return whether the service has accepted it."""
         scheme = self.channel.address().partition(":")[0].lower()
         if remedy := UNJUDGED.get(scheme):
             raise DeliveryError(f"apprise does not notice when {scheme}:// refuses a message: {remedy}")
@@ -246,17 +269,11 @@ class AppriseSender(Sender):
         service = apprise.Apprise()
         if not service.add(self.channel.address()):
             raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
+        sending = service.async_notify(body, title=title, notify_type=apprise.NotifyType(kind), **attached)
         try:
-            sent = await asyncio.wait_for(
-                service.async_notify(body, title=title, notify_type=apprise.NotifyType(kind), **attached),
-                self.channel.timeout_s,
-            )
+            return bool(await asyncio.wait_for(sending, _APPRISE_S))
         except TimeoutError:
-            raise DeliveryError(
-                f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s"
-            ) from None
-        if not sent:
-            raise DeliveryError(f"{self.channel.redacted()} did not accept the message")
+            return False
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

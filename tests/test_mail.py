@@ -1,0 +1,90 @@
+"""Mail through apprise: a slow server gets a message once."""
+
+from __future__ import annotations
+
+import asyncio
+import socketserver
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+
+from alerts.delivery.channel import Channel
+from alerts.delivery.senders import AppriseSender
+from alerts.errors import DeliveryError
+from alerts.model import Alert, Severity, State, Text
+
+NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """An SMTP server on loopback that accepts every mail, once it may."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Session)
+        self.mails: list[EmailMessage] = []
+        self.accepts = threading.Event()
+        self.accepts.set()
+
+    def channel(self, **changes: Any) -> Channel:
+        address = f"mailto://127.0.0.1:{self.server_address[1]}?from=a@b.cn&to=d@e.cn"
+        return Channel(kind="apprise", url=address, **changes)  # type: ignore[arg-type]
+
+
+class _Session(socketserver.StreamRequestHandler):
+    server: MailServer
+
+    def handle(self) -> None:
+        self._answer("220 ready")
+        while command := self.rfile.readline().strip().upper():
+            if command == b"DATA":
+                self._answer("354 go on")
+                lines = list(iter(self.rfile.readline, b".\r\n"))
+                self.server.accepts.wait(60)
+                self.server.mails.append(message_from_bytes(b"".join(lines), policy=policy.default))  # type: ignore[arg-type]
+            self._answer("221 bye" if command == b"QUIT" else "250 ok")
+
+    def _answer(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with MailServer() as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def alert(words: Text) -> Alert:
+    return Alert(
+        id="a1", rule="peak_warning", severity=Severity.CRITICAL, subject="market", trade_date=date(2024, 6, 28),
+        revision=0, state=State.FIRING, available_at=NOW, raised_at=NOW, changed_at=NOW, figures={}, thresholds={},
+        text=words, invalidation=Text("", ""), provenance=[],
+    )  # fmt: skip
+
+
+def test_a_server_that_answers_late_gets_a_mail_once(server: MailServer) -> None:
+    async def go() -> None:
+        sender = AppriseSender(server.channel(timeout_s=0.2), None, "")  # type: ignore[arg-type]
+        server.accepts.clear()
+        for _ in range(3):
+            with pytest.raises(DeliveryError, match="did not answer within"):
+                await sender.send(alert(Text("hot", "热")), "a1/firing")
+        server.accepts.set()
+        while not server.mails:
+            await asyncio.sleep(0.01)
+        sender.channel = server.channel()
+        await sender.send(alert(Text("hot", "热")), "a1/firing")
+        assert len(server.mails) == 1
+        await sender.send(alert(Text("hot", "热")), "a1/firing/7")
+        assert len(server.mails) == 2
+
+    asyncio.run(go())
