@@ -1,4 +1,4 @@
-"""Mail through apprise: a slow server gets a message once."""
+"""Mail through apprise: a slow server gets a message once, and the text arrives as it is."""
 
 from __future__ import annotations
 
@@ -88,3 +88,15 @@ def test_a_server_that_answers_late_gets_a_mail_once(server: MailServer) -> None
         assert len(server.mails) == 2
 
     asyncio.run(go())
+
+
+def test_a_mail_shows_the_text_as_it_is(server: MailServer) -> None:
+    sender = AppriseSender(server.channel(), None, "http://console")  # type: ignore[arg-type]
+    words = Text("Row 3: 'fin_buy' is <img src=http://x/y.png>, 5 & 6.\nIt is < 7.", "第3行：数据有误。")
+    asyncio.run(sender.send(alert(words)))
+    (mail,) = server.mails
+    assert "peak_warning · 2024-06-28" in mail["subject"]
+    assert mail.get_content_type() == "text/plain"
+    shown = mail.get_content().splitlines()
+    for line in (*words.en.splitlines(), words.zh, "http://console/alerts/a1"):
+        assert line in shown

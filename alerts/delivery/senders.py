@@ -269,7 +269,13 @@ class AppriseSender(Sender):
         service = apprise.Apprise()
         if not service.add(self.channel.address()):
             raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
-        sending = service.async_notify(body, title=title, notify_type=apprise.NotifyType(kind), **attached)
+        sending = service.async_notify(
+            body,
+            title=title,
+            notify_type=apprise.NotifyType(kind),
+            body_format=apprise.NotifyFormat.TEXT,  # else a service of HTML shows markup out of refused data
+            **attached,
+        )
         try:
             return bool(await asyncio.wait_for(sending, _APPRISE_S))
         except TimeoutError:
