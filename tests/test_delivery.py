@@ -159,6 +159,13 @@ def test_the_text_of_a_notification() -> None:
     assert "Withdrawn" in text.body(alert(state=State.SUPERSEDED), "en")
 
 
+def test_the_text_of_an_alert_that_was_raised_late_says_so() -> None:
+    late = alert(raised_at=NOW + timedelta(days=4, hours=15))  # 01:00 in Shanghai
+    assert "Late: its figures were due on 2024-06-28 and evaluated on 2024-07-03." in text.body(late, "en")
+    assert "迟到：数据应于2024-06-28公布，2024-07-03才完成计算。" in text.body(late, "zh")
+    assert "Late" not in text.body(alert(raised_at=NOW + timedelta(days=1)), "en")
+
+
 @pytest.mark.parametrize(
     ("ended_by", "english", "chinese"),
     [

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from alerts.delivery.channel import Channel
 from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
-from alerts.delivery.history import SETTLES, History, Notification, Status, advance
+from alerts.delivery.history import LATE_SETTLES, SETTLES, History, Notification, Status, advance
 from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import Sender
 from alerts.errors import DeliveryError
@@ -131,6 +131,41 @@ def test_an_old_alert_that_fires_again_is_sent_where_the_channel_knows_it() -> N
         one.reads(F, 3)
         one.later(SETTLES)
     assert (told.sent, other.sent) == ([F, R, F], [])
+
+
+def late(**changes: Any) -> dict[str, Any]:
+    """The changes that make an alert a critical one whose feed was down for ten days, and that is still in force."""
+    fired = {"severity": Severity.CRITICAL, "available_at": NOW - timedelta(days=10), "expires_on": date(2024, 7, 1)}
+    return fired | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "sent"),
+    [
+        ({}, [F]),
+        ({"expires_on": None}, [F]),  # behind the end of the calendar
+        ({"expires_on": date(2024, 6, 30)}, []),
+        ({"severity": Severity.WARNING}, []),
+    ],
+)
+def test_an_old_alert_is_sent_where_it_is_critical_and_in_force(changes: dict[str, Any], sent: list[State]) -> None:
+    told = Told()
+    told.reads(F, 1, **late(**changes))
+    assert told.later(LATE_SETTLES - timedelta(seconds=1)) == []
+    told.reads(F, 2, **late(**changes), silence=Silence(id="s", until=NOW, by="li"))
+    assert told.later() == []
+    assert told.later(timedelta(seconds=1)) == sent
+    told.reads(R, 3, **late(**changes))
+    assert told.later() == (sent and [F, R])  # an end does not wait
+
+
+@pytest.mark.parametrize("end", [R, S])
+def test_a_critical_alert_of_a_backfill_is_not_sent_if_its_end_is_read_soon(end: State) -> None:
+    told = Told()
+    told.reads(F, 1, **late())
+    told.later(LATE_SETTLES / 2)
+    told.reads(end, 2, **late())
+    assert told.later(LATE_SETTLES) == []
 
 
 def test_what_a_silence_holds_back_is_dropped_when_it_ends_and_sent_when_it_fires_again() -> None:
@@ -285,6 +320,21 @@ def test_a_failed_attempt_is_repeated_under_the_same_key_and_after_a_restart(
             assert sender.keys == [f"a1/{F}"] * 2
             (sent,) = await NotificationLog(redis, "t", "hook").all()
             assert (sent.status, sent.attempts, sent.error) == (Status.SENT, 2, "")
+
+    asyncio.run(go())
+
+
+def test_the_notification_of_an_alert_that_fires_is_kept(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server, 1) as (sender, (queue,), _):
+            for number, states in enumerate(((F,), (F, R))):
+                for sequence, state in enumerate(states, 1):
+                    one = msgspec.structs.replace(fresh(state), id=f"a{number}")
+                    await queue.offer(one, sequence, datetime.now(UTC))
+                    await send_due(queue)
+            await queue.notifications.prune(datetime.now(UTC))
+            assert [one.name for one in await queue.notifications.all()] == [f"a0/{F}"]  # else it would be sent again
+            assert len(sender.keys) == 3
 
     asyncio.run(go())
 

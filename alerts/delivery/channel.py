@@ -51,7 +51,9 @@ class Channel(BaseModel):
     per_minute: int = Field(20, ge=1, le=6000, description="maximum of attempts a minute (DingTalk accepts 20)")
     max_chars: int = Field(1800, ge=200, description="longer texts are cut")
     max_age_days: float = Field(
-        3.0, gt=0, description="alerts published longer ago are not sent: a backfill wakes nobody"
+        3.0,
+        gt=0,
+        description="alerts published longer ago are not sent, as a backfill wakes nobody; critical ones in force are",
     )
     timeout_s: float = Field(10.0, gt=0, description="time limit of one attempt, seconds")
 

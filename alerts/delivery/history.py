@@ -4,6 +4,9 @@ A channel is told of every change of an alert's state, in the order of the messa
 fires again that had ended. The first beginning and the first end are sent when they are due. A later change waits
 `SETTLES`: state that is computed again (an emptied Redis, another release) repeats the past within seconds, and a
 change that is taken back meanwhile is not sent.
+
+A channel is not told of an alert that was published longer ago than its ``max_age_days``, unless the alert is critical
+and still in force: the feed was down when it began. Its beginning waits `LATE_SETTLES`, as a backfill reads its end soon.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ from enum import StrEnum
 import msgspec
 
 from alerts.delivery.channel import Channel
-from alerts.model import Alert, State
+from alerts.model import Alert, Severity, State
+from processors.days import SHANGHAI
 
 #: How long a change of state waits that is not the first of its kind.
 SETTLES = timedelta(minutes=1)
+#: How long the beginning of an alert waits that is older than its channel's ``max_age_days``.
+LATE_SETTLES = timedelta(minutes=10)
 
 
 class Status(StrEnum):
@@ -99,8 +105,8 @@ def advance(history: History, channel: Channel, now: datetime) -> History:
         history = history.replaced(msgspec.structs.replace(last, status=Status.DROPPED))
         return history.replaced(_updated(before, alert, channel, now))
     if alert.state is State.FIRING:
-        recent = now - alert.available_at <= timedelta(days=channel.max_age_days)
-        wanted = channel.wants(alert) and (recent or bool(history.notifications))
+        known = bool(history.notifications)
+        wanted = channel.wants(alert) and (known or not _is_late(alert, channel, now) or _in_force(alert, now))
         return _appended(history, channel, now) if wanted else history
     if last is None:
         return history  # the channel was not told of the alert: nor is it of its end
@@ -116,15 +122,30 @@ def _appended(history: History, channel: Channel, now: datetime) -> History:
     beginning = alert.state is State.FIRING
     again = any((one.alert.state is State.FIRING) is beginning for one in history.notifications)
     named = any(one.alert.state is alert.state for one in history.notifications)
-    due = channel.due(alert, now)
     notification = Notification(
         alert=alert,
         status=Status.WAITING,
-        due=max(due, now + SETTLES) if again else due,
+        due=max(channel.due(alert, now), now + (SETTLES if again else _late_wait(alert, channel, now))),
         written=now,
         sequence=history.sequence if named else 0,
     )
     return msgspec.structs.replace(history, notifications=(*history.notifications, notification))
+
+
+def _is_late(alert: Alert, channel: Channel, now: datetime) -> bool:
+    return now - alert.available_at > timedelta(days=channel.max_age_days)
+
+
+def _in_force(alert: Alert, now: datetime) -> bool:
+    """Whether a firing alert is critical and its horizon not over; without a day it ends behind the calendar."""
+    today = now.astimezone(SHANGHAI).date()
+    return alert.severity is Severity.CRITICAL and (alert.expires_on is None or alert.expires_on >= today)
+
+
+def _late_wait(alert: Alert, channel: Channel, written: datetime) -> timedelta:
+    """Return how long the first notification of a state waits at least."""
+    late = alert.state is State.FIRING and _is_late(alert, channel, written)
+    return LATE_SETTLES if late else timedelta()
 
 
 def _untouched(notification: Notification) -> bool:
@@ -135,6 +156,7 @@ def _updated(notification: Notification, alert: Alert, channel: Channel, now: da
     """Return a notification with a newer version of its alert; a silence may have begun or ended while it waits."""
     due = notification.due
     if _untouched(notification) and alert.silence != notification.alert.silence:
-        settled = notification.written + SETTLES if notification.sequence else now
-        due = max(channel.due(alert, now), settled)
+        written = notification.written
+        wait = SETTLES if notification.sequence else _late_wait(alert, channel, written)
+        due = max(channel.due(alert, now), written + wait)
     return msgspec.structs.replace(notification, alert=alert, due=due)

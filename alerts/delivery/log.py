@@ -90,11 +90,11 @@ class NotificationLog:
         return [history for history in found if history is not None]
 
     async def prune(self, before: datetime) -> None:
-        """Remove the alerts of which nothing waits, and whose newest notification was written before a time."""
+        """Remove the alerts of which nothing waits, that fire no more, and whose notifications were written before a time."""
         for history in await self.histories():
             newest = history.notifications[-1]
             waits = any(one.status is Status.WAITING for one in history.notifications)
-            if not waits and newest.written < before:
+            if not waits and not history.reminds and newest.written < before:
                 await self._redis.hdel(self._key, *(one.name for one in history.notifications))
                 await self._redis.hdel(self._alerts, history.alert.id)
 
