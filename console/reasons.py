@@ -30,7 +30,7 @@ _PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"etf\.daily: no fund of the style has shares of the day before", "etf.daily：该风格基金缺少前一日份额"),
     (r"etf\.daily: no fund of the style has a row", "etf.daily：没有该风格的基金"),
     (r"etf\.daily: no fund has a row", "etf.daily：没有基金数据"),
-    (r"etf\.daily: none of the (\d+) funds of the style has a price", r"etf.daily：该风格\1只基金均无价格"),
+    (r"etf\.daily: (\d+) of the (\d+) funds of the style changed shares and have no price", r"etf.daily：该风格\2只基金中\1只份额变动而无价格"),
     (r"no security of the day belongs to (\w+)", lambda found: f"当日没有属于{subject_name(found[1], 'zh')}的证券"),
     (r"prices\.daily: no stock has (\d+) prices in (\d+) trading days", r"prices.daily：没有股票在\2个交易日内有\1个价格"),
     (r"prices\.daily: no stock has a price of the year before", "prices.daily：没有股票有上年价格"),

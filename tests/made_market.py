@@ -211,14 +211,15 @@ def small_market(*, sessions: int | None = None, seed: int = 7, gaps: bool = Tru
                 "float_cap": rng.uniform(1e9, 1e11, m)[valued],
             },
         )
-        shares = shares * rng.uniform(0.97, 1.03, len(FUNDS))
+        # The first fund has no price on two days in a row; on one of them no shares change, which needs none.
+        shares = shares * (rng.uniform(0.97, 1.03, len(FUNDS)) if i % 17 != 4 else 1.0)
         here["etf.daily"] = rows(
             "etf.daily",
             day,
             np.sort(ids(FUNDS)),
             {
                 "shares": shares,
-                "price": [3.0, 4.0 + i / 100, np.nan if i % 9 == 0 else 1.5, 2.0],
+                "price": [np.nan if i % 17 in (4, 5) else 3.0, 4.0 + i / 100, np.nan if i % 9 == 0 else 1.5, 2.0],
                 "style": [0, 0, 6, 1],
             },
         )

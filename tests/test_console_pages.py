@@ -169,7 +169,7 @@ indices.daily 000001.SH pe_ttm since 2010-01-04: 20 days are needed, 4 are known
 margin.market fin_buy of 2020-09-09 lacks SSE, SZSE: 5 days are needed, 4 are known
 prices.daily of 2020-09-09 lacks all rows of SSE; margin.daily of 2020-09-09 lacks 12 rows of SZSE
 indices.daily turnover: the calendar does not reach back so far
-etf_flow of cross_border is absent: etf.daily: none of the 20 funds of the style has a price
+etf_flow of cross_border is absent: etf.daily: 3 of the 20 funds of the style changed shares and have no price
 etf_flow of broad is absent: etf.daily of 2020-01-01 is not known
 etf.daily: no fund of the style has a row
 etf.daily: no fund of the style has shares of the day before

@@ -110,7 +110,7 @@ def test_the_line_of_an_index_that_does_not_move_is_its_close() -> None:
 
 def test_a_signal_without_data_is_absent_with_its_reason(signals) -> None:
     assert "float_cap of 2020-07-09 is not known" in signals[date(2020, 7, 9), "fin_balance_to_float_cap"].reason
-    assert "has a price" in signals[date(2020, 7, 9), "etf_flow/other"].reason
+    assert "have no price" in signals[date(2020, 7, 9), "etf_flow/other"].reason
     assert not [key for key in signals if key[1] == "risk_premium"]  # no rates at all: never computed
 
 
@@ -184,6 +184,25 @@ def test_etf_flow_by_hand() -> None:
     assert "etf_flow of bond is absent" in found[DAYS[2], "etf_flow_total"].reason
     assert "cumulative" not in found[DAYS[2], "etf_flow/broad"].details  # 20 days are not known yet
     assert "day before" in found[DAYS[2], "etf_flow/bond"].reason  # it had none yesterday: no flow out of nothing
+
+
+@pytest.mark.parametrize(("before", "flow"), [(5e9, None), (4e9, 0.4e9)])
+def test_a_flow_of_a_fund_without_a_price_is_unknown_and_so_is_the_total(before: float, flow: float | None) -> None:
+    """Only a fund whose shares didn't change needs no price."""
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    found = {}
+    for day, first, second in ((DAYS[0], (1e9, 4.0), (before, 6.0)), (DAYS[1], (1.1e9, 4.0), (4e9, np.nan))):
+        funds = {"510300.SH": first, "510500.SH": second}
+        rows = batch("etf.daily", day, {code: {"shares": n, "price": price} for code, (n, price) in funds.items()})
+        for output in market.fold([rows, end_of_day(rows)]):
+            found[output.trade_date, output.name] = output
+    broad, total = found[DAYS[1], "etf_flow/broad"], found[DAYS[1], "etf_flow_total"]
+    if flow is None:
+        assert (broad.value, total.value, broad.details) == (None, None, {})
+        assert broad.reason == "etf.daily: 1 of the 2 funds of the style changed shares and have no price"
+        assert total.reason == f"etf_flow of broad is absent: {broad.reason}"
+    else:
+        assert broad.value == total.value == pytest.approx(flow)
 
 
 @pytest.mark.parametrize(

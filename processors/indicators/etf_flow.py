@@ -36,7 +36,8 @@ SIGNALS = (
         "ETF净流入（按风格）",
         "CNY",
         (funds(), funds(back=1)),
-        "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both, 0 for a fund whose shares were split; details: funds, and the sum of 20 days where all of them are known",
+        "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both shares, 0 for a fund whose shares were split; absent where "
+        "a fund whose shares changed has no price; details: funds, and the sum of 20 days where all of them are known",
         "[GF25], window of the sum ours",
         subjects=True,
         retain="etf_flow_days",
@@ -97,7 +98,7 @@ def _style(
 ) -> Column:
     days = block.parameters.etf_flow_days
     flows = np.full(len(block), np.nan)
-    priced_funds, unpriced_funds, splits = (np.zeros(len(block), dtype=int) for _ in range(3))
+    counted, splits = (np.zeros(len(block), dtype=int) for _ in range(2))
     absent = dict[int, str]()
     for i, (today, before, places) in enumerate(rows):
         of_style = today["style"] == number if len(today["key"]) else np.zeros(0, dtype=bool)
@@ -116,18 +117,16 @@ def _style(
         price = today["price"][now]
         split = is_split(shares / shares_before, price / before["price"][earlier])
         change = np.where(split, 0.0, shares - shares_before)
-        priced = ~np.isnan(price)
-        splits[i] = split.sum()
-        if not priced.any():
-            absent[i] = f"{FUNDS}: none of the {len(now)} funds of the style has a price"
+        unpriced = int((np.isnan(price) & (change != 0)).sum())
+        counted[i], splits[i] = len(now), split.sum()
+        if unpriced:
+            absent[i] = f"{FUNDS}: {unpriced} of the {len(now)} funds of the style changed shares and have no price"
             continue
-        flows[i] = float((change[priced] * price[priced]).sum())
-        priced_funds[i], unpriced_funds[i] = priced.sum(), (~priced).sum()
+        flows[i] = float(np.where(change == 0, 0.0, change * price).sum())
     window = block.own_window(f"etf_flow/{style}", flows, days)
     known = ~np.isnan(window)
     details = {
-        "funds": priced_funds,
-        "without_price": unpriced_funds,
+        "funds": counted,
         "splits": splits,
         "days": known.sum(axis=1),
         "cumulative": window.sum(axis=1),

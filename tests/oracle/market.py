@@ -516,18 +516,21 @@ def etf_flow(data: Data, p: Any) -> Tables:
         for ratio in (numerator / 2, 2 / numerator):
             simple |= (grown / ratio - 1).abs() <= 0.002
     split |= simple & (moved == 1)
-    flow = (shares - shares.shift(1)).mask(split, 0.0) * price
-    values, sums, priced = {}, {}, {}
+    change = (shares - shares.shift(1)).mask(split, 0.0)
+    # A fund whose shares didn't change needs no price; of any other one without a price the flow is unknown.
+    flow = (change * price).mask(change == 0, 0.0)
+    unknown = change.notna() & flow.isna()
+    values, sums, counted = {}, {}, {}
     lacks = data.lacks("funds").any(axis=1)
     gone = lacks | lacks.shift(1, fill_value=True)
     for name in sorted(rows["style"].unique()):
         inside = style == name
         of_style = flow.where(inside)
-        values[name] = of_style.sum(axis=1, min_count=1).mask(gone)
+        values[name] = of_style.sum(axis=1, min_count=1).mask(gone | (unknown & inside).any(axis=1))
         there = values[name].notna()
         sums[name] = values[name].rolling(p.etf_flow_days).sum().where(there)
-        priced[name] = of_style.count(axis=1).astype(float).where(there)
-    return {"": pd.DataFrame(values), "cumulative": pd.DataFrame(sums), "funds": pd.DataFrame(priced)}
+        counted[name] = of_style.count(axis=1).astype(float).where(there)
+    return {"": pd.DataFrame(values), "cumulative": pd.DataFrame(sums), "funds": pd.DataFrame(counted)}
 
 
 def etf_flow_total(data: Data, p: Any) -> Tables:
