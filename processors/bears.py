@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from processors.events import Floats
 
@@ -61,25 +61,20 @@ def bear_markets(closes: Floats, depth: float) -> list[Bear]:
     return found
 
 
-def falls_by_window(windows: Floats, ends: npt.NDArray[np.intp], depth: float) -> list[Floats]:
-    """Return the falls of the bear markets that have ended in each window of one series, oldest first.
-
-    A window that begins before the first peak has the bear markets of the series: so the series is searched again only
-    from windows on that begin behind the first peak.
+def current_drawdowns(closes: Floats, bears: list[Bear]) -> Floats:
+    """Return each close over the highest one since the last bear market ended, less 1 (days,), as falls are measured.
 
     Parameters
     ----------
-    windows : (k, days) closes, NaN where unknown.
-    ends : (k,) ascending position of each window's last day.
-    depth : as in `bear_markets`.
+    closes : (days,), NaN where unknown.
+    bears : its bear markets.
+
+    Examples
+    --------
+    >>> closes = np.array([90, 100, 80, 70, 84, 81.9])
+    >>> current_drawdowns(closes, bear_markets(closes, 0.2)).round(3).tolist()
+    [0.0, 0.0, -0.2, -0.3, 0.0, -0.025]
     """
-    later = (ends - ends[0]).tolist()
-    if later[-1] >= windows.shape[1]:
-        return [np.array([bear.fall for bear in bear_markets(window, depth)]) for window in windows]
-    series = np.concatenate([windows[0, : later[-1]], windows[-1]])
-    start, bears, out = 0, bear_markets(series, depth), list[Floats]()
-    for begin in later:
-        if bears and start + bears[0].peak < begin:
-            start, bears = begin, bear_markets(series[begin:], depth)
-        out.append(np.array([bear.fall for bear in bears if start + bear.end < begin + windows.shape[1]]))
-    return out
+    bounds = [0, *(bear.end for bear in bears), len(closes)]
+    highs = [np.fmax.accumulate(closes[start:end]) for start, end in pairwise(bounds)]
+    return np.asarray(closes / np.concatenate(highs) - 1)

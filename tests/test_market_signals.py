@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.folder import read
-from processors.bears import bear_markets, falls_by_window
+from processors.bears import bear_markets, current_drawdowns
 from processors.block import Block
 from processors.days import to_date, to_day
 from processors.events import RowBatch
@@ -90,18 +90,33 @@ def test_a_bear_market_is_a_fall_of_a_fifth_ended_by_a_rise_of_a_fifth(closes: l
         assert bear.peak < bear.trough < bear.end
 
 
-@given(
-    st.lists(st.sampled_from([np.nan, 60.0, 70.0, 80.0, 84.0, 100.0, 105.0]), min_size=3, max_size=40),
-    st.integers(1, 30),
-    st.lists(st.integers(1, 3), max_size=12),
-)
-def test_bear_markets_of_many_windows_are_those_of_each(closes: list[float], days: int, steps: list[int]) -> None:
-    days = min(days, len(closes))
-    ends = np.cumsum([days - 1, *steps])
-    ends = ends[ends < len(closes)]
-    windows = np.array([closes[end + 1 - days : end + 1] for end in ends])
-    found = [past.tolist() for past in falls_by_window(windows, ends, 0.2)]
-    assert found == [[bear.fall for bear in bear_markets(window, 0.2)] for window in windows]
+@given(st.lists(st.sampled_from([np.nan, 60.0, 70.0, 80.0, 84.0, 100.0, 105.0]), max_size=40))
+def test_a_bear_market_and_a_drawdown_stay_as_they_were_known(closes: list[float]) -> None:
+    series = np.array(closes, dtype=float)
+    bears = bear_markets(series, 0.2)
+    for day, now in enumerate(current_drawdowns(series, bears).tolist()):
+        known = bear_markets(series[: day + 1], 0.2)
+        assert known == [bear for bear in bears if bear.end <= day]
+        np.testing.assert_equal(current_drawdowns(series[: day + 1], known)[-1], now)
+
+
+@pytest.mark.parametrize("block_days", [1, 64])
+def test_a_drawdown_is_measured_from_the_peak_since_the_last_bear_market_and_ranked_among_all_of_them(
+    block_days: int,
+) -> None:
+    """By hand: 70 and 65 ended bear markets of 30% and 23.5%; later days are measured from 85, not from 100."""
+    closes = [100, 70, 85, 65, 78, 70, np.nan, 62]
+    parameters = Parameters(bottom_indices=("000001.SH",), percentile_days=3)
+    market = Market(1, parameters, EXCHANGES, xshg(), block_days=block_days)
+    days = [batch("indices.daily", day, {"000001.SH": {"close": n}}) for day, n in zip(DAYS, closes, strict=False)]
+    days += [batch("margin.market", day, {e: {"fin_balance": 1.0} for e in EXCHANGES}) for day in DAYS[: len(closes)]]
+    found = [one.details for one in market.fold([item for rows in days for item in (rows, end_of_day(rows))])
+             if isinstance(one, MarketSignal) and one.signal == "bottom_panel"]  # fmt: skip
+    shown = [[details.get(f"000001.SH {name}") for name in ("drawdown", "bear_markets", "deeper_than")]
+             for details in found]  # fmt: skip
+    expected = [[0, None, None], [-0.3, None, None], [0, 1, 0], [65 / 85 - 1, 1, 0], [0, 2, 0], [70 / 78 - 1, 2, 0],
+                [None] * 3, [62 / 78 - 1, 2, 0]]  # fmt: skip
+    assert shown == [[None if one is None else pytest.approx(one) for one in row] for row in expected]
 
 
 def test_the_line_of_an_index_that_does_not_move_is_its_close() -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.bears import falls_by_window
+from processors.bears import bear_markets, current_drawdowns
 from processors.block import Block
 from processors.events import Floats
 from processors.indicators.fin_buy_ratio import trailing_ratio
 from processors.indicators.index_pe import pe_percentiles
 from processors.needs import index, total, turnover
 from processors.signal import Column, Level, Signal, Values
-from processors.statistics import drawdowns, percentiles, rolling_sums
+from processors.statistics import percentiles, rolling_sums
 
 _MONTH = 20
 BUYS = total("fin_buy", days="ratio_window_days", optional=True)
 TURNOVERS = turnover(days="ratio_window_days", optional=True)
-CLOSES = index("close", each="bottom_indices", days="percentile_days", optional=True)
+CLOSES = index("close", each="bottom_indices", since="valuation_since", optional=True)
 RATES = index("turnover_rate", each="bottom_indices", since="valuation_since", optional=True)
 PES = index("pe_ttm", each="bottom_indices", since="valuation_since", optional=True)
 
@@ -29,9 +29,10 @@ SIGNALS = (
         "底部观察面板",
         "count",
         (BUYS, TURNOVERS, CLOSES, RATES, PES),
-        "side by side: ratio and whether it is in the cold zone; of each of six indices the drawdown and its rank among the falls "
-        "of its own past bear markets (≥ 20% from a peak, ended by +20% from the trough), 20-day mean of the turnover rate and PE with "
-        "their percentiles over the whole known history (the PE's as index_pe_percentile)",
+        "side by side: ratio and whether it is in the cold zone; of each of six indices the drawdown from its peak since the last "
+        "bear market ended (≥ 20% from a peak, ended by +20% from the trough) and its rank among the falls of its past bear markets, "
+        "20-day mean of the turnover rate and PE with their percentiles, all over the whole known history (the PE's as "
+        "index_pe_percentile)",
         "[DG22], ranks ours",
         parameters=("ratio_cold", "bear_market", "percentile_least"),
     ),
@@ -69,15 +70,18 @@ def _valuation(rates: Floats, pes: Floats, code: str, least: int) -> dict[str, V
 
 def _falls(closes: Floats, positions: npt.NDArray[np.intp], code: str, depth: float) -> dict[str, Values]:
     """Return the drawdown of an index and its rank among past bear markets, by name; None where there were none."""
-    known = ~np.isnan(closes[:, -1])
-    current = np.where(known, drawdowns(closes), np.nan)
-    falls = falls_by_window(closes, positions, depth)
-    ranked = [bool(known[i] and len(past)) for i, past in enumerate(falls)]
+    # The window of the block's last day contains those of its other days: a bear market that has ended stays as it is.
+    behind = positions[-1] - positions
+    series = np.concatenate([np.full(max(int(behind[0]) + 1 - closes.shape[1], 0), np.nan), closes[-1]])
+    bears, at = bear_markets(series, depth), len(series) - 1 - behind
+    current, falls = current_drawdowns(series, bears)[at], np.array([bear.fall for bear in bears])
+    ended = np.searchsorted([bear.end for bear in bears], at, side="right")
+    counts = [int(count) if count and now == now else None for count, now in zip(ended, current, strict=True)]
     return {
         f"{code} drawdown": current,
-        f"{code} bear_markets": [len(past) if has_rank else None for past, has_rank in zip(falls, ranked, strict=True)],
+        f"{code} bear_markets": counts,
         f"{code} deeper_than": [
-            float((now <= past).mean()) if has_rank else None
-            for now, past, has_rank in zip(current.tolist(), falls, ranked, strict=True)
+            None if count is None else float((now <= falls[:count]).mean())
+            for count, now in zip(counts, current, strict=True)
         ],
     }

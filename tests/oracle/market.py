@@ -570,12 +570,8 @@ def bottom_panel(data: Data, p: Any) -> Tables:
     ratio = buys.rolling(p.ratio_window_days).sum() / turnover.rolling(p.ratio_window_days).sum()
     details = {"fin_buy_ratio_5d": ratio, "cold_zone": (ratio <= p.ratio_cold).astype(float).where(ratio.notna())}
     for code in p.bottom_indices:
-        close = of_index(data, code, "close")
-        falls = [
-            _falls(close.to_numpy()[max(0, i + 1 - p.percentile_days) : i + 1], p.bear_market)
-            for i in range(len(close))
-        ]
-        now = close / close.rolling(p.percentile_days, min_periods=1).max() - 1
+        close = of_index(data, code, "close").where(data.days >= pd.Timestamp(p.valuation_since))
+        now, falls = _falls(close, p.bear_market)
         here = now.notna() & pd.Series([bool(f) for f in falls], index=data.days)
         deeper = [float(np.mean([n <= fall for fall in f])) if f else np.nan for n, f in zip(now, falls, strict=True)]
         details[f"{code} drawdown"] = now
@@ -595,19 +591,25 @@ def bottom_panel(data: Data, p: Any) -> Tables:
     )
 
 
-def _falls(closes: np.ndarray, depth: float) -> list[float]:
-    """The fall of every bear market that has ended: down `depth` from a peak, then up `depth` from the trough."""
-    found: list[float] = []
+def _falls(closes: pd.Series, depth: float) -> tuple[pd.Series, list[list[float]]]:
+    """By day: the fall from the peak, and the falls of the bear markets that have ended by then.
+
+    Down `depth` from a peak, then up `depth` from the trough; the close that ends it is the first peak after it.
+    """
+    now, ended = [], [list[float]()]
     peak, trough = -np.inf, np.inf
     falling = False
-    for close in closes[~np.isnan(closes)]:
+    for close in closes:
+        found = ended[-1]
         if falling:
-            trough = min(trough, close)
+            trough = np.fmin(trough, close)
             if close >= trough * (1 + depth):
-                found.append(trough / peak - 1)
+                found = [*found, trough / peak - 1]
                 falling, peak = False, close
         else:
-            peak = max(peak, close)
+            peak = np.fmax(peak, close)
             if close <= peak * (1 - depth):
                 falling, trough = True, close
-    return found
+        now.append(close / peak - 1)
+        ended.append(found)
+    return pd.Series(now, index=closes.index), ended[1:]
