@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from alerts.rules import data_quality
+from alerts.rules.base import Kind, read_as
 from feeds.folder import read
 from processors.completeness import CheckedStore, Completeness
 from processors.days import to_day
@@ -204,6 +206,23 @@ def test_the_day_and_the_next_are_degraded_with_what_is_missing(topic: str, exch
     if topic == "etf.daily":
         assert found.market[following, "etf_flow/broad"].missing == {earlier: -1}
         assert found.market[following, "etf_flow/broad"].value is None
+
+
+@pytest.mark.parametrize("topic", ["margin.daily", "prices.daily", "etf.daily", "valuations.daily"])
+@pytest.mark.parametrize("exchange", [0, 1])
+def test_a_feed_that_lacks_an_exchange_is_one_alert_of_the_day(topic: str, exchange: int) -> None:
+    days, found = without(topic, exchange)
+    rule = data_quality.rule(SMALL)
+    day, following = sorted(days)[SESSION : SESSION + 2]
+    messages = [*found.market.values(), *found.industries.values(), *found.securities.values()]
+    fired = [one for message in messages if read_as(message) in rule.reads for one in rule.evaluate(message)
+             if one.kind is Kind.FIRE and "identity" not in one.subject]  # fmt: skip
+    expected = [(xshg_date(day), topic)] + [(xshg_date(following), topic)] * (topic == "margin.daily")
+    assert [(one.trade_date, one.subject) for one in fired] == expected
+    name = f"{topic} {('SSE', 'SZSE')[exchange]}"
+    assert fired[0].figures == {name: -1}
+    assert f"missing {name}: everything" in fired[0].text.en
+    assert f"缺少{name}：全部" in fired[0].text.zh
 
 
 def xshg_date(day: int) -> date:

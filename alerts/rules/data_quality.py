@@ -6,18 +6,26 @@ day's digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from alerts.model import Member, Severity, Text
 from alerts.rules.base import Evaluation, Kind, Message, Rule, short_percent
 from alerts.rules.digest import OF_ITS_DAY
 from processors.codes import EXCHANGES
-from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.needs import DETAIL, VALUATIONS
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 
-#: The signals whose missing inputs are reported, one per group of feeds: one gap is one alert.
-_REPORTED = {"fin_balance": "margin.market", "fin_buy_ratio": "margin.market + indices.daily"}
+#: The signal whose missing inputs are reported of each feed: one gap is one alert. A feed that never had rows has none.
+_REPORTED = {
+    "fin_balance": "margin.market",
+    "turnover_mean_5d": "indices.daily",
+    "breadth_200": "prices.daily",
+    "etf_flow_total": "etf.daily",
+    "risk_premium": "rates.daily",
+    "collateral_ratio": "margin.collateral",
+}
 #: Single securities break the identity on many days: the note names breaks of a larger share of them (ours).
 _NOTED_SHARE = 0.01
 _DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
@@ -28,10 +36,13 @@ _CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到�
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire for a degraded day or one whose figures contradict each other materially; end with the next good one."""
     if isinstance(message, SecuritySignals):
-        if message.family == "financing":  # missing prices are reported by the signals that need them
-            yield from _completeness("margin.daily", message.status)
+        if message.family == "financing":
+            yield from _completeness(DETAIL, message.status, message.status.missing)
+    elif isinstance(message, IndustrySignals):
+        yield from _completeness(VALUATIONS, message.status, _of_day(VALUATIONS, message.status))
     elif isinstance(message, MarketSignal) and message.signal in _REPORTED and not message.provisional:
-        yield from _completeness(_REPORTED[message.signal], message)
+        feed = _REPORTED[message.signal]
+        yield from _completeness(feed, message, _of_day(feed, message))
     yield from _identity(parameters, True, message)
 
 
@@ -43,8 +54,12 @@ def _identity(parameters: Parameters, material: bool, message: Message) -> Itera
         yield from _totals_identity(parameters, material, message)
 
 
-def _completeness(subject: str, s: MarketSignal | DayStatus) -> Iterator[Evaluation]:
-    missing = s.missing
+def _of_day(feed: str, s: MarketSignal | DayStatus) -> dict[str, int]:
+    """Return what one feed lacks of the day itself: an earlier day that figures are compared with has its own alert."""
+    return {name: rows for name, rows in s.missing.items() if name.startswith(f"{feed} ") and " of " not in name}
+
+
+def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[str, int]) -> Iterator[Evaluation]:
     if not missing:
         yield Evaluation.of(s, subject, Kind.END)
         return
@@ -133,7 +148,7 @@ def rule(parameters: Parameters) -> Rule:
         "data_quality",
         Severity.WARNING,
         partial(evaluate, parameters),
-        reads=(SecuritySignals, *_REPORTED),
+        reads=(SecuritySignals, IndustrySignals, *_REPORTED),
         source="ours",
         about="figures of a closed day",
         units=_UNITS,
