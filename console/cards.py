@@ -123,12 +123,18 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {labels.moment(acked.at, language)}").mark(
                 "acknowledged"
             )
-        if alert.silence is not None:
-            until = labels.moment(alert.silence.until, language)
-            ui.label(f"🔕 {label('silenced')} {until} · {alert.silence.by}").classes("muted")
+        if (silence := _silence_in_force(page, alert)) is not None:
+            until = labels.moment(silence.until, language)
+            ui.label(f"🔕 {label('silenced')} {until} · {silence.by}").classes("muted")
         if alert.state in (State.FIRING, State.PENDING) and page.site.model.as_of is None:
             _actions(page, alert)
     return box
+
+
+def _silence_in_force(page: Page, alert: Alert) -> Silence | None:
+    """Return the silence of an alert; None where it is over, as nothing is published then."""
+    silence = alert.silence
+    return silence if silence is not None and silence.until > page.site.model.clock.now() else None
 
 
 def _actions(page: Page, alert: Alert) -> None:
@@ -142,7 +148,7 @@ def _actions(page: Page, alert: Alert) -> None:
             ).mark("ack")
         else:
             ui.button(label("ack_withdraw"), on_click=lambda: _withdraw(page, alert)).props(f"{small} flat")
-        if alert.silence is None:
+        if _silence_in_force(page, alert) is None:
             ui.button(label("silence"), on_click=lambda: _silence(page, alert)).props(f"{small} flat").mark("silence")
         else:
             ui.button(label("silence_end"), on_click=lambda: _unsilence(page, alert)).props(f"{small} flat")

@@ -17,12 +17,13 @@ import msgspec
 import numpy as np
 import pytest
 from nicegui import Client, ui
+from nicegui.elements.mixins.text_element import TextElement
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
-from alerts.model import Acknowledgement, State, Text
+from alerts.model import Acknowledgement, Silence, State, Text
 from alerts.rules import rules
 from alerts.units import Units
 from console import (
@@ -160,6 +161,19 @@ def test_the_list_of_alerts_names_how_many_it_leaves_out(fires: int, shown: list
             return [one for one in client.elements.values() if isinstance(one, ui.label) and one.visible]
 
     assert [one.text for one in asyncio.run(drawn()) if one.text.startswith("+")] == shown
+
+
+@pytest.mark.parametrize(("hour", "shown"), [(1, True), (2, False)])
+def test_a_silence_that_is_over_is_not_shown(hour: int, shown: bool) -> None:
+    made = ConsoleModel(P.streak_flags)
+    made.clock = SimpleNamespace(now=lambda: moment(1, hour))  # type: ignore[assignment]
+    page: Any = SimpleNamespace(view=EN, site=SimpleNamespace(model=made), path=str)
+    one = msgspec.structs.replace(alert("a"), silence=Silence(id="s", until=moment(1, 2), by="li"))
+    with Client(ui.page("/")) as client:
+        cards.card(page, one)
+    words = {element.text for element in client.elements.values() if isinstance(element, TextElement)}
+    assert any(word.startswith("🔕 Silenced until") for word in words) is shown
+    assert ("Silence" not in words, "End silence" in words) == (shown, shown)
 
 
 REASONS = """\
