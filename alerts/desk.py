@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from alerts.commands import Acknowledge, Command, FeedRun, FeedState
+from alerts.commands import Acknowledge, Command, FeedRun, FeedState, SetSilence
 from alerts.digest import DigestComposer
 from alerts.evidence import EvidenceStore
 from alerts.lifecycle import AlertLifecycle
@@ -20,7 +20,7 @@ from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
 _RUNNING = (State.FIRING, State.PENDING)
 #: More than people give in years; commands about alerts that never come must not accumulate.
-_ACKNOWLEDGEMENTS_KEPT = 10_000
+_COMMANDS_KEPT = 10_000
 _LONGEST_FOLD = timedelta(minutes=1)
 
 
@@ -46,7 +46,7 @@ class AlertDesk(Processor):
         self.evidence = EvidenceStore(rules, calendar)
         self._digest = next((rule for rule in rules if rule.name == DIGEST), None)
         self._composer = DigestComposer(rules, self.lifecycle)
-        self.silences: Table[str, Silence] = Table("silence", TEXT, ValueCodec(Silence, 2))  # with time zones
+        self.silences: Table[str, SetSilence] = Table("silence", TEXT, ValueCodec(SetSilence, 3))  # by their ids
         # By alert, also one that is not raised yet: a replay reads the commands before the signals.
         self.acknowledgements: Table[str, tuple[int, Acknowledgement]] = Table(  # with the offset of the command
             "acknowledged", TEXT, ValueCodec(tuple[int, Acknowledgement])
@@ -166,21 +166,38 @@ class AlertDesk(Processor):
                 return []
             what = "unacknowledged" if command.withdraw else "acknowledged"
             return [self._put(alert, what, origin, now, command.by, command.note, acknowledged=acknowledged)]
+        return self._set_silence(command, origin, now)
+
+    def _set_silence(self, command: SetSilence, origin: Input, now: datetime) -> list[Change]:
+        """Set, replace or end a silence; return the alerts that it concerns with what silences them now."""
         silence = command.silence
-        ended = silence.until <= command.at
-        if ended:
-            self.silences.pop(silence.id, None)
-        else:
-            self.silences[silence.id] = silence
+        self._drop_silences(command.at)
+        before = self.silences.pop(silence.id, None)
+        if silence.until > command.at:
+            self.silences[silence.id] = command
+        if len(self.silences) > _COMMANDS_KEPT:
+            del self.silences[min(self.silences, key=lambda one: (self.silences[one].silence.until, one))]
         out = []
         for alert in sorted(self.lifecycle.alerts.values(), key=lambda a: (a.trade_date, a.id)):
-            if alert.state not in _RUNNING or alert.is_section:
+            if alert.is_section:
                 continue
             active = self._silence_of(alert)
-            if active != alert.silence:
-                what = "silenced" if active is not None else "unsilenced"
-                out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=active))
+            what = "silenced" if active is not None else "unsilenced"
+            if alert.state in _RUNNING:
+                if active != alert.silence:
+                    out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=active))
+            elif before is not None and before.silence.matches(alert) and before.at <= alert.changed_at:
+                # Its end may be held back. It is published again, and nothing is stored.
+                alert = msgspec.structs.replace(alert, changed_at=self._stamp(now), silence=active)
+                out.append(_change(alert, what, origin, now, silence.by, silence.note))
         return out
+
+    def _drop_silences(self, at: datetime) -> None:
+        """Delete the silences that are over at the time of a command: what is stored depends on no clock."""
+        for name in [name for name, one in self.silences.items() if one.silence.until <= at]:
+            del self.silences[name]
+        for alert in [a for a in self.lifecycle.alerts.values() if a.silence is not None and a.silence.until <= at]:
+            self.lifecycle.put(msgspec.structs.replace(alert, silence=None))
 
     def _completed(self, alert: Alert, origin: Input, now: datetime) -> Change:
         """Add evidence and silence to an alert whose state has changed."""
@@ -192,7 +209,7 @@ class AlertDesk(Processor):
         if any(changed):
             self._mark_stale(alert.rule, alert.trade_date)
         if superseded:
-            return Change(alert, _event(alert, alert.state.value, origin, now))
+            return _change(alert, alert.state.value, origin, now)
         if alert.fired_on is not None and not alert.evidence:
             self._newest = max(self._newest, alert.fired_on)
             alert = msgspec.structs.replace(alert, evidence=self._records(alert, covering))
@@ -202,14 +219,14 @@ class AlertDesk(Processor):
         if alert.id in self.lifecycle.alerts:  # else it has ended and left the kept evaluations in one step
             silence = alert.silence if alert.state in _RUNNING else None  # it holds back the end, and is over then
             self.lifecycle.put(msgspec.structs.replace(alert, silence=silence))
-        return Change(alert, _event(alert, alert.state.value, origin, now))
+        return _change(alert, alert.state.value, origin, now)
 
     def _put(
         self, alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "", **changes: object
     ) -> Change:
         alert = msgspec.structs.replace(alert, changed_at=self._stamp(now), **changes)
         self.lifecycle.put(alert)
-        return Change(alert, _event(alert, what, origin, now, by, note))
+        return _change(alert, what, origin, now, by, note)
 
     def _stamp(self, now: datetime) -> datetime:
         """Return a time that no other change of this fold has: the id of a message contains it."""
@@ -222,12 +239,12 @@ class AlertDesk(Processor):
             self.acknowledgements.pop(alert, None)
             return
         self.acknowledgements[alert] = offset, acknowledged
-        if len(self.acknowledgements) > _ACKNOWLEDGEMENTS_KEPT:
+        if len(self.acknowledgements) > _COMMANDS_KEPT:
             del self.acknowledgements[min(self.acknowledgements, key=lambda one: self.acknowledgements[one][0])]
 
     def _silence_of(self, alert: Alert) -> Silence | None:
-        """Return the matching silence that lasts longest."""
-        matching = [s for s in self.silences.values() if s.matches(alert)]
+        """Return the matching silence that lasts longest; it may be over."""
+        matching = [one.silence for one in self.silences.values() if one.silence.matches(alert)]
         return max(matching, key=lambda s: (s.until, s.id), default=None)
 
     # -- state -----------------------------------------------------------------------------------------------
@@ -244,8 +261,11 @@ def _published(changes: Iterable[Change]) -> list[Change]:
     return [change for change in changes if not change.alert.is_section]
 
 
-def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> AlertEvent:
-    return AlertEvent(
+def _change(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", note: str = "") -> Change:
+    """Return a version of an alert as it is published: without a silence that is over."""
+    if alert.silence is not None and alert.silence.until <= now:
+        alert = msgspec.structs.replace(alert, silence=None)
+    event = AlertEvent(
         alert=alert.id,
         rule=alert.rule,
         subject=alert.subject,
@@ -256,3 +276,4 @@ def _event(alert: Alert, what: str, origin: Input, now: datetime, by: str = "", 
         note=note,
         provenance=[origin],
     )
+    return Change(alert, event)

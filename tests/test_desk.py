@@ -172,7 +172,7 @@ def test_acknowledging_and_silencing_an_alert() -> None:
     assert other.silence == silence  # also of those that come later
     loaded = AlertDesk(RULES, CALENDAR)
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
-    assert loaded.silences == {"s1": silence}
+    assert loaded.silences == {"s1": SetSilence(silence=silence, at=NOW)}
     assert loaded.lifecycle.alerts == desk.lifecycle.alerts
     over_ = msgspec.structs.replace(silence, until=NOW)
     lifted = loaded.command(SetSilence(silence=over_, at=NOW), origin, NOW)
@@ -412,6 +412,8 @@ def test_what_people_have_said_does_not_depend_on_when_it_is_read(data: st.DataO
         signals.append(ratio(at, data.draw(st.sampled_from([0.08, 0.095, 0.12])), revision=1))
     ids = [alert_id("high", "market", day, revision) for day in DAYS[: len(values)] for revision in (0, 1)]
     silence = Silence(id="s", until=NOW + timedelta(hours=1), by="li", rule="high")
+    other = msgspec.structs.replace(silence, id="t", until=NOW + timedelta(hours=2))
+    silences = [SetSilence(silence=one, at=at) for one in (silence, other) for at in (NOW, silence.until, other.until)]
     commands = [
         data.draw(
             st.one_of(
@@ -419,7 +421,7 @@ def test_what_people_have_said_does_not_depend_on_when_it_is_read(data: st.DataO
                     Acknowledge, alert=st.sampled_from(ids), by=st.sampled_from(["li", "wu"]), at=st.just(NOW),
                     withdraw=st.booleans(),
                 ),
-                st.sampled_from([SetSilence(silence=silence, at=NOW), SetSilence(silence=silence, at=silence.until)]),
+                st.sampled_from(silences),
             )
         )
         for _ in range(data.draw(st.integers(1, 6)))
@@ -453,8 +455,60 @@ def test_an_alert_that_is_raised_after_its_acknowledgement_is_acknowledged() -> 
 
 
 def test_acknowledgements_of_alerts_that_never_come_do_not_accumulate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.desk._ACKNOWLEDGEMENTS_KEPT", 2)
+    monkeypatch.setattr("alerts.desk._COMMANDS_KEPT", 2)
     desk = AlertDesk([over()], CALENDAR)
     for offset, name in enumerate(["c", "b", "a"]):
         desk.command(Acknowledge(alert=name, by="li", at=NOW), Input("c", 0, offset, 0), NOW)
     assert [*desk.acknowledgements] == ["b", "a"]
+
+
+SILENCE = Silence(id="s", until=NOW + timedelta(hours=2), by="li", note="noise", rule="high")
+
+
+def silenced(desk: AlertDesk, silence: Silence, at: datetime) -> list[Change]:
+    return desk.command(SetSilence(silence=silence, at=at), Input("c", 0, 0, 0), at)
+
+
+def fold_at(desk: AlertDesk, message: Message, now: datetime) -> list[Change]:
+    return desk.fold(message, Input("signals", 0, 0, 0), now)
+
+
+def test_a_silence_that_is_over_silences_no_new_alert_and_is_deleted_by_the_next_one() -> None:
+    desk = AlertDesk([over()], CALENDAR)
+    silenced(desk, SILENCE, NOW)
+    (within,) = fold_at(desk, ratio(0, 0.12), NOW)
+    assert within.alert.silence == SILENCE
+    (ended, behind) = (*fold_at(desk, ratio(1, 0.08), SILENCE.until), *fold_at(desk, ratio(2, 0.12), SILENCE.until))
+    assert (ended.alert.silence, behind.alert.silence) == (None, None)
+    later = Silence(id="t", until=NOW + timedelta(days=1), by="wu", rule="other")
+    assert silenced(desk, later, SILENCE.until) == []  # nobody has silenced or unsilenced the alerts
+    assert [*desk.silences] == ["t"]
+    assert all(alert.silence is None for alert in desk.lifecycle.alerts.values())
+
+
+def test_silences_do_not_accumulate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.desk._COMMANDS_KEPT", 2)
+    desk = AlertDesk([over()], CALENDAR)
+    for name, hours in (("c", 3), ("b", 1), ("a", 2)):
+        silenced(desk, msgspec.structs.replace(SILENCE, id=name, until=NOW + timedelta(hours=hours)), NOW)
+    assert [*desk.silences] == ["c", "a"]
+
+
+@pytest.mark.parametrize(("until", "what"), [(1, "unsilenced"), (1.5, "silenced")])
+def test_an_end_that_a_silence_holds_back_is_published_again_when_the_silence_ends_early(
+    until: float, what: str
+) -> None:
+    desk = AlertDesk([over()], CALENDAR)
+    for at, value in ((0, 0.12), (1, 0.08), (2, 0.12)):  # the end of the first one has been sent
+        fold_at(desk, ratio(at, value), NOW - timedelta(days=1))
+    silenced(desk, SILENCE, NOW)
+    (held,) = fold_at(desk, ratio(3, 0.08), NOW + timedelta(minutes=30))
+    assert (held.alert.state, held.alert.silence) == (State.RESOLVED, SILENCE)
+    stored = dict(desk.lifecycle.alerts)
+    shorter = msgspec.structs.replace(SILENCE, until=NOW + timedelta(hours=until))
+    (released,) = silenced(desk, shorter, NOW + timedelta(hours=1))
+    assert (released.alert.id, released.alert.state) == (held.alert.id, State.RESOLVED)
+    assert released.alert.silence == (None if what == "unsilenced" else shorter)
+    assert (released.event.what, released.event.by, released.event.note) == (what, "li", "noise")
+    assert desk.lifecycle.alerts == stored  # whoever reads the commands first has the same
+    assert silenced(desk, shorter, SILENCE.until) == []

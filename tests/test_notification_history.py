@@ -178,6 +178,16 @@ def test_what_a_silence_holds_back_is_dropped_when_it_ends_and_sent_when_it_fire
     assert told.later(SETTLES) == [F]
 
 
+def test_an_end_that_a_silence_holds_back_is_sent_when_the_silence_ends_early() -> None:
+    told = Told()
+    told.reads(F, 1)
+    told.later()
+    told.reads(R, 2, silence=Silence(id="s", until=NOW + timedelta(days=7), by="li"))
+    assert told.later(timedelta(hours=1)) == [F]
+    told.reads(R, 3)
+    assert told.later() == [F, R]
+
+
 @pytest.mark.parametrize("end", [R, S])
 def test_an_attempt_that_failed_may_have_been_delivered_and_its_end_is_sent_behind_it(end: State) -> None:
     told = Told()
