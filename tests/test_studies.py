@@ -228,19 +228,32 @@ def test_rotation(panel: Panel, data_dir: Path, mode: Mode) -> None:
         assert finding(result, f"{name}: IR").ours == pytest.approx(expected, rel=1e-9)
 
 
+def test_an_excess_return_over_a_day_without_its_benchmark_is_unknown(panel: Panel) -> None:
+    """The day counted as one of 0%."""
+    gap, entry, known = 300, np.arange(len(panel.days)), panel.column("equal_weight_return")
+    lacking = replace(
+        panel, market=panel.market.assign(equal_weight_return=np.where(np.arange(len(known)) == gap, np.nan, known))
+    )
+    before, after = (one.security_forward(entry, 20) for one in (panel, lacking))
+    over = (panel.securities.at >= gap - 20) & (panel.securities.at < gap)
+    assert (~np.isnan(before[over])).any()
+    assert np.isnan(after[over]).all()
+    np.testing.assert_allclose(after[~over], before[~over], rtol=1e-9)
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_divergence_cases_by_hand(panel: Panel, mode: Mode) -> None:
     """Compute every case independently from the matrix of levels."""
     rows = panel.securities
     lag = 0 if mode is Mode.AS_SOURCE else 1
     returns = []
-    mean = (1 + pd.Series(panel.column("equal_weight_return"))).fillna(1.0).cumprod().to_numpy()
+    mean = 1 + panel.column("equal_weight_return")
     for row in np.flatnonzero(rows.columns["divergence"] == 1.0).tolist():
         start = int(rows.at[row]) + lag
         if start + 20 >= len(panel.days):
             continue
         level = panel.levels[:, np.searchsorted(panel.level_keys, rows.keys[row])]
-        gain = level[start + 20] / level[start] - mean[start + 20] / mean[start]
+        gain = level[start + 20] / level[start] - mean[start + 1 : start + 21].prod()
         returns += [gain] if not np.isnan(gain) else []
     found = finding(divergence.run(panel, mode), "RANGE: up-streak ≥ 8, excess over it < −10%")
     assert found.cases == len(returns) > 80

@@ -166,7 +166,8 @@ class Panel:
     def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
         """Return the excess return of every row over ``horizon`` days from the close of the entry session (n,), a fraction.
 
-        The benchmark is the compounded equal-weight mean return of the stocks in the margin list. NaN without both prices.
+        The benchmark is the compounded equal-weight mean return of the stocks in the margin list. NaN without both prices,
+        and where the benchmark is unknown on a day of the horizon.
         """
         column = np.searchsorted(self.level_keys, self.securities.keys)
         column[column == len(self.level_keys)] = 0
@@ -180,18 +181,17 @@ class Panel:
         inside = priced & (end < len(self.days))
         out = np.full(len(start), np.nan)
         s, e, c = start[inside], end[inside], column[inside]
-        growth = self.levels[e, c] / self.levels[s, c]
-        mean = self.equal_weight()
-        out[inside] = growth - mean[e] / mean[s]
+        out[inside] = self.levels[e, c] / self.levels[s, c] - self._equal_weight_growth(s, e)
         return out
 
-    def equal_weight(self) -> Floats:
-        """Return the level of the equal-weight mean of the stocks in the margin list (days,); NaN before its first day."""
+    def _equal_weight_growth(self, start: npt.NDArray[np.int_], end: npt.NDArray[np.int_]) -> Floats:
+        """Return 1 plus the compounded equal-weight mean return of the stocks in the margin list between days (n,).
+
+        NaN where it is unknown on a day after ``start`` up to ``end``.
+        """
         returns = self.column("equal_weight_return")
-        level = np.asarray(np.cumprod(1 + np.nan_to_num(returns)), dtype=np.float64)
-        first = int(np.argmax(~np.isnan(returns))) if (~np.isnan(returns)).any() else len(level)
-        level[:first] = np.nan
-        return level
+        level, unknown = np.cumprod(1 + np.nan_to_num(returns)), np.cumsum(np.isnan(returns))
+        return np.asarray(np.where(unknown[end] == unknown[start], level[end] / level[start], np.nan))
 
     def column(self, name: str) -> Floats:
         """Return a numeric market signal (days,), NaN where absent."""
