@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
+from processors.days import to_day
+from processors.events import Floats
 from processors.indicators.index_pe import pe_percentiles
-from processors.needs import index
+from processors.needs import index, reference_date
 from processors.signal import Column, Level, Signal, Values
 from processors.statistics import distances, drawdowns, rsi
 
@@ -24,7 +26,7 @@ SIGNALS = (
         "ratio",
         (CLOSES, PES, REFERENCE_CLOSES),
         "per index: close / max close of 250 days − 1; details: RSI(14), close / 250-day mean − 1, percentile of the PE "
-        "as index_pe_percentile, and the same on the reference date (2018-12-28)",
+        "as index_pe_percentile, and all four on the reference date (2018-12-28), its PE among those up to it",
         "[GF25]",
         subjects=True,
         parameters=("percentile_least",),
@@ -38,11 +40,13 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def _index(block: Block, code: str) -> Column:
-    closes, then = block.get(CLOSES, code), block.get(REFERENCE_CLOSES, code)
+    closes, then, pes = block.get(CLOSES, code), block.get(REFERENCE_CLOSES, code), block.get(PES, code)
+    least = block.parameters.percentile_least
     details: dict[str, Values] = {
         "rsi_14": rsi(closes, _RSI_DAYS),
         "mean_distance": distances(closes),
-        "pe_percentile": pe_percentiles(block.get(PES, code), block.parameters.percentile_least),
+        "pe_percentile": pe_percentiles(pes, least),
+        "reference_pe_percentile": _reference_percentiles(block, pes, least),
     }
     known = ~np.isnan(then).any(axis=1)
     for name, values in (
@@ -52,3 +56,14 @@ def _index(block: Block, code: str) -> Column:
     ):
         details[f"reference_{name}"] = np.where(known, values, np.nan)
     return Column(drawdowns(closes), details)
+
+
+def _reference_percentiles(block: Block, pes: Floats, least: int) -> Floats:
+    """Return the percentile of the PE on the reference date in the history up to it (k,); NaN until that date is over."""
+    day = to_day(reference_date(REFERENCE_CLOSES, block.parameters))
+    if day not in block.calendar:
+        return np.full(len(block), np.nan)
+    # The window of the block's last day contains those of its other days and of the reference date.
+    end = pes.shape[1] - int(block.positions[-1]) + block.calendar.position(day)
+    found = pe_percentiles(pes[-1, :end], least) if end > 0 else np.nan
+    return np.where(np.array(block.days) > day, found, np.nan)

@@ -401,6 +401,7 @@ def oversold(data: Data, p: Any) -> Tables:
             own[f"reference_{name}"] = pd.Series(np.where(behind, value, np.nan), index=data.days)
         pe = percentile_since(earned(data, code), p.valuation_since, p.percentile_least)
         own["pe_percentile"] = pe.where(own[""].notna())
+        own["reference_pe_percentile"] = pd.Series(np.where(behind, pe.get(then, np.nan), np.nan), index=data.days)
         for name, series in own.items():
             out.setdefault(name, {})[code] = series
     return {name: pd.DataFrame(columns) for name, columns in out.items()}
