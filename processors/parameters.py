@@ -115,6 +115,8 @@ class Parameters:
     identity_exchange_gap: float = 0.0005
     identity_security_gap: float = 0.01
     identity_broken_share: float = 0.05
+    # single securities break on many days: share of the checked ones above which small breaks are noted (ours)
+    identity_noted_share: float = 0.01
     # number of newest days that accept late and corrected rows
     late_days: int = 60
 

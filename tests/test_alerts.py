@@ -230,7 +230,8 @@ def checked(day: date, check: IdentityCheck) -> SecuritySignals:
 @pytest.mark.parametrize(
     ("broken", "balance", "rule"),
     [
-        (10, 0, None),  # single securities break on many days
+        (10, 0, None),  # single securities break by little on many days
+        (1, 1, "data_note"),  # one that is off by more than 1% of its balance
         (11, 0, "data_note"),
         (1000, 50, "data_note"),  # 5% of the balance
         (1000, 51, "data_quality"),

@@ -26,8 +26,6 @@ _REPORTED = {
     "risk_premium": "rates.daily",
     "collateral_ratio": "margin.collateral",
 }
-#: Single securities break the identity on many days: the note names breaks of a larger share of them (ours).
-_NOTED_SHARE = 0.01
 _DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
 _UNITS = dict.fromkeys(("broken_share", "gap", "share"), "ratio") | dict.fromkeys(EXCHANGES, "CNY")
 _CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。")
@@ -81,8 +79,8 @@ def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[st
 
 def _detail_identity(parameters: Parameters, material: bool, s: DayStatus) -> Iterator[Evaluation]:
     check, limit = s.identity, parameters.identity_broken_share
-    found_material = check.broken_share > limit
-    if found_material != material or (not material and check.broken <= _NOTED_SHARE * check.checked):
+    noted = check.broken_balance > 0 or check.broken > parameters.identity_noted_share * check.checked
+    if not noted or (check.broken_share > limit) != material:
         yield Evaluation.of(s, _DETAIL, Kind.END)
         return
     gap = short_percent(parameters.identity_security_gap)
