@@ -64,14 +64,5 @@ class ChartWindows:
             adjusted = np.where(prices > 0, prices * factor, np.nan)
             volumes = store.figure(session, "volume") / factor
         bars = np.full((LINES, store.width + 1), np.nan)
-        bars[:, :-1] = [*adjusted, level, self._mean(session), volumes]
+        bars[:, :-1] = [*adjusted, level, self._prices.mean_over(session, SESSIONS, LEAST_PRICES), volumes]
         return levels, bars
-
-    def _mean(self, session: int) -> Floats:
-        """Return the mean of the adjusted closes of the 20 sessions up to one (width,); NaN where too few are known."""
-        start, prices = self._calendar.shift(session, -SESSIONS), self._prices
-        if start is None:
-            return np.full(prices.store.width, np.nan)
-        # Sums go on from the newest day with prices; a history that begins later has none.
-        before = start if start in prices.days else max((day for day in prices.days if day <= start), default=None)
-        return prices.mean_since(before, session, LEAST_PRICES)

@@ -159,7 +159,7 @@ class PriceLevels:
         if need.figure == "corporate_action":
             return np.where(self.days[day].fresh, self.days[day].action, np.nan)
         if need.mean:
-            return self._mean_level(day, need)
+            return self.mean_over(day, need.window(self.parameters), need.required(self.parameters))
         earlier = session_before(day, need.back, self.parameters, self._calendar)
         level = self.line(earlier, "level")
         return level if earlier != day else np.where(self.line(day, "fresh"), level, np.nan)
@@ -180,15 +180,13 @@ class PriceLevels:
         today, opened = self.days[day], self.store.figure(day, "open")
         return np.asarray(np.where(today.fresh, today.close, np.nan) / np.where(opened > 0, opened, np.nan) - 1)
 
-    def _mean_level(self, day: int, need: Need) -> Floats:
-        """Return the mean level over the days of the window with a price; NaN where too few days are known."""
-        before = self._calendar.shift(day, -need.window(self.parameters))
-        if before not in self.days:
+    def mean_over(self, day: int, days: int, least: int) -> Floats:
+        """Return the mean level over the days of a window with a price (width,); NaN where too few are known."""
+        start = self._calendar.shift(day, -days)
+        if start is None:
             return np.full(self.store.width, np.nan)
-        return self.mean_since(before, day, need.required(self.parameters))
-
-    def mean_since(self, before: int | None, day: int, least: int) -> Floats:
-        """Return the mean level over the days with a price after one day up to another; NaN where too few are known."""
+        # Sums go on from the newest day with prices; a history that begins later has none.
+        before = start if start in self.days else max((one for one in self.days if one <= start), default=None)
         total, count = (self.line(day, name) - self.line(before, name) for name in ("total", "count"))
         return np.asarray(total / np.where(count >= least, count, np.nan))
 

@@ -173,6 +173,26 @@ def test_a_level_that_equals_its_mean_is_not_above_it(prices: tuple[float, ...])
     assert values[-1] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("without", "known"),
+    [(None, [2, 3, 4, 5, 6, 7]), (1, [2, 3, 4, 5, 6, 7]), (3, [1, 2, 4, 5, 6, 7])],
+    ids=["a history that begins within the window", "its second day", "the session before a window of a later day"],
+)
+def test_breadth_needs_the_prices_within_its_window_alone(without: int | None, known: list[int]) -> None:
+    parameters = Parameters(breadth_days=3, breadth_least=3 if without is None else 2)
+    securities, market = Securities(0, parameters, EXCHANGES, xshg()), Market(1, parameters, EXCHANGES, xshg())
+    found: list[MarketSignal] = []
+    for i, day in enumerate(DAYS[:8]):
+        if i != without:
+            rows = batch("prices.daily", day, {"000001.SZ": {"close": 10.0 + i, "prev_close": 9.0 + i}})
+            made = market.fold([f for f in securities.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)])
+            found += [s for s in made if isinstance(s, MarketSignal) and s.signal == "breadth_200"]
+    assert [DAYS.index(one.trade_date) for one in found if one.value is not None] == known
+    assert {one.reason for one in found if one.value is None} <= {
+        f"prices.daily: no stock has {parameters.breadth_least} prices in 3 trading days"
+    }
+
+
 def test_scores_by_hand() -> None:
     gain, growth = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.3, 0.2, 0.1])
     found = scores(gain, growth, 0.5)

@@ -179,7 +179,6 @@ def breadth(data: Data, p: Any) -> Tables:
     level = _stocks(levels(data)["level"])
     past = level.rolling(p.breadth_days, min_periods=1)
     mean = past.mean().where(past.count() >= p.breadth_least)
-    mean = mean.where(data.has_rows("prices").shift(p.breadth_days, fill_value=False), np.nan)
     known = level.notna() & mean.notna()
     above = (level > mean * (1 + 1e-12)).astype(float).where(known)  # a level equal to its mean but for rounding is not
     share = above.mean(axis=1).mask(data.lacks("prices").any(axis=1))
